@@ -16,7 +16,8 @@ const (
 	// longestWatchPause is longer, since a watch goes on without a time limit.
 	longestWatchPause = 10 * time.Second
 
-	overloaded = "OVERLOADED"
+	overloaded    = "OVERLOADED"
+	quotaExceeded = "QUOTA_EXCEEDED"
 )
 
 // isRetried reports whether a call that failed is made again. An overloaded server rejects a call
@@ -24,7 +25,7 @@ const (
 // unless it is a write that could be applied twice.
 func isRetried(failed *Error, isSentOnce bool) bool {
 	if failed.Code == codes.ResourceExhausted {
-		return failed.Reason == overloaded
+		return failed.Reason == overloaded || failed.Reason == quotaExceeded
 	}
 	return failed.Code == codes.Unavailable && !isSentOnce
 }

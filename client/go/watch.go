@@ -20,7 +20,7 @@ import (
 const mostResets = 3
 
 // The reasons of errors after which a watch continues.
-var transient = []string{overloaded, "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"}
+var transient = []string{overloaded, quotaExceeded, "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"}
 
 // WatchOptions says what is watched; the zero value means everything.
 type WatchOptions struct {

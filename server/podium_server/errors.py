@@ -2,9 +2,9 @@
 
 from podium.errors import PodiumError, error_for
 
-__all__ = ["failure", "overloaded", "unknown_arm", "unknown_experiment"]
+__all__ = ["RETRY_SECONDS", "failure", "overloaded", "unknown_arm", "unknown_experiment"]
 
-_RETRY_SECONDS = 0.25
+RETRY_SECONDS = 0.25
 """The seconds that a rejected client is asked to wait before a retry. Clients add a random time."""
 
 
@@ -13,10 +13,10 @@ def failure(reason: str, message: str, /, **metadata: str) -> PodiumError:
     return error_for(reason, message, metadata)
 
 
-def overloaded(message: str) -> PodiumError:
+def overloaded(message: str, seconds: float = RETRY_SECONDS) -> PodiumError:
     """Returns the error of an overloaded server, with the time until a retry."""
     error = failure("OVERLOADED", message)
-    error.retry_after = _RETRY_SECONDS
+    error.retry_after = seconds
     return error
 
 

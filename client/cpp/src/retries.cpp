@@ -32,7 +32,8 @@ double about_one() {
 }  // namespace
 
 bool is_retried(const Error& error, bool is_repeatable) {
-  return error.is(v1::ERROR_REASON_OVERLOADED) || error.is(v1::ERROR_REASON_SHUTTING_DOWN) ||
+  return error.is(v1::ERROR_REASON_OVERLOADED) || error.is(v1::ERROR_REASON_QUOTA_EXCEEDED) ||
+         error.is(v1::ERROR_REASON_SHUTTING_DOWN) ||
          (error.code() == grpc::StatusCode::UNAVAILABLE && is_repeatable);
 }
 

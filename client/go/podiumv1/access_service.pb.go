@@ -117,7 +117,10 @@ type CreateTokenRequest struct {
 	// most 100. Empty: all experiments that the caller's token includes.
 	Prefixes []string `protobuf:"bytes,3,rep,name=prefixes,proto3" json:"prefixes,omitempty"`
 	// The time when the token ends, in the future. Unset: never.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// The limits of the token. A limit that is not set is that of the caller's token, which
+	// a given one must not exceed.
+	Limits        *TokenLimits `protobuf:"bytes,5,opt,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -176,6 +179,13 @@ func (x *CreateTokenRequest) GetPrefixes() []string {
 func (x *CreateTokenRequest) GetExpireTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *CreateTokenRequest) GetLimits() *TokenLimits {
+	if x != nil {
+		return x.Limits
 	}
 	return nil
 }
@@ -445,13 +455,14 @@ const file_podium_v1_access_service_proto_rawDesc = "" +
 	"\x1epodium/v1/access_service.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15podium/v1/token.proto\"\x0f\n" +
 	"\rWhoAmIRequest\"8\n" +
 	"\x0eWhoAmIResponse\x12&\n" +
-	"\x05token\x18\x01 \x01(\v2\x10.podium.v1.TokenR\x05token\"\xa6\x01\n" +
+	"\x05token\x18\x01 \x01(\v2\x10.podium.v1.TokenR\x05token\"\xd6\x01\n" +
 	"\x12CreateTokenRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\x04role\x18\x02 \x01(\x0e2\x0f.podium.v1.RoleR\x04role\x12\x1a\n" +
 	"\bprefixes\x18\x03 \x03(\tR\bprefixes\x12;\n" +
 	"\vexpire_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"U\n" +
+	"expireTime\x12.\n" +
+	"\x06limits\x18\x05 \x01(\v2\x16.podium.v1.TokenLimitsR\x06limits\"U\n" +
 	"\x13CreateTokenResponse\x12&\n" +
 	"\x05token\x18\x01 \x01(\v2\x10.podium.v1.TokenR\x05token\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\tR\x06secret\"O\n" +
@@ -501,27 +512,29 @@ var file_podium_v1_access_service_proto_goTypes = []any{
 	(*Token)(nil),                 // 8: podium.v1.Token
 	(Role)(0),                     // 9: podium.v1.Role
 	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*TokenLimits)(nil),           // 11: podium.v1.TokenLimits
 }
 var file_podium_v1_access_service_proto_depIdxs = []int32{
 	8,  // 0: podium.v1.WhoAmIResponse.token:type_name -> podium.v1.Token
 	9,  // 1: podium.v1.CreateTokenRequest.role:type_name -> podium.v1.Role
 	10, // 2: podium.v1.CreateTokenRequest.expire_time:type_name -> google.protobuf.Timestamp
-	8,  // 3: podium.v1.CreateTokenResponse.token:type_name -> podium.v1.Token
-	8,  // 4: podium.v1.ListTokensResponse.tokens:type_name -> podium.v1.Token
-	8,  // 5: podium.v1.RevokeTokenResponse.tokens:type_name -> podium.v1.Token
-	0,  // 6: podium.v1.AccessService.WhoAmI:input_type -> podium.v1.WhoAmIRequest
-	2,  // 7: podium.v1.AccessService.CreateToken:input_type -> podium.v1.CreateTokenRequest
-	4,  // 8: podium.v1.AccessService.ListTokens:input_type -> podium.v1.ListTokensRequest
-	6,  // 9: podium.v1.AccessService.RevokeToken:input_type -> podium.v1.RevokeTokenRequest
-	1,  // 10: podium.v1.AccessService.WhoAmI:output_type -> podium.v1.WhoAmIResponse
-	3,  // 11: podium.v1.AccessService.CreateToken:output_type -> podium.v1.CreateTokenResponse
-	5,  // 12: podium.v1.AccessService.ListTokens:output_type -> podium.v1.ListTokensResponse
-	7,  // 13: podium.v1.AccessService.RevokeToken:output_type -> podium.v1.RevokeTokenResponse
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	11, // 3: podium.v1.CreateTokenRequest.limits:type_name -> podium.v1.TokenLimits
+	8,  // 4: podium.v1.CreateTokenResponse.token:type_name -> podium.v1.Token
+	8,  // 5: podium.v1.ListTokensResponse.tokens:type_name -> podium.v1.Token
+	8,  // 6: podium.v1.RevokeTokenResponse.tokens:type_name -> podium.v1.Token
+	0,  // 7: podium.v1.AccessService.WhoAmI:input_type -> podium.v1.WhoAmIRequest
+	2,  // 8: podium.v1.AccessService.CreateToken:input_type -> podium.v1.CreateTokenRequest
+	4,  // 9: podium.v1.AccessService.ListTokens:input_type -> podium.v1.ListTokensRequest
+	6,  // 10: podium.v1.AccessService.RevokeToken:input_type -> podium.v1.RevokeTokenRequest
+	1,  // 11: podium.v1.AccessService.WhoAmI:output_type -> podium.v1.WhoAmIResponse
+	3,  // 12: podium.v1.AccessService.CreateToken:output_type -> podium.v1.CreateTokenResponse
+	5,  // 13: podium.v1.AccessService.ListTokens:output_type -> podium.v1.ListTokensResponse
+	7,  // 14: podium.v1.AccessService.RevokeToken:output_type -> podium.v1.RevokeTokenResponse
+	11, // [11:15] is the sub-list for method output_type
+	7,  // [7:11] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_access_service_proto_init() }

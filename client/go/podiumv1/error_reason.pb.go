@@ -120,6 +120,10 @@ const (
 	// RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
 	// last marker.
 	ErrorReason_ERROR_REASON_WATCH_TOO_SLOW ErrorReason = 54
+	// RESOURCE_EXHAUSTED. The token has reached one of its limits. Nothing was changed.
+	// Try again after the time in the google.rpc.RetryInfo. Metadata: `limit`, the field
+	// of TokenLimits.
+	ErrorReason_ERROR_REASON_QUOTA_EXCEEDED ErrorReason = 55
 	// INTERNAL. A bug in the server. Metadata: `incident`, an id that is also in
 	// the server's log.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 60
@@ -165,6 +169,7 @@ var (
 		52: "ERROR_REASON_SHUTTING_DOWN",
 		53: "ERROR_REASON_OUTCOME_UNKNOWN",
 		54: "ERROR_REASON_WATCH_TOO_SLOW",
+		55: "ERROR_REASON_QUOTA_EXCEEDED",
 		60: "ERROR_REASON_INTERNAL",
 		70: "ERROR_REASON_TOKEN_MISSING",
 		71: "ERROR_REASON_TOKEN_INVALID",
@@ -200,6 +205,7 @@ var (
 		"ERROR_REASON_SHUTTING_DOWN":            52,
 		"ERROR_REASON_OUTCOME_UNKNOWN":          53,
 		"ERROR_REASON_WATCH_TOO_SLOW":           54,
+		"ERROR_REASON_QUOTA_EXCEEDED":           55,
 		"ERROR_REASON_INTERNAL":                 60,
 		"ERROR_REASON_TOKEN_MISSING":            70,
 		"ERROR_REASON_TOKEN_INVALID":            71,
@@ -238,7 +244,7 @@ var File_podium_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_podium_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1cpodium/v1/error_reason.proto\x12\tpodium.v1*\xdf\b\n" +
+	"\x1cpodium/v1/error_reason.proto\x12\tpodium.v1*\x80\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_MALFORMED_REQUEST\x10\x01\x12\x1e\n" +
@@ -269,7 +275,8 @@ const file_podium_v1_error_reason_proto_rawDesc = "" +
 	"\x19ERROR_REASON_STORAGE_FULL\x103\x12\x1e\n" +
 	"\x1aERROR_REASON_SHUTTING_DOWN\x104\x12 \n" +
 	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x105\x12\x1f\n" +
-	"\x1bERROR_REASON_WATCH_TOO_SLOW\x106\x12\x19\n" +
+	"\x1bERROR_REASON_WATCH_TOO_SLOW\x106\x12\x1f\n" +
+	"\x1bERROR_REASON_QUOTA_EXCEEDED\x107\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10<\x12\x1e\n" +
 	"\x1aERROR_REASON_TOKEN_MISSING\x10F\x12\x1e\n" +
 	"\x1aERROR_REASON_TOKEN_INVALID\x10G\x12\x1d\n" +

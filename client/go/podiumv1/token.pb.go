@@ -97,7 +97,9 @@ type Token struct {
 	// The time when it ends. Unset if it never does.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// The time when it was revoked. Unset if it was not.
-	RevokeTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
+	RevokeTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
+	// The limits of its calls. Unset: it has none of its own.
+	Limits        *TokenLimits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -181,11 +183,104 @@ func (x *Token) GetRevokeTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Token) GetLimits() *TokenLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// TokenLimits limits the calls that are made with a token. Each server applies them for
+// itself. A limit that is not set is the server's default (`podium serve --token-limit`),
+// or else there is none. A call beyond a limit returns RESOURCE_EXHAUSTED
+// (QUOTA_EXCEEDED) with a google.rpc.RetryInfo. All limits are 1 or more.
+type TokenLimits struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The calls per second. After a pause, twice as many in the first second.
+	CallsPerSecond *int64 `protobuf:"varint,1,opt,name=calls_per_second,json=callsPerSecond,proto3,oneof" json:"calls_per_second,omitempty"`
+	// The calls under way at a time, watches not counted.
+	Calls *int64 `protobuf:"varint,2,opt,name=calls,proto3,oneof" json:"calls,omitempty"`
+	// The watches at a time.
+	Watches *int64 `protobuf:"varint,3,opt,name=watches,proto3,oneof" json:"watches,omitempty"`
+	// The events that Record takes per second, on average. A single call may have more;
+	// the next one then waits longer.
+	EventsPerSecond *int64 `protobuf:"varint,4,opt,name=events_per_second,json=eventsPerSecond,proto3,oneof" json:"events_per_second,omitempty"`
+	// The bytes of the requests of Record per second, on average, as for events.
+	BytesPerSecond *int64 `protobuf:"varint,5,opt,name=bytes_per_second,json=bytesPerSecond,proto3,oneof" json:"bytes_per_second,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *TokenLimits) Reset() {
+	*x = TokenLimits{}
+	mi := &file_podium_v1_token_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenLimits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenLimits) ProtoMessage() {}
+
+func (x *TokenLimits) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_token_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenLimits.ProtoReflect.Descriptor instead.
+func (*TokenLimits) Descriptor() ([]byte, []int) {
+	return file_podium_v1_token_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *TokenLimits) GetCallsPerSecond() int64 {
+	if x != nil && x.CallsPerSecond != nil {
+		return *x.CallsPerSecond
+	}
+	return 0
+}
+
+func (x *TokenLimits) GetCalls() int64 {
+	if x != nil && x.Calls != nil {
+		return *x.Calls
+	}
+	return 0
+}
+
+func (x *TokenLimits) GetWatches() int64 {
+	if x != nil && x.Watches != nil {
+		return *x.Watches
+	}
+	return 0
+}
+
+func (x *TokenLimits) GetEventsPerSecond() int64 {
+	if x != nil && x.EventsPerSecond != nil {
+		return *x.EventsPerSecond
+	}
+	return 0
+}
+
+func (x *TokenLimits) GetBytesPerSecond() int64 {
+	if x != nil && x.BytesPerSecond != nil {
+		return *x.BytesPerSecond
+	}
+	return 0
+}
+
 var File_podium_v1_token_proto protoreflect.FileDescriptor
 
 const file_podium_v1_token_proto_rawDesc = "" +
 	"\n" +
-	"\x15podium/v1/token.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x02\n" +
+	"\x15podium/v1/token.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x02\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12#\n" +
@@ -196,7 +291,20 @@ const file_podium_v1_token_proto_rawDesc = "" +
 	"\vexpire_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12;\n" +
 	"\vrevoke_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"revokeTime*P\n" +
+	"revokeTime\x12.\n" +
+	"\x06limits\x18\b \x01(\v2\x16.podium.v1.TokenLimitsR\x06limits\"\xac\x02\n" +
+	"\vTokenLimits\x12-\n" +
+	"\x10calls_per_second\x18\x01 \x01(\x03H\x00R\x0ecallsPerSecond\x88\x01\x01\x12\x19\n" +
+	"\x05calls\x18\x02 \x01(\x03H\x01R\x05calls\x88\x01\x01\x12\x1d\n" +
+	"\awatches\x18\x03 \x01(\x03H\x02R\awatches\x88\x01\x01\x12/\n" +
+	"\x11events_per_second\x18\x04 \x01(\x03H\x03R\x0feventsPerSecond\x88\x01\x01\x12-\n" +
+	"\x10bytes_per_second\x18\x05 \x01(\x03H\x04R\x0ebytesPerSecond\x88\x01\x01B\x13\n" +
+	"\x11_calls_per_secondB\b\n" +
+	"\x06_callsB\n" +
+	"\n" +
+	"\b_watchesB\x14\n" +
+	"\x12_events_per_secondB\x13\n" +
+	"\x11_bytes_per_second*P\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vROLE_READER\x10\x01\x12\x11\n" +
@@ -220,22 +328,24 @@ func file_podium_v1_token_proto_rawDescGZIP() []byte {
 }
 
 var file_podium_v1_token_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_podium_v1_token_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_podium_v1_token_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_podium_v1_token_proto_goTypes = []any{
 	(Role)(0),                     // 0: podium.v1.Role
 	(*Token)(nil),                 // 1: podium.v1.Token
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(*TokenLimits)(nil),           // 2: podium.v1.TokenLimits
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
 }
 var file_podium_v1_token_proto_depIdxs = []int32{
 	0, // 0: podium.v1.Token.role:type_name -> podium.v1.Role
-	2, // 1: podium.v1.Token.create_time:type_name -> google.protobuf.Timestamp
-	2, // 2: podium.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
-	2, // 3: podium.v1.Token.revoke_time:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	3, // 1: podium.v1.Token.create_time:type_name -> google.protobuf.Timestamp
+	3, // 2: podium.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
+	3, // 3: podium.v1.Token.revoke_time:type_name -> google.protobuf.Timestamp
+	2, // 4: podium.v1.Token.limits:type_name -> podium.v1.TokenLimits
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_token_proto_init() }
@@ -243,13 +353,14 @@ func file_podium_v1_token_proto_init() {
 	if File_podium_v1_token_proto != nil {
 		return
 	}
+	file_podium_v1_token_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_podium_v1_token_proto_rawDesc), len(file_podium_v1_token_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   1,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from podium._interface.recorders import ArmRecorder, ExperimentRecorder
     from podium._interface.timed_eval import AsyncEvaluation, Evaluation
     from podium._limits.limits import Limits
-    from podium._model.access import IssuedToken, Token
+    from podium._model.access import IssuedToken, Token, TokenLimits
     from podium._model.listings import Metric, MetricSource, Server
     from podium._model.recording import KeptField, RecordResult, StreamPosition
     from podium._model.results import (
@@ -191,6 +191,7 @@ __all__ = [
     "Server",
     "StreamPosition",
     "Token",
+    "TokenLimits",
     "UnauthenticatedError",
     "UnavailableError",
     "UnimplementedError",

@@ -251,6 +251,7 @@ REASONS: Mapping[str, ReasonInfo] = {
     "SHUTTING_DOWN": ReasonInfo("UNAVAILABLE", None),
     "OUTCOME_UNKNOWN": ReasonInfo("UNAVAILABLE", None),
     "WATCH_TOO_SLOW": ReasonInfo("RESOURCE_EXHAUSTED", None),
+    "QUOTA_EXCEEDED": ReasonInfo("RESOURCE_EXHAUSTED", None),
     "INTERNAL": ReasonInfo("INTERNAL", None),
     "TOKEN_MISSING": ReasonInfo("UNAUTHENTICATED", None),
     "TOKEN_INVALID": ReasonInfo("UNAUTHENTICATED", None),

@@ -135,7 +135,9 @@ impl Error {
     pub(crate) fn is_retried(&self, is_repeatable: bool) -> bool {
         match self.code {
             Code::Unavailable => is_repeatable || self.is(ErrorReason::ShuttingDown),
-            Code::ResourceExhausted => self.is(ErrorReason::Overloaded),
+            Code::ResourceExhausted => {
+                self.is(ErrorReason::Overloaded) || self.is(ErrorReason::QuotaExceeded)
+            }
             _ => false,
         }
     }

@@ -87,9 +87,14 @@ export function reasonOf(error: ConnectError): string {
   return podiumInfo(error)?.reason ?? "";
 }
 
-/** Returns whether the server has too much to do: it refused the call and changed nothing. */
+const busy = new Set(["OVERLOADED", "QUOTA_EXCEEDED"]);
+
+/**
+ * Returns whether the server, or this client's token, has too much to do: the server refused the call
+ * and changed nothing.
+ */
 export function isOverloaded(error: ConnectError): boolean {
-  return error.code === Code.ResourceExhausted && reasonOf(error) === "OVERLOADED";
+  return error.code === Code.ResourceExhausted && busy.has(reasonOf(error));
 }
 
 /** Returns how long the server asks to wait before the call is made again; 0 if it does not. */

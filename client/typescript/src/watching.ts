@@ -33,7 +33,13 @@ export interface WatchOptions extends Omit<CallOptions, "timeoutMs"> {
 const mostResets = 3;
 
 // The reasons of errors after which a watch continues.
-const transient = new Set(["OVERLOADED", "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"]);
+const transient = new Set([
+  "OVERLOADED",
+  "QUOTA_EXCEEDED",
+  "SHUTTING_DOWN",
+  "WATCH_TOO_SLOW",
+  "OUTCOME_UNKNOWN",
+]);
 
 /** Yields the updates of a watch, and continues after the last one if a call fails. */
 export async function* watch(

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from podium_server.api.quotas import UNLIMITED, Usage
 from podium_server.store.tokens import TokenRow
 
 __all__ = ["CALLER", "EVERYONE", "Caller"]
@@ -22,6 +23,8 @@ class Caller:
     """
 
     token: TokenRow | None
+    usage: Usage = UNLIMITED
+    """What the caller has used of its limits."""
     check_again: Callable[[], Awaitable[None]] = _is_unlimited
     """A function that raises TOKEN_INVALID if the token has ended.
 

@@ -38,6 +38,7 @@ class Recording:
     async def record(self, request: recording_pb2.RecordRequest) -> recording_pb2.RecordResponse:
         """Records events of one experiment, all of them or none."""
         size = request.ByteSize()
+        CALLER.get().usage.count_recorded(len(request.events), size)
         if _is_large(request, size):
             call = await asyncio.to_thread(self._call, request, size)
         else:

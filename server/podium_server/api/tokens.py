@@ -12,12 +12,13 @@ from podium._limits.checks import (
     check_enum,
     check_experiment_name,
     check_name,
+    check_range,
     check_time,
 )
 from podium._limits.limits import DEFAULT_LIMITS, Limits
-from podium._model.access import Token
+from podium._model.access import Token, TokenLimits
 from podium._values.tokens import new_token
-from podium._wire.listings import TOKEN
+from podium._wire.listings import TOKEN, TOKEN_LIMITS
 from podium.v1 import access_service_pb2 as access_pb2
 from podium.v1 import token_pb2
 
@@ -36,6 +37,7 @@ The server reads all of them every 2 seconds.
 """
 _MOST_OF_A_NAME = 100
 _MOST_PREFIXES = 100
+_MOST_LIMIT = 2**63 - 1
 _ROLES = {role.value: f"ROLE_{role.name}" for role in Role}
 
 
@@ -64,6 +66,7 @@ class Tokens:
             Role(request.role),
             tuple(request.prefixes) or manager.prefixes,
             _expiry(request) if request.HasField("expire_time") else None,
+            _limits(request, manager),
         )
         await self._check_room(row, manager)
         await self._store.add_token(row)
@@ -109,7 +112,11 @@ class Tokens:
 
 
 def new_row(
-    name: str, role: Role, prefixes: tuple[str, ...], expires: int | None
+    name: str,
+    role: Role,
+    prefixes: tuple[str, ...],
+    expires: int | None,
+    limits: TokenLimits | None = None,
 ) -> tuple[TokenRow, str]:
     """Returns the row of a new token, and the token itself, which is not stored.
 
@@ -121,7 +128,16 @@ def new_row(
     for prefix in prefixes:
         check_experiment_name(prefix, "prefixes", DEFAULT_LIMITS)
     new = new_token()
-    row = TokenRow(new.id, name, digest_of(new.text), role, prefixes, _now(), expires)
+    row = TokenRow(
+        new.id,
+        name,
+        digest_of(new.text),
+        role,
+        prefixes,
+        _now(),
+        expires,
+        limits=limits or TokenLimits(),
+    )
     return row, new.text
 
 
@@ -133,8 +149,8 @@ def revocable(rows: Iterable[TokenRow], id_or_name: str, now: int) -> list[Token
 def public(row: TokenRow) -> Token:
     """Returns the description of a token, without its digest."""
     role, prefixes = row.role.name.lower(), list(row.prefixes)
-    times = map(_moment, (row.created, row.expires, row.revoked))
-    return Token(row.id, row.name, role, prefixes, *times)
+    created, expires, revoked = map(_moment, (row.created, row.expires, row.revoked))
+    return Token(row.id, row.name, role, prefixes, created, expires, revoked, row.limits)
 
 
 def _moment(micros: int | None) -> datetime | None:
@@ -192,6 +208,21 @@ def _expiry(request: access_pb2.CreateTokenRequest) -> int:
     if micros <= _now():
         raise failure("FIELD_OUT_OF_RANGE", "expire_time is in the past", field="expire_time")
     return micros
+
+
+def _limits(request: access_pb2.CreateTokenRequest, manager: TokenRow) -> TokenLimits:
+    """Returns the limits of a new token: those given, and the manager's for the others."""
+    given = TOKEN_LIMITS.from_proto(request.limits)
+    for name, number in given.given().items():
+        check_range(number, f"limits.{name}", 1, _MOST_LIMIT)
+    for name, most in manager.limits.given().items():
+        if (getattr(given, name) or 0) > most:
+            raise failure(
+                "FIELD_OUT_OF_RANGE",
+                f"limits.{name} is {getattr(given, name):,}; your token is limited to {most:,}",
+                field=f"limits.{name}",
+            )
+    return given.or_else(manager.limits)
 
 
 def _now() -> int:

@@ -125,10 +125,11 @@ def _streaming(
     async def stream(raw: bytes) -> AsyncGenerator[bytes]:
         request, caller = parsed(parse, raw), CALLER.get()
         check(request)
-        async with aclosing(handle(request)) as responses:
-            async for response in responses:
-                await caller.check_again()
-                yield response.SerializeToString()
+        with caller.usage.watching():
+            async with aclosing(handle(request)) as responses:
+                async for response in responses:
+                    await caller.check_again()
+                    yield response.SerializeToString()
 
     return stream
 

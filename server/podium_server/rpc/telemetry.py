@@ -72,6 +72,7 @@ class Telemetry:
 
         Returns when the audit log has it, if such calls are in the log.
         """
+        call.release()
         code, reason = _outcome(error)
         self._calls[call.method, code] += 1
         if reason:
@@ -104,15 +105,26 @@ class Telemetry:
 
 
 class ObservedCall(AuditedCall):
-    """A call that is counted when it ends. As a context manager, it ends with its block."""
+    """A call that is counted when it ends. As a context manager, it ends with its block.
 
-    __slots__ = ("_telemetry", "begin")
+    Attributes:
+        on_end: Releases what the call holds of the limits of its caller.
+    """
+
+    __slots__ = ("_telemetry", "begin", "on_end")
 
     def __init__(self, telemetry: Telemetry, method: str, peer: str) -> None:
         super().__init__(method, peer)
         self._telemetry = telemetry
         self.begin = time.perf_counter()
+        self.on_end: Callable[[], None] | None = None
         CURRENT_CALL.set(self)
+
+    def release(self) -> None:
+        """Ends the call for the limits of its caller. More calls of this method do nothing."""
+        if self.on_end is not None:
+            self.on_end()
+            self.on_end = None
 
     def note_request(self, request: Message) -> None:
         """Stores the names that a request is about.

@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 
 from podium._limits.limits import Limits
+from podium._model.access import TokenLimits
 from podium._values.names import MOST_NAME_BYTES
+from podium.cli._arguments import TOKEN_LIMITS, named_number, token_limit
 
 # gRPC writes log lines in its own format. It reads this variable when it is loaded.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -103,6 +105,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=NUMBER",
         help=f"change a limit: {', '.join(_LIMITS)}",
     )
+    for option, whose in (
+        ("--token-limit", "of each token that has no own ones"),
+        ("--total-limit", "of all calls together"),
+    ):
+        parser.add_argument(
+            option,
+            action="append",
+            default=[],
+            type=token_limit,
+            metavar="NAME=NUMBER",
+            help=f"a limit of the calls {whose}: {', '.join(TOKEN_LIMITS)}",
+        )
     parser.add_argument(
         "--answer-cache",
         type=_size,
@@ -169,6 +183,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         grace_seconds=arguments.grace,
         answer_cache_bytes=arguments.answer_cache,
         limits=Limits(**dict(arguments.limit)),
+        token_limits=TokenLimits(**dict(arguments.token_limit)),
+        total_limits=TokenLimits(**dict(arguments.total_limit)),
     )
 
 
@@ -268,10 +284,7 @@ def _seconds(text: str) -> float:
 
 
 def _limit(text: str) -> tuple[str, int]:
-    name, _, number = text.partition("=")
-    if name not in _LIMITS or not number.replace("_", "").isdecimal() or not int(number):
-        known = ", ".join(_LIMITS)
-        raise argparse.ArgumentTypeError(f"give NAME=NUMBER, from 1, with one of {known}")
-    if name == "name_bytes" and int(number) > MOST_NAME_BYTES:
+    name, number = named_number(text, _LIMITS)
+    if name == "name_bytes" and number > MOST_NAME_BYTES:
         raise argparse.ArgumentTypeError(f"give name_bytes=NUMBER, from 1 to {MOST_NAME_BYTES}")
-    return name, int(number)
+    return name, number

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from podium.v1 import access_service_pb2, recording_service_pb2, results_service_pb2
 
+from podium_server.api.quotas import Quotas
 from podium_server.api.recording import Recording
 from podium_server.api.results import Results
 from podium_server.api.tokens import Tokens
@@ -61,7 +62,13 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
         health = Health(_SERVICES)
         results = Results(store, settings.limits, settings.answer_cache_bytes)
         message_bytes = settings.limits.message_bytes
-        admission = Admission(replace(settings.admission, message_bytes=message_bytes))
+        at_once = {
+            name: number
+            for name, number in settings.total_limits.given().items()
+            if name in {"calls", "watches"}
+        }
+        limits = replace(settings.admission, message_bytes=message_bytes, **at_once)
+        admission = Admission(limits)
         access = await _access(store, settings, reach)
         services = {
             _RESULTS.full_name: service_methods(_RESULTS, results),
@@ -110,7 +117,8 @@ async def _access(store: Store, settings: Settings, reach: Reach) -> Access:
             "calls need a token, and the store has none: podium token create --store %s",
             settings.store,
         )
-    return Access(store, is_on=is_on, is_exposed=reach.is_exposed)
+    quotas = Quotas(settings.token_limits, settings.total_limits)
+    return Access(store, is_on=is_on, is_exposed=reach.is_exposed, quotas=quotas)
 
 
 def _http_front(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from podium._limits.limits import Limits
+from podium._model.access import TokenLimits
 
 from podium_server.rpc.admission import AdmissionLimits
 
@@ -57,5 +58,7 @@ class Settings:
     admission: AdmissionLimits = field(default_factory=AdmissionLimits)
     answer_cache_bytes: int = 2 * 1024 * 1024
     limits: Limits = field(default_factory=Limits)
+    token_limits: TokenLimits = field(default_factory=TokenLimits)
+    total_limits: TokenLimits = field(default_factory=TokenLimits)
     http: tuple[str, ...] = ()
     audit: Path | None = None

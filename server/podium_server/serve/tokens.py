@@ -3,7 +3,7 @@
 import time
 from datetime import datetime
 
-from podium._model.access import IssuedToken, Token
+from podium._model.access import IssuedToken, Token, TokenLimits
 
 from podium_server.api.tokens import new_row, public, revocable
 from podium_server.store.contract import StoreError
@@ -14,7 +14,12 @@ __all__ = ["LocalTokens", "StoreError", "create"]
 
 
 def create(
-    url: str, name: str, role: str, prefixes: tuple[str, ...], expires: datetime | None
+    url: str,
+    name: str,
+    role: str,
+    prefixes: tuple[str, ...],
+    expires: datetime | None,
+    limits: TokenLimits | None = None,
 ) -> tuple[TokenRow, str]:
     """Creates a token. Returns its row and the token itself, which is not stored.
 
@@ -23,7 +28,7 @@ def create(
         StoreError: The store cannot be opened or written.
     """
     ends = None if expires is None else round(expires.timestamp() * 1_000_000)
-    row, secret = new_row(name, Role[role.upper()], prefixes, ends)
+    row, secret = new_row(name, Role[role.upper()], prefixes, ends, limits)
     add_token(url, row)
     return row, secret
 
@@ -47,9 +52,10 @@ class LocalTokens:
         *,
         prefixes: tuple[str, ...] = (),
         expire_time: datetime | None = None,
+        limits: TokenLimits | None = None,
     ) -> IssuedToken:
         """Creates a token."""
-        row, secret = create(self._url, name, role, tuple(prefixes), expire_time)
+        row, secret = create(self._url, name, role, tuple(prefixes), expire_time, limits)
         return IssuedToken(public(row), secret)
 
     def tokens(self) -> list[Token]:

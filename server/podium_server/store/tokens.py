@@ -4,8 +4,10 @@ The role of a token determines its calls, and the prefixes its names.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+
+from podium._model.access import TokenLimits
 
 __all__ = ["Role", "TokenRow", "digest_of", "is_within"]
 
@@ -35,6 +37,7 @@ class TokenRow:
         created: The time of its creation, in microseconds since 1970 like the other times.
         expires: The time when it ends, or None if it never does.
         revoked: The time when it was revoked, or None.
+        limits: The limits of its calls.
     """
 
     id: str
@@ -45,6 +48,7 @@ class TokenRow:
     created: int
     expires: int | None = None
     revoked: int | None = None
+    limits: TokenLimits = field(default_factory=TokenLimits)
 
     def is_live(self, now: int) -> bool:
         """Returns whether the token is neither revoked nor expired."""

@@ -92,7 +92,7 @@ USES: dict[str, list[str]] = {
     ],
     "Record": ["record e -"],
     "WhoAmI": ["whoami"],
-    "CreateToken": ["token create t --role reader --prefix p --expires-in 9d"],
+    "CreateToken": ["token create t --role reader --prefix p --expires-in 9d --limit watches=1"],
     "ListTokens": ["token list"],
     "RevokeToken": ["token revoke t"],
     "DeleteArm": ["delete e a --yes --allow-missing"],

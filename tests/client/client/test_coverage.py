@@ -77,6 +77,9 @@ async def record(client: AnyClient) -> None:
     await start(client)
 
 
+LIMITS = podium.TokenLimits(
+    calls_per_second=1, calls=1, watches=1, events_per_second=1, bytes_per_second=1
+)
 CALLS: dict[str, Callable[[AnyClient], Any]] = {
     "Eval": lambda client: result(client.arm("e", "a").eval("v", step=1)),
     "Score": lambda client: result(client.arm("e", "a").score("m")),
@@ -143,7 +146,9 @@ CALLS: dict[str, Callable[[AnyClient], Any]] = {
     "DeleteArm": lambda client: result(client.arm("e", "a").delete(allow_missing=True)),
     "WhoAmI": lambda client: result(client.whoami()),
     "CreateToken": lambda client: result(
-        client.create_token("t", "reader", prefixes=["p"], expire_time=datetime.now(UTC))
+        client.create_token(
+            "t", "reader", prefixes=["p"], expire_time=datetime.now(UTC), limits=LIMITS
+        )
     ),
     "ListTokens": lambda client: items(client.tokens()),
     "RevokeToken": lambda client: result(client.revoke_token("t")),

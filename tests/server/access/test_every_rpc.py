@@ -89,7 +89,7 @@ class Case(NamedTuple):
     header: str | None
 
 
-def row(text: str, token_id: str, role: Role, prefixes: tuple[str, ...], **ends: int) -> TokenRow:
+def row(text: str, token_id: str, role: Role, prefixes: tuple[str, ...], **ends: Any) -> TokenRow:
     """A row of a token that was created a while ago."""
     return TokenRow(token_id, "t", digest_of(text), role, prefixes, created=1, **ends)
 

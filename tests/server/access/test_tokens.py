@@ -354,13 +354,15 @@ def test_the_command(command: Callable[..., list[str]]) -> None:
     )
     assert code == "0"
     key = token_id(token)
-    command("create", "trainers", "--role", "admin", "--expires-in", "90d")
+    limit = ("--limit", "watches=3")
+    command("create", "trainers", "--role", "admin", "--expires-in", "90d", *limit)
     header, *lines, _ = command("list")
-    assert header.split() == ["ID", "NAME", "ROLE", "PREFIXES", "CREATED", "STATE"]
+    assert header.split() == ["ID", "NAME", "ROLE", "PREFIXES", "LIMITS", "CREATED", "STATE"]
     first, second = sorted(lines, key=lambda line: not line.startswith(key))
     assert first.split()[:5] == [key, "trainers", "recorder", "nlp", "cv"]
     assert first.endswith("  valid")
     assert "(all)" in second
+    assert "watches=3" in second
     assert "valid until" in second
     assert token[-20:] not in "".join(lines)
     assert command("revoke", key) == [f"{key} (trainers) is revoked", "0"]
@@ -368,3 +370,4 @@ def test_the_command(command: Callable[..., list[str]]) -> None:
     assert len(command("revoke", "trainers")) == 2
     assert command("create", "x", "--role", "reader", "--prefix", "a//b") == ["2"]
     assert command("create", "x", "--role", "reader", "--expires-in", "0d") == ["2"]
+    assert command("create", "x", "--role", "reader", "--limit", "watches=0") == ["2"]

@@ -26,6 +26,7 @@ _ALWAYS_SET = {
     "ArmResult.status",
     "MetricSource.origin",
     "Server.limits",
+    "Token.limits",
     "ArmSummary.status",
     "Experiment.status",
     "Experiment.arm_counts",

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from podium._limits.batches import batches
 from podium._limits.limits import DEFAULT_LIMITS
-from podium._model.access import IssuedToken, Token
+from podium._model.access import IssuedToken, Token, TokenLimits
 from podium._model.listings import Metric, Server
 from podium._model.recording import KeptField, RecordResult, StreamPosition
 from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
@@ -28,7 +28,7 @@ from podium._values.arguments import (
 )
 from podium._wire import codec
 from podium._wire.config_filters import config_filters_to_proto
-from podium._wire.listings import METRIC, SERVER, TOKEN
+from podium._wire.listings import METRIC, SERVER, TOKEN, TOKEN_LIMITS
 from podium._wire.values import ROLE, maybe, timestamp_to_proto
 from podium.curves import Series
 from podium.errors import AbortedError, PodiumError
@@ -352,7 +352,11 @@ def whoami() -> Steps[Token | None]:
 
 
 def create_token(
-    name: str, role: str, prefixes: Strings, expire_time: datetime | None
+    name: str,
+    role: str,
+    prefixes: Strings,
+    expire_time: datetime | None,
+    limits: TokenLimits | None,
 ) -> Steps[IssuedToken]:
     """Calls CreateToken."""
     response = yield access.CreateTokenRequest(
@@ -360,6 +364,7 @@ def create_token(
         role=ROLE.to_proto(role),
         prefixes=coerce.texts(prefixes, "prefixes"),
         expire_time=maybe(timestamp_to_proto, expire_time),
+        limits=maybe(TOKEN_LIMITS.to_proto, limits),
     )
     return IssuedToken(TOKEN.from_proto(response.token), response.secret)
 

@@ -11,7 +11,7 @@ __all__ = ["Failure", "Retries", "RetryPolicy"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 _RANDOM = random.SystemRandom()
-_TURNED_AWAY = frozenset({"OVERLOADED", "SHUTTING_DOWN"})
+_TURNED_AWAY = frozenset({"OVERLOADED", "QUOTA_EXCEEDED", "SHUTTING_DOWN"})
 """The error reasons of calls that a server rejects before it has begun to process them."""
 
 

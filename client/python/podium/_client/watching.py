@@ -21,7 +21,9 @@ _CONNECT_SECONDS = 10.0
 """For how long a new watch tries to reach a server that has not answered it."""
 _MOST_RESETS = 3
 """How often a server can reset a watch in a row, with no other update between."""
-_TRANSIENT = frozenset({"OVERLOADED", "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"})
+_TRANSIENT = frozenset(
+    {"OVERLOADED", "QUOTA_EXCEEDED", "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"}
+)
 _RANDOM = random.SystemRandom()
 
 

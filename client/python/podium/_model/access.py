@@ -1,11 +1,46 @@
 """The tokens of a server, without their secrets."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
+from podium._values import coerce
 from podium._values.base import ModelBase
 
-__all__ = ["IssuedToken", "Token"]
+__all__ = ["IssuedToken", "Token", "TokenLimits"]
+
+
+@dataclass(eq=False, repr=False)
+class TokenLimits(ModelBase):
+    """The limits of the calls that are made with a token. Each server applies them for itself.
+
+    A limit that is None is the server's default, or else there is none. A call beyond a limit
+    raises ResourceExhaustedError (`QUOTA_EXCEEDED`), after the client has waited as the server
+    asks, up to the deadline of the call.
+    """
+
+    calls_per_second: int | None = None
+    """The calls per second. After a pause, twice as many in the first second."""
+    calls: int | None = None
+    """The calls under way at a time, watches not counted."""
+    watches: int | None = None
+    """The watches at a time."""
+    events_per_second: int | None = None
+    """The recorded events per second, on average."""
+    bytes_per_second: int | None = None
+    """The bytes of recorded events per second, on average."""
+
+    def __post_init__(self) -> None:
+        for name in self.given():
+            self._coerce(_from_one, name)
+
+    def given(self) -> dict[str, int]:
+        """Returns the limits that are not None, by name."""
+        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: number for name, number in found.items() if number is not None}
+
+    def or_else(self, default: "TokenLimits") -> "TokenLimits":
+        """Returns these limits, with those of a default for the ones that are None."""
+        return TokenLimits(**{**default.given(), **self.given()})
 
 
 @dataclass(eq=False, repr=False)
@@ -26,6 +61,8 @@ class Token(ModelBase):
     """The time when it ends; None if it never does."""
     revoke_time: datetime | None = None
     """The time when it was revoked; None if it was not."""
+    limits: TokenLimits = field(default_factory=TokenLimits)
+    """The limits of its calls."""
 
 
 @dataclass(eq=False, repr=False)
@@ -36,3 +73,10 @@ class IssuedToken(ModelBase):
     """The description of the token."""
     secret: str = field(repr=False)
     """The token itself, as clients take it: `pdm_...`."""
+
+
+def _from_one(given: object, where: str) -> int:
+    number = coerce.integer(given, where)
+    if number < 1:
+        raise ValueError(f"{where} is {number}; give 1 or more, or None for no limit")
+    return number

@@ -25,6 +25,7 @@ from podium._outbox.rejected import RejectedEvent
 from podium._outbox.sender_state import (
     DELIVERING,
     IDLE,
+    THROTTLED,
     UNREACHABLE,
     WAITING,
     SenderState,
@@ -36,6 +37,7 @@ from podium._outbox.writer import StreamWriter
 __all__ = [
     "DELIVERING",
     "IDLE",
+    "THROTTLED",
     "UNREACHABLE",
     "WAITING",
     "Budget",

@@ -9,7 +9,15 @@ from pathlib import Path
 from podium._outbox.errors import DamagedError
 from podium._outbox.files import read_json, write_json
 
-__all__ = ["DELIVERING", "IDLE", "UNREACHABLE", "WAITING", "SenderState", "forget_state"]
+__all__ = [
+    "DELIVERING",
+    "IDLE",
+    "THROTTLED",
+    "UNREACHABLE",
+    "WAITING",
+    "SenderState",
+    "forget_state",
+]
 
 DELIVERING = "delivering"
 """A state: the sender is delivering events."""
@@ -17,6 +25,8 @@ WAITING = "waiting"
 """A state: all undelivered events wait for an experiment or arm that does not exist yet."""
 UNREACHABLE = "unreachable"
 """A state: the server does not answer, or accepts no events now."""
+THROTTLED = "throttled"
+"""A state: a limit is reached, and the sender waits as long as the server asks."""
 IDLE = "idle"
 """A state: no events are pending."""
 
@@ -30,11 +40,11 @@ class SenderState:
     pid: int
     address: str
     state: str
-    """One of DELIVERING, WAITING, UNREACHABLE, IDLE."""
+    """One of DELIVERING, WAITING, UNREACHABLE, THROTTLED, IDLE."""
     error: str | None = None
-    """The error, if the state is UNREACHABLE."""
+    """The error, if the state is UNREACHABLE or THROTTLED."""
     since: float | None = None
-    """The time from which on the server was unreachable, in seconds since 1970."""
+    """The time from which on the server accepted no events, in seconds since 1970."""
     next_try: float | None = None
     """The time of the next retry, in seconds since 1970."""
     waits: dict[str, str] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Thread
 
 from podium._outbox import SenderLock
-from podium._outbox.sender_state import UNREACHABLE, SenderState
+from podium._outbox.sender_state import THROTTLED, UNREACHABLE, SenderState
 from podium._recorder.warnings import RecorderWarnings
 
 __all__ = ["SenderStarter", "is_delivering", "unreachable", "waits"]
@@ -125,10 +125,14 @@ def is_delivering(outbox: Path) -> bool:
     return SenderState.read(outbox) is not None and SenderLock(outbox).is_held()
 
 
-def unreachable(outbox: Path) -> str | None:
-    """Returns the reason why the sender cannot reach the server, or None if it can."""
+def unreachable(outbox: Path, *, or_throttled: bool = False) -> str | None:
+    """Returns the reason why the sender cannot reach the server, or None if it can.
+
+    With `or_throttled`, also returns why the server asks the sender to wait.
+    """
     state = SenderState.read(outbox)
-    if state is None or state.state != UNREACHABLE:
+    states = (UNREACHABLE, THROTTLED) if or_throttled else (UNREACHABLE,)
+    if state is None or state.state not in states:
         return None
     if state.next_try is not None and state.next_try + _STALE_SECONDS < time.time():
         return None  # the sender that wrote it has ended

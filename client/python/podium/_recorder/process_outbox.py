@@ -206,7 +206,9 @@ class ProcessOutbox:
     def why_pending(self) -> str:
         """Returns why events are pending."""
         waiting = self._waits(self._last_streams)
-        return self.unreachable() or "; ".join(waiting.values()) or "delivery is in progress"
+        throttled = None if self.folder is None else unreachable(self.folder, or_throttled=True)
+        why = self.unreachable() or throttled or "; ".join(waiting.values())
+        return why or "delivery is in progress"
 
     def _pending(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> int:
         self._upkeep.call(partial(self._look_at, [stream for stream, _ in targets]), timeout)

@@ -10,9 +10,6 @@ __all__ = ["CircuitBreaker"]
 
 _log = logging.getLogger(__name__)
 
-_OVERLOADED = "OVERLOADED"
-"""The reason of errors after which a server is not retried early, even if a process asks for it."""
-
 
 class CircuitBreaker:
     """Pauses all calls while the server does not answer. After a wait, one call at a time retries.
@@ -47,15 +44,15 @@ class CircuitBreaker:
             _log.warning("the server accepts no events now: %s (%s)", pause.message, pause.reason)
         self.pause = pause
         self._tried = now
-        seconds = self._backoff.next()
+        seconds = pause.least_seconds + self._backoff.next()
         self.due, self.due_time = now + seconds, time.time() + seconds
 
     def hurry(self) -> None:
         """Moves the next retry to about a second after the last one.
 
-        An overloaded server is not retried early.
+        A server that has asked for a wait is not retried early.
         """
-        if self.pause is None or self.pause.reason == _OVERLOADED:
+        if self.pause is None or self.pause.is_throttled:
             return
         sooner = self.due - (self._tried + self._backoff.soon())
         if sooner > 0:

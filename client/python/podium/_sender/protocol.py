@@ -66,6 +66,8 @@ _ABOUT_THE_SERVER = frozenset(
 )
 """The status codes of failures that do not depend on the request."""
 
+_LIMITED = frozenset({"OVERLOADED", "QUOTA_EXCEEDED"})
+
 DEFECTS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
 """The status codes of failures that the request may have caused, and may cause again."""
 
@@ -156,6 +158,13 @@ class Pause(NamedTuple):
     """Whether the server rejected the event because its experiment or arm does not exist yet."""
     is_defect: bool = False
     """Whether the server failed at a single event that may be skipped."""
+    least_seconds: float = 0.0
+    """How long the server asks to wait."""
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether the server or the token has reached a limit, so that an early retry is wrong."""
+        return self.reason in _LIMITED
 
 
 Verdict: TypeAlias = Reject | Again | Rewound | Pause
@@ -378,4 +387,9 @@ def pause_of(error: PodiumError) -> Pause:
     """Returns the pause after an error."""
     # All events are sent again after the pause, so an unknown outcome does no harm.
     message = error.message.removesuffix(OUTCOME_UNKNOWN)
-    return Pause(error.reason or error.code, message, error.code in _ABOUT_THE_SERVER)
+    return Pause(
+        error.reason or error.code,
+        message,
+        error.code in _ABOUT_THE_SERVER,
+        least_seconds=error.retry_after or 0.0,
+    )

@@ -228,6 +228,8 @@ class Sender:
             self.circuit_breaker.open()
         elif pause is not None and pause.is_about_server:
             self.circuit_breaker.shut(pause, time.monotonic())
+            # The server did not look at the events, so this was no try.
+            self._tried.pop(stream.folder, None)
         if advances:
             self._advances += advances
             self._advanced = time.monotonic()

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from podium._outbox import DELIVERING, IDLE, UNREACHABLE, WAITING, SenderState
+from podium._outbox import DELIVERING, IDLE, THROTTLED, UNREACHABLE, WAITING, SenderState
 from podium._sender.protocol import Pause
 from podium._sender.sender import Sender
 from podium._sender.stream import Stream
@@ -51,13 +51,17 @@ class Report:
         return SenderState(
             pid=os.getpid(),
             address=self._address,
-            state=UNREACHABLE if breaker.pause else _word(unsent),
+            state=_closed(breaker.pause) if breaker.pause else _word(unsent),
             error=_text(breaker.pause) if breaker.pause else None,
             since=breaker.since_time if breaker.pause else None,
             next_try=breaker.due_time if breaker.pause else None,
             waits={s.info.writer_id: _text(s.pause) for s in unsent[:_MOST] if s.pause},
             damaged={folder.name: text for folder, text in damaged[:_MOST]},
         )
+
+
+def _closed(pause: Pause) -> str:
+    return THROTTLED if pause.is_throttled else UNREACHABLE
 
 
 def _word(unsent: Sequence[Stream]) -> str:

@@ -12,7 +12,7 @@ from podium._wire.values import (
 )
 from podium.v1 import metric_pb2, server_pb2, token_pb2
 
-__all__ = ["METRIC", "SERVER", "TOKEN"]
+__all__ = ["METRIC", "SERVER", "TOKEN", "TOKEN_LIMITS"]
 
 _METRIC_SOURCE = Codec(listings.MetricSource, metric_pb2.MetricSource, origin=SCORE_ORIGIN)
 METRIC = Codec(listings.Metric, metric_pb2.Metric, sources=repeated(_METRIC_SOURCE.field))
@@ -21,12 +21,15 @@ _LIMITS = Codec(Limits, server_pb2.ServerLimits)
 SERVER = Codec(listings.Server, server_pb2.Server, required=["limits"], limits=_LIMITS.field)
 
 _TIME = Field(timestamp_to_proto, timestamp_from_proto)
+TOKEN_LIMITS = Codec(access.TokenLimits, token_pb2.TokenLimits)
 TOKEN = Codec(
     access.Token,
     token_pb2.Token,
+    required=["limits"],
     role=ROLE,
     prefixes=Field(list, list),
     create_time=_TIME,
     expire_time=_TIME,
     revoke_time=_TIME,
+    limits=TOKEN_LIMITS.field,
 )

@@ -2,13 +2,17 @@
 
 import argparse
 import json
+from collections.abc import Collection
+from dataclasses import fields
 from enum import StrEnum
 from typing import Any
 
 from podium._limits.limits import DEFAULT_LIMITS
+from podium._model.access import TokenLimits
 from podium._values.enums import ArmStatus
 
 __all__ = [
+    "TOKEN_LIMITS",
     "add_arm",
     "add_arm_filters",
     "add_experiment",
@@ -16,11 +20,15 @@ __all__ = [
     "add_limit",
     "add_statuses",
     "config_filter",
+    "named_number",
     "page_size",
     "positive",
     "step",
+    "token_limit",
 ]
 
+TOKEN_LIMITS = tuple(item.name for item in fields(TokenLimits))
+"""The names of the limits that a token can have."""
 _MOST = 2**31 - 1
 """The greatest value of `--limit`."""
 _INT64 = range(-(2**63), 2**63)
@@ -130,3 +138,17 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"give a positive number, not {text!r}")
     return min(int(text), _MOST)
+
+
+def token_limit(text: str) -> tuple[str, int]:
+    """Reads a limit of a token, such as `calls_per_second=10`."""
+    return named_number(text, TOKEN_LIMITS)
+
+
+def named_number(text: str, names: Collection[str]) -> tuple[str, int]:
+    """Reads NAME=NUMBER, with one of the names and a number from 1."""
+    name, _, number = text.partition("=")
+    if name not in names or not number.replace("_", "").isdecimal() or not int(number):
+        known = ", ".join(names)
+        raise argparse.ArgumentTypeError(f"give NAME=NUMBER, from 1, with one of {known}")
+    return name, int(number)

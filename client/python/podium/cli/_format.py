@@ -90,6 +90,11 @@ def prefixes(token: Token) -> str:
     return " ".join(token.prefixes) or "(all)"
 
 
+def limits(token: Token) -> str:
+    """Returns the limits of a token in one line."""
+    return " ".join(f"{name}={number}" for name, number in token.limits.given().items()) or "-"
+
+
 def value(given: Any) -> str:
     """Returns a value in one line: a text unchanged, other values as JSON."""
     return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from google.protobuf.message import DecodeError
 
 from podium._outbox import (
-    UNREACHABLE,
     DamagedError,
     RejectedEvent,
     SenderLock,
@@ -186,6 +185,6 @@ def _oldest(reader: StreamReader, delivered: int) -> datetime | None:
 def _why(state: SenderState | None, writer_id: str, *, is_sending: bool) -> str:
     if state is not None and writer_id in state.waits:
         return state.waits[writer_id]
-    if state is not None and state.state == UNREACHABLE and state.error:
+    if state is not None and state.error:
         return state.error
     return "" if is_sending else "no sender runs"

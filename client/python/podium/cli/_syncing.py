@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from podium._client.aio.client import AsyncClient
-from podium._outbox import UNREACHABLE, SenderLock, SenderState, wake_sender
+from podium._outbox import SenderLock, SenderState, wake_sender
 from podium._sender import FOREGROUND, Report, Sender, Tally
 from podium.cli._console import Console
 from podium.cli._exits import Exit
@@ -176,7 +176,7 @@ def _why_stuck(view: OutboxView) -> str:
     It is empty if the events wait for other events.
     """
     state = view.state
-    if state is not None and state.state == UNREACHABLE and state.error:
+    if state is not None and state.error:
         return state.error
     if any(stream.why for stream in view.streams):
         return ""

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from podium.v1 import token_pb2 as podium_dot_v1_dot_token__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1epodium/v1/access_service.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15podium/v1/token.proto\"\x0f\n\rWhoAmIRequest\"1\n\x0eWhoAmIResponse\x12\x1f\n\x05token\x18\x01 \x01(\x0b\x32\x10.podium.v1.Token\"\x84\x01\n\x12\x43reateTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x04role\x18\x02 \x01(\x0e\x32\x0f.podium.v1.Role\x12\x10\n\x08prefixes\x18\x03 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"F\n\x13\x43reateTokenResponse\x12\x1f\n\x05token\x18\x01 \x01(\x0b\x32\x10.podium.v1.Token\x12\x0e\n\x06secret\x18\x02 \x01(\t\":\n\x11ListTokensRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"O\n\x12ListTokensResponse\x12 \n\x06tokens\x18\x01 \x03(\x0b\x32\x10.podium.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x12RevokeTokenRequest\x12\x12\n\nid_or_name\x18\x01 \x01(\t\"7\n\x13RevokeTokenResponse\x12 \n\x06tokens\x18\x01 \x03(\x0b\x32\x10.podium.v1.Token2\xc4\x02\n\rAccessService\x12\x42\n\x06WhoAmI\x12\x18.podium.v1.WhoAmIRequest\x1a\x19.podium.v1.WhoAmIResponse\"\x03\x90\x02\x01\x12L\n\x0b\x43reateToken\x12\x1d.podium.v1.CreateTokenRequest\x1a\x1e.podium.v1.CreateTokenResponse\x12N\n\nListTokens\x12\x1c.podium.v1.ListTokensRequest\x1a\x1d.podium.v1.ListTokensResponse\"\x03\x90\x02\x01\x12Q\n\x0bRevokeToken\x12\x1d.podium.v1.RevokeTokenRequest\x1a\x1e.podium.v1.RevokeTokenResponse\"\x03\x90\x02\x02\x42l\n\tpodium.v1B\x12\x41\x63\x63\x65ssServiceProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1epodium/v1/access_service.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15podium/v1/token.proto\"\x0f\n\rWhoAmIRequest\"1\n\x0eWhoAmIResponse\x12\x1f\n\x05token\x18\x01 \x01(\x0b\x32\x10.podium.v1.Token\"\xac\x01\n\x12\x43reateTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x04role\x18\x02 \x01(\x0e\x32\x0f.podium.v1.Role\x12\x10\n\x08prefixes\x18\x03 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x06limits\x18\x05 \x01(\x0b\x32\x16.podium.v1.TokenLimits\"F\n\x13\x43reateTokenResponse\x12\x1f\n\x05token\x18\x01 \x01(\x0b\x32\x10.podium.v1.Token\x12\x0e\n\x06secret\x18\x02 \x01(\t\":\n\x11ListTokensRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"O\n\x12ListTokensResponse\x12 \n\x06tokens\x18\x01 \x03(\x0b\x32\x10.podium.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x12RevokeTokenRequest\x12\x12\n\nid_or_name\x18\x01 \x01(\t\"7\n\x13RevokeTokenResponse\x12 \n\x06tokens\x18\x01 \x03(\x0b\x32\x10.podium.v1.Token2\xc4\x02\n\rAccessService\x12\x42\n\x06WhoAmI\x12\x18.podium.v1.WhoAmIRequest\x1a\x19.podium.v1.WhoAmIResponse\"\x03\x90\x02\x01\x12L\n\x0b\x43reateToken\x12\x1d.podium.v1.CreateTokenRequest\x1a\x1e.podium.v1.CreateTokenResponse\x12N\n\nListTokens\x12\x1c.podium.v1.ListTokensRequest\x1a\x1d.podium.v1.ListTokensResponse\"\x03\x90\x02\x01\x12Q\n\x0bRevokeToken\x12\x1d.podium.v1.RevokeTokenRequest\x1a\x1e.podium.v1.RevokeTokenResponse\"\x03\x90\x02\x02\x42l\n\tpodium.v1B\x12\x41\x63\x63\x65ssServiceProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,17 +45,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WHOAMIRESPONSE']._serialized_start=118
   _globals['_WHOAMIRESPONSE']._serialized_end=167
   _globals['_CREATETOKENREQUEST']._serialized_start=170
-  _globals['_CREATETOKENREQUEST']._serialized_end=302
-  _globals['_CREATETOKENRESPONSE']._serialized_start=304
-  _globals['_CREATETOKENRESPONSE']._serialized_end=374
-  _globals['_LISTTOKENSREQUEST']._serialized_start=376
-  _globals['_LISTTOKENSREQUEST']._serialized_end=434
-  _globals['_LISTTOKENSRESPONSE']._serialized_start=436
-  _globals['_LISTTOKENSRESPONSE']._serialized_end=515
-  _globals['_REVOKETOKENREQUEST']._serialized_start=517
-  _globals['_REVOKETOKENREQUEST']._serialized_end=557
-  _globals['_REVOKETOKENRESPONSE']._serialized_start=559
-  _globals['_REVOKETOKENRESPONSE']._serialized_end=614
-  _globals['_ACCESSSERVICE']._serialized_start=617
-  _globals['_ACCESSSERVICE']._serialized_end=941
+  _globals['_CREATETOKENREQUEST']._serialized_end=342
+  _globals['_CREATETOKENRESPONSE']._serialized_start=344
+  _globals['_CREATETOKENRESPONSE']._serialized_end=414
+  _globals['_LISTTOKENSREQUEST']._serialized_start=416
+  _globals['_LISTTOKENSREQUEST']._serialized_end=474
+  _globals['_LISTTOKENSRESPONSE']._serialized_start=476
+  _globals['_LISTTOKENSRESPONSE']._serialized_end=555
+  _globals['_REVOKETOKENREQUEST']._serialized_start=557
+  _globals['_REVOKETOKENREQUEST']._serialized_end=597
+  _globals['_REVOKETOKENRESPONSE']._serialized_start=599
+  _globals['_REVOKETOKENRESPONSE']._serialized_end=654
+  _globals['_ACCESSSERVICE']._serialized_start=657
+  _globals['_ACCESSSERVICE']._serialized_end=981
 # @@protoc_insertion_point(module_scope)

@@ -71,6 +71,7 @@ class CreateTokenRequest(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     PREFIXES_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, of 1 to 256 bytes. At most 100 valid tokens can have the same name.
     Required.
@@ -87,6 +88,12 @@ class CreateTokenRequest(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """The time when the token ends, in the future. Unset: never."""
 
+    @_builtins.property
+    def limits(self) -> _token_pb2.TokenLimits:
+        """The limits of the token. A limit that is not set is that of the caller's token, which
+        a given one must not exceed.
+        """
+
     def __init__(
         self,
         *,
@@ -94,10 +101,11 @@ class CreateTokenRequest(_message.Message):
         role: _token_pb2.Role.ValueType = ...,
         prefixes: _abc.Iterable[_builtins.str] | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        limits: _token_pb2.TokenLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "name", b"name", "prefixes", b"prefixes", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "limits", b"limits", "name", b"name", "prefixes", b"prefixes", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -133,6 +133,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
     last marker.
     """
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 55
+    """RESOURCE_EXHAUSTED. The token has reached one of its limits. Nothing was changed.
+    Try again after the time in the google.rpc.RetryInfo. Metadata: `limit`, the field
+    of TokenLimits.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 60
     """INTERNAL. A bug in the server. Metadata: `incident`, an id that is also in
     the server's log.
@@ -269,6 +274,11 @@ server stops; send the same call again when it is back.
 ERROR_REASON_WATCH_TOO_SLOW: ErrorReason.ValueType  # 54
 """RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
 last marker.
+"""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 55
+"""RESOURCE_EXHAUSTED. The token has reached one of its limits. Nothing was changed.
+Try again after the time in the google.rpc.RetryInfo. Metadata: `limit`, the field
+of TokenLimits.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 60
 """INTERNAL. A bug in the server. Metadata: `incident`, an id that is also in

@@ -63,6 +63,7 @@ class Token(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, which is part of the token."""
     name: _builtins.str
@@ -87,6 +88,10 @@ class Token(_message.Message):
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
         """The time when it was revoked. Unset if it was not."""
 
+    @_builtins.property
+    def limits(self) -> Global___TokenLimits:
+        """The limits of its calls. Unset: it has none of its own."""
+
     def __init__(
         self,
         *,
@@ -97,11 +102,75 @@ class Token(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
+        limits: Global___TokenLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "limits", b"limits", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "name", b"name", "prefixes", b"prefixes", "revoke_time", b"revoke_time", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "limits", b"limits", "name", b"name", "prefixes", b"prefixes", "revoke_time", b"revoke_time", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Token: _TypeAlias = Token  # noqa: Y015
+
+@_typing.final
+class TokenLimits(_message.Message):
+    """TokenLimits limits the calls that are made with a token. Each server applies them for
+    itself. A limit that is not set is the server's default (`podium serve --token-limit`),
+    or else there is none. A call beyond a limit returns RESOURCE_EXHAUSTED
+    (QUOTA_EXCEEDED) with a google.rpc.RetryInfo. All limits are 1 or more.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
+    WATCHES_FIELD_NUMBER: _builtins.int
+    EVENTS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    calls_per_second: _builtins.int
+    """The calls per second. After a pause, twice as many in the first second."""
+    calls: _builtins.int
+    """The calls under way at a time, watches not counted."""
+    watches: _builtins.int
+    """The watches at a time."""
+    events_per_second: _builtins.int
+    """The events that Record takes per second, on average. A single call may have more;
+    the next one then waits longer.
+    """
+    bytes_per_second: _builtins.int
+    """The bytes of the requests of Record per second, on average, as for events."""
+    def __init__(
+        self,
+        *,
+        calls_per_second: _builtins.int | None = ...,
+        calls: _builtins.int | None = ...,
+        watches: _builtins.int | None = ...,
+        events_per_second: _builtins.int | None = ...,
+        bytes_per_second: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bytes_per_second", b"_bytes_per_second", "_calls", b"_calls", "_calls_per_second", b"_calls_per_second", "_events_per_second", b"_events_per_second", "_watches", b"_watches", "bytes_per_second", b"bytes_per_second", "calls", b"calls", "calls_per_second", b"calls_per_second", "events_per_second", b"events_per_second", "watches", b"watches"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bytes_per_second", b"_bytes_per_second", "_calls", b"_calls", "_calls_per_second", b"_calls_per_second", "_events_per_second", b"_events_per_second", "_watches", b"_watches", "bytes_per_second", b"bytes_per_second", "calls", b"calls", "calls_per_second", b"calls_per_second", "events_per_second", b"events_per_second", "watches", b"watches"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__bytes_per_second: _TypeAlias = _typing.Literal["bytes_per_second"]  # noqa: Y015
+    _WhichOneofArgType__bytes_per_second: _TypeAlias = _typing.Literal["_bytes_per_second", b"_bytes_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__calls: _TypeAlias = _typing.Literal["calls"]  # noqa: Y015
+    _WhichOneofArgType__calls: _TypeAlias = _typing.Literal["_calls", b"_calls"]  # noqa: Y015
+    _WhichOneofReturnType__calls_per_second: _TypeAlias = _typing.Literal["calls_per_second"]  # noqa: Y015
+    _WhichOneofArgType__calls_per_second: _TypeAlias = _typing.Literal["_calls_per_second", b"_calls_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__events_per_second: _TypeAlias = _typing.Literal["events_per_second"]  # noqa: Y015
+    _WhichOneofArgType__events_per_second: _TypeAlias = _typing.Literal["_events_per_second", b"_events_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__watches: _TypeAlias = _typing.Literal["watches"]  # noqa: Y015
+    _WhichOneofArgType__watches: _TypeAlias = _typing.Literal["_watches", b"_watches"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bytes_per_second) -> _WhichOneofReturnType__bytes_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__calls) -> _WhichOneofReturnType__calls | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__calls_per_second) -> _WhichOneofReturnType__calls_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__events_per_second) -> _WhichOneofReturnType__events_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__watches) -> _WhichOneofReturnType__watches | None: ...
+
+Global___TokenLimits: _TypeAlias = TokenLimits  # noqa: Y015

@@ -25,6 +25,33 @@ pub struct Token {
     /// The time when it was revoked. Unset if it was not.
     #[prost(message, optional, tag = "7")]
     pub revoke_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The limits of its calls. Unset: it has none of its own.
+    #[prost(message, optional, tag = "8")]
+    pub limits: ::core::option::Option<TokenLimits>,
+}
+/// TokenLimits limits the calls that are made with a token. Each server applies them for
+/// itself. A limit that is not set is the server's default (`podium serve --token-limit`),
+/// or else there is none. A call beyond a limit returns RESOURCE_EXHAUSTED
+/// (QUOTA_EXCEEDED) with a google.rpc.RetryInfo. All limits are 1 or more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct TokenLimits {
+    /// The calls per second. After a pause, twice as many in the first second.
+    #[prost(int64, optional, tag = "1")]
+    pub calls_per_second: ::core::option::Option<i64>,
+    /// The calls under way at a time, watches not counted.
+    #[prost(int64, optional, tag = "2")]
+    pub calls: ::core::option::Option<i64>,
+    /// The watches at a time.
+    #[prost(int64, optional, tag = "3")]
+    pub watches: ::core::option::Option<i64>,
+    /// The events that Record takes per second, on average. A single call may have more;
+    /// the next one then waits longer.
+    #[prost(int64, optional, tag = "4")]
+    pub events_per_second: ::core::option::Option<i64>,
+    /// The bytes of the requests of Record per second, on average, as for events.
+    #[prost(int64, optional, tag = "5")]
+    pub bytes_per_second: ::core::option::Option<i64>,
 }
 /// Role is the calls that a token allows. Each role also allows the calls of those
 /// before it.
@@ -105,6 +132,10 @@ pub struct CreateTokenRequest {
     /// The time when the token ends, in the future. Unset: never.
     #[prost(message, optional, tag = "4")]
     pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The limits of the token. A limit that is not set is that of the caller's token, which
+    /// a given one must not exceed.
+    #[prost(message, optional, tag = "5")]
+    pub limits: ::core::option::Option<TokenLimits>,
 }
 /// CreateTokenResponse is a new token.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
@@ -1072,6 +1103,10 @@ pub enum ErrorReason {
     /// RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
     /// last marker.
     WatchTooSlow = 54,
+    /// RESOURCE_EXHAUSTED. The token has reached one of its limits. Nothing was changed.
+    /// Try again after the time in the google.rpc.RetryInfo. Metadata: `limit`, the field
+    /// of TokenLimits.
+    QuotaExceeded = 55,
     /// INTERNAL. A bug in the server. Metadata: `incident`, an id that is also in
     /// the server's log.
     Internal = 60,
@@ -1120,6 +1155,7 @@ impl ErrorReason {
             Self::ShuttingDown => "ERROR_REASON_SHUTTING_DOWN",
             Self::OutcomeUnknown => "ERROR_REASON_OUTCOME_UNKNOWN",
             Self::WatchTooSlow => "ERROR_REASON_WATCH_TOO_SLOW",
+            Self::QuotaExceeded => "ERROR_REASON_QUOTA_EXCEEDED",
             Self::Internal => "ERROR_REASON_INTERNAL",
             Self::TokenMissing => "ERROR_REASON_TOKEN_MISSING",
             Self::TokenInvalid => "ERROR_REASON_TOKEN_INVALID",
@@ -1158,6 +1194,7 @@ impl ErrorReason {
             "ERROR_REASON_SHUTTING_DOWN" => Some(Self::ShuttingDown),
             "ERROR_REASON_OUTCOME_UNKNOWN" => Some(Self::OutcomeUnknown),
             "ERROR_REASON_WATCH_TOO_SLOW" => Some(Self::WatchTooSlow),
+            "ERROR_REASON_QUOTA_EXCEEDED" => Some(Self::QuotaExceeded),
             "ERROR_REASON_INTERNAL" => Some(Self::Internal),
             "ERROR_REASON_TOKEN_MISSING" => Some(Self::TokenMissing),
             "ERROR_REASON_TOKEN_INVALID" => Some(Self::TokenInvalid),

@@ -10,9 +10,11 @@ from functools import partial
 from podium._values.tokens import token_id
 from podium.errors import PodiumError
 
-from podium_server.api.callers import CALLER, EVERYONE, Caller
+from podium_server.api.callers import CALLER, Caller
+from podium_server.api.quotas import Quotas
 from podium_server.errors import failure
 from podium_server.rpc.access.rules import RULES
+from podium_server.rpc.telemetry import CURRENT_CALL
 from podium_server.store.contract import Store
 from podium_server.store.tokens import Role, TokenRow, digest_of
 
@@ -41,12 +43,21 @@ class Access:
         is_on: Whether calls need tokens. If not, everybody may call every method.
         is_exposed: Whether calls can arrive over a network without encryption. If so, calls with
             tokens are rejected.
+        quotas: The limits of the calls of each token.
     """
 
-    def __init__(self, store: Store, *, is_on: bool, is_exposed: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        is_on: bool,
+        is_exposed: bool = False,
+        quotas: Quotas | None = None,
+    ) -> None:
         self._store = store
         self._is_on = is_on
         self._is_exposed = is_exposed
+        self._quotas = quotas or Quotas()
         self._tokens: Mapping[str, TokenRow] = {}
         self._checked: dict[str, TokenRow] = {}
         """A cache of checked headers. It is cleared when the tokens are read from the store."""
@@ -61,13 +72,15 @@ class Access:
     ) -> None:
         """Checks the caller of a method before the request is read, and sets `CALLER`.
 
+        Counts the call for the limits of the caller.
+
         Args:
             method: The full name of the method, such as `podium.v1.ResultsService.Eval`.
             authorization: Returns the values of the call's `authorization` headers.
             names: Returns the names (SAN) in the certificate that the client has proved.
 
         Raises:
-            PodiumError: TOKEN_MISSING, TOKEN_INVALID or ROLE_TOO_LOW.
+            PodiumError: TOKEN_MISSING, TOKEN_INVALID, ROLE_TOO_LOW, QUOTA_EXCEEDED or OVERLOADED.
         """
         if not self._is_on:
             if self._is_exposed and any(authorization()):
@@ -75,7 +88,8 @@ class Access:
                     "a token was sent to this server without encryption, so others may have read "
                     "it; revoke it, and connect with TLS"
                 )
-            CALLER.set(EVERYONE)
+            if not _is_public(method):
+                self._admit(None)
             return
         rule = RULES.get(method)
         if rule is None:
@@ -83,11 +97,21 @@ class Access:
         if rule.role is None:
             return
         token = await self._find(list(authorization()), names)
-        CALLER.set(Caller(token, partial(self._check_again, token.id)))
+        self._admit(token)
         if token.role < rule.role:
             raise _too_low(method, Role(rule.role).name.lower())
         if rule.is_about_all and token.prefixes:
             raise failure("ROLE_TOO_LOW", f"{method} needs a token without prefixes", role="reader")
+
+    def _admit(self, token: TokenRow | None) -> None:
+        usage = self._quotas.of(token)
+        if token is None:
+            CALLER.set(Caller(None, usage))
+        else:
+            CALLER.set(Caller(token, usage, partial(self._check_again, token.id)))
+        usage.enter()
+        if call := CURRENT_CALL.get():
+            call.on_end = usage.leave
 
     async def _check_again(self, key: str) -> None:
         _check_live((await self._current()).get(key))
@@ -145,6 +169,11 @@ class Access:
 def authorization_of(metadata: Iterable[tuple[str, str | bytes]]) -> list[str]:
     """Returns the values of the `authorization` headers in the metadata of a call."""
     return [str(value) for key, value in metadata if key == "authorization"]
+
+
+def _is_public(method: str) -> bool:
+    rule = RULES.get(method)
+    return rule is not None and rule.role is None
 
 
 def _matching(tokens: Mapping[str, TokenRow], key: str, digest: bytes) -> TokenRow | None:

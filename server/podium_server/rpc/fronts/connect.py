@@ -336,6 +336,8 @@ class _Application(ConnectASGIApplication[None]):
         try:
             await super().__call__(scope, exchange.receive, exchange.send)
         finally:
+            if exchange.observed is not None:
+                exchange.observed.release()
             if exchange.call is not None:
                 exchange.call.leave()
 

@@ -272,6 +272,11 @@ ALTER TABLE store ADD COLUMN page_key BLOB NOT NULL DEFAULT x'';
 UPDATE store SET page_key = randomblob(32);
 """
 
+_VERSION_10 = """
+-- The limits of the calls that are made with a token, as an object in JSON.
+ALTER TABLE tokens ADD COLUMN limits TEXT NOT NULL DEFAULT '{}';
+"""
+
 MIGRATIONS: Sequence[str] = (
     _VERSION_1,
     _VERSION_2,
@@ -282,6 +287,7 @@ MIGRATIONS: Sequence[str] = (
     _VERSION_7,
     _VERSION_8,
     _VERSION_9,
+    _VERSION_10,
 )
 VERSION = len(MIGRATIONS)
 """The version of files that this server writes."""

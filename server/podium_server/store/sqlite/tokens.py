@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
+from podium._model.access import TokenLimits
 
 from podium_server.store.contract import StoreError
 from podium_server.store.sqlite import schema
@@ -14,7 +15,7 @@ from podium_server.store.tokens import Role, TokenRow
 
 __all__ = ["add", "is_ready", "listed", "read_tokens", "revoke"]
 
-_COLUMNS = "id, name, digest, role, prefixes, created, expires, revoked"
+_COLUMNS = "id, name, digest, role, prefixes, created, expires, revoked, limits"
 _WAIT_MS = 10_000
 
 
@@ -22,8 +23,18 @@ def read_tokens(connection: apsw.Connection) -> list[TokenRow]:
     """Returns all tokens, in the order of their creation."""
     rows = fetch(connection, f"SELECT {_COLUMNS} FROM tokens ORDER BY created, id")
     return [
-        TokenRow(key, name, digest, Role(role), tuple(json.loads(prefixes)), *times)
-        for key, name, digest, role, prefixes, *times in rows
+        TokenRow(
+            key,
+            name,
+            digest,
+            Role(role),
+            tuple(json.loads(prefixes)),
+            created,
+            expires,
+            revoked,
+            TokenLimits(**json.loads(limits)),
+        )
+        for key, name, digest, role, prefixes, created, expires, revoked, limits in rows
     ]
 
 
@@ -61,8 +72,8 @@ def add(path: Path, row: TokenRow) -> None:
     values = (row.id, row.name, row.digest, int(row.role), json.dumps(row.prefixes))
     with _writing(path) as connection:
         connection.execute(
-            f"INSERT INTO tokens ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (*values, row.created, row.expires, row.revoked),
+            f"INSERT INTO tokens ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*values, row.created, row.expires, row.revoked, json.dumps(row.limits.given())),
         )
 
 

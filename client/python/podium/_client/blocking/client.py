@@ -13,7 +13,7 @@ from podium._client.blocking.connection import BlockingConnection
 from podium._client.blocking.experiment import ExperimentHandle
 from podium._client.channel import deadline
 from podium._client.retries import RetryPolicy
-from podium._model.access import IssuedToken, Token
+from podium._model.access import IssuedToken, Token, TokenLimits
 from podium._model.listings import Server
 from podium._model.recording import RecordResult, StreamPosition
 from podium._model.results import Experiment
@@ -138,6 +138,7 @@ class Client:
         *,
         prefixes: Strings = (),
         expire_time: datetime | None = None,
+        limits: TokenLimits | None = None,
     ) -> IssuedToken:
         """Creates a token. This client's own token must be that of an administrator.
 
@@ -147,8 +148,9 @@ class Client:
             prefixes: The experiments that it includes, each with all experiments below it. If not
                 given, all experiments that this client's token includes.
             expire_time: The time when it ends, with a time zone. If not given, it never does.
+            limits: The limits of its calls. One that is None is that of this client's token.
         """
-        return self._connection.run(calls.create_token(name, role, prefixes, expire_time))
+        return self._connection.run(calls.create_token(name, role, prefixes, expire_time, limits))
 
     def tokens(self) -> Iterator[Token]:
         """Lists tokens in the order of their creation, including those that have ended.

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from podium._outbox import UNREACHABLE, RejectedEvent, SenderState
+from podium._outbox import RejectedEvent, SenderState
 from podium.cli import _format
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
@@ -109,7 +109,7 @@ def _sender(view: OutboxView) -> str:
     if not view.is_sending or state is None:
         return "a sender runs" if view.is_sending else "no sender runs"
     text = f"sender {state.pid} is {state.state}"
-    if state.state != UNREACHABLE or state.since is None or state.next_try is None:
+    if state.since is None or state.next_try is None:
         return text
     since, next_try = (datetime.fromtimestamp(at, UTC) for at in (state.since, state.next_try))
     return f"{text} since {_format.moment(since)}, next try {_format.moment(next_try)}"

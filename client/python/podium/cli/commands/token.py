@@ -11,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from podium._files import json_form
+from podium._model.access import TokenLimits
 from podium._values.enums import Role
 from podium.cli import _format
+from podium.cli._arguments import TOKEN_LIMITS, token_limit
 from podium.cli._connecting import open_client, server_module
 from podium.cli._exits import CommandError, Exit
 
@@ -33,7 +35,13 @@ class _Tokens(Protocol):
     """The methods that manage the tokens of a server, or of a store on this machine."""
 
     def create_token(
-        self, name: str, role: str, *, prefixes: Sequence[str], expire_time: datetime | None
+        self,
+        name: str,
+        role: str,
+        *,
+        prefixes: Sequence[str],
+        expire_time: datetime | None,
+        limits: TokenLimits,
     ) -> IssuedToken: ...
 
     def tokens(self) -> Iterable[Token]: ...
@@ -95,6 +103,15 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="how long it is valid, such as 12h or 90d (default: until it is revoked)",
     )
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        type=token_limit,
+        metavar="NAME=NUMBER",
+        help=f"a limit of its calls: {', '.join(TOKEN_LIMITS)}; repeat the option for several "
+        "(default: those of the server)",
+    )
 
 
 def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
@@ -125,6 +142,7 @@ def _create(arguments: argparse.Namespace, tokens: _Tokens, console: Console) ->
         arguments.role,
         prefixes=arguments.prefix,
         expire_time=arguments.expires_in,
+        limits=TokenLimits(**dict(arguments.limit)),
     )
     if console.as_json:
         console.json(json_form.to_json(issued))
@@ -138,7 +156,7 @@ def _list(_arguments: argparse.Namespace, tokens: _Tokens, console: Console) -> 
     if console.as_json:
         console.json_list(map(json_form.to_json, tokens.tokens()))
     elif not console.table(
-        map(_row, tokens.tokens()), "ID", "NAME", "ROLE", "~PREFIXES", "CREATED", "STATE"
+        map(_row, tokens.tokens()), "ID", "NAME", "ROLE", "~PREFIXES", "LIMITS", "CREATED", "STATE"
     ):
         console.note("no tokens")
     return Exit.OK
@@ -161,7 +179,8 @@ _ACTIONS = {"create": _create, "list": _list, "revoke": _revoke}
 
 def _row(token: Token) -> tuple[str, ...]:
     prefixes, created = _format.prefixes(token), _format.moment(token.create_time)
-    return token.id, token.name, token.role, prefixes, created, _state(token)
+    limits = _format.limits(token)
+    return token.id, token.name, token.role, prefixes, limits, created, _state(token)
 
 
 def _state(token: Token) -> str:

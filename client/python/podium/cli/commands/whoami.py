@@ -37,6 +37,7 @@ def run(_arguments: argparse.Namespace, client: Client, console: Console) -> Exi
                 ("name", token.name),
                 ("role", token.role),
                 ("prefixes", _format.prefixes(token)),
+                ("limits", _format.limits(token)),
                 ("expires", _format.moment(token.expire_time) or "never"),
             ]
         )

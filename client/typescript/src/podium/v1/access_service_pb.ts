@@ -6,7 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Role, Token } from "./token_pb.js";
+import type { Role, Token, TokenLimits } from "./token_pb.js";
 import { file_podium_v1_token } from "./token_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/access_service.proto.
  */
 export const file_podium_v1_access_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5wb2RpdW0vdjEvYWNjZXNzX3NlcnZpY2UucHJvdG8SCXBvZGl1bS52MSIPCg1XaG9BbUlSZXF1ZXN0IjEKDldob0FtSVJlc3BvbnNlEh8KBXRva2VuGAEgASgLMhAucG9kaXVtLnYxLlRva2VuIoQBChJDcmVhdGVUb2tlblJlcXVlc3QSDAoEbmFtZRgBIAEoCRIdCgRyb2xlGAIgASgOMg8ucG9kaXVtLnYxLlJvbGUSEAoIcHJlZml4ZXMYAyADKAkSLwoLZXhwaXJlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkYKE0NyZWF0ZVRva2VuUmVzcG9uc2USHwoFdG9rZW4YASABKAsyEC5wb2RpdW0udjEuVG9rZW4SDgoGc2VjcmV0GAIgASgJIjoKEUxpc3RUb2tlbnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIk8KEkxpc3RUb2tlbnNSZXNwb25zZRIgCgZ0b2tlbnMYASADKAsyEC5wb2RpdW0udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIigKElJldm9rZVRva2VuUmVxdWVzdBISCgppZF9vcl9uYW1lGAEgASgJIjcKE1Jldm9rZVRva2VuUmVzcG9uc2USIAoGdG9rZW5zGAEgAygLMhAucG9kaXVtLnYxLlRva2VuMsQCCg1BY2Nlc3NTZXJ2aWNlEkIKBldob0FtSRIYLnBvZGl1bS52MS5XaG9BbUlSZXF1ZXN0GhkucG9kaXVtLnYxLldob0FtSVJlc3BvbnNlIgOQAgESTAoLQ3JlYXRlVG9rZW4SHS5wb2RpdW0udjEuQ3JlYXRlVG9rZW5SZXF1ZXN0Gh4ucG9kaXVtLnYxLkNyZWF0ZVRva2VuUmVzcG9uc2USTgoKTGlzdFRva2VucxIcLnBvZGl1bS52MS5MaXN0VG9rZW5zUmVxdWVzdBodLnBvZGl1bS52MS5MaXN0VG9rZW5zUmVzcG9uc2UiA5ACARJRCgtSZXZva2VUb2tlbhIdLnBvZGl1bS52MS5SZXZva2VUb2tlblJlcXVlc3QaHi5wb2RpdW0udjEuUmV2b2tlVG9rZW5SZXNwb25zZSIDkAICQmwKCXBvZGl1bS52MUISQWNjZXNzU2VydmljZVByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_podium_v1_token]);
+  fileDesc("Ch5wb2RpdW0vdjEvYWNjZXNzX3NlcnZpY2UucHJvdG8SCXBvZGl1bS52MSIPCg1XaG9BbUlSZXF1ZXN0IjEKDldob0FtSVJlc3BvbnNlEh8KBXRva2VuGAEgASgLMhAucG9kaXVtLnYxLlRva2VuIqwBChJDcmVhdGVUb2tlblJlcXVlc3QSDAoEbmFtZRgBIAEoCRIdCgRyb2xlGAIgASgOMg8ucG9kaXVtLnYxLlJvbGUSEAoIcHJlZml4ZXMYAyADKAkSLwoLZXhwaXJlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKBmxpbWl0cxgFIAEoCzIWLnBvZGl1bS52MS5Ub2tlbkxpbWl0cyJGChNDcmVhdGVUb2tlblJlc3BvbnNlEh8KBXRva2VuGAEgASgLMhAucG9kaXVtLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCSI6ChFMaXN0VG9rZW5zUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJPChJMaXN0VG9rZW5zUmVzcG9uc2USIAoGdG9rZW5zGAEgAygLMhAucG9kaXVtLnYxLlRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIoChJSZXZva2VUb2tlblJlcXVlc3QSEgoKaWRfb3JfbmFtZRgBIAEoCSI3ChNSZXZva2VUb2tlblJlc3BvbnNlEiAKBnRva2VucxgBIAMoCzIQLnBvZGl1bS52MS5Ub2tlbjLEAgoNQWNjZXNzU2VydmljZRJCCgZXaG9BbUkSGC5wb2RpdW0udjEuV2hvQW1JUmVxdWVzdBoZLnBvZGl1bS52MS5XaG9BbUlSZXNwb25zZSIDkAIBEkwKC0NyZWF0ZVRva2VuEh0ucG9kaXVtLnYxLkNyZWF0ZVRva2VuUmVxdWVzdBoeLnBvZGl1bS52MS5DcmVhdGVUb2tlblJlc3BvbnNlEk4KCkxpc3RUb2tlbnMSHC5wb2RpdW0udjEuTGlzdFRva2Vuc1JlcXVlc3QaHS5wb2RpdW0udjEuTGlzdFRva2Vuc1Jlc3BvbnNlIgOQAgESUQoLUmV2b2tlVG9rZW4SHS5wb2RpdW0udjEuUmV2b2tlVG9rZW5SZXF1ZXN0Gh4ucG9kaXVtLnYxLlJldm9rZVRva2VuUmVzcG9uc2UiA5ACAkJsCglwb2RpdW0udjFCEkFjY2Vzc1NlcnZpY2VQcm90b1ABWh5wb2RpdW0uZXhhbXBsZS9wb2RpdW0vcG9kaXVtdjGiAgNQRE2qAglQb2RpdW0uVjHKAglQb2RpdW1cVjHqAgpQb2RpdW06OlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_podium_v1_token]);
 
 /**
  * WhoAmIRequest is the request of WhoAmI.
@@ -87,6 +87,14 @@ export type CreateTokenRequest = Message<"podium.v1.CreateTokenRequest"> & {
    * @generated from field: google.protobuf.Timestamp expire_time = 4;
    */
   expireTime?: Timestamp | undefined;
+
+  /**
+   * The limits of the token. A limit that is not set is that of the caller's token, which
+   * a given one must not exceed.
+   *
+   * @generated from field: podium.v1.TokenLimits limits = 5;
+   */
+  limits?: TokenLimits | undefined;
 };
 
 /**

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/token.proto.
  */
 export const file_podium_v1_token: GenFile = /*@__PURE__*/
-  fileDesc("ChVwb2RpdW0vdjEvdG9rZW4ucHJvdG8SCXBvZGl1bS52MSLlAQoFVG9rZW4SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIdCgRyb2xlGAMgASgOMg8ucG9kaXVtLnYxLlJvbGUSEAoIcHJlZml4ZXMYBCADKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXZva2VfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqUAoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDwoLUk9MRV9SRUFERVIQARIRCg1ST0xFX1JFQ09SREVSEAISDgoKUk9MRV9BRE1JThADQmQKCXBvZGl1bS52MUIKVG9rZW5Qcm90b1ABWh5wb2RpdW0uZXhhbXBsZS9wb2RpdW0vcG9kaXVtdjGiAgNQRE2qAglQb2RpdW0uVjHKAglQb2RpdW1cVjHqAgpQb2RpdW06OlYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChVwb2RpdW0vdjEvdG9rZW4ucHJvdG8SCXBvZGl1bS52MSKNAgoFVG9rZW4SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIdCgRyb2xlGAMgASgOMg8ucG9kaXVtLnYxLlJvbGUSEAoIcHJlZml4ZXMYBCADKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXZva2VfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoGbGltaXRzGAggASgLMhYucG9kaXVtLnYxLlRva2VuTGltaXRzIusBCgtUb2tlbkxpbWl0cxIdChBjYWxsc19wZXJfc2Vjb25kGAEgASgDSACIAQESEgoFY2FsbHMYAiABKANIAYgBARIUCgd3YXRjaGVzGAMgASgDSAKIAQESHgoRZXZlbnRzX3Blcl9zZWNvbmQYBCABKANIA4gBARIdChBieXRlc19wZXJfc2Vjb25kGAUgASgDSASIAQFCEwoRX2NhbGxzX3Blcl9zZWNvbmRCCAoGX2NhbGxzQgoKCF93YXRjaGVzQhQKEl9ldmVudHNfcGVyX3NlY29uZEITChFfYnl0ZXNfcGVyX3NlY29uZCpQCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIPCgtST0xFX1JFQURFUhABEhEKDVJPTEVfUkVDT1JERVIQAhIOCgpST0xFX0FETUlOEANCZAoJcG9kaXVtLnYxQgpUb2tlblByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Token describes a token without its secret. A token allows its holder to make calls.
@@ -69,6 +69,13 @@ export type Token = Message<"podium.v1.Token"> & {
    * @generated from field: google.protobuf.Timestamp revoke_time = 7;
    */
   revokeTime?: Timestamp | undefined;
+
+  /**
+   * The limits of its calls. Unset: it has none of its own.
+   *
+   * @generated from field: podium.v1.TokenLimits limits = 8;
+   */
+  limits?: TokenLimits | undefined;
 };
 
 /**
@@ -77,6 +84,59 @@ export type Token = Message<"podium.v1.Token"> & {
  */
 export const TokenSchema: GenMessage<Token> = /*@__PURE__*/
   messageDesc(file_podium_v1_token, 0);
+
+/**
+ * TokenLimits limits the calls that are made with a token. Each server applies them for
+ * itself. A limit that is not set is the server's default (`podium serve --token-limit`),
+ * or else there is none. A call beyond a limit returns RESOURCE_EXHAUSTED
+ * (QUOTA_EXCEEDED) with a google.rpc.RetryInfo. All limits are 1 or more.
+ *
+ * @generated from message podium.v1.TokenLimits
+ */
+export type TokenLimits = Message<"podium.v1.TokenLimits"> & {
+  /**
+   * The calls per second. After a pause, twice as many in the first second.
+   *
+   * @generated from field: optional int64 calls_per_second = 1;
+   */
+  callsPerSecond?: bigint | undefined;
+
+  /**
+   * The calls under way at a time, watches not counted.
+   *
+   * @generated from field: optional int64 calls = 2;
+   */
+  calls?: bigint | undefined;
+
+  /**
+   * The watches at a time.
+   *
+   * @generated from field: optional int64 watches = 3;
+   */
+  watches?: bigint | undefined;
+
+  /**
+   * The events that Record takes per second, on average. A single call may have more;
+   * the next one then waits longer.
+   *
+   * @generated from field: optional int64 events_per_second = 4;
+   */
+  eventsPerSecond?: bigint | undefined;
+
+  /**
+   * The bytes of the requests of Record per second, on average, as for events.
+   *
+   * @generated from field: optional int64 bytes_per_second = 5;
+   */
+  bytesPerSecond?: bigint | undefined;
+};
+
+/**
+ * Describes the message podium.v1.TokenLimits.
+ * Use `create(TokenLimitsSchema)` to create a new message.
+ */
+export const TokenLimitsSchema: GenMessage<TokenLimits> = /*@__PURE__*/
+  messageDesc(file_podium_v1_token, 1);
 
 /**
  * Role is the calls that a token allows. Each role also allows the calls of those

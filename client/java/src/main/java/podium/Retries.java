@@ -13,7 +13,8 @@ final class Retries {
   private static final Duration LONGEST_PAUSE = Duration.ofSeconds(1);
 
   /** Reasons with which a server refuses a call before working on it. */
-  private static final Set<String> TURNED_AWAY = Set.of("OVERLOADED", "SHUTTING_DOWN");
+  private static final Set<String> TURNED_AWAY =
+      Set.of("OVERLOADED", "QUOTA_EXCEEDED", "SHUTTING_DOWN");
 
   private Retries() {}
 

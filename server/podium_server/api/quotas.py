@@ -1,0 +1,165 @@
+"""Quotas: how much each token may use, and all calls together."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from podium._model.access import TokenLimits
+from podium.errors import PodiumError
+
+from podium_server.errors import RETRY_SECONDS, failure, overloaded
+from podium_server.store.tokens import TokenRow
+
+__all__ = ["UNLIMITED", "Quotas", "Usage"]
+
+_clock = time.monotonic
+_BURST_SECONDS = 1.0
+"""After a pause, a caller may use as much as in this time at once."""
+_ROUNDING = 1e-6
+_UNITS: Mapping[str, str] = {
+    "calls_per_second": "calls a second",
+    "calls": "calls at a time",
+    "watches": "watches at a time",
+    "events_per_second": "recorded events a second",
+    "bytes_per_second": "recorded bytes a second",
+}
+_RATES = ("calls_per_second", "events_per_second", "bytes_per_second")
+
+
+class _Rate:
+    """A token bucket: limits an amount per second.
+
+    An amount is taken as a whole if the bucket is not overdrawn. So a single large call passes, and
+    the next one waits longer.
+
+    Args:
+        number: The limit.
+        owner: The name of the limited token; None for the limit of all callers together.
+        name: The name of the limit.
+    """
+
+    __slots__ = ("_full_at", "_name", "_number", "_owner")
+
+    def __init__(self, number: int, owner: str | None, name: str) -> None:
+        self._number, self._owner, self._name = number, owner, name
+        self._full_at = 0.0
+
+    def check(self, now: float) -> None:
+        """Raises an error if the bucket is overdrawn."""
+        wait = self._full_at - now - _BURST_SECONDS
+        if wait > _ROUNDING:
+            raise _exceeded(self._owner, self._name, self._number, wait)
+
+    def take(self, amount: int, now: float) -> None:
+        """Takes an amount."""
+        self._full_at = max(self._full_at, now) + amount / self._number
+
+
+class Usage:
+    """What the calls of one token use. Each server process counts for itself.
+
+    Args:
+        limits: The limits of the token.
+        owner: The name of the token; None for all callers together.
+        total: What the calls of all tokens use together.
+    """
+
+    __slots__ = ("_calls", "_limits", "_owner", "_rates", "_watches")
+
+    def __init__(
+        self, limits: TokenLimits, owner: str | None = None, total: "Usage | None" = None
+    ) -> None:
+        self._limits, self._owner = limits, owner
+        self._calls = self._watches = 0
+        self._rates = {name: self._rates_of(name, total) for name in _RATES}
+
+    def _rates_of(self, name: str, total: "Usage | None") -> tuple[_Rate, ...]:
+        number = getattr(self._limits, name)
+        own = () if number is None else (_Rate(number, self._owner, name),)
+        return own if total is None else own + total._rates[name]  # noqa: SLF001 - its own kind
+
+    def enter(self) -> None:
+        """Begins a call. Raises QUOTA_EXCEEDED or OVERLOADED if there are too many."""
+        self._check("calls", self._calls, self._limits.calls)
+        if self._rates["calls_per_second"]:
+            self._take(calls_per_second=1)
+        self._calls += 1
+
+    def leave(self) -> None:
+        """Ends a call."""
+        self._calls -= 1
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Counts a call as a watch inside the block.
+
+        Raises QUOTA_EXCEEDED if there are too many watches.
+        """
+        self._check("watches", self._watches, self._limits.watches)
+        self._watches += 1
+        self._calls -= 1
+        try:
+            yield
+        finally:
+            self._watches -= 1
+            self._calls += 1
+
+    def count_recorded(self, events: int, size: int) -> None:
+        """Counts the events and the bytes of a Record call.
+
+        Raises QUOTA_EXCEEDED or OVERLOADED if there were too many of them before.
+        """
+        self._take(events_per_second=events, bytes_per_second=size)
+
+    def _check(self, name: str, used: int, limit: int | None) -> None:
+        if limit is not None and used >= limit:
+            raise _exceeded(self._owner, name, limit, RETRY_SECONDS)
+
+    def _take(self, **amounts: int) -> None:
+        """Takes all amounts, or none of them if any rate is exceeded."""
+        now = _clock()
+        for name in amounts:
+            for rate in self._rates[name]:
+                rate.check(now)
+        for name, amount in amounts.items():
+            for rate in self._rates[name]:
+                rate.take(amount, now)
+
+
+UNLIMITED = Usage(TokenLimits())
+"""The usage of callers without any limits."""
+
+
+class Quotas:
+    """Finds the usage of each caller.
+
+    Args:
+        each: The limits of every token that has no own ones.
+        total: The limits of all callers together.
+    """
+
+    def __init__(self, each: TokenLimits | None = None, total: TokenLimits | None = None) -> None:
+        self._each = each or TokenLimits()
+        self._everybody = Usage(total or TokenLimits())
+        self._by_token: dict[str, Usage] = {}
+
+    def of(self, token: TokenRow | None) -> Usage:
+        """Returns the usage of a token, or that of all callers of a server without tokens."""
+        if token is None:
+            return self._everybody
+        found = self._by_token.get(token.id)
+        if found is None:
+            limits = token.limits.or_else(self._each)
+            found = self._by_token[token.id] = Usage(limits, token.name, self._everybody)
+        return found
+
+
+def _exceeded(owner: str | None, name: str, number: int, seconds: float) -> PodiumError:
+    if owner is None:
+        return overloaded(
+            f"the server takes {number:,} {_UNITS[name]} in total; try again later", seconds
+        )
+    text = f"the token {owner!r} is limited to {number:,} {_UNITS[name]}; wait {seconds:.3g} s"
+    error = failure("QUOTA_EXCEEDED", text, limit=name)
+    error.retry_after = seconds
+    return error
