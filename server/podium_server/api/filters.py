@@ -8,7 +8,7 @@ from podium._limits.checks import check_count, check_metric, check_set
 from podium._limits.limits import Limits
 from podium._wire.values import experiment_status_from_proto, value_from_proto
 from podium.v1 import results_service_pb2 as results_pb2
-from podium.v1.config_filter_pb2 import ConfigFilter
+from podium.v1.config_filter_pb2 import ConfigFilter, NumberRange
 
 from podium_server.errors import failure
 from podium_server.store.filters import (
@@ -71,12 +71,24 @@ def check_config_filters(given: Sequence[ConfigFilter], limits: Limits) -> None:
                 f"{field}.equals must be null, a boolean, a number or a text",
                 field=f"{field}.equals",
             )
+        if item.range.HasField("min") and item.range.HasField("max"):
+            _check_order(item.range, f"{field}.range")
         if kind == "range" and (math.isnan(item.range.min) or math.isnan(item.range.max)):
             raise failure(
                 "FIELD_OUT_OF_RANGE",
                 f"{field}.range has NaN as a bound; give numbers",
                 field=f"{field}.range",
             )
+
+
+def _check_order(bounds: NumberRange, field: str) -> None:
+    if bounds.min > bounds.max:
+        raise failure(
+            "FIELD_OUT_OF_RANGE",
+            f"{field} is from {bounds.min:g} to {bounds.max:g}, which is reversed; give the "
+            "smaller number as min",
+            field=field,
+        )
 
 
 def eval_filter(request: results_pb2.ListEvalsRequest) -> EvalFilter:

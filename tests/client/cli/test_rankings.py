@@ -240,3 +240,55 @@ def test_a_metric_that_no_arm_has(address: str, sweep: str) -> None:
     for command in (("rank", sweep, "--metric"), ("scores", sweep)):
         done = podium(*command, "tset.acc", "--json", address=address)
         assert (done.code, done.err) == (1, "")
+
+
+def test_columns_of_configurations(sweep: str, address: str) -> None:
+    """`arms`, `rank` and `scores` show values of configurations, and `arms` sorts by them."""
+    column = ["--column", "config.algorithm.params.rank"]
+    shown = _shown("arms", sweep, *column, "--sort", column[1], "--limit", "3", address=address)
+    assert shown[0].split() == ["ARM", "STATUS", column[1]]
+    assert [line.split() for line in shown[1:]] == [
+        ["c0", "completed", "1"],
+        ["c1", "failed", "1"],
+        ["alone", "completed", "3"],
+    ]
+    names = _json("arms", sweep, "--sort", "eval.acc", "--reverse", address=address)
+    assert [arm["name"] for arm in names] == [
+        "alone", "later", "a1", "b0", "a0", "b2", "c1", "c0", "b1",
+    ]  # fmt: skip
+    ranked = _shown("rank", sweep, "test.acc", *column, "--top", "2", address=address)
+    assert ranked[0].split()[-1] == column[1]
+    assert [line.split()[-1] for line in ranked[1:3]] == ["3", "4"]
+    scores = _shown("scores", sweep, "loss", *column, "--prefix", "a1", address=address)
+    assert [line.split() for line in scores] == [["ARM", column[1], "loss"], ["a1", "4", "4"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("arms ranked --column config.algorithm.params.rang", "did you mean 'config.algorithm.p"),
+        ("arms ranked --sort nothing.alike.at.all", "no arm has a value for 'nothing.alike"),
+        ("arms ranked --reverse", "--reverse needs --sort NAME"),
+        ("arms ranked --config seed=5..1", "the range 5..1 is reversed; give 1..5"),
+        ("rank ranked test.acc --metric loss", "two metrics are given"),
+        ("rank ranked --by-group --column group", "--column is for arms: leave --by-group out"),
+        ("export ranked --column group", "--column is for --format csv"),
+    ],
+)
+def test_columns_and_ranges_that_are_wrong(
+    sweep: str, address: str, arguments: str, message: str
+) -> None:
+    """A wrong column, range or pair of options is a usage error that says what is right."""
+    done = podium(*arguments.split(), address=address)
+    assert (sweep, done.code, done.out) == ("ranked", 2, "")
+    assert message in done.err
+
+
+def test_columns_in_csv(sweep: str, address: str) -> None:
+    """An export as CSV has the named columns in each line, after its own."""
+    column = "config.algorithm.params.rank"
+    done = podium("export", sweep, "--format", "csv", "--column", column, address=address)
+    header, first, *_ = done.out.splitlines()
+    assert header.endswith(f",event_time,{column}")
+    assert first.startswith("ranked,a0,a,")
+    assert first.endswith(",4")

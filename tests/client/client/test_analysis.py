@@ -1,7 +1,12 @@
 """What takes several calls, over both clients: comparing arms and groups, curves."""
 
+import grpc
 import podium
 import pytest
+from podium.v1.config_filter_pb2 import ConfigFilter, NumberRange
+from podium.v1.results_service_pb2 import ListArmsRequest
+from podium.v1.results_service_pb2_grpc import ResultsServiceStub
+from podium_server.testing import RunningServer
 
 from tests.client.client.both import AnyClient, items, result
 
@@ -171,3 +176,34 @@ async def test_a_ranking_has_everybody_or_the_first(client: AnyClient, sweep: st
     groups = (await result(experiment.rank_groups("test.acc"))).groups
     assert [group.name for group in groups] == ["wide", "narrow", "alone"]
     assert len((await result(experiment.rank_groups("test.acc", top=1))).groups) == 1
+
+
+def test_a_reversed_range_is_an_error(
+    server: RunningServer, blocking: podium.Client, declared: str
+) -> None:
+    """Client and server say that a range is reversed, instead of finding nothing."""
+    with pytest.raises(ValueError, match=r"config\['seed'\] is the range from 5 to 1"):
+        list(blocking.experiment(declared).arms(config={"seed": (5, 1)}))
+    reversed_range = ConfigFilter(path="seed", range=NumberRange(min=5, max=1))
+    request = ListArmsRequest(experiment=declared, config=[reversed_range])
+    with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as caught:
+        ResultsServiceStub(channel).ListArms(request)
+    assert "config[0].range is from 5 to 1" in str(caught.value)
+
+
+def test_tables_of_arms_have_configuration_values(blocking: podium.Client, declared: str) -> None:
+    """A row of a table of arms has a column for each value of the configuration."""
+    config = podium.RunConfig(
+        "a", algorithm=podium.Component("sft", {"lr": 0.1, "layers": [1]}), seed=0
+    )
+    blocking.experiment(declared).start_arm(config)
+    (summary,) = blocking.experiment(declared).arms()
+    whole = blocking.arm(declared, "a").get()
+    values = {name: value for name, value in summary.record().items() if name.startswith("config")}
+    assert values == {
+        "config.name": "a",
+        "config.algorithm.kind": "sft",
+        "config.algorithm.params.lr": 0.1,
+        "config.seed": 0,
+    }
+    assert whole.record() == summary.record()

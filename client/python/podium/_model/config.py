@@ -1,12 +1,20 @@
 """The dataclasses of run configurations."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from podium._values import coerce
 from podium._values.base import ModelBase
 
-__all__ = ["Component", "DataConfig", "ModelConfig", "RunConfig", "without_identity"]
+__all__ = [
+    "Component",
+    "DataConfig",
+    "ModelConfig",
+    "RunConfig",
+    "values_by_path",
+    "without_identity",
+]
 
 
 @dataclass(eq=False, repr=False)
@@ -103,6 +111,23 @@ class RunConfig(ModelBase):
         self._coerce(coerce.settings_map, "eval", "validation", "extras")
         self._coerce_optional(coerce.integer, "seed")
         self._coerce(coerce.texts, "tags")
+
+
+def values_by_path(config: RunConfig) -> dict[str, Any]:
+    """Returns the values of a configuration by the paths that filters use, such as `model.name`.
+
+    Lists and unset fields are left out.
+    """
+    return dict(_values(vars(config), ""))
+
+
+def _values(parts: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, part in parts.items():
+        inner = vars(part) if isinstance(part, ModelBase) else part
+        if isinstance(inner, dict):
+            yield from _values(inner, f"{prefix}{name}.")
+        elif inner is not None and not isinstance(inner, list):
+            yield f"{prefix}{name}", inner
 
 
 def without_identity(config: RunConfig) -> RunConfig:

@@ -161,6 +161,12 @@ class ExperimentResult(Tabular, ModelBase):
     def _records(self) -> list[dict[str, Any]]:
         return [arm.record() for arm in self.arms]
 
+    def _shown(self) -> list[dict[str, Any]]:
+        return [
+            {name: value for name, value in record.items() if not name.startswith("config.")}
+            for record in self._records()
+        ]
+
 
 @dataclass(eq=False, repr=False)
 class _AnyRanking(Tabular, ModelBase):

@@ -16,7 +16,8 @@ from datetime import datetime
 from typing import Any
 
 from podium import scoring
-from podium._model.config import Component, DataConfig, ModelConfig, RunConfig
+from podium._model.annotations import Annotations, Provenance
+from podium._model.config import Component, DataConfig, ModelConfig, RunConfig, values_by_path
 from podium._model.mirror import drop_copied, mirror_primary, own_fields
 from podium._values import coerce
 from podium._values.arguments import StepLike
@@ -119,60 +120,6 @@ class Attempt(ModelBase):
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "id")
         self._coerce(coerce.integer, "order")
-
-
-@dataclass(eq=False, repr=False)
-class Annotations(ModelBase):
-    """What people changed of an arm after the fact.
-
-    It takes precedence over what the training recorded, and a later attempt keeps it.
-    """
-
-    notes: str | None = None
-    """Notes about the arm."""
-    added_tags: list[str] = field(default_factory=list)
-    """Tags that were added, in the order in which they were added."""
-    removed_tags: list[str] = field(default_factory=list)
-    """Tags that were removed."""
-    group_name: str | None = None
-    """The group that the arm was moved to; None if it was not moved to another."""
-    no_group: bool = False
-    """Whether the arm was removed from its group."""
-
-    def __post_init__(self) -> None:
-        self._coerce_optional(coerce.text, "notes", "group_name")
-        self._coerce(coerce.texts, "added_tags", "removed_tags")
-        self._coerce(coerce.boolean, "no_group")
-        if self.no_group and self.group_name is not None:
-            raise ValueError("give group_name or no_group, not both")
-
-
-@dataclass(eq=False, repr=False)
-class Provenance(ModelBase):
-    """Where the code of an attempt came from, and where it ran.
-
-    Rankings and comparisons of configurations ignore it. A field that is not known is None or
-    empty.
-    """
-
-    git_commit: str | None = None
-    """The commit that was checked out in the git work tree of the program."""
-    git_clean: bool | None = None
-    """Whether that work tree had no uncommitted changes."""
-    command_line: list[str] = field(default_factory=list)
-    """The program and its arguments, without the values that look like secrets."""
-    host: str | None = None
-    """The name of the machine."""
-    python_version: str | None = None
-    """The version of the Python interpreter."""
-    packages: dict[str, str] = field(default_factory=dict)
-    """The versions of packages by name."""
-
-    def __post_init__(self) -> None:
-        self._coerce_optional(coerce.text, "git_commit", "host", "python_version")
-        self._coerce_optional(coerce.boolean, "git_clean")
-        self._coerce(coerce.texts, "command_line")
-        self._coerce(coerce.text_map, "packages")
 
 
 @mirror_primary
@@ -288,6 +235,10 @@ class ArmResult(ModelBase):
             return None
         return found.value
 
+    def record(self) -> dict[str, Any]:
+        """Returns the arm as a row of a table, as `ArmSummary.record` does."""
+        return _record(self, len(self.evals))
+
 
 @dataclass(eq=False, repr=False)
 class ArmSummary(ModelBase):
@@ -338,20 +289,27 @@ class ArmSummary(ModelBase):
     """The tags of the run_config, as `annotate` changed them."""
 
     def record(self) -> dict[str, Any]:
-        """Returns the arm as a row of a table, with a column for each metric.
+        """Returns the arm as a row of a table, with a column for each metric and config value.
 
         `pandas.DataFrame(arm.record() for arm in experiment.arms())` is a table of arms.
         """
-        return {
-            "arm": self.name,
-            "status": self.status,
-            "group": self.group_name,
-            "evals": self.eval_count,
-            **{f"eval.{key}": self.eval_metrics[key] for key in sorted(self.eval_metrics)},
-            **{f"train.{key}": self.metrics[key] for key in sorted(self.metrics)},
-            "train_seconds": self.train_seconds,
-            "error": self.error,
-        }
+        return _record(self, self.eval_count)
+
+
+def _record(arm: "ArmResult | ArmSummary", eval_count: int) -> dict[str, Any]:
+    return {
+        "arm": arm.name,
+        "status": arm.status,
+        "group": arm.group_name,
+        "tags": arm.tags,
+        "evals": eval_count,
+        **{f"eval.{key}": arm.eval_metrics[key] for key in sorted(arm.eval_metrics)},
+        **{f"train.{key}": arm.metrics[key] for key in sorted(arm.metrics)},
+        **{f"config.{path}": value for path, value in values_by_path(arm.run_config).items()},
+        "train_seconds": arm.train_seconds,
+        "error": arm.error,
+        "notes": arm.annotations and arm.annotations.notes,
+    }
 
 
 @dataclass(eq=False, repr=False)

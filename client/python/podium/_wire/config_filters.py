@@ -28,4 +28,9 @@ def _range(bounds: tuple[float | None, ...], path: str) -> NumberRange:
     if len(bounds) != 2:  # noqa: PLR2004 - a range has two ends
         raise ValueError(f"config[{path!r}] must be a pair of bounds, not {len(bounds)} values")
     least, most = (coerce.optional(coerce.number, bound, f"config[{path!r}]") for bound in bounds)
+    if least is not None and most is not None and least > most:
+        raise ValueError(
+            f"config[{path!r}] is the range from {least:g} to {most:g}, which is reversed; give "
+            "the smaller number first"
+        )
     return NumberRange(min=least, max=most)

@@ -19,6 +19,7 @@ __all__ = [
     "add_filters",
     "add_limit",
     "add_statuses",
+    "arm_filters",
     "config_filter",
     "named_number",
     "page_size",
@@ -62,6 +63,17 @@ def add_arm_filters(parser: argparse.ArgumentParser, text: str = _ONLY_STATUS) -
         "with a number in a range: seed=1..5, seed=1.. or seed=..5",
     )
     parser.add_argument("--group", metavar="NAME", help="only arms of this group")
+
+
+def arm_filters(given: argparse.Namespace) -> dict[str, Any]:
+    """Returns the arguments of the library for the options that `add_arm_filters` adds."""
+    return {
+        "status": given.status,
+        "group_name": given.group,
+        "name_prefix": given.prefix,
+        "tags": given.tag,
+        "config": dict(given.config),
+    }
 
 
 def add_filters(
@@ -124,13 +136,22 @@ def config_filter(text: str) -> tuple[str, Any]:
     least, dots, most = value.partition("..")
     if dots:
         try:
-            return path, tuple(float(bound) if bound else None for bound in (least, most))
+            return path, _range(least, most)
         except ValueError:
             return path, value
     try:
         return path, json.loads(value, parse_int=_integer)
     except (ValueError, RecursionError):
         return path, value
+
+
+def _range(least: str, most: str) -> tuple[float | None, float | None]:
+    bounds = float(least) if least else None, float(most) if most else None
+    if None not in bounds and bounds[0] > bounds[1]:  # type: ignore[operator]
+        raise argparse.ArgumentTypeError(
+            f"the range {least}..{most} is reversed; give {most}..{least}"
+        )
+    return bounds
 
 
 def positive(text: str) -> int:

@@ -47,7 +47,7 @@ def near_filters(client: Client, given: argparse.Namespace) -> str:
     """Returns a text with similar values for the first filter that no arm passes, or ""."""
     arms = list(islice(client.experiment(given.experiment).arms(page_size=_ARMS), _ARMS))
     groups = [arm.group_name for arm in arms if arm.group_name is not None]
-    tags = [tag for arm in arms for tag in arm.run_config.tags]
+    tags = [tag for arm in arms for tag in arm.tags]
     names = [arm.name for arm in arms]
     prefixes = [] if _begins(given.prefix, names) else [given.prefix]
     for text, wanted, known in (

@@ -9,8 +9,15 @@ from podium._files import json_form
 from podium._values.base import same
 from podium._values.enums import ArmStatus
 from podium.cli import _format
-from podium.cli._arguments import add_arm_filters, add_experiment, add_limit, page_size
-from podium.cli._exits import Exit
+from podium.cli._arguments import (
+    add_arm_filters,
+    add_experiment,
+    add_limit,
+    arm_filters,
+    page_size,
+)
+from podium.cli._columns import add_columns, cells, check_columns, sorted_arms
+from podium.cli._exits import CommandError, Exit
 from podium.cli._suggestions import near_filters
 from podium.errors import NotFoundError
 
@@ -47,30 +54,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  podium arms rank_sweep\n"
         "  podium arms rank_sweep --status failed --status cancelled\n"
+        "  podium arms rank_sweep --column config.model.name --column eval.acc --sort config.seed\n"
         "  podium arms rank_sweep --group lora_rank4 --json | jq -r '.[].name'"
     )
     add_experiment(parser)
     add_arm_filters(parser)
+    add_columns(parser, "show these columns instead")
+    parser.add_argument("--sort", metavar="NAME", help="sort by such a column, least first")
+    parser.add_argument("--reverse", action="store_true", help="sort the greatest first")
     add_limit(parser, "arms")
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Lists the arms."""
+    columns: list[str] = arguments.column
+    if arguments.reverse and not arguments.sort:
+        raise CommandError("--reverse needs --sort NAME")
     found = client.experiment(arguments.experiment).arms(
-        status=arguments.status,
-        group_name=arguments.group,
-        name_prefix=arguments.prefix,
-        tags=arguments.tag,
-        config=dict(arguments.config),
-        run_configs=console.as_json,
-        page_size=page_size(arguments.limit),
+        **arm_filters(arguments),
+        run_configs=bool(console.as_json or columns or arguments.sort),
+        page_size=page_size(None if arguments.sort else arguments.limit),
     )
+    if arguments.sort:
+        found = iter(sorted_arms(found, arguments.sort, is_reversed=arguments.reverse))
     arms = islice(found, arguments.limit)
     if console.as_json:
         console.json_list(map(json_form.to_json, arms))
+    elif columns:
+        _show_columns(list(arms), columns, console)
     elif not console.table((_row(arm, client) for arm in arms), *_HEADERS):
         console.note(f"no arms{near_filters(client, arguments)}")
     return Exit.OK
+
+
+def _show_columns(arms: list[ArmSummary], columns: list[str], console: Console) -> None:
+    records = [arm.record() for arm in arms]
+    check_columns(columns, records)
+    rows = [
+        [arm.name, arm.status, *cells(each, columns)]
+        for arm, each in zip(arms, records, strict=True)
+    ]
+    if not console.table(rows, "ARM", "STATUS", *columns):
+        console.note("no arms")
 
 
 def _row(arm: ArmSummary, client: Client) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from podium._files import exports, json_form
 from podium._files.parquet import ParquetWriter
 from podium._limits.limits import DEFAULT_LIMITS
 from podium.cli import _format
+from podium.cli._columns import add_columns
 from podium.cli._exits import CommandError, Exit
 from podium.errors import NotFoundError, PodiumError
 
@@ -60,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the name of the experiment; all if not given",
     )
     parser.add_argument("--output", metavar="FILE", help="the file; standard output if not given")
+    add_columns(parser, "add these columns of each arm to a CSV file")
     parser.add_argument(
         "--format",
         choices=_FORMATS,
@@ -73,6 +75,10 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if console.as_json and arguments.format != "jsonl":
         raise CommandError(
             f"--json and --format {arguments.format} exclude each other; leave one out"
+        )
+    if arguments.column and arguments.format != "csv":
+        raise CommandError(
+            f"--column is for --format csv; {arguments.format} has whole configurations"
         )
     if arguments.format == "parquet" and not arguments.output:
         raise CommandError("Parquet is binary and cannot go to standard output; give --output FILE")
@@ -167,17 +173,20 @@ class _JsonLines:
 class _Csv:
     """Writes CSV: a header, and one number in each line."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, columns: list[str]) -> None:
         self._writer = csv.writer(file, lineterminator="\n")
-        self._writer.writerow(exports.Number._fields)
+        self._columns = columns
+        self._writer.writerow([*exports.Number._fields, *columns])
 
     def item(self, item: dict[str, Any]) -> None:
         """Skips an event, which has no numbers."""
 
     def arm(self, arm: ArmResult, series: Mapping[str, Series]) -> None:
         """Writes the numbers of an arm."""
+        record = arm.record() if self._columns else {}
+        more = [record.get(column) for column in self._columns]
         for number in exports.numbers(arm, series):
-            self._writer.writerow(map(_cell, number))
+            self._writer.writerow(map(_cell, [*number, *more]))
 
 
 def _cell(value: Any) -> Any:
@@ -192,7 +201,7 @@ def _opened(arguments: argparse.Namespace, console: Console) -> Iterator[_Writer
     """Yields a writer to standard output, or to a file that appears only when it is complete."""
     path: str | None = arguments.output
     if path is None:
-        yield _text_form(arguments.format, sys.stdout, is_utf8=console.is_utf8)
+        yield _text_form(arguments, sys.stdout, is_utf8=console.is_utf8)
         return
     part: Path | None = None
     try:
@@ -200,7 +209,7 @@ def _opened(arguments: argparse.Namespace, console: Console) -> Iterator[_Writer
         number, name = tempfile.mkstemp(dir=Path(path).parent, prefix=".podium-export-")
         os.close(number)
         part = Path(name)
-        with _form_in_file(arguments.format, part) as writer:
+        with _form_in_file(arguments, part) as writer:
             yield writer
         part.replace(path)
     except PodiumError:
@@ -213,8 +222,8 @@ def _opened(arguments: argparse.Namespace, console: Console) -> Iterator[_Writer
 
 
 @contextmanager
-def _form_in_file(form: str, path: Path) -> Iterator[_Writer]:
-    if form == "parquet":
+def _form_in_file(arguments: argparse.Namespace, path: Path) -> Iterator[_Writer]:
+    if arguments.format == "parquet":
         try:
             writer = ParquetWriter(path)
         except ValueError as error:
@@ -223,8 +232,10 @@ def _form_in_file(form: str, path: Path) -> Iterator[_Writer]:
             yield writer
         return
     with path.open("w", encoding="utf-8", newline="") as file:
-        yield _text_form(form, file, is_utf8=True)
+        yield _text_form(arguments, file, is_utf8=True)
 
 
-def _text_form(form: str, file: TextIO, *, is_utf8: bool) -> _Writer:
-    return _Csv(file) if form == "csv" else _JsonLines(file, is_utf8=is_utf8)
+def _text_form(arguments: argparse.Namespace, file: TextIO, *, is_utf8: bool) -> _Writer:
+    if arguments.format == "csv":
+        return _Csv(file, arguments.column)
+    return _JsonLines(file, is_utf8=is_utf8)

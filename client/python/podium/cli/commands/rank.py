@@ -9,7 +9,8 @@ from podium._files import json_form
 from podium._model.rankings import GroupRanking
 from podium._values.enums import ArmStatus, Direction, RankFlag, ScoreOrigin
 from podium.cli import _format
-from podium.cli._arguments import add_arm_filters, add_experiment, positive
+from podium.cli._arguments import add_arm_filters, add_experiment, arm_filters, positive
+from podium.cli._columns import add_columns, cells, of_arms
 from podium.cli._exits import CommandError, Exit
 from podium.cli._pictures import add_picture, draw
 from podium.cli._suggestions import near_metrics
@@ -17,7 +18,7 @@ from podium.ranking import mixed_evals
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from podium import Client, RankedArm, RankedGroup, Ranking, RankSource
     from podium.cli._console import Console
@@ -45,11 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "examples:\n"
         "  podium rank rank_sweep --top 10\n"
-        "  podium rank rank_sweep --metric val.loss --minimize\n"
+        "  podium rank rank_sweep val.loss --minimize\n"
+        "  podium rank rank_sweep --column config.seed --column config.algorithm.params.lr\n"
         "  podium rank rank_sweep --by-group --min-members 3 --plot ranking.svg\n"
         "  podium rank rank_sweep --json | jq -r '.arms[0].arm'"
     )
     add_experiment(parser)
+    parser.add_argument(
+        "positional_metric", metavar="METRIC", nargs="?", help="the same as --metric"
+    )
     parser.add_argument("--metric", help="the metric to rank by (default: the success metric)")
     direction = parser.add_mutually_exclusive_group()
     for word, which in ((Direction.MAXIMIZE, "greater"), (Direction.MINIMIZE, "smaller")):
@@ -68,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only groups with at least N scores (with --by-group)",
     )
     parser.add_argument("--top", type=positive, metavar="K", help="only the first K")
+    add_columns(parser, "show these columns of each arm as well")
     add_arm_filters(parser, "rank the arms with this status instead of the completed ones")
     add_picture(parser, "--plot", "draw the ranking as well,")
     parser.add_argument(
@@ -79,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Ranks the arms, or the groups."""
+    _check(arguments)
     found = _ranked(arguments, client)
     doubts = list(_doubts(found))
     if arguments.strict and doubts:
@@ -86,7 +93,9 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if console.as_json:
         console.json(json_form.to_json(found))
     else:
-        _show(found, console)
+        columns = arguments.column
+        records = of_arms(client, arguments.experiment, columns, **arm_filters(arguments))
+        _show(found, columns, records, console)
         for doubt in doubts:
             console.note(doubt)
     if arguments.picture:
@@ -100,18 +109,24 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     return Exit.OK
 
 
+def _check(arguments: argparse.Namespace) -> None:
+    """Raises an error for arguments that exclude each other, and sets the metric."""
+    if None not in (arguments.metric, arguments.positional_metric):
+        raise CommandError(
+            f"two metrics are given, {arguments.positional_metric!r} and --metric "
+            f"{arguments.metric!r}; leave one out"
+        )
+    arguments.metric = arguments.metric or arguments.positional_metric
+    if arguments.by_group and arguments.column:
+        raise CommandError("--column is for arms: leave --by-group out")
+    if arguments.min_members is not None and not arguments.by_group:
+        raise CommandError("--min-members is for groups: give --by-group as well")
+
+
 def _ranked(arguments: argparse.Namespace, client: Client) -> Ranking | GroupRanking:
     experiment = client.experiment(arguments.experiment)
-    filters: dict[str, Any] = {
-        "status": arguments.status,
-        "group_name": arguments.group,
-        "name_prefix": arguments.prefix,
-        "tags": arguments.tag,
-        "config": dict(arguments.config),
-    }
+    filters = arm_filters(arguments)
     if not arguments.by_group:
-        if arguments.min_members is not None:
-            raise CommandError("--min-members is for groups: give --by-group as well")
         return experiment.rank(
             arguments.metric,
             direction=arguments.direction,
@@ -127,11 +142,17 @@ def _ranked(arguments: argparse.Namespace, client: Client) -> Ranking | GroupRan
     )
 
 
-def _show(found: Ranking | GroupRanking, console: Console) -> None:
+def _show(
+    found: Ranking | GroupRanking,
+    columns: list[str],
+    records: Mapping[str, Mapping[str, Any]],
+    console: Console,
+) -> None:
     if isinstance(found, GroupRanking):
         shown = console.table(map(_group_row, found.groups), *_GROUP_HEADERS)
     else:
-        shown = console.table(map(_arm_row, found.arms), *_ARM_HEADERS)
+        rows = [(*_arm_row(arm), *cells(records.get(arm.arm, {}), columns)) for arm in found.arms]
+        shown = console.table(rows, *_ARM_HEADERS, *columns)
     if shown:
         console.line()
     console.line(_summary(found))

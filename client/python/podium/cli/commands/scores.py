@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from podium._files import json_form
 from podium.cli import _format
-from podium.cli._arguments import add_arm_filters, add_experiment
+from podium.cli._arguments import add_arm_filters, add_experiment, arm_filters
+from podium.cli._columns import add_columns, cells, of_arms
 from podium.cli._exits import Exit
 from podium.cli._suggestions import near_metrics
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from podium import Client, ScoreColumn, ScoreMatrix
     from podium.cli._console import Console
@@ -34,24 +36,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "metrics", metavar="METRIC", nargs="+", help="a key, or the name of an eval and a key"
     )
+    add_columns(parser, "show these columns as well")
     add_arm_filters(parser)
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Looks up the scores."""
-    found = client.experiment(arguments.experiment).scores(
-        arguments.metrics,
-        status=arguments.status,
-        group_name=arguments.group,
-        name_prefix=arguments.prefix,
-        tags=arguments.tag,
-        config=dict(arguments.config),
-    )
+    filters = arm_filters(arguments)
+    found = client.experiment(arguments.experiment).scores(arguments.metrics, **filters)
     empty = [column.metric for column in found.columns if found.arms and not _has_scores(column)]
     if console.as_json:
         console.json(json_form.to_json(found))
     else:
-        _show(found, console)
+        columns = arguments.column
+        records = of_arms(client, arguments.experiment, columns, **filters)
+        _show(found, columns, records, console)
         for metric in empty:
             near = near_metrics(client, arguments.experiment, metric)
             console.note(f"no arm has a score on {metric!r}{near}")
@@ -62,11 +61,19 @@ def _has_scores(column: ScoreColumn) -> bool:
     return any(score is not None for score in column.scores)
 
 
-def _show(found: ScoreMatrix, console: Console) -> None:
-    columns = [[_cell(value) for value in column.scores] for column in found.columns]
-    names = [arm.arm for arm in found.arms]
+def _show(
+    found: ScoreMatrix,
+    columns: list[str],
+    records: Mapping[str, Mapping[str, Any]],
+    console: Console,
+) -> None:
+    scores = zip(*([_cell(value) for value in each.scores] for each in found.columns), strict=True)
+    rows = [
+        [arm.arm, *cells(records.get(arm.arm, {}), columns), *row]
+        for arm, row in zip(found.arms, scores, strict=True)
+    ]
     headers = (f">{column.metric}" for column in found.columns)
-    if not console.table(zip(names, *columns, strict=True), "ARM", *headers):
+    if not console.table(rows, "ARM", *columns, *headers):
         console.note("no arms")
 
 

@@ -1,0 +1,93 @@
+"""Columns of arms that a user names: configuration values, metrics, notes and other fields."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from podium._values.suggest import did_you_mean
+from podium.cli import _format
+from podium.cli._exits import CommandError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from podium import ArmSummary, Client
+
+__all__ = ["add_columns", "cells", "check_columns", "of_arms", "sorted_arms"]
+
+_KINDS = "config.PATH, eval.KEY, train.KEY, group, tags, notes, evals, train_seconds or error"
+
+
+def add_columns(parser: argparse.ArgumentParser, text: str) -> None:
+    """Adds the option that names columns. `text` is the beginning of its help."""
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"{text}: {_KINDS}; repeat the option for several",
+    )
+
+
+def of_arms(
+    client: Client, experiment: str, columns: Sequence[str], **filters: Any
+) -> Mapping[str, Mapping[str, Any]]:
+    """Returns the records of the arms of an experiment by name, if columns are asked for."""
+    if not columns:
+        return {}
+    records = {arm.name: arm.record() for arm in client.experiment(experiment).arms(**filters)}
+    check_columns(columns, records.values())
+    return records
+
+
+def check_columns(columns: Iterable[str], records: Iterable[Mapping[str, Any]]) -> None:
+    """Raises an error for a column that no arm has."""
+    known = dict.fromkeys(name for record in records for name in record)
+    for column in columns:
+        if known and column not in known:
+            near = did_you_mean(column, known) or f"; a column is {_KINDS}"
+            raise CommandError(f"no arm has a value for {column!r}{near}")
+
+
+def cells(record: Mapping[str, Any], columns: Iterable[str]) -> list[str]:
+    """Returns the texts of a record's columns."""
+    return [_cell(record.get(column)) for column in columns]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    if isinstance(value, float):
+        return _format.number(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def sorted_arms(
+    arms: Iterable[ArmSummary], column: str, *, is_reversed: bool
+) -> Iterable[ArmSummary]:
+    """Returns arms in order of a column: numbers, texts, NaN, and then arms without a value.
+
+    Equal arms stay in order of creation. In reverse, only numbers and texts are reversed.
+    """
+    records = [(arm, arm.record()) for arm in arms]
+    check_columns([column], (record for _, record in records))
+    found = [(arm, _key(record.get(column))) for arm, record in records]
+    with_value = [item for item in found if item[1] is not None]
+    with_value.sort(key=lambda item: item[1] or (), reverse=is_reversed)
+    nans = [arm for arm, record in records if _is_nan(record.get(column))]
+    none = [arm for arm, record in records if record.get(column) is None]
+    return [*(arm for arm, _ in with_value), *nans, *none]
+
+
+def _key(value: Any) -> tuple[int, Any] | None:
+    if value is None or _is_nan(value):
+        return None
+    return (0, value) if isinstance(value, int | float) else (1, _cell(value))
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
