@@ -11,6 +11,7 @@ from podium.importing._found import Found, FoundArm, FoundExperiment, Importer, 
 from podium.importing._reading import read_results
 from podium.importing._recording import ImportReport, import_results
 from podium.importing._registry import broken_importers, importers
+from podium.importing.kinds.table import mapping_from_texts
 
 __all__ = [
     "Found",
@@ -22,5 +23,6 @@ __all__ = [
     "broken_importers",
     "import_results",
     "importers",
+    "mapping_from_texts",
     "read_results",
 ]

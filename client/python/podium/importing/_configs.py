@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from dataclasses import fields
 from typing import Any, TypeVar
 
 from podium._files import json_form
 from podium._model.results import Component, DataConfig, ModelConfig, RunConfig
+from podium.importing._values import number
 
-__all__ = ["kept_values", "run_config_from", "seed_from", "step_from", "unquoted"]
+__all__ = ["kept_values", "plain", "run_config_from", "seed_from", "step_from", "unquoted"]
 
 _PARTS = {"data": DataConfig, "model": ModelConfig, "algorithm": Component, "backend": Component}
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
+_WORDS = {"True": True, "False": False, "None": None}
 _MAPS = ("eval", "validation")
 _T = TypeVar("_T", DataConfig, ModelConfig, Component)
 
@@ -55,6 +59,16 @@ def unquoted(value: Any) -> Any:
             return ast.literal_eval(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return value
+
+
+def plain(text: str) -> Any:
+    """Converts a parameter that was written as text back to a number, bool or None."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if not _NUMBER.fullmatch(text) or re.match(r"[-+]?0\d", text):
+        return text  # 007 and 1_000 stay texts
+    value = number(text) if re.search(r"[.eE]", text) else seed_from(text)
+    return text if value is None else value
 
 
 def seed_from(value: Any) -> int | None:

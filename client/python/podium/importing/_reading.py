@@ -1,16 +1,20 @@
 """Finds results in a tree of files and reads them."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from podium.importing._found import Found, FoundArm, FoundExperiment, Importer, NotImported
 from podium.importing._registry import broken_importers, importers
 from podium.importing._unread import Unreadable
 from podium.importing._values import reading_in
+from podium.importing.kinds.table import ColumnMapping, CsvImporter
 
-__all__ = ["Place", "places", "read", "read_results"]
+__all__ = ["GivenMapping", "Place", "places", "read", "read_results"]
+
+GivenMapping: TypeAlias = Mapping[str, str | Sequence[str]]
+"""The columns of a table by field, such as `{"arm": "model", "metric": ["acc", "f1"]}`."""
 
 
 class Place(NamedTuple):
@@ -20,17 +24,20 @@ class Place(NamedTuple):
     path: Path
 
 
-def read_results(path: str | os.PathLike[str], *, kind: str | None = None) -> Iterator[Found]:
+def read_results(
+    path: str | os.PathLike[str], *, kind: str | None = None, mapping: GivenMapping | None = None
+) -> Iterator[Found]:
     """Yields every result under a path, without recording any.
 
     Args:
         path: A file or folder.
         kind: The kind of all files; detected if not given.
+        mapping: The columns of tables by field, for the kind `csv`.
 
     Raises:
-        ValueError: The path does not exist, or the kind is not known.
+        ValueError: The path does not exist, the kind is not known, or the mapping is not valid.
     """
-    for place in places(Path(path), kind=kind):
+    for place in places(Path(path), kind=kind, mapping=mapping):
         yield from read(place)
 
 
@@ -66,11 +73,19 @@ def _reason(error: Exception, kind: str) -> str:
     return f"not in the format of {kind} ({type(error).__name__}: {error})"
 
 
-def places(path: Path, *, kind: str | None = None) -> list[Place]:
+def places(
+    path: Path, *, kind: str | None = None, mapping: GivenMapping | None = None
+) -> list[Place]:
     """Returns the files and folders under a path that an importer reads, sorted by name."""
     if not path.exists():
         raise ValueError(f"{path} does not exist")
-    known = _chosen_importers(kind)
+    if mapping is None:
+        known = _chosen_importers(kind)
+    elif kind in (None, CsvImporter.kind):
+        kind = CsvImporter.kind
+        known = {kind: CsvImporter(ColumnMapping.of(mapping))}
+    else:
+        raise ValueError(f"kind {kind!r} takes no mapping of columns; only {CsvImporter.kind} does")
     found = list(_search(path, known))
     if not found and kind is not None:
         return [Place(known[kind], path)]

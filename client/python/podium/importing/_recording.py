@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from podium import Client
     from podium._model.results import ArmResult, EvalResult
     from podium.importing._found import Found
+    from podium.importing._reading import GivenMapping
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmCount", "ImportReport", "import_results"]
@@ -79,6 +80,7 @@ def import_results(
     path: str | os.PathLike[str],
     *,
     kind: str | None = None,
+    mapping: GivenMapping | None = None,
     experiment: str | None = None,
     replace: bool = False,
     dry_run: bool = False,
@@ -93,6 +95,7 @@ def import_results(
         client: The client to record with.
         path: A file or folder.
         kind: The kind of all files; detected if not given.
+        mapping: The columns of tables by field, for the kind `csv`.
         experiment: The experiment of all arms; the one in their source if not given.
         replace: Whether to overwrite arms that a training has recorded or that were imported from
             another run, and to delete eval rows that the source lacks.
@@ -101,12 +104,12 @@ def import_results(
         on_progress: Called with the number of finished places and their total, after each place.
 
     Raises:
-        ValueError: The path does not exist, or the kind is not known.
+        ValueError: The path does not exist, the kind is not known, or the mapping is not valid.
         UnavailableError: The server cannot be reached; arms recorded before that remain.
     """
-    found = places(Path(path), kind=kind)
+    found = places(Path(path), kind=kind, mapping=mapping)
     work = _Import(_Target(client, dry_run=dry_run), experiment, replace=replace)
-    if kind is None:
+    if kind is None and mapping is None:
         work.report.not_imported += map(_unloaded, broken_importers())
     for number, place in enumerate(found, start=1):
         for item in read(place):

@@ -14,6 +14,7 @@ from podium.importing.kinds.lm_eval import LmEvalImporter
 from podium.importing.kinds.mlflow import MlflowImporter
 from podium.importing.kinds.optuna import OptunaImporter
 from podium.importing.kinds.podium_export import PodiumImporter
+from podium.importing.kinds.table import CsvImporter
 from podium.importing.kinds.tensorboard import TensorboardImporter
 from podium.importing.kinds.wandb import WandbImporter
 
@@ -26,6 +27,7 @@ Each entry point is a class whose constructor takes no arguments.
 """
 
 _OWN: tuple[type[Importer], ...] = (
+    CsvImporter,
     EvsysImporter,
     HfTrainerImporter,
     InspectImporter,

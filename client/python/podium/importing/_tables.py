@@ -2,16 +2,18 @@
 
 import csv
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from podium.importing._values import bounded_lines, decompressed, json_lines, opened_inside
+from podium.importing._values import bounded_lines, decompressed, json_lines, leaves, opened_inside
 
-__all__ = ["csv_rows", "is_table", "table_rows"]
+__all__ = ["columns_of", "csv_rows", "is_table", "stem_of", "table_rows"]
 
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _DELIMITERS = ",;\t"
+_MAX_COLUMNS = 10_000
 
 Row = dict[str, Any]
 
@@ -21,20 +23,53 @@ def is_table(path: Path) -> bool:
     return path.name.removesuffix(".gz").lower().endswith(_SUFFIXES)
 
 
+def stem_of(path: Path) -> str:
+    """Returns the name of a file without the ending of a table, or the name of a folder."""
+    name = path.resolve().name.removesuffix(".gz")
+    ending = next((suffix for suffix in _SUFFIXES if name.lower().endswith(suffix)), "")
+    return name[: len(name) - len(ending)] or name
+
+
+def columns_of(path: Path) -> list[str]:
+    """Returns the columns of a file: the header of CSV, or the keys of all JSON lines.
+
+    Raises:
+        ValueError: The file has no valid header, too many columns, or is a link out of the results.
+    """
+    if not _is_json(path):
+        with opened_inside(path) as plain, decompressed(plain, path) as file:
+            return _header(_texts(bounded_lines(file), is_log=False))[0]
+    columns: dict[str, None] = {}
+    for _line, row in table_rows(path):
+        columns |= dict.fromkeys([] if isinstance(row, ValueError) else row)
+        if len(columns) > _MAX_COLUMNS:
+            raise ValueError(f"the file has over {_MAX_COLUMNS:,} columns, which is the limit")
+    return list(columns)
+
+
 def table_rows(path: Path) -> Iterator[tuple[int, Row | ValueError]]:
     """Yields the number of each line, and its row or the error.
+
+    Nested objects of JSON are flat: their keys are joined with dots.
 
     Raises:
         ValueError: The file has no valid header, or is a link out of the results.
     """
-    name = path.name.removesuffix(".gz").lower()
-    return csv_rows(path) if name.endswith((".csv", ".tsv")) else json_lines(path)
+    if not _is_json(path):
+        yield from csv_rows(path)
+        return
+    for line, row in json_lines(path):
+        yield line, row if isinstance(row, ValueError) else dict(leaves(row))
+
+
+def _is_json(path: Path) -> bool:
+    return path.name.removesuffix(".gz").lower().endswith((".jsonl", ".ndjson"))
 
 
 def csv_rows(path: Path, *, is_log: bool = False) -> Iterator[tuple[int, Row | ValueError]]:
     """Yields the number of each line of a CSV file, and its row or the error.
 
-    Empty cells are left out. The delimiter is a comma, a semicolon or a tab, as in the header.
+    The delimiter is a comma, a semicolon or a tab, as in the header.
 
     Args:
         path: The file.
@@ -45,14 +80,7 @@ def csv_rows(path: Path, *, is_log: bool = False) -> Iterator[tuple[int, Row | V
     """
     with opened_inside(path) as plain, decompressed(plain, path) as file:
         lines = _texts(bounded_lines(file), is_log=is_log)
-        header = next(lines, "")
-        if not header.strip():
-            raise ValueError("the file is empty")
-        delimiter = max(_DELIMITERS, key=header.count)
-        columns = next(csv.reader([header], delimiter=delimiter))
-        twice = next((name for name in columns if columns.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"the column {twice!r} is there twice")
+        columns, delimiter = _header(lines)
         reader = csv.reader(lines, delimiter=delimiter)
         try:
             for cells in reader:
@@ -62,6 +90,19 @@ def csv_rows(path: Path, *, is_log: bool = False) -> Iterator[tuple[int, Row | V
             yield reader.line_num + 1, _unreadable(error)
         except (EOFError, OSError, zlib.error) as error:
             yield reader.line_num + 2, _unreadable(error)
+
+
+def _header(lines: Iterator[str]) -> tuple[list[str], str]:
+    """Returns the columns and the delimiter."""
+    header = next(lines, "")
+    if not header.strip():
+        raise ValueError("the file is empty")
+    delimiter = max(_DELIMITERS, key=header.count)
+    columns = next(csv.reader([header], delimiter=delimiter))
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise ValueError(f"the column {twice[0]!r} is there twice")
+    return columns, delimiter
 
 
 def _unreadable(error: Exception) -> ValueError:
@@ -78,4 +119,4 @@ def _texts(lines: Iterator[bytes], *, is_log: bool) -> Iterator[str]:
 def _row(columns: list[str], cells: list[str]) -> Row | ValueError:
     if len(cells) != len(columns):
         return ValueError(f"the line has {len(cells):,} cells, and the header {len(columns):,}")
-    return {name: cell for name, cell in zip(columns, cells, strict=True) if cell != ""}
+    return dict(zip(columns, cells, strict=True))

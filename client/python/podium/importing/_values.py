@@ -19,6 +19,7 @@ __all__ = [
     "head",
     "json_lines",
     "json_object",
+    "leaves",
     "number",
     "numbers",
     "opened_inside",
@@ -187,6 +188,23 @@ def yaml_object(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("not a YAML mapping")  # noqa: TRY004 - of the file, not of an argument
     return {str(key): value for key, value in found.items()}
+
+
+def leaves(
+    values: Mapping[str, Any], *, whole: str | None = None, above: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Yields each value with its key. Keys of nested objects are joined with dots.
+
+    Args:
+        values: The values.
+        whole: A key that only objects have which are values themselves.
+        above: The beginning of all keys.
+    """
+    for key, value in values.items():
+        if isinstance(value, dict) and (whole is None or whole not in value):
+            yield from leaves(value, whole=whole, above=f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 def number(value: Any) -> float | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from podium.cli import _format
 from podium.cli._exits import CommandError, Exit
-from podium.importing import broken_importers, import_results, importers
+from podium.importing import broken_importers, import_results, importers, mapping_from_texts
 
 if TYPE_CHECKING:
     import argparse
@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  podium import results/ --dry-run\n"
         "  podium import mlruns/\n"
-        "  podium import out/results.json --experiment nlp/baselines\n\n"
+        "  podium import out/results.json --experiment nlp/baselines\n"
+        "  podium import scores.csv --map arm=model,step=iteration,metric=acc,metric=f1\n\n"
         "exit codes: 0 everything was imported; 1 nothing was found, or there was a problem\n"
         "with a file; 2 usage; 3 server error"
     )
@@ -42,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = sorted({*known, *broken_importers()})
     parser.add_argument(
         "--kind", choices=kinds, help="the kind of all files; detected if not given"
+    )
+    parser.add_argument(
+        "--map",
+        action="append",
+        metavar="FIELD=COLUMN,…",
+        help="the columns of CSV or JSON lines: arm, step, metric (several), value, eval, "
+        "experiment, group, seed, config (several)",
     )
     parser.add_argument("--experiment", metavar="NAME", help="the experiment for all arms")
     parser.add_argument(
@@ -64,6 +72,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
             client,
             arguments.path,
             kind=arguments.kind,
+            mapping=mapping_from_texts(arguments.map) if arguments.map else None,
             experiment=arguments.experiment,
             replace=arguments.replace,
             dry_run=arguments.dry_run,

@@ -98,10 +98,10 @@ def _row(found: dict[str, Any] | ValueError) -> tuple[int, dict[str, Any]]:
     """Returns the step of a line, and its other cells."""
     if isinstance(found, ValueError):
         raise found
-    step = step_from(found.get(_STEP))
+    step = step_from(found.get(_STEP) or None)
     if step is None:
         raise ValueError("the line has no step")
-    return step, {column: cell for column, cell in found.items() if column != _STEP}
+    return step, {column: cell for column, cell in found.items() if column != _STEP and cell}
 
 
 def _add(logged: Logged, test: EvalResult, column: str, step: int, value: float) -> None:

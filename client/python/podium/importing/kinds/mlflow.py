@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
-from podium.importing._configs import kept_values, seed_from
+from podium.importing._configs import kept_values, plain, seed_from
 from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
 from podium.importing._rows import eval_and_metric, series_of, with_last_rows
 from podium.importing._values import head, number, text_of, time_from_seconds, yaml_object
@@ -24,8 +24,6 @@ _MILLISECONDS = 1000
 _PARTS_OF_RUN = ("metrics", "params", "tags")
 _RUN = re.compile(r"[0-9a-f]{32}")
 _SEEDS = ("seed", "random_seed", "random_state")
-_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
-_WORDS = {"True": True, "False": False, "None": None}
 _STATUSES = {
     "1": ArmStatus.RUNNING,
     "2": ArmStatus.PENDING,
@@ -165,7 +163,7 @@ def _run(folder: Path, experiment: str) -> Iterator[Found]:
 def _run_config(
     name: str, meta: _Object, params: dict[str, str], tags: dict[str, str]
 ) -> RunConfig:
-    values = {key: _plain(text) for key, text in params.items()}
+    values = {key: plain(text) for key, text in params.items()}
     facts = {key: value for key, value in meta.items() if value not in (None, "", [])}
     return RunConfig(
         name,
@@ -173,16 +171,6 @@ def _run_config(
         seed=next((seed_from(params[key]) for key in _SEEDS if key in params), None),
         extras=kept_values({"mlflow": {**facts, "tags": tags}}),
     )
-
-
-def _plain(text: str) -> Any:
-    """Converts a parameter, which MLflow stores as text, back to a number, bool or None."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if not _NUMBER.fullmatch(text) or re.match(r"[-+]?0\d", text):
-        return text  # 007 and 1_000 stay texts
-    value = number(text) if re.search(r"[.eE]", text) else seed_from(text)
-    return text if value is None else value
 
 
 def _texts(folder: Path) -> Generator[Found, None, dict[str, str]]:

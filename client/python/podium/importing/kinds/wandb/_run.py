@@ -18,7 +18,7 @@ from podium._model.results import (
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import Found, FoundArm, NotImported
 from podium.importing._rows import Logged, eval_and_metric, with_last_rows
-from podium.importing._values import json_object, number, time_from_seconds, yaml_object
+from podium.importing._values import json_object, leaves, number, time_from_seconds, yaml_object
 from podium.importing.kinds.wandb._log import LogError, records
 
 __all__ = ["SUMMARY", "read_run"]
@@ -165,15 +165,9 @@ def _value(item: Any) -> Any:
         ) from error
 
 
-def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields each value with its key. Keys of nested objects are joined with dots, as in W&B."""
-    for key, value in values.items():
-        if key in _OWN and not above:
-            continue
-        if isinstance(value, dict) and "_type" not in value:
-            yield from _leaves(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
+def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yields the values of the user with their keys. Media are objects with a `_type`."""
+    return leaves({key: value for key, value in values.items() if key not in _OWN}, whole="_type")
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:

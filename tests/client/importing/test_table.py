@@ -1,0 +1,185 @@
+"""CSV, TSV and JSON lines with a mapping of their columns."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium.cli import main
+from podium.importing import FoundArm, NotImported, import_results, read_results
+
+from tests.client.importing.files import write_json, write_lines, write_text
+
+_LOG = "model,iteration,loss,val_acc\na,0,0.5,\na,10,0.25,0.75\nb,0,nan,0.5\n"
+
+
+def _read(path: Path, **mapping: Any) -> tuple[dict[str, FoundArm], list[str]]:
+    found = list(read_results(path, mapping=mapping))
+    arms = {item.arm.name: item for item in found if isinstance(item, FoundArm)}
+    return arms, [item.why for item in found if isinstance(item, NotImported)]
+
+
+def test_a_log_with_steps_has_series_and_in_loop_rows(tmp_path: Path) -> None:
+    """Metrics of rows with a step are series, or in-loop rows if they begin like an evaluation."""
+    path = write_text(tmp_path / "sweep.csv", _LOG)
+    arms, why = _read(path, arm="model", step="iteration", metric=["loss", "val_acc"])
+    assert (list(arms), why) == (["a", "b"], [])
+    assert arms["a"].experiment == "sweep"
+    assert arms["a"].series == {"loss": podium.Series("loss", [0, 10], [0.5, 0.25])}
+    assert [(row.name, row.step, row.metrics) for row in arms["a"].arm.evals] == [
+        ("val", 10, {"acc": 0.75}),
+        ("val", None, {"acc": 0.75}),
+    ]
+    assert str(arms["b"].arm.metrics) == "{'loss': nan}"
+    assert arms["b"].arm.status == "completed"
+
+
+def test_a_table_of_results_has_post_training_rows(tmp_path: Path) -> None:
+    """Rows without a step are results; settings, seed and group are those of their columns."""
+    text = (
+        "experiment;name;family;seed;lr;acc;test_f1\n"
+        "nlp/x;a1;a;1;1e-3;0,5;0.25\n"
+        "nlp/x;a2;a;2;1e-3;0.75;NA\n"
+    )
+    arms, why = _read(
+        write_text(tmp_path / "scores.csv", text),
+        experiment="experiment",
+        arm="name",
+        group="family",
+        seed="seed",
+        config=["lr"],
+        metric=["acc", "test_f1"],
+    )
+    assert why == ["'acc' is not a number in 1 lines"]
+    arm = arms["a2"].arm
+    assert (arms["a2"].experiment, arm.group_name, arm.run_config.seed) == ("nlp/x", "a", 2)
+    assert arm.run_config.algorithm == podium.Component("csv", {"lr": 0.001})
+    assert [(row.name, row.step, row.metrics) for row in arm.evals] == [
+        ("eval", None, {"acc": 0.75})
+    ]
+    assert arms["a1"].arm.evals[0].metrics == {"f1": 0.25}
+
+
+def test_one_file_for_each_task_is_one_arm_for_each_model(
+    client: podium.Client, tmp_path: Path
+) -> None:
+    """The rows of an arm can be in several files, with the metric's name in a column."""
+    for task in ("mmlu", "gsm8k"):
+        rows = [
+            {"model": model, "task": task, "name": "acc", "score": {"value": len(task) / 10}}
+            for model in ("m1", "m2")
+        ]
+        write_lines(tmp_path / "runs" / f"{task}.jsonl", *rows)
+    mapping = {"arm": "model", "eval": "task", "metric": "name", "value": "score.value"}
+    report = import_results(client, tmp_path / "runs", mapping=mapping)
+    assert (report.recorded, report.not_imported) == (2, [])
+    arm = client.arm("runs", "m1")
+    assert (arm.score("mmlu.acc"), arm.score("gsm8k.acc")) == (0.4, 0.5)
+    assert import_results(client, tmp_path / "runs", mapping=mapping).unchanged == 2
+
+
+def test_without_an_arm_a_file_is_an_arm(client: podium.Client, tmp_path: Path) -> None:
+    """The name of the file is that of the arm, and its first row tells it from another file."""
+    path = tmp_path / "a" / "run1.csv.gz"
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress(b"step\tloss\n1\t0.5\n"))
+    mapping = {"step": "step", "metric": "loss"}
+    import_results(client, path, mapping=mapping, experiment="e")
+    assert client.arm("e", "run1").score("loss") == 0.5
+    other = write_text(tmp_path / "b" / "run1.csv", "step,loss\n1,0.25\n")
+    [item] = import_results(client, other, mapping=mapping, experiment="e").not_imported
+    assert "holds another run" in item.why
+
+
+@pytest.mark.parametrize(
+    ("mapping", "why"),
+    [
+        ({"amr": "model", "metric": "loss"}, "'amr' is not a field of a mapping: arm, .*'arm'"),
+        ({"arm": "model"}, "the mapping lacks a metric; name its column: metric=COLUMN"),
+        ({"arm": ["a", "b"], "metric": "loss"}, "the field arm of a mapping needs one column"),
+        ({"value": "v", "metric": ["a", "b"]}, "with value=COLUMN, name one metric=COLUMN"),
+    ],
+)
+def test_a_wrong_mapping_is_an_error(tmp_path: Path, mapping: Any, why: str) -> None:
+    """An unknown, missing or ambiguous field is named, with what would be right."""
+    path = write_text(tmp_path / "sweep.csv", _LOG)
+    with pytest.raises(ValueError, match=why):
+        list(read_results(path, mapping=mapping))
+    with pytest.raises(ValueError, match="kind 'wandb' takes no mapping"):
+        list(read_results(path, kind="wandb", mapping={"metric": "loss"}))
+
+
+@pytest.mark.parametrize("name", ["sweep.csv", "sweep.jsonl"])
+def test_a_column_that_does_not_exist_is_named_with_those_that_do(
+    tmp_path: Path, name: str
+) -> None:
+    """The error suggests a similar column."""
+    path = write_text(tmp_path / name, _LOG)
+    if name.endswith("jsonl"):
+        write_lines(path, {"model": "a", "iteration": 1}, {"loss": 1, "val_acc": 1})
+    arms, why = _read(path, arm="model", step="itertion", metric="loss")
+    assert arms == {}
+    columns = "the columns are: model, iteration, loss, val_acc; did you mean 'iteration'?"
+    assert why == [f"it has no column 'itertion' (step); {columns}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("model,it,loss\na,1,0.5\n,2,0.5\n", "the line has no arm: 'model' is empty"),
+        (
+            "model,it,loss\na,1,0.5\na,x,0.5\n",
+            "'x' is not a valid step: a step is a 64-bit integer",
+        ),
+        ("model,it,loss\na,1,0.5\na,2\n", "the line has 2 cells, and the header 3"),
+        ("model,it,loss\na,1,0.5\na,2,high\n", "'loss' is not a number in 1 lines"),
+        ("model,it,loss\na,1,0.5\na,,1\na,,2\n", "'loss' of 'eval' is 2.0 here, and 1.0 before"),
+    ],
+)
+def test_bad_rows_are_named_and_the_others_are_imported(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    """A row without an arm, or with another value, is listed, and the good row is there."""
+    arms, [found] = _read(
+        write_text(tmp_path / "a.csv", text), arm="model", step="it", metric="loss"
+    )
+    assert found.startswith(why)
+    assert arms["a"].series["loss"].values == [0.5]
+
+
+def test_settings_that_change_within_an_arm_are_named(tmp_path: Path) -> None:
+    """Two settings under one name are two arms, so the second row is not mixed into the first."""
+    path = write_text(tmp_path / "a.csv", "model,lr,acc\na,1,0.5\na,2,0.75\n")
+    arms, why = _read(path, arm="model", config="lr", metric="acc")
+    assert arms["a"].arm.evals[0].metrics == {"acc": 0.5}
+    assert why == ["'lr' is 2 here, and 1 before for this arm"]
+
+
+def test_the_command_takes_a_mapping(
+    client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--map` names columns, once or several times; a mistake in it is a usage error."""
+    path = str(write_text(tmp_path / "sweep.csv", _LOG))
+    command = ["--address", client.address, "import", path]
+    columns = ["--map", "arm=model,step=iteration,metric=loss", "--map", "metric=val_acc"]
+    assert main([*command, "--kind", "csv", *columns]) == 0
+    assert client.arm("sweep", "a").score("val.acc") == 0.75
+    capsys.readouterr()
+    assert main([*command, *columns, "--json"]) == 0
+    [experiment] = json.loads(capsys.readouterr().out)["experiments"]
+    assert (experiment["kind"], experiment["unchanged"]) == ("csv", 2)
+    assert main([*command, "--map", "arm:model"]) == 2
+    assert "'arm:model' is not FIELD=COLUMN, such as arm=model" in capsys.readouterr().err
+    assert main([*command, "--kind", "csv"]) == 1
+    told = capsys.readouterr().err
+    assert "such as --map arm=model,metric=acc" in told
+    assert "the columns are: model, iteration, loss, val_acc" in " ".join(told.split())
+
+
+def test_tables_are_not_claimed_without_a_mapping(tmp_path: Path) -> None:
+    """Any program writes tables, so they are read only if the user tells what they mean."""
+    write_text(tmp_path / "sweep.csv", _LOG)
+    write_json(tmp_path / "a.jsonl", {"model": "a", "loss": 1})
+    assert list(read_results(tmp_path)) == []
