@@ -1,11 +1,18 @@
 """Creates, lists and revokes the tokens of a store on this machine, also while a server uses it."""
 
+import asyncio
+import os
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 from podium._model.access import IssuedToken, Token, TokenLimits
 
 from podium_server.api.tokens import new_row, public, revocable
+from podium_server.rpc.audit import Audit, AuditedCall, AuditError
 from podium_server.store.contract import StoreError
 from podium_server.store.open import add_token, read_tokens, revoke_token
 from podium_server.store.tokens import Role, TokenRow
@@ -36,14 +43,17 @@ def create(
 class LocalTokens:
     """Manages the tokens of a store with the methods of `podium.Client`.
 
-    Each method raises StoreError if the store cannot be opened, read or written.
+    Each method raises StoreError if the store cannot be opened, read or written, or if the audit
+    log cannot be opened.
 
     Args:
         url: The URL of the store. It is created with the first token.
+        audit: The audit log of the server, which gets a line for each change. None for no log.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, audit: Path | None = None) -> None:
         self._url = url
+        self._audit = audit
 
     def create_token(
         self,
@@ -55,7 +65,9 @@ class LocalTokens:
         limits: TokenLimits | None = None,
     ) -> IssuedToken:
         """Creates a token."""
-        row, secret = create(self._url, name, role, tuple(prefixes), expire_time, limits)
+        subject = {"name": name, "role": role.upper(), "prefixes": list(prefixes)[:100]}
+        with self._noted("CreateToken", subject):
+            row, secret = create(self._url, name, role, tuple(prefixes), expire_time, limits)
         return IssuedToken(public(row), secret)
 
     def tokens(self) -> list[Token]:
@@ -66,6 +78,25 @@ class LocalTokens:
         """Revokes the valid tokens with an id or a name, and returns them."""
         now = time.time_ns() // 1000
         found = revocable(read_tokens(self._url), id_or_name, now)
-        for row in found:
-            revoke_token(self._url, row.id, now)
+        with self._noted("RevokeToken", {"id_or_name": id_or_name}):
+            for row in found:
+                revoke_token(self._url, row.id, now)
         return [public(row) for row in found]
+
+    @contextmanager
+    def _noted(self, method: str, subject: Mapping[str, Any]) -> Iterator[None]:
+        """Writes the change of the block to the audit log, which is opened before the change."""
+        if self._audit is None:
+            yield
+            return
+        try:
+            audit = Audit(self._audit)
+        except AuditError as error:
+            raise StoreError(str(error)) from error
+        try:
+            yield
+            call = AuditedCall(f"podium.v1.AccessService.{method}", f"local:uid={os.getuid()}")
+            call.subject = subject
+            asyncio.run(audit.note(call, "OK", ""))
+        finally:
+            audit.close()

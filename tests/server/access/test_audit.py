@@ -145,3 +145,24 @@ def test_a_log_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
     """The error names the file and the cause."""
     with pytest.raises(AuditError, match=r"cannot write the audit log .*gone.*No such file"):
         Audit(tmp_path / "gone" / "log")
+
+
+async def test_local_changes_of_tokens_are_in_the_log(served: Served) -> None:
+    """The command on the store's own machine notes its user; without the log nothing changes."""
+
+    def change() -> None:
+        local = tokens.LocalTokens(served.url, served.log)
+        issued = local.create_token("t", "reader", prefixes=("team",))
+        local.revoke_token("t")
+        missing = tokens.LocalTokens(served.url, served.log / "missing")
+        with pytest.raises(tokens.StoreError, match="cannot write the audit log"):
+            missing.create_token("u", "reader")
+        assert [token.name for token in local.tokens()] == ["root", "t"]
+        assert issued.secret[20:] not in served.log.read_text()
+
+    await asyncio.to_thread(change)
+    created, revoked = served.lines()
+    assert created["method"] == "podium.v1.AccessService.CreateToken"
+    assert created["subject"] == {"name": "t", "role": "READER", "prefixes": ["team"]}
+    assert (revoked["peer"], revoked["token"]) == (f"local:uid={os.getuid()}", {})
+    assert revoked["subject"] == {"id_or_name": "t"}

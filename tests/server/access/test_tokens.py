@@ -347,8 +347,9 @@ def command(url: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[
     return run
 
 
-def test_the_command(command: Callable[..., list[str]]) -> None:
+def test_the_command(command: Callable[..., list[str]], tmp_path: Path) -> None:
     """The command creates, lists and revokes tokens. The list has no secrets."""
+    audit = tmp_path / "audit.jsonl"
     token, code = command(
         "create", "trainers", "--role", "recorder", "--prefix", "nlp", "--prefix", "cv"
     )
@@ -366,7 +367,8 @@ def test_the_command(command: Callable[..., list[str]]) -> None:
     assert "valid until" in second
     assert token[-20:] not in "".join(lines)
     assert command("revoke", key) == [f"{key} (trainers) is revoked", "0"]
-    assert command("revoke", key) == ["1"]
+    assert command("revoke", key, "--audit", str(audit)) == ["1"]
+    assert f'"id_or_name": "{key}"' in audit.read_text()
     assert len(command("revoke", "trainers")) == 2
     assert command("create", "x", "--role", "reader", "--prefix", "a//b") == ["2"]
     assert command("create", "x", "--role", "reader", "--expires-in", "0d") == ["2"]

@@ -8,6 +8,7 @@ import re
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from podium._files import json_form
@@ -76,6 +77,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help="a store on this machine (default: $PODIUM_STORE; without it and without an "
             f"address, {_DEFAULT_STORE})",
         )
+    for name in ("create", "revoke"):
+        actions.choices[name].add_argument(
+            "--audit",
+            type=Path,
+            default=os.environ.get("PODIUM_SERVE_AUDIT") or None,
+            metavar="FILE",
+            help="with --store: the audit log of the server, which gets a line for the change "
+            "(default: $PODIUM_SERVE_AUDIT)",
+        )
 
 
 def _add_create(parser: argparse.ArgumentParser) -> None:
@@ -131,7 +141,7 @@ def _opened(arguments: argparse.Namespace) -> Iterator[_Tokens]:
         return
     local: Any = server_module("podium_server.serve.tokens")
     try:
-        yield local.LocalTokens(store or _DEFAULT_STORE)
+        yield local.LocalTokens(store or _DEFAULT_STORE, getattr(arguments, "audit", None))
     except local.StoreError as error:
         raise CommandError(str(error)) from error
 
