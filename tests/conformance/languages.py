@@ -101,7 +101,6 @@ _JAVA = Language(
     tests=("mvn", "--batch-mode", "--quiet", "surefire:test"),
     example=("sh", "example.sh"),
     runner=("sh", "conformance.sh"),
-    lacks=frozenset({"watch_stream.json"}),
 )
 
 _RUST = Language(

@@ -9,6 +9,7 @@ import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ClientCalls;
 import io.grpc.stub.StreamObserver;
 import java.time.Duration;
+import java.util.Iterator;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -71,6 +72,17 @@ final class Connection implements AutoCloseable {
         }
       }
     }
+  }
+
+  /**
+   * Makes a call that has several responses, once. The iterator throws a {@link
+   * StatusRuntimeException}.
+   */
+  <Q extends Message, R extends Message> Iterator<R> stream(
+      MethodDescriptor<Q, R> method, Q request) {
+    Texts.check(request);
+    return ClientCalls.blockingServerStreamingCall(
+        server.channel(), method, server.options(), request);
   }
 
   /** Makes a call, as {@link #call}, without a thread that waits for it. */
@@ -154,7 +166,7 @@ final class Connection implements AutoCloseable {
   }
 
   /** Adds what gRPC does not say to an error that the server itself did not explain. */
-  private PodiumException explained(StatusRuntimeException error, MethodDescriptor<?, ?> method) {
+  PodiumException explained(StatusRuntimeException error, MethodDescriptor<?, ?> method) {
     var failure = failure(error);
     if (failure.reason().isEmpty()) {
       boolean maybeStored = isWrite(method) && !Failures.neverLeft(error);
@@ -165,7 +177,7 @@ final class Connection implements AutoCloseable {
     return explained;
   }
 
-  private Failures.Failure failure(StatusRuntimeException error) {
+  Failures.Failure failure(StatusRuntimeException error) {
     var failure = Failures.read(error);
     boolean isStopping = failure.code() == Status.Code.CANCELLED && !isCancelledHere();
     // A server that stops ends so what has just arrived.

@@ -23,6 +23,7 @@ import podium.v1.ScoreColumn;
 import podium.v1.ScoresRequest;
 import podium.v1.ScoresResponse;
 import podium.v1.StreamPosition;
+import podium.v1.WatchRequest;
 
 /**
  * An experiment on a server: arms that answer one question.
@@ -199,6 +200,22 @@ public final class ExperimentHandle {
     }
   }
 
+  /** Watches the whole experiment: as {@link #watch(WatchRequest)} of an empty request. */
+  public Watch watch() {
+    return watch(WatchRequest.getDefaultInstance());
+  }
+
+  /**
+   * Watches the experiment: its state, and then every change as it is committed.
+   *
+   * @param request filters, and the revision and epoch of a marker to continue after. The name of
+   *     the experiment is ignored
+   * @return the updates, for a {@code try} with resources. The first one makes the call
+   */
+  public Watch watch(WatchRequest request) {
+    return new Watch(connection, request.toBuilder().setExperiment(name).build());
+  }
+
   /** Creates the experiment if there is none. */
   public RecordResponse declare() {
     return record(Events.declared());
@@ -255,9 +272,28 @@ public final class ExperimentHandle {
     startArm(config, options).train(block);
   }
 
-  /** Records a whole arm: the arm becomes equal to it. */
+  /** Records a whole arm, as {@link #recordArm(podium.v1.ArmResult, boolean)} without replacing. */
   public RecordResponse recordArm(podium.v1.ArmResult arm) {
-    return record(Events.recorded(arm));
+    return recordArm(arm, false);
+  }
+
+  /**
+   * Records a whole arm: the stored arm becomes equal to it.
+   *
+   * <p>An arm that is larger than one call allows is recorded in several calls: first the arm with
+   * its first rows, then the other rows. To record it again is safe.
+   *
+   * @param replace whether it also replaces an arm that has attempts
+   * @return the response to the last call, with the number of all events that changed something
+   */
+  public RecordResponse recordArm(podium.v1.ArmResult arm, boolean replace) {
+    int changed = 0;
+    var response = RecordResponse.getDefaultInstance();
+    for (List<Event> events : LargeArms.inCalls(arm, replace)) {
+      response = record(events);
+      changed += response.getChangedEvents();
+    }
+    return response.toBuilder().setChangedEvents(changed).build();
   }
 
   /**

@@ -12,6 +12,9 @@ final class Retries {
   private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
   private static final Duration LONGEST_PAUSE = Duration.ofSeconds(1);
 
+  /** Longer, since a watch goes on without a time limit. */
+  private static final Duration LONGEST_WATCH_PAUSE = Duration.ofSeconds(10);
+
   /** Reasons with which a server refuses a call before working on it. */
   private static final Set<String> TURNED_AWAY =
       Set.of("OVERLOADED", "QUOTA_EXCEEDED", "SHUTTING_DOWN");
@@ -37,6 +40,18 @@ final class Retries {
     }
     long millis = Math.min(LONGEST_PAUSE.toMillis(), FIRST_PAUSE.toMillis() << Math.min(attempt, 9));
     return Duration.ofNanos((long) (millis * ThreadLocalRandom.current().nextDouble(8e5, 12e5)));
+  }
+
+  /**
+   * Returns how long a watch waits after a failed attempt: any time up to twice as long each time,
+   * so that clients that lost a server together do not return together, and at least as long as the
+   * server asks for.
+   */
+  static Duration watchPauseAfter(int attempt, Failures.Failure failure) {
+    long nanos =
+        Math.min(LONGEST_WATCH_PAUSE.toNanos(), FIRST_PAUSE.toNanos() << Math.min(attempt, 9));
+    var pause = Duration.ofNanos(ThreadLocalRandom.current().nextLong(nanos));
+    return pause.compareTo(failure.retryDelay()) < 0 ? failure.retryDelay() : pause;
   }
 
   /**

@@ -60,6 +60,12 @@ final class Scoring {
     return Optional.ofNullable(best);
   }
 
+  /** Returns the rows without those that repeat the name and step of an earlier one. */
+  static List<EvalResult> distinct(List<EvalResult> rows) {
+    Set<Identity> seen = new HashSet<>();
+    return rows.stream().filter(row -> seen.add(Identity.of(row))).toList();
+  }
+
   private record Identity(String name, Long step) {
     static Identity of(EvalResult row) {
       return new Identity(row.getName(), row.hasStep() ? row.getStep() : null);

@@ -12,6 +12,7 @@ import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.List;
@@ -34,6 +35,7 @@ import podium.v1.ResultsServiceGrpc;
 import podium.v1.ScoreRequest;
 import podium.v1.ScoreResponse;
 import podium.v1.ScoresRequest;
+import podium.v1.WatchRequest;
 
 /**
  * Answers each request that it reads with what this client answers: see tests/conformance/README.md
@@ -61,12 +63,40 @@ final class ConformanceRunner {
   }
 
   private Map<String, Object> answer(JsonObject asked) throws IOException {
+    if (asked.get("call").getAsString().equals("Watch")) {
+      return watched(asked);
+    }
     try {
-      byte[] response = respond(asked).toByteArray();
-      return Map.of("response", Base64.getEncoder().encodeToString(response));
+      return Map.of("response", base64(respond(asked)));
     } catch (PodiumException error) {
       return Map.of("error", said(error));
     }
+  }
+
+  /** The updates of a watch, or as many as are asked for, and the error that ends it. */
+  private Map<String, Object> watched(JsonObject asked) throws IOException {
+    var request = WatchRequest.parseFrom(bytes(asked, "request"));
+    var experiment = client(asked).experiment(request.getExperiment());
+    List<String> responses = new ArrayList<>();
+    try (Watch watch = experiment.watch(request)) {
+      while (watch.hasNext()) {
+        responses.add(base64(watch.next()));
+        if (responses.size() == asked.get("take").getAsInt()) {
+          break;
+        }
+      }
+    } catch (PodiumException error) {
+      return Map.of("responses", responses, "error", said(error));
+    }
+    return Map.of("responses", responses);
+  }
+
+  private static String base64(Message message) {
+    return Base64.getEncoder().encodeToString(message.toByteArray());
+  }
+
+  private Client client(JsonObject asked) {
+    return clients.computeIfAbsent(asked.get("address").getAsString(), Client::connect);
   }
 
   private static Map<String, Object> said(PodiumException error) {
@@ -101,7 +131,7 @@ final class ConformanceRunner {
     if (way.equals("pure")) {
       return askArm(ArmSnapshot.of(podium.v1.ArmResult.parseFrom(bytes(asked, "arm"))), request);
     }
-    var client = clients.computeIfAbsent(asked.get("address").getAsString(), Client::connect);
+    var client = client(asked);
     return switch (way) {
       case "client" -> askClient(client, request);
       case "attempt" -> recordAttempt(client, (RecordRequest) request);
