@@ -14,6 +14,8 @@ __all__ = ["Reach", "check_addresses", "is_reachable", "needs_tokens"]
 
 _log = logging.getLogger(__name__)
 
+_GIVE_TLS = "give --tls-cert and --tls-key"
+
 
 class Reach(NamedTuple):
     """Tells whether other machines can reach the addresses of a server."""
@@ -31,31 +33,25 @@ def check_addresses(settings: Settings) -> Reach:
         ConfigError: An address is malformed, or other machines can reach it and it is not
             protected: they could read and change results, or read tokens on the network.
     """
-    ports = [address for address in settings.listen if is_reachable(address)]
-    http = [address for address in settings.http if is_reachable(address)]
-    exposed = http if settings.tls else [*ports, *http]
-    reach = Reach(bool(ports or http), bool(exposed))
-    others = f"other machines can reach {', '.join([*ports, *http])}"
+    reachable = [address for address in (*settings.listen, *settings.http) if is_reachable(address)]
+    exposed = [] if settings.tls else reachable
+    reach = Reach(bool(reachable), bool(exposed))
+    others = f"other machines can reach {', '.join(reachable)}"
     if settings.insecure:
         if exposed and settings.auth == "tokens":
             raise ConfigError(
                 f"{others}; even with --insecure, tokens are never accepted there without "
-                f"encryption: {_give(ports, http)}"
+                f"encryption: {_GIVE_TLS}"
             )
         if reach.is_reachable and settings.auth != "tokens":
             _log.warning("%s: they can read and change every result", others)
     elif exposed or (reach.is_reachable and settings.auth == "none"):
-        give = _give(ports, http) if exposed else "leave out --auth none"
+        give = _GIVE_TLS if exposed else "leave out --auth none"
         raise ConfigError(
             f"{others}, and all of them could read and change every result; {give}, listen on "
             "127.0.0.1 or unix:PATH, or give --insecure if you trust the network"
         )
     return reach
-
-
-def _give(ports: list[str], http: list[str]) -> str:
-    proxy = ["put a proxy with TLS before --http"] if http else []
-    return ", ".join((["give --tls-cert and --tls-key"] if ports else []) + proxy)
 
 
 async def needs_tokens(settings: Settings, store: Store, reach: Reach) -> bool:

@@ -7,6 +7,7 @@ import gc
 import logging
 import math
 import os
+import re
 import resource
 import signal
 import sys
@@ -40,6 +41,7 @@ It can be large, since calls leave almost no reference cycles.
 """
 _OTHER_FILES = 200
 """The most files that the store, the event loop and the log have open."""
+_ORIGIN = re.compile(r"https?://[^/A-Z\s*]+")
 _EXIT_USAGE = 2
 _EXIT_FAILED = 3
 _LIMITS = {field.name: field for field in dataclasses.fields(Limits)}
@@ -67,6 +69,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="HOST:PORT: also serve Connect and gRPC-Web over HTTP, for curl and browsers; "
         "repeat the option for several (needs podium[http])",
+    )
+    parser.add_argument(
+        "--http-origin",
+        action="append",
+        default=[],
+        type=_origin,
+        metavar="ORIGIN",
+        help="let web pages of another origin use the HTTP addresses, such as "
+        "https://podium.example; repeat the option for several",
     )
     parser.add_argument(
         "--store",
@@ -174,6 +185,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return Settings(
         listen=tuple(listen),
         http=tuple(arguments.http),
+        http_origins=tuple(arguments.http_origin),
         audit=arguments.audit,
         store=arguments.store,
         insecure=arguments.insecure,
@@ -281,6 +293,15 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds < math.inf:
         raise argparse.ArgumentTypeError(f"give a number of seconds, 0 or more, not {text!r}")
     return seconds
+
+
+def _origin(text: str) -> str:
+    if not _ORIGIN.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"an origin is http://HOST or https://HOST:PORT in lower case, without a path, not "
+            f"{text!r}"
+        )
+    return text
 
 
 def _limit(text: str) -> tuple[str, int]:

@@ -8,7 +8,7 @@ writes are durable.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.admission import Admission
 from podium_server.rpc.audit import Audit
 from podium_server.rpc.fronts.grpcio import GrpcioFront
-from podium_server.rpc.handlers import Method, StreamMethod, service_methods
+from podium_server.rpc.handlers import StreamMethod, service_methods
 from podium_server.rpc.health import HEALTH_SERVICE, Health
 from podium_server.rpc.telemetry import Telemetry
 from podium_server.serve.addresses import Reach, check_addresses, needs_tokens
@@ -93,7 +93,16 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
             on_failed=broken.set,
             credentials=None if certificates is None else certificates.credentials,
         )
-        http = _http_front(services, admission, access, telemetry) if settings.http else None
+        http = None
+        if settings.http:
+            http = _http_front()(
+                services,
+                admission,
+                access,
+                telemetry,
+                tls=None if certificates is None else certificates.context(),
+                origins=settings.http_origins,
+            )
         addresses = await front.start(settings.listen)
         try:
             yield [*addresses, *(await http.start(settings.http) if http else ())]
@@ -121,14 +130,9 @@ async def _access(store: Store, settings: Settings, reach: Reach) -> Access:
     return Access(store, is_on=is_on, is_exposed=reach.is_exposed, quotas=quotas)
 
 
-def _http_front(
-    services: Mapping[str, Sequence[Method]],
-    admission: Admission,
-    access: Access,
-    telemetry: Telemetry,
-) -> "ConnectFront":
+def _http_front() -> type["ConnectFront"]:
     try:
         from podium_server.rpc.fronts.connect import ConnectFront  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigError("--http needs more packages: pip install 'podium[http]'") from error
-    return ConnectFront(services, admission, access, telemetry)
+    return ConnectFront

@@ -61,4 +61,5 @@ class Settings:
     token_limits: TokenLimits = field(default_factory=TokenLimits)
     total_limits: TokenLimits = field(default_factory=TokenLimits)
     http: tuple[str, ...] = ()
+    http_origins: tuple[str, ...] = ()
     audit: Path | None = None

@@ -1,7 +1,9 @@
 """Keeps the certificates of the ports. Changed files are read again."""
 
 import logging
+import ssl
 import threading
+from typing import NamedTuple
 
 import grpc
 from podium._values.tls import check_authorities, check_pair, file_states
@@ -11,6 +13,13 @@ from podium_server.serve.settings import ConfigError, ServerTLS
 __all__ = ["Certificates"]
 
 _log = logging.getLogger(__name__)
+
+
+class _Loaded(NamedTuple):
+    """The content of the files, for both kinds of ports."""
+
+    grpc: grpc.ServerCertificateConfiguration
+    http: ssl.SSLContext
 
 
 class Certificates:
@@ -46,10 +55,23 @@ class Certificates:
             with self._lock:
                 self._refresh()
                 before, used = used, self._current
-                return None if used is before else used
+                return None if used is before else used.grpc
 
         must_show = self._tls.client_ca is not None
-        return grpc.dynamic_ssl_server_credentials(used, changed, must_show)  # type: ignore[arg-type]  # None: nothing new
+        return grpc.dynamic_ssl_server_credentials(used.grpc, changed, must_show)  # type: ignore[arg-type]  # None: nothing new
+
+    def context(self) -> ssl.SSLContext:
+        """Returns the context of an HTTP port."""
+        context = _context(self._tls)
+
+        def use_newest(connection: ssl.SSLObject, _name: str | None, _: ssl.SSLContext) -> None:
+            """Has a connection use the current files. OpenSSL calls this in each handshake."""
+            with self._lock:
+                self._refresh()
+                connection.context = self._current.http
+
+        context.sni_callback = use_newest
+        return context
 
     def _refresh(self) -> None:
         states = file_states(self._tls.paths)
@@ -64,7 +86,7 @@ class Certificates:
             _log.info("the files of the certificate have changed: new connections use them")
 
 
-def _load(tls: ServerTLS) -> grpc.ServerCertificateConfiguration:
+def _load(tls: ServerTLS) -> _Loaded:
     """Reads the files.
 
     Raises:
@@ -76,6 +98,17 @@ def _load(tls: ServerTLS) -> grpc.ServerCertificateConfiguration:
         check_authorities(tls.client_ca)
     pair = (tls.key.read_bytes(), tls.cert.read_bytes())
     authorities = tls.client_ca.read_bytes() if tls.client_ca else None
+    context = _context(tls)
     if file_states(tls.paths) != states:
         raise ValueError(f"{tls.cert} or {tls.key} changed while it was read")
-    return grpc.ssl_server_certificate_configuration([pair], authorities)
+    return _Loaded(grpc.ssl_server_certificate_configuration([pair], authorities), context)
+
+
+def _context(tls: ServerTLS) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.cert, tls.key, password="")
+    context.set_alpn_protocols(["http/1.1"])
+    if tls.client_ca is not None:
+        context.load_verify_locations(tls.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

@@ -2,6 +2,8 @@
 
 import asyncio
 import shutil
+import ssl
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,43 @@ async def test_a_changed_certificate_is_used_without_a_failed_call(
         for address in addresses:
             text = await _problem(address, podium.TLS(authority.cert))
             assert "its certificate was not issued by" in text
+
+
+async def test_http_is_encrypted_with_the_newest_certificate(
+    authority: Authority, server_files: Pair, tmp_path: Path
+) -> None:
+    """HTTP has the server's certificate, wants one of the client, and sees changed files."""
+    files = (tmp_path / "live.pem", tmp_path / "live.key")
+    client = authority.issue("client", "DNS:client")
+
+    def names(url: str, own: Pair | None = None) -> list[str]:
+        """Asks for the server's version. Returns the names in its certificate."""
+        context = ssl.create_default_context(cafile=authority.cert)
+        if own is not None:
+            context.load_cert_chain(own[0], own[1])
+        connection = HTTPSConnection(url.removeprefix("https://"), timeout=120, context=context)
+        try:
+            json = {"content-type": "application/json"}
+            connection.request("POST", "/podium.v1.ResultsService/GetServer", "{}", json)
+            assert connection.getresponse().status == 200
+            shown: Any = connection.sock.getpeercert()
+            return [name for _, name in shown["subjectAltName"]]
+        finally:
+            connection.close()
+
+    def install(pair: Pair) -> None:
+        for source, target in zip(pair, files, strict=True):
+            shutil.copy(source, target)
+
+    install(server_files)
+    tls, http = ServerTLS(*files, authority.cert), ("127.0.0.1:0",)
+    async with serving(tmp_path, tls=tls, http=http) as [_, url]:
+        assert url.startswith("https://")
+        before = await asyncio.to_thread(names, url, client)
+        with pytest.raises((ssl.SSLError, OSError)):
+            await asyncio.to_thread(names, url)
+        install(authority.issue("renewed", "IP:127.0.0.1,DNS:renewed"))
+        assert await asyncio.to_thread(names, url, client) == ["127.0.0.1", "renewed"] != before
 
 
 async def test_a_client_reads_changed_files_again(

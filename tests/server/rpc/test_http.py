@@ -6,6 +6,7 @@ import struct
 from base64 import b64decode
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, cast
@@ -30,8 +31,9 @@ from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.admission import Admission, AdmissionLimits
 from podium_server.rpc.handlers import StreamMethod, UnaryMethod
 from podium_server.rpc.telemetry import Telemetry
+from podium_server.serve.addresses import Reach, check_addresses
 from podium_server.serve.server import running
-from podium_server.serve.settings import ConfigError, Settings
+from podium_server.serve.settings import ConfigError, ServerTLS, Settings
 from podium_server.testing.calls import arm, declared
 
 from tests.server.writes.ways import METHODS
@@ -157,6 +159,15 @@ async def test_reads_answer_as_the_vectors_say(url: str, as_json: bool) -> None:
         await asyncio.to_thread(check, case, asker)
 
 
+async def test_large_messages_are_converted_to_json(url: str) -> None:
+    """Messages over 16 KiB, which other calls do not wait for, have all of their values."""
+    metrics = {f"m{number}": float(number) for number in range(900)}
+    request = RecordRequest(experiment="x", events=[arm("big", metrics=metrics)])
+    await _call(url, "Record", request, as_json=True)
+    found = await _call(url, "GetArm", GetArmRequest(experiment="x", arm="big"), as_json=True)
+    assert dict(found.arm_result.metrics) == metrics
+
+
 async def test_curl_needs_no_content_type(url: str) -> None:
     """`curl -d` sends the content type of a form. The body is read as JSON."""
     body = b'{"experiment": "x", "arm": "a", "metric": "m"}'
@@ -186,6 +197,7 @@ async def test_reads_can_be_sent_by_get(url: str) -> None:
         (b"{}", _JSON, (400, "invalid_argument", "NAME_INVALID")),
         (_UNKNOWN_ARM, _JSON, (404, "not_found", "ARM_NOT_FOUND")),
         (b" " * 5_000_000, _JSON, (429, "resource_exhausted", "LIMIT_EXCEEDED")),
+        (b" " * 9_000_000, _JSON, (429, "resource_exhausted", "LIMIT_EXCEEDED")),
     ],
 )  # fmt: skip
 async def test_wrong_requests_get_a_reason(
@@ -230,6 +242,29 @@ async def test_foreign_web_pages_are_refused(url: str, headers: dict[str, str]) 
     assert (found.status, json.loads(found.body)["code"]) == (403, "permission_denied")
 
 
+async def test_pages_of_an_allowed_origin_are_answered(tmp_path: Path) -> None:
+    """The browser learns that a page of --http-origin may call, and read responses and errors."""
+    page = {"origin": "https://podium.example"}
+    settings = Settings(
+        listen=(f"unix:{tmp_path / 'socket'}",),
+        http=("127.0.0.1:0",),
+        http_origins=("https://podium.example",),
+        store=f"sqlite:///{tmp_path / 'podium.db'}",
+    )
+    async with running(settings, asyncio.Event()) as (_, url):
+        asked = await _send(url, _SCORE, None, page, "OPTIONS")
+        assert asked.status == 204
+        assert "authorization" in asked.headers["access-control-allow-headers"]
+        found = await _send(url, _SCORE, _UNKNOWN_ARM, {**_JSON, **page})
+        assert found.error == (404, "not_found", "EXPERIMENT_NOT_FOUND")
+        for response in (asked, found):
+            assert response.headers["access-control-allow-origin"] == "https://podium.example"
+            assert response.headers["vary"] == "origin"
+        other = await _send(url, _SCORE, None, {"origin": "http://podium.example"}, "OPTIONS")
+        assert other.status == 403
+        assert "access-control-allow-origin" not in other.headers
+
+
 async def test_pages_of_the_same_origin_are_answered(url: str) -> None:
     """A page that the host itself serves can call it, by each name of this machine."""
     port = url.rpartition(":")[2]
@@ -263,6 +298,8 @@ async def test_reachable_addresses_need_insecure(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--insecure"):
         async with running(settings, asyncio.Event()):
             pass
+    encrypted = replace(settings, tls=ServerTLS(tmp_path / "cert.pem", tmp_path / "key.pem"))
+    assert check_addresses(encrypted) == Reach(is_reachable=True, is_exposed=False)
 
 
 # ---- Calls that last ---------------------------------------------------------------------

@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-import re
 import socket
+import ssl
 from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Collection,
     Iterable,
     Iterator,
     Mapping,
@@ -23,16 +24,20 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import uvicorn
+from connectrpc.code import Code
+from connectrpc.errors import ConnectError
 from connectrpc.request import RequestContext
 from connectrpc.server import ConnectASGIApplication, Endpoint
 from podium._values.address import host_and_port
 from podium.errors import PodiumError
 
+from podium_server.errors import failure
 from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.admission import Admission, AdmittedCall
 from podium_server.rpc.errors import status_of
 from podium_server.rpc.fronts.connect_codec import CODECS, Payload, connect_error, method_info
-from podium_server.rpc.fronts.http_pages import MetricsPage, Scope, Send, send_error
+from podium_server.rpc.fronts.http_guard import Guard
+from podium_server.rpc.fronts.http_pages import MetricsPage, Receive, Scope, Send
 from podium_server.rpc.fronts.ports import ListenError
 from podium_server.rpc.fronts.web_page import WebPage, session_token
 from podium_server.rpc.handlers import Method, UnaryMethod
@@ -45,11 +50,10 @@ _OVERSIZE = 2
 """Requests up to this multiple of the limit are read, so that the error can contain their size."""
 _MAX_CONNECTIONS = 1_000
 _STOP_SECONDS = 1
-_FORM = "application/x-www-form-urlencoded"
-_GRPC = re.compile(r"application/grpc([+;].*)?", re.IGNORECASE)
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
+_INLINE_BYTES = 16 * 1024
+"""Messages up to this size are converted to and from JSON at once. Others do not delay calls."""
+_REASONS = {Code.INVALID_ARGUMENT: "MALFORMED_REQUEST", Code.RESOURCE_EXHAUSTED: "LIMIT_EXCEEDED"}
+"""The reasons of errors that connectrpc itself raises."""
 
 
 class ConnectFront:
@@ -60,6 +64,8 @@ class ConnectFront:
         admission: Decides which calls the server works on.
         access: Decides which callers may call which methods.
         telemetry: Counts the calls.
+        tls: What encrypts the connections. None for no encryption.
+        origins: Other origins whose web pages may call the server.
     """
 
     def __init__(
@@ -68,9 +74,13 @@ class ConnectFront:
         admission: Admission,
         access: Access,
         telemetry: Telemetry,
+        *,
+        tls: ssl.SSLContext | None = None,
+        origins: Collection[str] = (),
     ) -> None:
         methods = [method for group in services.values() for method in group]
         self._application = _Application(methods, admission, access, telemetry)
+        self._tls, self._origins = tls, origins
         self._servers: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
 
     async def start(self, addresses: Sequence[str]) -> list[str]:
@@ -85,8 +95,10 @@ class ConnectFront:
         bound = _bind(address)
         host, port, *_ = bound.getsockname()
         is_local = ipaddress.ip_address(host).is_loopback
+        tls = self._tls
         config = uvicorn.Config(
-            _Guard(self._application, is_local=is_local),
+            Guard(self._application, self._origins, is_local=is_local),
+            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             lifespan="off",
             log_config=None,
             log_level=logging.WARNING,
@@ -98,7 +110,8 @@ class ConnectFront:
         )
         server = _Server(config)
         self._servers.append((server, asyncio.create_task(server.serve(sockets=[bound]))))
-        return f"http://{address.rpartition(':')[0]}:{port}"
+        scheme = "http" if tls is None else "https"
+        return f"{scheme}://{address.rpartition(':')[0]}:{port}"
 
     async def stop(self) -> None:
         """Ends all connections in bounded time."""
@@ -134,59 +147,6 @@ def _bind(address: str) -> socket.socket:
         raise ListenError(f"cannot listen on {address}: {error.strerror}") from error
     bound.setblocking(False)  # noqa: FBT003 - its only parameter has no name
     return bound
-
-
-class _Guard:
-    """Rejects requests that a script of a foreign web page has sent from the user's browser.
-
-    Without tokens, such a page could read and change results. On addresses of this machine, the
-    Host header must be a name of this machine. Otherwise a page could make its own host name
-    resolve to this machine (DNS rebinding).
-    """
-
-    def __init__(self, application: "_Application", *, is_local: bool) -> None:
-        self._application = application
-        self._is_local = is_local
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not all(map(_is_text, scope["headers"])):
-            await send_error(send, 400, "invalid_argument", "the headers are not UTF-8")
-            return
-        headers = {name: value.decode() for name, value in scope["headers"]}
-        host, origin = headers.get(b"host", ""), headers.get(b"origin")
-        if self._is_local and _host_name(host) not in _LOCAL_NAMES:
-            await _forbid(send, f"the Host header must be localhost, not {host!r}")
-        elif origin is not None and origin.rpartition("//")[2] != host:
-            await _forbid(send, f"pages of {origin!r} may not call this server")
-        elif _GRPC.fullmatch(headers.get(b"content-type", "")):
-            await send_error(send, 415, "unknown", "gRPC needs HTTP/2: use an address of --listen")
-        else:
-            if origin is None and headers.get(b"content-type") == _FORM:
-                scope = {**scope, "headers": [*_as_json(scope["headers"])]}
-            await self._application(scope, receive, send)
-
-
-def _as_json(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """Yields the headers. Replaces the content type of `curl --data` by that of JSON."""
-    for name, value in headers:
-        yield name, b"application/json" if name == b"content-type" else value
-
-
-def _is_text(header: tuple[bytes, bytes]) -> bool:
-    try:
-        return bool(b"".join(header).decode())
-    except UnicodeDecodeError:
-        return False
-
-
-async def _forbid(send: Send, message: str) -> None:
-    await send_error(send, 403, "permission_denied", message)
-
-
-def _host_name(host: str) -> str:
-    """Returns the name in a Host header, without the port and the brackets of an address."""
-    name, _, port = host.rpartition(":")
-    return (name if name and port.isdecimal() else host).strip("[]").lower()
 
 
 class _Exchange:
@@ -287,8 +247,20 @@ class _Admitting:
                 raise connect_error(status_of(error, name)) from None
             raise
 
-    async def on_end(self, _token: None, _context: object, _error: Exception | None, /) -> None:
-        """Does nothing, since the application ends the call when its response is sent."""
+    async def on_end(
+        self, _token: None, context: RequestContext[Any, Any], error: Exception | None, /
+    ) -> None:
+        """Raises an error of connectrpc itself again, with a reason.
+
+        The application ends the call when its response is sent.
+        """
+        reason = _REASONS.get(error.code) if isinstance(error, ConnectError) else None
+        if isinstance(error, ConnectError) and reason is not None and not error.details:
+            name = f"{context.method.service_name}.{context.method.name}"
+            failed = failure(reason, error.message)
+            if (observed := _exchange.get().observed) is not None:
+                await observed.end(failed)
+            raise connect_error(status_of(failed, name)) from error
 
 
 class _Application(ConnectASGIApplication[None]):
@@ -350,8 +322,9 @@ def _endpoint(method: Method) -> Any:
         async def respond(request: Payload, _context: object) -> Payload:
             exchange = _exchange.get()
             async with _ending(method.name):
-                response = await exchange.run(answer(request.binary()))
-                return Payload(info.output, exchange.admitted.answer(response))
+                response = await exchange.run(answer(await _binary(request)))
+                content = exchange.admitted.answer(response)
+                return await _encoded(Payload(info.output, content), request)
 
         return Endpoint.unary(method=info, function=respond)
     stream = method.stream
@@ -360,11 +333,27 @@ def _endpoint(method: Method) -> Any:
         exchange = _exchange.get()
         async with _ending(method.name):
             exchange.admitted.watch()
-            async with contextlib.aclosing(stream(request.binary())) as responses:
+            async with contextlib.aclosing(stream(await _binary(request))) as responses:
                 while (response := await exchange.run(anext(responses, None))) is not None:
-                    yield Payload(info.output, response)
+                    yield await _encoded(Payload(info.output, response), request)
 
     return Endpoint.server_stream(method=info, function=respond_all)
+
+
+async def _binary(request: Payload) -> bytes:
+    """Returns a request in the binary encoding."""
+    return await _converted(request, request.binary)
+
+
+async def _encoded(response: Payload, request: Payload) -> Payload:
+    """Returns a response in the encoding of its request."""
+    return await _converted(response, response.to_json) if request.is_json else response
+
+
+async def _converted(payload: Payload, convert: Callable[[], T]) -> T:
+    if len(payload.content) <= _INLINE_BYTES:
+        return convert()
+    return await asyncio.to_thread(convert)
 
 
 @contextlib.asynccontextmanager

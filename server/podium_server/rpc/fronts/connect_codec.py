@@ -48,6 +48,11 @@ class Payload:
             name, problem = self.kind.DESCRIPTOR.name, str(error).partition("\n")[0]
             raise failure("MALFORMED_REQUEST", f"the request is not a {name}: {problem}") from error
 
+    def to_json(self) -> "Payload":
+        """Returns the message as JSON."""
+        text = MessageToJson(self.kind.FromString(self.content), indent=None)
+        return Payload(self.kind, text.encode(), is_json=True)
+
 
 class _Binary(Codec[Payload, Any]):
     """Passes messages on as they are."""
@@ -66,7 +71,7 @@ class _Binary(Codec[Payload, Any]):
 
 
 class _JSON(Codec[Payload, Any]):
-    """Writes messages as JSON. A request that cannot be parsed is rejected by its handler."""
+    """Passes JSON on as it is. The handler converts requests and responses."""
 
     def name(self) -> str:
         """Returns the name of the encoding in a content type."""
@@ -74,7 +79,7 @@ class _JSON(Codec[Payload, Any]):
 
     def encode(self, message: Payload) -> bytes:
         """Encodes a response."""
-        return MessageToJson(message.kind.FromString(message.content), indent=None).encode()
+        return message.content
 
     def decode(self, data: bytes | bytearray, message_class: type[Any]) -> Any:
         """Decodes a request."""

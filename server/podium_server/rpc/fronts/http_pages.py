@@ -9,9 +9,10 @@ from podium.errors import PodiumError
 from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.telemetry import METRICS_PAGE, Telemetry
 
-__all__ = ["MetricsPage", "Scope", "Send", "send_error", "send_refusal"]
+__all__ = ["MetricsPage", "Receive", "Scope", "Send", "send_error", "send_refusal"]
 
 Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"

@@ -2,7 +2,7 @@
 
 The files have no results in them, so everybody may load them. The page asks for results with the
 calls that every client makes. Scripts cannot read the cookie. It counts for reading calls only,
-and only if the page itself sends them: foreign pages have another Origin, which the front rejects.
+and only if the page itself sends them: the front rejects other origins, or removes their cookies.
 """
 
 import re

@@ -1,0 +1,114 @@
+"""Decides which HTTP requests reach the server: those of other web pages do not (CORS)."""
+
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from typing import Any
+
+from podium_server.rpc.fronts.http_pages import Receive, Scope, Send, send_error
+
+__all__ = ["Guard"]
+
+_FORM = "application/x-www-form-urlencoded"
+_GRPC = re.compile(r"application/grpc([+;].*)?", re.IGNORECASE)
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_HEADERS = (
+    b"authorization, connect-protocol-version, connect-timeout-ms, content-type, grpc-timeout, "
+    b"x-grpc-web, x-user-agent"
+)
+_PREFLIGHT = [
+    (b"access-control-allow-methods", b"GET, POST"),
+    (b"access-control-allow-headers", _HEADERS),
+    (b"access-control-max-age", b"7200"),
+]
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Guard:
+    """Rejects requests that a script of a foreign web page has sent from the user's browser.
+
+    Without tokens, such a page could read and change results. On addresses of this machine, the
+    Host header must be a name of this machine. Otherwise a page could make its own host name
+    resolve to this machine (DNS rebinding).
+
+    Args:
+        application: Answers the other requests.
+        origins: Foreign origins whose pages may send requests.
+        is_local: Whether the address is one of this machine's own.
+    """
+
+    def __init__(
+        self, application: Application, origins: Collection[str], *, is_local: bool
+    ) -> None:
+        self._application = application
+        self._origins = origins
+        self._is_local = is_local
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers an HTTP request."""
+        if not all(map(_is_text, scope["headers"])):
+            await send_error(send, 400, "invalid_argument", "the headers are not UTF-8")
+            return
+        headers = {name: value.decode() for name, value in scope["headers"]}
+        host, origin = headers.get(b"host", ""), headers.get(b"origin")
+        is_allowed = origin in self._origins
+        if self._is_local and _host_name(host) not in _LOCAL_NAMES:
+            await _forbid(send, f"the Host header must be localhost, not {host!r}")
+        elif origin is not None and not is_allowed and origin.rpartition("//")[2] != host:
+            await _forbid(send, f"pages of {origin!r} may not call this server: see --http-origin")
+        elif _GRPC.fullmatch(headers.get(b"content-type", "")):
+            await send_error(send, 415, "unknown", "gRPC needs HTTP/2: use an address of --listen")
+        else:
+            if origin is None and headers.get(b"content-type") == _FORM:
+                scope = {**scope, "headers": [*_as_json(scope["headers"])]}
+            await self._answer(scope, receive, send, origin if is_allowed else None)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, allowed: str | None
+    ) -> None:
+        """Answers a request, and tells the browser that an allowed page may read the response."""
+        if allowed is None:
+            await self._application(scope, receive, send)
+            return
+        # The cookie is that of the server's own page.
+        kept = [header for header in scope["headers"] if header[0] != b"cookie"]
+        scope = {**scope, "headers": kept}
+        shared = [
+            (b"access-control-allow-origin", allowed.encode()),
+            (b"access-control-expose-headers", b"*"),
+            (b"vary", b"origin"),
+        ]
+
+        async def send_shared(event: dict[str, Any]) -> None:
+            if event["type"] == "http.response.start":
+                event = {**event, "headers": [*event.get("headers", ()), *shared]}
+            await send(event)
+
+        if scope["method"] == "OPTIONS":
+            await send_shared({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await self._application(scope, receive, send_shared)
+
+
+def _as_json(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Yields the headers. Replaces the content type of `curl --data` by that of JSON."""
+    for name, value in headers:
+        yield name, b"application/json" if name == b"content-type" else value
+
+
+def _is_text(header: tuple[bytes, bytes]) -> bool:
+    try:
+        return bool(b"".join(header).decode())
+    except UnicodeDecodeError:
+        return False
+
+
+async def _forbid(send: Send, message: str) -> None:
+    await send_error(send, 403, "permission_denied", message)
+
+
+def _host_name(host: str) -> str:
+    """Returns the name in a Host header, without the port and the brackets of an address."""
+    name, _, port = host.rpartition(":")
+    return (name if name and port.isdecimal() else host).strip("[]").lower()
