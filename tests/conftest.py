@@ -45,6 +45,8 @@ def _environment() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in _VARIABLES:
             patch.delenv(name, raising=False)
+        # Each attempt would run git.
+        patch.setenv("PODIUM_PROVENANCE", "off")
         yield
 
 

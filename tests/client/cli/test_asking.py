@@ -160,6 +160,24 @@ def test_show_arm(address: str) -> None:
     )
 
 
+def test_show_provenance(address: str, name: str) -> None:
+    """An arm is shown with the commit, command, host and versions of its newest attempt."""
+    origin = library.Provenance("c0ffee", None, ["x", "a b"], "node7", "3.12.4", {"torch": "2.9"})
+    origin.git_clean = False
+    with library.Client(address) as client:
+        client.experiment(name).start_arm(library.RunConfig("a"), provenance=origin)
+    fields = dict(
+        line.strip().split("  ", 1)
+        for line in shown("show", name, "a", address=address).splitlines()
+    )
+    assert {label: fields[label].strip() for label in ("git commit", "command", "host")} == {
+        "git commit": "c0ffee, with uncommitted changes",
+        "command": "x 'a b'",
+        "host": "node7",
+    }
+    assert fields["versions"].strip() == "python 3.12.4, torch 2.9"
+
+
 def test_an_arm_that_is_not_completed_shows_its_newest_row(address: str, name: str) -> None:
     """It shows the newest in-loop row, and its step; a post-training row as it is."""
     with library.Client(address) as client:

@@ -180,7 +180,8 @@ class ExperimentRecorder(Protocol):
                 start time in milliseconds since 1970. The restart count of a scheduler is better.
             resume_step: Continues after this step. Metrics and in-loop rows up to it are kept.
             restart: Starts the arm from the beginning, even if it has finished.
-            provenance: Where the attempt's code came from, and where it runs.
+            provenance: Where the attempt's code came from, and where it runs. If not given, it is
+                collected, unless PODIUM_PROVENANCE is `off`.
         """
 
     def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> object:

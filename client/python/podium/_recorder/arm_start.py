@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from podium import events
+from podium._interface.provenance import collected
 from podium._interface.recorders import new_attempt
 from podium._limits.event_checks import check_event
 from podium._limits.limits import Limits
@@ -14,8 +15,8 @@ from podium._recorder.problems import Problems
 from podium.errors import PodiumError
 
 if TYPE_CHECKING:
-    from podium._model.results import Attempt
     from podium._recorder.keeper import Keeper
+    from podium._recorder.settings import Settings
     from podium.v1.event_pb2 import Event
 
 __all__ = ["started_event"]
@@ -24,14 +25,17 @@ _LIMITS = Limits()
 _OF_ATTEMPT = frozenset({"attempt_id", "order"})
 
 
-def started_event(given: dict[str, Any], shared: Attempt | None, keeper: Keeper) -> Event:
+def started_event(given: dict[str, Any], settings: Settings, keeper: Keeper) -> Event:
     """Returns the event that starts an arm. Leaves out invalid arguments.
 
     Args:
         given: The arguments of `start_arm`.
-        shared: The attempt that several processes share, or None.
+        settings: The attempt that several processes share, and whether to collect provenance.
         keeper: Reports the invalid arguments.
     """
+    if given["provenance"] is None and settings.has_provenance:
+        given = given | {"provenance": collected()}
+    shared = settings.attempt
     if shared is not None:
         own = {name: given[name] for name in _OF_ATTEMPT if given[name] is not None}
         given = given | {"attempt_id": shared.id, "order": shared.order} | own

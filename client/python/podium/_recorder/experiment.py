@@ -142,7 +142,7 @@ class ExperimentRecording:
         if self.is_silent:
             named = getattr(run_config, "name", run_config) if name is None else name
             return ArmRecording(self, Subject(str(named)), is_silent=True)
-        started = started_event(given, self._settings.attempt, self._keeper)
+        started = started_event(given, self._settings, self._keeper)
         arm, attempt = started.arm_started.arm, started.arm_started.attempt
         opening = started.SerializeToString()
         with self.notices.guard("start_arm", Target(self.name, arm)):

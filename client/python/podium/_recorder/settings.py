@@ -32,6 +32,8 @@ class Settings:
     """Whether no sender is started."""
     is_strict: bool
     """Whether an invalid argument raises an error."""
+    has_provenance: bool
+    """Whether attempts record where their code came from, and where it runs."""
     close_timeout: float
     """The most seconds that the end of the experiment's block waits for delivery."""
     max_bytes: int

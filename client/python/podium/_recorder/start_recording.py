@@ -54,6 +54,7 @@ def record(
     rank: int | None = None,
     offline: bool | None = None,
     strict: bool = False,
+    provenance: bool = True,
     close_timeout: float | None = None,
     max_bytes: int = _MAX_BYTES,
 ) -> ExperimentRecording:
@@ -87,6 +88,8 @@ def record(
         offline: Whether results stay in the outbox until `podium sync` delivers them. If not given,
             it is whether the environment variable PODIUM_OFFLINE is 1.
         strict: Whether a value that cannot be recorded raises an error.
+        provenance: Whether each attempt records its git commit, command line, host, and versions of
+            packages. The environment variable PODIUM_PROVENANCE=off has the same effect as False.
         close_timeout: The most seconds that the end of the block waits for delivery. If not given,
             it is PODIUM_CLOSE_TIMEOUT, or 60 if that is not set.
         max_bytes: The most bytes of undelivered events that the outbox of this process may have.
@@ -123,6 +126,7 @@ def record(
         is_main=is_main_process,
         is_offline=server is None or (_is_offline() if offline is None else bool(offline)),
         is_strict=bool(strict),
+        has_provenance=bool(provenance),
         close_timeout=checks.close_timeout(close_timeout),
         max_bytes=checks.integer(max_bytes, "max_bytes", _MAX_BYTES),
     )

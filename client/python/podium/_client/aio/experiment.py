@@ -11,6 +11,7 @@ from podium._client.aio.attempt import AsyncArmStart, begin_attempt
 from podium._client.aio.live import AsyncLive
 from podium._client.aio.watching import watch
 from podium._client.watching import WatchSession
+from podium._interface.provenance import collected
 from podium._interface.recorders import new_attempt
 from podium._model.listings import Metric
 from podium._model.recording import RecordResult
@@ -247,7 +248,8 @@ class AsyncExperimentHandle(AsyncAnalysis):
                 start time in milliseconds since 1970. The restart count of a scheduler is better.
             resume_step: Continues after this step. Metrics and in-loop rows up to it are kept.
             restart: Starts the arm from the beginning, even if it has completed.
-            provenance: Where the attempt's code came from, and where it runs.
+            provenance: Where the attempt's code came from, and where it runs. If not given, it is
+                collected, unless PODIUM_PROVENANCE is `off`.
 
         Raises:
             NotFoundError: The experiment was not declared.
@@ -264,7 +266,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
             run_id=run_id,
             resume_step=resume_step,
             restart=restart,
-            provenance=provenance,
+            provenance=collected() if provenance is None else provenance,
         )
         return begin_attempt(self._connection, self._name, event)
 

@@ -12,6 +12,7 @@ from podium._client.blocking.attempt import ArmRun, begin_attempt
 from podium._client.blocking.live import Live
 from podium._client.blocking.watching import watch
 from podium._client.watching import WatchSession
+from podium._interface.provenance import collected
 from podium._interface.recorders import new_attempt
 from podium._model.listings import Metric
 from podium._model.recording import RecordResult
@@ -248,7 +249,8 @@ class ExperimentHandle(Analysis):
                 start time in milliseconds since 1970. The restart count of a scheduler is better.
             resume_step: Continues after this step. Metrics and in-loop rows up to it are kept.
             restart: Starts the arm from the beginning, even if it has completed.
-            provenance: Where the attempt's code came from, and where it runs.
+            provenance: Where the attempt's code came from, and where it runs. If not given, it is
+                collected, unless PODIUM_PROVENANCE is `off`.
 
         Raises:
             NotFoundError: The experiment was not declared.
@@ -265,7 +267,7 @@ class ExperimentHandle(Analysis):
             run_id=run_id,
             resume_step=resume_step,
             restart=restart,
-            provenance=provenance,
+            provenance=collected() if provenance is None else provenance,
         )
         return begin_attempt(self._connection, self._name, event)
 

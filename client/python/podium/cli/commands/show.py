@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from podium import scoring
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
 
-    from podium import ArmCounts, ArmResult, Client, EvalResult, Experiment, RunConfig
+    from podium import ArmCounts, ArmResult, Client, EvalResult, Experiment, Provenance, RunConfig
     from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
@@ -93,6 +94,7 @@ def _arm_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
     yield "tags", " ".join(arm.tags)
     yield "run id", arm.run_id or ""
     yield "attempt", f"{arm.attempt.id} (order {arm.attempt.order})" if arm.attempt else ""
+    yield from _provenance_fields(arm.provenance)
     yield from _config_fields(arm.run_config)
     yield "training metrics", _format.metrics(arm.metrics)
     yield "eval metrics", _format.metrics(arm.eval_metrics)
@@ -102,6 +104,19 @@ def _arm_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
     yield "error", arm.error or ""
     yield "created", _format.moment(arm.create_time)
     yield "updated", f"{_format.moment(arm.update_time)}, revision {arm.revision}"
+
+
+def _provenance_fields(given: Provenance | None) -> Iterator[tuple[str, str]]:
+    """Yields where the code of the newest attempt came from, and where it ran."""
+    if given is None:
+        return
+    changed = {True: "", False: ", with uncommitted changes", None: ", unknown changes"}
+    commit = given.git_commit
+    yield "git commit", f"{commit}{changed[given.git_clean]}" if commit else ""
+    yield "command", shlex.join(given.command_line)
+    yield "host", given.host or ""
+    versions = {"python": given.python_version or "", **given.packages}
+    yield "versions", ", ".join(f"{name} {number}" for name, number in versions.items() if number)
 
 
 def _run_result_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:

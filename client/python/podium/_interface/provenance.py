@@ -1,0 +1,127 @@
+"""Collects where the code of a training came from, and where it runs. Never raises an error."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from podium._interface.redacting import redacted
+from podium._model.annotations import Provenance
+
+__all__ = ["collected"]
+
+_OFF = frozenset({"off", "0", "false", "no"})
+_GIT_SECONDS = 1.0
+"""The most seconds that one call of git may take. A start waits for two of them at most, once."""
+_MOST_ARGUMENTS, _MOST_CHARACTERS = 200, 1_000
+_abandoned: list[subprocess.Popen[bytes]] = []
+"""Processes that were killed. Python warns of those that are forgotten."""
+_PACKAGES = {
+    "podium": "podium",
+    "torch": "torch",
+    "jax": "jax",
+    "tensorflow": "tensorflow",
+    "keras": "keras",
+    "transformers": "transformers",
+    "accelerate": "accelerate",
+    "datasets": "datasets",
+    "peft": "peft",
+    "trl": "trl",
+    "vllm": "vllm",
+    "lightning": "lightning",
+    "sklearn": "scikit-learn",
+    "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
+    "numpy": "numpy",
+}
+"""Packages by module. Only those that the program has imported are recorded."""
+
+
+def collected() -> Provenance | None:
+    """Returns the provenance of this process; None if PODIUM_PROVENANCE is `off`.
+
+    It runs git once for each folder, for at most two seconds.
+    """
+    if os.environ.get("PODIUM_PROVENANCE", "").strip().lower() in _OFF:
+        return None
+    with suppress(Exception):  # whatever it is, the training goes on
+        commit, is_clean = _git_state(_program_folder())
+        return Provenance(
+            commit,
+            is_clean,
+            _command_line(),
+            os.uname().nodename or None,
+            sys.version.split()[0],
+            _versions(),
+        )
+    return None
+
+
+def _program_folder() -> str:
+    """Returns the folder of the main script, or the working folder for an installed command."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if script is not None:
+        path = Path(script).resolve()
+        if not path.is_relative_to(Path(sys.prefix).resolve()):
+            return str(path.parent)
+    return str(Path.cwd())
+
+
+@cache
+def _git_state(folder: str) -> tuple[str | None, bool | None]:
+    """Returns the commit of a work tree, and whether its tracked files are unchanged."""
+    commit = _git(folder, "rev-parse", "--verify", "HEAD")
+    if not commit:
+        return None, None
+    changes = _git(folder, "status", "--porcelain", "-uno", "--ignore-submodules=dirty")
+    return commit, None if changes is None else not changes
+
+
+def _git(folder: str, *arguments: str) -> str | None:
+    """Returns the output of git, or None if it failed or took too long."""
+    command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", folder]
+    own = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        process = subprocess.Popen(  # noqa: S603 - arguments of our own
+            [*command, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=own,
+        )
+    except OSError:
+        return None
+    try:
+        output, _ = process.communicate(timeout=_GIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        # It is not waited for: a git that waits for a disk does not end when it is killed.
+        process.kill()
+        _abandoned.append(process)
+        return None
+    return output.decode(errors="replace").strip() if process.returncode == 0 else None
+
+
+def _command_line() -> list[str]:
+    arguments = redacted(sys.orig_argv[:_MOST_ARGUMENTS])
+    more = len(sys.orig_argv) - len(arguments)
+    shown = [_valid(argument) for argument in arguments]
+    return [*shown, f"[{more:,} more arguments]"] if more else shown
+
+
+def _valid(text: str) -> str:
+    """Returns a text that a server accepts."""
+    plain = text.encode(errors="backslashreplace").decode().replace("\0", "")
+    return plain if len(plain) <= _MOST_CHARACTERS else f"{plain[: _MOST_CHARACTERS - 1]}…"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for module, package in _PACKAGES.items():
+        number = getattr(sys.modules.get(module), "__version__", None)
+        if isinstance(number, str):
+            found[package] = _valid(str(number))
+    return found

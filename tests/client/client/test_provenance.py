@@ -1,0 +1,118 @@
+"""Where an attempt's code came from, and where it ran."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import podium
+import pytest
+from podium._interface import provenance
+from podium_server.testing import RunningServer
+
+CONFIG = podium.RunConfig("a", seed=0)
+COMMAND = ["python", "train.py", "--token=abc", "--lr", "0.1"]
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    """Runs git without the settings of this machine."""
+    who = ["-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", folder, *who, *arguments], check=True, timeout=60)  # noqa: S607
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git work tree with one commit, in which this process runs a training."""
+    monkeypatch.setenv("PODIUM_PROVENANCE", "on")
+    monkeypatch.setattr(sys, "orig_argv", COMMAND)
+    monkeypatch.setattr(provenance, "_GIT_SECONDS", 60.0)
+    (tmp_path / "train.py").write_text("1")
+    _git(tmp_path, "init", "-q")
+    _git(tmp_path, "add", "train.py")
+    _git(tmp_path, "commit", "-q", "-m", "first")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    provenance._git_state.cache_clear()
+    return tmp_path
+
+
+@pytest.mark.timeout(300)
+def test_both_ways_to_record_note_it(
+    server: RunningServer, blocking: podium.Client, declared: str, tree: Path
+) -> None:
+    """A client and a recorder store commit, command, host and versions; `record` can leave it."""
+    blocking.experiment(declared).start_arm(CONFIG, name="called")
+    outbox, address = tree.parent / "outbox", server.address
+    with podium.record(declared, address=address, outbox=outbox) as experiment:
+        with experiment.start_arm(CONFIG, name="recorded"):
+            pass
+        assert experiment.flush(120).durable
+    with podium.record(declared, address=address, outbox=outbox, provenance=False) as experiment:
+        with experiment.start_arm(CONFIG, name="without"):
+            pass
+        assert experiment.flush(120).durable
+    called, recorded, without = (
+        blocking.arm(declared, name).get().provenance for name in ("called", "recorded", "without")
+    )
+    assert called is not None
+    assert called == recorded
+    assert (len(called.git_commit or ""), called.git_clean) == (40, True)
+    assert called.command_line == ["python", "train.py", "--token=[redacted]", "--lr", "0.1"]
+    assert called.host == os.uname().nodename
+    assert called.python_version == sys.version.split()[0]
+    assert called.packages["podium"] == podium.__version__
+    assert without is None
+
+
+@pytest.mark.timeout(300)
+def test_uncommitted_changes_are_noted(tree: Path) -> None:
+    """A changed file of the commit makes the tree unclean, and a new file does not."""
+    (tree / "other.py").write_text("1")
+    found = provenance.collected()
+    assert found is not None
+    assert found.git_clean is True
+    (tree / "train.py").write_text("2")
+    provenance._git_state.cache_clear()
+    found = provenance.collected()
+    assert found is not None
+    assert found.git_clean is False
+
+
+def test_no_git_and_no_tree_are_no_errors(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without git, or outside of a work tree, the commit is unknown and the rest is there."""
+    monkeypatch.setenv("PATH", str(tree))
+    found = provenance.collected()
+    assert found is not None
+    assert (found.git_commit, found.git_clean, found.host) == (None, None, os.uname().nodename)
+
+
+def test_a_slow_git_is_not_waited_for(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A git that does not answer in time leaves the commit unknown."""
+    program = tree / "git"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tree}:{os.environ['PATH']}")
+    monkeypatch.setattr(provenance, "_GIT_SECONDS", 0.01)
+    found = provenance.collected()
+    assert found is not None
+    assert found.git_commit is None
+    for process in provenance._abandoned:
+        process.wait(60)
+
+
+def test_the_switch_turns_it_off(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PODIUM_PROVENANCE=off collects nothing, in any case of letters."""
+    monkeypatch.setenv("PODIUM_PROVENANCE", "OFF")
+    assert (tree.name, provenance.collected()) == (tree.name, None)
+
+
+def test_a_resumed_attempt_replaces_it(blocking: podium.Client, declared: str) -> None:
+    """The arm has the provenance of its newest attempt; other provenance changes no comparison."""
+    experiment = blocking.experiment(declared)
+    for order, host in enumerate(("one", "two")):
+        origin = podium.Provenance(host=host, command_line=["x"])
+        arm = experiment.start_arm(CONFIG, order=order, provenance=origin, resume_step=0)
+    assert arm.get().provenance == podium.Provenance(host="two", command_line=["x"])
+    arm.log_eval("test", {"pass_rate": 1})
+    arm.finish()
+    assert experiment.rank_groups().groups[0].flags == []

@@ -1,0 +1,36 @@
+"""Which arguments of a command line are secrets."""
+
+import pytest
+from podium._interface.redacting import redacted
+
+KNOWN = "hf_" + "a1B2" * 6
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (["--token=abc", "--lr=0.1"], ["--token=[redacted]", "--lr=0.1"]),
+        (["--password", "hunter2", "x"], ["--password", "[redacted]", "x"]),
+        (["--use-auth", "--lr", "1"], ["--use-auth", "--lr", "1"]),
+        (
+            ["--hf_token", "x", "--Api-Key=a b\nc"],
+            ["--hf_token", "[redacted]", "--Api-Key=[redacted]"],
+        ),
+        (
+            ["wandb.api_key=xyz", "+db.passwd=a=b"],
+            ["wandb.api_key=[redacted]", "+db.passwd=[redacted]"],
+        ),
+        (["postgres://ana:s3cret@host/db"], ["postgres://ana:[redacted]@host/db"]),
+        (['{"api_key": "x y", "lr": 1}'], ['{"api_key": [redacted], "lr": 1}']),
+        (["-c", "login(token='abc'); run()"], ["-c", "login(token=[redacted]); run()"]),
+        (["--header", f"Bearer {KNOWN}"], ["--header", "Bearer [redacted]"]),
+        (["AWS_SECRET_ACCESS_KEY=abc"], ["AWS_SECRET_ACCESS_KEY=[redacted]"]),
+        (
+            ["--tokenizer=gpt2", "--max-tokens=512", "--sort-key", "name", "author=ana"],
+            ["--tokenizer=gpt2", "--max-tokens=512", "--sort-key", "name", "author=ana"],
+        ),
+    ],
+)
+def test_secrets_are_redacted(given: list[str], shown: list[str]) -> None:
+    """Values of secret options, keys and URLs are replaced, and other arguments are kept."""
+    assert redacted(given) == shown
