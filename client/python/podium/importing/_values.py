@@ -17,6 +17,7 @@ __all__ = [
     "content_of",
     "decompressed",
     "head",
+    "is_torn_object",
     "json_lines",
     "json_object",
     "leaves",
@@ -157,6 +158,12 @@ def head(path: Path) -> bytes:
             return file.read(_HEAD_BYTES)
     except (OSError, EOFError, zlib.error):
         return b""
+
+
+def is_torn_object(begin: bytes) -> bool:
+    """Returns whether a file that begins so is empty, or a JSON object that may be cut off."""
+    text = begin.strip()
+    return not text or (text.startswith((b"{", b"\xef\xbb\xbf{")) and not text.endswith(b"}"))
 
 
 def yaml_object(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from podium.curves import Series
 from podium.importing._configs import kept_values, step_from
 from podium.importing._found import Found, FoundArm, NotImported
 from podium.importing._rows import series_of, with_last_rows
-from podium.importing._values import head, json_object, number, numbers
+from podium.importing._values import head, is_torn_object, json_object, number, numbers
 
 __all__ = ["HfTrainerImporter"]
 
@@ -160,7 +160,9 @@ def _with_prefix(content: _Entry, split: str) -> _Entry:
 
 def _arm_of_results(results: _Entry, path: Path) -> Iterator[Found]:
     """Yields the arm of results without a state, as after an evaluation without a training."""
-    if not results:
+    if not any(key.endswith(_RUNTIME) for key in numbers(results)):
+        why = "it has no runtime, so it may be of another tool"
+        yield from [NotImported(str(path), why, is_wrong=False)] if results else []
         return
     name = _folder_name((path if path.is_dir() else path.parent).resolve())
     arm = ArmResult(
@@ -187,7 +189,7 @@ def _rows_of_results(results: _Entry) -> list[EvalResult]:
 def _is_state(file: Path) -> bool:
     """Returns whether a file has the log of a training. The file may be cut off."""
     begin = head(file)
-    return b'"log_history"' in begin or not begin.rstrip().endswith(b"}")
+    return b'"log_history"' in begin or is_torn_object(begin)
 
 
 def _not_numbers(file: Path, entries: _Log, of: str) -> Iterator[NotImported]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from podium._model.results import ArmResult, EvalResult, RunConfig
 from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
-from podium.importing._values import numbers, text_of
+from podium.importing._values import head, numbers, text_of
 from podium.importing.kinds.evsys._common import (
     merged,
     status_of,
@@ -23,6 +23,7 @@ __all__ = ["is_one", "read"]
 
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_")
 _FIELD = re.compile(r"- (hypothesis|status|conclusion|error): (.*)")
+_MARK = re.compile(rb"^- (?:hypothesis|conclusion): ", re.MULTILINE)
 _EVAL = re.compile(r"- eval \*\*(.+)\*\* \((\w+), step=(None|-?\d+)\): (.*)")
 _FILES = ("conclusion.md", "metrics.jsonl", "*/metrics.jsonl")
 """The files by which a folder is recognized as the logs of an arm.
@@ -35,7 +36,10 @@ _DIGITS = 4
 
 def is_one(path: Path) -> bool:
     """Returns whether a folder has the logs of an experiment of evsys."""
-    return (path / "experiment.md").is_file() and bool(_arm_folders(path))
+    description = path / "experiment.md"
+    if not (description.is_file() and _MARK.search(head(description))):
+        return False
+    return bool(_arm_folders(path))
 
 
 def read(path: Path) -> Iterator[Found]:

@@ -7,7 +7,7 @@ from typing import Any
 from podium._model.results import ArmResult, RunResult
 from podium.importing._configs import run_config_from, unquoted
 from podium.importing._found import Found, FoundArm, NotImported
-from podium.importing._values import json_object, numbers
+from podium.importing._values import head, is_torn_object, json_object, numbers
 from podium.importing.kinds.evsys._common import (
     merged,
     status_of,
@@ -18,11 +18,16 @@ from podium.importing.kinds.evsys._common import (
 __all__ = ["is_one", "read"]
 
 _RESULT = "run_result.json"
+_MARKS = (b'"run_id"', b'"status"')
 
 
 def is_one(path: Path) -> bool:
     """Returns whether a folder holds one run of evsys."""
-    return (path / _RESULT).is_file()
+    file = path / _RESULT
+    if not file.is_file():
+        return False
+    begin = head(file)
+    return is_torn_object(begin) or all(mark in begin for mark in _MARKS)
 
 
 def read(path: Path) -> Iterator[Found]:

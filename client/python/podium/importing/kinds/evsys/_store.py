@@ -11,7 +11,14 @@ from typing import Any
 from podium._model.results import ArmResult, EvalResult, RunResult
 from podium.importing._configs import run_config_from, seed_from, step_from, unquoted
 from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
-from podium.importing._values import json_lines, json_object, number, time_from_seconds
+from podium.importing._values import (
+    head,
+    is_torn_object,
+    json_lines,
+    json_object,
+    number,
+    time_from_seconds,
+)
 from podium.importing.kinds.evsys._common import (
     merged,
     numbers_of,
@@ -24,20 +31,26 @@ __all__ = ["is_one", "read"]
 
 _ID_LENGTH = 8
 _OWN = ("id", "experiment_name", "hypothesis", "tags", "status", "conclusion")
+_MARKS = (b'"experiment_name"', b'"experiment_id"', b'"run_config"', b'"_created_at"')
+"""Keys of the store. Other tools use its names of folders and files, too."""
 _TIMES = ("_created_at", "_updated_at")
 
 _Object = dict[str, Any]
 
 
 def is_one(path: Path) -> bool:
-    """Returns whether a folder is a store, or has at least one of its two folders."""
+    """Returns whether a folder is a store, or the remaining half of one."""
     return any(
-        (path / folder).is_dir() and any((path / folder).glob(f"*/{file}"))
-        for folder, file in (
-            ("experiments", "experiment.json"),
-            ("generations", "generation.json"),
-        )
+        _is_record(file)
+        for pattern in ("experiments/*/experiment.json", "generations/*/generation.json")
+        for file in path.glob(pattern)
     )
+
+
+def _is_record(file: Path) -> bool:
+    """Returns whether a file has keys of the store, or is one that was cut off."""
+    begin = head(file)
+    return is_torn_object(begin) or any(mark in begin for mark in _MARKS)
 
 
 def read(path: Path) -> Iterator[Found]:
