@@ -10,7 +10,7 @@ from podium._model.results import Direction
 from podium._wire.rankings import RANK_GROUP_COUNTS, RANKED_GROUP
 from podium._wire.values import arm_status_from_proto
 from podium.ranking import Groups, Member, mixed_evals
-from podium.scoring import OrderKey, Ranks, candidates
+from podium.scoring import DIRECTION_KEY, OrderKey, Ranks, candidates, direction_for
 from podium.v1.arm_result_pb2 import ArmStatus
 from podium.v1.experiment_pb2 import (
     DIRECTION_MAXIMIZE,
@@ -18,6 +18,7 @@ from podium.v1.experiment_pb2 import (
     ArmCounts,
     Experiment,
 )
+from podium.v1.experiment_pb2 import Direction as DirectionNumber
 from podium.v1.ranking_pb2 import (
     RANK_FLAG_BENCHMARKS_DIFFER,
     RANK_FLAG_NAN,
@@ -201,7 +202,7 @@ def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
     if not (request.HasField("metric") and request.direction):
         declared = Experiment.FromString(experiment.content or b"")
         asked.metric = request.metric or declared.success_metric
-        asked.direction = request.direction or declared.direction or DIRECTION_MAXIMIZE
+        asked.direction = request.direction or _direction(declared, asked.metric)
     if not asked.metric:
         raise failure(
             "METRIC_MISSING",
@@ -212,6 +213,15 @@ def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
     if not asked.statuses:
         asked.statuses.append(COMPLETED)  # type: ignore[arg-type]
     return asked
+
+
+def _direction(declared: Experiment, metric: str) -> "DirectionNumber.ValueType":
+    """Returns the direction of a metric in an experiment, or MAXIMIZE if it has none."""
+    key = DIRECTION_KEY.format(metric=metric)
+    stated = declared.metadata[key].string_value if key in declared.metadata else None
+    given = _DIRECTIONS.get(declared.direction)
+    found = direction_for(metric, declared.success_metric, given, stated)
+    return DIRECTION_MINIMIZE if found == Direction.MINIMIZE else DIRECTION_MAXIMIZE
 
 
 def _query(asked: RankRequest, after: RankPlace | None = None) -> RankQuery:

@@ -50,6 +50,23 @@ async def test_rank(client: AnyClient, sweep: str) -> None:
     assert found.sources == [podium.RankSource("post_training_eval", "test", None, 4)]
 
 
+async def test_metadata_state_the_direction_of_other_metrics(client: AnyClient, sweep: str) -> None:
+    """A metric whose direction the metadata state is ranked so, unless the call says otherwise."""
+    experiment = client.experiment(sweep)
+    metadata = {"direction:pass_rate": "minimize", "direction:test.pass_rate": "minimize"}
+    await result(experiment.declare(metadata=metadata))
+    assert (await result(experiment.rank("pass_rate"))).arms[0].arm == "low"
+    greatest = await result(experiment.rank("pass_rate", direction="maximize"))
+    assert greatest.arms[0].arm == "high"
+    by_success_metric = await result(experiment.rank())
+    assert by_success_metric.direction == "minimize"
+    await result(experiment.declare(direction="maximize"))
+    assert (await result(experiment.rank())).arms[0].arm == "high"
+    async with entered(experiment.follow()) as live:
+        for metric in (None, "pass_rate", "other"):
+            assert live.rank(metric).direction == (await result(experiment.rank(metric))).direction
+
+
 async def test_rank_with_everything_said(client: AnyClient, sweep: str) -> None:
     """Metric, direction, statuses and the number of arms can be chosen."""
     experiment = client.experiment(sweep)

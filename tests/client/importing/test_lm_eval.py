@@ -223,3 +223,24 @@ def test_a_copy_with_its_tasks_in_another_order_is_a_copy(
     report = import_results(client, tmp_path, dry_run=True)
     assert report.recorded == 1
     assert [item.is_wrong for item in report.not_imported] == [False]
+
+
+def test_a_metric_of_which_less_is_better_is_ranked_so(
+    client: podium.Client, tmp_path: Path
+) -> None:
+    """The harness tells which metrics are errors, and a ranking puts the least of them first."""
+    for number, value in enumerate((2.0, math.inf, 1.0)):
+        content = _said(
+            results={"wiki": {"perplexity,none": value, "acc,none": 0.5}},
+            groups={},
+            higher_is_better={"wiki": {"perplexity": False, "acc": True}},
+            date=1_767_225_600.25 + number,
+        )
+        write_json(tmp_path / f"results_{number}.json", content)
+    for experiment, given in (("lm_eval", None), ("mine", "mine")):
+        report = import_results(client, tmp_path, experiment=given)
+        assert (report.recorded, report.not_imported) == (3, [])
+        ranking = client.experiment(experiment).rank("wiki.perplexity")
+        assert [arm.score for arm in ranking.arms] == [1.0, 2.0, math.inf]
+        assert client.experiment(experiment).rank("wiki.acc").direction == "maximize"
+    assert import_results(client, tmp_path).unchanged == 3

@@ -132,6 +132,7 @@ def test_a_study_is_an_experiment_and_a_trial_an_arm(tmp_path: Path, write: _Wri
     )
     assert search.metadata == {"optuna": {"directions": ["minimize"], "attributes": {"team": "a"}}}
     assert (two.direction, two.success_metric) == ("maximize", "objective.acc")
+    assert two.directions == {"objective.cost": "minimize"}
     arms = {
         (item.experiment, item.arm.name): item.arm for item in found if isinstance(item, FoundArm)
     }

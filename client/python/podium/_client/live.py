@@ -12,9 +12,11 @@ from podium._model.rankings import Ranking
 from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
 from podium._model.watching import WatchedArm, WatchedEval, WatchMarker, WatchUpdate
 from podium._values.arguments import ArmStatuses, DirectionLike, StepLike, Strings
+from podium._values.enums import Direction
 from podium._values.suggest import did_you_mean
 from podium.curves import Curves, Series, curves_of, eval_names
 from podium.errors import NotFoundError
+from podium.scoring import DIRECTION_KEY, direction_for
 
 __all__ = ["LiveArm", "LiveBase", "LiveState"]
 
@@ -215,8 +217,11 @@ class LiveState(NamedTuple):
         metric = metric or (about.success_metric if about else None)
         if metric is None:
             raise ValueError("give a metric: the experiment has no success_metric")
-        given: Any = direction or (about.direction if about else None)
-        return metric, given
+        if direction or about is None:
+            return metric, direction
+        stated = about.metadata.get(DIRECTION_KEY.format(metric=metric))
+        declared = Direction(about.direction) if about.direction else None
+        return metric, direction_for(metric, about.success_metric, declared, stated)
 
     def _results(self) -> list[ArmResult]:
         return [arm.result for arm in self.arms.values()]

@@ -41,6 +41,7 @@ class FoundExperiment:
         hypothesis: The hypothesis that it tests.
         success_metric: The metric by which its arms are ranked.
         direction: Which scores are better: `maximize` or `minimize`.
+        directions: Which scores are better, by other metrics.
         parent: The name of the experiment that this one continues.
         conclusion: The conclusion of the experiment.
         tags: Free labels.
@@ -52,6 +53,7 @@ class FoundExperiment:
     hypothesis: str | None = None
     success_metric: str | None = None
     direction: str | None = None
+    directions: dict[str, str] = field(default_factory=dict)
     parent: str | None = None
     conclusion: str | None = None
     tags: list[str] = field(default_factory=list)

@@ -19,6 +19,7 @@ from podium.errors import NotFoundError, PodiumError, UnavailableError
 from podium.importing._found import FoundArm, FoundExperiment, NotImported
 from podium.importing._reading import places, read
 from podium.importing._registry import broken_importers
+from podium.scoring import DIRECTION_KEY
 
 if TYPE_CHECKING:
     import os
@@ -183,15 +184,24 @@ class _Import:
             self.report.not_imported.append(NotImported(found.source, _reason(error)))
 
     def _take_experiment(self, found: FoundExperiment) -> None:
+        directions = {
+            DIRECTION_KEY.format(metric=metric): direction
+            for metric, direction in found.directions.items()
+        }
         if self._experiment is not None:
-            return  # the arms are recorded in another experiment than the described one
+            # The arms are recorded in another experiment than the described one.
+            if directions:
+                self._target.send(
+                    self._experiment, [events.experiment_declared(metadata=directions)]
+                )
+            return
         declaration = events.experiment_declared(
             hypothesis=found.hypothesis,
             success_metric=found.success_metric,
             direction=None if found.direction is None else Direction(found.direction),
             parent=found.parent,
             tags=found.tags,
-            metadata=found.metadata,
+            metadata={**found.metadata, **directions},
         )
         conclusion = [events.experiment_concluded(found.conclusion)] if found.conclusion else []
         self._target.send(found.name, [declaration, *conclusion])

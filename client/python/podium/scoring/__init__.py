@@ -7,11 +7,21 @@ from podium._values.enums import ScoreOrigin
 from podium.scoring.conclusions import best_arm, conclusion, conclusion_of, experiment_status
 from podium.scoring.eval_lookup import find_eval, precedence, primary, primary_class
 from podium.scoring.metric_names import candidates, check_eval_name, check_metric
-from podium.scoring.order import NAN_KEY, OrderKey, Ranks, order_key, ranked, sort_key
+from podium.scoring.order import (
+    DIRECTION_KEY,
+    NAN_KEY,
+    OrderKey,
+    Ranks,
+    direction_for,
+    order_key,
+    ranked,
+    sort_key,
+)
 from podium.scoring.protocols import Arm, ListedArm, NamedArm, Row
 from podium.scoring.scores import Score, origin_of, same_metrics, score
 
 __all__ = [
+    "DIRECTION_KEY",
     "NAN_KEY",
     "Arm",
     "ListedArm",
@@ -27,6 +37,7 @@ __all__ = [
     "check_metric",
     "conclusion",
     "conclusion_of",
+    "direction_for",
     "experiment_status",
     "find_eval",
     "order_key",

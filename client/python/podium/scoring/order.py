@@ -8,7 +8,19 @@ from typing import NamedTuple
 
 from podium._values.enums import Direction
 
-__all__ = ["NAN_KEY", "OrderKey", "Ranks", "order_key", "ranked", "sort_key"]
+__all__ = [
+    "DIRECTION_KEY",
+    "NAN_KEY",
+    "OrderKey",
+    "Ranks",
+    "direction_for",
+    "order_key",
+    "ranked",
+    "sort_key",
+]
+
+DIRECTION_KEY = "direction:{metric}"
+"""The key of an experiment's metadata that states the direction of a metric."""
 
 
 _DOUBLE = Struct("<d")
@@ -19,6 +31,23 @@ _MAGNITUDE = 2**63 - 1
 
 NAN_KEY = 2**63 - 1
 """The sort key of NaN, greater than that of every number."""
+
+
+def direction_for(
+    metric: str, success_metric: str | None, direction: Direction | None, stated: object
+) -> Direction | None:
+    """Returns the direction of a metric in an experiment, or None if it has none.
+
+    Args:
+        metric: The metric.
+        success_metric: The success metric of the experiment.
+        direction: The direction of the experiment. It is that of the success metric, and of
+            metrics without one.
+        stated: The value of `DIRECTION_KEY` for the metric in the experiment's metadata.
+    """
+    if stated not in tuple(Direction) or (direction and metric == success_metric):
+        return direction
+    return Direction(str(stated))
 
 
 def sort_key(value: float) -> int:

@@ -21,7 +21,7 @@ from podium._model.results import (
     RunConfig,
 )
 from podium.importing._configs import kept_values, seed_from
-from podium.importing._found import Found, FoundArm, NotImported
+from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
 from podium.importing._values import head, json_object, number, numbers, time_from_seconds
 
 __all__ = ["LmEvalImporter"]
@@ -83,6 +83,9 @@ class LmEvalImporter:
             raise ValueError(  # noqa: TRY004 - of the file
                 "results listed by prompt (a fork of lm-evaluation-harness) are not supported"
             )
+        directions = _directions(content)
+        if directions:
+            yield FoundExperiment(self.kind, str(path), directions=directions)
         yield FoundArm(self.kind, _arm(content, path), str(path))
         for task, names in _non_numbers(content).items():
             why = f"task {task!r}: not imported, because not a number: {', '.join(names)}"
@@ -223,6 +226,21 @@ def _metrics(task: _Object) -> dict[str, float]:
     """
     values = {key: value for key, value in task.items() if not isinstance(value, str)}
     return {key.removesuffix(_NO_FILTER): value for key, value in numbers(values).items()}
+
+
+def _directions(content: _Object) -> dict[str, str]:
+    """Returns the metrics of which less is better, such as perplexities."""
+    better: _Object = dict(_maps(content, "higher_is_better"))
+    return {
+        f"{task}.{metric}": "minimize"
+        for task, values in _maps(content, "results").items()
+        for metric in _metrics(values)
+        if _is_error(better.get(task), metric)
+    }
+
+
+def _is_error(better: Any, metric: str) -> bool:
+    return isinstance(better, dict) and better.get(metric.partition(",")[0]) is False
 
 
 def _benchmark(content: _Object, task: str) -> str | None:

@@ -85,6 +85,10 @@ def found(study: Study, source: str) -> Iterator[Found]:
         source,
         success_metric=f"{_EVAL}.{names[0]}",
         direction="maximize" if study.directions[:1] == ["maximize"] else "minimize",
+        directions={
+            f"{_EVAL}.{name}": direction
+            for name, direction in zip(names[1:], study.directions[1:], strict=False)
+        },
         metadata=kept_values(
             {"optuna": {"directions": study.directions, "attributes": study.attributes}}
         ),
