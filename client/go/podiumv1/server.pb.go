@@ -9,6 +9,7 @@ package podiumv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -30,7 +31,9 @@ type Server struct {
 	// has the id of the store of which the backup was made.
 	StoreId string `protobuf:"bytes,2,opt,name=store_id,json=storeId,proto3" json:"store_id,omitempty"`
 	// The limits of requests and stored results.
-	Limits        *ServerLimits `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
+	Limits *ServerLimits `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
+	// The time of the server's clock when it answered.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -82,6 +85,13 @@ func (x *Server) GetStoreId() string {
 func (x *Server) GetLimits() *ServerLimits {
 	if x != nil {
 		return x.Limits
+	}
+	return nil
+}
+
+func (x *Server) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
 	}
 	return nil
 }
@@ -253,11 +263,12 @@ var File_podium_v1_server_proto protoreflect.FileDescriptor
 
 const file_podium_v1_server_proto_rawDesc = "" +
 	"\n" +
-	"\x16podium/v1/server.proto\x12\tpodium.v1\"n\n" +
+	"\x16podium/v1/server.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x01\n" +
 	"\x06Server\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x19\n" +
 	"\bstore_id\x18\x02 \x01(\tR\astoreId\x12/\n" +
-	"\x06limits\x18\x03 \x01(\v2\x17.podium.v1.ServerLimitsR\x06limits\"\xca\x03\n" +
+	"\x06limits\x18\x03 \x01(\v2\x17.podium.v1.ServerLimitsR\x06limits\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xca\x03\n" +
 	"\fServerLimits\x12\x1d\n" +
 	"\n" +
 	"name_bytes\x18\x01 \x01(\x03R\tnameBytes\x12\x19\n" +
@@ -299,16 +310,18 @@ func file_podium_v1_server_proto_rawDescGZIP() []byte {
 
 var file_podium_v1_server_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_podium_v1_server_proto_goTypes = []any{
-	(*Server)(nil),       // 0: podium.v1.Server
-	(*ServerLimits)(nil), // 1: podium.v1.ServerLimits
+	(*Server)(nil),                // 0: podium.v1.Server
+	(*ServerLimits)(nil),          // 1: podium.v1.ServerLimits
+	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
 }
 var file_podium_v1_server_proto_depIdxs = []int32{
 	1, // 0: podium.v1.Server.limits:type_name -> podium.v1.ServerLimits
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 1: podium.v1.Server.time:type_name -> google.protobuf.Timestamp
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_server_proto_init() }

@@ -260,6 +260,7 @@ class Results:
             store_id=await self._store.store_id(),
             limits=ServerLimits(**asdict(self._server_limits)),
         )
+        server.time.GetCurrentTime()
         return results_pb2.GetServerResponse(server=server)
 
     async def watch(

@@ -15,6 +15,7 @@ __all__ = [
     "open_store",
     "read_tokens",
     "revoke_token",
+    "store_file",
 ]
 
 _SQLITE = "sqlite:///"
@@ -31,7 +32,7 @@ async def open_store(url: str, on_broken: Callable[[], None] = lambda: None) -> 
     Raises:
         StoreError: The URL is of an unknown kind, or the store cannot be opened.
     """
-    store = SqliteStore(_file(url), on_broken)
+    store = SqliteStore(store_file(url), on_broken)
     await store.open()
     return store
 
@@ -42,7 +43,7 @@ def back_up_store(url: str, target: Path) -> None:
     Raises:
         StoreError: The store cannot be read, or the copy cannot be written or is damaged.
     """
-    back_up(_file(url), target)
+    back_up(store_file(url), target)
 
 
 def check_store(url: str) -> list[str]:
@@ -54,10 +55,15 @@ def check_store(url: str) -> list[str]:
     Raises:
         StoreError: The store cannot be read.
     """
-    return check(_file(url) if url.startswith(_SQLITE) else Path(url))
+    return check(store_file(url) if url.startswith(_SQLITE) else Path(url))
 
 
-def _file(url: str) -> Path:
+def store_file(url: str) -> Path:
+    """Returns the file of a store.
+
+    Raises:
+        StoreError: The URL does not begin like that of a store.
+    """
     path = url.removeprefix(_SQLITE)
     if path in {url, "", ":memory:"}:
         raise StoreError(
@@ -72,7 +78,7 @@ def read_tokens(url: str) -> list[TokenRow]:
     Raises:
         StoreError: The store cannot be read.
     """
-    return tokens.listed(_file(url))
+    return tokens.listed(store_file(url))
 
 
 def add_token(url: str, row: TokenRow) -> None:
@@ -81,8 +87,8 @@ def add_token(url: str, row: TokenRow) -> None:
     Raises:
         StoreError: The store cannot be written.
     """
-    asyncio.run(_prepare(_file(url)))
-    tokens.add(_file(url), row)
+    asyncio.run(_prepare(store_file(url)))
+    tokens.add(store_file(url), row)
 
 
 def revoke_token(url: str, token_id: str, now: int) -> None:
@@ -91,7 +97,7 @@ def revoke_token(url: str, token_id: str, now: int) -> None:
     Raises:
         StoreError: The store cannot be written.
     """
-    tokens.revoke(_file(url), token_id, now)
+    tokens.revoke(store_file(url), token_id, now)
 
 
 async def _prepare(path: Path) -> None:

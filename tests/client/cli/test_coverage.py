@@ -141,6 +141,7 @@ def test_every_command_is_tried() -> None:
         "annotate",
         "conclude",
         "declare",
+        "doctor",
         "finish",
         "import",
         "outbox",

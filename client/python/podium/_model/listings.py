@@ -1,6 +1,7 @@
 """The properties of a server, and the metrics of an experiment."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from podium._limits.limits import Limits
 from podium._values.base import ModelBase
@@ -42,3 +43,5 @@ class Server(ModelBase):
     """The id of the store, which never changes. A store restored from a backup has the same id."""
     limits: Limits
     """The limits of requests and stored results."""
+    time: datetime | None = None
+    """The time of the server's clock when it answered; None from older servers."""

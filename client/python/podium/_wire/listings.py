@@ -18,9 +18,11 @@ _METRIC_SOURCE = Codec(listings.MetricSource, metric_pb2.MetricSource, origin=SC
 METRIC = Codec(listings.Metric, metric_pb2.Metric, sources=repeated(_METRIC_SOURCE.field))
 
 _LIMITS = Codec(Limits, server_pb2.ServerLimits)
-SERVER = Codec(listings.Server, server_pb2.Server, required=["limits"], limits=_LIMITS.field)
-
 _TIME = Field(timestamp_to_proto, timestamp_from_proto)
+SERVER = Codec(
+    listings.Server, server_pb2.Server, required=["limits"], limits=_LIMITS.field, time=_TIME
+)
+
 TOKEN_LIMITS = Codec(access.TokenLimits, token_pb2.TokenLimits)
 TOKEN = Codec(
     access.Token,

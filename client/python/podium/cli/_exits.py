@@ -18,7 +18,8 @@ class Exit(IntEnum):
 
     OK = 0
     NOTHING = 1
-    """Nothing was found, the user did not confirm, or some recorded events are not delivered."""
+    """Nothing was found, the user did not confirm, some recorded events are not delivered, or a
+    check of `podium doctor` has failed."""
     USAGE = 2
     """The input is invalid: an argument, a line of a file, or a value that exceeds a limit."""
     FAILED = 3

@@ -40,6 +40,7 @@ COMMANDS = {
     "page": "open the page with leaderboards and curves in a browser",
     "server": "show the version and the limits of the server",
     "whoami": "show the token in use, and what it allows",
+    "doctor": "check address, token, clocks, outbox and store, and say what to do",
     "declare": "create an experiment, or set its unset fields",
     "record": "record arms and events from JSON",
     "export": "write an experiment, or all of them, as JSON lines or CSV",

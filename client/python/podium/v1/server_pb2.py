@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16podium/v1/server.proto\x12\tpodium.v1\"T\n\x06Server\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\'\n\x06limits\x18\x03 \x01(\x0b\x32\x17.podium.v1.ServerLimits\"\xab\x02\n\x0cServerLimits\x12\x12\n\nname_bytes\x18\x01 \x01(\x03\x12\x10\n\x08map_keys\x18\x02 \x01(\x03\x12\x13\n\x0bvalue_depth\x18\x03 \x01(\x03\x12\x13\n\x0bvalue_nodes\x18\x04 \x01(\x03\x12\x13\n\x0b\x63\x61ll_events\x18\x05 \x01(\x03\x12\x14\n\x0c\x63\x61ll_metrics\x18\x06 \x01(\x03\x12\x15\n\rmessage_bytes\x18\x07 \x01(\x03\x12\x11\n\trow_bytes\x18\x08 \x01(\x03\x12\x11\n\tarm_bytes\x18\t \x01(\x03\x12\x12\n\ntext_bytes\x18\n \x01(\x03\x12\x13\n\x0b\x65rror_bytes\x18\x0b \x01(\x03\x12\x11\n\tpage_rows\x18\x0c \x01(\x03\x12\x13\n\x0bpage_scores\x18\r \x01(\x03\x12\x12\n\npage_bytes\x18\x0e \x01(\x03\x42\x65\n\tpodium.v1B\x0bServerProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16podium/v1/server.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n\x06Server\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\'\n\x06limits\x18\x03 \x01(\x0b\x32\x17.podium.v1.ServerLimits\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xab\x02\n\x0cServerLimits\x12\x12\n\nname_bytes\x18\x01 \x01(\x03\x12\x10\n\x08map_keys\x18\x02 \x01(\x03\x12\x13\n\x0bvalue_depth\x18\x03 \x01(\x03\x12\x13\n\x0bvalue_nodes\x18\x04 \x01(\x03\x12\x13\n\x0b\x63\x61ll_events\x18\x05 \x01(\x03\x12\x14\n\x0c\x63\x61ll_metrics\x18\x06 \x01(\x03\x12\x15\n\rmessage_bytes\x18\x07 \x01(\x03\x12\x11\n\trow_bytes\x18\x08 \x01(\x03\x12\x11\n\tarm_bytes\x18\t \x01(\x03\x12\x12\n\ntext_bytes\x18\n \x01(\x03\x12\x13\n\x0b\x65rror_bytes\x18\x0b \x01(\x03\x12\x11\n\tpage_rows\x18\x0c \x01(\x03\x12\x13\n\x0bpage_scores\x18\r \x01(\x03\x12\x12\n\npage_bytes\x18\x0e \x01(\x03\x42\x65\n\tpodium.v1B\x0bServerProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,8 +33,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'podium.v1.server_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\tpodium.v1B\013ServerProtoP\001Z\036podium.example/podium/podiumv1\242\002\003PDM\252\002\tPodium.V1\312\002\tPodium\\V1\352\002\nPodium::V1'
-  _globals['_SERVER']._serialized_start=37
-  _globals['_SERVER']._serialized_end=121
-  _globals['_SERVERLIMITS']._serialized_start=124
-  _globals['_SERVERLIMITS']._serialized_end=423
+  _globals['_SERVER']._serialized_start=70
+  _globals['_SERVER']._serialized_end=196
+  _globals['_SERVERLIMITS']._serialized_start=199
+  _globals['_SERVERLIMITS']._serialized_end=498
 # @@protoc_insertion_point(module_scope)

@@ -2403,6 +2403,9 @@ pub struct Server {
     /// The limits of requests and stored results.
     #[prost(message, optional, tag = "3")]
     pub limits: ::core::option::Option<ServerLimits>,
+    /// The time of the server's clock when it answered.
+    #[prost(message, optional, tag = "4")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// ServerLimits are the limits of a server. `podium serve --limit` changes them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]

@@ -4,13 +4,15 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file podium/v1/server.proto.
  */
 export const file_podium_v1_server: GenFile = /*@__PURE__*/
-  fileDesc("ChZwb2RpdW0vdjEvc2VydmVyLnByb3RvEglwb2RpdW0udjEiVAoGU2VydmVyEg8KB3ZlcnNpb24YASABKAkSEAoIc3RvcmVfaWQYAiABKAkSJwoGbGltaXRzGAMgASgLMhcucG9kaXVtLnYxLlNlcnZlckxpbWl0cyKrAgoMU2VydmVyTGltaXRzEhIKCm5hbWVfYnl0ZXMYASABKAMSEAoIbWFwX2tleXMYAiABKAMSEwoLdmFsdWVfZGVwdGgYAyABKAMSEwoLdmFsdWVfbm9kZXMYBCABKAMSEwoLY2FsbF9ldmVudHMYBSABKAMSFAoMY2FsbF9tZXRyaWNzGAYgASgDEhUKDW1lc3NhZ2VfYnl0ZXMYByABKAMSEQoJcm93X2J5dGVzGAggASgDEhEKCWFybV9ieXRlcxgJIAEoAxISCgp0ZXh0X2J5dGVzGAogASgDEhMKC2Vycm9yX2J5dGVzGAsgASgDEhEKCXBhZ2Vfcm93cxgMIAEoAxITCgtwYWdlX3Njb3JlcxgNIAEoAxISCgpwYWdlX2J5dGVzGA4gASgDQmUKCXBvZGl1bS52MUILU2VydmVyUHJvdG9QAVoecG9kaXVtLmV4YW1wbGUvcG9kaXVtL3BvZGl1bXYxogIDUERNqgIJUG9kaXVtLlYxygIJUG9kaXVtXFYx6gIKUG9kaXVtOjpWMWIGcHJvdG8z");
+  fileDesc("ChZwb2RpdW0vdjEvc2VydmVyLnByb3RvEglwb2RpdW0udjEifgoGU2VydmVyEg8KB3ZlcnNpb24YASABKAkSEAoIc3RvcmVfaWQYAiABKAkSJwoGbGltaXRzGAMgASgLMhcucG9kaXVtLnYxLlNlcnZlckxpbWl0cxIoCgR0aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKrAgoMU2VydmVyTGltaXRzEhIKCm5hbWVfYnl0ZXMYASABKAMSEAoIbWFwX2tleXMYAiABKAMSEwoLdmFsdWVfZGVwdGgYAyABKAMSEwoLdmFsdWVfbm9kZXMYBCABKAMSEwoLY2FsbF9ldmVudHMYBSABKAMSFAoMY2FsbF9tZXRyaWNzGAYgASgDEhUKDW1lc3NhZ2VfYnl0ZXMYByABKAMSEQoJcm93X2J5dGVzGAggASgDEhEKCWFybV9ieXRlcxgJIAEoAxISCgp0ZXh0X2J5dGVzGAogASgDEhMKC2Vycm9yX2J5dGVzGAsgASgDEhEKCXBhZ2Vfcm93cxgMIAEoAxITCgtwYWdlX3Njb3JlcxgNIAEoAxISCgpwYWdlX2J5dGVzGA4gASgDQmUKCXBvZGl1bS52MUILU2VydmVyUHJvdG9QAVoecG9kaXVtLmV4YW1wbGUvcG9kaXVtL3BvZGl1bXYxogIDUERNqgIJUG9kaXVtLlYxygIJUG9kaXVtXFYx6gIKUG9kaXVtOjpWMWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * Server is a running server.
@@ -39,6 +41,13 @@ export type Server = Message<"podium.v1.Server"> & {
    * @generated from field: podium.v1.ServerLimits limits = 3;
    */
   limits?: ServerLimits | undefined;
+
+  /**
+   * The time of the server's clock when it answered.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 4;
+   */
+  time?: Timestamp | undefined;
 };
 
 /**

@@ -1,0 +1,65 @@
+"""`podium doctor`."""
+
+from __future__ import annotations
+
+import os
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from podium.cli._check_files import check_outbox, check_store
+from podium.cli._check_server import check_server
+from podium.cli._exits import Exit
+from podium.cli._findings import Level
+
+if TYPE_CHECKING:
+    import argparse
+
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run_locally"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Checks what recording and reading need: the address, encryption, the token, the clocks\n"
+        "and versions, the outbox of this user, and, with --store, a store on this machine. Each\n"
+        "problem is followed by what to do. Exit code 0: no check has failed; 1: some have."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium doctor --address results.example.org:50051\n"
+        "  podium doctor --store sqlite:////srv/podium/podium.db\n"
+        "  podium doctor --json | jq '.[] | select(.level == \"failed\")'"
+    )
+    parser.add_argument(
+        "--store",
+        default=os.environ.get("PODIUM_STORE"),
+        metavar="URL",
+        help="also check a store on this machine (default: $PODIUM_STORE)",
+    )
+    parser.add_argument(
+        "--outbox",
+        type=Path,
+        metavar="FOLDER",
+        help="the folder of the outboxes (default: that of this user, see `podium outbox --help`)",
+    )
+
+
+def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
+    """Makes all checks, and shows what they find."""
+    findings = []
+    checks = [check_server(arguments), check_outbox(arguments.outbox)]
+    if arguments.store:
+        checks.append(check_store(arguments.store))
+    for finding in chain.from_iterable(checks):
+        findings.append(finding)
+        if not console.as_json:
+            console.line(f"{finding.level:<8} {finding.check:<8} {finding.text}")
+            if finding.remedy:
+                console.line(f"{'':<17} -> {finding.remedy}")
+    if console.as_json:
+        console.json_list(finding._asdict() for finding in findings)
+    has_failed = any(finding.level is Level.FAILED for finding in findings)
+    return Exit.NOTHING if has_failed else Exit.OK
