@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$python && break; done)
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check floors mutations chaos demo conformance page-check
+CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check floors mutations chaos demo conformance page-check test-page
 # What CI runs beside them: its libraries are 6 GB.
 HEAVY_CHECKS := test-integrations
 GENERATED := client/python/podium/v1
@@ -145,6 +145,9 @@ conformance: .venv/ready ## the clients of all languages against the vectors (CO
 
 test-integrations: .cache/integrations/ready ## the integrations with the real libraries, in an environment of 6 GB
 	.cache/integrations/bin/pytest -W default tests/client/integrations
+
+test-page: .cache/page/ready page/node_modules ## the page in Chromium (Debian: chromium and chromium-driver)
+	.cache/page/bin/pytest tests/page
 
 .PHONY: bench
 bench: .venv/ready ## measure and print the figures of the README

@@ -40,7 +40,9 @@ export function Curves({ route, live }: { route: URLSearchParams; live: Live }):
       {(metrics.error ?? arms.error ?? error) !== undefined && <Problem error={metrics.error ?? arms.error ?? error} />}
       {metrics.value?.length === 0 && <Empty>No metric has been recorded yet.</Empty>}
       {!isPicked && (arms.value?.length ?? 0) > 0 && (
-        <p class="told">The {arms.value!.length === 1 ? "only arm" : `${arms.value!.length} first arms`}. Select others in the leaderboard.</p>
+        <p class="told">
+          {live.arms.size <= firstArms && live.hasAllArms ? "All arms." : `The first ${arms.value!.length} arms of the leaderboard.`} Select others there.
+        </p>
       )}
       {curve && lines.length > 0 && <Drawing route={route} curve={curve} lines={lines} live={live} />}
       {(isLoading || metrics.isLoading) && lines.length === 0 && metrics.value?.length !== 0 && <Empty>Loading …</Empty>}

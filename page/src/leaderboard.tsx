@@ -48,9 +48,9 @@ export function Leaderboard({ route, live }: { route: URLSearchParams; live: Liv
   const columns = useColumns(route, live, configs, ranking, rows);
   return (
     <>
+      {ranking && <Verdict ranking={ranking} />}
       <Toolbar route={route} query={query} metrics={metrics.value ?? []} ranking={ranking} paths={columns.paths} />
       {error !== undefined && (needsMetric(error) ? <ChooseMetric /> : <Problem error={error} />)}
-      {ranking && <Verdict ranking={ranking} />}
       {ranking && <Told ranking={ranking} rows={rows.length} isFiltered={isFiltered} />}
       {ranking && rows.length === 0 && <Empty>{emptyText(isFiltered, experiment.name, live)}</Empty>}
       {ranking && rows.length > 0 && (
@@ -258,7 +258,8 @@ function Trust({ first, second }: { first: RankedGroup; second: RankedGroup | un
     return null;
   }
   if (one?.ciLow === undefined || two.ciLow === undefined) {
-    return <span class="doubt">With one run each there is no interval: the difference may be chance.</span>;
+    const isSingle = one?.n === 1n || two.n === 1n;
+    return <span class="doubt">{isSingle ? "One run has no interval: the difference may be chance." : "Infinite scores have no interval."}</span>;
   }
   const isApart = one.ciLow > two.ciHigh! || one.ciHigh! < two.ciLow;
   return isApart

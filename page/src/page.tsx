@@ -3,6 +3,8 @@
 import { type JSX, render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
+import type { Experiment } from "podium-client/v1";
+
 import { signIn, signOut } from "./api";
 import { ArmView } from "./arm";
 import { onTokenNeeded } from "./connection";
@@ -55,12 +57,21 @@ function ExperimentView({ name, route }: { name: string; route: URLSearchParams 
         <h1><Name>{name}</Name></h1>
         <Connection live={live} />
       </header>
-      {live.experiment?.hypothesis && <p class="about"><bdi>{live.experiment.hypothesis}</bdi></p>}
-      {live.experiment?.conclusion && <p class="about"><b>Conclusion:</b> <bdi>{live.experiment.conclusion}</bdi></p>}
+      {!route.has("arm") && !route.has("view") && <About experiment={live.experiment} />}
       {live.error !== undefined && <Problem error={live.error} retry={() => location.reload()} />}
       {live.experiment && <View route={route} live={live} />}
       {!live.experiment && live.error === undefined && <Empty>Loading …</Empty>}
     </main>
+  );
+}
+
+function About({ experiment }: { experiment: Experiment | undefined }): JSX.Element {
+  const { hypothesis, conclusion } = experiment ?? {};
+  return (
+    <>
+      {hypothesis && <p class="about" title={hypothesis}><bdi>{hypothesis}</bdi></p>}
+      {conclusion && <p class="about" title={conclusion}><b>Conclusion:</b> <bdi>{conclusion}</bdi></p>}
+    </>
   );
 }
 

@@ -13,7 +13,13 @@ const spareRows = 8;
 
 /** A name as it was given. Its direction does not change the text around it. */
 export function Name({ children }: { children: string }): JSX.Element {
-  return <bdi class="name" title={children}>{children}</bdi>;
+  const shown = visible(children);
+  return <bdi class="name" title={shown}>{shown}</bdi>;
+}
+
+/** A text whose signs that reorder others are seen, so that `evil` is not shown as `live`. */
+function visible(text: string): string {
+  return text.replace(/[\u202a-\u202e\u2066-\u2069]/g, (sign) => `⟨U+${sign.charCodeAt(0).toString(16).toUpperCase()}⟩`);
 }
 
 /** A square in the colour of an arm or a group. */
@@ -30,7 +36,7 @@ export function Status({ name }: { name: string }): JSX.Element {
 export function Chip({ kind = "", title, children }: {
   kind?: string; title?: string; children: ComponentChildren;
 }): JSX.Element {
-  return <span class={`chip ${kind}`} title={title}>{children}</span>;
+  return <>{" "}<span class={`chip ${kind}`} title={title}>{children}</span></>;
 }
 
 /** How long ago something was, kept up to date. */

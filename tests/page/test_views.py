@@ -1,0 +1,175 @@
+"""The views of the page, in Chromium."""
+
+import podium
+import pytest
+
+from tests.page.browser import Browser
+from tests.page.conftest import Server
+from tests.page.data import record_sweep
+
+_SPIKE = """
+const canvas = document.querySelector("canvas");
+const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height / 4).data;
+let coloured = 0;
+for (let at = 0; at < pixels.length; at += 4) {
+    const [red, green, blue] = [pixels[at], pixels[at + 1], pixels[at + 2]];
+    coloured += Math.max(red, green, blue) - Math.min(red, green, blue) > 80 ? 1 : 0;
+}
+return coloured;
+"""
+
+
+@pytest.fixture
+def sweep(server: Server) -> Server:
+    """A server with a sweep."""
+    with podium.Client(server.address) as client:
+        record_sweep(client)
+    return server
+
+
+def test_experiments(sweep: Server, browser: Browser) -> None:
+    """The list has the status, the arms and the best arm of an experiment, and can be searched."""
+    with podium.Client(sweep.address) as client:
+        client.experiment("other").declare()
+    browser.open(sweep.url)
+    browser.sees("nlp/sweep", "0.9020", "wide_1")
+    [sweep_row, other] = sorted(browser.rows())
+    assert sweep_row[:3] == ["nlp/sweep", "completed", "5 arms · 1 failed"]
+    assert other[0] == "other"
+    browser.type("input[type=search]", "wider NLP")
+    browser.wait(lambda: len(browser.rows()) == 1, "the search keeps one experiment")
+    browser.click("nlp/sweep")
+    browser.sees("Best group: wide")
+
+
+def test_leaderboard_of_groups(sweep: Server, browser: Browser) -> None:
+    """Groups have a mean and an interval, and what is not counted has a name."""
+    browser.open(sweep.url, experiment="nlp/sweep")
+    browser.sees(
+        "Best group: wide with 0.9010, by 0.2000 ahead of small.", "intervals do not overlap"
+    )
+    browser.sees("Scores from test, post-training (4).")
+    wide, small = browser.rows()
+    assert wide[:3] == ["1", "wide", "0.9010"]
+    assert (wide[4], wide[5]) == ("2 of 2", "64")
+    assert (small[4].split(), small[5]) == (["2", "of", "3", "1", "failed"], "8")
+    browser.click("small")
+    browser.sees("Best arm: small_1")
+    assert [row[1] for row in browser.rows()] == ["small_1", "small_0", "small_2"]
+
+
+def test_leaderboard_of_arms(sweep: Server, browser: Browser) -> None:
+    """Arms can be filtered by config, have other columns, and the URL holds all of it."""
+    browser.open(sweep.url, experiment="nlp/sweep", by="arm")
+    browser.sees("Best arm: wide_1")
+    assert [row[0] for row in browser.rows()] == ["1", "2", "3", "4"]
+    assert "test, post-training" in browser.rows()[0]
+    browser.click("failed")
+    browser.sees("5 arms", "1 without a score")
+    browser.type("input[type=search]", "width=64 seed=1")
+    browser.wait(lambda: len(browser.rows()) == 1, "the filter keeps one arm")
+    browser.click("Columns")
+    browser.sees("Config values that differ", "val.acc")
+    found = browser.run("return location.hash.slice(1)")
+    browser.open(sweep.url, view="curves")
+    browser.driver.get(f"{sweep.url}/#{found}&column=algorithm.params.width&column=metric:loss")
+    browser.driver.refresh()
+    browser.wait(lambda: [row[1] for row in browser.rows()] == ["wide_1"], "the same arm")
+    browser.wait(lambda: browser.rows()[0][5:7] == ["64", "0.0980"], "the columns of the URL")
+
+
+def test_another_metric_and_direction(sweep: Server, browser: Browser) -> None:
+    """A metric without scores says so, and the smallest loss can be the best."""
+    browser.open(sweep.url, experiment="nlp/sweep", by="arm", metric="loss", better="min")
+    browser.sees("Best arm: wide_1 with 0.0980", "Scores from training metrics (4).")
+    browser.click("Higher is better")
+    browser.sees("Best arm: small_0 with 0.3000")
+    browser.type("input.metric", "val.acc")
+    browser.sees("Scores from val, in-loop (4).")
+
+
+def test_curves_of_selected_arms(sweep: Server, browser: Browser) -> None:
+    """The selected arms are drawn, and a table has the numbers of each line."""
+    browser.open(sweep.url, experiment="nlp/sweep", by="arm")
+    browser.sees("Best arm: wide_1")
+    browser.run("document.querySelector('[aria-label=\"Select wide_1\"]').click()")
+    browser.run("document.querySelector('[aria-label=\"Select small_0\"]').click()")
+    browser.click("Curves of 2 selected")
+    browser.sees("val · acc by step", "all 3")
+    rows = [[row[0], *row[2:]] for row in browser.rows()]
+    assert rows == [
+        ["wide_1", "0.9020", "0.7020", "0.9020", "all 3"],
+        ["small_0", "0.7000", "0.5000", "0.7000", "all 3"],
+    ]
+    browser.click("Logarithmic")
+    browser.wait(lambda: "log=1" in browser.run("return location.hash"), "the scale is in the URL")
+
+
+def test_a_spike_is_never_lost(server: Server, browser: Browser) -> None:
+    """Of 20,000 points few are drawn, and the only great one among them is."""
+    with podium.Client(server.address) as client:
+        experiment = client.experiment("long")
+        experiment.declare(success_metric="loss")
+        config = podium.RunConfig("a")
+        with experiment.start_arm(config) as arm:
+            arm.log({"loss": 0.0}, step=0)
+        events = [
+            podium.events.metrics_recorded(
+                "a", {"loss": 100.0 if step == 12_345 else 1.0}, step=step
+            )
+            for step in range(1, 20_001)
+        ]
+        for first in range(0, len(events), 1_000):
+            client.record("long", events[first : first + 1_000])
+    browser.open(server.url, experiment="long", view="curves")
+    browser.sees("loss (training) by step", "of 20,001 points")
+    [[_, _, last, least, most, points]] = browser.rows()
+    assert (last, least, most) == ("1", "0", "100")
+    assert int(points.split()[0].replace(",", "")) < 10_000
+    browser.wait(lambda: browser.run(_SPIKE) > 20, "the spike is drawn in the upper quarter")
+
+
+def test_arm(sweep: Server, browser: Browser) -> None:
+    """An arm has its evals, breakdowns, artifacts, and how its config differs from others."""
+    browser.open(sweep.url, experiment="nlp/sweep", arm="wide_0")
+    browser.sees("Evals (4)", "primary", "Breakdowns of test", "Artifacts", "s3://b/w")
+    assert ["law", "0.2500"] in [row[:2] for row in browser.rows()]
+    config = {row[0]: row[1:] for row in browser.rows()}
+    assert config["algorithm.params.width"] == ["64", "8 × 3"]  # noqa: RUF001
+    assert config["algorithm.params.lr"] == ["0.1", "equal in all arms"]
+    assert browser.run("return document.querySelector('dd a').href") == "https://example.org/r"
+    browser.open(sweep.url, experiment="nlp/sweep", arm="small_2")
+    browser.sees("failed", "RuntimeError: diverged", "No eval row has been recorded.")
+
+
+def test_what_does_not_exist(sweep: Server, browser: Browser) -> None:
+    """Unknown experiments, arms and metrics are texts, not empty pages."""
+    browser.ignore("404")
+    browser.open(sweep.url, experiment="nothing")
+    browser.sees("There is no such experiment or arm")
+    browser.open(sweep.url, experiment="nlp/sweep", arm="nothing")
+    browser.sees("There is no such experiment or arm")
+    browser.open(sweep.url, experiment="nlp/sweep", metric="nothing")
+    browser.sees("2 groups.", "no mean")
+
+
+def test_many_arms(server: Server, browser: Browser) -> None:
+    """Of 2,500 arms only the rows in sight are in the document, and the last one can be reached."""
+    with podium.Client(server.address) as client:
+        experiment = client.experiment("many")
+        experiment.declare(success_metric="m")
+        arms = [
+            podium.ArmResult(
+                f"arm_{n}", podium.RunConfig(f"arm_{n}"), "completed", metrics={"m": -float(n)}
+            )
+            for n in range(2_500)
+        ]
+        for first in range(0, len(arms), 500):
+            part = arms[first : first + 500]
+            client.record("many", [podium.events.arm_recorded(arm) for arm in part])
+    browser.open(server.url, experiment="many")
+    browser.sees("2,500 arms", "arm_0")
+    assert len(browser.rows()) < 100
+    end = "const box = document.querySelector('.scroll'); box.scrollTop = box.scrollHeight;"
+    browser.wait(lambda: browser.run(end) or "arm_2499" in browser.text(), "the last arm")
+    assert len(browser.rows()) < 100
