@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from podium._recorder import launch_sender
 from podium_server.testing import RunningServer
 
 from tests import zygote
@@ -51,8 +52,12 @@ def _environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _fork_servers() -> Iterator[None]:
-    """Lets servers start quickly."""
+def _processes(_environment: None) -> Iterator[None]:
+    """Lets servers and senders start quickly, and leaves none behind."""
     with pytest.MonkeyPatch.context() as patch:
+        for name, value in zygote.MARK.items():
+            patch.setenv(name, value)
         patch.setattr(RunningServer, "_start_process", staticmethod(zygote.start))
+        patch.setattr(launch_sender, "_run_process", zygote.run)
         yield
+        zygote.stop()

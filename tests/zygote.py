@@ -1,36 +1,106 @@
-"""Processes of Podium that are forked from one that has loaded it: each starts in 30 ms.
+"""Processes of Podium that are forked from one that has loaded it: each starts in some 10 ms.
 
 Loading gRPC starts no thread, so a process that only loads it can fork. Apart from their start,
 forked processes are like others: tests read their output, send them signals and kill them.
 """
 
 import ast
+import atexit
+import contextlib
+import gc
 import importlib
 import os
+import pkgutil
 import runpy
 import select
 import signal
 import socket
 import subprocess
 import sys
+import uuid
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-__all__ = ["start"]
+__all__ = ["MARK", "run", "start", "stop"]
 
-_LOADED = ("podium_server.serve.command", "podium._sender", "podium.cli", "uvloop")
+MARK = {"TESTS_OF_PROCESS": f"{os.getpid()}-{uuid.uuid4()}"}
+"""The environment variable that all processes inherit which the tests of this process start."""
+
+_LOADED = (
+    "grpc.experimental",
+    "podium_server.serve.command",
+    "podium._client.aio",
+    "podium._client.blocking",
+    "podium._recorder",
+    "podium._sender.sender",
+    "uvloop",
+)
+_LOADED_WHOLE = ("podium.cli", "podium.cli.commands")
+_PYTHON = sys.executable
 _MOST_BYTES = 1_000_000
+_REQUESTS = 3
+"""The file through which a forked process has others forked."""
+_MOST_FILES = 4_096
+_PARENT_SECONDS = 60.0
 
 
 def start(command: list[str], **given: Any) -> subprocess.Popen[Any]:
-    """Starts a process; takes the arguments of Popen. `python -m MODULE …` is forked.
+    """Starts a process; takes the arguments of Popen. `python [-P] -m MODULE` or `-c` is forked.
 
     While coverage is measured nothing is forked: coverage begins where an interpreter starts.
     """
-    is_module = command[:2] == [sys.executable, "-m"]
-    is_forked = is_module and "COVERAGE_PROCESS_CONFIG" not in os.environ
+    is_python = command[0] == _PYTHON and {"-m", "-c"} & {*_without_path(command)[:1]}
+    is_forked = is_python and "COVERAGE_PROCESS_CONFIG" not in os.environ
     return (_ForkedPopen if is_forked else subprocess.Popen)(command, **given)
+
+
+def run(
+    command: list[str],
+    *,
+    stdin_text: str | None = None,
+    capture_output: bool = False,
+    check: bool = False,
+    timeout: float,
+    **given: Any,
+) -> subprocess.CompletedProcess[Any]:
+    """Starts a process and waits for its end, as `subprocess.run` does."""
+    if stdin_text is not None:
+        given["stdin"] = subprocess.PIPE
+    if capture_output:
+        given |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with start(command, **given) as process:
+        try:
+            out, err = process.communicate(stdin_text, timeout)
+        except BaseException:
+            process.kill()
+            raise
+    completed = subprocess.CompletedProcess(command, process.returncode, out, err)
+    if check:
+        completed.check_returncode()
+    return completed
+
+
+def stop() -> None:
+    """Kills all processes that tests of this process have started, and that still run."""
+    if _zygote.cache_info().currsize:
+        requests, process = _zygote()
+        process.kill()
+        process.wait()
+        requests.close()
+    ((name, value),) = MARK.items()
+    mark = f"{name}={value}".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        # Processes end meanwhile, or belong to other users.
+        with contextlib.suppress(OSError):
+            if mark in environment.read_bytes().split(b"\0"):
+                os.kill(int(environment.parent.name), signal.SIGKILL)
+
+
+def _without_path(command: list[str]) -> list[str]:
+    """Returns the arguments of an interpreter, but for the option not to import from its folder."""
+    return command[2:] if command[1:2] == ["-P"] else command[1:]
 
 
 class _ForkedPopen(subprocess.Popen[Any]):
@@ -41,9 +111,9 @@ class _ForkedPopen(subprocess.Popen[Any]):
         cwd, env, pipes = given[4], given[5], given[9:15]
         standard = [pipe if pipe >= 0 else n for n, pipe in enumerate((pipes[0], *pipes[3::2]))]
         is_leader = given[20]
-        request = repr((command[2:], str(cwd or Path.cwd()), dict(env or os.environ), is_leader))
+        request = repr((command, str(cwd or Path.cwd()), dict(env or os.environ), is_leader))
         status, child_status = os.pipe()
-        socket.send_fds(_zygote()[0], [request.encode()], [*standard, child_status])
+        socket.send_fds(_requests(), [request.encode()], [*standard, child_status])
         os.close(child_status)
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined] # typeshed has no private names
         self._status = os.fdopen(status)
@@ -68,48 +138,112 @@ class _ForkedPopen(subprocess.Popen[Any]):
 
 
 @cache
+def _requests() -> socket.socket:
+    """Returns where to send requests for processes: in a forked process, where it came from."""
+    return _zygote()[0] if __name__ != "__main__" else socket.socket(fileno=_REQUESTS)
+
+
+@cache
 def _zygote() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Starts the process that forks the others. It ends when this one has ended."""
     ours, its_own = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its_own:
-        return ours, subprocess.Popen([sys.executable, __file__], stdin=its_own.fileno())
+        command = [_PYTHON, __file__]
+        return ours, subprocess.Popen(command, stdin=its_own.fileno(), stdout=ours.fileno())
+
+
+# ---- In the process that forks -------------------------------------------------------------------
 
 
 def _main() -> None:
     """Forks a process for each request. Each forked process leaves this function and runs."""
+    ending = _Ending()
+    _load()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    requests = socket.socket(fileno=os.dup(0))
+    ended, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    parent, statuses = os.getppid(), dict[int, int]()
+    while os.getppid() == parent:
+        ready, _, _ = select.select([requests, ended], [], [], _PARENT_SECONDS)
+        if ended in ready:
+            os.read(ended, _MOST_BYTES)
+            _report_ended(statuses)
+        if requests not in ready:
+            continue
+        request, files, _, _ = socket.recv_fds(requests, _MOST_BYTES, 4)
+        *standard, status = files
+        if (child := os.fork()) == 0:
+            requests.detach()
+            with ending:
+                _run(*ast.literal_eval(request.decode()), *standard)
+        statuses[child] = status
+        os.write(status, f"{child}\n".encode())
+        for file in standard:
+            os.close(file)
+
+
+class _Ending:
+    """Ends a process without taking its modules apart, which takes as long as many tests do."""
+
+    def __init__(self) -> None:
+        self._code: object = ...
+        # The first function that is registered runs last.
+        atexit.register(self._end)
+
+    def __enter__(self) -> None:
+        """Begins to run what ends the process."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None or isinstance(error, SystemExit):
+            self._code = (error and error.code) or 0
+            sys.exit(error and error.code)
+
+    def _end(self) -> None:
+        """Ends the process, unless Python reports how it ended."""
+        if isinstance(self._code, int) and sys.stdout and sys.stderr:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(self._code)
+
+
+def _load() -> None:
+    """Imports what the processes need. A process that runs a module imports that one itself."""
     for module in _LOADED:
         importlib.import_module(module)
-    for number in (signal.SIGINT, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_IGN)
-    requests = socket.socket(fileno=os.dup(0))
-    while True:
-        request, files, _, _ = socket.recv_fds(requests, _MOST_BYTES, 4)
-        if not request:
-            sys.exit()
-        if os.fork() == 0:
-            break
-        for file in files:
-            os.close(file)
-    requests.close()
-    _run(*ast.literal_eval(request.decode()), *files)
+    for package in map(importlib.import_module, _LOADED_WHOLE):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy every page
 
 
-def _run(command: list[str], cwd: str, env: dict[str, str], is_leader: bool, *files: int) -> None:
-    """Runs a command in a child of this process, and reports how it ends."""
-    *standard, status = files
+def _report_ended(statuses: dict[int, int]) -> None:
+    """Writes the exit codes of processes that have ended to those waiting for them."""
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            with (
+                contextlib.suppress(BrokenPipeError),
+                os.fdopen(statuses.pop(ended[0]), "w") as status,
+            ):
+                print(os.waitstatus_to_exitcode(ended[1]), file=status)
+
+
+def _run(
+    command: list[str], cwd: str, env: dict[str, str], is_leader: bool, *standard: int
+) -> None:
+    """Runs a command of a Python interpreter in this process."""
+    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if child := os.fork():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        os.write(status, f"{child}\n".encode())
-        for file in (0, 1, 2, *standard):
-            os.close(file)
-        _, ended = os.waitpid(child, 0)
-        os.write(status, f"{os.waitstatus_to_exitcode(ended)}\n".encode())
-        os._exit(0)
+    requests = os.dup(1)
     for n, file in enumerate(standard):
         os.dup2(file, n)
-    os.closerange(3, max(files) + 1)
+    os.dup2(requests, _REQUESTS, inheritable=False)
+    os.closerange(_REQUESTS + 1, _MOST_FILES)
     if is_leader:
         os.setsid()
     for n, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
@@ -119,8 +253,18 @@ def _run(command: list[str], cwd: str, env: dict[str, str], is_leader: bool, *fi
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    sys.argv = command
-    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+    launch_sender: Any = importlib.import_module("podium._recorder.launch_sender")
+    launch_sender._run_process = run
+    option, code, *arguments = _without_path(command)
+    if "-P" not in command[:2]:
+        sys.path[0] = cwd
+    if option == "-m":
+        sys.argv = [code, *arguments]
+        runpy.run_module(code, run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = ["-c", *arguments]
+        sys.modules["__main__"] = main = ModuleType("__main__")
+        exec(compile(code, "<string>", "exec"), main.__dict__)  # noqa: S102 - a test's own code
 
 
 if __name__ == "__main__":

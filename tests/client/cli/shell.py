@@ -29,6 +29,7 @@ __all__ = ["PODIUM", "Outcome", "on_terminal", "podium", "process"]
 
 PODIUM = (sys.executable, "-m", "podium")
 _SECONDS = 240
+_NOTICE_SECONDS = 20
 
 
 class Outcome(NamedTuple):
@@ -116,9 +117,19 @@ def _converse(
         shown += chunk
         if shown.endswith(b"] "):
             if stop:
-                command.send_signal(stop)
+                _interrupt(command, terminal, stop)
             os.write(terminal, answer.encode())
     return shown
+
+
+def _interrupt(command: subprocess.Popen[bytes], terminal: int, stop: signal.Signals) -> None:
+    """Sends a signal to a command that reads from its terminal, until it notices.
+
+    A signal that arrives just before Python reads does not interrupt the reading.
+    """
+    command.send_signal(stop)
+    while not select.select([terminal], [], [], _NOTICE_SECONDS)[0]:
+        command.send_signal(stop)
 
 
 @contextlib.contextmanager

@@ -282,6 +282,7 @@ def test_the_end_waits_for_the_start_of_the_sender(
     """The time of the first progress begins with the sender, whose start takes long here."""
     monkeypatch.setattr(process_outbox, "_FIRST_PROGRESS_SECONDS", 0.5)
     monkeypatch.setattr(launch_sender, "_PACKAGES", _slow_to_import(tmp_path / "slow"))
+    monkeypatch.setattr(launch_sender, "_run_process", subprocess.run)
     with record(name, outbox=tmp_path / "outbox") as experiment:
         experiment.start_arm(CONFIG).finish()
         folder = experiment.outbox

@@ -117,8 +117,15 @@ def running_sender(
 def sender_of(outbox: Path) -> int:
     """The process that delivers an outbox; 0: none. An id may have gone to another one since."""
     state = SenderState.read(outbox)
-    is_there = state is not None and os.fsencode(outbox) in command_of(state.pid)
-    return state.pid if state is not None and is_there else 0
+    return state.pid if state is not None and _is_about(state.pid, outbox) else 0
+
+
+def _is_about(pid: int, outbox: Path) -> bool:
+    """Returns whether a process was started for an outbox: a forked one has no such argument."""
+    with contextlib.suppress(OSError):
+        is_inside = Path(f"/proc/{pid}/cwd").readlink() == outbox
+        return is_inside or os.fsencode(outbox) in command_of(pid)
+    return False
 
 
 def command_of(pid: int) -> bytes:

@@ -25,6 +25,8 @@ _TIMES_LONGER = 4
 """A sender may take this many times as long to get the lock as its interpreter takes to start."""
 _STALE_SECONDS = 5.0
 _TOO_MANY_STARTS = 3
+_run_process = subprocess.run
+"""Starts a process and waits for its end; tests replace it."""
 
 
 class SenderStarter:
@@ -92,7 +94,7 @@ def _start(outbox: Path) -> None:
         raise OSError("there is no Python interpreter to start the sender with")
     command = [sys.executable, "-P", "-m", "podium._sender.detached", str(outbox)]
     with os.fdopen(os.open(outbox / _LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)) as log:
-        subprocess.run(  # noqa: S603 - this interpreter, with a path
+        _run_process(  # this interpreter, with a path
             command,
             check=True,
             cwd=outbox,
