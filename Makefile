@@ -75,7 +75,7 @@ test: .venv/ready ## run the tests, but for the slow ones
 	$(BIN)/pytest $(AT_ONCE) -m "not slow"
 
 test-slow: .venv/ready ## run the slow tests: kills, power cuts, many random cases
-	$(BIN)/pytest $(AT_ONCE) -m slow
+	$(BIN)/pytest $(AT_ONCE) -m "slow or hypothesis" --hypothesis-profile=thorough
 
 test-all: test test-slow ## run all tests
 

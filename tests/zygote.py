@@ -62,7 +62,7 @@ def run(
     stdin_text: str | None = None,
     capture_output: bool = False,
     check: bool = False,
-    timeout: float,
+    timeout: float | None = None,
     **given: Any,
 ) -> subprocess.CompletedProcess[Any]:
     """Starts a process and waits for its end, as `subprocess.run` does."""

@@ -14,6 +14,7 @@ from podium_server.testing import RunningServer, running_server
 
 from tests.client.sender.outboxes import WAIT, until
 from tests.docs.blocks import blocks_of
+from tests.sparse import sparse
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "containers.md"
 _TRAINING = f"""
@@ -67,7 +68,7 @@ def _start(info: str, shell: str, folder: Path, server: RunningServer) -> subpro
     return subprocess.Popen([shell, "script"], cwd=folder, env=environment)
 
 
-@pytest.mark.parametrize(("info", "shell"), [("sh entrypoint", "sh"), ("sh slurm", "bash")])
+@pytest.mark.parametrize(("info", "shell"), sparse([("sh entrypoint", "sh"), ("sh slurm", "bash")]))
 def test_scripts_deliver_and_keep_the_exit_code(
     info: str, shell: str, tmp_path: Path, server: RunningServer
 ) -> None:
@@ -78,6 +79,7 @@ def test_scripts_deliver_and_keep_the_exit_code(
     assert (arm.status, arm.metrics) == ("completed", {"loss": 0.5})
 
 
+@pytest.mark.slow
 def test_the_entry_point_passes_sigterm_on(tmp_path: Path, server: RunningServer) -> None:
     """The training is told to stop, and its cancelled arm is delivered before the script ends."""
     (tmp_path / "wait").touch()
@@ -107,6 +109,7 @@ def test_the_image_starts_python_itself() -> None:
     assert {"ENV PODIUM_OUTBOX=/outbox", "VOLUME /outbox"} <= set(lines)
 
 
+@pytest.mark.slow
 def test_an_own_handler_ends_the_training(tmp_path: Path, server: RunningServer) -> None:
     """The handler of the page ends the process by an exception, and the block fails the arm."""
     (tmp_path / "wait").touch()
@@ -128,6 +131,7 @@ def _may_make_a_pid_namespace() -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _may_make_a_pid_namespace(), reason="this user may make no PID namespace")
 def test_the_main_process_of_a_container_ends(tmp_path: Path, server: RunningServer) -> None:
     """A process 1 is not killed by the default action of SIGTERM, and ends all the same."""

@@ -4,11 +4,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import podium
 import pytest
 from podium_server.testing import running_server
-from scipy import stats
+
+from tests.lazy import Lazy
+
+stats: Any = Lazy("scipy.stats")
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 _SWEEP = _EXAMPLES / "digits_sweep" / "sweep.py"

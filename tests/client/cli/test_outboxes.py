@@ -193,7 +193,7 @@ def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> 
             until(SenderLock(outbox).is_held)
             refused = podium("sync", str(root), "--address", "localhost:1")
             assert (refused.code, "to another server" in refused.err) == (3, True)
-            sync = subprocess.Popen(
+            sync = zygote.start(
                 [sys.executable, "-c", _PATIENT_SYNC, str(root)],
                 stderr=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -5,8 +5,8 @@ import gzip
 import json
 import math
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
 import podium
 import pytest
 from podium._files import exports, json_form
@@ -16,6 +16,9 @@ from podium_server.testing import running_server
 
 from tests.client.importing.files import write_text
 from tests.client.importing.reading import results
+from tests.lazy import Lazy
+
+pd: Any = Lazy("pandas")
 
 
 def _fill(client: podium.Client) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import podium
 import pytest
 from podium_server.testing import RunningServer
 
+from tests import zygote
 from tests.client.recorder.conftest import wait_for_delivery
 from tests.client.recorder.looking import PATIENT
 
@@ -79,7 +79,7 @@ def test_the_end_belongs_to_the_parent(
 ) -> None:
     """A forked child logs. Its `finish` is refused with a warning, and the parent's end is kept."""
     told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
-    done = subprocess.run(
+    done = zygote.run(
         [sys.executable, "-c", PATIENT + LEAVES, name, strict, finishes],
         env={**os.environ, **told},
         check=False,

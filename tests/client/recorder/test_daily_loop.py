@@ -10,9 +10,11 @@ import podium
 import pytest
 from podium_server.testing import RunningServer
 
+from tests import zygote
 from tests.client.recorder.conftest import wait_for_delivery
 from tests.client.recorder.looking import PATIENT, told
 from tests.client.sender.outboxes import until
+from tests.sparse import sparse
 
 SCRIPT = """
 import sys
@@ -36,14 +38,14 @@ with podium.record(name, close_timeout=120) as experiment:
 """
 
 
-@pytest.mark.parametrize("ends", ["raises", "interrupted", "killed"])
+@pytest.mark.parametrize("ends", sparse(["raises", "interrupted", "killed"]))
 def test_a_script_that_is_run_again(
     server: RunningServer, outbox: Path, client: podium.Client, name: str, ends: str
 ) -> None:
     """After a crash, the repaired script starts the arm again, also with another configuration."""
 
     def run(rate: float, ends: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        return zygote.run(
             [sys.executable, "-c", PATIENT + SCRIPT, name, str(rate), ends],
             env={**os.environ, "PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)},
             check=False,

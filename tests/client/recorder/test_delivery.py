@@ -15,6 +15,7 @@ from podium._recorder import launch_sender, process_outbox
 from podium._recorder.launch_sender import SenderStarter
 from podium_server.testing import RunningServer
 
+from tests import zygote
 from tests.client.recorder.conftest import wait_for_delivery
 from tests.client.recorder.looking import NOBODY, PATIENT, end_sender, told
 from tests.client.sender.outboxes import until
@@ -120,7 +121,7 @@ def test_offline(
     )
     assert not (folder / "sender.log").exists()
     command = [sys.executable, "-m", "podium", "sync", str(outbox)]
-    subprocess.run(command, check=True, timeout=240, capture_output=True)
+    zygote.run(command, check=True, timeout=240, capture_output=True)
     assert client.arm(name, "arm").score("loss") == 1.0
 
 
@@ -211,7 +212,7 @@ def test_a_process_that_is_killed_at_once(
     """A sender is started with the first event, so a process that is killed leaves one behind."""
     places = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(tmp_path / "outbox")}
     command = [sys.executable, "-c", KILLED, name]
-    done = subprocess.run(command, env={**os.environ, **places}, check=False, timeout=240)
+    done = zygote.run(command, env={**os.environ, **places}, check=False, timeout=240)
     assert done.returncode == -9
     wait_for_delivery(tmp_path / "outbox", name)
     assert client.arm(name, "arm").score("loss") == 1.0
@@ -389,7 +390,7 @@ def test_a_process_that_records(
     Without a block, its end delivers everything.
     """
     told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
-    done = subprocess.run(
+    done = zygote.run(
         [sys.executable, "-W", "error", "-c", PATIENT + TRAINER, name, *arguments],
         env={**os.environ, **told},
         check=False,
@@ -408,7 +409,7 @@ def test_a_relative_socket(
     monkeypatch.chdir(tmp_path)
     command = [sys.executable, "-m", "podium_server", "--listen", "unix:s", "--store"]
     store = f"sqlite:///{tmp_path / 'podium.db'}"
-    with subprocess.Popen([*command, store], stdout=subprocess.PIPE) as server:
+    with zygote.start([*command, store], stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         server.stdout.readline()
         with record(name, address="unix:s", strict=True) as experiment:

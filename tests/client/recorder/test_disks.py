@@ -2,7 +2,6 @@
 
 import os
 import stat
-import subprocess
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ import pytest
 from podium._outbox import StreamReader, StreamWriter
 from podium._recorder import process_outbox, stream
 
+from tests import zygote
 from tests.client.recorder.looking import NOBODY, end_sender, open_files, told
 from tests.client.sender.outboxes import sender_of, until, vanish
 
@@ -210,7 +210,7 @@ def test_a_deleted_outbox(
         arm.log({"after": 1})
     assert "somebody deleted" in told(caplog)[0]
     command = [sys.executable, "-m", "podium", "sync", str(tmp_path / "outbox")]
-    subprocess.run(command, check=True, timeout=120, capture_output=True)
+    zygote.run(command, check=True, timeout=120, capture_output=True)
     assert client.arm(name, "arm").score("after") == 1.0
 
 

@@ -1,7 +1,6 @@
 """Events of one arm are applied in the order of their logging, and arms are created in order."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from podium._outbox import StreamInfo, streams
 from podium_server.testing import RunningServer
 
+from tests import zygote
 from tests.client.recorder.conftest import wait_for_delivery
 from tests.client.recorder.looking import PATIENT, told
 from tests.client.sender.outboxes import until
@@ -20,7 +20,7 @@ CONFIG = podium.RunConfig("arm")
 
 def _sync(outbox: Path) -> None:
     command = [sys.executable, "-m", "podium", "sync", str(outbox)]
-    subprocess.run(command, check=False, timeout=240, capture_output=True)
+    zygote.run(command, check=False, timeout=240, capture_output=True)
 
 
 def _infos(outbox: Path) -> list[StreamInfo]:
@@ -186,7 +186,7 @@ def test_a_fork_has_an_order_of_its_own(
 ) -> None:
     """A forked child logs to streams of its own, which wait for none of its parent's."""
     places = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
-    subprocess.run(
+    zygote.run(
         [sys.executable, "-W", "ignore", "-c", PATIENT + FORKS, name],
         env={**os.environ, **places},
         check=True,

@@ -11,7 +11,9 @@ import podium
 import pytest
 from podium_server.testing import RunningServer
 
+from tests import zygote
 from tests.client.recorder.looking import PATIENT
+from tests.sparse import sparse
 
 RANKS = range(8)
 
@@ -49,7 +51,7 @@ def train(
     command = [sys.executable, "-c", PATIENT + SCRIPT, name, json.dumps(given)]
     told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
     processes = [
-        subprocess.Popen(
+        zygote.start(
             command,
             env={**os.environ, **environment, **told, variable: str(rank)},
             stderr=subprocess.PIPE,
@@ -60,7 +62,7 @@ def train(
     return [process.communicate(timeout=240)[1] for process in processes]
 
 
-@pytest.mark.parametrize("variable", ["RANK", "SLURM_PROCID"])
+@pytest.mark.parametrize("variable", sparse(["RANK", "SLURM_PROCID"]))
 def test_only_the_main_process_records(
     server: RunningServer, outbox: Path, client: podium.Client, name: str, variable: str
 ) -> None:
@@ -140,7 +142,7 @@ def test_torch_distributed(tmp_path: Path, rank: str, variable: str, silent: str
         "PODIUM_OUTBOX": str(tmp_path),
     }
     command = [sys.executable, "-c", TORCH, rank]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    done = zygote.run(command, env=environment, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == silent
 
 

@@ -1,34 +1,38 @@
 """Searches of scikit-learn: candidates are groups, and folds are their arms."""
 
 import math
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import podium
 import pytest
-from podium.integrations.sklearn import record_search
 
 from tests.client.recorder.looking import told
+from tests.lazy import Lazy
+
+dummy: Any = Lazy("sklearn.dummy")
+model_selection: Any = Lazy("sklearn.model_selection")
+integration: Any = Lazy("podium.integrations.sklearn")
 
 # The environment of the lowest versions has no scikit-learn.
-DummyRegressor: Any = pytest.importorskip("sklearn.dummy").DummyRegressor
-GridSearchCV: Any = pytest.importorskip("sklearn.model_selection").GridSearchCV
+pytestmark = pytest.mark.skipif(not find_spec("sklearn"), reason="scikit-learn is not installed")
 
 _ROWS = np.arange(24.0).reshape(-1, 1)
 
 
 def _searched(**given: Any) -> Any:
     grid = {"strategy": ["mean", "constant"]}
-    model = DummyRegressor(constant=20.0)
-    return GridSearchCV(model, grid, cv=3, **given).fit(_ROWS, _ROWS[:, 0])
+    model = dummy.DummyRegressor(constant=20.0)
+    return model_selection.GridSearchCV(model, grid, cv=3, **given).fit(_ROWS, _ROWS[:, 0])
 
 
 def test_a_search(record: Any, client: podium.Client, name: str) -> None:
     """The ranking by group has scikit-learn's means, and each fold its score and config."""
     search = _searched(return_train_score=True)
     with record(name, success_metric="cv.score") as experiment:
-        record_search(search, experiment)
-        record_search(search, experiment)
+        integration.record_search(search, experiment)
+        integration.record_search(search, experiment)
         assert experiment.flush(60).durable
     ranking = client.experiment(name).rank_groups()
     names = ["strategy=mean", "strategy=constant", "refit"]
@@ -51,12 +55,13 @@ def test_a_search(record: Any, client: podium.Client, name: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
 def test_several_scores_and_failed_folds(record: Any, client: podium.Client, name: str) -> None:
     """Each scorer is a metric, a failed fold is NaN, and a prefix distinguishes searches."""
     search = _searched(scoring={"mae": "neg_mean_absolute_error", "nan": _nan}, refit="mae")
     with record(name) as experiment:
-        record_search(search, experiment, name="first", eval_name="folds")
+        integration.record_search(search, experiment, name="first", eval_name="folds")
     row = client.arm(name, "first strategy=mean fold 0").eval("folds")
     assert row is not None
     assert row.metrics.keys() == {"mae", "nan"}
@@ -64,25 +69,31 @@ def test_several_scores_and_failed_folds(record: Any, client: podium.Client, nam
     assert client.arm(name, "first refit").get().status == "completed"
 
 
+@pytest.mark.slow
 def test_a_search_that_was_not_fitted(
     record: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An invalid search is a warning that names what is missing, and not an error."""
     with record(name) as experiment:
-        record_search(GridSearchCV(DummyRegressor(), {}), experiment)
+        integration.record_search(
+            model_selection.GridSearchCV(dummy.DummyRegressor(), {}), experiment
+        )
     (line,) = told(caplog)
     assert "record_search: nothing is recorded, because search has no cv_results_" in line
 
 
+@pytest.mark.slow
 def test_candidates_of_long_or_equal_names(record: Any, client: podium.Client, name: str) -> None:
     """Names that are too long, or equal, stay different."""
     grid = {"constant": [[1.0] * 24, np.ones(24), np.ones(100)], "strategy": ["constant"]}
     rows = np.ones((24, 24))
-    search = GridSearchCV(DummyRegressor(), grid, cv=2, refit=False, error_score=math.nan)
+    search = model_selection.GridSearchCV(
+        dummy.DummyRegressor(), grid, cv=2, refit=False, error_score=math.nan
+    )
     with pytest.warns(Warning):  # noqa: PT030 - the third candidate cannot be fitted
         search.fit(_ROWS, rows)
     with record(name) as experiment:
-        record_search(search, experiment)
+        integration.record_search(search, experiment)
         assert experiment.flush(60).durable
     arms = list(client.experiment(name).arms())
     assert len(arms) == 6

@@ -11,6 +11,7 @@ import podium
 import pytest
 from podium_server.testing import RunningServer
 
+from tests import zygote
 from tests.client.sender.outboxes import WAIT, until
 
 _TRAINER = """
@@ -39,7 +40,7 @@ def _terminated(server: RunningServer, name: str, outbox: Path, **parts: str) ->
     """Starts a trainer, ends it with SIGTERM once it trains; returns its exit code."""
     script = _TRAINER.format(**{"before": "", "after": "", "wait": WAIT, **parts})
     command = [sys.executable, "-c", script, name, server.address, str(outbox)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trainer:
+    with zygote.start(command, stdout=subprocess.PIPE, text=True) as trainer:
         assert trainer.stdout is not None
         assert trainer.stdout.readline() == "training\n"
         trainer.terminate()

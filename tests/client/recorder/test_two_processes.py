@@ -13,6 +13,7 @@ import pytest
 from podium.cli import main
 from podium_server.testing import RunningServer
 
+from tests import zygote
 from tests.client.recorder.looking import told
 
 FIRST = """
@@ -35,7 +36,7 @@ def first(server: RunningServer, outbox: Path, name: str) -> Any:
     """A process that starts the arm with an order, logs each number of a line, and reports."""
     command = [sys.executable, "-c", FIRST, name, server.address, str(outbox)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+    with zygote.start(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         yield process
         process.kill()
 

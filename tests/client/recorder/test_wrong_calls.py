@@ -9,33 +9,37 @@ import podium
 import pytest
 
 from tests.client.recorder.looking import told
+from tests.sparse import sparse
 
 CONFIG = podium.RunConfig("arm", seed=0)
 
 
 @pytest.mark.parametrize(
     "call",
-    [
-        lambda experiment, _: experiment.start_arm(),
-        lambda experiment, _: experiment.start_arm(CONFIG, name="other", group="g"),
-        lambda experiment, _: experiment.arm(),
-        lambda experiment, _: experiment.record_arm(),
-        lambda experiment, _: experiment.conclude(),
-        lambda experiment, _: experiment.conclude("a", "b"),
-        lambda experiment, _: experiment.flush(1, 2, 3),
-        lambda _, arm: arm.log(),
-        lambda _, arm: arm.log({"a": 1}, stp=3),
-        lambda _, arm: arm.log("loss", 0.3, 1),
-        lambda _, arm: arm.log_eval("val"),
-        lambda _, arm: arm.log_eval("val", {"n": 1}, 100, metrics={}),
-        lambda _, arm: arm.log_eval(pass_rate=0.5),
-        lambda _, arm: arm.evaluating(),
-        lambda _, arm: arm.evaluating("val", 100, "x", "y", "z", "too many"),
-        lambda _, arm: arm.evaluating("val").log(),
-        lambda _, arm: arm.evaluating("val").log({"n": 1}, {"b": 1}, 3),
-        lambda _, arm: arm.finish(reason="done"),
-        lambda _, arm: arm.flush(seconds=1),
-    ],
+    sparse(
+        [
+            lambda experiment, _: experiment.start_arm(),
+            lambda experiment, _: experiment.start_arm(CONFIG, name="other", group="g"),
+            lambda experiment, _: experiment.arm(),
+            lambda experiment, _: experiment.record_arm(),
+            lambda experiment, _: experiment.conclude(),
+            lambda experiment, _: experiment.conclude("a", "b"),
+            lambda experiment, _: experiment.flush(1, 2, 3),
+            lambda _, arm: arm.log(),
+            lambda _, arm: arm.log({"a": 1}, stp=3),
+            lambda _, arm: arm.log("loss", 0.3, 1),
+            lambda _, arm: arm.log_eval("val"),
+            lambda _, arm: arm.log_eval("val", {"n": 1}, 100, metrics={}),
+            lambda _, arm: arm.log_eval(pass_rate=0.5),
+            lambda _, arm: arm.evaluating(),
+            lambda _, arm: arm.evaluating("val", 100, "x", "y", "z", "too many"),
+            lambda _, arm: arm.evaluating("val").log(),
+            lambda _, arm: arm.evaluating("val").log({"n": 1}, {"b": 1}, 3),
+            lambda _, arm: arm.finish(reason="done"),
+            lambda _, arm: arm.flush(seconds=1),
+        ],
+        3,
+    ),
 )
 def test_a_wrong_signature(
     record: Any,

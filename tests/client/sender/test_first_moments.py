@@ -1,6 +1,5 @@
 """The first moments of a recorder and the last ones of a sender: nothing waits for a next run."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from podium._sender import __main__
 from podium_server.testing import RunningServer
 from podium_server.testing.calls import row, started
 
+from tests import zygote
 from tests.client.sender.outboxes import dead_stream, until
 
 KILLED = """
@@ -47,7 +47,7 @@ def test_killed_in_the_first_second(
 ) -> None:
     """A process that is killed soon after its sender began leaves one that delivers its results."""
     command = [sys.executable, "-c", KILLED, server.address, str(tmp_path / "outbox"), seconds]
-    subprocess.run(command, check=False, timeout=120)
+    zygote.run(command, check=False, timeout=120)
     until(lambda: _evals(client) == {"v": 0.5})
 
 

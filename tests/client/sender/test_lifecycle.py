@@ -16,6 +16,7 @@ from podium._sender.__main__ import main
 from podium_server.testing import RunningServer
 from podium_server.testing.calls import row, started
 
+from tests import zygote
 from tests.client.client.broken import closed_port
 from tests.client.sender.outboxes import (
     appended,
@@ -45,7 +46,7 @@ def test_the_outbox_of_a_killed_trainer(outbox: Path, client: podium.Client) -> 
     """A trainer is killed without a sender; whichever one comes next delivers and removes it."""
     client.experiment("x").declare()
     command = [sys.executable, "-c", TRAINER, str(outbox)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trainer:
+    with zygote.start(command, stdout=subprocess.PIPE, text=True) as trainer:
         assert trainer.stdout is not None
         assert trainer.stdout.readline() == "recorded\n"
         trainer.kill()

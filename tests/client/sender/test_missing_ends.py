@@ -21,6 +21,7 @@ from podium.v1.event_pb2 import ArmFinished, Event
 from podium_server.testing import RunningServer
 from podium_server.testing.calls import row, started
 
+from tests import zygote
 from tests.client.sender.outboxes import appended, dead_stream, deliver_here, until, writer
 
 TRAINER = """
@@ -45,7 +46,7 @@ def test_a_trainer_that_ends_without_finishing_its_arm(
 ) -> None:
     """Killed, hung up or just returned: seconds later the arm is failed, and says which process."""
     command = [sys.executable, "-c", TRAINER, server.address, str(tmp_path / "outbox"), end]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trainer:
+    with zygote.start(command, stdout=subprocess.PIPE, text=True) as trainer:
         assert trainer.stdout is not None
         pid = trainer.stdout.readline().strip()
         if end != "return":

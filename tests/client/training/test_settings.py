@@ -1,13 +1,14 @@
 """A library's own arguments become plain values, the same in each process."""
 
 import enum
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 from podium.integrations._callers import caller_variables
 from podium.integrations._settings import plain, seed_of, settings_of
+
+from tests import zygote
 
 
 class _Kind(enum.StrEnum):
@@ -82,7 +83,7 @@ def test_a_library_that_is_missing(module: str, library: str) -> None:
     """A module whose library is missing names the package to install."""
     absent = library.replace("-", "_")
     code = f"import sys; sys.modules['{absent}'] = None; import podium.integrations.{module}"
-    ended = subprocess.run(
+    ended = zygote.run(
         [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120
     )
     assert ended.returncode == 1

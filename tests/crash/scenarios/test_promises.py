@@ -8,6 +8,7 @@ import pytest
 from tests.client.sender.outboxes import until
 from tests.crash.scenarios.proxy import Proxy
 from tests.crash.scenarios.world import World
+from tests.sparse import sparse
 
 _STEPS = 200
 
@@ -20,7 +21,7 @@ def _check(world: World) -> None:
     assert "no events are waiting" in world.outbox().err
 
 
-@pytest.mark.parametrize("kill", [False, True])
+@pytest.mark.parametrize("kill", sparse([True, False]))
 def test_the_server_is_down(world: World, kill: bool) -> None:
     """It ends, or is killed, in the middle, and is not back before the training has ended."""
     training = world.begin("--steps", _STEPS, "--hold", 50)
@@ -37,6 +38,7 @@ def test_the_server_is_down(world: World, kill: bool) -> None:
     _check(world)
 
 
+@pytest.mark.slow
 def test_there_never_was_a_server(world: World) -> None:
     """Everything waits in the outbox; the training takes no longer for it than a start takes."""
     world.server.stop()
@@ -45,6 +47,7 @@ def test_there_never_was_a_server(world: World) -> None:
     _check(world)
 
 
+@pytest.mark.slow
 def test_the_server_hangs(world: World) -> None:
     """A server that is stopped delays the end of a training by seconds, not by its time limit."""
     training = world.begin("--steps", _STEPS, "--hold", 50)
@@ -56,6 +59,7 @@ def test_the_server_hangs(world: World) -> None:
     _check(world)
 
 
+@pytest.mark.slow
 def test_the_connection_is_cut(world: World) -> None:
     """The server is killed again and again, during calls. Events recorded meanwhile arrive once."""
     direct = world.server.address

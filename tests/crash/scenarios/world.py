@@ -13,6 +13,7 @@ from podium._outbox import outboxes
 from podium.cli._outboxes import view_of
 from podium_server.testing import RunningServer
 
+from tests import zygote
 from tests.client.cli import shell
 from tests.client.sender.outboxes import sender_of, until
 
@@ -64,7 +65,7 @@ class World:
             "PODIUM_CLOSE_TIMEOUT": str(_CLOSE_SECONDS),
         }
         pipe = subprocess.PIPE
-        training = subprocess.Popen(
+        training = zygote.start(
             command,
             cwd=_REPOSITORY,
             env=environment,

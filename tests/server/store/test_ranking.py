@@ -17,6 +17,7 @@ from podium_server.store.sqlite import SqliteStore
 from podium_server.testing.calls import arm, declared, record
 
 from tests.server.store.places import SqlitePlace, opened
+from tests.sparse import sparse
 
 _CANDIDATES = (("e", "k"), (None, "e.k"))
 _VALUES = (0.0, -0.0, 0.5, 0.5, 0.5, 1.0, -1.5, math.nan, math.nan, math.inf, None, None)
@@ -56,18 +57,18 @@ class _Steps:
         return self._count
 
 
-@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("direction", sparse(["maximize", "minimize"]))
 @pytest.mark.parametrize(
-    "value", [float, lambda n: float(n % 3), lambda _n: 1.0], ids=["distinct", "few", "one"]
+    "value", sparse([lambda n: float(n % 3), float, lambda _n: 1.0]), ids=["few", "distinct", "one"]
 )
 async def test_the_first_places_cost_the_same_among_many_arms(
     tmp_path: Any, direction: str, value: Callable[[int], float]
 ) -> None:
-    """The top 10 of 3,000 arms takes as many steps as that of 30, with any number of ties."""
+    """The top 10 of 1,500 arms takes as many steps as that of 30, with any number of ties."""
     async with opened(SqlitePlace(tmp_path)) as opened_store:
         store: Any = opened_store
         steps = []
-        for count in (30, 3_000):
+        for count in (30, 1_500):
             for first in range(0, count, 500):
                 events = [
                     _scored(f"arm{n}", value(n)) for n in range(first, min(count, first + 500))

@@ -24,11 +24,11 @@ def test_no_changed_step_is_left_out(seed: int) -> None:
 
 
 def test_appended_points_are_rarely_repeated() -> None:
-    """After a million commits, no consumer gets more than twice the points that it needs."""
-    content, commits = b"", 1_000_000
+    """After many commits, no consumer gets more than twice the points that it needs."""
+    content, commits = b"", 100_003
     for revision in range(1, commits + 1, 7):
         content = with_change(content, revision, revision)
-    for behind in (1, 10, 1_000, 100_000, commits - 1):
+    for behind in (1, 10, 1_000, 10_000, commits - 1):
         found = changed_from(content, commits - behind)
         assert found is not None
         assert commits - found <= 2 * behind + 7

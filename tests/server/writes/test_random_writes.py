@@ -44,13 +44,10 @@ from tests.server.writes.naive_events import (
 from tests.server.writes.plain import plain
 from tests.server.writes.random_calls import KEYS, NAMES, STEPS, random_call, reason_if_invalid
 from tests.server.writes.ways import Way
+from tests.sparse import sparse
 from tests.unit.scoring.bruteforce import eval_answer, score_answer
 
-_QUICK_SEEDS = 4
-SEEDS = [
-    pytest.param(seed, marks=() if seed < _QUICK_SEEDS else pytest.mark.slow)
-    for seed in range(int(os.environ.get("PODIUM_WRITE_SEEDS", "10")))
-]
+SEEDS = sparse(range(int(os.environ.get("PODIUM_WRITE_SEEDS", "10"))), 5)
 """The random histories that are tried; more of them find rarer things."""
 
 _CALLS = 150

@@ -7,6 +7,7 @@ from tests.server.store.places import Place, opened
 from tests.server.writes.conftest import MakeWire
 from tests.server.writes.vectors import CASE_KEYS, REFUSED_KEYS, STEP_KEYS, Case, cases, run
 from tests.server.writes.ways import METHODS, Direct, Validated
+from tests.sparse import sparse
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
@@ -22,7 +23,7 @@ async def test_straight_into_a_store(case: Case, place: Place, experiment: str) 
         await run(case, Direct(store, Limits(**case["limits"])), experiment)
 
 
-@pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", sparse(cases(), 6), ids=lambda case: case["name"])
 async def test_validated_before_each_call(case: Case, place: Place, experiment: str) -> None:
     """A call with validate_only returns what the call will return, and changes nothing."""
     async with opened(place) as store:

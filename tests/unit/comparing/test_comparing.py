@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from podium import ArmResult, Component, EvalResult, RunConfig
 from podium.comparing import Members, compare, configs_differ
-from scipy import stats
+
+from tests.lazy import Lazy
+
+stats: Any = Lazy("scipy.stats")
 
 
 def arm(name: str, *evals: EvalResult, **metrics: float) -> ArmResult:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from podium import ArmResult, Component, EvalResult, Experiment, RunConfig, RunResult
 from podium._files import json_form
 from podium._model.results import ArmSummary
@@ -87,7 +87,6 @@ def test_an_arm_is_written_as_it_reads() -> None:
     )
 
 
-@settings(deadline=None)
 @given(arm_results())
 def test_an_arm_comes_back_exactly(arm: ArmResult) -> None:
     """An arm of any shape comes back through strict JSON with the same types and bits."""
@@ -95,7 +94,6 @@ def test_an_arm_comes_back_exactly(arm: ArmResult) -> None:
     assert exact(read, one_nan=True) == exact(arm, one_nan=True)
 
 
-@settings(deadline=None)
 @given(experiments())
 def test_an_experiment_comes_back_exactly(experiment: Experiment) -> None:
     """An experiment of any shape comes back through strict JSON, output-only fields included."""

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from functools import cache
 
 import pytest
 from podium import (
@@ -48,6 +49,7 @@ def _side(name: str, arms: list[ArmResult]) -> Members:
     return Members(name, len(arms) > 1, arms)
 
 
+@cache
 def _tables() -> list[Tabular]:
     arms = [
         _arm(_NAME, 99, _NAME),
@@ -64,6 +66,20 @@ def _tables() -> list[Tabular]:
     ]
 
 
+@pytest.fixture(
+    params=enumerate(
+        ["Ranking", "GroupRanking", "Curves", "Comparison", "ExperimentResult", "ScoreMatrix"]
+    ),
+    ids=lambda param: param[1],
+)
+def table(request: pytest.FixtureRequest) -> Tabular:
+    """A table of each kind."""
+    index, kind = request.param
+    found = _tables()[index]
+    assert type(found).__name__ == kind
+    return found
+
+
 def test_an_arm_in_a_console() -> None:
     """Whatever an arm holds, its repr has the set fields, shortened, and keys in order."""
     text = repr(_arm("a", 0.5))
@@ -73,7 +89,6 @@ def test_an_arm_in_a_console() -> None:
     assert len(text) < 1500
 
 
-@pytest.mark.parametrize("table", _tables(), ids=lambda table: type(table).__name__)
 def test_a_table_in_a_console(table: Tabular) -> None:
     """A repr has at most 20 rows of at most 120 characters, and nothing that steers a terminal."""
     lines = repr(table).splitlines()
@@ -105,7 +120,6 @@ def test_groups_show_what_is_not_counted() -> None:
     )
 
 
-@pytest.mark.parametrize("table", _tables(), ids=lambda table: type(table).__name__)
 def test_a_table_in_a_notebook(table: Tabular) -> None:
     """Names are texts in HTML, never markup."""
     html = table._repr_html_()

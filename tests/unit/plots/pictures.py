@@ -1,21 +1,26 @@
 """Helpers for tests of pictures: every text of a figure, and its place."""
 
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.text import Text
+from tests.lazy import Lazy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 __all__ = ["axes_of", "check_texts", "texts"]
 
+_agg: Any = Lazy("matplotlib.backends.backend_agg")
+_text: Any = Lazy("matplotlib.text")
 
-def texts(figure: Figure) -> list[str]:
+
+def texts(figure: "Figure") -> list[str]:
     """Every text of a figure, once it is drawn."""
     return [text.get_text() for text in _shown(figure)]
 
 
-def check_texts(figure: Figure) -> None:
+def check_texts(figure: "Figure") -> None:
     """No text of a figure lies on another one, or reaches out of it."""
     boxes = [(text.get_text(), text.get_window_extent()) for text in _shown(figure)]
     for name, box in boxes:
@@ -24,21 +29,21 @@ def check_texts(figure: Figure) -> None:
         assert not _overlap(first, second), f"{one!r} lies on {other!r}"
 
 
-def axes_of(figure: Figure) -> Any:
+def axes_of(figure: "Figure") -> Any:
     """The plot of a figure; its types would say more than a test asks."""
     return figure.axes[0]
 
 
-def _shown(figure: Figure) -> list[Text]:
-    canvas: Any = FigureCanvasAgg(figure)
+def _shown(figure: "Figure") -> "list[Text]":
+    canvas: Any = _agg.FigureCanvasAgg(figure)
     canvas.draw()
     axes = axes_of(figure)
     hidden = [*_beyond_limits(axes.xaxis), *_beyond_limits(axes.yaxis)]
-    found = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible()]
+    found = [text for text in figure.findobj(_text.Text) if text.get_visible()]
     return [text for text in found if text.get_text().strip() and text not in hidden]
 
 
-def _beyond_limits(axis: Any) -> list[Text]:
+def _beyond_limits(axis: Any) -> "list[Text]":
     """The labels of ticks that are there and not drawn."""
     low, high = sorted(axis.get_view_interval())
     return [tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]

@@ -11,6 +11,7 @@ from podium import ArmResult, Curves, EvalResult, RunConfig, plots
 from podium.curves import curves_of
 from podium.ranking import rank
 
+from tests.sparse import sparse
 from tests.unit.plots.pictures import axes_of, check_texts, texts
 
 
@@ -66,13 +67,9 @@ def test_a_title_of_one_s_own_or_none() -> None:
     assert "val.acc by training step" not in texts(plots.curves_figure(grouped(1), title=""))
 
 
-_SLOW = pytest.mark.slow
-"""A large picture takes seconds; the quick tests draw the smallest one and one that is crowded."""
-
-
 @pytest.mark.parametrize(
     "groups",
-    [1, *(pytest.param(many, marks=_SLOW) for many in (4, 6, 24)), 12],
+    sparse([12, 1, 4, 6, 24]),
 )
 def test_no_text_lies_on_another(groups: int) -> None:
     """Names of many curves that end close together stay legible, within the picture."""
@@ -83,7 +80,7 @@ def test_no_text_lies_on_another(groups: int) -> None:
 
 @pytest.mark.parametrize(
     ("count", "figsize"),
-    [(1, None), (6, None), pytest.param(24, None, marks=_SLOW), (3, (5, 3))],
+    sparse([(3, (5, 3)), (1, None), (6, None), (24, None)]),
 )
 def test_long_names_leave_room(count: int, figsize: tuple[float, float] | None) -> None:
     """Names of 80 characters are shortened, stay different and whole, and leave a wide plot."""
@@ -200,7 +197,8 @@ def test_names_are_no_formulas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "begins"), [("a.png", b"\x89PNG"), ("a.SVG", b"<?xml"), ("a.pdf", b"%PDF")]
+    ("name", "begins"),
+    sparse([("a.SVG", b"<?xml"), ("a.png", b"\x89PNG"), ("a.pdf", b"%PDF")]),
 )
 def test_files(tmp_path: Path, name: str, begins: bytes) -> None:
     """A picture is written in the form that its name asks for; the same curves are the same."""

@@ -10,6 +10,7 @@ from podium import ArmResult, EvalResult, RunConfig, plots
 from podium.curves import curves_of
 from podium.ranking import rank, rank_groups
 
+from tests.sparse import sparse
 from tests.unit.plots.pictures import axes_of, check_texts, texts
 
 
@@ -92,13 +93,7 @@ def test_a_wide_interval_does_not_hide_the_others() -> None:
     assert {"<", ">"} <= {line.get_marker() for line in axes.lines}
 
 
-_SLOW = pytest.mark.slow
-"""A large picture takes seconds; the quick tests draw the smallest one and those that are cut."""
-
-
-@pytest.mark.parametrize(
-    "groups", [1, pytest.param(12, marks=_SLOW), pytest.param(40, marks=_SLOW), 60]
-)
+@pytest.mark.parametrize("groups", sparse([12, 1, 40, 60]))
 def test_no_text_lies_on_another(groups: int) -> None:
     """Names and numbers stay legible, within the picture. Beyond 40 entries a note reports that."""
     figure = plots.ranking_figure(rank_groups(seeds(groups), "test.acc"))
@@ -124,13 +119,7 @@ def test_a_mean_has_the_places_that_are_known(scores: tuple[float, ...], expecte
 
 @pytest.mark.parametrize(
     ("groups", "figsize"),
-    [
-        pytest.param(1, None, marks=_SLOW),
-        (6, None),
-        pytest.param(60, None, marks=_SLOW),
-        (6, (5, 3)),
-        pytest.param(60, (6, 6), marks=_SLOW),
-    ],
+    sparse([(6, (5, 3)), (1, None), (6, None), (60, None), (60, (6, 6))]),
 )
 def test_long_names_leave_room(groups: int, figsize: tuple[float, float] | None) -> None:
     """Names of 80 characters, of a metric too, are shortened, stay different, and leave a plot."""

@@ -2,12 +2,16 @@
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from podium.statistics import Description, describe
-from scipy import stats
+
+from tests.lazy import Lazy
+
+stats: Any = Lazy("scipy.stats")
 
 _NUMBERS = st.lists(st.floats(-1e300, 1e300).map(lambda x: x if abs(x) > 1e-280 else 0.0))
 
@@ -69,7 +73,6 @@ def test_a_small_spread_around_a_great_mean() -> None:
     assert found.sd == pytest.approx(math.sqrt(30), rel=1e-15)
 
 
-@settings(deadline=None)
 @given(_NUMBERS.filter(lambda numbers: len(numbers) > 0))
 def test_any_numbers_against_exact_fractions(numbers: list[float]) -> None:
     """Mean and variance are those of exact arithmetic, whatever the numbers and their order."""
@@ -88,7 +91,6 @@ def test_any_numbers_against_exact_fractions(numbers: list[float]) -> None:
         )
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=50))
 def test_intervals_are_those_of_scipy(numbers: list[float]) -> None:
     """The interval is equal to scipy's for Student's t around the mean."""

@@ -7,7 +7,7 @@ import grpc
 import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # no py.typed
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from podium import errors
 from podium._wire.status import DETAILS_KEY, from_rpc_error, to_status
@@ -139,7 +139,6 @@ def test_a_garbled_detail_is_left_out() -> None:
     assert (type(error), error.message, error.reason) == (errors.NotFoundError, "no arm", "")
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     code=st.sampled_from([*grpc.StatusCode, None]),
     text=st.none() | st.text(),
@@ -153,7 +152,6 @@ def test_any_status_becomes_an_error(
     assert isinstance(error, errors.PodiumError)
 
 
-@settings(max_examples=200, deadline=None)
 @given(text=st.text(min_size=300) | st.text("\ud800é%\n\x00", min_size=300))
 def test_any_text_is_cut_to_its_budget(text: str) -> None:
     """Texts are cut to 1 KiB as gRPC encodes them, and lone surrogates do not matter."""

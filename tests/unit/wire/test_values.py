@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import given, settings
+from hypothesis import given
 from podium._model import results
 from podium._wire import codec
 from podium.v1 import (
@@ -31,7 +31,6 @@ _KINDS: dict[str, Any] = {
 }
 
 
-@settings(deadline=None)
 @given(values)
 def test_a_value_comes_back_exactly(value: Any) -> None:
     """Ints, doubles, bools and texts keep type and bits, at every depth, over the wire."""
@@ -39,7 +38,6 @@ def test_a_value_comes_back_exactly(value: Any) -> None:
     assert exact(codec.value_from_proto(Value.FromString(encoded))) == exact(value)
 
 
-@settings(deadline=None)
 @given(arm_results())
 def test_an_arm_comes_back_exactly(arm: results.ArmResult) -> None:
     """An arm of any shape comes back with the same types and bits, over the wire."""
@@ -48,7 +46,6 @@ def test_an_arm_comes_back_exactly(arm: results.ArmResult) -> None:
     assert exact(codec.arm_result_from_proto(message)) == exact(arm)
 
 
-@settings(deadline=None)
 @given(experiments())
 def test_an_experiment_comes_back_exactly(experiment: results.Experiment) -> None:
     """An experiment of any shape comes back with the same types and bits, over the wire."""

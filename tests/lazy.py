@@ -1,0 +1,19 @@
+"""Modules that are imported when a test first uses them."""
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["Lazy"]
+
+
+class Lazy:
+    """A module that takes long to import: each worker of pytest imports all files of tests."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        """Returns an attribute of the module."""
+        if attribute.startswith("_"):  # pytest asks for marks of its own
+            raise AttributeError(attribute)
+        return getattr(import_module(self._name), attribute)
