@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import uuid
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -46,7 +47,7 @@ _MOST_FILES = 4_096
 _PARENT_SECONDS = 60.0
 
 
-def start(command: list[str], **given: Any) -> subprocess.Popen[Any]:
+def start(command: Sequence[str], **given: Any) -> subprocess.Popen[Any]:
     """Starts a process; takes the arguments of Popen. `python [-P] -m MODULE` or `-c` is forked.
 
     While coverage is measured nothing is forked: coverage begins where an interpreter starts.
@@ -57,7 +58,7 @@ def start(command: list[str], **given: Any) -> subprocess.Popen[Any]:
 
 
 def run(
-    command: list[str],
+    command: Sequence[str],
     *,
     stdin_text: str | None = None,
     capture_output: bool = False,
@@ -98,9 +99,9 @@ def stop() -> None:
                 os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
-def _without_path(command: list[str]) -> list[str]:
+def _without_path(command: Sequence[str]) -> list[str]:
     """Returns the arguments of an interpreter, but for the option not to import from its folder."""
-    return command[2:] if command[1:2] == ["-P"] else command[1:]
+    return [*command[2:]] if command[1] == "-P" else [*command[1:]]
 
 
 class _ForkedPopen(subprocess.Popen[Any]):
@@ -161,7 +162,8 @@ def _main() -> None:
     _load()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    requests = socket.socket(fileno=os.dup(0))
+    connection = socket.socket(fileno=os.dup(0))
+    requests = connection.fileno()
     ended, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -173,10 +175,10 @@ def _main() -> None:
             _report_ended(statuses)
         if requests not in ready:
             continue
-        request, files, _, _ = socket.recv_fds(requests, _MOST_BYTES, 4)
+        request, files, _, _ = socket.recv_fds(connection, _MOST_BYTES, 4)
         *standard, status = files
         if (child := os.fork()) == 0:
-            requests.detach()
+            connection.detach()
             with ending:
                 _run(*ast.literal_eval(request.decode()), *standard)
         statuses[child] = status
@@ -198,8 +200,9 @@ class _Ending:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None or isinstance(error, SystemExit):
-            self._code = (error and error.code) or 0
-            sys.exit(error and error.code)
+            code = error.code if error else 0
+            self._code = code or 0
+            sys.exit(code)
 
     def _end(self) -> None:
         """Ends the process, unless Python reports how it ended."""
@@ -212,8 +215,8 @@ class _Ending:
 
 def _load() -> None:
     """Imports what the processes need. A process that runs a module imports that one itself."""
-    for module in _LOADED:
-        importlib.import_module(module)
+    for name in _LOADED:
+        importlib.import_module(name)
     for package in map(importlib.import_module, _LOADED_WHOLE):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)

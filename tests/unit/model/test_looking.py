@@ -75,7 +75,7 @@ def _tables() -> list[Tabular]:
 def table(request: pytest.FixtureRequest) -> Tabular:
     """A table of each kind."""
     index, kind = request.param
-    found = _tables()[index]
+    found: Tabular = _tables()[index]
     assert type(found).__name__ == kind
     return found
 
