@@ -165,6 +165,19 @@ def test_bad_lines_are_named_and_the_rest_goes_on(client: podium.Client, tmp_pat
     assert "NAME_INVALID" in report.not_imported[2].why
 
 
+def test_files_of_no_known_kind_are_counted(
+    client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The report tells how many files of which endings nothing reads."""
+    write_text(tmp_path / "a.note", "x=0.5\n")
+    for name in ("b.py", "c.py", "deep/Makefile"):
+        write_text(tmp_path / name, "")
+    assert import_results(client, tmp_path).other_files == {".py": 2, "Makefile": 1}
+    assert main(["--address", client.address, "import", str(tmp_path)]) == 0
+    told = capsys.readouterr().err
+    assert "3 files of no known kind, not read: .py 2, Makefile 1\n" in told
+
+
 def test_two_arms_of_one_name_are_not_mixed(client: podium.Client, tmp_path: Path) -> None:
     """A copy is skipped. A duplicate with other results is a problem, and the first one is kept."""
     write_text(tmp_path / "a.note", "x=0.5\n")

@@ -45,6 +45,12 @@ def test_evsys(client: podium.Client) -> None:
     assert client.arm("bench_sweep-49ef6a7d", "base__lora_rank1").score("eval.pass_rate") == 0.5
     logged = client.arm("bench_sweep-2026-06-25_00-31-43", "base__lora_rank4")
     assert logged.score("benchmark.mean_reward") == 1.0
+    for name in ("bench_sweep-49ef6a7d", "bench_sweep-2026-06-25_00-31-43"):
+        ranking = client.experiment(name).rank()
+        assert [(arm.arm, arm.score) for arm in ranking.arms] == [
+            ("base__lora_rank4", 1.0),
+            ("base__lora_rank1", 0.5),
+        ]
     seeds = list(client.experiment("x-7d975dd4").arms(group_name="base"))
     assert [arm.name for arm in seeds] == ["base__s100", "base__s101", "base__s102"]
     run = client.arm("example_03_matrix", "sweep__e1__r4").get()

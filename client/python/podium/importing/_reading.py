@@ -1,7 +1,7 @@
 """Finds results in a tree of files and reads them."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -74,9 +74,16 @@ def _reason(error: Exception, kind: str) -> str:
 
 
 def places(
-    path: Path, *, kind: str | None = None, mapping: GivenMapping | None = None
+    path: Path,
+    *,
+    kind: str | None = None,
+    mapping: GivenMapping | None = None,
+    on_other_file: Callable[[Path], None] = lambda _path: None,
 ) -> list[Place]:
-    """Returns the files and folders under a path that an importer reads, sorted by name."""
+    """Returns the files and folders under a path that an importer reads, sorted by name.
+
+    Calls `on_other_file` with each file that no importer claims.
+    """
     if not path.exists():
         raise ValueError(f"{path} does not exist")
     if mapping is None:
@@ -86,7 +93,7 @@ def places(
         known = {kind: CsvImporter(ColumnMapping.of(mapping))}
     else:
         raise ValueError(f"kind {kind!r} takes no mapping of columns; only {CsvImporter.kind} does")
-    found = list(_search(path, known))
+    found = list(_search(path, known, on_other_file))
     if not found and kind is not None:
         return [Place(known[kind], path)]
     return found
@@ -104,7 +111,9 @@ def _chosen_importers(kind: str | None) -> Mapping[str, Importer]:
     return {kind: known[kind]}
 
 
-def _search(path: Path, known: Mapping[str, Importer]) -> Iterator[Place]:
+def _search(
+    path: Path, known: Mapping[str, Importer], on_other_file: Callable[[Path], None]
+) -> Iterator[Place]:
     """Searches a tree of files. A path that one importer has claimed is not shown to the others."""
     pending, taken, entered = [path], set[Path](), {path.resolve()}
     while pending:
@@ -120,11 +129,15 @@ def _search(path: Path, known: Mapping[str, Importer]) -> Iterator[Place]:
             if claimed:
                 taken |= claimed
                 yield Place(importer, here)
-        if here not in taken:
-            try:
-                pending.extend(reversed(sorted(here.iterdir()) if here.is_dir() else []))
-            except OSError as error:
-                yield Place(Unreadable(_reason(error, "")), here)
+        if here in taken:
+            continue
+        try:
+            if here.is_dir():
+                pending.extend(sorted(here.iterdir(), reverse=True))
+            else:
+                on_other_file(here)
+        except OSError as error:
+            yield Place(Unreadable(_reason(error, "")), here)
 
 
 def _may_enter(here: Path, entered: set[Path]) -> bool:

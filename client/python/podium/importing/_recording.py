@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,10 +56,13 @@ class ImportReport:
         experiments: By experiment: the number of recorded arms, the names of those that replaced
             other results, the number of unchanged arms, and the number of eval rows of all arms.
         not_imported: The data that was not imported, with reasons.
+        other_files: The number of files that no kind claims, by their ending, such as `.py`, or
+            by their name if they have none.
     """
 
     experiments: dict[str, ArmCount] = field(default_factory=dict)
     not_imported: list[NotImported] = field(default_factory=list)
+    other_files: Counter[str] = field(default_factory=Counter)
 
     @property
     def recorded(self) -> int:
@@ -108,8 +112,14 @@ def import_results(
         ValueError: The path does not exist, the kind is not known, or the mapping is not valid.
         UnavailableError: The server cannot be reached; arms recorded before that remain.
     """
-    found = places(Path(path), kind=kind, mapping=mapping)
     work = _Import(_Target(client, dry_run=dry_run), experiment, replace=replace)
+    others = work.report.other_files
+    found = places(
+        Path(path),
+        kind=kind,
+        mapping=mapping,
+        on_other_file=lambda file: others.update([file.suffix or file.name]),
+    )
     if kind is None and mapping is None:
         work.report.not_imported += map(_unloaded, broken_importers())
     for number, place in enumerate(found, start=1):

@@ -105,6 +105,8 @@ def _print_report(report: ImportReport, console: Console, *, dry_run: bool) -> N
     for name, count in report.experiments.items():
         if count.changed:
             console.note(f"{name}: these arms replaced other results: {_first(count.changed)}")
+    if report.other_files:
+        console.note(_other_files(report))
     console.line(_summary(report, dry_run=dry_run))
 
 
@@ -112,6 +114,12 @@ def _first(names: list[str]) -> str:
     """Returns the first names, and how many others there are."""
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _other_files(report: ImportReport) -> str:
+    endings = [f"{ending} {count:,}" for ending, count in report.other_files.most_common()]
+    files = _format.count(report.other_files.total(), "file")
+    return f"{files} of no known kind, not read: {_first(endings)}"
 
 
 def _line(item: NotImported) -> str:
@@ -151,4 +159,5 @@ def _json(report: ImportReport, *, dry_run: bool) -> dict[str, object]:
             {"source": item.source, "why": item.why, "is_wrong": item.is_wrong}
             for item in report.not_imported
         ],
+        "other_files": dict(report.other_files),
     }

@@ -1,5 +1,6 @@
 """Reads the parts that all kinds of evsys folders share."""
 
+import re
 from collections import Counter
 from collections.abc import Generator, Iterable
 from pathlib import Path
@@ -10,7 +11,16 @@ from podium.importing._configs import step_from, unquoted
 from podium.importing._found import Found, NotImported
 from podium.importing._values import json_lines, numbers, time_from_seconds
 
-__all__ = ["merged", "numbers_of", "status_of", "text_or_none", "training_and_rows"]
+__all__ = [
+    "merged",
+    "numbers_of",
+    "status_of",
+    "success_metric_of",
+    "text_or_none",
+    "training_and_rows",
+]
+
+_BEST = re.compile(r"Best arm: .+? at (?P<metric>[^=]+)=")
 
 _TRAINING = frozenset({"", "train", "training"})
 _NOTHING = frozenset({"", "None", "(none)", "null"})
@@ -22,6 +32,12 @@ def status_of(value: Any, error: str | None = None) -> ArmStatus:
     if text in set(ArmStatus):
         return ArmStatus(text)
     return ArmStatus.RUNNING if error is None else ArmStatus.FAILED
+
+
+def success_metric_of(conclusion: Any) -> str | None:
+    """Returns the metric by which a conclusion names the best arm, or None if it names none."""
+    found = _BEST.match(str(conclusion or ""))
+    return found["metric"] if found else None
 
 
 def text_or_none(value: Any) -> str | None:

@@ -15,6 +15,7 @@ from podium.importing._values import head, numbers, text_of
 from podium.importing.kinds.evsys._common import (
     merged,
     status_of,
+    success_metric_of,
     text_or_none,
     training_and_rows,
 )
@@ -50,6 +51,7 @@ def read(path: Path) -> Iterator[Found]:
         name,
         str(path / "experiment.md"),
         hypothesis=text_or_none(fields.get("hypothesis")),
+        success_metric=success_metric_of(fields.get("conclusion")),
         conclusion=text_or_none(fields.get("conclusion")),
         metadata={"evsys": {"folder": path.resolve().name}},
     )

@@ -23,6 +23,7 @@ from podium.importing.kinds.evsys._common import (
     merged,
     numbers_of,
     status_of,
+    success_metric_of,
     text_or_none,
     training_and_rows,
 )
@@ -87,6 +88,7 @@ def _experiment(name: str, content: _Object, file: Path) -> FoundExperiment:
         name,
         str(file),
         hypothesis=text_or_none(content.get("hypothesis")),
+        success_metric=success_metric_of(content.get("conclusion")),
         conclusion=text_or_none(content.get("conclusion")),
         tags=[str(tag) for tag in tags] if isinstance(tags, list) else [],
         metadata={
