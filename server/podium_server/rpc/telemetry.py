@@ -3,16 +3,19 @@
 The counts begin at the start of the process. They are shown in the text format of Prometheus.
 """
 
+import math
 import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Self
 
 import grpc
 from google.protobuf.message import Message
+from podium._values.metadata import OUTBOX_LAG_KEY
 from podium.errors import PodiumError
 
 from podium_server.rpc.audit import Audit, AuditedCall
@@ -52,6 +55,7 @@ class Telemetry:
         self._calls: Counter[tuple[str, str]] = Counter()
         self._refused: Counter[str] = Counter()
         self._times: dict[str, _Times] = {}
+        self._lag = _Greatest()
 
     @property
     def has_audit(self) -> bool:
@@ -83,6 +87,13 @@ class Telemetry:
         if self._audit is not None:
             await self._audit.note(call, code, reason)
 
+    def note_lag(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
+        """Notes the age of a sender's oldest waiting event, if a call tells it."""
+        for key, value in metadata:
+            if key == OUTBOX_LAG_KEY:
+                with suppress(ValueError):
+                    self._lag.add(float(value))
+
     def text(self) -> str:
         """Returns all metrics in the text format of Prometheus."""
         return "".join(f"{line}\n" for line in self._lines())
@@ -97,6 +108,8 @@ class Telemetry:
         yield "# TYPE podium_call_seconds histogram"
         for method, times in sorted(self._times.items()):
             yield from times.lines("podium_call_seconds", f'method="{method}"')
+        yield "# TYPE podium_outbox_lag_seconds gauge"
+        yield f"podium_outbox_lag_seconds {self._lag.greatest():.15g}"
         for gauges in self._gauges:
             for name, value in gauges().items():
                 kind = "counter" if name.endswith("_total") else "gauge"
@@ -154,6 +167,30 @@ CURRENT_CALL: ContextVar[ObservedCall | None] = ContextVar("podium_call", defaul
 """The call that runs in this task."""
 
 
+class _Greatest:
+    """The greatest number of the last one to two minutes."""
+
+    def __init__(self) -> None:
+        self._minute, self._now, self._before = _minute(), 0.0, 0.0
+
+    def add(self, number: float) -> None:
+        """Adds a number, unless it is not finite."""
+        self._move_on()
+        if math.isfinite(number):
+            self._now = max(self._now, number)
+
+    def greatest(self) -> float:
+        """Returns the greatest number; 0 if there was none."""
+        self._move_on()
+        return max(self._now, self._before)
+
+    def _move_on(self) -> None:
+        passed = _minute() - self._minute
+        if passed:
+            self._minute += passed
+            self._before, self._now = self._now if passed == 1 else 0.0, 0.0
+
+
 class _Times:
     """A histogram of seconds."""
 
@@ -177,6 +214,10 @@ class _Times:
             yield f'{name}_bucket{{{label},le="{bound}"}} {count}'
         yield f"{name}_sum{{{label}}} {self._sum:.9g}"
         yield f"{name}_count{{{label}}} {count}"
+
+
+def _minute() -> int:
+    return int(time.monotonic() // 60)
 
 
 def _outcome(error: BaseException | None) -> tuple[str, str]:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import math
 import re
+from contextvars import ContextVar
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from podium._values import coerce
+from podium._values.metadata import OUTBOX_LAG_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
+    "OUTBOX_LAG",
     "OUTCOME_UNKNOWN",
     "channel_options",
     "connection_failure",
     "deadline",
     "is_loopback",
+    "lag_metadata",
 ]
+
+OUTBOX_LAG: ContextVar[Callable[[], float] | None] = ContextVar("podium_outbox_lag", default=None)
+"""Returns the age of the oldest waiting event in seconds. Set by a sender for its calls."""
 
 OUTCOME_UNKNOWN = ": whether it was stored is unknown, and it is safe to send it again"
 """Added to an error text if the response to a write was lost."""
@@ -80,3 +90,9 @@ def deadline(seconds: float, where: str) -> float:
     if not 0 < result < math.inf:
         raise ValueError(f"{where} must be a positive number of seconds, not {result}")
     return result
+
+
+def lag_metadata() -> tuple[tuple[str, str], ...]:
+    """Returns the metadata with which a sender's calls tell how late it is."""
+    lag = OUTBOX_LAG.get()
+    return () if lag is None else ((OUTBOX_LAG_KEY, f"{lag():.3f}"),)

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from podium._client.channel import OUTBOX_LAG
 from podium._sender.circuit_breaker import CircuitBreaker
 from podium._sender.protocol import Pause
 from podium._sender.recording_client import RecordingClient
@@ -108,6 +109,7 @@ class Sender:
 
         It may be cancelled or killed at any point. The next sender continues from there.
         """
+        OUTBOX_LAG.set(self._lag)
         stopped = asyncio.ensure_future((stop or asyncio.Event()).wait())
         try:
             while not stopped.done():
@@ -246,6 +248,11 @@ class Sender:
             _log.error("a bug in the sender at %s", stream.folder, exc_info=error)
             stream.wait(pause)
             return pause
+
+    def _lag(self) -> float:
+        """Returns the age of the oldest event that is known to wait, in seconds."""
+        oldest = [s.oldest for s in self.streams.unsent if s.oldest is not None]
+        return max(0.0, time.time() - min(oldest)) if oldest else 0.0
 
     # ---- time --------------------------------------------------------------------------------
 

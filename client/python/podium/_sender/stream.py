@@ -62,6 +62,7 @@ class Stream:
         heartbeat: Tells the server that the writing process is alive.
         pause: The reason why this stream has to wait, or None. Failures of the server as a whole
             are not stored here.
+        oldest: The time of the first undelivered event, in seconds since 1970, or None.
         due: The time of the next retry, on the clock of `time.monotonic`.
         failing_since: The time of the first of the current failures in a row; None if the last call
             succeeded.
@@ -100,6 +101,7 @@ class Stream:
         self._is_pending = False
         self._until = self._reader.last_sequence() if is_bounded else None
         self.pause: Pause | None = None
+        self.oldest: float | None = None
         self.due = self._waits_since = 0.0
         self.failing_since: float | None = None
         self.predecessors = Predecessors()
@@ -306,6 +308,7 @@ class Stream:
     async def _call(self, client: RecordingClient, batch: Batch) -> Verdict | None:
         position = StreamPosition(self.info.writer_id, batch.first)
         begin = time.monotonic()
+        self.oldest = batch.events[0].event_time.ToMicroseconds() / 1_000_000 or None
         try:
             result = await client.record(self.info.experiment, batch.events, position)
         except PodiumError as error:
@@ -315,6 +318,7 @@ class Stream:
             self.answers += not (isinstance(verdict, Pause) and verdict.is_about_server)
             return verdict
         self.answers += 1
+        self.oldest = None
         absent = self._delivery.succeeded(
             batch, result.last_sequence, result.skipped_events, time.monotonic() - begin
         )

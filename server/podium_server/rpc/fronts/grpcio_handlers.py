@@ -21,6 +21,7 @@ from podium_server.rpc.telemetry import Telemetry
 
 __all__ = ["generic_handler"]
 
+_RECORD = "podium.v1.RecordingService.Record"
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 _aborts: set[asyncio.Task[None]] = set()
@@ -109,6 +110,8 @@ async def _served(
                 lambda: authorization_of(context.invocation_metadata() or ()),
                 lambda: context.auth_context().get("x509_subject_alternative_name", ()),
             )
+            if name == _RECORD:
+                telemetry.note_lag(context.invocation_metadata() or ())
             return await respond(call, context)
     except grpc.aio.BaseError:  # the call was aborted from outside, or has ended by itself
         raise

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from podium._client.calls import Pages, Steps
-from podium._client.channel import channel_options
+from podium._client.channel import channel_options, lag_metadata
 from podium._client.connection import CALLS_AT_ONCE, Connection
 from podium._client.near_names import single, with_near_names
 from podium._client.retries import Failure, Retries
@@ -141,7 +141,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         method = self._method(request)
         try:
             response = await method.call(
-                request, timeout=seconds, metadata=self._security.metadata()
+                request, timeout=seconds, metadata=(*self._security.metadata(), *lag_metadata())
             )
         except grpc.RpcError as error:
             return self._failure(error, method)

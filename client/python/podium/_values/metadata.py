@@ -1,0 +1,6 @@
+"""The keys of the metadata of calls that clients and servers share."""
+
+__all__ = ["OUTBOX_LAG_KEY"]
+
+OUTBOX_LAG_KEY = "podium-outbox-lag"
+"""Its value is the age in seconds of the oldest event that waits in the outbox of a sender."""
