@@ -76,7 +76,7 @@ def check_config_filters(given: Sequence[ConfigFilter], limits: Limits) -> None:
         if kind == "range" and (math.isnan(item.range.min) or math.isnan(item.range.max)):
             raise failure(
                 "FIELD_OUT_OF_RANGE",
-                f"{field}.range has NaN as a bound; give numbers",
+                f"{field}.range has NaN as a limit; give numbers",
                 field=f"{field}.range",
             )
 

@@ -1,4 +1,4 @@
-"""Quotas: how much each token may use, and all calls together."""
+"""Quotas: limits for the calls of each token, and for all calls together."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ __all__ = ["UNLIMITED", "Quotas", "Usage"]
 
 _clock = time.monotonic
 _BURST_SECONDS = 1.0
-"""After a pause, a caller may use as much as in this time at once."""
+"""Seconds. After a pause, a caller may use the amount of this time at once."""
 _ROUNDING = 1e-6
 _UNITS: Mapping[str, str] = {
     "calls_per_second": "calls a second",
@@ -29,8 +29,8 @@ _RATES = ("calls_per_second", "events_per_second", "bytes_per_second")
 class _Rate:
     """A token bucket: limits an amount per second.
 
-    An amount is taken as a whole if the bucket is not overdrawn. So a single large call passes, and
-    the next one waits longer.
+    If the bucket is not overdrawn, any amount can be taken. So a single large call passes, and the
+    next one waits longer.
 
     Args:
         number: The limit.
@@ -56,12 +56,12 @@ class _Rate:
 
 
 class Usage:
-    """What the calls of one token use. Each server process counts for itself.
+    """Counts what the calls of one token use. Each server counts only its own calls.
 
     Args:
         limits: The limits of the token.
         owner: The name of the token; None for all callers together.
-        total: What the calls of all tokens use together.
+        total: The usage of the calls of all tokens together.
     """
 
     __slots__ = ("_calls", "_limits", "_owner", "_rates", "_watches")
@@ -127,14 +127,14 @@ class Usage:
 
 
 UNLIMITED = Usage(TokenLimits())
-"""The usage of callers without any limits."""
+"""The usage of callers without limits."""
 
 
 class Quotas:
     """Finds the usage of each caller.
 
     Args:
-        each: The limits of every token that has no own ones.
+        each: The limits of tokens that have no limits of their own.
         total: The limits of all callers together.
     """
 

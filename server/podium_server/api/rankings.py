@@ -206,8 +206,8 @@ def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
     if not asked.metric:
         raise failure(
             "METRIC_MISSING",
-            f"experiment {experiment.name!r} has no success_metric; name a metric to rank by, or "
-            "declare one",
+            f"experiment {experiment.name!r} has no success_metric; "
+            "give a metric to rank by, or declare a success_metric",
             experiment=experiment.name,
         )
     if not asked.statuses:

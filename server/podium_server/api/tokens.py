@@ -170,8 +170,8 @@ def _manager() -> TokenRow:
     if token is None:
         raise failure(
             "TOKEN_MISSING",
-            "this server requires no tokens, so that nobody can manage them with a call; use "
-            "`podium token` with --store on the machine of the store",
+            "tokens cannot be managed through a server that requires none; "
+            "run `podium token` with --store on the machine of the store",
         )
     return token
 

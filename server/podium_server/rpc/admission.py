@@ -122,8 +122,8 @@ class Admission:
         if now >= self._next_warning:
             self._next_warning = now + _WARNING_SECONDS
             _log.warning(
-                "OVERLOADED: %d calls under way, %d bytes of requests, %d bytes of responses; "
-                "%d calls refused so far",
+                "OVERLOADED: %d running calls, %d bytes of requests, "
+                "%d bytes of responses; %d calls rejected so far",
                 self.calls.used,
                 self.request_bytes.used,
                 self.response_bytes.used,
@@ -216,12 +216,12 @@ class AdmittedCall:
         """
         raw = await self._admission.reads.read(self, receive)
         if raw is None:
-            raise failure("MALFORMED_REQUEST", "the request ended before its message was complete")
+            raise failure("MALFORMED_REQUEST", "the request ended before it was complete")
         if len(raw) > self._admission.message_bytes:
             raise _too_large(len(raw), self._admission.message_bytes)
         if not self._hold(self._admission.request_bytes, len(raw)):
             raise self._admission.overload(
-                "the server holds too many bytes of requests at once; try again later"
+                "the server has too many bytes of requests in memory; try again later"
             )
         return raw
 
@@ -242,7 +242,10 @@ class AdmittedCall:
                 meanwhile.
         """
         if self.refusal is not None:
-            raise overloaded("the call was refused before it was answered")
+            raise overloaded(
+                "the server is overloaded and gave up this "
+                "call before it had an answer; try again later"
+            )
         self._release_bytes()
         if not self._hold(self._admission.response_bytes, len(response)):
             raise self._admission.unread(self.peer)

@@ -97,8 +97,8 @@ def parsed(parse: Parser, raw: bytes) -> Any:
     except DecodeError as error:
         raise failure(
             "MALFORMED_REQUEST",
-            "the request is not a message of its type: it is cut off, nested more than 100 deep, "
-            "or holds text that is not UTF-8",
+            "the request is not a message of its type: it is cut off, "
+            "nested more than 100 deep, or contains text that is not UTF-8",
         ) from error
 
 

@@ -66,8 +66,8 @@ async def needs_tokens(settings: Settings, store: Store, reach: Reach) -> bool:
     if settings.insecure and reach.is_reachable:
         if await store.tokens():
             raise ConfigError(
-                "the store has tokens, which --insecure ignores: give --auth tokens with TLS, or "
-                "--auth none"
+                "the store has tokens, but --insecure turns tokens off: use "
+                "TLS and leave out --insecure, or confirm with --auth none"
             )
         return False
     return reach.is_reachable or bool(await store.tokens())

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Starts a server; SIGTERM and Ctrl-C stop it."
     parser.epilog = (
         "example:\n  podium serve --listen 127.0.0.1:50051 --store sqlite:///podium.db\n\n"
-        "Each option can be set in the environment, such as --tls-cert by PODIUM_SERVE_TLS_CERT."
+        "Each option has an environment variable, such as PODIUM_SERVE_TLS_CERT for --tls-cert."
     )
     parser.add_argument(
         "--listen",
@@ -88,22 +88,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--insecure",
         action="store_true",
-        help="listen on addresses that other machines can reach, without encryption or access "
-        "control",
+        help="allow addresses that other machines can reach, without encryption or access control",
     )
     parser.add_argument(
         "--auth",
         choices=("tokens", "none"),
-        help="whether calls need a token (default: tokens if other machines can reach an address "
-        "and without --insecure, or if the store has tokens)",
+        help="whether calls need a token. Default: tokens if the store has "
+        "tokens or other machines can reach an address, none with --insecure",
     )
     _add_tls(parser)
     parser.add_argument(
         "--audit",
         type=Path,
         metavar="FILE",
-        help="append changes of tokens, deletions, replacements and refusals to a file, as JSON "
-        "lines",
+        help="append a JSON line to a file for each call that changes tokens, "
+        "deletes or replaces results, or is rejected because of its token",
     )
     parser.add_argument(
         "--reflection", action="store_true", help="let tools such as grpcurl list the services"
@@ -140,7 +139,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=defaults.grace_seconds,
         metavar="SECONDS",
-        help="the time for calls under way to end after SIGTERM (default: %(default)s)",
+        help="the seconds that running calls get to end after SIGTERM (default: %(default)s)",
     )
     parser.add_argument("--log-format", choices=("text", "json"), default="text")
     parser.add_argument(
@@ -153,7 +152,7 @@ def _add_tls(parser: argparse.ArgumentParser) -> None:
     for option, what in (
         ("--tls-cert", "the server's certificate, in PEM: encrypt connections"),
         ("--tls-key", "the key of the certificate, in PEM, without a password"),
-        ("--tls-client-ca", "authorities: every client must show a certificate of one of them"),
+        ("--tls-client-ca", "authorities: every client must have a certificate of one of them"),
     ):
         parser.add_argument(option, type=Path, metavar="FILE", help=what)
 

@@ -43,7 +43,7 @@ class _LibraryFilter(logging.Filter):
         if record.name.partition(".")[0] not in _LIBRARIES:
             return True
         if record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError):
-            return _lowered(record, "a response was not sent, because its client is gone")
+            return _lowered(record, "a response was not sent, because its client has disconnected")
         minute = record.created // 60
         if minute != self._minute:
             self._minute, self._records = minute, 0

@@ -22,7 +22,7 @@ class PageFile(NamedTuple):
     content_type: str
     content: bytes
     compressed: bytes
-    """The content, compressed with gzip."""
+    """The content of the file, compressed with gzip."""
     etag: str
 
 

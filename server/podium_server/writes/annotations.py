@@ -1,7 +1,7 @@
-"""Applies ArmAnnotated: notes, tags and the group of an arm, after the fact.
+"""Applies ArmAnnotated, which changes notes, tags and the group of an arm.
 
-Annotations are kept in the arm's facts. They take precedence over what a training or an import
-records, before or after them.
+Annotations are stored in the part `facts` of the arm. They take precedence over values that a
+training or an import records earlier or later.
 """
 
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ def annotate(arm: ArmState, event: ArmAnnotated, limits: Limits) -> None:
 
 
 def apply_to_facts(facts: ArmResult) -> None:
-    """Sets the group of an arm's facts to the annotated one, and removes empty annotations."""
+    """Sets the group in an arm's facts to the annotated group. Removes empty annotations."""
     if not facts.annotations.ByteSize():
         facts.ClearField("annotations")
     annotated = facts.annotations.WhichOneof("group")
@@ -56,7 +56,7 @@ def set_labels(arm: ArmState) -> None:
 
 
 def _changed(tags: Iterable[str], notes: Annotations) -> list[str]:
-    """Returns the tags of a run_config as annotations change them."""
+    """Returns the tags of a run_config with the changes of the annotations."""
     kept = [tag for tag in tags if tag not in notes.removed_tags]
     return kept + [tag for tag in notes.added_tags if tag not in kept]
 

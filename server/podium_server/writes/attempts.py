@@ -46,8 +46,8 @@ def is_newest(arm: ArmState, attempt: Attempt) -> bool:
     if row.attempt_order != attempt.order:
         raise _stale(
             arm,
-            f"attempt {attempt.id!r} of arm {row.name!r} started with another order than "
-            f"{_shown(attempt.order)}; use a new attempt id",
+            f"attempt {attempt.id!r} of arm {row.name!r} was started before with order "
+            f"{_shown(row.attempt_order or 0)}, not {_shown(attempt.order)}; use a new attempt id",
         )
     return True
 
@@ -88,7 +88,8 @@ def _check_is_newer(arm: ArmState, attempt: Attempt) -> None:
         raise _stale(
             arm,
             f"attempt {attempt.id!r} of arm {arm.row.name!r} has order {_shown(attempt.order)}, "
-            "which is not greater than the newest one; start it with a greater order, or deliver "
+            "which is not greater than that of the newest "
+            "attempt; start it with a greater order, or deliver "
             "its results afterwards with `podium outbox retry --restart`",
         )
 

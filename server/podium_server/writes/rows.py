@@ -166,9 +166,10 @@ def _check_model_ref(arm: ArmState, before: EvalRow, model_ref: str | None) -> N
     if before.model_ref != model_ref:
         raise failure(
             "MODEL_REF_CHANGED",
-            f"eval {before.key.name!r} of arm {arm.row.name!r} was recorded for "
-            f"{_model(before.model_ref)} and now names {_model(model_ref)}; "
-            "record another model's eval under another name",
+            f"eval {before.key.name!r} of arm {arm.row.name!r} "
+            f"was recorded for {_model(before.model_ref)}, "
+            f"and is now recorded for {_model(model_ref)}; "
+            "record the eval of another model under another name",
             arm=arm.row.name,
             eval=before.key.name,
         )

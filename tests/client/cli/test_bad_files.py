@@ -51,7 +51,7 @@ ARM = '{"name": "a", "run_config": {"name": "a"}, "status": "%s"}'
         ),
         (STARTED % '{"id": "j"}', "line 1: arm_started: attempt: order is missing"),
         (ARM % "done", "line 1: arm_recorded: arm_result: status must be one of pending, runn"),
-        ('{"name": "a", "eval_count": 3}', "line 1: the arm has no rows, as `podium "),
+        ('{"name": "a", "eval_count": 3}', "line 1: this is an arm without its rows, as `podium "),
     ],
 )
 def test_a_bad_file(tmp_path: Path, text: str, expected: str) -> None:

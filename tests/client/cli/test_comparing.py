@@ -59,7 +59,10 @@ def test_two_arms(address: str, sweep: str) -> None:
             "test.acc   0.5   0.9   -0.4  1, 1  benchmarks differ\n"
             "test[0]   0.25  0.45   -0.2  1, 1  benchmarks differ\n"
         ),
-        "podium: an interval and a p-value need two arms on each side, and a spread\n",
+        (
+            "podium: no intervals and p-values: each side needs at least two arms, and their "
+            "values must differ\n"
+        ),
     )
 
 

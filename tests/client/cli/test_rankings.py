@@ -167,7 +167,10 @@ def test_nothing_to_rank(address: str, name: str) -> None:
     assert _shown("rank", name, "--metric", "m", address=address) == ["m, maximize: 0 scores"]
     missing = podium("rank", name, address=address)
     assert (missing.code, missing.out) == (3, "")
-    assert "has no success_metric; name a metric to rank by, or declare one" in missing.err
+    assert (
+        "has no success_metric; give a metric to rank by, or declare a success_metric"
+        in missing.err
+    )
     assert podium("rank", "nope", "--metric", "m", address=address).code == 1
 
 

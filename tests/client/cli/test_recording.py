@@ -243,7 +243,7 @@ def test_what_is_recorded_when_a_later_call_fails(address: str, name: str) -> No
     assert progress == "1,000 of 1,003 events recorded"
     assert told.startswith(f"podium: line 1002: experiment '{name}' has no arm 'nope'; ")
     assert told.endswith(
-        "(ARM_NOT_FOUND); also refused: line 1003; the first 1,000 events are recorded, the "
+        "(ARM_NOT_FOUND); also rejected: line 1003; the first 1,000 events are recorded, the "
         "others are not, and it is safe to record everything again"
     )
 

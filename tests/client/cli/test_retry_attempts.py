@@ -112,7 +112,7 @@ def test_the_rest_of_a_superseded_attempt(
     folder = _superseded(outbox, name)
     done = _run(root, "--restart")
     assert (done.code, done.out) == (1, "0 of 1 event delivered\n")
-    assert "a restart would delete the results that were delivered before; `--as NAME`" in done.err
+    assert "--restart would delete the results that it has accepted; `--as NAME`" in done.err
     assert rejected_events(folder) == [(3, "STALE_ATTEMPT")]
     assert _run(root, "--as", "zombie").code == 0
     assert _accuracies(_arm(address, name, "zombie")) == [2]
@@ -138,7 +138,7 @@ def test_a_name_that_is_taken(root: Path, outbox: Path, address: str, name: str)
         client.experiment(name).start_arm(library.RunConfig("other"))
     done = _run(root, "--as", "other")
     assert (done.code, len(rejected_events(folder))) == (1, 6)
-    taken = "the experiment has an arm 'other' already; give another name"
+    taken = "the experiment already has an arm 'other'; give another name"
     (line,) = (line for line in done.err.splitlines() if line.startswith("podium: "))
     assert line == f"podium: 6 events of arm 'a' of {name!r} remain rejected: {taken}"
     assert _arm(address, name, "other").evals == []
@@ -188,5 +188,5 @@ def test_several_arms_are_not_one(root: Path, outbox: Path, name: str) -> None:
         dead_stream(outbox, name, started(arm, arm, 1), row("", 1, name=arm), arm=arm)
     _sync(root)
     done = _run(root, "--as", "c")
-    assert (done.code, "these are of 2: 'a' of" in done.err) == (2, True)
+    assert (done.code, "the selected events are of 2 arms: 'a' of" in done.err) == (2, True)
     assert podium("outbox", str(root), "--restart").code == 2

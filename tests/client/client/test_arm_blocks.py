@@ -130,7 +130,7 @@ async def test_a_failure_to_report_does_not_hide_the_error(
     with pytest.raises(ZeroDivisionError) as caught:
         await train()
     (note,) = caught.value.__notes__
-    assert note.startswith("Podium could not record how ")
+    assert note.startswith("Podium could not record the end of ")
     assert "attempt" in note
 
 

@@ -64,7 +64,7 @@ def test_results_alone_are_an_arm(client: podium.Client, tmp_path: Path) -> None
     arm = client.arm("hf_trainer", "run").get()
     assert (arm.status, arm.score("eval.loss"), arm.metrics) == ("completed", 0.75, {"epoch": 1.0})
     [item] = import_results(client, tmp_path / "b").not_imported
-    assert "holds another run" in item.why
+    assert "was imported from another run" in item.why
 
 
 def test_a_test_set_evaluated_with_the_default_prefix_is_the_test(tmp_path: Path) -> None:

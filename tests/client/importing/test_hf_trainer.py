@@ -226,6 +226,6 @@ def test_another_training_does_not_overwrite_one_of_the_same_name(
     log: list[dict[str, Any]] = [{"step": 9, "loss": 1.0}]
     other = write_json(tmp_path / "b" / "run" / "trainer_state.json", _state(log))
     [item] = import_results(client, other).not_imported
-    assert item.why.startswith("arm 'run' of 'hf_trainer' holds another run (hf-")
+    assert item.why.startswith("arm 'run' of 'hf_trainer' was imported from another run (hf-")
     assert client.arm("hf_trainer", "run").score("loss") is not None
     assert import_results(client, other, replace=True).recorded == 1

@@ -60,7 +60,7 @@ def test_a_run_that_grows_is_the_same_and_another_one_is_not(
     assert import_results(client, tmp_path).unchanged == 1
     _write_run(tmp_path / "b" / "exp", _METRICS.replace("0.5", "0.4"))
     [item] = import_results(client, tmp_path / "b").not_imported
-    assert "holds another run" in item.why
+    assert "was imported from another run" in item.why
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ def test_another_study_does_not_overwrite_one_of_the_same_name(
         _operation(4, study_id=0, datetime_start="2027-01-01T00:00:00+00:00"),
     )
     [item] = import_results(client, tmp_path / "b.log").not_imported
-    assert item.why.startswith("arm 'trial-0' of 'search' holds another run")
+    assert item.why.startswith("arm 'trial-0' of 'search' was imported from another run")
 
 
 @pytest.mark.parametrize(

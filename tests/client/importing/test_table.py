@@ -90,7 +90,7 @@ def test_without_an_arm_a_file_is_an_arm(client: podium.Client, tmp_path: Path) 
     assert client.arm("e", "run1").score("loss") == 0.5
     other = write_text(tmp_path / "b" / "run1.csv", "step,loss\n1,0.25\n")
     [item] = import_results(client, other, mapping=mapping, experiment="e").not_imported
-    assert "holds another run" in item.why
+    assert "was imported from another run" in item.why
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_another_run_does_not_overwrite_one_of_the_same_name(
     assert import_results(client, path.parent).recorded == 1
     write_events(tmp_path / "b" / "exp", _Event(wall_time=2e9), scalars(1, loss=3.0))
     [item] = import_results(client, tmp_path / "b").not_imported
-    assert "holds another run" in item.why
+    assert "was imported from another run" in item.why
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ def test_a_deleted_outbox(
         arm.log({"between": 1})
         until(lambda: arm.counters.dropped >= 2)
         arm.log({"after": 1})
-    assert "somebody deleted" in told(caplog)[0]
+    assert "was deleted, and" in told(caplog)[0]
     command = [sys.executable, "-m", "podium", "sync", str(tmp_path / "outbox")]
     zygote.run(command, check=True, timeout=120, capture_output=True)
     assert client.arm(name, "arm").score("after") == 1.0

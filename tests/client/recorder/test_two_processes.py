@@ -58,8 +58,8 @@ def test_both_are_told(
         assert re.fullmatch(
             rf"podium: start_arm of arm 'arm' of '{name}': process {first.pid} of this machine "
             r"records this arm, too \(attempt 'first', since .* UTC\)\. Only the newest attempt of "
-            r"an arm is kept: the server rejects all that the other process logs from now on\. "
-            r"Give "
+            r"an arm is kept: the server rejects everything that the other process logs from now "
+            r"on\. Give "
             r"each training its own arm name, or end one of the processes",
             line,
         )
@@ -81,7 +81,7 @@ def test_an_older_attempt_is_told_that_it_is_older(
     _say(first, 3)
     with record(name) as experiment:
         experiment.start_arm(podium.RunConfig("arm"), order=2).flush(60)
-    assert "the server rejects all that this process logs from now on" in told(caplog)[0]
+    assert "the server rejects everything that this process logs from now on" in told(caplog)[0]
 
 
 def test_nobody_is_told_of_a_process_that_has_ended(

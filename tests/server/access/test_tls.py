@@ -68,7 +68,7 @@ async def test_errors_of_tls_say_what_is_wrong(
         assert "not issued by a public authority" in await _problem(address, tls=True)
         assert "it may require TLS: set PODIUM_TLS_CA" in await _problem(address, tls=False)
     async with serving(tmp_path) as [address]:
-        assert "the server has no TLS there" in await _problem(address, right)
+        assert "the server does not use TLS" in await _problem(address, right)
     for name, names, days, expected in (
         ("elsewhere", "DNS:results.example", 10, "its certificate is for other names"),
         ("old", "IP:127.0.0.1", -1, "its certificate has expired"),
@@ -186,8 +186,8 @@ async def test_a_client_reads_changed_files_again(
     ("cert", "key", "why"),
     [
         ("server.pem", "absent.key", "absent.key cannot be read: No such file"),
-        ("server.pem", "ca.key", "the key is not that of the certificate"),
-        ("server.key", "server.pem", "not PEM"),
+        ("server.pem", "ca.key", "does not belong to the certificate in"),
+        ("server.key", "server.pem", "is not a PEM file"),
     ],
 )
 async def test_files_that_cannot_be_used_stop_the_start(

@@ -205,7 +205,7 @@ async def test_a_store_with_tokens_is_never_served_without(url: str, tmp_path: P
             await client.experiment("x").declare()
     async with serving(tmp_path, auth="none") as [address], podium.AsyncClient(address) as client:
         await client.experiment("x").declare()
-    with pytest.raises(ConfigError, match="the store has tokens, which --insecure ignores"):
+    with pytest.raises(ConfigError, match="the store has tokens, but --insecure turns tokens off"):
         async with serving(tmp_path, "0.0.0.0:0", insecure=True):
             pass
 
@@ -319,7 +319,9 @@ def test_a_token_file_that_cannot_be_used(tmp_path: Path) -> None:
         with pytest.raises(podium.UnauthenticatedError, match=r"token: .* cannot be read: No such"):
             client.experiment("x").get()
         path.write_text("secret")
-        with pytest.raises(podium.UnauthenticatedError, match="a token is pdm_ID_SECRET"):
+        with pytest.raises(
+            podium.UnauthenticatedError, match="it must have the form pdm_ID_SECRET"
+        ):
             client.experiment("x").get()
         path.write_text(new_token().text)
         with pytest.raises(podium.UnavailableError):

@@ -103,7 +103,7 @@ def test_a_request_that_is_cut_off_is_answered(body: bytes) -> None:
         attackers(server.address, 1, window=MAX_WINDOW) as (attacker,),
     ):
         attacker.call(headers("/podium.v1.ResultsService/Eval"), body)
-        assert attacker.messages_of(1) == ["the request ended before its message was complete"]
+        assert attacker.messages_of(1) == ["the request ended before it was complete"]
         assert attacker.statuses_of(1) == ["3"]
 
 

@@ -69,8 +69,8 @@ def test_an_overload_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
         assert raised.value.retry_after == 0.25
     (line,) = caplog.messages
     assert line == (
-        "OVERLOADED: 8 calls under way, 0 bytes of requests, 0 bytes of responses; "
-        "1 calls refused so far"
+        "OVERLOADED: 8 running calls, 0 bytes of requests, 0 bytes of responses; "
+        "1 calls rejected so far"
     )
 
 

@@ -43,4 +43,4 @@ def test_a_client_that_is_gone_is_one_debug_line(capsys: pytest.CaptureFixture[s
     set_up_logs("text", "debug")
     _log_errors()
     first, _ = capsys.readouterr().err.splitlines()
-    assert first.endswith(" DEBUG   a response was not sent, because its client is gone")
+    assert first.endswith(" DEBUG   a response was not sent, because its client has disconnected")

@@ -132,9 +132,10 @@ class Connection(Generic[_C]):
         opened = self._opened or self._open()
         if opened.pid != os.getpid():
             raise ClientStateError(
-                f"this client belongs to process {opened.pid} and cannot be used in its fork "
-                f"{os.getpid()}: record with podium.record, which supports forks, or start the "
-                f"process by spawn and create a client in it"
+                f"this client belongs to process {opened.pid} "
+                f"and cannot be used in its fork {os.getpid()}: "
+                "record with podium.record, which supports forks, or start the process with "
+                "spawn and create a client in it"
             )
         return opened.methods[type(request)]
 
@@ -195,8 +196,7 @@ class Connection(Generic[_C]):
         left = max(since, self._answered_at or since) + timeout - time.monotonic()
         if left <= 0:
             raise DeadlineExceededError(
-                f"{self.address} answered no call of this client within {timeout:g} s: "
-                "this one was not sent"
+                f"{self.address} has not answered for {timeout:g} s, so this call was not sent"
             )
         return left
 

@@ -40,7 +40,7 @@ def result(experiment: str) -> Steps[ExperimentResult]:
             return found
     raise AbortedError(
         f"experiment {experiment!r} changed {calls.ATTEMPTS} times while it was read: it is too "
-        f"busy to be read as a whole; try again when fewer arms are training"
+        "busy to be read as a whole; try again when fewer arms are training"
     )
 
 

@@ -90,7 +90,7 @@ def _ranked(request: results.RankRequest, top: int | None) -> Steps[results.Rank
             return found
     raise AbortedError(
         f"the ranking of {request.experiment!r} changed {ATTEMPTS} times while it was read: it "
-        f"is too busy to be ranked as a whole; try again, or request only the top {_PAGE:,}"
+        f"changes too fast to be read as a whole; try again, or request only the top {_PAGE:,}"
     )
 
 

@@ -176,17 +176,18 @@ def tls_problem(address: str, why: str, tls: TLS | None) -> str | None:
         )
     authority = "a public authority" if tls.ca is None else f"an authority in {tls.ca}"
     texts = {
-        "certificate has expired": "its certificate has expired: renew it, or check the clock here",
+        "certificate has expired": "its certificate has expired: renew "
+        "it, or check the clock of this machine",
         "not yet valid": "its certificate is not yet valid: check the clocks",
         "CERTIFICATE_VERIFY_FAILED": f"its certificate was not issued by {authority}: set "
         "PODIUM_TLS_CA, or give tls=, with the certificate of the authority that issued it",
-        "Hostname Verification": "its certificate is for other names: connect by a name that the "
-        "certificate has, or issue one with this name",
-        "WRONG_VERSION_NUMBER": "the server has no TLS there: connect without tls= and "
-        "PODIUM_TLS_CA, or "
-        "start the server with --tls-cert and --tls-key",
-        "Socket closed": "it closes the connection: it may require a certificate of the client; "
-        "set PODIUM_TLS_CERT and PODIUM_TLS_KEY, or give tls=, with one that it accepts",
+        "Hostname Verification": "its certificate is for other names: connect by a name "
+        "in the certificate, or issue a certificate with this name",
+        "WRONG_VERSION_NUMBER": "the server does not use TLS: connect without tls= and "
+        "PODIUM_TLS_CA, or start the server with --tls-cert and --tls-key",
+        "Socket closed": "it closes the connection: it may require a "
+        "certificate of the client; set PODIUM_TLS_CERT "
+        "and PODIUM_TLS_KEY, or give tls=, with a certificate that it accepts",
     }
     found = next((text for part, text in texts.items() if part in why), None)
     return None if found is None else f"no encrypted connection to {address}: {found}"

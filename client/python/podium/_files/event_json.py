@@ -64,7 +64,7 @@ def _kind_and_fields(given: Any) -> tuple[str, dict[str, Any]]:
         return _known_kind(given["event"]), fields
     if "eval_count" in given:
         raise ValueError(
-            "the arm has no rows, as `podium arms` lists it; "
+            "this is an arm without its rows, as `podium arms` prints it; "
             "`podium show EXPERIMENT ARM --json` prints it with its rows"
         )
     if "run_config" not in given:

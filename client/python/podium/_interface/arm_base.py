@@ -56,4 +56,4 @@ class ArmBase:
         """
         if error is None:
             raise failure
-        error.add_note(f"Podium could not record how {self!r} ended: {failure}")
+        error.add_note(f"Podium could not record the end of {self!r}: {failure}")

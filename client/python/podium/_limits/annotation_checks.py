@@ -60,7 +60,7 @@ def _check_distinct(added: Iterable[str], removed: Iterable[str], field: str, ot
 
 
 def check_provenance(given: Provenance, path: str, limits: Limits) -> None:
-    """Checks where the code of an attempt came from, and where it ran."""
+    """Checks the provenance of an attempt."""
     check_texts(given, path, limits)
     check_count(len(given.command_line), f"{path}.command_line", limits.map_keys, "arguments")
     for index, argument in enumerate(given.command_line):

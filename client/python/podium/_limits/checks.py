@@ -133,7 +133,7 @@ def check_text(text: str, field: str, limits: Limits) -> None:
     if "\0" in text:
         raise error_for(
             "FIELD_OUT_OF_RANGE",
-            f"{field} holds a NUL character; leave it out",
+            f"{field} contains a NUL character; leave it out",
             {"field": field},
         )
 
@@ -214,12 +214,14 @@ def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
         value, depth = pending.pop()
         nodes += 1
         if nodes + len(pending) > limits.value_nodes:
-            raise _value_invalid(field, f"holds more than {limits.value_nodes:,} nodes")
+            raise _value_invalid(field, f"has more than {limits.value_nodes:,} nodes")
         if depth > limits.value_depth:
             raise _value_invalid(field, f"is nested more than {limits.value_depth} deep")
         kind = value.WhichOneof("kind")
         if kind is None:
-            raise _value_invalid(field, "holds a Value with no kind set; use null_value for null")
+            raise _value_invalid(
+                field, "contains a Value whose kind is not set; use null_value for null"
+            )
         if kind == "null_value":
             check_enum(value.null_value, field, _NULL)
         elif kind == "list_value":
@@ -233,7 +235,7 @@ def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
 
 def _check_room(wanted: int, taken: int, field: str, limits: Limits) -> None:
     if wanted + taken > limits.value_nodes:
-        raise _value_invalid(field, f"holds more than {limits.value_nodes:,} nodes")
+        raise _value_invalid(field, f"has more than {limits.value_nodes:,} nodes")
 
 
 def _value_invalid(field: str, what: str) -> Exception:

@@ -1,4 +1,4 @@
-"""What is noted about an arm beside its results: annotations, and the provenance of an attempt."""
+"""Data about an arm beside its results: annotations, and the provenance of an attempt."""
 
 from dataclasses import dataclass, field
 
@@ -10,9 +10,9 @@ __all__ = ["Annotations", "Provenance"]
 
 @dataclass(eq=False, repr=False)
 class Annotations(ModelBase):
-    """What people changed of an arm after the fact.
+    """Notes, tags and a group that people gave to an arm.
 
-    It takes precedence over what the training recorded, and a later attempt keeps it.
+    They take precedence over those that the training recorded, and later attempts keep them.
     """
 
     notes: str | None = None
@@ -22,7 +22,7 @@ class Annotations(ModelBase):
     removed_tags: list[str] = field(default_factory=list)
     """Tags that were removed."""
     group_name: str | None = None
-    """The group that the arm was moved to; None if it was not moved to another."""
+    """The group that the arm was moved to; None if it was not moved."""
     no_group: bool = False
     """Whether the arm was removed from its group."""
 
@@ -45,7 +45,7 @@ class Provenance(ModelBase):
     git_commit: str | None = None
     """The commit that was checked out in the git work tree of the program."""
     git_clean: bool | None = None
-    """Whether that work tree had no uncommitted changes."""
+    """True if that work tree had no uncommitted changes."""
     command_line: list[str] = field(default_factory=list)
     """The program and its arguments, without the values that look like secrets."""
     host: str | None = None

@@ -33,8 +33,8 @@ class Budget:
         """
         if size > self.max_bytes:
             raise ValueError(
-                f"a record of {size} bytes exceeds the limit of the whole outbox: "
-                f"{self.max_bytes} bytes"
+                f"an event of {size} bytes is larger than the "
+                f"limit of the whole outbox, {self.max_bytes} bytes"
             )
 
     def take(self, size: int, *, beyond: bool = False) -> None:

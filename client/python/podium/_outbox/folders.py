@@ -207,7 +207,7 @@ def sweep(outbox: Path) -> None:
 def _read(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if content.get("format") != _FORMAT:
-        text = f"{path} is of format {content.get('format')}: this podium reads {_FORMAT}"
+        text = f"{path} has format {content.get('format')}, but this podium reads {_FORMAT}"
         raise UnknownFormatError(text)
     return content
 

@@ -276,8 +276,8 @@ class StreamReader:
             return None
         kept = path.rename(path.with_suffix(_TORN))
         _log.error(
-            "%s: the segment is kept, since it has records that cannot be read or that "
-            "follow a gap",
+            "%s: the segment is kept, because some of "
+            "its records cannot be read or are out of order",
             kept,
         )
         return kept

@@ -54,8 +54,8 @@ _FLUSH_SECONDS = 10.0
 _SEGMENT_MARGIN = 4096
 _TERMINATED = "the process was ended by SIGTERM"
 _STARTED_TWICE = (
-    "arm {!r} is started again before the first attempt ended: it starts from the beginning, and "
-    "the server rejects later events of the first attempt; give each arm its own name"
+    "arm {!r} is started again before the first attempt ended: it starts from the beginning, "
+    "and the server rejects later events of the first attempt; give each training its own arm name"
 )
 
 
@@ -323,7 +323,7 @@ class ExperimentRecording:
             if self.notices.is_strict:
                 raise
             problems = Problems()
-            problems.taken("timeout", f"{error}; it waits {_FLUSH_SECONDS:g} seconds at most")
+            problems.taken("timeout", f"{error}; flush waits at most {_FLUSH_SECONDS:g} seconds")
             self.notices.report("flush", self._keeper.target, problems)
         flushed = outlet.flush(streams, min(max(seconds, 0.0), threading.TIMEOUT_MAX))
         return replace(flushed, dropped=flushed.dropped + lost.dropped, incomplete=lost.incomplete)

@@ -62,7 +62,9 @@ def postponed_words() -> Iterator[str]:
     """Yields the lines that `last_words` postponed to the end of the process."""
     for (experiment, folder), count in _pending_later.items():
         if count:
-            yield _not_delivered(count, "besides those named before", experiment, folder)
+            yield _not_delivered(
+                count, "apart from those that were reported before", experiment, folder
+            )
     _pending_later.clear()
 
 

@@ -52,7 +52,7 @@ class SenderStarter:
         self._delay = min(2 * self._delay, _MOST_DELAY)
         self._starts += 1
         if self._starts == _TOO_MANY_STARTS:
-            self._tell(outbox, f"it ends at once; its log {outbox / _LOG} may have the reason")
+            self._tell(outbox, f"it ends immediately; see its log {outbox / _LOG}")
         self._thread = thread = Thread(target=self._start, args=[outbox], daemon=True)
         try:
             # Starting an interpreter takes a while, and streams need upkeep meanwhile.
@@ -91,7 +91,7 @@ def _start(outbox: Path) -> None:
     imports from the working folder of the training.
     """
     if not sys.executable or getattr(sys, "frozen", False):
-        raise OSError("there is no Python interpreter to start the sender with")
+        raise OSError("no Python interpreter was found to start the sender")
     command = [sys.executable, "-P", "-m", "podium._sender.detached", str(outbox)]
     with os.fdopen(os.open(outbox / _LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)) as log:
         _run_process(  # this interpreter, with a path

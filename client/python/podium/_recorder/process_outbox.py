@@ -267,8 +267,8 @@ class ProcessOutbox:
         self._notices.say(
             "outbox in the temporary folder",
             f"the outbox {self._root} cannot be used ({error}): results are written to {fallback}, "
-            f"which may be deleted when this machine restarts; `podium sync {fallback}` delivers "
-            "them if this process ends first",
+            "which may be deleted when this machine restarts; if some are not "
+            f"delivered at the end of this process, run `podium sync {fallback}`",
         )
         self._root = fallback
         return True
@@ -317,7 +317,7 @@ class ProcessOutbox:
         try:
             synced = [stream.sync() for stream in streams]
         except OSError as error:
-            self._notices.say("failed syncs", f"the disk of the outbox fails: {error}")
+            self._notices.say("failed syncs", f"the disk of the outbox has an error: {error}")
             return False
         return all(synced)
 
@@ -385,7 +385,7 @@ class ProcessOutbox:
         try:
             stream.release()
         except OSError as error:
-            self._notices.say("failed syncs", f"the disk of the outbox fails: {error}")
+            self._notices.say("failed syncs", f"the disk of the outbox has an error: {error}")
 
 
 def _name_of(stream: Stream | None) -> str | None:

@@ -253,8 +253,8 @@ class Stream:
         self._dropped += lost
         self._notices.say(
             "outbox deleted",
-            f"somebody deleted {writer.folder}: {lost} undelivered events in it are lost; "
-            f"recording continues in a new folder",
+            f"the folder {writer.folder} was deleted, and {lost} undelivered "
+            "events in it are lost; recording continues in a new folder",
         )
         self._writer, self._opening = None, self.replay
         writer.abandon()
@@ -316,6 +316,6 @@ class Stream:
 
 
 _SLOW = (
-    "the disk of the outbox is slow or hangs: events wait in memory and training continues; they "
-    "would be lost with the process"
+    "the disk of the outbox is slow or hangs: training continues, and "
+    "events wait in memory; they are lost if the process is killed now"
 )

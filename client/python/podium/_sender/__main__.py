@@ -77,13 +77,13 @@ def _parser() -> argparse.ArgumentParser:
         "--idle-seconds",
         type=float,
         default=BACKGROUND.idle_seconds,
-        help="how long to run after everything is delivered and no process records",
+        help="the seconds to run after everything is delivered and no process records",
     )
     parser.add_argument(
         "--patience-seconds",
         type=float,
         default=BACKGROUND.patience_seconds,
-        help="how long to run while nothing can be delivered and no process records",
+        help="the seconds to run while nothing can be delivered and no process records",
     )
     return parser
 

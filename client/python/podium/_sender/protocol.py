@@ -159,7 +159,7 @@ class Pause(NamedTuple):
     is_defect: bool = False
     """Whether the server failed at a single event that may be skipped."""
     least_seconds: float = 0.0
-    """How long the server asks to wait."""
+    """The seconds for which the server asks to wait."""
 
     @property
     def is_throttled(self) -> bool:

@@ -1,4 +1,4 @@
-"""The rule of names: 1 to so many bytes of UTF-8 without control characters."""
+"""The rule for names: 1 byte up to a limit, UTF-8, without control characters."""
 
 import re
 
@@ -16,16 +16,19 @@ _SHOWN = 60
 
 
 def wrong_name(text: str, most: int) -> str:
-    """Returns what is wrong with a name of at most `most` bytes; empty if nothing is."""
+    """Returns a text about what is wrong with a name of at most `most` bytes.
+
+    Empty if it is valid.
+    """
     size = len(text.encode())
     if not 0 < size <= most:
         what = "is empty" if not text else f"has {size} bytes: {shown(text)}"
         return f"{what}; give 1 to {most} bytes"
     if _CONTROL.search(text):
-        return f"holds a control character: {shown(text)}; leave it out"
+        return f"contains a control character: {shown(text)}; leave it out"
     return ""
 
 
 def shown(text: str) -> str:
-    """Returns an invalid text as an error shows it."""
+    """Returns the beginning of an invalid text, for error messages."""
     return repr(shorten(text[: _SHOWN + 1], _SHOWN, size=len))

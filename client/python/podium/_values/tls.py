@@ -70,7 +70,7 @@ def check_authorities(path: PathLike) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(os.fspath(path))
     except ssl.SSLError as error:
-        raise ValueError(f"{path} holds no certificate in PEM") from error
+        raise ValueError(f"{path} has no certificate in the format PEM") from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -89,10 +89,11 @@ def check_pair(cert: PathLike, key: PathLike) -> None:
         # An empty password prevents a prompt for one on the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
     except ssl.SSLError as error:
-        why = "the key is not that of the certificate" if "MISMATCH" in str(error) else "not PEM"
-        raise ValueError(
-            f"{cert} and {key} are not a certificate and its key without a password: {why}"
-        ) from error
+        if "MISMATCH" in str(error):
+            why = f"the key in {key} does not belong to the certificate in {cert}"
+        else:
+            why = f"{cert} or {key} is not a PEM file, or the key has a password; remove it"
+        raise ValueError(why) from error
     except OSError as error:
         raise ValueError(f"{error.filename} cannot be read: {error.strerror}") from error
 

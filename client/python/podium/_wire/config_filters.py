@@ -26,7 +26,10 @@ def config_filters_to_proto(given: ConfigFilters | None) -> Iterator[ConfigFilte
 
 def _range(bounds: tuple[float | None, ...], path: str) -> NumberRange:
     if len(bounds) != 2:  # noqa: PLR2004 - a range has two ends
-        raise ValueError(f"config[{path!r}] must be a pair of bounds, not {len(bounds)} values")
+        raise ValueError(
+            f"config[{path!r}] must be a pair of limits, "
+            f"(least, greatest), not {len(bounds)} values"
+        )
     least, most = (coerce.optional(coerce.number, bound, f"config[{path!r}]") for bound in bounds)
     if least is not None and most is not None and least > most:
         raise ValueError(

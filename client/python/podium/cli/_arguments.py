@@ -104,7 +104,7 @@ def add_statuses(parser: argparse.ArgumentParser, statuses: type[StrEnum], text:
 
 def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
     """Adds a limit on the length of a list."""
-    parser.add_argument("--limit", type=positive, metavar="N", help=f"only the first N {what}")
+    parser.add_argument("--limit", type=positive, metavar="N", help=f"show only the first N {what}")
 
 
 def page_size(limit: int | None) -> int:
@@ -118,7 +118,7 @@ def step(text: str) -> int:
     return _integer(text, "a step")
 
 
-def _integer(text: str, what: str = "a number without a point") -> int:
+def _integer(text: str, what: str = "a whole number") -> int:
     try:
         number = int(text)
     except ValueError:

@@ -19,10 +19,10 @@ __all__ = ["Item", "RejectedAttempt", "as_other_arm", "as_restart", "attempts_of
 
 _WITH_ATTEMPT = ("metrics_recorded", "eval_recorded", "arm_finished")
 _START_IS_DELIVERED = (
-    "the start of this attempt was not rejected, so a restart would delete the results that were "
-    "delivered before; `--as NAME` records the rejected events as another arm"
+    "the server has accepted the start of this attempt, so --restart would delete the "
+    "results that it has accepted; `--as NAME` records the rejected events as another arm"
 )
-_NAME_IS_TAKEN = "the experiment has an arm {!r} already; give another name"
+_NAME_IS_TAKEN = "the experiment already has an arm {!r}; give another name"
 
 
 class Item(NamedTuple):

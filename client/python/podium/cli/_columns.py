@@ -34,7 +34,10 @@ def add_columns(parser: argparse.ArgumentParser, text: str) -> None:
 def of_arms(
     client: Client, experiment: str, columns: Sequence[str], **filters: Any
 ) -> Mapping[str, Mapping[str, Any]]:
-    """Returns the records of the arms of an experiment by name, if columns are asked for."""
+    """Returns the records of an experiment's arms by name.
+
+    Returns none if no columns are requested.
+    """
     if not columns:
         return {}
     records = {arm.name: arm.record() for arm in client.experiment(experiment).arms(**filters)}
@@ -69,9 +72,9 @@ def _cell(value: Any) -> str:
 def sorted_arms(
     arms: Iterable[ArmSummary], column: str, *, is_reversed: bool
 ) -> Iterable[ArmSummary]:
-    """Returns arms in order of a column: numbers, texts, NaN, and then arms without a value.
+    """Returns arms sorted by a column: numbers, then texts, then NaN, then arms without a value.
 
-    Equal arms stay in order of creation. In reverse, only numbers and texts are reversed.
+    Arms with equal values are in order of creation. Reverse order only affects numbers and texts.
     """
     records = [(arm, arm.record()) for arm in arms]
     check_columns([column], (record for _, record in records))

@@ -33,7 +33,7 @@ COMMANDS = {
     "score": "look up a score of an arm",
     "metrics": "list the metrics of an experiment",
     "scores": "show the scores of arms on several metrics",
-    "rank": "rank the arms of an experiment by a score",
+    "rank": "rank the arms of an experiment, or groups of arms, by a score",
     "compare": "compare two arms or groups",
     "curve": "draw a metric by step",
     "watch": "show every change of an experiment as it happens",
@@ -208,6 +208,6 @@ def _add_options(parser: argparse._ActionsContainer) -> None:
         "--timeout",
         type=_seconds,
         metavar="SECONDS",
-        help="how long a call may take (default: 10 to read, 30 to write)",
+        help="the seconds that a call may take (default: 10 for reads, 30 for writes)",
     )
     parser.add_argument("--json", action="store_true", help="write strict JSON, for programs")

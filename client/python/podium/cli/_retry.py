@@ -67,7 +67,8 @@ def _wanted(view: OutboxView, given: argparse.Namespace, console: Console) -> li
     for attempt in older:
         console.note(
             f"attempt {attempt.attempt_id!r} of arm {attempt.arm!r} of {attempt.experiment!r} is "
-            f"older and stays in the outbox; `--attempt {attempt.attempt_id}` sends it"
+            "not the newest rejected attempt, and stays in the "
+            f"outbox; `--attempt {attempt.attempt_id}` sends it"
         )
     return [attempt for attempt in attempts if attempt not in older]
 
@@ -90,8 +91,8 @@ def _check_one_arm(attempts: Sequence[RejectedAttempt]) -> None:
     if len(arms) > 1:
         names = ", ".join(f"{arm!r} of {experiment!r}" for experiment, arm in list(arms)[:_SHOWN])
         raise CommandError(
-            f"--as records the events of one arm, and these are of {len(arms)}: {names}; choose "
-            "one with --experiment and --arm"
+            "--as records the events of one arm, but the selected events are of "
+            f"{len(arms)} arms: {names}; choose one with --experiment and --arm"
         )
 
 

@@ -242,7 +242,10 @@ class _Import:
             arm.run_config = copy(arm.run_config)
             arm.run_config.extras = {**arm.run_config.extras, "name": found.arm.name}
             arm.run_config.name = arm.name
-            why = f"its name is too long, so it is called {arm.name!r}; the extras have the name"
+            why = (
+                "its name is too long, so the arm is named "
+                f"{arm.name!r}; the extras have the whole name"
+            )
             self.report.not_imported.append(NotImported(found.source, why, is_wrong=False))
         return arm
 
@@ -293,8 +296,8 @@ def _within_limit(name: str) -> str:
 def _check_same_run(arm: ArmResult, existing: ArmResult) -> None:
     if arm.run_id and existing.run_id and arm.run_id != existing.run_id:
         raise ValueError(
-            f"arm {arm.name!r} of {existing.experiment!r} holds another run "
-            f"({existing.run_id}; this one is {arm.run_id}); import this one into another "
+            f"arm {arm.name!r} of {existing.experiment!r} was imported from another run "
+            f"({existing.run_id}; this one is {arm.run_id}); import this run into another "
             "experiment (--experiment), or overwrite the arm (--replace)"
         )
 

@@ -13,7 +13,7 @@ _EVALS = "(eval|evaluation|val|valid|validation|dev|test)"
 _OF_EVAL = re.compile(rf"{_EVALS}[/_.](.+)", re.DOTALL | re.IGNORECASE)
 _TO_EVAL = re.compile(rf"(.+)/{_EVALS}", re.DOTALL | re.IGNORECASE)
 _MAX_VALUES = 5_000_000
-"""The limit on the values of one run, which bounds the memory of an import."""
+"""The most values of one run. It limits the memory of an import."""
 
 
 def eval_and_metric(key: str) -> tuple[str, str] | None:
@@ -30,7 +30,7 @@ def eval_and_metric(key: str) -> tuple[str, str] | None:
 class Logged:
     """Collects the values that a training logged: training series, and in-loop eval rows.
 
-    Of several values of a key at one step, the last one counts.
+    If a key has several values at one step, the last one is used.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Logged:
         self._count = 0
 
     def add(self, key: str, step: int, value: float, time: datetime | None = None) -> None:
-        """Adds a value. The key decides whether it is of an eval or a training metric.
+        """Adds a value. Its key determines whether it belongs to an eval or is a training metric.
 
         Raises:
             ValueError: The run has too many values.

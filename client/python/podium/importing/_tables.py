@@ -19,12 +19,12 @@ Row = dict[str, Any]
 
 
 def is_table(path: Path) -> bool:
-    """Returns whether a file's name is that of a table."""
+    """Returns whether the name of a file ends like that of a table."""
     return path.name.removesuffix(".gz").lower().endswith(_SUFFIXES)
 
 
 def stem_of(path: Path) -> str:
-    """Returns the name of a file without the ending of a table, or the name of a folder."""
+    """Returns the name of a file without its ending, such as `.csv.gz`, or the name of a folder."""
     name = path.resolve().name.removesuffix(".gz")
     ending = next((suffix for suffix in _SUFFIXES if name.lower().endswith(suffix)), "")
     return name[: len(name) - len(ending)] or name
@@ -34,7 +34,8 @@ def columns_of(path: Path) -> list[str]:
     """Returns the columns of a file: the header of CSV, or the keys of all JSON lines.
 
     Raises:
-        ValueError: The file has no valid header, too many columns, or is a link out of the results.
+        ValueError: The file has no valid header, has too many columns, or is a link to a place
+            outside of the results.
     """
     if not _is_json(path):
         with opened_inside(path) as plain, decompressed(plain, path) as file:
@@ -48,12 +49,12 @@ def columns_of(path: Path) -> list[str]:
 
 
 def table_rows(path: Path) -> Iterator[tuple[int, Row | ValueError]]:
-    """Yields the number of each line, and its row or the error.
+    """Yields the number of each line, and the row in it or the error.
 
-    Nested objects of JSON are flat: their keys are joined with dots.
+    The keys of nested JSON objects are joined with dots.
 
     Raises:
-        ValueError: The file has no valid header, or is a link out of the results.
+        ValueError: The file has no valid header, or is a link to a place outside of the results.
     """
     if not _is_json(path):
         yield from csv_rows(path)
@@ -73,10 +74,11 @@ def csv_rows(path: Path, *, is_log: bool = False) -> Iterator[tuple[int, Row | V
 
     Args:
         path: The file.
-        is_log: Whether a program writes the file, so that a line without an end is cut off.
+        is_log: Whether the file is a log that a program writes. Then a last line without an end is
+            incomplete.
 
     Raises:
-        ValueError: The file has no valid header, or is a link out of the results.
+        ValueError: The file has no valid header, or is a link to a place outside of the results.
     """
     with opened_inside(path) as plain, decompressed(plain, path) as file:
         lines = _texts(bounded_lines(file), is_log=is_log)

@@ -39,8 +39,8 @@ class ArmNames:
             return name
         another = f"{name}-{times}"
         _LOGGER.warning(
-            "podium: arm %r was recorded by this callback, so its next training is recorded as "
-            "arm %r",
+            "podium: this callback has already recorded the "
+            "arm %r, so the next training is recorded as arm %r",
             name,
             another,
         )

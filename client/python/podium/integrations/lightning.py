@@ -241,8 +241,8 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
         if not self._has_warned:
             self._has_warned = True
             _LOGGER.warning(
-                "podium: %s records nothing, because its Trainer did not pass it the model: it "
-                "needs a Trainer of Lightning with enable_autolog_hparams",
+                "podium: %s records nothing: pass it to a Trainer of "
+                "Lightning, and do not set enable_autolog_hparams=False",
                 type(self).__name__,
             )
 

@@ -1,4 +1,4 @@
-"""The page with the results: its files, and the cookie that keeps a token for it.
+"""Serves the page with the results: its files, and the cookie with the token of its user.
 
 The files have no results in them, so everybody may load them. The page asks for results with the
 calls that every client makes. Scripts cannot read the cookie. It counts for reading calls only,
@@ -19,7 +19,7 @@ from podium_server.web import PageFile, page_files
 __all__ = ["WebPage", "session_token"]
 
 _READS = "/podium.v1.ResultsService"
-"""The path of the calls that a browser sends the cookie with."""
+"""The path of the calls with which a browser sends the cookie."""
 _SECONDS = 30 * 24 * 3600
 _TOKEN_BYTES = 256
 _TOKEN = re.compile(rb"[\w-]+", re.ASCII)
@@ -42,7 +42,7 @@ _HEADERS = (
 
 
 class WebPage:
-    """Serves the page, and keeps the token of its user in a cookie.
+    """Serves the page, and stores the token of its user in a cookie.
 
     Args:
         access: Checks tokens.
@@ -61,7 +61,7 @@ class WebPage:
     async def answer(
         self, scope: Scope, peer: str, receive: Callable[[], Awaitable[dict[str, Any]]], send: Send
     ) -> None:
-        """Answers a request for a file, or one to begin or end a session."""
+        """Answers a request for a file, or a request to begin or end a session."""
         headers = dict(scope["headers"])
         file = self._files.get(scope["path"])
         if file is not None and scope["method"] in {"GET", "HEAD"}:
@@ -90,7 +90,7 @@ class WebPage:
 
 
 def session_token(scope: Scope) -> str | None:
-    """Returns the token in the cookie of a request, if it counts for that request."""
+    """Returns the token in the cookie of a request, if cookies are allowed for such requests."""
     headers = dict(scope["headers"])
     if b"origin" not in headers or not scope["path"].startswith(f"{_READS}/"):
         return None
@@ -108,13 +108,19 @@ def _cookies(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, by
 
 
 def _cookie_name(headers: Mapping[bytes, bytes]) -> bytes:
-    """Returns the name of the cookie. It has the port, since cookies of all ports are shared."""
+    """Returns the name of the cookie.
+
+    It contains the port, because a browser sends a cookie to all ports of a host.
+    """
     port = headers.get(b"host", b"").rpartition(b":")[2]
     return b"podium" + (b"_" + port if port.isdigit() else b"")
 
 
 async def _token(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bytes:
-    """Reads a token from the body of a request. Returns an empty one if it cannot be a token."""
+    """Reads a token from the body of a request.
+
+    Returns an empty text if the body cannot be a token.
+    """
     body = b""
     while len(body) <= _TOKEN_BYTES:
         event = await receive()

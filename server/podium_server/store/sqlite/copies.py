@@ -65,7 +65,7 @@ def _reading(path: Path) -> Iterator[apsw.Connection]:
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     if not is_marked:
-        raise StoreError(f"{path} is not a store of Podium's")
+        raise StoreError(f"{path} is not a store of Podium")
     try:
         connection = apsw.Connection(str(path.resolve()), flags=apsw.SQLITE_OPEN_READONLY)
         with closing(connection):
@@ -94,7 +94,7 @@ def _copy(source: apsw.Connection, part: Path) -> None:
         copy.pragma("journal_mode", "delete")
         faults = _faults(copy)
     if faults:
-        raise StoreError(f"the copy is damaged, and so may be the store: {faults[0]}")
+        raise StoreError(f"the copy is damaged, and the store may be damaged too: {faults[0]}")
 
 
 def _faults(connection: apsw.Connection) -> list[str]:

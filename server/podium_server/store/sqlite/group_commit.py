@@ -65,7 +65,12 @@ class _Waiting:
 
 
 class GroupCommit:
-    """Runs calls on one connection. Calls that wait at the same time share a transaction."""
+    """Runs calls on one connection. Calls that wait at the same time share a transaction.
+
+    `on_broken` is called once if the store can no longer acknowledge calls: the file is damaged, or
+    the outcome of a transaction is unknown. From then on every call gets OUTCOME_UNKNOWN, and the
+    process should end.
+    """
 
     def __init__(
         self, connection: apsw.Connection, file: StoreFile, on_broken: Callable[[], None]
@@ -336,9 +341,9 @@ def undone(error: apsw.Error) -> PodiumError:
             "STORAGE_FULL", "the disk of the store is full; nothing was changed; try again later"
         )
     if isinstance(error, apsw.BusyError):
-        _log.error("another process holds the file of the store")
+        _log.error("another process has locked the file of the store")
         return overloaded(
-            "another process holds the file of the store; nothing was changed; try again later"
+            "another process has locked the file of the store; nothing was changed; try again later"
         )
     incident = secrets.token_hex(4)
     _log.error("incident %s: a transaction failed and was rolled back", incident, exc_info=error)
@@ -352,6 +357,6 @@ def undone(error: apsw.Error) -> PodiumError:
 def _outcome_unknown() -> PodiumError:
     return failure(
         "OUTCOME_UNKNOWN",
-        "the store failed while it wrote; whether the call was stored is unknown, so send it "
-        "again when the server is back",
+        "the store failed while it wrote; it is unknown whether the "
+        "call was stored, so send it again when the server runs again",
     )

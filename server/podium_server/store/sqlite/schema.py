@@ -304,12 +304,12 @@ def check(connection: apsw.Connection, path: str) -> None:
     marked = connection.pragma("application_id")
     empty = not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get
     if marked != APPLICATION_ID and not (marked == 0 and empty):
-        raise StoreError(f"{path} is a database, but not one of Podium's; give another path")
+        raise StoreError(f"{path} is a database of another program; give another path")
     version = connection.pragma("user_version")
     if version > VERSION:
         raise StoreError(
-            f"{path} has schema version {version}, and this server knows {VERSION} at most; "
-            "start a newer podium, or give another path"
+            f"{path} has schema version {version}, but this server supports "
+            f"at most {VERSION}; start a newer podium, or give another path"
         )
 
 

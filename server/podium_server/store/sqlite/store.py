@@ -106,7 +106,7 @@ class SqliteStore(Store):
         schema.mark(self._writing)
         if self._writing.pragma("journal_mode", "wal") != "wal":
             raise StoreError(
-                f"{self._path} can't have a write-ahead log; give a file on a local disk"
+                f"{self._path} cannot have a write-ahead log; give a file on a local disk"
             )
         self._writing.pragma("synchronous", "full")
         schema.migrate(self._writing)
@@ -145,7 +145,10 @@ class SqliteStore(Store):
             self._reading.close()
             self._writing.close()
         except apsw.Error:
-            _log.exception("%s could not be tidied up; the next start does it", self._path)
+            _log.exception(
+                "%s: the log could not be merged into the file; the next start does that",
+                self._path,
+            )
         self._file.close()
 
     @property

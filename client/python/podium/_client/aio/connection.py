@@ -99,7 +99,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         method = self._method(request)
         if self._loop is not asyncio.get_running_loop():
             raise ClientStateError(
-                "this client belongs to another event loop; create a client in this one"
+                "this client belongs to another event loop; create a client in this event loop"
             )
         await self._take_slot(method.timeout)
         try:

@@ -45,10 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Lists the arms of an experiment in the order in which they were created. EVAL METRICS\n"
-        "are those of the primary eval: the one tagged `test`, or else the first one. An arm\n"
-        "that is not completed and has in-loop rows only shows the newest row of that name, and\n"
-        "its step. LAST HEARD, for running arms, is when the server last received an event or a\n"
-        "heartbeat of the arm."
+        "are those of the primary eval: the first post-training row tagged `test`, else the\n"
+        "first post-training row, else the first row. If an arm is not completed and all of its\n"
+        "rows are in-loop, they are those of the newest row of that eval, with its step. LAST\n"
+        "HEARD, for running arms, is when the server last received an event or a heartbeat of\n"
+        "the arm."
     )
     parser.epilog = (
         "examples:\n"

@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Compares two arms or groups, A and B, number by number: the metrics and breakdowns of\n"
-        "each eval, and the training metrics. In a group, the completed arms count. The table has\n"
-        "the mean and the standard deviation (n - 1) of each side, the difference of the means\n"
+        "each eval, and the training metrics. Of a group, the completed arms are used. The table\n"
+        "has the mean and the standard deviation (n - 1) of each side, the difference of means\n"
         "with half the width of its 95% interval, its p-value (Welch's t-test), and the numbers\n"
         "of arms. An interval needs two arms on each side. Each p-value is for a single\n"
         "comparison: of twenty, one is below 0.05 by chance."
@@ -43,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("right", metavar="B", help="the name of another group or arm")
     parser.add_argument(
-        "--kind", choices=["arm", "group"], help="whether both names are of arms, or of groups"
+        "--kind",
+        choices=["arm", "group"],
+        help="look up both names only as arms, or only as groups",
     )
     parser.add_argument(
         "--eval",
@@ -54,9 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_statuses(
         parser, ArmStatus, "use the arms of a group with this status instead of the completed ones"
     )
-    parser.add_argument(
-        "--strict", action="store_true", help="fail instead of warning in the column FLAGS"
-    )
+    parser.add_argument("--strict", action="store_true", help="fail if a result has a flag")
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
@@ -87,13 +87,18 @@ def _show(found: Comparison, console: Console) -> None:
     if not console.table(map(_row, found.metrics), *_HEADERS):
         console.note("neither side has a number to compare")
     elif not any(metric.difference.p_value for metric in found.metrics):
-        console.note("an interval and a p-value need two arms on each side, and a spread")
+        console.note(
+            "no intervals and p-values: each side needs at "
+            "least two arms, and their values must differ"
+        )
 
 
 def _side(side: ComparedSide) -> str:
     names = ", ".join(f"{name}{_unless_completed(status)}" for name, status in side.arms.items())
     text = (
-        f"group {side.name}: {names or 'no arm that counts'}" if side.is_group else f"arm {names}"
+        f"group {side.name}: {names or 'no arm with a selected status'}"
+        if side.is_group
+        else f"arm {names}"
     )
     if side.left_out:
         left_out = ", ".join(f"{name} ({status})" for name, status in side.left_out.items())

@@ -48,11 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_experiment(parser)
     parser.add_argument(
-        "metric", metavar="METRIC", help="such as val.pass_rate of an eval, or loss of the training"
+        "metric",
+        metavar="METRIC",
+        help="EVAL.KEY, such as val.pass_rate, or a training metric, such as loss",
     )
     parser.add_argument("names", metavar="NAME", nargs="*", help="only these arms, or groups")
-    parser.add_argument("--by-group", action="store_true", help="combine the arms of a group")
-    add_statuses(parser, ArmStatus, "only arms with this status")
+    parser.add_argument(
+        "--by-group", action="store_true", help="draw one curve for each group of arms"
+    )
+    add_statuses(parser, ArmStatus, "draw only arms with this status")
     add_picture(parser, "--output", "draw a picture instead,")
 
 

@@ -24,9 +24,9 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Creates an experiment, or sets its unset fields. A field that has another value keeps\n"
-        "it, and is listed, unless --overwrite is given. Each key of the metadata is a field of\n"
-        "its own: the value of KEY=VALUE is text, that of KEY:=VALUE is JSON."
+        "Creates an experiment, or sets its unset fields. Fields that are already set keep their\n"
+        "value, and are listed, unless --overwrite is given. Each key of the metadata is treated\n"
+        "like a field: the value of KEY=VALUE is text, that of KEY:=VALUE is JSON."
     )
     parser.epilog = (
         "examples:\n"
@@ -34,16 +34,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  podium declare rank_sweep --tag lora --metadata owner=ana --metadata gpus:=8"
     )
     add_experiment(parser)
-    parser.add_argument("--hypothesis", metavar="TEXT", help="the question that it answers")
     parser.add_argument(
-        "--success-metric", metavar="METRIC", help="the metric that arms are compared by"
+        "--hypothesis", metavar="TEXT", help="the hypothesis that the experiment tests"
+    )
+    parser.add_argument(
+        "--success-metric", metavar="METRIC", help="the metric by which arms are ranked"
     )
     parser.add_argument(
         "--direction",
         choices=[str(direction) for direction in Direction],
         help="whether greater or smaller scores are better",
     )
-    parser.add_argument("--parent", metavar="EXPERIMENT", help="the experiment that it follows")
+    parser.add_argument(
+        "--parent", metavar="EXPERIMENT", help="the experiment that this one continues"
+    )
     parser.add_argument(
         "--tag", action="append", default=[], help="a label; repeat the option for several"
     )
@@ -56,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="further data; repeat the option for several keys",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace other values of the fields"
+        "--overwrite", action="store_true", help="replace values that are already set"
     )
 
 

@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         choices=_FORMATS,
-        help="by default that of the suffix of --output, otherwise jsonl",
+        help="the format (default: that of the suffix of --output, otherwise jsonl)",
     )
 
 

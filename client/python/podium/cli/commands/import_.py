@@ -51,17 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the columns of CSV or JSON lines: arm, step, metric (several), value, eval, "
         "experiment, group, seed, config (several)",
     )
-    parser.add_argument("--experiment", metavar="NAME", help="the experiment for all arms")
+    parser.add_argument("--experiment", metavar="NAME", help="import all arms into this experiment")
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="read everything and ask the server, but record nothing",
+        help="read everything and show what would change, but record nothing",
     )
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="also overwrite arms that a training recorded or that hold another run, and delete "
-        "eval rows that the source lacks",
+        help="also overwrite arms that a training has recorded or that were imported "
+        "from another run, and delete eval rows that are not in the source",
     )
 
 

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the events that one process recorded for one arm. It shows how many events wait, how\n"
         "many the server has rejected permanently, and why. --json shows every rejected event.\n\n"
         "`podium outbox retry` sends rejected events again, each by itself and in their order.\n"
-        "Use it when the cause is fixed, such as a limit of the server. Events that are refused\n"
+        "Use it when the cause is fixed, such as a limit of the server. Events that are rejected\n"
         "again stay in the outbox. Events sent again replace newer values of the same keys and\n"
         "rows, as all late events do.\n\n"
         "An attempt that was rejected as a whole, because its arm had finished or had a newer\n"
@@ -57,8 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--experiment", metavar="NAME", help="only of this experiment")
     which.add_argument("--arm", metavar="NAME", help="only of this arm")
     which.add_argument("--attempt", metavar="ID", help="only of this attempt")
-    which.add_argument("--reason", metavar="REASON", help="only those refused for this reason")
-    how = parser.add_argument_group("how to send them again (default: unchanged)")
+    which.add_argument(
+        "--reason", metavar="REASON", help="only events that were rejected for this reason"
+    )
+    how = parser.add_argument_group("how to send them (default: unchanged)")
     how = how.add_mutually_exclusive_group()
     how.add_argument("--restart", action="store_true", help="as the newest attempt of the arm")
     how.add_argument("--as", dest="new_arm", metavar="NAME", help="as another arm of this name")
@@ -101,7 +103,10 @@ def _show(view: OutboxView, console: Console) -> None:
     for folder, why in view.damaged.items():
         console.note(f"{folder} cannot be read: {why}")
     for path in (path for stream in view.streams for path in stream.torn):
-        console.note(f"{path} has records that cannot be read; it is kept")
+        console.note(
+            f"{path} is damaged: some of its events cannot be read. The other events "
+            "are delivered. The file is kept; delete it when you no longer need it"
+        )
 
 
 def _sender(view: OutboxView) -> str:

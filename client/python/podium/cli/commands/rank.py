@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "arms without a score come last. With --by-group, each entry is a group, such as the\n"
         "seeds of one configuration. It has the mean with half the width of its 95% interval\n"
         "(Student's t), the standard deviation (n - 1) and the number N of scores: 2/3 if one of\n"
-        "three members does not count. NOT COUNTED gives the reason. An arm without a group is a\n"
+        "three members is not counted. NOT COUNTED gives the reason. An arm without a group is a\n"
         "group of its own. The line below the table counts everything that the table leaves out."
     )
     parser.epilog = (
@@ -72,14 +72,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="only groups with at least N scores (with --by-group)",
     )
-    parser.add_argument("--top", type=positive, metavar="K", help="only the first K")
-    add_columns(parser, "show these columns of each arm as well")
+    parser.add_argument(
+        "--top", type=positive, metavar="K", help="show only the first K arms or groups"
+    )
+    add_columns(parser, "also show these columns of each arm")
     add_arm_filters(parser, "rank the arms with this status instead of the completed ones")
-    add_picture(parser, "--plot", "draw the ranking as well,")
+    add_picture(parser, "--plot", "also draw the ranking")
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="fail if benchmarks differ, or configurations within a group",
+        help="fail if benchmarks differ, or if configurations differ within a group",
     )
 
 

@@ -34,12 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Records whole arms and events from JSON: one object, a list of them, or JSON lines. An\n"
         'object with "event" is an event of that kind; one without is a whole arm, as `podium\n'
-        "show EXPERIMENT ARM --json` writes it. The experiment must have been declared. Without\n"
-        'EXPERIMENT each object must name it ("experiment"), as those of `podium export` do.\n\n'
+        "show EXPERIMENT ARM --json` writes it. The experiment must exist, or the file must begin\n"
+        'with its declaration. Without EXPERIMENT each object must name it ("experiment"), as\n'
+        "those of `podium export` do.\n\n"
         "Everything is read and checked before anything is sent. Input that fits into one call\n"
         "(1,000 events, 10,000 metric values, 4 MB) is recorded as a whole or not at all. Larger\n"
-        "input takes several calls, one after the other, as it does if the server has lower\n"
-        "limits. Recording the same file again changes nothing."
+        "input, or a server with lower limits, takes several calls, one after the other.\n"
+        "Recording the same file again changes nothing."
     )
     parser.epilog = (
         "examples:\n"
@@ -141,7 +142,9 @@ def _events(path: str, experiment: str | None, *, replace: bool) -> Iterator[_Pl
 def _experiment_of(value: dict[str, Any]) -> str:
     name = value.get("experiment") or value.get("arm_result", {}).get("experiment")
     if not isinstance(name, str) or not name:
-        raise ValueError('"experiment" is missing; add it, or give the command an EXPERIMENT')
+        raise ValueError(
+            '"experiment" is missing; add it, or give the command the argument EXPERIMENT'
+        )
     return name
 
 
@@ -166,7 +169,7 @@ def _refused(error: PodiumError, places: Sequence[str]) -> str:
     more = refused[1:_SHOWN_PLACES]
     text = f"{refused[0]}: {text_of(error)}"
     if more:
-        text += f"; also refused: {', '.join(more)}"
+        text += f"; also rejected: {', '.join(more)}"
     hidden = len(refused) - 1 - len(more)
     return f"{text} and {hidden:,} more" if hidden else text
 

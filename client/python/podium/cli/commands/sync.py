@@ -84,7 +84,7 @@ def _left(done: Done) -> list[str]:
     if done.missing:
         texts.append(
             f"{_format.count(done.missing, 'event')} were delivered before, but this server does "
-            "not have them: was it restored from a backup, or is it another one?"
+            "not have them: it was restored from a backup, or it is another server"
         )
     if view.rejected:
         show = command_line("outbox", str(view.folder))
@@ -95,7 +95,11 @@ def _left(done: Done) -> list[str]:
         )
     texts += [f"{folder} cannot be read: {why}" for folder, why in view.damaged.items()]
     torn = [path for stream in view.streams for path in stream.torn]
-    texts += [f"{path} has records that cannot be read; it is kept" for path in torn]
+    texts += [
+        f"{path} is damaged: some of its events cannot be read. The other events "
+        "are delivered. The file is kept; delete it when you no longer need it"
+        for path in torn
+    ]
     return texts
 
 

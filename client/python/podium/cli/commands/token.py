@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Creates, lists and revokes tokens of a store on this machine (--store, PODIUM_STORE), or\n"
         "else of a server (--address, PODIUM_ADDRESS), which needs the token of an administrator.\n"
-        "A server knows of every change within 2 seconds."
+        "A running server rejects a revoked token within 5 seconds."
     )
     parser.epilog = (
         "examples:\n"
@@ -91,13 +91,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_create(parser: argparse.ArgumentParser) -> None:
     parser.description = "Creates a token and prints it. Only its hash is stored."
     parser.add_argument(
-        "name", metavar="NAME", help="a name for its users; see `podium token list`"
+        "name",
+        metavar="NAME",
+        help="who uses the token, such as nlp-team; tokens "
+        "that replace each other have the same name",
     )
     parser.add_argument(
         "--role",
         required=True,
         choices=[str(role) for role in Role],
-        help="reader: read; recorder: record, too; admin: delete and manage tokens, too",
+        help="reader: can read; recorder: can also record; "
+        "admin: can also delete, and manage tokens",
     )
     parser.add_argument(
         "--prefix",

@@ -56,13 +56,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_statuses(parser, ArmStatus, "only arms with this status")
     parser.add_argument("--group", metavar="NAME", help="only arms of this group")
     parser.add_argument("--prefix", metavar="TEXT", help="only arms whose name begins with this")
-    parser.add_argument("--no-evals", action="store_true", help="only arms, without their rows")
-    parser.add_argument("--no-breakdowns", action="store_true", help="without breakdowns")
     parser.add_argument(
-        "--series", nargs="*", metavar="KEY", help="training series, too: these, or all"
+        "--no-evals", action="store_true", help="show only arms, without their rows"
+    )
+    parser.add_argument("--no-breakdowns", action="store_true", help="leave out breakdowns")
+    parser.add_argument(
+        "--series",
+        nargs="*",
+        metavar="KEY",
+        help="also show training series: those of the given keys, or all if none is given",
     )
     parser.add_argument(
-        "--after", type=int, metavar="REVISION", help="only changes after this revision"
+        "--after", type=int, metavar="REVISION", help="show only changes after this revision"
     )
     parser.add_argument(
         "--epoch", default="", help="the epoch of that revision, from a line of --json"

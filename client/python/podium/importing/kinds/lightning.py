@@ -1,6 +1,6 @@
 """Runs of Lightning's CSVLogger: `lightning_logs/version_0/` with `metrics.csv` and `hparams.yaml`.
 
-Columns that begin like an evaluation become evals: `val_` in the loop, `test_` after the training.
+Columns whose names begin like an evaluation become evals: `val_` in-loop, `test_` post-training.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ class LightningImporter:
     summary = f"runs of Lightning's CSVLogger ({_METRICS} and {_CONFIG})"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the files of a run. Both are needed, since other tools use these names too."""
+        """Returns the files of a run. Both must exist, because other tools use these names too."""
         folder = path.parent if path.name == _METRICS else path
         files = [folder / _METRICS, folder / _CONFIG]
         if not all(file.is_file() for file in files) or not _is_log(files[0]):
@@ -71,7 +71,10 @@ def _is_log(file: Path) -> bool:
 
 
 def _read(file: Path, logged: Logged, test: EvalResult) -> Generator[Found, None, str | None]:
-    """Reads the lines of a run. Returns a digest of the first, which later states have too."""
+    """Reads the lines of a run.
+
+    Returns a digest of the first line, which does not change when the run continues.
+    """
     identity = None
     not_numbers: Counter[str] = Counter()
     for line, found in csv_rows(file, is_log=True):
@@ -122,7 +125,10 @@ def _digest(row: dict[str, Any]) -> str:
 
 
 def _run_config(file: Path, name: str) -> Generator[Found, None, RunConfig]:
-    """Reads the hyperparameters. If that fails, yields the error and returns an empty one."""
+    """Reads the hyperparameters.
+
+    If that fails, yields the error and returns an empty configuration.
+    """
     values: dict[str, Any] = {}
     try:
         if head(file).strip() not in (b"", b"{}", b"null"):
@@ -134,7 +140,10 @@ def _run_config(file: Path, name: str) -> Generator[Found, None, RunConfig]:
 
 
 def _name(folder: Path) -> str:
-    """Returns the folder's name, after those above it if it is generic, like `version_0`."""
+    """Returns the folder's name.
+
+    If it is generic, like `version_0`, the names of its parents are added.
+    """
     parts = [folder.name]
     while len(parts) < _MOST_PARTS and folder.parent.name and _NO_NAME.fullmatch(folder.name):
         folder = folder.parent

@@ -1,4 +1,4 @@
-"""Any CSV, TSV or JSON lines file, with a mapping that tells what its columns mean."""
+"""CSV, TSV or JSON lines of any program, with a mapping from fields to columns."""
 
 import hashlib
 import json
@@ -33,12 +33,14 @@ class ColumnMapping:
     """The columns of a table.
 
     Attributes:
-        metric: The columns of metrics. With `value`, the column with the name of the metric.
-        value: The column with the value of the metric that `metric` names.
+        metric: The columns with metrics. If `value` is given, the column with the name of the
+            metric.
+        value: The column with the value. The column `metric` then has the name of the metric.
         arm: The column with the arm's name. Without it, each file is an arm.
-        step: The column with the step. A row without one is a result after the training.
+        step: The column with the step. A row without a step is a post-training row.
         eval: The column with the name of the eval.
-        experiment: The column with the experiment's name. Without it, it is the file's name.
+        experiment: The column with the experiment's name. Without it, the experiment has the name
+            of the file.
         group: The column with the group's name.
         seed: The column with the seed.
         config: The columns with other settings of the arm.
@@ -56,7 +58,7 @@ class ColumnMapping:
 
     @classmethod
     def of(cls, given: Mapping[str, str | Sequence[str]]) -> Self:
-        """Returns a mapping from fields and the names of their columns.
+        """Returns the mapping for the given fields and names of columns.
 
         Raises:
             ValueError: A field is unknown, missing, or has several columns but needs one.
@@ -104,7 +106,7 @@ def mapping_from_texts(texts: Sequence[str]) -> dict[str, list[str]]:
 
 @dataclass(slots=True)
 class _Arm:
-    """What the rows of an arm have."""
+    """The values in the rows of an arm."""
 
     source: str
     logged: Logged = field(default_factory=Logged)
@@ -116,7 +118,7 @@ class _Arm:
 
 
 class CsvImporter:
-    """Imports tables. Claims none without a mapping, since any program writes tables."""
+    """Imports tables. It claims files only with a mapping, because any program can write tables."""
 
     kind = "csv"
     summary = "any CSV, TSV or JSON lines file, with --map"
@@ -133,7 +135,7 @@ class CsvImporter:
         return [file for file in sorted(path.rglob("*")) if is_table(file) and file.is_file()]
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Yields the arms of all tables under a path. Rows of one arm are in any of them."""
+        """Yields the arms of all tables under a path. An arm can have rows in several tables."""
         if self._mapping is None:
             raise ValueError(
                 "this kind needs the meaning of columns, such as --map arm=model,metric=acc; "
@@ -204,7 +206,7 @@ class _Tables:
         return not_numbers
 
     def _arm(self, row: dict[str, Any], file: Path) -> _Arm:
-        """Returns the arm of a row, with the settings of the row."""
+        """Returns the arm of a row. Adds the settings in the row to it."""
         mapping = self._mapping
         experiment = self._experiment
         if mapping.experiment:
@@ -256,7 +258,7 @@ class _Tables:
 
 
 def _add(arm: _Arm, eval_name: str | None, name: str, step: int | None, value: float) -> None:
-    """Adds a value: a result, a value of an in-loop eval, or a point of a training series."""
+    """Adds a value to a post-training row, an in-loop row or a training series."""
     of_eval = (eval_name, name) if eval_name else eval_and_metric(name)
     if step is None:
         result_of, metric = of_eval or (_EVAL, name)

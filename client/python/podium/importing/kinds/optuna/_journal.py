@@ -38,7 +38,10 @@ def read(path: Path) -> Generator[Found, None, list[Study]]:
 
 
 class _Journal:
-    """The state after some operations. Ids count the studies, and the trials of all studies."""
+    """The studies and trials after the operations so far.
+
+    An id is the index of a study, or of a trial among those of all studies.
+    """
 
     def __init__(self) -> None:
         self.studies: dict[int, Study | None] = {}
@@ -56,7 +59,7 @@ class _Journal:
         )
 
     def apply(self, operation: dict[str, Any]) -> None:
-        """Applies an operation. Those of later versions and of samplers are skipped."""
+        """Applies an operation. Operations of samplers and of later versions are skipped."""
         code = operation["op_code"]
         if 0 <= code < len(self._operations):
             self._operations[code](operation)
@@ -124,6 +127,6 @@ class _Journal:
             trial.attributes.update(operation["user_attr"])
 
     def _unfinished(self, operation: dict[str, Any]) -> Trial | None:
-        """Returns the trial of an operation, or None: a finished trial does not change."""
+        """Returns the trial of an operation, or None if the trial has finished."""
         trial = self._trials[operation["trial_id"]]
         return None if trial.state in _FINISHED else trial

@@ -44,7 +44,8 @@ def read(path: Path) -> Generator[Found, None, list[Study]]:
     """Reads the studies of a file.
 
     Raises:
-        ValueError: The file is damaged, in use or too large, or a link out of the results.
+        ValueError: The file is damaged, in use or too large, or is a link to a place outside of the
+            results.
     """
     with opened_inside(path):
         pass
@@ -64,7 +65,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _check_schema(database: sqlite3.Connection) -> None:
-    """Raises ValueError for a schema that computes its rows, which can be without end."""
+    """Raises ValueError if the schema has views or triggers. Their rows could be endless."""
     statements = database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
     if any(_COMPUTED.search(str(row["sql"])) for row in statements):
         raise ValueError("the SQLite file has views or triggers, which Optuna does not make")
@@ -103,7 +104,7 @@ def _studies(database: sqlite3.Connection, source: str) -> Generator[Found, None
 def _take_values(
     database: sqlite3.Connection, trials: dict[int, Trial], source: str
 ) -> Iterator[NotImported]:
-    """Adds the values of trials. A row that is not as Optuna writes it is listed."""
+    """Adds the values of trials. Rows that Optuna does not write in this form are listed."""
     adders = {
         "trial_params": _add_param,
         "trial_values": _add_value,
@@ -137,7 +138,10 @@ def _add_attribute(trial: Trial, row: _Row) -> None:
 
 
 def _value(value: Any, kind: str | None) -> float:
-    """Returns a value. SQLite stores neither infinity nor NaN, so their kind is in a column."""
+    """Returns a value.
+
+    SQLite cannot store infinities and NaN, so another column tells which one it is.
+    """
     if kind in _SPECIAL:
         return _SPECIAL[kind]
     found = number(value)

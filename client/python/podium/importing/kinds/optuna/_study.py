@@ -1,4 +1,4 @@
-"""A study as both storages have it, and its conversion to an experiment with arms."""
+"""A study, read from either kind of storage, and its conversion to an experiment with arms."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ _DIGITS = 12
 
 @dataclass(slots=True)
 class Trial:
-    """A trial. The number counts the trials of its study."""
+    """A trial. `number` is its index in the study."""
 
     number: int
     state: str = "RUNNING"
@@ -51,7 +51,7 @@ class Trial:
 
 @dataclass(slots=True)
 class Study:
-    """A study. The directions are those of its objectives: `minimize` or `maximize`."""
+    """A study. It has a direction for each objective: `minimize` or `maximize`."""
 
     name: str
     directions: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Study:
 
 
 def param(value: Any, distribution: Any) -> Any:
-    """Returns a parameter's value from the number that a storage keeps, and its distribution."""
+    """Returns the value of a parameter. A storage keeps it as a number and a distribution."""
     given = json.loads(distribution) if isinstance(distribution, str) else distribution
     name = str(given.get("name"))
     if name == "CategoricalDistribution":
@@ -70,7 +70,7 @@ def param(value: Any, distribution: Any) -> Any:
 
 
 def time_of(text: Any) -> datetime | None:
-    """Returns a time, with or without a zone, or None if there is none."""
+    """Parses a time, which may have no time zone. Returns None if there is none."""
     try:
         return datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
@@ -106,7 +106,7 @@ def _metric_names(study: Study) -> list[str]:
 
 
 def _identity(study: Study) -> str:
-    """Returns a digest of the study and the start of its first trial, which do not change."""
+    """Returns a digest of the study's name and the start of its first trial, which never change."""
     start = study.trials[0].start if study.trials else None
     digest = hashlib.sha256(f"{study.name}\n{start}".encode(errors="replace")).hexdigest()
     return f"optuna-{digest[:_DIGITS]}"
@@ -135,7 +135,7 @@ def _arm(trial: Trial, names: list[str], identity: str) -> ArmResult:
 
 
 def _error(trial: Trial) -> str | None:
-    """Returns why a trial was pruned, in the words of Podium's integrations."""
+    """Returns the error text of a pruned trial, the same as that of Podium's integrations."""
     if trial.state != "PRUNED":
         return None
     return f"pruned at step {max(trial.reported)}" if trial.reported else "pruned"

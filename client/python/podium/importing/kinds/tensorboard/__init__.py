@@ -1,7 +1,7 @@
 """Event files of TensorBoard: the scalars and hyperparameters of a run.
 
-A run is the folder of its event files. Keras and estimators write a folder each for the training
-and its evaluations (`train`, `validation`): these are one run.
+A run is the folder of its event files. Keras and estimators write the training and its evaluations
+to separate folders (`train`, `validation`). These are one run.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ _MOST_PARTS = 3
 
 @dataclass(slots=True)
 class _Run:
-    """What the event files of a run have."""
+    """The content of the event files of a run."""
 
     logged: Logged = field(default_factory=Logged)
     config: dict[str, Any] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class TensorboardImporter:
     summary = "event files of TensorBoard (events.out.tfevents.*)"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the event files of a run: in its folder, and in those of its evaluations."""
+        """Returns the event files in the folder of a run, and in the folders of its evaluations."""
         if path.is_file():
             return [path] if _MARK in path.name else []
         return _files(path) if path.is_dir() else []
@@ -88,7 +88,7 @@ class TensorboardImporter:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Returns the event files of a run, or none if the folder is not of a run."""
+    """Returns the event files of a run. Returns none if the folder is not the folder of a run."""
     own = _events_in(folder)
     parts = {
         part.name: _events_in(part)
@@ -153,7 +153,10 @@ def _arm(run: _Run, name: str, identity: str) -> ArmResult:
 
 
 def _identity(files: list[Path]) -> str:
-    """Returns a digest of how the first file begins, which is the same when the run goes on."""
+    """Returns a digest of the beginning of the first file.
+
+    It does not change when the run continues.
+    """
     first = min(files, key=lambda file: file.name.partition(_MARK)[2])
     try:
         begin = first_record(first)
@@ -164,7 +167,10 @@ def _identity(files: list[Path]) -> str:
 
 
 def _name(folder: Path) -> str:
-    """Returns the folder's name, after those above it if it is generic or lies in another run."""
+    """Returns the folder's name.
+
+    If it is generic, or the folder is in that of another run, the names of its parents are added.
+    """
     parts = [folder.name]
     while len(parts) < _MOST_PARTS and folder.parent.name and _needs_parent(folder):
         folder = folder.parent

@@ -1,4 +1,4 @@
-"""Event files of TensorBoard: protobuf messages in the framing of TFRecord.
+"""Event files of TensorBoard: protobuf messages in the format TFRecord.
 
 A record is its length, a checksum of the length, the message, and a checksum of the message.
 """
@@ -61,15 +61,18 @@ _MESSAGES = message_classes(
 
 
 class EventsError(ValueError):
-    """An event file that ends within a record, or is damaged. The events before are valid."""
+    """An event file is cut off within a record, or damaged.
+
+    The events before that place are valid.
+    """
 
 
 def events(path: Path) -> Iterator[Any]:
     """Yields the events of a file that have a summary or mark a restart.
 
     Raises:
-        EventsError: The file ends within a record, or is damaged.
-        ValueError: The file is a link out of the results.
+        EventsError: The file is cut off within a record, or damaged.
+        ValueError: The file is a link to a place outside of the results.
     """
     with opened_inside(path) as file:
         for data, checksum in _records(file):
@@ -85,7 +88,7 @@ def events(path: Path) -> Iterator[Any]:
 
 
 def first_record(path: Path) -> bytes:
-    """Returns the first record of a file, which has the time at which it was begun."""
+    """Returns the first record of a file. It has the time at which the file was begun."""
     with opened_inside(path) as file:
         return next(_records(file), (b"", 0))[0]
 
@@ -107,7 +110,7 @@ def scalar(value: Any) -> float | None:
 
 
 def hyperparameters(content: bytes) -> tuple[dict[str, Any], int]:
-    """Returns the hyperparameters in a record of the hparams plugin, and the status of the end."""
+    """Returns the hyperparameters in a record of the hparams plugin, and the status at the end."""
     try:
         data = _MESSAGES["HParams"].FromString(content)
     except DecodeError:
@@ -128,7 +131,10 @@ def _hyperparameter(value: Any) -> float | str | bool | None:
 
 
 def _records(file: BufferedReader) -> Iterator[tuple[bytes, int]]:
-    """Yields the data of each record, and its checksum. Checks only that of the length."""
+    """Yields the data of each record, and the checksum of the data.
+
+    Checks only the checksum of the length.
+    """
     while begin := file.read(_HEAD.size):
         if len(begin) < _HEAD.size:
             raise _incomplete()

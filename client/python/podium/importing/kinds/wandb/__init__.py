@@ -29,8 +29,8 @@ class WandbImporter:
     def claims(self, path: Path) -> Collection[Path]:
         """Returns the log, the summary and the configuration of each run in a folder.
 
-        Runs of one id are read together: a resumed run has several folders. Other files of a run
-        are left to other importers.
+        Runs of one id are read together: a resumed run has several folders. Other importers may
+        read the other files of a run.
         """
         if path.is_file():
             return [path] if _is_log(path) else []
@@ -49,7 +49,7 @@ class WandbImporter:
 
 
 def _folders(path: Path) -> list[Path]:
-    """Returns the folders of runs: the path itself, or those in it."""
+    """Returns the folders of runs: the path itself, or folders in it."""
     if _files(path):
         return [path]
     inside = (found for found in path.glob("*run-*") if _RUN.fullmatch(found.name))
@@ -64,7 +64,7 @@ def _id(folder: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Returns the files of a run, or none if the folder is not of a run."""
+    """Returns the files of a run. Returns none if the folder is not the folder of a run."""
     logs = _logs(folder)
     summary = folder / "files" / SUMMARY
     if not logs and not summary.is_file():
@@ -77,6 +77,6 @@ def _logs(folder: Path) -> list[Path]:
 
 
 def _is_log(file: Path) -> bool:
-    """Returns whether a file is a log, also one that is empty."""
+    """Returns whether a file is a log. The file may be empty."""
     begin = head(file)
     return file.suffix == ".wandb" and (begin.startswith(HEADER) or not begin)

@@ -1,6 +1,6 @@
-"""The transaction log of a run of W&B (`run-<id>.wandb`): records in the framing of LevelDB's log.
+"""The transaction log of a run of W&B (`run-<id>.wandb`): records in the format of LevelDB's log.
 
-A file has a header, and blocks of 32 KiB. A record lies in one or more fragments, none of which
+A file has a header, and blocks of 32 KiB. A record consists of one or more fragments. No fragment
 crosses the end of a block. Each fragment has a checksum.
 """
 
@@ -68,15 +68,15 @@ _Record = _MESSAGES["Record"]
 
 
 class LogError(ValueError):
-    """A log that ends within a record, or is damaged. The records before are valid."""
+    """A log is cut off within a record, or damaged. The records before that place are valid."""
 
 
 def records(path: Path) -> Iterator[Any]:
     """Yields the records of a log.
 
     Raises:
-        LogError: The log ends within a record, or is damaged.
-        ValueError: The file is not a log of W&B, or a link out of the results.
+        LogError: The log is cut off within a record, or damaged.
+        ValueError: The file is not a log of W&B, or is a link to a place outside of the results.
     """
     with opened_inside(path) as file:
         header = file.read(_HEADER_BYTES)
@@ -92,7 +92,7 @@ def records(path: Path) -> Iterator[Any]:
 
 
 def _joined(file: BufferedReader) -> Iterator[bytes]:
-    """Yields the data of each record, from its fragments."""
+    """Yields the data of each record, joined from its fragments."""
     begun: list[bytes] = []
     size = 0
     for kind, data in _fragments(file):

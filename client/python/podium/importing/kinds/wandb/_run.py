@@ -25,15 +25,18 @@ __all__ = ["SUMMARY", "read_run"]
 
 SUMMARY = "wandb-summary.json"
 _OWN = frozenset({"_runtime", "_step", "_timestamp", "_wandb", "wandb_version"})
-"""Keys that W&B adds itself."""
+"""The keys that W&B itself adds to the history."""
 _MAX_DEPTH = 64
 _FACTS = ("entity", "notes", "sweep_id")
-"""Facts that differ between equal runs, and so are not part of the run_config."""
+"""Facts that can differ although the configuration is the same.
+
+They are not part of the run_config.
+"""
 
 
 @dataclass(slots=True)
 class _Run:
-    """What the files of a run have."""
+    """The content of the files of a run."""
 
     run_id: str
     config: dict[str, Any] = field(default_factory=dict)
@@ -49,7 +52,7 @@ class _Run:
 
 
 def read_run(run_id: str, files: list[Path]) -> Iterator[Found]:
-    """Yields the arm of a run, whose files are given in the order in which it wrote them."""
+    """Yields the arm of a run. The files must be in the order in which the run wrote them."""
     run = _Run(run_id)
     logs = [file for file in files if file.suffix == ".wandb"]
     for file in sorted(files, key=logs.__contains__):  # what the log has counts last
@@ -152,7 +155,7 @@ def _path(item: Any) -> list[str]:
 
 
 def _value(item: Any) -> Any:
-    """Returns the value of an item, which recent versions write with its type."""
+    """Returns the value of an item. Recent versions write it together with its type."""
     for name in ("boolean", "integer", "number", "text"):
         if item.HasField(name):
             return getattr(item, name)
@@ -166,7 +169,7 @@ def _value(item: Any) -> Any:
 
 
 def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yields the values of the user with their keys. Media are objects with a `_type`."""
+    """Yields the values that the user logged, with their keys. Media are objects with a `_type`."""
     return leaves({key: value for key, value in values.items() if key not in _OWN}, whole="_type")
 
 
@@ -176,7 +179,7 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _notes(run: _Run, source: str) -> Iterator[NotImported]:
-    """Yields a note for each key whose values are not numbers, such as media and texts."""
+    """Yields an item for each key whose values are not numbers, such as media and texts."""
     for key, count in run.not_numbers.items():
         why = f"{key!r} is not a number in {count:,} of {run.rows:,} rows of the history"
         yield NotImported(source, why, is_wrong=False)
@@ -222,7 +225,7 @@ def _status(run: _Run) -> ArmStatus:
 
 
 def _split_summary(run: _Run) -> tuple[dict[str, float], list[EvalResult]]:
-    """Returns the training metrics of the summary, and its evals. The test comes first."""
+    """Returns the training metrics of the summary, and its evals. The eval `test` comes first."""
     metrics: dict[str, float] = {}
     rows: dict[str, EvalResult] = {}
     time = time_from_seconds(run.summary.get("_timestamp"))
