@@ -7,6 +7,8 @@ Uses only the standard library. Sources of the formulas:
 - Student's t through the incomplete beta function: NIST Digital Library of Mathematical Functions,
   https://dlmf.nist.gov, 8.17; its continued fraction by the modified Lentz algorithm:
   W. H. Press et al., "Numerical Recipes", 3rd ed. (2007), 5.2 and 6.4;
+- several tests at once: S. Holm, "A Simple Sequentially Rejective Multiple Test Procedure",
+  Scandinavian Journal of Statistics 6 (1979);
 - two means whose variances differ: B. L. Welch, "The Generalization of 'Student's' Problem When
   Several Different Population Variances Are Involved", Biometrika 34 (1947).
 
@@ -24,6 +26,7 @@ __all__ = [
     "Description",
     "Difference",
     "describe",
+    "holm",
     "student_t_quantile",
     "student_t_tails",
     "welch",
@@ -160,6 +163,16 @@ def welch(left: Description, right: Description) -> Difference:
     low, high = _interval(difference, standard_error, df)
     p_value = student_t_tails(difference / standard_error, df)
     return Difference(difference, standard_error, df, low, high, p_value)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Returns p-values adjusted for their number by Holm's method, in the same order."""
+    adjusted = [0.0] * len(p_values)
+    greatest = 0.0
+    for place, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        greatest = max(greatest, min((len(p_values) - place) * p_values[index], 1.0))
+        adjusted[index] = greatest
+    return adjusted
 
 
 def _welch_df(share: float, left: int, right: int) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from podium.cli._table import columns_of, table, width_of
 
-__all__ = ["Console"]
+__all__ = ["Console", "clean"]
 
 # Recorded texts must neither control a terminal nor change the reading direction.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -48,11 +48,11 @@ class Console:
 
     def line(self, text: str = "") -> None:
         """Writes a line for people."""
-        sys.stdout.write(_clean(text) + "\n")
+        sys.stdout.write(clean(text) + "\n")
 
     def table(self, rows: Iterable[Sequence[str]], *headers: str) -> bool:
         """Writes a table for people, if there are rows. See `columns_of` for the headers."""
-        cells = [[_clean(cell) for cell in row] for row in rows]
+        cells = [[clean(cell) for cell in row] for row in rows]
         for line in table(columns_of(cells, *headers), self.width):
             self.line(line)
         return bool(cells)
@@ -69,11 +69,11 @@ class Console:
 
     def note(self, text: str) -> None:
         """Writes a message to stderr."""
-        sys.stderr.write(f"{self._end_of_progress()}podium: {_clean(text)}\n")
+        sys.stderr.write(f"{self._end_of_progress()}podium: {clean(text)}\n")
 
     def ask(self, question: str) -> bool:
         """Asks on the terminal, and returns whether the answer was yes."""
-        sys.stderr.write(f"{_clean(question)} [y/N] ")
+        sys.stderr.write(f"{clean(question)} [y/N] ")
         sys.stderr.flush()
         answer = sys.stdin.readline()
         if not answer.endswith("\n"):
@@ -94,7 +94,7 @@ class Console:
 
     def _wrapped(self, text: str, indent: int) -> Iterator[str]:
         for line in text.splitlines():
-            shown = _clean(line.expandtabs())
+            shown = clean(line.expandtabs())
             if self.width is None:
                 yield shown
             else:
@@ -115,5 +115,6 @@ def _dumped(value: Any) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=not _is_utf8())
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Returns a text with its control characters in visible form."""
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)

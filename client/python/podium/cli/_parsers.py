@@ -36,6 +36,7 @@ COMMANDS = {
     "rank": "rank the arms of an experiment, or groups of arms, by a score",
     "compare": "compare two arms or groups",
     "curve": "draw a metric by step",
+    "report": "write one file with ranking, tests, curves and origins",
     "watch": "show every change of an experiment as it happens",
     "page": "open the page with leaderboards and curves in a browser",
     "server": "show the version and the limits of the server",

@@ -8,7 +8,7 @@ from podium import Client, Metric
 from podium._values.enums import ScoreOrigin
 from podium._values.suggest import did_you_mean
 
-__all__ = ["near_evals", "near_filters", "near_metrics"]
+__all__ = ["near_evals", "near_filters", "near_metrics", "step_metrics"]
 
 _ARMS = _ROWS = 1_000
 """The most arms, or rows of an arm, that are fetched to find names."""
@@ -31,10 +31,17 @@ def near_metrics(client: Client, experiment: str, metric: str, *, by_step: bool 
         metric: The metric that no arm has.
         by_step: Whether to suggest only metrics with values by step.
     """
-    found = client.experiment(experiment).metrics()
-    known = dict.fromkeys(each.name for each in found if not by_step or _has_steps(each))
+    if by_step:
+        known = dict.fromkeys(step_metrics(client, experiment))
+    else:
+        known = dict.fromkeys(each.name for each in client.experiment(experiment).metrics())
     known.pop(metric, None)
     return did_you_mean(metric, known)
+
+
+def step_metrics(client: Client, experiment: str) -> list[str]:
+    """Returns the metrics of an experiment that have values by step."""
+    return [each.name for each in client.experiment(experiment).metrics() if _has_steps(each)]
 
 
 def _has_steps(metric: Metric) -> bool:

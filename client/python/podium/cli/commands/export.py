@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import sys
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -17,7 +15,8 @@ from podium._limits.limits import DEFAULT_LIMITS
 from podium.cli import _format
 from podium.cli._columns import add_columns
 from podium.cli._exits import CommandError, Exit
-from podium.errors import NotFoundError, PodiumError
+from podium.cli._output import new_file
+from podium.errors import NotFoundError
 
 if TYPE_CHECKING:
     import argparse
@@ -203,22 +202,8 @@ def _opened(arguments: argparse.Namespace, console: Console) -> Iterator[_Writer
     if path is None:
         yield _text_form(arguments, sys.stdout, is_utf8=console.is_utf8)
         return
-    part: Path | None = None
-    try:
-        # A new file that only its owner can read. A name that others can predict could be a link.
-        number, name = tempfile.mkstemp(dir=Path(path).parent, prefix=".podium-export-")
-        os.close(number)
-        part = Path(name)
-        with _form_in_file(arguments, part) as writer:
-            yield writer
-        part.replace(path)
-    except PodiumError:
-        raise  # some are OSErrors as well
-    except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}", Exit.FAILED) from error
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
+    with new_file(path) as part, _form_in_file(arguments, part) as writer:
+        yield writer
 
 
 @contextmanager

@@ -7,29 +7,30 @@ from typing import TYPE_CHECKING, Any
 from podium import plots
 from podium._files import json_form
 from podium._model.rankings import GroupRanking
-from podium._values.enums import ArmStatus, Direction, RankFlag, ScoreOrigin
-from podium.cli import _format
+from podium._values.enums import Direction
 from podium.cli._arguments import add_arm_filters, add_experiment, arm_filters, positive
 from podium.cli._columns import add_columns, cells, of_arms
 from podium.cli._exits import CommandError, Exit
 from podium.cli._pictures import add_picture, draw
+from podium.cli._rankings import (
+    ARM_HEADERS,
+    GROUP_HEADERS,
+    arm_row,
+    doubts,
+    group_row,
+    sources,
+    summary,
+)
 from podium.cli._suggestions import near_metrics
-from podium.ranking import mixed_evals
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from podium import Client, RankedArm, RankedGroup, Ranking, RankSource
+    from podium import Client, Ranking
     from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
-
-_ARM_HEADERS = (">RANK", "ARM", ">SCORE", "SOURCE", "~BENCHMARK", "GROUP", "STATUS", "FLAGS")
-_GROUP_HEADERS = (
-    ">RANK", "GROUP", ">MEAN", ">±95%", ">SD", ">N", ">MIN", ">MAX", "~NOT COUNTED", "~FLAGS",
-)  # fmt: skip
-_SHOWN_SOURCES = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,16 +90,16 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     """Ranks the arms, or the groups."""
     _check(arguments)
     found = _ranked(arguments, client)
-    doubts = list(_doubts(found))
-    if arguments.strict and doubts:
-        raise CommandError(f"not comparable: {'; '.join(doubts)}")
+    warnings = list(doubts(found))
+    if arguments.strict and warnings:
+        raise CommandError(f"not comparable: {'; '.join(warnings)}")
     if console.as_json:
         console.json(json_form.to_json(found))
     else:
         columns = arguments.column
         records = of_arms(client, arguments.experiment, columns, **arm_filters(arguments))
         _show(found, columns, records, console)
-        for doubt in doubts:
+        for doubt in warnings:
             console.note(doubt)
     if arguments.picture:
         draw(plots.save_ranking, found, arguments, console)
@@ -151,128 +152,12 @@ def _show(
     console: Console,
 ) -> None:
     if isinstance(found, GroupRanking):
-        shown = console.table(map(_group_row, found.groups), *_GROUP_HEADERS)
+        shown = console.table(map(group_row, found.groups), *GROUP_HEADERS)
     else:
-        rows = [(*_arm_row(arm), *cells(records.get(arm.arm, {}), columns)) for arm in found.arms]
-        shown = console.table(rows, *_ARM_HEADERS, *columns)
+        rows = [(*arm_row(arm), *cells(records.get(arm.arm, {}), columns)) for arm in found.arms]
+        shown = console.table(rows, *ARM_HEADERS, *columns)
     if shown:
         console.line()
-    console.line(_summary(found))
+    console.line(summary(found))
     if found.sources:
-        console.line(f"scores from {_sources(found.sources)}; revision {found.revision}")
-
-
-def _arm_row(arm: RankedArm) -> tuple[str, ...]:
-    source = arm.source
-    return (
-        _digits(arm.rank, ",d"),
-        arm.arm,
-        "" if arm.score is None else _format.number(arm.score),
-        "" if source is None else _place(source.origin, source.eval_name, source.step),
-        arm.benchmark_id or "",
-        arm.group_name or "",
-        "" if arm.status == ArmStatus.COMPLETED else arm.status,
-        ", ".join(map(_words, arm.flags)),
-    )
-
-
-def _group_row(group: RankedGroup) -> tuple[str, ...]:
-    found = group.statistics
-    not_counted = _counted(
-        [
-            (group.nans, "NaN"),
-            (group.missing, "without a score"),
-            (group.failed, "failed"),
-            (group.left_out, "left out"),
-        ]
-    )
-    return (
-        _digits(group.rank, ",d"),
-        group.name,
-        _digits(found.mean, ".6g"),
-        _digits(found.half_width, ".2g"),
-        _digits(found.sd, ".2g"),
-        f"{found.n}/{group.members}" if not_counted else str(found.n),
-        _digits(found.min if group.members > 1 else None, ".6g"),
-        _digits(found.max if group.members > 1 else None, ".6g"),
-        ", ".join(not_counted),
-        ", ".join(_words(flag) for flag in group.flags if flag != RankFlag.NAN),
-    )
-
-
-def _digits(number: float | None, form: str) -> str:
-    return "" if number is None else format(number, form)
-
-
-def _words(flag: str) -> str:
-    return flag.replace("_", " ")
-
-
-def _place(origin: str, eval_name: str | None, step: int | None = None) -> str:
-    """Returns the source of a score in one or two words."""
-    match origin:
-        case ScoreOrigin.POST_TRAINING_EVAL:
-            return eval_name or ""
-        case ScoreOrigin.IN_LOOP_EVAL:
-            return f"{eval_name} in-loop" if step is None else f"{eval_name} at {step}"
-        case ScoreOrigin.TRAINING_METRICS:
-            return "training"
-        case ScoreOrigin.GIVEN_EVAL_METRICS:
-            return "given"
-        case unknown:
-            return unknown
-
-
-def _summary(found: Ranking | GroupRanking) -> str:
-    """Returns a line that counts the ranked entries and everything else."""
-    counts = found.counts
-    not_counted = [(counts.nans, "NaN"), (counts.without_score, "without a score")]
-    left_out = vars(counts.left_out).items()
-    parts = [
-        f"{counts.numbers:,} {'score' if counts.numbers == 1 else 'scores'}",
-        *_counted(not_counted),
-        *_counted([(count, f"{status} left out") for status, count in left_out]),
-    ]
-    return f"{found.metric}, {found.direction}: {_entries(found)}{', '.join(parts)}"
-
-
-def _entries(found: Ranking | GroupRanking) -> str:
-    if isinstance(found, GroupRanking):
-        groups = found.group_counts
-        shown = sum(group.rank is not None for group in found.groups)
-        not_counted = [(groups.without_mean, "without a mean"), (groups.too_small, "too small")]
-        parts = [_format.count(groups.ranked, "group"), *_counted(not_counted)]
-        return f"{_first(shown, groups.ranked)}{', '.join(parts)}; "
-    ranked = found.counts.numbers + found.counts.nans
-    return _first(sum(arm.rank is not None for arm in found.arms), ranked)
-
-
-def _first(shown: int, ranked: int) -> str:
-    return f"the first {shown:,} of " if shown < ranked else ""
-
-
-def _counted(parts: list[tuple[int, str]]) -> list[str]:
-    return [f"{count:,} {what}" for count, what in parts if count]
-
-
-def _sources(sources: list[RankSource]) -> str:
-    """Returns the most frequent sources of scores."""
-    parts = [
-        _place(source.origin, source.eval_name)
-        + ("" if source.benchmark_id is None else f" of benchmark {source.benchmark_id}")
-        + ("" if len(sources) == 1 else f" ({source.scores:,})")
-        for source in sources[:_SHOWN_SOURCES]
-    ]
-    more = len(sources) - len(parts)
-    return ", ".join(parts) + (f" and {more:,} more" if more else "")
-
-
-def _doubts(found: Ranking | GroupRanking) -> Iterator[str]:
-    """Yields the reasons why the scores should not be compared."""
-    mixed = mixed_evals((source.eval_name, source.benchmark_id) for source in found.sources)
-    for name in sorted(mixed):
-        yield f"eval {name} has rows of different benchmarks; `--json` lists every benchmark_id"
-    if isinstance(found, GroupRanking):
-        flagged = [g.name for g in found.groups if RankFlag.CONFIGS_DIFFER in g.flags]
-        if flagged:
-            yield f"configurations differ in more than name and seed within {', '.join(flagged)}"
+        console.line(f"scores from {sources(found.sources)}; revision {found.revision}")

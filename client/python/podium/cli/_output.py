@@ -1,0 +1,41 @@
+"""Output files that appear only when they are complete."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from podium.cli._exits import CommandError, Exit
+from podium.errors import PodiumError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["new_file"]
+
+
+@contextmanager
+def new_file(path: str) -> Iterator[Path]:
+    """Yields a temporary file that takes the place of `path` at the end of the block.
+
+    Raises:
+        CommandError: The file cannot be written.
+    """
+    part: Path | None = None
+    try:
+        # A new file that only its owner can read. A name that others can predict could be a link.
+        number, name = tempfile.mkstemp(dir=Path(path).parent, prefix=".podium-output-")
+        os.close(number)
+        part = Path(name)
+        yield part
+        part.replace(path)
+    except PodiumError:
+        raise  # some are OSErrors as well
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}", Exit.FAILED) from error
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
