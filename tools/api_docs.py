@@ -25,27 +25,27 @@ _INTRODUCTION = """\
 
 Written from the comments in `proto/podium/v1` by `make docs`: change them there, never here.
 
-Package `podium.v1`. A field that is marked *optional*, or whose type is a message, knows unset from
-zero and empty; any other field that is not sent reads as zero, empty or false. A request without a
-field that is marked *Required* is rejected. Beside these services the server answers the standard
-`grpc.health.v1.Health`. `buf.gen.yaml` generates code for languages that have no client yet.
+Package `podium.v1`. For fields that are marked *optional* and for messages, "not set" differs from
+zero and from empty. Every other field that is not sent has the value zero, empty or false. A
+request without a field that is marked *Required* is rejected. The server also has the standard
+service `grpc.health.v1.Health`. `buf.gen.yaml` generates code for languages without a client.
 
 ## Errors, deadlines and retries
 
 A failed call has a status code and a text. Its details are a `google.rpc.Status` in the binary
-trailer `grpc-status-details-bin`. They hold a `google.rpc.ErrorInfo` with domain `podium`, a
-[reason](#errorreason) and metadata, a `google.rpc.RetryInfo` if the server says how long to wait,
-and after a Record call a [Refusals](#refusals).
+trailer `grpc-status-details-bin`. They contain a `google.rpc.ErrorInfo` with domain `podium`, a
+[reason](#errorreason) and metadata. If the server asks for a certain wait, they also contain a
+`google.rpc.RetryInfo`; after a Record call, a [Refusals](#refusals).
 
 - Send each call with a deadline. The clients use 10 seconds for reads and 30 seconds for writes.
 - Retry UNAVAILABLE, and RESOURCE_EXHAUSTED with the reason `OVERLOADED`, until the deadline. Wait
-  for the delay of RetryInfo; without one, wait 0.1 seconds at first, then twice as long each time,
-  at most 1 second, and vary each wait at random.
+  for the time in RetryInfo. Without it, wait 0.1 seconds at first, then twice as long each time, up
+  to 1 second, and vary each wait at random.
 - After DEADLINE_EXCEEDED or a lost connection it is unknown whether a write was stored. Sending it
   again is safe: each method has an `idempotency_level`, NO_SIDE_EFFECTS for reads and IDEMPOTENT
   for writes. CreateToken has none: each call creates a token.
-- Other errors are final for the same request, except in a Record call: a refusal of the kind WAIT
-  can end when the experiment or the arm is created.
+- All other errors are final: the same request fails again. There is one exception. A Record call
+  that was rejected with a refusal of the kind WAIT can succeed once the experiment or arm exists.
 """
 
 _ERROR_FILE = "podium/v1/error_reason.proto"

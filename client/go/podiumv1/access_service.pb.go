@@ -118,8 +118,8 @@ type CreateTokenRequest struct {
 	Prefixes []string `protobuf:"bytes,3,rep,name=prefixes,proto3" json:"prefixes,omitempty"`
 	// The time when the token ends, in the future. Unset: never.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	// The limits of the token. A limit that is not set is that of the caller's token, which
-	// a given one must not exceed.
+	// The limits of the token. A limit that is not set gets the value of the caller's
+	// token. A limit must not exceed that of the caller's token.
 	Limits        *TokenLimits `protobuf:"bytes,5,opt,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

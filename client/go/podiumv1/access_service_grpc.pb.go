@@ -29,29 +29,29 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// AccessService manages the tokens that callers need. `podium token` also does so on
-// the machine of the store, and creates the first token there.
+// AccessService manages the tokens that callers need. On the machine of the store,
+// `podium token` does the same, and creates the first token.
 //
 // An administrator whose token has prefixes can only create, list and revoke tokens
 // with prefixes that it includes.
 //
-// Returns UNAUTHENTICATED (TOKEN_MISSING) if a token is managed by a caller without
-// a token, also on a server that requires none.
+// Every call except WhoAmI needs a token, even on a server that requires none for
+// other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
 type AccessServiceClient interface {
 	// Gets the token of the caller.
 	WhoAmI(ctx context.Context, in *WhoAmIRequest, opts ...grpc.CallOption) (*WhoAmIResponse, error)
 	// Creates a token. The response is the only place where it can be read. A call that
 	// is sent twice creates two tokens.
 	//
-	// Returns INVALID_ARGUMENT if a field is out of its bounds, if a prefix is not
+	// Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
 	// included by the caller's token, or if the store has too many tokens.
 	CreateToken(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenResponse, error)
 	// Lists tokens in the order of their creation, including those that have ended.
 	//
 	// Returns INVALID_ARGUMENT for a page token of another request.
 	ListTokens(ctx context.Context, in *ListTokensRequest, opts ...grpc.CallOption) (*ListTokensResponse, error)
-	// Revokes the valid tokens with an id or a name. Every server of the store rejects
-	// them within 5 seconds. The response is empty if no valid token has the id or name.
+	// Revokes the valid tokens with an id or a name. The server rejects them within 5
+	// seconds. The response is empty if no valid token has the id or name.
 	RevokeToken(ctx context.Context, in *RevokeTokenRequest, opts ...grpc.CallOption) (*RevokeTokenResponse, error)
 }
 
@@ -107,29 +107,29 @@ func (c *accessServiceClient) RevokeToken(ctx context.Context, in *RevokeTokenRe
 // All implementations must embed UnimplementedAccessServiceServer
 // for forward compatibility.
 //
-// AccessService manages the tokens that callers need. `podium token` also does so on
-// the machine of the store, and creates the first token there.
+// AccessService manages the tokens that callers need. On the machine of the store,
+// `podium token` does the same, and creates the first token.
 //
 // An administrator whose token has prefixes can only create, list and revoke tokens
 // with prefixes that it includes.
 //
-// Returns UNAUTHENTICATED (TOKEN_MISSING) if a token is managed by a caller without
-// a token, also on a server that requires none.
+// Every call except WhoAmI needs a token, even on a server that requires none for
+// other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
 type AccessServiceServer interface {
 	// Gets the token of the caller.
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
 	// Creates a token. The response is the only place where it can be read. A call that
 	// is sent twice creates two tokens.
 	//
-	// Returns INVALID_ARGUMENT if a field is out of its bounds, if a prefix is not
+	// Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
 	// included by the caller's token, or if the store has too many tokens.
 	CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error)
 	// Lists tokens in the order of their creation, including those that have ended.
 	//
 	// Returns INVALID_ARGUMENT for a page token of another request.
 	ListTokens(context.Context, *ListTokensRequest) (*ListTokensResponse, error)
-	// Revokes the valid tokens with an id or a name. Every server of the store rejects
-	// them within 5 seconds. The response is empty if no valid token has the id or name.
+	// Revokes the valid tokens with an id or a name. The server rejects them within 5
+	// seconds. The response is empty if no valid token has the id or name.
 	RevokeToken(context.Context, *RevokeTokenRequest) (*RevokeTokenResponse, error)
 	mustEmbedUnimplementedAccessServiceServer()
 }

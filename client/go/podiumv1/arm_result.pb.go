@@ -26,7 +26,7 @@ const (
 type ArmStatus int32
 
 const (
-	// Not set. Never stored; requests with it are refused.
+	// Not set. It is never stored, and requests with it are rejected.
 	ArmStatus_ARM_STATUS_UNSPECIFIED ArmStatus = 0
 	// Not started yet.
 	ArmStatus_ARM_STATUS_PENDING ArmStatus = 1
@@ -87,8 +87,8 @@ func (ArmStatus) EnumDescriptor() ([]byte, []int) {
 	return file_podium_v1_arm_result_proto_rawDescGZIP(), []int{0}
 }
 
-// ArmResult is one arm of an experiment: one training run of an expanded
-// RunConfig, with everything that was scored against it.
+// ArmResult is one arm of an experiment: one training run of an expanded RunConfig,
+// with all of its results.
 type ArmResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm, unique in its experiment: 1 to 256 bytes, compared as
@@ -101,15 +101,15 @@ type ArmResult struct {
 	// Training metrics: the latest value of each key. At most 1,000 keys.
 	Metrics map[string]float64 `protobuf:"bytes,4,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// The metrics of the primary eval: the first post-training row tagged `test`;
-	// else the first post-training row; else the first row. Rows with a model_ref
-	// are never primary. An arm without rows keeps the ones it was recorded with.
-	// In a request, values that contradict the rows are refused.
+	// else the first post-training row; else the first row. Rows with a model_ref are
+	// never primary. An arm without rows keeps the ones it was recorded with. A
+	// request with values that contradict the rows is rejected.
 	EvalMetrics map[string]float64 `protobuf:"bytes,5,rep,name=eval_metrics,json=evalMetrics,proto3" json:"eval_metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// The breakdowns of the primary eval, by the same rule as `eval_metrics`.
 	EvalBreakdowns map[string]*Value `protobuf:"bytes,6,rep,name=eval_breakdowns,json=evalBreakdowns,proto3" json:"eval_breakdowns,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The rows, in the order in which they were first accepted. A row that is
-	// recorded again keeps its place. In a request that repeats a row's identity,
-	// the first one counts.
+	// recorded again keeps its place. If a request has two rows with the same name
+	// and step, the first one is stored.
 	Evals []*EvalResult `protobuf:"bytes,7,rep,name=evals,proto3" json:"evals,omitempty"`
 	// The id of the training run in the system that ran it.
 	RunId *string `protobuf:"bytes,8,opt,name=run_id,json=runId,proto3,oneof" json:"run_id,omitempty"`
@@ -142,10 +142,10 @@ type ArmResult struct {
 	// heartbeat of the arm arrived. A heartbeat is a MetricsRecorded without metrics.
 	// It is stored at most once in 5 seconds, and it does not change the revision.
 	LastHeard *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=last_heard,json=lastHeard,proto3" json:"last_heard,omitempty"`
-	// What ArmAnnotated changed. In an ArmRecorded, unset keeps the recorded ones.
+	// The annotations of the arm. In an ArmRecorded, unset keeps the recorded ones.
 	Annotations *Annotations `protobuf:"bytes,21,opt,name=annotations,proto3,oneof" json:"annotations,omitempty"`
-	// Output only. The tags of the arm: those of its run_config, as its annotations
-	// changed them.
+	// Output only. The tags of the arm: those of its run_config, with the changes of
+	// its annotations.
 	Tags []string `protobuf:"bytes,22,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Where the code of the newest attempt came from, and where it ran.
 	Provenance    *Provenance `protobuf:"bytes,23,opt,name=provenance,proto3,oneof" json:"provenance,omitempty"`
@@ -344,8 +344,8 @@ func (x *ArmResult) GetProvenance() *Provenance {
 	return nil
 }
 
-// Annotations are notes, tags and the group of an arm as ArmAnnotated changed them.
-// They take precedence over what the training recorded.
+// Annotations are the notes, tags and group that people gave to an arm with
+// ArmAnnotated. They take precedence over those that the training recorded.
 type Annotations struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Notes about the arm. Unset for none.
@@ -552,8 +552,8 @@ func (x *Provenance) GetPackages() map[string]string {
 	return nil
 }
 
-// Attempt is one start of an arm's training process. A preempted and restarted
-// job is a new attempt of the same arm.
+// Attempt is one start of an arm's training. A preempted job that is started again
+// is a new attempt of the same arm.
 type Attempt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// An id that only this attempt uses. Required in a request.
@@ -561,7 +561,7 @@ type Attempt struct {
 	// The attempt with the greatest order is the newest, no matter when it arrives.
 	// The order is the start time in milliseconds since 1970, or a scheduler's
 	// restart count; 0 is a valid count. Required in a request. An order of more than
-	// a day ahead of the server's clock is refused (FIELD_OUT_OF_RANGE).
+	// a day ahead of the server's clock is rejected (FIELD_OUT_OF_RANGE).
 	Order         *int64 `protobuf:"varint,2,opt,name=order,proto3,oneof" json:"order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -611,8 +611,8 @@ func (x *Attempt) GetOrder() int64 {
 	return 0
 }
 
-// ArmSummary is an arm without its rows, for lists. Eval, and Score with a dot, need
-// the rows: call the server, or get the whole arm.
+// ArmSummary is an arm without its rows, for lists. Its rows are needed to compute
+// Eval, or Score with a dot: call these, or get the whole arm.
 type ArmSummary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm.
@@ -652,7 +652,7 @@ type ArmSummary struct {
 	// The time at which the newest event or heartbeat of the arm arrived, as in
 	// ArmResult.
 	LastHeard *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=last_heard,json=lastHeard,proto3" json:"last_heard,omitempty"`
-	// What ArmAnnotated changed.
+	// The annotations of the arm.
 	Annotations *Annotations `protobuf:"bytes,19,opt,name=annotations,proto3,oneof" json:"annotations,omitempty"`
 	// The tags of the arm, as in ArmResult.
 	Tags          []string `protobuf:"bytes,20,rep,name=tags,proto3" json:"tags,omitempty"`

@@ -24,12 +24,12 @@ const (
 // ConfigFilter selects arms by a value of their run_config.
 type ConfigFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The path of the value: names of fields and keys of maps with dots between them,
-	// such as `seed`, `model.name` or `algorithm.params.lr`. A key may hold dots itself.
-	// Lists are not entered.
-	// 1 to 513 bytes. Required.
+	// The path of the value: names of fields and keys of maps, separated by dots,
+	// such as `seed`, `model.name` or `algorithm.params.lr`. A key may contain dots.
+	// A path cannot lead into a list. 1 to 513 bytes. Required.
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	// The condition. Required. An arm without a value at the path does not pass it.
+	// The condition that the value must meet. Required. An arm without a value at the
+	// path does not pass.
 	//
 	// Types that are valid to be assigned to Condition:
 	//
@@ -124,9 +124,9 @@ func (*ConfigFilter_Range) isConfigFilter_Condition() {}
 // NumberRange is a range of numbers. NaN is in no range.
 type NumberRange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The smallest number of the range. Unset for no lower bound.
+	// The smallest number of the range. Unset: no lower limit.
 	Min *float64 `protobuf:"fixed64,1,opt,name=min,proto3,oneof" json:"min,omitempty"`
-	// The greatest number of the range. Unset for no upper bound.
+	// The greatest number of the range. Unset: no upper limit.
 	Max           *float64 `protobuf:"fixed64,2,opt,name=max,proto3,oneof" json:"max,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

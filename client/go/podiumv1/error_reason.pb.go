@@ -21,10 +21,10 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ErrorReason is the reason why a call failed or an event was refused. Messages
+// ErrorReason is the reason why a call failed or an event was rejected. Messages
 // carry it as text without the prefix `ERROR_REASON_`, as in `ARM_NOT_FOUND`: the
 // `reason` of a google.rpc.ErrorInfo with domain `podium`, and that of a Refusal.
-// For each reason the comment has the status code, whether a refused event may be
+// For each reason the comment has the status code, whether a rejected event may be
 // accepted later (wait) or not (permanent), and the keys of the metadata.
 //
 // The metadata `field` of an event's error begins with the index of the event, as in
@@ -48,11 +48,11 @@ const (
 	// INVALID_ARGUMENT, permanent. The kind of a Value is not set, or a Value is nested
 	// too deeply or has too many nodes. Metadata: `field`.
 	ErrorReason_ERROR_REASON_VALUE_INVALID ErrorReason = 4
-	// INVALID_ARGUMENT, permanent. An enum field has a value that this server does not
-	// know, or one that is not allowed there. Metadata: `field`.
+	// INVALID_ARGUMENT, permanent. An enum field has a value that this server does
+	// not know, or a value that is not allowed in this field. Metadata: `field`.
 	ErrorReason_ERROR_REASON_ENUM_INVALID ErrorReason = 5
-	// INVALID_ARGUMENT, permanent. Another field is out of its range. Metadata:
-	// `field`.
+	// INVALID_ARGUMENT, permanent. A number, time or duration is outside of its
+	// allowed range. Metadata: `field`.
 	ErrorReason_ERROR_REASON_FIELD_OUT_OF_RANGE ErrorReason = 6
 	// INVALID_ARGUMENT. The page token was not made by this request, or is damaged.
 	ErrorReason_ERROR_REASON_PAGE_TOKEN_INVALID ErrorReason = 7
@@ -60,11 +60,11 @@ const (
 	// allowed, in the request or in what would be stored. Metadata: `field`, `limit`,
 	// `actual`.
 	ErrorReason_ERROR_REASON_LIMIT_EXCEEDED ErrorReason = 8
-	// INVALID_ARGUMENT, permanent. Given eval_metrics or eval_breakdowns contradict
-	// the rows beside them. Metadata: `field`.
+	// INVALID_ARGUMENT, permanent. The eval_metrics or eval_breakdowns of an arm
+	// differ from those of its primary eval. Metadata: `field`.
 	ErrorReason_ERROR_REASON_MIRROR_CONTRADICTS_EVALS ErrorReason = 9
-	// INVALID_ARGUMENT, permanent. An event of a call with a position is about another
-	// arm than the stream's earlier events. Metadata: `writer_id`.
+	// INVALID_ARGUMENT, permanent. In a call with a position, an event is about
+	// another arm than the stream's earlier events. Metadata: `writer_id`.
 	ErrorReason_ERROR_REASON_STREAM_SUBJECT_CHANGED ErrorReason = 10
 	// INVALID_ARGUMENT, permanent. A call without a position starts an attempt of an arm
 	// and has an event of the arm that names no attempt. Such a call could not be sent
@@ -75,9 +75,9 @@ const (
 	// NOT_FOUND, wait. The experiment has no arm of this name. Metadata: `experiment`,
 	// `arm`.
 	ErrorReason_ERROR_REASON_ARM_NOT_FOUND ErrorReason = 21
-	// FAILED_PRECONDITION, permanent. The event names an attempt other than the
-	// newest, or starts one that is not newer. Metadata: `arm`, `newest_attempt`,
-	// `newest_order`.
+	// FAILED_PRECONDITION, permanent. The event names an attempt that is not the
+	// newest, or starts an attempt that is not newer than the newest. Metadata:
+	// `arm`, `newest_attempt`, `newest_order`.
 	ErrorReason_ERROR_REASON_STALE_ATTEMPT ErrorReason = 30
 	// FAILED_PRECONDITION, permanent. A new attempt of a COMPLETED arm sets neither
 	// `resume_step` nor `restart`. Metadata: `arm`.
@@ -86,11 +86,11 @@ const (
 	// recorded one in `path_count` fields. `paths` has the first hundred, separated by
 	// commas. Metadata: `arm`, `paths`, `path_count`.
 	ErrorReason_ERROR_REASON_RUN_CONFIG_CHANGED ErrorReason = 32
-	// FAILED_PRECONDITION, permanent. A whole arm was recorded over one that has
-	// attempts. Metadata: `arm`.
+	// FAILED_PRECONDITION, permanent. A whole arm was recorded, but the stored arm
+	// has attempts. Metadata: `arm`.
 	ErrorReason_ERROR_REASON_ARM_HAS_ATTEMPTS ErrorReason = 33
-	// FAILED_PRECONDITION, permanent. A row recorded again, alone or with its whole
-	// arm, has another model_ref. Metadata: `arm`, `eval`.
+	// FAILED_PRECONDITION, permanent. A row is recorded again with another model_ref.
+	// Metadata: `arm`, `eval`.
 	ErrorReason_ERROR_REASON_MODEL_REF_CHANGED ErrorReason = 34
 	// FAILED_PRECONDITION, permanent. The arm that the stream wrote to was deleted.
 	// Metadata: `writer_id`.
@@ -98,27 +98,27 @@ const (
 	// FAILED_PRECONDITION, permanent. The experiment that the stream wrote to was
 	// deleted. Metadata: `writer_id`.
 	ErrorReason_ERROR_REASON_EXPERIMENT_DELETED ErrorReason = 36
-	// FAILED_PRECONDITION. A ranking needs a metric: the request names none, and the
+	// FAILED_PRECONDITION. The request for a ranking names no metric, and the
 	// experiment has no success_metric. Metadata: `experiment`.
 	ErrorReason_ERROR_REASON_METRIC_MISSING ErrorReason = 37
 	// FAILED_PRECONDITION, wait. A token with another name was the first to use the
 	// writer id of the position. Send the events with a token of that name. Metadata:
 	// `writer_id`.
 	ErrorReason_ERROR_REASON_WRITER_TAKEN ErrorReason = 38
-	// OUT_OF_RANGE. Events of the stream before the first one are missing. Metadata:
-	// `expected_sequence`.
+	// OUT_OF_RANGE. Events of the stream before the first event of the call are
+	// missing. Metadata: `expected_sequence`.
 	ErrorReason_ERROR_REASON_SEQUENCE_GAP ErrorReason = 40
-	// RESOURCE_EXHAUSTED. The server has too much to do. Try again later.
+	// RESOURCE_EXHAUSTED. The server is overloaded. Try again later.
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 50
 	// RESOURCE_EXHAUSTED. The disk of the store is full. Nothing was changed.
 	ErrorReason_ERROR_REASON_STORAGE_FULL ErrorReason = 51
 	// UNAVAILABLE. The server is starting or stopping. Try again later.
 	ErrorReason_ERROR_REASON_SHUTTING_DOWN ErrorReason = 52
-	// UNAVAILABLE. The store failed, and whether the call was stored is unknown. The
-	// server stops; send the same call again when it is back.
+	// UNAVAILABLE. The store failed, and it is unknown whether the call was stored.
+	// The server stops. Send the same call again when it runs again.
 	ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN ErrorReason = 53
-	// RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
-	// last marker.
+	// RESOURCE_EXHAUSTED. The client of a watch does not read its messages. Watch
+	// again after the last marker.
 	ErrorReason_ERROR_REASON_WATCH_TOO_SLOW ErrorReason = 54
 	// RESOURCE_EXHAUSTED. The token has reached one of its limits. Nothing was changed.
 	// Try again after the time in the google.rpc.RetryInfo. Metadata: `limit`, the field
@@ -133,7 +133,7 @@ const (
 	// sent without encryption over a network.
 	ErrorReason_ERROR_REASON_TOKEN_INVALID ErrorReason = 71
 	// PERMISSION_DENIED. The role of the token does not allow the call. Metadata:
-	// `role`, the one that does.
+	// `role`, the lowest role that does.
 	ErrorReason_ERROR_REASON_ROLE_TOO_LOW ErrorReason = 72
 )
 

@@ -22,21 +22,21 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// EvalResult is one evaluation of an arm: a row. Within an arm, a row is
-// identified by its name and its step. *No step* is a value of its own: a row
-// without a step (post-training) and a row at step 0 (in-loop) of the same name are
-// different rows.
+// EvalResult is one evaluation of an arm: a row. Within an arm, a row is identified
+// by its name and its step. A row without a step (post-training) and a row at step
+// 0 (in-loop) of the same name are different rows.
 type EvalResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the eval: free text of 1 to 256 bytes, compared as bytes. It may
-	// hold dots, slashes and spaces (`bench@openai/gpt-4.1`). Required in a request.
+	// contain dots, slashes and spaces (`bench@openai/gpt-4.1`). Required in a
+	// request.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The id of the benchmark, if it differs from the name.
 	BenchmarkId *string `protobuf:"bytes,2,opt,name=benchmark_id,json=benchmarkId,proto3,oneof" json:"benchmark_id,omitempty"`
 	// The measured values: key to number. Keys are free text (`pass^3`); NaN and
 	// infinities are values. At most 1,000 keys.
 	Metrics map[string]float64 `protobuf:"bytes,3,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
-	// Results by part of the benchmark (by subject, by digit, …), of any shape. At
+	// Results of parts of the benchmark (by subject, by digit, …), of any shape. At
 	// most 1,000 keys.
 	Breakdowns map[string]*Value `protobuf:"bytes,4,rep,name=breakdowns,proto3" json:"breakdowns,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The duration of the evaluation in seconds. Unset if it was not recorded.
@@ -44,8 +44,8 @@ type EvalResult struct {
 	// The training step of an in-loop eval: any int64, 0 and negatives included.
 	// Unset for a post-training eval.
 	Step *int64 `protobuf:"varint,6,opt,name=step,proto3,oneof" json:"step,omitempty"`
-	// Free labels. The label `test` makes a post-training row a candidate for the
-	// arm's primary eval.
+	// Free labels. The first post-training row with the label `test` is the arm's
+	// primary eval.
 	Tags []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
 	// The scored model, if it is not the arm's own (an API baseline, for example). Such
 	// a row is never the primary eval. A row recorded again must have the same
@@ -53,11 +53,11 @@ type EvalResult struct {
 	ModelRef *string `protobuf:"bytes,8,opt,name=model_ref,json=modelRef,proto3,oneof" json:"model_ref,omitempty"`
 	// Output only. The experiment's revision in which the row last changed.
 	Revision int64 `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"`
-	// The time of the measurement by the writer's clock. It is shown and does not
-	// affect any order. In EvalRecorded it is output only: the event has it. In
-	// ArmRecorded a row without it gets that of the event.
+	// The time of the measurement by the writer's clock. It is shown, and has no
+	// effect on any order. In EvalRecorded it is ignored: set `event_time` of the
+	// event instead. In ArmRecorded, a row without it gets that of the event.
 	EventTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
-	// Output only. The time at which the server stored the present state of the row.
+	// Output only. The time at which the server stored the row as it is now.
 	RecordTime    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=record_time,json=recordTime,proto3" json:"record_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

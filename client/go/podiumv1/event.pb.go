@@ -22,12 +22,12 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Event is one thing that a process reports. Every event is safe to repeat: an equal
-// event is not stored again.
+// Event is a fact that a process reports, such as an eval row. Every event is safe
+// to repeat: the same event is not stored twice.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The time of the event by the writer's clock. It is shown and does not affect any
-	// order: events are applied in the order in which they are sent.
+	// The time of the event by the writer's clock. It is shown, and has no effect on
+	// any order: events are applied in the order in which they are sent.
 	EventTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
 	// The kind of the event. Required.
 	//
@@ -177,42 +177,42 @@ type isEvent_Kind interface {
 }
 
 type Event_ExperimentDeclared struct {
-	// An experiment starts, or has more fields.
+	// Creates an experiment, or sets fields of it.
 	ExperimentDeclared *ExperimentDeclared `protobuf:"bytes,2,opt,name=experiment_declared,json=experimentDeclared,proto3,oneof"`
 }
 
 type Event_ArmStarted struct {
-	// An attempt at training an arm starts.
+	// Starts an attempt at training an arm.
 	ArmStarted *ArmStarted `protobuf:"bytes,3,opt,name=arm_started,json=armStarted,proto3,oneof"`
 }
 
 type Event_MetricsRecorded struct {
-	// Training metrics.
+	// Records training metrics.
 	MetricsRecorded *MetricsRecorded `protobuf:"bytes,4,opt,name=metrics_recorded,json=metricsRecorded,proto3,oneof"`
 }
 
 type Event_EvalRecorded struct {
-	// An eval row.
+	// Records an eval row.
 	EvalRecorded *EvalRecorded `protobuf:"bytes,5,opt,name=eval_recorded,json=evalRecorded,proto3,oneof"`
 }
 
 type Event_ArmFinished struct {
-	// An arm's training ended.
+	// Ends the training of an arm.
 	ArmFinished *ArmFinished `protobuf:"bytes,6,opt,name=arm_finished,json=armFinished,proto3,oneof"`
 }
 
 type Event_ArmRecorded struct {
-	// A whole arm at once.
+	// Records a whole arm.
 	ArmRecorded *ArmRecorded `protobuf:"bytes,7,opt,name=arm_recorded,json=armRecorded,proto3,oneof"`
 }
 
 type Event_ExperimentConcluded struct {
-	// The experiment's conclusion.
+	// Stores the conclusion of the experiment.
 	ExperimentConcluded *ExperimentConcluded `protobuf:"bytes,8,opt,name=experiment_concluded,json=experimentConcluded,proto3,oneof"`
 }
 
 type Event_Skipped struct {
-	// A sequence number without an event.
+	// Uses a sequence number without doing anything.
 	Skipped *Skipped `protobuf:"bytes,9,opt,name=skipped,proto3,oneof"`
 }
 
@@ -239,24 +239,25 @@ func (*Event_Skipped) isEvent_Kind() {}
 
 func (*Event_ArmAnnotated) isEvent_Kind() {}
 
-// ExperimentDeclared creates the experiment, or sets those of its fields that are
-// still unset. A field that has another value keeps it and is named in the response,
-// unless `overwrite` is set. Metadata is set key by key.
+// ExperimentDeclared creates the experiment, or sets its unset fields. A field that
+// already has another value keeps it, and is named in the response, unless
+// `overwrite` is set. Each key of the metadata is treated like a field.
 type ExperimentDeclared struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The question that the experiment answers.
+	// The hypothesis that the experiment tests.
 	Hypothesis *string `protobuf:"bytes,1,opt,name=hypothesis,proto3,oneof" json:"hypothesis,omitempty"`
-	// The metric that arms are compared by.
+	// The metric by which arms are ranked, in the forms that Score accepts.
 	SuccessMetric *string `protobuf:"bytes,2,opt,name=success_metric,json=successMetric,proto3,oneof" json:"success_metric,omitempty"`
-	// The name of the experiment that this one follows.
+	// The name of the experiment that this one continues.
 	Parent *string `protobuf:"bytes,3,opt,name=parent,proto3,oneof" json:"parent,omitempty"`
-	// The direction of better scores. Unspecified leaves the recorded one.
+	// Whether greater or smaller scores are better. Unspecified keeps the recorded
+	// direction.
 	Direction Direction `protobuf:"varint,4,opt,name=direction,proto3,enum=podium.v1.Direction" json:"direction,omitempty"`
-	// Free labels. Empty leaves the recorded ones.
+	// Free labels. Empty keeps the recorded ones.
 	Tags []string `protobuf:"bytes,5,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Any other information.
+	// Other data. At most 1,000 keys.
 	Metadata map[string]*Value `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Whether fields that have another value get the given one.
+	// Whether fields that have another value get the new value.
 	Overwrite     bool `protobuf:"varint,7,opt,name=overwrite,proto3" json:"overwrite,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -345,8 +346,8 @@ func (x *ExperimentDeclared) GetOverwrite() bool {
 // arm if there is none.
 //
 // The attempt with the greatest order is the newest, no matter when it arrives. An
-// attempt that is not newer than the newest one is refused (STALE_ATTEMPT). The same
-// attempt started again changes nothing.
+// attempt that is not newer than the newest one is rejected (STALE_ATTEMPT).
+// Starting the same attempt again changes nothing.
 //
 // A new attempt starts from the beginning: rows, metrics, training series, error and
 // run_result of the arm are deleted in the same commit. With `resume_step` k it
@@ -375,8 +376,8 @@ type ArmStarted struct {
 	// The id of the training run in the system that runs it. Unset keeps the
 	// recorded one if the attempt resumes.
 	RunId *string `protobuf:"bytes,6,opt,name=run_id,json=runId,proto3,oneof" json:"run_id,omitempty"`
-	// How the attempt treats the recorded results. Unset has the effect of `restart`,
-	// except for a COMPLETED arm.
+	// What happens to the recorded results. Unset has the effect of `restart`, except
+	// for a COMPLETED arm, which is then not started.
 	//
 	// Types that are valid to be assigned to Mode:
 	//
@@ -513,20 +514,21 @@ func (*ArmStarted_ResumeStep) isArmStarted_Mode() {}
 
 func (*ArmStarted_Restart) isArmStarted_Mode() {}
 
-// MetricsRecorded adds training metrics to an arm. The latest value of each key
-// counts. Without metrics it is a heartbeat: it changes nothing but `last_heard`.
+// MetricsRecorded adds training metrics to an arm. The arm keeps the latest value
+// of each key. Without metrics it is a heartbeat, which changes only `last_heard`.
 //
 // With a step, the values are also points of the arm's training series, which
-// ListSeries returns. Another value for a key at a step replaces the point. A point
-// that is stored already with the same value changes nothing, so a repeated event does
-// not become the latest one. Scores and rankings do not use the series.
+// ListSeries returns. Another value for the same key and step replaces the point.
+// Recording a point again with the same value changes nothing, so a late repeat of
+// an event does not change the latest value. Scores and rankings do not use the
+// series.
 type MetricsRecorded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm. Required.
 	Arm string `protobuf:"bytes,1,opt,name=arm,proto3" json:"arm,omitempty"`
-	// The attempt that reports. An attempt other than the newest is refused
-	// (STALE_ATTEMPT). An event without an attempt is accepted, except in a call that
-	// starts an attempt of the arm (EVENT_NEEDS_ATTEMPT).
+	// The id of the attempt that records the event. If it is not the newest attempt,
+	// the event is rejected (STALE_ATTEMPT). An event without an attempt is accepted,
+	// except in a call that starts an attempt of the arm (EVENT_NEEDS_ATTEMPT).
 	AttemptId *string `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3,oneof" json:"attempt_id,omitempty"`
 	// The metrics. An arm has at most 1,000 keys.
 	Metrics map[string]float64 `protobuf:"bytes,3,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
@@ -601,8 +603,8 @@ type EvalRecorded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm. Required.
 	Arm string `protobuf:"bytes,1,opt,name=arm,proto3" json:"arm,omitempty"`
-	// The attempt that reports, as in MetricsRecorded. An evaluator elsewhere names
-	// none.
+	// The id of the attempt that records the event, as in MetricsRecorded. Unset for
+	// a process that is not training the arm, such as an evaluator.
 	AttemptId *string `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3,oneof" json:"attempt_id,omitempty"`
 	// The row. Required, with its name.
 	EvalResult    *EvalResult `protobuf:"bytes,3,opt,name=eval_result,json=evalResult,proto3" json:"eval_result,omitempty"`
@@ -661,17 +663,18 @@ func (x *EvalRecorded) GetEvalResult() *EvalResult {
 	return nil
 }
 
-// ArmFinished ends the training of an arm. A later one of the same attempt replaces
-// it as a whole.
+// ArmFinished ends the training of an arm. A later ArmFinished of the same attempt
+// replaces all of its fields.
 //
-// It is never refused for its size: error texts over 64 KiB are shortened in the
-// middle, and more if the arm has no room. A run_result that has no room, or that
-// exceeds a limit, is left out, and the `error` of the stored run_result notes that.
+// It is never rejected for its size. Error texts over 64 KiB are shortened in the
+// middle. If the arm has no room, they are shortened further. A run_result that has
+// no room, or that exceeds a limit, is left out, and the `error` of the stored
+// run_result notes that.
 type ArmFinished struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm. Required.
 	Arm string `protobuf:"bytes,1,opt,name=arm,proto3" json:"arm,omitempty"`
-	// The attempt that reports, as in MetricsRecorded.
+	// The id of the attempt that records the event, as in MetricsRecorded.
 	AttemptId *string `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3,oneof" json:"attempt_id,omitempty"`
 	// COMPLETED, FAILED or CANCELLED. Required.
 	Status ArmStatus `protobuf:"varint,3,opt,name=status,proto3,enum=podium.v1.ArmStatus" json:"status,omitempty"`
@@ -757,18 +760,19 @@ func (x *ArmFinished) GetRunResult() *RunResult {
 	return nil
 }
 
-// ArmRecorded records a whole arm: the arm becomes equal to it, and is created if there
-// is none. It has no training series: record its points afterwards. If the arm that was
-// recorded last is recorded again, nothing changes, so a repeated import deletes no newer
-// row. It is refused for an arm with attempts (ARM_HAS_ATTEMPTS), and if it would change the
-// model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
+// ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
+// there is none. It has no training series: record the points after it. Recording
+// the same content twice in a row changes nothing, so a repeated import deletes no
+// rows that were added since. It is rejected for an arm with attempts
+// (ARM_HAS_ATTEMPTS), and if it would change the model_ref of a row
+// (MODEL_REF_CHANGED), unless `replace` is set.
 type ArmRecorded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The arm. Required, with its name, run_config and status. Its output-only fields
 	// are ignored; its rows keep their event_time.
 	ArmResult *ArmResult `protobuf:"bytes,1,opt,name=arm_result,json=armResult,proto3" json:"arm_result,omitempty"`
-	// Whether the arm becomes equal to this one also if it has attempts, if a row's
-	// model_ref changes, or if this arm was recorded before.
+	// Whether to replace the arm even if it has attempts, if a row's model_ref
+	// changes, or if the same content was recorded before.
 	Replace       bool `protobuf:"varint,2,opt,name=replace,proto3" json:"replace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -884,7 +888,8 @@ type ArmAnnotated struct {
 	NotesChange isArmAnnotated_NotesChange `protobuf_oneof:"notes_change"`
 	// Tags to add, in this order. A tag that the arm has is not added again.
 	AddTags []string `protobuf:"bytes,4,rep,name=add_tags,json=addTags,proto3" json:"add_tags,omitempty"`
-	// Tags to remove. A tag that is also in add_tags is refused (FIELD_OUT_OF_RANGE).
+	// Tags to remove. A tag that is also in add_tags is rejected
+	// (FIELD_OUT_OF_RANGE).
 	RemoveTags []string `protobuf:"bytes,5,rep,name=remove_tags,json=removeTags,proto3" json:"remove_tags,omitempty"`
 	// What happens to the group. Unset keeps it. A change removes the group_id, which is
 	// the id of the recorded group.
@@ -1035,8 +1040,8 @@ func (*ArmAnnotated_GroupName) isArmAnnotated_GroupChange() {}
 
 func (*ArmAnnotated_ClearGroup) isArmAnnotated_GroupChange() {}
 
-// Skipped uses a sequence number of its stream and does nothing. A writer sends it in
-// place of an event that was refused permanently.
+// Skipped uses a sequence number of its stream and does nothing. A writer sends it
+// in place of an event that was rejected permanently.
 type Skipped struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields

@@ -81,7 +81,7 @@ type ExperimentStatus int32
 const (
 	// Not set. A server never returns it.
 	ExperimentStatus_EXPERIMENT_STATUS_UNSPECIFIED ExperimentStatus = 0
-	// No arm has completed, and not all have failed. Also if there are no arms.
+	// No arm has completed, and not all have failed; or there are no arms.
 	ExperimentStatus_EXPERIMENT_STATUS_RUNNING ExperimentStatus = 1
 	// At least one arm has completed.
 	ExperimentStatus_EXPERIMENT_STATUS_COMPLETED ExperimentStatus = 2
@@ -146,7 +146,7 @@ type Experiment struct {
 	Conclusion *string `protobuf:"bytes,4,opt,name=conclusion,proto3,oneof" json:"conclusion,omitempty"`
 	// The name of the experiment that this one continues.
 	Parent *string `protobuf:"bytes,5,opt,name=parent,proto3,oneof" json:"parent,omitempty"`
-	// Which scores of the success metric are better.
+	// Whether greater or smaller scores of the success metric are better.
 	Direction Direction `protobuf:"varint,6,opt,name=direction,proto3,enum=podium.v1.Direction" json:"direction,omitempty"`
 	// Output only. COMPLETED if any arm completed, FAILED if all arms failed, else
 	// RUNNING.
@@ -155,8 +155,8 @@ type Experiment struct {
 	Tags []string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Other data. At most 1,000 keys.
 	Metadata map[string]*Value `protobuf:"bytes,9,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Output only. The number of calls that changed something. Each of them increases
-	// it by one, and it never decreases.
+	// Output only. The number of calls that have changed something. It never
+	// decreases.
 	Revision int64 `protobuf:"varint,10,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Output only. The time at which the experiment was declared.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`

@@ -28,12 +28,13 @@ type Metric struct {
 	// with a dot between them.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The name of the eval. Unset for a metric without an eval, which is a key in
-	// `eval_metrics` or `metrics`. Metrics of evals whose names hold dots can have equal
-	// names and different evals.
+	// `eval_metrics` or `metrics`. If names of evals contain dots, two metrics of
+	// different evals can have the same name.
 	EvalName *string `protobuf:"bytes,2,opt,name=eval_name,json=evalName,proto3,oneof" json:"eval_name,omitempty"`
 	// The number of arms that have a score.
 	Arms int64 `protobuf:"varint,3,opt,name=arms,proto3" json:"arms,omitempty"`
-	// The number of arms by the kind of result that has the score.
+	// Where the scores come from: for each kind of result, the number of arms whose
+	// score it gives.
 	Sources       []*MetricSource `protobuf:"bytes,4,rep,name=sources,proto3" json:"sources,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -97,7 +98,7 @@ func (x *Metric) GetSources() []*MetricSource {
 	return nil
 }
 
-// MetricSource is a kind of result that has the scores of some arms.
+// MetricSource is a kind of result, with the number of arms whose score it gives.
 type MetricSource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The kind of result.

@@ -27,10 +27,10 @@ type RankFlag int32
 const (
 	// Not set. A server never returns it.
 	RankFlag_RANK_FLAG_UNSPECIFIED RankFlag = 0
-	// The score, or that of a member, is NaN.
+	// The score is NaN, or the score of a member of the group is.
 	RankFlag_RANK_FLAG_NAN RankFlag = 1
-	// The score, or that of a member, is from an eval whose rows have different
-	// benchmark_ids in this ranking. The benchmark_id of a row without one is its name.
+	// In this ranking, the rows of the score's eval have different benchmark_ids. For
+	// a row without a benchmark_id, the eval's name is used.
 	RankFlag_RANK_FLAG_BENCHMARKS_DIFFER RankFlag = 2
 	// The run_configs of members that are not left out differ in more than name and
 	// seed.

@@ -21,7 +21,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RefusalKind is whether a refused event can be accepted later.
+// RefusalKind is whether a rejected event can be accepted later.
 type RefusalKind int32
 
 const (
@@ -85,8 +85,8 @@ type RecordRequest struct {
 	// The place of the first event in its stream. Unset for a call that is not part of
 	// a stream.
 	Position *StreamPosition `protobuf:"bytes,3,opt,name=position,proto3,oneof" json:"position,omitempty"`
-	// Whether to check the events without recording them. The response is that of a
-	// call which records them, with the present revision.
+	// Whether to check the events without recording them. The response is the same as
+	// if they were recorded, but with the present revision.
 	ValidateOnly  bool `protobuf:"varint,4,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -155,9 +155,9 @@ func (x *RecordRequest) GetValidateOnly() bool {
 // on.
 type StreamPosition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
-	// writer uses it, and this writer uses it for no other arm. It belongs to the token
-	// that first used it, and to tokens with the same name (WRITER_TAKEN). Required.
+	// The id of the stream's writer in this experiment, of 1 to 256 bytes. Only this
+	// writer uses it, and only for this arm. It belongs to the token that first used
+	// it, and to tokens with the same name (WRITER_TAKEN). Required.
 	WriterId string `protobuf:"bytes,1,opt,name=writer_id,json=writerId,proto3" json:"writer_id,omitempty"`
 	// The sequence number of the first event of the call, from 1. Required.
 	FirstSequence int64 `protobuf:"varint,2,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`
@@ -212,8 +212,8 @@ func (x *StreamPosition) GetFirstSequence() int64 {
 // RecordResponse is the result of a Record call. The events are on disk.
 type RecordResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The experiment's revision after the call. 0 if a call that only validates would
-	// create it.
+	// The experiment's revision after the call. 0 if the call only validates and the
+	// experiment does not exist.
 	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The number of events that changed something.
 	ChangedEvents int32 `protobuf:"varint,2,opt,name=changed_events,json=changedEvents,proto3" json:"changed_events,omitempty"`
@@ -222,8 +222,8 @@ type RecordResponse struct {
 	SkippedEvents int32 `protobuf:"varint,3,opt,name=skipped_events,json=skippedEvents,proto3" json:"skipped_events,omitempty"`
 	// The sequence number of the stream's last event. Set for a call with a position.
 	LastSequence *int64 `protobuf:"varint,4,opt,name=last_sequence,json=lastSequence,proto3,oneof" json:"last_sequence,omitempty"`
-	// Fields of the experiment that a declaration did not overwrite: they have another
-	// value.
+	// Fields of the experiment that a declaration did not change, because they
+	// already had another value.
 	KeptFields    []*KeptField `protobuf:"bytes,5,rep,name=kept_fields,json=keptFields,proto3" json:"kept_fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -294,7 +294,7 @@ func (x *RecordResponse) GetKeptFields() []*KeptField {
 	return nil
 }
 
-// KeptField is a field that a declaration did not overwrite.
+// KeptField is a field that a declaration did not change.
 type KeptField struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The index of the event in the call.
@@ -349,11 +349,12 @@ func (x *KeptField) GetPath() string {
 	return ""
 }
 
-// Refusals lists every refused event of a Record call. It is in the details of the
-// call's status, beside the ErrorInfo of the first refused event.
+// Refusals lists every rejected event of a Record call. It is in the details of the
+// call's status, beside the ErrorInfo of the first rejected event.
 type Refusals struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The refusals, in the order of their first events. Each event is in one of them.
+	// The refusals, in the order of their first events. Each rejected event is in one
+	// of them.
 	Refusals      []*Refusal `protobuf:"bytes,1,rep,name=refusals,proto3" json:"refusals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -396,7 +397,7 @@ func (x *Refusals) GetRefusals() []*Refusal {
 	return nil
 }
 
-// Refusal has the events that were refused for one reason.
+// Refusal has the events that were rejected for one reason.
 type Refusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The indexes of the events in the call.

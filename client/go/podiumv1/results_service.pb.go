@@ -390,7 +390,7 @@ type ListArmsRequest struct {
 	NamePrefix *string `protobuf:"bytes,6,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
 	// Only arms whose run_config has all of these tags.
 	Tags []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Whether the arms are listed without their run_config.
+	// Whether to list the arms without their run_config.
 	OmitRunConfig bool `protobuf:"varint,8,opt,name=omit_run_config,json=omitRunConfig,proto3" json:"omit_run_config,omitempty"`
 	// Only arms whose run_config passes all of these, at most 100.
 	Config        []*ConfigFilter `protobuf:"bytes,9,rep,name=config,proto3" json:"config,omitempty"`
@@ -1282,10 +1282,9 @@ type RankResponse struct {
 	Groups []*RankedGroup `protobuf:"bytes,8,rep,name=groups,proto3" json:"groups,omitempty"`
 	// Counts of all groups, not only of those in this page. Unset in a ranking by arm.
 	GroupCounts *RankGroupCounts `protobuf:"bytes,9,opt,name=group_counts,json=groupCounts,proto3,oneof" json:"group_counts,omitempty"`
-	// In a ranking of all COMPLETED arms, the revision in which such an arm last changed.
-	// In any other ranking, and by group, the same as `revision`. Pages with the same
-	// value are of one ranking, even if other arms change in between. Pages with
-	// different values can repeat or miss an arm.
+	// If it differs between two pages, the ranking has changed in between: arms can
+	// be missing or repeated. In a ranking of all COMPLETED arms it changes only if
+	// such an arm changes. In any other ranking it equals `revision`.
 	RankingRevision int64 `protobuf:"varint,10,opt,name=ranking_revision,json=rankingRevision,proto3" json:"ranking_revision,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -1398,8 +1397,8 @@ type ScoresRequest struct {
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
 	// The metrics, each in the forms that Score accepts: 1 to 1,000. Required.
 	Metrics []string `protobuf:"bytes,2,rep,name=metrics,proto3" json:"metrics,omitempty"`
-	// The maximum number of arms in the page. A page has at most 10,000 scores, too,
-	// but at least one arm if any is left.
+	// The maximum number of arms in the page. A page also has at most 10,000 scores.
+	// It has at least one arm, except after the last arm.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The `next_page_token` of the previous page. Empty for the first page.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1794,9 +1793,9 @@ func (x *GetServerResponse) GetServer() *Server {
 	return nil
 }
 
-// WatchRequest selects what a client watches. An arm that does not pass the filters is
-// not sent. One that no longer passes them is sent as a removal, and one that passes
-// them again with all of its rows.
+// WatchRequest selects what a client watches. An arm that does not pass the filters
+// is not sent. An arm that no longer passes them is sent as a removal. When it
+// passes them again, it is sent with all of its rows.
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the experiment. Required.
@@ -1813,11 +1812,11 @@ type WatchRequest struct {
 	GroupName *string `protobuf:"bytes,5,opt,name=group_name,json=groupName,proto3,oneof" json:"group_name,omitempty"`
 	// Only arms whose name begins with this text.
 	NamePrefix *string `protobuf:"bytes,6,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
-	// Whether only arms are sent, without their rows.
+	// Whether to send arms without their rows.
 	WithoutEvals bool `protobuf:"varint,7,opt,name=without_evals,json=withoutEvals,proto3" json:"without_evals,omitempty"`
-	// Whether rows and arms are sent without their breakdowns.
+	// Whether to send rows and arms without their breakdowns.
 	WithoutBreakdowns bool `protobuf:"varint,8,opt,name=without_breakdowns,json=withoutBreakdowns,proto3" json:"without_breakdowns,omitempty"`
-	// Whether the training series of the arms are sent, too.
+	// Whether to send the training series of the arms.
 	WithSeries bool `protobuf:"varint,9,opt,name=with_series,json=withSeries,proto3" json:"with_series,omitempty"`
 	// Only the series of these keys. None means all. Only with `with_series`.
 	SeriesKeys    []string `protobuf:"bytes,10,rep,name=series_keys,json=seriesKeys,proto3" json:"series_keys,omitempty"`
@@ -1929,18 +1928,19 @@ func (x *WatchRequest) GetSeriesKeys() []string {
 // item is larger.
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether the client has to forget everything that it was sent before. The whole
-	// state follows.
+	// Whether the client has to discard everything that it has received before. The
+	// whole state follows.
 	Reset_ bool `protobuf:"varint,1,opt,name=reset,proto3" json:"reset,omitempty"`
 	// The experiment, in the first message and when its declaration or conclusion changed.
 	Experiment *Experiment `protobuf:"bytes,2,opt,name=experiment,proto3,oneof" json:"experiment,omitempty"`
-	// The rows and arms that were removed. Ignore those that you do not know.
+	// The rows and arms that were removed. Ignore those that you do not have.
 	Removals []*WatchRemoval `protobuf:"bytes,3,rep,name=removals,proto3" json:"removals,omitempty"`
 	// The arms that were added or changed.
 	Arms []*WatchedArm `protobuf:"bytes,4,rep,name=arms,proto3" json:"arms,omitempty"`
 	// The rows that were added or replaced. A row can come before its arm.
 	Evals []*WatchedEval `protobuf:"bytes,5,rep,name=evals,proto3" json:"evals,omitempty"`
-	// Set if everything up to a revision was sent; also when nothing happens, every 10 s.
+	// Set when everything up to a revision was sent. If nothing changes, it is sent
+	// every 10 s.
 	Marker *WatchMarker `protobuf:"bytes,6,opt,name=marker,proto3" json:"marker,omitempty"`
 	// Whether the experiment was deleted. This is the last message.
 	Deleted bool `protobuf:"varint,7,opt,name=deleted,proto3" json:"deleted,omitempty"`

@@ -42,7 +42,7 @@ type RunConfig struct {
 	Seed *int64 `protobuf:"varint,8,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
 	// Free labels.
 	Tags []string `protobuf:"bytes,9,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Keys of other or later schemas. At most 1,000 keys.
+	// Other settings, which have no field here. At most 1,000 keys.
 	Extras        map[string]*Value `protobuf:"bytes,10,rep,name=extras,proto3" json:"extras,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -163,7 +163,7 @@ type DataConfig struct {
 	HfDataset *string `protobuf:"bytes,5,opt,name=hf_dataset,json=hfDataset,proto3,oneof" json:"hf_dataset,omitempty"`
 	// The split of the Hugging Face dataset.
 	HfSplit *string `protobuf:"bytes,6,opt,name=hf_split,json=hfSplit,proto3,oneof" json:"hf_split,omitempty"`
-	// Rows given in the configuration itself.
+	// The rows of the data, if the configuration itself contains them.
 	Rows []*Value `protobuf:"bytes,7,rep,name=rows,proto3" json:"rows,omitempty"`
 	// The transformations of the rows, in order.
 	Transforms    []*Value `protobuf:"bytes,8,rep,name=transforms,proto3" json:"transforms,omitempty"`

@@ -21,10 +21,9 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RunResult is the result of the training backend, stored unchanged for
-// consumers that need more than the arm. No call reads scores from it. Record
-// metrics that Score should find as MetricsRecorded, or in
-// `ArmResult.metrics`.
+// RunResult is the result that the training backend returned. It is stored
+// unchanged, and Score does not use it. To make Score find a metric, record it with
+// MetricsRecorded or in `ArmResult.metrics`.
 type RunResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The backend's id of the run.

@@ -27,8 +27,8 @@ type Server struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version of Podium, such as `0.1.0`.
 	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
-	// The id of the store, which never changes. A store that was restored from a backup
-	// has the id of the store of which the backup was made.
+	// The id of the store, which never changes. A store that was restored from a
+	// backup has the same id.
 	StoreId string `protobuf:"bytes,2,opt,name=store_id,json=storeId,proto3" json:"store_id,omitempty"`
 	// The limits of requests and stored results.
 	Limits *ServerLimits `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
@@ -96,14 +96,15 @@ func (x *Server) GetTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// ServerLimits are the limits of a server. `podium serve --limit` changes them.
+// ServerLimits are the limits of a server. Each field is a maximum.
+// `podium serve --limit` changes them.
 type ServerLimits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The bytes of a name, key, tag or id.
 	NameBytes int64 `protobuf:"varint,1,opt,name=name_bytes,json=nameBytes,proto3" json:"name_bytes,omitempty"`
 	// The keys of a map, and the items of a list of tags.
 	MapKeys int64 `protobuf:"varint,2,opt,name=map_keys,json=mapKeys,proto3" json:"map_keys,omitempty"`
-	// The levels of a nested Value.
+	// The levels of nesting of a Value.
 	ValueDepth int64 `protobuf:"varint,3,opt,name=value_depth,json=valueDepth,proto3" json:"value_depth,omitempty"`
 	// The nodes of all Values of one field together.
 	ValueNodes int64 `protobuf:"varint,4,opt,name=value_nodes,json=valueNodes,proto3" json:"value_nodes,omitempty"`

@@ -22,8 +22,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Role is the calls that a token allows. Each role also allows the calls of those
-// before it.
+// Role determines the calls that a token allows. Each role also allows the calls of
+// the roles before it.
 type Role int32
 
 const (
@@ -33,7 +33,7 @@ const (
 	Role_ROLE_READER Role = 1
 	// Also Record.
 	Role_ROLE_RECORDER Role = 2
-	// Also to delete results, and to create, list and revoke tokens.
+	// Also deleting results, and creating, listing and revoking tokens.
 	Role_ROLE_ADMIN Role = 3
 )
 
@@ -94,11 +94,11 @@ type Token struct {
 	Prefixes []string `protobuf:"bytes,4,rep,name=prefixes,proto3" json:"prefixes,omitempty"`
 	// The time when it was created.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// The time when it ends. Unset if it never does.
+	// The time when it expires. Unset if it never expires.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	// The time when it was revoked. Unset if it was not.
+	// The time when it was revoked. Unset if it was not revoked.
 	RevokeTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
-	// The limits of its calls. Unset: it has none of its own.
+	// The limits of its calls. Unset if it has no limits of its own.
 	Limits        *TokenLimits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -190,17 +190,18 @@ func (x *Token) GetLimits() *TokenLimits {
 	return nil
 }
 
-// TokenLimits limits the calls that are made with a token. Each server applies them for
-// itself. A limit that is not set is the server's default (`podium serve --token-limit`),
-// or else there is none. A call beyond a limit returns RESOURCE_EXHAUSTED
-// (QUOTA_EXCEEDED) with a google.rpc.RetryInfo. All limits are 1 or more.
+// TokenLimits limits the calls that are made with a token. Each server counts only
+// its own calls. If a limit is not set, the server's default is used
+// (`podium serve --token-limit`); without a default there is no limit. A call
+// beyond a limit returns RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) with a
+// google.rpc.RetryInfo. All limits are 1 or more.
 type TokenLimits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The calls per second. After a pause, twice as many in the first second.
 	CallsPerSecond *int64 `protobuf:"varint,1,opt,name=calls_per_second,json=callsPerSecond,proto3,oneof" json:"calls_per_second,omitempty"`
-	// The calls under way at a time, watches not counted.
+	// The calls at the same time, without watches.
 	Calls *int64 `protobuf:"varint,2,opt,name=calls,proto3,oneof" json:"calls,omitempty"`
-	// The watches at a time.
+	// The watches at the same time.
 	Watches *int64 `protobuf:"varint,3,opt,name=watches,proto3,oneof" json:"watches,omitempty"`
 	// The events that Record takes per second, on average. A single call may have more;
 	// the next one then waits longer.

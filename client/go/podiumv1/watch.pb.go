@@ -99,7 +99,7 @@ type WatchedEval struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm.
 	Arm string `protobuf:"bytes,1,opt,name=arm,proto3" json:"arm,omitempty"`
-	// The place of the row among the rows of its arm: rows are ordered by it.
+	// The place of the row in the order of its arm's rows.
 	Position int64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
 	// The row.
 	EvalResult    *EvalResult `protobuf:"bytes,3,opt,name=eval_result,json=evalResult,proto3" json:"eval_result,omitempty"`
@@ -164,10 +164,10 @@ type WatchedSeries struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm.
 	Arm string `protobuf:"bytes,1,opt,name=arm,proto3" json:"arm,omitempty"`
-	// The client has to forget all points of the arm at this step or later, also those of
-	// keys that are not in `series`.
+	// The client has to discard all points of the arm at this step or later, also
+	// those of keys that are not in `series`.
 	FromStep int64 `protobuf:"varint,2,opt,name=from_step,json=fromStep,proto3" json:"from_step,omitempty"`
-	// The points that take their place, by key.
+	// The points that replace them, by key.
 	Series        []*Series `protobuf:"bytes,3,rep,name=series,proto3" json:"series,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -288,13 +288,13 @@ func (x *WatchRemoval) GetStep() int64 {
 	return 0
 }
 
-// WatchMarker says that everything up to a revision was sent.
+// WatchMarker means that everything up to a revision was sent.
 type WatchMarker struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The revision of the experiment. With everything that was sent before, the client
-	// has exactly the state of this revision.
+	// The revision of the experiment. The client now has exactly the state of this
+	// revision.
 	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	// Identifies this experiment in this file of the store, for `WatchRequest.epoch`.
+	// The id of this experiment in this file of the store, for `WatchRequest.epoch`.
 	Epoch         string `protobuf:"bytes,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

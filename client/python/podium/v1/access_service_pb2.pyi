@@ -90,8 +90,8 @@ class CreateTokenRequest(_message.Message):
 
     @_builtins.property
     def limits(self) -> _token_pb2.TokenLimits:
-        """The limits of the token. A limit that is not set is that of the caller's token, which
-        a given one must not exceed.
+        """The limits of the token. A limit that is not set gets the value of the caller's
+        token. A limit must not exceed that of the caller's token.
         """
 
     def __init__(

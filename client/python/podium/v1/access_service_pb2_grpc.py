@@ -26,14 +26,14 @@ if _version_not_supported:
 
 
 class AccessServiceStub(object):
-    """AccessService manages the tokens that callers need. `podium token` also does so on
-    the machine of the store, and creates the first token there.
+    """AccessService manages the tokens that callers need. On the machine of the store,
+    `podium token` does the same, and creates the first token.
 
     An administrator whose token has prefixes can only create, list and revoke tokens
     with prefixes that it includes.
 
-    Returns UNAUTHENTICATED (TOKEN_MISSING) if a token is managed by a caller without
-    a token, also on a server that requires none.
+    Every call except WhoAmI needs a token, even on a server that requires none for
+    other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
     """
 
     def __init__(self, channel):
@@ -65,14 +65,14 @@ class AccessServiceStub(object):
 
 
 class AccessServiceServicer(object):
-    """AccessService manages the tokens that callers need. `podium token` also does so on
-    the machine of the store, and creates the first token there.
+    """AccessService manages the tokens that callers need. On the machine of the store,
+    `podium token` does the same, and creates the first token.
 
     An administrator whose token has prefixes can only create, list and revoke tokens
     with prefixes that it includes.
 
-    Returns UNAUTHENTICATED (TOKEN_MISSING) if a token is managed by a caller without
-    a token, also on a server that requires none.
+    Every call except WhoAmI needs a token, even on a server that requires none for
+    other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
     """
 
     def WhoAmI(self, request, context):
@@ -86,7 +86,7 @@ class AccessServiceServicer(object):
         """Creates a token. The response is the only place where it can be read. A call that
         is sent twice creates two tokens.
 
-        Returns INVALID_ARGUMENT if a field is out of its bounds, if a prefix is not
+        Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
         included by the caller's token, or if the store has too many tokens.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -103,8 +103,8 @@ class AccessServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RevokeToken(self, request, context):
-        """Revokes the valid tokens with an id or a name. Every server of the store rejects
-        them within 5 seconds. The response is empty if no valid token has the id or name.
+        """Revokes the valid tokens with an id or a name. The server rejects them within 5
+        seconds. The response is empty if no valid token has the id or name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,14 +142,14 @@ def add_AccessServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccessService(object):
-    """AccessService manages the tokens that callers need. `podium token` also does so on
-    the machine of the store, and creates the first token there.
+    """AccessService manages the tokens that callers need. On the machine of the store,
+    `podium token` does the same, and creates the first token.
 
     An administrator whose token has prefixes can only create, list and revoke tokens
     with prefixes that it includes.
 
-    Returns UNAUTHENTICATED (TOKEN_MISSING) if a token is managed by a caller without
-    a token, also on a server that requires none.
+    Every call except WhoAmI needs a token, even on a server that requires none for
+    other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
     """
 
     @staticmethod

@@ -27,14 +27,14 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AccessServiceStub:
-    """AccessService manages the tokens that callers need. `podium token` also does so on
-    the machine of the store, and creates the first token there.
+    """AccessService manages the tokens that callers need. On the machine of the store,
+    `podium token` does the same, and creates the first token.
 
     An administrator whose token has prefixes can only create, list and revoke tokens
     with prefixes that it includes.
 
-    Returns UNAUTHENTICATED (TOKEN_MISSING) if a token is managed by a caller without
-    a token, also on a server that requires none.
+    Every call except WhoAmI needs a token, even on a server that requires none for
+    other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
     """
 
     @_typing.overload
@@ -47,7 +47,7 @@ class AccessServiceStub:
     """Creates a token. The response is the only place where it can be read. A call that
     is sent twice creates two tokens.
 
-    Returns INVALID_ARGUMENT if a field is out of its bounds, if a prefix is not
+    Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
     included by the caller's token, or if the store has too many tokens.
     """
     ListTokens: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.ListTokensRequest, _access_service_pb2.ListTokensResponse]
@@ -56,20 +56,20 @@ class AccessServiceStub:
     Returns INVALID_ARGUMENT for a page token of another request.
     """
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.RevokeTokenRequest, _access_service_pb2.RevokeTokenResponse]
-    """Revokes the valid tokens with an id or a name. Every server of the store rejects
-    them within 5 seconds. The response is empty if no valid token has the id or name.
+    """Revokes the valid tokens with an id or a name. The server rejects them within 5
+    seconds. The response is empty if no valid token has the id or name.
     """
 
 @_typing.type_check_only
 class AccessServiceAsyncStub(AccessServiceStub):
-    """AccessService manages the tokens that callers need. `podium token` also does so on
-    the machine of the store, and creates the first token there.
+    """AccessService manages the tokens that callers need. On the machine of the store,
+    `podium token` does the same, and creates the first token.
 
     An administrator whose token has prefixes can only create, list and revoke tokens
     with prefixes that it includes.
 
-    Returns UNAUTHENTICATED (TOKEN_MISSING) if a token is managed by a caller without
-    a token, also on a server that requires none.
+    Every call except WhoAmI needs a token, even on a server that requires none for
+    other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -79,7 +79,7 @@ class AccessServiceAsyncStub(AccessServiceStub):
     """Creates a token. The response is the only place where it can be read. A call that
     is sent twice creates two tokens.
 
-    Returns INVALID_ARGUMENT if a field is out of its bounds, if a prefix is not
+    Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
     included by the caller's token, or if the store has too many tokens.
     """
     ListTokens: _aio.UnaryUnaryMultiCallable[_access_service_pb2.ListTokensRequest, _access_service_pb2.ListTokensResponse]  # type: ignore[assignment]
@@ -88,19 +88,19 @@ class AccessServiceAsyncStub(AccessServiceStub):
     Returns INVALID_ARGUMENT for a page token of another request.
     """
     RevokeToken: _aio.UnaryUnaryMultiCallable[_access_service_pb2.RevokeTokenRequest, _access_service_pb2.RevokeTokenResponse]  # type: ignore[assignment]
-    """Revokes the valid tokens with an id or a name. Every server of the store rejects
-    them within 5 seconds. The response is empty if no valid token has the id or name.
+    """Revokes the valid tokens with an id or a name. The server rejects them within 5
+    seconds. The response is empty if no valid token has the id or name.
     """
 
 class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
-    """AccessService manages the tokens that callers need. `podium token` also does so on
-    the machine of the store, and creates the first token there.
+    """AccessService manages the tokens that callers need. On the machine of the store,
+    `podium token` does the same, and creates the first token.
 
     An administrator whose token has prefixes can only create, list and revoke tokens
     with prefixes that it includes.
 
-    Returns UNAUTHENTICATED (TOKEN_MISSING) if a token is managed by a caller without
-    a token, also on a server that requires none.
+    Every call except WhoAmI needs a token, even on a server that requires none for
+    other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
     """
 
     @_abc_1.abstractmethod
@@ -120,7 +120,7 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         """Creates a token. The response is the only place where it can be read. A call that
         is sent twice creates two tokens.
 
-        Returns INVALID_ARGUMENT if a field is out of its bounds, if a prefix is not
+        Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
         included by the caller's token, or if the store has too many tokens.
         """
 
@@ -141,8 +141,8 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _access_service_pb2.RevokeTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.RevokeTokenResponse, _abc.Awaitable[_access_service_pb2.RevokeTokenResponse]]:
-        """Revokes the valid tokens with an id or a name. Every server of the store rejects
-        them within 5 seconds. The response is empty if no valid token has the id or name.
+        """Revokes the valid tokens with an id or a name. The server rejects them within 5
+        seconds. The response is empty if no valid token has the id or name.
         """
 
 def add_AccessServiceServicer_to_server(servicer: AccessServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

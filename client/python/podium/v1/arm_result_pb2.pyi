@@ -31,7 +31,7 @@ class _ArmStatus:
 class _ArmStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ArmStatus.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ARM_STATUS_UNSPECIFIED: _ArmStatus.ValueType  # 0
-    """Not set. Never stored; requests with it are refused."""
+    """Not set. It is never stored, and requests with it are rejected."""
     ARM_STATUS_PENDING: _ArmStatus.ValueType  # 1
     """Not started yet."""
     ARM_STATUS_RUNNING: _ArmStatus.ValueType  # 2
@@ -47,7 +47,7 @@ class ArmStatus(_ArmStatus, metaclass=_ArmStatusEnumTypeWrapper):
     """ArmStatus is the state of an arm's training."""
 
 ARM_STATUS_UNSPECIFIED: ArmStatus.ValueType  # 0
-"""Not set. Never stored; requests with it are refused."""
+"""Not set. It is never stored, and requests with it are rejected."""
 ARM_STATUS_PENDING: ArmStatus.ValueType  # 1
 """Not started yet."""
 ARM_STATUS_RUNNING: ArmStatus.ValueType  # 2
@@ -62,8 +62,8 @@ Global___ArmStatus: _TypeAlias = ArmStatus  # noqa: Y015
 
 @_typing.final
 class ArmResult(_message.Message):
-    """ArmResult is one arm of an experiment: one training run of an expanded
-    RunConfig, with everything that was scored against it.
+    """ArmResult is one arm of an experiment: one training run of an expanded RunConfig,
+    with all of its results.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -189,9 +189,9 @@ class ArmResult(_message.Message):
     @_builtins.property
     def eval_metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """The metrics of the primary eval: the first post-training row tagged `test`;
-        else the first post-training row; else the first row. Rows with a model_ref
-        are never primary. An arm without rows keeps the ones it was recorded with.
-        In a request, values that contradict the rows are refused.
+        else the first post-training row; else the first row. Rows with a model_ref are
+        never primary. An arm without rows keeps the ones it was recorded with. A
+        request with values that contradict the rows is rejected.
         """
 
     @_builtins.property
@@ -201,8 +201,8 @@ class ArmResult(_message.Message):
     @_builtins.property
     def evals(self) -> _containers.RepeatedCompositeFieldContainer[_eval_result_pb2.EvalResult]:
         """The rows, in the order in which they were first accepted. A row that is
-        recorded again keeps its place. In a request that repeats a row's identity,
-        the first one counts.
+        recorded again keeps its place. If a request has two rows with the same name
+        and step, the first one is stored.
         """
 
     @_builtins.property
@@ -232,12 +232,12 @@ class ArmResult(_message.Message):
 
     @_builtins.property
     def annotations(self) -> Global___Annotations:
-        """What ArmAnnotated changed. In an ArmRecorded, unset keeps the recorded ones."""
+        """The annotations of the arm. In an ArmRecorded, unset keeps the recorded ones."""
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Output only. The tags of the arm: those of its run_config, as its annotations
-        changed them.
+        """Output only. The tags of the arm: those of its run_config, with the changes of
+        its annotations.
         """
 
     @_builtins.property
@@ -320,8 +320,8 @@ Global___ArmResult: _TypeAlias = ArmResult  # noqa: Y015
 
 @_typing.final
 class Annotations(_message.Message):
-    """Annotations are notes, tags and the group of an arm as ArmAnnotated changed them.
-    They take precedence over what the training recorded.
+    """Annotations are the notes, tags and group that people gave to an arm with
+    ArmAnnotated. They take precedence over those that the training recorded.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -455,8 +455,8 @@ Global___Provenance: _TypeAlias = Provenance  # noqa: Y015
 
 @_typing.final
 class Attempt(_message.Message):
-    """Attempt is one start of an arm's training process. A preempted and restarted
-    job is a new attempt of the same arm.
+    """Attempt is one start of an arm's training. A preempted job that is started again
+    is a new attempt of the same arm.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -469,7 +469,7 @@ class Attempt(_message.Message):
     """The attempt with the greatest order is the newest, no matter when it arrives.
     The order is the start time in milliseconds since 1970, or a scheduler's
     restart count; 0 is a valid count. Required in a request. An order of more than
-    a day ahead of the server's clock is refused (FIELD_OUT_OF_RANGE).
+    a day ahead of the server's clock is rejected (FIELD_OUT_OF_RANGE).
     """
     def __init__(
         self,
@@ -489,8 +489,8 @@ Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
 
 @_typing.final
 class ArmSummary(_message.Message):
-    """ArmSummary is an arm without its rows, for lists. Eval, and Score with a dot, need
-    the rows: call the server, or get the whole arm.
+    """ArmSummary is an arm without its rows, for lists. Its rows are needed to compute
+    Eval, or Score with a dot: call these, or get the whole arm.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -609,7 +609,7 @@ class ArmSummary(_message.Message):
 
     @_builtins.property
     def annotations(self) -> Global___Annotations:
-        """What ArmAnnotated changed."""
+        """The annotations of the arm."""
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -27,10 +27,9 @@ class ConfigFilter(_message.Message):
     EQUALS_FIELD_NUMBER: _builtins.int
     RANGE_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """The path of the value: names of fields and keys of maps with dots between them,
-    such as `seed`, `model.name` or `algorithm.params.lr`. A key may hold dots itself.
-    Lists are not entered.
-    1 to 513 bytes. Required.
+    """The path of the value: names of fields and keys of maps, separated by dots,
+    such as `seed`, `model.name` or `algorithm.params.lr`. A key may contain dots.
+    A path cannot lead into a list. 1 to 513 bytes. Required.
     """
     @_builtins.property
     def equals(self) -> _value_pb2.Value:
@@ -68,9 +67,9 @@ class NumberRange(_message.Message):
     MIN_FIELD_NUMBER: _builtins.int
     MAX_FIELD_NUMBER: _builtins.int
     min: _builtins.float
-    """The smallest number of the range. Unset for no lower bound."""
+    """The smallest number of the range. Unset: no lower limit."""
     max: _builtins.float
-    """The greatest number of the range. Unset for no upper bound."""
+    """The greatest number of the range. Unset: no upper limit."""
     def __init__(
         self,
         *,

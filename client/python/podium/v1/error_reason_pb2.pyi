@@ -43,12 +43,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     too deeply or has too many nodes. Metadata: `field`.
     """
     ERROR_REASON_ENUM_INVALID: _ErrorReason.ValueType  # 5
-    """INVALID_ARGUMENT, permanent. An enum field has a value that this server does not
-    know, or one that is not allowed there. Metadata: `field`.
+    """INVALID_ARGUMENT, permanent. An enum field has a value that this server does
+    not know, or a value that is not allowed in this field. Metadata: `field`.
     """
     ERROR_REASON_FIELD_OUT_OF_RANGE: _ErrorReason.ValueType  # 6
-    """INVALID_ARGUMENT, permanent. Another field is out of its range. Metadata:
-    `field`.
+    """INVALID_ARGUMENT, permanent. A number, time or duration is outside of its
+    allowed range. Metadata: `field`.
     """
     ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 7
     """INVALID_ARGUMENT. The page token was not made by this request, or is damaged."""
@@ -58,12 +58,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `actual`.
     """
     ERROR_REASON_MIRROR_CONTRADICTS_EVALS: _ErrorReason.ValueType  # 9
-    """INVALID_ARGUMENT, permanent. Given eval_metrics or eval_breakdowns contradict
-    the rows beside them. Metadata: `field`.
+    """INVALID_ARGUMENT, permanent. The eval_metrics or eval_breakdowns of an arm
+    differ from those of its primary eval. Metadata: `field`.
     """
     ERROR_REASON_STREAM_SUBJECT_CHANGED: _ErrorReason.ValueType  # 10
-    """INVALID_ARGUMENT, permanent. An event of a call with a position is about another
-    arm than the stream's earlier events. Metadata: `writer_id`.
+    """INVALID_ARGUMENT, permanent. In a call with a position, an event is about
+    another arm than the stream's earlier events. Metadata: `writer_id`.
     """
     ERROR_REASON_EVENT_NEEDS_ATTEMPT: _ErrorReason.ValueType  # 11
     """INVALID_ARGUMENT, permanent. A call without a position starts an attempt of an arm
@@ -77,9 +77,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `arm`.
     """
     ERROR_REASON_STALE_ATTEMPT: _ErrorReason.ValueType  # 30
-    """FAILED_PRECONDITION, permanent. The event names an attempt other than the
-    newest, or starts one that is not newer. Metadata: `arm`, `newest_attempt`,
-    `newest_order`.
+    """FAILED_PRECONDITION, permanent. The event names an attempt that is not the
+    newest, or starts an attempt that is not newer than the newest. Metadata:
+    `arm`, `newest_attempt`, `newest_order`.
     """
     ERROR_REASON_ARM_FINISHED: _ErrorReason.ValueType  # 31
     """FAILED_PRECONDITION, permanent. A new attempt of a COMPLETED arm sets neither
@@ -91,12 +91,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     commas. Metadata: `arm`, `paths`, `path_count`.
     """
     ERROR_REASON_ARM_HAS_ATTEMPTS: _ErrorReason.ValueType  # 33
-    """FAILED_PRECONDITION, permanent. A whole arm was recorded over one that has
-    attempts. Metadata: `arm`.
+    """FAILED_PRECONDITION, permanent. A whole arm was recorded, but the stored arm
+    has attempts. Metadata: `arm`.
     """
     ERROR_REASON_MODEL_REF_CHANGED: _ErrorReason.ValueType  # 34
-    """FAILED_PRECONDITION, permanent. A row recorded again, alone or with its whole
-    arm, has another model_ref. Metadata: `arm`, `eval`.
+    """FAILED_PRECONDITION, permanent. A row is recorded again with another model_ref.
+    Metadata: `arm`, `eval`.
     """
     ERROR_REASON_ARM_DELETED: _ErrorReason.ValueType  # 35
     """FAILED_PRECONDITION, permanent. The arm that the stream wrote to was deleted.
@@ -107,7 +107,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     deleted. Metadata: `writer_id`.
     """
     ERROR_REASON_METRIC_MISSING: _ErrorReason.ValueType  # 37
-    """FAILED_PRECONDITION. A ranking needs a metric: the request names none, and the
+    """FAILED_PRECONDITION. The request for a ranking names no metric, and the
     experiment has no success_metric. Metadata: `experiment`.
     """
     ERROR_REASON_WRITER_TAKEN: _ErrorReason.ValueType  # 38
@@ -116,22 +116,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `writer_id`.
     """
     ERROR_REASON_SEQUENCE_GAP: _ErrorReason.ValueType  # 40
-    """OUT_OF_RANGE. Events of the stream before the first one are missing. Metadata:
-    `expected_sequence`.
+    """OUT_OF_RANGE. Events of the stream before the first event of the call are
+    missing. Metadata: `expected_sequence`.
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 50
-    """RESOURCE_EXHAUSTED. The server has too much to do. Try again later."""
+    """RESOURCE_EXHAUSTED. The server is overloaded. Try again later."""
     ERROR_REASON_STORAGE_FULL: _ErrorReason.ValueType  # 51
     """RESOURCE_EXHAUSTED. The disk of the store is full. Nothing was changed."""
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 52
     """UNAVAILABLE. The server is starting or stopping. Try again later."""
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 53
-    """UNAVAILABLE. The store failed, and whether the call was stored is unknown. The
-    server stops; send the same call again when it is back.
+    """UNAVAILABLE. The store failed, and it is unknown whether the call was stored.
+    The server stops. Send the same call again when it runs again.
     """
     ERROR_REASON_WATCH_TOO_SLOW: _ErrorReason.ValueType  # 54
-    """RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
-    last marker.
+    """RESOURCE_EXHAUSTED. The client of a watch does not read its messages. Watch
+    again after the last marker.
     """
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 55
     """RESOURCE_EXHAUSTED. The token has reached one of its limits. Nothing was changed.
@@ -150,14 +150,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_ROLE_TOO_LOW: _ErrorReason.ValueType  # 72
     """PERMISSION_DENIED. The role of the token does not allow the call. Metadata:
-    `role`, the one that does.
+    `role`, the lowest role that does.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """ErrorReason is the reason why a call failed or an event was refused. Messages
+    """ErrorReason is the reason why a call failed or an event was rejected. Messages
     carry it as text without the prefix `ERROR_REASON_`, as in `ARM_NOT_FOUND`: the
     `reason` of a google.rpc.ErrorInfo with domain `podium`, and that of a Refusal.
-    For each reason the comment has the status code, whether a refused event may be
+    For each reason the comment has the status code, whether a rejected event may be
     accepted later (wait) or not (permanent), and the keys of the metadata.
 
     The metadata `field` of an event's error begins with the index of the event, as in
@@ -185,12 +185,12 @@ ERROR_REASON_VALUE_INVALID: ErrorReason.ValueType  # 4
 too deeply or has too many nodes. Metadata: `field`.
 """
 ERROR_REASON_ENUM_INVALID: ErrorReason.ValueType  # 5
-"""INVALID_ARGUMENT, permanent. An enum field has a value that this server does not
-know, or one that is not allowed there. Metadata: `field`.
+"""INVALID_ARGUMENT, permanent. An enum field has a value that this server does
+not know, or a value that is not allowed in this field. Metadata: `field`.
 """
 ERROR_REASON_FIELD_OUT_OF_RANGE: ErrorReason.ValueType  # 6
-"""INVALID_ARGUMENT, permanent. Another field is out of its range. Metadata:
-`field`.
+"""INVALID_ARGUMENT, permanent. A number, time or duration is outside of its
+allowed range. Metadata: `field`.
 """
 ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 7
 """INVALID_ARGUMENT. The page token was not made by this request, or is damaged."""
@@ -200,12 +200,12 @@ allowed, in the request or in what would be stored. Metadata: `field`, `limit`,
 `actual`.
 """
 ERROR_REASON_MIRROR_CONTRADICTS_EVALS: ErrorReason.ValueType  # 9
-"""INVALID_ARGUMENT, permanent. Given eval_metrics or eval_breakdowns contradict
-the rows beside them. Metadata: `field`.
+"""INVALID_ARGUMENT, permanent. The eval_metrics or eval_breakdowns of an arm
+differ from those of its primary eval. Metadata: `field`.
 """
 ERROR_REASON_STREAM_SUBJECT_CHANGED: ErrorReason.ValueType  # 10
-"""INVALID_ARGUMENT, permanent. An event of a call with a position is about another
-arm than the stream's earlier events. Metadata: `writer_id`.
+"""INVALID_ARGUMENT, permanent. In a call with a position, an event is about
+another arm than the stream's earlier events. Metadata: `writer_id`.
 """
 ERROR_REASON_EVENT_NEEDS_ATTEMPT: ErrorReason.ValueType  # 11
 """INVALID_ARGUMENT, permanent. A call without a position starts an attempt of an arm
@@ -219,9 +219,9 @@ ERROR_REASON_ARM_NOT_FOUND: ErrorReason.ValueType  # 21
 `arm`.
 """
 ERROR_REASON_STALE_ATTEMPT: ErrorReason.ValueType  # 30
-"""FAILED_PRECONDITION, permanent. The event names an attempt other than the
-newest, or starts one that is not newer. Metadata: `arm`, `newest_attempt`,
-`newest_order`.
+"""FAILED_PRECONDITION, permanent. The event names an attempt that is not the
+newest, or starts an attempt that is not newer than the newest. Metadata:
+`arm`, `newest_attempt`, `newest_order`.
 """
 ERROR_REASON_ARM_FINISHED: ErrorReason.ValueType  # 31
 """FAILED_PRECONDITION, permanent. A new attempt of a COMPLETED arm sets neither
@@ -233,12 +233,12 @@ recorded one in `path_count` fields. `paths` has the first hundred, separated by
 commas. Metadata: `arm`, `paths`, `path_count`.
 """
 ERROR_REASON_ARM_HAS_ATTEMPTS: ErrorReason.ValueType  # 33
-"""FAILED_PRECONDITION, permanent. A whole arm was recorded over one that has
-attempts. Metadata: `arm`.
+"""FAILED_PRECONDITION, permanent. A whole arm was recorded, but the stored arm
+has attempts. Metadata: `arm`.
 """
 ERROR_REASON_MODEL_REF_CHANGED: ErrorReason.ValueType  # 34
-"""FAILED_PRECONDITION, permanent. A row recorded again, alone or with its whole
-arm, has another model_ref. Metadata: `arm`, `eval`.
+"""FAILED_PRECONDITION, permanent. A row is recorded again with another model_ref.
+Metadata: `arm`, `eval`.
 """
 ERROR_REASON_ARM_DELETED: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION, permanent. The arm that the stream wrote to was deleted.
@@ -249,7 +249,7 @@ ERROR_REASON_EXPERIMENT_DELETED: ErrorReason.ValueType  # 36
 deleted. Metadata: `writer_id`.
 """
 ERROR_REASON_METRIC_MISSING: ErrorReason.ValueType  # 37
-"""FAILED_PRECONDITION. A ranking needs a metric: the request names none, and the
+"""FAILED_PRECONDITION. The request for a ranking names no metric, and the
 experiment has no success_metric. Metadata: `experiment`.
 """
 ERROR_REASON_WRITER_TAKEN: ErrorReason.ValueType  # 38
@@ -258,22 +258,22 @@ writer id of the position. Send the events with a token of that name. Metadata:
 `writer_id`.
 """
 ERROR_REASON_SEQUENCE_GAP: ErrorReason.ValueType  # 40
-"""OUT_OF_RANGE. Events of the stream before the first one are missing. Metadata:
-`expected_sequence`.
+"""OUT_OF_RANGE. Events of the stream before the first event of the call are
+missing. Metadata: `expected_sequence`.
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 50
-"""RESOURCE_EXHAUSTED. The server has too much to do. Try again later."""
+"""RESOURCE_EXHAUSTED. The server is overloaded. Try again later."""
 ERROR_REASON_STORAGE_FULL: ErrorReason.ValueType  # 51
 """RESOURCE_EXHAUSTED. The disk of the store is full. Nothing was changed."""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 52
 """UNAVAILABLE. The server is starting or stopping. Try again later."""
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 53
-"""UNAVAILABLE. The store failed, and whether the call was stored is unknown. The
-server stops; send the same call again when it is back.
+"""UNAVAILABLE. The store failed, and it is unknown whether the call was stored.
+The server stops. Send the same call again when it runs again.
 """
 ERROR_REASON_WATCH_TOO_SLOW: ErrorReason.ValueType  # 54
-"""RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
-last marker.
+"""RESOURCE_EXHAUSTED. The client of a watch does not read its messages. Watch
+again after the last marker.
 """
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 55
 """RESOURCE_EXHAUSTED. The token has reached one of its limits. Nothing was changed.
@@ -292,6 +292,6 @@ sent without encryption over a network.
 """
 ERROR_REASON_ROLE_TOO_LOW: ErrorReason.ValueType  # 72
 """PERMISSION_DENIED. The role of the token does not allow the call. Metadata:
-`role`, the one that does.
+`role`, the lowest role that does.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

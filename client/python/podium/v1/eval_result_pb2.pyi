@@ -22,10 +22,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class EvalResult(_message.Message):
-    """EvalResult is one evaluation of an arm: a row. Within an arm, a row is
-    identified by its name and its step. *No step* is a value of its own: a row
-    without a step (post-training) and a row at step 0 (in-loop) of the same name are
-    different rows.
+    """EvalResult is one evaluation of an arm: a row. Within an arm, a row is identified
+    by its name and its step. A row without a step (post-training) and a row at step
+    0 (in-loop) of the same name are different rows.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -84,7 +83,8 @@ class EvalResult(_message.Message):
     RECORD_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the eval: free text of 1 to 256 bytes, compared as bytes. It may
-    hold dots, slashes and spaces (`bench@openai/gpt-4.1`). Required in a request.
+    contain dots, slashes and spaces (`bench@openai/gpt-4.1`). Required in a
+    request.
     """
     benchmark_id: _builtins.str
     """The id of the benchmark, if it differs from the name."""
@@ -109,26 +109,26 @@ class EvalResult(_message.Message):
 
     @_builtins.property
     def breakdowns(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]:
-        """Results by part of the benchmark (by subject, by digit, …), of any shape. At
+        """Results of parts of the benchmark (by subject, by digit, …), of any shape. At
         most 1,000 keys.
         """
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Free labels. The label `test` makes a post-training row a candidate for the
-        arm's primary eval.
+        """Free labels. The first post-training row with the label `test` is the arm's
+        primary eval.
         """
 
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
-        """The time of the measurement by the writer's clock. It is shown and does not
-        affect any order. In EvalRecorded it is output only: the event has it. In
-        ArmRecorded a row without it gets that of the event.
+        """The time of the measurement by the writer's clock. It is shown, and has no
+        effect on any order. In EvalRecorded it is ignored: set `event_time` of the
+        event instead. In ArmRecorded, a row without it gets that of the event.
         """
 
     @_builtins.property
     def record_time(self) -> _timestamp_pb2.Timestamp:
-        """Output only. The time at which the server stored the present state of the row."""
+        """Output only. The time at which the server stored the row as it is now."""
 
     def __init__(
         self,

@@ -27,8 +27,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Event(_message.Message):
-    """Event is one thing that a process reports. Every event is safe to repeat: an equal
-    event is not stored again.
+    """Event is a fact that a process reports, such as an eval row. Every event is safe
+    to repeat: the same event is not stored twice.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -45,41 +45,41 @@ class Event(_message.Message):
     ARM_ANNOTATED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
-        """The time of the event by the writer's clock. It is shown and does not affect any
-        order: events are applied in the order in which they are sent.
+        """The time of the event by the writer's clock. It is shown, and has no effect on
+        any order: events are applied in the order in which they are sent.
         """
 
     @_builtins.property
     def experiment_declared(self) -> Global___ExperimentDeclared:
-        """An experiment starts, or has more fields."""
+        """Creates an experiment, or sets fields of it."""
 
     @_builtins.property
     def arm_started(self) -> Global___ArmStarted:
-        """An attempt at training an arm starts."""
+        """Starts an attempt at training an arm."""
 
     @_builtins.property
     def metrics_recorded(self) -> Global___MetricsRecorded:
-        """Training metrics."""
+        """Records training metrics."""
 
     @_builtins.property
     def eval_recorded(self) -> Global___EvalRecorded:
-        """An eval row."""
+        """Records an eval row."""
 
     @_builtins.property
     def arm_finished(self) -> Global___ArmFinished:
-        """An arm's training ended."""
+        """Ends the training of an arm."""
 
     @_builtins.property
     def arm_recorded(self) -> Global___ArmRecorded:
-        """A whole arm at once."""
+        """Records a whole arm."""
 
     @_builtins.property
     def experiment_concluded(self) -> Global___ExperimentConcluded:
-        """The experiment's conclusion."""
+        """Stores the conclusion of the experiment."""
 
     @_builtins.property
     def skipped(self) -> Global___Skipped:
-        """A sequence number without an event."""
+        """Uses a sequence number without doing anything."""
 
     @_builtins.property
     def arm_annotated(self) -> Global___ArmAnnotated:
@@ -111,9 +111,9 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class ExperimentDeclared(_message.Message):
-    """ExperimentDeclared creates the experiment, or sets those of its fields that are
-    still unset. A field that has another value keeps it and is named in the response,
-    unless `overwrite` is set. Metadata is set key by key.
+    """ExperimentDeclared creates the experiment, or sets its unset fields. A field that
+    already has another value keeps it, and is named in the response, unless
+    `overwrite` is set. Each key of the metadata is treated like a field.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -147,22 +147,24 @@ class ExperimentDeclared(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     OVERWRITE_FIELD_NUMBER: _builtins.int
     hypothesis: _builtins.str
-    """The question that the experiment answers."""
+    """The hypothesis that the experiment tests."""
     success_metric: _builtins.str
-    """The metric that arms are compared by."""
+    """The metric by which arms are ranked, in the forms that Score accepts."""
     parent: _builtins.str
-    """The name of the experiment that this one follows."""
+    """The name of the experiment that this one continues."""
     direction: _experiment_pb2.Direction.ValueType
-    """The direction of better scores. Unspecified leaves the recorded one."""
+    """Whether greater or smaller scores are better. Unspecified keeps the recorded
+    direction.
+    """
     overwrite: _builtins.bool
-    """Whether fields that have another value get the given one."""
+    """Whether fields that have another value get the new value."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Free labels. Empty leaves the recorded ones."""
+        """Free labels. Empty keeps the recorded ones."""
 
     @_builtins.property
     def metadata(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]:
-        """Any other information."""
+        """Other data. At most 1,000 keys."""
 
     def __init__(
         self,
@@ -200,8 +202,8 @@ class ArmStarted(_message.Message):
     arm if there is none.
 
     The attempt with the greatest order is the newest, no matter when it arrives. An
-    attempt that is not newer than the newest one is refused (STALE_ATTEMPT). The same
-    attempt started again changes nothing.
+    attempt that is not newer than the newest one is rejected (STALE_ATTEMPT).
+    Starting the same attempt again changes nothing.
 
     A new attempt starts from the beginning: rows, metrics, training series, error and
     run_result of the arm are deleted in the same commit. With `resume_step` k it
@@ -301,13 +303,14 @@ Global___ArmStarted: _TypeAlias = ArmStarted  # noqa: Y015
 
 @_typing.final
 class MetricsRecorded(_message.Message):
-    """MetricsRecorded adds training metrics to an arm. The latest value of each key
-    counts. Without metrics it is a heartbeat: it changes nothing but `last_heard`.
+    """MetricsRecorded adds training metrics to an arm. The arm keeps the latest value
+    of each key. Without metrics it is a heartbeat, which changes only `last_heard`.
 
     With a step, the values are also points of the arm's training series, which
-    ListSeries returns. Another value for a key at a step replaces the point. A point
-    that is stored already with the same value changes nothing, so a repeated event does
-    not become the latest one. Scores and rankings do not use the series.
+    ListSeries returns. Another value for the same key and step replaces the point.
+    Recording a point again with the same value changes nothing, so a late repeat of
+    an event does not change the latest value. Scores and rankings do not use the
+    series.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -339,9 +342,9 @@ class MetricsRecorded(_message.Message):
     arm: _builtins.str
     """The name of the arm. Required."""
     attempt_id: _builtins.str
-    """The attempt that reports. An attempt other than the newest is refused
-    (STALE_ATTEMPT). An event without an attempt is accepted, except in a call that
-    starts an attempt of the arm (EVENT_NEEDS_ATTEMPT).
+    """The id of the attempt that records the event. If it is not the newest attempt,
+    the event is rejected (STALE_ATTEMPT). An event without an attempt is accepted,
+    except in a call that starts an attempt of the arm (EVENT_NEEDS_ATTEMPT).
     """
     step: _builtins.int
     """The training step of the values, which may be 0 or negative."""
@@ -387,8 +390,8 @@ class EvalRecorded(_message.Message):
     arm: _builtins.str
     """The name of the arm. Required."""
     attempt_id: _builtins.str
-    """The attempt that reports, as in MetricsRecorded. An evaluator elsewhere names
-    none.
+    """The id of the attempt that records the event, as in MetricsRecorded. Unset for
+    a process that is not training the arm, such as an evaluator.
     """
     @_builtins.property
     def eval_result(self) -> _eval_result_pb2.EvalResult:
@@ -413,12 +416,13 @@ Global___EvalRecorded: _TypeAlias = EvalRecorded  # noqa: Y015
 
 @_typing.final
 class ArmFinished(_message.Message):
-    """ArmFinished ends the training of an arm. A later one of the same attempt replaces
-    it as a whole.
+    """ArmFinished ends the training of an arm. A later ArmFinished of the same attempt
+    replaces all of its fields.
 
-    It is never refused for its size: error texts over 64 KiB are shortened in the
-    middle, and more if the arm has no room. A run_result that has no room, or that
-    exceeds a limit, is left out, and the `error` of the stored run_result notes that.
+    It is never rejected for its size. Error texts over 64 KiB are shortened in the
+    middle. If the arm has no room, they are shortened further. A run_result that has
+    no room, or that exceeds a limit, is left out, and the `error` of the stored
+    run_result notes that.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -432,7 +436,7 @@ class ArmFinished(_message.Message):
     arm: _builtins.str
     """The name of the arm. Required."""
     attempt_id: _builtins.str
-    """The attempt that reports, as in MetricsRecorded."""
+    """The id of the attempt that records the event, as in MetricsRecorded."""
     status: _arm_result_pb2.ArmStatus.ValueType
     """COMPLETED, FAILED or CANCELLED. Required."""
     error: _builtins.str
@@ -478,11 +482,12 @@ Global___ArmFinished: _TypeAlias = ArmFinished  # noqa: Y015
 
 @_typing.final
 class ArmRecorded(_message.Message):
-    """ArmRecorded records a whole arm: the arm becomes equal to it, and is created if there
-    is none. It has no training series: record its points afterwards. If the arm that was
-    recorded last is recorded again, nothing changes, so a repeated import deletes no newer
-    row. It is refused for an arm with attempts (ARM_HAS_ATTEMPTS), and if it would change the
-    model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
+    """ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
+    there is none. It has no training series: record the points after it. Recording
+    the same content twice in a row changes nothing, so a repeated import deletes no
+    rows that were added since. It is rejected for an arm with attempts
+    (ARM_HAS_ATTEMPTS), and if it would change the model_ref of a row
+    (MODEL_REF_CHANGED), unless `replace` is set.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -490,8 +495,8 @@ class ArmRecorded(_message.Message):
     ARM_RESULT_FIELD_NUMBER: _builtins.int
     REPLACE_FIELD_NUMBER: _builtins.int
     replace: _builtins.bool
-    """Whether the arm becomes equal to this one also if it has attempts, if a row's
-    model_ref changes, or if this arm was recorded before.
+    """Whether to replace the arm even if it has attempts, if a row's model_ref
+    changes, or if the same content was recorded before.
     """
     @_builtins.property
     def arm_result(self) -> _arm_result_pb2.ArmResult:
@@ -572,7 +577,9 @@ class ArmAnnotated(_message.Message):
 
     @_builtins.property
     def remove_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Tags to remove. A tag that is also in add_tags is refused (FIELD_OUT_OF_RANGE)."""
+        """Tags to remove. A tag that is also in add_tags is rejected
+        (FIELD_OUT_OF_RANGE).
+        """
 
     def __init__(
         self,
@@ -602,8 +609,8 @@ Global___ArmAnnotated: _TypeAlias = ArmAnnotated  # noqa: Y015
 
 @_typing.final
 class Skipped(_message.Message):
-    """Skipped uses a sequence number of its stream and does nothing. A writer sends it in
-    place of an event that was refused permanently.
+    """Skipped uses a sequence number of its stream and does nothing. A writer sends it
+    in place of an event that was rejected permanently.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

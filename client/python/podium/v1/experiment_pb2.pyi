@@ -54,7 +54,7 @@ class _ExperimentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Expe
     EXPERIMENT_STATUS_UNSPECIFIED: _ExperimentStatus.ValueType  # 0
     """Not set. A server never returns it."""
     EXPERIMENT_STATUS_RUNNING: _ExperimentStatus.ValueType  # 1
-    """No arm has completed, and not all have failed. Also if there are no arms."""
+    """No arm has completed, and not all have failed; or there are no arms."""
     EXPERIMENT_STATUS_COMPLETED: _ExperimentStatus.ValueType  # 2
     """At least one arm has completed."""
     EXPERIMENT_STATUS_FAILED: _ExperimentStatus.ValueType  # 3
@@ -66,7 +66,7 @@ class ExperimentStatus(_ExperimentStatus, metaclass=_ExperimentStatusEnumTypeWra
 EXPERIMENT_STATUS_UNSPECIFIED: ExperimentStatus.ValueType  # 0
 """Not set. A server never returns it."""
 EXPERIMENT_STATUS_RUNNING: ExperimentStatus.ValueType  # 1
-"""No arm has completed, and not all have failed. Also if there are no arms."""
+"""No arm has completed, and not all have failed; or there are no arms."""
 EXPERIMENT_STATUS_COMPLETED: ExperimentStatus.ValueType  # 2
 """At least one arm has completed."""
 EXPERIMENT_STATUS_FAILED: ExperimentStatus.ValueType  # 3
@@ -126,14 +126,14 @@ class Experiment(_message.Message):
     parent: _builtins.str
     """The name of the experiment that this one continues."""
     direction: Global___Direction.ValueType
-    """Which scores of the success metric are better."""
+    """Whether greater or smaller scores of the success metric are better."""
     status: Global___ExperimentStatus.ValueType
     """Output only. COMPLETED if any arm completed, FAILED if all arms failed, else
     RUNNING.
     """
     revision: _builtins.int
-    """Output only. The number of calls that changed something. Each of them increases
-    it by one, and it never decreases.
+    """Output only. The number of calls that have changed something. It never
+    decreases.
     """
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

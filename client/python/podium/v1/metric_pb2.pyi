@@ -35,14 +35,16 @@ class Metric(_message.Message):
     """
     eval_name: _builtins.str
     """The name of the eval. Unset for a metric without an eval, which is a key in
-    `eval_metrics` or `metrics`. Metrics of evals whose names hold dots can have equal
-    names and different evals.
+    `eval_metrics` or `metrics`. If names of evals contain dots, two metrics of
+    different evals can have the same name.
     """
     arms: _builtins.int
     """The number of arms that have a score."""
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricSource]:
-        """The number of arms by the kind of result that has the score."""
+        """Where the scores come from: for each kind of result, the number of arms whose
+        score it gives.
+        """
 
     def __init__(
         self,
@@ -64,7 +66,7 @@ Global___Metric: _TypeAlias = Metric  # noqa: Y015
 
 @_typing.final
 class MetricSource(_message.Message):
-    """MetricSource is a kind of result that has the scores of some arms."""
+    """MetricSource is a kind of result, with the number of arms whose score it gives."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

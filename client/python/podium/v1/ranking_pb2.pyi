@@ -31,10 +31,10 @@ class _RankFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RankFlag.Val
     RANK_FLAG_UNSPECIFIED: _RankFlag.ValueType  # 0
     """Not set. A server never returns it."""
     RANK_FLAG_NAN: _RankFlag.ValueType  # 1
-    """The score, or that of a member, is NaN."""
+    """The score is NaN, or the score of a member of the group is."""
     RANK_FLAG_BENCHMARKS_DIFFER: _RankFlag.ValueType  # 2
-    """The score, or that of a member, is from an eval whose rows have different
-    benchmark_ids in this ranking. The benchmark_id of a row without one is its name.
+    """In this ranking, the rows of the score's eval have different benchmark_ids. For
+    a row without a benchmark_id, the eval's name is used.
     """
     RANK_FLAG_CONFIGS_DIFFER: _RankFlag.ValueType  # 3
     """The run_configs of members that are not left out differ in more than name and
@@ -47,10 +47,10 @@ class RankFlag(_RankFlag, metaclass=_RankFlagEnumTypeWrapper):
 RANK_FLAG_UNSPECIFIED: RankFlag.ValueType  # 0
 """Not set. A server never returns it."""
 RANK_FLAG_NAN: RankFlag.ValueType  # 1
-"""The score, or that of a member, is NaN."""
+"""The score is NaN, or the score of a member of the group is."""
 RANK_FLAG_BENCHMARKS_DIFFER: RankFlag.ValueType  # 2
-"""The score, or that of a member, is from an eval whose rows have different
-benchmark_ids in this ranking. The benchmark_id of a row without one is its name.
+"""In this ranking, the rows of the score's eval have different benchmark_ids. For
+a row without a benchmark_id, the eval's name is used.
 """
 RANK_FLAG_CONFIGS_DIFFER: RankFlag.ValueType  # 3
 """The run_configs of members that are not left out differ in more than name and

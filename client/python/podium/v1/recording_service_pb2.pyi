@@ -34,7 +34,7 @@ class _RefusalKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefusalKi
     """The experiment or the arm does not exist yet: wait and send the event again."""
 
 class RefusalKind(_RefusalKind, metaclass=_RefusalKindEnumTypeWrapper):
-    """RefusalKind is whether a refused event can be accepted later."""
+    """RefusalKind is whether a rejected event can be accepted later."""
 
 REFUSAL_KIND_UNSPECIFIED: RefusalKind.ValueType  # 0
 """Not set. Never returned by a server."""
@@ -57,8 +57,8 @@ class RecordRequest(_message.Message):
     experiment: _builtins.str
     """The name of the experiment. Required."""
     validate_only: _builtins.bool
-    """Whether to check the events without recording them. The response is that of a
-    call which records them, with the present revision.
+    """Whether to check the events without recording them. The response is the same as
+    if they were recorded, but with the present revision.
     """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
@@ -102,9 +102,9 @@ class StreamPosition(_message.Message):
     WRITER_ID_FIELD_NUMBER: _builtins.int
     FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
     writer_id: _builtins.str
-    """The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
-    writer uses it, and this writer uses it for no other arm. It belongs to the token
-    that first used it, and to tokens with the same name (WRITER_TAKEN). Required.
+    """The id of the stream's writer in this experiment, of 1 to 256 bytes. Only this
+    writer uses it, and only for this arm. It belongs to the token that first used
+    it, and to tokens with the same name (WRITER_TAKEN). Required.
     """
     first_sequence: _builtins.int
     """The sequence number of the first event of the call, from 1. Required."""
@@ -134,8 +134,8 @@ class RecordResponse(_message.Message):
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     KEPT_FIELDS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The experiment's revision after the call. 0 if a call that only validates would
-    create it.
+    """The experiment's revision after the call. 0 if the call only validates and the
+    experiment does not exist.
     """
     changed_events: _builtins.int
     """The number of events that changed something."""
@@ -147,8 +147,8 @@ class RecordResponse(_message.Message):
     """The sequence number of the stream's last event. Set for a call with a position."""
     @_builtins.property
     def kept_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptField]:
-        """Fields of the experiment that a declaration did not overwrite: they have another
-        value.
+        """Fields of the experiment that a declaration did not change, because they
+        already had another value.
         """
 
     def __init__(
@@ -172,7 +172,7 @@ Global___RecordResponse: _TypeAlias = RecordResponse  # noqa: Y015
 
 @_typing.final
 class KeptField(_message.Message):
-    """KeptField is a field that a declaration did not overwrite."""
+    """KeptField is a field that a declaration did not change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -198,8 +198,8 @@ Global___KeptField: _TypeAlias = KeptField  # noqa: Y015
 
 @_typing.final
 class Refusals(_message.Message):
-    """Refusals lists every refused event of a Record call. It is in the details of the
-    call's status, beside the ErrorInfo of the first refused event.
+    """Refusals lists every rejected event of a Record call. It is in the details of the
+    call's status, beside the ErrorInfo of the first rejected event.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -207,7 +207,9 @@ class Refusals(_message.Message):
     REFUSALS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refusal]:
-        """The refusals, in the order of their first events. Each event is in one of them."""
+        """The refusals, in the order of their first events. Each rejected event is in one
+        of them.
+        """
 
     def __init__(
         self,
@@ -224,7 +226,7 @@ Global___Refusals: _TypeAlias = Refusals  # noqa: Y015
 
 @_typing.final
 class Refusal(_message.Message):
-    """Refusal has the events that were refused for one reason."""
+    """Refusal has the events that were rejected for one reason."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

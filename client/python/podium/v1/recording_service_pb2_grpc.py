@@ -26,14 +26,15 @@ if _version_not_supported:
 
 
 class RecordingServiceStub(object):
-    """RecordingService records and deletes results. Each call is one transaction: all of
-    it is stored or nothing. OK means that it is on disk. A refused call changes
-    nothing.
+    """RecordingService records and deletes results. Each call is one transaction: it is
+    stored as a whole or not at all. OK means that it is on disk. A rejected call
+    changes nothing.
 
-    Every call can return INVALID_ARGUMENT for a field out of its bounds,
-    RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and UNAVAILABLE
-    while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection
-    it is unknown whether the call was stored: send the same call again.
+    Every call can return INVALID_ARGUMENT for a field that is out of range,
+    RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and
+    UNAVAILABLE while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a
+    lost connection it is unknown whether the call was stored: send the same call
+    again.
     """
 
     def __init__(self, channel):
@@ -60,14 +61,15 @@ class RecordingServiceStub(object):
 
 
 class RecordingServiceServicer(object):
-    """RecordingService records and deletes results. Each call is one transaction: all of
-    it is stored or nothing. OK means that it is on disk. A refused call changes
-    nothing.
+    """RecordingService records and deletes results. Each call is one transaction: it is
+    stored as a whole or not at all. OK means that it is on disk. A rejected call
+    changes nothing.
 
-    Every call can return INVALID_ARGUMENT for a field out of its bounds,
-    RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and UNAVAILABLE
-    while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection
-    it is unknown whether the call was stored: send the same call again.
+    Every call can return INVALID_ARGUMENT for a field that is out of range,
+    RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and
+    UNAVAILABLE while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a
+    lost connection it is unknown whether the call was stored: send the same call
+    again.
     """
 
     def Record(self, request, context):
@@ -75,24 +77,25 @@ class RecordingServiceServicer(object):
         one.
 
         A call with a position is applied exactly once: events that were applied before
-        are skipped and counted in the response. A call without a position is also safe
-        to repeat: each of its events is, and it may not start an attempt of an arm
-        together with events that name no attempt (EVENT_NEEDS_ATTEMPT).
+        are skipped and counted in the response. A call without a position is safe to
+        repeat, too. For that reason, it is rejected if it starts an attempt of an arm
+        and has other events of that arm that name no attempt (EVENT_NEEDS_ATTEMPT).
 
-        If any event is refused, none is applied, and the status details have a Refusals
-        with every refused event. The status is that of the first refused event. Returns
-        NOT_FOUND (wait) if the experiment or an arm does not exist yet,
+        If any event is rejected, none is applied, and the status details have a
+        Refusals with every rejected event. The status is that of the first rejected
+        event. Returns NOT_FOUND (wait) if the experiment or an arm does not exist yet,
         FAILED_PRECONDITION if an event contradicts what is recorded, and
-        INVALID_ARGUMENT if it is out of its bounds. Returns OUT_OF_RANGE (SEQUENCE_GAP,
-        with `expected_sequence` in its metadata) if events before the first are missing.
+        INVALID_ARGUMENT if a field of it is out of range. Returns OUT_OF_RANGE
+        (SEQUENCE_GAP, with `expected_sequence` in its metadata) if events before the
+        first one of the call are missing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteArm(self, request, context):
-        """Deletes an arm with its rows. Streams that wrote to it are refused from then
-        on (ARM_DELETED). A new writer can use the name again.
+        """Deletes an arm with its rows. From then on, streams that wrote to it are
+        rejected (ARM_DELETED). A new writer can use the name again.
 
         Returns NOT_FOUND if the experiment or the arm does not exist.
         """
@@ -101,9 +104,9 @@ class RecordingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteExperiment(self, request, context):
-        """Deletes an experiment with its arms. Streams that wrote to it are refused from
-        then on (EXPERIMENT_DELETED). A new declaration can use the name again, and the
-        revision continues from the old one.
+        """Deletes an experiment with its arms. From then on, streams that wrote to it are
+        rejected (EXPERIMENT_DELETED). A new declaration can use the name again, and
+        the revision continues from the old one.
 
         Returns NOT_FOUND if the experiment does not exist.
         """
@@ -138,14 +141,15 @@ def add_RecordingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RecordingService(object):
-    """RecordingService records and deletes results. Each call is one transaction: all of
-    it is stored or nothing. OK means that it is on disk. A refused call changes
-    nothing.
+    """RecordingService records and deletes results. Each call is one transaction: it is
+    stored as a whole or not at all. OK means that it is on disk. A rejected call
+    changes nothing.
 
-    Every call can return INVALID_ARGUMENT for a field out of its bounds,
-    RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and UNAVAILABLE
-    while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection
-    it is unknown whether the call was stored: send the same call again.
+    Every call can return INVALID_ARGUMENT for a field that is out of range,
+    RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and
+    UNAVAILABLE while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a
+    lost connection it is unknown whether the call was stored: send the same call
+    again.
     """
 
     @staticmethod

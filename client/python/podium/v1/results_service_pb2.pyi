@@ -239,7 +239,7 @@ class ListArmsRequest(_message.Message):
     name_prefix: _builtins.str
     """Only arms whose name begins with this text."""
     omit_run_config: _builtins.bool
-    """Whether the arms are listed without their run_config."""
+    """Whether to list the arms without their run_config."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_arm_result_pb2.ArmStatus.ValueType]:
         """Only arms with one of these statuses. None means any."""
@@ -720,10 +720,9 @@ class RankResponse(_message.Message):
     direction: _experiment_pb2.Direction.ValueType
     """The direction of the ranking: MAXIMIZE or MINIMIZE."""
     ranking_revision: _builtins.int
-    """In a ranking of all COMPLETED arms, the revision in which such an arm last changed.
-    In any other ranking, and by group, the same as `revision`. Pages with the same
-    value are of one ranking, even if other arms change in between. Pages with
-    different values can repeat or miss an arm.
+    """If it differs between two pages, the ranking has changed in between: arms can
+    be missing or repeated. In a ranking of all COMPLETED arms it changes only if
+    such an arm changes. In any other ranking it equals `revision`.
     """
     @_builtins.property
     def arms(self) -> _containers.RepeatedCompositeFieldContainer[_ranking_pb2.RankedArm]:
@@ -789,8 +788,8 @@ class ScoresRequest(_message.Message):
     experiment: _builtins.str
     """The name of the experiment. Required."""
     page_size: _builtins.int
-    """The maximum number of arms in the page. A page has at most 10,000 scores, too,
-    but at least one arm if any is left.
+    """The maximum number of arms in the page. A page also has at most 10,000 scores.
+    It has at least one arm, except after the last arm.
     """
     page_token: _builtins.str
     """The `next_page_token` of the previous page. Empty for the first page."""
@@ -985,9 +984,9 @@ Global___GetServerResponse: _TypeAlias = GetServerResponse  # noqa: Y015
 
 @_typing.final
 class WatchRequest(_message.Message):
-    """WatchRequest selects what a client watches. An arm that does not pass the filters is
-    not sent. One that no longer passes them is sent as a removal, and one that passes
-    them again with all of its rows.
+    """WatchRequest selects what a client watches. An arm that does not pass the filters
+    is not sent. An arm that no longer passes them is sent as a removal. When it
+    passes them again, it is sent with all of its rows.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1017,11 +1016,11 @@ class WatchRequest(_message.Message):
     name_prefix: _builtins.str
     """Only arms whose name begins with this text."""
     without_evals: _builtins.bool
-    """Whether only arms are sent, without their rows."""
+    """Whether to send arms without their rows."""
     without_breakdowns: _builtins.bool
-    """Whether rows and arms are sent without their breakdowns."""
+    """Whether to send rows and arms without their breakdowns."""
     with_series: _builtins.bool
-    """Whether the training series of the arms are sent, too."""
+    """Whether to send the training series of the arms."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_arm_result_pb2.ArmStatus.ValueType]:
         """Only arms with one of these statuses. None means any."""
@@ -1084,8 +1083,8 @@ class WatchResponse(_message.Message):
     DELETED_FIELD_NUMBER: _builtins.int
     SERIES_FIELD_NUMBER: _builtins.int
     reset: _builtins.bool
-    """Whether the client has to forget everything that it was sent before. The whole
-    state follows.
+    """Whether the client has to discard everything that it has received before. The
+    whole state follows.
     """
     deleted: _builtins.bool
     """Whether the experiment was deleted. This is the last message."""
@@ -1095,7 +1094,7 @@ class WatchResponse(_message.Message):
 
     @_builtins.property
     def removals(self) -> _containers.RepeatedCompositeFieldContainer[_watch_pb2.WatchRemoval]:
-        """The rows and arms that were removed. Ignore those that you do not know."""
+        """The rows and arms that were removed. Ignore those that you do not have."""
 
     @_builtins.property
     def arms(self) -> _containers.RepeatedCompositeFieldContainer[_watch_pb2.WatchedArm]:
@@ -1107,7 +1106,9 @@ class WatchResponse(_message.Message):
 
     @_builtins.property
     def marker(self) -> _watch_pb2.WatchMarker:
-        """Set if everything up to a revision was sent; also when nothing happens, every 10 s."""
+        """Set when everything up to a revision was sent. If nothing changes, it is sent
+        every 10 s.
+        """
 
     @_builtins.property
     def series(self) -> _containers.RepeatedCompositeFieldContainer[_watch_pb2.WatchedSeries]:

@@ -31,9 +31,9 @@ class ResultsServiceStub(object):
 
     Lists are read in pages. `page_size` is the maximum number of items in a page: 0
     means 100, and more than 1,000 means 1,000. A page has at most 2 MiB. It can have
-    fewer items, even none, and still be followed by another page: a list ends with the
-    page whose `next_page_token` is empty. The next request has that token as its
-    `page_token`; the rest of it must be unchanged, except for `page_size`.
+    fewer items, even none, and still be followed by another page: a list ends with
+    the page whose `next_page_token` is empty. To get the next page, send the same
+    request with that token as `page_token`. Only `page_size` may differ.
 
     Every call can return INVALID_ARGUMENT for a field that is out of range,
     RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts
@@ -120,9 +120,9 @@ class ResultsServiceServicer(object):
 
     Lists are read in pages. `page_size` is the maximum number of items in a page: 0
     means 100, and more than 1,000 means 1,000. A page has at most 2 MiB. It can have
-    fewer items, even none, and still be followed by another page: a list ends with the
-    page whose `next_page_token` is empty. The next request has that token as its
-    `page_token`; the rest of it must be unchanged, except for `page_size`.
+    fewer items, even none, and still be followed by another page: a list ends with
+    the page whose `next_page_token` is empty. To get the next page, send the same
+    request with that token as `page_token`. Only `page_size` may differ.
 
     Every call can return INVALID_ARGUMENT for a field that is out of range,
     RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts
@@ -187,8 +187,8 @@ class ResultsServiceServicer(object):
     def ListEvals(self, request, context):
         """Lists the rows of an arm in the order in which they were first accepted. A row
         that exists during the whole listing appears exactly once in the pages, unless
-        the whole arm is recorded in another order in between. The pages then have
-        different revisions.
+        ArmRecorded changes the order of the rows during the listing. The pages then
+        have different revisions.
 
         Returns NOT_FOUND if the experiment or the arm does not exist, and
         INVALID_ARGUMENT for a page token of another request.
@@ -231,19 +231,19 @@ class ResultsServiceServicer(object):
         """Ranks the arms of an experiment by their scores on a metric, as Score returns
         them.
 
-        Numbers come first in order, infinities included, then NaN, then arms without a
-        score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
-        their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-        `statuses` is set. The counts include every arm that passes the other filters, also
-        those that are left out because of their status.
+        Numbers come first, in order, infinities included. NaN follows, then arms
+        without a score. Equal scores share a place (1, 2, 2, 4) and are in the order
+        in which their arms were created; -0.0 equals 0.0. Only COMPLETED arms are
+        ranked unless `statuses` is set. The counts include every arm that passes the
+        other filters, also those that are left out because of their status.
 
         With `by_group`, all arms with the same group_name are one entry, and the groups
         are ordered by their means.
 
-        The time for the first places of COMPLETED arms does not depend on the number of
-        arms. With `by_group`, with other statuses or filters, or if several splits of a
-        metric with dots have scores, the time for each page is proportional to the number of
-        arms.
+        If COMPLETED arms are ranked, the time for the first places does not depend on
+        the number of arms. With `by_group`, with other statuses or filters, or if
+        several splits of a metric with dots have scores, the time for each page is
+        proportional to the number of arms.
 
         Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
         there is no metric, neither in the request nor in the experiment
@@ -288,11 +288,12 @@ class ResultsServiceServicer(object):
         """Watches an experiment: sends its state, or what changed after a revision, and then
         every change, until the client ends the call or the experiment is deleted.
 
-        The messages up to a marker, applied in order, change the state of the revision
-        before into exactly the state of the marker's revision. Commits can be merged: of a
-        row that changed several times, only the newest state is sent. Within a message,
-        `reset` comes first, then removals, arms, rows, series and the marker. A client that
-        reconnects sends the revision and the epoch of the last marker, and misses nothing.
+        Apply the messages up to a marker in order. The result is exactly the state of
+        the marker's revision. Several commits can be sent together: of a row that
+        changed several times, only the newest state is sent. Within a message, `reset`
+        comes first, then removals, arms, rows, series and the marker. A client that
+        reconnects sends the revision and the epoch of the last marker, and misses
+        nothing.
 
         Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
         too many watches (OVERLOADED), or if a message could not be sent for 10 s because
@@ -384,9 +385,9 @@ class ResultsService(object):
 
     Lists are read in pages. `page_size` is the maximum number of items in a page: 0
     means 100, and more than 1,000 means 1,000. A page has at most 2 MiB. It can have
-    fewer items, even none, and still be followed by another page: a list ends with the
-    page whose `next_page_token` is empty. The next request has that token as its
-    `page_token`; the rest of it must be unchanged, except for `page_size`.
+    fewer items, even none, and still be followed by another page: a list ends with
+    the page whose `next_page_token` is empty. To get the next page, send the same
+    request with that token as `page_token`. Only `page_size` may differ.
 
     Every call can return INVALID_ARGUMENT for a field that is out of range,
     RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts

@@ -132,7 +132,7 @@ class RunConfig(_message.Message):
 
     @_builtins.property
     def extras(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]:
-        """Keys of other or later schemas. At most 1,000 keys."""
+        """Other settings, which have no field here. At most 1,000 keys."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class DataConfig(_message.Message):
     """The split of the Hugging Face dataset."""
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[_value_pb2.Value]:
-        """Rows given in the configuration itself."""
+        """The rows of the data, if the configuration itself contains them."""
 
     @_builtins.property
     def transforms(self) -> _containers.RepeatedCompositeFieldContainer[_value_pb2.Value]:

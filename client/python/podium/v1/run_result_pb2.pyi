@@ -21,10 +21,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class RunResult(_message.Message):
-    """RunResult is the result of the training backend, stored unchanged for
-    consumers that need more than the arm. No call reads scores from it. Record
-    metrics that Score should find as MetricsRecorded, or in
-    `ArmResult.metrics`.
+    """RunResult is the result that the training backend returned. It is stored
+    unchanged, and Score does not use it. To make Score find a metric, record it with
+    MetricsRecorded or in `ArmResult.metrics`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

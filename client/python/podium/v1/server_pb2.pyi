@@ -30,8 +30,8 @@ class Server(_message.Message):
     version: _builtins.str
     """The version of Podium, such as `0.1.0`."""
     store_id: _builtins.str
-    """The id of the store, which never changes. A store that was restored from a backup
-    has the id of the store of which the backup was made.
+    """The id of the store, which never changes. A store that was restored from a
+    backup has the same id.
     """
     @_builtins.property
     def limits(self) -> Global___ServerLimits:
@@ -59,7 +59,9 @@ Global___Server: _TypeAlias = Server  # noqa: Y015
 
 @_typing.final
 class ServerLimits(_message.Message):
-    """ServerLimits are the limits of a server. `podium serve --limit` changes them."""
+    """ServerLimits are the limits of a server. Each field is a maximum.
+    `podium serve --limit` changes them.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -82,7 +84,7 @@ class ServerLimits(_message.Message):
     map_keys: _builtins.int
     """The keys of a map, and the items of a list of tags."""
     value_depth: _builtins.int
-    """The levels of a nested Value."""
+    """The levels of nesting of a Value."""
     value_nodes: _builtins.int
     """The nodes of all Values of one field together."""
     call_events: _builtins.int

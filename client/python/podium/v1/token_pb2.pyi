@@ -33,11 +33,11 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     ROLE_RECORDER: _Role.ValueType  # 2
     """Also Record."""
     ROLE_ADMIN: _Role.ValueType  # 3
-    """Also to delete results, and to create, list and revoke tokens."""
+    """Also deleting results, and creating, listing and revoking tokens."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
-    """Role is the calls that a token allows. Each role also allows the calls of those
-    before it.
+    """Role determines the calls that a token allows. Each role also allows the calls of
+    the roles before it.
     """
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
@@ -47,7 +47,7 @@ ROLE_READER: Role.ValueType  # 1
 ROLE_RECORDER: Role.ValueType  # 2
 """Also Record."""
 ROLE_ADMIN: Role.ValueType  # 3
-"""Also to delete results, and to create, list and revoke tokens."""
+"""Also deleting results, and creating, listing and revoking tokens."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
@@ -82,15 +82,15 @@ class Token(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """The time when it ends. Unset if it never does."""
+        """The time when it expires. Unset if it never expires."""
 
     @_builtins.property
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
-        """The time when it was revoked. Unset if it was not."""
+        """The time when it was revoked. Unset if it was not revoked."""
 
     @_builtins.property
     def limits(self) -> Global___TokenLimits:
-        """The limits of its calls. Unset: it has none of its own."""
+        """The limits of its calls. Unset if it has no limits of its own."""
 
     def __init__(
         self,
@@ -114,10 +114,11 @@ Global___Token: _TypeAlias = Token  # noqa: Y015
 
 @_typing.final
 class TokenLimits(_message.Message):
-    """TokenLimits limits the calls that are made with a token. Each server applies them for
-    itself. A limit that is not set is the server's default (`podium serve --token-limit`),
-    or else there is none. A call beyond a limit returns RESOURCE_EXHAUSTED
-    (QUOTA_EXCEEDED) with a google.rpc.RetryInfo. All limits are 1 or more.
+    """TokenLimits limits the calls that are made with a token. Each server counts only
+    its own calls. If a limit is not set, the server's default is used
+    (`podium serve --token-limit`); without a default there is no limit. A call
+    beyond a limit returns RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) with a
+    google.rpc.RetryInfo. All limits are 1 or more.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -130,9 +131,9 @@ class TokenLimits(_message.Message):
     calls_per_second: _builtins.int
     """The calls per second. After a pause, twice as many in the first second."""
     calls: _builtins.int
-    """The calls under way at a time, watches not counted."""
+    """The calls at the same time, without watches."""
     watches: _builtins.int
-    """The watches at a time."""
+    """The watches at the same time."""
     events_per_second: _builtins.int
     """The events that Record takes per second, on average. A single call may have more;
     the next one then waits longer.

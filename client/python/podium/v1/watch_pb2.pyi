@@ -98,7 +98,7 @@ class WatchedEval(_message.Message):
     arm: _builtins.str
     """The name of the arm."""
     position: _builtins.int
-    """The place of the row among the rows of its arm: rows are ordered by it."""
+    """The place of the row in the order of its arm's rows."""
     @_builtins.property
     def eval_result(self) -> _eval_result_pb2.EvalResult:
         """The row."""
@@ -132,12 +132,12 @@ class WatchedSeries(_message.Message):
     arm: _builtins.str
     """The name of the arm."""
     from_step: _builtins.int
-    """The client has to forget all points of the arm at this step or later, also those of
-    keys that are not in `series`.
+    """The client has to discard all points of the arm at this step or later, also
+    those of keys that are not in `series`.
     """
     @_builtins.property
     def series(self) -> _containers.RepeatedCompositeFieldContainer[_series_pb2.Series]:
-        """The points that take their place, by key."""
+        """The points that replace them, by key."""
 
     def __init__(
         self,
@@ -193,18 +193,18 @@ Global___WatchRemoval: _TypeAlias = WatchRemoval  # noqa: Y015
 
 @_typing.final
 class WatchMarker(_message.Message):
-    """WatchMarker says that everything up to a revision was sent."""
+    """WatchMarker means that everything up to a revision was sent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The revision of the experiment. With everything that was sent before, the client
-    has exactly the state of this revision.
+    """The revision of the experiment. The client now has exactly the state of this
+    revision.
     """
     epoch: _builtins.str
-    """Identifies this experiment in this file of the store, for `WatchRequest.epoch`."""
+    """The id of this experiment in this file of the store, for `WatchRequest.epoch`."""
     def __init__(
         self,
         *,

@@ -19,30 +19,31 @@ pub struct Token {
     /// The time when it was created.
     #[prost(message, optional, tag = "5")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The time when it ends. Unset if it never does.
+    /// The time when it expires. Unset if it never expires.
     #[prost(message, optional, tag = "6")]
     pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The time when it was revoked. Unset if it was not.
+    /// The time when it was revoked. Unset if it was not revoked.
     #[prost(message, optional, tag = "7")]
     pub revoke_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The limits of its calls. Unset: it has none of its own.
+    /// The limits of its calls. Unset if it has no limits of its own.
     #[prost(message, optional, tag = "8")]
     pub limits: ::core::option::Option<TokenLimits>,
 }
-/// TokenLimits limits the calls that are made with a token. Each server applies them for
-/// itself. A limit that is not set is the server's default (`podium serve --token-limit`),
-/// or else there is none. A call beyond a limit returns RESOURCE_EXHAUSTED
-/// (QUOTA_EXCEEDED) with a google.rpc.RetryInfo. All limits are 1 or more.
+/// TokenLimits limits the calls that are made with a token. Each server counts only
+/// its own calls. If a limit is not set, the server's default is used
+/// (`podium serve --token-limit`); without a default there is no limit. A call
+/// beyond a limit returns RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) with a
+/// google.rpc.RetryInfo. All limits are 1 or more.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct TokenLimits {
     /// The calls per second. After a pause, twice as many in the first second.
     #[prost(int64, optional, tag = "1")]
     pub calls_per_second: ::core::option::Option<i64>,
-    /// The calls under way at a time, watches not counted.
+    /// The calls at the same time, without watches.
     #[prost(int64, optional, tag = "2")]
     pub calls: ::core::option::Option<i64>,
-    /// The watches at a time.
+    /// The watches at the same time.
     #[prost(int64, optional, tag = "3")]
     pub watches: ::core::option::Option<i64>,
     /// The events that Record takes per second, on average. A single call may have more;
@@ -53,8 +54,8 @@ pub struct TokenLimits {
     #[prost(int64, optional, tag = "5")]
     pub bytes_per_second: ::core::option::Option<i64>,
 }
-/// Role is the calls that a token allows. Each role also allows the calls of those
-/// before it.
+/// Role determines the calls that a token allows. Each role also allows the calls of
+/// the roles before it.
 #[derive(
     Clone,
     Copy,
@@ -75,7 +76,7 @@ pub enum Role {
     Reader = 1,
     /// Also Record.
     Recorder = 2,
-    /// Also to delete results, and to create, list and revoke tokens.
+    /// Also deleting results, and creating, listing and revoking tokens.
     Admin = 3,
 }
 impl Role {
@@ -132,8 +133,8 @@ pub struct CreateTokenRequest {
     /// The time when the token ends, in the future. Unset: never.
     #[prost(message, optional, tag = "4")]
     pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The limits of the token. A limit that is not set is that of the caller's token, which
-    /// a given one must not exceed.
+    /// The limits of the token. A limit that is not set gets the value of the caller's
+    /// token. A limit must not exceed that of the caller's token.
     #[prost(message, optional, tag = "5")]
     pub limits: ::core::option::Option<TokenLimits>,
 }
@@ -198,14 +199,14 @@ pub mod access_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// AccessService manages the tokens that callers need. `podium token` also does so on
-    /// the machine of the store, and creates the first token there.
+    /// AccessService manages the tokens that callers need. On the machine of the store,
+    /// `podium token` does the same, and creates the first token.
     ///
     /// An administrator whose token has prefixes can only create, list and revoke tokens
     /// with prefixes that it includes.
     ///
-    /// Returns UNAUTHENTICATED (TOKEN_MISSING) if a token is managed by a caller without
-    /// a token, also on a server that requires none.
+    /// Every call except WhoAmI needs a token, even on a server that requires none for
+    /// other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
     #[derive(Debug, Clone)]
     pub struct AccessServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -311,7 +312,7 @@ pub mod access_service_client {
         /// Creates a token. The response is the only place where it can be read. A call that
         /// is sent twice creates two tokens.
         ///
-        /// Returns INVALID_ARGUMENT if a field is out of its bounds, if a prefix is not
+        /// Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
         /// included by the caller's token, or if the store has too many tokens.
         pub async fn create_token(
             &mut self,
@@ -364,8 +365,8 @@ pub mod access_service_client {
                 .insert(GrpcMethod::new("podium.v1.AccessService", "ListTokens"));
             self.inner.unary(req, path, codec).await
         }
-        /// Revokes the valid tokens with an id or a name. Every server of the store rejects
-        /// them within 5 seconds. The response is empty if no valid token has the id or name.
+        /// Revokes the valid tokens with an id or a name. The server rejects them within 5
+        /// seconds. The response is empty if no valid token has the id or name.
         pub async fn revoke_token(
             &mut self,
             request: impl tonic::IntoRequest<super::RevokeTokenRequest>,
@@ -454,15 +455,15 @@ pub struct ValueMap {
         Value,
     >,
 }
-/// EvalResult is one evaluation of an arm: a row. Within an arm, a row is
-/// identified by its name and its step. *No step* is a value of its own: a row
-/// without a step (post-training) and a row at step 0 (in-loop) of the same name are
-/// different rows.
+/// EvalResult is one evaluation of an arm: a row. Within an arm, a row is identified
+/// by its name and its step. A row without a step (post-training) and a row at step
+/// 0 (in-loop) of the same name are different rows.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct EvalResult {
     /// The name of the eval: free text of 1 to 256 bytes, compared as bytes. It may
-    /// hold dots, slashes and spaces (`bench@openai/gpt-4.1`). Required in a request.
+    /// contain dots, slashes and spaces (`bench@openai/gpt-4.1`). Required in a
+    /// request.
     #[prost(string, tag = "1")]
     pub name: crate::exact::alloc::string::String,
     /// The id of the benchmark, if it differs from the name.
@@ -475,7 +476,7 @@ pub struct EvalResult {
         crate::exact::alloc::string::String,
         f64,
     >,
-    /// Results by part of the benchmark (by subject, by digit, …), of any shape. At
+    /// Results of parts of the benchmark (by subject, by digit, …), of any shape. At
     /// most 1,000 keys.
     #[prost(btree_map = "string, message", tag = "4")]
     pub breakdowns: crate::exact::alloc::collections::BTreeMap<
@@ -489,8 +490,8 @@ pub struct EvalResult {
     /// Unset for a post-training eval.
     #[prost(int64, optional, tag = "6")]
     pub step: ::core::option::Option<i64>,
-    /// Free labels. The label `test` makes a post-training row a candidate for the
-    /// arm's primary eval.
+    /// Free labels. The first post-training row with the label `test` is the arm's
+    /// primary eval.
     #[prost(string, repeated, tag = "7")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
     /// The scored model, if it is not the arm's own (an API baseline, for example). Such
@@ -501,12 +502,12 @@ pub struct EvalResult {
     /// Output only. The experiment's revision in which the row last changed.
     #[prost(int64, tag = "9")]
     pub revision: i64,
-    /// The time of the measurement by the writer's clock. It is shown and does not
-    /// affect any order. In EvalRecorded it is output only: the event has it. In
-    /// ArmRecorded a row without it gets that of the event.
+    /// The time of the measurement by the writer's clock. It is shown, and has no
+    /// effect on any order. In EvalRecorded it is ignored: set `event_time` of the
+    /// event instead. In ArmRecorded, a row without it gets that of the event.
     #[prost(message, optional, tag = "10")]
     pub event_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Output only. The time at which the server stored the present state of the row.
+    /// Output only. The time at which the server stored the row as it is now.
     #[prost(message, optional, tag = "11")]
     pub record_time: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -547,7 +548,7 @@ pub struct RunConfig {
     /// Free labels.
     #[prost(string, repeated, tag = "9")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
-    /// Keys of other or later schemas. At most 1,000 keys.
+    /// Other settings, which have no field here. At most 1,000 keys.
     #[prost(btree_map = "string, message", tag = "10")]
     pub extras: crate::exact::alloc::collections::BTreeMap<
         crate::exact::alloc::string::String,
@@ -576,7 +577,7 @@ pub struct DataConfig {
     /// The split of the Hugging Face dataset.
     #[prost(string, optional, tag = "6")]
     pub hf_split: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// Rows given in the configuration itself.
+    /// The rows of the data, if the configuration itself contains them.
     #[prost(message, repeated, tag = "7")]
     pub rows: crate::exact::alloc::vec::Vec<Value>,
     /// The transformations of the rows, in order.
@@ -618,10 +619,9 @@ pub struct Component {
         Value,
     >,
 }
-/// RunResult is the result of the training backend, stored unchanged for
-/// consumers that need more than the arm. No call reads scores from it. Record
-/// metrics that Score should find as MetricsRecorded, or in
-/// `ArmResult.metrics`.
+/// RunResult is the result that the training backend returned. It is stored
+/// unchanged, and Score does not use it. To make Score find a metric, record it with
+/// MetricsRecorded or in `ArmResult.metrics`.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct RunResult {
@@ -653,8 +653,8 @@ pub struct RunResult {
         Value,
     >,
 }
-/// ArmResult is one arm of an experiment: one training run of an expanded
-/// RunConfig, with everything that was scored against it.
+/// ArmResult is one arm of an experiment: one training run of an expanded RunConfig,
+/// with all of its results.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ArmResult {
@@ -675,9 +675,9 @@ pub struct ArmResult {
         f64,
     >,
     /// The metrics of the primary eval: the first post-training row tagged `test`;
-    /// else the first post-training row; else the first row. Rows with a model_ref
-    /// are never primary. An arm without rows keeps the ones it was recorded with.
-    /// In a request, values that contradict the rows are refused.
+    /// else the first post-training row; else the first row. Rows with a model_ref are
+    /// never primary. An arm without rows keeps the ones it was recorded with. A
+    /// request with values that contradict the rows is rejected.
     #[prost(btree_map = "string, double", tag = "5")]
     pub eval_metrics: crate::exact::alloc::collections::BTreeMap<
         crate::exact::alloc::string::String,
@@ -690,8 +690,8 @@ pub struct ArmResult {
         Value,
     >,
     /// The rows, in the order in which they were first accepted. A row that is
-    /// recorded again keeps its place. In a request that repeats a row's identity,
-    /// the first one counts.
+    /// recorded again keeps its place. If a request has two rows with the same name
+    /// and step, the first one is stored.
     #[prost(message, repeated, tag = "7")]
     pub evals: crate::exact::alloc::vec::Vec<EvalResult>,
     /// The id of the training run in the system that ran it.
@@ -738,19 +738,19 @@ pub struct ArmResult {
     /// It is stored at most once in 5 seconds, and it does not change the revision.
     #[prost(message, optional, tag = "20")]
     pub last_heard: ::core::option::Option<::prost_types::Timestamp>,
-    /// What ArmAnnotated changed. In an ArmRecorded, unset keeps the recorded ones.
+    /// The annotations of the arm. In an ArmRecorded, unset keeps the recorded ones.
     #[prost(message, optional, tag = "21")]
     pub annotations: ::core::option::Option<Annotations>,
-    /// Output only. The tags of the arm: those of its run_config, as its annotations
-    /// changed them.
+    /// Output only. The tags of the arm: those of its run_config, with the changes of
+    /// its annotations.
     #[prost(string, repeated, tag = "22")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
     /// Where the code of the newest attempt came from, and where it ran.
     #[prost(message, optional, tag = "23")]
     pub provenance: ::core::option::Option<Provenance>,
 }
-/// Annotations are notes, tags and the group of an arm as ArmAnnotated changed them.
-/// They take precedence over what the training recorded.
+/// Annotations are the notes, tags and group that people gave to an arm with
+/// ArmAnnotated. They take precedence over those that the training recorded.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct Annotations {
@@ -809,8 +809,8 @@ pub struct Provenance {
         crate::exact::alloc::string::String,
     >,
 }
-/// Attempt is one start of an arm's training process. A preempted and restarted
-/// job is a new attempt of the same arm.
+/// Attempt is one start of an arm's training. A preempted job that is started again
+/// is a new attempt of the same arm.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct Attempt {
@@ -820,12 +820,12 @@ pub struct Attempt {
     /// The attempt with the greatest order is the newest, no matter when it arrives.
     /// The order is the start time in milliseconds since 1970, or a scheduler's
     /// restart count; 0 is a valid count. Required in a request. An order of more than
-    /// a day ahead of the server's clock is refused (FIELD_OUT_OF_RANGE).
+    /// a day ahead of the server's clock is rejected (FIELD_OUT_OF_RANGE).
     #[prost(int64, optional, tag = "2")]
     pub order: ::core::option::Option<i64>,
 }
-/// ArmSummary is an arm without its rows, for lists. Eval, and Score with a dot, need
-/// the rows: call the server, or get the whole arm.
+/// ArmSummary is an arm without its rows, for lists. Its rows are needed to compute
+/// Eval, or Score with a dot: call these, or get the whole arm.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ArmSummary {
@@ -890,7 +890,7 @@ pub struct ArmSummary {
     /// ArmResult.
     #[prost(message, optional, tag = "18")]
     pub last_heard: ::core::option::Option<::prost_types::Timestamp>,
-    /// What ArmAnnotated changed.
+    /// The annotations of the arm.
     #[prost(message, optional, tag = "19")]
     pub annotations: ::core::option::Option<Annotations>,
     /// The tags of the arm, as in ArmResult.
@@ -912,7 +912,7 @@ pub struct ArmSummary {
 #[prost(prost_path = "crate::exact")]
 #[repr(i32)]
 pub enum ArmStatus {
-    /// Not set. Never stored; requests with it are refused.
+    /// Not set. It is never stored, and requests with it are rejected.
     Unspecified = 0,
     /// Not started yet.
     Pending = 1,
@@ -957,19 +957,20 @@ impl ArmStatus {
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ConfigFilter {
-    /// The path of the value: names of fields and keys of maps with dots between them,
-    /// such as `seed`, `model.name` or `algorithm.params.lr`. A key may hold dots itself.
-    /// Lists are not entered.
-    /// 1 to 513 bytes. Required.
+    /// The path of the value: names of fields and keys of maps, separated by dots,
+    /// such as `seed`, `model.name` or `algorithm.params.lr`. A key may contain dots.
+    /// A path cannot lead into a list. 1 to 513 bytes. Required.
     #[prost(string, tag = "1")]
     pub path: crate::exact::alloc::string::String,
-    /// The condition. Required. An arm without a value at the path does not pass it.
+    /// The condition that the value must meet. Required. An arm without a value at the
+    /// path does not pass.
     #[prost(oneof = "config_filter::Condition", tags = "2, 3")]
     pub condition: ::core::option::Option<config_filter::Condition>,
 }
 /// Nested message and enum types in `ConfigFilter`.
 pub mod config_filter {
-    /// The condition. Required. An arm without a value at the path does not pass it.
+    /// The condition that the value must meet. Required. An arm without a value at the
+    /// path does not pass.
     #[derive(Clone, PartialEq, crate::exact::Oneof)]
     #[prost(prost_path = "crate::exact")]
     pub enum Condition {
@@ -986,17 +987,17 @@ pub mod config_filter {
 #[derive(Clone, Copy, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct NumberRange {
-    /// The smallest number of the range. Unset for no lower bound.
+    /// The smallest number of the range. Unset: no lower limit.
     #[prost(double, optional, tag = "1")]
     pub min: ::core::option::Option<f64>,
-    /// The greatest number of the range. Unset for no upper bound.
+    /// The greatest number of the range. Unset: no upper limit.
     #[prost(double, optional, tag = "2")]
     pub max: ::core::option::Option<f64>,
 }
-/// ErrorReason is the reason why a call failed or an event was refused. Messages
+/// ErrorReason is the reason why a call failed or an event was rejected. Messages
 /// carry it as text without the prefix `ERROR_REASON_`, as in `ARM_NOT_FOUND`: the
 /// `reason` of a google.rpc.ErrorInfo with domain `podium`, and that of a Refusal.
-/// For each reason the comment has the status code, whether a refused event may be
+/// For each reason the comment has the status code, whether a rejected event may be
 /// accepted later (wait) or not (permanent), and the keys of the metadata.
 ///
 /// The metadata `field` of an event's error begins with the index of the event, as in
@@ -1031,11 +1032,11 @@ pub enum ErrorReason {
     /// INVALID_ARGUMENT, permanent. The kind of a Value is not set, or a Value is nested
     /// too deeply or has too many nodes. Metadata: `field`.
     ValueInvalid = 4,
-    /// INVALID_ARGUMENT, permanent. An enum field has a value that this server does not
-    /// know, or one that is not allowed there. Metadata: `field`.
+    /// INVALID_ARGUMENT, permanent. An enum field has a value that this server does
+    /// not know, or a value that is not allowed in this field. Metadata: `field`.
     EnumInvalid = 5,
-    /// INVALID_ARGUMENT, permanent. Another field is out of its range. Metadata:
-    /// `field`.
+    /// INVALID_ARGUMENT, permanent. A number, time or duration is outside of its
+    /// allowed range. Metadata: `field`.
     FieldOutOfRange = 6,
     /// INVALID_ARGUMENT. The page token was not made by this request, or is damaged.
     PageTokenInvalid = 7,
@@ -1043,11 +1044,11 @@ pub enum ErrorReason {
     /// allowed, in the request or in what would be stored. Metadata: `field`, `limit`,
     /// `actual`.
     LimitExceeded = 8,
-    /// INVALID_ARGUMENT, permanent. Given eval_metrics or eval_breakdowns contradict
-    /// the rows beside them. Metadata: `field`.
+    /// INVALID_ARGUMENT, permanent. The eval_metrics or eval_breakdowns of an arm
+    /// differ from those of its primary eval. Metadata: `field`.
     MirrorContradictsEvals = 9,
-    /// INVALID_ARGUMENT, permanent. An event of a call with a position is about another
-    /// arm than the stream's earlier events. Metadata: `writer_id`.
+    /// INVALID_ARGUMENT, permanent. In a call with a position, an event is about
+    /// another arm than the stream's earlier events. Metadata: `writer_id`.
     StreamSubjectChanged = 10,
     /// INVALID_ARGUMENT, permanent. A call without a position starts an attempt of an arm
     /// and has an event of the arm that names no attempt. Such a call could not be sent
@@ -1058,9 +1059,9 @@ pub enum ErrorReason {
     /// NOT_FOUND, wait. The experiment has no arm of this name. Metadata: `experiment`,
     /// `arm`.
     ArmNotFound = 21,
-    /// FAILED_PRECONDITION, permanent. The event names an attempt other than the
-    /// newest, or starts one that is not newer. Metadata: `arm`, `newest_attempt`,
-    /// `newest_order`.
+    /// FAILED_PRECONDITION, permanent. The event names an attempt that is not the
+    /// newest, or starts an attempt that is not newer than the newest. Metadata:
+    /// `arm`, `newest_attempt`, `newest_order`.
     StaleAttempt = 30,
     /// FAILED_PRECONDITION, permanent. A new attempt of a COMPLETED arm sets neither
     /// `resume_step` nor `restart`. Metadata: `arm`.
@@ -1069,11 +1070,11 @@ pub enum ErrorReason {
     /// recorded one in `path_count` fields. `paths` has the first hundred, separated by
     /// commas. Metadata: `arm`, `paths`, `path_count`.
     RunConfigChanged = 32,
-    /// FAILED_PRECONDITION, permanent. A whole arm was recorded over one that has
-    /// attempts. Metadata: `arm`.
+    /// FAILED_PRECONDITION, permanent. A whole arm was recorded, but the stored arm
+    /// has attempts. Metadata: `arm`.
     ArmHasAttempts = 33,
-    /// FAILED_PRECONDITION, permanent. A row recorded again, alone or with its whole
-    /// arm, has another model_ref. Metadata: `arm`, `eval`.
+    /// FAILED_PRECONDITION, permanent. A row is recorded again with another model_ref.
+    /// Metadata: `arm`, `eval`.
     ModelRefChanged = 34,
     /// FAILED_PRECONDITION, permanent. The arm that the stream wrote to was deleted.
     /// Metadata: `writer_id`.
@@ -1081,27 +1082,27 @@ pub enum ErrorReason {
     /// FAILED_PRECONDITION, permanent. The experiment that the stream wrote to was
     /// deleted. Metadata: `writer_id`.
     ExperimentDeleted = 36,
-    /// FAILED_PRECONDITION. A ranking needs a metric: the request names none, and the
+    /// FAILED_PRECONDITION. The request for a ranking names no metric, and the
     /// experiment has no success_metric. Metadata: `experiment`.
     MetricMissing = 37,
     /// FAILED_PRECONDITION, wait. A token with another name was the first to use the
     /// writer id of the position. Send the events with a token of that name. Metadata:
     /// `writer_id`.
     WriterTaken = 38,
-    /// OUT_OF_RANGE. Events of the stream before the first one are missing. Metadata:
-    /// `expected_sequence`.
+    /// OUT_OF_RANGE. Events of the stream before the first event of the call are
+    /// missing. Metadata: `expected_sequence`.
     SequenceGap = 40,
-    /// RESOURCE_EXHAUSTED. The server has too much to do. Try again later.
+    /// RESOURCE_EXHAUSTED. The server is overloaded. Try again later.
     Overloaded = 50,
     /// RESOURCE_EXHAUSTED. The disk of the store is full. Nothing was changed.
     StorageFull = 51,
     /// UNAVAILABLE. The server is starting or stopping. Try again later.
     ShuttingDown = 52,
-    /// UNAVAILABLE. The store failed, and whether the call was stored is unknown. The
-    /// server stops; send the same call again when it is back.
+    /// UNAVAILABLE. The store failed, and it is unknown whether the call was stored.
+    /// The server stops. Send the same call again when it runs again.
     OutcomeUnknown = 53,
-    /// RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
-    /// last marker.
+    /// RESOURCE_EXHAUSTED. The client of a watch does not read its messages. Watch
+    /// again after the last marker.
     WatchTooSlow = 54,
     /// RESOURCE_EXHAUSTED. The token has reached one of its limits. Nothing was changed.
     /// Try again after the time in the google.rpc.RetryInfo. Metadata: `limit`, the field
@@ -1116,7 +1117,7 @@ pub enum ErrorReason {
     /// sent without encryption over a network.
     TokenInvalid = 71,
     /// PERMISSION_DENIED. The role of the token does not allow the call. Metadata:
-    /// `role`, the one that does.
+    /// `role`, the lowest role that does.
     RoleTooLow = 72,
 }
 impl ErrorReason {
@@ -1223,7 +1224,7 @@ pub struct Experiment {
     /// The name of the experiment that this one continues.
     #[prost(string, optional, tag = "5")]
     pub parent: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// Which scores of the success metric are better.
+    /// Whether greater or smaller scores of the success metric are better.
     #[prost(enumeration = "Direction", tag = "6")]
     pub direction: i32,
     /// Output only. COMPLETED if any arm completed, FAILED if all arms failed, else
@@ -1239,8 +1240,8 @@ pub struct Experiment {
         crate::exact::alloc::string::String,
         Value,
     >,
-    /// Output only. The number of calls that changed something. Each of them increases
-    /// it by one, and it never decreases.
+    /// Output only. The number of calls that have changed something. It never
+    /// decreases.
     #[prost(int64, tag = "10")]
     pub revision: i64,
     /// Output only. The time at which the experiment was declared.
@@ -1334,7 +1335,7 @@ impl Direction {
 pub enum ExperimentStatus {
     /// Not set. A server never returns it.
     Unspecified = 0,
-    /// No arm has completed, and not all have failed. Also if there are no arms.
+    /// No arm has completed, and not all have failed; or there are no arms.
     Running = 1,
     /// At least one arm has completed.
     Completed = 2,
@@ -1365,13 +1366,13 @@ impl ExperimentStatus {
         }
     }
 }
-/// Event is one thing that a process reports. Every event is safe to repeat: an equal
-/// event is not stored again.
+/// Event is a fact that a process reports, such as an eval row. Every event is safe
+/// to repeat: the same event is not stored twice.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct Event {
-    /// The time of the event by the writer's clock. It is shown and does not affect any
-    /// order: events are applied in the order in which they are sent.
+    /// The time of the event by the writer's clock. It is shown, and has no effect on
+    /// any order: events are applied in the order in which they are sent.
     #[prost(message, optional, tag = "1")]
     pub event_time: ::core::option::Option<::prost_types::Timestamp>,
     /// The kind of the event. Required.
@@ -1384,28 +1385,28 @@ pub mod event {
     #[derive(Clone, PartialEq, crate::exact::Oneof)]
     #[prost(prost_path = "crate::exact")]
     pub enum Kind {
-        /// An experiment starts, or has more fields.
+        /// Creates an experiment, or sets fields of it.
         #[prost(message, tag = "2")]
         ExperimentDeclared(super::ExperimentDeclared),
-        /// An attempt at training an arm starts.
+        /// Starts an attempt at training an arm.
         #[prost(message, tag = "3")]
         ArmStarted(super::ArmStarted),
-        /// Training metrics.
+        /// Records training metrics.
         #[prost(message, tag = "4")]
         MetricsRecorded(super::MetricsRecorded),
-        /// An eval row.
+        /// Records an eval row.
         #[prost(message, tag = "5")]
         EvalRecorded(super::EvalRecorded),
-        /// An arm's training ended.
+        /// Ends the training of an arm.
         #[prost(message, tag = "6")]
         ArmFinished(super::ArmFinished),
-        /// A whole arm at once.
+        /// Records a whole arm.
         #[prost(message, tag = "7")]
         ArmRecorded(super::ArmRecorded),
-        /// The experiment's conclusion.
+        /// Stores the conclusion of the experiment.
         #[prost(message, tag = "8")]
         ExperimentConcluded(super::ExperimentConcluded),
-        /// A sequence number without an event.
+        /// Uses a sequence number without doing anything.
         #[prost(message, tag = "9")]
         Skipped(super::Skipped),
         /// Notes, tags or the group of an arm, after the fact.
@@ -1413,34 +1414,35 @@ pub mod event {
         ArmAnnotated(super::ArmAnnotated),
     }
 }
-/// ExperimentDeclared creates the experiment, or sets those of its fields that are
-/// still unset. A field that has another value keeps it and is named in the response,
-/// unless `overwrite` is set. Metadata is set key by key.
+/// ExperimentDeclared creates the experiment, or sets its unset fields. A field that
+/// already has another value keeps it, and is named in the response, unless
+/// `overwrite` is set. Each key of the metadata is treated like a field.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ExperimentDeclared {
-    /// The question that the experiment answers.
+    /// The hypothesis that the experiment tests.
     #[prost(string, optional, tag = "1")]
     pub hypothesis: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// The metric that arms are compared by.
+    /// The metric by which arms are ranked, in the forms that Score accepts.
     #[prost(string, optional, tag = "2")]
     pub success_metric: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// The name of the experiment that this one follows.
+    /// The name of the experiment that this one continues.
     #[prost(string, optional, tag = "3")]
     pub parent: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// The direction of better scores. Unspecified leaves the recorded one.
+    /// Whether greater or smaller scores are better. Unspecified keeps the recorded
+    /// direction.
     #[prost(enumeration = "Direction", tag = "4")]
     pub direction: i32,
-    /// Free labels. Empty leaves the recorded ones.
+    /// Free labels. Empty keeps the recorded ones.
     #[prost(string, repeated, tag = "5")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
-    /// Any other information.
+    /// Other data. At most 1,000 keys.
     #[prost(btree_map = "string, message", tag = "6")]
     pub metadata: crate::exact::alloc::collections::BTreeMap<
         crate::exact::alloc::string::String,
         Value,
     >,
-    /// Whether fields that have another value get the given one.
+    /// Whether fields that have another value get the new value.
     #[prost(bool, tag = "7")]
     pub overwrite: bool,
 }
@@ -1448,8 +1450,8 @@ pub struct ExperimentDeclared {
 /// arm if there is none.
 ///
 /// The attempt with the greatest order is the newest, no matter when it arrives. An
-/// attempt that is not newer than the newest one is refused (STALE_ATTEMPT). The same
-/// attempt started again changes nothing.
+/// attempt that is not newer than the newest one is rejected (STALE_ATTEMPT).
+/// Starting the same attempt again changes nothing.
 ///
 /// A new attempt starts from the beginning: rows, metrics, training series, error and
 /// run_result of the arm are deleted in the same commit. With `resume_step` k it
@@ -1489,15 +1491,15 @@ pub struct ArmStarted {
     /// run_config, so it may differ between attempts and between members of a group.
     #[prost(message, optional, tag = "9")]
     pub provenance: ::core::option::Option<Provenance>,
-    /// How the attempt treats the recorded results. Unset has the effect of `restart`,
-    /// except for a COMPLETED arm.
+    /// What happens to the recorded results. Unset has the effect of `restart`, except
+    /// for a COMPLETED arm, which is then not started.
     #[prost(oneof = "arm_started::Mode", tags = "7, 8")]
     pub mode: ::core::option::Option<arm_started::Mode>,
 }
 /// Nested message and enum types in `ArmStarted`.
 pub mod arm_started {
-    /// How the attempt treats the recorded results. Unset has the effect of `restart`,
-    /// except for a COMPLETED arm.
+    /// What happens to the recorded results. Unset has the effect of `restart`, except
+    /// for a COMPLETED arm, which is then not started.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Oneof)]
     #[prost(prost_path = "crate::exact")]
     pub enum Mode {
@@ -1510,22 +1512,23 @@ pub mod arm_started {
         Restart(bool),
     }
 }
-/// MetricsRecorded adds training metrics to an arm. The latest value of each key
-/// counts. Without metrics it is a heartbeat: it changes nothing but `last_heard`.
+/// MetricsRecorded adds training metrics to an arm. The arm keeps the latest value
+/// of each key. Without metrics it is a heartbeat, which changes only `last_heard`.
 ///
 /// With a step, the values are also points of the arm's training series, which
-/// ListSeries returns. Another value for a key at a step replaces the point. A point
-/// that is stored already with the same value changes nothing, so a repeated event does
-/// not become the latest one. Scores and rankings do not use the series.
+/// ListSeries returns. Another value for the same key and step replaces the point.
+/// Recording a point again with the same value changes nothing, so a late repeat of
+/// an event does not change the latest value. Scores and rankings do not use the
+/// series.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct MetricsRecorded {
     /// The name of the arm. Required.
     #[prost(string, tag = "1")]
     pub arm: crate::exact::alloc::string::String,
-    /// The attempt that reports. An attempt other than the newest is refused
-    /// (STALE_ATTEMPT). An event without an attempt is accepted, except in a call that
-    /// starts an attempt of the arm (EVENT_NEEDS_ATTEMPT).
+    /// The id of the attempt that records the event. If it is not the newest attempt,
+    /// the event is rejected (STALE_ATTEMPT). An event without an attempt is accepted,
+    /// except in a call that starts an attempt of the arm (EVENT_NEEDS_ATTEMPT).
     #[prost(string, optional, tag = "2")]
     pub attempt_id: ::core::option::Option<crate::exact::alloc::string::String>,
     /// The metrics. An arm has at most 1,000 keys.
@@ -1547,27 +1550,28 @@ pub struct EvalRecorded {
     /// The name of the arm. Required.
     #[prost(string, tag = "1")]
     pub arm: crate::exact::alloc::string::String,
-    /// The attempt that reports, as in MetricsRecorded. An evaluator elsewhere names
-    /// none.
+    /// The id of the attempt that records the event, as in MetricsRecorded. Unset for
+    /// a process that is not training the arm, such as an evaluator.
     #[prost(string, optional, tag = "2")]
     pub attempt_id: ::core::option::Option<crate::exact::alloc::string::String>,
     /// The row. Required, with its name.
     #[prost(message, optional, tag = "3")]
     pub eval_result: ::core::option::Option<EvalResult>,
 }
-/// ArmFinished ends the training of an arm. A later one of the same attempt replaces
-/// it as a whole.
+/// ArmFinished ends the training of an arm. A later ArmFinished of the same attempt
+/// replaces all of its fields.
 ///
-/// It is never refused for its size: error texts over 64 KiB are shortened in the
-/// middle, and more if the arm has no room. A run_result that has no room, or that
-/// exceeds a limit, is left out, and the `error` of the stored run_result notes that.
+/// It is never rejected for its size. Error texts over 64 KiB are shortened in the
+/// middle. If the arm has no room, they are shortened further. A run_result that has
+/// no room, or that exceeds a limit, is left out, and the `error` of the stored
+/// run_result notes that.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ArmFinished {
     /// The name of the arm. Required.
     #[prost(string, tag = "1")]
     pub arm: crate::exact::alloc::string::String,
-    /// The attempt that reports, as in MetricsRecorded.
+    /// The id of the attempt that records the event, as in MetricsRecorded.
     #[prost(string, optional, tag = "2")]
     pub attempt_id: ::core::option::Option<crate::exact::alloc::string::String>,
     /// COMPLETED, FAILED or CANCELLED. Required.
@@ -1583,11 +1587,12 @@ pub struct ArmFinished {
     #[prost(message, optional, tag = "6")]
     pub run_result: ::core::option::Option<RunResult>,
 }
-/// ArmRecorded records a whole arm: the arm becomes equal to it, and is created if there
-/// is none. It has no training series: record its points afterwards. If the arm that was
-/// recorded last is recorded again, nothing changes, so a repeated import deletes no newer
-/// row. It is refused for an arm with attempts (ARM_HAS_ATTEMPTS), and if it would change the
-/// model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
+/// ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
+/// there is none. It has no training series: record the points after it. Recording
+/// the same content twice in a row changes nothing, so a repeated import deletes no
+/// rows that were added since. It is rejected for an arm with attempts
+/// (ARM_HAS_ATTEMPTS), and if it would change the model_ref of a row
+/// (MODEL_REF_CHANGED), unless `replace` is set.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ArmRecorded {
@@ -1595,8 +1600,8 @@ pub struct ArmRecorded {
     /// are ignored; its rows keep their event_time.
     #[prost(message, optional, tag = "1")]
     pub arm_result: ::core::option::Option<ArmResult>,
-    /// Whether the arm becomes equal to this one also if it has attempts, if a row's
-    /// model_ref changes, or if this arm was recorded before.
+    /// Whether to replace the arm even if it has attempts, if a row's model_ref
+    /// changes, or if the same content was recorded before.
     #[prost(bool, tag = "2")]
     pub replace: bool,
 }
@@ -1624,7 +1629,8 @@ pub struct ArmAnnotated {
     /// Tags to add, in this order. A tag that the arm has is not added again.
     #[prost(string, repeated, tag = "4")]
     pub add_tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
-    /// Tags to remove. A tag that is also in add_tags is refused (FIELD_OUT_OF_RANGE).
+    /// Tags to remove. A tag that is also in add_tags is rejected
+    /// (FIELD_OUT_OF_RANGE).
     #[prost(string, repeated, tag = "5")]
     pub remove_tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
     /// What happens to the notes. Unset keeps them.
@@ -1661,8 +1667,8 @@ pub mod arm_annotated {
         ClearGroup(bool),
     }
 }
-/// Skipped uses a sequence number of its stream and does nothing. A writer sends it in
-/// place of an event that was refused permanently.
+/// Skipped uses a sequence number of its stream and does nothing. A writer sends it
+/// in place of an event that was rejected permanently.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct Skipped {}
@@ -1744,18 +1750,19 @@ pub struct Metric {
     #[prost(string, tag = "1")]
     pub name: crate::exact::alloc::string::String,
     /// The name of the eval. Unset for a metric without an eval, which is a key in
-    /// `eval_metrics` or `metrics`. Metrics of evals whose names hold dots can have equal
-    /// names and different evals.
+    /// `eval_metrics` or `metrics`. If names of evals contain dots, two metrics of
+    /// different evals can have the same name.
     #[prost(string, optional, tag = "2")]
     pub eval_name: ::core::option::Option<crate::exact::alloc::string::String>,
     /// The number of arms that have a score.
     #[prost(int64, tag = "3")]
     pub arms: i64,
-    /// The number of arms by the kind of result that has the score.
+    /// Where the scores come from: for each kind of result, the number of arms whose
+    /// score it gives.
     #[prost(message, repeated, tag = "4")]
     pub sources: crate::exact::alloc::vec::Vec<MetricSource>,
 }
-/// MetricSource is a kind of result that has the scores of some arms.
+/// MetricSource is a kind of result, with the number of arms whose score it gives.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct MetricSource {
@@ -1939,10 +1946,10 @@ pub struct RankGroupCounts {
 pub enum RankFlag {
     /// Not set. A server never returns it.
     Unspecified = 0,
-    /// The score, or that of a member, is NaN.
+    /// The score is NaN, or the score of a member of the group is.
     Nan = 1,
-    /// The score, or that of a member, is from an eval whose rows have different
-    /// benchmark_ids in this ranking. The benchmark_id of a row without one is its name.
+    /// In this ranking, the rows of the score's eval have different benchmark_ids. For
+    /// a row without a benchmark_id, the eval's name is used.
     BenchmarksDiffer = 2,
     /// The run_configs of members that are not left out differ in more than name and
     /// seed.
@@ -1987,8 +1994,8 @@ pub struct RecordRequest {
     /// a stream.
     #[prost(message, optional, tag = "3")]
     pub position: ::core::option::Option<StreamPosition>,
-    /// Whether to check the events without recording them. The response is that of a
-    /// call which records them, with the present revision.
+    /// Whether to check the events without recording them. The response is the same as
+    /// if they were recorded, but with the present revision.
     #[prost(bool, tag = "4")]
     pub validate_only: bool,
 }
@@ -1998,9 +2005,9 @@ pub struct RecordRequest {
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct StreamPosition {
-    /// The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
-    /// writer uses it, and this writer uses it for no other arm. It belongs to the token
-    /// that first used it, and to tokens with the same name (WRITER_TAKEN). Required.
+    /// The id of the stream's writer in this experiment, of 1 to 256 bytes. Only this
+    /// writer uses it, and only for this arm. It belongs to the token that first used
+    /// it, and to tokens with the same name (WRITER_TAKEN). Required.
     #[prost(string, tag = "1")]
     pub writer_id: crate::exact::alloc::string::String,
     /// The sequence number of the first event of the call, from 1. Required.
@@ -2011,8 +2018,8 @@ pub struct StreamPosition {
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct RecordResponse {
-    /// The experiment's revision after the call. 0 if a call that only validates would
-    /// create it.
+    /// The experiment's revision after the call. 0 if the call only validates and the
+    /// experiment does not exist.
     #[prost(int64, tag = "1")]
     pub revision: i64,
     /// The number of events that changed something.
@@ -2025,12 +2032,12 @@ pub struct RecordResponse {
     /// The sequence number of the stream's last event. Set for a call with a position.
     #[prost(int64, optional, tag = "4")]
     pub last_sequence: ::core::option::Option<i64>,
-    /// Fields of the experiment that a declaration did not overwrite: they have another
-    /// value.
+    /// Fields of the experiment that a declaration did not change, because they
+    /// already had another value.
     #[prost(message, repeated, tag = "5")]
     pub kept_fields: crate::exact::alloc::vec::Vec<KeptField>,
 }
-/// KeptField is a field that a declaration did not overwrite.
+/// KeptField is a field that a declaration did not change.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct KeptField {
@@ -2041,16 +2048,17 @@ pub struct KeptField {
     #[prost(string, tag = "2")]
     pub path: crate::exact::alloc::string::String,
 }
-/// Refusals lists every refused event of a Record call. It is in the details of the
-/// call's status, beside the ErrorInfo of the first refused event.
+/// Refusals lists every rejected event of a Record call. It is in the details of the
+/// call's status, beside the ErrorInfo of the first rejected event.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct Refusals {
-    /// The refusals, in the order of their first events. Each event is in one of them.
+    /// The refusals, in the order of their first events. Each rejected event is in one
+    /// of them.
     #[prost(message, repeated, tag = "1")]
     pub refusals: crate::exact::alloc::vec::Vec<Refusal>,
 }
-/// Refusal has the events that were refused for one reason.
+/// Refusal has the events that were rejected for one reason.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct Refusal {
@@ -2108,7 +2116,7 @@ pub struct DeleteExperimentResponse {
     #[prost(int64, tag = "1")]
     pub revision: i64,
 }
-/// RefusalKind is whether a refused event can be accepted later.
+/// RefusalKind is whether a rejected event can be accepted later.
 #[derive(
     Clone,
     Copy,
@@ -2163,14 +2171,15 @@ pub mod recording_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// RecordingService records and deletes results. Each call is one transaction: all of
-    /// it is stored or nothing. OK means that it is on disk. A refused call changes
-    /// nothing.
+    /// RecordingService records and deletes results. Each call is one transaction: it is
+    /// stored as a whole or not at all. OK means that it is on disk. A rejected call
+    /// changes nothing.
     ///
-    /// Every call can return INVALID_ARGUMENT for a field out of its bounds,
-    /// RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and UNAVAILABLE
-    /// while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection
-    /// it is unknown whether the call was stored: send the same call again.
+    /// Every call can return INVALID_ARGUMENT for a field that is out of range,
+    /// RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and
+    /// UNAVAILABLE while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a
+    /// lost connection it is unknown whether the call was stored: send the same call
+    /// again.
     #[derive(Debug, Clone)]
     pub struct RecordingServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -2255,16 +2264,17 @@ pub mod recording_service_client {
         /// one.
         ///
         /// A call with a position is applied exactly once: events that were applied before
-        /// are skipped and counted in the response. A call without a position is also safe
-        /// to repeat: each of its events is, and it may not start an attempt of an arm
-        /// together with events that name no attempt (EVENT_NEEDS_ATTEMPT).
+        /// are skipped and counted in the response. A call without a position is safe to
+        /// repeat, too. For that reason, it is rejected if it starts an attempt of an arm
+        /// and has other events of that arm that name no attempt (EVENT_NEEDS_ATTEMPT).
         ///
-        /// If any event is refused, none is applied, and the status details have a Refusals
-        /// with every refused event. The status is that of the first refused event. Returns
-        /// NOT_FOUND (wait) if the experiment or an arm does not exist yet,
+        /// If any event is rejected, none is applied, and the status details have a
+        /// Refusals with every rejected event. The status is that of the first rejected
+        /// event. Returns NOT_FOUND (wait) if the experiment or an arm does not exist yet,
         /// FAILED_PRECONDITION if an event contradicts what is recorded, and
-        /// INVALID_ARGUMENT if it is out of its bounds. Returns OUT_OF_RANGE (SEQUENCE_GAP,
-        /// with `expected_sequence` in its metadata) if events before the first are missing.
+        /// INVALID_ARGUMENT if a field of it is out of range. Returns OUT_OF_RANGE
+        /// (SEQUENCE_GAP, with `expected_sequence` in its metadata) if events before the
+        /// first one of the call are missing.
         pub async fn record(
             &mut self,
             request: impl tonic::IntoRequest<super::RecordRequest>,
@@ -2286,8 +2296,8 @@ pub mod recording_service_client {
                 .insert(GrpcMethod::new("podium.v1.RecordingService", "Record"));
             self.inner.unary(req, path, codec).await
         }
-        /// Deletes an arm with its rows. Streams that wrote to it are refused from then
-        /// on (ARM_DELETED). A new writer can use the name again.
+        /// Deletes an arm with its rows. From then on, streams that wrote to it are
+        /// rejected (ARM_DELETED). A new writer can use the name again.
         ///
         /// Returns NOT_FOUND if the experiment or the arm does not exist.
         pub async fn delete_arm(
@@ -2314,9 +2324,9 @@ pub mod recording_service_client {
                 .insert(GrpcMethod::new("podium.v1.RecordingService", "DeleteArm"));
             self.inner.unary(req, path, codec).await
         }
-        /// Deletes an experiment with its arms. Streams that wrote to it are refused from
-        /// then on (EXPERIMENT_DELETED). A new declaration can use the name again, and the
-        /// revision continues from the old one.
+        /// Deletes an experiment with its arms. From then on, streams that wrote to it are
+        /// rejected (EXPERIMENT_DELETED). A new declaration can use the name again, and
+        /// the revision continues from the old one.
         ///
         /// Returns NOT_FOUND if the experiment does not exist.
         pub async fn delete_experiment(
@@ -2396,8 +2406,8 @@ pub struct Server {
     /// The version of Podium, such as `0.1.0`.
     #[prost(string, tag = "1")]
     pub version: crate::exact::alloc::string::String,
-    /// The id of the store, which never changes. A store that was restored from a backup
-    /// has the id of the store of which the backup was made.
+    /// The id of the store, which never changes. A store that was restored from a
+    /// backup has the same id.
     #[prost(string, tag = "2")]
     pub store_id: crate::exact::alloc::string::String,
     /// The limits of requests and stored results.
@@ -2407,7 +2417,8 @@ pub struct Server {
     #[prost(message, optional, tag = "4")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
 }
-/// ServerLimits are the limits of a server. `podium serve --limit` changes them.
+/// ServerLimits are the limits of a server. Each field is a maximum.
+/// `podium serve --limit` changes them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ServerLimits {
@@ -2417,7 +2428,7 @@ pub struct ServerLimits {
     /// The keys of a map, and the items of a list of tags.
     #[prost(int64, tag = "2")]
     pub map_keys: i64,
-    /// The levels of a nested Value.
+    /// The levels of nesting of a Value.
     #[prost(int64, tag = "3")]
     pub value_depth: i64,
     /// The nodes of all Values of one field together.
@@ -2481,7 +2492,7 @@ pub struct WatchedEval {
     /// The name of the arm.
     #[prost(string, tag = "1")]
     pub arm: crate::exact::alloc::string::String,
-    /// The place of the row among the rows of its arm: rows are ordered by it.
+    /// The place of the row in the order of its arm's rows.
     #[prost(int64, tag = "2")]
     pub position: i64,
     /// The row.
@@ -2496,11 +2507,11 @@ pub struct WatchedSeries {
     /// The name of the arm.
     #[prost(string, tag = "1")]
     pub arm: crate::exact::alloc::string::String,
-    /// The client has to forget all points of the arm at this step or later, also those of
-    /// keys that are not in `series`.
+    /// The client has to discard all points of the arm at this step or later, also
+    /// those of keys that are not in `series`.
     #[prost(int64, tag = "2")]
     pub from_step: i64,
-    /// The points that take their place, by key.
+    /// The points that replace them, by key.
     #[prost(message, repeated, tag = "3")]
     pub series: crate::exact::alloc::vec::Vec<Series>,
 }
@@ -2518,15 +2529,15 @@ pub struct WatchRemoval {
     #[prost(int64, optional, tag = "3")]
     pub step: ::core::option::Option<i64>,
 }
-/// WatchMarker says that everything up to a revision was sent.
+/// WatchMarker means that everything up to a revision was sent.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct WatchMarker {
-    /// The revision of the experiment. With everything that was sent before, the client
-    /// has exactly the state of this revision.
+    /// The revision of the experiment. The client now has exactly the state of this
+    /// revision.
     #[prost(int64, tag = "1")]
     pub revision: i64,
-    /// Identifies this experiment in this file of the store, for `WatchRequest.epoch`.
+    /// The id of this experiment in this file of the store, for `WatchRequest.epoch`.
     #[prost(string, tag = "2")]
     pub epoch: crate::exact::alloc::string::String,
 }
@@ -2631,7 +2642,7 @@ pub struct ListArmsRequest {
     /// Only arms whose run_config has all of these tags.
     #[prost(string, repeated, tag = "7")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
-    /// Whether the arms are listed without their run_config.
+    /// Whether to list the arms without their run_config.
     #[prost(bool, tag = "8")]
     pub omit_run_config: bool,
     /// Only arms whose run_config passes all of these, at most 100.
@@ -2855,10 +2866,9 @@ pub struct RankResponse {
     /// Counts of all groups, not only of those in this page. Unset in a ranking by arm.
     #[prost(message, optional, tag = "9")]
     pub group_counts: ::core::option::Option<RankGroupCounts>,
-    /// In a ranking of all COMPLETED arms, the revision in which such an arm last changed.
-    /// In any other ranking, and by group, the same as `revision`. Pages with the same
-    /// value are of one ranking, even if other arms change in between. Pages with
-    /// different values can repeat or miss an arm.
+    /// If it differs between two pages, the ranking has changed in between: arms can
+    /// be missing or repeated. In a ranking of all COMPLETED arms it changes only if
+    /// such an arm changes. In any other ranking it equals `revision`.
     #[prost(int64, tag = "10")]
     pub ranking_revision: i64,
 }
@@ -2872,8 +2882,8 @@ pub struct ScoresRequest {
     /// The metrics, each in the forms that Score accepts: 1 to 1,000. Required.
     #[prost(string, repeated, tag = "2")]
     pub metrics: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
-    /// The maximum number of arms in the page. A page has at most 10,000 scores, too,
-    /// but at least one arm if any is left.
+    /// The maximum number of arms in the page. A page also has at most 10,000 scores.
+    /// It has at least one arm, except after the last arm.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
     /// The `next_page_token` of the previous page. Empty for the first page.
@@ -2952,9 +2962,9 @@ pub struct GetServerResponse {
     #[prost(message, optional, tag = "1")]
     pub server: ::core::option::Option<Server>,
 }
-/// WatchRequest selects what a client watches. An arm that does not pass the filters is
-/// not sent. One that no longer passes them is sent as a removal, and one that passes
-/// them again with all of its rows.
+/// WatchRequest selects what a client watches. An arm that does not pass the filters
+/// is not sent. An arm that no longer passes them is sent as a removal. When it
+/// passes them again, it is sent with all of its rows.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct WatchRequest {
@@ -2978,13 +2988,13 @@ pub struct WatchRequest {
     /// Only arms whose name begins with this text.
     #[prost(string, optional, tag = "6")]
     pub name_prefix: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// Whether only arms are sent, without their rows.
+    /// Whether to send arms without their rows.
     #[prost(bool, tag = "7")]
     pub without_evals: bool,
-    /// Whether rows and arms are sent without their breakdowns.
+    /// Whether to send rows and arms without their breakdowns.
     #[prost(bool, tag = "8")]
     pub without_breakdowns: bool,
-    /// Whether the training series of the arms are sent, too.
+    /// Whether to send the training series of the arms.
     #[prost(bool, tag = "9")]
     pub with_series: bool,
     /// Only the series of these keys. None means all. Only with `with_series`.
@@ -2996,14 +3006,14 @@ pub struct WatchRequest {
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct WatchResponse {
-    /// Whether the client has to forget everything that it was sent before. The whole
-    /// state follows.
+    /// Whether the client has to discard everything that it has received before. The
+    /// whole state follows.
     #[prost(bool, tag = "1")]
     pub reset: bool,
     /// The experiment, in the first message and when its declaration or conclusion changed.
     #[prost(message, optional, tag = "2")]
     pub experiment: ::core::option::Option<Experiment>,
-    /// The rows and arms that were removed. Ignore those that you do not know.
+    /// The rows and arms that were removed. Ignore those that you do not have.
     #[prost(message, repeated, tag = "3")]
     pub removals: crate::exact::alloc::vec::Vec<WatchRemoval>,
     /// The arms that were added or changed.
@@ -3012,7 +3022,8 @@ pub struct WatchResponse {
     /// The rows that were added or replaced. A row can come before its arm.
     #[prost(message, repeated, tag = "5")]
     pub evals: crate::exact::alloc::vec::Vec<WatchedEval>,
-    /// Set if everything up to a revision was sent; also when nothing happens, every 10 s.
+    /// Set when everything up to a revision was sent. If nothing changes, it is sent
+    /// every 10 s.
     #[prost(message, optional, tag = "6")]
     pub marker: ::core::option::Option<WatchMarker>,
     /// Whether the experiment was deleted. This is the last message.
@@ -3039,9 +3050,9 @@ pub mod results_service_client {
     ///
     /// Lists are read in pages. `page_size` is the maximum number of items in a page: 0
     /// means 100, and more than 1,000 means 1,000. A page has at most 2 MiB. It can have
-    /// fewer items, even none, and still be followed by another page: a list ends with the
-    /// page whose `next_page_token` is empty. The next request has that token as its
-    /// `page_token`; the rest of it must be unchanged, except for `page_size`.
+    /// fewer items, even none, and still be followed by another page: a list ends with
+    /// the page whose `next_page_token` is empty. To get the next page, send the same
+    /// request with that token as `page_token`. Only `page_size` may differ.
     ///
     /// Every call can return INVALID_ARGUMENT for a field that is out of range,
     /// RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts
@@ -3246,8 +3257,8 @@ pub mod results_service_client {
         }
         /// Lists the rows of an arm in the order in which they were first accepted. A row
         /// that exists during the whole listing appears exactly once in the pages, unless
-        /// the whole arm is recorded in another order in between. The pages then have
-        /// different revisions.
+        /// ArmRecorded changes the order of the rows during the listing. The pages then
+        /// have different revisions.
         ///
         /// Returns NOT_FOUND if the experiment or the arm does not exist, and
         /// INVALID_ARGUMENT for a page token of another request.
@@ -3362,19 +3373,19 @@ pub mod results_service_client {
         /// Ranks the arms of an experiment by their scores on a metric, as Score returns
         /// them.
         ///
-        /// Numbers come first in order, infinities included, then NaN, then arms without a
-        /// score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
-        /// their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-        /// `statuses` is set. The counts include every arm that passes the other filters, also
-        /// those that are left out because of their status.
+        /// Numbers come first, in order, infinities included. NaN follows, then arms
+        /// without a score. Equal scores share a place (1, 2, 2, 4) and are in the order
+        /// in which their arms were created; -0.0 equals 0.0. Only COMPLETED arms are
+        /// ranked unless `statuses` is set. The counts include every arm that passes the
+        /// other filters, also those that are left out because of their status.
         ///
         /// With `by_group`, all arms with the same group_name are one entry, and the groups
         /// are ordered by their means.
         ///
-        /// The time for the first places of COMPLETED arms does not depend on the number of
-        /// arms. With `by_group`, with other statuses or filters, or if several splits of a
-        /// metric with dots have scores, the time for each page is proportional to the number of
-        /// arms.
+        /// If COMPLETED arms are ranked, the time for the first places does not depend on
+        /// the number of arms. With `by_group`, with other statuses or filters, or if
+        /// several splits of a metric with dots have scores, the time for each page is
+        /// proportional to the number of arms.
         ///
         /// Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
         /// there is no metric, neither in the request nor in the experiment
@@ -3485,11 +3496,12 @@ pub mod results_service_client {
         /// Watches an experiment: sends its state, or what changed after a revision, and then
         /// every change, until the client ends the call or the experiment is deleted.
         ///
-        /// The messages up to a marker, applied in order, change the state of the revision
-        /// before into exactly the state of the marker's revision. Commits can be merged: of a
-        /// row that changed several times, only the newest state is sent. Within a message,
-        /// `reset` comes first, then removals, arms, rows, series and the marker. A client that
-        /// reconnects sends the revision and the epoch of the last marker, and misses nothing.
+        /// Apply the messages up to a marker in order. The result is exactly the state of
+        /// the marker's revision. Several commits can be sent together: of a row that
+        /// changed several times, only the newest state is sent. Within a message, `reset`
+        /// comes first, then removals, arms, rows, series and the marker. A client that
+        /// reconnects sends the revision and the epoch of the last marker, and misses
+        /// nothing.
         ///
         /// Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
         /// too many watches (OVERLOADED), or if a message could not be sent for 10 s because

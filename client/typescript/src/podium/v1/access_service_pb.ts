@@ -89,8 +89,8 @@ export type CreateTokenRequest = Message<"podium.v1.CreateTokenRequest"> & {
   expireTime?: Timestamp | undefined;
 
   /**
-   * The limits of the token. A limit that is not set is that of the caller's token, which
-   * a given one must not exceed.
+   * The limits of the token. A limit that is not set gets the value of the caller's
+   * token. A limit must not exceed that of the caller's token.
    *
    * @generated from field: podium.v1.TokenLimits limits = 5;
    */
@@ -232,14 +232,14 @@ export const RevokeTokenResponseSchema: GenMessage<RevokeTokenResponse> = /*@__P
   messageDesc(file_podium_v1_access_service, 7);
 
 /**
- * AccessService manages the tokens that callers need. `podium token` also does so on
- * the machine of the store, and creates the first token there.
+ * AccessService manages the tokens that callers need. On the machine of the store,
+ * `podium token` does the same, and creates the first token.
  *
  * An administrator whose token has prefixes can only create, list and revoke tokens
  * with prefixes that it includes.
  *
- * Returns UNAUTHENTICATED (TOKEN_MISSING) if a token is managed by a caller without
- * a token, also on a server that requires none.
+ * Every call except WhoAmI needs a token, even on a server that requires none for
+ * other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
  *
  * @generated from service podium.v1.AccessService
  */
@@ -258,7 +258,7 @@ export const AccessService: GenService<{
    * Creates a token. The response is the only place where it can be read. A call that
    * is sent twice creates two tokens.
    *
-   * Returns INVALID_ARGUMENT if a field is out of its bounds, if a prefix is not
+   * Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
    * included by the caller's token, or if the store has too many tokens.
    *
    * @generated from rpc podium.v1.AccessService.CreateToken
@@ -281,8 +281,8 @@ export const AccessService: GenService<{
     output: typeof ListTokensResponseSchema;
   },
   /**
-   * Revokes the valid tokens with an id or a name. Every server of the store rejects
-   * them within 5 seconds. The response is empty if no valid token has the id or name.
+   * Revokes the valid tokens with an id or a name. The server rejects them within 5
+   * seconds. The response is empty if no valid token has the id or name.
    *
    * @generated from rpc podium.v1.AccessService.RevokeToken
    */

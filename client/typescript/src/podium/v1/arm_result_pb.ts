@@ -23,8 +23,8 @@ export const file_podium_v1_arm_result: GenFile = /*@__PURE__*/
   fileDesc("Chpwb2RpdW0vdjEvYXJtX3Jlc3VsdC5wcm90bxIJcG9kaXVtLnYxIo8JCglBcm1SZXN1bHQSDAoEbmFtZRgBIAEoCRIoCgpydW5fY29uZmlnGAIgASgLMhQucG9kaXVtLnYxLlJ1bkNvbmZpZxIkCgZzdGF0dXMYAyABKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEjIKB21ldHJpY3MYBCADKAsyIS5wb2RpdW0udjEuQXJtUmVzdWx0Lk1ldHJpY3NFbnRyeRI7CgxldmFsX21ldHJpY3MYBSADKAsyJS5wb2RpdW0udjEuQXJtUmVzdWx0LkV2YWxNZXRyaWNzRW50cnkSQQoPZXZhbF9icmVha2Rvd25zGAYgAygLMigucG9kaXVtLnYxLkFybVJlc3VsdC5FdmFsQnJlYWtkb3duc0VudHJ5EiQKBWV2YWxzGAcgAygLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHQSEwoGcnVuX2lkGAggASgJSACIAQESEgoFZXJyb3IYCSABKAlIAYgBARIaCg10cmFpbl9zZWNvbmRzGAogASgBSAKIAQESGQoMZXZhbF9zZWNvbmRzGAsgASgBSAOIAQESLQoKcnVuX3Jlc3VsdBgMIAEoCzIULnBvZGl1bS52MS5SdW5SZXN1bHRIBIgBARIVCghncm91cF9pZBgNIAEoCUgFiAEBEhcKCmdyb3VwX25hbWUYDiABKAlIBogBARISCgpleHBlcmltZW50GA8gASgJEhAKCHJldmlzaW9uGBAgASgDEi8KC2NyZWF0ZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoHYXR0ZW1wdBgTIAEoCzISLnBvZGl1bS52MS5BdHRlbXB0SAeIAQESLgoKbGFzdF9oZWFyZBgUIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoLYW5ub3RhdGlvbnMYFSABKAsyFi5wb2RpdW0udjEuQW5ub3RhdGlvbnNICIgBARIMCgR0YWdzGBYgAygJEi4KCnByb3ZlbmFuY2UYFyABKAsyFS5wb2RpdW0udjEuUHJvdmVuYW5jZUgJiAEBGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGjIKEEV2YWxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ARpHChNFdmFsQnJlYWtkb3duc0VudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAFCCQoHX3J1bl9pZEIICgZfZXJyb3JCEAoOX3RyYWluX3NlY29uZHNCDwoNX2V2YWxfc2Vjb25kc0INCgtfcnVuX3Jlc3VsdEILCglfZ3JvdXBfaWRCDQoLX2dyb3VwX25hbWVCCgoIX2F0dGVtcHRCDgoMX2Fubm90YXRpb25zQg0KC19wcm92ZW5hbmNlIogBCgtBbm5vdGF0aW9ucxISCgVub3RlcxgBIAEoCUgBiAEBEhIKCmFkZGVkX3RhZ3MYAiADKAkSFAoMcmVtb3ZlZF90YWdzGAMgAygJEhQKCmdyb3VwX25hbWUYBCABKAlIABISCghub19ncm91cBgFIAEoCEgAQgcKBWdyb3VwQggKBl9ub3RlcyKkAgoKUHJvdmVuYW5jZRIXCgpnaXRfY29tbWl0GAEgASgJSACIAQESFgoJZ2l0X2NsZWFuGAIgASgISAGIAQESFAoMY29tbWFuZF9saW5lGAMgAygJEhEKBGhvc3QYBCABKAlIAogBARIbCg5weXRob25fdmVyc2lvbhgFIAEoCUgDiAEBEjUKCHBhY2thZ2VzGAYgAygLMiMucG9kaXVtLnYxLlByb3ZlbmFuY2UuUGFja2FnZXNFbnRyeRovCg1QYWNrYWdlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDQoLX2dpdF9jb21taXRCDAoKX2dpdF9jbGVhbkIHCgVfaG9zdEIRCg9fcHl0aG9uX3ZlcnNpb24iMwoHQXR0ZW1wdBIKCgJpZBgBIAEoCRISCgVvcmRlchgCIAEoA0gAiAEBQggKBl9vcmRlciL3BgoKQXJtU3VtbWFyeRIMCgRuYW1lGAEgASgJEigKCnJ1bl9jb25maWcYAiABKAsyFC5wb2RpdW0udjEuUnVuQ29uZmlnEiQKBnN0YXR1cxgDIAEoDjIULnBvZGl1bS52MS5Bcm1TdGF0dXMSMwoHbWV0cmljcxgEIAMoCzIiLnBvZGl1bS52MS5Bcm1TdW1tYXJ5Lk1ldHJpY3NFbnRyeRI8CgxldmFsX21ldHJpY3MYBSADKAsyJi5wb2RpdW0udjEuQXJtU3VtbWFyeS5FdmFsTWV0cmljc0VudHJ5EhIKCmV2YWxfY291bnQYBiABKAMSEwoGcnVuX2lkGAcgASgJSACIAQESEgoFZXJyb3IYCCABKAlIAYgBARIaCg10cmFpbl9zZWNvbmRzGAkgASgBSAKIAQESGQoMZXZhbF9zZWNvbmRzGAogASgBSAOIAQESFQoIZ3JvdXBfaWQYCyABKAlIBIgBARIXCgpncm91cF9uYW1lGAwgASgJSAWIAQESEgoKZXhwZXJpbWVudBgNIAEoCRIQCghyZXZpc2lvbhgOIAEoAxIvCgtjcmVhdGVfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKB2F0dGVtcHQYESABKAsyEi5wb2RpdW0udjEuQXR0ZW1wdEgGiAEBEi4KCmxhc3RfaGVhcmQYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKC2Fubm90YXRpb25zGBMgASgLMhYucG9kaXVtLnYxLkFubm90YXRpb25zSAeIAQESDAoEdGFncxgUIAMoCRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ARoyChBFdmFsTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCCQoHX3J1bl9pZEIICgZfZXJyb3JCEAoOX3RyYWluX3NlY29uZHNCDwoNX2V2YWxfc2Vjb25kc0ILCglfZ3JvdXBfaWRCDQoLX2dyb3VwX25hbWVCCgoIX2F0dGVtcHRCDgoMX2Fubm90YXRpb25zKqIBCglBcm1TdGF0dXMSGgoWQVJNX1NUQVRVU19VTlNQRUNJRklFRBAAEhYKEkFSTV9TVEFUVVNfUEVORElORxABEhYKEkFSTV9TVEFUVVNfUlVOTklORxACEhgKFEFSTV9TVEFUVVNfQ09NUExFVEVEEAMSFQoRQVJNX1NUQVRVU19GQUlMRUQQBBIYChRBUk1fU1RBVFVTX0NBTkNFTExFRBAFQmgKCXBvZGl1bS52MUIOQXJtUmVzdWx0UHJvdG9QAVoecG9kaXVtLmV4YW1wbGUvcG9kaXVtL3BvZGl1bXYxogIDUERNqgIJUG9kaXVtLlYxygIJUG9kaXVtXFYx6gIKUG9kaXVtOjpWMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_podium_v1_eval_result, file_podium_v1_run_config, file_podium_v1_run_result, file_podium_v1_value]);
 
 /**
- * ArmResult is one arm of an experiment: one training run of an expanded
- * RunConfig, with everything that was scored against it.
+ * ArmResult is one arm of an experiment: one training run of an expanded RunConfig,
+ * with all of its results.
  *
  * @generated from message podium.v1.ArmResult
  */
@@ -60,9 +60,9 @@ export type ArmResult = Message<"podium.v1.ArmResult"> & {
 
   /**
    * The metrics of the primary eval: the first post-training row tagged `test`;
-   * else the first post-training row; else the first row. Rows with a model_ref
-   * are never primary. An arm without rows keeps the ones it was recorded with.
-   * In a request, values that contradict the rows are refused.
+   * else the first post-training row; else the first row. Rows with a model_ref are
+   * never primary. An arm without rows keeps the ones it was recorded with. A
+   * request with values that contradict the rows is rejected.
    *
    * @generated from field: map<string, double> eval_metrics = 5;
    */
@@ -77,8 +77,8 @@ export type ArmResult = Message<"podium.v1.ArmResult"> & {
 
   /**
    * The rows, in the order in which they were first accepted. A row that is
-   * recorded again keeps its place. In a request that repeats a row's identity,
-   * the first one counts.
+   * recorded again keeps its place. If a request has two rows with the same name
+   * and step, the first one is stored.
    *
    * @generated from field: repeated podium.v1.EvalResult evals = 7;
    */
@@ -181,15 +181,15 @@ export type ArmResult = Message<"podium.v1.ArmResult"> & {
   lastHeard?: Timestamp | undefined;
 
   /**
-   * What ArmAnnotated changed. In an ArmRecorded, unset keeps the recorded ones.
+   * The annotations of the arm. In an ArmRecorded, unset keeps the recorded ones.
    *
    * @generated from field: optional podium.v1.Annotations annotations = 21;
    */
   annotations?: Annotations | undefined;
 
   /**
-   * Output only. The tags of the arm: those of its run_config, as its annotations
-   * changed them.
+   * Output only. The tags of the arm: those of its run_config, with the changes of
+   * its annotations.
    *
    * @generated from field: repeated string tags = 22;
    */
@@ -211,8 +211,8 @@ export const ArmResultSchema: GenMessage<ArmResult> = /*@__PURE__*/
   messageDesc(file_podium_v1_arm_result, 0);
 
 /**
- * Annotations are notes, tags and the group of an arm as ArmAnnotated changed them.
- * They take precedence over what the training recorded.
+ * Annotations are the notes, tags and group that people gave to an arm with
+ * ArmAnnotated. They take precedence over those that the training recorded.
  *
  * @generated from message podium.v1.Annotations
  */
@@ -328,8 +328,8 @@ export const ProvenanceSchema: GenMessage<Provenance> = /*@__PURE__*/
   messageDesc(file_podium_v1_arm_result, 2);
 
 /**
- * Attempt is one start of an arm's training process. A preempted and restarted
- * job is a new attempt of the same arm.
+ * Attempt is one start of an arm's training. A preempted job that is started again
+ * is a new attempt of the same arm.
  *
  * @generated from message podium.v1.Attempt
  */
@@ -345,7 +345,7 @@ export type Attempt = Message<"podium.v1.Attempt"> & {
    * The attempt with the greatest order is the newest, no matter when it arrives.
    * The order is the start time in milliseconds since 1970, or a scheduler's
    * restart count; 0 is a valid count. Required in a request. An order of more than
-   * a day ahead of the server's clock is refused (FIELD_OUT_OF_RANGE).
+   * a day ahead of the server's clock is rejected (FIELD_OUT_OF_RANGE).
    *
    * @generated from field: optional int64 order = 2;
    */
@@ -360,8 +360,8 @@ export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
   messageDesc(file_podium_v1_arm_result, 3);
 
 /**
- * ArmSummary is an arm without its rows, for lists. Eval, and Score with a dot, need
- * the rows: call the server, or get the whole arm.
+ * ArmSummary is an arm without its rows, for lists. Its rows are needed to compute
+ * Eval, or Score with a dot: call these, or get the whole arm.
  *
  * @generated from message podium.v1.ArmSummary
  */
@@ -494,7 +494,7 @@ export type ArmSummary = Message<"podium.v1.ArmSummary"> & {
   lastHeard?: Timestamp | undefined;
 
   /**
-   * What ArmAnnotated changed.
+   * The annotations of the arm.
    *
    * @generated from field: optional podium.v1.Annotations annotations = 19;
    */
@@ -522,7 +522,7 @@ export const ArmSummarySchema: GenMessage<ArmSummary> = /*@__PURE__*/
  */
 export enum ArmStatus {
   /**
-   * Not set. Never stored; requests with it are refused.
+   * Not set. It is never stored, and requests with it are rejected.
    *
    * @generated from enum value: ARM_STATUS_UNSPECIFIED = 0;
    */

@@ -21,17 +21,17 @@ export const file_podium_v1_config_filter: GenFile = /*@__PURE__*/
  */
 export type ConfigFilter = Message<"podium.v1.ConfigFilter"> & {
   /**
-   * The path of the value: names of fields and keys of maps with dots between them,
-   * such as `seed`, `model.name` or `algorithm.params.lr`. A key may hold dots itself.
-   * Lists are not entered.
-   * 1 to 513 bytes. Required.
+   * The path of the value: names of fields and keys of maps, separated by dots,
+   * such as `seed`, `model.name` or `algorithm.params.lr`. A key may contain dots.
+   * A path cannot lead into a list. 1 to 513 bytes. Required.
    *
    * @generated from field: string path = 1;
    */
   path: string;
 
   /**
-   * The condition. Required. An arm without a value at the path does not pass it.
+   * The condition that the value must meet. Required. An arm without a value at the
+   * path does not pass.
    *
    * @generated from oneof podium.v1.ConfigFilter.condition
    */
@@ -69,14 +69,14 @@ export const ConfigFilterSchema: GenMessage<ConfigFilter> = /*@__PURE__*/
  */
 export type NumberRange = Message<"podium.v1.NumberRange"> & {
   /**
-   * The smallest number of the range. Unset for no lower bound.
+   * The smallest number of the range. Unset: no lower limit.
    *
    * @generated from field: optional double min = 1;
    */
   min?: number | undefined;
 
   /**
-   * The greatest number of the range. Unset for no upper bound.
+   * The greatest number of the range. Unset: no upper limit.
    *
    * @generated from field: optional double max = 2;
    */

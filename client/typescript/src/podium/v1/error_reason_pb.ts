@@ -12,10 +12,10 @@ export const file_podium_v1_error_reason: GenFile = /*@__PURE__*/
   fileDesc("Chxwb2RpdW0vdjEvZXJyb3JfcmVhc29uLnByb3RvEglwb2RpdW0udjEqgAkKC0Vycm9yUmVhc29uEhwKGEVSUk9SX1JFQVNPTl9VTlNQRUNJRklFRBAAEiIKHkVSUk9SX1JFQVNPTl9NQUxGT1JNRURfUkVRVUVTVBABEh4KGkVSUk9SX1JFQVNPTl9GSUVMRF9NSVNTSU5HEAISHQoZRVJST1JfUkVBU09OX05BTUVfSU5WQUxJRBADEh4KGkVSUk9SX1JFQVNPTl9WQUxVRV9JTlZBTElEEAQSHQoZRVJST1JfUkVBU09OX0VOVU1fSU5WQUxJRBAFEiMKH0VSUk9SX1JFQVNPTl9GSUVMRF9PVVRfT0ZfUkFOR0UQBhIjCh9FUlJPUl9SRUFTT05fUEFHRV9UT0tFTl9JTlZBTElEEAcSHwobRVJST1JfUkVBU09OX0xJTUlUX0VYQ0VFREVEEAgSKQolRVJST1JfUkVBU09OX01JUlJPUl9DT05UUkFESUNUU19FVkFMUxAJEicKI0VSUk9SX1JFQVNPTl9TVFJFQU1fU1VCSkVDVF9DSEFOR0VEEAoSJAogRVJST1JfUkVBU09OX0VWRU5UX05FRURTX0FUVEVNUFQQCxIlCiFFUlJPUl9SRUFTT05fRVhQRVJJTUVOVF9OT1RfRk9VTkQQFBIeChpFUlJPUl9SRUFTT05fQVJNX05PVF9GT1VORBAVEh4KGkVSUk9SX1JFQVNPTl9TVEFMRV9BVFRFTVBUEB4SHQoZRVJST1JfUkVBU09OX0FSTV9GSU5JU0hFRBAfEiMKH0VSUk9SX1JFQVNPTl9SVU5fQ09ORklHX0NIQU5HRUQQIBIhCh1FUlJPUl9SRUFTT05fQVJNX0hBU19BVFRFTVBUUxAhEiIKHkVSUk9SX1JFQVNPTl9NT0RFTF9SRUZfQ0hBTkdFRBAiEhwKGEVSUk9SX1JFQVNPTl9BUk1fREVMRVRFRBAjEiMKH0VSUk9SX1JFQVNPTl9FWFBFUklNRU5UX0RFTEVURUQQJBIfChtFUlJPUl9SRUFTT05fTUVUUklDX01JU1NJTkcQJRIdChlFUlJPUl9SRUFTT05fV1JJVEVSX1RBS0VOECYSHQoZRVJST1JfUkVBU09OX1NFUVVFTkNFX0dBUBAoEhsKF0VSUk9SX1JFQVNPTl9PVkVSTE9BREVEEDISHQoZRVJST1JfUkVBU09OX1NUT1JBR0VfRlVMTBAzEh4KGkVSUk9SX1JFQVNPTl9TSFVUVElOR19ET1dOEDQSIAocRVJST1JfUkVBU09OX09VVENPTUVfVU5LTk9XThA1Eh8KG0VSUk9SX1JFQVNPTl9XQVRDSF9UT09fU0xPVxA2Eh8KG0VSUk9SX1JFQVNPTl9RVU9UQV9FWENFRURFRBA3EhkKFUVSUk9SX1JFQVNPTl9JTlRFUk5BTBA8Eh4KGkVSUk9SX1JFQVNPTl9UT0tFTl9NSVNTSU5HEEYSHgoaRVJST1JfUkVBU09OX1RPS0VOX0lOVkFMSUQQRxIdChlFUlJPUl9SRUFTT05fUk9MRV9UT09fTE9XEEhCagoJcG9kaXVtLnYxQhBFcnJvclJlYXNvblByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw");
 
 /**
- * ErrorReason is the reason why a call failed or an event was refused. Messages
+ * ErrorReason is the reason why a call failed or an event was rejected. Messages
  * carry it as text without the prefix `ERROR_REASON_`, as in `ARM_NOT_FOUND`: the
  * `reason` of a google.rpc.ErrorInfo with domain `podium`, and that of a Refusal.
- * For each reason the comment has the status code, whether a refused event may be
+ * For each reason the comment has the status code, whether a rejected event may be
  * accepted later (wait) or not (permanent), and the keys of the metadata.
  *
  * The metadata `field` of an event's error begins with the index of the event, as in
@@ -66,16 +66,16 @@ export enum ErrorReason {
   VALUE_INVALID = 4,
 
   /**
-   * INVALID_ARGUMENT, permanent. An enum field has a value that this server does not
-   * know, or one that is not allowed there. Metadata: `field`.
+   * INVALID_ARGUMENT, permanent. An enum field has a value that this server does
+   * not know, or a value that is not allowed in this field. Metadata: `field`.
    *
    * @generated from enum value: ERROR_REASON_ENUM_INVALID = 5;
    */
   ENUM_INVALID = 5,
 
   /**
-   * INVALID_ARGUMENT, permanent. Another field is out of its range. Metadata:
-   * `field`.
+   * INVALID_ARGUMENT, permanent. A number, time or duration is outside of its
+   * allowed range. Metadata: `field`.
    *
    * @generated from enum value: ERROR_REASON_FIELD_OUT_OF_RANGE = 6;
    */
@@ -98,16 +98,16 @@ export enum ErrorReason {
   LIMIT_EXCEEDED = 8,
 
   /**
-   * INVALID_ARGUMENT, permanent. Given eval_metrics or eval_breakdowns contradict
-   * the rows beside them. Metadata: `field`.
+   * INVALID_ARGUMENT, permanent. The eval_metrics or eval_breakdowns of an arm
+   * differ from those of its primary eval. Metadata: `field`.
    *
    * @generated from enum value: ERROR_REASON_MIRROR_CONTRADICTS_EVALS = 9;
    */
   MIRROR_CONTRADICTS_EVALS = 9,
 
   /**
-   * INVALID_ARGUMENT, permanent. An event of a call with a position is about another
-   * arm than the stream's earlier events. Metadata: `writer_id`.
+   * INVALID_ARGUMENT, permanent. In a call with a position, an event is about
+   * another arm than the stream's earlier events. Metadata: `writer_id`.
    *
    * @generated from enum value: ERROR_REASON_STREAM_SUBJECT_CHANGED = 10;
    */
@@ -138,9 +138,9 @@ export enum ErrorReason {
   ARM_NOT_FOUND = 21,
 
   /**
-   * FAILED_PRECONDITION, permanent. The event names an attempt other than the
-   * newest, or starts one that is not newer. Metadata: `arm`, `newest_attempt`,
-   * `newest_order`.
+   * FAILED_PRECONDITION, permanent. The event names an attempt that is not the
+   * newest, or starts an attempt that is not newer than the newest. Metadata:
+   * `arm`, `newest_attempt`, `newest_order`.
    *
    * @generated from enum value: ERROR_REASON_STALE_ATTEMPT = 30;
    */
@@ -164,16 +164,16 @@ export enum ErrorReason {
   RUN_CONFIG_CHANGED = 32,
 
   /**
-   * FAILED_PRECONDITION, permanent. A whole arm was recorded over one that has
-   * attempts. Metadata: `arm`.
+   * FAILED_PRECONDITION, permanent. A whole arm was recorded, but the stored arm
+   * has attempts. Metadata: `arm`.
    *
    * @generated from enum value: ERROR_REASON_ARM_HAS_ATTEMPTS = 33;
    */
   ARM_HAS_ATTEMPTS = 33,
 
   /**
-   * FAILED_PRECONDITION, permanent. A row recorded again, alone or with its whole
-   * arm, has another model_ref. Metadata: `arm`, `eval`.
+   * FAILED_PRECONDITION, permanent. A row is recorded again with another model_ref.
+   * Metadata: `arm`, `eval`.
    *
    * @generated from enum value: ERROR_REASON_MODEL_REF_CHANGED = 34;
    */
@@ -196,7 +196,7 @@ export enum ErrorReason {
   EXPERIMENT_DELETED = 36,
 
   /**
-   * FAILED_PRECONDITION. A ranking needs a metric: the request names none, and the
+   * FAILED_PRECONDITION. The request for a ranking names no metric, and the
    * experiment has no success_metric. Metadata: `experiment`.
    *
    * @generated from enum value: ERROR_REASON_METRIC_MISSING = 37;
@@ -213,15 +213,15 @@ export enum ErrorReason {
   WRITER_TAKEN = 38,
 
   /**
-   * OUT_OF_RANGE. Events of the stream before the first one are missing. Metadata:
-   * `expected_sequence`.
+   * OUT_OF_RANGE. Events of the stream before the first event of the call are
+   * missing. Metadata: `expected_sequence`.
    *
    * @generated from enum value: ERROR_REASON_SEQUENCE_GAP = 40;
    */
   SEQUENCE_GAP = 40,
 
   /**
-   * RESOURCE_EXHAUSTED. The server has too much to do. Try again later.
+   * RESOURCE_EXHAUSTED. The server is overloaded. Try again later.
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 50;
    */
@@ -242,16 +242,16 @@ export enum ErrorReason {
   SHUTTING_DOWN = 52,
 
   /**
-   * UNAVAILABLE. The store failed, and whether the call was stored is unknown. The
-   * server stops; send the same call again when it is back.
+   * UNAVAILABLE. The store failed, and it is unknown whether the call was stored.
+   * The server stops. Send the same call again when it runs again.
    *
    * @generated from enum value: ERROR_REASON_OUTCOME_UNKNOWN = 53;
    */
   OUTCOME_UNKNOWN = 53,
 
   /**
-   * RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
-   * last marker.
+   * RESOURCE_EXHAUSTED. The client of a watch does not read its messages. Watch
+   * again after the last marker.
    *
    * @generated from enum value: ERROR_REASON_WATCH_TOO_SLOW = 54;
    */
@@ -291,7 +291,7 @@ export enum ErrorReason {
 
   /**
    * PERMISSION_DENIED. The role of the token does not allow the call. Metadata:
-   * `role`, the one that does.
+   * `role`, the lowest role that does.
    *
    * @generated from enum value: ERROR_REASON_ROLE_TOO_LOW = 72;
    */

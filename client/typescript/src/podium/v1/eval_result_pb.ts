@@ -17,17 +17,17 @@ export const file_podium_v1_eval_result: GenFile = /*@__PURE__*/
   fileDesc("Chtwb2RpdW0vdjEvZXZhbF9yZXN1bHQucHJvdG8SCXBvZGl1bS52MSKaBAoKRXZhbFJlc3VsdBIMCgRuYW1lGAEgASgJEhkKDGJlbmNobWFya19pZBgCIAEoCUgAiAEBEjMKB21ldHJpY3MYAyADKAsyIi5wb2RpdW0udjEuRXZhbFJlc3VsdC5NZXRyaWNzRW50cnkSOQoKYnJlYWtkb3ducxgEIAMoCzIlLnBvZGl1bS52MS5FdmFsUmVzdWx0LkJyZWFrZG93bnNFbnRyeRIZCgxldmFsX3NlY29uZHMYBSABKAFIAYgBARIRCgRzdGVwGAYgASgDSAKIAQESDAoEdGFncxgHIAMoCRIWCgltb2RlbF9yZWYYCCABKAlIA4gBARIQCghyZXZpc2lvbhgJIAEoAxIuCgpldmVudF90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZWNvcmRfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaQwoPQnJlYWtkb3duc0VudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAFCDwoNX2JlbmNobWFya19pZEIPCg1fZXZhbF9zZWNvbmRzQgcKBV9zdGVwQgwKCl9tb2RlbF9yZWZCaQoJcG9kaXVtLnYxQg9FdmFsUmVzdWx0UHJvdG9QAVoecG9kaXVtLmV4YW1wbGUvcG9kaXVtL3BvZGl1bXYxogIDUERNqgIJUG9kaXVtLlYxygIJUG9kaXVtXFYx6gIKUG9kaXVtOjpWMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_podium_v1_value]);
 
 /**
- * EvalResult is one evaluation of an arm: a row. Within an arm, a row is
- * identified by its name and its step. *No step* is a value of its own: a row
- * without a step (post-training) and a row at step 0 (in-loop) of the same name are
- * different rows.
+ * EvalResult is one evaluation of an arm: a row. Within an arm, a row is identified
+ * by its name and its step. A row without a step (post-training) and a row at step
+ * 0 (in-loop) of the same name are different rows.
  *
  * @generated from message podium.v1.EvalResult
  */
 export type EvalResult = Message<"podium.v1.EvalResult"> & {
   /**
    * The name of the eval: free text of 1 to 256 bytes, compared as bytes. It may
-   * hold dots, slashes and spaces (`bench@openai/gpt-4.1`). Required in a request.
+   * contain dots, slashes and spaces (`bench@openai/gpt-4.1`). Required in a
+   * request.
    *
    * @generated from field: string name = 1;
    */
@@ -49,7 +49,7 @@ export type EvalResult = Message<"podium.v1.EvalResult"> & {
   metrics: { [key: string]: number };
 
   /**
-   * Results by part of the benchmark (by subject, by digit, …), of any shape. At
+   * Results of parts of the benchmark (by subject, by digit, …), of any shape. At
    * most 1,000 keys.
    *
    * @generated from field: map<string, podium.v1.Value> breakdowns = 4;
@@ -72,8 +72,8 @@ export type EvalResult = Message<"podium.v1.EvalResult"> & {
   step?: bigint | undefined;
 
   /**
-   * Free labels. The label `test` makes a post-training row a candidate for the
-   * arm's primary eval.
+   * Free labels. The first post-training row with the label `test` is the arm's
+   * primary eval.
    *
    * @generated from field: repeated string tags = 7;
    */
@@ -96,16 +96,16 @@ export type EvalResult = Message<"podium.v1.EvalResult"> & {
   revision: bigint;
 
   /**
-   * The time of the measurement by the writer's clock. It is shown and does not
-   * affect any order. In EvalRecorded it is output only: the event has it. In
-   * ArmRecorded a row without it gets that of the event.
+   * The time of the measurement by the writer's clock. It is shown, and has no
+   * effect on any order. In EvalRecorded it is ignored: set `event_time` of the
+   * event instead. In ArmRecorded, a row without it gets that of the event.
    *
    * @generated from field: google.protobuf.Timestamp event_time = 10;
    */
   eventTime?: Timestamp | undefined;
 
   /**
-   * Output only. The time at which the server stored the present state of the row.
+   * Output only. The time at which the server stored the row as it is now.
    *
    * @generated from field: google.protobuf.Timestamp record_time = 11;
    */

@@ -27,15 +27,15 @@ export const file_podium_v1_event: GenFile = /*@__PURE__*/
   fileDesc("ChVwb2RpdW0vdjEvZXZlbnQucHJvdG8SCXBvZGl1bS52MSKOBAoFRXZlbnQSLgoKZXZlbnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPAoTZXhwZXJpbWVudF9kZWNsYXJlZBgCIAEoCzIdLnBvZGl1bS52MS5FeHBlcmltZW50RGVjbGFyZWRIABIsCgthcm1fc3RhcnRlZBgDIAEoCzIVLnBvZGl1bS52MS5Bcm1TdGFydGVkSAASNgoQbWV0cmljc19yZWNvcmRlZBgEIAEoCzIaLnBvZGl1bS52MS5NZXRyaWNzUmVjb3JkZWRIABIwCg1ldmFsX3JlY29yZGVkGAUgASgLMhcucG9kaXVtLnYxLkV2YWxSZWNvcmRlZEgAEi4KDGFybV9maW5pc2hlZBgGIAEoCzIWLnBvZGl1bS52MS5Bcm1GaW5pc2hlZEgAEi4KDGFybV9yZWNvcmRlZBgHIAEoCzIWLnBvZGl1bS52MS5Bcm1SZWNvcmRlZEgAEj4KFGV4cGVyaW1lbnRfY29uY2x1ZGVkGAggASgLMh4ucG9kaXVtLnYxLkV4cGVyaW1lbnRDb25jbHVkZWRIABIlCgdza2lwcGVkGAkgASgLMhIucG9kaXVtLnYxLlNraXBwZWRIABIwCg1hcm1fYW5ub3RhdGVkGAogASgLMhcucG9kaXVtLnYxLkFybUFubm90YXRlZEgAQgYKBGtpbmQi2AIKEkV4cGVyaW1lbnREZWNsYXJlZBIXCgpoeXBvdGhlc2lzGAEgASgJSACIAQESGwoOc3VjY2Vzc19tZXRyaWMYAiABKAlIAYgBARITCgZwYXJlbnQYAyABKAlIAogBARInCglkaXJlY3Rpb24YBCABKA4yFC5wb2RpdW0udjEuRGlyZWN0aW9uEgwKBHRhZ3MYBSADKAkSPQoIbWV0YWRhdGEYBiADKAsyKy5wb2RpdW0udjEuRXhwZXJpbWVudERlY2xhcmVkLk1ldGFkYXRhRW50cnkSEQoJb3ZlcndyaXRlGAcgASgIGkEKDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEh8KBXZhbHVlGAIgASgLMhAucG9kaXVtLnYxLlZhbHVlOgI4AUINCgtfaHlwb3RoZXNpc0IRCg9fc3VjY2Vzc19tZXRyaWNCCQoHX3BhcmVudCLFAgoKQXJtU3RhcnRlZBILCgNhcm0YASABKAkSKAoKcnVuX2NvbmZpZxgCIAEoCzIULnBvZGl1bS52MS5SdW5Db25maWcSIwoHYXR0ZW1wdBgDIAEoCzISLnBvZGl1bS52MS5BdHRlbXB0EhUKCGdyb3VwX2lkGAQgASgJSAGIAQESFwoKZ3JvdXBfbmFtZRgFIAEoCUgCiAEBEhMKBnJ1bl9pZBgGIAEoCUgDiAEBEhUKC3Jlc3VtZV9zdGVwGAcgASgDSAASEQoHcmVzdGFydBgIIAEoCEgAEi4KCnByb3ZlbmFuY2UYCSABKAsyFS5wb2RpdW0udjEuUHJvdmVuYW5jZUgEiAEBQgYKBG1vZGVCCwoJX2dyb3VwX2lkQg0KC19ncm91cF9uYW1lQgkKB19ydW5faWRCDQoLX3Byb3ZlbmFuY2UizAEKD01ldHJpY3NSZWNvcmRlZBILCgNhcm0YASABKAkSFwoKYXR0ZW1wdF9pZBgCIAEoCUgAiAEBEjgKB21ldHJpY3MYAyADKAsyJy5wb2RpdW0udjEuTWV0cmljc1JlY29yZGVkLk1ldHJpY3NFbnRyeRIRCgRzdGVwGAQgASgDSAGIAQEaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCDQoLX2F0dGVtcHRfaWRCBwoFX3N0ZXAibwoMRXZhbFJlY29yZGVkEgsKA2FybRgBIAEoCRIXCgphdHRlbXB0X2lkGAIgASgJSACIAQESKgoLZXZhbF9yZXN1bHQYAyABKAsyFS5wb2RpdW0udjEuRXZhbFJlc3VsdEINCgtfYXR0ZW1wdF9pZCLyAQoLQXJtRmluaXNoZWQSCwoDYXJtGAEgASgJEhcKCmF0dGVtcHRfaWQYAiABKAlIAIgBARIkCgZzdGF0dXMYAyABKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhIKBWVycm9yGAQgASgJSAGIAQESGgoNdHJhaW5fc2Vjb25kcxgFIAEoAUgCiAEBEi0KCnJ1bl9yZXN1bHQYBiABKAsyFC5wb2RpdW0udjEuUnVuUmVzdWx0SAOIAQFCDQoLX2F0dGVtcHRfaWRCCAoGX2Vycm9yQhAKDl90cmFpbl9zZWNvbmRzQg0KC19ydW5fcmVzdWx0IkgKC0FybVJlY29yZGVkEigKCmFybV9yZXN1bHQYASABKAsyFC5wb2RpdW0udjEuQXJtUmVzdWx0Eg8KB3JlcGxhY2UYAiABKAgiKQoTRXhwZXJpbWVudENvbmNsdWRlZBISCgpjb25jbHVzaW9uGAEgASgJIrcBCgxBcm1Bbm5vdGF0ZWQSCwoDYXJtGAEgASgJEg8KBW5vdGVzGAIgASgJSAASFQoLY2xlYXJfbm90ZXMYAyABKAhIABIQCghhZGRfdGFncxgEIAMoCRITCgtyZW1vdmVfdGFncxgFIAMoCRIUCgpncm91cF9uYW1lGAYgASgJSAESFQoLY2xlYXJfZ3JvdXAYByABKAhIAUIOCgxub3Rlc19jaGFuZ2VCDgoMZ3JvdXBfY2hhbmdlIgkKB1NraXBwZWRCZAoJcG9kaXVtLnYxQgpFdmVudFByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_run_config, file_podium_v1_run_result, file_podium_v1_value]);
 
 /**
- * Event is one thing that a process reports. Every event is safe to repeat: an equal
- * event is not stored again.
+ * Event is a fact that a process reports, such as an eval row. Every event is safe
+ * to repeat: the same event is not stored twice.
  *
  * @generated from message podium.v1.Event
  */
 export type Event = Message<"podium.v1.Event"> & {
   /**
-   * The time of the event by the writer's clock. It is shown and does not affect any
-   * order: events are applied in the order in which they are sent.
+   * The time of the event by the writer's clock. It is shown, and has no effect on
+   * any order: events are applied in the order in which they are sent.
    *
    * @generated from field: google.protobuf.Timestamp event_time = 1;
    */
@@ -48,7 +48,7 @@ export type Event = Message<"podium.v1.Event"> & {
    */
   kind: {
     /**
-     * An experiment starts, or has more fields.
+     * Creates an experiment, or sets fields of it.
      *
      * @generated from field: podium.v1.ExperimentDeclared experiment_declared = 2;
      */
@@ -56,7 +56,7 @@ export type Event = Message<"podium.v1.Event"> & {
     case: "experimentDeclared";
   } | {
     /**
-     * An attempt at training an arm starts.
+     * Starts an attempt at training an arm.
      *
      * @generated from field: podium.v1.ArmStarted arm_started = 3;
      */
@@ -64,7 +64,7 @@ export type Event = Message<"podium.v1.Event"> & {
     case: "armStarted";
   } | {
     /**
-     * Training metrics.
+     * Records training metrics.
      *
      * @generated from field: podium.v1.MetricsRecorded metrics_recorded = 4;
      */
@@ -72,7 +72,7 @@ export type Event = Message<"podium.v1.Event"> & {
     case: "metricsRecorded";
   } | {
     /**
-     * An eval row.
+     * Records an eval row.
      *
      * @generated from field: podium.v1.EvalRecorded eval_recorded = 5;
      */
@@ -80,7 +80,7 @@ export type Event = Message<"podium.v1.Event"> & {
     case: "evalRecorded";
   } | {
     /**
-     * An arm's training ended.
+     * Ends the training of an arm.
      *
      * @generated from field: podium.v1.ArmFinished arm_finished = 6;
      */
@@ -88,7 +88,7 @@ export type Event = Message<"podium.v1.Event"> & {
     case: "armFinished";
   } | {
     /**
-     * A whole arm at once.
+     * Records a whole arm.
      *
      * @generated from field: podium.v1.ArmRecorded arm_recorded = 7;
      */
@@ -96,7 +96,7 @@ export type Event = Message<"podium.v1.Event"> & {
     case: "armRecorded";
   } | {
     /**
-     * The experiment's conclusion.
+     * Stores the conclusion of the experiment.
      *
      * @generated from field: podium.v1.ExperimentConcluded experiment_concluded = 8;
      */
@@ -104,7 +104,7 @@ export type Event = Message<"podium.v1.Event"> & {
     case: "experimentConcluded";
   } | {
     /**
-     * A sequence number without an event.
+     * Uses a sequence number without doing anything.
      *
      * @generated from field: podium.v1.Skipped skipped = 9;
      */
@@ -129,57 +129,58 @@ export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_podium_v1_event, 0);
 
 /**
- * ExperimentDeclared creates the experiment, or sets those of its fields that are
- * still unset. A field that has another value keeps it and is named in the response,
- * unless `overwrite` is set. Metadata is set key by key.
+ * ExperimentDeclared creates the experiment, or sets its unset fields. A field that
+ * already has another value keeps it, and is named in the response, unless
+ * `overwrite` is set. Each key of the metadata is treated like a field.
  *
  * @generated from message podium.v1.ExperimentDeclared
  */
 export type ExperimentDeclared = Message<"podium.v1.ExperimentDeclared"> & {
   /**
-   * The question that the experiment answers.
+   * The hypothesis that the experiment tests.
    *
    * @generated from field: optional string hypothesis = 1;
    */
   hypothesis?: string | undefined;
 
   /**
-   * The metric that arms are compared by.
+   * The metric by which arms are ranked, in the forms that Score accepts.
    *
    * @generated from field: optional string success_metric = 2;
    */
   successMetric?: string | undefined;
 
   /**
-   * The name of the experiment that this one follows.
+   * The name of the experiment that this one continues.
    *
    * @generated from field: optional string parent = 3;
    */
   parent?: string | undefined;
 
   /**
-   * The direction of better scores. Unspecified leaves the recorded one.
+   * Whether greater or smaller scores are better. Unspecified keeps the recorded
+   * direction.
    *
    * @generated from field: podium.v1.Direction direction = 4;
    */
   direction: Direction;
 
   /**
-   * Free labels. Empty leaves the recorded ones.
+   * Free labels. Empty keeps the recorded ones.
    *
    * @generated from field: repeated string tags = 5;
    */
   tags: string[];
 
   /**
-   * Any other information.
+   * Other data. At most 1,000 keys.
    *
    * @generated from field: map<string, podium.v1.Value> metadata = 6;
    */
   metadata: { [key: string]: Value };
 
   /**
-   * Whether fields that have another value get the given one.
+   * Whether fields that have another value get the new value.
    *
    * @generated from field: bool overwrite = 7;
    */
@@ -198,8 +199,8 @@ export const ExperimentDeclaredSchema: GenMessage<ExperimentDeclared> = /*@__PUR
  * arm if there is none.
  *
  * The attempt with the greatest order is the newest, no matter when it arrives. An
- * attempt that is not newer than the newest one is refused (STALE_ATTEMPT). The same
- * attempt started again changes nothing.
+ * attempt that is not newer than the newest one is rejected (STALE_ATTEMPT).
+ * Starting the same attempt again changes nothing.
  *
  * A new attempt starts from the beginning: rows, metrics, training series, error and
  * run_result of the arm are deleted in the same commit. With `resume_step` k it
@@ -261,8 +262,8 @@ export type ArmStarted = Message<"podium.v1.ArmStarted"> & {
   runId?: string | undefined;
 
   /**
-   * How the attempt treats the recorded results. Unset has the effect of `restart`,
-   * except for a COMPLETED arm.
+   * What happens to the recorded results. Unset has the effect of `restart`, except
+   * for a COMPLETED arm, which is then not started.
    *
    * @generated from oneof podium.v1.ArmStarted.mode
    */
@@ -302,13 +303,14 @@ export const ArmStartedSchema: GenMessage<ArmStarted> = /*@__PURE__*/
   messageDesc(file_podium_v1_event, 2);
 
 /**
- * MetricsRecorded adds training metrics to an arm. The latest value of each key
- * counts. Without metrics it is a heartbeat: it changes nothing but `last_heard`.
+ * MetricsRecorded adds training metrics to an arm. The arm keeps the latest value
+ * of each key. Without metrics it is a heartbeat, which changes only `last_heard`.
  *
  * With a step, the values are also points of the arm's training series, which
- * ListSeries returns. Another value for a key at a step replaces the point. A point
- * that is stored already with the same value changes nothing, so a repeated event does
- * not become the latest one. Scores and rankings do not use the series.
+ * ListSeries returns. Another value for the same key and step replaces the point.
+ * Recording a point again with the same value changes nothing, so a late repeat of
+ * an event does not change the latest value. Scores and rankings do not use the
+ * series.
  *
  * @generated from message podium.v1.MetricsRecorded
  */
@@ -321,9 +323,9 @@ export type MetricsRecorded = Message<"podium.v1.MetricsRecorded"> & {
   arm: string;
 
   /**
-   * The attempt that reports. An attempt other than the newest is refused
-   * (STALE_ATTEMPT). An event without an attempt is accepted, except in a call that
-   * starts an attempt of the arm (EVENT_NEEDS_ATTEMPT).
+   * The id of the attempt that records the event. If it is not the newest attempt,
+   * the event is rejected (STALE_ATTEMPT). An event without an attempt is accepted,
+   * except in a call that starts an attempt of the arm (EVENT_NEEDS_ATTEMPT).
    *
    * @generated from field: optional string attempt_id = 2;
    */
@@ -367,8 +369,8 @@ export type EvalRecorded = Message<"podium.v1.EvalRecorded"> & {
   arm: string;
 
   /**
-   * The attempt that reports, as in MetricsRecorded. An evaluator elsewhere names
-   * none.
+   * The id of the attempt that records the event, as in MetricsRecorded. Unset for
+   * a process that is not training the arm, such as an evaluator.
    *
    * @generated from field: optional string attempt_id = 2;
    */
@@ -390,12 +392,13 @@ export const EvalRecordedSchema: GenMessage<EvalRecorded> = /*@__PURE__*/
   messageDesc(file_podium_v1_event, 4);
 
 /**
- * ArmFinished ends the training of an arm. A later one of the same attempt replaces
- * it as a whole.
+ * ArmFinished ends the training of an arm. A later ArmFinished of the same attempt
+ * replaces all of its fields.
  *
- * It is never refused for its size: error texts over 64 KiB are shortened in the
- * middle, and more if the arm has no room. A run_result that has no room, or that
- * exceeds a limit, is left out, and the `error` of the stored run_result notes that.
+ * It is never rejected for its size. Error texts over 64 KiB are shortened in the
+ * middle. If the arm has no room, they are shortened further. A run_result that has
+ * no room, or that exceeds a limit, is left out, and the `error` of the stored
+ * run_result notes that.
  *
  * @generated from message podium.v1.ArmFinished
  */
@@ -408,7 +411,7 @@ export type ArmFinished = Message<"podium.v1.ArmFinished"> & {
   arm: string;
 
   /**
-   * The attempt that reports, as in MetricsRecorded.
+   * The id of the attempt that records the event, as in MetricsRecorded.
    *
    * @generated from field: optional string attempt_id = 2;
    */
@@ -451,11 +454,12 @@ export const ArmFinishedSchema: GenMessage<ArmFinished> = /*@__PURE__*/
   messageDesc(file_podium_v1_event, 5);
 
 /**
- * ArmRecorded records a whole arm: the arm becomes equal to it, and is created if there
- * is none. It has no training series: record its points afterwards. If the arm that was
- * recorded last is recorded again, nothing changes, so a repeated import deletes no newer
- * row. It is refused for an arm with attempts (ARM_HAS_ATTEMPTS), and if it would change the
- * model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
+ * ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
+ * there is none. It has no training series: record the points after it. Recording
+ * the same content twice in a row changes nothing, so a repeated import deletes no
+ * rows that were added since. It is rejected for an arm with attempts
+ * (ARM_HAS_ATTEMPTS), and if it would change the model_ref of a row
+ * (MODEL_REF_CHANGED), unless `replace` is set.
  *
  * @generated from message podium.v1.ArmRecorded
  */
@@ -469,8 +473,8 @@ export type ArmRecorded = Message<"podium.v1.ArmRecorded"> & {
   armResult?: ArmResult | undefined;
 
   /**
-   * Whether the arm becomes equal to this one also if it has attempts, if a row's
-   * model_ref changes, or if this arm was recorded before.
+   * Whether to replace the arm even if it has attempts, if a row's model_ref
+   * changes, or if the same content was recorded before.
    *
    * @generated from field: bool replace = 2;
    */
@@ -555,7 +559,8 @@ export type ArmAnnotated = Message<"podium.v1.ArmAnnotated"> & {
   addTags: string[];
 
   /**
-   * Tags to remove. A tag that is also in add_tags is refused (FIELD_OUT_OF_RANGE).
+   * Tags to remove. A tag that is also in add_tags is rejected
+   * (FIELD_OUT_OF_RANGE).
    *
    * @generated from field: repeated string remove_tags = 5;
    */
@@ -594,8 +599,8 @@ export const ArmAnnotatedSchema: GenMessage<ArmAnnotated> = /*@__PURE__*/
   messageDesc(file_podium_v1_event, 8);
 
 /**
- * Skipped uses a sequence number of its stream and does nothing. A writer sends it in
- * place of an event that was refused permanently.
+ * Skipped uses a sequence number of its stream and does nothing. A writer sends it
+ * in place of an event that was rejected permanently.
  *
  * @generated from message podium.v1.Skipped
  */

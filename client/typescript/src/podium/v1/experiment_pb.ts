@@ -59,7 +59,7 @@ export type Experiment = Message<"podium.v1.Experiment"> & {
   parent?: string | undefined;
 
   /**
-   * Which scores of the success metric are better.
+   * Whether greater or smaller scores of the success metric are better.
    *
    * @generated from field: podium.v1.Direction direction = 6;
    */
@@ -88,8 +88,8 @@ export type Experiment = Message<"podium.v1.Experiment"> & {
   metadata: { [key: string]: Value };
 
   /**
-   * Output only. The number of calls that changed something. Each of them increases
-   * it by one, and it never decreases.
+   * Output only. The number of calls that have changed something. It never
+   * decreases.
    *
    * @generated from field: int64 revision = 10;
    */
@@ -221,7 +221,7 @@ export enum ExperimentStatus {
   UNSPECIFIED = 0,
 
   /**
-   * No arm has completed, and not all have failed. Also if there are no arms.
+   * No arm has completed, and not all have failed; or there are no arms.
    *
    * @generated from enum value: EXPERIMENT_STATUS_RUNNING = 1;
    */

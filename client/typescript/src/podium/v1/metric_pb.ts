@@ -30,8 +30,8 @@ export type Metric = Message<"podium.v1.Metric"> & {
 
   /**
    * The name of the eval. Unset for a metric without an eval, which is a key in
-   * `eval_metrics` or `metrics`. Metrics of evals whose names hold dots can have equal
-   * names and different evals.
+   * `eval_metrics` or `metrics`. If names of evals contain dots, two metrics of
+   * different evals can have the same name.
    *
    * @generated from field: optional string eval_name = 2;
    */
@@ -45,7 +45,8 @@ export type Metric = Message<"podium.v1.Metric"> & {
   arms: bigint;
 
   /**
-   * The number of arms by the kind of result that has the score.
+   * Where the scores come from: for each kind of result, the number of arms whose
+   * score it gives.
    *
    * @generated from field: repeated podium.v1.MetricSource sources = 4;
    */
@@ -60,7 +61,7 @@ export const MetricSchema: GenMessage<Metric> = /*@__PURE__*/
   messageDesc(file_podium_v1_metric, 0);
 
 /**
- * MetricSource is a kind of result that has the scores of some arms.
+ * MetricSource is a kind of result, with the number of arms whose score it gives.
  *
  * @generated from message podium.v1.MetricSource
  */

@@ -390,15 +390,15 @@ export enum RankFlag {
   UNSPECIFIED = 0,
 
   /**
-   * The score, or that of a member, is NaN.
+   * The score is NaN, or the score of a member of the group is.
    *
    * @generated from enum value: RANK_FLAG_NAN = 1;
    */
   NAN = 1,
 
   /**
-   * The score, or that of a member, is from an eval whose rows have different
-   * benchmark_ids in this ranking. The benchmark_id of a row without one is its name.
+   * In this ranking, the rows of the score's eval have different benchmark_ids. For
+   * a row without a benchmark_id, the eval's name is used.
    *
    * @generated from enum value: RANK_FLAG_BENCHMARKS_DIFFER = 2;
    */

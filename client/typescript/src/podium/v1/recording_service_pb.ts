@@ -44,8 +44,8 @@ export type RecordRequest = Message<"podium.v1.RecordRequest"> & {
   position?: StreamPosition | undefined;
 
   /**
-   * Whether to check the events without recording them. The response is that of a
-   * call which records them, with the present revision.
+   * Whether to check the events without recording them. The response is the same as
+   * if they were recorded, but with the present revision.
    *
    * @generated from field: bool validate_only = 4;
    */
@@ -68,9 +68,9 @@ export const RecordRequestSchema: GenMessage<RecordRequest> = /*@__PURE__*/
  */
 export type StreamPosition = Message<"podium.v1.StreamPosition"> & {
   /**
-   * The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
-   * writer uses it, and this writer uses it for no other arm. It belongs to the token
-   * that first used it, and to tokens with the same name (WRITER_TAKEN). Required.
+   * The id of the stream's writer in this experiment, of 1 to 256 bytes. Only this
+   * writer uses it, and only for this arm. It belongs to the token that first used
+   * it, and to tokens with the same name (WRITER_TAKEN). Required.
    *
    * @generated from field: string writer_id = 1;
    */
@@ -98,8 +98,8 @@ export const StreamPositionSchema: GenMessage<StreamPosition> = /*@__PURE__*/
  */
 export type RecordResponse = Message<"podium.v1.RecordResponse"> & {
   /**
-   * The experiment's revision after the call. 0 if a call that only validates would
-   * create it.
+   * The experiment's revision after the call. 0 if the call only validates and the
+   * experiment does not exist.
    *
    * @generated from field: int64 revision = 1;
    */
@@ -128,8 +128,8 @@ export type RecordResponse = Message<"podium.v1.RecordResponse"> & {
   lastSequence?: bigint | undefined;
 
   /**
-   * Fields of the experiment that a declaration did not overwrite: they have another
-   * value.
+   * Fields of the experiment that a declaration did not change, because they
+   * already had another value.
    *
    * @generated from field: repeated podium.v1.KeptField kept_fields = 5;
    */
@@ -144,7 +144,7 @@ export const RecordResponseSchema: GenMessage<RecordResponse> = /*@__PURE__*/
   messageDesc(file_podium_v1_recording_service, 2);
 
 /**
- * KeptField is a field that a declaration did not overwrite.
+ * KeptField is a field that a declaration did not change.
  *
  * @generated from message podium.v1.KeptField
  */
@@ -172,14 +172,15 @@ export const KeptFieldSchema: GenMessage<KeptField> = /*@__PURE__*/
   messageDesc(file_podium_v1_recording_service, 3);
 
 /**
- * Refusals lists every refused event of a Record call. It is in the details of the
- * call's status, beside the ErrorInfo of the first refused event.
+ * Refusals lists every rejected event of a Record call. It is in the details of the
+ * call's status, beside the ErrorInfo of the first rejected event.
  *
  * @generated from message podium.v1.Refusals
  */
 export type Refusals = Message<"podium.v1.Refusals"> & {
   /**
-   * The refusals, in the order of their first events. Each event is in one of them.
+   * The refusals, in the order of their first events. Each rejected event is in one
+   * of them.
    *
    * @generated from field: repeated podium.v1.Refusal refusals = 1;
    */
@@ -194,7 +195,7 @@ export const RefusalsSchema: GenMessage<Refusals> = /*@__PURE__*/
   messageDesc(file_podium_v1_recording_service, 4);
 
 /**
- * Refusal has the events that were refused for one reason.
+ * Refusal has the events that were rejected for one reason.
  *
  * @generated from message podium.v1.Refusal
  */
@@ -341,7 +342,7 @@ export const DeleteExperimentResponseSchema: GenMessage<DeleteExperimentResponse
   messageDesc(file_podium_v1_recording_service, 9);
 
 /**
- * RefusalKind is whether a refused event can be accepted later.
+ * RefusalKind is whether a rejected event can be accepted later.
  *
  * @generated from enum podium.v1.RefusalKind
  */
@@ -375,14 +376,15 @@ export const RefusalKindSchema: GenEnum<RefusalKind> = /*@__PURE__*/
   enumDesc(file_podium_v1_recording_service, 0);
 
 /**
- * RecordingService records and deletes results. Each call is one transaction: all of
- * it is stored or nothing. OK means that it is on disk. A refused call changes
- * nothing.
+ * RecordingService records and deletes results. Each call is one transaction: it is
+ * stored as a whole or not at all. OK means that it is on disk. A rejected call
+ * changes nothing.
  *
- * Every call can return INVALID_ARGUMENT for a field out of its bounds,
- * RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and UNAVAILABLE
- * while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection
- * it is unknown whether the call was stored: send the same call again.
+ * Every call can return INVALID_ARGUMENT for a field that is out of range,
+ * RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and
+ * UNAVAILABLE while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a
+ * lost connection it is unknown whether the call was stored: send the same call
+ * again.
  *
  * @generated from service podium.v1.RecordingService
  */
@@ -392,16 +394,17 @@ export const RecordingService: GenService<{
    * one.
    *
    * A call with a position is applied exactly once: events that were applied before
-   * are skipped and counted in the response. A call without a position is also safe
-   * to repeat: each of its events is, and it may not start an attempt of an arm
-   * together with events that name no attempt (EVENT_NEEDS_ATTEMPT).
+   * are skipped and counted in the response. A call without a position is safe to
+   * repeat, too. For that reason, it is rejected if it starts an attempt of an arm
+   * and has other events of that arm that name no attempt (EVENT_NEEDS_ATTEMPT).
    *
-   * If any event is refused, none is applied, and the status details have a Refusals
-   * with every refused event. The status is that of the first refused event. Returns
-   * NOT_FOUND (wait) if the experiment or an arm does not exist yet,
+   * If any event is rejected, none is applied, and the status details have a
+   * Refusals with every rejected event. The status is that of the first rejected
+   * event. Returns NOT_FOUND (wait) if the experiment or an arm does not exist yet,
    * FAILED_PRECONDITION if an event contradicts what is recorded, and
-   * INVALID_ARGUMENT if it is out of its bounds. Returns OUT_OF_RANGE (SEQUENCE_GAP,
-   * with `expected_sequence` in its metadata) if events before the first are missing.
+   * INVALID_ARGUMENT if a field of it is out of range. Returns OUT_OF_RANGE
+   * (SEQUENCE_GAP, with `expected_sequence` in its metadata) if events before the
+   * first one of the call are missing.
    *
    * @generated from rpc podium.v1.RecordingService.Record
    */
@@ -411,8 +414,8 @@ export const RecordingService: GenService<{
     output: typeof RecordResponseSchema;
   },
   /**
-   * Deletes an arm with its rows. Streams that wrote to it are refused from then
-   * on (ARM_DELETED). A new writer can use the name again.
+   * Deletes an arm with its rows. From then on, streams that wrote to it are
+   * rejected (ARM_DELETED). A new writer can use the name again.
    *
    * Returns NOT_FOUND if the experiment or the arm does not exist.
    *
@@ -424,9 +427,9 @@ export const RecordingService: GenService<{
     output: typeof DeleteArmResponseSchema;
   },
   /**
-   * Deletes an experiment with its arms. Streams that wrote to it are refused from
-   * then on (EXPERIMENT_DELETED). A new declaration can use the name again, and the
-   * revision continues from the old one.
+   * Deletes an experiment with its arms. From then on, streams that wrote to it are
+   * rejected (EXPERIMENT_DELETED). A new declaration can use the name again, and
+   * the revision continues from the old one.
    *
    * Returns NOT_FOUND if the experiment does not exist.
    *

@@ -276,7 +276,7 @@ export type ListArmsRequest = Message<"podium.v1.ListArmsRequest"> & {
   tags: string[];
 
   /**
-   * Whether the arms are listed without their run_config.
+   * Whether to list the arms without their run_config.
    *
    * @generated from field: bool omit_run_config = 8;
    */
@@ -819,10 +819,9 @@ export type RankResponse = Message<"podium.v1.RankResponse"> & {
   groupCounts?: RankGroupCounts | undefined;
 
   /**
-   * In a ranking of all COMPLETED arms, the revision in which such an arm last changed.
-   * In any other ranking, and by group, the same as `revision`. Pages with the same
-   * value are of one ranking, even if other arms change in between. Pages with
-   * different values can repeat or miss an arm.
+   * If it differs between two pages, the ranking has changed in between: arms can
+   * be missing or repeated. In a ranking of all COMPLETED arms it changes only if
+   * such an arm changes. In any other ranking it equals `revision`.
    *
    * @generated from field: int64 ranking_revision = 10;
    */
@@ -857,8 +856,8 @@ export type ScoresRequest = Message<"podium.v1.ScoresRequest"> & {
   metrics: string[];
 
   /**
-   * The maximum number of arms in the page. A page has at most 10,000 scores, too,
-   * but at least one arm if any is left.
+   * The maximum number of arms in the page. A page also has at most 10,000 scores.
+   * It has at least one arm, except after the last arm.
    *
    * @generated from field: int32 page_size = 3;
    */
@@ -1063,9 +1062,9 @@ export const GetServerResponseSchema: GenMessage<GetServerResponse> = /*@__PURE_
   messageDesc(file_podium_v1_results_service, 23);
 
 /**
- * WatchRequest selects what a client watches. An arm that does not pass the filters is
- * not sent. One that no longer passes them is sent as a removal, and one that passes
- * them again with all of its rows.
+ * WatchRequest selects what a client watches. An arm that does not pass the filters
+ * is not sent. An arm that no longer passes them is sent as a removal. When it
+ * passes them again, it is sent with all of its rows.
  *
  * @generated from message podium.v1.WatchRequest
  */
@@ -1115,21 +1114,21 @@ export type WatchRequest = Message<"podium.v1.WatchRequest"> & {
   namePrefix?: string | undefined;
 
   /**
-   * Whether only arms are sent, without their rows.
+   * Whether to send arms without their rows.
    *
    * @generated from field: bool without_evals = 7;
    */
   withoutEvals: boolean;
 
   /**
-   * Whether rows and arms are sent without their breakdowns.
+   * Whether to send rows and arms without their breakdowns.
    *
    * @generated from field: bool without_breakdowns = 8;
    */
   withoutBreakdowns: boolean;
 
   /**
-   * Whether the training series of the arms are sent, too.
+   * Whether to send the training series of the arms.
    *
    * @generated from field: bool with_series = 9;
    */
@@ -1158,8 +1157,8 @@ export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
  */
 export type WatchResponse = Message<"podium.v1.WatchResponse"> & {
   /**
-   * Whether the client has to forget everything that it was sent before. The whole
-   * state follows.
+   * Whether the client has to discard everything that it has received before. The
+   * whole state follows.
    *
    * @generated from field: bool reset = 1;
    */
@@ -1173,7 +1172,7 @@ export type WatchResponse = Message<"podium.v1.WatchResponse"> & {
   experiment?: Experiment | undefined;
 
   /**
-   * The rows and arms that were removed. Ignore those that you do not know.
+   * The rows and arms that were removed. Ignore those that you do not have.
    *
    * @generated from field: repeated podium.v1.WatchRemoval removals = 3;
    */
@@ -1194,7 +1193,8 @@ export type WatchResponse = Message<"podium.v1.WatchResponse"> & {
   evals: WatchedEval[];
 
   /**
-   * Set if everything up to a revision was sent; also when nothing happens, every 10 s.
+   * Set when everything up to a revision was sent. If nothing changes, it is sent
+   * every 10 s.
    *
    * @generated from field: podium.v1.WatchMarker marker = 6;
    */
@@ -1229,9 +1229,9 @@ export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
  *
  * Lists are read in pages. `page_size` is the maximum number of items in a page: 0
  * means 100, and more than 1,000 means 1,000. A page has at most 2 MiB. It can have
- * fewer items, even none, and still be followed by another page: a list ends with the
- * page whose `next_page_token` is empty. The next request has that token as its
- * `page_token`; the rest of it must be unchanged, except for `page_size`.
+ * fewer items, even none, and still be followed by another page: a list ends with
+ * the page whose `next_page_token` is empty. To get the next page, send the same
+ * request with that token as `page_token`. Only `page_size` may differ.
  *
  * Every call can return INVALID_ARGUMENT for a field that is out of range,
  * RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts
@@ -1310,8 +1310,8 @@ export const ResultsService: GenService<{
   /**
    * Lists the rows of an arm in the order in which they were first accepted. A row
    * that exists during the whole listing appears exactly once in the pages, unless
-   * the whole arm is recorded in another order in between. The pages then have
-   * different revisions.
+   * ArmRecorded changes the order of the rows during the listing. The pages then
+   * have different revisions.
    *
    * Returns NOT_FOUND if the experiment or the arm does not exist, and
    * INVALID_ARGUMENT for a page token of another request.
@@ -1366,19 +1366,19 @@ export const ResultsService: GenService<{
    * Ranks the arms of an experiment by their scores on a metric, as Score returns
    * them.
    *
-   * Numbers come first in order, infinities included, then NaN, then arms without a
-   * score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
-   * their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-   * `statuses` is set. The counts include every arm that passes the other filters, also
-   * those that are left out because of their status.
+   * Numbers come first, in order, infinities included. NaN follows, then arms
+   * without a score. Equal scores share a place (1, 2, 2, 4) and are in the order
+   * in which their arms were created; -0.0 equals 0.0. Only COMPLETED arms are
+   * ranked unless `statuses` is set. The counts include every arm that passes the
+   * other filters, also those that are left out because of their status.
    *
    * With `by_group`, all arms with the same group_name are one entry, and the groups
    * are ordered by their means.
    *
-   * The time for the first places of COMPLETED arms does not depend on the number of
-   * arms. With `by_group`, with other statuses or filters, or if several splits of a
-   * metric with dots have scores, the time for each page is proportional to the number of
-   * arms.
+   * If COMPLETED arms are ranked, the time for the first places does not depend on
+   * the number of arms. With `by_group`, with other statuses or filters, or if
+   * several splits of a metric with dots have scores, the time for each page is
+   * proportional to the number of arms.
    *
    * Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
    * there is no metric, neither in the request nor in the experiment
@@ -1435,11 +1435,12 @@ export const ResultsService: GenService<{
    * Watches an experiment: sends its state, or what changed after a revision, and then
    * every change, until the client ends the call or the experiment is deleted.
    *
-   * The messages up to a marker, applied in order, change the state of the revision
-   * before into exactly the state of the marker's revision. Commits can be merged: of a
-   * row that changed several times, only the newest state is sent. Within a message,
-   * `reset` comes first, then removals, arms, rows, series and the marker. A client that
-   * reconnects sends the revision and the epoch of the last marker, and misses nothing.
+   * Apply the messages up to a marker in order. The result is exactly the state of
+   * the marker's revision. Several commits can be sent together: of a row that
+   * changed several times, only the newest state is sent. Within a message, `reset`
+   * comes first, then removals, arms, rows, series and the marker. A client that
+   * reconnects sends the revision and the epoch of the last marker, and misses
+   * nothing.
    *
    * Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
    * too many watches (OVERLOADED), or if a message could not be sent for 10 s because

@@ -84,7 +84,7 @@ export type RunConfig = Message<"podium.v1.RunConfig"> & {
   tags: string[];
 
   /**
-   * Keys of other or later schemas. At most 1,000 keys.
+   * Other settings, which have no field here. At most 1,000 keys.
    *
    * @generated from field: map<string, podium.v1.Value> extras = 10;
    */
@@ -147,7 +147,7 @@ export type DataConfig = Message<"podium.v1.DataConfig"> & {
   hfSplit?: string | undefined;
 
   /**
-   * Rows given in the configuration itself.
+   * The rows of the data, if the configuration itself contains them.
    *
    * @generated from field: repeated podium.v1.Value rows = 7;
    */

@@ -28,8 +28,8 @@ export type Server = Message<"podium.v1.Server"> & {
   version: string;
 
   /**
-   * The id of the store, which never changes. A store that was restored from a backup
-   * has the id of the store of which the backup was made.
+   * The id of the store, which never changes. A store that was restored from a
+   * backup has the same id.
    *
    * @generated from field: string store_id = 2;
    */
@@ -58,7 +58,8 @@ export const ServerSchema: GenMessage<Server> = /*@__PURE__*/
   messageDesc(file_podium_v1_server, 0);
 
 /**
- * ServerLimits are the limits of a server. `podium serve --limit` changes them.
+ * ServerLimits are the limits of a server. Each field is a maximum.
+ * `podium serve --limit` changes them.
  *
  * @generated from message podium.v1.ServerLimits
  */
@@ -78,7 +79,7 @@ export type ServerLimits = Message<"podium.v1.ServerLimits"> & {
   mapKeys: bigint;
 
   /**
-   * The levels of a nested Value.
+   * The levels of nesting of a Value.
    *
    * @generated from field: int64 value_depth = 3;
    */

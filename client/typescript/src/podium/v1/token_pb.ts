@@ -57,21 +57,21 @@ export type Token = Message<"podium.v1.Token"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * The time when it ends. Unset if it never does.
+   * The time when it expires. Unset if it never expires.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 6;
    */
   expireTime?: Timestamp | undefined;
 
   /**
-   * The time when it was revoked. Unset if it was not.
+   * The time when it was revoked. Unset if it was not revoked.
    *
    * @generated from field: google.protobuf.Timestamp revoke_time = 7;
    */
   revokeTime?: Timestamp | undefined;
 
   /**
-   * The limits of its calls. Unset: it has none of its own.
+   * The limits of its calls. Unset if it has no limits of its own.
    *
    * @generated from field: podium.v1.TokenLimits limits = 8;
    */
@@ -86,10 +86,11 @@ export const TokenSchema: GenMessage<Token> = /*@__PURE__*/
   messageDesc(file_podium_v1_token, 0);
 
 /**
- * TokenLimits limits the calls that are made with a token. Each server applies them for
- * itself. A limit that is not set is the server's default (`podium serve --token-limit`),
- * or else there is none. A call beyond a limit returns RESOURCE_EXHAUSTED
- * (QUOTA_EXCEEDED) with a google.rpc.RetryInfo. All limits are 1 or more.
+ * TokenLimits limits the calls that are made with a token. Each server counts only
+ * its own calls. If a limit is not set, the server's default is used
+ * (`podium serve --token-limit`); without a default there is no limit. A call
+ * beyond a limit returns RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) with a
+ * google.rpc.RetryInfo. All limits are 1 or more.
  *
  * @generated from message podium.v1.TokenLimits
  */
@@ -102,14 +103,14 @@ export type TokenLimits = Message<"podium.v1.TokenLimits"> & {
   callsPerSecond?: bigint | undefined;
 
   /**
-   * The calls under way at a time, watches not counted.
+   * The calls at the same time, without watches.
    *
    * @generated from field: optional int64 calls = 2;
    */
   calls?: bigint | undefined;
 
   /**
-   * The watches at a time.
+   * The watches at the same time.
    *
    * @generated from field: optional int64 watches = 3;
    */
@@ -139,8 +140,8 @@ export const TokenLimitsSchema: GenMessage<TokenLimits> = /*@__PURE__*/
   messageDesc(file_podium_v1_token, 1);
 
 /**
- * Role is the calls that a token allows. Each role also allows the calls of those
- * before it.
+ * Role determines the calls that a token allows. Each role also allows the calls of
+ * the roles before it.
  *
  * @generated from enum podium.v1.Role
  */
@@ -167,7 +168,7 @@ export enum Role {
   RECORDER = 2,
 
   /**
-   * Also to delete results, and to create, list and revoke tokens.
+   * Also deleting results, and creating, listing and revoking tokens.
    *
    * @generated from enum value: ROLE_ADMIN = 3;
    */

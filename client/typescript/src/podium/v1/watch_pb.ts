@@ -78,7 +78,7 @@ export type WatchedEval = Message<"podium.v1.WatchedEval"> & {
   arm: string;
 
   /**
-   * The place of the row among the rows of its arm: rows are ordered by it.
+   * The place of the row in the order of its arm's rows.
    *
    * @generated from field: int64 position = 2;
    */
@@ -114,15 +114,15 @@ export type WatchedSeries = Message<"podium.v1.WatchedSeries"> & {
   arm: string;
 
   /**
-   * The client has to forget all points of the arm at this step or later, also those of
-   * keys that are not in `series`.
+   * The client has to discard all points of the arm at this step or later, also
+   * those of keys that are not in `series`.
    *
    * @generated from field: int64 from_step = 2;
    */
   fromStep: bigint;
 
   /**
-   * The points that take their place, by key.
+   * The points that replace them, by key.
    *
    * @generated from field: repeated podium.v1.Series series = 3;
    */
@@ -172,21 +172,21 @@ export const WatchRemovalSchema: GenMessage<WatchRemoval> = /*@__PURE__*/
   messageDesc(file_podium_v1_watch, 3);
 
 /**
- * WatchMarker says that everything up to a revision was sent.
+ * WatchMarker means that everything up to a revision was sent.
  *
  * @generated from message podium.v1.WatchMarker
  */
 export type WatchMarker = Message<"podium.v1.WatchMarker"> & {
   /**
-   * The revision of the experiment. With everything that was sent before, the client
-   * has exactly the state of this revision.
+   * The revision of the experiment. The client now has exactly the state of this
+   * revision.
    *
    * @generated from field: int64 revision = 1;
    */
   revision: bigint;
 
   /**
-   * Identifies this experiment in this file of the store, for `WatchRequest.epoch`.
+   * The id of this experiment in this file of the store, for `WatchRequest.epoch`.
    *
    * @generated from field: string epoch = 2;
    */
