@@ -119,7 +119,6 @@ _RUST = Language(
     tests=("cargo", "test", "--locked"),
     example=("cargo", "run", "--locked", "--quiet", "--example", "quickstart"),
     runner=("target/debug/podium-conformance",),
-    lacks=frozenset({"watch_stream.json"}),
 )
 
 _CPP = Language(

@@ -8,7 +8,7 @@ use std::{error, fmt};
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::body::Body;
 use tonic::codegen::{Body as HttpBody, Bytes, Service, StdError, http};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
@@ -23,10 +23,10 @@ use crate::v1::{
     ListEvalsRequest, ListEvalsResponse, ListExperimentsRequest, ListExperimentsResponse,
     ListMetricsRequest, ListMetricsResponse, ListSeriesRequest, ListSeriesResponse, RankRequest,
     RankResponse, RecordRequest, RecordResponse, ScoreRequest, ScoreResponse, ScoresRequest,
-    ScoresResponse,
+    ScoresResponse, WatchRequest, WatchResponse,
 };
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// What was recorded in a message of 4 MiB comes back with times and revisions.
 const LARGEST_RESPONSE: usize = 16 << 20;
@@ -129,6 +129,19 @@ impl Calls {
         *request.metadata_mut() = self.metadata.of_call(&self.address)?;
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
         Ok(request)
+    }
+
+    /// Opens a watch, once.
+    pub(crate) async fn watch(&self, request: WatchRequest) -> Result<Streaming<WatchResponse>> {
+        let mut request = Request::new(request);
+        *request.metadata_mut() = self.metadata.of_call(&self.address)?;
+        let response = self.results.clone().watch(request).await?;
+        Ok(response.into_inner())
+    }
+
+    /// Returns an error of a read with what the server itself did not say.
+    pub(crate) fn explained(&self, error: Error) -> Error {
+        error.explained(&self.address, false)
     }
 
     /// Records events. With a position, the call is repeated while no server answers.

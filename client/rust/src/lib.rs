@@ -27,6 +27,7 @@ mod listing;
 mod scoring;
 mod security;
 mod value;
+mod watching;
 
 #[allow(
     clippy::all,
@@ -55,3 +56,4 @@ pub use scoring::Score;
 pub use security::Tls;
 pub use tonic::Code;
 pub use tonic::metadata::MetadataMap;
+pub use watching::Watch;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use podium::v1::{
     ArmResult, EvalRequest, EvalResponse, EvalResult, GetArmRequest, GetArmResponse,
     GetExperimentRequest, GetExperimentResponse, RankRequest, RecordRequest, ScoreRequest,
-    ScoreResponse, ScoresRequest, event::Kind,
+    ScoreResponse, ScoresRequest, WatchRequest, event::Kind,
 };
 use podium::{ArmRun, Client, Error, Score};
 use prost::Message;
@@ -21,7 +21,12 @@ async fn main() -> io::Result<()> {
     let mut attempts = HashMap::new();
     for line in io::stdin().lock().lines() {
         let asked = Asked(serde_json::from_str(&line?)?);
-        let answer = match respond(&asked, &mut clients, &mut attempts).await {
+        if asked.text("call") == "Watch" {
+            println!("{}", watched(&asked, &mut clients).await);
+            continue;
+        }
+        let response = Box::pin(respond(&asked, &mut clients, &mut attempts)).await;
+        let answer = match response {
             Ok(response) => json!({"response": STANDARD.encode(response)}),
             Err(error) => json!({"error": said(&error)}),
         };
@@ -74,15 +79,39 @@ async fn respond(
     if asked.text("way") == "pure" {
         return ask_arm(&asked.message("arm"), asked);
     }
+    let client = client_of(asked, clients)?;
+    match asked.text("way") {
+        "client" => ask_client(&client, asked).await,
+        "attempt" => record_attempt(&client, asked, attempts).await,
+        _ => call_stub(&client, asked).await,
+    }
+}
+
+fn client_of(asked: &Asked, clients: &mut HashMap<String, Client>) -> Result<Client, Error> {
     let address = asked.text("address");
     if !clients.contains_key(address) {
         clients.insert(address.to_owned(), Client::connect(address)?);
     }
-    match asked.text("way") {
-        "client" => ask_client(&clients[address], asked).await,
-        "attempt" => record_attempt(&clients[address], asked, attempts).await,
-        _ => call_stub(&clients[address], asked).await,
+    Ok(clients[address].clone())
+}
+
+/// Answers with the updates of a watch, and with the error that ends it.
+async fn watched(asked: &Asked, clients: &mut HashMap<String, Client>) -> Value {
+    let request: WatchRequest = asked.request();
+    let client = client_of(asked, clients).expect("a client");
+    let mut updates = client.experiment(request.experiment.clone()).watch(request);
+    let take = asked.0["take"].as_u64().unwrap_or_default();
+    let mut responses = Vec::new();
+    while let Some(update) = updates.next().await {
+        match update {
+            Ok(update) => responses.push(STANDARD.encode(update.encode_to_vec())),
+            Err(error) => return json!({"responses": responses, "error": said(&error)}),
+        }
+        if responses.len() as u64 == take {
+            break;
+        }
     }
+    json!({"responses": responses})
 }
 
 fn ask_arm(arm: &ArmResult, asked: &Asked) -> Result<Vec<u8>, Error> {

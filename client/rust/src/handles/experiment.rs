@@ -11,8 +11,9 @@ use crate::v1::{
     ArmRecorded, ArmResult, ArmStarted, ArmSummary, DeleteExperimentRequest, Event, Experiment,
     ExperimentDeclared, GetExperimentRequest, ListArmsRequest, ListMetricsRequest, Metric,
     RankRequest, RankResponse, RecordRequest, RecordResponse, RunConfig, ScoresRequest,
-    ScoresResponse, StreamPosition,
+    ScoresResponse, StreamPosition, WatchRequest,
 };
+use crate::watching::Watch;
 
 /// An experiment at a server, which may not exist yet. It is cheap to clone.
 #[derive(Clone, Debug)]
@@ -151,6 +152,20 @@ impl ExperimentHandle {
             found.next_page_token = page.next_page_token;
         }
         Ok(found)
+    }
+
+    /// Watches the experiment: yields its state, and then every change as it is committed.
+    /// `Default::default()` watches everything; `after_revision` and `epoch` of a marker continue
+    /// after its update.
+    ///
+    /// Each update has a marker, and changes the state before it into exactly the state of the
+    /// marker's revision. Apply its fields in the order reset, removals, arms, evals. If the
+    /// connection is lost, the watch continues after the last update. The last update of an
+    /// experiment that was deleted has only `deleted` set. An error ends the watch.
+    #[must_use]
+    pub fn watch(&self, mut request: WatchRequest) -> Watch {
+        request.experiment.clone_from(&self.name);
+        Watch::new(self.client.calls().clone(), request)
     }
 
     /// Creates the experiment, or fills fields that are still unset.
