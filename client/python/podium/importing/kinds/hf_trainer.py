@@ -6,8 +6,6 @@ others are skipped. The results files of the folder (`all_results.json`, `eval_r
 of the longest one.
 """
 
-import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
@@ -19,6 +17,7 @@ from podium._values.base import same
 from podium.curves import Series
 from podium.importing._configs import kept_values, step_from
 from podium.importing._found import Found, FoundArm, NotImported
+from podium.importing._identities import digest_of
 from podium.importing._rows import series_of, with_last_rows
 from podium.importing._values import head, is_torn_object, json_object, number, numbers
 
@@ -29,7 +28,6 @@ _SPLITS = ("predict", "test", "eval", "train")
 """The sets that have a results file. The first one with evals is the primary eval of the arm."""
 _ALL_RESULTS = "all_results.json"
 _RESULTS = (_ALL_RESULTS, *(f"{split}_results.json" for split in _SPLITS))
-_DIGITS = 12
 _CHECKPOINT = re.compile(r"(?:checkpoint-\d+|last-checkpoint)\Z")
 _NO_NAME = re.compile(r"(?:checkpoint|ckpt|model|out|output|result|trainer_output)s?\Z")
 """Generic folder names. The parent folder's name is added to them."""
@@ -240,10 +238,7 @@ def _arm(state: _State, name: str, results: _Entry) -> ArmResult:
 
 def _identity(log: _Log) -> str | None:
     """Returns a digest of the first entry of the log, which later states of a training share."""
-    if not log:
-        return None
-    first = json.dumps(log[0], sort_keys=True, default=str)
-    return f"hf-{hashlib.sha256(first.encode()).hexdigest()[:_DIGITS]}"
+    return digest_of("hf", log[0]) if log else None
 
 
 def _name(path: Path, *, is_folders: bool) -> str:

@@ -3,8 +3,6 @@
 Columns whose names begin like an evaluation become evals: `val_` in-loop, `test_` post-training.
 """
 
-import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator
@@ -14,6 +12,7 @@ from typing import Any
 from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 from podium.importing._configs import kept_values, seed_from, step_from
 from podium.importing._found import Found, FoundArm, NotImported
+from podium.importing._identities import digest_of, name_of_folder
 from podium.importing._rows import Logged, eval_and_metric, with_last_rows
 from podium.importing._tables import csv_rows
 from podium.importing._values import head, number, yaml_object
@@ -24,8 +23,6 @@ _METRICS = "metrics.csv"
 _CONFIG = "hparams.yaml"
 _STEP = "step"
 _TEST = "test"
-_DIGITS = 12
-_MOST_PARTS = 3
 _NO_NAME = re.compile(r"version_\d+|lightning_logs|csv_logs|logs?", re.IGNORECASE)
 """Generic folder names. The parent folder's name is added to them."""
 _LOADER = re.compile(r"(?P<key>.+)(?P<loader>/dataloader_idx_\d+)", re.DOTALL)
@@ -50,7 +47,7 @@ class LightningImporter:
         file = path if path.name == _METRICS else path / _METRICS
         logged, test = Logged(), EvalResult(_TEST, tags=["test"])
         identity = yield from _read(file, logged, test)
-        name = _name(file.resolve().parent)
+        name = name_of_folder(file.resolve().parent, _is_generic)
         rows = logged.rows() + ([test] if test.metrics else [])
         arm = ArmResult(
             name,
@@ -61,6 +58,10 @@ class LightningImporter:
             run_id=identity,
         )
         yield FoundArm(self.kind, arm, str(path), logged.series())
+
+
+def _is_generic(folder: Path) -> bool:
+    return bool(_NO_NAME.fullmatch(folder.name))
 
 
 def _is_log(file: Path) -> bool:
@@ -83,7 +84,7 @@ def _read(file: Path, logged: Logged, test: EvalResult) -> Generator[Found, None
         except ValueError as error:
             yield NotImported(f"{file}:{line}", str(error))
             continue
-        identity = identity or _digest({_STEP: step, **row})
+        identity = identity or digest_of("lightning", {_STEP: step, **row})
         for column, text in row.items():
             value = number(text)
             if value is None:
@@ -119,11 +120,6 @@ def _add(logged: Logged, test: EvalResult, column: str, step: int, value: float)
         logged.add_to_eval(of_eval[0] + loader, of_eval[1], step, value)
 
 
-def _digest(row: dict[str, Any]) -> str:
-    content = json.dumps(row, sort_keys=True)
-    return f"lightning-{hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]}"
-
-
 def _run_config(file: Path, name: str) -> Generator[Found, None, RunConfig]:
     """Reads the hyperparameters.
 
@@ -137,15 +133,3 @@ def _run_config(file: Path, name: str) -> Generator[Found, None, RunConfig]:
         yield NotImported(str(file), str(error))
     algorithm = Component("lightning", kept_values(values))
     return RunConfig(name, algorithm=algorithm, seed=seed_from(values.get("seed")))
-
-
-def _name(folder: Path) -> str:
-    """Returns the folder's name.
-
-    If it is generic, like `version_0`, the names of its parents are added.
-    """
-    parts = [folder.name]
-    while len(parts) < _MOST_PARTS and folder.parent.name and _NO_NAME.fullmatch(folder.name):
-        folder = folder.parent
-        parts.insert(0, folder.name)
-    return "/".join(parts)

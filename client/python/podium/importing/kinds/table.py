@@ -1,7 +1,5 @@
 """CSV, TSV or JSON lines of any program, with a mapping from fields to columns."""
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, R
 from podium._values.suggest import did_you_mean
 from podium.importing._configs import kept_values, plain, seed_from, step_from
 from podium.importing._found import Found, FoundArm, NotImported
+from podium.importing._identities import digest_of
 from podium.importing._rows import Logged, eval_and_metric, with_last_rows
 from podium.importing._tables import columns_of, is_table, stem_of, table_rows
 from podium.importing._values import number
@@ -22,7 +21,6 @@ _FIELDS = ("arm", "config", "eval", "experiment", "group", "metric", "seed", "st
 _SEVERAL = ("config", "metric")
 _EMPTY = ("", "na", "n/a", "none", "null", "-")
 _EVAL = "eval"
-_DIGITS = 12
 _MAX_LINES = 5_000_000
 _MAX_ARMS = 100_000
 _MOST_SHOWN = 30
@@ -217,7 +215,7 @@ class _Tables:
             if len(self._arms) >= _MAX_ARMS:
                 raise ValueError(f"the tables have over {_MAX_ARMS:,} arms, which is the limit")
             arm = self._arms[experiment, name] = _Arm(str(file))
-            arm.run_id = None if mapping.arm else _digest(row)
+            arm.run_id = None if mapping.arm else digest_of("csv", row)
         for column in mapping.config:
             if not _is_empty(row.get(column)):
                 self._set_config(arm, column, row[column])
@@ -286,8 +284,3 @@ def _is_empty(value: Any) -> bool:
 
 def _text(value: Any) -> str | None:
     return None if _is_empty(value) else str(value).strip()
-
-
-def _digest(row: dict[str, Any]) -> str:
-    content = json.dumps(row, sort_keys=True, default=str)
-    return f"csv-{hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]}"

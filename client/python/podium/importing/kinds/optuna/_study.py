@@ -1,6 +1,5 @@
 """A study, read from either kind of storage, and its conversion to an experiment with arms."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from podium._model.results import (
 )
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import Found, FoundArm, FoundExperiment
+from podium.importing._identities import digest_of
 from podium.importing._values import number
 
 __all__ = ["STATES", "Study", "Trial", "found", "param", "time_of"]
@@ -32,7 +32,6 @@ _STATUSES = {
 }
 _EVAL = "objective"
 _METRIC = "value"
-_DIGITS = 12
 
 
 @dataclass(slots=True)
@@ -108,8 +107,7 @@ def _metric_names(study: Study) -> list[str]:
 def _identity(study: Study) -> str:
     """Returns a digest of the study's name and the start of its first trial, which never change."""
     start = study.trials[0].start if study.trials else None
-    digest = hashlib.sha256(f"{study.name}\n{start}".encode(errors="replace")).hexdigest()
-    return f"optuna-{digest[:_DIGITS]}"
+    return digest_of("optuna", [study.name, str(start)])
 
 
 def _arm(trial: Trial, names: list[str], identity: str) -> ArmResult:

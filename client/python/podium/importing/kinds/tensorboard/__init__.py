@@ -4,7 +4,7 @@ A run is the folder of its event files. Keras and estimators write the training 
 to separate folders (`train`, `validation`). These are one run.
 """
 
-import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -15,6 +15,7 @@ from typing import Any
 from podium._model.results import ArmResult, ArmStatus, Component, RunConfig
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import Found, FoundArm, NotImported
+from podium.importing._identities import digest_of, name_of_folder
 from podium.importing._rows import Logged, eval_and_metric, with_last_rows
 from podium.importing._values import time_from_seconds
 from podium.importing.kinds.tensorboard._events import (
@@ -37,8 +38,6 @@ _NO_NAME = re.compile(
 _KERAS = "epoch_"
 _START = 1
 _STATUSES = {2: ArmStatus.FAILED, 3: ArmStatus.RUNNING}
-_DIGITS = 12
-_MOST_PARTS = 3
 
 
 @dataclass(slots=True)
@@ -80,7 +79,7 @@ class TensorboardImporter:
             yield NotImported(
                 str(path), f"{tag!r} has no scalars in {count:,} records", is_wrong=False
             )
-        arm = _arm(run, _name(folder), _identity(files))
+        arm = _arm(run, name_of_folder(folder, _needs_parent), _identity(files))
         if arm.metrics or arm.evals or run.config:
             yield FoundArm(self.kind, arm, str(path), run.logged.series())
         elif not has_errors:
@@ -162,20 +161,7 @@ def _identity(files: list[Path]) -> str:
         begin = first_record(first)
     except (ValueError, OSError):
         begin = b""
-    digest = hashlib.sha256(first.name.encode(errors="replace") + begin).hexdigest()
-    return f"tb-{digest[:_DIGITS]}"
-
-
-def _name(folder: Path) -> str:
-    """Returns the folder's name.
-
-    If it is generic, or the folder is in that of another run, the names of its parents are added.
-    """
-    parts = [folder.name]
-    while len(parts) < _MOST_PARTS and folder.parent.name and _needs_parent(folder):
-        folder = folder.parent
-        parts.insert(0, folder.name)
-    return "/".join(parts)
+    return digest_of("tb", os.fsencode(first.name) + begin)
 
 
 def _needs_parent(folder: Path) -> bool:

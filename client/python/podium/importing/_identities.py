@@ -1,0 +1,34 @@
+"""Names arms by their folders, and tells runs of one name apart by how they begin."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["digest_of", "name_of_folder"]
+
+_DIGITS = 12
+_MOST_PARTS = 3
+
+
+def digest_of(kind: str, begin: Any) -> str:
+    """Returns the identity of a run: its kind, and a digest of how its data begin.
+
+    Later states of a run begin in the same way, and other runs of its name do not.
+    """
+    if not isinstance(begin, bytes):
+        begin = json.dumps(begin, sort_keys=True, default=str).encode()
+    return f"{kind}-{hashlib.sha256(begin).hexdigest()[:_DIGITS]}"
+
+
+def name_of_folder(folder: Path, is_generic: Callable[[Path], bool]) -> str:
+    """Returns the folder's name.
+
+    If it is generic, the names of up to two parents are added.
+    """
+    parts = [folder.name]
+    while len(parts) < _MOST_PARTS and folder.parent.name and is_generic(folder):
+        folder = folder.parent
+        parts.insert(0, folder.name)
+    return "/".join(parts)
