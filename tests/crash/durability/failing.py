@@ -12,7 +12,7 @@ from pathlib import Path
 import apsw
 from podium_server.serve.command import main
 
-__all__: list[str] = []
+__all__ = ["FailingVfs"]
 
 
 class _FailingFile(apsw.VFSFile):
@@ -35,7 +35,7 @@ class _FailingFile(apsw.VFSFile):
         super().xSync(flags)
 
 
-class _FailingVfs(apsw.VFS):
+class FailingVfs(apsw.VFS):
     """All files are on that disk."""
 
     def __init__(self, folder: Path) -> None:
@@ -50,5 +50,5 @@ class _FailingVfs(apsw.VFS):
 
 
 if __name__ == "__main__":
-    _VFS = _FailingVfs(Path(sys.argv.pop(1)))
+    _VFS = FailingVfs(Path(sys.argv.pop(1)))
     sys.exit(main())

@@ -33,7 +33,7 @@ RPCS = {
 }
 ARM = {"arm": "a"}
 READER, RECORDER, ADMIN = Role.READER, Role.RECORDER, Role.ADMIN
-CASES: Mapping[str, tuple[Role, dict[str, Any]]] = {
+CASES: dict[str, tuple[Role, dict[str, Any]]] = {
     "Eval": (READER, {**ARM, "name": "val"}),
     "Score": (READER, {**ARM, "metric": "val.acc"}),
     "GetArm": (READER, ARM),
@@ -128,7 +128,11 @@ class Store(NamedTuple):
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A store that the tests of this module serve one after the other."""
-    folder = tmp_path_factory.mktemp("store")
+    return new_store(tmp_path_factory.mktemp("store"))
+
+
+def new_store(folder: Path) -> Store:
+    """A store in a folder, with a token of every kind."""
     url = f"sqlite:///{folder / 'podium.db'}"
     cases = [
         made(url, Case(role, state, prefixes, None))
