@@ -9,15 +9,13 @@ module of the given command is loaded, and gRPC only if it is needed.
 from __future__ import annotations
 
 import io
-import keyword
 import logging
 import os
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from podium.cli import _parsers
-from podium.cli._connecting import open_client, server_module
+from podium.cli._connecting import command_module, open_client, server_module
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit, exit_of, text_of
 from podium.errors import PodiumError
@@ -59,18 +57,13 @@ def _run(arguments: Sequence[str]) -> int:
         given = _parsers.parse(arguments)
         if given.command in _parsers.SERVER_COMMANDS:
             return _run_server_command(given)
-        module = import_module(f"podium.cli.commands.{_module_name(given.command)}")
+        module = command_module(given.command)
         return _call(module, _parsers.parse_command(given, module))
     except CommandError as error:
         return _failed(str(error), error.code)
     except SystemExit as end:
         # argparse has printed its message.
         return end.code if isinstance(end.code, int) else Exit.OK
-
-
-def _module_name(command: str) -> str:
-    """Returns the name of a command's module. No module can be called `import`."""
-    return f"{command}_" if keyword.iskeyword(command) else command
 
 
 def _call(module: ModuleType, arguments: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
-"""Opens the client of a command, and loads modules of the server."""
+"""Opens the client of a command, and loads the modules of commands."""
 
 from __future__ import annotations
 
+import keyword
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from types import ModuleType
 
-__all__ = ["open_client", "server_module"]
+__all__ = ["command_module", "open_client", "server_module"]
 
 _READ_SECONDS, _WRITE_SECONDS = 10.0, 30.0
 _CONNECT_SECONDS = 1.5
@@ -35,6 +36,12 @@ def open_client(arguments: argparse.Namespace) -> podium.Client:
         )
     except ValueError as error:
         raise CommandError(str(error)) from error
+
+
+def command_module(command: str) -> ModuleType:
+    """Loads the module of a command of this package. No module can be called `import`."""
+    name = f"{command}_" if keyword.iskeyword(command) else command
+    return import_module(f"podium.cli.commands.{name}")
 
 
 def server_module(name: str) -> ModuleType:

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 __all__ = [
     "COMMANDS",
     "SERVER_COMMANDS",
+    "command_parser",
     "parse",
     "parse_command",
     "parse_server_command",
+    "server_command_parser",
 ]
 
 COMMANDS = {
@@ -39,6 +41,7 @@ COMMANDS = {
     "report": "write one file with ranking, tests, curves and origins",
     "watch": "show every change of an experiment as it happens",
     "page": "open the page with leaderboards and curves in a browser",
+    "completion": "print a script that completes commands in a shell",
     "server": "show the version and the limits of the server",
     "whoami": "show the token in use, and what it allows",
     "doctor": "check address, token, clocks, outbox and store, and say what to do",
@@ -153,7 +156,12 @@ def _unknown_command(command: str) -> str:
 
 def parse_command(given: argparse.Namespace, module: ModuleType) -> argparse.Namespace:
     """Parses the arguments of a command of this package."""
-    parser = _Parser(prog=f"podium {given.command}")
+    return command_parser(given.command, module).parse_args(given.rest, given)
+
+
+def command_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
+    """Returns the parser of a command of this package."""
+    parser = _Parser(prog=f"podium {name}")
     module.add_arguments(parser)
     _add_options(parser.add_argument_group("options of every command"))
     for action in parser._actions:  # noqa: SLF001 - argparse has no public list of them
@@ -162,14 +170,19 @@ def parse_command(given: argparse.Namespace, module: ModuleType) -> argparse.Nam
                 # Without defaults, since they would replace what is given before the action.
                 each.argument_default = argparse.SUPPRESS
                 _add_options(each.add_argument_group("options of every command"))
-    return parser.parse_args(given.rest, given)
+    return parser
 
 
 def parse_server_command(given: argparse.Namespace, module: ModuleType) -> argparse.Namespace:
     """Parses the arguments of a command of the server."""
-    parser = _Parser(prog=f"podium {given.command}")
+    return server_command_parser(given.command, module).parse_args(given.rest)
+
+
+def server_command_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
+    """Returns the parser of a command of the server."""
+    parser = _Parser(prog=f"podium {name}")
     module.add_arguments(parser)
-    return parser.parse_args(given.rest)
+    return parser
 
 
 def _main_parser() -> _Parser:
