@@ -15,7 +15,7 @@ from pathlib import Path
 
 __all__ = ["BY_HAND", "outdated"]
 
-BY_HAND = ("attempt", "connection", "live")
+BY_HAND = ("attempt", "connection", "follower")
 """Modules that are written by hand for both clients."""
 
 _PROJECT = Path(__file__).parents[1]

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from podium._client.aio.attempt import AsyncArmRun, AsyncArmStart
     from podium._client.aio.client import AsyncClient
     from podium._client.aio.experiment import AsyncExperimentHandle
-    from podium._client.aio.live import AsyncLive
+    from podium._client.aio.follower import AsyncLive
     from podium._client.blocking.arm import ArmHandle
     from podium._client.blocking.attempt import ArmRun
     from podium._client.blocking.client import Client
     from podium._client.blocking.experiment import ExperimentHandle
-    from podium._client.blocking.live import Live
-    from podium._client.live import LiveArm, LiveState
+    from podium._client.blocking.follower import Live
+    from podium._client.follower import LiveArm, LiveState
     from podium._interface.recorders import ArmRecorder, ExperimentRecorder
     from podium._interface.timed_eval import AsyncEvaluation, Evaluation
     from podium._limits.limits import Limits
@@ -243,9 +243,9 @@ _SOURCES = (
     "_model.watching",
     "_interface.timed_eval",
     "_recorder",
-    "_client.live",
-    "_client.blocking.live",
-    "_client.aio.live",
+    "_client.follower",
+    "_client.blocking.follower",
+    "_client.aio.follower",
     "_client.blocking.client",
     "_client.blocking.experiment",
     "_client.blocking.arm",

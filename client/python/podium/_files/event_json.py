@@ -12,7 +12,7 @@ from typing import Any
 
 from podium import events
 from podium._files import json_form
-from podium._model.mirror import drop_mirrored
+from podium._model.primary_fields import drop_mirrored
 from podium._model.results import (
     ArmResult,
     ArmStatus,

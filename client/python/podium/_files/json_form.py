@@ -16,7 +16,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args
 
 from podium._model import results
-from podium._model.mirror import drop_mirrored
+from podium._model.primary_fields import drop_mirrored
 from podium._values import coerce
 from podium._values.base import ModelBase
 

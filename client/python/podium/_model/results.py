@@ -18,7 +18,7 @@ from typing import Any
 from podium import scoring
 from podium._model.annotations import Annotations, Provenance
 from podium._model.config import Component, DataConfig, ModelConfig, RunConfig, values_by_path
-from podium._model.mirror import drop_copied, mirror_primary, own_fields
+from podium._model.primary_fields import drop_copied, mirror_primary, own_fields
 from podium._values import coerce
 from podium._values.arguments import StepLike
 from podium._values.base import ModelBase

@@ -18,7 +18,7 @@ from typing import Any
 
 from podium import scoring
 from podium._model import results
-from podium._model.mirror import drop_mirrored, own_fields
+from podium._model.primary_fields import drop_mirrored, own_fields
 from podium._model.rankings import ScoreSource
 from podium._model.watching import (
     WatchedArm,

@@ -7,8 +7,8 @@ Each kind of file has an importer. To add a kind, write a class with the methods
 name it in an entry point of the group `podium.importers`.
 """
 
+from podium.importing._detecting import read_results
 from podium.importing._found import Found, FoundArm, FoundExperiment, Importer, NotImported
-from podium.importing._reading import read_results
 from podium.importing._recording import ImportReport, import_results
 from podium.importing._registry import broken_importers, importers
 from podium.importing.kinds.table import mapping_from_texts

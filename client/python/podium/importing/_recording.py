@@ -17,8 +17,8 @@ from podium._values.enums import Direction
 from podium._values.shorten_text import shorten
 from podium.curves import points_by_step
 from podium.errors import NotFoundError, PodiumError, UnavailableError
+from podium.importing._detecting import places, read
 from podium.importing._found import FoundArm, FoundExperiment, NotImported
-from podium.importing._reading import places, read
 from podium.importing._registry import broken_importers
 from podium.scoring import DIRECTION_KEY
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from podium import Client
     from podium._model.results import ArmResult, EvalResult
+    from podium.importing._detecting import GivenMapping
     from podium.importing._found import Found
-    from podium.importing._reading import GivenMapping
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmCount", "ImportReport", "import_results"]

@@ -8,7 +8,7 @@ from podium._client import calls
 from podium._client.aio.analysis import AsyncAnalysis
 from podium._client.aio.arm import AsyncArmHandle
 from podium._client.aio.attempt import AsyncArmStart, begin_attempt
-from podium._client.aio.live import AsyncLive
+from podium._client.aio.follower import AsyncLive
 from podium._client.aio.watching import watch
 from podium._client.watching import WatchSession
 from podium._interface.provenance import collected

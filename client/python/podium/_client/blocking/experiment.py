@@ -9,7 +9,7 @@ from podium._client import calls
 from podium._client.blocking.analysis import Analysis
 from podium._client.blocking.arm import ArmHandle
 from podium._client.blocking.attempt import ArmRun, begin_attempt
-from podium._client.blocking.live import Live
+from podium._client.blocking.follower import Live
 from podium._client.blocking.watching import watch
 from podium._client.watching import WatchSession
 from podium._interface.provenance import collected

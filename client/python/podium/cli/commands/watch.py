@@ -6,7 +6,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from podium._client.live import LiveState
+from podium._client.follower import LiveState
 from podium._files import json_form
 from podium._model.watching import WatchMarker
 from podium._values.enums import ArmStatus

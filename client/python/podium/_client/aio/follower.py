@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
 from podium._client.aio.watching import watch
-from podium._client.live import LiveBase
+from podium._client.follower import LiveBase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from podium._client.aio.connection import AsyncConnection
-    from podium._client.live import LiveState
+    from podium._client.follower import LiveState
     from podium._client.watching import WatchSession
 
 __all__ = ["AsyncLive"]
