@@ -149,7 +149,10 @@ test-integrations: .cache/integrations/ready ## the integrations with the real l
 test-page: .cache/page/ready page/node_modules ## the page in Chromium (Debian: chromium and chromium-driver)
 	.cache/page/bin/pytest tests/page
 
-.PHONY: bench
+page-figures: .cache/page/ready ## how fast the page shows results, and its size
+	.cache/page/bin/python -m tests.page.measure
+
+.PHONY: bench page-figures
 bench: .venv/ready ## measure and print the figures of the README
 	$(BIN)/python benchmarks/run.py
 

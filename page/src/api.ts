@@ -34,15 +34,28 @@ export function listExperiments(signal: AbortSignal): Promise<Experiment[]> {
   return collected(page, (found) => found.experiments);
 }
 
+/** The page cannot read the token's cookie. This only remembers that there is one. */
+const signedIn = "podium.signed_in";
+
+/** Whether the user's token is kept. */
+export function isSignedIn(): boolean {
+  return localStorage.getItem(signedIn) !== null;
+}
+
 /** Keeps the user's token for the calls of the page. Returns what is wrong with it, if anything. */
 export async function signIn(token: string): Promise<string | undefined> {
   const response = await fetch("session", { method: "POST", body: token });
-  return response.ok ? undefined : ((await response.json()) as { message: string }).message;
+  if (!response.ok) {
+    return ((await response.json()) as { message: string }).message;
+  }
+  localStorage.setItem(signedIn, "yes");
+  return undefined;
 }
 
 /** Forgets the user's token. */
 export async function signOut(): Promise<void> {
   await fetch("session", { method: "DELETE" });
+  localStorage.removeItem(signedIn);
 }
 
 /** Whether something was asked for that does not exist. */

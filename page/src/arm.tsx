@@ -10,7 +10,7 @@ import { client, collected, reads } from "./api";
 import { flatConfig, valuesByPath, valueText, varyingPaths } from "./config";
 import { dateOf, formatCount, formatNumber, formatSeconds, statusName } from "./format";
 import type { Live } from "./live";
-import { changed, go, linkTo } from "./route";
+import { go, linkTo } from "./route";
 import { Ago, Chip, type Column, Name, Problem, Status, Swatch, useCall, VirtualTable } from "./ui";
 
 const mostRows = 20_000;
@@ -26,6 +26,7 @@ export function ArmView({ route, live }: { route: URLSearchParams; live: Live })
   }
   return (
     <>
+      {error !== undefined && <Problem error={error} retry={again} />}
       <Summary arm={value} route={route} />
       {value.error !== undefined && (
         <Section title="Error"><pre class="error" tabIndex={0}><bdi>{value.error}</bdi></pre></Section>
@@ -245,9 +246,4 @@ function Place({ place }: { place: string }): JSX.Element {
   return /^https?:\/\//.test(place) && URL.canParse(place)
     ? <a href={place} rel="noreferrer noopener" target="_blank"><Name>{place}</Name></a>
     : <code><Name>{place}</Name></code>;
-}
-
-/** The address of an arm in a view of its experiment. */
-export function armLink(route: URLSearchParams, arm: string): string {
-  return linkTo({ arm }, changed(route, { view: undefined }));
 }

@@ -35,7 +35,9 @@ const shownPaths = 4;
 /** The view of the ranking. */
 export function Leaderboard({ route, live }: { route: URLSearchParams; live: Live }): JSX.Element {
   const experiment = live.experiment!;
-  const query = useMemo(() => queryOf(route, live), [route, live.version > 0, live.hasAllArms]);
+  const hasGroups = useMemo(
+    () => live.hasAllArms && [...live.arms.values()].some((arm) => arm.groupName !== undefined), [live.arms]);
+  const query = useMemo(() => queryOf(route, experiment.name, hasGroups), [route, hasGroups]);
   const { ranking, error, load } = useRanking(query, live.version);
   const metrics = useCall((signal) => listMetrics(experiment.name, signal), [experiment.name]);
   const configs = useMemo(() => configsOf(live), [live.arms]);
@@ -68,15 +70,14 @@ function keyOf(row: Row): string {
 }
 
 /** What the URL asks for. Groups are shown where there are some, unless arms are asked for. */
-function queryOf(route: URLSearchParams, live: Live): Query {
-  const hasGroups = live.hasAllArms && [...live.arms.values()].some((arm) => arm.groupName !== undefined);
+function queryOf(route: URLSearchParams, experiment: string, hasGroups: boolean): Query {
   const groupName = route.get("group") ?? undefined;
   const by = route.get("by") ?? (hasGroups && groupName === undefined ? "group" : "arm");
   const statuses = route.getAll("status").map((name) => ArmStatus[name.toUpperCase() as "FAILED"]);
   const known = statuses.filter((status) => status !== undefined);
   const better = { max: Direction.MAXIMIZE, min: Direction.MINIMIZE }[route.get("better") ?? ""];
   return {
-    experiment: live.experiment!.name,
+    experiment,
     metric: route.get("metric") ?? undefined,
     direction: better ?? Direction.UNSPECIFIED,
     statuses: known.length > 0 ? known : [ArmStatus.COMPLETED],

@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import type { Experiment } from "podium-client/v1";
 
-import { signIn, signOut } from "./api";
+import { isSignedIn, signIn, signOut } from "./api";
 import { ArmView } from "./arm";
 import { onTokenNeeded } from "./connection";
 import { Curves } from "./curves";
@@ -31,6 +31,7 @@ function Page(): JSX.Element {
       <header class="top">
         <a class="brand" href={linkTo({})}><img src="icon.svg" alt="" width="22" height="22" /> Podium</a>
         {experiment !== null && <Crumbs route={route} experiment={experiment} />}
+        {isSignedIn() && <button type="button" class="link end" onClick={() => void signOut().then(() => location.reload())}>Sign out</button>}
       </header>
       {experiment === null ? <Experiments route={route} /> : <ExperimentView key={experiment} name={experiment} route={route} />}
     </>
@@ -111,8 +112,7 @@ function SignIn(): JSX.Element {
         <button type="submit">Show results</button>
       </form>
       {problem !== undefined && <p class="problem" role="alert">{problem}</p>}
-      <p class="quiet">This browser keeps it for 30 days. It then shows results, and can change none.{" "}
-        <button type="button" class="link" onClick={() => void signOut().then(() => location.reload())}>Forget the token</button></p>
+      <p class="quiet">This browser keeps it for 30 days. It then shows results, and can change none.</p>
     </main>
   );
 }

@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { client, reads } from "./api";
 import type { ArmStatus, Direction, RankedArm, RankedGroup, RankResponse } from "podium-client/v1";
 
-const firstRows = 100;
+const firstRows = 50;
 const pageRows = 1_000;
 /** Changes are asked for no more often than this. */
 const refreshEveryMs = 250;

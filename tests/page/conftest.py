@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,9 @@ def server(serve: Callable[..., Server]) -> Server:
     return serve()
 
 
-@pytest.fixture(scope="session")
-def driver() -> Iterator[webdriver.Chrome]:
-    """The browser of this machine, without a window."""
+@contextmanager
+def start_browser() -> Iterator[webdriver.Chrome]:
+    """Starts the browser of this machine, without a window."""
     chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or chromedriver is None:
         pytest.fail("install chromium and chromium-driver")
@@ -96,8 +97,17 @@ def driver() -> Iterator[webdriver.Chrome]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(chromedriver))
     driver.set_script_timeout(120)
-    yield driver
-    driver.quit()
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture(scope="session")
+def driver() -> Iterator[webdriver.Chrome]:
+    """One browser for all tests."""
+    with start_browser() as driver:
+        yield driver
 
 
 @pytest.fixture

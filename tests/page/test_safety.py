@@ -142,7 +142,9 @@ def test_a_token_is_asked_for_once(
     browser.type("input[name=token]", token)
     browser.click("Show results")
     browser.sees("No experiment has been recorded yet.")
-    kept = "return [document.cookie, localStorage.length, sessionStorage.length]"
-    assert browser.run(kept) == ["", 0, 0]
+    kept = "return [document.cookie, JSON.stringify(localStorage), sessionStorage.length]"
+    assert browser.run(kept) == ["", '{"podium.signed_in":"yes"}', 0]
     browser.driver.refresh()
     browser.sees("No experiment has been recorded yet.")
+    browser.click("Sign out")
+    browser.sees("This server requires a token.")
