@@ -159,6 +159,7 @@ def test_a_record_over_several_blocks_is_read_whole(tmp_path: Path) -> None:
         (log_bytes(_RUN)[:-3], "the log is incomplete: its writer was stopped", 0),
         (log_bytes(_RUN, *_ROWS[::2])[:-3], "the log is incomplete: its writer was stopped", 1),
         (log_bytes(_RUN, b"\xff\xff"), "damaged before byte", 1),
+        (log_bytes(_RUN, b"\x8a\x01\x03\x0a\x01\xff"), "damaged before byte", 1),
     ],
 )
 def test_a_log_that_was_cut_off_is_named(

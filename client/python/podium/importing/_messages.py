@@ -29,16 +29,20 @@ def message_classes(
     Args:
         package: A name that no other schema has.
         schema: For each message its fields, with number and type: a scalar or another message.
-            `repeated` may stand before the type, or `optional` before a scalar, so that it has
-            presence.
+            `repeated` may precede the type. All other fields have presence.
     """
+    # Only proto3 rejects strings that are not UTF-8.
     file = descriptor_pb2.FileDescriptorProto(
-        name=f"{package}.proto", package=package, syntax="proto2"
+        name=f"{package}.proto", package=package, syntax="proto3"
     )
     for name, fields in schema.items():
         message = file.message_type.add(name=name)
         for field, (number, type_name) in fields.items():
-            _add_field(message.field.add(name=field, number=number), type_name, package)
+            added = message.field.add(name=field, number=number)
+            _set_type(added, type_name, package)
+            if added.type != _Field.TYPE_MESSAGE and added.label != _Field.LABEL_REPEATED:
+                added.proto3_optional, added.oneof_index = True, len(message.oneof_decl)
+                message.oneof_decl.add(name=f"_{field}")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return {
@@ -47,7 +51,7 @@ def message_classes(
     }
 
 
-def _add_field(field: _Field, type_name: str, package: str) -> None:
+def _set_type(field: _Field, type_name: str, package: str) -> None:
     *labels, kind = type_name.split()
     field.label = _Field.LABEL_REPEATED if "repeated" in labels else _Field.LABEL_OPTIONAL
     if kind in _SCALARS:

@@ -163,9 +163,7 @@ def _value(item: Any) -> Any:
     try:
         return json.loads(text) if text else None
     except (ValueError, RecursionError) as error:
-        raise LogError(
-            f"{item.key or item.nested_key[-1]!r} has a value that is not JSON"
-        ) from error
+        raise LogError(f"{_path(item)[-1]!r} has a value that is not JSON") from error
 
 
 def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
