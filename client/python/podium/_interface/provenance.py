@@ -1,4 +1,4 @@
-"""Collects where the code of a training came from, and where it runs. Never raises an error."""
+"""Collects the provenance of a training: its code, and where it runs. Never raises an error."""
 
 from __future__ import annotations
 
@@ -16,10 +16,16 @@ __all__ = ["collected"]
 
 _OFF = frozenset({"off", "0", "false", "no"})
 _GIT_SECONDS = 1.0
-"""The most seconds that one call of git may take. A start waits for two of them at most, once."""
+"""The most seconds that one call of git may take.
+
+The first start of an arm makes at most two calls.
+"""
 _MOST_ARGUMENTS, _MOST_CHARACTERS = 200, 1_000
 _abandoned: list[subprocess.Popen[bytes]] = []
-"""Processes that were killed. Python warns of those that are forgotten."""
+"""The processes that were killed.
+
+They are kept here, because Python warns about processes without a reference.
+"""
 _PACKAGES = {
     "podium": "podium",
     "torch": "torch",
@@ -38,7 +44,7 @@ _PACKAGES = {
     "lightgbm": "lightgbm",
     "numpy": "numpy",
 }
-"""Packages by module. Only those that the program has imported are recorded."""
+"""Packages by module. A package is recorded only if the program has imported its module."""
 
 
 def collected() -> Provenance | None:

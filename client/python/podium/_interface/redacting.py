@@ -1,4 +1,4 @@
-"""Removes from a command line what looks like a secret."""
+"""Removes texts that look like secrets from a command line."""
 
 import re
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ _IN_URL = re.compile(r"(\w://[^\s/@:]*:)[^\s/@]+(?=@)")
 _KNOWN = re.compile(
     r"\b(?:pdm_|sk-|hf_|gh[pousr]_|github_pat_|glpat-|xox[a-z]-|AKIA|eyJ)[\w.-]{12,}"
 )
-"""The beginnings of tokens of services that training programs often use."""
+"""The prefixes of tokens of services that training programs often use."""
 
 
 def redacted(arguments: Iterable[str]) -> list[str]:

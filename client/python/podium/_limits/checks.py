@@ -172,7 +172,7 @@ def check_seconds(seconds: float, field: str) -> None:
 
 
 def check_range(number: int, field: str, least: int, most: int) -> None:
-    """Checks that an integer lies between two bounds, both included."""
+    """Checks that an integer is in a range. Both ends are included."""
     if not least <= number <= most:
         raise error_for(
             "FIELD_OUT_OF_RANGE",

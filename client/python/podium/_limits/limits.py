@@ -12,33 +12,33 @@ class Limits:
     """The limits of a server for requests and stored results. Each field is a maximum."""
 
     name_bytes: int = 256
-    """The bytes of a name, key, tag or id."""
+    """The most bytes of a name, key, tag or id."""
     map_keys: int = 1_000
-    """The keys of a map, and the items of a list of tags."""
+    """The most keys of a map, and the most items of a list of tags."""
     value_depth: int = 8
-    """The levels of nesting of a Value."""
+    """The most levels of nesting of a Value."""
     value_nodes: int = 10_000
-    """The nodes of all Values of one field together."""
+    """The most nodes of all Values of one field together."""
     call_events: int = 1_000
-    """The events of a Record call."""
+    """The most events of a Record call."""
     call_metrics: int = 10_000
-    """The metric values of a Record call."""
+    """The most metric values of a Record call."""
     message_bytes: int = 4 * 1024 * 1024
-    """The bytes of a request."""
+    """The most bytes of a request."""
     row_bytes: int = 960 * 1024
-    """The bytes of an eval row."""
+    """The most bytes of an eval row."""
     arm_bytes: int = 960 * 1024
-    """The bytes of an arm without its rows, and of an experiment."""
+    """The most bytes of an arm without its rows, and of an experiment."""
     text_bytes: int = 64 * 1024
-    """The bytes of any other text."""
+    """The most bytes of any other text."""
     error_bytes: int = 64 * 1024
-    """The bytes of an error text. Longer ones are shortened in the middle."""
+    """The most bytes of an error text. Longer ones are shortened in the middle."""
     page_rows: int = 1_000
-    """The rows of a page."""
+    """The most rows of a page."""
     page_scores: int = 10_000
-    """The scores of a page of a matrix."""
+    """The most scores of a page of a matrix."""
     page_bytes: int = 2 * 1024 * 1024
-    """The bytes of a page."""
+    """The most bytes of a page."""
 
     def for_lookups(self) -> "Limits":
         """Returns the limits for names in reads and deletions.

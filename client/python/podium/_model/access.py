@@ -19,7 +19,7 @@ class TokenLimits(ModelBase):
     """
 
     calls_per_second: int | None = None
-    """The calls per second. After a pause, twice as many in the first second."""
+    """The most calls per second. After a pause, twice as many are allowed in the first second."""
     calls: int | None = None
     """The calls under way at a time, watches not counted."""
     watches: int | None = None

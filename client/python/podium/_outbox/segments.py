@@ -1,8 +1,8 @@
 """The segments: files that hold the records of a stream.
 
 All bytes of a segment are on disk, as zeros, before its first record. It is mapped into memory, so
-writing a record only copies bytes. This needs no system call, cannot fail for a full disk, and the
-record survives the process.
+writing a record only copies bytes. This needs no system call and cannot fail because of a full
+disk. The record survives the end of the process.
 """
 
 import errno

@@ -19,10 +19,7 @@ class Rank(NamedTuple):
 
 
 def is_main(rank: int | None) -> bool:
-    """Returns whether a rank is that of the main process.
-
-    None, the rank of a single process, is.
-    """
+    """Returns whether a rank is that of the main process. The rank None means a single process."""
     return rank is None or rank == 0
 
 

@@ -3,4 +3,4 @@
 __all__ = ["OUTBOX_LAG_KEY"]
 
 OUTBOX_LAG_KEY = "podium-outbox-lag"
-"""Its value is the age in seconds of the oldest event that waits in the outbox of a sender."""
+"""The key for the age, in seconds, of the oldest event that waits in the outbox of a sender."""

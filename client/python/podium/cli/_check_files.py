@@ -1,4 +1,4 @@
-"""The checks of `podium doctor` of the files on this machine: outboxes, and a store."""
+"""Checks the files on this machine for `podium doctor`: outboxes, and a store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["check_outbox", "check_store"]
 
 _LITTLE, _TOO_LITTLE = 1 << 30, 64 << 20
-"""The free bytes of a disk below which there is a warning, and below which a check fails."""
+"""With fewer free bytes on a disk, there is a warning (first number) or a failure (second)."""
 _PROBE_BYTES = 64 * 1024
 
 
@@ -48,7 +48,7 @@ def check_outbox(root: Path | None) -> Iterator[Finding]:
 
 
 def _existing(folder: Path) -> Path:
-    """Returns the folder, or the nearest one above it that exists, in which it can be created."""
+    """Returns the folder if it exists, else the nearest parent that exists."""
     return next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
 
 

@@ -1,4 +1,4 @@
-"""The checks of `podium doctor` that connect to the server."""
+"""Checks the connection to the server for `podium doctor`."""
 
 from __future__ import annotations
 
@@ -106,7 +106,10 @@ def _encryption(address: str, tls: TLS | None) -> Finding:
 
 
 def _certificate_end(address: str, tls: TLS) -> datetime:
-    """Returns the end of the server's certificate, which is checked against the authorities."""
+    """Returns the time at which the server's certificate expires.
+
+    Checks it against the authorities.
+    """
     context = ssl.create_default_context(cafile=tls.ca)
     context.set_alpn_protocols(["h2"])
     if tls.cert is not None:

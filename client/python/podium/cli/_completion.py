@@ -165,10 +165,10 @@ def _fish_line(condition: str, rest: str, text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Returns a text in single quotes of fish."""
+    """Returns a text in single quotes, escaped for the shell fish."""
     return "'{}'".format(text.replace("\\", "\\\\").replace("'", "\\'"))
 
 
 _SCRIPTS = {"bash": _bash, "zsh": _zsh, "fish": _fish}
 SHELLS = tuple(_SCRIPTS)
-"""The shells that there is a script for."""
+"""The shells for which there is a script."""

@@ -29,7 +29,7 @@ class Text(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table. A header that begins with `>` is that of numbers, as in `Console.table`."""
+    """A table. A header that begins with `>` marks a column of numbers, as in `Console.table`."""
 
     headers: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -42,7 +42,7 @@ class Table(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture as SVG. Markdown leaves it out, since no viewer shows embedded ones."""
+    """A picture as SVG. In Markdown it is left out, because no viewer shows embedded SVG."""
 
     svg: str
 
@@ -69,7 +69,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 
 
 def as_html(title: str, blocks: Sequence[Block]) -> str:
-    """Returns a document as one HTML file that loads nothing."""
+    """Returns a document as one HTML file. It loads no other files."""
     body = "\n".join(map(_html, blocks))
     name = escape(clean(title))
     return (
@@ -132,6 +132,6 @@ def _markdown(block: Block) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Returns a text without effect in Markdown, also for mentions and formulas of GitHub."""
+    """Escapes a text for Markdown, including the mentions and formulas of GitHub."""
     marked = _MARKUP.sub(lambda found: f"\\{found[0]}", clean(text))
     return "".join(_ENTITIES.get(sign, sign) for sign in marked)

@@ -1,4 +1,4 @@
-"""What a check of `podium doctor` finds."""
+"""The results of the checks of `podium doctor`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Finding", "Level", "failed", "ok", "warning"]
 
 
 class Level(StrEnum):
-    """How bad a finding is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -21,11 +21,11 @@ class Finding(NamedTuple):
 
     level: Level
     check: str
-    """What was checked, in one word."""
+    """The name of the check, in one word."""
     text: str
-    """What was found. It contains no secret."""
+    """The result as a text. It contains no secret."""
     remedy: str = ""
-    """What to do; empty if all is well."""
+    """How to fix the problem. Empty if there is none."""
 
 
 def ok(check: str, text: str) -> Finding:
@@ -34,10 +34,10 @@ def ok(check: str, text: str) -> Finding:
 
 
 def warning(check: str, text: str, remedy: str) -> Finding:
-    """Returns a problem that may become worse."""
+    """Returns the result of a check that found a problem which may become worse."""
     return Finding(Level.WARNING, check, text, remedy)
 
 
 def failed(check: str, text: str, remedy: str) -> Finding:
-    """Returns a problem that has to be solved."""
+    """Returns the result of a check that found a problem which has to be solved."""
     return Finding(Level.FAILED, check, text, remedy)

@@ -1,4 +1,4 @@
-"""The texts of a ranking: rows of its table, and what it does not count."""
+"""The texts of a ranking: the rows of its table, and the numbers of entries that are left out."""
 
 from __future__ import annotations
 

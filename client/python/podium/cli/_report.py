@@ -36,7 +36,7 @@ _TESTS = (
 
 
 class _Data(NamedTuple):
-    """What a report is about."""
+    """The data of a report."""
 
     ranking: Ranking
     groups: GroupRanking | None
@@ -215,7 +215,7 @@ def _arms(found: _Data) -> Iterator[Block]:
 
 
 def _varying(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Returns the paths of configuration values in which arms differ, the first few."""
+    """Returns the first few paths at which the configurations of arms differ."""
     paths = dict.fromkeys(name for record in records for name in record)
     varying = (
         path

@@ -1,4 +1,4 @@
-"""Names arms by their folders, and tells runs of one name apart by how they begin."""
+"""Names arms by their folders, and identifies runs by the beginning of their data."""
 
 import hashlib
 import json
@@ -13,9 +13,10 @@ _MOST_PARTS = 3
 
 
 def digest_of(kind: str, begin: Any) -> str:
-    """Returns the identity of a run: its kind, and a digest of how its data begin.
+    """Returns the identity of a run: its kind, and a digest of the beginning of its data.
 
-    Later states of a run begin in the same way, and other runs of its name do not.
+    It is the same in later states of the run, and differs from that of other runs with the same
+    name.
     """
     if not isinstance(begin, bytes):
         begin = json.dumps(begin, sort_keys=True, default=str).encode()

@@ -1,4 +1,7 @@
-"""Decides which HTTP requests reach the server: those of other web pages do not (CORS)."""
+"""Decides which HTTP requests reach the server.
+
+Requests from other web pages are rejected (CORS).
+"""
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
@@ -25,15 +28,15 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Guard:
-    """Rejects requests that a script of a foreign web page has sent from the user's browser.
+    """Rejects requests that a script of another web page has sent from the user's browser.
 
     Without tokens, such a page could read and change results. On addresses of this machine, the
     Host header must be a name of this machine. Otherwise a page could make its own host name
     resolve to this machine (DNS rebinding).
 
     Args:
-        application: Answers the other requests.
-        origins: Foreign origins whose pages may send requests.
+        application: Handles the requests that are not rejected.
+        origins: The other origins whose pages may send requests.
         is_local: Whether the address is one of this machine's own.
     """
 

@@ -1,4 +1,4 @@
-"""The embedded store: one SQLite file, one server, group commit, synchronous FULL."""
+"""The SQLite store: one file for one server, with group commit and `synchronous=FULL`."""
 
 from podium_server.store.sqlite.copies import back_up, check
 from podium_server.store.sqlite.store import SqliteStore

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
-    """Makes all checks, and shows what they find."""
+    """Makes all checks, and shows their results."""
     findings = []
     checks = [check_server(arguments), check_outbox(arguments.outbox)]
     if arguments.store:
