@@ -72,6 +72,7 @@ _OUTPUT_ONLY: tuple[Any, ...] = (
     "update_time",
     "attempt",
     "last_heard",
+    "tags",
 )
 
 

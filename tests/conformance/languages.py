@@ -35,8 +35,6 @@ class Language:
     `secure_server`."""
     example: Command = ()
     """The README's example, with PODIUM_ADDRESS naming a server."""
-    lacks: frozenset[str] = frozenset()
-    """Files of vectors that are not run, because the client has no such call yet."""
 
     @property
     def path(self) -> Path:
@@ -139,7 +137,6 @@ _CPP = Language(
     tests=("ctest", "--test-dir", "build", "--output-on-failure"),
     example=("build/quickstart",),
     runner=("build/conformance",),
-    lacks=frozenset({"watch_stream.json"}),
 )
 
 LANGUAGES = (_PYTHON, _GO, _TYPESCRIPT, _JAVA, _RUST, _CPP)

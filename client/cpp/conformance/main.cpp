@@ -55,11 +55,14 @@ M request(const Struct& asked) {
   return message<M>(asked, "request");
 }
 
-std::string answer(const Message& response) {
+/// The bytes of a message in base64, as a text of JSON.
+std::string base64(const Message& response) {
   google::protobuf::BytesValue bytes;
   bytes.set_value(response.SerializeAsString());
-  return R"({"response":)" + json(bytes) + "}";
+  return json(bytes);
 }
+
+std::string answer(const Message& response) { return R"({"response":)" + base64(response) + "}"; }
 
 std::string answer(const podium::Error& error) {
   Struct said;
@@ -162,7 +165,8 @@ std::string ask_client(const podium::Client& client, const Struct& asked) {
 
 /// Records an event by the handle of its arm's newest attempt.
 std::string record_attempt(const podium::Client& client, const Struct& asked) {
-  static std::map<std::pair<std::string, std::string>, podium::ArmRun> attempts;
+  // Never destroyed: attempts that are still running would be ended when the program ends.
+  static auto& attempts = *new std::map<std::pair<std::string, std::string>, podium::ArmRun>;
   const auto recorded = request<v1::RecordRequest>(asked);
   const v1::Event& event = recorded.events(0);
   const auto run = [&](const std::string& arm) { return attempts.at({recorded.experiment(), arm}); };
@@ -212,6 +216,28 @@ std::string call_stub(const podium::Client& client, const Struct& asked) {
   return stubs.at(text(asked, "call"))(client.calls(), asked);
 }
 
+/// Answers with the updates of a watch, or as many as are asked for, and with the error that ends it.
+std::string watched(const podium::Client& client, const Struct& asked) {
+  const auto given = request<v1::WatchRequest>(asked);
+  const auto take = static_cast<int>(asked.fields().at("take").number_value());
+  podium::Watch watch = client.experiment(given.experiment()).watch(given);
+  std::string responses;
+  std::string failed;
+  try {
+    for (int count = 0; take == 0 || count < take; ++count) {
+      const auto update = watch.next();
+      if (!update) {
+        break;
+      }
+      responses += (count == 0 ? "" : ",") + base64(*update);
+    }
+  } catch (const podium::Error& error) {
+    failed = ',' + answer(error).substr(1, std::string::npos);
+    failed.pop_back();
+  }
+  return R"({"responses":[)" + responses + "]" + failed + "}";
+}
+
 std::string respond(const Struct& asked) {
   static std::map<std::string, podium::Client> clients;
   const std::string& way = text(asked, "way");
@@ -219,6 +245,9 @@ std::string respond(const Struct& asked) {
     return ask_arm(asked);
   }
   const podium::Client& client = clients.try_emplace(text(asked, "address"), text(asked, "address")).first->second;
+  if (text(asked, "call") == "Watch") {
+    return watched(client, asked);
+  }
   if (way == "attempt") {
     return record_attempt(client, asked);
   }

@@ -40,37 +40,65 @@ std::int64_t now_in_milliseconds() {
 }  // namespace
 
 struct ArmRun::Stream {
+  Stream(std::shared_ptr<const Calls> given, std::string name, const v1::ArmStarted& started)
+      : calls(std::move(given)), experiment(std::move(name)), arm(started.arm()), attempt_id(started.attempt().id()) {}
+
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  /// Records that an attempt failed whose last handle goes without an end.
+  ~Stream() {
+    if (is_end_tried) {
+      return;  // It may be stored, although the call failed.
+    }
+    try {
+      end(v1::ARM_STATUS_FAILED, "the training ended without finish()");
+    } catch (const std::exception&) {
+      // A destructor cannot report it; the server has the arm as running.
+    }
+  }
+
+  v1::RecordResponse record(const Calls& over, v1::Event event);
+  /// Records an end, unless one was recorded; also if the calls were cancelled.
+  void end(v1::ArmStatus status, const std::string& error = "");
+
+  std::shared_ptr<const Calls> calls;
+  std::string experiment;
+  std::string arm;
+  std::string attempt_id;
   std::mutex mutex;
   v1::StreamPosition next = first_position();
-  bool is_finished = false;
+  /// Whether the attempt was started, and has no end.
+  bool is_running = false;
+  bool is_end_tried = false;
 };
 
 ArmRun::ArmRun(std::shared_ptr<const Calls> calls, std::string experiment, const v1::ArmStarted& started)
-    : calls_(std::move(calls)),
-      arm_(calls_, std::move(experiment), started.arm()),
-      attempt_id_(started.attempt().id()),
-      stream_(std::make_shared<Stream>()) {
-  record(*calls_, event(started));
+    : arm_(calls, experiment, started.arm()),
+      stream_(std::make_shared<Stream>(std::move(calls), std::move(experiment), started)) {
+  record(event(started));
 }
+
+const std::string& ArmRun::attempt_id() const noexcept { return stream_->attempt_id; }
 
 v1::RecordResponse ArmRun::log(const std::map<std::string, double>& metrics,
                                std::optional<std::int64_t> step) const {
   v1::MetricsRecorded recorded;
   recorded.set_arm(arm_.name());
-  recorded.set_attempt_id(attempt_id_);
+  recorded.set_attempt_id(attempt_id());
   recorded.mutable_metrics()->insert(metrics.begin(), metrics.end());
   if (step) {
     recorded.set_step(*step);
   }
-  return record(*calls_, event(std::move(recorded)));
+  return record(event(std::move(recorded)));
 }
 
 v1::RecordResponse ArmRun::log_eval(const v1::EvalResult& row) const {
   v1::EvalRecorded recorded;
   recorded.set_arm(arm_.name());
-  recorded.set_attempt_id(attempt_id_);
+  recorded.set_attempt_id(attempt_id());
   *recorded.mutable_eval_result() = row;
-  return record(*calls_, event(std::move(recorded)));
+  return record(event(std::move(recorded)));
 }
 
 v1::RecordResponse ArmRun::finish(v1::ArmStatus status) const {
@@ -81,39 +109,42 @@ v1::RecordResponse ArmRun::finish(v1::ArmStatus status) const {
 
 v1::RecordResponse ArmRun::finish(v1::ArmFinished end) const {
   end.set_arm(arm_.name());
-  end.set_attempt_id(attempt_id_);
-  return record(*calls_, event(std::move(end)));
+  end.set_attempt_id(attempt_id());
+  return record(event(std::move(end)));
 }
 
-v1::RecordResponse ArmRun::record(const Calls& calls, v1::Event event) const {
-  const std::lock_guard lock(stream_->mutex);
+v1::RecordResponse ArmRun::record(v1::Event event) const { return stream_->record(*stream_->calls, std::move(event)); }
+
+v1::RecordResponse ArmRun::Stream::record(const Calls& over, v1::Event event) {
+  const std::lock_guard lock(mutex);
   v1::RecordRequest request;
-  request.set_experiment(arm_.experiment());
+  request.set_experiment(experiment);
   // A call that fails ends the stream: it is not known whether its event is part of it.
-  *request.mutable_position() = std::exchange(stream_->next, first_position());
+  *request.mutable_position() = std::exchange(next, first_position());
   *request.add_events() = std::move(event);
-  v1::RecordResponse response = calls.record(request);
-  stream_->next = std::move(*request.mutable_position());
-  stream_->next.set_first_sequence(stream_->next.first_sequence() + 1);
-  stream_->is_finished |= request.events(0).has_arm_finished();
+  is_end_tried |= request.events(0).has_arm_finished();
+  v1::RecordResponse response = over.record(request);
+  next = std::move(*request.mutable_position());
+  next.set_first_sequence(next.first_sequence() + 1);
+  is_running = (is_running || request.events(0).has_arm_started()) && !request.events(0).has_arm_finished();
   return response;
 }
 
-void ArmRun::end(v1::ArmStatus status, const std::string& error) const {
+void ArmRun::Stream::end(v1::ArmStatus status, const std::string& error) {
   {
-    const std::lock_guard lock(stream_->mutex);
-    if (stream_->is_finished) {
+    const std::lock_guard lock(mutex);
+    if (!is_running) {
       return;
     }
   }
   v1::ArmFinished end;
-  end.set_arm(arm_.name());
-  end.set_attempt_id(attempt_id_);
+  end.set_arm(arm);
+  end.set_attempt_id(attempt_id);
   end.set_status(status);
   if (!error.empty()) {
     end.set_error(error);
   }
-  record(calls_->with_cancellation({}), event(std::move(end)));
+  record(calls->with_cancellation({}), event(std::move(end)));
 }
 
 ArmRun Experiment::start_arm(const v1::RunConfig& run_config, v1::ArmStarted options) const {
@@ -136,7 +167,7 @@ void Experiment::run_arm(const v1::RunConfig& run_config, v1::ArmStarted options
   const ArmRun run = start_arm(run_config, std::move(options));
   const auto end = [&run](v1::ArmStatus status, const std::string& text) noexcept {
     try {
-      run.end(status, text);
+      run.stream_->end(status, text);
     } catch (const Error&) {
       // The error of the block is thrown, and matters more.
     }
@@ -154,7 +185,7 @@ void Experiment::run_arm(const v1::RunConfig& run_config, v1::ArmStarted options
     end(v1::ARM_STATUS_FAILED, "the training threw what is not a std::exception");
     throw;
   }
-  run.end(v1::ARM_STATUS_COMPLETED);
+  run.stream_->end(v1::ARM_STATUS_COMPLETED);
 }
 
 }  // namespace podium

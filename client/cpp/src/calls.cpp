@@ -42,21 +42,6 @@ std::string explained(grpc::StatusCode code, const std::string& address, const s
   }
 }
 
-/// The error of a call whose status is not OK. Where nobody here cancelled it, a server that stops did.
-Error error_of(const grpc::Status& status, bool is_cancelled) {
-  const Error error = Error::from(status);
-  const bool is_stopping = error.code() == grpc::StatusCode::CANCELLED && !is_cancelled;
-  return is_stopping ? Error(grpc::StatusCode::UNAVAILABLE, error.message(), error.reason()) : error;
-}
-
-[[noreturn]] void fail(const Error& error, const std::string& address, bool maybe_stored) {
-  if (!error.reason().empty()) {
-    throw error;
-  }
-  const std::string text = explained(error.code(), address, error.message());
-  throw Error(error.code(), maybe_stored && is_unanswered(error.code()) ? text + kOutcomeUnknown : text);
-}
-
 }  // namespace
 
 Calls::Calls(const std::string& address, Options options) : address_(address), options_(std::move(options)) {
@@ -82,6 +67,20 @@ Calls Calls::with_cancellation(Cancellation cancellation) const {
   return calls;
 }
 
+Error Calls::error_of(const grpc::Status& status) const {
+  const Error error = Error::from(status);
+  const bool is_stopping = error.code() == grpc::StatusCode::CANCELLED && !cancellation_.is_cancelled();
+  return is_stopping ? Error(grpc::StatusCode::UNAVAILABLE, error.message(), error.reason()) : error;
+}
+
+void Calls::fail(const Error& error, bool maybe_stored) const {
+  if (!error.reason().empty()) {
+    throw error;
+  }
+  const std::string text = explained(error.code(), address_, error.message());
+  throw Error(error.code(), maybe_stored && is_unanswered(error.code()) ? text + kOutcomeUnknown : text);
+}
+
 void Calls::repeat(bool is_write, bool is_repeatable,
                    const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const {
   const auto deadline = steady_clock::now() + (is_write ? options_.timeouts.writes : options_.timeouts.reads);
@@ -90,14 +89,14 @@ void Calls::repeat(bool is_write, bool is_repeatable,
     if (status.ok()) {
       return;
     }
-    const Error error = error_of(status, cancellation_.is_cancelled());
+    const Error error = error_of(status);
     const nanoseconds pause = pause_after(failures, status);
     if (!is_retried(error, is_repeatable) || deadline - steady_clock::now() <= pause) {
-      fail(error, address_, is_write && !never_left(status));
+      fail(error, is_write && !never_left(status));
     }
     cancellation_.state_->wait(pause);
     if (steady_clock::now() >= deadline) {
-      fail(error, address_, is_write);
+      fail(error, is_write);
     }
   }
 }
@@ -109,6 +108,12 @@ grpc::Status Calls::make(nanoseconds left,
   add_metadata(context);
   const Cancellation::State::UnderWay under_way(*cancellation_.state_, context);
   return attempt(&context);
+}
+
+std::unique_ptr<grpc::ClientReaderInterface<v1::WatchResponse>> Calls::watch(
+    grpc::ClientContext& context, const v1::WatchRequest& request) const {
+  add_metadata(context);
+  return results_->Watch(&context, request);
 }
 
 void Calls::add_metadata(grpc::ClientContext& context) const {

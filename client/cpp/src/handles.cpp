@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "large_arms.h"
 #include "podium/error.h"
 #include "podium/event.h"
 
@@ -215,10 +216,14 @@ v1::RecordResponse Experiment::declare(const v1::ExperimentDeclared& declared) c
   return record_one(*calls_, name_, event(declared));
 }
 
-v1::RecordResponse Experiment::record_arm(const v1::ArmResult& arm) const {
-  v1::ArmRecorded recorded;
-  *recorded.mutable_arm_result() = arm;
-  return record_one(*calls_, name_, event(std::move(recorded)));
+v1::RecordResponse Experiment::record_arm(const v1::ArmResult& arm, bool replace) const {
+  v1::RecordResponse response;
+  for (const std::vector<v1::Event>& events : in_calls(arm, replace)) {
+    const auto changed = response.changed_events();
+    response = record(events);
+    response.set_changed_events(response.changed_events() + changed);
+  }
+  return response;
 }
 
 v1::RecordResponse Experiment::record(const std::vector<v1::Event>& events,

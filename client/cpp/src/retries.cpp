@@ -13,6 +13,8 @@ using std::chrono::nanoseconds;
 
 constexpr nanoseconds kFirstPause = std::chrono::milliseconds(100);
 constexpr nanoseconds kLongestPause = std::chrono::seconds(1);
+/// Longer, since a watch goes on without a time limit.
+constexpr nanoseconds kLongestWatchPause = std::chrono::seconds(10);
 
 /// What the server asks for; zero where it does not.
 nanoseconds retry_delay(const grpc::Status& status) {
@@ -24,9 +26,9 @@ nanoseconds retry_delay(const grpc::Status& status) {
   return std::chrono::seconds(info.retry_delay().seconds()) + nanoseconds(info.retry_delay().nanos());
 }
 
-double about_one() {
+double random_between(double least, double most) {
   thread_local std::minstd_rand random(std::random_device{}());
-  return std::uniform_real_distribution<>(0.8, 1.2)(random);
+  return std::uniform_real_distribution<>(least, most)(random);
 }
 
 }  // namespace
@@ -43,7 +45,13 @@ nanoseconds pause_after(int attempt, const grpc::Status& status) {
     return asked;
   }
   const nanoseconds pause = std::min(kLongestPause, kFirstPause * (1 << std::min(attempt, 10)));
-  return std::chrono::duration_cast<nanoseconds>(pause * about_one());
+  return std::chrono::duration_cast<nanoseconds>(pause * random_between(0.8, 1.2));
+}
+
+nanoseconds watch_pause_after(int attempt, const grpc::Status& status) {
+  const nanoseconds longest = std::min(kLongestWatchPause, kFirstPause * (1 << std::min(attempt, 10)));
+  const auto pause = std::chrono::duration_cast<nanoseconds>(longest * random_between(0, 1));
+  return std::max(pause, retry_delay(status));
 }
 
 bool never_left(const grpc::Status& status) {

@@ -17,6 +17,10 @@ bool is_retried(const Error& error, bool is_repeatable);
 /// as long each time, within a fifth.
 std::chrono::nanoseconds pause_after(int attempt, const grpc::Status& status);
 
+/// How long a watch waits after a failed attempt: any time up to twice as long each time, so that clients that
+/// lost a server together do not return together, and at least as long as the server asks for.
+std::chrono::nanoseconds watch_pause_after(int attempt, const grpc::Status& status);
+
 /// Whether the call was not even sent: there was no connection to send it over.
 bool never_left(const grpc::Status& status);
 

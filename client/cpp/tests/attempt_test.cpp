@@ -145,6 +145,20 @@ TEST(Attempt, BlocksThatThrow) {
   EXPECT_EQ(place.arm().error(), "the training threw what is not a std::exception");
 }
 
+// An attempt whose last handle goes without an end is failed; one with an end keeps it.
+TEST(Attempt, Dropped) {
+  const Place place("dropped");
+  {
+    const podium::ArmRun run = place.experiment.start_arm(config(), order(1));
+    { const podium::ArmRun copy = run; }
+    EXPECT_EQ(place.arm().status(), v1::ARM_STATUS_RUNNING);
+  }
+  EXPECT_EQ(place.arm().status(), v1::ARM_STATUS_FAILED);
+  EXPECT_EQ(place.arm().error(), "the training ended without finish()");
+  place.experiment.start_arm(config(), order(2)).finish();
+  EXPECT_EQ(place.arm().status(), v1::ARM_STATUS_COMPLETED);
+}
+
 // A block whose calls are cancelled records that its arm was.
 TEST(Attempt, BlocksThatAreCancelled) {
   const Place place("cancelled");

@@ -17,12 +17,15 @@ namespace podium {
 /// while no server answers, and the event is stored exactly once. Copies are the same attempt. Any number of
 /// threads may share one: it makes one call at a time. If there is a newer attempt, calls throw an Error with
 /// STALE_ATTEMPT: end the training then.
+///
+/// If the last copy is destroyed without finish(), the arm is failed. The destructor waits for that call
+/// until the deadline of writes, and ignores its errors.
 class ArmRun {
  public:
-  /// A handle of the arm, to read it.
+  /// Returns a handle of the arm.
   [[nodiscard]] const Arm& arm() const noexcept { return arm_; }
-  /// The id of the attempt.
-  [[nodiscard]] const std::string& attempt_id() const noexcept { return attempt_id_; }
+  /// Returns the id of the attempt.
+  [[nodiscard]] const std::string& attempt_id() const noexcept;
 
   /// Records training metrics. The latest value of each key is kept. With a step, the values are also points
   /// of the training series.
@@ -45,13 +48,9 @@ class ArmRun {
   /// Records the start, which has a name and an attempt.
   ArmRun(std::shared_ptr<const Calls> calls, std::string experiment, const v1::ArmStarted& started);
 
-  v1::RecordResponse record(const Calls& calls, v1::Event event) const;
-  /// Records the end of a block, unless the block recorded one; also if its calls were cancelled.
-  void end(v1::ArmStatus status, const std::string& error = "") const;
+  v1::RecordResponse record(v1::Event event) const;
 
-  std::shared_ptr<const Calls> calls_;
   Arm arm_;
-  std::string attempt_id_;
   std::shared_ptr<Stream> stream_;
 };
 

@@ -1,4 +1,4 @@
-/// Every rpc as it is, with this client's deadlines, retries and errors.
+/// Every rpc with its own messages, and this client's deadlines, retries and errors.
 #pragma once
 
 #include <grpcpp/client_context.h>
@@ -12,29 +12,30 @@
 #include <string>
 
 #include "podium/cancellation.h"
+#include "podium/error.h"
 #include "podium/security.h"
 #include "podium/v1/recording_service.grpc.pb.h"
 #include "podium/v1/results_service.grpc.pb.h"
 
 namespace podium {
 
-/// How long calls may take, their attempts together.
+/// The deadlines of calls, including their retries.
 struct Timeouts {
-  /// Of calls that only ask.
+  /// The time for a read.
   std::chrono::milliseconds reads = std::chrono::seconds(10);
-  /// Of calls that change something.
+  /// The time for a write.
   std::chrono::milliseconds writes = std::chrono::seconds(30);
 };
 
-/// What calls send beside their request: keys in small letters, and their values.
+/// Metadata of calls: keys in lower case, and their values.
 using Metadata = std::multimap<std::string, std::string>;
 
-/// How a client speaks to its server.
+/// The options of a client.
 struct Options {
-  /// How long calls may take.
+  /// The deadlines of calls.
   Timeouts timeouts = {};
-  /// The files of an encrypted connection; by default those of the environment. Nothing: the connection is not
-  /// encrypted. A socket ignores them.
+  /// The files of an encrypted connection; by default those of the environment. Without a value, the connection
+  /// is not encrypted. A socket ignores them.
   std::optional<Tls> tls = Tls::from_env();
   /// The token; by default that of the environment. It is sent only over an encrypted connection, to a socket,
   /// or to a port of this machine.
@@ -45,19 +46,19 @@ struct Options {
   std::function<Metadata()> metadata = nullptr;
 };
 
-/// Every rpc, requests and responses as the protos have them; each throws an Error where it fails.
+/// Makes every rpc, with the requests and responses of the protos. Each throws an Error if it fails.
 ///
-/// Within its time a call is repeated while the server is UNAVAILABLE, if it is a read or has a position. So is
-/// any call that a server refuses since it is overloaded or stops. Safe to use from any number of threads.
+/// Until its deadline, a call is retried while no server answers, if it is a read or has a position. Any call is
+/// retried if the server rejects it because it is overloaded or stops. Any number of threads can use one object.
 class Calls {
  public:
   /// Throws std::invalid_argument unless the address is HOST:PORT or unix:PATH.
   Calls(const std::string& address, Options options);
 
-  /// The same calls over the same connection, which may take so long.
+  /// Returns the same calls over the same connection, with other deadlines.
   [[nodiscard]] Calls with_timeouts(Timeouts timeouts) const;
 
-  /// The same calls over the same connection, which can be cancelled.
+  /// Returns the same calls over the same connection, which can be cancelled.
   [[nodiscard]] Calls with_cancellation(Cancellation cancellation) const;
 
   /// Makes the call Eval of podium.v1.ResultsService.
@@ -94,6 +95,8 @@ class Calls {
   v1::DeleteExperimentResponse delete_experiment(const v1::DeleteExperimentRequest& request) const;
 
  private:
+  friend class Watch;
+
   template <class Stub, class Request, class Response>
   using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
 
@@ -107,11 +110,19 @@ class Calls {
   grpc::Status make(std::chrono::nanoseconds left,
                     const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const;
 
-  /// Adds what a call sends beside its request.
+  /// Begins the call Watch. It has no deadline.
+  std::unique_ptr<grpc::ClientReaderInterface<v1::WatchResponse>> watch(grpc::ClientContext& context,
+                                                                        const v1::WatchRequest& request) const;
+  /// The error of a call whose status is not OK. If nobody here cancelled it, a server that stops did.
+  [[nodiscard]] Error error_of(const grpc::Status& status) const;
+  /// Throws an error, with what gRPC does not say of one that the server itself did not explain.
+  [[noreturn]] void fail(const Error& error, bool maybe_stored) const;
+
+  /// Adds the metadata of a call.
   void add_metadata(grpc::ClientContext& context) const;
 
   std::string address_;
-  /// Whether others could read a token on its way to the server.
+  /// Whether a token would cross a network without encryption.
   bool is_exposed_;
   Options options_;
   Cancellation cancellation_;

@@ -1,4 +1,4 @@
-/// Where everything begins.
+/// The client of a server.
 #pragma once
 
 #include <memory>
@@ -9,42 +9,41 @@
 
 namespace podium {
 
-/// The address that the environment variable PODIUM_ADDRESS names; localhost:50051 where it is not
-/// set.
+/// Returns the address in the environment variable PODIUM_ADDRESS, or localhost:50051 if it is not set.
 [[nodiscard]] std::string default_address();
 
-/// A client of one server. Copies share its connection, which ends with the last of them and of their
-/// handles; safe to use from any number of threads. After a fork, the child makes a client of its own.
+/// A client of one server. Copies share its connection, which is closed with the last of them and their
+/// handles. Any number of threads can use one client. After a fork, make a new client in the child.
 class Client {
  public:
-  /// A client of the server that PODIUM_ADDRESS names, or of localhost:50051. The first call connects.
+  /// Makes a client of the server at PODIUM_ADDRESS, or at localhost:50051. The first call connects.
   Client() : Client(default_address()) {}
 
-  /// A client of the server at HOST:PORT or unix:PATH.
+  /// Makes a client of the server at HOST:PORT or unix:PATH.
   ///
   /// Throws std::invalid_argument if the address is neither.
   explicit Client(const std::string& address, Options options = {});
 
-  /// A client over the same connection whose calls may take so long:
+  /// Returns a client over the same connection with other deadlines:
   /// `client.with_timeouts({1s, 1s}).arm("e", "a").score("acc")`.
   [[nodiscard]] Client with_timeouts(Timeouts timeouts) const;
 
-  /// A client over the same connection whose calls, and those of its handles, can be cancelled.
+  /// Returns a client over the same connection. Its calls, and those of its handles, can be cancelled.
   [[nodiscard]] Client with_cancellation(Cancellation cancellation) const;
 
-  /// A handle on an experiment; no call is made.
+  /// Returns a handle of an experiment. It makes no call.
   [[nodiscard]] Experiment experiment(std::string name) const;
 
-  /// A handle on an arm; no call is made.
+  /// Returns a handle of an arm. It makes no call.
   [[nodiscard]] Arm arm(std::string experiment, std::string name) const;
 
-  /// The version and the limits of the server, and the id of its store.
+  /// Returns the version and the limits of the server, and the id of its store.
   [[nodiscard]] v1::Server server() const;
 
-  /// The experiments that pass the filters of a request, by name.
+  /// Lists the experiments that pass the filters of a request, by name.
   [[nodiscard]] Listing<v1::Experiment> experiments(v1::ListExperimentsRequest filter = {}) const;
 
-  /// Every rpc as it is.
+  /// Returns an object with every rpc.
   [[nodiscard]] const Calls& calls() const noexcept { return *calls_; }
 
  private:

@@ -1,25 +1,25 @@
-/// Events are made of what they tell, and happen now by this machine's clock.
+/// Makes events. Their time is the current time of this machine.
 #pragma once
 
 #include "podium/v1/event.pb.h"
 
 namespace podium {
 
-/// Creates the experiment, or fills those of its fields that are still unset.
+/// Makes an event that creates the experiment, or fills those of its fields that are unset.
 [[nodiscard]] v1::Event event(v1::ExperimentDeclared declared);
-/// Begins an attempt at training an arm: the arm is running.
+/// Makes an event that starts an attempt at training an arm.
 [[nodiscard]] v1::Event event(v1::ArmStarted started);
-/// Adds training metrics to an arm: the latest value of each key counts.
+/// Makes an event that adds training metrics to an arm. The latest value of each key is kept.
 [[nodiscard]] v1::Event event(v1::MetricsRecorded recorded);
-/// Adds an eval row to an arm; a row of the same name and step is replaced.
+/// Makes an event that adds an eval row to an arm. It replaces a row of the same name and step.
 [[nodiscard]] v1::Event event(v1::EvalRecorded recorded);
-/// Says how an arm's training ended. Said again, the last one counts as a whole.
+/// Makes an event that ends the training of an arm. A later end replaces an earlier one.
 [[nodiscard]] v1::Event event(v1::ArmFinished finished);
-/// Records a whole arm at once: the arm becomes equal to it.
+/// Makes an event that records a whole arm. The stored arm becomes equal to it.
 [[nodiscard]] v1::Event event(v1::ArmRecorded recorded);
-/// Stores what was found out. The last one counts.
+/// Makes an event that stores the conclusion. It replaces an earlier one.
 [[nodiscard]] v1::Event event(v1::ExperimentConcluded concluded);
-/// Takes a sequence number of its stream and does nothing.
+/// Makes an event that takes a sequence number of its stream and does nothing.
 [[nodiscard]] v1::Event event(v1::Skipped skipped);
 
 }  // namespace podium

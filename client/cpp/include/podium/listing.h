@@ -14,24 +14,23 @@ namespace podium {
 /// Part of a list.
 template <class T>
 struct Page {
-  /// What stands on it.
+  /// The items.
   std::vector<T> items;
-  /// Asks for the next page; empty if this is the last one.
+  /// The token of the next page; empty if this is the last one.
   std::string next_token;
 };
 
-/// A list to go through with `for`. Its pages are fetched on the way, anew each time; what a page
-/// failed with is thrown there.
+/// A list for a range-based `for`. Each loop fetches the pages on the way, and throws the Error of a page.
 template <class T>
 class Listing {
  public:
   /// Fetches the page of a token, the first one for an empty token.
   using Fetch = std::function<Page<T>(const std::string& token)>;
 
-  /// A list of what `fetch` answers.
+  /// Makes a list of the pages that `fetch` returns.
   explicit Listing(Fetch fetch) : fetch_(std::move(fetch)) {}
 
-  /// A place in the list; the end where nothing follows.
+  /// A place in the list, or its end.
   class iterator {
    public:
     using iterator_category = std::input_iterator_tag;
@@ -72,7 +71,7 @@ class Listing {
       place_->index = 0;
     }
 
-    /// Turns to the next page that has items; at the end of the list this is the end.
+    /// Goes on to the next page that has items, or becomes the end of the list.
     void skip_empty_pages() {
       while (place_->index == place_->page.items.size()) {
         if (place_->page.next_token.empty()) {
@@ -86,12 +85,12 @@ class Listing {
     std::shared_ptr<Place> place_;
   };
 
-  /// The first item: fetches the first page.
+  /// Fetches the first page, and returns the place of the first item.
   [[nodiscard]] iterator begin() const { return iterator(fetch_); }
-  /// The end of the list.
+  /// Returns the end of the list.
   [[nodiscard]] iterator end() const { return {}; }
 
-  /// All items.
+  /// Fetches all pages, and returns all items.
   [[nodiscard]] std::vector<T> all() const { return {begin(), end()}; }
 
  private:

@@ -10,3 +10,4 @@
 #include "podium/scoring.h"
 #include "podium/security.h"
 #include "podium/value.h"
+#include "podium/watch.h"

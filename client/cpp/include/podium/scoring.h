@@ -1,4 +1,4 @@
-/// What `eval` and `score` mean, for an arm in your hands: pure, and without a server.
+/// Functions that read an arm in memory, by the same rules as the server.
 #pragma once
 
 #include <google/protobuf/map.h>
@@ -13,42 +13,42 @@
 
 namespace podium {
 
-/// A score and where it came from.
+/// A score and its source.
 struct Score {
-  /// The number; NaN is one.
+  /// The value, which can be NaN.
   double value;
-  /// Which result it is part of.
+  /// The result that it is part of.
   v1::ScoreSource source;
 };
 
-/// The row of the arm that answers for a name; null if there is none.
+/// Returns the row of an eval; null if there is none.
 ///
-/// Without a step: the post-training row if there is one, else the in-loop row with the greatest
-/// step. With a step, 0 and negatives included: the in-loop row at exactly that step.
+/// Without a step, this is the post-training row if there is one, else the in-loop row with the greatest step.
+/// With a step, it is the in-loop row at exactly that step. Steps can be 0 or negative.
 [[nodiscard]] const v1::EvalResult* eval(const v1::ArmResult& arm, std::string_view name,
                                          std::optional<std::int64_t> step = std::nullopt);
 
-/// The number that a metric has: a key, or the name of an eval and a key with a dot between them.
-/// NaN is a number.
+/// Returns the score on a metric: a key, or the name of an eval and a key with a dot between them. A score can
+/// be NaN.
 ///
 /// Throws an Error (INVALID_ARGUMENT, NAME_INVALID) if the metric is empty.
 [[nodiscard]] std::optional<double> score(const v1::ArmResult& arm, std::string_view metric);
 
-/// The number that a metric has, and where it came from. Throws as score() does.
+/// Returns the score on a metric, and its source. Throws as score() does.
 [[nodiscard]] std::optional<Score> find_score(const v1::ArmResult& arm, std::string_view metric);
 
-/// The primary eval: the first post-training row tagged `test`; else the first post-training row;
-/// else the first row. Rows with a model_ref are never primary. Null if there is none.
+/// Returns the primary eval: the first post-training row tagged `test`; else the first post-training row; else
+/// the first row. Rows with a model_ref are never primary. Null if there is none.
 [[nodiscard]] const v1::EvalResult* primary_eval(const v1::ArmResult& arm);
 
-/// `eval_metrics` as they read: those that were given, else the primary eval's metrics.
+/// Returns the `eval_metrics` that were given, else the metrics of the primary eval.
 [[nodiscard]] const google::protobuf::Map<std::string, double>& effective_eval_metrics(const v1::ArmResult& arm);
 
-/// `eval_breakdowns` as they read: those that were given, else the primary eval's breakdowns.
+/// Returns the `eval_breakdowns` that were given, else the breakdowns of the primary eval.
 [[nodiscard]] const google::protobuf::Map<std::string, v1::Value>& effective_eval_breakdowns(
     const v1::ArmResult& arm);
 
-/// `eval_seconds` as they read: those that were given, else the primary eval's.
+/// Returns the `eval_seconds` that were given, else those of the primary eval.
 [[nodiscard]] std::optional<double> effective_eval_seconds(const v1::ArmResult& arm);
 
 }  // namespace podium

@@ -1,4 +1,4 @@
-/// How a client proves who it is, and how the server does.
+/// Encryption and tokens.
 #pragma once
 
 #include <optional>
@@ -6,7 +6,8 @@
 
 namespace podium {
 
-/// The files of an encrypted connection, in PEM. They are read when the client is made.
+/// The files of an encrypted connection, in PEM. They are read when the client is made: make a new client after
+/// they were replaced.
 struct Tls {
   /// The certificates of the authorities that may have issued the server's certificate. Empty: the public
   /// authorities that come with gRPC.
@@ -23,7 +24,7 @@ struct Tls {
 
 /// The token that each call sends.
 struct Token {
-  /// The token itself. Empty: there is none, or it is in a file.
+  /// The token. Empty if there is none, or if it is in a file.
   std::string text = {};
   /// A file with the token, which is read for each attempt at a call.
   std::string file = {};

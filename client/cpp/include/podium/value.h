@@ -1,4 +1,4 @@
-/// Values of configurations and breakdowns, made of plain data and read as such.
+/// Converts values of configurations and breakdowns from plain data, and back.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@
 
 namespace podium {
 
-/// A Value of a bool, an integer, a floating-point number, text, or nullptr. Integers stay integers.
+/// Makes a Value of a bool, an integer, a floating-point number, text, or nullptr. Integers stay integers.
 template <class T>
 [[nodiscard]] v1::Value value(const T& plain) {
   v1::Value made;
@@ -36,7 +36,7 @@ template <class T>
   return made;
 }
 
-/// A Value of a list: of plain data of one type, or of Values.
+/// Makes a Value of a list of plain data of one type, or of Values.
 template <class T>
 [[nodiscard]] v1::Value value(const std::vector<T>& items) {
   v1::Value made;
@@ -47,7 +47,7 @@ template <class T>
   return made;
 }
 
-/// A Value of a map: to plain data of one type, or to Values.
+/// Makes a Value of a map to plain data of one type, or to Values.
 template <class T>
 [[nodiscard]] v1::Value value(const std::map<std::string, T>& entries) {
   v1::Value made;
@@ -58,8 +58,8 @@ template <class T>
   return made;
 }
 
-/// What a Value holds, as a bool, std::int64_t, double, std::string, std::vector<v1::Value> or
-/// std::map<std::string, v1::Value>; nothing if it holds something else. An integer is no double.
+/// Returns the content of a Value as a bool, std::int64_t, double, std::string, std::vector<v1::Value> or
+/// std::map<std::string, v1::Value>, or nothing if it has another type. An integer is not read as a double.
 template <class T>
 [[nodiscard]] std::optional<T> plain(const v1::Value& value) {
   using Kind = v1::Value::KindCase;
@@ -76,7 +76,7 @@ template <class T>
     const auto& items = value.list_value().values();
     return kind == Kind::kListValue ? std::optional<T>(T(items.begin(), items.end())) : std::nullopt;
   } else {
-    static_assert(std::is_same_v<T, std::map<std::string, v1::Value>>, "a Value holds no such type");
+    static_assert(std::is_same_v<T, std::map<std::string, v1::Value>>, "a Value cannot have this type");
     const auto& entries = value.map_value().entries();
     return kind == Kind::kMapValue ? std::optional<T>(T(entries.begin(), entries.end())) : std::nullopt;
   }

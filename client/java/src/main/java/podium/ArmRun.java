@@ -164,7 +164,7 @@ public final class ArmRun implements AutoCloseable {
   /**
    * A training that {@link ExperimentHandle#runArm} runs.
    *
-   * @param <E> what it throws
+   * @param <E> the exception that it throws
    */
   @FunctionalInterface
   public interface Training<E extends Exception> {

@@ -10,7 +10,7 @@ import podium.v1.RunConfig;
 import podium.v1.Value;
 
 /**
- * One arm with its rows. It answers the same questions as an {@link ArmHandle}, and asks no server.
+ * One arm with its rows. It has the same methods as an {@link ArmHandle}, and makes no calls.
  *
  * <p>It never changes; {@link #message()} has every field of it.
  */
@@ -36,12 +36,12 @@ public final class ArmSnapshot {
     return message.getName();
   }
 
-  /** Returns how far the training has come. */
+  /** Returns the status. */
   public ArmStatus status() {
     return message.getStatus();
   }
 
-  /** Returns what the arm was asked to do. */
+  /** Returns the configuration of the training. */
   public RunConfig runConfig() {
     return message.getRunConfig();
   }

@@ -20,14 +20,14 @@ import podium.v1.ResultsServiceGrpc;
 /**
  * A client of a Podium server. Any number of threads may share one.
  *
- * <p>Every call ends: reads after 10 s, writes after 30 s at the latest, unless the client was
- * given other limits. A thread that is interrupted ends its call. Within its time a call is
- * repeated while the server is unavailable, if it is a read or has a place in a stream. So is any
- * call that a server refuses since it is overloaded or stops. Other writes are not, since one may
- * have been stored when its answer is lost. To send a write again is always safe.
+ * <p>Reads have a deadline of 10 s and writes of 30 s, unless the client was made with others.
+ * Interrupting a thread cancels its call. Until its deadline, a call is retried while the server is
+ * unavailable, if it is a read or has a place in a stream. Any call is retried if the server rejects
+ * it because it is overloaded or stops. Other writes are sent once, since they may have been stored
+ * when the response is lost. It is always safe to send a write again.
  *
- * <p>Whatever the server refuses is a {@link PodiumException}. What could not even be sent is an
- * {@link IllegalArgumentException}.
+ * <p>A failed call throws a {@link PodiumException}. A request that cannot be sent throws an {@link
+ * IllegalArgumentException}.
  */
 public final class Client implements AutoCloseable {
   private final Connection connection;
@@ -36,7 +36,7 @@ public final class Client implements AutoCloseable {
     this.connection = connection;
   }
 
-  /** Connects to {@code PODIUM_ADDRESS}, or {@code localhost:50051} where that is not set. */
+  /** Connects to {@code PODIUM_ADDRESS}, or to {@code localhost:50051} if it is not set. */
   public static Client connect() {
     return builder().build();
   }
@@ -50,26 +50,26 @@ public final class Client implements AutoCloseable {
     return builder().address(address).build();
   }
 
-  /** Returns what makes a client with other limits, credentials or interceptors. */
+  /** Returns a builder of a client with other deadlines, credentials or interceptors. */
   public static Builder builder() {
     return new Builder();
   }
 
   /**
-   * Returns a client over the same connection, whose calls may take so long: {@code
-   * client.withTimeout(Duration.ofSeconds(1)).arm("e", "a").score("acc")}. To close either closes
-   * both.
+   * Returns a client over the same connection with another deadline: {@code
+   * client.withTimeout(Duration.ofSeconds(1)).arm("e", "a").score("acc")}. Closing either client
+   * closes both.
    */
   public Client withTimeout(Duration timeout) {
     return new Client(connection.withTimeout(timeout));
   }
 
-  /** Returns a handle to an arm. That makes no call, and the arm need not exist. */
+  /** Returns a handle of an arm. It makes no call, and the arm need not exist. */
   public ArmHandle arm(String experiment, String name) {
     return new ArmHandle(connection, experiment, name);
   }
 
-  /** Returns a handle to an experiment. That makes no call, and it need not exist. */
+  /** Returns a handle of an experiment. It makes no call, and the experiment need not exist. */
   public ExperimentHandle experiment(String name) {
     return new ExperimentHandle(connection, name);
   }
@@ -115,8 +115,8 @@ public final class Client implements AutoCloseable {
   }
 
   /**
-   * Makes any call of either service, as {@link #call}, without a thread that waits for it. To
-   * cancel the future cancels the call. It fails with a {@link PodiumException}.
+   * Makes any call of either service, as {@link #call}, without a waiting thread. Cancelling the
+   * future cancels the call. The future fails with a {@link PodiumException}.
    *
    * @param <Q> the request
    * @param <R> the response
@@ -127,7 +127,7 @@ public final class Client implements AutoCloseable {
     return connection.callAsync(method, request);
   }
 
-  /** Makes a client. What is not said has its default. */
+  /** Makes a client. Options that are not set have their defaults. */
   public static final class Builder {
     private String address = Connection.defaultAddress();
     private Duration readTimeout = Duration.ofSeconds(10);
@@ -147,13 +147,13 @@ public final class Client implements AutoCloseable {
       return this;
     }
 
-    /** Says how long a call may take that only asks, its attempts together. */
+    /** Sets the deadline of reads, including their retries. */
     public Builder readTimeout(Duration timeout) {
       readTimeout = timeout;
       return this;
     }
 
-    /** Says how long a call may take that changes something. */
+    /** Sets the deadline of writes, including their retries. */
     public Builder writeTimeout(Duration timeout) {
       writeTimeout = timeout;
       return this;
@@ -195,7 +195,7 @@ public final class Client implements AutoCloseable {
       return this;
     }
 
-    /** Has each call go through an interceptor, such as one that adds metadata. */
+    /** Adds an interceptor of each call, such as one that adds metadata. */
     public Builder intercept(ClientInterceptor interceptor) {
       interceptors.add(interceptor);
       return this;
@@ -204,7 +204,7 @@ public final class Client implements AutoCloseable {
     /**
      * Makes the client. Nothing is sent before its first call.
      *
-     * @throws IllegalArgumentException if the address is none, a timeout is not positive, or a file
+     * @throws IllegalArgumentException if the address is invalid, a timeout is not positive, or a file
      *     of TLS cannot be read
      */
     public Client build() {

@@ -16,7 +16,7 @@ import java.util.function.Consumer;
 import podium.v1.RecordRequest;
 import podium.v1.RecordingServiceGrpc;
 
-/** Calls to a server: how long they may take, and what their failures mean. */
+/** Makes calls to a server, with deadlines, retries and errors. */
 final class Connection implements AutoCloseable {
   private static final String DEFAULT_ADDRESS = "localhost:50051";
 
@@ -42,7 +42,7 @@ final class Connection implements AutoCloseable {
     return timeout;
   }
 
-  /** The same server, with as much time for each call. */
+  /** Returns a connection to the same server with another deadline. */
   Connection withTimeout(Duration timeout) {
     return new Connection(server, timeout, timeout);
   }
@@ -165,7 +165,7 @@ final class Connection implements AutoCloseable {
     return RecordingServiceGrpc.SERVICE_NAME.equals(method.getServiceName());
   }
 
-  /** Adds what gRPC does not say to an error that the server itself did not explain. */
+  /** Adds the probable cause to an error that the server itself did not explain. */
   PodiumException explained(StatusRuntimeException error, MethodDescriptor<?, ?> method) {
     var failure = failure(error);
     if (failure.reason().isEmpty()) {
@@ -180,7 +180,7 @@ final class Connection implements AutoCloseable {
   Failures.Failure failure(StatusRuntimeException error) {
     var failure = Failures.read(error);
     boolean isStopping = failure.code() == Status.Code.CANCELLED && !isCancelledHere();
-    // A server that stops ends so what has just arrived.
+    // A server that stops cancels calls that have just arrived.
     return isStopping ? failure.withCode(Status.Code.UNAVAILABLE) : failure;
   }
 
@@ -209,7 +209,7 @@ final class Connection implements AutoCloseable {
     };
   }
 
-  /** What to say of a write that may have been stored. */
+  /** Returns the text for a write that may have been stored. */
   private static String unknown(Failures.Failure failure) {
     return switch (failure.code()) {
       case UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED ->

@@ -18,69 +18,70 @@ import podium.v1.RunConfig;
 import podium.v1.Skipped;
 
 /**
- * Makes the events that {@link ExperimentHandle#record} takes, happening now. For what the others
- * do not say, there is {@link #now(Consumer)}.
+ * Makes the events that {@link ExperimentHandle#record} takes. Their time is the current time. {@link
+ * #now(Consumer)} sets any other field.
  */
 public final class Events {
   private Events() {}
 
-  /** An experiment begins, and says nothing about itself. */
+  /** Returns an event that creates the experiment. */
   public static Event declared() {
     return declared(ExperimentDeclared.getDefaultInstance());
   }
 
-  /** An experiment begins, or says more about itself. */
+  /** Returns an event that creates the experiment, or fills fields that are unset. */
   public static Event declared(ExperimentDeclared experiment) {
     return now().setExperimentDeclared(experiment).build();
   }
 
-  /** An attempt at training an arm begins. */
+  /** Returns an event that starts an attempt at training an arm. */
   public static Event started(String arm, RunConfig config, Attempt attempt) {
     return started(
         ArmStarted.newBuilder().setArm(arm).setRunConfig(config).setAttempt(attempt).build());
   }
 
-  /** An attempt at training an arm begins, or goes on from a step. */
+  /** Returns an event that starts an attempt, or continues training after a step. */
   public static Event started(ArmStarted started) {
     return now().setArmStarted(started).build();
   }
 
-  /** Training metrics of an arm. */
+  /** Returns an event that adds training metrics to an arm. */
   public static Event metrics(String arm, Map<String, Double> metrics) {
     return now()
         .setMetricsRecorded(MetricsRecorded.newBuilder().setArm(arm).putAllMetrics(metrics))
         .build();
   }
 
-  /** An eval row of an arm. */
+  /** Returns an event that adds an eval row to an arm. */
   public static Event eval(String arm, EvalResult row) {
     return now().setEvalRecorded(EvalRecorded.newBuilder().setArm(arm).setEvalResult(row)).build();
   }
 
-  /** An arm's training ended: as planned, by an error or on request. */
+  /** Returns an event that ends the training of an arm. */
   public static Event finished(String arm, ArmStatus status) {
     return now().setArmFinished(ArmFinished.newBuilder().setArm(arm).setStatus(status)).build();
   }
 
-  /** A whole arm at once. */
+  /** Returns an event that records a whole arm. */
   public static Event recorded(podium.v1.ArmResult arm) {
     return now().setArmRecorded(ArmRecorded.newBuilder().setArmResult(arm)).build();
   }
 
-  /** The conclusion of the experiment. */
+  /** Returns an event that stores the conclusion of the experiment. */
   public static Event concluded(String conclusion) {
     return now()
         .setExperimentConcluded(ExperimentConcluded.newBuilder().setConclusion(conclusion))
         .build();
   }
 
-  /** Nothing, in the place of an event of a stream: it takes a sequence number. */
+  /** Returns an event that takes a sequence number of its stream, and does nothing. */
   public static Event skipped() {
     return now().setSkipped(Skipped.getDefaultInstance()).build();
   }
 
   /**
-   * Whatever is set: {@code Events.now(event -> event.getArmFinishedBuilder().setArm("a")
+   * Returns an event with the fields that a function sets: {@code
+   * Events.now(event -> event.getArmFinishedBuilder().setArm("a")
    * .setAttemptId(id).setStatus(ArmStatus.ARM_STATUS_FAILED))}.
    */
   public static Event now(Consumer<Event.Builder> what) {

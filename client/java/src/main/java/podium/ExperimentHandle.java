@@ -28,8 +28,8 @@ import podium.v1.WatchRequest;
 /**
  * An experiment on a server: arms that answer one question.
  *
- * <p>What asks throws a {@link PodiumException.NotFound} if the experiment does not exist. In
- * requests that are given, the name of the experiment and the page token are ignored.
+ * <p>Reads throw a {@link PodiumException.NotFound} if the experiment does not exist. The methods
+ * ignore the experiment's name and the page token of a given request.
  */
 public final class ExperimentHandle {
   private final Connection connection;
@@ -45,7 +45,7 @@ public final class ExperimentHandle {
     return name;
   }
 
-  /** Returns a handle to an arm. That makes no call, and the arm need not exist. */
+  /** Returns a handle of an arm. It makes no call, and the arm need not exist. */
   public ArmHandle arm(String arm) {
     return new ArmHandle(connection, name, arm);
   }
@@ -85,20 +85,20 @@ public final class ExperimentHandle {
   }
 
   /**
-   * Ranks the completed arms by the experiment's success metric, the best ones first, with what
-   * became of all arms: as {@link #rank(RankRequest)} of an empty request.
+   * Ranks the completed arms by the experiment's success metric, the best ones first: as {@link
+   * #rank(RankRequest)} of an empty request.
    */
   public RankResponse rank() {
     return rank(RankRequest.getDefaultInstance());
   }
 
   /**
-   * Ranks the arms, or the groups of arms, as a request says, as they were at one moment. Its page
-   * size and page token are ignored.
+   * Ranks the arms or groups that a request selects, as of one revision. Its page size and page
+   * token are ignored.
    *
    * @throws PodiumException.FailedPrecondition if there is no metric, neither in the request nor in
    *     the experiment (METRIC_MISSING)
-   * @throws PodiumException.Aborted if the experiment kept changing meanwhile
+   * @throws PodiumException.Aborted if the experiment changes too often to be read as a whole
    */
   public RankResponse rank(RankRequest request) {
     return rank(request, Integer.MAX_VALUE);
@@ -107,20 +107,20 @@ public final class ExperimentHandle {
   /**
    * Ranks the arms, or the groups, as {@link #rank(RankRequest)}, and gets the first ones.
    *
-   * @param top how many
+   * @param top the number of arms or groups
    * @throws IllegalArgumentException if top is not positive
    */
   public RankResponse rank(RankRequest request, int top) {
     if (top < 1) {
-      throw new IllegalArgumentException("the first %d are none".formatted(top));
+      throw new IllegalArgumentException("top must be positive, not %d".formatted(top));
     }
     return OneState.read(
         "the ranking of experiment '%s'".formatted(name), () -> rankInOneState(request, top));
   }
 
   /**
-   * The ranking up to a place; nothing if it changed between two pages. What is recorded of arms
-   * that are not in the ranking changes the experiment's revision only.
+   * Returns the first places of the ranking, or nothing if it changed between two pages. An event
+   * of an arm that is not in the ranking changes only the experiment's revision.
    */
   private Optional<RankResponse> rankInOneState(RankRequest request, int top) {
     var asked =
@@ -143,7 +143,7 @@ public final class ExperimentHandle {
     return Optional.of(first(found, top));
   }
 
-  /** A ranking without what stands behind its first places. */
+  /** Returns a ranking with its first places only. */
   private static RankResponse first(RankResponse.Builder ranking, int top) {
     var arms = ranking.getArmsList().stream().limit(top).toList();
     var groups = ranking.getGroupsList().stream().limit(top).toList();
@@ -185,7 +185,7 @@ public final class ExperimentHandle {
     return found.build();
   }
 
-  /** Puts the arms of a page behind those that were found before. */
+  /** Appends the arms of a page. */
   private static void add(ScoresResponse.Builder found, ScoresResponse page) {
     found.addAllArms(page.getArmsList()).setNextPageToken(page.getNextPageToken());
     for (int index = 0; index < page.getColumnsCount(); index++) {
@@ -234,8 +234,8 @@ public final class ExperimentHandle {
   /**
    * Starts an attempt at training an arm. The arm is running from then on.
    *
-   * @param options what differs from the defaults: the name of the configuration for the arm, and
-   *     an attempt with a random id and the time in milliseconds as its order. With a {@code
+   * @param options fields that differ from the defaults: the name of the configuration for the
+   *     arm, and an attempt with a random id and the time in milliseconds as its order. With a {@code
    *     resume_step} the attempt continues after it; with {@code restart} it starts a completed arm
    *     from the beginning
    * @throws PodiumException.NotFound if the experiment was not declared
@@ -265,7 +265,7 @@ public final class ExperimentHandle {
    * exception as its error, or cancelled if the thread was interrupted. After {@link ArmRun#finish}
    * the end of the block records nothing.
    *
-   * @param <E> what the block throws
+   * @param <E> the exception of the block
    */
   public <E extends Exception> void runArm(
       RunConfig config, ArmStarted options, ArmRun.Training<E> block) throws E {
@@ -297,9 +297,9 @@ public final class ExperimentHandle {
   }
 
   /**
-   * Records events: all of them or none. They are on disk when it returns.
+   * Records events, all of them or none. They are on disk when the method returns.
    *
-   * @throws PodiumException with every refused event in its {@code refusals()}
+   * @throws PodiumException with every rejected event in its {@code refusals()}
    */
   public RecordResponse record(Event... events) {
     return record(List.of(events));
@@ -311,7 +311,7 @@ public final class ExperimentHandle {
   }
 
   /**
-   * Records events at a place in a stream: what was applied there before is skipped.
+   * Records events at a place in a stream. Events that were applied before are skipped.
    *
    * @throws PodiumException.OutOfRange if events before the first one are missing (SEQUENCE_GAP)
    */
@@ -330,7 +330,7 @@ public final class ExperimentHandle {
   /**
    * Deletes the experiment with its arms.
    *
-   * @param allowMissing whether it is all right if it does not exist
+   * @param allowMissing whether an experiment that does not exist is no error
    * @return the experiment's revision afterwards
    */
   public long delete(boolean allowMissing) {

@@ -3,7 +3,7 @@ package podium;
 import java.util.Optional;
 import java.util.function.Supplier;
 
-/** Reads what takes several calls, as it was at one moment. */
+/** Reads all pages of a result as of one revision. */
 final class OneState {
   private static final int ATTEMPTS = 5;
 
@@ -13,11 +13,11 @@ final class OneState {
   private OneState() {}
 
   /**
-   * Reads until nothing changes meanwhile.
+   * Reads until nothing changes between the pages.
    *
-   * @param what what is read, for the error
-   * @param read answers nothing if what it read changed between two pages
-   * @throws PodiumException.Aborted if it never held still
+   * @param what the name of the result, for the error
+   * @param read returns nothing if the result changed between two pages
+   * @throws PodiumException.Aborted if it changed each time
    */
   static <T> T read(String what, Supplier<Optional<T>> read) {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -27,8 +27,7 @@ final class OneState {
       }
     }
     throw new PodiumException.Aborted(
-        "%s changed %d times while it was read: it is too busy to be read as a whole; try again, or"
-                .formatted(what, ATTEMPTS)
-            + " ask for less");
+        "%s changed %d times while it was read: try again, or ask for less"
+            .formatted(what, ATTEMPTS));
   }
 }

@@ -7,7 +7,7 @@ import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
-/** Says which calls are made again, and when. */
+/** Decides which calls are retried, and when. */
 final class Retries {
   private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
   private static final Duration LONGEST_PAUSE = Duration.ofSeconds(1);
@@ -15,7 +15,7 @@ final class Retries {
   /** Longer, since a watch goes on without a time limit. */
   private static final Duration LONGEST_WATCH_PAUSE = Duration.ofSeconds(10);
 
-  /** Reasons with which a server refuses a call before working on it. */
+  /** The reasons of a server that rejects a call before it does anything. */
   private static final Set<String> TURNED_AWAY =
       Set.of("OVERLOADED", "QUOTA_EXCEEDED", "SHUTTING_DOWN");
 

@@ -10,7 +10,7 @@ import podium.v1.EvalResult;
 import podium.v1.ScoreOrigin;
 import podium.v1.ScoreSource;
 
-/** What eval and score mean: pure functions of an arm's message. */
+/** Computes eval and score of an arm's message, by the same rules as the server. */
 final class Scoring {
   private static final String TEST_TAG = "test";
   private static final int TESTED = 0;

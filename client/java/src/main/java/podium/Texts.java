@@ -5,7 +5,7 @@ import com.google.protobuf.Message;
 import java.util.List;
 import java.util.Map;
 
-/** Refuses text that cannot be sent: protobuf would put question marks in its place silently. */
+/** Rejects text that cannot be sent: protobuf would silently replace it by question marks. */
 final class Texts {
   private Texts() {}
 
@@ -29,7 +29,7 @@ final class Texts {
       check(message);
     } else if (value instanceof String text && !isWhole(text)) {
       throw new IllegalArgumentException(
-          field.getName() + " holds half of a surrogate pair, which is no text");
+          field.getName() + " has half of a surrogate pair: give well-formed text");
     }
   }
 

@@ -7,7 +7,8 @@ import java.nio.file.Path;
 import java.util.Optional;
 
 /**
- * The files of an encrypted connection, in PEM. They are read when the client is made.
+ * The files of an encrypted connection, in PEM. They are read when the client is made: make a
+ * new client after they were replaced.
  *
  * @param ca the certificates of the authorities that may have issued the server's certificate; null
  *     for the public authorities of Java

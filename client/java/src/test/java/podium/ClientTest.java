@@ -231,7 +231,7 @@ class ClientTest {
         assertThrows(
             IllegalArgumentException.class,
             () -> experiment.record(Events.metrics("a", Map.of("\ud83c", 1.0))));
-    assertEquals("key holds half of a surrogate pair, which is no text", error.getMessage());
+    assertEquals("key has half of a surrogate pair: give well-formed text", error.getMessage());
   }
 
   /** A whole arm reads back as it was given. */
