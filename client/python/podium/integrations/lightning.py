@@ -102,11 +102,13 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         if trainer.state.fn == _VALIDATE:
             self._log_result(trainer, pl_module, "val")
         elif self._training.is_running and not trainer.sanity_checking:
-            for name, metrics in by_set(trainer.callback_metrics).items():
-                if name:
-                    named = f"val{name}" if name.startswith("/") else name
-                    self._training.log_row(Row(named, metrics, trainer.global_step))
-            self._log_training(trainer)
+            # Lightning computes the metrics at each access.
+            sets = by_set(trainer.callback_metrics)
+            training = sets.pop("", {})
+            for name, metrics in sets.items():
+                named = f"val{name}" if name.startswith("/") else name
+                self._training.log_row(Row(named, metrics, trainer.global_step))
+            self._training.log(training, trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Records the training metrics of an epoch."""
