@@ -225,7 +225,7 @@ def test_damaged_files_are_named_without_a_crash(tmp_path: Path) -> None:
     for write in (_write_sqlite, _write_journal):
         whole = write(tmp_path / "whole" / write.__name__).read_bytes()
         path = tmp_path / "study.storage"
-        for number in range(60):
+        for number in range(20):
             data = bytearray(whole[: draw.randrange(len(whole))] if number % 3 == 0 else whole)
             for _ in range(draw.randrange(1, 30)):
                 if data:

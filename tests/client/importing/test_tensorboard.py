@@ -179,7 +179,7 @@ def test_no_damage_makes_up_a_number(tmp_path: Path) -> None:
     whole = event_bytes(_BEGIN, *[scalars(step, loss=0.5) for step in range(20)])
     draw = random.Random(1)  # noqa: S311 - the same damage every time
     path = write_text(tmp_path / "run" / "events.out.tfevents.1", "")
-    for number in range(300):
+    for number in range(60):
         data = bytearray(whole[: draw.randrange(len(whole))] if number % 3 == 0 else whole)
         for _ in range(draw.randrange(1, 4)):
             if data:
