@@ -15,7 +15,7 @@ RELEASED := proto/released/podium.v1.binpb
 BIN := .venv/bin
 # Without bytecode on disk each worker of pytest, and each process that a test starts, compiles Podium.
 unexport PYTHONDONTWRITEBYTECODE
-# Some tests wait for processes. Each worker takes 6 seconds of CPU to collect all tests.
+# Some tests wait for processes. Each worker takes 3 seconds of CPU to collect all tests.
 AT_ONCE := --numprocesses=3 --dist=worksteal
 # Kills, power cuts, chaos and documents try nothing of a library that the others don't.
 FLOOR_TESTS := $(foreach folder,crash docs project,--ignore=tests/$(folder))
