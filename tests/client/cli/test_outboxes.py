@@ -101,15 +101,6 @@ def test_nothing_was_ever_recorded(tmp_path: Path) -> None:
     assert _json(tmp_path / "none", "outbox") == []
 
 
-@pytest.mark.parametrize("command", ["sync", "outbox", "outbox retry"])
-def test_a_folder_that_is_no_outbox(tmp_path: Path, command: str) -> None:
-    """A path that is not an outbox is an error that says what to give."""
-    done = podium(*command.split(), str(tmp_path / "none"), address=None)
-    assert (done.code, done.out) == (2, "")
-    assert f"{tmp_path / 'none'} is not a folder; give the folder of PODIUM_OUTBOX" in done.err
-    assert "contains no outbox" in podium(*command.split(), str(tmp_path), address=None).err
-
-
 def test_a_copied_folder_on_another_machine(root: Path, tmp_path: Path, name: str) -> None:
     """A copy is delivered to the address that is given, also twice, also after the original."""
     elsewhere = outbox_folder(root, closed_port())
@@ -399,9 +390,3 @@ def test_retry_goes_on_behind_what_makes_the_server_fail(
     assert "event 2 of arm 'a'" in done.err
     assert "remains rejected: internal error 4711 (INTERNAL)" in done.err
     assert rejected_events(folder) == [(2, "FIELD_OUT_OF_RANGE")]
-
-
-def test_two_words_that_are_no_folder(tmp_path: Path) -> None:
-    """A misspelt action is named."""
-    done = podium("outbox", "retyr", str(tmp_path))
-    assert (done.code, "'retyr' is none" in done.err) == (2, True)

@@ -1,0 +1,22 @@
+"""`podium sync` and `podium outbox` with a path that is not an outbox."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.client.cli.shell import podium
+
+
+@pytest.mark.parametrize("command", ["sync", "outbox", "outbox retry"])
+def test_a_folder_that_is_no_outbox(tmp_path: Path, command: str) -> None:
+    """A path that is not an outbox is an error that says what to give."""
+    done = podium(*command.split(), str(tmp_path / "none"), address=None)
+    assert (done.code, done.out) == (2, "")
+    assert f"{tmp_path / 'none'} is not a folder; give the folder of PODIUM_OUTBOX" in done.err
+    assert "contains no outbox" in podium(*command.split(), str(tmp_path), address=None).err
+
+
+def test_two_words_that_are_no_folder(tmp_path: Path) -> None:
+    """A misspelt action is named."""
+    done = podium("outbox", "retyr", str(tmp_path))
+    assert (done.code, "'retyr' is none" in done.err) == (2, True)
