@@ -16,7 +16,7 @@ with contextlib.suppress(ImportError):  # `make test-integrations` has no random
 
     # `make test-slow` runs the same tests with the other profile.
     settings.register_profile("quick", max_examples=20, deadline=None)
-    settings.register_profile("thorough", max_examples=200, deadline=None)
+    settings.register_profile("thorough", max_examples=100, deadline=None)
     settings.load_profile("quick")
 
 _SLOW_SECONDS = 1800

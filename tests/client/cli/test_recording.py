@@ -150,6 +150,7 @@ def test_a_row_keeps_its_time(address: str, name: str) -> None:
     assert str(measured) == "2026-01-01 00:00:00+00:00"
 
 
+@pytest.mark.slow
 def test_rows_of_a_whole_arm_keep_their_times(address: str, name: str, tmp_path: Path) -> None:
     """Also where the arm has more rows than a call; rows without a time have none."""
     times = ["2026-01-01T00:00:00Z", None, "2026-01-03T00:00:00Z"]

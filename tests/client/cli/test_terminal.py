@@ -13,6 +13,7 @@ from podium.cli._table import Column, columns_of, cut, table, width_of
 from tests import zygote
 from tests.client.cli.shell import PODIUM, on_terminal, podium, process
 from tests.client.client.broken import tcp_server
+from tests.sparse import sparse
 
 WHOLE = (
     "ARM  STATUS     GROUP  EVALS  EVAL METRICS              ERROR            TRAINING METRICS",
@@ -77,7 +78,7 @@ def test_progress_on_a_terminal(address: str, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("arguments", [["arms", "sweep"], ["arms", "sweep", "--json"]])
+@pytest.mark.parametrize("arguments", sparse([["arms", "sweep"], ["arms", "sweep", "--json"]]))
 def test_a_closed_pipe_is_quiet(address: str, arguments: list[str]) -> None:
     """When nobody reads any more (`| head`), the command ends without a word."""
     reader, writer = os.pipe()
@@ -99,7 +100,7 @@ def test_a_full_disk(address: str) -> None:
     assert done.stderr == b"podium: the output cannot be written: No space left on device\n"
 
 
-@pytest.mark.parametrize("stream", ["stdout", "stderr", "stdin"])
+@pytest.mark.parametrize("stream", sparse(["stdout", "stderr", "stdin"]))
 def test_a_stream_that_is_closed(address: str, stream: str) -> None:
     """A command that is started without a stream still does its work."""
     number = ["stdin", "stdout", "stderr"].index(stream)

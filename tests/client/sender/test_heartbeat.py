@@ -34,7 +34,7 @@ async def test_a_quiet_process_is_heard(
     outbox: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the process of a running arm lives, `last_heard` moves on; the revision stays."""
-    monkeypatch.setattr(heartbeat, "_SECONDS", 0.0)
+    monkeypatch.setattr(heartbeat, "_SECONDS", 0.05)
     async with asyncio.timeout(_SECONDS), podium.AsyncClient(server.address) as client:
         await client.experiment("x").declare()
         stream = writer(outbox, "x", "a", attempt_id="A", attempt_order=1)
