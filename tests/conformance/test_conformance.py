@@ -144,6 +144,7 @@ def test_a_language_without_its_toolchain_is_named(
     assert "cobol was not run: no-such-compiler --version not found" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_red_language_fails_the_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import podium
 import pytest
+from podium._recorder import stream
 
 from tests.client.recorder.looking import told
 from tests.client.sender.outboxes import until
@@ -305,6 +306,7 @@ def test_a_temporary_folder_of_somebody_else(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A link that somebody put in the way is not followed; the events are counted as lost."""
+    monkeypatch.setattr(stream, "_ROOM_SECONDS", 0.5)  # there will be no room
     (tmp_path / "file").touch()
     (tmp_path / f"podium-{os.geteuid()}").symlink_to(tmp_path / "theirs", target_is_directory=True)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
