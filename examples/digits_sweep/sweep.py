@@ -291,8 +291,10 @@ def main() -> None:
         print(f"A server on {server.address} keeps the results in {store}.")
         sweep(server.address, given.configurations, given.seeds, given.processes, given.folder)
     podium_command = os.path.relpath(Path(sys.prefix) / "bin" / "podium")
-    print(f"\nThe results stay there. To ask more: {podium_command} serve --store {store}")
+    serve = f"{podium_command} serve --http 127.0.0.1:8080 --store {store}"
+    print(f"\nThe results stay there. To ask more: {serve}")
     print(f"and in another terminal: {podium_command} rank {EXPERIMENT} --by-group")
+    print(f"or, for leaderboards and curves: {podium_command} page --experiment {EXPERIMENT}")
 
 
 if __name__ == "__main__":
