@@ -52,6 +52,32 @@ fn arm(name: &str, evals: Vec<EvalResult>) -> ArmResult {
     }
 }
 
+/// An arm with more values than one call allows is recorded in several calls, as if it were one.
+#[tokio::test]
+async fn large_arms_take_several_calls() {
+    let experiment = experiment(&client(), "large").await;
+    let metrics = |value: f64| (0..10).map(move |key| (format!("m{key}"), value));
+    let rows = (0..1_200_i32).map(|step| EvalResult {
+        metrics: metrics(f64::from(step)).collect(),
+        ..row("val", Some(step.into()), 0.0)
+    });
+    let repeated = row("val", Some(7), 99.0); // The first row of a step counts.
+    let rows = rows.chain([repeated, row("test", None, 0.5)]).collect();
+    let large = ArmResult {
+        eval_metrics: [("acc".to_owned(), 0.5)].into(), // The metrics of the last row.
+        ..arm("a", rows)
+    };
+    experiment.record_arm(large).await.unwrap();
+    let stored = experiment.arm("a").get().await.unwrap();
+    let values = stored
+        .evals
+        .iter()
+        .map(|row| row.metrics.get("m9").copied());
+    let expected = (0..1_200_i32).map(|step| Some(f64::from(step)));
+    assert!(values.eq(expected.chain([None])));
+    assert_eq!(stored.score("acc").unwrap(), Some(0.5));
+}
+
 /// What was recorded is answered: rows, scores, nothing, and the arm as a whole.
 #[tokio::test]
 async fn records_and_asks() {

@@ -2,13 +2,14 @@
 
 use std::fmt::Display;
 
+use super::large_arms;
 use super::run::new_attempt;
 use super::{ArmHandle, ArmRun, LARGEST_PAGE, in_one_state};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::listing::Listing;
 use crate::v1::{
-    ArmRecorded, ArmResult, ArmStarted, ArmSummary, DeleteExperimentRequest, Event, Experiment,
+    ArmResult, ArmStarted, ArmSummary, DeleteExperimentRequest, Event, Experiment,
     ExperimentDeclared, GetExperimentRequest, ListArmsRequest, ListMetricsRequest, Metric,
     RankRequest, RankResponse, RecordRequest, RecordResponse, RunConfig, ScoresRequest,
     ScoresResponse, StreamPosition, WatchRequest,
@@ -228,17 +229,15 @@ impl ExperimentHandle {
             .await
     }
 
-    /// Records a whole arm: the arm of that name becomes equal to it.
+    /// Records a whole arm: the arm of that name becomes equal to it. An arm that is larger than
+    /// one call allows takes several calls: first the arm with some of its rows, then the others.
+    /// To record it again is safe.
     ///
     /// # Errors
     ///
     /// `FailedPrecondition` (`ARM_HAS_ATTEMPTS`): the arm belongs to its trainer.
     pub async fn record_arm(&self, arm: ArmResult) -> Result<RecordResponse> {
-        let recorded = ArmRecorded {
-            arm_result: Some(arm),
-            replace: false,
-        };
-        self.record([Event::now(recorded)]).await
+        large_arms::record(self, arm).await
     }
 
     /// Records events, all of them or none: they apply in order, as if sent one by one. To send

@@ -2,6 +2,7 @@
 
 mod arm;
 mod experiment;
+mod large_arms;
 mod run;
 
 pub use arm::ArmHandle;
