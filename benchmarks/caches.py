@@ -17,8 +17,6 @@ from data import MEDIUM, MEDIUM_ARMS, fill_experiments, rank_request
 from podium_server.testing import RunningServer, running_server
 from wire import drive
 
-__all__ = ["cpu_seconds"]
-
 _ROUNDS, _SECONDS, _CONNECTIONS = 7, 1.0, 8
 _SERVICE = "/podium.v1.ResultsService"
 _QUESTIONS = {
@@ -45,13 +43,12 @@ def _rate(server: RunningServer, name: str) -> float:
     """Returns the calls that a second of the server's CPU answers."""
     path, bodies = f"{_SERVICE}/{name.split(maxsplit=1)[0]}", _QUESTIONS[name]
     asked = [bodies] * _CONNECTIONS
-    begin = cpu_seconds(server.process.pid)
+    begin = _cpu_seconds(server.process.pid)
     load = drive(server.address, path, list(map(itertools.cycle, asked)), _SECONDS)
-    return load.calls / (cpu_seconds(server.process.pid) - begin)
+    return load.calls / (_cpu_seconds(server.process.pid) - begin)
 
 
-def cpu_seconds(process: int) -> float:
-    """Returns the CPU time that a process has used."""
+def _cpu_seconds(process: int) -> float:
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

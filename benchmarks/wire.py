@@ -43,18 +43,12 @@ class Load:
 
 
 def drive(
-    address: str,
-    path: str,
-    bodies: list[Iterator[bytes]],
-    seconds: float,
-    *,
-    keep_every: int = 500,
-    token: str | None = None,
+    address: str, path: str, bodies: list[Iterator[bytes]], seconds: float, *, keep_every: int = 500
 ) -> Load:
     """Sends bodies on as many connections as there are iterators, for some seconds.
 
     A connection whose iterator ends sends no more. Every `keep_every`th answer is kept with
-    the numbers of its connection and of its call on it, from 0. Calls send a token, if given.
+    the numbers of its connection and of its call on it, from 0.
 
     Raises:
         RuntimeError: A call did not end with grpc-status 0.
@@ -63,7 +57,7 @@ def drive(
     with selectors.DefaultSelector() as selector:
         open_connections = set()
         for number, source in enumerate(bodies):
-            connection = _Connection(address, path, number, source, load, keep_every, token)
+            connection = _Connection(address, path, number, source, load, keep_every)
             selector.register(connection.socket, selectors.EVENT_READ, connection)
             open_connections.add(connection)
         begin, cpu = time.perf_counter(), time.process_time()
@@ -93,7 +87,6 @@ class _Connection:
         source: Iterator[bytes],
         load: Load,
         keep_every: int,
-        token: str | None,
     ) -> None:
         host, _, port = address.rpartition(":")
         self.socket = socket.create_connection((host, int(port)))
@@ -103,7 +96,7 @@ class _Connection:
         self._source = source
         self._load = load
         self._keep_every = keep_every
-        self._headers = _headers(path, address, token)
+        self._headers = _headers(path, address)
         self._stream = 1
         self._window = self._stream_window = _FIRST_WINDOW
         self._sent_on_stream = 0
@@ -210,7 +203,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3) + bytes((kind, flags)) + _HEADER.pack(stream) + payload
 
 
-def _headers(path: str, authority: str, token: str | None) -> bytes:
+def _headers(path: str, authority: str) -> bytes:
     """Returns the header block of every call, encoded without the dynamic table."""
     fields = {
         ":method": "POST",
@@ -219,7 +212,6 @@ def _headers(path: str, authority: str, token: str | None) -> bytes:
         ":authority": authority,
         "te": "trailers",
         "content-type": "application/grpc",
-        **({} if token is None else {"authorization": f"Bearer {token}"}),
     }
     return Encoder().encode(
         [NeverIndexedHeaderTuple(name, value) for name, value in fields.items()], huffman=False

@@ -38,9 +38,9 @@ trailer `grpc-status-details-bin`. They contain a `google.rpc.ErrorInfo` with do
 `google.rpc.RetryInfo`; after a Record call, a [Refusals](#refusals).
 
 - Send each call with a deadline. The clients use 10 seconds for reads and 30 seconds for writes.
-- Retry UNAVAILABLE, and RESOURCE_EXHAUSTED with the reason `OVERLOADED`, until the deadline. Wait
-  for the time in RetryInfo. Without it, wait 0.1 seconds at first, then twice as long each time, up
-  to 1 second, and vary each wait at random.
+- Retry UNAVAILABLE, and RESOURCE_EXHAUSTED with the reason `OVERLOADED` or `QUOTA_EXCEEDED`, until
+  the deadline. Wait for the time in RetryInfo. Without it, wait 0.1 seconds at first, then twice as
+  long each time, up to 1 second, and vary each wait at random.
 - After DEADLINE_EXCEEDED or a lost connection it is unknown whether a write was stored. Sending it
   again is safe: each method has an `idempotency_level`, NO_SIDE_EFFECTS for reads and IDEMPOTENT
   for writes. CreateToken has none: each call creates a token.

@@ -19,7 +19,9 @@ from podium._wire.status import from_rpc_error
 from podium.v1.results_service_pb2 import WatchRequest
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.api import quotas
+from podium_server.api.quotas import Quotas
 from podium_server.serve import tokens
+from podium_server.store.tokens import Role, TokenRow
 
 from tests.server.access.serving import serving
 
@@ -260,3 +262,51 @@ def test_a_limit_is_one_or_more(number: Any) -> None:
     """The error names the field."""
     with pytest.raises((ValueError, TypeError), match="watches"):
         TokenLimits(watches=number)
+
+
+def test_calls_at_a_time() -> None:
+    """A call counts until it ends; one that is refused does not count."""
+    limited = TokenRow("id", "t", b"", Role.READER, (), 1, limits=TokenLimits(calls=2))
+    usage = Quotas().of(limited)
+    for _ in range(2):
+        usage.enter()
+    for _ in range(2):
+        with pytest.raises(podium.ResourceExhaustedError, match="2 calls at a time"):
+            usage.enter()
+    usage.leave()
+    assert Quotas().of(limited) is not usage
+    usage.enter()
+
+
+@pytest.mark.parametrize("port", PORTS)
+async def test_every_call_ends(tmp_path: Path, port: str) -> None:
+    """Calls one after the other never reach a limit of one at a time, however they end."""
+    store = f"sqlite:///{tmp_path / 'podium.db'}"
+    limits = TokenLimits(calls=1)
+    _, token = await asyncio.to_thread(tokens.create, store, "t", "reader", ("a",), None, limits)
+    async with serving(tmp_path, auth="tokens", http=("127.0.0.1:0",)) as [address, url]:
+        for _ in range(3):
+            if port == "http":
+                await asyncio.to_thread(_fail_over_http, url, token)
+                continue
+            async with podium.AsyncClient(address, token=token, retry=False) as client:
+                with pytest.raises(podium.PermissionDeniedError):
+                    await client.experiment("a").declare()
+                with pytest.raises(podium.NotFoundError):
+                    await client.experiment("b").get()
+                assert [each async for each in client.experiments()] == []
+
+
+def _fail_over_http(url: str, token: str) -> None:
+    bodies = {
+        "RecordingService/Record": (b"{}", 403),
+        "ResultsService/GetExperiment": (b'{"experiment": "b"}', 404),
+        "ResultsService/ListExperiments": (b"no JSON", 400),
+        "ResultsService/GetServer": (b"{}", 200),
+    }
+    headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+    for method, (body, status) in bodies.items():
+        connection = HTTPConnection(url.removeprefix("http://"), timeout=120)
+        connection.request("POST", f"/podium.v1.{method}", body, headers)
+        assert connection.getresponse().status == status
+        connection.close()
