@@ -44,7 +44,7 @@ def message_classes(
                 added.proto3_optional, added.oneof_index = True, len(message.oneof_decl)
                 message.oneof_decl.add(name=f"_{field}")
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
+    pool.AddSerializedFile(file.SerializeToString())
     return {
         name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
         for name in schema
