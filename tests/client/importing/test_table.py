@@ -135,7 +135,10 @@ def test_a_column_that_does_not_exist_is_named_with_those_that_do(
         ),
         ("model,it,loss\na,1,0.5\na,2\n", "the line has 2 cells, and the header 3"),
         ("model,it,loss\na,1,0.5\na,2,high\n", "'loss' is not a number in 1 lines"),
-        ("model,it,loss\na,1,0.5\na,,1\na,,2\n", "'loss' of 'eval' is 2.0 here, and 1.0 before"),
+        (
+            "model,it,loss\na,1,0.5\na,,1\na,,2\n",
+            "'loss' of 'eval' is 2.0 here, but 1.0 in an earlier row",
+        ),
     ],
 )
 def test_bad_rows_are_named_and_the_others_are_imported(

@@ -31,7 +31,7 @@ def changes(
 def _others(tags: list[str], added: list[str], where: str, problems: Problems) -> list[str]:
     both = [tag for tag in tags if tag in added]
     if both:
-        problems.lost(where, f"{where} has {both[0]!r}, which is added, too")
+        problems.lost(where, f"{where} has {both[0]!r}, which is also among the tags to add")
     return [tag for tag in tags if tag not in both]
 
 

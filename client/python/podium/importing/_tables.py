@@ -108,7 +108,7 @@ def _header(lines: Iterator[str]) -> tuple[list[str], str]:
 
 
 def _unreadable(error: Exception) -> ValueError:
-    return ValueError(f"the line cannot be read, nor those after it: {error}")
+    return ValueError(f"this line and all lines after it cannot be read: {error}")
 
 
 def _texts(lines: Iterator[bytes], *, is_log: bool) -> Iterator[str]:

@@ -264,8 +264,9 @@ def _add(arm: _Arm, eval_name: str | None, name: str, step: int | None, value: f
         before = row.metrics.setdefault(metric, value)
         if before != value and not (before != before and value != value):  # noqa: PLR0124 - NaN
             raise ValueError(
-                f"{metric!r} of {result_of!r} is {value!r} here, and {before!r} before for this "
-                "arm; a step or a seed in the arm's name would tell them apart"
+                f"{metric!r} of {result_of!r} is {value!r} "
+                f"here, but {before!r} in an earlier row of "
+                "this arm; map a column with the step, or give the rows different arms"
             )
     elif of_eval:
         arm.logged.add_to_eval(*of_eval, step, value)
