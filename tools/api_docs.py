@@ -30,6 +30,25 @@ zero and from empty. Every other field that is not sent has the value zero, empt
 request without a field that is marked *Required* is rejected. The server also has the standard
 service `grpc.health.v1.Health`. `buf.gen.yaml` generates code for languages without a client.
 
+## Connections
+
+A server answers gRPC at `localhost:50051` unless it is told otherwise, and not encrypted unless it
+has a [certificate](security.md#encryption). A [token](security.md#tokens) is sent with each call,
+as the metadata `authorization: Bearer pdm_…`.
+
+If the server has an [HTTP port](server.md#http), each call is also a POST to the path that stands
+below its name, with the content type `application/json`. Requests and responses are the messages in
+the [JSON form of protobuf](https://protobuf.dev/programming-guides/json/): names of fields like
+`evalResult`, names of enum values, and integers of 64 bits as strings. Fields that are zero or
+empty are left out, unless they are marked *optional*. An error has an HTTP status of 400 or more,
+and a body with `code` (such as `not_found`), `message` and `details`. Each detail has a `type`,
+such as `google.rpc.ErrorInfo`, and as its `value` the message in base64 without padding.
+
+To record a training exactly once, choose a random `writer_id` for each attempt, and send its events
+with the positions 1, 2, 3, and so on, one call after the other. Repeat a call that fails with the
+same position. If you give up on a call, continue with another `writer_id` from 1
+([more](clients.md#recording-a-training)).
+
 ## Errors, deadlines and retries
 
 A failed call has a status code and a text. Its details are a `google.rpc.Status` in the binary
