@@ -1,7 +1,7 @@
 /** The calls of the page. They are those of every client, with the same-origin cookie. */
 
 import { Client, type PodiumError } from "podium-client/browser";
-import { type Experiment, ResultsService } from "podium-client/v1";
+import { type Experiment, type Metric, ResultsService } from "podium-client/v1";
 
 import { observed } from "./connection";
 
@@ -32,6 +32,13 @@ export function listExperiments(signal: AbortSignal): Promise<Experiment[]> {
   const page = (pageToken: string) =>
     client.call(reads.listExperiments, { pageSize: 1000, pageToken }, { signal });
   return collected(page, (found) => found.experiments);
+}
+
+/** The metrics of an experiment, or the first 2,000 or more of them. */
+export function listMetrics(experiment: string, signal: AbortSignal): Promise<Metric[]> {
+  const page = (pageToken: string) =>
+    client.call(reads.listMetrics, { experiment, pageSize: 1000, pageToken }, { signal });
+  return collected(page, (found) => found.metrics, 2_000);
 }
 
 /** The page cannot read the token's cookie. This only remembers that there is one. */

@@ -62,7 +62,7 @@ export function curveTitle({ evalName, key }: Curve): string {
 export class CurveCache {
   readonly #lines = new Map<string, { version: string; line: Line }>();
 
-  /** The line of an arm. What was loaded before is extended if the arm only went on. */
+  /** The line of an arm. It is loaded again if the arm has changed. */
   async line(experiment: string, arm: ArmSummary | string, curve: Curve, signal: AbortSignal): Promise<Line> {
     const name = typeof arm === "string" ? arm : arm.name;
     const id = JSON.stringify([experiment, name, curveId(curve)]);

@@ -3,13 +3,12 @@
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { ArmStatus } from "podium-client/v1";
-
-import { client, collected, reads } from "./api";
+import { client, listMetrics, reads } from "./api";
 import { Chart, type Drawn, summaryOf } from "./chart";
 import { colorIndex, dashesOf } from "./colors";
 import { type Curve, CurveCache, curveFrom, curveId, curvesOf, curveTitle, type Line } from "./curve_data";
 import { formatCount, statusName } from "./format";
+import { allStatuses } from "./leaderboard";
 import { membersOf } from "./leaderboard_columns";
 import type { Live } from "./live";
 import { changed, go, linkTo } from "./route";
@@ -18,18 +17,12 @@ import { Choice, csv, download, Empty, Name, Problem, Status, useCall } from "./
 const firstArms = 8;
 const mostArms = 50;
 const atOnce = 4;
-const every = [
-  ArmStatus.COMPLETED, ArmStatus.RUNNING, ArmStatus.FAILED, ArmStatus.CANCELLED, ArmStatus.PENDING,
-];
 
 /** The view of curves: those of the selected arms, or of the best ones. */
 export function Curves({ route, live }: { route: URLSearchParams; live: Live }): JSX.Element {
   const experiment = live.experiment!.name;
-  const metrics = useCall(async (signal) => {
-    const page = (pageToken: string) =>
-      client.call(reads.listMetrics, { experiment, pageSize: 1000, pageToken }, { signal });
-    return curvesOf(await collected(page, (found) => found.metrics, 2_000));
-  }, [experiment, live.hasAllArms]);
+  const metrics = useCall(
+    async (signal) => curvesOf(await listMetrics(experiment, signal)), [experiment, live.hasAllArms]);
   const curve = curveFrom(route.get("curve")) ?? metrics.value?.[0];
   const arms = useArms(route, live);
   const { lines, error, isLoading } = useLines(live, arms.value ?? [], curve);
@@ -65,7 +58,7 @@ function useArms(route: URLSearchParams, live: Live) {
       return [...live.arms.keys()];
     }
     const metric = route.get("metric") ?? live.experiment!.successMetric;
-    const request = { experiment, metric, statuses: every, pageSize: firstArms };
+    const request = { experiment, metric, statuses: allStatuses, pageSize: firstArms };
     return metric === undefined
       ? [...live.arms.keys()].slice(0, firstArms)
       : (await client.call(reads.rank, request, { signal })).arms.map((row) => row.arm);

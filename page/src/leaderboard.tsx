@@ -5,7 +5,7 @@ import { useMemo } from "preact/hooks";
 
 import { ArmStatus, Direction, type RankedArm, type RankedGroup, type Metric } from "podium-client/v1";
 
-import { client, collected, reads } from "./api";
+import { client, listMetrics } from "./api";
 import { flatConfig, shortPath, valuesByPath, varyingPaths } from "./config";
 import { counted, formatCount, formatNumber, sourceName, statusName } from "./format";
 import { columnsOf } from "./leaderboard_columns";
@@ -27,7 +27,8 @@ export function rowScore(row: Row): number | undefined {
   return "arm" in row ? row.score : row.statistics?.mean;
 }
 
-const allStatuses = [
+/** The statuses in the order of their buttons. */
+export const allStatuses = [
   ArmStatus.COMPLETED, ArmStatus.RUNNING, ArmStatus.FAILED, ArmStatus.CANCELLED, ArmStatus.PENDING,
 ];
 const shownPaths = 4;
@@ -84,12 +85,6 @@ function queryOf(route: URLSearchParams, experiment: string, hasGroups: boolean)
     byGroup: by === "group",
     groupName,
   };
-}
-
-function listMetrics(experiment: string, signal: AbortSignal): Promise<Metric[]> {
-  const page = (pageToken: string) =>
-    client.call(reads.listMetrics, { experiment, pageSize: 1000, pageToken }, { signal });
-  return collected(page, (found) => found.metrics, 2_000);
 }
 
 function configsOf(live: Live): Map<string, Map<string, string>> {

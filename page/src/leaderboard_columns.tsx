@@ -6,7 +6,7 @@ import { RankFlag, type RankedGroup, type ScoresResponse } from "podium-client/v
 
 import { shortPath } from "./config";
 import { dateOf, formatNumber, sourceName, statusName } from "./format";
-import { isPicked, type Row, rowName, rowScore, withPick } from "./leaderboard";
+import { allStatuses, isPicked, type Row, rowName, rowScore, withPick } from "./leaderboard";
 import type { Live } from "./live";
 import type { Ranking } from "./ranking";
 import { changed, linkTo } from "./route";
@@ -57,7 +57,7 @@ function NameCell({ route, row }: { route: URLSearchParams; row: Row }): JSX.Ele
   const isArm = "arm" in row || row.groupName === undefined;
   const href = isArm
     ? linkTo({ arm: name }, changed(route, { view: undefined }))
-    : linkTo({ by: "arm", group: name, q: undefined, status: ["completed", "running", "failed", "cancelled", "pending"] }, route);
+    : linkTo({ by: "arm", group: name, q: undefined, status: allStatuses.map(statusName) }, route);
   return (
     <>
       <input type="checkbox" aria-label={`Select ${name}`} checked={isPicked(route, row)}
