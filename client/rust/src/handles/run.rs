@@ -22,6 +22,9 @@ use crate::v1::{
 /// Each call returns after the server has stored its event. Until the deadline of writes, it is
 /// repeated while no server answers, and the event is stored exactly once. Any number of tasks may
 /// share an attempt: it makes one call at a time.
+///
+/// To drop an attempt records no end: the arm stays running until another attempt starts, or until
+/// `podium finish`. [`ExperimentHandle::run_arm`] records an end in any case.
 #[derive(Debug)]
 pub struct ArmRun {
     arm: ArmHandle,
