@@ -78,6 +78,31 @@ def test_uncommitted_changes_are_noted(tree: Path) -> None:
     assert found.git_clean is False
 
 
+def test_long_command_lines_are_cut(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command line of any length takes little room, and says how much is left out."""
+    monkeypatch.setattr(sys, "orig_argv", [tree.name, "x" * 5_000, *["y" * 99] * 100_000])
+    found = provenance.collected()
+    assert found is not None
+    assert len(found.command_line[1]) == 1_000
+    assert sum(map(len, found.command_line)) < 8_100
+    assert found.command_line[-1].endswith(" more arguments]")
+
+
+@pytest.mark.timeout(300)
+def test_a_large_configuration_comes_first(
+    server: RunningServer, blocking: podium.Client, declared: str, tree: Path
+) -> None:
+    """A configuration that takes all the room of an arm is recorded without provenance."""
+    config = podium.RunConfig("large", extras={"k": "x" * (podium.Limits().arm_bytes - 100)})
+    outbox = tree.parent / "large_outbox"
+    with podium.record(declared, address=server.address, outbox=outbox) as experiment:
+        with experiment.start_arm(config):
+            pass
+        assert experiment.flush(120).durable
+    found = blocking.arm(declared, "large").get()
+    assert (found.run_config, found.provenance) == (config, None)
+
+
 def test_no_git_and_no_tree_are_no_errors(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without git, or outside of a work tree, the commit is unknown and the rest is there."""
     monkeypatch.setenv("PATH", str(tree))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 from podium._interface.redacting import redacted
@@ -20,7 +21,8 @@ _GIT_SECONDS = 1.0
 
 The first start of an arm makes at most two calls.
 """
-_MOST_ARGUMENTS, _MOST_CHARACTERS = 200, 1_000
+_MOST_ARGUMENTS, _MOST_CHARACTERS, _MOST_OF_ONE = 200, 8_000, 1_000
+"""The size of a recorded command line: its arguments, its characters, and those of one argument."""
 _abandoned: list[subprocess.Popen[bytes]] = []
 """The processes that were killed.
 
@@ -112,16 +114,18 @@ def _git(folder: str, *arguments: str) -> str | None:
 
 
 def _command_line() -> list[str]:
-    arguments = redacted(sys.orig_argv[:_MOST_ARGUMENTS])
-    more = len(sys.orig_argv) - len(arguments)
-    shown = [_valid(argument) for argument in arguments]
+    first = sys.orig_argv[:_MOST_ARGUMENTS]
+    arguments = [_valid(argument) for argument in redacted(map(_valid, first))]
+    ends = accumulate(len(argument) + 1 for argument in arguments)
+    shown = [each for each, end in zip(arguments, ends, strict=True) if end <= _MOST_CHARACTERS]
+    more = len(sys.orig_argv) - len(shown)
     return [*shown, f"[{more:,} more arguments]"] if more else shown
 
 
 def _valid(text: str) -> str:
     """Returns a text that a server accepts."""
     plain = text.encode(errors="backslashreplace").decode().replace("\0", "")
-    return plain if len(plain) <= _MOST_CHARACTERS else f"{plain[: _MOST_CHARACTERS - 1]}…"
+    return plain if len(plain) <= _MOST_OF_ONE else f"{plain[: _MOST_OF_ONE - 1]}…"
 
 
 def _versions() -> dict[str, str]:

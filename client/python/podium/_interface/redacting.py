@@ -13,7 +13,7 @@ _WORD = (
 _OPTION = re.compile(rf"-+[\w.-]*{_WORD}", re.IGNORECASE)
 _ASSIGNED = re.compile(rf"(\+*-*[\w.-]*{_WORD}=).+", re.IGNORECASE | re.DOTALL)
 _IN_TEXT = re.compile(
-    rf"([\w.-]*{_WORD}[\"']?\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;}}&]+)", re.IGNORECASE
+    rf"((?<![\w.-])[\w.-]*{_WORD}[\"']?\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;}}&]+)", re.IGNORECASE
 )
 _IN_URL = re.compile(r"(\w://[^\s/@:]*:)[^\s/@]+(?=@)")
 _KNOWN = re.compile(

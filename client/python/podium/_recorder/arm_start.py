@@ -55,7 +55,11 @@ def started_event(given: dict[str, Any], settings: Settings, keeper: Keeper) -> 
     with keeper.keeping("start_arm", keep):
         found.append(_event(_unchanged(given)))
         check_event(found[-1], _LIMITS)
-    return found[-1]
+    event = found[-1]
+    if event.ByteSize() > _LIMITS.arm_bytes:
+        # The configuration needs all the room that a server has for an arm.
+        event.arm_started.ClearField("provenance")
+    return event
 
 
 def _unchanged(given: dict[str, Any]) -> dict[str, Any]:
