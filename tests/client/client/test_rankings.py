@@ -133,6 +133,7 @@ async def test_without_a_metric(client: AnyClient, blocking: podium.Client, name
     assert (found.best_arm, found.conclusion) == (None, "No arms.")
 
 
+@pytest.mark.slow
 async def test_a_conclusion_that_names_very_many_arms(client: AnyClient, declared: str) -> None:
     """The conclusion that conclude() makes is shortened to the limit of a server."""
     experiment = client.experiment(declared)

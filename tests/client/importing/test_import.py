@@ -213,6 +213,7 @@ def test_all_arms_may_go_to_one_experiment(client: podium.Client, tmp_path: Path
     assert client.experiment("all/of/it").get().success_metric is None
 
 
+@pytest.mark.slow
 def test_an_arm_larger_than_a_call_comes_in_whole(client: podium.Client, tmp_path: Path) -> None:
     """Thousands of rows go in several calls, and again change nothing."""
     log = [{"step": step, "eval_a": step, "eval_b": 1} for step in range(7_000)]

@@ -43,6 +43,7 @@ def test_many_arms(record: Any, client: podium.Client, name: str) -> None:
     assert client.arm(name, "arm137").score("loss") == 137.0
 
 
+@pytest.mark.slow
 def test_many_arms_that_wait(record: Any, name: str, tmp_path: Path) -> None:
     """Arms that end while nobody delivers do not keep files open either."""
     with record(name, outbox=tmp_path / "outbox", offline=True) as experiment:

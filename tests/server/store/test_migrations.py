@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 
 import apsw
+import pytest
 from podium._limits.limits import Limits
 from podium.errors import PodiumError
 from podium.v1.eval_result_pb2 import EvalResult
@@ -19,6 +20,7 @@ from tests.server.store.test_derived import check_derived, follow
 from tests.server.writes.naive_events import Experiment
 from tests.server.writes.random_calls import random_call
 from tests.server.writes.ways import Direct
+from tests.sparse import sparse
 
 _CALLS = 120
 _SURELY = (
@@ -59,9 +61,10 @@ def _write_version_1(path: Path, dump: Dump) -> None:
     connection.close()
 
 
-async def test_version_1(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", sparse([2, 10]))
+async def test_version_1(tmp_path: Path, count: int) -> None:
     """Benchmarks, configurations, the order of scores and their counts are found in what it has."""
-    for seed in range(4):
+    for seed in range(count):
         new, old = (SqlitePlace(tmp_path / f"{age}{seed}") for age in ("new", "old"))
         for place in (new, old):
             place.path.parent.mkdir()

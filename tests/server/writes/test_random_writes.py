@@ -80,6 +80,7 @@ async def test_many_at_once(direct: Way, experiment: str, seed: int) -> None:
     await _look(direct, model, experiment)
 
 
+@pytest.mark.slow
 async def test_over_the_wire(wire: MakeWire, experiment: str) -> None:
     """The same holds for a running server."""
     rng, model, way = Random(1), Experiment(), wire({})  # noqa: S311 - the same calls every time

@@ -16,7 +16,7 @@ async def test_over_the_wire(case: Case, wire: MakeWire, experiment: str) -> Non
     await run(case, wire(case["limits"]), experiment)
 
 
-@pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", sparse(cases(), 3), ids=lambda case: case["name"])
 async def test_straight_into_a_store(case: Case, place: Place, experiment: str) -> None:
     """Every kind of store makes the same of the vector, without a server."""
     async with opened(place) as store:
