@@ -17,7 +17,7 @@ async def test_the_database_of_another_program_is_left_byte_for_byte(tmp_path: P
     other.close()
     before = path.read_bytes()
 
-    with pytest.raises(StoreError, match="not one of Podium's"):
+    with pytest.raises(StoreError, match="a database of another program"):
         await SqliteStore(path).open()
 
     assert path.read_bytes() == before

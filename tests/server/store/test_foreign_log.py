@@ -21,7 +21,7 @@ async def test_the_log_of_another_database_is_left_alone(tmp_path: Path) -> None
     log = Path(f"{path}-wal")
     before = _state(path, log)
 
-    with pytest.raises(StoreError, match="not one of Podium's"):
+    with pytest.raises(StoreError, match="a database of another program"):
         await SqliteStore(path).open()
 
     assert _state(path, log) == before

@@ -99,5 +99,5 @@ def test_points_by_step() -> None:
 
 def test_an_empty_metric() -> None:
     """A curve needs a metric."""
-    with pytest.raises(ValueError, match="must not be empty"):
+    with pytest.raises(ValueError, match="metric is empty"):
         curves_of([], "")

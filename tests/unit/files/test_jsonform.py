@@ -83,7 +83,7 @@ def test_an_arm_is_written_as_it_reads() -> None:
         '"record_time": null}], "run_id": null, "error": null, "train_seconds": null, '
         '"eval_seconds": null, "run_result": null, "group_id": null, "group_name": null, '
         '"experiment": "", "revision": 0, "create_time": null, "update_time": null, '
-        '"attempt": null, "last_heard": null}'
+        '"attempt": null, "last_heard": null, "annotations": null, "tags": [], "provenance": null}'
     )
 
 
