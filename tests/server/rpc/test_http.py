@@ -170,6 +170,15 @@ async def test_large_messages_are_converted_to_json(url: str) -> None:
     assert dict(found.arm_result.metrics) == metrics
 
 
+async def test_a_negative_zero_without_a_fraction_keeps_its_sign(url: str) -> None:
+    """Go writes the double -0.0 as -0 in JSON."""
+    metrics = b'{"arm": "a", "metrics": {"zero": -0}}'
+    body = b'{"experiment": "x", "events": [{"metricsRecorded": %s}]}' % metrics
+    assert (await _send(url, "/podium.v1.RecordingService/Record", body, _JSON)).status == 200
+    found = await _call(url, "GetArm", GetArmRequest(experiment="x", arm="a"), as_json=False)
+    assert struct.pack(">d", found.arm_result.metrics["zero"]) == struct.pack(">d", -0.0)
+
+
 async def test_curl_needs_no_content_type(url: str) -> None:
     """`curl -d` sends the content type of a form. The body is read as JSON."""
     body = b'{"experiment": "x", "arm": "a", "metric": "m"}'
@@ -194,6 +203,11 @@ async def test_reads_can_be_sent_by_get(url: str) -> None:
         (b"{", _JSON, _MALFORMED),
         (b'{"arms": "a"}', _JSON, _MALFORMED),
         (b'{"arm": "\xff"}', _JSON, _MALFORMED),
+        (b'{"arm": "a", "arm": "b"}', _JSON, _MALFORMED),
+        (b"[1]", _JSON, _MALFORMED),
+        (b"null", _JSON, _MALFORMED),
+        (b"-0", _JSON, _MALFORMED),
+        (b"9" * 5_000, _JSON, _MALFORMED),
         (b"[" * 50_000, _JSON, _MALFORMED),
         (b"\xff", _PROTO, _MALFORMED),
         (b"{}", _JSON, (400, "invalid_argument", "NAME_INVALID")),

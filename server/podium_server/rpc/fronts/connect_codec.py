@@ -1,5 +1,6 @@
 """Converts messages, methods and errors between the server's handlers and connectrpc."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from connectrpc.errors import ConnectError, ErrorDetail
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import MethodOptions
-from google.protobuf.json_format import MessageToJson, Parse, ParseError
+from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import status_pb2  # type: ignore[import-untyped]  # no py.typed
@@ -43,8 +44,10 @@ class Payload:
         if not self.is_json:
             return self.content
         try:
-            return Parse(self.content, self.kind()).SerializeToString()
-        except (ParseError, RecursionError, UnicodeError) as error:
+            content = json.loads(self.content, parse_int=_integer, object_pairs_hook=_object)
+            return ParseDict(content, self.kind()).SerializeToString()
+        # For content of a wrong shape, such as a list, ParseDict raises errors of other types.
+        except (ParseError, RecursionError, TypeError, AttributeError, ValueError) as error:
             name, problem = self.kind.DESCRIPTOR.name, str(error).partition("\n")[0]
             raise failure("MALFORMED_REQUEST", f"the request is not a {name}: {problem}") from error
 
@@ -52,6 +55,25 @@ class Payload:
         """Returns the message as JSON."""
         text = MessageToJson(self.kind.FromString(self.content), indent=None)
         return Payload(self.kind, text.encode(), is_json=True)
+
+
+def _integer(text: str) -> int | float:
+    """Returns a number without a fraction. Some clients write the double -0.0 as -0."""
+    return -0.0 if text == "-0" else int(text)
+
+
+def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns an object.
+
+    Raises:
+        ParseError: Two fields have one name.
+    """
+    found = dict(fields)
+    if len(found) < len(fields):
+        names = [name for name, _ in fields]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ParseError(f"two fields are named {twice!r}")
+    return found
 
 
 class _Binary(Codec[Payload, Any]):
