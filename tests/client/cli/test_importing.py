@@ -32,7 +32,12 @@ def test_an_import_tells_what_came_in(address: str, name: str, tmp_path: Path) -
         "unchanged": 1,
         "evals": 1,
     }
-    assert json.loads(again.out) == {"dry_run": False, "experiments": [count], "not_imported": []}
+    assert json.loads(again.out) == {
+        "dry_run": False,
+        "experiments": [count],
+        "not_imported": [],
+        "other_files": {},
+    }
     assert podium("score", name, "run", "eval.acc", address=address).out == "0.5\n"
 
 
