@@ -202,15 +202,19 @@ async def test_without_retries_the_first_failure_is_final(connect: Connect) -> N
 async def test_a_write_outlasts_a_restart(connect: Connect) -> None:
     """A server that answered before and refuses connections gets a write once it is back."""
     with running_server() as server:
-        async with connect(server.address, write_timeout=120) as client:
+        async with connect(server.address, read_timeout=0.5, write_timeout=120) as client:
             await result(client.experiment("e").declare())
             server.kill()
+            # A write on the dead connection would fail, since the server may have stored it.
+            with pytest.raises(podium.PodiumError):
+                await result(client.experiment("e").get())
             restart = threading.Timer(1.0, server.start)
             restart.start()
             try:
                 await result(client.experiment("e").declare(tags=["t"]))
             finally:
                 restart.join()
+        async with connect(server.address) as client:
             assert (await result(client.experiment("e").get())).tags == ["t"]
 
 
