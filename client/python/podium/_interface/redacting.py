@@ -7,15 +7,22 @@ __all__ = ["redacted"]
 
 _REDACTED = "[redacted]"
 _WORD = (
-    r"(?:token|passw(?:or)?d|passphrase|pwd|secret|credentials?|auth|"
-    r"(?:api|access|private|secret|account|encryption)[-_]?key)"
+    r"(?:token|passw(?:or)?d|passphrase|(?<![a-z])(?:pass|sig)|pwd|secret|credentials?|signature|"
+    r"auth(?:orization)?|(?:api|access|private|secret|account|encryption)[-_]?key)"
 )
-_OPTION = re.compile(rf"-+[\w.-]*{_WORD}", re.IGNORECASE)
-_ASSIGNED = re.compile(rf"(\+*-*[\w.-]*{_WORD}=).+", re.IGNORECASE | re.DOTALL)
+_NAME = rf"(?<![\w.-])[\w.-]*{_WORD}"
+"""A whole name that ends with one of the words.
+
+If a match could begin inside a name, a long argument would take minutes.
+"""
+_OPTION = re.compile(rf"-[\w.-]*{_WORD}", re.IGNORECASE)
+_ASSIGNED = re.compile(rf"(\+*{_NAME}=).+", re.IGNORECASE | re.DOTALL)
 _IN_TEXT = re.compile(
-    rf"((?<![\w.-])[\w.-]*{_WORD}[\"']?\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;}}&]+)", re.IGNORECASE
+    rf"({_NAME}[\"']?\s*[:=]\s*(?:(?:bearer|basic)\s+)?)"
+    r"(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s,;}&]+)",
+    re.IGNORECASE | re.DOTALL,
 )
-_IN_URL = re.compile(r"(\w://[^\s/@:]*:)[^\s/@]+(?=@)")
+_IN_URL = re.compile(r"(\w://[^\s/@:]*:)[^\s/]+(?=@)")
 _KNOWN = re.compile(
     r"\b(?:pdm_|sk-|hf_|gh[pousr]_|github_pat_|glpat-|xox[a-z]-|AKIA|eyJ)[\w.-]{12,}"
 )
