@@ -6,6 +6,7 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
+from podium_server.rpc.fronts import web_page
 from podium_server.serve import tokens
 
 from tests.server.access.serving import serving
@@ -68,6 +69,20 @@ async def test_rebinding_and_foreign_pages_are_rejected(tmp_path: Path) -> None:
         for origin in ("http://evil.example", "null", url.replace("127.0.0.1", "127.0.0.2")):
             assert (await _ask(url, "/session", "POST", "x", origin=origin))[0].status == 403
         assert (await _ask(url, "/session", "POST", "x"))[0].status == 403
+
+
+async def test_a_token_that_does_not_arrive_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that sends only a part of a token is answered, and does not last forever."""
+    monkeypatch.setattr(web_page, "_BODY_SECONDS", 0.05)
+    async with serving(tmp_path, http=("127.0.0.1:0",)) as [_, url]:
+        host = url.removeprefix("http://")
+        reader, writer = await asyncio.open_connection(*host.split(":"))
+        head = f"POST /session HTTP/1.1\r\nHost: {host}\r\nOrigin: {url}\r\nContent-Length: 50\r\n"
+        writer.write(f"{head}\r\npdm_".encode())
+        assert await reader.readline() == b"HTTP/1.1 408 Request Timeout\r\n"
+        writer.close()
 
 
 async def test_the_cookie_reads_for_the_page_only(tmp_path: Path) -> None:

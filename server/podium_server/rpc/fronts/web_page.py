@@ -5,14 +5,14 @@ calls that every client makes. Scripts cannot read the cookie. It counts for rea
 and only if the page itself sends them: the front rejects other origins, or removes their cookies.
 """
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from podium.errors import PodiumError
 
 from podium_server.rpc.access.tokens import Access
-from podium_server.rpc.fronts.http_pages import Scope, Send, send_error, send_refusal
+from podium_server.rpc.fronts.http_pages import Receive, Scope, Send, send_error, send_refusal
 from podium_server.rpc.telemetry import SESSION_PAGE, Telemetry
 from podium_server.web import PageFile, page_files
 
@@ -22,6 +22,8 @@ _READS = "/podium.v1.ResultsService"
 """The path of the calls with which a browser sends the cookie."""
 _SECONDS = 30 * 24 * 3600
 _TOKEN_BYTES = 256
+_BODY_SECONDS = 30.0
+"""The most seconds that a token may take to arrive, like the request of a call."""
 _TOKEN = re.compile(rb"[\w-]+", re.ASCII)
 _HEADERS = (
     (
@@ -58,9 +60,7 @@ class WebPage:
         """Returns whether a request is for the page."""
         return scope["path"] in self._files or scope["path"] == SESSION_PAGE
 
-    async def answer(
-        self, scope: Scope, peer: str, receive: Callable[[], Awaitable[dict[str, Any]]], send: Send
-    ) -> None:
+    async def answer(self, scope: Scope, peer: str, receive: Receive, send: Send) -> None:
         """Answers a request for a file, or a request to begin or end a session."""
         headers = dict(scope["headers"])
         file = self._files.get(scope["path"])
@@ -73,16 +73,20 @@ class WebPage:
         elif b"origin" not in headers:
             await send_error(send, 403, "permission_denied", "sessions are for the page only")
         elif scope["method"] == "POST":
-            await self._begin_session(headers, peer, await _token(receive), send)
+            await self._begin_session(headers, peer, receive, send)
         else:
             await _send_cookie(headers, b"", 0, send)
 
     async def _begin_session(
-        self, headers: Mapping[bytes, bytes], peer: str, token: bytes, send: Send
+        self, headers: Mapping[bytes, bytes], peer: str, receive: Receive, send: Send
     ) -> None:
         try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                token = await _token(receive)
             async with self._telemetry.call(SESSION_PAGE, peer):
                 await self._access.enter(SESSION_PAGE, lambda: [f"Bearer {token.decode()}"])
+        except TimeoutError:
+            await send_error(send, 408, "deadline_exceeded", "the token did not arrive in time")
         except PodiumError as error:
             await send_refusal(send, error)
         else:
@@ -116,7 +120,7 @@ def _cookie_name(headers: Mapping[bytes, bytes]) -> bytes:
     return b"podium" + (b"_" + port if port.isdigit() else b"")
 
 
-async def _token(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bytes:
+async def _token(receive: Receive) -> bytes:
     """Reads a token from the body of a request.
 
     Returns an empty text if the body cannot be a token.
