@@ -152,6 +152,16 @@ def test_bad_rows_are_named_and_the_others_are_imported(
     assert arms["a"].series["loss"].values == [0.5]
 
 
+def test_texts_in_another_encoding_are_wrong(tmp_path: Path) -> None:
+    """Names that differ only in bytes that are not UTF-8 do not become one arm."""
+    path = tmp_path / "latin.csv"
+    path.write_bytes("model,acc\nMüller,1\nMöller,2\nplain,3\n".encode("latin-1"))
+    arms, why = _read(path, arm="model", metric="acc")
+    assert (list(arms), why) == (["plain"], ["the text is not UTF-8; save the file as UTF-8"] * 2)
+    path.write_bytes("model,acc\na,1\n".encode("utf-16"))
+    assert _read(path, arm="model", metric="acc") == ({}, why[:1])
+
+
 def test_settings_that_change_within_an_arm_are_named(tmp_path: Path) -> None:
     """Two settings under one name are two arms, so the second row is not mixed into the first."""
     path = write_text(tmp_path / "a.csv", "model,lr,acc\na,1,0.5\na,2,0.75\n")

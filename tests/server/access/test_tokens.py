@@ -374,4 +374,5 @@ def test_the_command(command: Callable[..., list[str]], tmp_path: Path) -> None:
     assert len(command("revoke", "trainers")) == 2
     assert command("create", "x", "--role", "reader", "--prefix", "a//b") == ["2"]
     assert command("create", "x", "--role", "reader", "--expires-in", "0d") == ["2"]
-    assert command("create", "x", "--role", "reader", "--limit", "watches=0") == ["2"]
+    for number in ("0", str(2**63), "9" * 5000):
+        assert command("create", "x", "--role", "reader", "--limit", f"watches={number}") == ["2"]

@@ -33,6 +33,8 @@ TOKEN_LIMITS = tuple(item.name for item in fields(TokenLimits))
 _MOST = 2**31 - 1
 """The greatest value of `--limit`."""
 _INT64 = range(-(2**63), 2**63)
+_DIGITS = 19
+"""The digits of the greatest integer of 64 bits."""
 _ONLY_STATUS = "only those with this status"
 
 
@@ -167,9 +169,11 @@ def token_limit(text: str) -> tuple[str, int]:
 
 
 def named_number(text: str, names: Collection[str]) -> tuple[str, int]:
-    """Reads NAME=NUMBER, with one of the names and a number from 1."""
-    name, _, number = text.partition("=")
-    if name not in names or not number.replace("_", "").isdecimal() or not int(number):
+    """Reads NAME=NUMBER, with one of the names and a number from 1 that has at most 64 bits."""
+    name, _, shown = text.partition("=")
+    digits = shown.replace("_", "")
+    number = int(digits) if digits.isdecimal() and len(digits) <= _DIGITS else 0
+    if name not in names or not 0 < number < _INT64.stop:
         known = ", ".join(names)
-        raise argparse.ArgumentTypeError(f"give NAME=NUMBER, from 1, with one of {known}")
-    return name, int(number)
+        raise argparse.ArgumentTypeError(f"give NAME=NUMBER, from 1 to 2^63-1, with one of {known}")
+    return name, number

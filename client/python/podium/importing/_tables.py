@@ -97,6 +97,7 @@ def csv_rows(path: Path, *, is_log: bool = False) -> Iterator[tuple[int, Row | V
 def _header(lines: Iterator[str]) -> tuple[list[str], str]:
     """Returns the columns and the delimiter."""
     header = next(lines, "")
+    _check_encoding(header)
     if not header.strip():
         raise ValueError("the file is empty")
     delimiter = max(_DELIMITERS, key=header.count)
@@ -115,10 +116,20 @@ def _texts(lines: Iterator[bytes], *, is_log: bool) -> Iterator[str]:
     for number, line in enumerate(lines):
         if is_log and not line.endswith(b"\n"):
             raise EOFError("it is incomplete: its writer was stopped")
-        yield line.decode("utf-8-sig" if not number else "utf-8", errors="replace")
+        yield line.decode("utf-8-sig" if not number else "utf-8", errors="surrogateescape")
+
+
+def _check_encoding(text: str) -> None:
+    # With replaced bytes, two names could become the same one.
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("the text is not UTF-8; save the file as UTF-8")
 
 
 def _row(columns: list[str], cells: list[str]) -> Row | ValueError:
     if len(cells) != len(columns):
         return ValueError(f"the line has {len(cells):,} cells, and the header {len(columns):,}")
+    try:
+        _check_encoding("".join(cells))
+    except ValueError as error:
+        return error
     return dict(zip(columns, cells, strict=True))
