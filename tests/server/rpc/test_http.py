@@ -41,6 +41,7 @@ from tests.sparse import sparse
 from tests.unit.scoring.vectors import arm_of, cases, check
 
 pytest.importorskip("connectrpc")
+from podium_server.rpc.fronts import http_server
 from podium_server.rpc.fronts.connect import ConnectFront
 
 _SCORE = "/podium.v1.ResultsService/Score"
@@ -430,3 +431,20 @@ async def test_streams() -> None:
             rest = rest[5 + size :]
         assert frames == [{"server": {"version": "1"}}, {"server": {"version": "2"}}, {}]
         assert admission.watches.used == 0
+
+
+async def test_connections_without_a_request_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that send nothing, or never end a head, take no connection. Calls go on."""
+    slow = _Slow()
+    async with _front(_get_server(slow)) as (url, _):
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        calling = asyncio.create_task(_send(url, _GET_SERVER, b"{}", _JSON))
+        await slow.begun.wait()
+        monkeypatch.setattr(http_server, "_WAIT_TICKS", 1)
+        for begin in (b"", b"GET / HTTP/1.1\r\nHost:"):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(begin)
+            assert await reader.read() == b""
+            writer.close()
+        slow.go.set()
+        assert (await calling).status == 200

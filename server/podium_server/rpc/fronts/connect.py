@@ -16,7 +16,6 @@ from collections.abc import (
     Callable,
     Collection,
     Iterable,
-    Iterator,
     Mapping,
     Sequence,
 )
@@ -38,6 +37,7 @@ from podium_server.rpc.errors import status_of
 from podium_server.rpc.fronts.connect_codec import CODECS, Payload, connect_error, method_info
 from podium_server.rpc.fronts.http_guard import Guard
 from podium_server.rpc.fronts.http_pages import MetricsPage, Receive, Scope, Send
+from podium_server.rpc.fronts.http_server import HTTPServer
 from podium_server.rpc.fronts.ports import ListenError
 from podium_server.rpc.fronts.web_page import WebPage, session_token
 from podium_server.rpc.handlers import Method, UnaryMethod
@@ -108,7 +108,7 @@ class ConnectFront:
             limit_concurrency=_MAX_CONNECTIONS,
             timeout_graceful_shutdown=_STOP_SECONDS,
         )
-        server = _Server(config)
+        server = HTTPServer(config)
         self._servers.append((server, asyncio.create_task(server.serve(sockets=[bound]))))
         scheme = "http" if tls is None else "https"
         return f"{scheme}://{address.rpartition(':')[0]}:{port}"
@@ -119,14 +119,6 @@ class ConnectFront:
             server.should_exit = True
         if self._servers:
             await asyncio.wait([task for _, task in self._servers], timeout=2 * _STOP_SECONDS)
-
-
-class _Server(uvicorn.Server):
-    """A uvicorn server that installs no signal handlers."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def _bind(address: str) -> socket.socket:
