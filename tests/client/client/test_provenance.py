@@ -111,6 +111,19 @@ def test_no_git_and_no_tree_are_no_errors(tree: Path, monkeypatch: pytest.Monkey
     assert (found.git_commit, found.git_clean, found.host) == (None, None, os.uname().nodename)
 
 
+def test_a_program_that_is_not_git_is_not_believed(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that is no commit, such as one that the server rejects, is left out."""
+    program = tree / "git"
+    program.write_text("#!/bin/sh\nprintf 'please log in\\0'\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tree}:{os.environ['PATH']}")
+    found = provenance.collected()
+    assert found is not None
+    assert (found.git_commit, found.git_clean) == (None, None)
+
+
 def test_a_slow_git_is_not_waited_for(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A git that does not answer in time leaves the commit unknown."""
     program = tree / "git"

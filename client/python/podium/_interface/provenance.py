@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -16,6 +17,7 @@ from podium._model.annotations import Provenance
 __all__ = ["collected"]
 
 _OFF = frozenset({"off", "0", "false", "no"})
+_COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _GIT_SECONDS = 1.0
 """The most seconds that one call of git may take.
 
@@ -83,7 +85,7 @@ def _program_folder() -> str:
 def _git_state(folder: str) -> tuple[str | None, bool | None]:
     """Returns the commit of a work tree, and whether its tracked files are unchanged."""
     commit = _git(folder, "rev-parse", "--verify", "HEAD")
-    if not commit:
+    if not commit or not _COMMIT.fullmatch(commit):  # such as the message of a script named git
         return None, None
     changes = _git(folder, "status", "--porcelain", "-uno", "--ignore-submodules=dirty")
     return commit, None if changes is None else not changes
