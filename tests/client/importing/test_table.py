@@ -152,6 +152,16 @@ def test_bad_rows_are_named_and_the_others_are_imported(
     assert arms["a"].series["loss"].values == [0.5]
 
 
+def test_replaced_values_are_listed(tmp_path: Path) -> None:
+    """Of several values of a step the last one is imported, and the others are counted."""
+    text = "model,it,loss,val_acc\na,1,0.5,nan\na,1,0.25,0.5\na,1,0.75,0.5\na,2,nan,1\na,2,nan,1\n"
+    path = write_text(tmp_path / "a.csv", text)
+    arms, [loss, acc] = _read(path, arm="model", step="it", metric=["loss", "val_acc"])
+    assert arms["a"].series["loss"].values[0] == 0.75
+    assert loss.startswith("2 values of 'loss' of arm 'a', because later lines have others")
+    assert acc.startswith("1 values of 'val.acc' of arm 'a'")
+
+
 def test_texts_in_another_encoding_are_wrong(tmp_path: Path) -> None:
     """Names that differ only in bytes that are not UTF-8 do not become one arm."""
     path = tmp_path / "latin.csv"

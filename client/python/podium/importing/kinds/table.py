@@ -253,6 +253,14 @@ class _Tables:
                 group_name=arm.group,
             )
             yield FoundArm(experiment, result, arm.source, arm.logged.series())
+            for key, count in arm.logged.replaced.items():
+                yield NotImported(
+                    arm.source,
+                    f"{count:,} values of {key!r} of arm {name!r}, because later lines have others "
+                    "for the same steps; if these are other runs, map a column that tells them "
+                    "apart to arm",
+                    is_wrong=False,
+                )
 
 
 def _add(arm: _Arm, eval_name: str | None, name: str, step: int | None, value: float) -> None:
