@@ -176,7 +176,7 @@ def test_points_of_fewer_arms_are_hollow() -> None:
     markers = [line for line in axes_of(figure).lines if len(line.get_xdata()) == 1]
     faces = {line.get_xdata()[0]: line.get_markerfacecolor() for line in markers}
     assert (faces[1000], faces[2000]) == ("#0072B2", "white")
-    assert "hollow: fewer arms" in " ".join(texts(figure))
+    assert "hollow markers: fewer arms" in " ".join(texts(figure))
 
 
 def test_nan_interrupts_a_line() -> None:

@@ -81,7 +81,7 @@ def test_doubtful_entries_are_hollow() -> None:
     arms = [arm("a", 0.5), arm("b", 0.6, benchmark_id="v2")]
     figure = plots.ranking_figure(rank(arms, "test.acc"))
     assert [line.get_markerfacecolor() for line in axes_of(figure).lines] == ["white", "white"]
-    assert "hollow: benchmarks or configurations differ" in texts(figure)
+    assert "hollow dot: benchmarks or configurations differ" in texts(figure)
 
 
 def test_a_wide_interval_does_not_hide_the_others() -> None:
@@ -98,7 +98,7 @@ def test_no_text_lies_on_another(groups: int) -> None:
     """Names and numbers stay legible, within the picture. Beyond 40 entries a note reports that."""
     figure = plots.ranking_figure(rank_groups(seeds(groups), "test.acc"))
     check_texts(figure)
-    assert ("first 40 of 60" in "\n".join(texts(figure))) == (groups == 60)
+    assert ("drawn: the first 40 of 60" in "\n".join(texts(figure))) == (groups == 60)
 
 
 @pytest.mark.parametrize(

@@ -42,16 +42,16 @@ __all__ = ["curves_figure", "save_curves"]
 _HEIGHT, _AROUND = 3.9, 0.6
 """In inches: the height of the figure without its header, and of the axis below the plot."""
 _NAMED = 24
-"""The most curves that are drawn with names. If there are more, all are thin and grey."""
+"""The most curves that are drawn with names. If there are more curves, all are thin and grey."""
 _BANDS = 4
-"""The most groups whose intervals are drawn as bands, which hide each other.
+"""The most groups whose intervals are drawn as bands. More bands would hide each other.
 
-If there are more groups, only their last points have intervals.
+If there are more groups, only the last point of each curve has an interval.
 """
 _MARKERS = 12
-"""The approximate number of markers on a curve that has more points.
+"""The approximate number of markers on a curve that has more points than this.
 
-They have regular distances.
+The markers have equal distances.
 """
 _UNNAMED = {"color": GREY, "marker": "", "linestyle": "-", "alpha": 0.5}
 _THIN = {
@@ -64,7 +64,7 @@ _THIN = {
     "relpos": (0, 0.5),
 }
 _BAR_DISTANCE, _LEADER, _SAMPLE = 5, 14, 24
-"""In points: distances between bars and from plot to names, and the length of a name's line."""
+"""In points: the distance between bars, the space before names, and the line before a name."""
 _LEFT, _LEAST_PLOT = 0.75, 1.6
 """In inches: the width of the texts at the vertical axis, and the least width of the plot."""
 
@@ -163,9 +163,9 @@ def _most_named(figsize: tuple[float, float] | None) -> int:
 
 
 class _Beside(NamedTuple):
-    """The curves whose names are beside the plot, the lowest first.
+    """The curves whose names are beside the plot, the lowest curve first.
 
-    Empty if there are too many curves.
+    There are none if the figure has more curves than it can name.
     """
 
     lines: Sequence[_Line]
@@ -192,7 +192,7 @@ def _beside_plot(
 
 
 def _names(lines: Sequence[_Line], room: float) -> list[str]:
-    """Returns the names of the curves. If the numbers of arms differ, they are added."""
+    """Returns the names of the curves, with their numbers of arms if these numbers differ."""
     counts = [f" (n = {len(line.curve.arms)})" for line in lines]
     if len(set(counts)) == 1:
         counts = [""] * len(lines)
@@ -236,9 +236,9 @@ def _draw(axes: Axes, line: _Line, *, with_band: bool) -> None:
 
 
 def _draw_markers(axes: Axes, line: _Line) -> None:
-    """Draws markers.
+    """Draws the markers of a curve.
 
-    They are full at points that all arms of a group have, and hollow at others.
+    A marker is filled if all arms of the group have a value at its step, and hollow otherwise.
     """
     every = math.ceil(len(line.points) / _MARKERS)
     for point in (*line.points[:-1:every], line.points[-1]):
@@ -254,7 +254,10 @@ def _draw_markers(axes: Axes, line: _Line) -> None:
 
 
 def _frame(axes: Axes, lines: Sequence[_Line], metric: str, plot_size: tuple[float, float]) -> None:
-    """Fits the axes to the means, not to the bands. A wide band would make everything else flat."""
+    """Fits the limits of the axes to the means, and cuts wide intervals off.
+
+    If the axes fitted a wide interval, all curves would look flat.
+    """
     from matplotlib import ticker  # noqa: PLC0415 - optional, and slow to load
 
     means = [_mean(point) for line in lines for point in line.points]
@@ -287,7 +290,10 @@ def _frame(axes: Axes, lines: Sequence[_Line], metric: str, plot_size: tuple[flo
 
 
 def _name_lines(axes: Axes, beside: _Beside, distance: float, *, has_bars: bool) -> None:
-    """Writes each curve's name beside its end, in the order of the ends, without overlaps."""
+    """Writes each curve's name beside the end of the curve.
+
+    The names are in the order of the ends, and do not overlap.
+    """
     with_bar = [line for line in beside.lines if has_bars and line.curve.is_group]
     for index, line in enumerate(with_bar):
         _draw_bar(axes, line, (index + 1) * _BAR_DISTANCE)
@@ -301,7 +307,10 @@ def _name_lines(axes: Axes, beside: _Beside, distance: float, *, has_bars: bool)
 
 
 def _draw_bar(axes: Axes, line: _Line, left: float) -> None:
-    """Draws the interval of the last point as a bar, `left` points to the right of the plot."""
+    """Draws the interval of the curve's last point as a bar to the right of the plot.
+
+    The bar is `left` points (1/72 inch each) away from the plot.
+    """
     low, high = axes.get_ylim()
     color = line.style["color"]
     beside: dict[str, Any] = {"transform": _beside(axes, left, is_value=True), "clip_on": False}
@@ -315,15 +324,15 @@ def _name_line(
 ) -> None:
     """Writes a name beside the plot, after a short piece of the curve's line.
 
-    A thin line connects it with the end of the curve.
+    A thin line connects the name with the end of the curve.
 
     Args:
         axes: The plot.
         line: The curve.
         name: The text of the name.
-        place: The place of the name: points to the right of the plot, and a share of the plot's
-            height.
-        bar: The place of the curve's bar, in points to the right of the plot.
+        place: The distance of the name from the plot in points, and its height as a share of the
+            plot's height.
+        bar: The distance of the curve's bar from the plot in points; None if the curve has no bar.
     """
     from matplotlib import lines, offsetbox  # noqa: PLC0415 - optional, and slow to load
 
@@ -348,9 +357,10 @@ def _name_line(
 
 
 def _beside(axes: Axes, points: float, *, is_value: bool = False) -> Transform:
-    """Returns a transform. Its x = 1 is `points` to the right of the plot.
+    """Returns a transform from coordinates to places beside the plot.
 
-    Its y is a share of the plot's height, or a value.
+    The place of x = 1 is `points` (1/72 inch each) to the right of the plot. A y is a share of the
+    plot's height, or a value of the vertical axis if `is_value`.
     """
     from matplotlib.transforms import ScaledTranslation  # noqa: PLC0415 - as matplotlib itself
 
@@ -363,18 +373,18 @@ def _notes(found: Curves, lines: Sequence[_Line], most_named: int) -> Iterator[s
     if groups:
         counts = {len(line.curve.arms) for line in groups}
         number = f" (n = {counts.pop()})" if len(counts) == 1 else ""
-        hollow = "; hollow: fewer arms" if any(map(_is_partly_there, groups)) else ""
+        hollow = "; hollow markers: fewer arms" if any(map(_is_partly_there, groups)) else ""
         yield f"mean over seeds{number}{_intervals(lines, most_named)}{hollow}"
     if len(lines) > most_named:
         yield f"{len(lines)} curves"
     infinite = [curve.name for curve in found.curves if not any(map(_is_finite, curve.points))]
     if infinite:
-        yield f"without finite values: {listed(shorten_names(infinite))}"
+        yield f"not drawn, without finite values: {listed(shorten_names(infinite))}"
     if found.left_out:
         names = zip(shorten_names(list(found.left_out)), found.left_out.values(), strict=True)
         yield f"left out: {listed([f'{name} ({why})' for name, why in names])}"
     if found.without:
-        yield f"without values: {listed(shorten_names(found.without))}"
+        yield f"not drawn, without values: {listed(shorten_names(found.without))}"
 
 
 def _intervals(lines: Sequence[_Line], most_named: int) -> str:

@@ -58,7 +58,7 @@ _LEAST_SIZE = (3.0, 2.0)
 _LEAST, _GREATEST = 1e-3, 1e6
 _DIGITS = (4, 15)
 _DIGIT, _TICK_ROW, _MOST_TICKS = 0.1, 0.35, 8
-"""In inches: the width of a digit and the height of a row of numbers, including spaces."""
+"""In inches: a digit's width and the height of a row of numbers; the most numbers at an axis."""
 _SUFFIXES = (".png", ".svg", ".pdf")
 _SETTINGS: Any = {
     "font.size": FONT_SIZE,
@@ -82,7 +82,7 @@ _SETTINGS: Any = {
 
 
 def settings() -> Any:
-    """Returns a context manager with the settings of matplotlib for making and saving figures.
+    """Returns a context manager that sets matplotlib's options for making and saving figures.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -107,7 +107,7 @@ class Header(NamedTuple):
 
 
 def header(title: str, notes: Iterable[str], width: float) -> Header:
-    """Breaks a title and notes into lines that fit a figure. Its width is in inches."""
+    """Breaks a title and notes into lines that fit the width of a figure in inches."""
     room = width - 2 * _MARGIN
     lines = [line for note in notes for line in wrapped(note, _NOTE_SIZE, room)]
     return Header(wrapped(title, _TITLE_SIZE, room, is_bold=True), lines)
@@ -136,7 +136,7 @@ def check_size(size: tuple[float, float] | None) -> None:
     """Checks the size of a figure in inches.
 
     Raises:
-        ValueError: It is too small for a plot with its texts.
+        ValueError: The size is too small for a plot with its texts.
     """
     if size is not None and not (size[0] >= _LEAST_SIZE[0] and size[1] >= _LEAST_SIZE[1]):
         least = f"{_LEAST_SIZE[0]:g} by {_LEAST_SIZE[1]:g}"
@@ -185,10 +185,11 @@ def digits_of(values: Sequence[float]) -> int:
 
 
 def apart(wanted: Sequence[float], distance: float) -> list[float]:
-    """Spreads sorted label positions to at least `distance`, inside 0 and 1 if they fit.
+    """Moves sorted label positions so that their distances are at least `distance`.
 
-    Positions that are too close form a block around their mean. Blocks that overlap are merged (the
-    algorithm "pool adjacent violators").
+    If there is enough room, the positions stay between 0 and 1. Positions that are too close form a
+    block around their mean. Blocks that overlap are merged (the algorithm "pool adjacent
+    violators").
     """
     blocks: list[list[float]] = []
     for place in wanted:

@@ -25,7 +25,7 @@ def width_of(text: str, size: float, *, is_bold: bool = False) -> float:
 
 
 def wrapped(text: str, size: float, inches: float, *, is_bold: bool = False) -> list[str]:
-    """Breaks a text into lines of a width. A text that needs more than three lines is shortened."""
+    """Breaks a text into lines of a width in inches, at most three, and shortens longer texts."""
     columns = max(int(inches / (0.005 * size)), 1)
     lines: list[str] = []
     while columns > 1:
@@ -39,13 +39,16 @@ def wrapped(text: str, size: float, inches: float, *, is_bold: bool = False) -> 
 
 
 def listed(names: Sequence[str]) -> str:
-    """Returns a text with the first three names and the number of the others."""
+    """Returns a text with the first three names and the number of further names."""
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def shortened_to_fit(names: Sequence[str], size: float, inches: float) -> list[str]:
-    """Shortens names to a width, but to at least 12 characters, so that they remain different."""
+    """Shortens names until the longest one fits a width in inches.
+
+    Names keep at least 12 characters, even if they do not fit, so that they remain different.
+    """
     length = max(map(len, names), default=0)
     length = min(length, LONGEST_NAME)
     result = shorten_names(names, length)

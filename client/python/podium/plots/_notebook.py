@@ -15,7 +15,7 @@ class NotebookFigure(Figure):
     """A figure that a notebook cell can show, even if pyplot was never imported."""
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        """Returns the picture, and the size at which a notebook shows it."""
+        """Returns the picture as PNG, and the size at which a notebook shows it."""
         file = io.BytesIO()
         self.savefig(file, format="png", dpi=_DPI)
         width, height = (round(inches * _SCREEN_DPI) for inches in self.get_size_inches())

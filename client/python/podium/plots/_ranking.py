@@ -94,7 +94,7 @@ def ranking_figure(
     entries = list(_entries(found))
     finite = [entry for entry in entries if math.isfinite(entry.value)]
     if not finite:
-        raise ValueError(f"no finite score on {found.metric!r} to draw")
+        raise ValueError(f"there is no finite score on {found.metric!r} to draw")
     with settings():
         drawn = finite[: _room(figsize)]
         labels = _labels(drawn, figsize)
@@ -139,7 +139,7 @@ class _Labels(NamedTuple):
     left: float
     """The width of the names in inches."""
     width: float
-    """The width of the figure in inches if the plot has its least width."""
+    """The width in inches of the names, the values and the plot together."""
 
 
 def _labels(drawn: Sequence[_Entry], figsize: tuple[float, float] | None) -> _Labels:
@@ -158,7 +158,7 @@ class _Entry(NamedTuple):
     rank: int | None
     name: str
     value: float
-    """The score or mean; NaN if there is none."""
+    """The score of the arm or the mean of the group; NaN if there is none."""
     text: str
     interval: tuple[float, float] | None = None
     ends: tuple[float, float] | None = None
@@ -214,8 +214,8 @@ def _with_half_width(mean: float, half_width: float | None) -> str:
 def _limits(drawn: Sequence[_Entry]) -> tuple[float, float]:
     """Returns the limits of the axis.
 
-    They fit the values and not the intervals, because a wide interval would make all differences
-    invisible.
+    The limits fit the values and not the intervals, because a wide interval would make all
+    differences invisible.
     """
     marks = [mark for entry in drawn for mark in (entry.value, *(entry.ends or ()))]
     low, high = min(marks), max(marks)
@@ -283,10 +283,10 @@ def _notes(
     if any(entry.interval for entry in drawn):
         yield "dot: mean; bar: 95 % interval (Student's t); ticks: least and greatest score"
     if any(entry.is_doubtful for entry in drawn):
-        yield "hollow: benchmarks or configurations differ"
+        yield "hollow dot: benchmarks or configurations differ"
     finite = sum(math.isfinite(entry.value) for entry in entries)
     if len(drawn) < finite:
-        yield f"the first {len(drawn)} of {finite:,}"
+        yield f"drawn: the first {len(drawn)} of {finite:,}"
     others = [entry for entry in entries if not math.isfinite(entry.value)]
     if others:
         yield f"not drawn: {listed(list(_reasons(others)))}"
