@@ -45,7 +45,7 @@ class ComparedSide:
     name: str
     """The name of the arm or group."""
     is_group: bool
-    """Whether it is a group of arms."""
+    """Whether the side is a group of arms."""
     arms: dict[str, str]
     """The status of each compared arm, by its name."""
     left_out: dict[str, str]
@@ -56,26 +56,26 @@ class ComparedSide:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The values of one number on one side."""
+    """The values of one number on one side, such as the metric `loss` of each arm of a group."""
 
     statistics: Description
-    """The statistics over the arms that have it."""
+    """The statistics over the arms that have the number."""
     missing: tuple[str, ...]
-    """The names of the arms that do not have it."""
+    """The names of the arms that do not have the number."""
     nan: tuple[str, ...]
-    """The names of the arms where it is NaN. They are not in the statistics."""
+    """The names of the arms whose number is NaN. The statistics leave them out."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedMetric:
-    """One number on both sides."""
+    """One compared number: a metric or a breakdown, with its values on both sides."""
 
     eval_name: str | None
     """The name of the eval; None for metrics of the arm itself."""
     key: str | None
     """The key of the metric; None for a breakdown."""
     breakdown: tuple[str, ...]
-    """Its path in the breakdowns; empty for a metric."""
+    """The path of the number in the breakdowns of the eval; empty for a metric."""
     left: Observed
     """The values of the left side."""
     right: Observed
@@ -106,7 +106,7 @@ class Comparison(Tabular):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """All flags of the sides and the numbers."""
+        """All flags of the sides and of the compared numbers."""
         parts = (self.left.flags, self.right.flags, *(metric.flags for metric in self.metrics))
         return tuple(dict.fromkeys(flag for part in parts for flag in part))
 
@@ -156,7 +156,7 @@ class _Found(NamedTuple):
 
 
 def compare(left: Members, right: Members, evals: Collection[str] | None = None) -> Comparison:
-    """Compares every number of two sides, the left one minus the right one.
+    """Compares every number that two sides have. Differences are left minus right.
 
     Args:
         left: The left arm or group.
@@ -256,7 +256,7 @@ def breakdown_numbers(
 def _sorted(places: Collection[_Place]) -> list[_Place]:
     """Sorts numbers: those of evals first, in the order of recording, then the arms' own metrics.
 
-    Each part is sorted by key.
+    The numbers of each eval are sorted by key, and so are the arms' own metrics.
     """
     names = list(dict.fromkeys(place.eval_name for place in places))
     return sorted(

@@ -31,7 +31,7 @@ class Series:
     key: str
     """The key of the training metric."""
     steps: list[int] = field(default_factory=list)
-    """The steps."""
+    """The steps that have a value."""
     values: list[float] = field(default_factory=list)
     """The value at each of the steps, which may be NaN."""
 
@@ -54,7 +54,7 @@ class CurveArm(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """The values at one step."""
+    """The values of all arms of a curve at one step."""
 
     step: int
     """The step."""
@@ -71,7 +71,7 @@ class Curve:
     name: str
     """The name of the arm or group."""
     is_group: bool
-    """Whether it is a group of arms."""
+    """Whether the curve is that of a group of arms."""
     arms: tuple[str, ...]
     """The names of the arms that have values."""
     points: tuple[CurvePoint, ...]

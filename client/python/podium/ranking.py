@@ -63,13 +63,13 @@ class Member(NamedTuple):
     status: str
     """The status of the arm: an ArmStatus."""
     counts: bool
-    """Whether arms of this status are ranked."""
+    """Whether the ranking uses arms of this status."""
     score: float | None = None
     """The score; None if there is none."""
     eval_name: str | None = None
     """The name of the eval that has the score."""
     config: object = None
-    """A value for the arm's configuration.
+    """A value that stands for the arm's configuration, such as a digest.
 
     Two arms have the same value if their configurations differ only in name and seed.
     """
@@ -170,7 +170,7 @@ class Groups:
 def mixed_evals(sources: Iterable[tuple[str | None, str | None]]) -> set[str]:
     """Returns the names of evals that have several benchmark_ids.
 
-    For a row without a benchmark_id, the eval's name is used instead.
+    For an eval row without a benchmark_id, the eval's name is used as its benchmark_id.
     """
     pairs = {(name, benchmark_id or name) for name, benchmark_id in sources if name is not None}
     return {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}

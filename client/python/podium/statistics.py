@@ -44,8 +44,8 @@ _TERMS = 100_000
 class Description:
     """Statistics of some numbers. A statistic that is not defined is None.
 
-    With an infinite number, the mean is infinite, and the standard deviation and the interval are
-    None. With infinities of both signs, the mean is None, too.
+    If one of the numbers is infinite, the mean is infinite, and the standard deviation and the
+    interval are None. With infinities of both signs, the mean is None, too.
     """
 
     n: int
@@ -59,7 +59,7 @@ class Description:
     ci_low: float | None = None
     """The lower end of the 95 % interval of the mean (Student's t)."""
     ci_high: float | None = None
-    """The upper end of that interval."""
+    """The upper end of the 95 % interval of the mean (Student's t)."""
     min: float | None = None
     """The least value."""
     max: float | None = None
@@ -67,7 +67,7 @@ class Description:
 
     @property
     def half_width(self) -> float | None:
-        """Half the width of the interval."""
+        """Half the width of the 95 % interval of the mean; None without an interval."""
         return _half_width(self.ci_low, self.ci_high)
 
 
@@ -75,11 +75,12 @@ class Description:
 class Difference:
     """The difference of two means, by Welch's test.
 
-    The interval and the p-value need two values on each side, and different values on one of them.
+    There is an interval and a p-value only if both sides have two values or more, and the values of
+    at least one side differ.
     """
 
     difference: float | None = None
-    """The left mean minus the right mean; None if one is None, or both are the same infinity."""
+    """The left mean minus the right mean; None without a mean, or if both are the same infinity."""
     standard_error: float | None = None
     """The standard error of the difference."""
     df: float | None = None
@@ -87,13 +88,13 @@ class Difference:
     ci_low: float | None = None
     """The lower end of the 95 % interval of the difference."""
     ci_high: float | None = None
-    """The upper end of that interval."""
+    """The upper end of the 95 % interval of the difference."""
     p_value: float | None = None
     """The two-sided p-value: the probability of such a difference if the means were equal."""
 
     @property
     def half_width(self) -> float | None:
-        """Half the width of the interval."""
+        """Half the width of the 95 % interval of the difference; None without an interval."""
         return _half_width(self.ci_low, self.ci_high)
 
 
@@ -101,7 +102,7 @@ def describe(values: Iterable[float]) -> Description:
     """Returns statistics of numbers in any order.
 
     Raises:
-        ValueError: One of them is NaN.
+        ValueError: One of the numbers is NaN.
     """
     numbers = [float(value) for value in values]
     if any(map(math.isnan, numbers)):
@@ -176,7 +177,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _welch_df(share: float, left: int, right: int) -> float:
-    """Returns the degrees of freedom. `share` is the left side's share of the variance."""
+    """Returns the degrees of freedom of Welch's test.
+
+    `share` is the left side's share of the variance of the difference; `left` and `right` are the
+    numbers of values.
+    """
     return 1 / (share**2 / (left - 1) + (1 - share) ** 2 / (right - 1))
 
 

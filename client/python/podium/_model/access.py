@@ -13,21 +13,21 @@ __all__ = ["IssuedToken", "Token", "TokenLimits"]
 class TokenLimits(ModelBase):
     """The limits of the calls that are made with a token. Each server applies them for itself.
 
-    A limit that is None is the server's default, or else there is none. A call beyond a limit
-    raises ResourceExhaustedError (`QUOTA_EXCEEDED`), after the client has waited as the server
-    asks, up to the deadline of the call.
+    If a limit is None, the default of the server is used; without a default, there is no limit. A
+    call beyond a limit waits as long as the server asks, at most up to its deadline. Then it raises
+    ResourceExhaustedError (`QUOTA_EXCEEDED`).
     """
 
     calls_per_second: int | None = None
     """The most calls per second. After a pause, twice as many are allowed in the first second."""
     calls: int | None = None
-    """The calls under way at a time, watches not counted."""
+    """The most calls under way at the same time. Watches are not counted."""
     watches: int | None = None
-    """The watches at a time."""
+    """The most watches at the same time."""
     events_per_second: int | None = None
-    """The recorded events per second, on average."""
+    """The most recorded events per second, on average."""
     bytes_per_second: int | None = None
-    """The bytes of recorded events per second, on average."""
+    """The most bytes of recorded events per second, on average."""
 
     def __post_init__(self) -> None:
         for name in self.given():
@@ -39,7 +39,7 @@ class TokenLimits(ModelBase):
         return {name: number for name, number in found.items() if number is not None}
 
     def or_else(self, default: "TokenLimits") -> "TokenLimits":
-        """Returns these limits, with those of a default for the ones that are None."""
+        """Returns these limits, where each limit that is None is replaced by that of `default`."""
         return TokenLimits(**{**default.given(), **self.given()})
 
 
@@ -52,9 +52,9 @@ class Token(ModelBase):
     name: str
     """The name, chosen by people. A token that replaces another has the same name."""
     role: str
-    """The calls that the token allows: a Role."""
+    """The role of the token, a Role, which decides the calls that it allows."""
     prefixes: list[str] = field(default_factory=list)
-    """The experiments that it includes, each with all experiments below it. Empty: all."""
+    """The experiments that the token allows, each with all experiments below it. If empty, all."""
     create_time: datetime | None = None
     """The time when it was created."""
     expire_time: datetime | None = None

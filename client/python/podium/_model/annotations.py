@@ -12,7 +12,8 @@ __all__ = ["Annotations", "Provenance"]
 class Annotations(ModelBase):
     """Notes, tags and a group that people gave to an arm.
 
-    They take precedence over those that the training recorded, and later attempts keep them.
+    They take precedence over the notes, tags and group that the training recorded. Later attempts
+    of the arm keep the annotations.
     """
 
     notes: str | None = None
@@ -45,7 +46,7 @@ class Provenance(ModelBase):
     git_commit: str | None = None
     """The commit that was checked out in the git work tree of the program."""
     git_clean: bool | None = None
-    """True if that work tree had no uncommitted changes."""
+    """True if the git work tree of the program had no uncommitted changes."""
     command_line: list[str] = field(default_factory=list)
     """The program and its arguments, without the values that look like secrets."""
     host: str | None = None

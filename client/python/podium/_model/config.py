@@ -34,9 +34,9 @@ class DataConfig(ModelBase):
     hf_split: str | None = None
     """The split of the Hugging Face dataset."""
     rows: list[Any] = field(default_factory=list)
-    """The rows of the data, if the configuration itself contains them: values."""
+    """The rows of the data as JSON-like values, if the configuration itself contains the rows."""
     transforms: list[Any] = field(default_factory=list)
-    """The transformations of the rows, in order: values."""
+    """The transformations of the rows, in order, as JSON-like values."""
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "source_kind")
@@ -71,7 +71,7 @@ class Component(ModelBase):
     kind: str
     """The implementation, such as `sft` or `local`."""
     params: dict[str, Any] = field(default_factory=dict)
-    """Its parameters: values; an int stays an int."""
+    """The parameters of the component: JSON-like values by name. An int stays an int."""
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "kind")
@@ -93,15 +93,15 @@ class RunConfig(ModelBase):
     backend: Component | None = None
     """The system that ran the training."""
     eval: dict[str, Any] = field(default_factory=dict)
-    """Settings of the post-training evaluation: values."""
+    """Settings of the post-training evaluation: JSON-like values by key."""
     validation: dict[str, Any] = field(default_factory=dict)
-    """Settings of the in-loop evaluation: values."""
+    """Settings of the in-loop evaluation: JSON-like values by key."""
     seed: int | None = None
     """The random seed, which may be 0; None if none was chosen."""
     tags: list[str] = field(default_factory=list)
     """Free labels."""
     extras: dict[str, Any] = field(default_factory=dict)
-    """Other settings, which have no field here: values by key."""
+    """Other settings, which have no field here: JSON-like values by key."""
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "name")

@@ -11,12 +11,12 @@ __all__ = ["Metric", "MetricSource", "Server"]
 
 @dataclass(eq=False, repr=False)
 class MetricSource(ModelBase):
-    """A kind of result that has the scores of some arms."""
+    """A kind of result, such as in-loop eval rows, and the number of arms that have it."""
 
     origin: str
     """The kind of result: a ScoreOrigin."""
     arms: int
-    """The number of arms."""
+    """The number of arms that have a score in this kind of result."""
 
 
 @dataclass(eq=False, repr=False)
@@ -30,7 +30,7 @@ class Metric(ModelBase):
     arms: int
     """The number of arms that have a score."""
     sources: list[MetricSource] = field(default_factory=list)
-    """The number of arms by the kind of result that has the score."""
+    """The kinds of results that have the scores, each with its number of arms."""
 
 
 @dataclass(eq=False, repr=False)

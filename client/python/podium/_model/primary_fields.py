@@ -1,7 +1,7 @@
-"""Fields of an arm that return the values of its primary eval if they were not given.
+"""Fields of an arm that return the values of the arm's primary eval if they were not given.
 
 Values that were passed to the constructor are in the instance's own dict, and in its copies and
-pickles. All other values are read from the rows each time.
+pickles. All other values are read from the arm's eval rows each time.
 """
 
 from typing import Any, TypeVar
@@ -20,15 +20,15 @@ _MIRRORS = {
     "eval_seconds": "eval_seconds",
 }
 _sources: WeakValueDictionary[int, Any] = WeakValueDictionary()
-"""The rows whose values were returned as fields of an arm, by the id of the value.
+"""The eval rows whose values were returned as fields of an arm, by the id of the value.
 
-`dataclasses.replace` reads every field and passes it to the constructor. This lets the constructor
-distinguish such a value from one that the user gave.
+`dataclasses.replace` reads every field and passes it to the constructor. With these rows, the
+constructor can distinguish such a value from a value that the user gave.
 """
 
 
 def mirror_primary(cls: type[_T]) -> type[_T]:
-    """Makes three fields of a dataclass return the values of its primary eval."""
+    """Makes three fields of a dataclass of arms return the values of the arm's primary eval."""
     for name, source in _MIRRORS.items():
         setattr(cls, name, _mirror(name, source))
     return cls
@@ -41,10 +41,11 @@ def own_fields(arm: Any) -> dict[str, Any]:
 
 
 def drop_copied(arm: Any) -> None:
-    """Clears fields whose values come from another arm's primary eval, or are the dict of a row.
+    """Clears the fields of an arm whose values were read from the primary eval of another arm.
 
-    If the arm has no rows, a field is cleared only if both dicts come from the same row, because
-    only a copy of an arm has both.
+    These are the values that `dataclasses.replace` copies. For an arm without rows, they are
+    cleared only if metrics and breakdowns come from the same row. Dicts of the arm's own rows are
+    cleared, too.
     """
     given = own_fields(arm)
     rows = {name: _source(given[name], source) for name, source in _MIRRORS.items()}
@@ -58,8 +59,8 @@ def drop_copied(arm: Any) -> None:
 def drop_mirrored(arm: Any) -> None:
     """Clears fields whose values are identical to those of the primary eval.
 
-    A server fills in these fields of an arm. Once cleared, they follow the rows when rows are
-    added, and are not sent back.
+    A server fills in these fields of an arm. If they are cleared, they return the values of the
+    rows, also of rows that are added later, and they are not sent back to the server.
     """
     row = scoring.primary(arm.evals)
     given = own_fields(arm)
@@ -78,7 +79,7 @@ def _is_aliased(value: Any, rows: Any, source: str) -> bool:
 
 
 def _source(value: Any, source: str) -> Any:
-    """Returns the row from which a field's value was read, or None."""
+    """Returns the eval row from which a field's value was read, or None if there is no such row."""
     row = _sources.get(id(value))
     return row if row is not None and getattr(row, source) is value else None
 

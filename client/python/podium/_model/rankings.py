@@ -85,7 +85,7 @@ class RankedGroup(ModelBase):
     failed: int = 0
     """The number of members that are left out because they failed."""
     left_out: int = 0
-    """The number of members that are left out because of another status."""
+    """The number of members that are left out because of a status other than failed."""
     flags: list[str] = field(default_factory=list)
     """Warnings about the place: RankFlags."""
 
@@ -104,7 +104,7 @@ class RankSource(ModelBase):
     eval_name: str | None
     """The name of the eval rows; None for other kinds of results."""
     benchmark_id: str | None
-    """The benchmark_id of those rows."""
+    """The benchmark_id of the eval rows."""
     scores: int
     """The number of scores from this source, NaN included."""
 

@@ -57,7 +57,7 @@ class EvalResult(ModelBase):
     metrics: dict[str, float] = field(default_factory=dict)
     """The measured numbers by key."""
     breakdowns: dict[str, Any] = field(default_factory=dict)
-    """Results of parts of the benchmark: values by key. Keys become strings."""
+    """Results of parts of the benchmark: JSON-like values by key. Keys become strings."""
     eval_seconds: float = 0.0
     """The duration of the evaluation; 0.0 if it was not recorded."""
     step: int | None = None
@@ -69,7 +69,7 @@ class EvalResult(ModelBase):
     revision: int = field(init=False, default=0, compare=False, repr=False)
     """Output only. The experiment's revision in which the row last changed."""
     event_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
-    """The time of the measurement. Not a parameter. It is recorded with a whole arm."""
+    """The time of the measurement. No parameter of the constructor; recorded with a whole arm."""
     record_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
     """Output only. The time at which the server stored the row as it is now."""
 
@@ -98,7 +98,7 @@ class RunResult(ModelBase):
     error: str | None = None
     """Why the run failed, in the backend's words."""
     extras: dict[str, Any] = field(default_factory=dict)
-    """Anything else that the backend returned: values."""
+    """Anything else that the backend returned: JSON-like values by key."""
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "run_id", "status")
@@ -160,7 +160,7 @@ class ArmResult(ModelBase):
     group_id: str | None = None
     """The id of the group of arms that repeat one configuration."""
     group_name: str | None = None
-    """The name of that group."""
+    """The name of the group of arms that repeat one configuration."""
     experiment: str = field(init=False, default="", compare=False, repr=False)
     """Output only. The experiment that the arm belongs to."""
     revision: int = field(init=False, default=0, compare=False, repr=False)
@@ -174,9 +174,9 @@ class ArmResult(ModelBase):
     last_heard: datetime | None = field(init=False, default=None, compare=False, repr=False)
     """Output only. The time at which the arm's newest event or heartbeat reached the server."""
     annotations: Annotations | None = field(init=False, default=None, compare=False, repr=False)
-    """What `annotate` changed. Not a parameter of the constructor; recorded with a whole arm."""
+    """The changes by `annotate`. No parameter of the constructor; recorded with a whole arm."""
     tags: list[str] = field(init=False, default_factory=list, compare=False, repr=False)
-    """Output only. The tags of the run_config, as `annotate` changed them."""
+    """Output only. The tags of the run_config, with the changes by `annotate`."""
     provenance: Provenance | None = field(init=False, default=None, compare=False, repr=False)
     """Where the newest attempt's code came from. Not a parameter; recorded with a whole arm."""
 
@@ -236,13 +236,16 @@ class ArmResult(ModelBase):
         return found.value
 
     def record(self) -> dict[str, Any]:
-        """Returns the arm as a row of a table, as `ArmSummary.record` does."""
+        """Returns the arm as a row of a table: one dict of fields, metrics and config values.
+
+        The keys are those of `ArmSummary.record`.
+        """
         return _record(self, len(self.evals))
 
 
 @dataclass(eq=False, repr=False)
 class ArmSummary(ModelBase):
-    """An arm without its rows, as lists return it.
+    """An arm without its eval rows, as listings of arms return it.
 
     It has no `eval()` and no `score()`: ask the server, or get the whole arm.
     """
@@ -258,7 +261,7 @@ class ArmSummary(ModelBase):
     eval_metrics: dict[str, float] = field(default_factory=dict)
     """The metrics of the primary eval."""
     eval_count: int = 0
-    """The number of rows."""
+    """The number of eval rows."""
     run_id: str | None = None
     """The id of the training run in the system that ran it."""
     error: str | None = None
@@ -284,12 +287,12 @@ class ArmSummary(ModelBase):
     last_heard: datetime | None = None
     """The time at which the arm's newest event or heartbeat reached the server."""
     annotations: Annotations | None = None
-    """What `annotate` changed."""
+    """The changes by `annotate`; None if there are none."""
     tags: list[str] = field(default_factory=list)
-    """The tags of the run_config, as `annotate` changed them."""
+    """The tags of the run_config, with the changes by `annotate`."""
 
     def record(self) -> dict[str, Any]:
-        """Returns the arm as a row of a table, with a column for each metric and config value.
+        """Returns the arm as a row of a table: a dict with a key for each metric and config value.
 
         `pandas.DataFrame(arm.record() for arm in experiment.arms())` is a table of arms.
         """
@@ -347,7 +350,7 @@ class Experiment(ModelBase):
     tags: list[str] = field(default_factory=list)
     """Free labels."""
     metadata: dict[str, Any] = field(default_factory=dict)
-    """Any other data: values by key."""
+    """Any other data: JSON-like values by key."""
     status: str = field(init=False, default=ExperimentStatus.RUNNING, compare=False, repr=False)
     """Output only. The status of its arms: an ExperimentStatus."""
     revision: int = field(init=False, default=0, compare=False, repr=False)

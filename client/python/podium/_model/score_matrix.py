@@ -48,8 +48,8 @@ class ScoreMatrix(Tabular, ModelBase):
     revision: int | None
     """The experiment's revision at which the scores were read.
 
-    None if the experiment changed between the calls that a large matrix takes. The scores of one
-    arm then belong to one revision, but those of different arms may not.
+    None if the experiment changed while a large matrix was read, which takes several calls. Scores
+    of different arms may then belong to different revisions; all scores of one arm belong to one.
     """
 
     def __getitem__(self, metric: str) -> list[float | None]:

@@ -26,7 +26,7 @@ class WatchedArm(ModelBase):
     arm: ArmSummary
     """The arm."""
     eval_breakdowns: dict[str, Any]
-    """The breakdowns that an arm without rows was recorded with."""
+    """The eval_breakdowns of the arm, if it was recorded with breakdowns and without eval rows."""
     run_result: RunResult | None
     """The result of the training backend."""
 
@@ -52,12 +52,12 @@ class WatchedSeries(ModelBase):
     from_step: int
     """Discard all points of the arm at this step or later, of every key."""
     series: list[Series]
-    """The points that replace them. Some may be the same as before."""
+    """The points that replace the discarded ones. Some may be the same as before."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchRemoval:
-    """A row that was removed, or an arm with all its rows."""
+    """A removed eval row, or a removed arm with all its rows."""
 
     arm: str
     """The name of the arm."""
@@ -90,7 +90,7 @@ class WatchUpdate:
     experiment: Experiment | None = None
     """The experiment, if its declaration or conclusion changed."""
     removals: list[WatchRemoval] = field(default_factory=list)
-    """The rows and arms that were removed. Ignore those that you do not have."""
+    """The eval rows and arms that were removed. Ignore those that you do not have."""
     arms: list[WatchedArm] = field(default_factory=list)
     """The arms that were added or changed."""
     evals: list[WatchedEval] = field(default_factory=list)
@@ -102,5 +102,5 @@ class WatchUpdate:
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the experiment was deleted. It is the last update."""
+        """Whether the experiment was deleted. If so, this is the last update of the watch."""
         return self.marker is None

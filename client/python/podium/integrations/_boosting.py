@@ -11,19 +11,20 @@ TRAINING_SETS = frozenset({"train", "training", "dtrain"})
 """The names of data sets whose scores are training metrics."""
 
 Scores = dict[str, dict[str, float]]
-"""The type of scores: the metrics of each data set, by its name."""
+"""The type of scores: the metrics of each data set, by the name of the data set."""
 
 
 def rows_of(scores: Mapping[str, Mapping[str, Any]], step: int) -> list[Row]:
     """Returns one row for each data set.
 
-    With several folds, it has the mean and the deviation of each score.
+    In a cross-validation, a row has the mean and the standard deviation of each score over the
+    folds.
     """
     return [Row(name, dict(_flat(metrics)), step) for name, metrics in scores.items()]
 
 
 def log_round(training: Training, rows: Iterable[Row], training_sets: frozenset[str]) -> None:
-    """Records a round. Scores on training data are training metrics."""
+    """Records the rows of one boosting round. Scores on training data become training metrics."""
     for row in rows:
         if row.name in training_sets:
             training.log(row.metrics, row.step)

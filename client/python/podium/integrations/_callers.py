@@ -1,4 +1,4 @@
-"""Finds arguments of a running function of a library that callbacks do not get."""
+"""Finds arguments of a library's running function that the library does not pass to callbacks."""
 
 import inspect
 from collections.abc import Mapping
@@ -8,14 +8,16 @@ __all__ = ["caller_variables"]
 
 
 def caller_variables(module: str, name: str) -> Mapping[str, Any]:
-    """Returns the local variables of the nearest caller in a module that has a certain variable.
+    """Returns the local variables of a library's function that is running in this call stack.
+
+    It is the nearest function in a module of this name that has a variable of this name.
 
     Args:
         module: A part of the module's name, such as `xgboost.training`.
         name: The name of the variable.
 
     Returns:
-        The variables by name; an empty dict if there is no such caller.
+        The variables by name; an empty dict if there is no such function.
     """
     frame = inspect.currentframe()
     while frame is not None:

@@ -28,9 +28,9 @@ def by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _number(value: Any) -> Any:
-    """Returns a value as a number.
+    """Converts a value, such as a tensor of one element, to a number.
 
-    Any other value is returned unchanged, so that the recorder reports it.
+    Returns any other value unchanged, so that the recorder reports it.
     """
     try:
         return float(value)

@@ -12,7 +12,7 @@ _recorders: dict[Any, ExperimentRecording] = {}
 
 
 def recorder_of(experiment: str, rank: int | None) -> ExperimentRecording:
-    """Returns the recorder of an experiment. If it is closed, it is opened again.
+    """Returns the recorder of an experiment, and creates it at the first call.
 
     Args:
         experiment: The name of the experiment.

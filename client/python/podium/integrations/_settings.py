@@ -49,7 +49,7 @@ def plain(given: Any, depth: int = 1) -> Any:
 
 
 def seed_of(given: Any) -> int | None:
-    """Returns an argument as a seed, also if it is text; None if it is not an integer."""
+    """Returns an argument, which may be text, as a seed. Returns None if it is not an integer."""
     try:
         seed = None if given is None or isinstance(given, bool) else int(given)
     except (TypeError, ValueError, OverflowError):

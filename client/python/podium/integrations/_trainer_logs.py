@@ -34,7 +34,10 @@ _MACHINE = frozenset(
         "trackio_space_id",
     }
 )
-"""Arguments that may differ between attempts or seeds of one configuration. They are left out."""
+"""Arguments that may differ between attempts or seeds of one configuration.
+
+The configuration of an arm leaves them out.
+"""
 _OF_A_LOAD = frozenset(
     {
         "_name_or_path",
@@ -46,7 +49,10 @@ _OF_A_LOAD = frozenset(
         "use_cache",
     }
 )
-"""Settings of a model that change when it is saved and loaded again. They are left out."""
+"""Settings of a model that change when it is saved and loaded again.
+
+The configuration of an arm leaves them out.
+"""
 _LENGTH = frozenset({"num_train_epochs", "max_steps"})
 _PROGRESS_PREFIXES = ("dataloader_", "ddp_", "eval_", "logging_", "save_")
 """Arguments that may change when a training continues. They are put into the extras."""
@@ -78,7 +84,7 @@ def last_rows(log: Iterable[Mapping[str, Any]], step: int | None) -> list[Row]:
 
     Args:
         log: The log's entries.
-        step: The step. If it is None, there are no rows.
+        step: The step. If it is None, the result is an empty list.
     """
     return (
         []
@@ -146,16 +152,20 @@ def _may_change_on_resume(key: str) -> bool:
 
 
 def _prefixes(entry: Mapping[str, Any]) -> list[str]:
-    """Returns the prefix of each evaluation's keys. It is found by the key `PREFIX_runtime`."""
+    """Returns the prefixes of the keys of evaluations, such as `eval`.
+
+    A prefix is recognized by its key `PREFIX_runtime`, which each evaluation logs.
+    """
     timed = [key.removesuffix(_RUNTIME) for key in entry if key.endswith(_RUNTIME)]
     found = [prefix for prefix in timed if prefix != _TRAIN and not _is_metric(prefix, timed)]
     return found or ([_EVAL] if any(key.startswith(f"{_EVAL}_") for key in entry) else [])
 
 
 def _is_metric(prefix: str, timed: list[str]) -> bool:
-    """Returns whether a key is a metric.
+    """Returns whether a prefix is the beginning of another evaluation's metric.
 
-    `eval_tokenizer_runtime` is one if there is `eval_runtime`.
+    With `eval_runtime` in the log, `eval_tokenizer_runtime` is the metric `tokenizer_runtime` of
+    `eval`.
     """
     return any(prefix.startswith(f"{other}_") for other in timed)
 

@@ -123,7 +123,7 @@ class Training:
     ) -> None:
         """Begins an attempt.
 
-        A process that is not the main one only logs that it records nothing.
+        In a process that is not the main one, logs that this process records nothing.
 
         Args:
             run_config: The configuration and the name of the arm.
@@ -166,8 +166,9 @@ class Training:
     def begin_evaluation(self, run_config: RunConfig, *, rank: int | None = None) -> None:
         """Begins an arm for an evaluation, if this callback has recorded no training before.
 
-        It is an arm of its own, since a new attempt at the arm of a training deletes its rows. All
-        processes that evaluate under this name share one attempt, so they add rows to it.
+        The evaluation gets an arm of its own, because a new attempt at a training's arm would
+        delete the rows of the training. All processes that evaluate under this name share one
+        attempt, so that no process deletes the rows of another.
 
         Args:
             run_config: The configuration of the training that would follow.
@@ -231,8 +232,8 @@ class Training:
         """Records that training is completed. The last row of each eval is its result.
 
         Args:
-            best: The rows of the model that was kept, if it is not the last one. They are then the
-                result.
+            best: The rows of the best model, if the trainer keeps that and not the last model.
+                These rows are then the result.
             train_seconds: The duration. By default, the time since the training began.
         """
         if self._arm is None or not self._is_running:
@@ -254,7 +255,10 @@ class Training:
         self.stop("pruned" if step is None else f"pruned at step {step}")
 
     def settle(self) -> None:
-        """Ends the arm of a training that Optuna has pruned. The trainer does not report that."""
+        """Ends the arm of a training that Optuna has pruned.
+
+        The trainer does not report to callbacks that it was pruned.
+        """
         state = _trial_state(self._trial) if self._is_running else ""
         if state == "PRUNED":
             self.prune()
@@ -319,16 +323,16 @@ class Training:
 
 _EVALUATION = "-evaluation"
 unsettled: set[Training] = set()
-"""The trainings whose end their trainer may not have reported."""
+"""The trainings that may have ended although their trainer has not reported the end."""
 _ended: list[ArmRecorder] = []
 """The arms whose training has ended and whose streams still have open files."""
 
 
 def _release() -> None:
-    """Ends the streams of arms whose training has ended. It is called when another training begins.
+    """Ends the streams of arms whose training has ended. Called when another training begins.
 
-    If they ended earlier, results that are logged after training would be in another stream, and
-    could be delivered before those of the training.
+    If a stream ended with the training, later results of the arm would be in another stream. They
+    could then be delivered before the results of the training.
     """
     while _ended:
         _ended.pop().__exit__(None, None, None)

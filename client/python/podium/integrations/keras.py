@@ -104,7 +104,10 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
             self._training.log_row(self._rows[epoch])
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Records an evaluation outside of training. `on_epoch_end` records those of a training."""
+        """Records an evaluation outside of training.
+
+        During training, `on_epoch_end` records the evaluations.
+        """
         if not logs or self._training.is_running:
             return
         if self._training.arm is None:
@@ -113,7 +116,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._training.log_final(_TEST, logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Records that training is completed, with the result of the weights that it keeps."""
+        """Records that training is completed. The result is that of the weights that are kept."""
         del logs
         stop = self._early_stopping
         is_restored = stop and stop.restore_best_weights and stop.best_weights is not None
@@ -122,9 +125,10 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
 
 
 def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration. Only its extras may change when a training continues.
+    """Returns the configuration of an arm.
 
-    They hold the number of epochs, and the learning rate, which schedules change.
+    Its extras hold the values that may change when a training continues: the number of epochs, and
+    the learning rate, which schedules change.
     """
     optimizer = model.optimizer.get_config() if model.optimizer is not None else {}
     # The name of an optimizer contains a count of the optimizers in the process, so its class is
@@ -149,7 +153,7 @@ def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
 
 
 def _seed() -> int | None:
-    """Returns the seed of `keras.utils.set_random_seed`. Keras has no public function for that."""
+    """Returns the seed of `keras.utils.set_random_seed`, which no public function returns."""
     try:
         from keras.src.utils.rng_utils import get_random_seed  # noqa: PLC0415
     except ImportError:
@@ -174,9 +178,9 @@ def _layers(model: Any) -> list[dict[str, Any]]:
 
 
 def _simple(given: Any) -> Any:
-    """Returns the arguments of a layer.
+    """Returns the arguments of a layer, with plain values.
 
-    Objects among them become their class name and arguments.
+    An argument that is an object becomes the name of its class and its own arguments.
     """
     if not isinstance(given, Mapping):
         return given

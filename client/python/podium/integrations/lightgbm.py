@@ -46,7 +46,7 @@ class PodiumCallback(CallbackBase["_Training"]):
         name: The name of the arm.
         run_config: The configuration of the arm. By default, LightGBM's own parameters.
         training_sets: Further data sets whose scores are training metrics and not rows. The scores
-            of LightGBM's own training data always are.
+            of LightGBM's own training data are always training metrics.
         options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
             restart.
     """
@@ -70,7 +70,7 @@ class PodiumCallback(CallbackBase["_Training"]):
         self._training_sets = frozenset(training_sets)
 
     def __call__(self, env: Any) -> None:
-        """Records a round. The first one begins the arm, the last one ends it."""
+        """Records a round. The first round begins the arm, and the last round ends it."""
         step = env.iteration + 1
         if env.iteration == env.begin_iteration:
             self._begin(env)
@@ -88,7 +88,7 @@ class PodiumCallback(CallbackBase["_Training"]):
 
 
 class _Training(Training):
-    """A training. Its model knows the best round only after training has ended."""
+    """A training of LightGBM. Its model has the number of the best round only after training."""
 
     _model: Any = None
     _rows: Mapping[int, list[Row]] = MappingProxyType({})
@@ -105,7 +105,10 @@ class _Training(Training):
             self._rows[row.step].append(row)
 
     def settle(self) -> None:
-        """Ends the arm if training was stopped early. By then, the model knows the best round."""
+        """Ends the arm if training was stopped early.
+
+        The model has the number of the best round by then.
+        """
         super().settle()
         best = self._rows.get(getattr(self._model, "best_iteration", 0), [])
         if self.is_running and not best:

@@ -137,7 +137,8 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
     def _log_result(self, trainer: Any, module: Any, name: str) -> None:
         """Records post-training rows.
 
-        Outside of training, metrics without a prefix belong to the set too.
+        Outside of training, metrics without a prefix also belong to the data set that was
+        evaluated.
         """
         if self._training.is_running or trainer.fast_dev_run:
             return
@@ -180,9 +181,9 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
         self._trainer: Any = None
         self._has_warned = False
         self.callback = PodiumCallback(experiment, name, run_config=run_config, **options)
-        """The callback that records.
+        """The callback that records for this logger.
 
-        From the start of a training on, it is the callback of the trainer.
+        Before training begins, the logger adds it to the callbacks of the trainer.
         """
 
     @property
@@ -221,7 +222,7 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
     def log_hyperparams(
         self, params: Mapping[str, Any] | Namespace, *others: Any, **named: Any
     ) -> None:
-        """Adds hyperparameters to the configuration. Ignored after the start of training."""
+        """Adds hyperparameters to the configuration. Has no effect after the start of training."""
         del others, named
         self.callback.hyperparameters |= dict(params if isinstance(params, dict) else vars(params))
 
@@ -269,7 +270,7 @@ def _run_config(name: str, trainer: Any, module: Any, others: Mapping[str, Any])
 
 
 def _parameter_count(module: Any) -> int | None:
-    """Returns the number of parameters of a model. None before lazy layers know their sizes."""
+    """Returns the number of parameters of a model; None if lazy layers have no sizes yet."""
     try:
         return int(sum(parameter.numel() for parameter in module.parameters()))
     except ValueError:

@@ -138,7 +138,7 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
             self._training.log_final(row.name, row.metrics, row.seconds)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        """Records that training is completed, with the result of the model that it keeps."""
+        """Records that training is completed. The result is that of the model that is kept."""
         del control, others
         # The Trainer calls this method also before it prunes a trial.
         if {"trial", "step", "metrics"} <= caller_variables("transformers.trainer", "trial").keys():

@@ -148,6 +148,6 @@ def _scores(history: Mapping[str, Mapping[str, Any]]) -> Iterator[Any]:
 
 
 def _booster(model: Any) -> Any:
-    """Returns the booster. In a cross-validation, it is that of the first fold."""
+    """Returns the booster of a training; in a cross-validation, the booster of the first fold."""
     folds = getattr(model, "cvfolds", None)
     return folds[0].bst if folds else model

@@ -24,10 +24,11 @@ def experiment_status(*, total: int, completed: int, failed: int) -> ExperimentS
 def best_arm(
     arms: Iterable[_A], metric: str | None, direction: str | None = None
 ) -> tuple[_A, float] | None:
-    """Returns the completed arm with the best score, and the score.
+    """Returns the completed arm with the best score, and this score.
 
-    Of equal scores, the first arm's is used. NaN is never the best. Without a direction, greater
-    scores are better. Returns None if no metric is given, or if no arm has a score.
+    If several arms have the best score, returns the first of them. NaN is never the best. Without a
+    direction, greater scores are better. Returns None if no metric is given, or if no arm has a
+    score.
     """
     if metric is None:
         return None
@@ -51,9 +52,9 @@ def conclusion(arms: Sequence[_A], metric: str | None, direction: str | None = N
 def conclusion_of(
     arms: Sequence[ListedArm], metric: str | None, best: tuple[str, float] | None
 ) -> str:
-    """Returns the same text as `conclusion`.
+    """Returns the same text as `conclusion`, for a best arm that is already known.
 
-    The caller passes the name and score of the best arm.
+    `best` is the name of that arm and its score.
     """
     if not arms:
         return "No arms."

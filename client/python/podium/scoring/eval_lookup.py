@@ -14,8 +14,9 @@ _R = TypeVar("_R", bound=Row)
 def find_eval(rows: Iterable[_R], name: str, step: int | None = None) -> _R | None:
     """Returns the row that `eval` returns for a name, or for a name and a step.
 
-    None if there is none. Without a step: the post-training row if there is one, else the in-loop
-    row with the greatest step. Of rows with the same name and step, the first one is used.
+    Returns None if there is no such row. Without a step, returns the post-training row if there is
+    one, else the in-loop row with the greatest step. If several rows have the same name and step,
+    the first one is used.
     """
     named = (row for row in rows if row.name == name)
     if step is not None:
@@ -34,8 +35,8 @@ def precedence(step: int | None) -> tuple[bool, int]:
 def primary_class(step: int | None, tags: Collection[str], model_ref: str | None) -> int | None:
     """Returns the class of a row. The primary eval is the first row of the lowest class.
 
-    0: post-training and tagged `test`; 1: post-training; 2: in-loop; None: never primary, since
-    another model was evaluated.
+    0: post-training and tagged `test`; 1: other post-training rows; 2: in-loop rows. None: rows of
+    another model than the arm's, which are never primary.
     """
     if model_ref is not None:
         return None

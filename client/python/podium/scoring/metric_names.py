@@ -9,10 +9,10 @@ __all__ = ["candidates", "check_eval_name", "check_metric"]
 def candidates(metric: str) -> list[tuple[str | None, str]]:
     """Returns the pairs (eval name, key) under which a metric is looked up, in this order.
 
-    The first pair that exists is used. For each dot, from the left, there is a pair with the eval
-    name before it and the key after it. The last pair is None and the whole text: a key in the
-    arm's eval metrics, else in its training metrics. Names and keys are never empty, so a dot at
-    either end is not a separator.
+    The first pair for which an arm has a value is used. For each dot, from the left, there is a
+    pair with the eval name before the dot and the key after it. The last pair is None and the whole
+    text: a key in the arm's eval metrics, else in its training metrics. Names and keys are never
+    empty, so a dot at either end is not a separator.
 
     Raises:
         InvalidArgumentError: The metric is empty.
@@ -25,12 +25,12 @@ def candidates(metric: str) -> list[tuple[str | None, str]]:
 
 
 def check_eval_name(name: str) -> None:
-    """Raises an error if no eval can have this name."""
+    """Raises an InvalidArgumentError if a text cannot be the name of an eval."""
     _check(name, "name", MOST_NAME_BYTES)
 
 
 def check_metric(metric: str) -> None:
-    """Raises an error if no metric can have this name."""
+    """Raises an InvalidArgumentError if a text cannot be a metric."""
     _check(metric, "metric", MOST_METRIC_BYTES)
 
 

@@ -41,8 +41,8 @@ def direction_for(
     Args:
         metric: The metric.
         success_metric: The success metric of the experiment.
-        direction: The direction of the experiment. It is that of the success metric, and of
-            metrics without one.
+        direction: The direction of the experiment. It is used for the success metric, and for
+            metrics without a stated direction.
         stated: The value of `DIRECTION_KEY` for the metric in the experiment's metadata.
     """
     if stated not in tuple(Direction) or (direction and metric == success_metric):
@@ -51,9 +51,9 @@ def direction_for(
 
 
 def sort_key(value: float) -> int:
-    """Maps a number to a 64-bit integer in the same order; 0.0 and -0.0 map to the same one.
+    """Maps numbers to 64-bit integers in the same order; 0.0 and -0.0 have the same integer.
 
-    The bits of positive doubles sort like the numbers, those of negative ones in reverse.
+    The bits of positive doubles sort like the numbers, those of negative doubles in reverse.
     """
     if isnan(value):
         return NAN_KEY
@@ -84,7 +84,8 @@ def order_key(score: float | None, direction: str | None = None) -> OrderKey:
 class Ranks:
     """Assigns ranks to scores that come in order. Equal scores share a rank (1, 2, 2, 4).
 
-    To continue on another page, create an instance with the fields of the previous one.
+    To continue a ranking on its next page, create an instance with the fields of the last page's
+    instance.
     """
 
     seen: int = 0

@@ -1,4 +1,4 @@
-"""The fields of arms and rows that the rules of reads use."""
+"""The fields of arms and rows that `eval`, `score` and conclusions read."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
@@ -7,7 +7,7 @@ __all__ = ["Arm", "ListedArm", "NamedArm", "Row"]
 
 
 class Row(Protocol):
-    """The fields of an eval row that reads use."""
+    """The fields of an eval row that `eval` and `score` read."""
 
     @property
     def name(self) -> str:
@@ -31,7 +31,7 @@ class Row(Protocol):
 
 
 class Arm(Protocol):
-    """The fields of an arm that scores use."""
+    """The fields of an arm that `score` reads."""
 
     @property
     def evals(self) -> Sequence[Row]:
@@ -39,7 +39,7 @@ class Arm(Protocol):
 
     @property
     def eval_metrics(self) -> Mapping[str, float]:
-        """The eval metrics. If empty, those of the primary eval are used."""
+        """The eval metrics. If they are empty, `score` reads the metrics of the primary eval."""
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -47,7 +47,7 @@ class Arm(Protocol):
 
 
 class ListedArm(Protocol):
-    """The fields of an arm that lists return."""
+    """The fields of an arm in a listing."""
 
     @property
     def name(self) -> str:

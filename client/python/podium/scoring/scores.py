@@ -29,7 +29,7 @@ class Score:
 
 
 def score(arm: Arm, metric: str) -> Score | None:
-    """Returns the score of an arm on a metric, with its source. None if there is none.
+    """Returns the score of an arm on a metric, with its source; None if the arm has no score.
 
     Raises:
         InvalidArgumentError: The metric is empty.
@@ -66,7 +66,7 @@ def _bare_score(arm: Arm, key: str) -> Score | None:
 
 
 def origin_of(step: int | None) -> ScoreOrigin:
-    """Returns the origin of a row's scores: post-training without a step, else in-loop."""
+    """Returns the origin of a row's scores: post-training if the row has no step, else in-loop."""
     return ScoreOrigin.POST_TRAINING_EVAL if step is None else ScoreOrigin.IN_LOOP_EVAL
 
 
