@@ -88,7 +88,7 @@ def test_the_end_belongs_to_the_parent(
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "was started by process" in done.stderr
+    assert "is a fork of process" in done.stderr
     wait_for_delivery(outbox, name)  # a child waits for none of its rows
     found = client.arm(name, "arm").get()
     assert found.status == "completed"

@@ -160,7 +160,7 @@ def test_what_is_set_aside(
         assert "podium outbox" in refused
     assert told(caplog)[2:] == [
         "podium: 3 events were rejected permanently: see `podium outbox`",
-        "podium: refused: STALE_ATTEMPT: 2 more times, in arm 'arm'",
+        "podium: rejected events (STALE_ATTEMPT): 2 more times, in arm 'arm'",
     ]
     assert client.arm(name, "arm").score("loss") == 2.0
 

@@ -48,8 +48,8 @@ class ArmRecording(ArmBase, TimedEvalMixin):
     it. An invalid argument is left out and named in a warning, unless the recorder is strict.
 
     At the end of a `with` block the arm is completed. If the block raises, the arm is failed with
-    the error, or cancelled on KeyboardInterrupt and the like. After `finish` the end of the block
-    changes nothing.
+    the error. On KeyboardInterrupt, `sys.exit()` or a cancelled task, the arm is cancelled. After a
+    call of `finish`, the end of the block changes nothing.
 
     A forked process, or one that gets the recorder as an argument, may log to the arm as well.
     Only the process that started the arm records how it ended.
@@ -81,7 +81,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing is recorded, because this is not the main process or the start failed."""
+        """Whether nothing is recorded: this is not the main process, or the start failed."""
         return self._is_silent
 
     @property
@@ -91,7 +91,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
 
     @property
     def counters(self) -> Counters:
-        """The counts of the events that this process logged for this arm, with any recorder."""
+        """Counts of the events that all recorders of this process have logged for this arm."""
         return sum((stream.counters for stream in self._streams()), self._keeper.lost)
 
     @forgiving
@@ -183,7 +183,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         remove_tags: Strings = (),
         group_name: str | None = None,
     ) -> None:
-        """Changes notes, tags or group of the arm. What is not given is kept.
+        """Changes notes, tags or group of the arm. Values that are not given stay unchanged.
 
         The arguments are those of `ArmRecorder.annotate`.
         """
@@ -251,7 +251,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         self._put(event)
 
     def _log_rest(self, metrics: Any, step: Any, problems: Problems) -> None:
-        """Records the valid metrics of a call, split into several events if there are too many."""
+        """Records the valid metrics of a call, in several events if they are too many for one."""
         known_step = kept_values.step(step, "step", problems)
         good = kept_values.metrics(metrics, "metrics", problems)
         keys = [key for key in good if key in self._keys]
@@ -309,7 +309,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._take(self._recorder.start(self._subject))
 
     def _take(self, stream: Stream) -> Stream:
-        """Sets the stream that this recorder logs to, and returns it."""
+        """Notes that this recorder logs to a stream from now on, and returns the stream."""
         before = self._stream
         if before is not None and before is not stream:
             self._past.append(before)
@@ -348,12 +348,12 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         """Returns whether this process records how the arm ended.
 
         Raises:
-            RecordingError: This process is a fork of the one that started the arm.
+            RecordingError: This process is a fork of the process that started the arm.
         """
         if os.getpid() != self._owner:
             raise RecordingError(
-                f"arm {self._name!r} was started by process {self._owner}, which records how it "
-                f"ended; its fork {os.getpid()} does not"
+                f"process {os.getpid()} is a fork of process {self._owner}, which started arm "
+                f"{self._name!r}: only process {self._owner} records how the arm ended"
             )
         # Of several processes that share an attempt, any may fail, and the main one may complete.
         return self._recorder.is_main or ending.status is not ArmStatus.COMPLETED
@@ -379,7 +379,7 @@ def _sent(
 
 
 def _row_of(given: dict[str, Any]) -> EvalResult:
-    """Makes a row without converting its values. They are converted when the event is made."""
+    """Makes a row from the arguments of `log_eval`, unconverted. The event converts the values."""
     row = object.__new__(EvalResult)
     vars(row).update(given, revision=0, event_time=None, record_time=None)
     return row

@@ -30,7 +30,7 @@ def started_event(given: dict[str, Any], settings: Settings, keeper: Keeper) -> 
 
     Args:
         given: The arguments of `start_arm`.
-        settings: The attempt that several processes share, and whether to collect provenance.
+        settings: The settings of the recorder, such as whether to collect provenance.
         keeper: Reports the invalid arguments.
     """
     if given["provenance"] is None and settings.has_provenance:

@@ -13,10 +13,12 @@ class Counters:
         pending: Events that wait for delivery, on disk or in memory.
         delivered: Events that the server has stored.
         rejected: Events that the server rejected permanently. `podium outbox` shows them.
-        dropped: Events that are lost: there was no room on disk and in memory, or no part of the
-            call could be recorded.
-        incomplete: Calls of which some part could not be recorded; a warning names each part.
-        lag_seconds: The time for which the oldest pending event has been waiting; 0.0 if none is.
+        dropped: Events that are lost, because disk and memory had no room or no part of the call
+            could be recorded.
+        incomplete: Calls that were recorded without some of their values; a warning names each
+            missing value.
+        lag_seconds: The seconds since the oldest pending event was logged; 0.0 if no event is
+            pending.
     """
 
     pending: int = 0
@@ -39,16 +41,17 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """The result of `flush`: counts of the events that were logged before it.
+    """The result of `flush`: counts of the events that were logged before the call.
 
     Attributes:
         delivered: Events that the server has stored.
         pending: Events that wait for delivery.
         rejected: Events that the server rejected permanently.
-        dropped: Events that are lost: there was no room for them, or no part of the call could be
-            recorded.
+        dropped: Events that are lost, because disk and memory had no room or no part of the call
+            could be recorded.
         synced: Whether the pending events would survive a power cut of this machine.
-        incomplete: Calls of which some part could not be recorded; a warning names each part.
+        incomplete: Calls that were recorded without some of their values; a warning names each
+            missing value.
     """
 
     delivered: int
@@ -60,5 +63,5 @@ class Flushed:
 
     @property
     def durable(self) -> bool:
-        """Whether the server has stored all events that were logged."""
+        """Whether the server has stored all events that were logged before the call."""
         return not (self.pending or self.rejected or self.dropped or self.incomplete)

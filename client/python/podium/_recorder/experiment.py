@@ -63,8 +63,8 @@ class ExperimentRecording:
     """Records arms of one experiment. `podium.record` returns it.
 
     At the end of a `with` block the recorder waits until all events are delivered. It stops waiting
-    if nothing is delivered for a while, or after `close_timeout`. If events are left, a warning
-    gives their number and their folder.
+    if nothing is delivered for a while, or after `close_timeout`. If undelivered events are left, a
+    warning gives their number and their folder.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class ExperimentRecording:
 
     @property
     def counters(self) -> Counters:
-        """The counts of the events that this process logged, of all arms."""
+        """Counts of all events that this process has logged for the experiment and its arms."""
         outlet = self._outlet_here()
         return self._lost if outlet is None else outlet.counters() + self._lost
 
@@ -238,7 +238,7 @@ class ExperimentRecording:
         return Counters(dropped=self.notices.dropped, incomplete=self.notices.incomplete)
 
     def close(self) -> None:
-        """Ends recording: waits up to `close_timeout` for delivery, and logs what is left."""
+        """Waits up to `close_timeout` for delivery, ends recording, and logs what is pending."""
         self._close(self._settings.close_timeout)
 
     def terminate(self) -> None:
@@ -281,7 +281,7 @@ class ExperimentRecording:
         return stream_order(self._settings).start(subject, outlet, size)
 
     def stream_of(self, subject: Subject) -> Stream:
-        """Returns the stream for the next event of a subject in this process.
+        """Returns the stream of this process for the next event of an attempt or the experiment.
 
         Raises:
             RecordingError: The outbox cannot be used.
@@ -290,9 +290,9 @@ class ExperimentRecording:
         return stream_order(self._settings).stream_of(subject, outlet)
 
     def received_arm(self, subject: Subject, *, is_silent: bool, owner: int) -> ArmRecording:
-        """Returns the recorder for an arm whose recorder was unpickled.
+        """Returns the recorder of an arm that this process has unpickled.
 
-        For one recorder, it is always the same object.
+        All copies of one recorder become the same object.
         """
         arm = ArmRecording(self, subject, is_silent=is_silent, owner=owner)
         return self._arms.setdefault(subject, arm)
@@ -374,9 +374,9 @@ class ExperimentRecording:
 
 
 def _sent(settings: Settings, notices: RecorderWarnings, owner: int) -> ExperimentRecording:
-    """Returns the recorder for unpickled settings.
+    """Returns the recorder with unpickled settings.
 
-    For one recorder, it is always the same object.
+    All copies of one recorder become the same object.
     """
     return _received.setdefault(settings.key, ExperimentRecording(settings, notices, owner))
 

@@ -18,7 +18,10 @@ __all__ = ["changes", "keep_with", "provenance"]
 def changes(
     notes: Any, add_tags: Any, remove_tags: Any, group_name: Any, problems: Problems
 ) -> tuple[str | None, list[str], list[str], str | None]:
-    """Returns the valid arguments of `annotate`. A tag to add and to remove is only added."""
+    """Returns the valid arguments of `annotate`.
+
+    A tag that is in both lists is added and not removed.
+    """
     added = kept.tags(add_tags, "add_tags", problems)
     return (
         kept.text(notes, "notes", problems),
@@ -36,7 +39,7 @@ def _others(tags: list[str], added: list[str], where: str, problems: Problems) -
 
 
 def keep_with(result: ArmResult, given: ArmResult, problems: Problems) -> ArmResult:
-    """Adds the valid annotations and provenance of an arm to its valid copy."""
+    """Copies valid annotations and provenance of the given arm into `result`, the valid arm."""
     if given.annotations is not None:
         result.annotations = _annotations(given.annotations, "arm_result.annotations", problems)
     result.provenance = provenance(given.provenance, "arm_result.provenance", problems)

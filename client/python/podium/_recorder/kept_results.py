@@ -74,7 +74,7 @@ def row(problems: Problems, given: Mapping[str, Any], where: str = "") -> EvalRe
 
 
 def _unique(name: str) -> str:
-    """Returns a name with a random suffix, so that it is equal to no other name."""
+    """Returns a name with a random suffix, so that no other name is equal."""
     return f"{name}-{os.urandom(4).hex()}"
 
 
@@ -91,7 +91,7 @@ def _first_keys(metrics: dict[str, float], at: Any, problems: Problems) -> dict[
     where = at("metrics")
     problems.changed(
         where,
-        f"{where} has {len(metrics):,} keys, and a row at most {LIMITS.map_keys:,}; those from "
+        f"{where} has {len(metrics):,} keys, but a row has at most {LIMITS.map_keys:,}; those from "
         f"{names[LIMITS.map_keys]!r} to {names[-1]!r} are left out",
     )
     return {key: metrics[key] for key in names[: LIMITS.map_keys]}
@@ -106,7 +106,7 @@ def run_config(
         given: The configuration.
         name: The name of the arm, or None to use that of the configuration.
         problems: Collects the arguments that are left out.
-        most: The most bytes of each field that holds values.
+        most: The most bytes of each field of the RunConfig that holds a dict of values.
     """
     if isinstance(given, RunConfig):
         return _config(given, problems, most)
@@ -216,7 +216,7 @@ def run_result(given: Any, problems: Problems) -> RunResult | None:
 
 
 def error(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns an error as text. It may be an exception."""
+    """Returns an error as text. The given error may be an exception."""
     if isinstance(given, BaseException):
         return "".join(traceback.format_exception(given))
     # Servers shorten the text.
@@ -308,7 +308,7 @@ def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, 
     Args:
         given: The arguments by name.
         problems: Collects the arguments that are left out.
-        most: The most bytes of each field of the configuration that holds values.
+        most: The most bytes of each field of the RunConfig that holds a dict of values.
     """
     name = kept.optional_name(given["name"], "name", problems)
     config = run_config(given["run_config"], name, problems, most)

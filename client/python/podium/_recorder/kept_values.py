@@ -1,7 +1,7 @@
 """Converts invalid values, texts and numbers to valid ones, if possible.
 
-Each function takes any object and returns its valid part. It adds to `problems` what it left out or
-changed.
+Each function takes any object and returns the valid part of the object. Parts that are left out or
+changed are added to `problems`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 LIMITS = Limits()
-"""The default limits of a server. A recorder cannot ask its server for the actual ones."""
+"""The default limits of a server. A recorder cannot ask its server for other limits."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DEEP_TEXT = 4_096
 """A value that is nested too deeply is kept as JSON text of at most this number of bytes."""
@@ -63,7 +63,7 @@ def encodable(given: str) -> str:
 
 
 def shortened(given: str, most: int) -> str:
-    """Returns a text of at most `most` bytes. The middle of a longer one is cut out."""
+    """Returns a text of at most `most` bytes. A longer text is cut out in the middle."""
     data = given.encode()
     if len(data) <= most:
         return given
@@ -75,7 +75,7 @@ def shortened(given: str, most: int) -> str:
 
 
 def _as_text(given: Any, where: str) -> str:
-    """Returns an object as text, if it is a string or has an obvious text."""
+    """Returns a string, or the text of a number, path or other object that has one."""
     if isinstance(given, str):
         return encodable(str.__str__(given))
     if given is None or isinstance(given, Mapping | list | tuple | set):
@@ -121,7 +121,7 @@ def name(given: Any, where: str, problems: Problems) -> str | None:
         kept = data[: LIMITS.name_bytes - len(end.encode())].decode(errors="ignore") + end
         problems.changed(
             where,
-            f"{where} has {len(data):,} bytes, and a name at most {LIMITS.name_bytes}; "
+            f"{where} has {len(data):,} bytes, but a name has at most {LIMITS.name_bytes}; "
             f"it is shortened to {shown(kept)}",
         )
     elif kept != given:
@@ -132,7 +132,7 @@ def name(given: Any, where: str, problems: Problems) -> str | None:
 def name_or(default: str, given: Any, where: str, problems: Problems) -> str:
     """Returns a name within the limits.
 
-    If no part of it is valid, returns the default, and a warning names it.
+    If no part of the given name is valid, returns the default, which a warning shows.
     """
     found = Problems()
     kept = name(given, where, found)
@@ -144,7 +144,7 @@ def name_or(default: str, given: Any, where: str, problems: Problems) -> str:
 
 
 def optional_name(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns a name, or None."""
+    """Returns a name within the limits. None stays None."""
     return None if given is None else name(given, where, problems)
 
 
@@ -205,7 +205,7 @@ def integer(given: Any, where: str, problems: Problems) -> int | None:
 def step(given: Any, where: str, problems: Problems) -> int | None:
     """Returns a step. Rounds a fraction down, and parses a text.
 
-    Without its step, the row would be the post-training row.
+    A row without a step would be taken for the post-training row.
     """
     found = given
     if isinstance(given, str):
@@ -356,7 +356,7 @@ def _within(
         if sizes[key] > share:
             problems.changed(
                 f"{where}[{key!r}]",
-                f"{where}[{key!r}] has {sizes[key]:,} {what}, and the field at most {most:,}; "
+                f"{where}[{key!r}] has {sizes[key]:,} {what}, but the field has at most {most:,}; "
                 "it is shortened",
             )
             overhead = sizes[key] - size_of(given[key])

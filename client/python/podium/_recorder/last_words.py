@@ -19,11 +19,11 @@ __all__ = ["last_words", "postponed_words", "warn_of_unfinished"]
 _NUMBERS = (("is", "it waits", "it"), ("are", "they wait", "them"))
 
 _pending_later: dict[tuple[str, Path | None], int] = {}
-"""The undelivered events to log at the end of the process: numbers by experiment and outbox."""
+"""The numbers of undelivered events by experiment and outbox, to log when the process ends."""
 _warned: WeakSet[ArmRecording] = WeakSet()
 """The unfinished arms that were named in a warning.
 
-Each is named once, even if its recorder is closed several times.
+Each arm is named once, even if its recorder is closed several times.
 """
 _NOT_FINISHED = (
     "arm {!r} of {!r} was not finished, so it will be recorded as failed; call finish(), or start "

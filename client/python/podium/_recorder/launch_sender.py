@@ -20,9 +20,9 @@ _LOG = "sender.log"
 _FILES = ("PODIUM_TLS_CA", "PODIUM_TLS_CERT", "PODIUM_TLS_KEY", "PODIUM_TOKEN_FILE")
 _FIRST_DELAY, _MOST_DELAY = 2.0, 60.0
 _START_SECONDS, _WAIT_SECONDS = 60.0, 10.0
-"""The most seconds that a start may take, and that the end of the process waits for a start."""
+"""The most seconds for the start of a sender, and for waiting for it when this process ends."""
 _TIMES_LONGER = 4
-"""A sender may take this many times as long to get the lock as its interpreter takes to start."""
+"""A failed start is repeated no sooner than after this many times its duration."""
 _STALE_SECONDS = 5.0
 _TOO_MANY_STARTS = 3
 _run_process = subprocess.run
@@ -30,7 +30,7 @@ _run_process = subprocess.run
 
 
 class SenderStarter:
-    """Keeps a sender process running. Only the upkeep thread uses it."""
+    """Keeps a sender process running. Only the upkeep thread uses this object."""
 
     def __init__(self, notices: RecorderWarnings) -> None:
         self._notices = notices
@@ -78,7 +78,7 @@ class SenderStarter:
 
     def _tell(self, outbox: Path, why: str) -> None:
         self._notices.say(
-            "no sender",
+            "sender not running",
             f"the sender process does not run ({why}): results are recorded in {outbox}, "
             "and `podium sync` delivers them",
         )

@@ -48,7 +48,7 @@ _MOST_WATCHED = 64
 
 
 class ProcessOutbox:
-    """The outbox of one process. A forked child neither uses nor closes it."""
+    """The outbox of one process. A forked child does not use or close its parent's outbox."""
 
     def __init__(self, settings: Settings, notices: RecorderWarnings, *, is_child: bool) -> None:
         self.pid = os.getpid()
@@ -83,9 +83,9 @@ class ProcessOutbox:
 
         Args:
             subject: The arm and attempt of the stream.
-            size: The bytes that will be put into the stream, if they are known.
-            follows: The stream of the same arm that is delivered before it.
-            starts_after: The stream whose first event is delivered before it.
+            size: The number of bytes that will be put into the stream, if it is known.
+            follows: The stream of the same arm that is delivered before the new stream.
+            starts_after: The stream whose first event is delivered before the new stream.
 
         Raises:
             RecordingError: The outbox cannot be written to, and the recorder is strict.
@@ -257,7 +257,7 @@ class ProcessOutbox:
     def _falls_back(self, error: Exception) -> bool:
         """Moves the outbox to the temporary folder if the error is a lasting one.
 
-        Returns whether it was moved.
+        Returns whether the outbox was moved.
         """
         if not is_lasting(error):
             return False
@@ -296,7 +296,7 @@ class ProcessOutbox:
 
     def _tell_trouble(self, error: OSError) -> None:
         self._notices.say(
-            "disk trouble",
+            "no room in the outbox",
             f"the outbox in {self.folder or self._root} has no room now ({error}): up "
             f"to {MEMORY_BYTES >> 20} MiB of events wait in memory, and training continues",
         )
@@ -317,7 +317,9 @@ class ProcessOutbox:
         try:
             synced = [stream.sync() for stream in streams]
         except OSError as error:
-            self._notices.say("failed syncs", f"the disk of the outbox has an error: {error}")
+            self._notices.say(
+                "disk errors of the outbox", f"the disk of the outbox has an error: {error}"
+            )
             return False
         return all(synced)
 
@@ -339,18 +341,23 @@ class ProcessOutbox:
             if not rejected.retried and rejected.sequence > stream.last_warned:
                 stream.last_warned = rejected.sequence
                 self._notices.say(
-                    f"refused: {rejected.reason}",
+                    f"rejected events ({rejected.reason})",
                     f"the server rejected an event{target}; it stays in the outbox "
                     f"(see `podium outbox`): {rejected.reason}: {rejected.message}",
                     target,
                 )
 
     def _warn_of_waiting(self, streams: Sequence[Stream]) -> None:
-        """Logs once for each stream why it waits on the server, such as for a misspelt arm."""
+        """Logs, once for each stream, why its events wait.
+
+        The arm's name may be misspelt, for example.
+        """
         for name, why in self._waits(streams).items():
             if name not in self._named_as_waiting:
                 self._named_as_waiting.add(name)
-                self._notices.say(f"waiting: {name}", f"results wait in the outbox: {why}")
+                self._notices.say(
+                    f"events that wait ({name})", f"results wait in the outbox: {why}"
+                )
 
     def _waits(self, streams: Sequence[Stream]) -> dict[str, str]:
         """Returns the reasons why pending streams wait for an experiment or arm, by stream name."""
@@ -360,7 +367,7 @@ class ProcessOutbox:
     def _retire(self, streams: Sequence[Stream]) -> None:
         """Releases the ended streams that are delivered.
 
-        If there are too many others, also releases the oldest.
+        If too many ended streams are undelivered, also releases the oldest of them.
         """
         ended = [stream for stream in streams if stream.has_ended]
         for stream in ended[:-_MOST_WATCHED]:
@@ -385,7 +392,9 @@ class ProcessOutbox:
         try:
             stream.release()
         except OSError as error:
-            self._notices.say("failed syncs", f"the disk of the outbox has an error: {error}")
+            self._notices.say(
+                "disk errors of the outbox", f"the disk of the outbox has an error: {error}"
+            )
 
 
 def _name_of(stream: Stream | None) -> str | None:

@@ -14,10 +14,10 @@ class Settings:
     """How an experiment is recorded."""
 
     key: str
-    """A unique id. All copies that are unpickled in a process become one recorder by it."""
+    """A unique id. All recorders with one id that a process unpickles become the same object."""
     experiment: str
     declared: bytes
-    """The serialized declaration of the experiment, the first event of its own stream."""
+    """The serialized declaration of the experiment: the first event of the experiment's stream."""
     address: str
     """The address of the server, as `HOST:PORT` or `unix:PATH`."""
     root: Path
@@ -27,7 +27,7 @@ class Settings:
     is_silent: bool
     """Whether this process records nothing, because it is not the main one."""
     is_main: bool
-    """Whether this process records that arms completed, if several share an attempt."""
+    """Whether this process records that arms completed, if several processes share an attempt."""
     is_offline: bool
     """Whether no sender is started."""
     is_strict: bool

@@ -66,7 +66,7 @@ def _fitting(
     named: dict[str, Any],
     problems: Problems,
 ) -> dict[str, Any]:
-    """Returns the arguments that fit a signature. Missing ones are None."""
+    """Returns the arguments that fit a signature. Missing arguments are None."""
     names = list(signature.parameters)
     positional = [name for name in names if signature.parameters[name].kind in _POSITIONAL]
     fitting: dict[str, Any] = dict(zip(positional, given, strict=False))

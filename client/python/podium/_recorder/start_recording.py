@@ -70,12 +70,12 @@ def record(
     Args:
         name: The name of the experiment.
         hypothesis: The hypothesis that the experiment tests.
-        success_metric: The metric that arms are compared by, in the forms `score` takes.
+        success_metric: The metric by which arms are compared, such as `test.pass_rate` or `loss`.
         direction: Which scores are better: `maximize` or `minimize`.
         parent: The name of the experiment that this one continues.
         tags: Labels.
         metadata: Any other data: JSON-like values by key.
-        overwrite: If True, fields that have another value get the new one.
+        overwrite: If True, the given values replace other values that are stored.
         address: The server: `HOST:PORT` or `unix:PATH`. If not given, it is the environment
             variable PODIUM_ADDRESS, or localhost:50051 if that is not set. The server need not be
             running yet.
@@ -84,9 +84,10 @@ def record(
         attempt: The attempt that the processes of a distributed training share. If given, all of
             them record; otherwise only the main one does.
         rank: The number of this process in a distributed training. Only process 0 records. If not
-            given, it is that of torch.distributed if loaded, or RANK or SLURM_PROCID.
+            given, it is the rank in torch.distributed if that is loaded, or else the environment
+            variable RANK or SLURM_PROCID.
         offline: Whether results stay in the outbox until `podium sync` delivers them. If not given,
-            it is whether the environment variable PODIUM_OFFLINE is 1.
+            this is the case if the environment variable PODIUM_OFFLINE is 1.
         strict: Whether a value that cannot be recorded raises an error.
         provenance: Whether each attempt records its git commit, command line, host, and versions of
             packages. The environment variable PODIUM_PROVENANCE=off has the same effect as False.

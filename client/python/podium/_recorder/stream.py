@@ -37,12 +37,13 @@ class Stream:
         begin: Creates the file. The upkeep thread calls it.
         wake: Wakes the upkeep thread.
         notices: Logs warnings.
-        follows: The earlier stream of the same arm. This stream gets its file after the other one
-            has ended.
+        follows: The earlier stream of the same arm. This stream gets its file after that stream has
+            ended.
         starts_after: The stream that must be on disk before this one.
 
     Attributes:
-        replay: The event with which the stream begins again if a user has deleted its folder.
+        replay: The first event of a new folder, which is made if a user has deleted the stream's
+            folder.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Stream:
 
         Args:
             payload: The serialized event.
-            needed: Whether to keep the event even if too many already wait.
+            needed: Whether to keep the event even if too many other events already wait.
 
         Raises:
             StreamEndedError: The stream has ended.

@@ -1,7 +1,8 @@
 """Chooses the stream of an event. Events of one arm are applied in the order of their logging.
 
-Each arm has one open stream in a process, which all attempts, handles and recorders share. A stream
-that ended gets a successor, which the sender delivers after it.
+Each arm has one open stream in a process, which all attempts, handles and recorders share. After a
+stream has ended, a new stream takes the next events of its arm. The sender delivers the new stream
+after the ended one.
 """
 
 import os
@@ -17,7 +18,7 @@ __all__ = ["StreamOrder", "stream_order"]
 
 @dataclass
 class _Line:
-    """The streams of one arm, or of the experiment itself. Only the last one takes events."""
+    """The streams of one arm, or of the experiment itself. Only the last stream takes events."""
 
     last: Stream | None = None
     is_begun: bool = False
@@ -30,8 +31,8 @@ class _Line:
     newest: Subject | None = None
     """The newest attempt that this process has started.
 
-    All streams of the arm name it, so that the sender delivers them in the right order with other
-    processes' attempts.
+    The description of each stream names this attempt, so that the sender can order the streams of
+    several processes.
     """
 
 
@@ -61,7 +62,7 @@ class StreamOrder:
     def stream_of(self, subject: Subject, outbox: ProcessOutbox) -> Stream:
         """Returns the stream that takes the next event of a subject.
 
-        If this process has not logged the start of the event's attempt, such as a forked child, the
+        If this process has not logged the start of the attempt (it may be a forked child), the
         start is logged first.
 
         Raises:

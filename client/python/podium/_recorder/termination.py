@@ -13,7 +13,7 @@ from collections.abc import Callable
 __all__ = ["on_sigterm"]
 
 _SHELL_CODE = 128
-"""A shell reports a process that a signal killed with this exit code plus the signal's number."""
+"""If a signal kills a process, a shell returns this plus the signal's number as exit code."""
 
 _actions: list[Callable[[], None]] = []
 _before_fork = threading.local()

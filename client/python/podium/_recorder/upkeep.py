@@ -16,8 +16,8 @@ _T = TypeVar("_T")
 class Signal:
     """Wakes the one thread that waits for it.
 
-    A signal handler that logs can call `set` while its thread is inside of `set`. With
-    `threading.Event`, that could deadlock.
+    A signal handler may call `set` even if it has interrupted `set` in the same thread. A
+    `threading.Event` could deadlock then.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Signal:
         self._lock.acquire()
 
     def set(self) -> None:
-        """Wakes the thread now, or ends its next wait at once."""
+        """Wakes the waiting thread. If none waits, the next call of `wait` returns at once."""
         try:
             self._lock.release()
         except RuntimeError:

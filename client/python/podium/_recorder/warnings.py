@@ -27,7 +27,7 @@ _UNKNOWN = Target()
 
 
 class RecorderWarnings:
-    """Logs each problem when it first occurs, with the line of the user's code, and counts it.
+    """Logs each problem when it first occurs, with the line of the user's code. Counts repetitions.
 
     Args:
         is_strict: Whether an invalid call raises its error.
@@ -44,16 +44,16 @@ class RecorderWarnings:
         self._kinds: dict[tuple[str, ...], _Kind] = {}
 
     def say(self, kind: str, text: str, target: Target = _UNKNOWN) -> None:
-        """Logs a text the first time that its kind occurs, and only counts it afterwards."""
+        """Logs a text, unless one of the same kind was logged before. Then only counts it."""
         if self._is_new((kind,), kind, target):
             _warn(text, names_place=False)
 
     def say_unforeseen(self, error: Exception) -> None:
         """Logs an unexpected error with its traceback."""
-        self.say("unforeseen errors", "".join(traceback.format_exception(error)).strip())
+        self.say("unexpected errors", "".join(traceback.format_exception(error)).strip())
 
     def report(self, call: str, target: Target, problems: Problems) -> None:
-        """Logs the problems of a call whose kind and field have not been logged before.
+        """Logs the new problems of a call: no problem of the same kind and field was logged before.
 
         Args:
             call: The name of the method.
