@@ -1,6 +1,7 @@
 """Backups and checks of a SQLite store, also while a server uses it."""
 
 import asyncio
+import os
 import stat
 from pathlib import Path
 
@@ -106,6 +107,17 @@ def test_what_is_no_store_is_not_called_intact(tmp_path: Path, content: bytes) -
     (tmp_path / "podium.db").write_bytes(content)
     with pytest.raises(StoreError):
         check_store(str(tmp_path / "podium.db"))
+
+
+async def test_a_pipe_is_no_store(tmp_path: Path) -> None:
+    """A path of something other than a file is an error, and nothing waits for its content."""
+    pipe = tmp_path / "pipe.db"
+    os.mkfifo(pipe)
+    for use in (check_store, lambda url: back_up_store(url, tmp_path / "copy.db")):
+        with pytest.raises(StoreError, match=r"pipe\.db is not a file"):
+            await asyncio.to_thread(use, f"sqlite:///{pipe}")
+    with pytest.raises(StoreError, match=r"pipe\.db is not a file"):
+        await SqliteStore(pipe).open()
 
 
 def test_the_commands(tmp_path: Path) -> None:

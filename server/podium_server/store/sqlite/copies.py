@@ -11,7 +11,7 @@ import apsw
 from podium_server.store.contract import StoreError
 from podium_server.store.sqlite import schema
 from podium_server.store.sqlite.connection import fetch
-from podium_server.store.sqlite.store_file import HEADER_BYTES
+from podium_server.store.sqlite.store_file import HEADER_BYTES, check_kind
 
 __all__ = ["back_up", "check"]
 
@@ -60,6 +60,7 @@ def back_up(path: Path, target: Path) -> None:
 def _reading(path: Path) -> Iterator[apsw.Connection]:
     """Opens a file of Podium to read it, without changing it."""
     try:
+        check_kind(path)
         with path.open("rb") as file:
             is_marked = schema.is_marked(file.read(HEADER_BYTES))
     except OSError as error:

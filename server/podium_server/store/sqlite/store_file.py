@@ -16,7 +16,7 @@ import apsw
 
 from podium_server.store.contract import StoreError
 
-__all__ = ["HEADER_BYTES", "FileDamagedError", "StoreFile"]
+__all__ = ["HEADER_BYTES", "FileDamagedError", "StoreFile", "check_kind"]
 
 _CHECKPOINT_PAGES = 4_000
 HEADER_BYTES, _LOG_HEADER_BYTES = 100, 32
@@ -24,6 +24,12 @@ HEADER_BYTES, _LOG_HEADER_BYTES = 100, 32
 
 class FileDamagedError(Exception):
     """Another program changed the file of the store. The message names the change."""
+
+
+def check_kind(path: Path) -> None:
+    """Raises an error for a path of something other than a file. Opening a pipe would not end."""
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is not a file")
 
 
 class _State(NamedTuple):
@@ -78,6 +84,7 @@ class StoreFile:
     def _open(self, path: Path) -> int:
         """Opens a file. Only this user can read a new file and its log."""
         try:
+            check_kind(path)
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreError(f"cannot open {self.path}: {error.strerror}") from error
