@@ -261,7 +261,7 @@ def test_a_ranking_can_be_drawn(address: str, tmp_path: Path) -> None:
     assert done.out.startswith("RANK  ARM")
     assert file.read_bytes().startswith(b"<?xml")
     done = podium("rank", "sweep", "--plot", "ranking.txt", address=address)
-    assert (done.code, "a picture is a .png, .svg or .pdf file" in done.err) == (2, True)
+    assert (done.code, done.out, "a picture is a .png, .svg or .pdf" in done.err) == (2, "", True)
 
 
 def test_similar_names(address: str) -> None:
@@ -290,9 +290,24 @@ def test_similar_filters(address: str, name: str) -> None:
         ("arms --tag basline", "no arms: none has the tag 'basline'; did you mean 'baseline'?"),
         ("arms --prefix lroa", "no arms: none begins with 'lroa'; did you mean 'lora'?"),
         ("arms --prefix lora --status failed", "no arms"),
+        (
+            "arms --column group --prefix lroa",
+            "no arms: none begins with 'lroa'; did you mean 'lora'?",
+        ),
+        (
+            "scores val.acc --group rank61",
+            "no arms: none is in group 'rank61'; did you mean 'rank16'?",
+        ),
         ("evals lora --name vla", "no eval rows of 'vla'; did you mean 'val'?"),
         ("evals lora --name val --min-step 5", "no eval rows of 'val'"),
     ):
         command, *rest = line.split()
         done = podium(command, name, *rest, address=address)
         assert (done.code, done.out, done.err) == (0, "", f"podium: {text}\n")
+    for options, text in (
+        ("--prefix lroa", "none begins with 'lroa'; did you mean 'lora'?"),
+        ("--group rank61", "none is in group 'rank61'; did you mean 'rank16'?"),
+        ("--by-group --tag basline", "none has the tag 'basline'; did you mean 'baseline'?"),
+    ):
+        done = podium("rank", name, "val.acc", *options.split(), address=address)
+        assert (done.code, done.err) == (0, f"podium: no arms: {text}\n")

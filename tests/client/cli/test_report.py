@@ -41,8 +41,8 @@ def _train(
             arm.log_eval("test", {"acc": score}, tags=["test"])
 
 
-def _written(reported: str, address: str, path: Path) -> str:
-    done = podium("report", reported, "--output", str(path), address=address)
+def _written(reported: str, address: str, path: Path, *options: str) -> str:
+    done = podium("report", reported, "--output", str(path), *options, address=address)
     assert done == (0, "", f"podium: {path} is written\n")
     return path.read_text(encoding="utf-8")
 
@@ -98,6 +98,31 @@ def test_an_experiment_without_anything(address: str, name: str, tmp_path: Path)
     done = podium("report", name, "--output", str(tmp_path / "none.md"), address=address)
     assert done.code == 3
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_names_that_no_arm_has(reported: str, address: str, tmp_path: Path) -> None:
+    """A misspelt metric or curve is an error with similar names, and writes no file."""
+    for option, text in (
+        ("--metric=test.ac", "no arm has a score on 'test.ac'; did you mean 'test.acc'"),
+        ("--curve=val.ac", "no arm has values by step of 'val.ac'; did you mean 'val.acc'"),
+    ):
+        done = podium(
+            "report", reported, option, "--output", str(tmp_path / "a.md"), address=address
+        )
+        assert (done.code, done.out) == (1, "")
+        assert text in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_metric_without_steps(address: str, name: str, tmp_path: Path) -> None:
+    """A metric that was recorded without steps has no section; the next ones are shown."""
+    with library.Client(address) as client:
+        experiment = client.experiment(name)
+        rows = [library.EvalResult("val", metrics={"acc": 0.5}, step=1)]
+        arm = library.ArmResult("a", library.RunConfig("a"), "completed", {"loss": 0.1}, evals=rows)
+        experiment.record_arm(arm)
+    text = _written(name, address, tmp_path / "a.md", "--metric", "loss")
+    assert re.findall(r"(?m)^## Curve.*$", text) == ["## Curve of val.acc"]
 
 
 def test_other_suffixes_are_refused(reported: str, address: str, tmp_path: Path) -> None:

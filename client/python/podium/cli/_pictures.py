@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from podium.cli._console import Console
 from podium.cli._exits import CommandError
+from podium.plots._figure import check_suffix
 
 __all__ = ["add_picture", "draw"]
 
@@ -15,10 +16,18 @@ _T = TypeVar("_T")
 def add_picture(parser: argparse.ArgumentParser, option: str, what: str) -> None:
     """Adds the options for the file and the title of a picture."""
     help_text = f"{what} into FILE: a .png, .svg or .pdf"
-    parser.add_argument(option, dest="picture", metavar="FILE", help=help_text)
+    parser.add_argument(option, dest="picture", type=_picture_file, metavar="FILE", help=help_text)
     parser.add_argument(
         "--title", metavar="TEXT", help="the title of the picture; an empty text omits it"
     )
+
+
+def _picture_file(path: str) -> str:
+    try:
+        check_suffix(path)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return path
 
 
 def draw(

@@ -99,7 +99,8 @@ def _place(origin: str, eval_name: str | None, step: int | None = None) -> str:
 def summary(found: Ranking | GroupRanking) -> str:
     """Returns a line that counts the ranked entries and everything else."""
     counts = found.counts
-    not_counted = [(counts.nans, "NaN"), (counts.without_score, "without a score")]
+    arms = "arm" if counts.without_score == 1 else "arms"
+    not_counted = [(counts.nans, "NaN"), (counts.without_score, f"{arms} without a score")]
     left_out = vars(counts.left_out).items()
     parts = [
         f"{counts.numbers:,} {'score' if counts.numbers == 1 else 'scores'}",

@@ -14,7 +14,8 @@ from podium import plots
 from podium.cli import _chart, _format, _rankings
 from podium.cli._columns import cells
 from podium.cli._documents import Heading, Picture, Table, Text
-from podium.cli._suggestions import step_metrics
+from podium.cli._exits import CommandError, Exit
+from podium.cli._suggestions import near_metrics, step_metrics
 from podium.errors import NotFoundError
 from podium.statistics import describe, holm, welch
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["report"]
 
 _CURVES, _COLUMNS, _SPARK, _MOST_PROVENANCES = 3, 8, 24, 100
+_CANDIDATES = 10
+"""The most metrics that are fetched to find curves, since not all of them have values by step."""
 _TESTS = (
     "The best group against each other one, by Welch's t-test: the difference of the means, half "
     "the width of its 95% interval, the p-value, and the p-value adjusted for the number of tests "
@@ -62,9 +65,16 @@ def report(
         curves: The metrics to draw by step; None for some that have values by step.
         most: The most arms that are listed.
         has_pictures: Whether to draw pictures.
+
+    Raises:
+        CommandError: No arm has the given metric, or values by step of a given curve.
     """
     handle = client.experiment(name)
     ranking = handle.rank(metric)
+    counts = ranking.counts
+    if metric is not None and counts.without_score and not counts.numbers + counts.nans:
+        near = near_metrics(client, name, metric)
+        raise CommandError(f"no arm has a score on {metric!r}{near}", Exit.NOTHING)
     arms = {arm.name: arm for arm in handle.arms(page_size=1_000)}
     is_grouped = any(arm.group_name is not None for arm in arms.values())
     groups = handle.rank_groups(metric) if is_grouped else None
@@ -160,21 +170,36 @@ def _curves(
     *,
     has_pictures: bool,
 ) -> Iterator[Block]:
+    is_grouped = found.groups is not None
     if metrics is None:
-        known = step_metrics(client, handle.name)
-        first = [found.ranking.metric] if found.ranking.metric in known else known
-        metrics = first[:_CURVES]
-    for metric in metrics:
-        curves = handle.curve(metric, by_group=found.groups is not None)
-        yield Heading(f"Curve of {metric}")
+        shown = _default_curves(client, handle, found.ranking.metric, is_grouped=is_grouped)
+    else:
+        shown = [handle.curve(metric, by_group=is_grouped) for metric in metrics]
+    for curves in shown:
         if not curves.curves:
-            yield Text("No arm has values by step.")
-            continue
+            near = near_metrics(client, handle.name, curves.metric, by_step=True)
+            raise CommandError(
+                f"no arm has values by step of {curves.metric!r}{near}", Exit.NOTHING
+            )
+        yield Heading(f"Curve of {curves.metric}")
         if has_pictures:
             yield from _picture(plots.save_curves, curves)
         yield _curve_table(curves)
         if curves.without:
             yield Text(", ".join(curves.without), "Without values by step")
+
+
+def _default_curves(
+    client: Client, handle: ExperimentHandle, ranked: str, *, is_grouped: bool
+) -> list[Curves]:
+    """Returns the curves of the metric that arms are ranked by, or of the first other ones."""
+    known = step_metrics(client, handle.name)
+    for candidates, most in (([ranked] if ranked in known else [], 1), (known, _CURVES)):
+        tried = (handle.curve(name, by_group=is_grouped) for name in candidates[:_CANDIDATES])
+        found = list(islice((curves for curves in tried if curves.curves), most))
+        if found:
+            return found
+    return []
 
 
 def _curve_table(curves: Curves) -> Table:

@@ -10,6 +10,7 @@ from podium._values.suggest import did_you_mean
 
 __all__ = ["near_evals", "near_filters", "near_metrics", "step_metrics"]
 
+_IN_LOOP, _TRAINING = ScoreOrigin.IN_LOOP_EVAL, ScoreOrigin.TRAINING_METRICS
 _ARMS = _ROWS = 1_000
 """The most arms, or rows of an arm, that are fetched to find names."""
 
@@ -40,14 +41,18 @@ def near_metrics(client: Client, experiment: str, metric: str, *, by_step: bool 
 
 
 def step_metrics(client: Client, experiment: str) -> list[str]:
-    """Returns the metrics of an experiment that have values by step."""
-    return [each.name for each in client.experiment(experiment).metrics() if _has_steps(each)]
+    """Returns the metrics of an experiment that may have values by step.
+
+    Those of in-loop evals come first, since they have some. A training metric may have been
+    recorded without steps.
+    """
+    metrics = list(client.experiment(experiment).metrics())
+    in_loop = [each.name for each in metrics if each.eval_name and _is_from(each, _IN_LOOP)]
+    return in_loop + [each.name for each in metrics if _is_from(each, _TRAINING)]
 
 
-def _has_steps(metric: Metric) -> bool:
-    origins = {source.origin for source in metric.sources}
-    is_in_loop = metric.eval_name is not None and ScoreOrigin.IN_LOOP_EVAL in origins
-    return is_in_loop or ScoreOrigin.TRAINING_METRICS in origins
+def _is_from(metric: Metric, origin: ScoreOrigin) -> bool:
+    return any(source.origin == origin for source in metric.sources)
 
 
 def near_filters(client: Client, given: argparse.Namespace) -> str:

@@ -79,24 +79,27 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if arguments.sort:
         found = iter(sorted_arms(found, arguments.sort, is_reversed=arguments.reverse))
     arms = islice(found, arguments.limit)
+    shown = True
     if console.as_json:
         console.json_list(map(json_form.to_json, arms))
     elif columns:
-        _show_columns(list(arms), columns, console)
-    elif not console.table((_row(arm, client) for arm in arms), *_HEADERS):
+        shown = _show_columns(list(arms), columns, console)
+    else:
+        shown = console.table((_row(arm, client) for arm in arms), *_HEADERS)
+    if not shown:
         console.note(f"no arms{near_filters(client, arguments)}")
     return Exit.OK
 
 
-def _show_columns(arms: list[ArmSummary], columns: list[str], console: Console) -> None:
+def _show_columns(arms: list[ArmSummary], columns: list[str], console: Console) -> bool:
+    """Prints the table. Returns whether there are arms."""
     records = [arm.record() for arm in arms]
     check_columns(columns, records)
     rows = [
         [arm.name, arm.status, *cells(each, columns)]
         for arm, each in zip(arms, records, strict=True)
     ]
-    if not console.table(rows, "ARM", "STATUS", *columns):
-        console.note("no arms")
+    return console.table(rows, "ARM", "STATUS", *columns)
 
 
 def _row(arm: ArmSummary, client: Client) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from podium.cli._rankings import (
     sources,
     summary,
 )
-from podium.cli._suggestions import near_metrics
+from podium.cli._suggestions import near_filters, near_metrics
 
 if TYPE_CHECKING:
     import argparse
@@ -93,22 +93,26 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     warnings = list(doubts(found))
     if arguments.strict and warnings:
         raise CommandError(f"not comparable: {'; '.join(warnings)}")
+    counts = found.counts
+    has_scores = counts.numbers + counts.nans > 0
     if console.as_json:
         console.json(json_form.to_json(found))
-    else:
+    elif has_scores or not counts.without_score:
         columns = arguments.column
         records = of_arms(client, arguments.experiment, columns, **arm_filters(arguments))
         _show(found, columns, records, console)
         for doubt in warnings:
             console.note(doubt)
+        is_empty = not (has_scores or any(vars(counts.left_out).values()))
+        if is_empty and (near := near_filters(client, arguments)):
+            console.note(f"no arms{near}")
+    else:
+        near = near_metrics(client, arguments.experiment, found.metric)
+        console.note(f"no arm has a score on {found.metric!r}{near}")
+    if counts.without_score and not has_scores:
+        return Exit.NOTHING
     if arguments.picture:
         draw(plots.save_ranking, found, arguments, console)
-    counts = found.counts
-    if counts.without_score and not counts.numbers + counts.nans:
-        if not console.as_json:
-            near = near_metrics(client, arguments.experiment, found.metric)
-            console.note(f"no arm has a score on {found.metric!r}{near}")
-        return Exit.NOTHING
     return Exit.OK
 
 

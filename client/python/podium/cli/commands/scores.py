@@ -9,7 +9,7 @@ from podium.cli import _format
 from podium.cli._arguments import add_arm_filters, add_experiment, arm_filters
 from podium.cli._columns import add_columns, cells, of_arms
 from podium.cli._exits import Exit
-from podium.cli._suggestions import near_metrics
+from podium.cli._suggestions import near_filters, near_metrics
 
 if TYPE_CHECKING:
     import argparse
@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     else:
         columns = arguments.column
         records = of_arms(client, arguments.experiment, columns, **filters)
-        _show(found, columns, records, console)
+        if not _show(found, columns, records, console):
+            console.note(f"no arms{near_filters(client, arguments)}")
         for metric in empty:
             near = near_metrics(client, arguments.experiment, metric)
             console.note(f"no arm has a score on {metric!r}{near}")
@@ -66,15 +67,15 @@ def _show(
     columns: list[str],
     records: Mapping[str, Mapping[str, Any]],
     console: Console,
-) -> None:
+) -> bool:
+    """Prints the table. Returns whether there are arms."""
     scores = zip(*([_cell(value) for value in each.scores] for each in found.columns), strict=True)
     rows = [
         [arm.arm, *cells(records.get(arm.arm, {}), columns), *row]
         for arm, row in zip(found.arms, scores, strict=True)
     ]
     headers = (f">{column.metric}" for column in found.columns)
-    if not console.table(rows, "ARM", *columns, *headers):
-        console.note("no arms")
+    return console.table(rows, "ARM", *columns, *headers)
 
 
 def _cell(value: float | None) -> str:
