@@ -17,7 +17,7 @@ def test_an_import_tells_what_came_in(address: str, name: str, tmp_path: Path) -
     _state(tmp_path / "run")
     arguments = ("import", str(tmp_path), "--experiment", name)
     done = podium(*arguments, address=address)
-    assert (done.code, done.err) == (0, "1 of 1 places read\n")
+    assert (done.code, done.err) == (0, "1 of 1 files or folders read\n")
     assert done.out == (
         "EXPERIMENT".ljust(len(name)) + "  KIND        RECORDED  UNCHANGED  EVALS\n"
         f"{name}  hf_trainer         1          0      1\n"
@@ -49,7 +49,7 @@ def test_what_was_left_is_told_on_stderr(address: str, name: str, tmp_path: Path
     assert done.code == 1
     why = "not valid JSON: Expecting value in line 1"
     assert f"podium: {bad}/trainer_state.json: {why}\n" in done.err
-    assert done.out.endswith("1 arm recorded, 1 wrong\n")
+    assert done.out.endswith("1 arm recorded, 1 problem\n")
 
 
 def test_a_rehearsal_records_nothing(address: str, name: str, tmp_path: Path) -> None:

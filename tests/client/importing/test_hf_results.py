@@ -74,9 +74,9 @@ def test_a_test_set_evaluated_with_the_default_prefix_is_the_test(tmp_path: Path
     write_json(tmp_path / "run" / "eval_results.json", _EVAL)
     write_json(tmp_path / "run" / "test_results.json", of_test)
     arm = results(tmp_path).arms["run"]
-    assert [(row.name, row.metrics) for row in arm.evals] == [
-        ("test", {"loss": 0.5}),
-        ("eval", {"loss": 0.75, "samples": 10.0}),
+    assert [(row.name, row.metrics, row.tags) for row in arm.evals] == [
+        ("test", {"loss": 0.5}, ["test"]),
+        ("eval", {"loss": 0.75, "samples": 10.0}, []),
     ]
 
 

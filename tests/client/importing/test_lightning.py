@@ -69,10 +69,10 @@ def test_a_run_that_grows_is_the_same_and_another_one_is_not(
         ("", "metrics.csv", "the file is empty"),
         ("step,a,a\n1,2,3\n", "metrics.csv", "the column 'a' is there twice"),
         ("step,a\n1,2\n3,4", "metrics.csv:3", "this line and all lines after it cannot"),
-        ("step,a\n1,2\n3\n", "metrics.csv:3", "the line has 1 cells, and the header 2"),
+        ("step,a\n1,2\n3\n", "metrics.csv:3", "the line has 1 cell, and the header has 2"),
         ("step,a\n1,2\nx,3\n", "metrics.csv:3", "'x' is not a valid step"),
         ("step,a\n1,2\n,3\n", "metrics.csv:3", "the line has no step"),
-        ("step,a,b\n1,2,tensor(0.5)\n", "metrics.csv", "'b' is not a number in 1 lines"),
+        ("step,a,b\n1,2,tensor(0.5)\n", "metrics.csv", "'b' is not a number in 1 line"),
         (
             'step,a\n1,2\n3,"' + "x" * 200_000 + '"\n',
             "metrics.csv:3",

@@ -118,7 +118,7 @@ def test_the_command_goes_on_beside_a_broken_one(
     command = ["--address", client.address, "import"]
     assert main([*command, str(_results(tmp_path)), "--dry-run"]) == 1
     told = capsys.readouterr()
-    assert "1 arm would be recorded, 1 wrong" in told.out
+    assert "1 arm would be recorded, 1 problem" in told.out
     assert "pack:It: the importer 'lost' cannot be loaded" in told.err
     assert main([*command, str(tmp_path), "--dry-run", "--kind", "lost"]) == 2
     assert "no module named numpy" in capsys.readouterr().err

@@ -52,14 +52,14 @@ def test_a_table_of_results_has_post_training_rows(tmp_path: Path) -> None:
         config=["lr"],
         metric=["acc", "test_f1"],
     )
-    assert why == ["'acc' is not a number in 1 lines"]
-    arm = arms["a2"].arm
-    assert (arms["a2"].experiment, arm.group_name, arm.run_config.seed) == ("nlp/x", "a", 2)
+    assert why == ["acc is '0,5', which is not a number"]
+    arm = arms["a2-seed2"].arm
+    assert (arms["a2-seed2"].experiment, arm.group_name, arm.run_config.seed) == ("nlp/x", "a", 2)
     assert arm.run_config.algorithm == podium.Component("csv", {"lr": 0.001})
     assert [(row.name, row.step, row.metrics) for row in arm.evals] == [
         ("eval", None, {"acc": 0.75})
     ]
-    assert arms["a1"].arm.evals[0].metrics == {"f1": 0.25}
+    assert arms["a1-seed1"].arm.evals[0].metrics == {"f1": 0.25}
 
 
 def test_one_file_for_each_task_is_one_arm_for_each_model(
@@ -98,7 +98,7 @@ def test_without_an_arm_a_file_is_an_arm(client: podium.Client, tmp_path: Path) 
     [
         ({"amr": "model", "metric": "loss"}, "'amr' is not a field of a mapping: arm, .*'arm'"),
         ({"arm": "model"}, "the mapping lacks a metric; name its column: metric=COLUMN"),
-        ({"arm": ["a", "b"], "metric": "loss"}, "the field arm of a mapping needs one column"),
+        ({"step": ["a", "b"], "metric": "loss"}, "the field step of a mapping needs one column"),
         ({"value": "v", "metric": ["a", "b"]}, "with value=COLUMN, name one metric=COLUMN"),
     ],
 )
@@ -121,7 +121,7 @@ def test_a_column_that_does_not_exist_is_named_with_those_that_do(
         write_lines(path, {"model": "a", "iteration": 1}, {"loss": 1, "val_acc": 1})
     arms, why = _read(path, arm="model", step="itertion", metric="loss")
     assert arms == {}
-    columns = "the columns are: model, iteration, loss, val_acc; did you mean 'iteration'?"
+    columns = "its columns are: model, iteration, loss, val_acc; did you mean 'iteration'?"
     assert why == [f"it has no column 'itertion' (step); {columns}"]
 
 
@@ -133,8 +133,8 @@ def test_a_column_that_does_not_exist_is_named_with_those_that_do(
             "model,it,loss\na,1,0.5\na,x,0.5\n",
             "'x' is not a valid step: a step is a 64-bit integer",
         ),
-        ("model,it,loss\na,1,0.5\na,2\n", "the line has 2 cells, and the header 3"),
-        ("model,it,loss\na,1,0.5\na,2,high\n", "'loss' is not a number in 1 lines"),
+        ("model,it,loss\na,1,0.5\na,2\n", "the line has 2 cells, and the header has 3"),
+        ("model,it,loss\na,1,0.5\na,2,high\n", "loss is 'high', which is not a number"),
         (
             "model,it,loss\na,1,0.5\na,,1\na,,2\n",
             "'loss' of 'eval' is 2.0 here, but 1.0 in an earlier row",
@@ -152,16 +152,6 @@ def test_bad_rows_are_named_and_the_others_are_imported(
     assert arms["a"].series["loss"].values == [0.5]
 
 
-def test_replaced_values_are_listed(tmp_path: Path) -> None:
-    """Of several values of a step the last one is imported, and the others are counted."""
-    text = "model,it,loss,val_acc\na,1,0.5,nan\na,1,0.25,0.5\na,1,0.75,0.5\na,2,nan,1\na,2,nan,1\n"
-    path = write_text(tmp_path / "a.csv", text)
-    arms, [loss, acc] = _read(path, arm="model", step="it", metric=["loss", "val_acc"])
-    assert arms["a"].series["loss"].values[0] == 0.75
-    assert loss.startswith("2 values of 'loss' of arm 'a', because later lines have others")
-    assert acc.startswith("1 values of 'val.acc' of arm 'a'")
-
-
 def test_texts_in_another_encoding_are_wrong(tmp_path: Path) -> None:
     """Names that differ only in bytes that are not UTF-8 do not become one arm."""
     path = tmp_path / "latin.csv"
@@ -177,7 +167,10 @@ def test_settings_that_change_within_an_arm_are_named(tmp_path: Path) -> None:
     path = write_text(tmp_path / "a.csv", "model,lr,acc\na,1,0.5\na,2,0.75\n")
     arms, why = _read(path, arm="model", config="lr", metric="acc")
     assert arms["a"].arm.evals[0].metrics == {"acc": 0.5}
-    assert why == ["'lr' is 2 here, and 1 before for this arm"]
+    advice = "map more columns with the arm (arm=COLUMN,arm=COLUMN)"
+    assert why == [f"'lr' is 2 here, and 1 before for this arm; {advice}"]
+    arms, why = _read(path, arm=["model", "lr"], config="lr", metric="acc")
+    assert (list(arms), why) == (["a-1", "a-2"], [])
 
 
 def test_the_command_takes_a_mapping(
@@ -198,7 +191,7 @@ def test_the_command_takes_a_mapping(
     assert main([*command, "--kind", "csv"]) == 1
     told = capsys.readouterr().err
     assert "such as --map arm=model,metric=acc" in told
-    assert "the columns are: model, iteration, loss, val_acc" in " ".join(told.split())
+    assert "its columns are: model, iteration, loss, val_acc" in " ".join(told.split())
 
 
 def test_tables_are_not_claimed_without_a_mapping(tmp_path: Path) -> None:
@@ -206,3 +199,114 @@ def test_tables_are_not_claimed_without_a_mapping(tmp_path: Path) -> None:
     write_text(tmp_path / "sweep.csv", _LOG)
     write_json(tmp_path / "a.jsonl", {"model": "a", "loss": 1})
     assert list(read_results(tmp_path)) == []
+
+
+_SEEDS = "model,seed,epoch,val_acc,test_acc\n" + "".join(
+    f"small,{seed},{epoch},{seed}.{epoch},{seed}.5\n" for seed in (0, 1) for epoch in (1, 2)
+)
+
+
+def test_each_seed_is_an_arm_in_the_group_of_its_name(tmp_path: Path) -> None:
+    """Rows of two seeds at the same steps are two arms, so none overwrites another."""
+    path = write_text(tmp_path / "res.csv", _SEEDS)
+    mapping = {"arm": "model", "step": "epoch", "metric": ["val_acc", "test_acc"]}
+    arms, why = _read(path, **mapping, seed="seed")
+    assert why == []
+    found = {name: (item.arm.group_name, item.arm.run_config.seed) for name, item in arms.items()}
+    assert found == {"small-seed0": ("small", 0), "small-seed1": ("small", 1)}
+    rows = {
+        name: [row.metrics["acc"] for row in item.arm.evals if row.name == "val"]
+        for name, item in arms.items()
+    }
+    assert rows == {"small-seed0": [0.1, 0.2, 0.2], "small-seed1": [1.1, 1.2, 1.2]}
+    write_text(path, "run,seed,family,acc\nx_seed3,3,f,1\n")
+    [arm] = _read(path, arm="run", seed="seed", group="family", metric="acc")[0].values()
+    assert (arm.arm.name, arm.arm.group_name) == ("x_seed3", "f")
+    write_text(path, "run,seed,acc\nx,s1,1\nx,1,2\n")
+    arms, why = _read(path, arm="run", seed="seed", metric="acc")
+    assert (list(arms), why) == (
+        ["x-seed1"],
+        ["'s1' is not a valid seed: a seed is a 64-bit integer"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "mapping", "place", "ways"),
+    [
+        ("loss", {"step": "epoch"}, "'loss' at step 1", "the seed (seed=COLUMN) or {more}"),
+        (
+            "val_acc",
+            {"step": "epoch"},
+            "'acc' of 'val' at step 1",
+            "the seed (seed=COLUMN) or {more}",
+        ),
+        ("loss", {"step": "epoch", "seed": "seed"}, "'loss' at step 1", "{more}"),
+        ("loss", {"seed": "seed"}, "'loss' of 'eval'", "{more} or the step (step=COLUMN)"),
+    ],
+)
+def test_a_row_that_contradicts_an_earlier_one_is_named(
+    tmp_path: Path, header: str, mapping: Any, place: str, ways: str
+) -> None:
+    """Neither a series, an in-loop row nor a result is overwritten, and the advice fits."""
+    text = f"model,seed,epoch,f1,{header}\na,0,1,1,0.5\na,0,1,1,0.5\na,0,1,2,0.75\n"
+    path = write_text(tmp_path / "res.csv", text)
+    arms, [why] = _read(path, arm="model", metric=[header], **mapping)
+    ways = ways.format(more="more columns with the arm (arm=COLUMN,arm=COLUMN)")
+    [(name, found)] = arms.items()
+    assert why == (
+        f"{place} is 0.75 here, but 0.5 in an earlier row of arm {name!r}; if these are different "
+        f"results, map {ways}"
+    )
+    values = [found.arm.metrics, *(row.metrics for row in found.arm.evals)]
+    assert {value for metrics in values for value in metrics.values()} == {0.5}
+
+
+def test_only_the_split_test_is_tagged(tmp_path: Path) -> None:
+    """The primary eval of an arm with a validation and a test set is always the test set."""
+    path = write_text(tmp_path / "res.csv", _SEEDS)
+    for metric in (["val_acc", "test_acc"], ["test_acc", "val_acc"]):
+        for step in ({}, {"step": "epoch"}):
+            arms, _why = _read(path, arm=["model", "seed"], metric=metric, **step)
+            final = [row for row in arms["small-1"].arm.evals if row.step is None]
+            assert {row.name: row.tags for row in final} == {"test": ["test"], "val": []}
+
+
+def test_a_table_without_a_mapping_is_named_with_its_columns(
+    client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table needs a mapping, and is not also called a file of no known kind."""
+    path = write_text(tmp_path / "res.csv", _SEEDS)
+    columns = "model, seed, epoch, val_acc, test_acc"
+    why = f"a .csv file needs --map, such as --map arm=model,metric=acc; its columns are: {columns}"
+    command = ["--address", client.address, "import", "--dry-run", "--json"]
+    for kind in ([], ["--kind", "csv"]):
+        assert main([*command, str(path), *kind]) == 1
+        report = json.loads(capsys.readouterr().out)
+        assert [item["why"] for item in report["not_imported"]] == [why]
+        assert report["other_files"] == {}
+    assert main([*command[:-1], str(tmp_path)]) == 1
+    assert "not read: .csv 1; tables such as CSV need --map" in capsys.readouterr().err
+
+
+def test_a_cell_that_is_not_a_number_is_named_with_its_line(
+    client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An arm without a value is left out, the others are imported, and the exit code is 1."""
+    path = write_text(tmp_path / "semi.csv", "model;acc\na;0,5\na;0,25\nb;0.5\n")
+    command = ["--address", client.address, "import", str(path), "--map", "arm=model,metric=acc"]
+    assert main(command) == 1
+    output = capsys.readouterr()
+    assert f"{path}:2: acc is '0,5', which is not a number\n" in output.err
+    assert f"{path}:3: acc is '0,25', which is not a number\n" in output.err
+    assert "arm 'a' is not imported, because no line of it has a value\n" in output.err
+    assert output.out.endswith("1 arm recorded, 3 problems\n")
+    assert [arm.name for arm in client.experiment("semi").arms()] == ["b"]
+
+
+def test_many_bad_lines_are_counted(tmp_path: Path) -> None:
+    """The first lines of a file are listed, and one item counts the others."""
+    path = write_text(tmp_path / "a.csv", "acc\n" + "1\n" + "x\n" * 50)
+    found = list(read_results(path, mapping={"metric": "acc"}))
+    problems = [item for item in found if isinstance(item, NotImported)]
+    assert sum(item.count for item in problems) == 50
+    assert (len(problems), problems[-1].why) == (21, "30 more lines have problems")

@@ -50,6 +50,13 @@ def test_tags_become_series_and_in_loop_rows(tmp_path: Path) -> None:
     assert arm.evals[1].event_time == datetime.fromtimestamp(1e9 + 5, UTC)
 
 
+def test_only_the_test_set_is_tagged(tmp_path: Path) -> None:
+    """Of the results of the last step, only that of the test set gets the tag."""
+    write_events(tmp_path / "exp", _BEGIN, scalars(1, val__acc=0.25, test__acc=0.5))
+    rows = [row for row in _found(tmp_path).arm.evals if row.step is None]
+    assert {row.name: row.tags for row in rows} == {"val": [], "test": ["test"]}
+
+
 def test_folders_of_keras_are_one_run(client: podium.Client, tmp_path: Path) -> None:
     """The folders `train` and `validation` are one arm, and a second import changes nothing."""
     write_events(tmp_path / "run" / "train", _BEGIN, scalars(1, epoch_loss=0.5))

@@ -73,6 +73,7 @@ def test_a_finished_run_is_an_arm_with_series_and_evals(tmp_path: Path) -> None:
         ("test", None, {"acc": 0.5}),
         ("val", None, {"acc": 0.75, "acc.max": 0.8}),
     ]
+    assert [row.tags for row in arm.evals] == [[], [], ["test"], []]
     assert arm.evals[0].event_time == datetime.fromtimestamp(1e9, UTC)
     assert arm.metrics == {"loss": float("inf"), "nested.a": 2.0, "best": 3.0}
     assert found.series["loss"].steps == [0, 1, 2]

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from podium.importing._found import Found, FoundArm, FoundExperiment, Importer, NotImported
 from podium.importing._registry import broken_importers, importers
+from podium.importing._tables import is_table
 from podium.importing._unread import Unreadable
 from podium.importing._values import reading_in
 from podium.importing.kinds.table import ColumnMapping, CsvImporter
@@ -93,9 +94,14 @@ def places(
         known = {kind: CsvImporter(ColumnMapping.of(mapping))}
     else:
         raise ValueError(f"kind {kind!r} takes no mapping of columns; only {CsvImporter.kind} does")
-    found = list(_search(path, known, on_other_file))
+    others: list[Path] = []
+    found = list(_search(path, known, others.append))
     if not found and kind is not None:
         return [Place(known[kind], path)]
+    if not found and path.is_file() and is_table(path):
+        return [Place(CsvImporter(), path)]  # its error says that a table needs a mapping
+    for file in others:
+        on_other_file(file)
     return found
 
 

@@ -68,11 +68,13 @@ class NotImported:
         source: The file, followed by `:LINE` if one line is concerned.
         why: The reason, as a text for the user.
         is_wrong: True for a problem, False for data that is skipped on purpose, such as a copy.
+        count: The number of lines, if the item stands for several.
     """
 
     source: str
     why: str
     is_wrong: bool = True
+    count: int = 1
 
 
 Found: TypeAlias = FoundArm | FoundExperiment | NotImported

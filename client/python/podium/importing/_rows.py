@@ -1,18 +1,18 @@
 """Collects logged values as series and eval rows, and derives post-training rows."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from podium._model.results import EvalResult
 from podium.curves import Series
 
-__all__ = ["Logged", "eval_and_metric", "series_of", "with_last_rows"]
+__all__ = ["Logged", "eval_and_metric", "series_of", "tags_of", "with_last_rows"]
 
 _EVALS = "(eval|evaluation|val|valid|validation|dev|test)"
 _OF_EVAL = re.compile(rf"{_EVALS}[/_.](.+)", re.DOTALL | re.IGNORECASE)
 _TO_EVAL = re.compile(rf"(.+)/{_EVALS}", re.DOTALL | re.IGNORECASE)
+_TESTS = ("test", "predict")
 _MAX_VALUES = 5_000_000
 """The most values of one run. It limits the memory of an import."""
 
@@ -28,6 +28,14 @@ def eval_and_metric(key: str) -> tuple[str, str] | None:
     return (found[2], found[1]) if found else None
 
 
+def tags_of(name: str) -> list[str]:
+    """Returns the tags of the post-training row of an eval: `test` only for a test set.
+
+    An arm that was also evaluated on a validation set has the test set as its primary eval.
+    """
+    return ["test"] if name.split("/", maxsplit=1)[0].lower() in _TESTS else []
+
+
 class Logged:
     """Collects the values that a training logged: training series, and in-loop eval rows.
 
@@ -37,8 +45,6 @@ class Logged:
     def __init__(self) -> None:
         self.latest: dict[str, float] = {}
         """The training metric of each key: the value that was logged last."""
-        self.replaced: Counter[str] = Counter()
-        """The number of values of each key that another value of the same step has replaced."""
         self._points: dict[str, dict[int, float]] = {}
         self._rows: dict[tuple[str, int], EvalResult] = {}
         self._count = 0
@@ -55,9 +61,7 @@ class Logged:
             return
         self._count_value()
         self.latest[key] = value
-        points = self._points.setdefault(key, {})
-        self._note(key, points.get(step), value)
-        points[step] = value
+        self._points.setdefault(key, {})[step] = value
 
     def add_to_eval(
         self, name: str, metric: str, step: int, value: float, time: datetime | None = None
@@ -69,9 +73,15 @@ class Logged:
         """
         self._count_value()
         row = self._rows.setdefault((name, step), EvalResult(name, step=step))
-        self._note(f"{name}.{metric}", row.metrics.get(metric), value)
         row.metrics[metric] = value
         row.event_time = time
+
+    def value_of(self, eval_name: str | None, metric: str, step: int) -> float | None:
+        """Returns the value at a step: of an eval, or of a training metric if it is None."""
+        if eval_name is None:
+            return self._points.get(metric, {}).get(step)
+        row = self._rows.get((eval_name, step))
+        return None if row is None else row.metrics.get(metric)
 
     def remove_from(self, step: int) -> None:
         """Removes the values at a step and after it."""
@@ -91,10 +101,6 @@ class Logged:
     def series(self) -> dict[str, Series]:
         """Returns the training series by key."""
         return series_of(self._points)
-
-    def _note(self, key: str, before: float | None, value: float) -> None:
-        if before is not None and repr(before) != repr(value):  # NaN replaces NaN
-            self.replaced[key] += 1
 
     def _count_value(self) -> None:
         self._count += 1
@@ -136,7 +142,7 @@ def _post_training_row(row: EvalResult) -> EvalResult:
         row.metrics,
         row.breakdowns,
         row.eval_seconds,
-        tags=[*row.tags, *(["test"] if "test" not in row.tags else [])],
+        tags=list(dict.fromkeys([*row.tags, *tags_of(row.name)])),
         model_ref=row.model_ref,
     )
     final.event_time = row.event_time

@@ -127,7 +127,10 @@ def _check_encoding(text: str) -> None:
 
 def _row(columns: list[str], cells: list[str]) -> Row | ValueError:
     if len(cells) != len(columns):
-        return ValueError(f"the line has {len(cells):,} cells, and the header {len(columns):,}")
+        noun = "cell" if len(cells) == 1 else "cells"
+        return ValueError(
+            f"the line has {len(cells):,} {noun}, and the header has {len(columns):,}"
+        )
     try:
         _check_encoding("".join(cells))
     except ValueError as error:

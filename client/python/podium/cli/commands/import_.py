@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 _MOST_NAMES = 10
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--map",
         action="append",
         metavar="FIELD=COLUMN,…",
-        help="the columns of CSV or JSON lines: arm, step, metric (several), value, eval, "
-        "experiment, group, seed, config (several)",
+        help="the columns of CSV or JSON lines: arm (several), step, metric (several), value, "
+        "eval, experiment, group, seed, config (several)",
     )
     parser.add_argument("--experiment", metavar="NAME", help="import all arms into this experiment")
     parser.add_argument(
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
             experiment=arguments.experiment,
             replace=arguments.replace,
             dry_run=arguments.dry_run,
-            on_progress=lambda done, total: console.progress(done, total, "places read"),
+            on_progress=lambda done, total: console.progress(done, total, "files or folders read"),
         )
     except ValueError as error:
         raise CommandError(str(error)) from error
@@ -119,7 +120,9 @@ def _first(names: list[str]) -> str:
 def _other_files(report: ImportReport) -> str:
     endings = [f"{ending} {count:,}" for ending, count in report.other_files.most_common()]
     files = _format.count(report.other_files.total(), "file")
-    return f"{files} of no known kind, not read: {_first(endings)}"
+    has_tables = any(report.other_files[ending] for ending in _TABLES)
+    advice = "; tables such as CSV need --map" if has_tables else ""
+    return f"{files} of no known kind, not read: {_first(endings)}{advice}"
 
 
 def _line(item: NotImported) -> str:
@@ -127,16 +130,16 @@ def _line(item: NotImported) -> str:
 
 
 def _summary(report: ImportReport, *, dry_run: bool) -> str:
-    wrong = sum(item.is_wrong for item in report.not_imported)
-    skipped = len(report.not_imported) - wrong
+    wrong = sum(item.count for item in report.not_imported if item.is_wrong)
+    skipped = sum(item.count for item in report.not_imported if not item.is_wrong)
     if not (report.experiments or report.not_imported):
         return "no importable files were found; --help lists the kinds"
     parts = [
         f"{_format.count(report.recorded, 'arm')} {'would be ' if dry_run else ''}recorded",
         f"{report.changed:,} of them replaced other results" if report.changed else "",
         f"{report.unchanged:,} unchanged" if report.unchanged else "",
-        f"{skipped:,} left out" if skipped else "",
-        f"{wrong:,} wrong" if wrong else "",
+        f"{_format.count(skipped, 'item')} left out" if skipped else "",
+        _format.count(wrong, "problem") if wrong else "",
     ]
     return ", ".join(filter(None, parts))
 
@@ -156,7 +159,7 @@ def _json(report: ImportReport, *, dry_run: bool) -> dict[str, object]:
             for name, count in report.experiments.items()
         ],
         "not_imported": [
-            {"source": item.source, "why": item.why, "is_wrong": item.is_wrong}
+            {"source": item.source, "why": item.why, "is_wrong": item.is_wrong, "count": item.count}
             for item in report.not_imported
         ],
         "other_files": dict(report.other_files),

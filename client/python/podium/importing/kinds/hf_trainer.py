@@ -18,7 +18,7 @@ from podium.curves import Series
 from podium.importing._configs import kept_values, step_from
 from podium.importing._found import Found, FoundArm, NotImported
 from podium.importing._identities import digest_of
-from podium.importing._rows import series_of, with_last_rows
+from podium.importing._rows import series_of, tags_of, with_last_rows
 from podium.importing._values import head, is_torn_object, json_object, number, numbers
 
 __all__ = ["HfTrainerImporter"]
@@ -179,7 +179,7 @@ def _rows_of_results(results: _Entry) -> list[EvalResult]:
     """Returns the post-training rows of results files. Those of a test set come first."""
     rows = list(_rows(results, _SPLITS))
     for row in rows:
-        row.tags = ["test"]
+        row.tags = tags_of(row.name)
     order = {split: place for place, split in enumerate(_SPLITS)}
     return sorted(rows, key=lambda row: order.get(row.name, len(order)))
 

@@ -92,9 +92,9 @@ def _read(file: Path, logged: Logged, test: EvalResult) -> Generator[Found, None
             else:
                 _add(logged, test, column, step, value)
     for column, count in not_numbers.items():
-        yield NotImported(
-            str(file), f"{column!r} is not a number in {count:,} lines", is_wrong=False
-        )
+        lines = "line" if count == 1 else "lines"
+        why = f"{column!r} is not a number in {count:,} {lines}"
+        yield NotImported(str(file), why, is_wrong=False)
     return identity
 
 

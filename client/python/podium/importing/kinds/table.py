@@ -1,29 +1,33 @@
 """CSV, TSV or JSON lines of any program, with a mapping from fields to columns."""
 
-from collections import Counter
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
+from podium._values.base import same
 from podium._values.suggest import did_you_mean
 from podium.importing._configs import kept_values, plain, seed_from, step_from
 from podium.importing._found import Found, FoundArm, NotImported
 from podium.importing._identities import digest_of
-from podium.importing._rows import Logged, eval_and_metric, with_last_rows
+from podium.importing._rows import Logged, eval_and_metric, tags_of, with_last_rows
 from podium.importing._tables import columns_of, is_table, stem_of, table_rows
 from podium.importing._values import number
 
 __all__ = ["ColumnMapping", "CsvImporter", "mapping_from_texts"]
 
 _FIELDS = ("arm", "config", "eval", "experiment", "group", "metric", "seed", "step", "value")
-_SEVERAL = ("config", "metric")
+_SEVERAL = ("arm", "config", "metric")
 _EMPTY = ("", "na", "n/a", "none", "null", "-")
 _EVAL = "eval"
 _MAX_LINES = 5_000_000
 _MAX_ARMS = 100_000
 _MOST_SHOWN = 30
+_MOST_LINES = 20
+"""The most lines of a file that are listed with a problem. Further ones are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +38,20 @@ class ColumnMapping:
         metric: The columns with metrics. If `value` is given, the column with the name of the
             metric.
         value: The column with the value. The column `metric` then has the name of the metric.
-        arm: The column with the arm's name. Without it, each file is an arm.
+        arm: The columns with the arm's name, joined with `-`. Without them, each file is an arm.
         step: The column with the step. A row without a step is a post-training row.
         eval: The column with the name of the eval.
         experiment: The column with the experiment's name. Without it, the experiment has the name
             of the file.
         group: The column with the group's name.
-        seed: The column with the seed.
+        seed: The column with the seed. Each seed is an arm, `NAME-seed0`, in the group `NAME`
+            unless `group` is given.
         config: The columns with other settings of the arm.
     """
 
     metric: tuple[str, ...]
     value: str | None = None
-    arm: str | None = None
+    arm: tuple[str, ...] = ()
     step: str | None = None
     eval: str | None = None
     experiment: str | None = None
@@ -84,7 +89,8 @@ class ColumnMapping:
         """Returns the field of each column."""
         single = {name: getattr(self, name) for name in _FIELDS if name not in _SEVERAL}
         found = {column: name for name, column in single.items() if column is not None}
-        return found | dict.fromkeys(self.metric, "metric") | dict.fromkeys(self.config, "config")
+        several = {column: name for name in _SEVERAL for column in getattr(self, name)}
+        return several | found
 
 
 def mapping_from_texts(texts: Sequence[str]) -> dict[str, list[str]]:
@@ -106,6 +112,7 @@ def mapping_from_texts(texts: Sequence[str]) -> dict[str, list[str]]:
 class _Arm:
     """The values in the rows of an arm."""
 
+    name: str
     source: str
     logged: Logged = field(default_factory=Logged)
     results: dict[str, EvalResult] = field(default_factory=dict)
@@ -113,6 +120,15 @@ class _Arm:
     group: str | None = None
     seed: int | None = None
     run_id: str | None = None
+
+
+class _Value(NamedTuple):
+    """A number in a row."""
+
+    place: tuple[str | None, str]
+    """The eval and the metric. The eval of a training metric is None."""
+    step: int | None
+    value: float
 
 
 class CsvImporter:
@@ -135,23 +151,36 @@ class CsvImporter:
     def read(self, path: Path) -> Iterator[Found]:
         """Yields the arms of all tables under a path. An arm can have rows in several tables."""
         if self._mapping is None:
-            raise ValueError(
-                "this kind needs the meaning of columns, such as --map arm=model,metric=acc; "
-                + _listing(columns_of(path) if path.is_file() else [])
-            )
+            raise ValueError(_needs_mapping(path))
         tables = _Tables(self._mapping, stem_of(path))
         for file in [path] if path.is_file() else self.claims(path):
             try:
-                yield from tables.read(file)
+                yield from _at_most(_MOST_LINES, tables.read(file), file)
             except (ValueError, OSError) as error:
                 yield NotImported(str(file), str(error))
         yield from tables.arms()
 
 
+def _needs_mapping(path: Path) -> str:
+    example = "needs --map, such as --map arm=model,metric=acc"
+    if path.is_dir():
+        return f"a folder of tables {example}"
+    columns = _listing(columns_of(path))
+    return f"a {path.suffix} file {example}; {columns}"
+
+
 def _listing(columns: Sequence[str]) -> str:
     more = len(columns) - _MOST_SHOWN
     shown = ", ".join(columns[:_MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-    return f"the columns are: {shown}" if columns else "it has no columns"
+    return f"its columns are: {shown}" if columns else "it has no columns"
+
+
+def _at_most(most: int, found: Iterator[NotImported], file: Path) -> Iterator[NotImported]:
+    """Yields the first items, and one item that counts the others."""
+    yield from islice(found, most)
+    if more := sum(1 for _ in found):
+        lines = "line has a problem" if more == 1 else "lines have problems"
+        yield NotImported(str(file), f"{more:,} more {lines}", count=more)
 
 
 class _Tables:
@@ -160,22 +189,18 @@ class _Tables:
     def __init__(self, mapping: ColumnMapping, experiment: str) -> None:
         self._mapping = mapping
         self._experiment = experiment
-        self._arms: dict[tuple[str, str], _Arm] = {}
+        self._arms: dict[tuple[str, str, int | None], _Arm] = {}
 
     def read(self, file: Path) -> Iterator[NotImported]:
-        """Adds the rows of a file."""
+        """Adds the rows of a file. Yields the lines that have a problem."""
         self._check_columns(columns_of(file))
-        not_numbers: Counter[str] = Counter()
         for line, row in table_rows(file):
             if line > _MAX_LINES:
                 raise ValueError(f"the file has over {_MAX_LINES:,} lines, which is the limit")
             try:
-                not_numbers.update(self._take(row, file))
+                self._take(row, file)
             except ValueError as error:
                 yield NotImported(f"{file}:{line}", str(error))
-        for column, count in not_numbers.items():
-            why = f"{column!r} is not a number in {count:,} lines"
-            yield NotImported(str(file), why, is_wrong=False)
 
     def _check_columns(self, columns: Sequence[str]) -> None:
         for column, name in self._mapping.columns().items():
@@ -183,25 +208,56 @@ class _Tables:
                 near = did_you_mean(column, columns)
                 raise ValueError(f"it has no column {column!r} ({name}); {_listing(columns)}{near}")
 
-    def _take(self, row: dict[str, Any] | ValueError, file: Path) -> list[str]:
-        """Adds a row. Returns the columns whose values are not numbers."""
+    def _take(self, row: dict[str, Any] | ValueError, file: Path) -> None:
+        """Adds a row.
+
+        Raises:
+            ValueError: The row contradicts an earlier one, and nothing of it is added. Or a cell
+                of it is not a number, and only the other cells are added.
+        """
         if isinstance(row, ValueError):
             raise row
         mapping = self._mapping
-        arm = self._arm(row, file)
         step = step_from(_cell(row, mapping.step))
         if mapping.value is None:
-            values = {name: row.get(name) for name in mapping.metric}
+            cells = {name: row.get(name) for name in mapping.metric}
         else:
-            values = {self._text(row, mapping.metric[0], "metric"): row.get(mapping.value)}
-        not_numbers = []
-        for name, value in values.items():
-            found = None if _is_empty(value) else number(value)
-            if found is not None:
-                _add(arm, _text(_cell(row, mapping.eval)), name, step, found)
-            elif not _is_empty(value):
-                not_numbers.append(name)
-        return not_numbers
+            cells = {self._text(row, mapping.metric[0], "metric"): row.get(mapping.value)}
+        cells = {name: cell for name, cell in cells.items() if not _is_empty(cell)}
+        arm = self._arm(row, file)
+        eval_name = _text(_cell(row, mapping.eval))
+        values = [
+            _Value(_place(eval_name, name, step), step, found)
+            for name, cell in cells.items()
+            if (found := number(cell)) is not None
+        ]
+        for value in values:
+            self._check_same(arm, value)
+        for value in values:
+            self._check_same(arm, value)  # `val_acc` and `val/acc` are the same metric
+            _add(arm, value)
+        wrong = [f"{name} is {cell!r}" for name, cell in cells.items() if number(cell) is None]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)}, which is not a number")
+
+    def _check_same(self, arm: _Arm, value: _Value) -> None:
+        """Raises a ValueError if an earlier row of the arm has another value at the same place."""
+        before = _value_before(arm, value)
+        if before is None or same(before, value.value):
+            return
+        ways = [
+            "" if self._mapping.seed else "the seed (seed=COLUMN)",
+            "more columns with the arm (arm=COLUMN,arm=COLUMN)",
+            "" if value.step is not None else "the step (step=COLUMN)",
+        ]
+        eval_name, metric = value.place
+        of_eval = f" of {eval_name!r}" if eval_name else ""
+        at_step = "" if value.step is None else f" at step {value.step}"
+        raise ValueError(
+            f"{metric!r}{of_eval}{at_step} is {value.value!r} here, but {before!r} in an earlier "
+            f"row of arm {arm.name!r}; if these are different results, map "
+            f"{' or '.join(filter(None, ways))}"
+        )
 
     def _arm(self, row: dict[str, Any], file: Path) -> _Arm:
         """Returns the arm of a row. Adds the settings in the row to it."""
@@ -209,26 +265,33 @@ class _Tables:
         experiment = self._experiment
         if mapping.experiment:
             experiment = self._text(row, mapping.experiment, "experiment")
-        name = self._text(row, mapping.arm, "arm") if mapping.arm else stem_of(file)
-        arm = self._arms.get((experiment, name))
+        name = "-".join(self._text(row, column, "arm") for column in mapping.arm) or stem_of(file)
+        seed = _seed(_cell(row, mapping.seed))
+        arm = self._arms.get((experiment, name, seed))
         if arm is None:
             if len(self._arms) >= _MAX_ARMS:
                 raise ValueError(f"the tables have over {_MAX_ARMS:,} arms, which is the limit")
-            arm = self._arms[experiment, name] = _Arm(str(file))
+            arm = self._arms[experiment, name, seed] = _Arm(_with_seed(name, seed), str(file))
+            arm.seed = seed
             arm.run_id = None if mapping.arm else digest_of("csv", row)
-        for column in mapping.config:
-            if not _is_empty(row.get(column)):
-                self._set_config(arm, column, row[column])
-        arm.group = _text(_cell(row, mapping.group)) or arm.group
-        seed = seed_from(_cell(row, mapping.seed))
-        arm.seed = arm.seed if seed is None else seed
+        self._set_settings(arm, row)
+        if arm.group is None and arm.name != name and not mapping.group:
+            arm.group = name
         return arm
 
-    def _set_config(self, arm: _Arm, column: str, cell: Any) -> None:
-        value = plain(cell) if isinstance(cell, str) else cell
-        before = arm.config.setdefault(column, value)
-        if before != value:
-            raise ValueError(f"{column!r} is {value!r} here, and {before!r} before for this arm")
+    def _set_settings(self, arm: _Arm, row: dict[str, Any]) -> None:
+        """Adds the group and the settings of a row to its arm, unless one of them contradicts."""
+        given = {name: row[name] for name in self._mapping.config if not _is_empty(row.get(name))}
+        config = {
+            name: plain(cell) if isinstance(cell, str) else cell for name, cell in given.items()
+        }
+        for column, value in config.items():
+            _check_setting(column, value, arm.config.get(column, value))
+        group = _text(_cell(row, self._mapping.group))
+        if group is not None:
+            _check_setting("group", group, arm.group or group)
+            arm.group = group
+        arm.config |= config
 
     def _text(self, row: dict[str, Any], column: str, name: str) -> str:
         found = _text(row.get(column))
@@ -238,48 +301,76 @@ class _Tables:
 
     def arms(self) -> Iterator[Found]:
         """Yields the arms."""
-        for (experiment, name), arm in self._arms.items():
+        for (experiment, _, _), arm in self._arms.items():
+            evals = with_last_rows([*arm.logged.rows(), *arm.results.values()])
+            if not (evals or arm.logged.latest):
+                why = f"arm {arm.name!r} is not imported, because no line of it has a value"
+                yield NotImported(arm.source, why)
+                continue
             result = ArmResult(
-                name,
+                arm.name,
                 RunConfig(
-                    name,
+                    arm.name,
                     algorithm=Component("csv", kept_values(arm.config)) if arm.config else None,
                     seed=arm.seed,
                 ),
                 ArmStatus.COMPLETED,
                 arm.logged.latest,
-                evals=with_last_rows([*arm.logged.rows(), *arm.results.values()]),
+                evals=evals,
                 run_id=arm.run_id,
                 group_name=arm.group,
             )
             yield FoundArm(experiment, result, arm.source, arm.logged.series())
-            for key, count in arm.logged.replaced.items():
-                yield NotImported(
-                    arm.source,
-                    f"{count:,} values of {key!r} of arm {name!r}, because later lines have others "
-                    "for the same steps; if these are other runs, map a column that tells them "
-                    "apart to arm",
-                    is_wrong=False,
-                )
 
 
-def _add(arm: _Arm, eval_name: str | None, name: str, step: int | None, value: float) -> None:
-    """Adds a value to a post-training row, an in-loop row or a training series."""
+def _check_setting(name: str, value: Any, before: Any) -> None:
+    if before != value:
+        raise ValueError(
+            f"{name!r} is {value!r} here, and {before!r} before for this arm; "
+            "map more columns with the arm (arm=COLUMN,arm=COLUMN)"
+        )
+
+
+def _seed(cell: Any) -> int | None:
+    seed = seed_from(cell)
+    if seed is None and cell is not None:
+        raise ValueError(f"{cell!r} is not a valid seed: a seed is a 64-bit integer")
+    return seed
+
+
+def _with_seed(name: str, seed: int | None) -> str:
+    """Returns the name of an arm with its seed, unless the name ends with the seed already."""
+    if seed is None or re.search(rf"seed[-_=]?{seed}\Z", name, re.IGNORECASE):
+        return name
+    return f"{name}-seed{seed}"
+
+
+def _place(eval_name: str | None, name: str, step: int | None) -> tuple[str | None, str]:
+    """Returns the eval and the metric of a value. The eval of a training metric is None."""
     of_eval = (eval_name, name) if eval_name else eval_and_metric(name)
-    if step is None:
-        result_of, metric = of_eval or (_EVAL, name)
-        row = arm.results.setdefault(result_of, EvalResult(result_of, tags=["test"]))
-        before = row.metrics.setdefault(metric, value)
-        if before != value and not (before != before and value != value):  # noqa: PLR0124 - NaN
-            raise ValueError(
-                f"{metric!r} of {result_of!r} is {value!r} "
-                f"here, but {before!r} in an earlier row of "
-                "this arm; map a column with the step, or give the rows different arms"
-            )
-    elif of_eval:
-        arm.logged.add_to_eval(*of_eval, step, value)
+    return of_eval or (_EVAL if step is None else None, name)
+
+
+def _value_before(arm: _Arm, value: _Value) -> float | None:
+    """Returns the value that an earlier row of an arm has at the same place and step."""
+    eval_name, metric = value.place
+    if value.step is not None:
+        return arm.logged.value_of(eval_name, metric, value.step)
+    row = arm.results.get(eval_name or _EVAL)
+    return None if row is None else row.metrics.get(metric)
+
+
+def _add(arm: _Arm, value: _Value) -> None:
+    """Adds a value to a post-training row, an in-loop row or a training series."""
+    eval_name, metric = value.place
+    if eval_name is None and value.step is not None:
+        arm.logged.add(metric, value.step, value.value)
+    elif eval_name is not None and value.step is not None:
+        arm.logged.add_to_eval(eval_name, metric, value.step, value.value)
     else:
-        arm.logged.add(name, step, value)
+        name = eval_name or _EVAL
+        row = arm.results.setdefault(name, EvalResult(name, tags=tags_of(name)))
+        row.metrics[metric] = value.value
 
 
 def _cell(row: dict[str, Any], column: str | None) -> Any:

@@ -17,7 +17,7 @@ from podium._model.results import (
 )
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import Found, FoundArm, NotImported
-from podium.importing._rows import Logged, eval_and_metric, with_last_rows
+from podium.importing._rows import Logged, eval_and_metric, tags_of, with_last_rows
 from podium.importing._values import json_object, leaves, number, time_from_seconds, yaml_object
 from podium.importing.kinds.wandb._log import LogError, records
 
@@ -232,7 +232,7 @@ def _split_summary(run: _Run) -> tuple[dict[str, float], list[EvalResult]]:
         if of_eval is None:
             metrics[key] = value
             continue
-        row = rows.setdefault(of_eval[0], EvalResult(of_eval[0], tags=["test"]))
+        row = rows.setdefault(of_eval[0], EvalResult(of_eval[0], tags=tags_of(of_eval[0])))
         row.metrics[of_eval[1]] = value
         row.event_time = time
     return metrics, sorted(rows.values(), key=lambda row: row.name != "test")
