@@ -1,4 +1,7 @@
-"""Builds responses from rows. Parts that are stored encoded are copied without decoding them."""
+"""Builds responses from rows.
+
+Copies parts that are stored as encoded messages without decoding them.
+"""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -94,10 +97,7 @@ def experiment(row: ExperimentRow) -> Experiment:
 
 
 def arm_counts(counts: Sequence[int]) -> ArmCounts:
-    """Returns the message with counts of arms.
-
-    In `counts`, the index is the number of the status.
-    """
+    """Returns the message with the number of arms in each status. `counts` is indexed by status."""
     _, pending, running, completed, failed, cancelled = counts
     return ArmCounts(
         pending=pending, running=running, completed=completed, failed=failed, cancelled=cancelled
@@ -105,7 +105,7 @@ def arm_counts(counts: Sequence[int]) -> ArmCounts:
 
 
 def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> bytes:
-    """Encodes an arm. Its rows are already encoded."""
+    """Encodes an arm with its eval rows, which are already encoded."""
     row = view.row
     answer = _recorded(view)
     answer.name = row.name
@@ -133,7 +133,7 @@ def arm_summary(experiment_name: str, view: ArmView, *, config: bool) -> ArmSumm
 
 
 def watched_arm(experiment_name: str, view: ArmView, *, breakdowns: bool) -> WatchedArm:
-    """Returns the message of an arm of a watch: all of the arm but its rows and series."""
+    """Returns the message in which a watch sends an arm, without the arm's eval rows and series."""
     recorded = _recorded(view)
     answer = WatchedArm(
         position=view.row.ordinal,
@@ -218,7 +218,7 @@ def scores(metrics: Iterable[str], found: ScoreMatrix, token: str) -> ScoresResp
 
 
 def series(points: Iterable[Points]) -> Iterable[Series]:
-    """Returns one Series for each key, made from points in the order of their steps."""
+    """Returns one Series for each metric key. `points` must be in the order of their steps."""
     found: dict[str, Series] = {}
     for step, values in points:
         for key, value in values.items():
@@ -242,7 +242,7 @@ _SHARED = (
 
 
 def _recorded(view: ArmView) -> ArmResult:
-    """Returns the fields of an arm, including those that mirror its primary eval."""
+    """Returns the fields of an arm, including the results copied from the arm's primary eval."""
     answer = ArmResult.FromString(view.parts["facts"])
     if view.row.eval_count == 0:
         answer.MergeFromString(view.parts["given"])

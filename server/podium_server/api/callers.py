@@ -1,4 +1,7 @@
-"""The caller of a call. `podium_server.rpc.access` sets it before a handler runs."""
+"""The caller of the running call.
+
+`podium_server.rpc.access` sets the caller before a handler runs.
+"""
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -24,7 +27,7 @@ class Caller:
 
     token: TokenRow | None
     usage: Usage = UNLIMITED
-    """What the caller has used of its limits."""
+    """Counts how much of its limits the caller has used."""
     check_again: Callable[[], Awaitable[None]] = _is_unlimited
     """A function that raises TOKEN_INVALID if the token has ended.
 
@@ -33,9 +36,9 @@ class Caller:
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """The prefixes of names that the caller may use.
+        """The prefixes of the experiment names that the caller may use.
 
-        If there are none, all names are allowed.
+        An empty tuple allows all names.
         """
         return () if self.token is None else self.token.prefixes
 

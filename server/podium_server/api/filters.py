@@ -36,7 +36,10 @@ ArmFilterRequest = results_pb2.ListArmsRequest | results_pb2.RankRequest | resul
 
 
 def arm_filter(request: ArmFilterRequest | results_pb2.WatchRequest) -> ArmFilter:
-    """Returns the filter of arms of a request for a list, a ranking, a matrix or a watch."""
+    """Returns the filter of arms from a request.
+
+    The request is for a list, a ranking, scores or a watch.
+    """
     shown = ArmFilter(
         statuses=frozenset(request.statuses),
         group_name=request.group_name if request.HasField("group_name") else None,
@@ -58,7 +61,7 @@ def _condition(given: ConfigFilter) -> ConfigCondition:
 
 
 def check_config_filters(given: Sequence[ConfigFilter], limits: Limits) -> None:
-    """Checks the conditions of a request on configurations."""
+    """Checks a request's conditions on the configurations of arms."""
     check_count(len(given), "config", _MOST_CONDITIONS, "items")
     for index, item in enumerate(given):
         field = f"config[{index}]"
@@ -92,7 +95,7 @@ def _check_order(bounds: NumberRange, field: str) -> None:
 
 
 def eval_filter(request: results_pb2.ListEvalsRequest) -> EvalFilter:
-    """Returns the filter of rows of a request for a list."""
+    """Returns the filter of eval rows from a ListEvals request."""
     return EvalFilter(
         name=request.name if request.HasField("name") else None,
         min_step=request.min_step if request.HasField("min_step") else None,
@@ -101,7 +104,7 @@ def eval_filter(request: results_pb2.ListEvalsRequest) -> EvalFilter:
 
 
 def series_filter(request: results_pb2.ListSeriesRequest) -> SeriesFilter:
-    """Returns the filter of points of a request for a list."""
+    """Returns the filter of points from a ListSeries request."""
     keys = frozenset(request.keys)
     return (
         SeriesFilter(keys, request.max_step) if request.HasField("max_step") else SeriesFilter(keys)
@@ -111,9 +114,9 @@ def series_filter(request: results_pb2.ListSeriesRequest) -> SeriesFilter:
 def experiment_filter(
     request: results_pb2.ListExperimentsRequest, within: tuple[str, ...]
 ) -> ExperimentFilter:
-    """Returns the filter of experiments of a request for a list.
+    """Returns the filter of experiments from a request.
 
-    It includes the caller's prefixes.
+    The filter includes the caller's prefixes.
     """
     return ExperimentFilter(
         statuses=frozenset(map(experiment_status_from_proto, request.statuses)),

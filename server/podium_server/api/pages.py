@@ -1,7 +1,7 @@
-"""Page tokens and sizes of lists.
+"""Page tokens, and the sizes of pages.
 
-A token contains an encrypted place in a list, and a keyed digest of the place and the request. So
-clients can neither read nor forge it, or use it for another request.
+A page token contains an encrypted place in a list, and a keyed digest of the place and the request.
+So clients cannot read or forge a token, and cannot use a token for another request.
 """
 
 import base64
@@ -27,13 +27,19 @@ _MOST_ROWS = 2**31 - 1
 
 
 def page_limits(page_size: int, limits: Limits) -> PageLimits:
-    """Returns the limits of a page. A page_size of 0 means 100 rows; larger ones are capped."""
+    """Returns the limits of a page. A page_size of 0 means 100 rows.
+
+    A page_size above the limit is lowered to the limit.
+    """
     check_range(page_size, "page_size", 0, _MOST_ROWS)
     return PageLimits(min(page_size or _DEFAULT_ROWS, limits.page_rows), limits.page_bytes)
 
 
 def matrix_limits(page_size: int, metrics: int, limits: Limits) -> PageLimits:
-    """Returns the limits of a page of a matrix. They also limit the number of scores."""
+    """Returns the limits of a page of a score matrix.
+
+    They include a limit for the number of scores.
+    """
     arms = min(page_limits(page_size, limits).rows, max(limits.page_scores // metrics, 1))
     return PageLimits(arms, limits.page_bytes // 2)  # the scores take the other half
 
@@ -49,17 +55,15 @@ class PageTokens:
     """Writes and reads page tokens.
 
     Args:
-        key: A secret of the store. So tokens remain valid after a restart of the server.
+        key: A secret that is kept in the store, so that page tokens stay valid after a restart of
+            the server.
     """
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     def write(self, query: Message, place: int | str | None) -> str:
-        """Returns the token with which a list continues at a place.
-
-        At the end of a list, it is empty.
-        """
+        """Returns the token for the page that begins at `place`, or "" if the list has ended."""
         if place is None:
             return ""
         encoded = str(place).encode()
@@ -68,11 +72,11 @@ class PageTokens:
         return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
 
     def read(self, query: Message, token: str, start: T) -> T:
-        """Returns the place of a token, or `start` without a token.
+        """Returns the place that a token contains, or `start` if the token is empty.
 
         Raises:
-            PodiumError: PAGE_TOKEN_INVALID if this store's server did not write it for this
-                request.
+            PodiumError: PAGE_TOKEN_INVALID if the token was not written for this request by a
+                server of this store.
         """
         if not token:
             return start
@@ -92,7 +96,10 @@ class PageTokens:
         return bytes(a ^ b for a, b in zip(place, mask, strict=True))
 
     def _digest(self, query: Message, place: bytes) -> bytes:
-        """Returns a digest of a place and a request, except for its page_token and page_size."""
+        """Returns a digest of a place and a request.
+
+        It ignores the request's page_token and page_size.
+        """
         asked = type(query)()
         asked.CopyFrom(query)
         asked.ClearField("page_token")

@@ -14,7 +14,7 @@ __all__ = ["UNLIMITED", "Quotas", "Usage"]
 
 _clock = time.monotonic
 _BURST_SECONDS = 1.0
-"""Seconds. After a pause, a caller may use the amount of this time at once."""
+"""After a pause, a caller may use the amount that its limit allows in this many seconds at once."""
 _ROUNDING = 1e-6
 _UNITS: Mapping[str, str] = {
     "calls_per_second": "calls a second",
@@ -29,11 +29,11 @@ _RATES = ("calls_per_second", "events_per_second", "bytes_per_second")
 class _Rate:
     """A token bucket: limits an amount per second.
 
-    If the bucket is not overdrawn, any amount can be taken. So a single large call passes, and the
-    next one waits longer.
+    Any amount can be taken unless the bucket is overdrawn. So a single large call passes, and the
+    call after it waits longer.
 
     Args:
-        number: The limit.
+        number: The limit, as an amount per second.
         owner: The name of the limited token; None for the limit of all callers together.
         name: The name of the limit.
     """
@@ -116,7 +116,7 @@ class Usage:
             raise _exceeded(self._owner, name, limit, RETRY_SECONDS)
 
     def _take(self, **amounts: int) -> None:
-        """Takes all amounts, or none of them if any rate is exceeded."""
+        """Takes an amount from each given rate, or takes nothing if one of them is exceeded."""
         now = _clock()
         for name in amounts:
             for rate in self._rates[name]:
@@ -144,7 +144,10 @@ class Quotas:
         self._by_token: dict[str, Usage] = {}
 
     def of(self, token: TokenRow | None) -> Usage:
-        """Returns the usage of a token, or that of all callers of a server without tokens."""
+        """Returns the usage of a token.
+
+        Without a token, returns the usage of all callers together.
+        """
         if token is None:
             return self._everybody
         found = self._by_token.get(token.id)

@@ -29,7 +29,7 @@ class RankingCache(Generic[A]):
         self._kept: OrderedDict[bytes, _Kept[A]] = OrderedDict()
 
     def find(self, question: bytes, revision: int) -> A | None:
-        """Returns the cached response to a request, or None if there is none of this revision."""
+        """Returns the response that was cached for a request at this revision, or None."""
         kept = self._kept.get(question)
         if kept is None or kept.revision != revision:
             return None

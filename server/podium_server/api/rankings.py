@@ -130,7 +130,7 @@ def _is_filtered(asked: RankRequest) -> bool:
 
 
 def _fresh(experiment: ExperimentRow, asked: RankRequest) -> bytes:
-    """Encodes the part of a response that can change although the ranking does not."""
+    """Encodes the fields of a response that can change while the ranking stays the same."""
     fresh = RankResponse(revision=experiment.revision)
     if not _is_filtered(asked):
         fresh.counts.left_out.CopyFrom(_left_out(experiment.counts, asked))

@@ -1,6 +1,7 @@
-"""The rpcs of RecordingService. Each checks its request, and passes it to the store.
+"""The rpcs of RecordingService.
 
-A handler has the name of its rpc in snake case. It takes the request and returns the response.
+Each handler checks its request, and passes the request to the store. A handler has the name of its
+rpc in snake case. It takes the request and returns the response.
 """
 
 import asyncio

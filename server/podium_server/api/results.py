@@ -1,7 +1,8 @@
-"""The rpcs of ResultsService. Each checks its request, reads the store, and encodes the response.
+"""The rpcs of ResultsService.
 
-A handler has the name of its rpc in snake case. It takes the request and returns the response,
-as a message or already encoded.
+Each handler checks its request, reads the store, and encodes the response. A handler has the name
+of its rpc in snake case. It takes the request and returns the response, as a message or already
+encoded.
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
@@ -64,8 +65,9 @@ _LAST_REVISION = 2**62
 def _candidates(metric: str) -> Sequence[tuple[str | None, str]]:
     """Returns the places to look up a score of a metric, in order.
 
-    The result is cached, because clients request the same few metrics of many arms. For a metric
-    with many dots it is not cached, because its size grows with the square of the metric's length.
+    The result is cached, because clients request the same few metrics of many arms. The result for
+    a metric with many dots is not cached, because its size grows with the square of the metric's
+    length.
     """
     return (_known_candidates if metric.count(".") <= _MOST_DOTS else candidates)(metric)
 
@@ -99,7 +101,7 @@ class Results:
         return b"" if row is None else length_delimited(_EVAL_RESULT, row)
 
     async def score(self, request: results_pb2.ScoreRequest) -> bytes:
-        """Returns the score of the first candidate that has one."""
+        """Returns the score of a metric: the score at the first possible place that has one."""
         self._check_arm(request.experiment, request.arm)
         check_metric(request.metric, "metric", self._limits)
         places = _candidates(request.metric)
@@ -158,7 +160,10 @@ class Results:
     async def list_series(
         self, request: results_pb2.ListSeriesRequest
     ) -> results_pb2.ListSeriesResponse:
-        """Returns a page of a training series, in columns."""
+        """Returns a page of a training series.
+
+        Each key has a list of steps and a list of values.
+        """
         self._check_arm(request.experiment, request.arm)
         check_keys(request.keys, "keys", self._limits)
         first = request.min_step if request.HasField("min_step") else _FIRST_STEP
@@ -211,7 +216,7 @@ class Results:
         if request.min_members and not request.by_group:
             raise failure(
                 "FIELD_OUT_OF_RANGE",
-                "min_members is set without by_group; ask for groups, or leave it out",
+                "min_members is set without by_group; set by_group, or leave out min_members",
                 field="min_members",
             )
         return await self._rankings.answer(request)
@@ -300,7 +305,7 @@ def _check_series(request: results_pb2.WatchRequest, limits: Limits) -> None:
     if request.series_keys and not request.with_series:
         raise failure(
             "FIELD_OUT_OF_RANGE",
-            "series_keys is set without with_series; set it, or leave out the keys",
+            "series_keys is set without with_series; set with_series, or leave out the keys",
             field="series_keys",
         )
 

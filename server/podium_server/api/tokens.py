@@ -1,4 +1,4 @@
-"""The rpcs of AccessService: they show and change the tokens that callers need.
+"""The rpcs of AccessService: they show and change the access tokens of a store.
 
 A handler has the name of its rpc in snake case. It takes the request and returns the response.
 """
@@ -31,9 +31,9 @@ from podium_server.store.tokens import Role, TokenRow, digest_of, is_within
 __all__ = ["Tokens", "new_row", "public", "revocable"]
 
 _MOST_TOKENS = 10_000
-"""The most tokens of a store, including those that have ended.
+"""The most tokens of a store, including revoked and expired tokens.
 
-The server reads all of them every 2 seconds.
+The server reads all tokens every 2 seconds.
 """
 _MOST_OF_A_NAME = 100
 _MOST_PREFIXES = 100
@@ -142,7 +142,7 @@ def new_row(
 
 
 def revocable(rows: Iterable[TokenRow], id_or_name: str, now: int) -> list[TokenRow]:
-    """Returns the valid tokens with an id or a name."""
+    """Returns the tokens with this id or this name that are neither revoked nor expired."""
     return [row for row in rows if id_or_name in {row.id, row.name} and row.is_live(now)]
 
 
@@ -162,15 +162,16 @@ def _message(row: TokenRow) -> token_pb2.Token:
 
 
 def _manager() -> TokenRow:
-    """Returns the token of the caller. Raises TOKEN_MISSING without a token.
+    """Returns the token of the caller, or raises TOKEN_MISSING.
 
-    Otherwise everybody could create tokens, and use them once the server requires tokens.
+    If callers without a token could create tokens, they could use these when the server later
+    requires tokens.
     """
     token = CALLER.get().token
     if token is None:
         raise failure(
             "TOKEN_MISSING",
-            "tokens cannot be managed through a server that requires none; "
+            "tokens cannot be managed through a server that requires no tokens; "
             "run `podium token` with --store on the machine of the store",
         )
     return token
@@ -211,7 +212,10 @@ def _expiry(request: access_pb2.CreateTokenRequest) -> int:
 
 
 def _limits(request: access_pb2.CreateTokenRequest, manager: TokenRow) -> TokenLimits:
-    """Returns the limits of a new token: those given, and the manager's for the others."""
+    """Returns the limits of a new token.
+
+    Limits that are not given are those of the manager's token.
+    """
     given = TOKEN_LIMITS.from_proto(request.limits)
     for name, number in given.given().items():
         check_range(number, f"limits.{name}", 1, _MOST_LIMIT)

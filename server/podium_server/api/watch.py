@@ -45,7 +45,7 @@ _HEARTBEAT_SECONDS = 10.0
 _CHECK_SECONDS = 2.0
 """The seconds between two checks of the token while nothing changes."""
 _AHEAD_SECONDS = 5.0
-"""If a client knows a later revision than the store, it is reset after these seconds."""
+"""The seconds after which a client is reset if it has a later revision than the store."""
 _PAUSE_SECONDS = 0.004
 _PAUSE_OF_EACH_SECONDS = 0.0005
 """The seconds that each watch of the experiment adds to the pause between two markers.
@@ -65,7 +65,7 @@ class Watches(ChangeListener):
         store.listen(self)
 
     def changing(self, _subjects: Collection[Subject], /) -> None:
-        """Does nothing. Readers do not see the new state yet."""
+        """Does nothing, because readers do not see the new state yet."""
 
     def changed(self, subjects: Collection[Subject], /) -> None:
         """Wakes the watches of the experiments that a commit has changed."""
@@ -74,7 +74,7 @@ class Watches(ChangeListener):
                 wake.set()
 
     def stop(self) -> None:
-        """Ends all watches, and new ones, with SHUTTING_DOWN."""
+        """Ends all running watches, and every later watch, with SHUTTING_DOWN."""
         self._is_stopped = True
         for wakes in self._wakes.values():
             for wake in wakes:
@@ -99,9 +99,10 @@ class Watches(ChangeListener):
                 self._check_stopped()
 
     async def _begin(self, sent: "_Sent", wake: asyncio.Event) -> WatchResponse:
-        """Returns the first message.
+        """Returns the first message of a watch.
 
-        It resets a client that has another epoch, or a revision that the store does not reach.
+        The message resets a client that has another epoch, or a revision that is later than the
+        store's.
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + _AHEAD_SECONDS
@@ -152,7 +153,7 @@ class Watches(ChangeListener):
 
 
 class _Sent:
-    """The revision that was sent to a client, and the arms that match its filters."""
+    """The revision that was sent to a client, and the arms that match the client's filters."""
 
     def __init__(self, store: Store, request: WatchRequest, turn: asyncio.Lock) -> None:
         self._store = store

@@ -134,8 +134,8 @@ class Admission:
     def unread(self, peer: str) -> PodiumError:
         """Returns the error of a call if there is no memory for its response.
 
-        Rejects further calls of the connection until it may retry: computing responses that cannot
-        be sent would delay other calls.
+        The connection's next calls are rejected until the retry time of this error. Otherwise the
+        server would compute responses that it cannot send, and so delay other calls.
         """
         error = self.overload(_UNREAD)
         self._wait_until[peer] = time.monotonic() + (error.retry_after or 0.0)
@@ -160,9 +160,9 @@ class Admission:
         self._watching[call] = self._under_way.pop(call)
 
     async def close(self, seconds: float) -> None:
-        """Rejects new calls, waits for running calls, and then rejects those that still run.
+        """Rejects new calls, waits for running calls, and then ends the calls that still run.
 
-        Watches that have not ended, because their clients do not read, are rejected first.
+        Before that, watches are ended whose clients do not read.
         """
         self._is_closed = True
         if self._watching:
@@ -184,7 +184,7 @@ class Admission:
     async def _wait_until_quiet(self) -> None:
         """Waits until clients have received their errors.
 
-        gRPC ends later calls without a reason.
+        After that, gRPC stops, and ends any further call without a reason.
         """
         end = time.monotonic() + _LAST_REFUSALS_SECONDS
         while True:
@@ -195,7 +195,7 @@ class Admission:
 
 
 class AdmittedCall:
-    """A running call, and what it takes of the server's limits."""
+    """A running call, and its share of the server's limits."""
 
     __slots__ = ("_abort", "_admission", "_held", "_is_answered", "_is_watch", "peer", "refusal")
 
@@ -253,7 +253,10 @@ class AdmittedCall:
         return response
 
     def refuse(self, error: PodiumError) -> None:
-        """Ends the call with an error, unless it is answered. The task `refusal` does that."""
+        """Ends the call with an error, in the task `refusal`.
+
+        Does nothing if the call is answered.
+        """
         if self.refusal is None and not self._is_answered:
             self.refusal = self._abort(error)
 

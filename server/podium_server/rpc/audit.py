@@ -29,7 +29,10 @@ __all__ = ["Audit", "AuditError", "AuditedCall"]
 _log = logging.getLogger(__name__)
 
 _MOST_WAITING = 10_000
-"""The most lines that wait for the disk. Further ones are lost, and counted."""
+"""The most lines that wait for the disk.
+
+Further lines are lost, and the number of lost lines is counted.
+"""
 _REFUSALS = 100
 """The most rejected calls a minute that are written."""
 _ROLES = {role.value: role.name for role in Role}
@@ -48,7 +51,7 @@ class AuditedCall:
     Attributes:
         method: The full name of the method.
         peer: The address of the client.
-        subject: The names that the request is about, if all calls of its kind are in the log.
+        subject: The names in the request, for a method whose successful calls are all in the log.
         hidden_name: The experiment of the request, if the caller may not know that it exists.
     """
 
@@ -61,7 +64,7 @@ class AuditedCall:
         self.hidden_name: str | None = None
 
     def note_request(self, request: Message) -> None:
-        """Stores the names that a request is about, if calls of its kind are in the log."""
+        """Stores the names in a request, if the log contains all successful calls of its method."""
         describe = _SUBJECTS.get(self.method)
         if describe is not None:
             self.subject = describe(request)
@@ -137,7 +140,7 @@ class Audit:
         self._thread.start()
 
     async def note(self, call: AuditedCall, code: str, reason: str) -> None:
-        """Writes a line for a call that has ended, if such calls are in the log.
+        """Writes a line for a call that has ended, unless the log leaves out calls of this kind.
 
         Returns when the line is on disk, or after 5 seconds if the disk is too slow.
         """
@@ -195,7 +198,10 @@ class Audit:
                 return
 
     def _write(self, lines: list[str]) -> None:
-        """Writes lines to disk. If lines were lost before, the first line has their number."""
+        """Writes lines to disk.
+
+        If lines were lost before, the first line has the number of lost lines.
+        """
         unreported = self.lost - self._reported
         count = [json.dumps({"time": _now(), "lost": unreported})] if unreported else []
         # The last line of a failed write may be incomplete.

@@ -2,8 +2,8 @@
 
 A request is read only when it has a slot. Until then, HTTP/2 flow control makes its client wait.
 Each connection always gets one slot, even if all slots are in use. If more slots are in use than
-there should be, a regular check rejects slow requests, beginning with the connections that have the
-most.
+there should be, a regular check rejects slow requests, beginning with the connections that use the
+most slots.
 """
 
 import asyncio
@@ -52,7 +52,10 @@ class ReadGate:
     async def read(
         self, call: Reader, receive: Callable[[], Awaitable[bytes | None]]
     ) -> bytes | None:
-        """Waits for a slot, then reads the request of a call. Returns None if it was cut off."""
+        """Waits for a slot, then reads the request of a call.
+
+        Returns None if the request was cut off.
+        """
         if not self._slots.take(call.peer):
             await self._wait(call.peer)
         loop = asyncio.get_running_loop()

@@ -6,8 +6,8 @@ __all__ = ["SharedBudget"]
 class SharedBudget:
     """Shares a capacity among connections.
 
-    A connection may use at most half of what the others leave free. So a single connection gets
-    half of the capacity, and a second one gets at least a quarter. So no connection can take
+    A connection may use at most half of what the others leave free. A single connection thus gets
+    half of the capacity, and a second connection at least a quarter. No connection can take
     everything, and the total stays within the capacity.
 
     Args:

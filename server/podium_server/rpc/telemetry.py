@@ -27,7 +27,7 @@ METRICS_PAGE = "/metrics"
 SESSION_PAGE = "/session"
 """The path to which the page for browsers sends its user's token. Its access rule has this name."""
 _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""The upper bounds of the buckets of the time of calls, in seconds."""
+"""The upper bounds of the buckets in the histogram of call times, in seconds."""
 _CANCELLED = "CANCELLED"
 
 Gauges = Callable[[], Mapping[str, float]]
@@ -74,7 +74,7 @@ class Telemetry:
     async def end(self, call: "ObservedCall", error: BaseException | None) -> None:
         """Counts a call that has ended.
 
-        Returns when the audit log has it, if such calls are in the log.
+        Waits for the call's line in the audit log, if the log needs one.
         """
         call.release()
         code, reason = _outcome(error)
@@ -88,7 +88,7 @@ class Telemetry:
             await self._audit.note(call, code, reason)
 
     def note_lag(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
-        """Notes the age of a sender's oldest waiting event, if a call tells it."""
+        """Stores the age of the sender's oldest waiting event, if the metadata contains it."""
         for key, value in metadata:
             if key == OUTBOX_LAG_KEY:
                 with suppress(ValueError):
@@ -134,15 +134,18 @@ class ObservedCall(AuditedCall):
         CURRENT_CALL.set(self)
 
     def release(self) -> None:
-        """Ends the call for the limits of its caller. More calls of this method do nothing."""
+        """Releases what the call holds of its caller's limits.
+
+        Further calls of this method do nothing.
+        """
         if self.on_end is not None:
             self.on_end()
             self.on_end = None
 
     def note_request(self, request: Message) -> None:
-        """Stores the names that a request is about.
+        """Stores the names in a request for the audit log.
 
-        Without an audit log it does nothing, since it has to read all events of the request.
+        Does nothing without an audit log, to save the time of reading all events of the request.
         """
         if self._telemetry.has_audit:
             super().note_request(request)
@@ -168,7 +171,7 @@ CURRENT_CALL: ContextVar[ObservedCall | None] = ContextVar("podium_call", defaul
 
 
 class _Greatest:
-    """The greatest number of the last one to two minutes."""
+    """The greatest number that was added in the last one to two minutes."""
 
     def __init__(self) -> None:
         self._minute, self._now, self._before = _minute(), 0.0, 0.0
@@ -206,7 +209,7 @@ class _Times:
     def lines(self, name: str, label: str) -> Iterator[str]:
         """Yields the lines of the histogram.
 
-        Each bucket also counts the calls of the smaller buckets.
+        Each bucket includes the calls in all smaller buckets.
         """
         count = 0
         for bound, number in zip((*_BOUNDS, "+Inf"), self._buckets, strict=True):

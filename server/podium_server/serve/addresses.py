@@ -58,8 +58,8 @@ async def needs_tokens(settings: Settings, store: Store, reach: Reach) -> bool:
     """Returns whether calls need tokens.
 
     Raises:
-        ConfigError: --insecure is given, and the store has tokens. They would be ignored, or sent
-            without encryption.
+        ConfigError: --insecure is given although the store has tokens. The tokens would be ignored,
+            or sent without encryption.
     """
     if settings.auth is not None:
         return settings.auth == "tokens"

@@ -116,7 +116,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"change a limit: {', '.join(_LIMITS)}",
     )
     for option, whose in (
-        ("--token-limit", "of each token that has no own ones"),
+        ("--token-limit", "of each token without limits of its own"),
         ("--total-limit", "of all calls together"),
     ):
         parser.add_argument(
@@ -152,7 +152,10 @@ def _add_tls(parser: argparse.ArgumentParser) -> None:
     for option, what in (
         ("--tls-cert", "the server's certificate, in PEM: encrypt connections"),
         ("--tls-key", "the key of the certificate, in PEM, without a password"),
-        ("--tls-client-ca", "authorities: every client must have a certificate of one of them"),
+        (
+            "--tls-client-ca",
+            "in PEM: certificate authorities; a client must have a certificate of one of them",
+        ),
     ):
         parser.add_argument(option, type=Path, metavar="FILE", help=what)
 

@@ -11,7 +11,7 @@ __all__ = ["set_up_logs"]
 
 _LIBRARIES = ("asyncio", "grpc")
 _LIBRARY_RECORDS = 10
-"""The most log records per minute of these libraries together."""
+"""The most log records per minute from gRPC and asyncio together."""
 
 
 def set_up_logs(style: str, level: str) -> None:
@@ -27,10 +27,10 @@ def set_up_logs(style: str, level: str) -> None:
 
 
 class _LibraryFilter(logging.Filter):
-    """Limits the logged errors of gRPC and asyncio. A client can cause one with every call.
+    """Limits the logged errors of gRPC and asyncio.
 
-    If a response cannot be sent because the client has disconnected, that is not logged as an
-    error.
+    A client can cause such an error with every call. A response that cannot be sent to a
+    disconnected client is logged at level DEBUG only.
     """
 
     def __init__(self) -> None:

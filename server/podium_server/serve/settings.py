@@ -15,7 +15,7 @@ __all__ = ["Auth", "ConfigError", "ServerTLS", "Settings"]
 Auth: TypeAlias = Literal["tokens", "none"]
 """The values of `--auth`: whether calls need tokens.
 
-If it is None, that depends on the addresses and the store.
+Without `--auth`, that depends on the addresses and the store.
 """
 
 
@@ -30,8 +30,8 @@ class ServerTLS:
     Attributes:
         cert: The server's certificate, followed by the intermediate certificates of its authority.
         key: The private key of `cert`, without a password.
-        client_ca: Authorities for clients. If given, every client must present a certificate of one
-            of them.
+        client_ca: Certificate authorities. If given, every client must present a certificate from
+            one of these authorities.
     """
 
     cert: Path

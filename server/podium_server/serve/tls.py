@@ -1,4 +1,4 @@
-"""Keeps the certificates of the ports. Changed files are read again."""
+"""Loads the certificates of encrypted ports, and loads them again when their files change."""
 
 import logging
 import ssl
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Loaded(NamedTuple):
-    """The content of the files, for both kinds of ports."""
+    """The loaded certificates, in the form for gRPC ports and in the form for HTTP ports."""
 
     grpc: grpc.ServerCertificateConfiguration
     http: ssl.SSLContext
@@ -43,11 +43,14 @@ class Certificates:
             raise ConfigError(str(error)) from error
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Returns credentials for one port. gRPC keeps track of the files that each port uses."""
+        """Returns the TLS credentials of one gRPC port.
+
+        Each port needs its own credentials, because they store which certificates the port uses.
+        """
         used = self._current
 
         def changed() -> grpc.ServerCertificateConfiguration | None:
-            """Returns new files, or None if the port already uses the current ones.
+            """Returns the current certificates, or None if the port already uses them.
 
             gRPC calls this before each handshake.
             """
@@ -61,7 +64,7 @@ class Certificates:
         return grpc.dynamic_ssl_server_credentials(used.grpc, changed, must_show)  # type: ignore[arg-type]  # None: nothing new
 
     def context(self) -> ssl.SSLContext:
-        """Returns the context of an HTTP port."""
+        """Returns the TLS context of an HTTP port."""
         context = _context(self._tls)
 
         def use_newest(connection: ssl.SSLObject, _name: str | None, _: ssl.SSLContext) -> None:

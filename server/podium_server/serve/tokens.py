@@ -47,7 +47,7 @@ class LocalTokens:
     log cannot be opened.
 
     Args:
-        url: The URL of the store. It is created with the first token.
+        url: The URL of the store. If the store is missing, the first `create_token` creates it.
         audit: The audit log of the server, which gets a line for each change. None for no log.
     """
 
@@ -85,7 +85,10 @@ class LocalTokens:
 
     @contextmanager
     def _noted(self, method: str, subject: Mapping[str, Any]) -> Iterator[None]:
-        """Writes the change of the block to the audit log, which is opened before the change."""
+        """Writes a line about the block's change to the audit log.
+
+        Opens the log before the block.
+        """
         if self._audit is None:
             yield
             return

@@ -42,11 +42,11 @@ Subject: TypeAlias = "tuple[str, str | None]"
 class ArmNeeds:
     """The parts and eval rows of one arm that a call needs. The arm's own row is always loaded.
 
-    For each of the `keys`, the store also loads the row that `eval(name)` returns. `all_rows` asks
-    for every row without its content. The content is loaded for the rows in `keys`, and for those
-    in `sizes` whose content has one of these sizes. So a call does not load more content than it
-    sends, even if the arm is large. `point_steps` are the steps whose points of the training series
-    are needed.
+    Rows in `keys` are loaded with their content. For each of these keys, the store also loads the
+    row that `eval(name)` returns. `all_rows` asks for every row without its content. `sizes` asks
+    for the content of a row if its size in bytes is in the set. So a call does not load more
+    content than it sends, even if the arm is large. `point_steps` are the steps whose points of the
+    training series are needed.
     """
 
     parts: set[str] = field(default_factory=set)
@@ -58,9 +58,10 @@ class ArmNeeds:
 
 @dataclass(slots=True)
 class Needs:
-    """The data that a call needs: of the experiment, of a stream, and of arms by name.
+    """The data that a store loads for a call: the experiment's row, a stream, and some arms.
 
-    `content` asks for the experiment's content too.
+    `writer_id` names the stream, if the call has one. `content` asks for the experiment's content
+    too. `arms` has the needed data of each arm, by the arm's name.
     """
 
     experiment: str
@@ -75,7 +76,7 @@ class LoadedArm:
 
     `answering` maps the eval name of each requested key to the row that `eval(name)` returns, or
     None. `points` has the values by key at each requested step. `has_points` is False if the arm
-    has no training series; it is looked up only if all rows were requested.
+    has no training series; the store looks this up only if all rows were requested.
     """
 
     row: ArmRow
@@ -90,7 +91,7 @@ class LoadedArm:
 class Loaded:
     """The rows that a store found for a call.
 
-    Arms that do not exist are not in it. The call may change the rows.
+    `arms` has no entry for an arm that does not exist. The call may change the rows.
     """
 
     experiment: ExperimentRow | None
@@ -146,7 +147,7 @@ class ArmChange:
 
 @dataclass(slots=True)
 class Changes:
-    """The changes of a call, with their revision. It is None if readers see no change.
+    """The changes of a call. Their `revision` is None if readers see no change.
 
     The experiment's content is written where it is not None.
 
@@ -166,7 +167,10 @@ class Changes:
         return bool(self.arms) or self.remove_arm is not None
 
     def subjects(self) -> set[Subject]:
-        """Returns the changed arms, or the whole experiment. The changes may have no revision."""
+        """Returns the changed arms, or the whole experiment.
+
+        Changes without a revision count too.
+        """
         if self.experiment is None:
             return set()
         experiment = self.experiment.name
@@ -200,7 +204,7 @@ class DerivedScores:
 
     `scores` has, for some eval names, all scores of the eval, or None if it has no scores. `bare`,
     if set, has all bare scores. Both replace the stored scores. `training` has bare scores of
-    training metrics. They are not written if the key has a score of another origin.
+    training metrics. Such a score is not written if its key already has a score of another origin.
     """
 
     scores: dict[str, RowScores | None] = field(default_factory=dict)
@@ -223,7 +227,7 @@ class Call(Protocol[T_co]):
         """Returns the changes of the call, or raises a `podium.PodiumError`."""
 
     def derive(self, change: ArmChange, current_rows: CurrentRows, /) -> DerivedScores:
-        """Derives the primary eval (into `change.row`) and the scores from the current rows."""
+        """Sets the primary eval in `change.row`, and returns the scores of the current rows."""
 
     def result(self, changes: Changes) -> T_co:
         """Returns the result of the call. It is called when the changes are durable."""

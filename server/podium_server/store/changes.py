@@ -4,16 +4,17 @@ A consumer that has the state of revision `a` reads the changes after `a`, page 
 each item. A removal removes an arm or a row; an arm or a row replaces the one with the same
 identity. After the page whose `next` is None, the consumer has exactly the state of
 `experiment.revision`. Commits between two pages are included, because an item that changes again
-moves to the end of the feed. Before the last page, the consumer's state mixes several revisions.
+moves to the end of the feed. Until the last page is applied, the consumer's state is a mixture of
+several revisions.
 
 Each item is listed once, in its newest state. Within a revision, removals come before arms, and
-arms before rows. If the points of training series are asked for, they follow their arm. A row may
-come before its arm, if the arm changed again later. If only `last_heard` or `digest` of an arm
-changes, there is no new revision, and the feed does not show the change.
+arms before rows. If the consumer asks for points of training series, the points follow their arm. A
+row may come before its arm, if the arm changed again later. If only `last_heard` or `digest` of an
+arm changes, there is no new revision, and the feed does not show the change.
 
-If `after` is 0, the feed is a snapshot. It lists no removals from before its first page. If `after`
-is less than `experiment.deletion`, the consumer has the state of an earlier experiment of this
-name. It must then discard its state and ask for the changes after 0.
+If `after` is 0, the feed is a snapshot. A snapshot lists no removals that happened before its first
+page was read. If `after` is less than `experiment.deletion`, the consumer has the state of an
+earlier experiment of this name. It must then discard its state and ask for the changes after 0.
 """
 
 from dataclasses import dataclass, field

@@ -6,16 +6,14 @@ of queries. Every store passes the suite in `podium_server.testing.store_suite`.
 
 **Writes.** `transact(call)` runs one call in one transaction:
 
-1. it loads the rows that `call.needs` names, in the state of this transaction;
-2. `call.decide(loaded)` returns `Changes`, or raises an error: then the call writes nothing, and
-other calls in the transaction continue;
-3. it writes the rows of `Changes`, removals first;
-4. if `Changes.stale_scores` names arms, it loads their `CurrentRows`, calls `call.derive` to get
-the new scores, and writes these too;
-5. it returns `call.result(changes)` once the transaction is durable: a crash or a power cut after
-   that loses nothing. If the transaction fails for certain, it raises and nothing is
-   changed; if the outcome cannot be known, it raises OUTCOME_UNKNOWN, and the store then rejects
-   all calls.
+1. it loads the rows that `call.needs` names, in the state of this transaction; 2.
+`call.decide(loaded)` returns `Changes`, or raises an error: then the call writes nothing, and other
+calls in the transaction continue; 3. it writes the rows of `Changes`, removals first; 4. if
+`Changes.stale_scores` names arms, it loads their `CurrentRows`, calls `call.derive` to get the new
+scores, and writes these too; 5. it returns `call.result(changes)` once the transaction is durable:
+a crash or a power cut after that loses nothing. If the transaction failed, `transact` raises an
+error and nothing is changed. If its outcome is unknown, `transact` raises OUTCOME_UNKNOWN, and the
+store then rejects all calls.
 
 Calls on one experiment are applied one after the other; each sees all of those before it.
 
@@ -157,7 +155,7 @@ class Store(ABC):
 
     @abstractmethod
     async def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
-        """Returns the encoded row that `eval` returns for a name, or for a name and a step.
+        """Returns the encoded row of an eval name, or of an eval name and a step.
 
         With a step, it is the in-loop row at this step. Without a step, it is the post-training
         row, else the in-loop row with the greatest step.
@@ -167,9 +165,10 @@ class Store(ABC):
     async def score(
         self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
     ) -> Score | None:
-        """Returns the score of the first candidate that has one.
+        """Returns the score of the first candidate that has a score.
 
-        A candidate is an eval name, or None, and a key.
+        A candidate is a pair: the name of an eval (None for the arm's own scores), and the key of a
+        metric.
         """
 
     @abstractmethod
@@ -182,19 +181,25 @@ class Store(ABC):
     async def arms(
         self, experiment: str, after: int, limits: PageLimits, shown: ArmFilter
     ) -> Page[ArmView]:
-        """Returns the arms after an ordinal (-1: from the first), in order of creation."""
+        """Returns a page of arms in order of creation.
+
+        `after` is the ordinal of the last arm on the previous page, or -1 for the first page.
+        """
 
     @abstractmethod
     async def evals(
         self, experiment: str, arm: str, after: int, limits: PageLimits, shown: EvalFilter
     ) -> Page[bytes]:
-        """Returns the encoded rows after a position (-1: from the first), in order of position."""
+        """Returns a page of encoded eval rows, in order of their positions.
+
+        `after` is the position of the last row on the previous page, or -1 for the first page.
+        """
 
     @abstractmethod
     async def series(
         self, experiment: str, arm: str, first: int, limits: PageLimits, shown: SeriesFilter
     ) -> Page[Points]:
-        """Returns the points of the training series from a step on, in order of steps.
+        """Returns a page of the points of a training series, in order of steps from `first` on.
 
         `limits.rows` counts points. All points of one step are on one page. `next` is the first
         step of the next page.
@@ -208,7 +213,10 @@ class Store(ABC):
     async def experiments(
         self, after: str, limits: PageLimits, shown: ExperimentFilter
     ) -> Page[ExperimentRow]:
-        """Returns the experiments after a name ("": from the first), in order of their names."""
+        """Returns a page of experiments in order of their names.
+
+        `after` is the last name on the previous page, or "" for the first page.
+        """
 
     @abstractmethod
     async def changes(
@@ -231,7 +239,10 @@ class Store(ABC):
     async def rows(
         self, experiment: str, arm: str, after: int, limits: PageLimits
     ) -> Page[ChangedRow]:
-        """Returns the rows after a position (-1: from the first), in the form of the feed."""
+        """Returns a page of eval rows as the change feed shows them, in order of their positions.
+
+        `after` is the position of the last row on the previous page, or -1 for the first page.
+        """
 
     @abstractmethod
     async def ranking_state(self, experiment: str) -> tuple[ExperimentRow, int]:
@@ -254,25 +265,27 @@ class Store(ABC):
         shown: ArmFilter,
         metrics: Sequence[Sequence[tuple[str | None, str]]],
     ) -> ScoreMatrix:
-        """Returns the arms after an ordinal, with a column of scores for each metric.
+        """Returns a page of arms, and the scores of these arms on each metric.
 
-        A metric is given by its candidates.
+        `after` is the ordinal of the last arm on the previous page, or -1 for the first page. A
+        metric is given by its candidates, as in `score`.
         """
 
     @abstractmethod
     async def metrics(self, experiment: str, after: str, limits: PageLimits) -> Page[MetricRow]:
-        """Returns the metrics after a place ("": from the first), by eval name and key.
+        """Returns a page of metrics, in order of their eval names and keys.
 
-        These are the metrics that `score` finds. A page reads every score of the experiment.
+        `after` is the `next` of the previous page, or "" for the first page. These are the metrics
+        that `score` finds. A page reads every score of the experiment.
         """
 
     @abstractmethod
     async def members(
         self, experiment: str, query: RankQuery, fold: Callable[[Iterable[MemberRow], RankTally], T]
     ) -> T:
-        """Passes all arms to `fold`, in order of creation.
+        """Passes all arms in order of creation, and counts of them, to `fold`.
 
-        Returns its result, and counts of the arms. Arms whose status is not in the query have no
-        score. If there are many arms, `fold` runs in another thread, so that other calls do not
-        wait for it. The arms are never collected in a list.
+        Returns the result of `fold`. Arms whose status is not in the query have no score. If there
+        are many arms, `fold` runs in another thread, so that other calls do not wait for it. The
+        arms are never collected in a list.
         """

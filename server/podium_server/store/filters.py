@@ -76,8 +76,9 @@ class ExperimentFilter:
             them.
         name_prefix: The prefix that the name of an experiment must have.
         tags: The tags that an experiment must have. It needs all of them.
-        within: Prefixes of whole segments. The name of an experiment must equal one of them, or be
-            below one. Pages show no trace of other experiments.
+        within: Prefixes of names that end with a whole segment, such as `team` for `team` and
+            `team/a`. The name of an experiment must equal one of them, or be below one. Pages show
+            no trace of other experiments.
     """
 
     statuses: frozenset[str] = frozenset()

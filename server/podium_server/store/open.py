@@ -103,7 +103,7 @@ def revoke_token(url: str, token_id: str, now: int) -> None:
 async def _prepare(path: Path) -> None:
     """Creates the store, or migrates it.
 
-    Does nothing if it is up to date, as it is while a server uses it.
+    Does nothing if the store is up to date, which it always is while a server uses it.
     """
     if not tokens.is_ready(path):
         store = SqliteStore(path)

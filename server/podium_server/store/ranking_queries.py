@@ -39,11 +39,12 @@ class RankPlace(NamedTuple):
 class RankQuery:
     """A query for a ranking.
 
-    Each arm is ranked by its score of the first candidate (eval name or None, key) that it has.
+    A candidate is an eval name (or None) and a key. Each arm is ranked by its score of the first
+    candidate for which it has one.
 
     `direction` is one of `podium.Direction`. `statuses` are the numbers of the statuses that are
     ranked. `after` is the place of the last arm before the page. Arms that do not match the filter
-    `shown` are neither ranked nor counted. The filter's own statuses are empty.
+    `shown` are neither ranked nor counted. The filter `shown` itself selects no statuses.
     """
 
     candidates: tuple[tuple[str | None, str], ...]
@@ -91,7 +92,7 @@ class MemberRow(NamedTuple):
 
 
 class RankSource(NamedTuple):
-    """A source of scores. Parts that it does not have are None."""
+    """A source of scores. Fields that do not apply to this source are None."""
 
     origin: Origin
     eval_name: str | None
@@ -106,8 +107,9 @@ class RankTally:
         experiment: The experiment, in the same state as the ranking.
         ranking_revision: The revision in which a COMPLETED arm last changed, if exactly the
             COMPLETED arms are ranked. Otherwise the revision of the experiment.
-        counts: The number of arms that the query shows. The index is the number of the status.
-        sources: By source: how many scores are numbers, and how many are NaN.
+        counts: The number of arms that match the query's filter, in each status. It is indexed by
+            the number of the status.
+        sources: For each source, how many of its scores are numbers, and how many are NaN.
         without_score: The number of arms of the requested statuses that have no score.
     """
 
@@ -129,7 +131,7 @@ class RankTally:
 
 
 def left_out_of(counts: Sequence[int], statuses: Collection[int]) -> tuple[int, ...]:
-    """Returns the number of arms by status. It is 0 for the given statuses."""
+    """Returns the number of arms in each status, with 0 for the given statuses."""
     return tuple(0 if status in statuses else count for status, count in enumerate(counts))
 
 
@@ -138,7 +140,7 @@ class ScoreMatrix:
     """A page of arms and their scores. The arms have only the fields by which lists are filtered.
 
     A column has the score of each arm, or 0 if there is none, and a flag that tells whether there
-    is one. `next` is the ordinal of the next page (None after the last).
+    is one. `next` is the ordinal from which the next page continues (None after the last page).
     """
 
     arms: list[ArmRow]

@@ -1,10 +1,10 @@
-"""Keeps at which steps the training series of an arm changed: a few pairs of a revision and a step.
+"""Records where the training series of an arm changed, as a few pairs of a revision and a step.
 
 A pair means that points at this step or later changed in this revision. Both numbers increase from
-pair to pair, because a change at an earlier step replaces the pairs of later steps. A consumer that
-has revision `a` needs the points from a step on: the step of the first pair with a later revision
-than `a`. Older pairs are merged, to keep few of them. So after a long interruption, a consumer gets
-some points that it already has.
+pair to pair, because a change at an earlier step replaces the pairs of later steps. For a consumer
+that has revision `a`, the first pair with a later revision than `a` counts. The consumer needs all
+points from this pair's step on. Older pairs are merged, to keep few of them. So after a long
+interruption, a consumer gets some points that it already has.
 """
 
 import struct
@@ -14,9 +14,9 @@ __all__ = ["FIRST_STEP", "LAST_STEP", "changed_from", "with_change"]
 FIRST_STEP, LAST_STEP = -(2**63), 2**63 - 1
 _PAIR = struct.Struct("<qq")
 _MOST_PAIRS = 24
-"""The most pairs.
+"""The most pairs that are kept.
 
-With this number, a consumer gets less than twice the points that it needs, in 10^6 commits.
+With this number, a consumer gets less than twice the points that it needs, even after 10^6 commits.
 """
 
 

@@ -1,6 +1,6 @@
 """The tokens that a store keeps.
 
-The role of a token determines its calls, and the prefixes its names.
+A token's role determines the calls that it allows. Its prefixes determine on which experiments.
 """
 
 import hashlib

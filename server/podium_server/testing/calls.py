@@ -1,4 +1,4 @@
-"""Makes calls for a store. All have the same time, so that contents compare equal."""
+"""Makes calls for a store. All calls have the same time, so that stored contents compare equal."""
 
 from collections.abc import Mapping
 from typing import Any

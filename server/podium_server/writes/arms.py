@@ -37,7 +37,7 @@ _ATTEMPT_FACTS: tuple[_Fact, ...] = (
     "eval_seconds",
     "provenance",
 )
-"""The parts that the next attempt does not keep."""
+"""The fields of an attempt's results that the next attempt does not keep."""
 _Output = Literal[
     "experiment", "revision", "create_time", "update_time", "attempt", "last_heard", "tags"
 ]

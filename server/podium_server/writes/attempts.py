@@ -36,9 +36,9 @@ def check_named(arm: ArmState, attempt_id: str | None) -> None:
 
 
 def is_newest(arm: ArmState, attempt: Attempt) -> bool:
-    """Returns whether this attempt has already started.
+    """Returns whether `attempt` is the arm's newest attempt.
 
-    Raises STALE_ATTEMPT if it was started with another order.
+    Raises STALE_ATTEMPT if the newest attempt has the same id but another order.
     """
     row = arm.row
     if row.attempt_id != attempt.id:

@@ -1,4 +1,7 @@
-"""Deletes arms and experiments. A row is kept that has the revision. The streams are closed."""
+"""Deletes arms and experiments. The experiment's row is kept, because it has the revision.
+
+Streams that wrote to a deleted arm or experiment are closed.
+"""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -31,7 +34,7 @@ class _Deletion:
     heavy: ClassVar[bool] = True
 
     def derive(self, _change: ArmChange, _current_rows: CurrentRows, /) -> DerivedScores:
-        """Returns nothing: a deletion changes no scores of other arms."""
+        """Returns no scores, because a deletion changes no scores of other arms."""
         return DerivedScores()
 
     def result(self, changes: Changes) -> int:
@@ -50,7 +53,7 @@ class DeleteArmCall(_Deletion):
 
     @property
     def needs(self) -> Needs:
-        """The experiment and the arm."""
+        """The data to load: the experiment and the arm."""
         return Needs(self.experiment, arms={self.arm: ArmNeeds()})
 
     def decide(self, loaded: Loaded) -> Changes:
@@ -74,7 +77,7 @@ class DeleteExperimentCall(_Deletion):
 
     @property
     def needs(self) -> Needs:
-        """The experiment."""
+        """The data to load: the experiment."""
         return Needs(self.experiment)
 
     def decide(self, loaded: Loaded) -> Changes:

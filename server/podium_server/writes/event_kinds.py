@@ -38,7 +38,7 @@ class Kind(NamedTuple):
     """
 
     subject: Callable[[Any], str | None]
-    """A function that returns the name of the event's arm, EXPERIMENT, or None for neither."""
+    """A function that returns the event's subject: an arm's name, EXPERIMENT, or None."""
     need: Callable[[ArmNeeds, Any], None]
     """A function that adds the data of the arm that the store must load."""
     apply: Callable[[Context, Any], None]

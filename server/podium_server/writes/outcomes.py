@@ -1,7 +1,8 @@
-"""Records the end of an arm's training. Its size is never a reason to reject it.
+"""Records the end of an arm's training.
 
-If an end was rejected, its arm would stay RUNNING. Therefore texts that are too long are shortened,
-and a result that is too large is replaced by a note.
+The end of an arm is never rejected because of its size, since the arm would then stay RUNNING.
+Instead, texts that are too long are shortened, and a result that is too large is replaced by a
+note.
 """
 
 from collections.abc import Iterable

@@ -95,7 +95,7 @@ def replace_all(
 def clear_outputs(row: EvalResult, *, keep_time: bool = False) -> None:
     """Clears the output-only fields of a row, which a request may not set.
 
-    A row of a whole arm keeps its own event_time. A single row gets that of its event.
+    A row of a whole arm keeps its own event_time. A single row gets the event_time of its event.
     """
     row.ClearField("revision")
     row.ClearField("record_time")

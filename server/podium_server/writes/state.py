@@ -180,8 +180,8 @@ class ArmState:
     def hear(self) -> None:
         """Stores the time of an event of an unfinished arm, even if the event changes nothing else.
 
-        A new time alone makes no revision. It is written at most once in some seconds, so that not
-        each repeated call needs a commit.
+        A new time alone makes no revision. The time is written at most once in some seconds, so
+        that most repeated calls need no commit.
         """
         if not self.finished and self._call.now - self.row.last_heard >= _HEARD_MICROS:
             self.changed = True

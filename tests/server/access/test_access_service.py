@@ -145,11 +145,11 @@ async def test_a_server_without_tokens_gives_none(tmp_path: Path) -> None:
     """Otherwise a stranger could create a token before the server begins to require them."""
     async with serving(tmp_path, auth="none") as [address], podium.AsyncClient(address) as client:
         assert await client.whoami() is None
-        with pytest.raises(podium.UnauthenticatedError, match="a server that requires none"):
+        with pytest.raises(podium.UnauthenticatedError, match="a server that requires no tokens"):
             await client.create_token("t", "admin")
-        with pytest.raises(podium.UnauthenticatedError, match="a server that requires none"):
+        with pytest.raises(podium.UnauthenticatedError, match="a server that requires no tokens"):
             [token async for token in client.tokens()]
-        with pytest.raises(podium.UnauthenticatedError, match="a server that requires none"):
+        with pytest.raises(podium.UnauthenticatedError, match="a server that requires no tokens"):
             await client.revoke_token("t")
 
 

@@ -1,4 +1,4 @@
-"""One rule for each method: the role that it needs, and the request's field with the experiment.
+"""The access rule of each method: the required role, and the request field with the experiment.
 
 A server does not start if a method has no rule, or if a rule does not fit its method.
 """
@@ -24,7 +24,10 @@ class Rule(NamedTuple):
     role: Role | None
     """The lowest role that is allowed. None also allows callers without a token."""
     field: str | None = None
-    """The field of the request with the name of the experiment, which the token must include."""
+    """The request field with the name of the experiment.
+
+    The caller's token must allow this name.
+    """
     is_about_all: bool = False
     """Whether the response is about all experiments. Then the token must not have prefixes."""
 
@@ -91,7 +94,7 @@ def name_check(method: MethodDescriptor) -> Callable[[Any], bytes | None]:
     """Returns the check of a method's requests.
 
     The check returns None if the call may continue. If a name is outside of the caller's prefixes,
-    it answers as if the experiment did not exist: it returns that response, or raises that error.
+    the check returns the response, or raises the error, of an experiment that does not exist.
 
     Raises:
         RuleError: The method has no rule, or its rule names a field that the request lacks.

@@ -26,13 +26,13 @@ _FRESH_SECONDS = 2.0
 A revocation takes effect within this time.
 """
 _PAUSE_SECONDS = 0.1
-"""The least seconds between two reads of the tokens.
+"""The least seconds between two reads of the store's tokens.
 
-So unknown tokens cause at most ten reads a second.
+So calls with unknown tokens cause at most ten reads a second.
 """
 _SCHEME = "bearer "
 _CERTIFICATE = b"podium-token:"
-"""In a certificate, a name (SAN) with this prefix and the id of a token stands for that token."""
+"""A name (SAN) of this prefix and a token's id makes a client certificate valid as that token."""
 
 
 class Access:
@@ -153,7 +153,10 @@ class Access:
         return self._tokens if self._read_at > oldest else await self._read_after(oldest)
 
     async def _read_after(self, moment: float) -> Mapping[str, TokenRow]:
-        """Returns tokens that were read at a moment or later. Concurrent calls share one read."""
+        """Returns the store's tokens, read at `moment` or later.
+
+        Concurrent calls share one read.
+        """
         pause = self._read_at + _PAUSE_SECONDS - time.monotonic()
         if pause > 0:
             await asyncio.sleep(pause)

@@ -1,4 +1,4 @@
-"""Fronts: each receives calls with another library, and passes them to the handlers in `rpc`.
+"""Fronts: each front receives calls with its own library, and passes them to handlers in `rpc`.
 
 A front passes the bytes of a request to a handler. It gets back bytes, a stream of bytes, or a
 status. For each call it provides the connection (`peer`), and a function that rejects the call

@@ -1,7 +1,7 @@
 """The front for HTTP: Connect and gRPC-Web with the library connectrpc, served by uvicorn.
 
-An interceptor of connectrpc admits a call and reads its request. So errors are in the protocol of
-the call.
+An interceptor of connectrpc admits a call and reads its request. So a rejected call gets its error
+in the protocol of the call.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ _OVERSIZE = 2
 _MAX_CONNECTIONS = 1_000
 _STOP_SECONDS = 1
 _INLINE_BYTES = 16 * 1024
-"""Messages up to this size are converted to and from JSON at once. Others do not delay calls."""
+"""Larger messages are converted to and from JSON in a thread, so that they do not delay calls."""
 _REASONS = {Code.INVALID_ARGUMENT: "MALFORMED_REQUEST", Code.RESOURCE_EXHAUSTED: "LIMIT_EXCEEDED"}
 """The reasons of errors that connectrpc itself raises."""
 
@@ -197,7 +197,10 @@ class _Exchange:
             await self._send(event)
 
     async def run(self, work: Awaitable[T]) -> T:
-        """Awaits a part of the call. If the call is rejected meanwhile, raises that error."""
+        """Awaits a part of the call.
+
+        If the call is rejected meanwhile, raises the rejection's error.
+        """
         self._task = task = asyncio.ensure_future(work)
         try:
             return await task
@@ -284,7 +287,7 @@ class _Application(ConnectASGIApplication[None]):
 
     @property
     def path(self) -> str:
-        """The path below which the services are."""
+        """The path that contains the paths of all services."""
         return "/"
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

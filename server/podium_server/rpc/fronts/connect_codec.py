@@ -58,15 +58,18 @@ class Payload:
 
 
 def _integer(text: str) -> int | float:
-    """Returns a number without a fraction. Some clients write the double -0.0 as -0."""
+    """Parses a number without a fraction.
+
+    "-0" is the double -0.0, since some clients write it so.
+    """
     return -0.0 if text == "-0" else int(text)
 
 
 def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Returns an object.
+    """Returns the fields of a JSON object as a dictionary.
 
     Raises:
-        ParseError: Two fields have one name.
+        ParseError: Two fields have the same name.
     """
     found = dict(fields)
     if len(found) < len(fields):

@@ -64,10 +64,10 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
 
 
 class GrpcioFront:
-    """Serves methods with grpcio. Restarts its server when a call has ended it.
+    """Serves methods with grpcio.
 
-    If the path of a call is not UTF-8, the server of grpcio ends. All running calls then fail, and
-    clients connect again.
+    The server of grpcio ends if it gets a call whose path is not UTF-8. All running calls then
+    fail. The front starts the server again, and clients connect again.
 
     Args:
         services: The methods of each service, by its full name.

@@ -1,7 +1,8 @@
 """Handlers for grpcio's asyncio server.
 
 All methods are registered as methods with streams of requests. So a handler runs before the request
-is complete, and decides whether to read it. A handler of a unary method would run after that.
+is complete, and decides whether to read it. If a method was registered as unary, its handler would
+run only when the whole request is read.
 """
 
 import asyncio

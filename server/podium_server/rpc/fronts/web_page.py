@@ -1,8 +1,9 @@
 """Serves the page with the results: its files, and the cookie with the token of its user.
 
 The files have no results in them, so everybody may load them. The page asks for results with the
-calls that every client makes. Scripts cannot read the cookie. It counts for reading calls only,
-and only if the page itself sends them: the front rejects other origins, or removes their cookies.
+calls that every client makes. Scripts cannot read the cookie. The server accepts the cookie only
+for calls that read results, and only from the page itself. The front rejects requests from other
+origins, or removes the cookie from them.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ _READS = "/podium.v1.ResultsService"
 _SECONDS = 30 * 24 * 3600
 _TOKEN_BYTES = 256
 _BODY_SECONDS = 30.0
-"""The most seconds that a token may take to arrive, like the request of a call."""
+"""The most seconds that a request with a token may take to arrive."""
 _TOKEN = re.compile(rb"[\w-]+", re.ASCII)
 _HEADERS = (
     (

@@ -17,7 +17,10 @@ __all__ = ["back_up", "check"]
 
 _MOST_FAULTS = 20
 _WITH_IDENTITY = 7
-"""The first version of the schema in which a file has an identity. Each copy gets its own."""
+"""The first version of the schema in which a file has an identity.
+
+Each copy of a file gets a new identity.
+"""
 _FILES = ("", "-journal", "-wal", "-shm")
 
 

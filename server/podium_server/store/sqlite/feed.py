@@ -55,9 +55,9 @@ _SERIES_OF_ARM = (
 _PIECE = PageLimits(1_000, 0)
 _POINT_BYTES = 16
 _EMPTY_BYTES = 64 * 1024
-"""The size that counts for a piece without points.
+"""The size with which a piece of a series without points counts for the page.
 
-It ends the page, because many points were read for it.
+It fills the page, because many points were read before the piece turned out to be empty.
 """
 _ROW_AT = (
     "SELECT position, content, stamp FROM evals "
@@ -81,7 +81,7 @@ def changes(
     limits: PageLimits,
     series: SeriesFilter | None = None,
 ) -> ChangePage:
-    """Returns a page of the changes after a revision. It begins at a place."""
+    """Returns a page of the changes after the revision `after`. The page begins at `place`."""
     with reader.one_state():
         row = reader.experiment(experiment)
         begun = place.begun if place else after or row.revision

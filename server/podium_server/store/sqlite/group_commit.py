@@ -1,8 +1,9 @@
 """Group commit: calls that arrive while one transaction is committed share the next transaction.
 
 Statements take microseconds, and run on the event loop's thread. COMMIT waits for the disk, so it
-runs in a second thread. Calls that may change very many rows run there too. Each call is decided
-before its first write. So a rejected call has nothing to undo, and does not affect the other calls.
+runs in a separate thread, the commit thread. Calls that may change very many rows run in the commit
+thread too. Each call is decided before its first write. So a rejected call has nothing to undo, and
+does not affect the other calls.
 """
 
 import asyncio
@@ -98,7 +99,7 @@ class GroupCommit:
         self._listeners.append(listener)
 
     def gauges(self) -> Mapping[str, float]:
-        """Returns the numbers of commits and of their calls, and of the calls that wait."""
+        """Returns the number of commits, of the calls in these commits, and of waiting calls."""
         return {
             "commits_total": self._commits,
             "committed_calls_total": self._committed_calls,
@@ -138,7 +139,7 @@ class GroupCommit:
             self._give_up()
 
     async def _watch(self) -> None:
-        """Checks the file from time to time, in the thread that writes to it."""
+        """Checks the file of the store from time to time, in the commit thread."""
         while not self.broken:
             await asyncio.sleep(_CHECK_SECONDS)
             try:
@@ -240,7 +241,7 @@ class GroupCommit:
             await asyncio.sleep(_BUSY_PAUSE_SECONDS)
 
     def _take_waiting(self, applied: list[_Waiting]) -> list[_Waiting]:
-        """Returns all calls without a result. All of them fail if a transaction cannot begin."""
+        """Returns all calls without a result. They fail together if no transaction can begin."""
         applied.extend(self._waiting)
         self._waiting.clear()
         return applied
@@ -261,13 +262,13 @@ class GroupCommit:
                 turn_ends = time.monotonic() + _TURN_SECONDS
 
     async def _apply(self, transaction: Transaction, call: Call[Any]) -> Changes:
-        """Applies a call in this thread, or in the second thread if the call is heavy."""
+        """Applies a call in this thread, or in the commit thread if the call is heavy."""
         if not call.heavy:
             return transaction.apply(call)
         return await self._beside(transaction.apply, call)
 
     async def _beside(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Runs a function in the second thread."""
+        """Runs a function in the commit thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._committer, function, *arguments)
 

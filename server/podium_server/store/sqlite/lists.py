@@ -28,7 +28,7 @@ T = TypeVar("T")
 _SCAN_ROWS = 2_000
 """The most rows that a page reads.
 
-If it is not full by then, it ends with the place to continue from.
+If the page is not full by then, it ends early, with the place to continue from.
 """
 _HAS_TAGS = (
     "NOT EXISTS (SELECT 1 FROM json_each(?) wanted "
@@ -60,7 +60,7 @@ class ListQuery(NamedTuple):
 
 
 def arms_query(experiment: int | None, after: int, shown: ArmFilter, columns: str) -> ListQuery:
-    """Returns the query for the arms after an ordinal."""
+    """Returns the query for the arms whose ordinal is greater than `after`."""
     where = "arms WHERE experiment = ? AND ordinal > ?"
     return ListQuery(
         "ordinal", columns, where, (experiment, after), _arm_conditions(experiment, shown)
@@ -70,7 +70,7 @@ def arms_query(experiment: int | None, after: int, shown: ArmFilter, columns: st
 def all_arms(
     connection: apsw.Connection, experiment: int | None, shown: ArmFilter, columns: str
 ) -> apsw.Cursor:
-    """Returns the query for all arms that pass a filter, in order of creation."""
+    """Returns a cursor over all arms that pass a filter, in order of creation."""
     conditions, bindings = _joined(_arm_conditions(experiment, shown))
     statement = f"SELECT {columns} FROM arms WHERE experiment = ? AND {conditions} ORDER BY ordinal"
     return connection.execute(statement, (experiment, *bindings))

@@ -113,11 +113,11 @@ class Loader:
         return content or b""
 
     def answering(self, place: _Place, name: str) -> EvalRow | None:
-        """Returns the row that `eval(name)` returns, without a step."""
+        """Returns the row that `eval(name)` returns if no step is given."""
         return self._find(_ANSWERING, (*place, name))
 
     def first(self, place: _Place) -> EvalRow | None:
-        """Returns the first row that has a primary class, by class and position."""
+        """Returns the first of the rows that have a primary class, by class and position."""
         return self._find(_FIRST_POST_TRAINING, place) or self._find(_FIRST_IN_LOOP, place)
 
     def names(self, place: _Place) -> list[str]:
@@ -145,7 +145,7 @@ class Loader:
     def _row(self, place: _Place, key: EvalKey, answering: EvalRow | None) -> EvalRow | None:
         """Returns the row of a key.
 
-        Avoids a query if it is `answering`, the row that `eval(name)` returns.
+        If `answering`, the row that `eval(name)` returns, is this row, no query is needed.
         """
         if answering is None or precedence(key.step) > precedence(answering.key.step):
             return None

@@ -1,4 +1,4 @@
-"""The metrics of an experiment, with the number of arms that have each."""
+"""The metrics of an experiment, with the number of arms that have a score on each metric."""
 
 from contextlib import closing
 from itertools import groupby

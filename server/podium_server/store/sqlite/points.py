@@ -23,7 +23,7 @@ _POINT = struct.Struct("<Id")
 _SCANNED_BYTES = 50_000 * _POINT.size
 """The most bytes that a page reads.
 
-If it is not full by then, it ends with the place to continue from.
+If the page is not full by then, it ends early, with the place to continue from.
 """
 
 _KEYS = "SELECT id, key FROM point_keys WHERE experiment = ? AND arm = ?"

@@ -1,4 +1,4 @@
-"""The rank index: the scores of COMPLETED arms in order, and their number by source.
+"""The rank index has the scores of COMPLETED arms in order, and the number of scores by source.
 
 The index is updated in the transactions that write arms. The scores of an arm are added when the
 arm completes, so writes during training do not update the index.
@@ -183,7 +183,8 @@ class RankIndexReader:
     def _downward(self, below: int | None) -> Generator[_Row]:
         """Yields the scores below a value, the greatest first.
 
-        SQLite reads equal scores in reverse order of arms, so they are read again.
+        Here SQLite reads equal scores in reverse order of arms, so equal scores are read again in
+        order.
         """
         while below is not None:
             tied = None

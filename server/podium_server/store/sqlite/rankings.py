@@ -122,7 +122,7 @@ def members(
 def _from_index(
     reader: Reader, row: ExperimentRow, query: RankQuery, limits: PageLimits
 ) -> RankPage | None:
-    """Returns a page of COMPLETED arms, or None if several candidates have scores."""
+    """Returns a page of COMPLETED arms. Returns None if the rank index cannot answer the query."""
     if not query.is_of_completed_arms:
         return None
     found = {candidate: _sources(reader, row, candidate) for candidate in query.candidates}

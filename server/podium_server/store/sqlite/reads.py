@@ -103,7 +103,10 @@ class Reader(ChangeListener):
         return str(fetch_value(self.connection, "SELECT id FROM store"))
 
     def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
-        """Returns the encoded row that `eval` returns, or None if there is none."""
+        """Returns the encoded row of an eval name, at a step if one is given.
+
+        None if there is none.
+        """
         self._share_state()
         known = self._places.get((experiment, arm))
         found = None if known is None else self._eval(known, name, step)
@@ -174,7 +177,7 @@ class Reader(ChangeListener):
     def arms(
         self, experiment: str, after: int, limits: PageLimits, shown: ArmFilter
     ) -> Page[ArmView]:
-        """Returns the arms after an ordinal, in order of creation."""
+        """Returns a page of arms in order of creation, after the arm with the ordinal `after`."""
         with self.one_state():
             found = self.experiment(experiment)
             return fill_page(
@@ -189,13 +192,13 @@ class Reader(ChangeListener):
     def evals(
         self, experiment: str, arm: str, after: int, limits: PageLimits, shown: EvalFilter
     ) -> Page[bytes]:
-        """Returns the encoded rows after a position, in order of acceptance."""
+        """Returns a page of encoded eval rows after a position, in order of acceptance."""
         with self.one_state():
             identity, row = self._find_arm(experiment, arm)
             return self._evals(identity, row, after, limits, shown)
 
     def rows(self, experiment: str, arm: str, after: int, limits: PageLimits) -> Page[ChangedRow]:
-        """Returns the rows after a position, in order of acceptance."""
+        """Returns a page of eval rows, in order of acceptance, after the position `after`."""
         with self.one_state():
             identity, row = self._find_arm(experiment, arm)
             place = (identity, row.ordinal)
@@ -224,7 +227,7 @@ class Reader(ChangeListener):
     def experiments(
         self, after: str, limits: PageLimits, shown: ExperimentFilter
     ) -> Page[ExperimentRow]:
-        """Returns the experiments after a name, in order of their names."""
+        """Returns a page of experiments in order of their names, after the name `after`."""
         with self.one_state():
             return fill_page(
                 self.connection,
@@ -270,7 +273,7 @@ class Reader(ChangeListener):
         shown: ArmFilter,
         metrics: Sequence[_Candidates],
     ) -> ScoreMatrix:
-        """Returns the arms after an ordinal, with a column for each metric."""
+        """Returns a page of arms, and the scores of these arms on each metric."""
         with self.one_state():
             row = self.experiment(experiment)
             page = fill_page(

@@ -17,7 +17,7 @@ _INTERRUPT_SECONDS = 0.01
 
 
 class SlowReads:
-    """Runs reads on a connection of its own. It opens the connection at the first read."""
+    """Runs reads on a connection of its own, which it opens at the first read."""
 
     def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
         self._connect = connect

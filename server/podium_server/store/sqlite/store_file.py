@@ -36,7 +36,7 @@ class _State(NamedTuple):
     """The properties of a file by which changes are noticed."""
 
     identity: tuple[int, int]
-    """The device and the inode. They are the same under every name of a file."""
+    """The file's device and inode, which are the same under every name of the file."""
     size: int
     modified: int
 
@@ -44,8 +44,8 @@ class _State(NamedTuple):
 class StoreFile:
     """The file of an open store, its write-ahead log, and the index of the log.
 
-    While the store is open, only `committed` writes to the file itself. If its size or modification
-    time changes otherwise, another program has changed it.
+    While the store is open, only `committed` writes to the file itself. If the file's size or
+    modification time changes at another time, another program has changed it.
 
     Raises:
         StoreError: The file cannot be opened, or another server uses it under any name.
@@ -161,9 +161,9 @@ def _beside(path: Path, ending: str) -> Path:
 
 
 def _refuse_log_without_file(path: Path) -> None:
-    """Raises an error if there is a log without its file.
+    """Raises an error if the log exists but its file is missing.
 
-    SQLite would delete the log and begin an empty file.
+    SQLite would delete such a log and begin an empty file.
     """
     log = _beside(path, "-wal")
     is_empty = not (path.exists() and path.stat().st_size)

@@ -35,8 +35,8 @@ __all__ = ["Transaction"]
 def _put(table: str, columns: str, key: str, fixed: str = "") -> str:
     """Returns a statement that inserts a row, or updates the row that has the key.
 
-    The `fixed` column never changes. Unlike REPLACE, the statement does not write its index
-    again with every row.
+    The `fixed` column never changes. Unlike REPLACE, the statement does not write the index of that
+    column again with every row.
     """
     names = columns.split(", ")
     kept = {*key.split(", "), fixed}
@@ -307,7 +307,7 @@ class _Writer:
             self._execute(_PUT_TRAINING, (*place, _BARE, key, *codec.score_values(score)))
 
     def _put_scores(self, place: tuple[int, int, str], scores: RowScores | None) -> None:
-        """Replaces all scores of an eval by these."""
+        """Replaces all scores of an eval by the given scores."""
         self._execute(_DROP_SCORES, place)
         if scores is None:
             return

@@ -90,7 +90,7 @@ async def test_points_come_back_bit_by_bit(store: Store) -> None:
 
 
 async def test_an_equal_point_makes_no_revision(store: Store) -> None:
-    """A repeated point changes nothing, the latest value of its key included."""
+    """A repeated point changes nothing, not even the latest value of its key."""
     await store.transact(record(declared(), arm()))
     await _store_points(store, (1, {"loss": 3, "nan": float("nan")}))
     assert await _store_points(store, (2, {"loss": 2})) == 3
