@@ -103,7 +103,7 @@ def test_the_oldest_logs_have_one_scorer_and_its_metrics(tmp_path: Path) -> None
     [row] = found.arms[_NAME].evals
     assert (row.name, row.metrics) == ("suite/popularity", {"accuracy": 0.75})
     assert list(found.not_imported.values()) == [
-        "score 'match': not imported, because not a number: letters"
+        "score 'match': not imported, because they are not numbers: letters"
     ]
     assert list(results(tmp_path / "none.json").not_imported.values()) == ["it has no scores"]
 

@@ -67,7 +67,7 @@ def test_a_run_that_grows_is_the_same_and_another_one_is_not(
     ("metrics", "source", "why"),
     [
         ("", "metrics.csv", "the file is empty"),
-        ("step,a,a\n1,2,3\n", "metrics.csv", "the column 'a' is there twice"),
+        ("step,a,a\n1,2,3\n", "metrics.csv", "the header has the column 'a' twice"),
         ("step,a\n1,2\n3,4", "metrics.csv:3", "this line and all lines after it cannot"),
         ("step,a\n1,2\n3\n", "metrics.csv:3", "the line has 1 cell, and the header has 2"),
         ("step,a\n1,2\nx,3\n", "metrics.csv:3", "'x' is not a valid step"),

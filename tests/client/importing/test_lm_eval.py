@@ -160,7 +160,7 @@ def test_what_is_no_number_is_told(tmp_path: Path) -> None:
     path = write_json(tmp_path / "results.json", _said(results={"t": task}, groups={}))
     found = results(tmp_path)
     assert found.not_imported == {
-        path.name: "task 't': not imported, because not a number: acc, id"
+        path.name: "task 't': not imported, because they are not numbers: acc, id"
     }
     assert found.wrong == set()
     assert next(iter(found.arms.values())).evals[0].metrics == {"f1": 0.5}

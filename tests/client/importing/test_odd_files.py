@@ -176,7 +176,7 @@ def test_files_that_break_their_readers_are_named(tmp_path: Path) -> None:
     found = results(tmp_path)
     assert set(found.arms) == {"run"}
     assert found.wrong == {"deep/trainer_state.json", "bad.eval"}
-    assert found.not_imported["deep/trainer_state.json"] == "nested too deeply"
+    assert found.not_imported["deep/trainer_state.json"] == "the data is nested too deeply"
     assert found.not_imported["bad.eval"].startswith("a damaged zip")
 
 

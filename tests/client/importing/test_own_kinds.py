@@ -128,7 +128,13 @@ def test_the_command_goes_on_beside_a_broken_one(
     ("own", "why"),
     [
         (_RaisingLate, "not in the format of own (AssertionError: half way)"),
-        (_Odd, "not in the format of own (TypeError: it yielded dict)"),
+        (
+            _Odd,
+            (
+                "not in the format of own (TypeError: it yielded a dict, "
+                "not a FoundArm, FoundExperiment or NotImported)"
+            ),
+        ),
     ],
 )
 def test_one_that_fails_at_a_file_fails_at_that_file_only(

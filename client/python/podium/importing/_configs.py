@@ -26,8 +26,8 @@ def run_config_from(source: Any, name: str, **extras: Any) -> RunConfig:
 
     Args:
         source: The configuration, or its `repr()` as a text.
-        name: The name, if the configuration has none.
-        extras: Other values for extras. A None is left out.
+        name: The name of the run, if the configuration has no name.
+        extras: Further extras by key. Values that are None are left out.
     """
     given = unquoted(source)
     if not isinstance(given, dict):
@@ -72,7 +72,10 @@ def plain(text: str) -> Any:
 
 
 def seed_from(value: Any) -> int | None:
-    """Returns a seed, also from a text or from 42.0, or None if it is not a 64-bit integer."""
+    """Converts a number or text, such as 42, 42.0 or "42", to a seed.
+
+    Returns None for any other value.
+    """
     given = unquoted(value)
     if isinstance(given, float) and given.is_integer():
         given = int(given)
@@ -81,7 +84,7 @@ def seed_from(value: Any) -> int | None:
 
 
 def step_from(value: Any) -> int | None:
-    """Returns a step, also from a text or from 42.0, or None if there is none.
+    """Converts a number or text, such as 42, 42.0 or "42", to a step. Returns None for None.
 
     Raises:
         ValueError: The value is not a 64-bit integer.
@@ -93,7 +96,7 @@ def step_from(value: Any) -> int | None:
 
 
 def _part(form: type[_T], value: Any) -> _T | None:
-    """Returns a part of the configuration, or None if it has unknown or invalid fields."""
+    """Returns a part of the configuration, or None if the part has unknown or invalid fields."""
     if isinstance(value, str) and form is Component:
         return form(value)  # only a kind
     known = {field.name for field in fields(form)}

@@ -17,6 +17,8 @@ __all__ = ["GivenMapping", "Place", "places", "read", "read_results"]
 GivenMapping: TypeAlias = Mapping[str, str | Sequence[str]]
 """The columns of a table by field, such as `{"arm": "model", "metric": ["acc", "f1"]}`."""
 
+_ITEMS = "a FoundArm, FoundExperiment or NotImported"
+
 
 class Place(NamedTuple):
     """A file or folder, and the importer that reads it."""
@@ -53,7 +55,8 @@ def read(place: Place) -> Iterator[Found]:
             if found is None:
                 return
             if not isinstance(found, FoundArm | FoundExperiment | NotImported):
-                raise TypeError(f"it yielded {type(found).__name__}")  # noqa: TRY301 - handled like other errors
+                why = f"it yielded a {type(found).__name__}, not {_ITEMS}"
+                raise TypeError(why)  # noqa: TRY301 - handled like other errors
             yield found
     except Exception as error:  # noqa: BLE001 - foreign files and importers may raise anything
         yield NotImported(_source(error, place), _reason(error, place.importer.kind))
@@ -70,7 +73,7 @@ def _reason(error: Exception, kind: str) -> str:
     if type(error) is ValueError or isinstance(error, OverflowError):
         return str(error)
     if isinstance(error, RecursionError):
-        return "nested too deeply"
+        return "the data is nested too deeply"
     return f"not in the format of {kind} ({type(error).__name__}: {error})"
 
 
@@ -147,7 +150,10 @@ def _search(
 
 
 def _may_enter(here: Path, entered: set[Path]) -> bool:
-    """Returns whether to search a path. False for a link to a folder that is searched anyway."""
+    """Returns whether to search a file or folder.
+
+    Links to folders are not searched if the search reaches the same folder without the link.
+    """
     try:
         if not (here.is_symlink() and here.is_dir()):
             return True

@@ -20,8 +20,8 @@ class FoundArm:
         arm: The arm. The `event_time` of its rows is kept.
         source: The file or folder that it was read from.
         series: The training series of the arm, by key.
-        run_may_change: Whether a later import of the source can have another `run_id`. If not,
-            another `run_id` means another run, which does not overwrite the arm.
+        run_may_change: Whether a later import of the same run can have another `run_id`. If not, an
+            arm with another `run_id` is of another run, and does not overwrite the recorded arm.
     """
 
     experiment: str
@@ -41,7 +41,7 @@ class FoundExperiment:
         hypothesis: The hypothesis that it tests.
         success_metric: The metric by which its arms are ranked.
         direction: Which scores are better: `maximize` or `minimize`.
-        directions: Which scores are better, by other metrics.
+        directions: For other metrics, which scores are better: `maximize` or `minimize` by metric.
         parent: The name of the experiment that this one continues.
         conclusion: The conclusion of the experiment.
         tags: Free labels.

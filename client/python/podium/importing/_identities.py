@@ -15,8 +15,7 @@ _MOST_PARTS = 3
 def digest_of(kind: str, begin: Any) -> str:
     """Returns the identity of a run: its kind, and a digest of the beginning of its data.
 
-    It is the same in later states of the run, and differs from that of other runs with the same
-    name.
+    Later states of the run have the same identity. Other runs with the same name have another one.
     """
     if not isinstance(begin, bytes):
         begin = json.dumps(begin, sort_keys=True, default=str).encode()
@@ -26,7 +25,7 @@ def digest_of(kind: str, begin: Any) -> str:
 def name_of_folder(folder: Path, is_generic: Callable[[Path], bool]) -> str:
     """Returns the folder's name.
 
-    If it is generic, the names of up to two parents are added.
+    If the name is generic, such as `logs`, the names of up to two parent folders are added.
     """
     parts = [folder.name]
     while len(parts) < _MOST_PARTS and folder.parent.name and is_generic(folder):

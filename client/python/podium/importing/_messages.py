@@ -24,7 +24,7 @@ _SCALARS = {
 def message_classes(
     package: str, schema: Mapping[str, Mapping[str, tuple[int, str]]]
 ) -> dict[str, type[Any]]:
-    """Returns classes of messages. Fields that a schema leaves out are skipped when it is read.
+    """Returns classes of messages. They skip fields of the data that the schema leaves out.
 
     Args:
         package: A name that no other schema has.

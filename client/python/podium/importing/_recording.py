@@ -105,7 +105,7 @@ def import_results(
         replace: Whether to overwrite arms that a training has recorded or that were imported from
             another run, and to delete eval rows that the source lacks.
         dry_run: Whether to read everything and ask the server, but record nothing. The report is
-            that of an import.
+            the same as that of a real import.
         on_progress: Called with the number of finished places and their total, after each place.
 
     Raises:
@@ -130,7 +130,10 @@ def import_results(
 
 
 class _Target:
-    """The server of an import. With `dry_run`, it is only asked what would change."""
+    """The server of an import.
+
+    With `dry_run`, it is asked what the import would change, and records nothing.
+    """
 
     def __init__(self, client: Client, *, dry_run: bool) -> None:
         self._client = client
@@ -234,7 +237,7 @@ class _Import:
             count.changed.append(arm.name)
 
     def _with_names_in_limit(self, found: FoundArm) -> ArmResult:
-        """Returns the arm. Shortens names over the limit, such as paths of models."""
+        """Returns the arm of an item. Shortens names over the limit, such as paths of models."""
         arm = copy(found.arm)
         arm.group_name = arm.group_name and _within_limit(arm.group_name)
         arm.name = _within_limit(arm.name)
@@ -280,13 +283,13 @@ def _series_events(arm: ArmResult, found: FoundArm) -> Iterator[Event]:
 
 
 def _untimed(event: Event) -> Event:
-    """Removes the time of an event. It would be the time of the import, not of a measurement."""
+    """Removes the time of an event, which would be that of the import and not of a measurement."""
     event.ClearField("event_time")
     return event
 
 
 def _within_limit(name: str) -> str:
-    """Returns a name within the limit. A shortened one ends with a digest, so it is unique."""
+    """Returns a name within the limit. A shortened name ends with a digest, so it is unique."""
     if len(name.encode()) <= DEFAULT_LIMITS.name_bytes:
         return name
     suffix = f"-{hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]}"
@@ -303,7 +306,7 @@ def _check_same_run(arm: ArmResult, existing: ArmResult) -> None:
 
 
 def _other_rows(arm: ArmResult, existing: ArmResult) -> list[EvalResult]:
-    """Returns the eval rows of an existing arm that its source lacks."""
+    """Returns the eval rows of an existing arm that the source of the import lacks."""
     of_source = {(row.name, row.step) for row in arm.evals}
     return [row for row in existing.evals if (row.name, row.step) not in of_source]
 
@@ -347,7 +350,7 @@ def _unloaded(name: str) -> NotImported:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
-        return "nested too deep"
+        return "the data is nested too deeply"
     if not isinstance(error, PodiumError):
         return str(error)
     message = error.refusals[0].message if error.refusals else error.message

@@ -14,7 +14,7 @@ _OF_EVAL = re.compile(rf"{_EVALS}[/_.](.+)", re.DOTALL | re.IGNORECASE)
 _TO_EVAL = re.compile(rf"(.+)/{_EVALS}", re.DOTALL | re.IGNORECASE)
 _TESTS = ("test", "predict")
 _MAX_VALUES = 5_000_000
-"""The most values of one run. It limits the memory of an import."""
+"""The most values of one run, which limits the memory of an import."""
 
 
 def eval_and_metric(key: str) -> tuple[str, str] | None:

@@ -74,8 +74,8 @@ def csv_rows(path: Path, *, is_log: bool = False) -> Iterator[tuple[int, Row | V
 
     Args:
         path: The file.
-        is_log: Whether the file is a log that a program writes. Then a last line without an end is
-            incomplete.
+        is_log: Whether the file is a log that a program writes. If so, a last line without a line
+            break is incomplete.
 
     Raises:
         ValueError: The file has no valid header, or is a link to a place outside of the results.
@@ -104,7 +104,7 @@ def _header(lines: Iterator[str]) -> tuple[list[str], str]:
     columns = next(csv.reader([header], delimiter=delimiter))
     twice = [name for name, count in Counter(columns).items() if count > 1]
     if twice:
-        raise ValueError(f"the column {twice[0]!r} is there twice")
+        raise ValueError(f"the header has the column {twice[0]!r} twice")
     return columns, delimiter
 
 
@@ -115,7 +115,7 @@ def _unreadable(error: Exception) -> ValueError:
 def _texts(lines: Iterator[bytes], *, is_log: bool) -> Iterator[str]:
     for number, line in enumerate(lines):
         if is_log and not line.endswith(b"\n"):
-            raise EOFError("it is incomplete: its writer was stopped")
+            raise EOFError("the line is incomplete: its writer was stopped")
         yield line.decode("utf-8-sig" if not number else "utf-8", errors="surrogateescape")
 
 

@@ -18,7 +18,7 @@ class Unreadable:
         self._why = why
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the path, since every path that it gets is reported."""
+        """Returns the path, because this importer reports every path that is given to it."""
         return [path]
 
     def read(self, path: Path) -> Iterator[Found]:

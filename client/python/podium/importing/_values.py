@@ -40,9 +40,9 @@ _folder: ContextVar[Path | None] = ContextVar("_folder", default=None)
 
 @contextmanager
 def reading_in(folder: Path) -> Iterator[None]:
-    """Rejects files outside of a folder during the block.
+    """Rejects links to files outside of a folder during the block.
 
-    A link in results must not read others.
+    Otherwise, a link in the results could make an import record the content of private files.
     """
     token = _folder.set(folder)
     try:
@@ -79,7 +79,7 @@ def opened_inside(path: Path) -> BufferedReader:
     """Opens a file, to be read in parts.
 
     Raises:
-        ValueError: The file is a link out of the results.
+        ValueError: The file is a link to a place outside of the results.
     """
     folder = _folder.get()
     if folder is not None and not path.resolve().is_relative_to(folder):
@@ -101,7 +101,7 @@ def json_object(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ValueError("not valid JSON: the file is not UTF-8") from error
     except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+        raise ValueError("the data is nested too deeply") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"not valid JSON: {error.msg} in line {error.lineno}") from error
     if not isinstance(found, dict):
@@ -152,7 +152,7 @@ def _line(line: bytes) -> dict[str, Any] | ValueError:
 
 
 def head(path: Path) -> bytes:
-    """Returns the first bytes of a file, to detect its kind. Empty if it cannot be read."""
+    """Returns the first bytes of a file, to detect its kind; no bytes if it cannot be read."""
     try:
         with path.open("rb") as plain, decompressed(plain, path) as file:
             return file.read(_HEAD_BYTES)
@@ -161,7 +161,7 @@ def head(path: Path) -> bytes:
 
 
 def is_torn_object(begin: bytes) -> bool:
-    """Returns whether a file that begins so is empty, or a JSON object that may be cut off."""
+    """Returns whether a file has no bytes, or begins like a JSON object that may be cut off."""
     text = begin.strip()
     return not text or (text.startswith((b"{", b"\xef\xbb\xbf{")) and not text.endswith(b"}"))
 
@@ -191,7 +191,7 @@ def yaml_object(path: Path) -> dict[str, Any]:
         where = "" if line is None else f" in line {line + 1}"
         raise ValueError(f"not valid YAML: {getattr(error, 'problem', error)}{where}") from error
     except RecursionError as error:
-        raise ValueError("nested too deep") from error
+        raise ValueError("the data is nested too deeply") from error
     if not isinstance(found, dict):
         raise ValueError("not a YAML mapping")  # noqa: TRY004 - of the file, not of an argument
     return {str(key): value for key, value in found.items()}
@@ -200,12 +200,12 @@ def yaml_object(path: Path) -> dict[str, Any]:
 def leaves(
     values: Mapping[str, Any], *, whole: str | None = None, above: str = ""
 ) -> Iterator[tuple[str, Any]]:
-    """Yields each value with its key. Keys of nested objects are joined with dots.
+    """Yields each key and value. Nested objects are split, and their keys are joined with dots.
 
     Args:
-        values: The values.
-        whole: A key that only objects have which are values themselves.
-        above: The beginning of all keys.
+        values: The values by key.
+        whole: A key that marks an object as one value. Objects with this key are not split.
+        above: The prefix of all keys.
     """
     for key, value in values.items():
         if isinstance(value, dict) and (whole is None or whole not in value):
@@ -215,7 +215,7 @@ def leaves(
 
 
 def number(value: Any) -> float | None:
-    """Returns a number, converted from text if needed. None for a bool or any other value."""
+    """Converts a number, or a text of a number, to a float. Returns None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

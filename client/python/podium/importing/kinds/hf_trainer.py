@@ -1,9 +1,9 @@
 """`trainer_state.json` of Hugging Face's Trainer, and the results files beside it.
 
-A training has one such file in its folder, and one in each checkpoint. Two of them are of the same
-training if the log of one continues the log of the other. The longest becomes the arm, and the
-others are skipped. The results files of the folder (`all_results.json`, `eval_results.json` …) are
-of the longest one.
+A training has one such file in its folder, and one in each checkpoint. Two files are of the same
+training if the log in one file continues the log in the other. The file with the longest log
+becomes the arm, and the other files are skipped. The results files of the folder
+(`all_results.json`, `eval_results.json` …) belong to the file with the longest log.
 """
 
 import re
@@ -25,7 +25,10 @@ __all__ = ["HfTrainerImporter"]
 
 _FILE = "trainer_state.json"
 _SPLITS = ("predict", "test", "eval", "train")
-"""The sets that have a results file. The first one with evals is the primary eval of the arm."""
+"""The data sets that have a results file, in this order.
+
+The first data set with evals has the primary eval of the arm.
+"""
 _ALL_RESULTS = "all_results.json"
 _RESULTS = (_ALL_RESULTS, *(f"{split}_results.json" for split in _SPLITS))
 _CHECKPOINT = re.compile(r"(?:checkpoint-\d+|last-checkpoint)\Z")
@@ -68,13 +71,13 @@ class _State(NamedTuple):
 
 
 class HfTrainerImporter:
-    """Imports the states of trainings and of their checkpoints."""
+    """Imports the state files of trainings and of their checkpoints."""
 
     kind = "hf_trainer"
     summary = f"{_FILE} and {_ALL_RESULTS} of Hugging Face's Trainer"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the state files in a folder and in its checkpoints, and its results files."""
+        """Returns the state files and results files in a folder, and states in its checkpoints."""
         if path.is_file():
             return [path] if _is_file_of_kind(path) else []
         return [
@@ -82,7 +85,7 @@ class HfTrainerImporter:
         ]
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Yields an arm for each training whose states are in a folder."""
+        """Yields an arm for each training whose state files are in a folder."""
         results = yield from _read_results(path)
         if path.name in _RESULTS or (results and not _states_of(path)):
             yield from _arm_of_results(results, path)
@@ -142,7 +145,7 @@ def _read_results(path: Path) -> Generator[Found, None, _Entry]:
 
 
 def _with_prefix(content: _Entry, split: str) -> _Entry:
-    """Returns metrics of a file under the prefix of its set.
+    """Returns the metrics of a results file, with the name of its data set as the prefix.
 
     Some scripts add metrics without a prefix (`perplexity`), or evaluate a test set with the
     default prefix, `eval`.
@@ -157,9 +160,9 @@ def _with_prefix(content: _Entry, split: str) -> _Entry:
 
 
 def _arm_of_results(results: _Entry, path: Path) -> Iterator[Found]:
-    """Yields the arm of results without a state, as after an evaluation without a training."""
+    """Yields the arm of results files without a state file, as after an evaluation only."""
     if not any(key.endswith(_RUNTIME) for key in numbers(results)):
-        why = "it has no runtime, so it may be of another tool"
+        why = "the file has no key that ends with _runtime, so it may be of another tool"
         yield from [NotImported(str(path), why, is_wrong=False)] if results else []
         return
     name = _folder_name((path if path.is_dir() else path.parent).resolve())
@@ -176,7 +179,7 @@ def _arm_of_results(results: _Entry, path: Path) -> Iterator[Found]:
 
 
 def _rows_of_results(results: _Entry) -> list[EvalResult]:
-    """Returns the post-training rows of results files. Those of a test set come first."""
+    """Returns the post-training rows of results files. The rows of a test set come first."""
     rows = list(_rows(results, _SPLITS))
     for row in rows:
         row.tags = tags_of(row.name)
@@ -216,7 +219,7 @@ def _read(path: Path) -> _State:
 
 
 def _later_state(state: _State, others: Iterable[_State]) -> _State | None:
-    """Returns a later state of the same training, if there is one."""
+    """Returns a later state of the same training, or None if there is none."""
     log = state.log
     return next((other for other in others if same(other.log[: len(log)], log)), None)
 
@@ -237,14 +240,15 @@ def _arm(state: _State, name: str, results: _Entry) -> ArmResult:
 
 
 def _identity(log: _Log) -> str | None:
-    """Returns a digest of the first entry of the log, which later states of a training share."""
+    """Returns a digest of the log's first entry, which is the same in all states of a training."""
     return digest_of("hf", log[0]) if log else None
 
 
 def _name(path: Path, *, is_folders: bool) -> str:
-    """Returns the name of an arm: its folder and checkpoint, or with `is_folders` only its folder.
+    """Returns the name of an arm, made from the path of its state file.
 
-    Only the longest state of a folder gets the folder's name alone.
+    For a file in a checkpoint, it is `FOLDER/CHECKPOINT`, or `FOLDER` if `is_folders` is true. Only
+    the longest state of a folder gets the name `FOLDER`.
     """
     folder = path.resolve().parent
     if not _CHECKPOINT.match(folder.name):

@@ -1,7 +1,8 @@
 """Logs of Inspect (`inspect_ai`): `.eval`, which is a zip, and JSON.
 
 A log is one evaluation of one model on one task. It becomes an arm in the group of its model. Each
-score is a post-training eval, named by the task, and by the score if there are several.
+score of the log is a post-training eval with the name of the task. If a log has several scores, the
+name of the score is added.
 """
 
 import json
@@ -42,9 +43,9 @@ _STATUSES = {
     "started": ArmStatus.RUNNING,
 }
 _FACTS = ("task_args", "task_file", "metadata", "packages", "revision", "tags")
-"""The other settings in which runs differ.
+"""Keys of the header that become extras of the configuration.
 
-Times are left out, because they differ between runs of the same settings.
+Times are not among them, because they differ between runs of the same settings.
 """
 _SETTINGS = ("solver", "solver_args", "scorers", "model_generate_config", "model_roles")
 _DATASET = ("name", "location", "samples", "shuffled")
@@ -88,7 +89,7 @@ class InspectImporter:
         for score in _scores(log):
             lost = [key for key, value in _values(score).items() if number(value) is None]
             if lost:
-                why = f"score {_name(score)!r}: not imported, because not a number: "
+                why = f"score {_name(score)!r}: not imported, because they are not numbers: "
                 yield NotImported(str(path), why + ", ".join(lost), is_wrong=False)
 
 
@@ -134,7 +135,7 @@ def _zipped(path: Path) -> _Object:
 def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
     """Returns the content of a zip's entry.
 
-    Limits its size, because the zip's directory may give a wrong one.
+    Limits the bytes that are read, because the zip's directory may state a wrong size.
     """
     with archive.open(name) as file:
         found = file.read(_HEADER_BYTES + 1)
@@ -245,7 +246,10 @@ def _evals(log: _Object, task: str, seconds: float, time: datetime | None) -> It
 
 
 def _scores(log: _Object) -> list[_Object]:
-    """Returns the scores. Older logs have `scorers`, and the oldest one `scorer` and `metrics`."""
+    """Returns the scores of a log.
+
+    Older logs have them as `scorers`, or as `scorer` and `metrics`.
+    """
     found = log.get("results")
     results = found if isinstance(found, dict) else {}
     scores = results.get("scores", results.get("scorers"))
@@ -259,8 +263,8 @@ def _scores(log: _Object) -> list[_Object]:
 def _names(scores: list[_Object]) -> list[str]:
     """Returns a unique name for each score.
 
-    If a reducer combined several epochs, it is part of the name. If names are equal, their scorers
-    are added as prefixes. If they are still equal, numbers are added as suffixes.
+    If a reducer combined several epochs, its name is part of the score's name. Equal names get the
+    scorers' names as prefixes. Names that are still equal get numbers as suffixes.
     """
     names = [_name(score) for score in scores]
     counts = Counter(names)
@@ -289,7 +293,10 @@ def _metrics(score: _Object) -> dict[str, float]:
 
 
 def _values(score: _Object) -> _Object:
-    """Returns the values of a score's metrics. In recent logs, each is the `value` of an object."""
+    """Returns the values of a score's metrics.
+
+    In recent logs, a metric is an object with the key `value`.
+    """
     found = score.get("metrics")
     metrics: _Object = found if isinstance(found, dict) else {}
     return {

@@ -35,7 +35,10 @@ class LightningImporter:
     summary = f"runs of Lightning's CSVLogger ({_METRICS} and {_CONFIG})"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the files of a run. Both must exist, because other tools use these names too."""
+        """Returns the two files of a run if both exist.
+
+        One file is not enough, because other tools use these names, too.
+        """
         folder = path.parent if path.name == _METRICS else path
         files = [folder / _METRICS, folder / _CONFIG]
         if not all(file.is_file() for file in files) or not _is_log(files[0]):

@@ -34,7 +34,7 @@ _SEEDS = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
 _FILE = re.compile(r"results(_\d{4}-\d\d-\d\d.*)?\.json")
 """The names that the harness gives to its files."""
 _MARKS = (b'"alias":', b',none"', b'"versions":', b'"n-shot":', b'"group_subtasks":')
-"""A text near the beginning of a file by which results of the harness are recognized."""
+"""Texts by which results of the harness are recognized. One is near the beginning of a file."""
 _FACTS = (
     "git_hash",
     "lm_eval_version",
@@ -88,7 +88,7 @@ class LmEvalImporter:
             yield FoundExperiment(self.kind, str(path), directions=directions)
         yield FoundArm(self.kind, _arm(content, path), str(path))
         for task, names in _non_numbers(content).items():
-            why = f"task {task!r}: not imported, because not a number: {', '.join(names)}"
+            why = f"task {task!r}: not imported, because they are not numbers: {', '.join(names)}"
             yield NotImported(str(path), why, is_wrong=False)
 
 
@@ -148,7 +148,7 @@ def _suffix(content: _Object, path: Path, time: datetime | None) -> str:
 
 
 def _model(content: _Object) -> str:
-    """Returns the name of the model. Some files have it only in the model's arguments."""
+    """Returns the name of the model. Some files have the name only in the model's arguments."""
     name = content.get("model_name")
     if isinstance(name, str) and name:
         return name
@@ -182,7 +182,7 @@ def _run_config(content: _Object, model: str, name: str) -> RunConfig:
 def _settings(content: _Object) -> _Object:
     """Returns the settings of the evaluation, with the generation settings of each task.
 
-    Seeds that are equal to the first one are left out: it is the seed of the run_config.
+    Seeds that are equal to the first seed are left out, because that is the seed of the run_config.
     """
     config = content["config"]
     first = config.get(_SEEDS[0])
@@ -220,7 +220,7 @@ def _maps(content: _Object, field: str) -> Mapping[str, _Object]:
 
 
 def _metrics(task: _Object) -> dict[str, float]:
-    """Returns the metrics.
+    """Returns the metrics of a task.
 
     Texts are left out even if they look like numbers, since they are labels or N/A.
     """
@@ -229,7 +229,7 @@ def _metrics(task: _Object) -> dict[str, float]:
 
 
 def _directions(content: _Object) -> dict[str, str]:
-    """Returns the metrics of which less is better, such as perplexities."""
+    """Returns `minimize` for each metric whose smaller values are better, such as perplexities."""
     better: _Object = dict(_maps(content, "higher_is_better"))
     return {
         f"{task}.{metric}": "minimize"
@@ -246,7 +246,7 @@ def _is_error(better: Any, metric: str) -> bool:
 def _benchmark(content: _Object, task: str) -> str | None:
     """Returns a benchmark_id: the task with its version and shots.
 
-    Only results that agree in all three are comparable.
+    Results are comparable only if the task, the version and the shots are the same.
     """
     version = _maps(content, "versions").get(task)
     shots = _maps(content, "n-shot").get(task, content["config"].get("num_fewshot"))
@@ -259,9 +259,9 @@ def _benchmark(content: _Object, task: str) -> str | None:
 
 
 def _sample_count(content: _Object, task: str) -> dict[str, float]:
-    """Returns the number of samples.
+    """Returns the number of samples of a task or of a group of tasks.
 
-    For a group, only if all of its metrics have the same number.
+    If the metrics of a group have different numbers of samples, returns nothing.
     """
     counts = _maps(content, "n-samples").get(task)
     count = numbers(counts).get("effective") if isinstance(counts, dict) else None

@@ -81,11 +81,11 @@ class MlflowImporter:
         elif (path / _META).is_file():
             yield from _experiment(path)
         else:
-            raise ValueError(f"neither an experiment nor a run: the folder lacks {_META}")
+            raise ValueError(f"not an experiment or run of MLflow: the folder lacks {_META}")
 
 
 def _is_run(folder: Path) -> bool:
-    """Returns whether a folder has a run. Its description may be incomplete or missing."""
+    """Returns whether a folder has a run. The run's description may be incomplete or missing."""
     meta = folder / _META
     if _RUN.fullmatch(folder.name):
         return meta.is_file() or any((folder / part).is_dir() for part in _PARTS_OF_RUN)
@@ -198,7 +198,7 @@ def _seconds(meta: _Object) -> float | None:
 def _metrics(
     folder: Path,
 ) -> Generator[Found, None, tuple[dict[str, float], list[EvalResult], _Points]]:
-    """Reads the metrics. Returns the last values of training metrics, eval rows, and points."""
+    """Reads the metrics. Returns the last values of training metrics, eval rows, and series."""
     series: _Points = {}
     last: dict[str, float] = {}
     rows: defaultdict[tuple[int, str], dict[str, _Value]] = defaultdict(dict)

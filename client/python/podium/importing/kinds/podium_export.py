@@ -86,7 +86,7 @@ def _is_item(item: _Object) -> bool:
 
 def _found(item: _Object, source: str) -> Found:
     if not _is_item(item):
-        raise ValueError("neither an experiment nor an arm of an export")
+        raise ValueError("not a line of `podium export`: expected an experiment or an arm")
     name = str(item["experiment"])
     if "event" not in item:
         return FoundArm(name, json_form.arm_from_json(item), source, run_may_change=True)

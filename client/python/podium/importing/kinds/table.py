@@ -35,10 +35,10 @@ class ColumnMapping:
     """The columns of a table.
 
     Attributes:
-        metric: The columns with metrics. If `value` is given, the column with the name of the
-            metric.
-        value: The column with the value. The column `metric` then has the name of the metric.
-        arm: The columns with the arm's name, joined with `-`. Without them, each file is an arm.
+        metric: The columns with metrics. If `value` is given, one column with the metrics' names.
+        value: The column with the value of the metric that the row names.
+        arm: The columns whose cells form the arm's name, joined with `-`. Without them, each file
+            is an arm.
         step: The column with the step. A row without a step is a post-training row.
         eval: The column with the name of the eval.
         experiment: The column with the experiment's name. Without it, the experiment has the name

@@ -19,13 +19,14 @@ class EvsysImporter:
     summary = "local stores, experiment logs and run folders of the evsys SDK"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the folder if it is a store, a log folder or a run."""
+        """Returns the folder if it is a local store, the logs of an experiment, or a run."""
         return [path] if any(shape.is_one(path) for shape in _SHAPES) else []
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Yields the items of a store, a log folder or a run."""
+        """Yields the items of a local store, of the logs of an experiment, or of a run."""
         for shape in _SHAPES:
             if shape.is_one(path):
                 yield from shape.read(path)
                 return
-        raise ValueError("neither a local store, nor the logs of an experiment, nor a run")
+        expected = "a local store, the logs of an experiment, or a run"
+        raise ValueError(f"not a folder of the evsys SDK: expected {expected}")

@@ -46,12 +46,12 @@ def text_or_none(value: Any) -> str | None:
 
 
 def numbers_of(values: Any, source: str) -> Generator[Found, None, dict[str, float]]:
-    """Returns the values of an object that are numbers. Yields an item about the others."""
+    """Returns the values of an object that are numbers. Yields an item that names the others."""
     given = values if isinstance(values, dict) else {}
     found = numbers(given)
     lost = [str(key) for key in given if key not in found]
     if lost:
-        why = f"not imported, because not a number: {', '.join(lost)}"
+        why = f"not imported, because they are not numbers: {', '.join(lost)}"
         yield NotImported(source, why, is_wrong=False)
     return found
 
@@ -88,7 +88,7 @@ def training_and_rows(
 
 
 def merged(rows: Iterable[EvalResult], source: Path) -> Generator[Found, None, list[EvalResult]]:
-    """Merges rows of the same split and step. The last value of each metric is kept."""
+    """Merges rows of the same split and step. Of each metric, the last value is kept."""
     found: dict[tuple[str, int | None], EvalResult] = {}
     replaced: Counter[tuple[str, int | None]] = Counter()
     for row in rows:

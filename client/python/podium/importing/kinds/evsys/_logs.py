@@ -61,7 +61,10 @@ def read(path: Path) -> Iterator[Found]:
 
 
 def _experiment_name(path: Path) -> str:
-    """Returns the folder's name with its time as a suffix, since names alone are not unique."""
+    """Returns the folder's name. A time at its beginning becomes a suffix.
+
+    Names without the time are not unique.
+    """
     name = path.resolve().name
     stamp = _STAMP.match(name)
     if stamp is None:
@@ -107,7 +110,10 @@ def _arm(folder: Path) -> Generator[Found, None, ArmResult]:
 def _concluded_evals(
     file: Path, logged: list[EvalResult]
 ) -> Generator[Found, None, list[EvalResult]]:
-    """Returns the evals of a conclusion with the exact numbers of the logs, then the other rows."""
+    """Returns the evals of `conclusion.md` with the exact numbers of the logs.
+
+    The rows that are only in the logs follow.
+    """
     rows, unmatched = [], list(logged)
     for number, line in enumerate(_lines(file), start=1):
         match = _EVAL.fullmatch(line)

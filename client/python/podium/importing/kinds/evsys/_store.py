@@ -1,7 +1,7 @@
 """The local store: `experiments/<id>/` and `generations/<id>/`, linked by ids.
 
-Names are not unique in a store, but ids are. The first part of its id is added to an experiment's
-name, and to the name of a second arm with the same name.
+Names are not unique in a store, but ids are. The name of an experiment gets the first part of the
+experiment's id as a suffix. So does the name of an arm if another arm has the same name.
 """
 
 from collections.abc import Generator, Iterator, Mapping
@@ -33,14 +33,17 @@ __all__ = ["is_one", "read"]
 _ID_LENGTH = 8
 _OWN = ("id", "experiment_name", "hypothesis", "tags", "status", "conclusion")
 _MARKS = (b'"experiment_name"', b'"experiment_id"', b'"run_config"', b'"_created_at"')
-"""Keys of the store. Other tools use its names of folders and files, too."""
+"""Keys by which a file of the store is recognized.
+
+Its name is not enough, because other tools use the same names of folders and files.
+"""
 _TIMES = ("_created_at", "_updated_at")
 
 _Object = dict[str, Any]
 
 
 def is_one(path: Path) -> bool:
-    """Returns whether a folder is a store, or the remaining half of one."""
+    """Returns whether a folder is a store. It may have only experiments or only generations."""
     return any(
         _is_record(file)
         for pattern in ("experiments/*/experiment.json", "generations/*/generation.json")
@@ -49,7 +52,7 @@ def is_one(path: Path) -> bool:
 
 
 def _is_record(file: Path) -> bool:
-    """Returns whether a file has keys of the store, or is one that was cut off."""
+    """Returns whether a file begins like one of a store. The file may be empty or cut off."""
     begin = head(file)
     return is_torn_object(begin) or any(mark in begin for mark in _MARKS)
 
@@ -160,15 +163,16 @@ def _arm(
 
 
 def _run_result(content: _Object, identity: str) -> RunResult:
-    """Returns the facts about a run that can differ although its configuration is the same."""
+    """Returns the facts about a run that may differ between runs of the same configuration."""
     times = {key: content[key] for key in _TIMES if content.get(key) is not None}
     return RunResult(identity, str(content.get("status") or ""), extras=times)
 
 
 def _evals(file: Path) -> Generator[Found, None, list[EvalResult]]:
-    """Reads the eval rows. Of two with the same name and step, the later one is kept.
+    """Reads the eval rows. If several have the same name and step, the last one is kept.
 
-    Unnamed rows with different ids are different evals: the id is added to the later names.
+    Unnamed rows with different ids are different evals. The names of all but the first get the id
+    as a suffix.
     """
     rows: dict[tuple[str, int | None], tuple[int, str, EvalResult]] = {}
     if not file.is_file():

@@ -16,7 +16,7 @@ class OptunaImporter:
     summary = "studies of Optuna (SQLite or journal files)"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the file if it has the tables of Optuna, or is one of its journals."""
+        """Returns the file if it is SQLite with the tables of Optuna, or a journal of Optuna."""
         return [path] if path.is_file() and (_sqlite.is_one(path) or _journal.is_one(path)) else []
 
     def read(self, path: Path) -> Iterator[Found]:
@@ -26,6 +26,6 @@ class OptunaImporter:
         elif _journal.is_one(path):
             studies = yield from _journal.read(path)
         else:
-            raise ValueError("neither a SQLite file nor a journal file of Optuna")
+            raise ValueError("not a file of Optuna: expected SQLite or a journal")
         for study in studies:
             yield from _study.found(study, str(path))

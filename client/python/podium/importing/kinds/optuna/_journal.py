@@ -40,7 +40,7 @@ def read(path: Path) -> Generator[Found, None, list[Study]]:
 class _Journal:
     """The studies and trials after the operations so far.
 
-    An id is the index of a study, or of a trial among those of all studies.
+    The id of a study is its index. The id of a trial is its index among the trials of all studies.
     """
 
     def __init__(self) -> None:

@@ -65,7 +65,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _check_schema(database: sqlite3.Connection) -> None:
-    """Raises ValueError if the schema has views or triggers. Their rows could be endless."""
+    """Raises a ValueError if the schema has views or triggers, which could make endless rows."""
     statements = database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
     if any(_COMPUTED.search(str(row["sql"])) for row in statements):
         raise ValueError("the SQLite file has views or triggers, which Optuna does not make")
@@ -104,7 +104,10 @@ def _studies(database: sqlite3.Connection, source: str) -> Generator[Found, None
 def _take_values(
     database: sqlite3.Connection, trials: dict[int, Trial], source: str
 ) -> Iterator[NotImported]:
-    """Adds the values of trials. Rows that Optuna does not write in this form are listed."""
+    """Adds parameters, results and attributes to trials.
+
+    Yields an item for each row that is not in the form in which Optuna writes it.
+    """
     adders = {
         "trial_params": _add_param,
         "trial_values": _add_value,
@@ -138,9 +141,9 @@ def _add_attribute(trial: Trial, row: _Row) -> None:
 
 
 def _value(value: Any, kind: str | None) -> float:
-    """Returns a value.
+    """Returns a value of a trial.
 
-    SQLite cannot store infinities and NaN, so another column tells which one it is.
+    SQLite cannot store infinities and NaN. For these, `kind`, from another column, names the value.
     """
     if kind in _SPECIAL:
         return _SPECIAL[kind]

@@ -60,7 +60,7 @@ class Study:
 
 
 def param(value: Any, distribution: Any) -> Any:
-    """Returns the value of a parameter. A storage keeps it as a number and a distribution."""
+    """Converts a parameter from the number and the distribution that a storage has."""
     given = json.loads(distribution) if isinstance(distribution, str) else distribution
     name = str(given.get("name"))
     if name == "CategoricalDistribution":
@@ -69,7 +69,7 @@ def param(value: Any, distribution: Any) -> Any:
 
 
 def time_of(text: Any) -> datetime | None:
-    """Parses a time, which may have no time zone. Returns None if there is none."""
+    """Parses a time, which may have no time zone. Returns None for anything else."""
     try:
         return datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
@@ -133,7 +133,7 @@ def _arm(trial: Trial, names: list[str], identity: str) -> ArmResult:
 
 
 def _error(trial: Trial) -> str | None:
-    """Returns the error text of a pruned trial, the same as that of Podium's integrations."""
+    """Returns the error text of a pruned trial, the same text as Podium's integrations record."""
     if trial.state != "PRUNED":
         return None
     return f"pruned at step {max(trial.reported)}" if trial.reported else "pruned"

@@ -154,7 +154,7 @@ def _arm(run: _Run, name: str, identity: str) -> ArmResult:
 def _identity(files: list[Path]) -> str:
     """Returns a digest of the beginning of the first file.
 
-    It does not change when the run continues.
+    The digest does not change when the run continues.
     """
     first = min(files, key=lambda file: file.name.partition(_MARK)[2])
     try:

@@ -88,13 +88,13 @@ def events(path: Path) -> Iterator[Any]:
 
 
 def first_record(path: Path) -> bytes:
-    """Returns the first record of a file. It has the time at which the file was begun."""
+    """Returns the first record of a file. The record has the time at which the file was begun."""
     with opened_inside(path) as file:
         return next(_records(file), (b"", 0))[0]
 
 
 def scalar(value: Any) -> float | None:
-    """Returns the number of a value, or None if it is not a scalar."""
+    """Returns a value of a summary as a number, or None if the value is not a scalar."""
     if value.HasField("simple_value"):
         return float(value.simple_value)
     tensor = value.tensor
@@ -110,7 +110,7 @@ def scalar(value: Any) -> float | None:
 
 
 def hyperparameters(content: bytes) -> tuple[dict[str, Any], int]:
-    """Returns the hyperparameters in a record of the hparams plugin, and the status at the end."""
+    """Returns the hyperparameters and the final status in a record of the hparams plugin."""
     try:
         data = _MESSAGES["HParams"].FromString(content)
     except DecodeError:
@@ -133,7 +133,7 @@ def _hyperparameter(value: Any) -> float | str | bool | None:
 def _records(file: BufferedReader) -> Iterator[tuple[bytes, int]]:
     """Yields the data of each record, and the checksum of the data.
 
-    Checks only the checksum of the length.
+    Checks the checksum of the length, but not that of the data.
     """
     while begin := file.read(_HEAD.size):
         if len(begin) < _HEAD.size:

@@ -1,7 +1,7 @@
 """Runs of Weights & Biases on disk: `wandb/run-<time>-<id>/`, with a log and a summary.
 
 A run is an arm. Its log has the history, the configuration, the summary and the exit code. Without
-it, the summary and the configuration are read from the files that the run uploaded.
+a log, the summary and the configuration are read from the files that the run uploaded.
 """
 
 import re
