@@ -212,6 +212,28 @@ def test_another_error_of_a_field_is_new(
         ]
 
 
+def test_a_run_config_without_a_name_gets_the_name_of_its_arm(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The start is accepted by the server, and the warning only names the missing name."""
+    with record(name) as experiment:
+        with experiment.start_arm(podium.RunConfig("")) as unnamed:
+            assert unnamed.flush(60).durable
+        with experiment.start_arm(podium.RunConfig("", seed=3), name="given") as given:
+            assert given.flush(60).durable
+        experiment.record_arm(podium.ArmResult("whole", podium.RunConfig(""), "completed"))
+        assert experiment.flush(60).durable
+    lines = [re.sub(r"^podium: \S+: ", "", line) for line in told(caplog)]
+    start = f"start_arm of arm {unnamed.name!r} of {name!r}: the arm has no name"
+    assert lines == [
+        f"{start}; it is recorded as {unnamed.name!r}",
+        f"start_arm of arm 'given' of {name!r}: run_config has no name; it is recorded as 'given'",
+        f"record_arm of arm 'whole' of {name!r}: run_config has no name; it is recorded as 'whole'",
+    ]
+    names = {arm.name: arm.run_config.name for arm in client.experiment(name).arms()}
+    assert names == {item: item for item in (unnamed.name, "given", "whole")}
+
+
 def test_a_name_for_a_run_config(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
     """A text in place of the configuration names the arm, and one warning explains that."""
     with record(name) as experiment, experiment.start_arm("a\nb") as arm:

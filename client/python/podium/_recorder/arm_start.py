@@ -46,11 +46,14 @@ def started_event(given: dict[str, Any], settings: Settings, keeper: Keeper) -> 
             problems.clear()
             found.append(_event(kept_results.start(given, problems, most)))
             problems.arm = found[-1].arm_started.arm
-            if _is_valid(found[-1]):
+            fault = _fault(found[-1])
+            if fault is None:
                 return
-        problems.lost("run_config", "run_config exceeds the limits of a server")
+        problems.lost("run_config", f"run_config cannot be recorded: {fault}")
         bare = kept_results.start(given, Problems(), _LIMITS.arm_bytes)
-        found.append(_event(bare | {"run_config": RunConfig(bare["run_config"].name)}))
+        found.append(
+            _event(bare | {"run_config": RunConfig(bare["run_config"].name or bare["arm"])})
+        )
 
     with keeper.keeping("start_arm", keep):
         found.append(_event(_unchanged(given)))
@@ -73,9 +76,10 @@ def _event(given: dict[str, Any]) -> Event:
     return events.arm_started(**given)
 
 
-def _is_valid(event: Event) -> bool:
+def _fault(event: Event) -> str | None:
+    """Returns the reason why a server would reject an event, or None if it would not."""
     try:
         check_event(event, _LIMITS)
-    except PodiumError:
-        return False
-    return True
+    except PodiumError as error:
+        return error.message
+    return None

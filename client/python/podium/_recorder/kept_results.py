@@ -109,7 +109,13 @@ def run_config(
         most: The most bytes of each field of the RunConfig that holds a dict of values.
     """
     if isinstance(given, RunConfig):
-        return _config(given, problems, most)
+        config = _config(given, problems, most)
+        if name and not config.name:
+            problems.taken(
+                "run_config.name", f"run_config has no name; it is recorded as {shown(name)}"
+            )
+        config.name = config.name or name or ""
+        return config
     if is_dataclass(given) and not isinstance(given, type):
         given = {item.name: getattr(given, item.name) for item in fields(given)}
     kind = coerce.kind_of(given)
@@ -321,6 +327,7 @@ def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, 
         # Another arm of that name would lose its results.
         named = f"{_UNNAMED}-{attempt.id[:8]}"
         problems.taken("name", f"the arm has no name; it is recorded as {named!r}")
+        config.name = named
     resume_step = kept.step(given["resume_step"], "resume_step", problems)
     restart = kept.flag(given["restart"], "restart", problems)
     if restart and resume_step is not None:
