@@ -71,7 +71,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise DamagedError(f"{path} is damaged: {error}") from None
     if check != _check(content):
-        text = f'{path} is damaged: its "{_CHECK}" is {check}, of what it says it is '
+        text = f'{path} is damaged: its checksum "{_CHECK}" is {check}, but must be '
         raise DamagedError(text + str(_check(content)))
     return dict(content)
 

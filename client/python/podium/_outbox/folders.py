@@ -47,7 +47,7 @@ class StreamInfo:
 
     experiment: str
     arm: str | None
-    """The arm of the stream. None if it has the events of the experiment itself."""
+    """The arm of the stream. None for a stream with the events of the experiment itself."""
     writer_id: str
     """The id of the stream on the server, and the name of its folder. See `new_writer_id`."""
     attempt_id: str | None = None
@@ -55,7 +55,7 @@ class StreamInfo:
     pid: int = 0
     host: str = ""
     create_time: float = 0.0
-    """The time of its creation, in seconds since 1970."""
+    """The time at which the stream was created, in seconds since 1970."""
     follows: str | None = None
     """The stream of the same arm and process that is delivered before this one."""
     starts_after: str | None = None
@@ -193,7 +193,7 @@ def streams(outbox: Path) -> list[Path]:
 
 
 def sweep(outbox: Path) -> None:
-    """Deletes what is left of streams if a process was killed while it created or removed them.
+    """Deletes remains of streams, left by a process that was killed while it made or removed one.
 
     Only the sender calls it.
     """
@@ -207,7 +207,9 @@ def sweep(outbox: Path) -> None:
 def _read(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if content.get("format") != _FORMAT:
-        text = f"{path} has format {content.get('format')}, but this podium reads {_FORMAT}"
+        text = (
+            f"{path} has format {content.get('format')}, but this version of podium reads {_FORMAT}"
+        )
         raise UnknownFormatError(text)
     return content
 

@@ -18,7 +18,7 @@ _SENDER_LOCK = "sender.lock"
 _TRIES = 20
 _TRY_SECONDS = 0.01
 _TAKEN = (BlockingIOError, PermissionError)
-"""The error numbers with which operating systems report that another process has the lock."""
+"""The errors with which operating systems report that another process has the lock."""
 
 _held: dict[tuple[int, int], int] = {}
 """The process that took each lock, by device and inode of the lock's file."""
@@ -32,8 +32,9 @@ class Lock:
         self._descriptor = -1
 
     def try_acquire(self) -> bool:
-        """Takes the lock until `release` or the end of the process. Returns False if it is taken.
+        """Takes the lock until `release` or the end of the process.
 
+        Returns False if another process has the lock.
         Raises:
             OSError: The file cannot be opened, or its file system has no locks.
         """

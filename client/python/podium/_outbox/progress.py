@@ -1,7 +1,7 @@
 """The progress of a stream's delivery, which the sender writes and the recorder reads.
 
-The server knows the true position, so this file is only a cache. It is not synced, and an
-unreadable file means 0.
+The server knows the true position, so this file is only a cache. The file is not synced. If it is
+unreadable, no event counts as delivered.
 """
 
 import os

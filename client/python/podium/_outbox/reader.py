@@ -54,7 +54,7 @@ _BEGIN = _Cursor(-1, 0, 0)
 
 
 class StreamReader:
-    """A stream in its folder. Only the sender may call the methods that change files."""
+    """Reads a stream in its folder. Only the sender may call the methods that change files."""
 
     def __init__(self, folder: Path) -> None:
         """Opens a stream.
@@ -161,7 +161,7 @@ class StreamReader:
     def is_settling(self) -> bool:
         """Whether the writing process seems to have ended less than 3 s ago.
 
-        The stream is kept so long.
+        The stream is kept for these 3 s.
         """
         return self._alone_since is not None and not self._writer_gone_long_enough()
 

@@ -5,8 +5,8 @@
     from 1 payload                 length bytes, and zeros up to the next multiple of 16
 
 The header is written last, so an unfinished record has a header of zeros. Headers begin at
-multiples of 16, so none lies across two pages. So a copy that is made meanwhile has a whole header
-or none.
+multiples of 16, so none lies across two pages. So a copy that is made while a record is written has
+its whole header or none of it.
 """
 
 import re

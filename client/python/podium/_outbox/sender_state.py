@@ -1,6 +1,6 @@
 """The sender's status file `sender.json` in an outbox, for recorders and the CLI.
 
-The file is kept after the sender has ended. `SenderLock.is_held` returns whether one runs.
+The file is kept after the sender has ended. `SenderLock.is_held` returns whether a sender runs.
 """
 
 from dataclasses import asdict, dataclass, field, fields
@@ -48,11 +48,11 @@ class SenderState:
     next_try: float | None = None
     """The time of the next retry, in seconds since 1970."""
     waits: dict[str, str] = field(default_factory=dict)
-    """The reasons why streams wait, by writer_id. It has at most a fixed number of streams."""
+    """The reasons why streams wait, by writer_id. Only a limited number of streams is included."""
     damaged: dict[str, str] = field(default_factory=dict)
     """The reasons why streams cannot be read, by folder.
 
-    It has at most a fixed number of streams.
+    Only a limited number of streams is included.
     """
 
     def write(self, outbox: Path) -> None:

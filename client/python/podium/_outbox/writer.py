@@ -52,7 +52,7 @@ class StreamWriter:
     """
 
     def __init__(self, folder: Path, info: StreamInfo, budget: Budget, segment_bytes: int) -> None:
-        """Takes the folder and the first segment that `create` has made."""
+        """Opens a stream whose folder and first segment `create` has made."""
         self.info = info
         self.folder = folder
         self._lock = Lock(folder / LOCK_FILE)
@@ -83,7 +83,7 @@ class StreamWriter:
 
         Args:
             outbox: The folder that `outbox_folder` made.
-            info: Describes the stream. Its `writer_id` is a new one.
+            info: Describes the stream. The `writer_id` must be new; see `new_writer_id`.
             segment_bytes: The bytes of a segment. A larger record gets a larger segment.
             budget: The limit that the streams of a recorder share; 1 GiB if not given.
 
@@ -136,13 +136,14 @@ class StreamWriter:
     def is_interrupted(self) -> bool:
         """Whether this thread is already inside of `append`.
 
-        That is so in a signal handler that interrupted it.
+        This is the case in a signal handler that interrupted `append`.
         """
         return self._busy_thread == get_ident()
 
     def append(self, payload: bytes) -> int:
-        """Appends a record, which then survives the process, and returns its sequence number.
+        """Appends a record, and returns its sequence number.
 
+        The record then survives the end of the process.
         Raises:
             OutboxFullError: There is no room now. `prepare` may make room.
             ValueError: The stream is closed, or the record is larger than the limit of the outbox.

@@ -1,4 +1,4 @@
-"""The sender: the process that delivers outboxes, and what `podium sync` shares with it."""
+"""Delivers outboxes to a server. The sender process and `podium sync` use this package."""
 
 from podium._sender.protocol import DEFECTS
 from podium._sender.sender import BACKGROUND, FOREGROUND, Rules, Sender, Tally

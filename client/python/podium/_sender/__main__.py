@@ -47,8 +47,8 @@ def _deliver_locked(outbox: Path, rules: Rules) -> bool:
     """Delivers an outbox while holding its lock, unless another sender holds it.
 
     Returns:
-        Whether a stream was created after the outbox was last read. Its recorder may have started
-        no sender, because the lock was held.
+        Whether a stream was created after the outbox was last read. The recorder of that stream may
+        have started no sender, because this one held the lock.
     """
     lock = SenderLock(outbox)
     address = outbox_address(outbox)

@@ -28,7 +28,7 @@ class Backoff:
         self.failures = 0
 
     def next(self) -> float:
-        """Counts one more failure, and returns the seconds to wait."""
+        """Counts one more failure, and returns the seconds to wait before the retry."""
         bound = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(self.failures, _DOUBLINGS))
         self.failures += 1
         return self._uniform(0, bound)

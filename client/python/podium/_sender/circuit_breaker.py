@@ -17,7 +17,7 @@ class CircuitBreaker:
     Attributes:
         pause: The failure that paused the calls; None if calls are allowed.
         due: The time of the next retry, on the clock of `time.monotonic`.
-        due_time: The same in seconds since 1970.
+        due_time: The time of the next retry, in seconds since 1970.
         since_time: When the calls were paused, in seconds since 1970.
     """
 

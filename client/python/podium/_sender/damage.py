@@ -26,7 +26,7 @@ DAMAGED = "DAMAGED"
 
 
 class LostDeclaration:
-    """The declaration of an experiment whose record in the outbox is damaged.
+    """The declaration of an experiment, if its record in the outbox is damaged.
 
     Args:
         info: Describes the stream.
@@ -64,7 +64,7 @@ def damaged_event(sequence: int) -> Refused:
 def ignored_disk_errors(folder: Path) -> Iterator[None]:
     """Logs and ignores disk errors of the block.
 
-    Used for files whose content the server knows too.
+    Used for files that can be written again from what the server has.
     """
     try:
         yield

@@ -1,7 +1,7 @@
 """Records the end of an arm whose process has ended without recording it.
 
-A killed process cannot record its end. Its stream shows that: the lock is free, all events are
-delivered, and the newest attempt in the stream has no end.
+A killed process cannot record its end. The process was killed if the lock of its stream is free,
+all events are delivered, and the newest attempt in the stream has no end.
 """
 
 import os
@@ -66,11 +66,11 @@ class MissingEnd:
 
 
 def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | None:
-    """Returns the missing end of an arm, or missing declaration, of a delivered stream; else None.
+    """Returns the end or the declaration that a delivered stream lacks, or None.
 
-    The result is None for a copied stream and for one of another host, because their processes may
-    still run. A process that is not the main one of its attempt records an end only if it was
-    killed.
+    The result is None for a copied stream and for a stream of another host, because the writing
+    process may still run. A process that is not the main one of its attempt lacks an end only if
+    it was killed.
     """
     info, folder = reader.info, reader.folder
     if info.arm is None:
@@ -101,7 +101,8 @@ def _open_attempt(
 ) -> tuple[str | None, datetime | None]:
     """Returns the newest attempt if it has no end, and the time of the stream's last event.
 
-    Only the last events are still on disk. The first attempt is named in the stream's description.
+    Only the last events are still on disk. If the start of the attempt was deleted, the stream's
+    description names the attempt.
     """
     started = None if info.attempt_order is None else info.attempt_id
     last_event = None

@@ -10,7 +10,7 @@ __all__ = ["Predecessor", "Predecessors"]
 
 
 class Predecessor(Protocol):
-    """The properties of a stream that later streams use."""
+    """A stream, with the properties that are used by the streams after it."""
 
     folder: Path
     is_gone: bool
@@ -29,7 +29,7 @@ class Predecessor(Protocol):
 
     @property
     def fails_for_long(self) -> bool:
-        """Whether calls of this stream have failed for a while, and those of others succeed."""
+        """Whether calls of this stream have failed for a while, but calls of others succeed."""
 
     @property
     def predecessors(self) -> "Predecessors":
@@ -43,8 +43,8 @@ class Predecessors:
     """The streams that have to be delivered before one stream.
 
     Attributes:
-        are_orphans: Whether the stream that it continues has no start of the arm that the server
-            accepted.
+        are_orphans: Whether the server accepted no start of the arm from the stream that this one
+            continues.
     """
 
     def __init__(self) -> None:

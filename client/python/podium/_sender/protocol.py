@@ -72,7 +72,7 @@ DEFECTS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
 """The status codes of failures that the request may have caused, and may cause again."""
 
 _SMALLER_MAY_PASS = DEFECTS | {"DEADLINE_EXCEEDED"}
-"""After these status codes a call gets fewer events, so that one bad event delays fewer others."""
+"""After these status codes the next call is smaller, so that a bad event delays fewer others."""
 
 
 _NEEDED = frozenset({"arm_started", "experiment_declared", "skipped", None})
@@ -115,7 +115,7 @@ class Absent(NamedTuple):
     gone: int
     """The number of events that were deleted after an earlier delivery.
 
-    That was to another server, or before a backup was restored.
+    They were delivered to another server, or before a backup of the server was restored.
     """
     damaged: list[int]
     """The sequence numbers of events that were never delivered and cannot be read."""
@@ -131,23 +131,23 @@ class Refused(NamedTuple):
 
 
 class Reject(NamedTuple):
-    """A verdict. The caller stores the events as rejected, and calls `Delivery.reject`."""
+    """Tells the caller to store the events as rejected, and then to call `Delivery.reject`."""
 
     refused: list[Refused]
 
 
 class Again(NamedTuple):
-    """A verdict. The caller sends again at once, with fewer events in the call."""
+    """Tells the caller to send again at once, with fewer events in the call."""
 
 
 class Rewound(NamedTuple):
-    """A verdict. The server has lost events, so the caller sends again from an earlier one."""
+    """Tells the caller to send again from an earlier event, because the server has lost events."""
 
     expected: int
 
 
 class Pause(NamedTuple):
-    """A verdict. The caller retries later. Nothing is lost."""
+    """Tells the caller to retry later. Nothing is lost."""
 
     reason: str
     """A key of `podium.errors.REASONS`, or the status code if the error has no reason."""
@@ -171,7 +171,7 @@ Verdict: TypeAlias = Reject | Again | Rewound | Pause
 
 
 class Opening(Enum):
-    """The first event of a stream."""
+    """The kind of the first event of a stream."""
 
     ANY = auto()
     ARM = auto()
@@ -190,7 +190,7 @@ class Delivery:
         is_orphan: Whether the start of the stream's own arm was rejected.
 
     Attributes:
-        delivered: The last event that the server has; it has all earlier ones too.
+        delivered: The last event that the server has. The server has all earlier events too.
         is_orphan: Whether the server has not accepted any start of the stream's arm. If so, events
             of the stream do not wait for the arm.
     """
@@ -251,7 +251,10 @@ class Delivery:
         return Absent(len(absent) - len(damaged), damaged)
 
     def failed(self, batch: Batch, error: PodiumError) -> Verdict:
-        """Handles a failed call: the batch was rejected, or its outcome is unknown."""
+        """Returns what to do after a failed call.
+
+        The server has rejected the batch, or the outcome of the call is unknown.
+        """
         if error.refusals:
             return self._refused(batch, error)
         if error.reason == "SEQUENCE_GAP":
@@ -308,10 +311,10 @@ class Delivery:
     # ---- what an answer means --------------------------------------------------------------
 
     def _refused(self, batch: Batch, error: PodiumError) -> Verdict:
-        """Returns the verdict for rejected events.
+        """Returns what to do after the server has rejected events.
 
-        It rejects the permanent ones, up to the first event that has to wait: whether later events
-        are rejected may change after that event is accepted.
+        Permanently rejected events before the first event that has to wait are stored as rejected.
+        Later events are sent again after that event, because the server may then accept them.
         """
         refused: list[Refused] = []
         for refusal in sorted(error.refusals, key=lambda refusal: refusal.index):

@@ -11,7 +11,7 @@ __all__ = ["ArmLister", "RecordingClient"]
 
 
 class ArmLister(Protocol):
-    """The handle of an experiment, as far as the sender uses it."""
+    """The methods of an experiment's handle that the sender calls."""
 
     def arms(
         self, *, status: ArmStatus | None = None, name_prefix: str | None = None
@@ -20,7 +20,7 @@ class ArmLister(Protocol):
 
 
 class RecordingClient(Protocol):
-    """A client, such as an AsyncClient or the client of a test."""
+    """The methods of a client that the sender calls."""
 
     async def record(
         self, experiment: str, events: Iterable[Event], position: StreamPosition | None = None

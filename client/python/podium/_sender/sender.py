@@ -244,8 +244,12 @@ class Sender:
         try:
             return await stream.send(self._client)
         except Exception as error:  # noqa: BLE001 - a defect must not hold up the other streams
-            pause = Pause("INTERNAL", f"a bug in the sender: {error!r}")
-            _log.error("a bug in the sender at %s", stream.folder, exc_info=error)
+            pause = Pause("INTERNAL", f"Podium has a bug: the events cannot be sent now: {error!r}")
+            text = (
+                "Podium has a bug: the events in %s cannot be sent now. They are kept and sent "
+                "again later. Please report this traceback."
+            )
+            _log.error(text, stream.folder, exc_info=error)
             stream.wait(pause)
             return pause
 

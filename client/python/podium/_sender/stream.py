@@ -66,7 +66,7 @@ class Stream:
         due: The time of the next retry, on the clock of `time.monotonic`.
         failing_since: The time of the first of the current failures in a row; None if the last call
             succeeded.
-        advances: The number of calls after which the delivery progressed.
+        advances: The number of calls that delivered or rejected an event.
         taken: The number of events that the server accepted from this sender.
         rejected: The number of events that this sender has rejected.
         missing: The number of events that neither the server nor the outbox has.
@@ -169,7 +169,7 @@ class Stream:
 
     @property
     def fails_for_long(self) -> bool:
-        """Whether calls of this stream have failed for a while, and those of others succeed."""
+        """Whether calls of this stream have failed for a while, but calls of others succeed."""
         is_failure = self.pause is not None and not self.pause.is_refusal
         since = self.failing_since
         return is_failure and since is not None and time.monotonic() - since > _PASSED_SECONDS
@@ -190,7 +190,10 @@ class Stream:
         return self._reader.is_settling
 
     def lacks_end(self) -> bool:
-        """Returns whether a finished stream lacks the end of its arm, which has to be recorded."""
+        """Returns whether the sender has to record the end of the arm, because it is missing.
+
+        The process of the stream has ended, and all of its events are delivered.
+        """
         if not self._is_end_sought:
             self._is_end_sought = True
             self._missing_end = find_missing_end(self._reader)
@@ -234,7 +237,7 @@ class Stream:
     def cannot_read(self, error: Exception) -> bool:
         """Pauses the stream because its files cannot be read.
 
-        Returns True, since it may have events.
+        Returns True, because the stream may have undelivered events.
         """
         self.wait(_unreadable(error))
         return True

@@ -139,9 +139,9 @@ class Streams:
         return False
 
     def _remove(self, stream: Stream) -> None:
-        """Removes a finished stream, unless it continues one that still exists.
+        """Removes a finished stream, unless the earlier stream that it continues still exists.
 
-        Without this stream, the process of that stream would seem to have ended.
+        Without the later stream, the end of the arm would seem to be missing in the earlier one.
         """
         other = self._named(stream, stream.info.follows)
         if other is not None and other.folder not in self._settled:
@@ -152,7 +152,7 @@ class Streams:
         self._settled.add(stream.folder)
 
     def _is_shared(self, stream: Stream) -> bool:
-        """Returns whether another process trains the arm, or left events that may end it."""
+        """Returns whether another process trains the arm, or left events that may end the arm."""
         if self._open_arms is None:
             self._open_arms = {
                 (other.info.experiment, other.info.arm)
@@ -163,7 +163,7 @@ class Streams:
         return (stream.info.experiment, stream.info.arm) in self._open_arms
 
     def _is_followed(self, stream: Stream) -> bool:
-        """Returns whether another stream, which may have the end, continues this one."""
+        """Returns whether another stream continues this one, and may have the end of the arm."""
         if self._followed is None:
             folders = (folder for outbox in self._outboxes for folder in self._folders_of(outbox))
             self._followed = {name for folder in folders if (name := follows(folder)) is not None}
@@ -174,8 +174,9 @@ class Streams:
     def _line_up(self, added: Sequence[Stream]) -> None:
         """Makes new streams wait for the events of older attempts at the same arm.
 
-        A newer attempt ends the older one. If the newer were delivered first, the server would
-        reject the older events, and a resumed training would lack the results that it continues.
+        On the server, a newer attempt ends the older attempts. If its events were delivered first,
+        the server would reject the older events, and a resumed training would lack the results that
+        it continues.
         """
         if not added:
             return
@@ -193,7 +194,7 @@ class Streams:
                 )
 
     def _named(self, beside: Stream, writer_id: str | None) -> Stream | None:
-        """Returns the stream with a name in the same outbox, or None if it is not known."""
+        """Returns the stream with a writer_id in the outbox of `beside`, or None if unknown."""
         return None if writer_id is None else self.known.get(beside.folder.parent / writer_id)
 
 
