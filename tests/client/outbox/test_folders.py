@@ -125,7 +125,7 @@ def test_another_format_is_left_alone(tmp_path: Path) -> None:
     outbox = new_outbox(tmp_path)
     later = '{\n "format": 2,\n "address": "x",\n "crc32": 3980976864\n}\n'
     (outbox / "outbox.json").write_text(later)
-    with pytest.raises(UnknownFormatError, match="has format 2, but this version of podium reads 1"):
+    with pytest.raises(UnknownFormatError, match=r"has format 2, but this version .* reads 1"):
         outbox_address(outbox)
     with pytest.raises(UnknownFormatError):
         new_outbox(tmp_path)

@@ -70,7 +70,10 @@ _T = TypeVar("_T")
 Steps: TypeAlias = Generator[Message, Any, _T]
 
 ATTEMPTS = 5
-"""How often a read that takes several calls is tried until all of them see the same revision."""
+"""The most tries of a read that takes several calls.
+
+In a successful try, all calls see the same revision.
+"""
 
 
 class Pages(Generic[_T]):

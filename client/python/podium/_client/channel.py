@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 OUTBOX_LAG: ContextVar[Callable[[], float] | None] = ContextVar("podium_outbox_lag", default=None)
-"""Returns the age of the oldest waiting event in seconds. Set by a sender for its calls."""
+"""A function that returns the age of the oldest waiting event in seconds. A sender sets it."""
 
 OUTCOME_UNKNOWN = ": whether it was stored is unknown, and it is safe to send it again"
 """Added to an error text if the response to a write was lost."""
@@ -93,6 +93,6 @@ def deadline(seconds: float, where: str) -> float:
 
 
 def lag_metadata() -> tuple[tuple[str, str], ...]:
-    """Returns the metadata with which a sender's calls tell how late it is."""
+    """Returns the metadata of a sender's calls: the age of the oldest event that waits."""
     lag = OUTBOX_LAG.get()
     return () if lag is None else ((OUTBOX_LAG_KEY, f"{lag():.3f}"),)

@@ -91,10 +91,10 @@ def _unknown_name(
     text = f"experiment {experiment!r} has no {kind} {name!r}"
     if kind == "group" and name in groups:
         group = groups[name]
-        where = "an arm without a group" if group is None else f"an arm of group {group!r}"
-        return NotFoundError(f"{text}: it is {where}; {by_arm} takes arms")
+        where = "without a group" if group is None else f"in group {group!r}"
+        return NotFoundError(f"{text}, but an arm of that name {where}; give {by_arm} for arms")
     if kind == "arm" and name in groups.values():
-        return NotFoundError(f"{text}: it is the name of a group; {by_group} takes groups")
+        return NotFoundError(f"{text}, but a group of that name; give {by_group} for groups")
     by_kind: dict[str, Iterable[str | None]] = {"arm": groups, "group": groups.values()}
     known = by_kind.get(kind, [*groups, *groups.values()])
     return NotFoundError(text + did_you_mean(name, dict.fromkeys(filter(None, known))))

@@ -224,7 +224,7 @@ class Connection(Generic[_C]):
     ) -> PodiumError:
         """Returns the error of a stream.
 
-        If the token was replaced meanwhile, it is an error that the stream retries.
+        If the token was replaced meanwhile, the returned error lets the stream retry.
         """
         result = self._failure(error, method).error
         if result.reason == "TOKEN_INVALID" and self._security.metadata() != metadata:

@@ -127,7 +127,7 @@ class LiveState(NamedTuple):
         return 0 if self.marker is None else self.marker.revision
 
     def after(self, update: WatchUpdate) -> "LiveState":
-        """Returns the state after an update. This one does not change."""
+        """Returns the state after an update. This object does not change."""
         arms = {} if update.is_reset else dict(self.arms)
         for removal in update.removals:
             if removal.name is None:
@@ -284,7 +284,7 @@ class LiveBase:
     def lag(self) -> float:
         """The seconds since the server last confirmed that the state is current.
 
-        Every commit that is older than this is in the state. While nothing changes, the server
+        The state has every commit that is older than this. While nothing changes, the server
         confirms the state every 10 s, so a greater lag means that the connection is lost.
         """
         return time.monotonic() - self._session.confirmed_at
@@ -301,7 +301,10 @@ class LiveBase:
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the experiment was deleted. The state is then the last one before that."""
+        """Whether the experiment was deleted.
+
+        The state is then the last one before the deletion.
+        """
         return self._is_deleted
 
     def arm(self, name: str) -> LiveArm:
@@ -364,8 +367,8 @@ class LiveBase:
                 arms in `names`, or else the running and completed ones.
 
         Raises:
-            ValueError: The metric is empty. Or it has no dot, so it is a training metric, and
-                `follow` was called without `with_series`.
+            ValueError: The metric is empty, or it is a training metric (without a dot) and `follow`
+                was called without `with_series`.
             NotFoundError: There is no such arm or group.
         """
         if not eval_names(metric) and not self._session.request.with_series:

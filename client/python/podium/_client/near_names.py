@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 _METRICS = 1_000
 _COMPARED = 200
-"""How many metrics, and how many other names, are fetched to find similar ones."""
+"""The most metrics, and the most other names, that are fetched to find similar names."""
 
 
 def near_metrics(experiment: str, metric: str) -> Steps[str]:

@@ -44,7 +44,10 @@ def rank_groups(
 
 
 def _warn_if_unknown(request: results.RankRequest, found: Ranking | GroupRanking) -> Steps[None]:
-    """Logs a warning, once, if no arm has the metric that a caller named: it may be misspelt."""
+    """Logs a warning, once, if no arm has the metric that a caller named.
+
+    The name of the metric may be misspelt.
+    """
     counts, key = found.counts, (request.experiment, found.metric)
     has_scores = counts.numbers or counts.nans or not counts.without_score
     if has_scores or not request.HasField("metric") or key in _warned:

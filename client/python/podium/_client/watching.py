@@ -18,9 +18,9 @@ __all__ = ["WatchSession"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _CONNECT_SECONDS = 10.0
-"""For how long a new watch tries to reach a server that has not answered it."""
+"""The seconds for which a new watch tries to reach a server that has not answered."""
 _MOST_RESETS = 3
-"""How often a server can reset a watch in a row, with no other update between."""
+"""The most times that a server can reset a watch without sending an update in between."""
 _TRANSIENT = frozenset(
     {"OVERLOADED", "QUOTA_EXCEEDED", "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"}
 )
@@ -82,7 +82,7 @@ class WatchSession:
         self._stopped = threading.Event()
 
     def take(self, response: Any) -> WatchUpdate | None:
-        """Adds a message. Returns the update that it completes, or None.
+        """Adds a message. Returns an update if the message completes it, or else None.
 
         Raises:
             AbortedError: The server has reset the watch several times in a row.

@@ -30,7 +30,8 @@ class ArmRecorder(Protocol):
     """Records one arm. As a context manager, it records the end of the arm when its block ends.
 
     At the end of the block the arm is completed. If the block raises, the arm is failed with the
-    error, or cancelled on KeyboardInterrupt and the like. `finish` may record the end earlier.
+    error. On KeyboardInterrupt, `sys.exit()` or a cancelled task, the arm is cancelled. `finish`
+    may record the end earlier.
     """
 
     @property
@@ -123,10 +124,10 @@ class ArmRecorder(Protocol):
         remove_tags: Strings = (),
         group_name: str | None = None,
     ) -> None:
-        """Changes notes, tags or group of the arm, after the fact. What is not given is kept.
+        """Changes notes, tags or group of the arm at any time.
 
-        Annotations take precedence over the tags of the run_config and over the group that the
-        training names. A later attempt keeps them.
+        Values that are not given stay unchanged. Annotations take precedence over the tags of the
+        run_config and over the group that the training names. A later attempt keeps them.
 
         Args:
             notes: The new notes; "" removes them.
@@ -177,15 +178,17 @@ class ExperimentRecorder(Protocol):
             run_id: The id of the training run in the system that runs it.
             attempt_id: An id that no other attempt uses; a new one if not given.
             order: The attempt with the greatest order is the newest. If not given, it is the
-                start time in milliseconds since 1970. The restart count of a scheduler is better.
-            resume_step: Continues after this step. Metrics and in-loop rows up to it are kept.
+                start time in milliseconds since 1970. If a scheduler counts restarts, its count is
+                better.
+            resume_step: Continues after this step. Metrics and in-loop rows up to this step are
+                kept.
             restart: Starts the arm from the beginning, even if it has finished.
             provenance: Where the attempt's code came from, and where it runs. If not given, it is
                 collected, unless PODIUM_PROVENANCE is `off`.
         """
 
     def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> object:
-        """Records a whole arm: the stored arm becomes equal to it.
+        """Records a whole arm: the stored arm becomes equal to the given one.
 
         Args:
             arm_result: The arm. Its output-only fields are ignored.

@@ -35,6 +35,7 @@ class Lock:
         """Takes the lock until `release` or the end of the process.
 
         Returns False if another process has the lock.
+
         Raises:
             OSError: The file cannot be opened, or its file system has no locks.
         """

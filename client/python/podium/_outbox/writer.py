@@ -144,6 +144,7 @@ class StreamWriter:
         """Appends a record, and returns its sequence number.
 
         The record then survives the end of the process.
+
         Raises:
             OutboxFullError: There is no room now. `prepare` may make room.
             ValueError: The stream is closed, or the record is larger than the limit of the outbox.

@@ -174,7 +174,7 @@ class ExperimentRecording:
 
     @forgiving
     def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> None:
-        """Records a whole arm: the stored arm becomes equal to it.
+        """Records a whole arm: the stored arm becomes equal to the given one.
 
         Args:
             arm_result: The arm. Its output-only fields are ignored.

@@ -85,7 +85,7 @@ async def _uninterrupted(call: Awaitable[_T]) -> _T:
 
 
 def begin_attempt(connection: AsyncConnection, experiment: str, event: Event) -> AsyncArmStart:
-    """Returns the start of the attempt that an event names."""
+    """Returns the awaitable start of an attempt, given the event that starts it."""
     return AsyncArmStart(_begin(connection, experiment, event))
 
 

@@ -58,20 +58,20 @@ class AsyncExperimentHandle(AsyncAnalysis):
     ) -> AsyncIterator[WatchUpdate]:
         """Yields the state of the experiment, and then an update for every change.
 
-        Applied to the state before it, each update gives exactly the state of its revision. Several
-        commits can be one update. If the connection is lost, the watch continues after the last
-        update. It ends when the experiment is deleted.
+        Apply each update to the previous state: the result is the exact state at the update's
+        `revision`. One update can contain several commits. If the connection is lost, the watch
+        continues after the last update. It ends when the experiment is deleted.
 
         Args:
-            after: The last update that you have, or its marker or revision. Only later changes are
-                sent.
+            after: The last update that you have, or the marker or revision of that update. Only
+                later changes are sent.
             status: Watches only arms with this status, or one of these. An arm that no longer has
-                it is in `removals`.
+                such a status is in `removals`.
             group_name: Watches only arms of this group.
             name_prefix: Watches only arms whose names begin with this text.
-            with_evals: Whether rows are watched too, or arms alone.
-            with_breakdowns: Whether breakdowns of rows and arms are watched too.
-            with_series: Whether training series are watched too: all, or those of these keys.
+            with_evals: Whether the eval rows of the arms are watched, too.
+            with_breakdowns: Whether breakdowns of rows and arms are watched, too.
+            with_series: Whether training series are watched, too: all, or those of these keys.
 
         Raises:
             NotFoundError: The experiment does not exist.
@@ -109,9 +109,9 @@ class AsyncExperimentHandle(AsyncAnalysis):
             status: Follows only arms with this status, or one of these.
             group_name: Follows only arms of this group.
             name_prefix: Follows only arms whose names begin with this text.
-            with_evals: Whether rows are followed too, or arms alone.
-            with_breakdowns: Whether breakdowns of rows and arms are followed too.
-            with_series: Whether training series are followed too: all, or those of these keys.
+            with_evals: Whether the eval rows of the arms are followed, too.
+            with_breakdowns: Whether breakdowns of rows and arms are followed, too.
+            with_series: Whether training series are followed, too: all, or those of these keys.
         """
         session = WatchSession(
             self._name,
@@ -151,8 +151,9 @@ class AsyncExperimentHandle(AsyncAnalysis):
             group_name: Lists only arms of this group.
             name_prefix: Lists only arms whose names begin with this text.
             tags: Lists only arms whose run_config has all of these tags.
-            config: Values of the run_config by path, such as `{"algorithm.params.lr": 0.1}`. A pair
-                is a range of numbers, with None for no bound: `{"seed": (1, None)}`.
+            config: Lists only arms with these values in the run_config, by path, such as
+                `{"algorithm.params.lr": 0.1}`. A pair gives the least and the greatest number;
+                None means no limit: `{"seed": (1, None)}`.
             run_configs: Whether to fetch the arms' configurations. If not, they are empty.
             page_size: The number of arms to fetch in a call, at most 1,000; 100 if not given.
 
@@ -193,19 +194,20 @@ class AsyncExperimentHandle(AsyncAnalysis):
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> RecordResult:
-        """Creates the experiment, or sets those of its fields that are still unset.
+        """Creates the experiment, or sets the fields that have no value yet.
 
-        A field that has another value keeps it, unless `overwrite` is set. The result names such
-        fields in `kept_fields`. Each key of the metadata is a field of its own.
+        A field with another value keeps that value, unless `overwrite` is set. The result lists
+        such fields in `kept_fields`. Each key of the metadata is a field of its own.
 
         Args:
             hypothesis: The hypothesis that the experiment tests.
-            success_metric: The metric that arms are compared by, in the forms `score` takes.
+            success_metric: The metric by which arms are compared, such as `test.pass_rate` or
+                `loss`.
             direction: Which scores are better: `maximize` or `minimize`.
             parent: The name of the experiment that this one continues.
             tags: Labels.
             metadata: Any other data: JSON-like values by key.
-            overwrite: If True, fields that have another value get the new one.
+            overwrite: If True, the given values replace other values that are stored.
         """
         event = events.experiment_declared(
             hypothesis=hypothesis,
@@ -232,7 +234,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
         restart: bool = False,
         provenance: Provenance | None = None,
     ) -> AsyncArmStart:
-        """Starts an attempt at training an arm. The arm is running from then on.
+        """Starts an attempt at training an arm. From then on, the status of the arm is `running`.
 
         At the end of an `async with` block the arm is completed. If the block raises, the arm is
         failed with the traceback as its error.
@@ -245,8 +247,10 @@ class AsyncExperimentHandle(AsyncAnalysis):
             run_id: The id of the training run in the system that runs it.
             attempt_id: An id that no other attempt uses; a new one if not given.
             order: The attempt with the greatest order is the newest. If not given, it is the
-                start time in milliseconds since 1970. The restart count of a scheduler is better.
-            resume_step: Continues after this step. Metrics and in-loop rows up to it are kept.
+                start time in milliseconds since 1970. If a scheduler counts restarts, its count is
+                better.
+            resume_step: Continues after this step. Metrics and in-loop rows up to this step are
+                kept.
             restart: Starts the arm from the beginning, even if it has completed.
             provenance: Where the attempt's code came from, and where it runs. If not given, it is
                 collected, unless PODIUM_PROVENANCE is `off`.
@@ -271,7 +275,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
         return begin_attempt(self._connection, self._name, event)
 
     async def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> RecordResult:
-        """Records a whole arm: the stored arm becomes equal to it.
+        """Records a whole arm: the stored arm becomes equal to the given one.
 
         An arm that is larger than one call allows is recorded in several calls, one after the
         other: first the arm with its first rows, then the other rows.

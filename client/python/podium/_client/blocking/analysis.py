@@ -39,14 +39,15 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
 
         Args:
             metric: The metric to rank by, as for `score`; the success_metric if not given.
-            direction: `maximize` if greater scores are better, or `minimize`. If not given, it is
-                the experiment's, or `maximize` if that has none.
+            direction: `maximize` if greater scores are better, or `minimize`. If not given, the
+                direction of the experiment, or `maximize` if the experiment has none.
             status: Ranks only arms with this status, or one of these; `completed` if not given.
             group_name: Ranks only arms of this group.
             name_prefix: Ranks only arms whose names begin with this text.
             tags: Ranks only arms whose run_config has all of these tags.
-            config: Values of the run_config by path, such as `{"algorithm.params.lr": 0.1}`. A pair
-                is a range of numbers, with None for no bound: `{"seed": (1, None)}`.
+            config: Ranks only arms with these values in the run_config, by path, such as
+                `{"algorithm.params.lr": 0.1}`. A pair gives the least and the greatest number;
+                None means no limit: `{"seed": (1, None)}`.
             top: The number of arms to return; all if not given.
 
         Raises:
@@ -91,8 +92,9 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             group_name: Uses only arms of this group.
             name_prefix: Uses only arms whose names begin with this text.
             tags: Uses only arms whose run_config has all of these tags.
-            config: Values of the run_config by path, such as `{"algorithm.params.lr": 0.1}`. A pair
-                is a range of numbers, with None for no bound: `{"seed": (1, None)}`.
+            config: Uses only arms with these values in the run_config, by path, such as
+                `{"algorithm.params.lr": 0.1}`. A pair gives the least and the greatest number;
+                None means no limit: `{"seed": (1, None)}`.
             min_members: Ranks only groups with at least this number of scores that are not NaN.
             top: The number of groups to return; all if not given.
 
@@ -133,8 +135,9 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             group_name: Includes only arms of this group.
             name_prefix: Includes only arms whose names begin with this text.
             tags: Includes only arms whose run_config has all of these tags.
-            config: Values of the run_config by path, such as `{"algorithm.params.lr": 0.1}`. A pair
-                is a range of numbers, with None for no bound: `{"seed": (1, None)}`.
+            config: Includes only arms with these values in the run_config, by path, such as
+                `{"algorithm.params.lr": 0.1}`. A pair gives the least and the greatest number;
+                None means no limit: `{"seed": (1, None)}`.
             page_size: The number of arms to fetch in a call: at most, and by default, 1,000.
 
         Raises:
@@ -157,7 +160,8 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
     ) -> RankedArm | None:
         """Returns the completed arm with the best score, or None if no arm has a score.
 
-        NaN is never the best. Of arms with equal scores, the result is the one created first.
+        NaN is never the best. If several arms have the best score, the arm that was created first
+        is returned.
 
         Args:
             metric: The metric to rank by, as for `score`; the success_metric if not given.
@@ -195,19 +199,19 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
         status: ArmStatuses | None = None,
         evals: Strings | None = None,
     ) -> Comparison:
-        """Compares two arms or groups: the differences of their numbers, left minus right.
+        """Compares two arms or groups: returns the differences of their numbers, left minus right.
 
-        It compares the training metrics, and every metric and breakdown of the rows that `eval`
-        returns by name. If both sides have at least two arms, there are Welch's interval and
-        p-value.
+        Compares all training metrics. For each eval, compares the metrics and breakdowns of the row
+        that `eval(name)` of an arm returns. If `left` and `right` have at least two arms each, the
+        result also has Welch's interval and p-value.
 
         Args:
             left: The name of a group or an arm.
-            right: The name of another one.
+            right: The name of the other group or arm.
             kind: `group` if both names are names of groups, `arm` if both are names of arms. If not
                 given, each name is looked up as a group first, then as an arm.
-            status: Uses only those arms of a group that have this status, or one of these;
-                `completed` if not given. The result names the arms that are left out.
+            status: Uses only the arms of a group with this status, or one of these; `completed` if
+                not given. The result names the arms that are left out.
             evals: Compares only these evals.
 
         Raises:

@@ -22,9 +22,9 @@ __all__ = ["ArmHandle"]
 class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
     """One arm of a server, by experiment and name. Creating a handle makes no call.
 
-    It reads, and it records for processes that do not train the arm, such as an evaluator. Every
-    call can raise the errors of `podium.errors`. A NotFoundError means that the experiment or the
-    arm does not exist.
+    Use a handle to read the arm, and to record from processes that do not train it, such as an
+    evaluator. Every call can raise the errors of `podium.errors`. A NotFoundError means that the
+    experiment or the arm does not exist.
     """
 
     def eval(self, name: str, *, step: StepLike | None = None) -> EvalResult | None:
@@ -220,10 +220,10 @@ class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
         remove_tags: Strings = (),
         group_name: str | None = None,
     ) -> None:
-        """Changes notes, tags or group of the arm, after the fact. What is not given is kept.
+        """Changes notes, tags or group of the arm at any time.
 
-        Annotations take precedence over the tags of the run_config and over the group that the
-        training names. A later attempt keeps them.
+        Values that are not given stay unchanged. Annotations take precedence over the tags of the
+        run_config and over the group that the training names. A later attempt keeps them.
 
         Args:
             notes: The new notes; "" removes them.

@@ -39,8 +39,8 @@ class Client:
     Args:
         address: `HOST:PORT` or `unix:PATH`. If not given, it is the environment variable
             PODIUM_ADDRESS, or localhost:50051 if that is not set.
-        read_timeout: The deadline of a call that reads, in seconds.
-        write_timeout: The deadline of a call that writes, in seconds.
+        read_timeout: The deadline of each call that reads, in seconds.
+        write_timeout: The deadline of each call that writes, in seconds.
         connect_timeout: The seconds for which calls try to reach a server that has never answered
             this client. If not given, a read tries until its deadline, and a write tries once.
         retry: Whether the client retries a call, until its deadline, while the server is overloaded
@@ -50,8 +50,9 @@ class Client:
             PODIUM_TLS_CERT and PODIUM_TLS_KEY. If there are none, or if False, nothing is
             encrypted.
         token: A token for a server that requires one, or the path of a file with it (a `Path`),
-            which is read again when it changes. If not given, PODIUM_TOKEN or PODIUM_TOKEN_FILE.
-            It is sent over encrypted connections, to a socket and within this machine only.
+            which is read again when it changes. If not given, the token comes from the environment
+            variable PODIUM_TOKEN or PODIUM_TOKEN_FILE. The token is sent only over encrypted
+            connections, to a socket and within this machine.
 
     Raises:
         ValueError: The address, a timeout or the token is malformed, or `tls` is given for a
@@ -144,19 +145,21 @@ class Client:
 
         Args:
             name: The name of the user. Several tokens can have the same name.
-            role: The calls that it allows: a `podium.Role`, such as `"recorder"`.
-            prefixes: The experiments that it includes, each with all experiments below it. If not
-                given, all experiments that this client's token includes.
-            expire_time: The time when it ends, with a time zone. If not given, it never does.
-            limits: The limits of its calls. One that is None is that of this client's token.
+            role: The calls that the token allows: a `podium.Role`, such as `"recorder"`.
+            prefixes: The names of the experiments that the token gives access to. Each name
+                includes the experiments below it. If not given, those of this client's own token.
+            expire_time: The time when the token expires, with a time zone. If not given, the token
+                never expires.
+            limits: The limits for calls with the token. A limit that is None is that of this
+                client's own token.
         """
         return self._connection.run(calls.create_token(name, role, prefixes, expire_time, limits))
 
     def tokens(self) -> Iterator[Token]:
-        """Lists tokens in the order of their creation, including those that have ended.
+        """Lists tokens in the order of their creation, including revoked and expired ones.
 
         This client's own token must be that of an administrator. Only tokens within the prefixes of
-        that token are listed.
+        this client's token are listed.
         """
         return self._connection.iterate(calls.tokens())
 
