@@ -33,7 +33,10 @@ def check_addresses(settings: Settings) -> Reach:
         ConfigError: An address is malformed, or other machines can reach it and it is not
             protected: they could read and change results, or read tokens on the network.
     """
-    reachable = [address for address in (*settings.listen, *settings.http) if is_reachable(address)]
+    reachable = [
+        *(address for address in settings.listen if is_reachable(address)),
+        *(address for address in settings.http if is_reachable(address, is_http=True)),
+    ]
     exposed = [] if settings.tls else reachable
     reach = Reach(bool(reachable), bool(exposed))
     others = f"other machines can reach {', '.join(reachable)}"
@@ -73,18 +76,19 @@ async def needs_tokens(settings: Settings, store: Store, reach: Reach) -> bool:
     return reach.is_reachable or bool(await store.tokens())
 
 
-def is_reachable(address: str) -> bool:
-    """Returns whether other machines can reach a HOST:PORT or unix:PATH address.
+def is_reachable(address: str, *, is_http: bool = False) -> bool:
+    """Returns whether other machines can reach an address of --listen or --http.
 
     A name with several addresses is reachable if any of them is.
     """
+    option = "--http" if is_http else "--listen"
     try:
-        if socket_path(address) is not None:
+        if not is_http and socket_path(address, option) is not None:
             return False
-        host, _ = host_and_port(address)
+        host, _ = host_and_port(address, option, example_port=8080 if is_http else None)
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     except OSError as error:
-        raise ConfigError(f"address {address!r}: {error.strerror}") from error
+        raise ConfigError(f"{option} {address!r}: {error.strerror}") from error
     return not all(ipaddress.ip_address(item[4][0]).is_loopback for item in found)

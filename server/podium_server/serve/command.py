@@ -53,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Starts a server; SIGTERM and Ctrl-C stop it."
     parser.epilog = (
         "example:\n  podium serve --listen 127.0.0.1:50051 --store sqlite:///podium.db\n\n"
-        "Each option has an environment variable, such as PODIUM_SERVE_TLS_CERT for --tls-cert."
+        "Each option has an environment variable, such as PODIUM_SERVE_TLS_CERT for --tls-cert;\n"
+        "those of --listen and --store are PODIUM_LISTEN and PODIUM_STORE."
     )
     parser.add_argument(
         "--listen",
@@ -116,8 +117,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"change a limit: {', '.join(_LIMITS)}",
     )
     for option, whose in (
-        ("--token-limit", "of each token without limits of its own"),
-        ("--total-limit", "of all calls together"),
+        ("--token-limit", "for each token without limits of its own"),
+        ("--total-limit", "for all calls together"),
     ):
         parser.add_argument(
             option,
@@ -125,7 +126,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             default=[],
             type=token_limit,
             metavar="NAME=NUMBER",
-            help=f"a limit of the calls {whose}: {', '.join(TOKEN_LIMITS)}",
+            help=f"a limit {whose}: {', '.join(TOKEN_LIMITS)}",
         )
     parser.add_argument(
         "--answer-cache",
@@ -141,9 +142,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="the seconds that running calls get to end after SIGTERM (default: %(default)s)",
     )
-    parser.add_argument("--log-format", choices=("text", "json"), default="text")
     parser.add_argument(
-        "--log-level", choices=("debug", "info", "warning", "error"), default="info"
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="lines for people, or a JSON object in each line (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="log messages of this level and above (default: %(default)s)",
     )
     read_variables(parser)
 

@@ -55,6 +55,7 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
     """
     reach = check_addresses(settings)
     certificates = None if settings.tls is None else Certificates(settings.tls)
+    http_front = _http_front() if settings.http else None
     store = await open_store(settings.store, on_broken=broken.set)
     audit = None
     try:
@@ -94,8 +95,8 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
             credentials=None if certificates is None else certificates.credentials,
         )
         http = None
-        if settings.http:
-            http = _http_front()(
+        if http_front is not None:
+            http = http_front(
                 services,
                 admission,
                 access,

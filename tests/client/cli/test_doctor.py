@@ -74,6 +74,13 @@ async def test_no_server(tmp_path: Path) -> None:
     assert findings(await doctor(tmp_path, "a/b"))["settings"][0] == "failed"
 
 
+async def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
+    """The file is named, before the server is asked."""
+    outcome = await doctor(tmp_path, closed_port(), PODIUM_TLS_CA=str(tmp_path / "nope.pem"))
+    text = f"{tmp_path / 'nope.pem'} cannot be read: No such file or directory"
+    assert findings(outcome)["settings"] == ("failed", text)
+
+
 @pytest.mark.parametrize(
     ("days", "ca", "host", "level", "text"),
     [

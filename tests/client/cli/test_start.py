@@ -95,6 +95,7 @@ def test_no_command_is_usage() -> None:
             "'done' is not one of pending, running, completed, failed, cancelled",
         ),
         ("arms e --lim 3", "podium arms: unrecognized arguments: --lim 3"),
+        ("completion", "podium completion: the following arguments are required: SHELL; see"),
         ("arms e --limit 0", "argument --limit: give a positive number, not '0'"),
         ("--timeout 0 arms e", "argument --timeout: give a positive number of seconds, not '0'"),
         ("arms e --timeout nan", "give a positive number of seconds, not 'nan'"),

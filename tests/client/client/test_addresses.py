@@ -50,6 +50,7 @@ def test_addresses(address: str) -> None:
         ("unix:", None),
         ("localhost", "localhost:50051"),
         ("localhost:", "localhost:50051"),
+        ("8080", "127.0.0.1:8080"),
         ("http://localhost:50051", "localhost:50051"),
         ("https://results.example/ui?x=1", "results.example:50051"),
         ("grpc://user:secret@[::1]:7", "[::1]:7"),

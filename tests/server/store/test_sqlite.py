@@ -89,7 +89,9 @@ async def test_a_newer_schema_is_refused_and_left_alone(place: SqlitePlace) -> N
 @pytest.mark.parametrize("where", ["missing/podium.db", "."])
 async def test_a_place_that_cannot_be_is_refused(tmp_path: Path, where: str) -> None:
     """A folder that is missing, or a folder itself, is an error in words."""
-    assert "cannot open" in await _refused(tmp_path / where)
+    error = await _refused(tmp_path / where)
+    assert "cannot open" in error
+    assert (f"there is no folder {tmp_path / 'missing'}" in error) == (where != ".")
 
 
 @pytest.mark.parametrize("url", ["podium.db", "sqlite:///", "sqlite:///:memory:", "mysql://x/y"])

@@ -10,7 +10,7 @@ import grpc
 
 from podium._client.channel import is_loopback
 from podium._values.address import socket_path
-from podium._values.tls import TLS, FileStates, check_authorities, check_pair, file_states
+from podium._values.tls import TLS, FileStates, file_states
 from podium._values.tokens import token_id
 from podium.errors import ClientStateError, UnauthenticatedError, UnavailableError
 
@@ -147,10 +147,7 @@ def _token_of_environment() -> tuple[str, str | Path | None]:
 
 
 def _credentials(tls: TLS) -> grpc.ChannelCredentials:
-    if tls.ca is not None:
-        check_authorities(tls.ca)
-    if tls.cert is not None and tls.key is not None:
-        check_pair(tls.cert, tls.key)
+    tls.check()
     ca, key, cert = (_content(path) for path in (tls.ca, tls.key, tls.cert))
     return grpc.ssl_channel_credentials(ca, key, cert)
 

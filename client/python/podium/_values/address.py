@@ -70,36 +70,47 @@ def socket_path(address: str, source: str = "address") -> str | None:
     return path
 
 
-def host_and_port(address: str, source: str = "address") -> HostPort:
+def host_and_port(
+    address: str, source: str = "address", *, example_port: int | None = None
+) -> HostPort:
     """Returns the parts of a `HOST:PORT` address. An IPv6 host has brackets around it.
+
+    Args:
+        address: The address.
+        source: The name of the option or variable that has the address.
+        example_port: The port of an example in the error; None if the address could also be a
+            `unix:PATH`.
 
     Raises:
         ValueError: The address has another form, or the port is too large.
     """
     found = _HOST_PORT.fullmatch(address)
     if found is None:
-        raise _malformed(address, source)
+        raise _malformed(address, source, example_port)
     port = int(found[3])
     if port > _MAX_PORT:
         raise ValueError(f"{source} {address!r}: a port is at most {_MAX_PORT}")
     return HostPort(found[1] or found[2], port)
 
 
-def _malformed(address: str, source: str) -> ValueError:
-    near = None if address.startswith(_UNIX) else _similar(address)
+def _malformed(address: str, source: str, example_port: int | None = None) -> ValueError:
+    near = None if address.startswith(_UNIX) else _similar(address, example_port or DEFAULT_PORT)
+    forms = "HOST:PORT" if example_port else "HOST:PORT or unix:PATH"
     example = f", such as {near!r}," if near else ","
     name = "an address" if source == "address" else source
-    return ValueError(f"{name} is HOST:PORT or unix:PATH{example} not {address!r}")
+    return ValueError(f"{name} is {forms}{example} not {address!r}")
 
 
-def _similar(address: str) -> str | None:
-    """Returns a well-formed address with the host of a malformed one, or None."""
+def _similar(address: str, port: int) -> str | None:
+    """Returns a well-formed address with the host or the port of a malformed one, or None."""
+    if address.isdecimal() and int(address) <= _MAX_PORT:
+        return f"127.0.0.1:{address}"
     url = _URL.match(address)
     host = url[1] if url else address
     if host.count(":") > 1 and not host.startswith("["):
-        front, _, port = host.rpartition(":")
-        return f"[{front}]:{port}" if _is_ipv6(front) else f"[{host}]:{DEFAULT_PORT}"
-    for candidate in (host, f"{host.rstrip(':')}:{DEFAULT_PORT}"):
+        front, _, last = host.rpartition(":")
+        return f"[{front}]:{last}" if _is_ipv6(front) else f"[{host}]:{port}"
+    for candidate in (host, f"{host.rstrip(':')}:{port}"):
         if _HOST_PORT.fullmatch(candidate):
             return candidate
     return None

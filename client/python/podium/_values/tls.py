@@ -58,6 +58,17 @@ class TLS:
         """Returns the files that are given."""
         return [Path(path) for path in (self.ca, self.cert, self.key) if path is not None]
 
+    def check(self) -> None:
+        """Checks that the files can be used.
+
+        Raises:
+            ValueError: A file cannot be read or used. The text names it.
+        """
+        if self.ca is not None:
+            check_authorities(self.ca)
+        if self.cert is not None and self.key is not None:
+            check_pair(self.cert, self.key)
+
 
 def check_authorities(path: PathLike) -> None:
     """Checks that a file holds certificates of authorities.

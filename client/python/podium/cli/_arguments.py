@@ -10,6 +10,7 @@ from typing import Any
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.access import TokenLimits
 from podium._values.enums import ArmStatus
+from podium._values.suggest import did_you_mean
 
 __all__ = [
     "TOKEN_LIMITS",
@@ -169,11 +170,17 @@ def token_limit(text: str) -> tuple[str, int]:
 
 
 def named_number(text: str, names: Collection[str]) -> tuple[str, int]:
-    """Reads NAME=NUMBER, with one of the names and a number from 1 that has at most 64 bits."""
-    name, _, shown = text.partition("=")
+    """Reads a limit as NAME=NUMBER, with a number from 1 that has at most 64 bits."""
+    name, equals, shown = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"give NAME=NUMBER, not {text!r}")
+    if name not in names:
+        near = did_you_mean(name, names) or f"; the limits are {', '.join(names)}"
+        raise argparse.ArgumentTypeError(f"{text!r}: there is no limit {name!r}{near}")
     digits = shown.replace("_", "")
     number = int(digits) if digits.isdecimal() and len(digits) <= _DIGITS else 0
-    if name not in names or not 0 < number < _INT64.stop:
-        known = ", ".join(names)
-        raise argparse.ArgumentTypeError(f"give NAME=NUMBER, from 1 to 2^63-1, with one of {known}")
+    if not 0 < number < _INT64.stop:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: {name} is a whole number, from 1 to 2^63-1, not {shown!r}"
+        )
     return name, number

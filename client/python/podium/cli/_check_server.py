@@ -41,8 +41,10 @@ def check_server(arguments: argparse.Namespace) -> Iterator[Finding]:
     try:
         address = server_address(arguments.address)
         security = Security(address, None, None)
+        if security.tls is not None:
+            security.tls.check()
     except ValueError as error:
-        yield failed("settings", str(error), "correct the option or the environment variable")
+        yield failed("settings", str(error), "correct the option, the variable or the file")
         return
     for finding in _connection(address, security.tls):
         yield finding

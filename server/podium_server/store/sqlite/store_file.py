@@ -87,7 +87,9 @@ class StoreFile:
             check_kind(path)
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreError(f"cannot open {self.path}: {error.strerror}") from error
+            folder = self.path.parent
+            why = error.strerror if folder.is_dir() else f"there is no folder {folder}"
+            raise StoreError(f"cannot open {self.path}: {why}") from error
 
     def header(self) -> bytes:
         """Returns the header of the file.

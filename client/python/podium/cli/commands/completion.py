@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  echo 'eval \"$(podium completion zsh)\"' >> ~/.zshrc\n"
         "  podium completion fish > ~/.config/fish/completions/podium.fish"
     )
-    parser.add_argument("shell", choices=SHELLS, help="the shell")
+    parser.add_argument(
+        "shell", metavar="SHELL", choices=SHELLS, help=f"one of {', '.join(SHELLS)}"
+    )
 
 
 def run_locally(arguments: argparse.Namespace, _console: Console) -> Exit:
