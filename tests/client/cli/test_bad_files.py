@@ -32,7 +32,7 @@ ARM = '{"name": "a", "run_config": {"name": "a"}, "status": "%s"}'
             EVAL % f'{{"a": {"9" * 5000}}}',
             "line 1: a number of 5,000 digits is too large for a double",
         ),
-        (EVAL % '{"a": 1, "a": 2}', "line 1: 'a' is given twice"),
+        (EVAL % '{"a": 1, "a": 2}', "line 1: the key 'a' is given twice"),
         (EVAL % '{"\\ud800": 1}', "line 1: a string has an unpaired surrogate (such as "),
         ('{"event": "skipped", "arm": "a"}', "skipped: unknown key 'arm'; the keys are event_tim"),
         ('{"event": "eval_recorded", "arm": "a"}', "line 1: eval_recorded: eval_result is missing"),
@@ -73,14 +73,14 @@ def test_deep_nesting(tmp_path: Path) -> None:
     assert done == (
         2,
         "",
-        f"podium: {file}, line 1: it is nested too deeply; nothing was recorded\n",
+        f"podium: {file}, line 1: the JSON is nested too deeply; nothing was recorded\n",
     )
 
 
 def test_bytes_that_are_no_text() -> None:
     """A line that is not UTF-8 is named, also from standard input."""
     done = podium("record", "e", "-", stdin=SKIPPED.encode() + b"\xff\n")
-    assert done == (2, "", "podium: line 2: it is not UTF-8; nothing was recorded\n")
+    assert done == (2, "", "podium: line 2: the text is not UTF-8; nothing was recorded\n")
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "[]"])

@@ -44,8 +44,8 @@ def test_groups(address: str, sweep: str) -> None:
     assert len(drawn) == 18
     assert drawn[0].endswith("·a")
     assert done.err == (
-        "podium: without values by step of val.acc: none\n"
-        "podium: left out: bad (failed); --status includes them\n"
+        "podium: not drawn, without values of val.acc by step: none\n"
+        "podium: left out because of their status: bad (failed); --status includes them\n"
     )
 
 

@@ -35,8 +35,8 @@ _MOST = 2**31 - 1
 """The greatest value of `--limit`."""
 _INT64 = range(-(2**63), 2**63)
 _DIGITS = 19
-"""The digits of the greatest integer of 64 bits."""
-_ONLY_STATUS = "only those with this status"
+"""The number of digits of the greatest integer of 64 bits."""
+_ONLY_STATUS = "only entries with this status"
 
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +69,7 @@ def add_arm_filters(parser: argparse.ArgumentParser, text: str = _ONLY_STATUS) -
 
 
 def arm_filters(given: argparse.Namespace) -> dict[str, Any]:
-    """Returns the arguments of the library for the options that `add_arm_filters` adds."""
+    """Returns the filters that `add_arm_filters` has parsed, as arguments of the Python client."""
     return {
         "status": given.status,
         "group_name": given.group,
@@ -82,7 +82,10 @@ def arm_filters(given: argparse.Namespace) -> dict[str, Any]:
 def add_filters(
     parser: argparse.ArgumentParser, what: str, statuses: type[StrEnum], text: str = _ONLY_STATUS
 ) -> None:
-    """Adds the filters of a list by name, status and tags."""
+    """Adds the filters of a list by name, status and tags.
+
+    `what` names the entries of the list; `text` is the help on the status.
+    """
     parser.add_argument(
         "--prefix", metavar="TEXT", help=f"only {what} whose name begins with this text"
     )
@@ -91,7 +94,7 @@ def add_filters(
         "--tag",
         action="append",
         default=[],
-        help="only those with this tag; repeat the option to require several tags",
+        help=f"only {what} with this tag; repeat the option to require several tags",
     )
 
 
@@ -111,7 +114,7 @@ def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def page_size(limit: int | None) -> int:
-    """Returns the page size for a list of which at most `limit` items are shown."""
+    """Returns the page size for a list. If a limit is given, no page is larger than the limit."""
     most = DEFAULT_LIMITS.page_rows
     return most if limit is None else min(limit, most)
 

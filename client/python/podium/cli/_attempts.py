@@ -62,7 +62,7 @@ class Plan(NamedTuple):
     def event(self, event: Event) -> Event | None:
         """Returns an event in the form in which it is sent again.
 
-        Returns None for the start of the attempt, which `start` replaces.
+        Returns None for the recorded start of the attempt, because the plan has another start.
         """
         kind = event.WhichOneof("kind")
         if kind == "arm_started":
@@ -168,7 +168,7 @@ def _started(
 
 
 def _own_attempt(attempt: RejectedAttempt, known: ArmSummary | None) -> str | None:
-    """Returns the id of the arm's newest attempt if an earlier retry of this attempt made it."""
+    """Returns the id of the arm's newest attempt if an earlier retry created that attempt."""
     if attempt.attempt_id is None or known is None or known.attempt is None:
         return None
     newest = known.attempt.id

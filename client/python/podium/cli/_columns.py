@@ -34,10 +34,7 @@ def add_columns(parser: argparse.ArgumentParser, text: str) -> None:
 def of_arms(
     client: Client, experiment: str, columns: Sequence[str], **filters: Any
 ) -> Mapping[str, Mapping[str, Any]]:
-    """Returns the records of an experiment's arms by name.
-
-    Returns none if no columns are requested.
-    """
+    """Returns the records of an experiment's arms by name; no records if no columns are given."""
     if not columns:
         return {}
     records = {arm.name: arm.record() for arm in client.experiment(experiment).arms(**filters)}

@@ -39,13 +39,16 @@ def open_client(arguments: argparse.Namespace) -> podium.Client:
 
 
 def command_module(command: str) -> ModuleType:
-    """Loads the module of a command of this package. No module can be called `import`."""
+    """Loads the module of a command of this package.
+
+    A Python module cannot be called `import`, so the module of that command is `import_`.
+    """
     name = f"{command}_" if keyword.iskeyword(command) else command
     return import_module(f"podium.cli.commands.{name}")
 
 
 def server_module(name: str) -> ModuleType:
-    """Loads a module of the server. It is not imported at the top, because the server is an extra.
+    """Loads a module of the server, which is optional (`pip install 'podium[server]'`).
 
     Raises:
         CommandError: The server is not installed.

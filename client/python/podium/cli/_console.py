@@ -58,7 +58,7 @@ class Console:
         return bool(cells)
 
     def fields(self, fields: Iterable[tuple[str, str]]) -> None:
-        """Writes texts with labels, without empty texts. Line breaks of a text are kept."""
+        """Writes texts with labels. Leaves empty texts out, and keeps the line breaks of a text."""
         shown = [(label, text) for label, text in fields if text]
         indent = max((width_of(label) for label, _ in shown), default=0) + 2 * len(_GAP)
         for label, text in shown:

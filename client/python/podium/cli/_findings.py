@@ -25,7 +25,7 @@ class Finding(NamedTuple):
     text: str
     """The result as a text. It contains no secret."""
     remedy: str = ""
-    """How to fix the problem. Empty if there is none."""
+    """How to fix the problem. Empty if there is no problem."""
 
 
 def ok(check: str, text: str) -> Finding:

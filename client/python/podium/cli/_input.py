@@ -14,7 +14,7 @@ class Item(NamedTuple):
     """A value of a file."""
 
     place: str
-    """Its file and line, such as `results.jsonl, line 3`."""
+    """The file and line of the value, such as `results.jsonl, line 3`."""
     value: Any
 
 
@@ -55,7 +55,7 @@ def _lines(file: Iterable[bytes]) -> Iterator[_Line]:
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:
-            raise ValueError(f"line {number}: it is not UTF-8") from None
+            raise ValueError(f"line {number}: the text is not UTF-8") from None
         yield _Line(number, text)
 
 

@@ -15,7 +15,7 @@ def loads(text: str) -> Any:
     """Reads JSON.
 
     Raises:
-        json.JSONDecodeError: The text is not JSON. The error has the place.
+        json.JSONDecodeError: The text is not JSON. The error has the line and column.
         ValueError: Only Python accepts the text, a key is repeated, or a value is not supported.
     """
     try:
@@ -27,7 +27,7 @@ def loads(text: str) -> Any:
             object_pairs_hook=_object,
         )
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError("the JSON is nested too deeply") from None
     if "\\ud" in text.lower():
         _check_text(value)
     return value
@@ -63,7 +63,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is given twice")
+        raise ValueError(
+            f"the key {next(key for key in keys if keys.count(key) > 1)!r} is given twice"
+        )
     return result
 
 

@@ -34,17 +34,17 @@ class StreamView(NamedTuple):
     is_recording: bool
     """Whether the writing process still runs, so that it may add events."""
     delivered: int
-    """The last event that the server has stored or rejected."""
+    """The number of the last event that the server has stored or rejected."""
     waiting: int
     """The number of events that wait for delivery."""
     oldest: datetime | None
     """The time of the first waiting event, or None if no event waits or it has no time."""
     rejected_events: list[RejectedEvent]
-    """Events that were rejected and not delivered since."""
+    """Rejected events that the server has not accepted in a later retry."""
     torn: list[Path]
-    """Files with records that cannot be read."""
+    """Files of the stream that have unreadable records."""
     why: str
-    """The reason why events wait, from the sender's status file. Empty if there is none."""
+    """The reason why events wait, from the sender's status file. Empty if no reason is known."""
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -68,7 +68,7 @@ class OutboxView(NamedTuple):
     """Whether a sender runs now."""
     streams: list[StreamView]
     damaged: dict[Path, str]
-    """Folders of streams that cannot be read, and why."""
+    """Folders of streams that cannot be read, each with the reason."""
 
     @property
     def waiting(self) -> int:
@@ -105,13 +105,13 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         nargs="?",
         type=Path,
-        help="an outbox, or a folder of outboxes, also a copied one (default: $PODIUM_OUTBOX, or "
+        help="an outbox, or a folder of outboxes, which may be a copy (default: $PODIUM_OUTBOX, or "
         "podium/outbox in $XDG_STATE_HOME or ~/.local/state)",
     )
 
 
 def find_outboxes(folder: Path | None) -> list[Path]:
-    """Returns the outboxes in a folder. By default, it is the folder of this user.
+    """Returns the outboxes in a folder, or without a folder those of this user.
 
     Raises:
         CommandError: A folder is given, and it has no outboxes.

@@ -131,7 +131,7 @@ class _Version(argparse.Action):
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parses the options before the command, and the command's name.
 
-    `rest` of the result has the arguments after it.
+    `rest` of the result has the arguments after the name.
     """
     for argument in arguments:
         if not argument.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in argument):

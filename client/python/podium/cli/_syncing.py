@@ -36,7 +36,7 @@ class Done(NamedTuple):
 
     @property
     def can_be_taken_over(self) -> bool:
-        """Returns whether the other sender has ended and left events."""
+        """Returns whether the other sender has ended and left events to deliver."""
         return self.was_followed and bool(self.waiting) and not self.failure
 
     @property
@@ -84,8 +84,8 @@ def sync(
 def _locked(views: Sequence[OutboxView]) -> Iterator[dict[Path, str | None]]:
     """Holds the locks of outboxes during the block.
 
-    Yields a result for each folder: None if the lock was taken, an empty text if another sender has
-    it, or the reason why the outbox cannot be used.
+    Yields a result for each folder: None if this process has the lock, an empty text if another
+    sender has it, or the reason why the outbox cannot be used.
     """
     locks = {view.folder: SenderLock(view.folder) for view in views}
     try:
@@ -99,7 +99,7 @@ def _try_lock(lock: SenderLock) -> str | None:
     try:
         return None if lock.try_acquire() else ""
     except OSError as error:
-        return f"the progress of the delivery cannot be written there: {error}"
+        return f"the progress of the delivery cannot be stored in the outbox: {error}"
 
 
 # ---- delivering ----------------------------------------------------------------------------

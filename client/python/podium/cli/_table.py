@@ -42,8 +42,8 @@ def columns_of(rows: Iterable[Sequence[str]], *headers: str) -> list[Column]:
 def table(columns: Sequence[Column], width: int | None) -> Iterator[str]:
     """Yields the lines of a table that is at most `width` wide, if possible.
 
-    Long texts are cut first. Then their columns are left out from the right, with a sign in the
-    header. Then the other columns are cut.
+    Columns of long texts are made narrower first. Then they are left out from the right, which an
+    ellipsis in the header shows. Then the other columns are made narrower.
     """
     shown, widths = _fitted(columns, width)
     for line in zip(*([column.header, *column.cells] for column in shown), strict=True):
@@ -60,7 +60,7 @@ def width_of(text: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """Shortens a text to a width. An ellipsis shows that it was longer."""
+    """Shortens a text to a width. A shortened text ends with an ellipsis."""
     return shorten(text, width, _width)
 
 

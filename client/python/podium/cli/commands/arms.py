@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Lists the arms of an experiment in the order in which they were created. EVAL METRICS\n"
         "are those of the primary eval: the first post-training row tagged `test`, else the\n"
         "first post-training row, else the first row. If an arm is not completed and all of its\n"
-        "rows are in-loop, they are those of the newest row of that eval, with its step. LAST\n"
+        "rows are in-loop, the column has the newest row of that eval, with its step. LAST\n"
         "HEARD, for running arms, is when the server last received an event or a heartbeat of\n"
         "the arm."
     )
@@ -60,9 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_experiment(parser)
     add_arm_filters(parser)
-    add_columns(parser, "show these columns instead")
-    parser.add_argument("--sort", metavar="NAME", help="sort by such a column, least first")
-    parser.add_argument("--reverse", action="store_true", help="sort the greatest first")
+    add_columns(parser, "show these columns instead of the usual ones")
+    parser.add_argument(
+        "--sort",
+        metavar="NAME",
+        help="sort by a column, named as for --column, the least value first",
+    )
+    parser.add_argument("--reverse", action="store_true", help="sort the greatest value first")
     add_limit(parser, "arms")
 
 
@@ -123,7 +127,7 @@ def _eval_metrics(arm: ArmSummary, client: Client) -> str:
 
 
 def _newest_row(arm: ArmSummary, client: Client) -> EvalResult | None:
-    """Returns the newest row with the name of the primary eval, if the primary eval is in-loop."""
+    """Returns the newest row of the primary eval's name, if the primary eval is in-loop."""
     handle = client.arm(arm.experiment, arm.name)
     try:
         first = next(handle.evals(page_size=1), None)

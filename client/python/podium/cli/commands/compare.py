@@ -51,12 +51,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--eval",
         action="append",
         metavar="NAME",
-        help="only this eval; repeat the option for several",
+        help="compare only this eval; repeat the option for several",
     )
     add_statuses(
         parser, ArmStatus, "use the arms of a group with this status instead of the completed ones"
     )
-    parser.add_argument("--strict", action="store_true", help="fail if a result has a flag")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="fail if configurations, benchmarks, models or steps differ",
+    )
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
@@ -135,13 +139,13 @@ def _remarks(metric: ComparedMetric) -> Iterator[str]:
     missing = len(metric.left.missing) + len(metric.right.missing)
     nan = len(metric.left.nan) + len(metric.right.nan)
     if missing:
-        yield f"{missing} without it"
+        yield f"{missing} without a value"
     if nan:
         yield f"{nan} NaN"
 
 
 def _doubts(found: Comparison) -> Iterator[str]:
-    """Yields each flag with the first number or side that has it."""
+    """Yields each flag with the first number or side that has the flag."""
     places: dict[str, list[str]] = {}
     for side in (found.left, found.right):
         for flag in side.flags:

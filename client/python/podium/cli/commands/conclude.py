@@ -19,8 +19,9 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Stores the conclusion of an experiment. A later one replaces it. Without a TEXT, it\n"
-        "names the best arm on the success metric, and how many arms completed and failed."
+        "Stores the conclusion of an experiment, in place of an earlier one. Without a TEXT, the\n"
+        "conclusion names the best arm on the success metric, and the numbers of arms that\n"
+        "completed and failed."
     )
     parser.epilog = (
         "examples:\n"

@@ -25,7 +25,7 @@ __all__ = ["add_arguments", "run"]
 _WIDTH = 80
 _SPARK = 24
 _CHARTED = 10
-"""The most curves in a chart. Of more, only the table is shown."""
+"""The most curves in a chart. If there are more curves, only the table is shown."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +116,9 @@ def _say_what_is_missing(found: Curves, console: Console) -> None:
     if not (found.curves or found.without or found.left_out):
         console.note("no arms")
     if found.without and found.curves:
-        console.note(f"without values by step of {found.metric}: {', '.join(found.without)}")
+        console.note(
+            f"not drawn, without values of {found.metric} by step: {', '.join(found.without)}"
+        )
     if found.left_out:
         left_out = ", ".join(f"{name} ({status})" for name, status in found.left_out.items())
-        console.note(f"left out: {left_out}; --status includes them")
+        console.note(f"left out because of their status: {left_out}; --status includes them")

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "arm", metavar="ARM", nargs="?", help="the arm to delete; the whole experiment if not given"
     )
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="delete without confirmation")
     parser.add_argument(
         "--allow-missing", action="store_true", help="succeed if there is nothing to delete"
     )

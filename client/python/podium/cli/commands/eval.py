@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Looks up an eval row of an arm. Without a step: the post-training row of that name if\n"
         "there is one, else the in-loop row with the greatest step. With a step: the in-loop row\n"
-        "at exactly that step. Exit code 1 if there is none."
+        "at exactly that step. Exit code 1 if there is no such row."
     )
     parser.epilog = (
         "examples:\n"

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Lists the eval rows of an arm in the order in which they were first accepted. The step\n"
-        "`post` means none: a post-training row."
+        "`post` marks a post-training row, which has no step."
     )
     parser.epilog = (
         "examples:\n"

@@ -30,7 +30,7 @@ __all__ = ["add_arguments", "run"]
 
 _FORMATS = ("jsonl", "csv", "parquet")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""The beginnings of texts that spreadsheets run as formulas."""
+"""The first characters by which spreadsheets recognize a text as a formula."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_arm(parser)
     parser.add_argument(
-        "--status", required=True, choices=list(map(str, _STATUSES)), help="how it ended"
+        "--status", required=True, choices=list(map(str, _STATUSES)), help="how the training ended"
     )
     parser.add_argument("--error", metavar="TEXT", help="the reason for a failure")
 

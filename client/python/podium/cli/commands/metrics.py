@@ -20,8 +20,8 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Lists the metrics on which arms of an experiment have scores, as `podium score` takes\n"
-        "them, with the number of arms that have each."
+        "Lists the metrics on which arms of an experiment have scores, in the form that `podium\n"
+        "score` accepts. Each metric has the number of arms that have a score on it."
     )
     parser.epilog = "example:\n  podium metrics rank_sweep --json | jq -r '.[].name'"
     add_experiment(parser)

@@ -54,9 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", metavar=_RETRY, nargs="?", help="send rejected events again")
     add_folder(parser)
     which = parser.add_argument_group("which events to send again (default: all)")
-    which.add_argument("--experiment", metavar="NAME", help="only of this experiment")
-    which.add_argument("--arm", metavar="NAME", help="only of this arm")
-    which.add_argument("--attempt", metavar="ID", help="only of this attempt")
+    which.add_argument("--experiment", metavar="NAME", help="only events of this experiment")
+    which.add_argument("--arm", metavar="NAME", help="only events of this arm")
+    which.add_argument("--attempt", metavar="ID", help="only events of this attempt")
     which.add_argument(
         "--reason", metavar="REASON", help="only events that were rejected for this reason"
     )
@@ -73,7 +73,10 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
         return retry(find_outboxes(folder), arguments, console)
     if arguments.action is not None:
         if folder is not None:
-            text = f"give one folder, or `podium outbox retry FOLDER`; {arguments.action!r} is none"
+            text = (
+                f"{arguments.action!r} is not an action; give only a folder, or "
+                "`podium outbox retry FOLDER`"
+            )
             raise CommandError(text)
         folder = Path(arguments.action)
     if arguments.restart or arguments.new_arm is not None:

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'object with "event" is an event of that kind; one without is a whole arm, as `podium\n'
         "show EXPERIMENT ARM --json` writes it. The experiment must exist, or the file must begin\n"
         'with its declaration. Without EXPERIMENT each object must name it ("experiment"), as\n'
-        "those of `podium export` do.\n\n"
+        "the objects of `podium export` do.\n\n"
         "Everything is read and checked before anything is sent. Input that fits into one call\n"
         "(1,000 events, 10,000 metric values, 4 MB) is recorded as a whole or not at all. Larger\n"
         "input, or a server with lower limits, takes several calls, one after the other.\n"
@@ -175,10 +175,7 @@ def _refused(error: PodiumError, places: Sequence[str]) -> str:
 
 
 def _recorded_part(error: PodiumError, recorded: int) -> str:
-    """Returns the last part of an error message.
-
-    It tells how much of the input is recorded, if that is known.
-    """
+    """Returns the last part of an error message: how much of the input is recorded, if known."""
     is_known = error.reason != "OUTCOME_UNKNOWN" if error.reason else error.code not in _UNKNOWN
     if not recorded:
         return "; nothing was recorded" if is_known else ""

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Prints the score of an arm on a metric, with all of its digits. `pass_rate` is looked up\n"
         "in the metrics of the primary eval, then in the training metrics; `bench.pass_rate` in\n"
         "the row that `podium eval EXPERIMENT ARM bench` shows. NaN is a score (`nan`). Exit code\n"
-        "1 if there is none."
+        "1 if the arm has no score."
     )
     parser.epilog = (
         "examples:\n"
@@ -35,9 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_arm(parser)
     parser.add_argument("metric", metavar="METRIC", help="a key, or the name of an eval and a key")
-    parser.add_argument(
-        "--source", action="store_true", help="print the source of the score after it"
-    )
+    parser.add_argument("--source", action="store_true", help="also print the source of the score")
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:

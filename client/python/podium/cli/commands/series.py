@@ -31,8 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_arm(parser)
     parser.add_argument("keys", metavar="KEY", nargs="*", help="only these training metrics")
-    parser.add_argument("--min-step", type=step, metavar="STEP", help="only from this step on")
-    parser.add_argument("--max-step", type=step, metavar="STEP", help="only up to this step")
+    parser.add_argument(
+        "--min-step", type=step, metavar="STEP", help="only points at this step or later"
+    )
+    parser.add_argument(
+        "--max-step", type=step, metavar="STEP", help="only points at this step or earlier"
+    )
     parser.add_argument(
         "--page-size",
         type=int,

@@ -16,9 +16,10 @@ __all__ = ["add_arguments", "run_locally"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Delivers recorded events that the server has not stored: of trainings that had no\n"
-        "connection, or of a folder that was copied from another machine. If a sender is running,\n"
-        "the command shows its progress. It can be stopped at any time and run again.\n\n"
+        "Delivers recorded events that the server has not stored, such as events of trainings\n"
+        "without a connection, or of a folder that was copied from another machine. If a sender\n"
+        "is running, the command shows the progress of the sender. The command can be stopped at\n"
+        "any time and run again.\n\n"
         "Each outbox is delivered to the server that it was recorded for, unless --address is\n"
         "given. Exit code 0 means that everything is delivered, 1 that events wait or were\n"
         "rejected, 3 that the server could not be reached."
@@ -50,9 +51,9 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
 
 
 def _check_address(given: str | None) -> None:
-    """Raises CommandError if the given address is malformed.
+    """Raises a CommandError if the given address is malformed.
 
-    If no address is given, each outbox is delivered to its own.
+    If no address is given, each outbox is delivered to the server that it was recorded for.
     """
     try:
         server_address(given)

@@ -68,7 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="list the tokens, without their secrets")
     revoke = actions.add_parser("revoke", help="revoke a token at once")
     revoke.add_argument(
-        "token", metavar="ID|NAME", help="the id of a token, or the name of one or more"
+        "token",
+        metavar="ID|NAME",
+        help="the id of a token, or a name, which several tokens may have",
     )
     for each in actions.choices.values():
         each.add_argument(
@@ -115,7 +117,7 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
         "--expires-in",
         type=_moment,
         metavar="TIME",
-        help="how long it is valid, such as 12h or 90d (default: until it is revoked)",
+        help="how long the token is valid, such as 12h or 90d (default: until it is revoked)",
     )
     parser.add_argument(
         "--limit",
@@ -123,8 +125,8 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=token_limit,
         metavar="NAME=NUMBER",
-        help=f"a limit of its calls: {', '.join(TOKEN_LIMITS)}; repeat the option for several "
-        "(default: those of the server)",
+        help=f"a limit of the token's calls: {', '.join(TOKEN_LIMITS)}; repeat the option for "
+        "several (default: the limits of the server)",
     )
 
 

@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 
 
 def _series(keys: list[str] | None, metric: str | None) -> bool | list[str]:
-    """Returns the training series to watch. The table needs the series of its metric."""
+    """Returns the training series to watch. The table needs the series of the metric it shows."""
     if keys is None:
         return [metric] if metric else False
     return [*keys, metric] if keys and metric else keys or True
@@ -161,7 +161,7 @@ def _rows(state: LiveState, *, is_ascii: bool) -> Iterator[tuple[str, ...]]:
 
 
 def _sparks(state: LiveState, metric: str, *, is_ascii: bool) -> dict[str, str]:
-    """Returns the curve of each arm that has one, in one line."""
+    """Returns the curves of arms, each as one line of text. Arms without a curve are left out."""
     curves = state.curve(metric, status=tuple(ArmStatus)).curves
     series = [_chart.series_of(curve) for curve in curves]
     return {
