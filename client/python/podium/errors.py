@@ -136,7 +136,7 @@ class AbortedError(PodiumError):
 
 
 class OutOfRangeError(PodiumError):
-    """Earlier events of the stream, before the first one of the call, are missing."""
+    """Events of the stream that come before the first event of the call are missing."""
 
     code = "OUT_OF_RANGE"
 
@@ -210,7 +210,10 @@ class ReasonInfo(NamedTuple):
     code: str
     """The name of the gRPC status code."""
     disposition: Disposition | None
-    """Whether an event rejected for this reason can be accepted later; None for other calls."""
+    """Whether an event rejected for this reason can be accepted later.
+
+    None for reasons of whole calls.
+    """
 
 
 class RecordingError(PodiumError, RuntimeError):

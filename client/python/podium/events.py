@@ -1,7 +1,7 @@
 """Makes events for `Client.record`, with one function for each kind of event.
 
-The handles of a client call these. Use them to record several events in one call, or events of a
-stream with its positions.
+The handles of a client call these functions. Call them yourself to record several events at once,
+or to give the position of events in a stream.
 """
 
 import time
@@ -208,7 +208,7 @@ def experiment_concluded(conclusion: str, *, event_time: datetime | None = None)
 def skipped(*, event_time: datetime | None = None) -> event_pb2.Event:
     """Makes an event that does nothing.
 
-    In a stream, it takes the place of a permanently rejected event.
+    In a stream, this event takes the place of a permanently rejected event.
     """
     return event_pb2.Event(event_time=_time(event_time), skipped=event_pb2.Skipped())
 

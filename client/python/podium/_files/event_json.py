@@ -2,7 +2,7 @@
 
 `event` is the kind, a name of the oneof in the proto `Event`. The other keys are the fields of the
 kind's message, in the form of `json_form`, and optionally `event_time`. An object without `event`
-is a whole arm. Both may name their `experiment`.
+is a whole arm. An event and a whole arm may also have the key `experiment`.
 """
 
 from collections.abc import Callable

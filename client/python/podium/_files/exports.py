@@ -49,7 +49,7 @@ class Number(NamedTuple):
     tags: str | None = None
     """The row's tags, joined by spaces."""
     event_time: datetime | None = None
-    """The time at which it was measured."""
+    """The time at which the number was measured."""
 
 
 def declaration_item(experiment: Experiment) -> dict[str, Any]:

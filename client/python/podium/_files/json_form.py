@@ -3,9 +3,9 @@
 Keys are the names of the dataclasses' fields. A key that is missing or null has its default. An
 unknown key is an error, except in a RunConfig, where it becomes a key of `extras`. Times are
 ISO 8601 in UTC. JSON has no NaN and no infinities. In metrics they are the texts "NaN", "Infinity"
-and "-Infinity". In values they are `{"$double": "NaN"}`, since such a text is an ordinary text
-there. A dict that has this form itself is written as `{"$map": {...}}`. Maps are sorted by key, so
-that equal results have equal texts. Ints may have any size.
+and "-Infinity". In values they are `{"$double": "NaN"}`, since the text "NaN" is an ordinary value
+there. A dict with `$double` or `$map` as its only key is written as `{"$map": {...}}`. Maps are
+sorted by key, so that equal results have equal texts. Ints may have any size.
 """
 
 import math
@@ -73,7 +73,7 @@ def _write_value(given: Any) -> Any:
 def arm_from_json(given: Any) -> results.ArmResult:
     """Returns the arm of a parsed JSON.
 
-    Fields that equal those of the primary eval are cleared, so that they follow it.
+    Fields that equal those of the primary eval are cleared, so that they change with the rows.
 
     Raises:
         ValueError: The JSON is not a valid arm; the message names the key.

@@ -1,8 +1,8 @@
 """Exports as Parquet: a line for each number, and lines with whole records.
 
 The columns are those of `exports.Number`, and `item`. A line with the source `record` has no
-number. Its `item` is the JSON that `podium export` writes for an experiment or an arm. Data frames
-use the other lines, and imports use these.
+number. Its `item` is the JSON that `podium export` writes for an experiment or an arm. Imports
+read only the lines with records. A data frame can use the lines with numbers.
 """
 
 import json
@@ -29,7 +29,7 @@ class ParquetWriter:
     """Writes an export to a file.
 
     Raises:
-        ValueError: pyarrow, which writes it, is not installed.
+        ValueError: pyarrow is not installed.
     """
 
     def __init__(self, path: Path) -> None:

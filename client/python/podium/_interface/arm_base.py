@@ -8,7 +8,7 @@ __all__ = ["ArmBase"]
 
 
 class ArmBase:
-    """The base of objects that record one arm: its names, and the end of its block.
+    """The base of objects that record one arm: the names of the arm, and the end of its block.
 
     Args:
         experiment: The name of the experiment.

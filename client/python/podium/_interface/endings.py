@@ -41,7 +41,7 @@ def is_pruned(error: BaseException | None) -> bool:
 def error_text(text: str) -> str:
     """Returns an error text of at most 1 MiB, with NUL and lone surrogates escaped.
 
-    Servers accept it.
+    Servers accept such a text.
     """
     data = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace")
     return shorten_middle(data.decode(), _ERROR_BYTES)

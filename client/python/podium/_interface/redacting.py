@@ -11,9 +11,9 @@ _WORD = (
     r"auth(?:orization)?|(?:api|access|private|secret|account|encryption)[-_]?key)"
 )
 _NAME = rf"(?<![\w.-])[\w.-]*{_WORD}"
-"""A whole name that ends with one of the words.
+"""A whole name that ends with a word for a secret.
 
-If a match could begin inside a name, a long argument would take minutes.
+If a match could begin inside a name, the search in a long argument would take minutes.
 """
 _OPTION = re.compile(rf"-[\w.-]*{_WORD}", re.IGNORECASE)
 _ASSIGNED = re.compile(rf"(\+*{_NAME}=).+", re.IGNORECASE | re.DOTALL)

@@ -141,7 +141,7 @@ def record_all(
 
 
 def is_too_large(error: PodiumError) -> bool:
-    """Returns whether a call was rejected for its size rather than for one of its events."""
+    """Returns whether a call was rejected because of its size, not because of one of its events."""
     is_limit = error.reason == "LIMIT_EXCEEDED" and not error.refusals
     return is_limit or _GRPC_TOO_LARGE in error.message
 
@@ -185,7 +185,7 @@ def _time_of(row: EvalResult, event: Event) -> Timestamp | None:
 def _first_of_each(arm: ArmResult) -> list[EvalResult]:
     """Returns the first row of each name and step.
 
-    If all rows were sent as events, the server would keep the last one.
+    If all rows were sent as events, the server would keep the last row of each.
     """
     rows: dict[tuple[str, int | None], EvalResult] = {}
     for row in arm.evals:

@@ -117,7 +117,7 @@ def check_keys(keys: Collection[str], field: str, limits: Limits) -> None:
 def check_count(actual: int, field: str, limit: int, unit: str, *, name: str = "") -> None:
     """Raises LIMIT_EXCEEDED if a field has more than `limit` of a unit, such as bytes.
 
-    `name` is the word for the counted object in the error text, if it is not the field.
+    `name` is the name of the counted object in the error text; by default, it is `field`.
     """
     if actual > limit:
         raise error_for(

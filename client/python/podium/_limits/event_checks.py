@@ -176,8 +176,8 @@ def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
 def _is_plain(event: Event, limits: Limits) -> bool:
     """Returns whether an event is a small row that needs no further checks.
 
-    Such a row has only numbers, and names that were accepted before. Events of other kinds have no
-    row name, which is never accepted.
+    Such a row has only numbers, and names that were accepted before. For events of other kinds, the
+    result is False, because they have no row name.
     """
     recorded = event.eval_recorded
     row = recorded.eval_result
@@ -215,7 +215,7 @@ def is_too_large(result: RunResult, limits: Limits) -> bool:
 _TOO_LARGE = ("LIMIT_EXCEEDED", "VALUE_INVALID")
 """For these errors, an ArmFinished is stored without the content of its run_result.
 
-If it was rejected for its size, its arm would stay RUNNING.
+If the event was rejected for its size, its arm would stay RUNNING.
 """
 
 

@@ -39,7 +39,7 @@ def server_address(address: str | None) -> str:
             used, and localhost:50051 if that is not set either.
 
     Raises:
-        ValueError: The address has neither form. The text suggests a similar address that has one.
+        ValueError: The address has neither form. The text suggests a similar address that is valid.
     """
     source = "address" if address is not None else "PODIUM_ADDRESS"
     given = os.environ.get("PODIUM_ADDRESS", "") if address is None else address

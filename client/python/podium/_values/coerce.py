@@ -53,7 +53,7 @@ _LEAST, _MOST = -(2**63), 2**63 - 1
 _MAX_DEPTH = 40
 _LISTS = (list, tuple)
 _NUMBER_ERRORS = (TypeError, ValueError, RuntimeError)
-"""The errors that libraries raise if a value, such as a tensor of two, is not a single number."""
+"""The errors that libraries raise for a value that is not a single number, such as a vector."""
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 _BOOLS = frozenset({"bool_", "bool"})
 _BINARY = (bytes, bytearray, memoryview)

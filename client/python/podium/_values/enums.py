@@ -27,9 +27,9 @@ class ComparisonFlag(StrEnum):
     """A reason why a comparison may be misleading.
 
     CONFIGS_DIFFER: the arms of a group differ in more than name and seed. The other flags are about
-    the rows of one number. BENCHMARKS_DIFFER and MODELS_DIFFER: their benchmark_ids or model_refs
-    differ. STEPS_DIFFER: they were measured at different steps, or some in-loop and some after
-    training.
+    the eval rows from which a compared number comes. BENCHMARKS_DIFFER and MODELS_DIFFER: the
+    benchmark_ids or model_refs of the rows differ. STEPS_DIFFER: the rows were measured at
+    different steps, or some in-loop and some after training.
     """
 
     CONFIGS_DIFFER = "configs_differ"
@@ -46,7 +46,7 @@ class Direction(StrEnum):
 
 
 class ExperimentStatus(StrEnum):
-    """The status of an experiment, from those of its arms.
+    """The status of an experiment, which follows from its arms.
 
     COMPLETED if any arm completed, FAILED if there are arms and all failed, else RUNNING.
     """
@@ -70,7 +70,7 @@ class RankFlag(StrEnum):
 
 
 class Role(StrEnum):
-    """The calls that a token allows. Each role also allows the calls of those before it.
+    """The calls that a token allows. Each role also allows the calls of the roles before it.
 
     READER: every call that reads results. RECORDER: recording. ADMIN: deleting results, and
     managing tokens.

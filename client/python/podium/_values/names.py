@@ -9,7 +9,7 @@ __all__ = ["MOST_METRIC_BYTES", "MOST_NAME_BYTES", "shown", "wrong_name"]
 MOST_NAME_BYTES = 1024
 """The greatest limit of the bytes of a name that a server can have."""
 MOST_METRIC_BYTES = 2 * MOST_NAME_BYTES + 1
-"""The bytes of an eval name, a dot and a key of that size."""
+"""The bytes of the longest name of a metric: an eval name, a dot and a key."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHOWN = 60
 """The number of characters of an invalid text that an error shows."""

@@ -13,7 +13,7 @@ _ELLIPSIS = "…"
 _LEAST_RUN = 4
 """Words that all names share are kept up to this number of characters.
 
-Longer ones become an ellipsis.
+Longer words become an ellipsis.
 """
 _PARTS = re.compile(r"([_/,; ]+)")
 _WORDS = re.compile(r"([\W_]+)")
@@ -58,7 +58,7 @@ def _shorten(name: str, length: int) -> str:
 
 
 def _mirrored(name: str, length: int) -> str:
-    """Shortens a name to its end, by the same rules as to its beginning."""
+    """Shortens a name to its last characters, which begin with a whole word or number."""
     backwards = name[::-1]
     return backwards[: _cut(backwards, length)][::-1]
 

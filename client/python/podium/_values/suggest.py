@@ -16,8 +16,8 @@ _SHORTEST_PART = 3
 def near_names(unknown: str, known: Iterable[str]) -> list[str]:
     """Returns up to three known names that are similar to the unknown one, the most similar first.
 
-    Names are similar if they are spelled alike, ignoring case, or if one contains the other. Of
-    more than 2,000 known names, the first ones are compared.
+    Names are similar if they are spelled alike, ignoring case, or if one contains the other. If
+    there are more than 2,000 known names, only the first 2,000 are compared.
     """
     by_lower_case: dict[str, str] = {}
     for name in islice(known, _MOST_COMPARED):

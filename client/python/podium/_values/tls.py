@@ -1,6 +1,7 @@
 """The files of an encrypted connection, checked before gRPC reads them.
 
-If gRPC cannot use a file, its error comes only when a connection fails, and does not name the file.
+If gRPC cannot use a file, an error is raised only when a connection fails, and does not name the
+file.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ __all__ = ["TLS", "FileStates", "PathLike", "check_authorities", "check_pair", "
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 FileStates: TypeAlias = "tuple[tuple[int, int, int], ...]"
-"""A value that differs after one of some files has changed."""
+"""The state of some files: a value that differs after one of the files has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,9 @@ class TLS:
 
     Args:
         ca: The certificates of the authorities that may have issued the server's certificate. If
-            not given, the public authorities that come with gRPC.
+            not given, those of the public authorities that come with gRPC.
         cert: The certificate of this client, with the certificates between it and its authority.
-            Only for servers that ask for one.
+            Only for servers that require a certificate of the client.
         key: The private key of `cert`, without a password.
 
     Raises:

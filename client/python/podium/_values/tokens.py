@@ -16,7 +16,7 @@ __all__ = ["NewToken", "new_token", "token_id"]
 
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _ID_SIZE, _SECRET_SIZE, _CHECKSUM_SIZE = 10, 30, 6
-"""The length of a secret in characters. 30 characters are 178 random bits."""
+"""The characters of each part of a token. The 30 characters of a secret are 178 random bits."""
 _TOKEN = re.compile(
     rf"(pdm_([0-9A-Za-z]{{{_ID_SIZE}}})_[0-9A-Za-z]{{{_SECRET_SIZE}}})"
     rf"([0-9A-Za-z]{{{_CHECKSUM_SIZE}}})"

@@ -1,7 +1,7 @@
 """Converts results to and from the messages of podium.v1. The functions are in pairs.
 
 `x_to_proto` writes every field of an object, output-only fields included. It writes `eval_metrics`,
-`eval_breakdowns` and `eval_seconds` of an arm only if they were given, not if they are those of the
+`eval_breakdowns` and `eval_seconds` of an arm only if they were given, not if they come from the
 primary eval. It raises a TypeError or ValueError for values that a message cannot hold.
 `x_from_proto` never fails: a newer server may send
 
@@ -291,7 +291,7 @@ def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
 def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> results.ArmResult:
     """Returns the arm of a message, with all of its rows.
 
-    Fields that equal those of the primary eval are cleared. So they follow the rows when rows are
+    Fields that equal those of the primary eval are cleared. So these fields change when rows are
     added, and are not sent back.
     """
     arm: results.ArmResult = _ARM_RESULT.from_proto(message)

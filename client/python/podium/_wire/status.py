@@ -1,8 +1,8 @@
 """Converts exceptions to and from google.rpc.Status.
 
 A status is sent twice: as gRPC's code and text, and as a google.rpc.Status in the trailing
-metadata. The details of the latter are a google.rpc.ErrorInfo and, for Record, a
-podium.v1.Refusals. Both are headers, and peers reject more than 8 KiB of headers. So texts and
+metadata. The google.rpc.Status has a google.rpc.ErrorInfo and, for Record, a podium.v1.Refusals as
+details. Text and metadata are headers, and peers reject more than 8 KiB of headers. So texts and
 details are shortened: the indexes of rejected events are kept first, and their texts share the
 remaining bytes.
 """
@@ -66,8 +66,8 @@ def to_status(error: PodiumError) -> Status:
 def from_rpc_error(error: grpc.RpcError) -> PodiumError:
     """Reads the status of a failed call from any server.
 
-    If details are missing, damaged or from another service, the fields that depend on them are
-    empty.
+    If its details are missing, damaged or from another service, the fields of the error that come
+    from them are empty, such as `reason`.
     """
     code, text, status = _parts(error)
     info = _detail(status, error_details_pb2.ErrorInfo())

@@ -31,7 +31,8 @@ class Codec(Generic[_T, _M]):
     Args:
         model: The dataclass.
         message: The message, which has a field for each field of the dataclass.
-        required: The fields that are never None in the dataclass: unset, they are zero or empty.
+        required: The fields that are never None in the dataclass. If not set in the message, they
+            are zero or empty.
         converted: The conversions of fields that have another type in the message.
     """
 

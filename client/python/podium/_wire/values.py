@@ -158,7 +158,7 @@ def timestamp_from_proto(message: Timestamp) -> datetime:
 class Field(NamedTuple):
     """A conversion between a field of a dataclass and its type in the message.
 
-    It is never called with None.
+    Neither function is called with None.
     """
 
     to_proto: Callable[[Any], Any]
