@@ -245,7 +245,7 @@ def _row_numbers(arm: ArmResult, name: str) -> Iterator[tuple[_Place, _Found]]:
 def breakdown_numbers(
     values: Mapping[str, Any], path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Yields the numbers in breakdowns, nested ones too, each with its path of keys."""
+    """Yields the numbers in breakdowns and in nested dicts, each with its path of keys."""
     for key, value in values.items():
         if isinstance(value, dict):
             yield from breakdown_numbers(value, (*path, key))

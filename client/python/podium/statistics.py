@@ -167,7 +167,7 @@ def welch(left: Description, right: Description) -> Difference:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Returns p-values adjusted for their number by Holm's method, in the same order."""
+    """Returns p-values adjusted for the number of tests by Holm's method, in the same order."""
     adjusted = [0.0] * len(p_values)
     greatest = 0.0
     for place, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):

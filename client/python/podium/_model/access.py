@@ -39,7 +39,7 @@ class TokenLimits(ModelBase):
         return {name: number for name, number in found.items() if number is not None}
 
     def or_else(self, default: "TokenLimits") -> "TokenLimits":
-        """Returns these limits, where each limit that is None is replaced by that of `default`."""
+        """Returns these limits, with the limits of `default` in place of those that are None."""
         return TokenLimits(**{**default.given(), **self.given()})
 
 

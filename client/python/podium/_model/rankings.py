@@ -45,9 +45,9 @@ class RankedArm(ModelBase):
     arm: str
     """The name of the arm."""
     rank: int | None
-    """Its place, counted from 1; the same for arms with equal scores. None without a score."""
+    """The rank of the arm, from 1; arms with equal scores share a rank. None without a score."""
     score: float | None
-    """Its score, which may be NaN; None if it has no score."""
+    """The score of the arm, which may be NaN; None if the arm has no score."""
     source: ScoreSource | None
     """The source of the score."""
     benchmark_id: str | None
@@ -69,11 +69,11 @@ class RankedGroup(ModelBase):
     """
 
     group_name: str | None
-    """The name of the group; None for an arm without one."""
+    """The name of the group; None if the entry is an arm without a group."""
     first_arm: str
     """The name of the member that was created first."""
     rank: int | None
-    """Its place, counted from 1; the same for groups with equal means. None without a mean."""
+    """The rank of the group, from 1; groups with equal means share a rank. None without a mean."""
     members: int
     """The number of members, whatever their status."""
     statistics: Description
@@ -187,7 +187,7 @@ class _AnyRanking(Tabular, ModelBase):
 
 @dataclass(eq=False, repr=False)
 class Ranking(_AnyRanking):
-    """The arms of an experiment, or the first of them, the best ones first."""
+    """The arms of an experiment, the best arms first: all arms, or as many as were requested."""
 
     arms: list[RankedArm]
     """The arms in order: numbers, then NaN, then those without a score."""
@@ -212,7 +212,7 @@ class Ranking(_AnyRanking):
 
 @dataclass(eq=False, repr=False)
 class GroupRanking(_AnyRanking):
-    """The groups of an experiment, or the first of them, the best ones first."""
+    """The groups of an experiment, the best groups first: all, or as many as were requested."""
 
     groups: list[RankedGroup]
     """The groups in order; those without a mean last."""

@@ -344,9 +344,9 @@ class Experiment(ModelBase):
     conclusion: str | None = None
     """The conclusion of the experiment."""
     parent: str | None = None
-    """The name of the experiment that this one continues."""
+    """The name of the experiment that this experiment continues."""
     direction: str | None = None
-    """Which scores are better: a Direction. If None, the greater ones."""
+    """Which scores are better: a Direction. If None, greater scores are better."""
     tags: list[str] = field(default_factory=list)
     """Free labels."""
     metadata: dict[str, Any] = field(default_factory=dict)

@@ -22,9 +22,9 @@ class ScoredArm(ModelBase):
     arm: str
     """The name of the arm."""
     status: str
-    """Its status: an ArmStatus."""
+    """The status of the arm: an ArmStatus."""
     group_name: str | None = None
-    """The name of its group."""
+    """The name of the arm's group."""
 
 
 @dataclass(eq=False, repr=False)

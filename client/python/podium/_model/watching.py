@@ -22,7 +22,7 @@ class WatchedArm(ModelBase):
     """An arm that was added or changed, without its rows."""
 
     position: int
-    """Its place in the order in which arms were created."""
+    """The place of the arm in the order in which arms were created."""
     arm: ArmSummary
     """The arm."""
     eval_breakdowns: dict[str, Any]
@@ -98,7 +98,7 @@ class WatchUpdate:
     series: list[WatchedSeries] = field(default_factory=list)
     """The points that changed, in pieces. Apply them in this order."""
     marker: WatchMarker | None = None
-    """The revision of this state. None if the experiment was deleted."""
+    """The revision of the state after this update. None if the experiment was deleted."""
 
     @property
     def is_deleted(self) -> bool:

@@ -29,7 +29,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command in the arguments, which are those of the process if None.
+    """Runs the command that the arguments name. By default, these are the process's arguments.
 
     Returns:
         The exit code, as in `Exit`.

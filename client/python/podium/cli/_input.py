@@ -1,4 +1,4 @@
-"""Files of JSON: one value, a list of them, or JSON lines."""
+"""Reads files of JSON: one value, a list of values, or JSON lines."""
 
 import json
 from collections.abc import Iterable, Iterator

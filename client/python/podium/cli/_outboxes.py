@@ -111,7 +111,7 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def find_outboxes(folder: Path | None) -> list[Path]:
-    """Returns the outboxes in a folder, or without a folder those of this user.
+    """Returns the outboxes in a folder; without a folder, returns the outboxes of this user.
 
     Raises:
         CommandError: A folder is given, and it has no outboxes.

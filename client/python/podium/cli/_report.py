@@ -192,7 +192,10 @@ def _curves(
 def _default_curves(
     client: Client, handle: ExperimentHandle, ranked: str, *, is_grouped: bool
 ) -> list[Curves]:
-    """Returns the curves of the metric that arms are ranked by, or of the first other ones."""
+    """Returns the curves of the metric that arms are ranked by.
+
+    If this metric has no values by step, returns the curves of the first metrics that have some.
+    """
     known = step_metrics(client, handle.name)
     for candidates, most in (([ranked] if ranked in known else [], 1), (known, _CURVES)):
         tried = (handle.curve(name, by_group=is_grouped) for name in candidates[:_CANDIDATES])

@@ -43,8 +43,8 @@ def near_metrics(client: Client, experiment: str, metric: str, *, by_step: bool 
 def step_metrics(client: Client, experiment: str) -> list[str]:
     """Returns the metrics of an experiment that may have values by step.
 
-    Those of in-loop evals come first, since they have some. A training metric may have been
-    recorded without steps.
+    Metrics of in-loop evals come first, because they always have values by step. Training metrics
+    follow, although some may have been recorded without steps.
     """
     metrics = list(client.experiment(experiment).metrics())
     in_loop = [each.name for each in metrics if each.eval_name and _is_from(each, _IN_LOOP)]

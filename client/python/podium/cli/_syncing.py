@@ -173,7 +173,7 @@ def _follow(before: OutboxView, address: str, console: Console) -> Done:
 def _why_stuck(view: OutboxView) -> str:
     """Returns the reason why a running sender delivers nothing.
 
-    It is empty if the events wait for other events.
+    The reason is empty if the events wait for other events.
     """
     state = view.state
     if state is not None and state.error:

@@ -15,7 +15,8 @@ _MOST_PARTS = 3
 def digest_of(kind: str, begin: Any) -> str:
     """Returns the identity of a run: its kind, and a digest of the beginning of its data.
 
-    Later states of the run have the same identity. Other runs with the same name have another one.
+    Later states of the run have the same identity. Other runs have other identities, even if they
+    have the same name.
     """
     if not isinstance(begin, bytes):
         begin = json.dumps(begin, sort_keys=True, default=str).encode()

@@ -283,7 +283,7 @@ def _series_events(arm: ArmResult, found: FoundArm) -> Iterator[Event]:
 
 
 def _untimed(event: Event) -> Event:
-    """Removes the time of an event, which would be that of the import and not of a measurement."""
+    """Removes the time of an event, which is the time of the import and not of a measurement."""
     event.ClearField("event_time")
     return event
 

@@ -1,4 +1,4 @@
-"""Registers importers: Podium's own, and those of entry points."""
+"""Registers importers: Podium's own importers, and the importers of entry points."""
 
 from collections.abc import Mapping
 from functools import cache

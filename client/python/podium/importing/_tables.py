@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 def is_table(path: Path) -> bool:
-    """Returns whether the name of a file ends like that of a table."""
+    """Returns whether the name of a file ends with the suffix of a table, such as `.csv`."""
     return path.name.removesuffix(".gz").lower().endswith(_SUFFIXES)
 
 

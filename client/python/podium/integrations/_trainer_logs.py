@@ -55,7 +55,7 @@ The configuration of an arm leaves them out.
 """
 _LENGTH = frozenset({"num_train_epochs", "max_steps"})
 _PROGRESS_PREFIXES = ("dataloader_", "ddp_", "eval_", "logging_", "save_")
-"""Arguments that may change when a training continues. They are put into the extras."""
+"""Arguments that may change when a training continues. The configuration has them as extras."""
 
 
 def rows_of(entry: Mapping[str, Any], step: int) -> list[Row]:

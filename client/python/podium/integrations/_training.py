@@ -87,9 +87,9 @@ class Training:
         self._last: dict[str, Row] = {}
         self._trial: Any = None
         self._baseline: list[Row] | None = None
-        """The rows of an evaluation before training.
+        """The rows of an evaluation that was made before training.
 
-        They are kept while its arm is the current one.
+        They are kept until a training begins.
         """
 
     def __deepcopy__(self, copied: dict[int, Any]) -> Self:

@@ -74,7 +74,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         """The configuration, apart from the hyperparameters of the model and the data."""
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Begins the arm. It continues after the step of the checkpoint that was loaded."""
+        """Begins the arm. If a checkpoint was loaded, the arm continues after its step."""
         if trainer.fast_dev_run:
             return
         self._logged_step = None

@@ -59,7 +59,7 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
     def on_train_begin(
         self, args: Any, state: Any, control: Any, *, model: Any = None, **others: Any
     ) -> None:
-        """Begins the arm. It continues after the step of the checkpoint that was loaded."""
+        """Begins the arm. If a checkpoint was loaded, the arm continues after its step."""
         del control, others
         self._train_seconds = None
         self._training.begin(
@@ -84,10 +84,7 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
             self._training.begin_evaluation(config, rank=args.process_index)
 
     def _arm_name(self, args: Any, state: Any) -> str:
-        """Returns the name of the arm.
-
-        In a search, the name of the trial is added if it has one.
-        """
+        """Returns the name of the arm. In a search, adds the name of the trial if it has a name."""
         name = self._name or Path(args.output_dir).resolve().name
         return f"{name}-{state.trial_name}" if state.trial_name else name
 

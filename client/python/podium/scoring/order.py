@@ -30,7 +30,7 @@ _INTEGER = Struct("<q")
 _MAGNITUDE = 2**63 - 1
 
 NAN_KEY = 2**63 - 1
-"""The sort key of NaN, greater than that of every number."""
+"""The sort key of NaN, which is greater than the sort key of every number."""
 
 
 def direction_for(

@@ -26,7 +26,7 @@ __all__ = ["add_arguments", "run"]
 
 _SHOWN_PLACES = 10
 _UNKNOWN = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL", "UNKNOWN"})
-"""After an error with one of these codes and without a reason, a call may have been stored."""
+"""Error codes after which a call may have been stored, if the error has no reason."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
-    """Delivers the outboxes. Those for one server are delivered together."""
+    """Delivers the outboxes. Outboxes for the same server are delivered together."""
     _check_address(arguments.address)
     servers: dict[str, list[OutboxView]] = {}
     for view in map(view_of, find_outboxes(arguments.folder)):
@@ -74,7 +74,7 @@ def _tell(done: list[Done], console: Console) -> None:
 
 
 def _left(done: Done) -> list[str]:
-    """Returns a line about waiting events and one about rejected events, if there are any."""
+    """Returns a line about waiting events, and a line about rejected events, if there are any."""
     view, texts = done.view, []
     if done.waiting:
         why = done.failure or "; ".join(sorted({s.why for s in view.streams if s.why}))

@@ -93,7 +93,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def _has_line(file: Path, pattern: str) -> bool:
-    """Returns whether one of the first lines of a file begins with a pattern."""
+    """Returns whether a line near the beginning of a file begins with a pattern."""
     return bool(re.search(rf"^{pattern}", head(file).decode(errors="replace"), re.MULTILINE))
 
 

@@ -33,7 +33,7 @@ class PodiumImporter:
     summary = "files of `podium export`: .jsonl, .jsonl.gz and .parquet"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the file if its first line is that of an export."""
+        """Returns the file if its first line is like the first line of an export."""
         if path.suffix == _PARQUET and path.is_file():
             return [path] if is_export(path) else []
         if not path.name.endswith(_SUFFIXES) or not path.is_file():

@@ -27,7 +27,7 @@ _MAX_LINES = 5_000_000
 _MAX_ARMS = 100_000
 _MOST_SHOWN = 30
 _MOST_LINES = 20
-"""The most lines of a file that are listed with a problem. Further ones are counted."""
+"""The most lines of a file that are listed with a problem. Further lines are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _listing(columns: Sequence[str]) -> str:
 
 
 def _at_most(most: int, found: Iterator[NotImported], file: Path) -> Iterator[NotImported]:
-    """Yields the first items, and one item that counts the others."""
+    """Yields the first items, and one item with the number of further items."""
     yield from islice(found, most)
     if more := sum(1 for _ in found):
         lines = "line has a problem" if more == 1 else "lines have problems"
@@ -209,11 +209,11 @@ class _Tables:
                 raise ValueError(f"it has no column {column!r} ({name}); {_listing(columns)}{near}")
 
     def _take(self, row: dict[str, Any] | ValueError, file: Path) -> None:
-        """Adds a row.
+        """Adds the cells of a row.
 
         Raises:
-            ValueError: The row contradicts an earlier one, and nothing of it is added. Or a cell
-                of it is not a number, and only the other cells are added.
+            ValueError: The row contradicts an earlier row, and no cell is added. Or a cell is not a
+                number, and only the other cells are added.
         """
         if isinstance(row, ValueError):
             raise row
@@ -280,7 +280,7 @@ class _Tables:
         return arm
 
     def _set_settings(self, arm: _Arm, row: dict[str, Any]) -> None:
-        """Adds the group and the settings of a row to its arm, unless one of them contradicts."""
+        """Adds the group and the settings of a row to the row's arm, unless they contradict it."""
         given = {name: row[name] for name in self._mapping.config if not _is_empty(row.get(name))}
         config = {
             name: plain(cell) if isinstance(cell, str) else cell for name, cell in given.items()

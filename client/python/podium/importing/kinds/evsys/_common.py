@@ -27,7 +27,7 @@ _NOTHING = frozenset({"", "None", "(none)", "null"})
 
 
 def status_of(value: Any, error: str | None = None) -> ArmStatus:
-    """Converts a status. An unknown one becomes FAILED if there is an error, otherwise RUNNING."""
+    """Converts a status. Unknown statuses become FAILED if there is an error, otherwise RUNNING."""
     text = str(value or "").lower()
     if text in set(ArmStatus):
         return ArmStatus(text)

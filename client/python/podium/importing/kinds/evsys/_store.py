@@ -33,9 +33,9 @@ __all__ = ["is_one", "read"]
 _ID_LENGTH = 8
 _OWN = ("id", "experiment_name", "hypothesis", "tags", "status", "conclusion")
 _MARKS = (b'"experiment_name"', b'"experiment_id"', b'"run_config"', b'"_created_at"')
-"""Keys by which a file of the store is recognized.
+"""Keys of the files of a store, by which these files are recognized.
 
-Its name is not enough, because other tools use the same names of folders and files.
+Names of folders and files are not enough, because other tools use the same names.
 """
 _TIMES = ("_created_at", "_updated_at")
 
@@ -52,7 +52,7 @@ def is_one(path: Path) -> bool:
 
 
 def _is_record(file: Path) -> bool:
-    """Returns whether a file begins like one of a store. The file may be empty or cut off."""
+    """Returns whether a file begins like a file of a store. The file may be empty or cut off."""
     begin = head(file)
     return is_torn_object(begin) or any(mark in begin for mark in _MARKS)
 

@@ -133,7 +133,7 @@ def _arm(trial: Trial, names: list[str], identity: str) -> ArmResult:
 
 
 def _error(trial: Trial) -> str | None:
-    """Returns the error text of a pruned trial, the same text as Podium's integrations record."""
+    """Returns the error text of a pruned trial, as Podium's callbacks record it."""
     if trial.state != "PRUNED":
         return None
     return f"pruned at step {max(trial.reported)}" if trial.reported else "pruned"

@@ -29,8 +29,8 @@ class WandbImporter:
     def claims(self, path: Path) -> Collection[Path]:
         """Returns the log, the summary and the configuration of each run in a folder.
 
-        Runs of one id are read together: a resumed run has several folders. Other importers may
-        read the other files of a run.
+        A resumed run has several folders with the same id, which are read together. Other importers
+        may read the other files of a run.
         """
         if path.is_file():
             return [path] if _is_log(path) else []
