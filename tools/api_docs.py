@@ -124,12 +124,12 @@ class _File:
         return [value.name for item in self._enums if item.name == enum for value in item.value]
 
     def comment(self, *path: int) -> str:
-        """Returns a comment, its paragraphs unwrapped and separated by empty lines.
+        """Returns a comment, its paragraphs and list items unwrapped and separated by empty lines.
 
         Raises:
             SystemExit: There is none, so that nothing stays without its meaning.
         """
-        paragraphs = re.split(r"\n\s*\n", self._comments.get(path, ""))
+        paragraphs = re.split(r"\n\s*\n|\n\s*(?=- )", self._comments.get(path, ""))
         text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs).strip()
         if not text:
             sys.exit(f"{self.name}: no comment at {path}")

@@ -66,9 +66,10 @@ const (
 	// INVALID_ARGUMENT, permanent. In a call with a position, an event is about
 	// another arm than the stream's earlier events. Metadata: `writer_id`.
 	ErrorReason_ERROR_REASON_STREAM_SUBJECT_CHANGED ErrorReason = 10
-	// INVALID_ARGUMENT, permanent. A call without a position starts an attempt of an arm
-	// and has an event of the arm that names no attempt. Such a call could not be sent
-	// again safely. Metadata: `arm`.
+	// INVALID_ARGUMENT, permanent. A call without a position starts an attempt, but
+	// another of its events for the same arm names no attempt. Name the attempt in each
+	// event, or set a position; otherwise a retry could overwrite newer results.
+	// Metadata: `arm`.
 	ErrorReason_ERROR_REASON_EVENT_NEEDS_ATTEMPT ErrorReason = 11
 	// NOT_FOUND, wait. There is no experiment of this name. Metadata: `experiment`.
 	ErrorReason_ERROR_REASON_EXPERIMENT_NOT_FOUND ErrorReason = 20

@@ -156,9 +156,12 @@ type ResultsServiceClient interface {
 	// reconnects sends the revision and the epoch of the last marker, and misses
 	// nothing.
 	//
-	// Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
-	// too many watches (OVERLOADED), or if a message could not be sent for 10 s because
-	// the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+	// Errors:
+	//
+	// - NOT_FOUND: the experiment does not exist.
+	// - RESOURCE_EXHAUSTED (OVERLOADED): there are too many watches.
+	// - RESOURCE_EXHAUSTED (WATCH_TOO_SLOW): the client did not read a message for 10 s.
+	// - UNAVAILABLE: the server stops.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 }
 
@@ -431,9 +434,12 @@ type ResultsServiceServer interface {
 	// reconnects sends the revision and the epoch of the last marker, and misses
 	// nothing.
 	//
-	// Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
-	// too many watches (OVERLOADED), or if a message could not be sent for 10 s because
-	// the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+	// Errors:
+	//
+	// - NOT_FOUND: the experiment does not exist.
+	// - RESOURCE_EXHAUSTED (OVERLOADED): there are too many watches.
+	// - RESOURCE_EXHAUSTED (WATCH_TOO_SLOW): the client did not read a message for 10 s.
+	// - UNAVAILABLE: the server stops.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	mustEmbedUnimplementedResultsServiceServer()
 }

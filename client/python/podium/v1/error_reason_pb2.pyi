@@ -66,9 +66,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     another arm than the stream's earlier events. Metadata: `writer_id`.
     """
     ERROR_REASON_EVENT_NEEDS_ATTEMPT: _ErrorReason.ValueType  # 11
-    """INVALID_ARGUMENT, permanent. A call without a position starts an attempt of an arm
-    and has an event of the arm that names no attempt. Such a call could not be sent
-    again safely. Metadata: `arm`.
+    """INVALID_ARGUMENT, permanent. A call without a position starts an attempt, but
+    another of its events for the same arm names no attempt. Name the attempt in each
+    event, or set a position; otherwise a retry could overwrite newer results.
+    Metadata: `arm`.
     """
     ERROR_REASON_EXPERIMENT_NOT_FOUND: _ErrorReason.ValueType  # 20
     """NOT_FOUND, wait. There is no experiment of this name. Metadata: `experiment`."""
@@ -208,9 +209,10 @@ ERROR_REASON_STREAM_SUBJECT_CHANGED: ErrorReason.ValueType  # 10
 another arm than the stream's earlier events. Metadata: `writer_id`.
 """
 ERROR_REASON_EVENT_NEEDS_ATTEMPT: ErrorReason.ValueType  # 11
-"""INVALID_ARGUMENT, permanent. A call without a position starts an attempt of an arm
-and has an event of the arm that names no attempt. Such a call could not be sent
-again safely. Metadata: `arm`.
+"""INVALID_ARGUMENT, permanent. A call without a position starts an attempt, but
+another of its events for the same arm names no attempt. Name the attempt in each
+event, or set a position; otherwise a retry could overwrite newer results.
+Metadata: `arm`.
 """
 ERROR_REASON_EXPERIMENT_NOT_FOUND: ErrorReason.ValueType  # 20
 """NOT_FOUND, wait. There is no experiment of this name. Metadata: `experiment`."""

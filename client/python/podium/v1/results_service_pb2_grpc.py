@@ -295,9 +295,12 @@ class ResultsServiceServicer(object):
         reconnects sends the revision and the epoch of the last marker, and misses
         nothing.
 
-        Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
-        too many watches (OVERLOADED), or if a message could not be sent for 10 s because
-        the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+        Errors:
+
+        - NOT_FOUND: the experiment does not exist.
+        - RESOURCE_EXHAUSTED (OVERLOADED): there are too many watches.
+        - RESOURCE_EXHAUSTED (WATCH_TOO_SLOW): the client did not read a message for 10 s.
+        - UNAVAILABLE: the server stops.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -162,9 +162,12 @@ class ResultsServiceStub:
     reconnects sends the revision and the epoch of the last marker, and misses
     nothing.
 
-    Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
-    too many watches (OVERLOADED), or if a message could not be sent for 10 s because
-    the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+    Errors:
+
+    - NOT_FOUND: the experiment does not exist.
+    - RESOURCE_EXHAUSTED (OVERLOADED): there are too many watches.
+    - RESOURCE_EXHAUSTED (WATCH_TOO_SLOW): the client did not read a message for 10 s.
+    - UNAVAILABLE: the server stops.
     """
 
 @_typing.type_check_only
@@ -301,9 +304,12 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     reconnects sends the revision and the epoch of the last marker, and misses
     nothing.
 
-    Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
-    too many watches (OVERLOADED), or if a message could not be sent for 10 s because
-    the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+    Errors:
+
+    - NOT_FOUND: the experiment does not exist.
+    - RESOURCE_EXHAUSTED (OVERLOADED): there are too many watches.
+    - RESOURCE_EXHAUSTED (WATCH_TOO_SLOW): the client did not read a message for 10 s.
+    - UNAVAILABLE: the server stops.
     """
 
 class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -515,9 +521,12 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         reconnects sends the revision and the epoch of the last marker, and misses
         nothing.
 
-        Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
-        too many watches (OVERLOADED), or if a message could not be sent for 10 s because
-        the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+        Errors:
+
+        - NOT_FOUND: the experiment does not exist.
+        - RESOURCE_EXHAUSTED (OVERLOADED): there are too many watches.
+        - RESOURCE_EXHAUSTED (WATCH_TOO_SLOW): the client did not read a message for 10 s.
+        - UNAVAILABLE: the server stops.
         """
 
 def add_ResultsServiceServicer_to_server(servicer: ResultsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

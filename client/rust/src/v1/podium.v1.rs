@@ -1050,9 +1050,10 @@ pub enum ErrorReason {
     /// INVALID_ARGUMENT, permanent. In a call with a position, an event is about
     /// another arm than the stream's earlier events. Metadata: `writer_id`.
     StreamSubjectChanged = 10,
-    /// INVALID_ARGUMENT, permanent. A call without a position starts an attempt of an arm
-    /// and has an event of the arm that names no attempt. Such a call could not be sent
-    /// again safely. Metadata: `arm`.
+    /// INVALID_ARGUMENT, permanent. A call without a position starts an attempt, but
+    /// another of its events for the same arm names no attempt. Name the attempt in each
+    /// event, or set a position; otherwise a retry could overwrite newer results.
+    /// Metadata: `arm`.
     EventNeedsAttempt = 11,
     /// NOT_FOUND, wait. There is no experiment of this name. Metadata: `experiment`.
     ExperimentNotFound = 20,
@@ -3503,9 +3504,12 @@ pub mod results_service_client {
         /// reconnects sends the revision and the epoch of the last marker, and misses
         /// nothing.
         ///
-        /// Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
-        /// too many watches (OVERLOADED), or if a message could not be sent for 10 s because
-        /// the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+        /// Errors:
+        ///
+        /// - NOT_FOUND: the experiment does not exist.
+        /// - RESOURCE_EXHAUSTED (OVERLOADED): there are too many watches.
+        /// - RESOURCE_EXHAUSTED (WATCH_TOO_SLOW): the client did not read a message for 10 s.
+        /// - UNAVAILABLE: the server stops.
         pub async fn watch(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchRequest>,

@@ -114,9 +114,10 @@ export enum ErrorReason {
   STREAM_SUBJECT_CHANGED = 10,
 
   /**
-   * INVALID_ARGUMENT, permanent. A call without a position starts an attempt of an arm
-   * and has an event of the arm that names no attempt. Such a call could not be sent
-   * again safely. Metadata: `arm`.
+   * INVALID_ARGUMENT, permanent. A call without a position starts an attempt, but
+   * another of its events for the same arm names no attempt. Name the attempt in each
+   * event, or set a position; otherwise a retry could overwrite newer results.
+   * Metadata: `arm`.
    *
    * @generated from enum value: ERROR_REASON_EVENT_NEEDS_ATTEMPT = 11;
    */
