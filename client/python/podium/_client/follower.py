@@ -363,8 +363,8 @@ class LiveBase:
                 such as `loss`, if `follow` was called with `with_series`.
             names: The names of arms, or of groups if `by_group` is set; all if not given.
             by_group: Combines the arms of a group: mean and interval by step.
-            status: Uses only arms with this status, or one of these. If not given, it uses all
-                arms in `names`, or else the running and completed ones.
+            status: Uses only arms with this status, or one of these. If not given, uses all arms in
+                `names`, or without `names` the running and completed arms.
 
         Raises:
             ValueError: The metric is empty, or it is a training metric (without a dot) and `follow`

@@ -24,7 +24,7 @@ _GIT_SECONDS = 1.0
 The first start of an arm makes at most two calls.
 """
 _MOST_ARGUMENTS, _MOST_CHARACTERS, _MOST_OF_ONE = 200, 8_000, 1_000
-"""The size of a recorded command line: its arguments, its characters, and those of one argument."""
+"""The limits of a recorded command line: arguments, characters, and characters per argument."""
 _abandoned: list[subprocess.Popen[bytes]] = []
 """The processes that were killed.
 

@@ -70,7 +70,7 @@ class Batch:
     def added(self, place: str, event: Event) -> Self:
         """Adds an event to this batch, or to a new batch if this one is full.
 
-        The batch that now has the event.
+        Returns the batch that now has the event.
         """
         load = self._load.plus(load_of(event))
         if self._data and not load.fits():

@@ -1,8 +1,9 @@
 """The outbox: files with the events that a process has recorded and the sender delivers.
 
-The modules that write the files describe their format: `folders` (names and descriptions),
-`records` (the bytes of a segment), `progress`, `rejected`. Only the standard library is used,
-because training processes load this package, and fork.
+A stream is the sequence of events that one process records for one arm. The modules that write the
+files describe the format of the files: `folders` (names and descriptions), `records` (the bytes of
+a segment), `progress`, `rejected`. Only the standard library is used, because training processes
+load this package, and fork.
 """
 
 from podium._outbox.budget import Budget

@@ -225,7 +225,7 @@ class StreamReader:
             clean = clean and not is_written(data, end)
 
     def _segments(self) -> tuple[list[int], set[int]]:
-        """Returns the numbers of the segments to read, and of those that are complete.
+        """Returns the numbers of the segments to read, and the numbers of the complete segments.
 
         While the writing process runs, segments after its current one are not read, because a
         record that is being written looks damaged.

@@ -39,12 +39,13 @@ _DISK_SECONDS = 5.0
 _FIRST_PROGRESS_SECONDS, _PROGRESS_SECONDS = 5.0, 20.0
 """The seconds without progress after which `close` stops waiting.
 
-The first is for a running sender that has delivered nothing yet, the second for all other cases.
+The first number is for a running sender that has delivered nothing yet, the second number for all
+other cases.
 """
 _ARM_SEGMENT = 1 << 20
 _SMALL_SEGMENT = 1 << 17
 _MOST_WATCHED = 64
-"""The most ended streams whose delivery is watched. Each of them keeps a file open."""
+"""The most ended streams whose delivery is watched. Each watched stream keeps a file open."""
 
 
 class ProcessOutbox:

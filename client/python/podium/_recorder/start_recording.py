@@ -32,7 +32,7 @@ _CLOSE_TIMEOUT = 60.0
 _UNIX = "unix:"
 _OTHER_RANK = (
     "this process is rank {0.number} ({0.source}): only the main process records, and this one "
-    "records nothing; to record from each process, pass the same attempt= in all of them, or "
+    "records nothing; to record from each process, pass the same attempt= in every process, or "
     "rank=0 here"
 )
 

@@ -1,8 +1,8 @@
-"""A stream of this process. An event is in the outbox when `put` returns.
+"""A stream: the events that this process records for one arm, or for the experiment itself.
 
-The training thread copies events into a mapped file, and the upkeep thread does all disk work.
-While the outbox has no room or its disk hangs, events wait in memory, in order. If too many wait,
-the newest are dropped and counted.
+An event is in the outbox when `put` returns. The training thread copies events into a mapped file,
+and the upkeep thread does all disk work. While the outbox has no room or its disk hangs, events
+wait in memory, in order. If too many events wait, the newest are dropped and counted.
 """
 
 import os
@@ -34,8 +34,8 @@ class Stream:
     """A stream that this process writes.
 
     Args:
-        begin: Creates the file. The upkeep thread calls it.
-        wake: Wakes the upkeep thread.
+        begin: A function that creates the stream's file. The upkeep thread calls it.
+        wake: A function that wakes the upkeep thread.
         notices: Logs warnings.
         follows: The earlier stream of the same arm. This stream gets its file after that stream has
             ended.

@@ -60,7 +60,7 @@ class StreamOrder:
             return self._start(line, subject, subject.opening or b"", outbox, size)
 
     def stream_of(self, subject: Subject, outbox: ProcessOutbox) -> Stream:
-        """Returns the stream that takes the next event of a subject.
+        """Returns the stream that takes the next event of a subject: an attempt or the experiment.
 
         If this process has not logged the start of the attempt (it may be a forked child), the
         start is logged first.

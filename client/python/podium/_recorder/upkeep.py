@@ -61,8 +61,8 @@ class Upkeep:
     """A thread that calls a function four times a second, and whenever it is woken.
 
     Args:
-        work: The function.
-        tell: Called with each unexpected error.
+        work: The function to call.
+        tell: A function that is called with each unexpected error.
     """
 
     def __init__(self, work: Callable[[], None], tell: Callable[[Exception], None]) -> None:

@@ -31,7 +31,10 @@ class Heartbeat:
         self._last = time.monotonic()
 
     def note_delivered(self, delivered: Iterable[Event]) -> None:
-        """Notes which attempt runs, from delivered events. Each of them counts as a heartbeat."""
+        """Notes which attempt runs, from delivered events.
+
+        A delivered event counts as a heartbeat.
+        """
         self._last = time.monotonic()
         for event in delivered:
             kind = event.WhichOneof("kind")

@@ -12,10 +12,10 @@ _LEAST_PART = 64
 class PoisonEventPolicy:
     """Decides how long a stream retries one event before it skips the event.
 
-    If the server accepts the event after a skipped one, only some events make it fail. The next bad
-    event is then retried for half the time. If the server fails at the event after a skipped one
-    too, it may fail at all events. The next one is then retried for twice the time, because users
-    have to send skipped events again.
+    If the server accepts the event after a skipped one, only some events make the server fail. The
+    next bad event is then retried for half the time. If the server also fails at the event after a
+    skipped one, it may fail at all events. The next bad event is then retried for twice the time,
+    because users have to send skipped events again.
 
     Args:
         seconds: How long the first bad event is retried.

@@ -21,7 +21,7 @@ class Predecessor(Protocol):
 
     @property
     def is_orphan(self) -> bool:
-        """Whether the server has not accepted any start of the stream's arm."""
+        """Whether the server has accepted no start of the stream's arm."""
 
     @property
     def is_unreadable(self) -> bool:

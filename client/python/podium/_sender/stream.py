@@ -1,4 +1,4 @@
-"""Delivers one stream of an outbox: makes its calls, and acts on their answers."""
+"""Delivers one stream: the events that a process has recorded for one arm."""
 
 import logging
 import os
@@ -159,7 +159,7 @@ class Stream:
 
     @property
     def is_orphan(self) -> bool:
-        """Whether the server has not accepted any start of the stream's arm."""
+        """Whether the server has accepted no start of the stream's arm."""
         return self._delivery.is_orphan
 
     @property

@@ -237,8 +237,8 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
                 that was logged with a step, such as `loss`.
             names: The names of arms, or of groups if `by_group` is set; all if not given.
             by_group: Combines the arms of a group: mean and interval by step.
-            status: Uses only arms with this status, or one of these. If not given, it uses all
-                arms in `names`, or else the running and completed ones. The result names the
+            status: Uses only arms with this status, or one of these. If not given, uses all arms in
+                `names`, or without `names` the running and completed arms. The result names the
                 arms that are left out.
 
         Raises:
