@@ -159,8 +159,7 @@ def test_what_is_set_aside(
         assert "STALE_ATTEMPT" in refused
         assert "podium outbox" in refused
     assert told(caplog)[2:] == [
-        "podium: 3 events were rejected permanently: see `podium outbox`",
-        "podium: rejected events (STALE_ATTEMPT): 2 more times, in arm 'arm'",
+        "podium: 3 events were rejected and stay in the outbox: see `podium outbox`"
     ]
     assert client.arm(name, "arm").score("loss") == 2.0
 
@@ -183,10 +182,16 @@ def test_a_second_run(
     for loss in (1, 2):
         with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
             arm.log({"loss": loss})
+            arm.log({"loss": loss}, step=1)
             assert arm.flush(60).durable is (loss == 1)
-    assert "ARM_FINISHED" in told(caplog)[0]
-    assert "resume_step" in told(caplog)[0]
-    assert "restart" in told(caplog)[0]
+    assert told(caplog) == [
+        (
+            f"podium: arm 'arm' of '{name}' is already completed, so its new events stay in the "
+            "outbox. Use start_arm(…, restart=True) to replace its results, resume_step=… to "
+            "continue from a step, or `podium outbox retry --as NAME` to keep both"
+        ),
+        "podium: 4 events were rejected and stay in the outbox: see `podium outbox`",
+    ]
     assert client.arm(name, "arm").score("loss") == 1.0
 
 

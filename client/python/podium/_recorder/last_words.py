@@ -38,7 +38,7 @@ def warn_of_unfinished(
     for arm in arms:
         if not arm.has_finished and arm not in _warned:
             _warned.add(arm)
-            notices.say(f"not finished: {arm.name}", _NOT_FINISHED.format(arm.name, experiment))
+            notices.say(f"unfinished arms ({arm.name})", _NOT_FINISHED.format(arm.name, experiment))
 
 
 def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> Iterator[str]:
@@ -52,8 +52,9 @@ def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> It
         _pending_later[key] = 0
         yield _not_delivered(counters.pending, outlet.why_pending(), *key)
     if counters.rejected:
-        were = "were" if counters.rejected > 1 else "was"
-        yield f"{_events(counters.rejected)} {were} rejected permanently: see `podium outbox`"
+        were, stay = ("were", "stay") if counters.rejected > 1 else ("was", "stays")
+        rejected = f"{_events(counters.rejected)} {were} rejected"
+        yield f"{rejected} and {stay} in the outbox: see `podium outbox`"
     if counters.dropped:
         yield f"{_events(counters.dropped)} {_NUMBERS[counters.dropped > 1][0]} lost"
 

@@ -78,7 +78,7 @@ class SenderStarter:
 
     def _tell(self, outbox: Path, why: str) -> None:
         self._notices.say(
-            "sender not running",
+            "attempts to start the sender process",
             f"the sender process does not run ({why}): results are recorded in {outbox}, "
             "and `podium sync` delivers them",
         )

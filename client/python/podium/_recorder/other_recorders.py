@@ -57,4 +57,4 @@ def _warn(other: StreamInfo, own: StreamInfo, notices: RecorderWarnings) -> None
     is_newer = (own.attempt_order or 0) > (other.attempt_order or 0)
     older = "the other process" if is_newer else "this process"
     text = _WARNING.format(target, other.pid, other.attempt_id, since, older)
-    notices.say(f"recorded by another process: {own.arm}", text, target)
+    notices.say(f"other processes that record arm {own.arm!r}", text, target)

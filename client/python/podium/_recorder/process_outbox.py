@@ -5,12 +5,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from podium._outbox import (
     Budget,
     StreamInfo,
-    StreamReader,
     StreamWriter,
     new_writer_id,
     outbox_folder,
@@ -20,12 +19,15 @@ from podium._recorder.counts import Counters, Flushed
 from podium._recorder.disk_errors import is_lasting
 from podium._recorder.launch_sender import SenderStarter, is_delivering, unreachable, waits
 from podium._recorder.other_recorders import warn_of_other_recorders
-from podium._recorder.problems import Target
+from podium._recorder.rejections import warn_of_rejected
 from podium._recorder.settings import Settings, Subject
 from podium._recorder.stream import MEMORY_BYTES, Stream
 from podium._recorder.upkeep import Upkeep
 from podium._recorder.warnings import RecorderWarnings
 from podium.errors import RecordingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["ProcessOutbox"]
 
@@ -266,7 +268,7 @@ class ProcessOutbox:
         if fallback == self._root:
             return False
         self._notices.say(
-            "outbox in the temporary folder",
+            "moves of the outbox to the temporary folder",
             f"the outbox {self._root} cannot be used ({error}): results are written to {fallback}, "
             "which may be deleted when this machine restarts; if some are not "
             f"delivered at the end of this process, run `podium sync {fallback}`",
@@ -297,7 +299,7 @@ class ProcessOutbox:
 
     def _tell_trouble(self, error: OSError) -> None:
         self._notices.say(
-            "no room in the outbox",
+            "lack of room in the outbox",
             f"the outbox in {self.folder or self._root} has no room now ({error}): up "
             f"to {MEMORY_BYTES >> 20} MiB of events wait in memory, and training continues",
         )
@@ -329,24 +331,7 @@ class ProcessOutbox:
             known = stream.counters.rejected
             stream.look()
             if stream.folder is not None and stream.counters.rejected > known:
-                self._warn_of_rejected(stream, stream.folder)
-
-    def _warn_of_rejected(self, stream: Stream, folder: Path) -> None:
-        """Logs each newly rejected event once, with the reason.
-
-        Events are rejected in order, so the last logged number shows which ones are new.
-        """
-        reader = StreamReader(folder)
-        target = Target(reader.info.experiment, reader.info.arm)
-        for rejected in reader.rejected_events():
-            if not rejected.retried and rejected.sequence > stream.last_warned:
-                stream.last_warned = rejected.sequence
-                self._notices.say(
-                    f"rejected events ({rejected.reason})",
-                    f"the server rejected an event{target}; it stays in the outbox "
-                    f"(see `podium outbox`): {rejected.reason}: {rejected.message}",
-                    target,
-                )
+                warn_of_rejected(stream, stream.folder, self._notices)
 
     def _warn_of_waiting(self, streams: Sequence[Stream]) -> None:
         """Logs, once for each stream, why its events wait.
@@ -356,9 +341,8 @@ class ProcessOutbox:
         for name, why in self._waits(streams).items():
             if name not in self._named_as_waiting:
                 self._named_as_waiting.add(name)
-                self._notices.say(
-                    f"events that wait ({name})", f"results wait in the outbox: {why}"
-                )
+                text = f"results wait in the outbox: {why}"
+                self._notices.say(text, text)
 
     def _waits(self, streams: Sequence[Stream]) -> dict[str, str]:
         """Returns the reasons why pending streams wait for an experiment or arm, by stream name."""

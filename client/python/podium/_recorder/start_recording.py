@@ -115,7 +115,7 @@ def record(
     found = checks.rank(rank)
     is_main_process = is_main(found and found.number)
     if found is not None and not is_main_process and shared is None:
-        notices.say("another rank", _OTHER_RANK.format(found))
+        notices.say("recorders of another rank", _OTHER_RANK.format(found))
     settings = Settings(
         key=os.urandom(16).hex(),
         experiment=known_name,

@@ -57,6 +57,8 @@ class Stream:
     ) -> None:
         self.pid = os.getpid()
         self.has_ended = False
+        self.is_rejected = False
+        """Whether the server rejected the attempt of this stream."""
         self.last_warned = 0
         """The sequence number of the last rejected event about which a warning was logged."""
         self.replay: bytes | None = None
@@ -149,7 +151,7 @@ class Stream:
         while (self._writer is None or self._waiting) and not self._is_slow:
             if time.monotonic() > deadline:
                 self._is_slow = True
-                self._notices.say("slow disk", _SLOW)
+                self._notices.say("delays by a slow disk", _SLOW)
             time.sleep(_STEP)
 
     # ---- For the upkeep thread ---------------------------------------------------------------
@@ -253,7 +255,7 @@ class Stream:
         lost = writer.last_sequence - self._progress.delivered
         self._dropped += lost
         self._notices.say(
-            "outbox deleted",
+            "deleted folders of the outbox",
             f"the folder {writer.folder} was deleted, and {lost} undelivered "
             "events in it are lost; recording continues in a new folder",
         )

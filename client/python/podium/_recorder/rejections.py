@@ -1,0 +1,48 @@
+"""Logs warnings about events that the server rejected permanently."""
+
+from pathlib import Path
+
+from podium._outbox import RejectedEvent, StreamReader
+from podium._recorder.problems import Target
+from podium._recorder.stream import Stream
+from podium._recorder.warnings import RecorderWarnings
+from podium.v1.event_pb2 import Event
+
+__all__ = ["warn_of_rejected"]
+
+_STALE, _FINISHED = "STALE_ATTEMPT", "ARM_FINISHED"
+_ARM_FINISHED = (
+    "{} is already completed, so its new events stay in the outbox. Use start_arm(…, restart=True) "
+    "to replace its results, resume_step=… to continue from a step, or "
+    "`podium outbox retry --as NAME` to keep both"
+)
+
+
+def warn_of_rejected(stream: Stream, folder: Path, notices: RecorderWarnings) -> None:
+    """Logs each newly rejected event of a stream once, with the reason.
+
+    Events are rejected in order, so the last logged number shows which ones are new. If the attempt
+    is rejected, its later events are rejected too, and need no warnings of their own.
+    """
+    reader = StreamReader(folder)
+    target = Target(reader.info.experiment, reader.info.arm)
+    for rejected in reader.rejected_events():
+        if rejected.retried or rejected.sequence <= stream.last_warned:
+            continue
+        stream.last_warned = rejected.sequence
+        is_stale = rejected.reason == _STALE
+        is_start = Event.FromString(rejected.event).HasField("arm_started")
+        if not (is_stale and stream.is_rejected):
+            kind = f"rejected events ({rejected.reason})"
+            notices.say(kind, _text(rejected, target), target)
+        stream.is_rejected |= is_stale or is_start
+
+
+def _text(rejected: RejectedEvent, target: Target) -> str:
+    """Returns the warning for a rejected event."""
+    if rejected.reason == _FINISHED:
+        return _ARM_FINISHED.format(str(target).removeprefix(" of "))
+    return (
+        f"the server rejected an event{target}; it stays in the outbox (see `podium outbox`): "
+        f"{rejected.reason}: {rejected.message}"
+    )
