@@ -290,10 +290,7 @@ class ExperimentRecording:
         return stream_order(self._settings).stream_of(subject, outlet)
 
     def received_arm(self, subject: Subject, *, is_silent: bool, owner: int) -> ArmRecording:
-        """Returns the recorder of an arm that this process has unpickled.
-
-        All copies of one recorder become the same object.
-        """
+        """Returns the recorder of an unpickled arm: one object for all copies of a recorder."""
         arm = ArmRecording(self, subject, is_silent=is_silent, owner=owner)
         return self._arms.setdefault(subject, arm)
 

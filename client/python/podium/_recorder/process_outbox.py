@@ -41,8 +41,7 @@ _DISK_SECONDS = 5.0
 _FIRST_PROGRESS_SECONDS, _PROGRESS_SECONDS = 5.0, 20.0
 """The seconds without progress after which `close` stops waiting.
 
-The first number is for a running sender that has delivered nothing yet, the second number for all
-other cases.
+The first number applies while a running sender has delivered nothing, the second otherwise.
 """
 _ARM_SEGMENT = 1 << 20
 _SMALL_SEGMENT = 1 << 17
@@ -334,10 +333,7 @@ class ProcessOutbox:
                 warn_of_rejected(stream, stream.folder, self._notices)
 
     def _warn_of_waiting(self, streams: Sequence[Stream]) -> None:
-        """Logs, once for each stream, why its events wait.
-
-        The arm's name may be misspelt, for example.
-        """
+        """Logs, once for each stream, why its events wait, such as for a misspelt arm."""
         for name, why in self._waits(streams).items():
             if name not in self._named_as_waiting:
                 self._named_as_waiting.add(name)
@@ -350,10 +346,7 @@ class ProcessOutbox:
         return waits(self.folder, pending) if self.folder and pending else {}
 
     def _retire(self, streams: Sequence[Stream]) -> None:
-        """Releases the ended streams that are delivered.
-
-        If too many ended streams are undelivered, also releases the oldest of them.
-        """
+        """Releases ended streams: the delivered ones, and the oldest of too many others."""
         ended = [stream for stream in streams if stream.has_ended]
         for stream in ended[:-_MOST_WATCHED]:
             self._release(stream)
