@@ -14,7 +14,7 @@ __all__ = ["UNLIMITED", "Quotas", "Usage"]
 
 _clock = time.monotonic
 _BURST_SECONDS = 1.0
-"""After a pause, a caller may use the amount that its limit allows in this many seconds at once."""
+"""After a pause, a caller may at once use the amount that its limit allows in these seconds."""
 _ROUNDING = 1e-6
 _UNITS: Mapping[str, str] = {
     "calls_per_second": "calls a second",

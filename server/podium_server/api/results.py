@@ -101,7 +101,10 @@ class Results:
         return b"" if row is None else length_delimited(_EVAL_RESULT, row)
 
     async def score(self, request: results_pb2.ScoreRequest) -> bytes:
-        """Returns the score of a metric: the score at the first possible place that has one."""
+        """Returns the score of a metric.
+
+        The result is empty if the arm has no score for the metric.
+        """
         self._check_arm(request.experiment, request.arm)
         check_metric(request.metric, "metric", self._limits)
         places = _candidates(request.metric)

@@ -162,7 +162,7 @@ class Admission:
     async def close(self, seconds: float) -> None:
         """Rejects new calls, waits for running calls, and then ends the calls that still run.
 
-        Before that, watches are ended whose clients do not read.
+        Before that, ends the watches whose clients do not read.
         """
         self._is_closed = True
         if self._watching:

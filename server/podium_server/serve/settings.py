@@ -15,7 +15,7 @@ __all__ = ["Auth", "ConfigError", "ServerTLS", "Settings"]
 Auth: TypeAlias = Literal["tokens", "none"]
 """The values of `--auth`: whether calls need tokens.
 
-Without `--auth`, that depends on the addresses and the store.
+Without `--auth`, the addresses and the store decide whether calls need tokens.
 """
 
 

@@ -25,9 +25,9 @@ class _Loaded(NamedTuple):
 class Certificates:
     """The files of encrypted ports.
 
-    Each new connection uses the current files. If these cannot be used, for example because the key
-    of a new certificate is not written yet, the problem is logged, and connections use the previous
-    files.
+    Each new connection uses the current files. While these files cannot be used, for example
+    because only the new certificate is written and not its key, connections use the previous files.
+    The problem is logged.
 
     Raises:
         ConfigError: The files cannot be used.

@@ -202,9 +202,10 @@ class CurrentRows:
 class DerivedScores:
     """The scores that follow from the current rows of an arm.
 
-    `scores` has, for some eval names, all scores of the eval, or None if it has no scores. `bare`,
-    if set, has all bare scores. Both replace the stored scores. `training` has bare scores of
-    training metrics. Such a score is not written if its key already has a score of another origin.
+    `scores` maps an eval name to all scores of the eval, or to None if the eval has no scores.
+    `bare`, if set, has all bare scores: the scores without an eval name. The scores in `scores` and
+    `bare` replace the stored ones. `training` has bare scores of training metrics. Such a score is
+    not written if its key already has a score of another origin.
     """
 
     scores: dict[str, RowScores | None] = field(default_factory=dict)

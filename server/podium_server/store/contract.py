@@ -1,8 +1,8 @@
 """The contract of a store: its interface, and the rules that every store must keep.
 
-A store keeps rows (`podium_server.store.rows`) and returns them. It does not know what they mean.
-`podium_server.writes` decides what a call reads and changes. `podium.scoring` defines the results
-of queries. Every store passes the suite in `podium_server.testing.store_suite`.
+A store keeps rows (`podium_server.store.rows`) and returns them. A store does not know what its
+rows mean. `podium_server.writes` decides what a call reads and changes. `podium.scoring` defines
+the results of queries. Every store passes the suite in `podium_server.testing.store_suite`.
 
 **Writes.** `transact(call)` runs one call in one transaction:
 
@@ -15,12 +15,13 @@ a crash or a power cut after that loses nothing. If the transaction failed, `tra
 error and nothing is changed. If its outcome is unknown, `transact` raises OUTCOME_UNKNOWN, and the
 store then rejects all calls.
 
-Calls on one experiment are applied one after the other; each sees all of those before it.
+Calls on one experiment are applied one after the other; each call sees the changes of all calls
+before it.
 
 **Reads.** Each read sees one committed state, which includes every call whose `transact` has
 returned. The time of a read does not depend on the number of experiments, arms or rows. A page
-reads at most a fixed number of rows. If its filters match few of them, the page ends early, with
-the place to continue from.
+reads at most a fixed number of rows. If the filters match few of these rows, the page ends early,
+with the place to continue from.
 
 **Damage.** Other programs can damage or change the files of a store. A store that notices this
 acknowledges no further calls: calls raise OUTCOME_UNKNOWN, and reads raise SHUTTING_DOWN.
@@ -29,7 +30,7 @@ acknowledges no further calls: calls raise OUTCOME_UNKNOWN, and reads raise SHUT
 reader can see the changes, and after the commit has succeeded or failed. Callers get their results
 after the second call.
 
-**Names** compare as bytes. Doubles come back bit by bit, NaN and -0.0 included.
+**Names** compare as bytes. Doubles are returned bit by bit, NaN and -0.0 included.
 """
 
 from abc import ABC, abstractmethod

@@ -177,8 +177,8 @@ class Points(NamedTuple):
 class ScoreRow(NamedTuple):
     """The result of `score` for a key of an eval, or of the arm itself.
 
-    `step` is the step of the in-loop row that the value comes from. `benchmark_id` is the one of
-    the eval row that the value comes from, in-loop or post-training.
+    `step` is the step of the in-loop row that the value comes from. `benchmark_id` is the
+    benchmark_id of the eval row that the value comes from, in-loop or post-training.
     """
 
     value: float
@@ -220,9 +220,9 @@ class Score:
 class StreamRow:
     """A stream, with the last sequence number that was applied.
 
-    `subject` is the name of the arm that the stream writes to, or "" for the experiment itself. It
-    is None while the stream has sent only Skipped events. `owner` is the name of the token that
-    first used the stream. It is None if the stream was first used without a token.
+    `subject` is the name of the arm that the stream writes to, or "" for the experiment itself.
+    `subject` is None while the stream has sent only Skipped events. `owner` is the name of the
+    token that first used the stream. `owner` is None if the stream was first used without a token.
     """
 
     writer_id: str

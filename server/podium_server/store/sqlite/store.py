@@ -159,8 +159,8 @@ class SqliteStore(Store):
     def gauges(self) -> Mapping[str, float]:
         """Returns numbers for monitoring.
 
-        They are the bytes of the file and of its log, the number of commits, the number of calls in
-        these commits, and the number of waiting writes.
+        They are the bytes of the file and of its log, and the numbers of commits, of calls in these
+        commits and of waiting writes.
         """
         files = (self._path, Path(f"{self._path}-wal"))
         size = sum(file.stat().st_size for file in files if file.exists())
@@ -186,7 +186,7 @@ class SqliteStore(Store):
     async def tokens(self) -> list[TokenRow]:
         """Returns all tokens.
 
-        It reads them on a separate connection, because other reads can share an older state.
+        Uses a separate connection, because other reads can share an older state.
         """
         if self._group.broken:
             raise _stopped()
