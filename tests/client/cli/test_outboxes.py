@@ -348,7 +348,7 @@ def test_retry_after_the_limit_was_raised(root: Path, tmp_path: Path) -> None:
     with _small(tmp_path) as server:
         given = ("--address", server.address)
         none = _run(root, "outbox", "retry", *given, "--arm", "b")
-        note = "podium: no rejected event matches; `podium outbox` lists all of them\n"
+        note = "podium: no rejected event matches; `podium outbox` lists all rejected events\n"
         assert none == (0, "nothing to send again\n", note)
         chosen = ("--experiment", "x", "--arm", "a", "--reason", "LIMIT_EXCEEDED")
         done = _run(root, "outbox", "retry", *given, *chosen)

@@ -103,7 +103,7 @@ def test_no_command_is_usage() -> None:
             "--address here arms e",
             "is HOST:PORT or unix:PATH, such as 'here:50051', not 'here'",
         ),
-        ("--address x serve", "podium: serve makes no calls: it has no --address"),
+        ("--address x serve", "podium: serve sends no requests, so it has no --address"),
         ("declare e --metadata x", "give KEY=VALUE or KEY:=JSON, not 'x'"),
         ("declare e --metadata x:={1", "'{1': Expecting property name enclosed in double quotes"),
         ("declare e --metadata x:=1e999", "'1e999': 1e999 is too large for a double"),

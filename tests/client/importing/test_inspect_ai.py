@@ -105,7 +105,7 @@ def test_the_oldest_logs_have_one_scorer_and_its_metrics(tmp_path: Path) -> None
     assert list(found.not_imported.values()) == [
         "score 'match': not imported, because they are not numbers: letters"
     ]
-    assert list(results(tmp_path / "none.json").not_imported.values()) == ["it has no scores"]
+    assert list(results(tmp_path / "none.json").not_imported.values()) == ["the log has no scores"]
 
 
 @pytest.mark.parametrize(

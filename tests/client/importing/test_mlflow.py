@@ -179,7 +179,7 @@ def test_cut_files_and_missing_descriptions_are_named(tmp_path: Path) -> None:
     }
     write_text(cut / "meta.yaml", f"artifact_uri: x\nrun_id: {cut.name}\n")
     why = results(tmp_path / "1").not_imported[f"{cut.name}/meta.yaml"]
-    assert why == "the description is incomplete: it lacks a status of MLflow"
+    assert why == "the description is incomplete: the status of the run is missing"
 
 
 def test_links_do_not_reach_other_files(tmp_path: Path) -> None:

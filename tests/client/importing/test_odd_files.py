@@ -160,7 +160,7 @@ def test_compressed_exports_that_were_cut_off_are_named(tmp_path: Path) -> None:
     found = results(tmp_path)
     assert 0 < len(found.arms) < 2_000
     assert {source.partition(":")[0] for source in found.wrong} == {"cut.jsonl.gz"}
-    assert "ends or is damaged" in list(found.not_imported.values())[-1]
+    assert "is incomplete or damaged" in list(found.not_imported.values())[-1]
 
 
 def test_files_that_break_their_readers_are_named(tmp_path: Path) -> None:
@@ -213,8 +213,8 @@ def test_hostile_archives_cost_little_memory(
     assert peak < 16_000_000
     assert found.not_imported == {
         "big.eval": "header.json is larger than the limit of 1,000,000 bytes",
-        "line.jsonl.gz:2": "the compressed file ends or is damaged: a line is larger than the "
-        "limit of 1,000,000 bytes",
+        "line.jsonl.gz:2": "the compressed file is incomplete or damaged: a line is larger than "
+        "the limit of 1,000,000 bytes",
     }
 
 
@@ -226,6 +226,6 @@ def test_one_name_twice_tells_what_to_do(client: podium.Client, tmp_path: Path) 
     assert client.arm("hf_trainer", "run").score("eval.acc") == 0.5
     [item] = report.not_imported
     assert item.source == str(tmp_path / "b" / "run" / "trainer_state.json")
-    assert item.why.endswith("import this one into another experiment (--experiment)")
+    assert item.why.endswith("import this arm into another experiment (--experiment)")
     import_results(client, tmp_path / "b", experiment="second")
     assert client.arm("second", "run").score("eval.acc") == 0.25

@@ -204,9 +204,9 @@ def test_another_study_does_not_overwrite_one_of_the_same_name(
     ("line", "why"),
     [
         ('{"op_code": 4, "worker', "the line is incomplete: its writer was stopped"),
-        ('{"op_code": 7, "trial_id": 9, "step": 1}\n', "not an operation of Optuna"),
-        ('{"op_code": 4, "study_id": "x"}\n', "not an operation of Optuna"),
-        ('{"op_code": "x"}\n', "not an operation of Optuna"),
+        ('{"op_code": 7, "trial_id": 9, "step": 1}\n', "the line is not an operation of Optuna"),
+        ('{"op_code": 4, "study_id": "x"}\n', "the line is not an operation of Optuna"),
+        ('{"op_code": "x"}\n', "the line is not an operation of Optuna"),
         ("[1]\n", "not a JSON object"),
     ],
 )

@@ -87,7 +87,10 @@ def _results(folder: Path) -> Path:
     ("broken", "why"),
     [
         (ImportError("no module named numpy"), "ImportError: no module named numpy"),
-        (_Partial, "TypeError: it lacks summary; an importer has kind, summary, claims, read"),
+        (
+            _Partial,
+            "TypeError: the class lacks summary; an importer has kind, summary, claims, read",
+        ),
     ],
 )
 def test_one_that_cannot_be_loaded_is_named(
@@ -131,7 +134,7 @@ def test_the_command_goes_on_beside_a_broken_one(
         (
             _Odd,
             (
-                "not in the format of own (TypeError: it yielded a dict, "
+                "not in the format of own (TypeError: the importer yielded a dict, "
                 "not a FoundArm, FoundExperiment or NotImported)"
             ),
         ),

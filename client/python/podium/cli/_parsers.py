@@ -143,7 +143,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if given.command not in COMMANDS:
         parser.error(_unknown_command(given.command))
     if given.command in SERVER_COMMANDS and (given.json or given.address or given.timeout):
-        parser.error(f"{given.command} makes no calls: it has no --address, --timeout or --json")
+        parser.error(
+            f"{given.command} sends no requests, so it has no --address, --timeout or --json"
+        )
     return given
 
 

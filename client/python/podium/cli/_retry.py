@@ -42,7 +42,7 @@ def retry(folders: Sequence[Path], given: argparse.Namespace, console: Console) 
         _check_one_arm([attempt for _, attempts in wanted for attempt in attempts])
     total = sum(len(attempt.items) for _, attempts in wanted for attempt in attempts)
     if not total and any(stream.rejected_events for view, _ in wanted for stream in view.streams):
-        console.note("no rejected event matches; `podium outbox` lists all of them")
+        console.note("no rejected event matches; `podium outbox` lists all rejected events")
     outcomes: list[_Outcome] = []
     for view, attempts in wanted:
         for outcome in _sent_again(view, attempts, given):

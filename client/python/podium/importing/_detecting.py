@@ -55,7 +55,7 @@ def read(place: Place) -> Iterator[Found]:
             if found is None:
                 return
             if not isinstance(found, FoundArm | FoundExperiment | NotImported):
-                why = f"it yielded a {type(found).__name__}, not {_ITEMS}"
+                why = f"the importer yielded a {type(found).__name__}, not {_ITEMS}"
                 raise TypeError(why)  # noqa: TRY301 - handled like other errors
             yield found
     except Exception as error:  # noqa: BLE001 - foreign files and importers may raise anything

@@ -328,7 +328,7 @@ def _duplicate(found: FoundArm, before: FoundArm) -> NotImported:
         )
     why = f"{name} was read from {before.source}, with other results"
     return NotImported(
-        found.source, f"{why}; import this one into another experiment (--experiment)"
+        found.source, f"{why}; import this arm into another experiment (--experiment)"
     )
 
 

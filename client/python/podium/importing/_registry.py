@@ -83,5 +83,5 @@ def _load(entry: metadata.EntryPoint) -> Importer:
     made: Importer = entry.load()()
     missing = [part for part in _PARTS if not hasattr(made, part)]
     if missing:
-        raise TypeError(f"it lacks {missing[0]}; an importer has {', '.join(_PARTS)}")
+        raise TypeError(f"the class lacks {missing[0]}; an importer has {', '.join(_PARTS)}")
     return made

@@ -118,7 +118,10 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
                 if line.strip():
                     yield number_of_line, _line(line)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        yield number_of_line + 1, ValueError(f"the compressed file ends or is damaged: {error}")
+        yield (
+            number_of_line + 1,
+            ValueError(f"the compressed file is incomplete or damaged: {error}"),
+        )
 
 
 def decompressed(file: BufferedReader, path: Path) -> gzip.GzipFile | BufferedReader:

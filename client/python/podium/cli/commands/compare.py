@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare only this eval; repeat the option for several",
     )
     add_statuses(
-        parser, ArmStatus, "use the arms of a group with this status instead of the completed ones"
+        parser, ArmStatus, "use the arms of a group with this status instead of the completed arms"
     )
     parser.add_argument(
         "--strict",

@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whether greater or smaller scores are better",
     )
     parser.add_argument(
-        "--parent", metavar="EXPERIMENT", help="the experiment that this one continues"
+        "--parent",
+        metavar="EXPERIMENT",
+        help="the name of the experiment that this experiment continues",
     )
     parser.add_argument(
         "--tag", action="append", default=[], help="a label; repeat the option for several"

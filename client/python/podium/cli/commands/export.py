@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         choices=_FORMATS,
-        help="the format (default: that of the suffix of --output, otherwise jsonl)",
+        help="the format (default: by the suffix of --output, otherwise jsonl)",
     )
 
 

@@ -76,8 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         each.add_argument(
             "--store",
             metavar="URL",
-            help="a store on this machine (default: $PODIUM_STORE; without it and without an "
-            f"address, {_DEFAULT_STORE})",
+            help="a store on this machine (default: $PODIUM_STORE; if no store and no "
+            f"address is given, {_DEFAULT_STORE})",
         )
     for name in ("create", "revoke"):
         actions.choices[name].add_argument(
@@ -110,8 +110,8 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="only the experiment of this name and those below it (NAME/...); repeat the option "
-        "for several (default: all experiments)",
+        help="allow only the experiment of this name and the experiments below it (NAME/...); "
+        "repeat the option for several (default: all experiments)",
     )
     parser.add_argument(
         "--expires-in",

@@ -64,13 +64,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--series",
         nargs="*",
         metavar="KEY",
-        help="also show training series: those of the given keys, or all if none is given",
+        help="also show the training series of these keys, or all series if no key is given",
     )
     parser.add_argument(
         "--after", type=int, metavar="REVISION", help="show only changes after this revision"
     )
     parser.add_argument(
-        "--epoch", default="", help="the epoch of that revision, from a line of --json"
+        "--epoch",
+        default="",
+        help="the epoch of the revision of --after, as --json shows it in `marker`",
     )
 
 

@@ -72,7 +72,7 @@ class InspectImporter:
         """Yields the arm of a log."""
         log = _zipped(path) if _is_zip(path) else json_object(path)
         if not isinstance(log.get("eval"), dict):
-            raise ValueError("not an Inspect log: it lacks the object eval")  # noqa: TRY004 - of the file
+            raise ValueError("not an Inspect log: the object 'eval' is missing")  # noqa: TRY004 - of the file
         version = log.get("version", _NEWEST)
         if not isinstance(version, int) or version > _NEWEST:
             raise ValueError(
@@ -83,7 +83,9 @@ class InspectImporter:
         if not _scores(log) and (log.get("status") is None or log.get("results")):
             is_incomplete = log.get("status") is None
             why = (
-                "the log is incomplete: it has no results" if is_incomplete else "it has no scores"
+                "the log is incomplete: it has no results"
+                if is_incomplete
+                else "the log has no scores"
             )
             yield NotImported(str(path), why, is_wrong=False)
         for score in _scores(log):

@@ -144,7 +144,7 @@ def _run(folder: Path, experiment: str) -> Iterator[Found]:
     name = f"{title}-{identity[:_ID_LENGTH]}"
     status = _STATUSES.get(str(meta.get("status")))
     if status is None:
-        why = "the description is incomplete: it lacks a status of MLflow"
+        why = "the description is incomplete: the status of the run is missing"
         yield NotImported(str(folder / _META), why)
         return
     metrics, rows, series = yield from _metrics(folder / "metrics")
@@ -248,7 +248,7 @@ def _value(line: str) -> _Value:
         time, value, *more = line.split()
         return _Value(float(time), float(value), _step(more))
     except ValueError as error:
-        raise ValueError("the line is not TIME VALUE STEP") from error
+        raise ValueError("the line has not the form TIME VALUE STEP") from error
 
 
 def _step(words: list[str]) -> int:
