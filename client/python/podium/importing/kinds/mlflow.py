@@ -248,7 +248,7 @@ def _value(line: str) -> _Value:
         time, value, *more = line.split()
         return _Value(float(time), float(value), _step(more))
     except ValueError as error:
-        raise ValueError("the line has not the form TIME VALUE STEP") from error
+        raise ValueError("the line does not have the form TIME VALUE STEP") from error
 
 
 def _step(words: list[str]) -> int:
