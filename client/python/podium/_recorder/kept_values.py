@@ -104,7 +104,7 @@ def text(given: Any, where: str, problems: Problems, most: int = LIMITS.text_byt
 
 
 def name(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns a name, key, tag or id within the limits. Returns None if no part of it is valid.
+    """Returns a name, key, tag or id within the limits, or None if no part of the name is valid.
 
     A long name is cut and ends with a hash, so that different names stay different.
     """

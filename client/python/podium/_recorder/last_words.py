@@ -64,7 +64,7 @@ def postponed_words() -> Iterator[str]:
     for (experiment, folder), count in _pending_later.items():
         if count:
             yield _not_delivered(
-                count, "apart from those that were reported before", experiment, folder
+                count, "in addition to the events reported before", experiment, folder
             )
     _pending_later.clear()
 

@@ -1,4 +1,4 @@
-"""Handles calls with wrong arguments: uses those that fit the signature, and reports the others."""
+"""Handles calls with wrong arguments: uses the fitting ones, reports the rest."""
 
 import functools
 import inspect

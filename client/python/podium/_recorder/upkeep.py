@@ -102,7 +102,7 @@ class Upkeep:
         return errand.result if errand.wait(timeout) else None
 
     def stop(self, timeout: float) -> None:
-        """Ends the thread, and waits `timeout` seconds for it at most, because a disk may hang."""
+        """Ends the thread. Waits at most `timeout` seconds for its end, because a disk may hang."""
         self._is_stopping = True
         self.wake()
         if self._thread is not None:

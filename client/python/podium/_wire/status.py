@@ -162,7 +162,7 @@ def _well_formed(text: str) -> str:
 class _FailedCall(Protocol):
     """The methods that the errors of grpc and of grpc.aio share.
 
-    Their common base class lacks them.
+    The common base class of these errors lacks the methods.
     """
 
     def code(self) -> grpc.StatusCode | None: ...
