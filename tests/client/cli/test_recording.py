@@ -295,3 +295,28 @@ def test_annotate(address: str, name: str) -> None:
     done = podium("annotate", name, "a", address=address)
     assert done.code == 2
     assert "nothing to change; give --note, --tag, --untag or --group" in done.err
+
+
+def test_annotations_that_are_wrong(address: str, name: str) -> None:
+    """A tag that the arm lacks changes nothing; errors name options and similar arms."""
+    podium("record", name, "-", stdin=json.dumps(ARM), address=address)
+    podium("annotate", name, "a", "--tag", "broken", address=address)
+    done = podium("annotate", name, "a", "--untag", "brokn", address=address)
+    assert done == (
+        0,
+        f"arm 'a' of {name!r} is unchanged; revision 3\n",
+        "podium: the arm has no tag 'brokn'; did you mean 'broken'?\n",
+    )
+    for options, code, text in (
+        ("a --tag x --untag x", 2, "podium: --tag and --untag both have 'x'; leave one out\n"),
+        (f"a --tag {'x' * 2000}", 2, "podium: a key of --tag has 2000 bytes"),
+        ("a --remove-tag x", 2, "did you mean --untag?"),
+        ("A --tag x", 1, "; did you mean 'a'?"),
+    ):
+        done = podium("annotate", name, *options.split(), address=address)
+        assert (done.code, done.out) == (code, "")
+        assert text in done.err
+    done = podium("annotate", f"{name}_", "a", "--tag", "x", address=address)
+    assert f"did you mean {name!r}" in done.err
+    done = podium("finish", name, "A", "--status", "failed", address=address)
+    assert (done.code, "; did you mean 'a'?" in done.err) == (1, True)

@@ -34,7 +34,7 @@ def test_show_arm(address: str) -> None:
         '  config algorithm  {"kind": "sft", "params": {"rank": 4}}\n'
         "  config seed       0\n"
         "  training metrics  train/loss=0.25\n"
-        "  eval metrics      acc=1.33333  ppl=nan\n"
+        "  eval metrics      acc=1.33333  ppl=nan  (test)\n"
         "  training time     1 h 02 min\n"
         "  eval time         1 min 01 s\n"
         "  created           TIME\n"

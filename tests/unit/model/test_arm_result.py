@@ -169,6 +169,8 @@ def test_results_can_be_changed_and_not_hashed() -> None:
 def test_repr_says_what_was_given() -> None:
     """The repr shows the fields that are set, and mirrored values."""
     text = repr(_arm(evals=[EvalResult("t", metrics={"acc": 0.5})]))
+    assert "eval_seconds" not in repr(EvalResult("t"))
+    assert "eval_seconds=2.0" in repr(EvalResult("t", eval_seconds=2.0))
     assert text.startswith("ArmResult(name='a', run_config=RunConfig(name='a'), status=")
     assert "eval_metrics={'acc': 0.5}" in text
     assert "revision" not in text

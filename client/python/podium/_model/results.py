@@ -58,7 +58,7 @@ class EvalResult(ModelBase):
     """The measured numbers by key."""
     breakdowns: dict[str, Any] = field(default_factory=dict)
     """Results of parts of the benchmark: JSON-like values by key. Keys become strings."""
-    eval_seconds: float = 0.0
+    eval_seconds: float = field(default=0.0, metadata={"unset": 0.0})
     """The duration of the evaluation; 0.0 if it was not recorded."""
     step: int | None = None
     """The training step of an in-loop eval; None for a post-training eval."""

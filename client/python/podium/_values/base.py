@@ -64,8 +64,12 @@ class _Repr(reprlib.Repr):
             return super().repr_instance(x, level)
         if level <= 0:
             return f"{type(x).__name__}(…)"
-        shown = {item.name: getattr(x, item.name) for item in fields(x) if item.repr}
-        parts = (f"{k}={self.repr1(v, level - 1)}" for k, v in shown.items() if v not in _UNSET)
+        values = ((item, getattr(x, item.name)) for item in fields(x) if item.repr)
+        parts = (
+            f"{item.name}={self.repr1(value, level - 1)}"
+            for item, value in values
+            if value not in _UNSET and value != item.metadata.get("unset")
+        )
         return f"{type(x).__name__}({', '.join(parts)})"
 
 

@@ -69,6 +69,9 @@ SERVER_COMMANDS = {
 }
 """The commands that run on the machine of the store and make no calls, with their modules."""
 
+_OTHER_NAMES = {"remove-tag": "untag", "remove-tags": "untag"}
+"""Names of Python parameters whose options are not spelled like them, for suggestions."""
+
 _HEADINGS = {
     "experiments": "ask:\n",
     "declare": "\nimport and export:\n",
@@ -106,7 +109,8 @@ class _Parser(argparse.ArgumentParser):
         given, unknown = self.parse_known_args(args, namespace)
         if unknown:
             options = {option.lstrip("-"): option for option in self._option_string_actions}
-            near = near_names(unknown[0].partition("=")[0].lstrip("-"), options)
+            name = unknown[0].partition("=")[0].lstrip("-").replace("_", "-")
+            near = near_names(_OTHER_NAMES.get(name, name), options)
             question = f"; did you mean {options[near[0]]}?" if near else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{question}")
         return given

@@ -1,14 +1,16 @@
 """Suggests similar names of evals, metrics, groups, tags and arms of an experiment."""
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 from podium import Client, Metric
 from podium._values.enums import ScoreOrigin
 from podium._values.suggest import did_you_mean
+from podium.errors import NotFoundError
 
-__all__ = ["near_evals", "near_filters", "near_metrics", "step_metrics"]
+__all__ = ["near_arms", "near_evals", "near_filters", "near_metrics", "step_metrics"]
 
 _IN_LOOP, _TRAINING = ScoreOrigin.IN_LOOP_EVAL, ScoreOrigin.TRAINING_METRICS
 _ARMS = _ROWS = 1_000
@@ -53,6 +55,17 @@ def step_metrics(client: Client, experiment: str) -> list[str]:
 
 def _is_from(metric: Metric, origin: ScoreOrigin) -> bool:
     return any(source.origin == origin for source in metric.sources)
+
+
+@contextmanager
+def near_arms(client: Client, experiment: str, arm: str) -> Iterator[None]:
+    """Adds similar names to the error of an event whose arm or experiment does not exist."""
+    try:
+        yield
+    except NotFoundError:
+        # A read has similar names in its error. Events lack them, since they may precede their arm.
+        next(client.arm(experiment, arm).evals(page_size=1), None)
+        raise
 
 
 def near_filters(client: Client, given: argparse.Namespace) -> str:

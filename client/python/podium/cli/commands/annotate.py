@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from podium import events
+from podium._values.suggest import did_you_mean
 from podium.cli._arguments import add_arm
-from podium.cli._exits import CommandError, Exit
+from podium.cli._exits import CommandError, Exit, text_of
+from podium.cli._suggestions import near_arms
+from podium.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     import argparse
 
-    from podium import Client
+    from podium import Client, RecordResult
     from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
+
+_OPTIONS = {
+    "notes": "--note",
+    "add_tags": "--tag",
+    "remove_tags": "--untag",
+    "group_name": "--group",
+}
+"""The option of each field of the event."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,18 +63,49 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     """Records the annotations."""
     if arguments.note is None and arguments.group is None and not arguments.tag + arguments.untag:
         raise CommandError("nothing to change; give --note, --tag, --untag or --group")
-    annotated = events.arm_annotated(
-        arguments.arm,
-        notes=arguments.note,
-        add_tags=arguments.tag,
-        remove_tags=arguments.untag,
-        group_name=arguments.group,
-    )
-    result = client.record(arguments.experiment, [annotated])
-    if console.as_json:
-        console.json({"revision": result.revision, "changed_events": result.changed_events})
+    both = set(arguments.tag).intersection(arguments.untag)
+    if both:
+        raise CommandError(f"--tag and --untag both have {min(both)!r}; leave one out")
+    removed = _present_tags(arguments, client, console) if arguments.untag else []
+    changes = {
+        "notes": arguments.note,
+        "add_tags": arguments.tag,
+        "remove_tags": removed,
+        "group_name": arguments.group,
+    }
+    if all(change in (None, []) for change in changes.values()):
+        revision, changed = client.experiment(arguments.experiment).get().revision, 0
     else:
-        what = "is annotated" if result.changed_events else "is unchanged"
+        result = _recorded(arguments, client, changes)
+        revision, changed = result.revision, result.changed_events
+    if console.as_json:
+        console.json({"revision": revision, "changed_events": changed})
+    else:
+        what = "is annotated" if changed else "is unchanged"
         where = f"arm {arguments.arm!r} of {arguments.experiment!r}"
-        console.line(f"{where} {what}; revision {result.revision}")
+        console.line(f"{where} {what}; revision {revision}")
     return Exit.OK
+
+
+def _present_tags(arguments: argparse.Namespace, client: Client, console: Console) -> list[str]:
+    """Returns the tags to remove that the arm has. A note names each other one."""
+    tags = client.arm(arguments.experiment, arguments.arm).get().tags
+    for tag in arguments.untag:
+        if tag not in tags:
+            console.note(f"the arm has no tag {tag!r}{did_you_mean(tag, tags)}")
+    return [tag for tag in arguments.untag if tag in tags]
+
+
+def _recorded(
+    arguments: argparse.Namespace, client: Client, changes: dict[str, Any]
+) -> RecordResult:
+    """Records the annotations. An error names the options, not the fields of the event."""
+    try:
+        with near_arms(client, arguments.experiment, arguments.arm):
+            annotated = events.arm_annotated(arguments.arm, **changes)
+            return client.record(arguments.experiment, [annotated])
+    except InvalidArgumentError as error:
+        text = text_of(error)
+        for field, option in _OPTIONS.items():
+            text = text.replace(f"arm_annotated.{field}", option)
+        raise CommandError(text) from error

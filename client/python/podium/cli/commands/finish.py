@@ -8,6 +8,7 @@ from podium import events
 from podium._values.enums import ArmStatus
 from podium.cli._arguments import add_arm
 from podium.cli._exits import Exit
+from podium.cli._suggestions import near_arms
 
 if TYPE_CHECKING:
     import argparse
@@ -42,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Records the end."""
     finished = events.arm_finished(arguments.arm, arguments.status, error=arguments.error)
-    result = client.record(arguments.experiment, [finished])
+    with near_arms(client, arguments.experiment, arguments.arm):
+        result = client.record(arguments.experiment, [finished])
     if console.as_json:
         console.json({"revision": result.revision, "changed_events": result.changed_events})
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from podium import scoring
 from podium._files import json_form
+from podium._values.base import same
 from podium.cli import _format
 from podium.cli._arguments import add_experiment
 from podium.cli._exits import Exit
@@ -97,13 +98,21 @@ def _arm_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
     yield from _provenance_fields(arm.provenance)
     yield from _config_fields(arm.run_config)
     yield "training metrics", _format.metrics(arm.metrics)
-    yield "eval metrics", _format.metrics(arm.eval_metrics)
+    yield "eval metrics", _eval_metrics(arm)
     yield from _run_result_fields(arm)
     yield "training time", _format.duration(arm.train_seconds)
     yield "eval time", _format.duration(arm.eval_seconds)
     yield "error", arm.error or ""
     yield "created", _format.moment(arm.create_time)
     yield "updated", f"{_format.moment(arm.update_time)}, revision {arm.revision}"
+
+
+def _eval_metrics(arm: ArmResult) -> str:
+    """Returns the eval metrics of an arm, with the name of the primary eval if they are its own."""
+    shown, row = _format.metrics(arm.eval_metrics), scoring.primary(arm.evals)
+    if not shown or row is None or not same(row.metrics, arm.eval_metrics):
+        return shown
+    return f"{shown}  ({row.name}{'' if row.step is None else f' at step {row.step}'})"
 
 
 def _provenance_fields(given: Provenance | None) -> Iterator[tuple[str, str]]:
