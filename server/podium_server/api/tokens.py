@@ -197,7 +197,7 @@ def _check_included(prefixes: Iterable[str], manager: TokenRow) -> None:
         if not _is_included(prefix, manager):
             raise failure(
                 "FIELD_OUT_OF_RANGE",
-                f"prefixes has {prefix[:60]!r}; your token only includes names in "
+                f"prefixes has {prefix[:60]!r}; your token only allows names in "
                 f"{', '.join(manager.prefixes)}",
                 field="prefixes",
             )
@@ -207,7 +207,11 @@ def _expiry(request: access_pb2.CreateTokenRequest) -> int:
     check_time(request.expire_time, "expire_time")
     micros: int = request.expire_time.ToMicroseconds()
     if micros <= _now():
-        raise failure("FIELD_OUT_OF_RANGE", "expire_time is in the past", field="expire_time")
+        raise failure(
+            "FIELD_OUT_OF_RANGE",
+            "expire_time is in the past; give a later time",
+            field="expire_time",
+        )
     return micros
 
 

@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Copies the store to a new file, also while a server uses the store. The copy holds every\n"
-        "write that was acknowledged before. It is checked, and only this user can read it."
+        "write that was acknowledged before the command started. The copy is checked. Only this\n"
+        "user can read it."
     )
     parser.epilog = (
         "examples:\n"

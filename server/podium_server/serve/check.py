@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Reads every page and every index of a store or of a backup, and prints the faults found.\n"
-        "A server may use the store meanwhile. Exit code 0: it is intact; 1: it is damaged."
+        "A server may use the store meanwhile. Exit code 0: the file is intact; 1: it is damaged."
     )
     parser.epilog = "examples:\n  podium check podium.db\n  podium check podium-2026-01-31.db"
     parser.add_argument("store", metavar="FILE", help="the file, or the URL of a store")

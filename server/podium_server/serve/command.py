@@ -94,8 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auth",
         choices=("tokens", "none"),
-        help="whether calls need a token. Default: tokens if the store has "
-        "tokens or other machines can reach an address, none with --insecure",
+        help="whether calls need a token. By default they do if the store has tokens or other "
+        "machines can reach an address, and do not with --insecure",
     )
     _add_tls(parser)
     parser.add_argument(
@@ -133,7 +133,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_size,
         default=defaults.answer_cache_bytes,
         metavar="BYTES",
-        help="memory for cached rankings; 0 for no cache (default: %(default)s)",
+        help="bytes of memory for cached rankings; 0 for no cache (default: %(default)s)",
     )
     parser.add_argument(
         "--grace",

@@ -146,7 +146,7 @@ class GrpcioFront:
             try:
                 await self._server.wait_for_termination(_LOOK_SECONDS)
             except Exception as error:  # noqa: BLE001 - gRPC passes on whatever ended it
-                _log.error("a malformed call ended gRPC's server, it starts again: %s", error)
+                _log.error("a bad call ended gRPC's server; Podium starts it again: %s", error)
                 try:
                     await self._restart()
                 except ListenError:
