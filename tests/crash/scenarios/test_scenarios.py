@@ -119,7 +119,7 @@ def test_same_script_started_twice(world: World) -> None:
     world.sync()
 
     assert world.arm.get() == before
-    assert "ARM_FINISHED" in said
+    assert "is already completed" in said
     shown = world.outbox().out
     assert "1 ARM_FINISHED: " in shown
     assert " STALE_ATTEMPT: " in shown
