@@ -152,9 +152,14 @@ test-page: .cache/page/ready page/node_modules ## the page in Chromium (Debian: 
 page-figures: .cache/page/ready ## how fast the page shows results, and its size
 	.cache/page/bin/python -m tests.page.measure
 
-.PHONY: bench page-figures
+.PHONY: bench bench-peers page-figures
 bench: .venv/ready ## measure and print the figures of the README
 	$(BIN)/python benchmarks/run.py
+
+PEERS := mlflow optuna trackio wandb tensorboard
+bench-peers: .venv/ready ## measure Podium beside other tools, each in its own environment (QUICK=--quick: shorter)
+	-@$(MAKE) --keep-going $(PEERS:%=.cache/peers-%/locked)
+	PYTHONPATH=benchmarks $(BIN)/python -m peers $(QUICK)
 
 # ---- What is written by machine ----------------------------------------------------
 
@@ -248,6 +253,7 @@ lock: .venv/locked ## write requirements/*.txt anew, with the newest versions al
 	$(LOCK) requirements/proto.in --output-file requirements/proto.txt
 	$(LOCK) requirements/floor.in pyproject.toml --all-extras --output-file requirements/floor.txt --resolution lowest-direct
 	$(LOCK) requirements/integrations.in pyproject.toml --extra server --output-file requirements/integrations.txt
+	for peer in $(PEERS); do $(LOCK) requirements/peers-$$peer.in --output-file requirements/peers-$$peer.txt || exit 1; done
 	$(LOCK) requirements/page.in pyproject.toml --extra server --extra http --output-file requirements/page.txt
 	$(LOCK) requirements/dev.in pyproject.toml --all-extras --output-file requirements/dev.txt
 

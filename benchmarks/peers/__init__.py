@@ -1,0 +1,1 @@
+"""Podium beside other tools, each in an environment and a process of its own."""

@@ -1,0 +1,138 @@
+"""`make bench-peers`: Podium beside other tools, with the same rows, in turn, on this machine."""
+
+import argparse
+import os
+import platform
+import random
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from peers.processes import Failure, Worker, python_of, running_worker, tried_kill
+from peers.report import NONE, table
+
+_TOOLS = ("podium", "mlflow", "optuna", "trackio", "wandb", "tensorboard")
+_ROUNDS, _KILLED_ROWS = 3, 500
+_ORDERS = {
+    "fill": 1,
+    "batch": 10_000,
+    "read": 200,
+    "top": 50,
+    "matrix": 10,
+    "write": 200,
+    "writers": 20,
+    "log": 2_000,
+}
+_QUICK = {"read": 50, "top": 10, "matrix": 3, "write": 50, "writers": 5, "log": 500}
+
+
+class _Run:
+    """What was measured until now, by figure and tool."""
+
+    def __init__(self, tools: Sequence[str], orders: dict[str, int]) -> None:
+        self.numbers: dict[tuple[str, str], list[float]] = {}
+        self.texts: dict[tuple[str, str], str] = {}
+        self.tools = [tool for tool in tools if self._is_installed(tool)]
+        self._orders = orders
+
+    def _is_installed(self, tool: str) -> bool:
+        if python_of(tool).exists():
+            return True
+        self.texts["start", tool] = "not installable here"
+        return False
+
+    def round(self, folder: Path) -> None:
+        """Starts each tool with an empty store, and gives each order to all of them in turn."""
+        with ExitStack() as running:
+            workers = {
+                tool: running.enter_context(running_worker(tool, folder / tool))
+                for tool in self.tools
+            }
+            for tool in self._shuffled(workers):
+                if not self._ask("start", tool, workers[tool]):
+                    del workers[tool]
+            for do, n in self._orders.items():
+                for tool in self._shuffled(workers):
+                    self._ask(do, tool, workers[tool], n)
+                if do == "batch":
+                    self._weigh("disk", {tool: workers[tool].disk() for tool in workers})
+            self._weigh("memory", {tool: workers[tool].memory() for tool in workers})
+            for worker in workers.values():
+                worker.ask("stop")
+
+    def kills(self) -> None:
+        """Kills each tool after its writes and after its log calls, and counts what is left."""
+        for tool in self.tools:
+            for do, lost, durable in (
+                ("write", "lost_write", "durable"),
+                ("log", "lost_log", "durable_log"),
+            ):
+                _say(f"kill -9 of {tool} after {_KILLED_ROWS} calls of {do}")
+                self._kill(tool, do, lost, durable)
+
+    def _kill(self, tool: str, do: str, lost: str, durable: str) -> None:
+        try:
+            seen = tried_kill(tool, do, _KILLED_ROWS)
+        except Failure as failure:
+            self.texts[lost, tool] = f"fails: {failure}"
+            return
+        if seen is None:
+            return
+        self.texts[lost, tool] = f"{seen[0]} of {_KILLED_ROWS}"
+        if seen[1] is None:
+            self.texts[durable, tool] = "not tried: no strace"
+        else:
+            answer = "yes" if seen[1] >= _KILLED_ROWS else "no"
+            self.texts[durable, tool] = f"{answer} ({seen[1]:,} syncs)"
+
+    def _ask(self, do: str, tool: str, worker: Worker, n: int = 1) -> bool:
+        _say(f"{tool}: {do}")
+        try:
+            seen = worker.ask(do, n)
+        except Failure as failure:
+            self.texts[do, tool] = f"fails: {failure}"
+            return False
+        if seen is not None:
+            self.numbers.setdefault((do, tool), []).append(float(seen))
+        return True
+
+    def _weigh(self, what: str, seen: dict[str, float]) -> None:
+        for tool, number in seen.items():
+            self.numbers.setdefault((what, tool), []).append(number)
+
+    @staticmethod
+    def _shuffled(workers: dict[str, Worker]) -> list[str]:
+        return random.sample(list(workers), len(workers))
+
+
+def main() -> None:
+    """Measures the tools that are installed, and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer calls, noisier figures")
+    parser.add_argument("--tools", nargs="*", default=_TOOLS, help="only these, beside podium")
+    parser.add_argument("--markdown", type=Path, help="also write the table to this file")
+    arguments = parser.parse_args()
+    tools = [tool for tool in _TOOLS if tool in {"podium", *arguments.tools}]
+    run = _Run(tools, {**_ORDERS, **(_QUICK if arguments.quick else {})})
+    load = f"load before {os.getloadavg()[0]:.1f}"
+    for number in range(_ROUNDS):
+        _say(f"round {number + 1} of {_ROUNDS}")
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            run.round(Path(folder))
+    run.kills()
+    text = table(tools, {**run.numbers, **run.texts})
+    cores = len(os.sched_getaffinity(0))
+    print(f"\n{platform.machine()}, {cores} cores, {load}, after {os.getloadavg()[0]:.1f}\n")
+    print(f"{text}\n\n{NONE}: the tool has no such operation.")
+    if arguments.markdown:
+        arguments.markdown.write_text(f"{text}\n")
+
+
+def _say(what: str) -> None:
+    print(f"{what} …", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

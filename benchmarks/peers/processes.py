@@ -1,0 +1,142 @@
+"""The processes of the tools: started, asked, weighed and killed from outside."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Failure", "Worker", "python_of", "running_worker", "tried_kill"]
+
+_ROOT = Path(__file__).parents[2]
+_STRACE = ("strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=fsync,fdatasync,msync", "-o")
+
+
+class Failure(Exception):  # noqa: N818 (an outcome, which the table shows)
+    """A tool could not do what it was asked for; the table shows the text."""
+
+
+def python_of(tool: str) -> Path:
+    """Returns the interpreter of the environment of a tool."""
+    folder = ".venv" if tool == "podium" else f".cache/peers-{tool}"
+    return _ROOT / folder / "bin" / "python"
+
+
+class Worker:
+    """A tool in a process of its own, with all that it starts, and its files in one folder."""
+
+    def __init__(self, tool: str, folder: Path, trace: Path | None = None) -> None:
+        self.folder = folder
+        self._errors = (folder.parent / f"{folder.name}.log").open("a")
+        prefix = () if trace is None else (*_STRACE, str(trace))
+        self._process = subprocess.Popen(
+            [*prefix, str(python_of(tool)), "-m", f"peers.{tool}_peer"],
+            cwd=folder,
+            env={
+                **os.environ,
+                "PEERS_FOLDER": str(folder),
+                "PYTHONPATH": str(_ROOT / "benchmarks"),
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+
+    def ask(self, do: str, n: int = 1) -> Any:
+        """Gives an order and returns what the worker saw: None if the tool has no such operation.
+
+        Raises:
+            Failure: The tool raised an error, or its process ended.
+        """
+        if self._process.stdin is None or self._process.stdout is None:
+            raise Failure("it has no pipes")
+        try:
+            print(json.dumps({"do": do, "n": n}), file=self._process.stdin, flush=True)
+        except BrokenPipeError:
+            raise Failure("its process ended") from None
+        answer = json.loads(self._process.stdout.readline() or '{"error": "its process ended"}')
+        if "error" in answer:
+            raise Failure(answer["error"])
+        return answer["seen"]
+
+    def memory(self) -> float:
+        """Returns the MiB of its servers or, if it has none, of the process that logs."""
+        others = [process for process in self._processes() if process != self._process.pid]
+        return sum(map(_proportional_mib, others or [self._process.pid]))
+
+    def disk(self) -> float:
+        """Returns the MiB of disk that its files take."""
+        files = [file.stat() for file in self.folder.rglob("*") if file.is_file()]
+        return sum(file.st_blocks for file in files) * 512 / 2**20
+
+    def kill(self) -> None:
+        """Kills every process of it at once, as a lost machine would."""
+        for process in self._processes():
+            os.kill(process, signal.SIGKILL)
+        self._process.communicate()
+        self._errors.close()
+
+    def _processes(self) -> list[int]:
+        mark = f"PEERS_FOLDER={self.folder}".encode()
+        return [
+            int(entry.name)
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdigit() and mark in _read(entry / "environ").split(b"\0")
+        ]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _proportional_mib(process: int) -> float:
+    """Returns its memory, with pages that processes share divided among them."""
+    lines = _read(Path(f"/proc/{process}/smaps_rollup")).splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(b"Pss:")) / 1024
+
+
+@contextmanager
+def running_worker(tool: str, folder: Path) -> Iterator[Worker]:
+    """Runs a worker in the block; afterwards nothing of it is left."""
+    folder.mkdir(exist_ok=True)
+    worker = Worker(tool, folder)
+    try:
+        yield worker
+    finally:
+        worker.kill()
+
+
+def tried_kill(tool: str, do: str, rows: int) -> tuple[int, int | None] | None:
+    """Writes rows, kills everything, starts the tool again and counts.
+
+    Returns how many rows were lost and, with strace, how often the tool told the disk to write
+    while it wrote them. Returns None if the tool has no such operation.
+    """
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as root:
+        folder, trace = Path(root) / tool, Path(root) / "trace"
+        folder.mkdir()
+        worker = Worker(tool, folder, trace if shutil.which("strace") else None)
+        try:
+            worker.ask("start")
+            before = _syncs(trace)
+            if worker.ask(do, rows) is None:
+                return None
+            after = _syncs(trace)
+        finally:
+            worker.kill()
+        with running_worker(tool, folder) as again:
+            again.ask("start")
+            return rows - int(again.ask("count")), after - before if trace.exists() else None
+
+
+def _syncs(trace: Path) -> int:
+    return sum(b"sync(" in line for line in _read(trace).splitlines())
