@@ -1,5 +1,6 @@
 """TensorBoard: files that tensorboardX writes and TensorBoard's own reader reads, without torch."""
 
+import os
 from typing import Any
 
 from peers.worker import ARMS, METRICS, Peer, serve, value
@@ -17,7 +18,8 @@ class _TensorBoard(Peer):
         self._live.flush()
 
     def _run(self, name: str) -> Any:
-        return self._writer(str(self.folder / name))
+        # The name of its file has seconds only: a second process would overwrite the first one.
+        return self._writer(str(self.folder / name), filename_suffix=f".{os.getpid()}")
 
     def stop(self) -> None:
         self._live.close()
