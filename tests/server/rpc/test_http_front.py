@@ -1,0 +1,149 @@
+"""The HTTP front by itself: calls that last, end, or fail."""
+
+import asyncio
+import json
+import struct
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+from podium.v1.results_service_pb2 import (
+    GetServerResponse,
+)
+from podium_server.rpc.access.tokens import Access
+from podium_server.rpc.admission import Admission, AdmissionLimits
+from podium_server.rpc.fronts import http_server
+from podium_server.rpc.fronts.connect import ConnectFront
+from podium_server.rpc.handlers import StreamMethod, UnaryMethod
+from podium_server.rpc.telemetry import Telemetry
+
+from tests.server.rpc.http_requests import JSON, framed, send
+
+
+class _Slow:
+    """A method that answers on request, and notes how it ends."""
+
+    def __init__(self) -> None:
+        self.begun, self.ended, self.go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def answer(self, _raw: bytes) -> bytes:
+        self.begun.set()
+        try:
+            await self.go.wait()
+        finally:
+            self.ended.set()
+        return b""
+
+
+@asynccontextmanager
+async def _front(
+    method: UnaryMethod | StreamMethod, limits: AdmissionLimits | None = None
+) -> AsyncIterator[tuple[str, Admission]]:
+    admission = Admission(limits or AdmissionLimits())
+    front = ConnectFront(
+        {"": [method]}, admission, Access(cast("Any", None), is_on=False), Telemetry()
+    )
+    [url] = await front.start(["127.0.0.1:0"])
+    try:
+        yield url, admission
+    finally:
+        await front.stop()
+
+
+def _get_server(slow: _Slow) -> UnaryMethod:
+    return UnaryMethod("podium.v1.ResultsService.GetServer", slow.answer)
+
+
+_GET_SERVER = "/podium.v1.ResultsService/GetServer"
+
+
+async def test_a_deadline_ends_the_call() -> None:
+    """The method is cancelled when the deadline of the request has passed."""
+    slow = _Slow()
+    async with _front(_get_server(slow)) as (url, _):
+        headers = {**JSON, "connect-timeout-ms": "50"}
+        found = await send(url, _GET_SERVER, b"{}", headers)
+        assert found.error == (504, "deadline_exceeded", "")
+        await slow.ended.wait()
+
+
+async def test_a_client_that_leaves_cancels_its_call() -> None:
+    """The method is cancelled, and the call no longer counts, when its connection ends."""
+    slow = _Slow()
+    async with _front(_get_server(slow)) as (url, admission):
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        head = f"POST {_GET_SERVER} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json"
+        writer.write(f"{head}\r\ncontent-length: 2\r\n\r\n{{}}".encode())
+        await slow.begun.wait()
+        writer.close()
+        await slow.ended.wait()
+        while admission.calls.used:  # noqa: ASYNC110 - the call leaves right after its method
+            await asyncio.sleep(0.01)
+
+
+async def test_calls_under_way_are_refused_when_the_server_stops() -> None:
+    """The call under way and later ones get SHUTTING_DOWN, as over gRPC."""
+    slow = _Slow()
+    async with _front(_get_server(slow)) as (url, admission):
+        waiting = asyncio.create_task(send(url, _GET_SERVER, b"{}", JSON))
+        await slow.begun.wait()
+        await admission.close(0)
+        assert (await waiting).error == (503, "unavailable", "SHUTTING_DOWN")
+        late = await send(url, _GET_SERVER, b"{}", JSON)
+        assert late.error == (503, "unavailable", "SHUTTING_DOWN")
+
+
+async def test_defects_stay_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """An exception of a method is INTERNAL with an incident, without its text."""
+
+    async def broken(_raw: bytes) -> bytes:
+        raise ZeroDivisionError("secret")
+
+    async with _front(UnaryMethod("podium.v1.ResultsService.GetServer", broken)) as (url, _):
+        found = await send(url, _GET_SERVER, b"{}", JSON)
+    assert found.error == (500, "internal", "INTERNAL")
+    assert b"secret" not in found.body
+    assert "secret" in caplog.text
+
+
+async def test_streams() -> None:
+    """A stream yields each response in a frame of its own, in both encodings."""
+
+    async def stream(_raw: bytes) -> AsyncGenerator[bytes]:
+        for version in ("1", "2"):
+            response = GetServerResponse()
+            response.server.version = version
+            yield response.SerializeToString()
+
+    async with _front(StreamMethod("podium.v1.ResultsService.GetServer", stream)) as (
+        url,
+        admission,
+    ):
+        headers = {"content-type": "application/connect+json"}
+        found = await send(url, _GET_SERVER, framed(b"{}"), headers)
+        frames, rest = [], found.body
+        while rest:
+            size = struct.unpack(">BI", rest[:5])[1]
+            frames.append(json.loads(rest[5 : 5 + size]))
+            rest = rest[5 + size :]
+        assert frames == [{"server": {"version": "1"}}, {"server": {"version": "2"}}, {}]
+        assert admission.watches.used == 0
+
+
+async def test_connections_without_a_request_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that send nothing, or never end a head, take no connection. Calls go on."""
+    slow = _Slow()
+    async with _front(_get_server(slow)) as (url, _):
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        calling = asyncio.create_task(send(url, _GET_SERVER, b"{}", JSON))
+        await slow.begun.wait()
+        monkeypatch.setattr(http_server, "_WAIT_TICKS", 1)
+        for begin in (b"", b"GET / HTTP/1.1\r\nHost:"):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(begin)
+            assert await reader.read() == b""
+            writer.close()
+        slow.go.set()
+        assert (await calling).status == 200
