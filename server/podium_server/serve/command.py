@@ -309,8 +309,8 @@ def _seconds(text: str) -> float:
 def _origin(text: str) -> str:
     if not _ORIGIN.fullmatch(text):
         raise argparse.ArgumentTypeError(
-            f"an origin is http://HOST or https://HOST:PORT in lower case, without a path, not "
-            f"{text!r}"
+            f"{text!r} is not an origin: give http://HOST or https://HOST, with :PORT if needed, "
+            "in lower case and without a path"
         )
     return text
 

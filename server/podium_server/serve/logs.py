@@ -10,6 +10,7 @@ import grpc.aio
 __all__ = ["set_up_logs"]
 
 _LIBRARIES = ("asyncio", "grpc")
+_REST = "further errors of libraries are not logged for the rest of this minute"
 _LIBRARY_RECORDS = 10
 """The most log records per minute from gRPC and asyncio together."""
 
@@ -49,7 +50,7 @@ class _LibraryFilter(logging.Filter):
             self._minute, self._records = minute, 0
         self._records += 1
         if self._records == _LIBRARY_RECORDS:
-            record.msg = f"{record.getMessage()} (no more errors of libraries in this minute)"
+            record.msg = f"{record.getMessage()} ({_REST})"
             record.args = ()
         return self._records <= _LIBRARY_RECORDS
 

@@ -268,8 +268,9 @@ class Store(ABC):
     ) -> ScoreMatrix:
         """Returns a page of arms, and the scores of these arms on each metric.
 
-        `after` is the ordinal of the last arm on the previous page, or -1 for the first page. A
-        metric is given by its candidates, as in `score`.
+        `after` is the ordinal of the last arm on the previous page, or -1 for the first page.
+        Each item of `metrics` is one metric, as pairs of an eval name or None, and a key. The first
+        pair that has a score counts, as in `score`.
         """
 
     @abstractmethod

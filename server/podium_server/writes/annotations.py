@@ -35,7 +35,10 @@ def annotate(arm: ArmState, event: ArmAnnotated, limits: Limits) -> None:
 
 
 def apply_to_facts(facts: ArmResult) -> None:
-    """Sets the group in an arm's facts to the annotated group. Removes empty annotations."""
+    """Applies annotations that set or remove the group to the group of an arm.
+
+    Removes the field `annotations` if it is empty.
+    """
     if not facts.annotations.ByteSize():
         facts.ClearField("annotations")
     annotated = facts.annotations.WhichOneof("group")

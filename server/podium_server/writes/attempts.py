@@ -98,9 +98,10 @@ def _finished(arm: ArmState) -> PodiumError:
     name = arm.row.name
     return failure(
         "ARM_FINISHED",
-        f"arm {name!r} is completed; start it with resume_step to keep its results up to that "
-        "step, or with restart to delete them. To deliver rejected results afterwards, run "
-        "`podium outbox retry --restart`, or `podium outbox retry --as NAME` for another arm name",
+        f"arm {name!r} is completed. To train it again, start it with resume_step, which keeps "
+        "its results up to that step, or with restart, which deletes its results. If this run has "
+        "recorded results, they wait in its outbox: `podium outbox retry --as NAME` records them "
+        "as another arm, and `podium outbox retry --restart` replaces the results of this arm",
         arm=name,
     )
 

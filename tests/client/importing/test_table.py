@@ -167,7 +167,7 @@ def test_settings_that_change_within_an_arm_are_named(tmp_path: Path) -> None:
     path = write_text(tmp_path / "a.csv", "model,lr,acc\na,1,0.5\na,2,0.75\n")
     arms, why = _read(path, arm="model", config="lr", metric="acc")
     assert arms["a"].arm.evals[0].metrics == {"acc": 0.5}
-    advice = "map more columns with the arm (arm=COLUMN,arm=COLUMN)"
+    advice = "name the column that tells the arms apart, as one more arm=COLUMN"
     assert why == [f"'lr' is 2 here, and 1 before for this arm; {advice}"]
     arms, why = _read(path, arm=["model", "lr"], config="lr", metric="acc")
     assert (list(arms), why) == (["a-1", "a-2"], [])
@@ -233,15 +233,15 @@ def test_each_seed_is_an_arm_in_the_group_of_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "mapping", "place", "ways"),
     [
-        ("loss", {"step": "epoch"}, "'loss' at step 1", "the seed (seed=COLUMN) or {more}"),
+        ("loss", {"step": "epoch"}, "'loss' at step 1", "seed=COLUMN or {more}"),
         (
             "val_acc",
             {"step": "epoch"},
             "'acc' of 'val' at step 1",
-            "the seed (seed=COLUMN) or {more}",
+            "seed=COLUMN or {more}",
         ),
         ("loss", {"step": "epoch", "seed": "seed"}, "'loss' at step 1", "{more}"),
-        ("loss", {"seed": "seed"}, "'loss' of 'eval'", "{more} or the step (step=COLUMN)"),
+        ("loss", {"seed": "seed"}, "'loss' of 'eval'", "step=COLUMN or {more}"),
     ],
 )
 def test_a_row_that_contradicts_an_earlier_one_is_named(
@@ -251,11 +251,11 @@ def test_a_row_that_contradicts_an_earlier_one_is_named(
     text = f"model,seed,epoch,f1,{header}\na,0,1,1,0.5\na,0,1,1,0.5\na,0,1,2,0.75\n"
     path = write_text(tmp_path / "res.csv", text)
     arms, [why] = _read(path, arm="model", metric=[header], **mapping)
-    ways = ways.format(more="more columns with the arm (arm=COLUMN,arm=COLUMN)")
+    ways = ways.format(more="one more arm=COLUMN")
     [(name, found)] = arms.items()
     assert why == (
         f"{place} is 0.75 here, but 0.5 in an earlier row of arm {name!r}; if these are different "
-        f"results, map {ways}"
+        f"results, name the column that tells them apart: {ways}"
     )
     values = [found.arm.metrics, *(row.metrics for row in found.arm.evals)]
     assert {value for metrics in values for value in metrics.values()} == {0.5}

@@ -114,7 +114,7 @@ def eval_result(
 
 
 def score(experiment: str, arm: str, metric: str) -> Steps[float | None]:
-    """Calls Score: returns the score without its source."""
+    """Calls Score: returns the number alone, or None if there is no score."""
     metric = coerce.text(metric, "metric")
     response = yield results.ScoreRequest(experiment=experiment, arm=arm, metric=metric)
     return response.value if response.HasField("value") else None

@@ -40,7 +40,7 @@ def p_value(given: float) -> str:
 
 
 def metrics(given: Mapping[str, float]) -> str:
-    """Returns metrics in one line, by key."""
+    """Returns metrics as one line of `key=value`, sorted by key."""
     return "  ".join(f"{key}={number(given[key])}" for key in sorted(given))
 
 

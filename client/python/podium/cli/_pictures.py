@@ -33,7 +33,11 @@ def _picture_file(path: str) -> str:
 def draw(
     save: Callable[..., None], found: _T, arguments: argparse.Namespace, console: Console
 ) -> None:
-    """Draws a picture with a function of `podium.plots`, and prints a note."""
+    """Calls `save`, a function of `podium.plots`, and prints that the picture is written.
+
+    Raises:
+        CommandError: The picture cannot be drawn or written.
+    """
     path: str = arguments.picture
     try:
         save(found, path, title=arguments.title)

@@ -234,7 +234,11 @@ def _recorded(
 def _recorded_around(
     client: Client, experiment: str, call: Sequence[tuple[Item, Event]], error: PodiumError
 ) -> Iterator[tuple[Item, str]]:
-    """Records the events of a rejected call that were not rejected themselves."""
+    """Records the events of a rejected call that the server would accept.
+
+    If the server did not name the rejected events, tries each half of the call. Yields each event
+    with the reason why it was rejected, or with an empty text if it is recorded.
+    """
     if len(call) == 1:
         yield call[0][0], text_of(error)
     elif error.refusals:

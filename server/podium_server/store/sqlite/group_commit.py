@@ -139,7 +139,10 @@ class GroupCommit:
             self._give_up()
 
     async def _watch(self) -> None:
-        """Checks the file of the store from time to time, in the commit thread."""
+        """Stops the store when another program has removed, replaced or changed its file.
+
+        Looks from time to time, in the commit thread.
+        """
         while not self.broken:
             await asyncio.sleep(_CHECK_SECONDS)
             try:

@@ -64,7 +64,7 @@ class Loader:
         self.columns: dict[_Place, tuple[Any, ...]] = {}
 
     def experiment(self, name: str) -> ExperimentRow | None:
-        """Returns an experiment, without its content."""
+        """Returns the row of an experiment, or None, without its encoded message."""
         for columns in fetch(self._connection, _FIND_EXPERIMENT, (name,)):
             return codec.experiment_from(columns)
         return None

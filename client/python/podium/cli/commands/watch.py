@@ -106,7 +106,11 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 
 
 def _series(keys: list[str] | None, metric: str | None) -> bool | list[str]:
-    """Returns the training series to watch. The table needs the series of the metric it shows."""
+    """Returns the keys of the training series to watch; True for all, False for none.
+
+    `keys` is None without `--series`, and empty for `--series` without keys. The table shows the
+    series of `metric`, which is therefore always among them.
+    """
     if keys is None:
         return [metric] if metric else False
     return [*keys, metric] if keys and metric else keys or True
@@ -133,7 +137,8 @@ def _show(state: LiveState, console: Console) -> None:
     """Draws the table in place of the previous one."""
     sys.stdout.write(_CLEAR)
     about = state.experiment
-    title = f"{about.name if about else ''}, revision {state.revision}, {len(state.arms)} arms"
+    named = f"{about.name}, " if about else ""
+    title = f"{named}revision {state.revision}, {_format.count(len(state.arms), 'arm')}"
     height = shutil.get_terminal_size().lines - 2
     rows = list(_rows(state, is_ascii=not console.is_utf8))
     more = f", {len(rows) - height + 1} more below" if len(rows) >= height else ""

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(_arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Shows the token."""
+    """Shows the name, role and limits of the token that the command sends, but no secret."""
     token = client.whoami()
     if console.as_json:
         console.json(None if token is None else json_form.to_json(token))

@@ -246,17 +246,17 @@ class _Tables:
         if before is None or same(before, value.value):
             return
         ways = [
-            "" if self._mapping.seed else "the seed (seed=COLUMN)",
-            "more columns with the arm (arm=COLUMN,arm=COLUMN)",
-            "" if value.step is not None else "the step (step=COLUMN)",
+            "" if self._mapping.seed else "seed=COLUMN",
+            "" if value.step is not None else "step=COLUMN",
+            "one more arm=COLUMN",
         ]
         eval_name, metric = value.place
         of_eval = f" of {eval_name!r}" if eval_name else ""
         at_step = "" if value.step is None else f" at step {value.step}"
         raise ValueError(
             f"{metric!r}{of_eval}{at_step} is {value.value!r} here, but {before!r} in an earlier "
-            f"row of arm {arm.name!r}; if these are different results, map "
-            f"{' or '.join(filter(None, ways))}"
+            f"row of arm {arm.name!r}; if these are different results, name the column that tells "
+            f"them apart: {' or '.join(filter(None, ways))}"
         )
 
     def _arm(self, row: dict[str, Any], file: Path) -> _Arm:
@@ -327,7 +327,7 @@ def _check_setting(name: str, value: Any, before: Any) -> None:
     if before != value:
         raise ValueError(
             f"{name!r} is {value!r} here, and {before!r} before for this arm; "
-            "map more columns with the arm (arm=COLUMN,arm=COLUMN)"
+            "name the column that tells the arms apart, as one more arm=COLUMN"
         )
 
 
