@@ -29,7 +29,7 @@ class FileDamagedError(Exception):
 def check_kind(path: Path) -> None:
     """Raises an error for a path of something other than a file. Opening a pipe would not end."""
     if path.exists() and not path.is_file():
-        raise StoreError(f"{path} is not a file")
+        raise StoreError(f"cannot open {path}: it is not a file")
 
 
 class _State(NamedTuple):
