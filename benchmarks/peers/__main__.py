@@ -15,6 +15,7 @@ from peers.report import NONE, table
 
 _TOOLS = ("podium", "mlflow", "optuna", "trackio", "wandb", "tensorboard")
 _ROUNDS, _KILLED_ROWS = 3, 500
+_SHOWN = 60
 _ORDERS = {
     "fill": 1,
     "batch": 10_000,
@@ -38,7 +39,7 @@ class _Run:
         self._orders = orders
 
     def _is_installed(self, tool: str) -> bool:
-        if python_of(tool).exists():
+        if (python_of(tool).parents[1] / "locked").exists():
             return True
         self.texts["start", tool] = "not installable here"
         return False
@@ -59,8 +60,8 @@ class _Run:
                 if do == "batch":
                     self._weigh("disk", {tool: workers[tool].disk() for tool in workers})
             self._weigh("memory", {tool: workers[tool].memory() for tool in workers})
-            for worker in workers.values():
-                worker.ask("stop")
+            for tool, worker in workers.items():
+                self._ask("stop", tool, worker)
 
     def kills(self) -> None:
         """Kills each tool after its writes and after its log calls, and counts what is left."""
@@ -76,7 +77,7 @@ class _Run:
         try:
             seen = tried_kill(tool, do, _KILLED_ROWS)
         except Failure as failure:
-            self.texts[lost, tool] = f"fails: {failure}"
+            self.texts[lost, tool] = f"fails: {failure}"[:_SHOWN]
             return
         if seen is None:
             return
@@ -92,7 +93,7 @@ class _Run:
         try:
             seen = worker.ask(do, n)
         except Failure as failure:
-            self.texts[do, tool] = f"fails: {failure}"
+            self.texts[do, tool] = f"fails: {failure}"[:_SHOWN]
             return False
         if seen is not None:
             self.numbers.setdefault((do, tool), []).append(float(seen))

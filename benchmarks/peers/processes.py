@@ -72,8 +72,7 @@ class Worker:
 
     def disk(self) -> float:
         """Returns the MiB of disk that its files take."""
-        files = [file.stat() for file in self.folder.rglob("*") if file.is_file()]
-        return sum(file.st_blocks for file in files) * 512 / 2**20
+        return sum(map(_blocks, self.folder.rglob("*"))) * 512 / 2**20
 
     def kill(self) -> None:
         """Kills every process of it at once, as a lost machine would."""
@@ -96,6 +95,14 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
+
+
+def _blocks(path: Path) -> int:
+    """Returns its blocks on disk. Tools delete files at any time."""
+    try:
+        return path.stat().st_blocks
+    except FileNotFoundError:
+        return 0
 
 
 def _proportional_mib(process: int) -> float:
