@@ -26,6 +26,7 @@ _ORDERS = {
     "writers": 20,
     "log": 2_000,
 }
+_ONCE = ("fill", "batch")
 _QUICK = {"read": 50, "top": 10, "matrix": 3, "write": 50, "writers": 5, "log": 500}
 
 
@@ -44,8 +45,11 @@ class _Run:
         self.texts["start", tool] = "not installable here"
         return False
 
-    def round(self, folder: Path) -> None:
-        """Starts each tool with an empty store, and gives each order to all of them in turn."""
+    def measure(self, folder: Path, rounds: int) -> None:
+        """Starts each tool with an empty store, and gives each order to all of them in turn.
+
+        Only the first round fills the stores.
+        """
         with ExitStack() as running:
             workers = {
                 tool: running.enter_context(running_worker(tool, folder / tool))
@@ -55,10 +59,13 @@ class _Run:
                 if not self._ask("start", tool, workers[tool]):
                     del workers[tool]
             for do, n in self._orders.items():
-                for tool in self._shuffled(workers):
-                    self._ask(do, tool, workers[tool], n)
-                if do == "batch":
-                    self._weigh("disk", {tool: workers[tool].disk() for tool in workers})
+                if do in _ONCE:
+                    self._ask_all(do, workers, n)
+            self._weigh("disk", {tool: workers[tool].disk() for tool in workers})
+            for _ in range(rounds):
+                for do, n in self._orders.items():
+                    if do not in _ONCE:
+                        self._ask_all(do, workers, n)
             self._weigh("memory", {tool: workers[tool].memory() for tool in workers})
             for tool, worker in workers.items():
                 self._ask("stop", tool, worker)
@@ -88,6 +95,10 @@ class _Run:
             answer = "yes" if seen[1] >= _KILLED_ROWS else "no"
             self.texts[durable, tool] = f"{answer} ({seen[1]:,} syncs)"
 
+    def _ask_all(self, do: str, workers: dict[str, Worker], n: int) -> None:
+        for tool in self._shuffled(workers):
+            self._ask(do, tool, workers[tool], n)
+
     def _ask(self, do: str, tool: str, worker: Worker, n: int = 1) -> bool:
         _say(f"{tool}: {do}")
         try:
@@ -111,17 +122,17 @@ class _Run:
 def main() -> None:
     """Measures the tools that are installed, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer calls, noisier figures")
+    parser.add_argument("--quick", action="store_true", help="one start of each tool, fewer calls")
     parser.add_argument("--tools", nargs="*", default=_TOOLS, help="only these, beside podium")
     parser.add_argument("--markdown", type=Path, help="also write the table to this file")
     arguments = parser.parse_args()
     tools = [tool for tool in _TOOLS if tool in {"podium", *arguments.tools}]
     run = _Run(tools, {**_ORDERS, **(_QUICK if arguments.quick else {})})
     load = f"load before {os.getloadavg()[0]:.1f}"
-    for number in range(_ROUNDS):
-        _say(f"round {number + 1} of {_ROUNDS}")
+    starts, rounds = (1, _ROUNDS) if arguments.quick else (_ROUNDS, 1)
+    for _ in range(starts):
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            run.round(Path(folder))
+            run.measure(Path(folder), rounds)
     run.kills()
     text = table(tools, {**run.numbers, **run.texts})
     cores = len(os.sched_getaffinity(0))

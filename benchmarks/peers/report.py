@@ -58,6 +58,8 @@ def _cell(figure: Figure, seen: Sequence[float] | str) -> str:
     if isinstance(seen, str):
         return seen.replace("|", "/").replace("\n", " ")
     numbers = [number * figure.factor for number in seen]
+    if len(numbers) == 1:
+        return _short(numbers[0])
     return f"{_short(median(numbers))} ({_short(min(numbers))} to {_short(max(numbers))})"
 
 
