@@ -96,7 +96,7 @@ class Admission:
 
         Args:
             peer: The connection.
-            abort: Ends the call with an error. Other tasks than that of the call use it.
+            abort: Ends the call with an error. Tasks other than the call's own may use it.
 
         Raises:
             PodiumError: OVERLOADED if there is no room, SHUTTING_DOWN while the server stops.

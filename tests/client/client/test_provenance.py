@@ -1,13 +1,16 @@
 """Where an attempt's code came from, and where it ran."""
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import podium
 import pytest
 from podium._interface import provenance
+from podium._model.annotations import Provenance
 from podium_server.testing import RunningServer
 
 CONFIG = podium.RunConfig("a", seed=0)
@@ -154,3 +157,26 @@ def test_a_resumed_attempt_replaces_it(blocking: podium.Client, declared: str) -
     arm.log_eval("test", {"pass_rate": 1})
     arm.finish()
     assert experiment.rank_groups().groups[0].flags == []
+
+
+@pytest.mark.timeout(300)
+async def test_other_tasks_do_not_wait_for_git(
+    server: RunningServer, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop goes on while an asynchronous client collects the provenance."""
+    begun, go = threading.Event(), threading.Event()
+
+    def slow() -> Provenance | None:
+        begun.set()
+        assert go.wait(60), "the event loop waited"
+        return Provenance(git_commit="a" * 40)
+
+    monkeypatch.setattr("podium._client.aio.attempt.collected", slow)
+    async with podium.AsyncClient(server.address) as client:
+        await client.experiment(name).declare()
+        start = asyncio.ensure_future(client.experiment(name).start_arm(CONFIG))
+        await asyncio.to_thread(begun.wait)
+        go.set()
+        await start
+        found = (await client.arm(name, "a").get()).provenance
+    assert found == Provenance(git_commit="a" * 40)

@@ -8,6 +8,8 @@ from typing import Any, Self, TypeVar
 from podium._client import calls
 from podium._client.aio.arm import AsyncArmHandle
 from podium._client.aio.connection import AsyncConnection
+from podium._interface.provenance import collected
+from podium._wire import codec
 from podium.errors import PodiumError
 from podium.v1.event_pb2 import Event
 
@@ -90,6 +92,11 @@ def begin_attempt(connection: AsyncConnection, experiment: str, event: Event) ->
 
 
 async def _begin(connection: AsyncConnection, experiment: str, event: Event) -> AsyncArmRun:
-    await connection.run(calls.record(experiment, [event]))
     started = event.arm_started
+    if not started.HasField("provenance"):
+        # It may run git, for which other tasks need not wait.
+        found = await asyncio.to_thread(collected)
+        if found is not None:
+            started.provenance.CopyFrom(codec.provenance_to_proto(found))
+    await connection.run(calls.record(experiment, [event]))
     return AsyncArmRun(connection, experiment, started.arm, started.attempt.id)

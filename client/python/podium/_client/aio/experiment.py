@@ -11,7 +11,6 @@ from podium._client.aio.attempt import AsyncArmStart, begin_attempt
 from podium._client.aio.follower import AsyncLive
 from podium._client.aio.watching import watch
 from podium._client.watching import WatchSession
-from podium._interface.provenance import collected
 from podium._interface.recorders import new_attempt
 from podium._model.listings import Metric
 from podium._model.recording import RecordResult
@@ -270,7 +269,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
             run_id=run_id,
             resume_step=resume_step,
             restart=restart,
-            provenance=collected() if provenance is None else provenance,
+            provenance=provenance,
         )
         return begin_attempt(self._connection, self._name, event)
 

@@ -6,6 +6,8 @@ from typing import Self
 from podium._client import calls
 from podium._client.blocking.arm import ArmHandle
 from podium._client.blocking.connection import BlockingConnection
+from podium._interface.provenance import collected
+from podium._wire import codec
 from podium.errors import PodiumError
 from podium.v1.event_pb2 import Event
 
@@ -40,6 +42,10 @@ class ArmRun(ArmHandle):
 
 def begin_attempt(connection: BlockingConnection, experiment: str, event: Event) -> ArmRun:
     """Starts the attempt that an event names."""
-    connection.run(calls.record(experiment, [event]))
     started = event.arm_started
+    if not started.HasField("provenance"):
+        found = collected()
+        if found is not None:
+            started.provenance.CopyFrom(codec.provenance_to_proto(found))
+    connection.run(calls.record(experiment, [event]))
     return ArmRun(connection, experiment, started.arm, started.attempt.id)

@@ -12,7 +12,6 @@ from podium._client.blocking.attempt import ArmRun, begin_attempt
 from podium._client.blocking.follower import Live
 from podium._client.blocking.watching import watch
 from podium._client.watching import WatchSession
-from podium._interface.provenance import collected
 from podium._interface.recorders import new_attempt
 from podium._model.listings import Metric
 from podium._model.recording import RecordResult
@@ -271,7 +270,7 @@ class ExperimentHandle(Analysis):
             run_id=run_id,
             resume_step=resume_step,
             restart=restart,
-            provenance=collected() if provenance is None else provenance,
+            provenance=provenance,
         )
         return begin_attempt(self._connection, self._name, event)
 
