@@ -128,7 +128,7 @@ async def _access(store: Store, settings: Settings, reach: Reach) -> Access:
             settings.store,
         )
     quotas = Quotas(settings.token_limits, settings.total_limits)
-    return Access(store, is_on=is_on, is_exposed=reach.is_exposed, quotas=quotas)
+    return Access(store.tokens, is_on=is_on, is_exposed=reach.is_exposed, quotas=quotas)
 
 
 def _http_front() -> type["ConnectFront"]:

@@ -5,7 +5,6 @@ import json
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
 
 import pytest
 from podium.v1.results_service_pb2 import (
@@ -17,6 +16,7 @@ from podium_server.rpc.fronts import http_server
 from podium_server.rpc.fronts.connect import ConnectFront
 from podium_server.rpc.handlers import StreamMethod, UnaryMethod
 from podium_server.rpc.telemetry import Telemetry
+from podium_server.store.tokens import TokenRow
 
 from tests.server.rpc.http_requests import JSON, framed, send
 
@@ -36,14 +36,16 @@ class _Slow:
         return b""
 
 
+async def _no_tokens() -> list[TokenRow]:
+    return []
+
+
 @asynccontextmanager
 async def _front(
     method: UnaryMethod | StreamMethod, limits: AdmissionLimits | None = None
 ) -> AsyncIterator[tuple[str, Admission]]:
     admission = Admission(limits or AdmissionLimits())
-    front = ConnectFront(
-        {"": [method]}, admission, Access(cast("Any", None), is_on=False), Telemetry()
-    )
+    front = ConnectFront({"": [method]}, admission, Access(_no_tokens, is_on=False), Telemetry())
     [url] = await front.start(["127.0.0.1:0"])
     try:
         yield url, admission

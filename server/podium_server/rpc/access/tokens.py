@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 
 from podium._values.tokens import token_id
@@ -15,7 +15,6 @@ from podium_server.api.quotas import Quotas
 from podium_server.errors import failure
 from podium_server.rpc.access.rules import RULES
 from podium_server.rpc.telemetry import CURRENT_CALL
-from podium_server.store.contract import Store
 from podium_server.store.tokens import Role, TokenRow, digest_of
 
 __all__ = ["Access", "authorization_of"]
@@ -39,7 +38,7 @@ class Access:
     """Decides which callers may call which method.
 
     Args:
-        store: The store with the tokens.
+        read_tokens: Reads all tokens of the store.
         is_on: Whether calls need tokens. If not, everybody may call every method.
         is_exposed: Whether calls can arrive over a network without encryption. If so, calls with
             tokens are rejected.
@@ -48,13 +47,13 @@ class Access:
 
     def __init__(
         self,
-        store: Store,
+        read_tokens: Callable[[], Awaitable[list[TokenRow]]],
         *,
         is_on: bool,
         is_exposed: bool = False,
         quotas: Quotas | None = None,
     ) -> None:
-        self._store = store
+        self._read_tokens = read_tokens
         self._is_on = is_on
         self._is_exposed = is_exposed
         self._quotas = quotas or Quotas()
@@ -163,7 +162,7 @@ class Access:
         async with self._reading:
             if self._read_at < moment:
                 now = time.monotonic()
-                self._tokens = {row.id: row for row in await self._store.tokens()}
+                self._tokens = {row.id: row for row in await self._read_tokens()}
                 self._checked.clear()
                 self._read_at = now
         return self._tokens
