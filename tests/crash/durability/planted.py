@@ -14,7 +14,7 @@ from typing import Any
 
 from podium_server.serve.command import main
 from podium_server.store.rows import StreamRow
-from podium_server.store.sqlite import codec, writes
+from podium_server.store.sql import codec, writes
 from podium_server.store.sqlite.group_commit import GroupCommit
 from podium_server.writes.call import RecordCall
 

@@ -22,7 +22,7 @@ from podium_server.store.rows import (
     Origin,
     ScoreRow,
 )
-from podium_server.store.sqlite import codec
+from podium_server.store.sql import codec
 
 from tests.server.store.places import Dump, SqlitePlace, opened
 from tests.server.writes import naive

@@ -13,7 +13,7 @@ from podium_server.api import watch
 from podium_server.store.changes import ChangedPoints, ChangePage, Removal
 from podium_server.store.contract import PageLimits, Store
 from podium_server.store.open import open_store
-from podium_server.store.sqlite import feed
+from podium_server.store.sql import feed
 from podium_server.testing.calls import arm, declared
 
 from tests.server.watch.history import FILTERS, History, Plant

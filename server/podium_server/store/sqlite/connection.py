@@ -1,6 +1,5 @@
-"""Opens connections to the file, and runs statements on them."""
+"""Opens connections to the file."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from podium.scoring import experiment_status
 
 from podium_server.store.contract import StoreError
 
-__all__ = ["check_version", "connect", "fetch", "fetch_value", "make_log_durable"]
+__all__ = ["check_version", "connect", "make_log_durable"]
 
 _SAFE_VERSION = (3, 51, 3)
 """The oldest version of SQLite that is allowed.
@@ -67,16 +66,3 @@ def make_log_durable(path: Path) -> None:
         log.xWrite(log.xRead(min(_COPY_BYTES, size - offset), offset), offset)
     log.xSync(apsw.SQLITE_SYNC_FULL)
     log.xClose()
-
-
-def fetch(
-    connection: apsw.Connection, statement: str, bindings: Sequence[Any] = ()
-) -> list[tuple[Any, ...]]:
-    """Runs a statement and returns all rows of its result."""
-    return connection.execute(statement, bindings).fetchall()
-
-
-def fetch_value(connection: apsw.Connection, statement: str, bindings: Sequence[Any] = ()) -> Any:
-    """Runs a statement and returns the only value of its only row, or None if there is no row."""
-    rows = connection.execute(statement, bindings).fetchall()
-    return rows[0][0] if rows else None

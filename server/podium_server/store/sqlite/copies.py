@@ -9,8 +9,8 @@ from pathlib import Path
 import apsw
 
 from podium_server.store.contract import StoreError
+from podium_server.store.sql.connection import fetch
 from podium_server.store.sqlite import schema
-from podium_server.store.sqlite.connection import fetch
 from podium_server.store.sqlite.store_file import HEADER_BYTES, check_kind
 
 __all__ = ["back_up", "check"]

@@ -23,8 +23,8 @@ from podium.errors import PodiumError
 from podium_server.errors import failure, overloaded
 from podium_server.store.calls import Call, Changes, Subject
 from podium_server.store.contract import ChangeListener
+from podium_server.store.sql.writes import Transaction
 from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
-from podium_server.store.sqlite.writes import Transaction
 
 __all__ = ["DAMAGE", "GroupCommit", "undone"]
 

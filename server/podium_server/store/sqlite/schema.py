@@ -12,7 +12,7 @@ from podium.scoring import sort_key
 
 from podium_server.store.contract import StoreError
 from podium_server.store.message_fields import config_digest, text_field
-from podium_server.store.sqlite.codec import value_from
+from podium_server.store.sql.codec import value_from
 
 __all__ = [
     "APPLICATION_ID",

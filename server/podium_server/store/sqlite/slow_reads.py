@@ -8,7 +8,7 @@ from typing import TypeVar
 import apsw
 
 from podium_server.errors import failure
-from podium_server.store.sqlite.reads import Reader
+from podium_server.store.sql.reads import Reader
 
 __all__ = ["SlowReads"]
 

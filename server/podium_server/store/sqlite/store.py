@@ -22,15 +22,16 @@ from podium_server.store.ranking_queries import (
     ScoreMatrix,
 )
 from podium_server.store.rows import MetricRow
-from podium_server.store.sqlite import feed, metrics, rankings, schema, tokens
+from podium_server.store.sql import feed, metrics, rankings
+from podium_server.store.sql.connection import fetch_value
+from podium_server.store.sql.reads import Reader
+from podium_server.store.sqlite import schema, tokens
 from podium_server.store.sqlite.connection import (
     check_version,
     connect,
-    fetch_value,
     make_log_durable,
 )
 from podium_server.store.sqlite.group_commit import DAMAGE, GroupCommit, undone
-from podium_server.store.sqlite.reads import Reader
 from podium_server.store.sqlite.slow_reads import SlowReads
 from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
 from podium_server.store.tokens import TokenRow

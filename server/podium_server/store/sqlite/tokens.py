@@ -9,8 +9,9 @@ import apsw
 from podium._model.access import TokenLimits
 
 from podium_server.store.contract import StoreError
+from podium_server.store.sql.connection import fetch
 from podium_server.store.sqlite import schema
-from podium_server.store.sqlite.connection import connect, fetch
+from podium_server.store.sqlite.connection import connect
 from podium_server.store.tokens import Role, TokenRow
 
 __all__ = ["add", "is_ready", "listed", "read_tokens", "revoke"]

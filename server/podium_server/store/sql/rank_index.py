@@ -11,13 +11,12 @@ from contextlib import closing
 from functools import lru_cache
 from typing import Any
 
-import apsw
 from podium.scoring import NAN_KEY, OrderKey, order_key, sort_key
 
 from podium_server.store.ranking_queries import RankedRow, RankPlace, ScorePlace
 from podium_server.store.rows import Origin
-from podium_server.store.sqlite import codec
-from podium_server.store.sqlite.connection import fetch
+from podium_server.store.sql import codec
+from podium_server.store.sql.connection import Connection, fetch
 
 __all__ = ["SCORED", "SOURCE", "RankIndexReader", "RankWriter", "ranked_row"]
 
@@ -63,7 +62,7 @@ _FORGET = (
 class RankWriter:
     """Updates the index and its counts within one transaction. `finish` writes the counts."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._counts: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
         self._revisions: dict[int, int] = {}
@@ -151,7 +150,7 @@ class RankIndexReader:
     """
 
     def __init__(
-        self, connection: apsw.Connection, candidate: tuple[int, str, str], *, upward: bool
+        self, connection: Connection, candidate: tuple[int, str, str], *, upward: bool
     ) -> None:
         self._connection = connection
         self._candidate = candidate

@@ -4,8 +4,6 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-import apsw
-
 from podium_server.store.calls import (
     ArmChange,
     Call,
@@ -24,10 +22,11 @@ from podium_server.store.rows import (
     StreamRow,
     StreamState,
 )
-from podium_server.store.sqlite import codec
-from podium_server.store.sqlite.loads import Loader
-from podium_server.store.sqlite.points import POINT_TABLES, PointTable
-from podium_server.store.sqlite.rank_index import RankWriter
+from podium_server.store.sql import codec
+from podium_server.store.sql.connection import Connection, fetch_value
+from podium_server.store.sql.loads import Loader
+from podium_server.store.sql.points import POINT_TABLES, PointTable
+from podium_server.store.sql.rank_index import RankWriter
 
 __all__ = ["Transaction"]
 
@@ -105,7 +104,7 @@ class Transaction:
     kept in memory, and `finish` writes each of them once.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         points = PointTable(connection)
         self._loader = Loader(connection, points)
@@ -157,16 +156,17 @@ class Transaction:
         return row
 
 
-def _create_experiment(connection: apsw.Connection, row: ExperimentRow) -> int:
-    connection.execute(_PUT_EXPERIMENT, codec.experiment_values(row))
-    return connection.last_insert_rowid()
+def _create_experiment(connection: Connection, row: ExperimentRow) -> int:
+    values = codec.experiment_values(row)
+    number: int = fetch_value(connection, f"{_PUT_EXPERIMENT} RETURNING id", values)
+    return number
 
 
 class _Writer:
     """Writes the changes of calls one after the other, except the rows of experiments."""
 
     def __init__(
-        self, connection: apsw.Connection, loader: Loader, ranks: RankWriter, points: PointTable
+        self, connection: Connection, loader: Loader, ranks: RankWriter, points: PointTable
     ) -> None:
         self._execute = connection.execute
         self._loader = loader

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from podium_server.store.contract import Page, PageLimits
 from podium_server.store.rows import MetricRow, Origin
-from podium_server.store.sqlite.reads import Reader
+from podium_server.store.sql.reads import Reader
 
 __all__ = ["metrics"]
 

@@ -24,11 +24,11 @@ from podium_server.store.ranking_queries import (
     RankTally,
 )
 from podium_server.store.rows import COMPLETED, ExperimentRow, Origin
-from podium_server.store.sqlite import codec
-from podium_server.store.sqlite.connection import fetch, fetch_value
-from podium_server.store.sqlite.lists import all_arms
-from podium_server.store.sqlite.rank_index import SCORED, SOURCE, RankIndexReader, ranked_row
-from podium_server.store.sqlite.reads import Reader
+from podium_server.store.sql import codec
+from podium_server.store.sql.connection import fetch, fetch_value
+from podium_server.store.sql.lists import all_arms
+from podium_server.store.sql.rank_index import SCORED, SOURCE, RankIndexReader, ranked_row
+from podium_server.store.sql.reads import Reader
 
 __all__ = ["is_small", "members", "rank", "rank_slowly", "state"]
 

@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple, TypeVar
 
-import apsw
-
 from podium_server.store.contract import Page, PageLimits
 from podium_server.store.filters import ArmFilter, ConfigCondition, EvalFilter, ExperimentFilter
-from podium_server.store.sqlite.connection import fetch
+from podium_server.store.sql.connection import Connection, Cursor, fetch
 
 __all__ = [
     "ListQuery",
@@ -68,8 +66,8 @@ def arms_query(experiment: int | None, after: int, shown: ArmFilter, columns: st
 
 
 def all_arms(
-    connection: apsw.Connection, experiment: int | None, shown: ArmFilter, columns: str
-) -> apsw.Cursor:
+    connection: Connection, experiment: int | None, shown: ArmFilter, columns: str
+) -> Cursor:
     """Returns a cursor over all arms that pass a filter, in order of creation."""
     conditions, bindings = _joined(_arm_conditions(experiment, shown))
     statement = f"SELECT {columns} FROM arms WHERE experiment = ? AND {conditions} ORDER BY ordinal"
@@ -138,7 +136,7 @@ def experiments_query(after: str, shown: ExperimentFilter, columns: str) -> List
 
 
 def fill_page(
-    connection: apsw.Connection,
+    connection: Connection,
     query: ListQuery,
     load: Callable[[Sequence[Any]], T],
     size: Callable[[T], int],
@@ -164,7 +162,7 @@ def fill_page(
     return page
 
 
-def _selected(connection: apsw.Connection, query: ListQuery) -> apsw.Cursor:
+def _selected(connection: Connection, query: ListQuery) -> Cursor:
     conditions, bindings = _joined(query.conditions)
     inner = f"SELECT {query.columns} FROM {query.range} ORDER BY {query.place} LIMIT {_SCAN_ROWS}"
     statement = f"SELECT * FROM ({inner}) WHERE {conditions} ORDER BY {query.place}"
@@ -178,7 +176,7 @@ def _joined(conditions: Iterable[_Condition]) -> tuple[str, list[Any]]:
     return text, [value for _, values in used for value in values]
 
 
-def _unseen(connection: apsw.Connection, query: ListQuery) -> Any:
+def _unseen(connection: Connection, query: ListQuery) -> Any:
     """Returns the place of the last row that a page may read, or None if no rows follow it."""
     rows = f"SELECT {query.place} FROM {query.range} ORDER BY {query.place}"
     found = fetch(connection, f"{rows} LIMIT 2 OFFSET {_SCAN_ROWS - 1}", query.bindings)

@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import apsw
-
 from podium_server.errors import unknown_arm, unknown_experiment
 from podium_server.store.calls import Subject
 from podium_server.store.changes import ChangedRow
@@ -27,10 +25,10 @@ from podium_server.store.rows import (
     Points,
     Score,
 )
-from podium_server.store.sqlite import codec
-from podium_server.store.sqlite.connection import fetch, fetch_value
-from podium_server.store.sqlite.lists import arms_query, evals_query, experiments_query, fill_page
-from podium_server.store.sqlite.points import points_page
+from podium_server.store.sql import codec
+from podium_server.store.sql.connection import Connection, fetch, fetch_value
+from podium_server.store.sql.lists import arms_query, evals_query, experiments_query, fill_page
+from podium_server.store.sql.points import points_page
 
 __all__ = ["Reader"]
 
@@ -90,7 +88,7 @@ class Reader(ChangeListener):
     Otherwise each read has its own transaction.
     """
 
-    def __init__(self, connection: apsw.Connection, *, may_share: bool = False) -> None:
+    def __init__(self, connection: Connection, *, may_share: bool = False) -> None:
         self.connection = connection
         self._may_share = may_share
         self._execute = connection.execute

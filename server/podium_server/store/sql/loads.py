@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import apsw
 from podium.scoring import precedence
 
 from podium_server.store.calls import ArmNeeds, LoadedArm
 from podium_server.store.rows import EvalKey, EvalRow, ExperimentRow, StreamRow
-from podium_server.store.sqlite import codec
-from podium_server.store.sqlite.connection import fetch, fetch_value
-from podium_server.store.sqlite.points import PointTable
+from podium_server.store.sql import codec
+from podium_server.store.sql.connection import Connection, fetch, fetch_value
+from podium_server.store.sql.points import PointTable
 
 __all__ = ["Loader"]
 
@@ -58,7 +57,7 @@ class Loader:
     `columns` is a cache: the column values of the arms that the transaction has loaded or written.
     """
 
-    def __init__(self, connection: apsw.Connection, points: PointTable) -> None:
+    def __init__(self, connection: Connection, points: PointTable) -> None:
         self._connection = connection
         self._points = points
         self.columns: dict[_Place, tuple[Any, ...]] = {}

@@ -7,12 +7,10 @@ its key, and its value as a double.
 import struct
 from collections.abc import Mapping
 
-import apsw
-
 from podium_server.store.contract import Page, PageLimits
 from podium_server.store.filters import SeriesFilter
 from podium_server.store.rows import Points
-from podium_server.store.sqlite.connection import fetch, fetch_value
+from podium_server.store.sql.connection import Connection, fetch, fetch_value
 
 __all__ = ["POINT_TABLES", "PointTable", "points_page"]
 
@@ -41,7 +39,7 @@ _RANGE = (
 class PointTable:
     """Reads and writes the series of arms in the open transaction."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._ids: dict[_Place, dict[str, int]] = {}
 
@@ -94,7 +92,7 @@ class PointTable:
 
 
 def points_page(
-    connection: apsw.Connection,
+    connection: Connection,
     place: _Place,
     first: int,
     limits: PageLimits,

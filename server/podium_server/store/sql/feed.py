@@ -18,10 +18,10 @@ from podium_server.store.contract import PageLimits
 from podium_server.store.filters import SeriesFilter
 from podium_server.store.rows import ArmView, ExperimentRow
 from podium_server.store.series_changes import FIRST_STEP, LAST_STEP, changed_from
-from podium_server.store.sqlite import codec
-from podium_server.store.sqlite.connection import fetch, fetch_value
-from podium_server.store.sqlite.points import points_page
-from podium_server.store.sqlite.reads import Reader
+from podium_server.store.sql import codec
+from podium_server.store.sql.connection import fetch, fetch_value
+from podium_server.store.sql.points import points_page
+from podium_server.store.sql.reads import Reader
 
 __all__ = ["changes"]
 

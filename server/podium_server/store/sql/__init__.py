@@ -1,0 +1,1 @@
+"""The parts that stores over SQL have in common: rows, statements, reads and transactions."""
