@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from podium._client.blocking.experiment import ExperimentHandle
     from podium._client.blocking.follower import Live
     from podium._client.follower import LiveArm, LiveState
+    from podium._client.listing import AsyncListing, Listing
     from podium._interface.recorders import ArmRecorder, ExperimentRecorder
     from podium._interface.timed_eval import AsyncEvaluation, Evaluation
     from podium._limits.limits import Limits
@@ -123,6 +124,7 @@ __all__ = [
     "AsyncClient",
     "AsyncEvaluation",
     "AsyncExperimentHandle",
+    "AsyncListing",
     "AsyncLive",
     "Attempt",
     "CanceledError",
@@ -156,6 +158,7 @@ __all__ = [
     "IssuedToken",
     "KeptField",
     "Limits",
+    "Listing",
     "Live",
     "LiveArm",
     "LiveState",
@@ -254,6 +257,7 @@ _SOURCES = (
     "_client.aio.experiment",
     "_client.aio.arm",
     "_client.aio.attempt",
+    "_client.listing",
 )
 
 

@@ -5,7 +5,7 @@ that a test says once what a call means.
 """
 
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,9 +22,9 @@ async def result(call: Any) -> Any:
 
 async def items(listing: Any) -> list[Any]:
     """Returns everything that a listing yields."""
-    if isinstance(listing, AsyncIterator):
+    if isinstance(listing, AsyncIterable):
         return [item async for item in listing]
-    assert isinstance(listing, Iterator)
+    assert isinstance(listing, Iterable)
     return list(listing)
 
 

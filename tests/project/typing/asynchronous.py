@@ -1,6 +1,5 @@
 """The types of the asynchronous client. Checked by type checkers, never run."""
 
-from collections.abc import AsyncIterator
 from typing import assert_type
 
 import podium
@@ -14,8 +13,9 @@ async def reading(client: podium.AsyncClient) -> None:
     assert_type(await arm.score("test.pass_rate"), float | None)
     assert_type(await arm.find_score("loss"), podium.Score | None)
     assert_type(await arm.get(), podium.ArmResult)
-    assert_type(arm.evals(name="val"), AsyncIterator[podium.EvalResult])
-    assert_type(client.experiments(), AsyncIterator[podium.Experiment])
+    assert_type(arm.evals(name="val"), podium.AsyncListing[podium.EvalResult])
+    assert_type(client.experiments(), podium.AsyncListing[podium.Experiment])
+    assert_type(await client.experiments(), podium.Listing[podium.Experiment])
     experiment = client.experiment("e")
     assert_type(experiment, podium.AsyncExperimentHandle)
     assert_type(await experiment.get(), podium.Experiment)

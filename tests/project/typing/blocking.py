@@ -1,6 +1,5 @@
 """The types of the blocking client. Checked by type checkers, never run."""
 
-from collections.abc import Iterator
 from typing import assert_type
 
 import numpy as np
@@ -17,14 +16,19 @@ def reading(client: podium.Client) -> None:
     assert_type(arm.get(), podium.ArmResult)
     assert_type(arm.get().eval("val"), podium.EvalResult | None)
     assert_type(arm.get().score("loss"), float | None)
-    assert_type(arm.evals(name="val", min_step=1), Iterator[podium.EvalResult])
-    assert_type(client.experiments(name_prefix="nlp/"), Iterator[podium.Experiment])
+    assert_type(arm.evals(name="val", min_step=1), podium.Listing[podium.EvalResult])
+    assert_type(client.experiments(name_prefix="nlp/"), podium.Listing[podium.Experiment])
+    assert_type(client.experiments()[0], podium.Experiment)
+    assert_type(client.experiments()[:2], podium.Listing[podium.Experiment])
+    assert_type(next(client.experiments().stream()), podium.Experiment)
     experiment = client.experiment("e")
     assert_type(experiment, podium.ExperimentHandle)
     assert_type(experiment.get(), podium.Experiment)
     assert_type(experiment.arm("a"), podium.ArmHandle)
-    assert_type(experiment.arms(status="failed"), Iterator[podium.ArmSummary])
-    assert_type(experiment.arms(status=[podium.ArmStatus.FAILED]), Iterator[podium.ArmSummary])
+    assert_type(experiment.arms(status="failed"), podium.Listing[podium.ArmSummary])
+    assert_type(
+        experiment.arms(status=[podium.ArmStatus.FAILED]), podium.Listing[podium.ArmSummary]
+    )
 
 
 def recording(experiment: podium.ExperimentHandle, config: podium.RunConfig) -> None:

@@ -7,6 +7,7 @@ items of its response. Arguments are checked before anything is sent.
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from copy import deepcopy
 from datetime import datetime
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -81,18 +82,31 @@ class Pages(Generic[_T]):
 
     Attributes:
         request: The request for the next page; None after the last one.
+        noun: The field of the response that has the items, such as `arms`.
     """
 
-    def __init__(self, request: Any, read: Callable[[Any], Iterable[_T]]) -> None:
+    def __init__(self, request: Any, noun: str, read: Callable[[Any], _T]) -> None:
         self.request: Message | None = request
+        self.noun = noun
         self._next = request
         self._read = read
 
-    def read(self, response: Any) -> Iterable[_T]:
+    def read(self, response: Any) -> list[_T]:
         """Returns the items of a response, and sets `request` to that for the next page."""
+        items = [self._read(item) for item in getattr(response, self.noun)]
         self._next.page_token = response.next_page_token
         self.request = self._next if response.next_page_token else None
-        return self._read(response)
+        return items
+
+    def next_page(self) -> Steps[list[_T]]:
+        """Returns the items of the next page. If the call fails, it can be repeated."""
+        return [] if self.request is None else self.read((yield self.request))
+
+    def from_start(self) -> "Pages[_T]":
+        """Returns pages of the same list that begin with the first one."""
+        request = deepcopy(self._next)
+        request.ClearField("page_token")
+        return Pages(request, self.noun, self._read)
 
 
 # ---- ResultsService ----------------------------------------------------------------------
@@ -176,7 +190,7 @@ def arms(
         config=config_filters_to_proto(config),
         omit_run_config=not run_configs,
     )
-    return Pages(request, lambda response: map(codec.arm_summary_from_proto, response.arms))
+    return Pages(request, "arms", codec.arm_summary_from_proto)
 
 
 def evals(
@@ -197,7 +211,7 @@ def evals(
         min_step=coerce.optional(coerce.integer, min_step, "min_step"),
         max_step=coerce.optional(coerce.integer, max_step, "max_step"),
     )
-    return Pages(request, lambda response: map(codec.eval_result_from_proto, response.evals))
+    return Pages(request, "evals", codec.eval_result_from_proto)
 
 
 def series(
@@ -218,11 +232,10 @@ def series(
         min_step=coerce.optional(coerce.integer, min_step, "min_step"),
         max_step=coerce.optional(coerce.integer, max_step, "max_step"),
     )
-    pages = Pages(request, lambda response: map(codec.SERIES.from_proto, response.series))
+    pages = Pages(request, "series", codec.SERIES.from_proto)
     found: dict[str, Series] = {}
     while pages.request is not None:
-        response = yield pages.request
-        for part in pages.read(response):
+        for part in (yield from pages.next_page()):
             known = found.setdefault(part.key, Series(part.key))
             known.steps.extend(part.steps)
             known.values.extend(part.values)
@@ -232,7 +245,7 @@ def series(
 def metrics(experiment: str) -> Pages[Metric]:
     """Calls ListMetrics."""
     request = results.ListMetricsRequest(experiment=experiment, page_size=DEFAULT_LIMITS.page_rows)
-    return Pages(request, lambda response: map(METRIC.from_proto, response.metrics))
+    return Pages(request, "metrics", METRIC.from_proto)
 
 
 def server() -> Steps[Server]:
@@ -261,7 +274,7 @@ def experiments(
         statuses=map(codec.experiment_status_to_proto, one_or_more(status)),
         tags=coerce.texts(tags, "tags"),
     )
-    return Pages(request, lambda response: map(codec.experiment_from_proto, response.experiments))
+    return Pages(request, "experiments", codec.experiment_from_proto)
 
 
 def _page_size(given: int | None) -> int:
@@ -375,7 +388,7 @@ def create_token(
 def tokens() -> Pages[Token]:
     """Calls ListTokens."""
     request = access.ListTokensRequest(page_size=DEFAULT_LIMITS.page_rows)
-    return Pages(request, lambda response: map(TOKEN.from_proto, response.tokens))
+    return Pages(request, "tokens", TOKEN.from_proto)
 
 
 def revoke_token(id_or_name: str) -> Steps[list[Token]]:

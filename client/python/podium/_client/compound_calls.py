@@ -198,8 +198,7 @@ def _arms(experiment: str, group_name: str | None = None) -> Steps[list[ArmSumma
 def _all(pages: Pages[_T]) -> Steps[list[_T]]:
     items: list[_T] = []
     while pages.request is not None:
-        response = yield pages.request
-        items += pages.read(response)
+        items += yield from pages.next_page()
     return items
 
 

@@ -1,15 +1,13 @@
 """Finds names that are similar to one that does not exist, and adds them to errors. No I/O."""
 
-from typing import Any, TypeVar
-
-from google.protobuf.message import Message
+from typing import TypeVar
 
 from podium._client.calls import Steps
 from podium._values.suggest import did_you_mean
 from podium.errors import NotFoundError, PodiumError
 from podium.v1 import results_service_pb2 as results
 
-__all__ = ["near_metrics", "single", "with_near_names"]
+__all__ = ["near_metrics", "with_near_names"]
 
 _T = TypeVar("_T")
 
@@ -24,11 +22,6 @@ def near_metrics(experiment: str, metric: str) -> Steps[str]:
     known = dict.fromkeys(each.name for each in (yield request).metrics)
     known.pop(metric, None)
     return did_you_mean(metric, known)
-
-
-def single(request: Message) -> Steps[Any]:
-    """Sends one request, and returns its response."""
-    return (yield request)
 
 
 def with_near_names(steps: Steps[_T]) -> Steps[_T]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from typing import Any
 
 from podium._values import coerce
 from podium._values.base import ModelBase
@@ -63,6 +64,13 @@ class Token(ModelBase):
     """The time when it was revoked; None if it was not."""
     limits: TokenLimits = field(default_factory=TokenLimits)
     """The limits of its calls."""
+
+    def record(self) -> dict[str, Any]:
+        """Returns the token as a row of a table: one dict, with a key for each limit."""
+        given = {item.name: getattr(self, item.name) for item in fields(self)}
+        del given["limits"]
+        limits = {f"limits.{name}": number for name, number in self.limits.given().items()}
+        return {**given, **limits}
 
 
 @dataclass(eq=False, repr=False)

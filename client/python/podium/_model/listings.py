@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from podium._limits.limits import Limits
 from podium._values.base import ModelBase
@@ -31,6 +32,11 @@ class Metric(ModelBase):
     """The number of arms that have a score."""
     sources: list[MetricSource] = field(default_factory=list)
     """The kinds of results that have the scores, each with its number of arms."""
+
+    def record(self) -> dict[str, Any]:
+        """Returns the metric as a row of a table, with the arms of each kind of result."""
+        counts = {source.origin: source.arms for source in self.sources}
+        return {"metric": self.name, "eval": self.eval_name, "arms": self.arms, **counts}
 
 
 @dataclass(eq=False, repr=False)

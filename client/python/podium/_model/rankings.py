@@ -5,7 +5,7 @@ from typing import Any
 
 from podium._model.results import ArmCounts, ArmSummary, Experiment
 from podium._values.base import ModelBase
-from podium._values.tabular import Tabular
+from podium._values.tabular import Tabular, without_configs
 from podium.statistics import Description
 
 __all__ = [
@@ -162,10 +162,7 @@ class ExperimentResult(Tabular, ModelBase):
         return [arm.record() for arm in self.arms]
 
     def _shown(self) -> list[dict[str, Any]]:
-        return [
-            {name: value for name, value in record.items() if not name.startswith("config.")}
-            for record in self._records()
-        ]
+        return without_configs(self._records())
 
 
 @dataclass(eq=False, repr=False)

@@ -82,6 +82,18 @@ class EvalResult(ModelBase):
         self._coerce_optional(coerce.integer, "step")
         self._coerce(coerce.texts, "tags")
 
+    def record(self) -> dict[str, Any]:
+        """Returns the row as a row of a table: one dict of fields, with a key for each metric."""
+        return {
+            "eval": self.name,
+            "step": self.step,
+            **{f"eval.{key}": self.metrics[key] for key in sorted(self.metrics)},
+            "tags": self.tags,
+            "benchmark_id": self.benchmark_id,
+            "model_ref": self.model_ref,
+            "eval_seconds": self.eval_seconds or None,
+        }
+
 
 @dataclass(eq=False, repr=False)
 class RunResult(ModelBase):
@@ -294,7 +306,7 @@ class ArmSummary(ModelBase):
     def record(self) -> dict[str, Any]:
         """Returns the arm as a row of a table: a dict with a key for each metric and config value.
 
-        `pandas.DataFrame(arm.record() for arm in experiment.arms())` is a table of arms.
+        `experiment.arms().to_pandas()` is a table of these rows.
         """
         return _record(self, self.eval_count)
 
@@ -368,3 +380,22 @@ class Experiment(ModelBase):
         self._coerce_optional(coerce.member_of(Direction), "direction")
         self._coerce(coerce.texts, "tags")
         self._coerce(coerce.value_map, "metadata")
+
+    def record(self) -> dict[str, Any]:
+        """Returns the experiment as a row of a table, with a key for each key of the metadata."""
+        return {
+            "experiment": self.name,
+            "status": self.status,
+            "arms": self.arm_counts.total,
+            "completed": self.arm_counts.completed,
+            "failed": self.arm_counts.failed,
+            "running": self.arm_counts.running,
+            "success_metric": self.success_metric,
+            "direction": self.direction,
+            "tags": self.tags,
+            "parent": self.parent,
+            "hypothesis": self.hypothesis,
+            "conclusion": self.conclusion,
+            "update_time": self.update_time,
+            **{f"metadata.{key}": self.metadata[key] for key in sorted(self.metadata)},
+        }

@@ -10,13 +10,15 @@ from podium._values.shorten_names import shorten_names
 from podium._values.shorten_text import shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
-__all__ = ["Tabular", "data_frame", "import_pandas"]
+__all__ = ["SHOWN_ROWS", "Tabular", "data_frame", "import_pandas", "without_configs"]
 
-_ROWS, _CELL, _WIDTH = 20, 48, 120
+SHOWN_ROWS = 20
+"""The most rows in a console and in notebooks."""
+_CELL, _WIDTH = 48, 120
 
 
 class Tabular(ABC):
@@ -38,6 +40,10 @@ class Tabular(ABC):
         They may differ from the rows of a DataFrame.
         """
         return self._records()
+
+    def _shown_count(self, shown: Sequence[Mapping[str, Any]]) -> int:
+        """Returns the number of rows, of which `_shown` may return only the first ones."""
+        return len(shown)
 
     def __repr__(self) -> str:
         kind, heading, names, rows, rest = self._texts()
@@ -61,9 +67,9 @@ class Tabular(ABC):
     def _texts(self) -> tuple[str, str, list[str], list[list[str]], list[str]]:
         """Returns the class name, heading, column names, cells, and a line about left-out rows."""
         records = self._shown()
-        more = len(records) - _ROWS
+        more = self._shown_count(records) - SHOWN_ROWS
         rest = [f"… and {more:,} more"] if more > 0 else []
-        return type(self).__name__, _text(self._heading()), *_cells(records[:_ROWS]), rest
+        return type(self).__name__, _text(self._heading()), *_cells(records[:SHOWN_ROWS]), rest
 
     def to_pandas(self) -> pd.DataFrame:
         """Returns all rows of the table as a DataFrame. A missing number becomes NaN.
@@ -79,6 +85,14 @@ def data_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     columns = list(dict.fromkeys(name for record in records for name in record))
     frame: pd.DataFrame = import_pandas().DataFrame(records, columns=columns)
     return frame
+
+
+def without_configs(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns rows of arms without the columns of their configurations."""
+    return [
+        {name: value for name, value in record.items() if not name.startswith("config.")}
+        for record in records
+    ]
 
 
 def import_pandas() -> Any:

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 
 from podium import Client, Metric
 from podium._values.enums import ScoreOrigin
@@ -19,7 +18,7 @@ _ARMS = _ROWS = 1_000
 
 def near_evals(client: Client, experiment: str, arm: str, name: str) -> str:
     """Returns a question that names similar evals of an arm, or an empty text."""
-    rows = islice(client.arm(experiment, arm).evals(page_size=_ROWS), _ROWS)
+    rows = client.arm(experiment, arm).evals(page_size=_ROWS)[:_ROWS]
     known = {row.name for row in rows}
     # The eval exists, but not at the given step.
     return "" if name in known else did_you_mean(name, sorted(known))
@@ -48,7 +47,7 @@ def step_metrics(client: Client, experiment: str) -> list[str]:
     Metrics of in-loop evals come first, because they always have values by step. Training metrics
     follow, although some may have been recorded without steps.
     """
-    metrics = list(client.experiment(experiment).metrics())
+    metrics = client.experiment(experiment).metrics()
     in_loop = [each.name for each in metrics if each.eval_name and _is_from(each, _IN_LOOP)]
     return in_loop + [each.name for each in metrics if _is_from(each, _TRAINING)]
 
@@ -64,13 +63,13 @@ def near_arms(client: Client, experiment: str, arm: str) -> Iterator[None]:
         yield
     except NotFoundError:
         # A read has similar names in its error. Events lack them, since they may precede their arm.
-        next(client.arm(experiment, arm).evals(page_size=1), None)
+        bool(client.arm(experiment, arm).evals(page_size=1))
         raise
 
 
 def near_filters(client: Client, given: argparse.Namespace) -> str:
     """Returns a text with similar values for the first filter that no arm passes, or ""."""
-    arms = list(islice(client.experiment(given.experiment).arms(page_size=_ARMS), _ARMS))
+    arms = client.experiment(given.experiment).arms(page_size=_ARMS)[:_ARMS]
     groups = [arm.group_name for arm in arms if arm.group_name is not None]
     tags = [tag for arm in arms for tag in arm.tags]
     names = [arm.name for arm in arms]

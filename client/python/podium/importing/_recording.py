@@ -152,7 +152,7 @@ class _Target:
     def _arm_names(self, experiment: str) -> Iterator[str]:
         arms = self._client.experiment(experiment).arms(page_size=DEFAULT_LIMITS.page_rows)
         try:
-            yield from (arm.name for arm in arms)
+            yield from (arm.name for arm in arms.stream())
         except NotFoundError:
             return
 

@@ -1,12 +1,13 @@
 """Handles of arms."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from podium import events
 from podium._client import calls
 from podium._client.aio.connection import AsyncConnection
 from podium._client.handle_base import ArmHandleBase
+from podium._client.listing import AsyncListing
 from podium._interface.timed_eval import AsyncTimedEvalMixin
 from podium._model.results import ArmResult, EvalResult, RunResult
 from podium._values.arguments import FinalStatus, StepLike, Strings
@@ -73,7 +74,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
         min_step: StepLike | None = None,
         max_step: StepLike | None = None,
         page_size: int | None = None,
-    ) -> AsyncIterator[EvalResult]:
+    ) -> AsyncListing[EvalResult]:
         """Lists the eval rows in the order in which they were first accepted.
 
         A row that exists during the whole listing appears exactly once, even if other rows are
@@ -93,7 +94,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
             max_step=max_step,
             page_size=page_size,
         )
-        return self._connection.iterate(pages)
+        return self._connection.listing(pages)
 
     async def series(
         self, key: str, *, min_step: StepLike | None = None, max_step: StepLike | None = None

@@ -1,6 +1,6 @@
 """The client of a Podium server."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from os import PathLike
 from types import TracebackType
@@ -11,6 +11,7 @@ from podium._client.aio.arm import AsyncArmHandle
 from podium._client.aio.connection import AsyncConnection
 from podium._client.aio.experiment import AsyncExperimentHandle
 from podium._client.channel import deadline
+from podium._client.listing import AsyncListing
 from podium._client.retries import RetryPolicy
 from podium._model.access import IssuedToken, Token, TokenLimits
 from podium._model.listings import Server
@@ -103,7 +104,7 @@ class AsyncClient:
         status: ExperimentStatuses | None = None,
         tags: Strings = (),
         page_size: int | None = None,
-    ) -> AsyncIterator[Experiment]:
+    ) -> AsyncListing[Experiment]:
         """Lists experiments, sorted by the bytes of their names.
 
         Args:
@@ -116,7 +117,7 @@ class AsyncClient:
         pages = calls.experiments(
             name_prefix=name_prefix, status=status, tags=tags, page_size=page_size
         )
-        return self._connection.iterate(pages)
+        return self._connection.listing(pages)
 
     async def server(self) -> Server:
         """Returns the version and the limits of the server, and the id of its store."""
@@ -154,13 +155,13 @@ class AsyncClient:
             calls.create_token(name, role, prefixes, expire_time, limits)
         )
 
-    def tokens(self) -> AsyncIterator[Token]:
+    def tokens(self) -> AsyncListing[Token]:
         """Lists tokens in the order of their creation, including revoked and expired ones.
 
         This client's own token must be that of an administrator. Only tokens within the prefixes of
         this client's token are listed.
         """
-        return self._connection.iterate(calls.tokens())
+        return self._connection.listing(calls.tokens())
 
     async def revoke_token(self, id_or_name: str) -> list[Token]:
         """Revokes the valid tokens with an id or a name, and returns them.

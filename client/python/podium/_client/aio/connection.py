@@ -12,7 +12,8 @@ from google.protobuf.message import Message
 from podium._client.calls import Pages, Steps
 from podium._client.channel import channel_options, lag_metadata
 from podium._client.connection import CALLS_AT_ONCE, Connection
-from podium._client.near_names import single, with_near_names
+from podium._client.listing import AsyncListing, Recorded
+from podium._client.near_names import with_near_names
 from podium._client.retries import Failure, Retries
 from podium._client.watching import WatchSession
 from podium.errors import CanceledError, ClientStateError, InternalError, PodiumError
@@ -20,6 +21,7 @@ from podium.errors import CanceledError, ClientStateError, InternalError, Podium
 __all__ = ["AsyncConnection"]
 
 _T = TypeVar("_T")
+_R = TypeVar("_R", bound=Recorded)
 
 
 class AsyncConnection(Connection[grpc.aio.Channel]):
@@ -47,11 +49,12 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
             result: _T = end.value
             return result
 
-    async def iterate(self, pages: Pages[_T]) -> AsyncIterator[_T]:
-        """Yields the items of a list, page by page as they are asked for."""
-        while pages.request is not None:
-            for item in pages.read(await self.run(single(pages.request))):
-                yield item
+    def listing(self, pages: Pages[_R]) -> AsyncListing[_R]:
+        """Returns the list of some pages. It makes no call yet."""
+        return AsyncListing(pages, self._fetch)
+
+    async def _fetch(self, pages: Pages[_R]) -> list[_R]:
+        return await self.run(pages.next_page())
 
     async def stream(
         self, request: Message, begin: Callable[[Callable[[], object]], None]

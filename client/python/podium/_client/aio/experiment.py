@@ -10,6 +10,7 @@ from podium._client.aio.arm import AsyncArmHandle
 from podium._client.aio.attempt import AsyncArmStart, begin_attempt
 from podium._client.aio.follower import AsyncLive
 from podium._client.aio.watching import watch
+from podium._client.listing import AsyncListing
 from podium._client.watching import WatchSession
 from podium._interface.recorders import new_attempt
 from podium._model.listings import Metric
@@ -142,7 +143,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
         config: ConfigFilters | None = None,
         run_configs: bool = True,
         page_size: int | None = None,
-    ) -> AsyncIterator[ArmSummary]:
+    ) -> AsyncListing[ArmSummary]:
         """Lists the arms, without their rows, in the order in which they were created.
 
         Args:
@@ -157,7 +158,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
             page_size: The number of arms to fetch in a call, at most 1,000; 100 if not given.
 
         Raises:
-            NotFoundError: The experiment does not exist. It is raised at the first item.
+            NotFoundError: The experiment does not exist. It is raised with the first page.
         """
         pages = calls.arms(
             self._name,
@@ -169,18 +170,18 @@ class AsyncExperimentHandle(AsyncAnalysis):
             run_configs=run_configs,
             page_size=page_size,
         )
-        return self._connection.iterate(pages)
+        return self._connection.listing(pages)
 
-    def metrics(self) -> AsyncIterator[Metric]:
+    def metrics(self) -> AsyncListing[Metric]:
         """Lists the metrics on which arms have scores, with the number of arms of each.
 
         Metrics that do not belong to an eval come first. The others are sorted by the bytes of the
         eval's name and of the key.
 
         Raises:
-            NotFoundError: The experiment does not exist. It is raised at the first item.
+            NotFoundError: The experiment does not exist. It is raised with the first page.
         """
-        return self._connection.iterate(calls.metrics(self._name))
+        return self._connection.listing(calls.metrics(self._name))
 
     async def declare(
         self,

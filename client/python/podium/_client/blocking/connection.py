@@ -11,7 +11,8 @@ from google.protobuf.message import Message
 from podium._client.calls import Pages, Steps
 from podium._client.channel import channel_options
 from podium._client.connection import CALLS_AT_ONCE, Connection
-from podium._client.near_names import single, with_near_names
+from podium._client.listing import Listing, Recorded
+from podium._client.near_names import with_near_names
 from podium._client.retries import Failure, Retries
 from podium._client.watching import WatchSession
 from podium.errors import PodiumError
@@ -19,6 +20,7 @@ from podium.errors import PodiumError
 __all__ = ["BlockingConnection"]
 
 _T = TypeVar("_T")
+_R = TypeVar("_R", bound=Recorded)
 
 
 class BlockingConnection(Connection[grpc.Channel]):
@@ -44,10 +46,12 @@ class BlockingConnection(Connection[grpc.Channel]):
             result: _T = end.value
             return result
 
-    def iterate(self, pages: Pages[_T]) -> Iterator[_T]:
-        """Yields the items of a list, page by page as they are asked for."""
-        while pages.request is not None:
-            yield from pages.read(self.run(single(pages.request)))
+    def listing(self, pages: Pages[_R]) -> Listing[_R]:
+        """Returns the list of some pages. It makes no call yet."""
+        return Listing(pages.noun, [], pages, self._fetch)
+
+    def _fetch(self, pages: Pages[_R]) -> list[_R]:
+        return self.run(pages.next_page())
 
     def stream(
         self, request: Message, begin: Callable[[Callable[[], object]], None]

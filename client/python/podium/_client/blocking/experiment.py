@@ -11,6 +11,7 @@ from podium._client.blocking.arm import ArmHandle
 from podium._client.blocking.attempt import ArmRun, begin_attempt
 from podium._client.blocking.follower import Live
 from podium._client.blocking.watching import watch
+from podium._client.listing import Listing
 from podium._client.watching import WatchSession
 from podium._interface.recorders import new_attempt
 from podium._model.listings import Metric
@@ -143,7 +144,7 @@ class ExperimentHandle(Analysis):
         config: ConfigFilters | None = None,
         run_configs: bool = True,
         page_size: int | None = None,
-    ) -> Iterator[ArmSummary]:
+    ) -> Listing[ArmSummary]:
         """Lists the arms, without their rows, in the order in which they were created.
 
         Args:
@@ -158,7 +159,7 @@ class ExperimentHandle(Analysis):
             page_size: The number of arms to fetch in a call, at most 1,000; 100 if not given.
 
         Raises:
-            NotFoundError: The experiment does not exist. It is raised at the first item.
+            NotFoundError: The experiment does not exist. It is raised with the first page.
         """
         pages = calls.arms(
             self._name,
@@ -170,18 +171,18 @@ class ExperimentHandle(Analysis):
             run_configs=run_configs,
             page_size=page_size,
         )
-        return self._connection.iterate(pages)
+        return self._connection.listing(pages)
 
-    def metrics(self) -> Iterator[Metric]:
+    def metrics(self) -> Listing[Metric]:
         """Lists the metrics on which arms have scores, with the number of arms of each.
 
         Metrics that do not belong to an eval come first. The others are sorted by the bytes of the
         eval's name and of the key.
 
         Raises:
-            NotFoundError: The experiment does not exist. It is raised at the first item.
+            NotFoundError: The experiment does not exist. It is raised with the first page.
         """
-        return self._connection.iterate(calls.metrics(self._name))
+        return self._connection.listing(calls.metrics(self._name))
 
     def declare(
         self,

@@ -23,6 +23,7 @@ from podium.errors import NotFoundError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
     from podium import ArmSummary, Client, EvalResult
     from podium.cli._console import Console
@@ -80,9 +81,10 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         run_configs=bool(console.as_json or columns or arguments.sort),
         page_size=page_size(None if arguments.sort else arguments.limit),
     )
+    in_order: Iterable[ArmSummary] = found.stream()
     if arguments.sort:
-        found = iter(sorted_arms(found, arguments.sort, is_reversed=arguments.reverse))
-    arms = islice(found, arguments.limit)
+        in_order = sorted_arms(in_order, arguments.sort, is_reversed=arguments.reverse)
+    arms = islice(in_order, arguments.limit)
     shown = True
     if console.as_json:
         console.json_list(map(json_form.to_json, arms))
@@ -130,10 +132,10 @@ def _newest_row(arm: ArmSummary, client: Client) -> EvalResult | None:
     """Returns the newest row of the primary eval's name, if the primary eval is in-loop."""
     handle = client.arm(arm.experiment, arm.name)
     try:
-        first = next(handle.evals(page_size=1), None)
-        if first is None or first.step is None or not same(first.metrics, arm.eval_metrics):
+        rows = handle.evals(page_size=1)
+        if not rows or rows[0].step is None or not same(rows[0].metrics, arm.eval_metrics):
             return None
-        row = handle.eval(first.name)
+        row = handle.eval(rows[0].name)
     except NotFoundError:  # the arm was deleted after it was listed
         return None
     return None if row is None or row.step is None else row

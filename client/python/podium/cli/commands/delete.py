@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import podium
@@ -76,5 +75,5 @@ def _content(handle: ExperimentHandle | ArmHandle) -> str:
         NotFoundError: The experiment or arm does not exist.
     """
     if isinstance(handle, podium.ArmHandle):
-        return " with its rows" if list(islice(handle.evals(page_size=1), 1)) else ", without rows"
+        return " with its rows" if handle.evals(page_size=1) else ", without rows"
     return f" with {_format.count(handle.get().arm_counts.total, 'arm')}"

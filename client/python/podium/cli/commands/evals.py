@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         max_step=arguments.max_step,
         page_size=page_size(arguments.limit),
     )
-    rows = islice(found, arguments.limit)
+    rows = islice(found.stream(), arguments.limit)
     if console.as_json:
         console.json_list(map(json_form.to_json, rows))
     elif not console.table(map(_row, rows), *_HEADERS):

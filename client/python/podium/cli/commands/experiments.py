@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         tags=arguments.tag,
         page_size=page_size(arguments.limit),
     )
-    experiments = islice(found, arguments.limit)
+    experiments = islice(found.stream(), arguments.limit)
     if console.as_json:
         console.json_list(map(json_form.to_json, experiments))
     elif not console.table(map(_row, experiments), *_HEADERS):

@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if arguments.format == "parquet" and not arguments.output:
         raise CommandError("Parquet is binary and cannot go to standard output; give --output FILE")
     name: str | None = arguments.experiment
-    experiments = client.experiments() if name is None else iter([client.experiment(name).get()])
+    experiments = client.experiments() if name is None else [client.experiment(name).get()]
     with _opened(arguments, console) as writer:
         counts = [_export(experiment, client, writer, console) for experiment in experiments]
     if arguments.output:
@@ -109,7 +109,7 @@ def _export(experiment: Experiment, client: Client, writer: _Writer, console: Co
     handle = client.experiment(experiment.name)
     arms = rows = 0
     writer.item(exports.declaration_item(experiment))
-    for summary in handle.arms(page_size=DEFAULT_LIMITS.page_rows):
+    for summary in handle.arms(page_size=DEFAULT_LIMITS.page_rows).stream():
         try:
             arm = handle.arm(summary.name).get()
             series = handle.arm(summary.name).all_series() if arm.metrics else {}
