@@ -92,6 +92,27 @@ def test_what_was_recorded_offline_is_delivered(
     assert again == (0, "all recorded events are delivered\n", "")
 
 
+def test_sync_names_values_that_are_not_stored(
+    root: Path, outbox: Path, address: str, name: str
+) -> None:
+    """If the experiment keeps another value than a declaration gives, sync shows both values."""
+    with library.Client(address) as client:
+        client.experiment(name).declare(success_metric="test.acc")
+    other = library.events.experiment_declared(success_metric="test.loss", hypothesis="h")
+    dead_stream(outbox, name, other, arm=None)
+    notice = (
+        f"experiment {name!r} keeps its success_metric 'test.acc': 'test.loss' was given "
+        "and is not stored; record with overwrite=True to replace the value"
+    )
+    done = _run(root, "sync")
+    assert (done.code, done.out) == (0, f"1 event delivered to {address}\n")
+    assert f"podium: {notice}\n" in done.err
+    assert _run(root, "sync").err == ""
+    dead_stream(outbox, name, other, arm=None)
+    [report] = _json(root, "sync")
+    assert report["notices"] == [notice]
+
+
 def test_nothing_was_ever_recorded(tmp_path: Path) -> None:
     """If there is no folder of outboxes, there is no error."""
     done = _run(tmp_path / "none", "sync")
@@ -253,6 +274,7 @@ def test_sync_tells_programs(root: Path, outbox: Path, address: str, name: str) 
             "rejected": 1,
             "missing": 0,
             "error": None,
+            "notices": [],
             "damaged": [],
         }
     ]

@@ -164,6 +164,35 @@ def test_what_is_set_aside(
     assert client.arm(name, "arm").score("loss") == 2.0
 
 
+def test_values_that_are_not_stored(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each field that keeps another value is named once, with the kept and the given value."""
+    stored = {"owner": "ana", "gpus": [8]}
+    client.experiment(name).declare(
+        success_metric="test.acc", direction="maximize", tags=["a"], metadata=stored
+    )
+    given = {"owner": "ben", "gpus": [8], "new": 1}
+    for _ in range(2):
+        with record(
+            name, success_metric="test.loss", direction="minimize", tags=["b"], metadata=given
+        ):
+            pass
+    start, end = f"podium: experiment {name!r} keeps its ", " was given and is not stored; record "
+    assert [text.removeprefix(start).split(end)[0] for text in told(caplog)] == [
+        "success_metric 'test.acc': 'test.loss'",
+        "direction 'maximize': 'minimize'",
+        "tags ['a']: ['b']",
+        "metadata.owner 'ana': 'ben'",
+    ] * 2
+    assert client.experiment(name).get().metadata == {**stored, "new": 1}
+    caplog.clear()
+    with record(name, success_metric="test.loss", overwrite=True):
+        pass
+    assert told(caplog) == []
+    assert client.experiment(name).get().success_metric == "test.loss"
+
+
 def test_one_event(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
     """A single event is reported in the singular."""
     with record(name, address=NOBODY, offline=True) as experiment:

@@ -20,6 +20,7 @@ from podium._outbox.folders import (
     temporary_root,
 )
 from podium._outbox.locks import SenderLock
+from podium._outbox.notices import read_notices
 from podium._outbox.progress import Progress
 from podium._outbox.reader import Entry, StreamReader
 from podium._outbox.rejected import RejectedEvent
@@ -60,6 +61,7 @@ __all__ = [
     "outbox_address",
     "outbox_folder",
     "outboxes",
+    "read_notices",
     "streams",
     "sweep",
     "temporary_root",

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from podium._outbox.folders import StreamInfo
 from podium._outbox.locks import Lock
+from podium._outbox.notices import append_notice
 from podium._outbox.progress import Progress, note_progress, read_progress
 from podium._outbox.records import FREE, HEADER, Record, find, is_written, seed_of, walk
 from podium._outbox.rejected import (
@@ -191,6 +192,14 @@ class StreamReader:
     def rejected_events(self) -> list[RejectedEvent]:
         """Returns the rejected events in order, including those that were delivered later."""
         return read_rejected(self.folder)
+
+    def add_notice(self, text: str) -> None:
+        """Stores a text for the user, which the recorder logs as a warning.
+
+        Raises:
+            OSError: The text could not be written.
+        """
+        append_notice(self.folder, text)
 
     def reject(self, *rejected_events: RejectedEvent) -> None:
         """Stores permanently rejected events, so that they survive a power cut."""

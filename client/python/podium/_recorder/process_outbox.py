@@ -19,7 +19,7 @@ from podium._recorder.counts import Counters, Flushed
 from podium._recorder.disk_errors import is_lasting
 from podium._recorder.launch_sender import SenderStarter, is_delivering, unreachable, waits
 from podium._recorder.other_recorders import warn_of_other_recorders
-from podium._recorder.rejections import warn_of_rejected
+from podium._recorder.rejections import pass_on_notices, warn_of_rejected
 from podium._recorder.settings import Settings, Subject
 from podium._recorder.stream import MEMORY_BYTES, Stream
 from podium._recorder.upkeep import Upkeep
@@ -327,10 +327,14 @@ class ProcessOutbox:
 
     def _look_at(self, streams: Sequence[Stream]) -> None:
         for stream in streams:
-            known = stream.counters.rejected
+            known = stream.counters
             stream.look()
-            if stream.folder is not None and stream.counters.rejected > known:
+            if stream.folder is None:
+                continue
+            if stream.counters.rejected > known.rejected:
                 warn_of_rejected(stream, stream.folder, self._notices)
+            if stream.counters.delivered > known.delivered:
+                pass_on_notices(stream, stream.folder, self._notices)
 
     def _warn_of_waiting(self, streams: Sequence[Stream]) -> None:
         """Logs, once for each stream, why its events wait, such as for a misspelt arm."""

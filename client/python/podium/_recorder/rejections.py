@@ -1,14 +1,14 @@
-"""Logs warnings about events that the server rejected permanently."""
+"""Logs warnings about events that the server rejected permanently, and the sender's notices."""
 
 from pathlib import Path
 
-from podium._outbox import RejectedEvent, StreamReader
+from podium._outbox import RejectedEvent, StreamReader, read_notices
 from podium._recorder.problems import Target
 from podium._recorder.stream import Stream
 from podium._recorder.warnings import RecorderWarnings
 from podium.v1.event_pb2 import Event
 
-__all__ = ["warn_of_rejected"]
+__all__ = ["pass_on_notices", "warn_of_rejected"]
 
 _STALE, _FINISHED = "STALE_ATTEMPT", "ARM_FINISHED"
 _ARM_FINISHED = (
@@ -36,6 +36,13 @@ def warn_of_rejected(stream: Stream, folder: Path, notices: RecorderWarnings) ->
             kind = f"rejected events ({rejected.reason})"
             notices.say(kind, _text(rejected, target), target)
         stream.is_rejected |= is_stale or is_start
+
+
+def pass_on_notices(stream: Stream, folder: Path, notices: RecorderWarnings) -> None:
+    """Logs each new text that the sender has stored for the user of a stream."""
+    for text in read_notices(folder, stream.notices_read):
+        stream.notices_read += 1
+        notices.say(text, text)
 
 
 def _text(rejected: RejectedEvent, target: Target) -> str:

@@ -61,6 +61,8 @@ class Stream:
         """Whether the server rejected the attempt of this stream."""
         self.last_warned = 0
         """The sequence number of the last rejected event about which a warning was logged."""
+        self.notices_read = 0
+        """The number of the sender's texts for the user that were logged."""
         self.replay: bytes | None = None
         self.follows = follows
         self.starts_after = starts_after

@@ -17,7 +17,7 @@ from podium import events
 from podium._outbox import DamagedError, StreamInfo, StreamReader
 from podium._outbox.writer import CLOSED_FILE
 from podium._sender.damage import LostDeclaration
-from podium._sender.recording_client import ArmLister, RecordingClient
+from podium._sender.recording_client import ExperimentReader, RecordingClient
 from podium._values.enums import ArmStatus
 from podium.errors import NotFoundError
 from podium.v1.event_pb2 import Event
@@ -46,7 +46,7 @@ class MissingEnd:
         if await self._is_running(client.experiment(self._info.experiment)):
             await client.record(self._info.experiment, [self._event()])
 
-    async def _is_running(self, experiment: ArmLister) -> bool:
+    async def _is_running(self, experiment: ExperimentReader) -> bool:
         arm = self._info.arm or ""
         with suppress(NotFoundError):
             async for found in experiment.arms(status=ArmStatus.RUNNING, name_prefix=arm):

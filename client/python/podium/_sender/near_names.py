@@ -1,6 +1,6 @@
 """Finds arms with names similar to one that does not exist."""
 
-from podium._sender.recording_client import ArmLister
+from podium._sender.recording_client import ExperimentReader
 from podium._values.suggest import did_you_mean
 from podium.errors import PodiumError
 
@@ -10,7 +10,7 @@ _LISTED = 2_000
 """The most arms that are compared, so that one call is enough."""
 
 
-async def near_arms_text(experiment: ArmLister, arm: str) -> str:
+async def near_arms_text(experiment: ExperimentReader, arm: str) -> str:
     """Returns a text that names similar arms. It is empty if there are none or the call fails."""
     names: list[str] = []
     try:

@@ -4,19 +4,22 @@ from collections.abc import AsyncIterable, Iterable
 from typing import Protocol
 
 from podium._model.recording import RecordResult, StreamPosition
-from podium._model.results import ArmStatus, ArmSummary
+from podium._model.results import ArmStatus, ArmSummary, Experiment
 from podium.v1.event_pb2 import Event
 
-__all__ = ["ArmLister", "RecordingClient"]
+__all__ = ["ExperimentReader", "RecordingClient"]
 
 
-class ArmLister(Protocol):
+class ExperimentReader(Protocol):
     """The methods of an experiment's handle that the sender calls."""
 
     def arms(
         self, *, status: ArmStatus | None = None, name_prefix: str | None = None
     ) -> AsyncIterable[ArmSummary]:
         """Lists arms."""
+
+    async def get(self) -> Experiment:
+        """Returns the experiment."""
 
 
 class RecordingClient(Protocol):
@@ -27,5 +30,5 @@ class RecordingClient(Protocol):
     ) -> RecordResult:
         """Records events."""
 
-    def experiment(self, name: str) -> ArmLister:
+    def experiment(self, name: str) -> ExperimentReader:
         """Returns the handle of an experiment."""

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,8 @@ class Tally:
     """The number of events that the server rejected permanently."""
     missing: int = 0
     """The number of events that were no longer in the outbox."""
+    notices: list[str] = field(default_factory=list)
+    """The texts for the user, such as about fields that keep another value."""
 
 
 class Sender:
@@ -239,6 +241,8 @@ class Sender:
         tally.delivered += taken
         tally.rejected += rejected
         tally.missing += missing
+        tally.notices += stream.notices
+        stream.notices.clear()
 
     async def _sent(self, stream: Stream) -> Pause | None:
         try:

@@ -18,6 +18,7 @@ from podium._sender.damage import (
     was_start,
 )
 from podium._sender.heartbeat import Heartbeat
+from podium._sender.kept_fields import kept_fields_texts
 from podium._sender.missing_end import MissingEnd, find_missing_end
 from podium._sender.near_names import near_arms_text
 from podium._sender.poison_events import PoisonEventPolicy
@@ -71,6 +72,7 @@ class Stream:
         rejected: The number of events that this sender has rejected.
         missing: The number of events that neither the server nor the outbox has.
         answers: The number of answers of the server.
+        notices: The texts for the user.
         is_gone: Whether the folder was deleted.
         has_ended: Whether the writing process had closed the stream at the last `look`.
 
@@ -106,6 +108,7 @@ class Stream:
         self.failing_since: float | None = None
         self.predecessors = Predecessors()
         self.advances = self.taken = self.rejected = self.missing = self.answers = 0
+        self.notices: list[str] = []
         self.is_gone = self.has_ended = False
         self._missing_end: MissingEnd | LostDeclaration | None = None
         self._is_end_sought = self._is_finished = False
@@ -322,6 +325,10 @@ class Stream:
             return verdict
         self.answers += 1
         self.oldest = None
+        if result.kept_fields:
+            kept = result.kept_fields
+            texts = await kept_fields_texts(client, self.info.experiment, batch.events, kept)
+            self._tell_user(texts)
         absent = self._delivery.succeeded(
             batch, result.last_sequence, result.skipped_events, time.monotonic() - begin
         )
@@ -329,6 +336,14 @@ class Stream:
             self._reject(list(map(damaged_event, absent.damaged)))
         self._note_delivered(batch, absent.gone)
         return None
+
+    def _tell_user(self, texts: list[str]) -> None:
+        """Stores texts for the recorder, which finds them when their event is delivered."""
+        self.notices += texts
+        with ignored_disk_errors(self.folder):
+            for text in texts:
+                _log.warning("%s: %s", self.folder, text)
+                self._reader.add_notice(text)
 
     def _gives_up(self, batch: Batch) -> bool:
         return self._patience.is_over(batch.first, time.monotonic())

@@ -31,6 +31,8 @@ class Done(NamedTuple):
     missing: int = 0
     failure: str = ""
     """The reason why the server or the folder could not be used."""
+    notices: tuple[str, ...] = ()
+    """Texts for the user, such as about fields that keep another value."""
     was_followed: bool = False
     """Whether another sender delivered the outbox."""
 
@@ -73,8 +75,10 @@ def sync(
             elif failure is not None:
                 news.append(_follow(view, address, console))
         for each in news:
-            before = done[each.view.folder].delivered
-            done[each.view.folder] = each._replace(delivered=before + each.delivered)
+            before = done[each.view.folder]
+            done[each.view.folder] = each._replace(
+                delivered=before.delivered + each.delivered, notices=before.notices + each.notices
+            )
         # If another sender ended before everything was delivered, this process takes over.
         left = [each.view for each in news if each.can_be_taken_over]
     return list(done.values())
@@ -146,7 +150,7 @@ def _done(sender: Sender, before: OutboxView, address: str) -> Done:
     failure = failures[0] if failures else ""
     view = view_of(folder)
     left = view.left_of(before)
-    return Done(view, address, left, tally.delivered, tally.missing, failure)
+    return Done(view, address, left, tally.delivered, tally.missing, failure, tuple(tally.notices))
 
 
 # ---- following another sender ----------------------------------------------------------------

@@ -74,8 +74,8 @@ def _tell(done: list[Done], console: Console) -> None:
 
 
 def _left(done: Done) -> list[str]:
-    """Returns a line about waiting events, and a line about rejected events, if there are any."""
-    view, texts = done.view, []
+    """Returns lines about kept values, and about waiting, missing and rejected events."""
+    view, texts = done.view, list(done.notices)
     if done.waiting:
         why = done.failure or "; ".join(sorted({s.why for s in view.streams if s.why}))
         count = _format.count(done.waiting, "event")
@@ -113,5 +113,6 @@ def _to_json(done: Done) -> dict[str, Any]:
         "rejected": done.view.rejected,
         "missing": done.missing,
         "error": done.failure or None,
+        "notices": list(done.notices),
         "damaged": [str(folder) for folder in done.view.damaged],
     }
