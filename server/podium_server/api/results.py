@@ -271,9 +271,7 @@ class Results:
         server.time.GetCurrentTime()
         return results_pb2.GetServerResponse(server=server)
 
-    async def watch(
-        self, request: results_pb2.WatchRequest
-    ) -> AsyncGenerator[results_pb2.WatchResponse]:
+    async def watch(self, request: results_pb2.WatchRequest) -> AsyncGenerator[bytes]:
         """Yields the changes of an experiment as they are committed."""
         check_experiment_name(request.experiment, "experiment", self._limits)
         check_range(request.after_revision, "after_revision", 0, _LAST_REVISION)

@@ -3,11 +3,15 @@
 A watch reads the changes from the feed of the store. It keeps only the last revision that it has
 sent completely, and at most one page. So there is no queue of changes: a slow client gets fewer,
 larger steps. Each commit wakes the watches, so nothing is polled.
+
+Messages are yielded as bytes, and the objects that they were made from are released before. A
+client that does not read thus holds one copy of a page.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Collection, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from typing import NamedTuple
 
 from podium.errors import NotFoundError
 from podium.v1.eval_result_pb2 import EvalResult
@@ -39,7 +43,7 @@ from podium_server.store.series_changes import FIRST_STEP
 
 __all__ = ["Watches"]
 
-_PAGE = PageLimits(200, 64 * 1024)
+_PAGE = PageLimits(100, 32 * 1024)
 _SERIES_PAGE = PageLimits(4_000, 0)
 _HEARTBEAT_SECONDS = 10.0
 _CHECK_SECONDS = 2.0
@@ -80,8 +84,8 @@ class Watches(ChangeListener):
             for wake in wakes:
                 wake.set()
 
-    async def watch(self, request: WatchRequest) -> AsyncGenerator[WatchResponse]:
-        """Yields the changes of an experiment as they are committed."""
+    async def watch(self, request: WatchRequest) -> AsyncGenerator[bytes]:
+        """Yields the changes of an experiment as they are committed, as encoded WatchResponses."""
         with self._joined(request.experiment) as wake:
             sent = _Sent(self._store, request, self._turn)
             yield await self._begin(sent, wake)
@@ -91,14 +95,14 @@ class Watches(ChangeListener):
                     async for response in responses:
                         self._check_stopped()
                         yield response
-                        if response.deleted:
-                            return
+                if sent.is_deleted:
+                    return
                 watches = len(self._wakes[request.experiment])
                 await asyncio.sleep(_PAUSE_SECONDS + watches * _PAUSE_OF_EACH_SECONDS)
                 await self._wait_for_change(wake)
                 self._check_stopped()
 
-    async def _begin(self, sent: "_Sent", wake: asyncio.Event) -> WatchResponse:
+    async def _begin(self, sent: "_Sent", wake: asyncio.Event) -> bytes:
         """Returns the first message of a watch.
 
         The message resets a client that has another epoch, or a revision that is later than the
@@ -111,7 +115,7 @@ class Watches(ChangeListener):
             wake.clear()
             page = await sent.look()
             if not sent.is_ahead(page) or loop.time() >= ends:
-                return sent.first_response(page)
+                return sent.first_response(page).SerializeToString()
             await self._wait(wake, ends - loop.time())
 
     async def _wait_for_change(self, wake: asyncio.Event) -> None:
@@ -152,8 +156,28 @@ class Watches(ChangeListener):
             )
 
 
+class _Step(NamedTuple):
+    """A message to a client.
+
+    Attributes:
+        content: The encoded WatchResponse. It is empty if there is nothing to send.
+        next: The place where the next page begins; None after the last.
+        begun: The revision after which arms count as new to the client.
+        entered: The arms that newly match the client's filters.
+    """
+
+    content: bytes
+    next: ChangePlace | None = None
+    begun: int = 0
+    entered: Sequence[str] = ()
+
+
 class _Sent:
-    """The revision that was sent to a client, and the arms that match the client's filters."""
+    """The revision that was sent to a client, and the arms that match the client's filters.
+
+    Attributes:
+        is_deleted: Whether the client was told that the experiment was deleted.
+    """
 
     def __init__(self, store: Store, request: WatchRequest, turn: asyncio.Lock) -> None:
         self._store = store
@@ -168,6 +192,7 @@ class _Sent:
         if request.with_series:
             self._series = SeriesFilter(frozenset(request.series_keys))
         self._declared: bytes | None = None
+        self.is_deleted = False
 
     async def look(self) -> ChangePage:
         """Returns the first page of changes. Callers only use its experiment and epoch."""
@@ -189,42 +214,47 @@ class _Sent:
         self._add_experiment(response, page.experiment)
         return response
 
-    async def advance(self) -> AsyncGenerator[WatchResponse]:
+    async def advance(self) -> AsyncGenerator[bytes]:
         """Yields everything that changed since the last marker, and the next marker.
 
         An arm that newly matches the filters is sent with all its rows and series. These can be
         newer than the page of changes. The changes up to their revision follow before the marker.
         """
-        place: ChangePlace | None = None
-        begun = self._revision
-        while True:
-            try:
-                async with self._taking_turns():
-                    page = await self._store.changes(
-                        self._experiment, self._revision, place, _PAGE, self._series
-                    )
-            except NotFoundError:
-                yield WatchResponse(deleted=True)
-                return
-            if page.epoch != self._epoch:
-                yield WatchResponse(deleted=True)
-                return
-            begun = begun or (page.next.begun if page.next else page.experiment.revision)
-            response, entered = self._response(page, begun)
-            place = page.next
-            if place is None:
-                self._revision = begun = page.experiment.revision
-                self._add_experiment(response, page.experiment)
-            is_complete = place is None and not entered
-            if is_complete:
-                response.marker.CopyFrom(WatchMarker(revision=self._revision, epoch=self._epoch))
-            if response.ByteSize():
-                yield response
-            if is_complete:
-                return
-            for arm in entered:
+        step = _Step(b"", begun=self._revision)
+        is_complete = False
+        while not is_complete:
+            step = await self._step(step)
+            is_complete = step.next is None and not step.entered
+            if step.content:
+                yield step.content
+            for arm in step.entered:
                 async for content in self._content(arm):
                     yield content
+
+    async def _step(self, last: _Step) -> _Step:
+        """Returns the message of the next page."""
+        try:
+            async with self._taking_turns():
+                page = await self._store.changes(
+                    self._experiment, self._revision, last.next, _PAGE, self._series
+                )
+        except NotFoundError:
+            return self._deletion()
+        if page.epoch != self._epoch:
+            return self._deletion()
+        revision = page.experiment.revision
+        begun = last.begun or (page.next.begun if page.next else revision)
+        response, entered = self._response(page, begun)
+        if page.next is None:
+            self._revision = begun = revision
+            self._add_experiment(response, page.experiment)
+            if not entered:
+                response.marker.CopyFrom(WatchMarker(revision=revision, epoch=self._epoch))
+        return _Step(response.SerializeToString(), page.next, begun, entered)
+
+    def _deletion(self) -> _Step:
+        self.is_deleted = True
+        return _Step(WatchResponse(deleted=True).SerializeToString())
 
     @contextlib.asynccontextmanager
     async def _taking_turns(self) -> AsyncGenerator[None]:
@@ -236,24 +266,34 @@ class _Sent:
             yield
             await asyncio.sleep(0)
 
-    async def _content(self, arm: str) -> AsyncGenerator[WatchResponse]:
+    async def _content(self, arm: str) -> AsyncGenerator[bytes]:
         """Yields all rows and series of an arm. A removal follows if the arm no longer exists."""
         with contextlib.suppress(NotFoundError):
             after: int | None = -1 if self._with_rows else None
             while after is not None:
-                async with self._taking_turns():
-                    rows = await self._store.rows(self._experiment, arm, after, _PAGE)
-                yield WatchResponse(evals=map(self._watched, rows.items))
-                after = None if rows.next is None else int(rows.next)
+                content, after = await self._rows_of(arm, after)
+                yield content
             first = None if self._series is None else FIRST_STEP
             while first is not None and self._series is not None:
-                async with self._taking_turns():
-                    points = await self._store.series(
-                        self._experiment, arm, first, _SERIES_PAGE, self._series
-                    )
-                series = answers.series(points.items)
-                yield WatchResponse(series=[WatchedSeries(arm=arm, from_step=first, series=series)])
-                first = None if points.next is None else int(points.next)
+                content, first = await self._points_of(arm, first, self._series)
+                yield content
+
+    async def _rows_of(self, arm: str, after: int) -> tuple[bytes, int | None]:
+        """Returns a message with rows of an arm after a position, and the last position."""
+        async with self._taking_turns():
+            rows = await self._store.rows(self._experiment, arm, after, _PAGE)
+        response = WatchResponse(evals=map(self._watched, rows.items))
+        return response.SerializeToString(), None if rows.next is None else int(rows.next)
+
+    async def _points_of(
+        self, arm: str, first: int, series: SeriesFilter
+    ) -> tuple[bytes, int | None]:
+        """Returns a message with points of an arm from a step on, and the following step."""
+        async with self._taking_turns():
+            points = await self._store.series(self._experiment, arm, first, _SERIES_PAGE, series)
+        piece = WatchedSeries(arm=arm, from_step=first, series=answers.series(points.items))
+        content = WatchResponse(series=[piece]).SerializeToString()
+        return content, None if points.next is None else int(points.next)
 
     def _response(self, page: ChangePage, begun: int) -> tuple[WatchResponse, list[str]]:
         """Returns the message of a page, and the arms that newly match the filters."""

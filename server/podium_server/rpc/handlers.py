@@ -120,7 +120,7 @@ def _answering(parse: Parser, check: Check, handle: Handler) -> Answer:
 
 
 def _streaming(
-    parse: Parser, check: Check, handle: Callable[[Any], AsyncGenerator[Message]]
+    parse: Parser, check: Check, handle: Callable[[Any], AsyncGenerator[bytes]]
 ) -> Stream:
     async def stream(raw: bytes) -> AsyncGenerator[bytes]:
         request, caller = parsed(parse, raw), CALLER.get()
@@ -129,7 +129,7 @@ def _streaming(
             async with aclosing(handle(request)) as responses:
                 async for response in responses:
                     await caller.check_again()
-                    yield response.SerializeToString()
+                    yield response
 
     return stream
 

@@ -165,7 +165,7 @@ async def test_a_consumer_ahead_waits_for_the_store(
     first = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)
     await store.transact(record(metrics({"loss": 1})))
-    assert not (await first).reset
-    assert (await anext(stream)).marker.revision == 2
+    assert not WatchResponse.FromString(await first).reset
+    assert WatchResponse.FromString(await anext(stream)).marker.revision == 2
     await stream.aclose()
     await store.close()

@@ -193,7 +193,8 @@ class History:
         left = self._cuts.choice(_CUT_AFTER)
         watches = self._watches
         async with contextlib.aclosing(watches.watch(judge.request(_NAME))) as responses:
-            async for sent in responses:
+            async for raw in responses:
+                sent = WatchResponse.FromString(raw)
                 response = self._plant[1](sent)
                 if response is not None:
                     if response.HasField("marker"):

@@ -205,7 +205,7 @@ async def test_watches_that_begin_together_take_turns(tmp_path: Path) -> None:
 
     async def until_marker() -> None:
         async for response in watches.watch(WatchRequest(experiment="x")):
-            if response.HasField("marker"):
+            if WatchResponse.FromString(response).HasField("marker"):
                 return
 
     counting = asyncio.create_task(turns.count())

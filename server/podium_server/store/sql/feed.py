@@ -1,6 +1,6 @@
 """The change feed of the SQLite store. It merges three indexes that are ordered by revision."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from heapq import merge
 from operator import itemgetter
@@ -16,7 +16,7 @@ from podium_server.store.changes import (
 )
 from podium_server.store.contract import PageLimits
 from podium_server.store.filters import SeriesFilter
-from podium_server.store.rows import ArmView, ExperimentRow
+from podium_server.store.rows import ArmView, EvalKey, ExperimentRow
 from podium_server.store.series_changes import FIRST_STEP, LAST_STEP, changed_from
 from podium_server.store.sql import codec
 from podium_server.store.sql.connection import fetch, fetch_value
@@ -27,23 +27,28 @@ __all__ = ["changes"]
 
 _REMOVAL, _ARM, _ROW = range(3)
 _Found = tuple[Any, ...]
-"""The place of an item: its revision, its kind and its key.
+"""The place of an item: its revision, its kind and its key. A row has its content in addition.
 
 The key of points begins with the key of their arm.
 """
+_KEY_END = 6
+"""The end of the key in the place of a row."""
+_Arms = dict[int, tuple[Any, ...]]
+"""The name, status and group of the arms of a page's rows."""
 
 _REMOVALS = (
     "SELECT revision, 0, arm, eval_name, post, step FROM removals WHERE experiment = ? AND "
     "(revision, arm, eval_name, post, step) > (?, ?, ?, ?, ?) "
-    "ORDER BY revision, arm, eval_name, post, step"
+    "ORDER BY revision, arm, eval_name, post, step LIMIT ?"
 )
 _ARMS = (
     "SELECT revision, 1, ordinal FROM arms WHERE experiment = ? AND (revision, ordinal) >= (?, ?) "
-    "ORDER BY revision, ordinal"
+    "ORDER BY revision, ordinal LIMIT ?"
 )
 _ROWS = (
-    "SELECT revision, 2, arm, name, post, step FROM evals WHERE experiment = ? AND "
-    "(revision, arm, name, post, step) > (?, ?, ?, ?, ?) ORDER BY revision, arm, name, post, step"
+    "SELECT revision, 2, arm, name, post, step, position, content, stamp FROM evals "
+    "WHERE experiment = ? AND (revision, arm, name, post, step) > (?, ?, ?, ?, ?) "
+    "ORDER BY revision, arm, name, post, step LIMIT ?"
 )
 _ARM_AT = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND ordinal = ?"
 _ARM_OF_ROW = "SELECT name, status, group_name FROM arms WHERE experiment = ? AND ordinal = ?"
@@ -59,10 +64,6 @@ _EMPTY_BYTES = 64 * 1024
 
 It fills the page, because many points were read before the piece turned out to be empty.
 """
-_ROW_AT = (
-    "SELECT position, content, stamp FROM evals "
-    "WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
-)
 _IDENTITY = "SELECT lower(hex(id)) FROM identity"
 _FIRST: dict[int, tuple[Any, ...]] = {
     _REMOVAL: ("", "", 0, -(2**63)),
@@ -70,6 +71,8 @@ _FIRST: dict[int, tuple[Any, ...]] = {
     _ROW: (-1, "", 0, 0),
 }
 """For each kind, a key that is sorted before all keys of the kind."""
+_LOOKAHEAD = 2
+"""The arm of the last page's points is read again, and one item shows that a page follows."""
 _SOURCES = {_REMOVAL: _REMOVALS, _ARM: _ARMS, _ROW: _ROWS}
 
 
@@ -89,14 +92,17 @@ def changes(
         page = ChangePage(row, f"{identity}-{row.id}-{row.deletion}")
         room, last = limits.size, place
         with ExitStack() as stack:
-            for found in _found(reader, stack, row, after, begun, place, series):
-                item, size = _load(reader, row.id or 0, found)
+            arms: _Arms = {}
+            for found in _found(reader, stack, row, after, begun, place, limits.rows, series):
+                item, size = _load(reader, row.id or 0, found, arms)
                 room -= size
                 if page.items and (len(page.items) == limits.rows or room < 0):
                     page.next = last
                     break
                 page.items.append(item)
-                key = (found[2], item.last) if isinstance(item, ChangedPoints) else found[2:]
+                key = (
+                    (found[2], item.last) if isinstance(item, ChangedPoints) else found[2:_KEY_END]
+                )
                 last = ChangePlace(begun, found[0], found[1], key)
         return page
 
@@ -108,9 +114,10 @@ def _found(
     after: int,
     begun: int,
     place: ChangePlace | None,
+    most: int,
     series: SeriesFilter | None,
 ) -> Iterator[_Found]:
-    """Yields the changed items after a place, in order of revision and kind."""
+    """Yields `most` changed items after a place or a few more, in order of revision and kind."""
     at = place or ChangePlace(begun, after, _ROW + 1, ())
     sources = []
     for kind, statement in _SOURCES.items():
@@ -119,7 +126,8 @@ def _found(
         if kind == _REMOVAL:
             revision, key = max((revision, key), (begun + 1, _FIRST[kind]))
         begin = key[:1] if kind == _ARM else key
-        rows: Any = reader.connection.execute(statement, (row.id, revision, *begin))
+        bindings = (row.id, revision, *begin, most + _LOOKAHEAD)
+        rows: Any = reader.connection.execute(statement, bindings)
         stack.enter_context(closing(rows))
         if kind == _ARM:
             rows = _with_points(reader, rows, row.id or 0, after, (revision, *key), series)
@@ -166,7 +174,7 @@ def _pieces(
         first, is_first = following, False
 
 
-def _load(reader: Reader, experiment: int, found: _Found) -> tuple[Change, int]:
+def _load(reader: Reader, experiment: int, found: _Found, arms: _Arms) -> tuple[Change, int]:
     """Loads an item. Returns the item and its size."""
     _, kind, *key = found
     if isinstance(key[-1], ChangedPoints):
@@ -175,13 +183,21 @@ def _load(reader: Reader, experiment: int, found: _Found) -> tuple[Change, int]:
     if kind == _ARM:
         view = _arm(reader, experiment, *key)
         return view, view.size
-    arm, name, post, step = key
+    arm, name, post, step, *content = key
     row = codec.key_from(name, post, step)
     if kind == _REMOVAL:
         return Removal(arm, row if name else None), len(arm) + len(name)
-    [(position, content, stamp)] = fetch(reader.connection, _ROW_AT, (experiment, *key))
-    [(name, *of_arm)] = fetch(reader.connection, _ARM_OF_ROW, (experiment, arm))
-    return ChangedRow(name, row, content + stamp, position, *of_arm), len(content)
+    return _row(reader, experiment, arm, row, content, arms), len(content[1])
+
+
+def _row(
+    reader: Reader, experiment: int, arm: int, key: EvalKey, values: Sequence[Any], arms: _Arms
+) -> ChangedRow:
+    if arm not in arms:
+        [arms[arm]] = fetch(reader.connection, _ARM_OF_ROW, (experiment, arm))
+    position, content, stamp = values
+    name, status, group_name = arms[arm]
+    return ChangedRow(name, key, content + stamp, position, status, group_name)
 
 
 def _arm(reader: Reader, experiment: int, ordinal: int) -> ArmView:
