@@ -72,7 +72,7 @@ class History:
         self._rng, self._cuts = Random(seed), Random(seed)  # noqa: S311 - not secret
         self._plant, self._patience = plant, patience
         self._model = Experiment()
-        self._states: dict[int, State] = {}
+        self._states: dict[tuple[int, int], State] = {}
         self._lives = 0
         self._life_of: dict[str, int] = {}
         self._marked = asyncio.Condition()
@@ -100,7 +100,8 @@ class History:
                     await self._restart(copied=True)
                 elif restart_every and number % restart_every == 0:
                     await self._restart(copied=False)
-                if number % _SETTLE_EVERY == 0:
+                # The first marker of a life shows which epoch it has.
+                if number % _SETTLE_EVERY == 0 or self._lives not in self._life_of.values():
                     await self._settle()
                 if self._violations():
                     break
@@ -109,7 +110,7 @@ class History:
             for task in tasks:
                 task.cancel()
             ends = await asyncio.gather(*tasks, return_exceptions=True)
-            await self._store.close()
+            await self._close()
         failed = [end for end in ends if not isinstance(end, asyncio.CancelledError)]
         return [*self._violations(), *map(repr, failed)]
 
@@ -125,18 +126,22 @@ class History:
         self._watches = Watches(self._plant[0](self._store))
         self._is_open.set()
 
+    async def _close(self) -> None:
+        await self._store.close()
+
     async def _restart(self, *, copied: bool) -> None:
         self._is_open.clear()
         self._watches.stop()
         while self._connections:  # noqa: ASYNC110 - until the last one has left
             await asyncio.sleep(0.001)
-        await self._store.close()
+        await self._close()
         if copied:
             file = self._folder / "podium.db"
             shutil.copyfile(file, self._folder / "copy.db")
             (self._folder / "copy.db").replace(file)
             self._lives += 1
         await self._open()
+        await self._note_state()
 
     async def _call(self) -> None:
         request = random_call(self._rng, self._model, _NAME)
@@ -167,7 +172,7 @@ class History:
                 "ListSeries", ListSeriesRequest(experiment=_NAME, arm=arm.name)
             )
             state.add_points(arm.name, series.series)
-        self._states[found.experiment.revision] = state
+        self._states[self._lives, found.experiment.revision] = state
 
     def _is_other_epoch(self, _revision: int, epoch: str) -> bool:
         return self._life_of.get(epoch) != self._lives
@@ -219,7 +224,10 @@ class History:
                 for judge in late:
                     judge.violations.append(f"true: no marker of {revision} for {judge.shown}")
         for judge in self._judges:
-            judge.verify(self._states)
+            judge.verify(self._state_of)
+
+    def _state_of(self, revision: int, epoch: str) -> State | None:
+        return self._states.get((self._life_of[epoch], revision))
 
     def _is_settled(self, revision: int) -> bool:
         return bool(self._violations()) or all(judge.revision == revision for judge in self._judges)

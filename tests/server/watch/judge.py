@@ -100,23 +100,31 @@ class Judge:
     Args:
         shown: The filters of the watch.
         may_reset: Returns whether a client of a revision and epoch has to be reset now.
+
+    Attributes:
+        revision: The revision of the last marker; 0 before the first one.
+        epoch: The epoch of the last marker.
+        kept: The state at the last marker.
+        marks: The number of markers.
+        violations: The violations that were found so far.
     """
 
     def __init__(self, shown: Filter, may_reset: Callable[[int, str], bool]) -> None:
         self.shown = shown
         self.revision = 0
         self.epoch = ""
+        self.kept = State()
+        self.marks = 0
         self.violations: list[str] = []
         self._may_reset = may_reset
-        self._kept = State()
         self._view = State()
-        self._claims: list[tuple[int, State]] = []
+        self._claims: list[tuple[int, str, State]] = []
         self._has_to_reset = False
         self._resets = 0
 
     def request(self, experiment: str) -> WatchRequest:
         """Returns the request that continues, and forgets what no marker covers."""
-        self._view = self._kept.copy()
+        self._view = self.kept.copy()
         self._resets = 0
         self._has_to_reset = self.revision > 0 and self._may_reset(self.revision, self.epoch)
         return WatchRequest(
@@ -159,15 +167,20 @@ class Judge:
 
     def forget(self) -> None:
         """Forgets everything, since the experiment was deleted."""
-        self.revision, self.epoch, self._kept = 0, "", State()
+        self.revision, self.epoch, self.kept = 0, "", State()
 
-    def verify(self, states: dict[int, State]) -> None:
-        """Compares the state known at each marker with that of the experiment."""
-        for revision, view in self._claims:
-            if revision not in states:
-                self.violations.append(f"true: there was no revision {revision}")
+    def verify(self, state_of: Callable[[int, str], State | None]) -> None:
+        """Compares the state known at each marker with that of the experiment.
+
+        Args:
+            state_of: Returns the state of a revision in an epoch; None if there was none.
+        """
+        for revision, epoch, view in self._claims:
+            state = state_of(revision, epoch)
+            if state is None:
+                self.violations.append(f"true: there was no revision {revision} in {epoch}")
                 continue
-            expected = self.shown.of(states[revision])
+            expected = self.shown.of(state)
             for kind in ("arms", "rows", "points"):
                 wanted, found = getattr(expected, kind), getattr(view, kind)
                 what = f"{kind} at revision {revision} for {self.shown}"
@@ -181,7 +194,8 @@ class Judge:
 
     def _reset(self) -> None:
         self._resets += 1
-        if not self._may_reset(self.revision, self.epoch) or self._resets > 1:
+        is_needed = self.revision > 0 and self._may_reset(self.revision, self.epoch)
+        if not is_needed or self._resets > 1:
             self.violations.append(f"resumable: reset after {self.revision} in its own epoch")
         self._has_to_reset = False
         self.forget()
@@ -203,14 +217,18 @@ class Judge:
         if self._has_to_reset:
             self.violations.append(f"resumable: no reset after {self.revision} of {self.epoch}")
             self._has_to_reset = False
+        if self.revision and epoch != self.epoch:
+            self.violations.append(f"resumable: {epoch} continues {self.epoch} without a reset")
         if revision < self.revision and epoch == self.epoch:
             self.violations.append(f"ordered: marker {revision} after {self.revision}")
         self.revision, self.epoch = revision, epoch
         # A row whose arm is not shown is no part of a state.
         rows = {key: raw for key, raw in self._view.rows.items() if key[0] in self._view.arms}
         points = {key: raw for key, raw in self._view.points.items() if key[0] in self._view.arms}
-        self._kept = State(dict(self._view.arms), rows, points)
-        self._claims.append((revision, self._kept.copy()))
+        self.kept = State(dict(self._view.arms), rows, points)
+        self._claims.append((revision, epoch, self.kept.copy()))
+        self._resets = 0
+        self.marks += 1
 
 
 def _encoded(result: EvalResult) -> bytes:
