@@ -14,6 +14,7 @@ from podium_server.rpc.admission import Admission
 from podium_server.rpc.fronts.grpcio import server_options
 from podium_server.rpc.fronts.grpcio_handlers import generic_handler
 from podium_server.rpc.handlers import UnaryMethod
+from podium_server.rpc.serving import CallServer
 from podium_server.rpc.telemetry import Telemetry
 from podium_server.serve.command import loop_factory, tune_collector
 from podium_server.serve.settings import Settings
@@ -32,11 +33,8 @@ async def _serve() -> None:
     settings = Settings()
     server = grpc.aio.server(options=server_options(settings.limits.message_bytes))
     methods = [UnaryMethod("bench.Echo.Echo", _echo)]
-    admission = Admission(settings.admission)
-    access = Access(_no_tokens, is_on=False)
-    server.add_generic_rpc_handlers(
-        (generic_handler("bench.Echo", methods, admission, access, Telemetry()),)
-    )
+    calls = CallServer(Admission(settings.admission), Access(_no_tokens, is_on=False), Telemetry())
+    server.add_generic_rpc_handlers((generic_handler("bench.Echo", methods, calls),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     sys.stdout.write(f"listening on 127.0.0.1:{port}\n")

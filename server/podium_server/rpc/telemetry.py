@@ -15,7 +15,6 @@ from typing import Self
 
 import grpc
 from google.protobuf.message import Message
-from podium._values.metadata import OUTBOX_LAG_KEY
 from podium.errors import PodiumError
 
 from podium_server.rpc.audit import Audit, AuditedCall
@@ -87,12 +86,11 @@ class Telemetry:
         if self._audit is not None:
             await self._audit.note(call, code, reason)
 
-    def note_lag(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
-        """Stores the age of the sender's oldest waiting event, if the metadata contains it."""
-        for key, value in metadata:
-            if key == OUTBOX_LAG_KEY:
-                with suppress(ValueError):
-                    self._lag.add(float(value))
+    def note_lag(self, values: Iterable[str]) -> None:
+        """Stores the age of the sender's oldest waiting event, if a header contains it."""
+        for value in values:
+            with suppress(ValueError):
+                self._lag.add(float(value))
 
     def text(self) -> str:
         """Returns all metrics in the text format of Prometheus."""

@@ -25,6 +25,7 @@ from podium_server.rpc.audit import Audit
 from podium_server.rpc.fronts.grpcio import GrpcioFront
 from podium_server.rpc.handlers import StreamMethod, service_methods
 from podium_server.rpc.health import HEALTH_SERVICE, Health
+from podium_server.rpc.serving import CallServer
 from podium_server.rpc.telemetry import Telemetry
 from podium_server.serve.addresses import Reach, check_addresses, needs_tokens
 from podium_server.serve.settings import ConfigError, Settings
@@ -86,9 +87,7 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
         )
         front = GrpcioFront(
             services,
-            admission,
-            access,
-            telemetry,
+            CallServer(admission, access, telemetry),
             message_bytes=message_bytes,
             reflection=settings.reflection,
             on_failed=broken.set,

@@ -17,7 +17,7 @@ from podium_server.rpc.access.rules import RULES
 from podium_server.rpc.telemetry import CURRENT_CALL
 from podium_server.store.tokens import Role, TokenRow, digest_of
 
-__all__ = ["Access", "authorization_of"]
+__all__ = ["Access"]
 
 _FRESH_SECONDS = 2.0
 """The seconds for which the tokens of the store are cached.
@@ -166,11 +166,6 @@ class Access:
                 self._checked.clear()
                 self._read_at = now
         return self._tokens
-
-
-def authorization_of(metadata: Iterable[tuple[str, str | bytes]]) -> list[str]:
-    """Returns the values of the `authorization` headers in the metadata of a call."""
-    return [str(value) for key, value in metadata if key == "authorization"]
 
 
 def _is_public(method: str) -> bool:

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import grpc
 
-from podium_server.rpc.access.tokens import Access
-from podium_server.rpc.admission import Admission
 from podium_server.rpc.fronts.grpcio_handlers import generic_handler
 from podium_server.rpc.fronts.ports import ListenError, bind
 from podium_server.rpc.handlers import Method
-from podium_server.rpc.telemetry import Telemetry
+from podium_server.rpc.serving import CallServer
 
 __all__ = ["MAX_CONNECTIONS", "GrpcioFront", "server_options"]
 
@@ -71,9 +69,7 @@ class GrpcioFront:
 
     Args:
         services: The methods of each service, by its full name.
-        admission: Decides which calls the server works on.
-        access: Decides which callers may call which methods.
-        telemetry: Counts the calls.
+        server: Serves the calls.
         message_bytes: The largest request.
         reflection: Whether tools can list the services.
         on_failed: Called when the server has ended and cannot be started again.
@@ -83,9 +79,7 @@ class GrpcioFront:
     def __init__(
         self,
         services: Mapping[str, Iterable[Method]],
-        admission: Admission,
-        access: Access,
-        telemetry: Telemetry,
+        server: CallServer,
         *,
         message_bytes: int,
         reflection: bool,
@@ -93,8 +87,7 @@ class GrpcioFront:
         credentials: Callable[[], grpc.ServerCredentials] | None = None,
     ) -> None:
         self._handlers = tuple(
-            generic_handler(name, methods, admission, access, telemetry)
-            for name, methods in services.items()
+            generic_handler(name, methods, server) for name, methods in services.items()
         )
         self._names = tuple(services) if reflection else ()
         self._options = server_options(message_bytes)

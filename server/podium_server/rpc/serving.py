@@ -1,0 +1,120 @@
+"""Serves a call: admits it, checks its caller, and answers it. The same for each front of gRPC."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import aclosing
+from typing import Protocol
+
+import grpc
+from podium._values.metadata import OUTBOX_LAG_KEY
+from podium._wire.status import Status
+
+from podium_server.errors import failure
+from podium_server.rpc.access.tokens import Access
+from podium_server.rpc.admission import Admission, AdmittedCall
+from podium_server.rpc.errors import status_of
+from podium_server.rpc.handlers import Method, StreamMethod, UnaryMethod
+from podium_server.rpc.telemetry import Telemetry
+
+__all__ = ["CallServer", "Exchange"]
+
+_RECORD = "podium.v1.RecordingService.Record"
+
+
+class Exchange(Protocol):
+    """One call, in the form in which its front receives it."""
+
+    @property
+    def peer(self) -> str:
+        """The connection, as gRPC writes its address."""
+
+    def headers(self, name: str) -> list[str]:
+        """Returns the values of a header."""
+
+    def certificate_names(self) -> Iterable[bytes]:
+        """Returns the names (SAN) in the certificate that the client has proved."""
+
+    def when_over(self, callback: Callable[[], None]) -> None:
+        """Calls back when the response is sent, or can no longer be sent."""
+
+    async def read(self) -> bytes | None:
+        """Reads the request. Returns None if it ends before it is complete."""
+
+    async def write(self, response: bytes, seconds: float) -> None:
+        """Sends a response of a stream.
+
+        Raises:
+            TimeoutError: The client has not read enough of the stream within the given time.
+        """
+
+    async def abort(self, status: Status) -> None:
+        """Ends the call with an error, in the call's own task."""
+
+    def abort_from_outside(self, status: Status) -> Awaitable[object]:
+        """Ends the call with an error while its task runs. Returns what waits for that end."""
+
+
+class CallServer:
+    """Serves the calls of all methods.
+
+    Args:
+        admission: Decides which calls the server works on.
+        access: Decides which callers may call which methods.
+        telemetry: Counts the calls.
+    """
+
+    def __init__(self, admission: Admission, access: Access, telemetry: Telemetry) -> None:
+        self._admission = admission
+        self._access = access
+        self._telemetry = telemetry
+
+    async def serve(self, method: Method, exchange: Exchange) -> bytes:
+        """Admits a call, checks its caller, and answers it. Errors become the call's status.
+
+        Returns the response of a UnaryMethod. Sends those of a StreamMethod, and returns nothing.
+        """
+        call = None
+        name, peer = method.name, exchange.peer
+        try:
+            async with self._telemetry.call(name, peer):
+                call = self._admission.enter(
+                    peer, lambda error: exchange.abort_from_outside(status_of(error, name))
+                )
+                exchange.when_over(call.leave)
+                await self._access.enter(
+                    name, lambda: exchange.headers("authorization"), exchange.certificate_names
+                )
+                if name == _RECORD:
+                    self._telemetry.note_lag(exchange.headers(OUTBOX_LAG_KEY))
+                if isinstance(method, UnaryMethod):
+                    response = await method.answer(await call.read(exchange.read))
+                    return call.answer(response)
+                await self._stream(method, call, exchange)
+                return b""
+        except grpc.aio.BaseError:  # the call was aborted from outside, or has ended by itself
+            raise
+        except Exception as error:  # noqa: BLE001 - every error becomes a status
+            status = status_of(error, name)
+        if call is not None and call.refusal is not None:
+            # The abort that is under way already ends this call.
+            await call.refusal
+            return b""
+        await exchange.abort(status)
+        return b""
+
+    async def _stream(self, method: StreamMethod, call: AdmittedCall, exchange: Exchange) -> None:
+        raw = await call.read(exchange.read)
+        call.watch()
+        async with aclosing(method.stream(raw)) as responses:
+            async for response in responses:
+                await self._write(exchange, response)
+
+    async def _write(self, exchange: Exchange, response: bytes) -> None:
+        """Sends a response of a stream. Cuts off a client that does not read it in time."""
+        seconds = self._admission.write_seconds
+        try:
+            await exchange.write(response, seconds)
+        except TimeoutError:
+            raise failure(
+                "WATCH_TOO_SLOW",
+                f"the client has read nothing for {seconds:g} s; watch again after the last marker",
+            ) from None
