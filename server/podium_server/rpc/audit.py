@@ -129,6 +129,7 @@ class Audit:
             _MOST_WAITING
         )
         self._minute, self._refusals = 0.0, 0
+        self._path, self._is_new = path, not path.exists()
         before = os.umask(0o077)
         try:
             self._file = WatchedFileHandler(path, encoding="utf-8")
@@ -175,6 +176,12 @@ class Audit:
         self._waiting.put(None)
         self._thread.join()
         self._file.close()
+
+    def discard(self) -> None:
+        """Closes the file, and removes it if this object has created it and it has no lines."""
+        self.close()
+        if self._is_new and not self._path.stat().st_size:
+            self._path.unlink()
 
     def _is_sampled(self) -> bool:
         """Returns whether one more rejected call may be written in this minute."""

@@ -59,6 +59,7 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
     http_front = _http_front() if settings.http else None
     store = await open_store(settings.store, on_broken=broken.set)
     audit = None
+    is_started = False
     try:
         audit = None if settings.audit is None else Audit(settings.audit)
         health = Health(_SERVICES)
@@ -103,9 +104,14 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
                 tls=None if certificates is None else certificates.context(),
                 origins=settings.http_origins,
             )
-        addresses = await front.start(settings.listen)
         try:
-            yield [*addresses, *(await http.start(settings.http) if http else ())]
+            # All addresses are bound before the first call, so that a failed start stores nothing.
+            urls = http.bind(settings.http) if http else []
+            addresses = await front.start(settings.listen)
+            is_started = True
+            if http is not None:
+                http.start()
+            yield [*addresses, *urls]
         finally:
             health.stop()
             results.watches.stop()
@@ -114,9 +120,9 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
                 await http.stop()
             await front.stop()
     finally:
-        await store.close()
+        await (store.close if is_started else store.discard)()
         if audit is not None:
-            await asyncio.to_thread(audit.close)
+            await asyncio.to_thread(audit.close if is_started else audit.discard)
 
 
 async def _access(store: Store, settings: Settings, reach: Reach) -> Access:

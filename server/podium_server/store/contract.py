@@ -118,6 +118,10 @@ class Store(ABC):
     async def close(self) -> None:
         """Finishes running calls, and closes the store."""
 
+    async def discard(self) -> None:
+        """Closes a store that had no calls. Removes it if this object has created it."""
+        await self.close()
+
     @property
     @abstractmethod
     def page_key(self) -> bytes:

@@ -46,7 +46,8 @@ async def _front(
 ) -> AsyncIterator[tuple[str, Admission]]:
     admission = Admission(limits or AdmissionLimits())
     front = ConnectFront({"": [method]}, admission, Access(_no_tokens, is_on=False), Telemetry())
-    [url] = await front.start(["127.0.0.1:0"])
+    [url] = front.bind(["127.0.0.1:0"])
+    front.start()
     try:
         yield url, admission
     finally:

@@ -81,20 +81,30 @@ class ConnectFront:
         methods = [method for group in services.values() for method in group]
         self._application = _Application(methods, admission, access, telemetry)
         self._tls, self._origins = tls, origins
+        self._bound: list[socket.socket] = []
         self._servers: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
 
-    async def start(self, addresses: Sequence[str]) -> list[str]:
-        """Serves on HOST:PORT addresses. Returns their URLs with the ports that were chosen.
+    def bind(self, addresses: Sequence[str]) -> list[str]:
+        """Binds HOST:PORT addresses. Returns their URLs with the ports that were chosen.
 
         Raises:
             ListenError: An address cannot be listened on.
         """
-        return [self._listen(address) for address in addresses]
+        scheme = "http" if self._tls is None else "https"
+        urls = []
+        for address in addresses:
+            self._bound.append(_bind(address))
+            port = self._bound[-1].getsockname()[1]
+            urls.append(f"{scheme}://{address.rpartition(':')[0]}:{port}")
+        return urls
 
-    def _listen(self, address: str) -> str:
-        bound = _bind(address)
-        host, port, *_ = bound.getsockname()
-        is_local = ipaddress.ip_address(host).is_loopback
+    def start(self) -> None:
+        """Serves on the bound addresses."""
+        for bound in self._bound:
+            self._serve(bound)
+
+    def _serve(self, bound: socket.socket) -> None:
+        is_local = ipaddress.ip_address(bound.getsockname()[0]).is_loopback
         tls = self._tls
         config = uvicorn.Config(
             Guard(self._application, self._origins, is_local=is_local),
@@ -110,11 +120,12 @@ class ConnectFront:
         )
         server = HTTPServer(config)
         self._servers.append((server, asyncio.create_task(server.serve(sockets=[bound]))))
-        scheme = "http" if tls is None else "https"
-        return f"{scheme}://{address.rpartition(':')[0]}:{port}"
 
     async def stop(self) -> None:
         """Ends all connections in bounded time."""
+        if not self._servers:
+            for bound in self._bound:
+                bound.close()
         for server, _ in self._servers:
             server.should_exit = True
         if self._servers:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import grpc
 
 from podium_server.rpc.fronts.grpcio_handlers import generic_handler
-from podium_server.rpc.fronts.ports import ListenError, bind
+from podium_server.rpc.fronts.ports import ListenError, bind, remove_socket
 from podium_server.rpc.handlers import Method
 from podium_server.rpc.serving import CallServer
 
@@ -94,6 +94,7 @@ class GrpcioFront:
         self._on_failed = on_failed
         self._credentials = credentials
         self._addresses: list[str] = []
+        self._watcher: asyncio.Task[None] | None = None
 
     async def start(self, addresses: Sequence[str]) -> list[str]:
         """Serves on addresses. Returns the addresses with the ports that were chosen.
@@ -109,6 +110,8 @@ class GrpcioFront:
 
     async def stop(self) -> None:
         """Ends all calls and connections within a limited time, even if clients do not react."""
+        if self._watcher is None:
+            return  # it has not started
         self._watcher.cancel()
         try:
             await asyncio.wait_for(self._server.stop(_LAST_RESPONSES_SECONDS), _STOP_SECONDS)
@@ -127,8 +130,15 @@ class GrpcioFront:
         return server
 
     def _bind(self, addresses: Sequence[str]) -> list[str]:
-        make = self._credentials
-        return [bind(self._server, address, make() if make else None) for address in addresses]
+        make, bound = self._credentials, list[str]()
+        try:
+            for address in addresses:
+                bound.append(bind(self._server, address, make() if make else None))
+        except ListenError:
+            for address in bound:
+                remove_socket(address)
+            raise
+        return bound
 
     async def _restart_when_ended(self) -> None:
         """Checks from time to time whether the server has ended.

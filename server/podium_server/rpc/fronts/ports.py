@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 from podium._values.address import host_and_port, socket_path
 
-__all__ = ["ListenError", "bind"]
+__all__ = ["ListenError", "bind", "remove_socket"]
 
 
 class ListenError(Exception):
@@ -52,6 +52,13 @@ def _bind_socket(server: grpc.aio.Server, address: str, path: Path) -> str:
     finally:
         os.umask(before)
     return address
+
+
+def remove_socket(address: str) -> None:
+    """Removes the file of a bound unix:PATH address. gRPC leaves it if the server never starts."""
+    path = socket_path(address)
+    if path is not None:
+        Path(path).unlink(missing_ok=True)
 
 
 def _is_served(path: Path) -> bool:

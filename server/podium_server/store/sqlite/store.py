@@ -89,11 +89,11 @@ class SqliteStore(Store):
         self._path = self._file.path
         try:
             self._open()
-        except (apsw.Error, FileDamagedError) as error:
+        except BaseException as error:
+            self._file.discard()
             self._file.close()
-            raise StoreError(f"cannot open {self._path}: {error}") from error
-        except BaseException:
-            self._file.close()
+            if isinstance(error, apsw.Error | FileDamagedError):
+                raise StoreError(f"cannot open {self._path}: {error}") from error
             raise
 
     def _open(self) -> None:
@@ -131,6 +131,11 @@ class SqliteStore(Store):
     def _damaged(self, error: Exception) -> None:
         """Stops the store. May be called from any thread."""
         self._loop.call_soon_threadsafe(self._group.stop, error)
+
+    async def discard(self) -> None:
+        """Closes the file, and removes it if `open` has created it."""
+        self._file.discard()
+        await self.close()
 
     async def close(self) -> None:
         """Finishes the waiting calls, and then closes the file."""

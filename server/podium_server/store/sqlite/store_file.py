@@ -56,11 +56,16 @@ class StoreFile:
         self.checkpoint_pages = _CHECKPOINT_PAGES
         self._beside: dict[Path, _State] = {}
         self._log_pages = 0
+        self._created: list[Path] = []
+        self._is_discarded = True
         with contextlib.ExitStack() as stack:
             self._lock_name(stack)
+            # This is called while the path is still locked.
+            stack.callback(self._remove_created)
             _refuse_log_without_file(self.path)
             self._lock_file(stack)
             self._stack = stack.pop_all()
+        self._is_discarded = False
 
     def _lock_name(self, stack: contextlib.ExitStack) -> None:
         """Locks FILE.lock, and so the path.
@@ -85,7 +90,12 @@ class StoreFile:
         """Opens a file. Only this user can read a new file and its log."""
         try:
             check_kind(path)
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            with contextlib.suppress(FileExistsError):
+                file = os.open(path, flags | os.O_EXCL, 0o600)
+                self._created.append(path)
+                return file
+            return os.open(path, flags, 0o600)
         except OSError as error:
             folder = self.path.parent
             why = error.strerror if folder.is_dir() else f"there is no folder {folder}"
@@ -144,9 +154,19 @@ class StoreFile:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         self._state = _state(self._file)
 
+    def discard(self) -> None:
+        """Makes `close` remove the files that this object has created."""
+        self._is_discarded = True
+
     def close(self) -> None:
         """Unlocks the file, once its connections are closed."""
         self._stack.close()
+
+    def _remove_created(self) -> None:
+        if self._is_discarded:
+            logs = map(self._log, ("-wal", "-shm")) if self.path in self._created else ()
+            for path in (*self._created, *logs):
+                path.unlink(missing_ok=True)
 
 
 def _lock(file: int, path: Path) -> None:

@@ -1,0 +1,96 @@
+"""A start that fails leaves the folder as it was."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import apsw
+import podium
+import pytest
+from podium_server.rpc.audit import AuditError
+from podium_server.rpc.fronts.ports import ListenError
+from podium_server.serve.server import running
+from podium_server.serve.settings import Settings
+from podium_server.store.contract import StoreError
+from podium_server.store.sqlite import schema
+
+_FREE = "127.0.0.1:0"
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    """An address on which another program listens."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield f"127.0.0.1:{other.getsockname()[1]}"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The settings of a server with a store and an audit log in the test's folder."""
+    store, audit = f"sqlite:///{tmp_path / 'podium.db'}", tmp_path / "audit.jsonl"
+    return Settings(listen=(_FREE,), store=store, audit=audit)
+
+
+async def _fails(settings: Settings, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        async with running(settings, asyncio.Event()):
+            pass
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("first", [(), (_FREE,), ("unix:",)], ids=["alone", "port", "socket"])
+async def test_an_address_that_is_taken(
+    settings: Settings, taken: str, first: tuple[str, ...], tmp_path: Path
+) -> None:
+    """If a later address is taken, no store, log, audit log or socket is left."""
+    bound = tuple(item.replace("unix:", f"unix:{tmp_path / 's.sock'}") for item in first)
+    await _fails(replace(settings, listen=(*bound, taken)), ListenError)
+    await _fails(replace(settings, listen=(*bound, _FREE), http=(_FREE, taken)), ListenError)
+    assert _files(tmp_path) == {}
+
+
+async def test_other_causes(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left, either, if the audit log or the store cannot be written."""
+    await _fails(replace(settings, audit=tmp_path / "none" / "audit"), AuditError)
+
+    def fail(_connection: apsw.Connection) -> None:
+        raise apsw.FullError("the disk is full")
+
+    monkeypatch.setattr(schema, "migrate", fail)
+    await _fails(settings, StoreError)
+    assert _files(tmp_path) == {}
+
+
+async def test_an_earlier_store_is_kept(settings: Settings, taken: str, tmp_path: Path) -> None:
+    """Files of an earlier server stay as they are, and its results can be read again."""
+    async with (
+        running(settings, asyncio.Event()) as [address],
+        podium.AsyncClient(address) as client,
+    ):
+        await client.experiment("x").declare(overwrite=True)
+    before = _files(tmp_path)
+    assert set(before) == {"podium.db", "podium.db.lock", "audit.jsonl"}
+    await _fails(replace(settings, listen=(taken,)), ListenError)
+    assert set(_files(tmp_path)) == set(before)
+    async with (
+        running(settings, asyncio.Event()) as [address],
+        podium.AsyncClient(address) as client,
+    ):
+        assert [found.name for found in await client.experiments()] == ["x"]
+
+
+async def test_a_server_that_uses_the_store(settings: Settings, tmp_path: Path) -> None:
+    """A second server on the store of a new server fails, and removes nothing of it."""
+    async with running(settings, asyncio.Event()) as [address]:
+        await _fails(settings, StoreError)
+        assert {"podium.db", "podium.db-wal", "podium.db.lock"} <= set(_files(tmp_path))
+        async with podium.AsyncClient(address) as client:
+            await client.experiment("x").declare()
+            assert len(await client.experiments()) == 1
