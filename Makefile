@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$python && break; done)
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check floors mutations chaos demo conformance page-check test-page
+CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check container-check floors mutations chaos demo conformance page-check test-page
 # What CI runs beside them: its libraries are 6 GB.
 HEAVY_CHECKS := test-integrations
 GENERATED := client/python/podium/v1
@@ -126,6 +126,11 @@ docs-check: .venv/ready ## docs/api.md says what the protos say
 
 wheel-check: .venv/ready ## the wheel, installed without extras, used against a server
 	$(BIN)/python tools/wheel_check.py
+
+container-check: .venv/ready .cache/deploy/locked ## the files in deploy/, and the steps and the server of the container
+	.cache/deploy/bin/hadolint deploy/Dockerfile
+	.cache/deploy/bin/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
+	$(BIN)/python tools/container_check.py
 
 floors: .cache/floor/ready ## the tests at the lowest versions that pyproject.toml allows
 	.cache/floor/bin/pytest $(AT_ONCE) -m "not slow" $(FLOOR_TESTS)
@@ -250,12 +255,15 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11
 	--no-emit-index-url --custom-compile-command "make lock"
 lock: .venv/locked ## write requirements/*.txt anew, with the newest versions allowed
 	$(LOCK) pyproject.toml --output-file requirements/client.txt
+	$(LOCK) requirements/build.in --output-file requirements/build.txt
+	$(LOCK) requirements/deploy.in --output-file requirements/deploy.txt
 	$(LOCK) requirements/proto.in --output-file requirements/proto.txt
 	$(LOCK) requirements/floor.in pyproject.toml --all-extras --output-file requirements/floor.txt --resolution lowest-direct
 	$(LOCK) requirements/integrations.in pyproject.toml --extra server --output-file requirements/integrations.txt
 	for peer in $(PEERS); do $(LOCK) requirements/peers-$$peer.in --output-file requirements/peers-$$peer.txt || exit 1; done
 	$(LOCK) requirements/page.in pyproject.toml --extra server --extra http --output-file requirements/page.txt
 	$(LOCK) requirements/dev.in pyproject.toml --all-extras --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --extra server --extra http --constraint requirements/dev.txt --output-file requirements/server.txt
 
 clean: ## remove the environments and everything else that was made
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

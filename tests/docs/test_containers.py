@@ -97,9 +97,11 @@ def test_the_pod_has_time_and_a_volume() -> None:
     [container] = pod["containers"]
     variables = {each["name"]: each["value"] for each in container["env"]}
     assert pod["terminationGracePeriodSeconds"] > int(variables["PODIUM_CLOSE_TIMEOUT"])
-    [mount] = container["volumeMounts"]
-    assert mount["mountPath"] == variables["PODIUM_OUTBOX"]
-    assert mount["name"] in [volume["name"] for volume in pod["volumes"]]
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    assert mounts == {variables["PODIUM_OUTBOX"]: "outbox", "/etc/podium": "podium"}
+    assert {*mounts.values()} == {volume["name"] for volume in pod["volumes"]}
+    assert variables["PODIUM_TOKEN_FILE"] == "/etc/podium/token"  # noqa: S105 - a path
+    assert variables["PODIUM_TLS_CA"] == "/etc/podium/ca.pem"
 
 
 def test_the_image_starts_python_itself() -> None:

@@ -24,7 +24,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 from podium_server.rpc.audit import AuditError
 from podium_server.rpc.fronts.grpcio import MAX_CONNECTIONS
 from podium_server.rpc.fronts.ports import ListenError
-from podium_server.serve.environment import read_variables
+from podium_server.serve.environment import Repeated, read_variables
 from podium_server.serve.logs import set_up_logs
 from podium_server.serve.server import running
 from podium_server.serve.settings import ConfigError, ServerTLS, Settings
@@ -58,14 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--listen",
-        action="append",
+        action=Repeated,
+        default=[*defaults.listen],
         metavar="ADDRESS",
         help="HOST:PORT or unix:PATH; repeat the option for several "
         f"(default: $PODIUM_LISTEN or {defaults.listen[0]}; port 0 chooses a free one)",
     )
     parser.add_argument(
         "--http",
-        action="append",
+        action=Repeated,
         default=[],
         metavar="ADDRESS",
         help="HOST:PORT: also serve Connect and gRPC-Web over HTTP, for curl and browsers; "
@@ -73,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--http-origin",
-        action="append",
+        action=Repeated,
         default=[],
         type=_origin,
         metavar="ORIGIN",
@@ -82,9 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--store",
-        default=os.environ.get("PODIUM_STORE", defaults.store),
+        default=defaults.store,
         metavar="URL",
-        help="where results are stored (default: $PODIUM_STORE or %(default)s)",
+        help=f"where results are stored (default: $PODIUM_STORE or {defaults.store})",
     )
     parser.add_argument(
         "--insecure",
@@ -110,7 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--limit",
-        action="append",
+        action=Repeated,
         default=[],
         type=_limit,
         metavar="NAME=NUMBER",
@@ -122,7 +123,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(
             option,
-            action="append",
+            action=Repeated,
             default=[],
             type=token_limit,
             metavar="NAME=NUMBER",
@@ -192,9 +193,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    listen = arguments.listen or [os.environ.get("PODIUM_LISTEN", Settings().listen[0])]
     return Settings(
-        listen=tuple(listen),
+        listen=tuple(arguments.listen),
         http=tuple(arguments.http),
         http_origins=tuple(arguments.http_origin),
         audit=arguments.audit,

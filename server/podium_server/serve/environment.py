@@ -3,11 +3,29 @@
 import argparse
 import os
 
-__all__ = ["read_variables", "variable_of"]
+__all__ = ["Repeated", "read_variables", "variable_of"]
 
 _OLDER = {"listen": "PODIUM_LISTEN", "store": "PODIUM_STORE"}
 """Options whose environment variables have other names, because other commands use them too."""
 _NO = {"", "0", "false", "no"}
+
+
+class Repeated(argparse.Action):
+    """Collects the values of an option that can be repeated.
+
+    They replace the values of the environment variable.
+    """
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        value: object,
+        _option: str | None = None,
+    ) -> None:
+        """Adds a value."""
+        given = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [value] if given is self.default else [*given, value])
 
 
 def variable_of(action: argparse.Action) -> str:
@@ -24,7 +42,7 @@ def read_variables(parser: argparse.ArgumentParser) -> None:
     for action in parser._actions:  # noqa: SLF001 - argparse has no public list of them
         variable = variable_of(action)
         text = os.environ.get(variable)
-        if text is None or action.dest == "help" or action.dest in _OLDER:
+        if text is None or action.dest == "help":
             continue
         try:
             action.default = _value(action, text.strip())
@@ -36,7 +54,8 @@ def _value(action: argparse.Action, text: str) -> object:
     if action.const is True:
         return text.lower() not in _NO
     if isinstance(action.default, list):
-        return [_item(action, part.strip()) for part in text.split(",") if part.strip()]
+        parts = [_item(action, part.strip()) for part in text.split(",") if part.strip()]
+        return parts or action.default
     return _item(action, text) if text else action.default
 
 

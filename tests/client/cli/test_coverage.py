@@ -143,6 +143,7 @@ def test_every_command_is_tried() -> None:
         "declare",
         "doctor",
         "finish",
+        "health",
         "import",
         "outbox",
         "page",

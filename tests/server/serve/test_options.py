@@ -56,3 +56,25 @@ def test_every_option_has_a_help() -> None:
     """An option without a text in `podium serve --help` is a question."""
     parser = server_command_parser("serve", command)
     assert [each.dest for each in parser._actions if not each.help] == []
+
+
+def test_variables_have_several_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commas separate the addresses of a variable; options replace all of them."""
+    monkeypatch.setenv("PODIUM_LISTEN", "127.0.0.1:0, unix:/run/p.sock")
+    monkeypatch.setenv("PODIUM_SERVE_HTTP", "127.0.0.1:1")
+    parser = server_command_parser("serve", command)
+    given = parser.parse_args([])
+    assert given.listen == ["127.0.0.1:0", "unix:/run/p.sock"]
+    assert given.http == ["127.0.0.1:1"]
+    given = parser.parse_args(["--http=127.0.0.1:2", "--http=127.0.0.1:3", "--listen=[::1]:4"])
+    assert given.http == ["127.0.0.1:2", "127.0.0.1:3"]
+    assert given.listen == ["[::1]:4"]
+
+
+def test_empty_variables_are_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable without a value leaves the default, as scripts expect that set `NAME=`."""
+    monkeypatch.setenv("PODIUM_LISTEN", "")
+    monkeypatch.setenv("PODIUM_STORE", "")
+    given = server_command_parser("serve", command).parse_args([])
+    assert given.listen == ["127.0.0.1:50051"]
+    assert given.store == "sqlite:///podium.db"

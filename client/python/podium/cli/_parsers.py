@@ -44,6 +44,7 @@ COMMANDS = {
     "completion": "print a script that completes commands in a shell",
     "server": "show the version and the limits of the server",
     "whoami": "show the token in use, and what it allows",
+    "health": "ask whether a server serves, for probes",
     "doctor": "check address, token, clocks, outbox and store, and say what to do",
     "declare": "create an experiment, or set its unset fields",
     "record": "record arms and events from JSON",

@@ -1,0 +1,50 @@
+"""`podium health` tells probes whether a server serves."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from podium_server.serve.settings import ServerTLS
+
+from tests.client.cli.shell import podium
+from tests.client.client.broken import closed_port, grpc_server
+from tests.server.access.certificates import Authority
+from tests.server.access.serving import serving
+
+
+async def test_a_server_serves_without_a_token(tmp_path: Path) -> None:
+    """A server that requires tokens answers probes, which have none."""
+    async with serving(tmp_path, auth="tokens") as [address]:
+        outcome = await asyncio.to_thread(podium, "health", address=address)
+        as_json = await asyncio.to_thread(podium, "health", "--json", address=address)
+    assert (outcome.code, outcome.out, outcome.err) == (0, f"{address} serves\n", "")
+    assert json.loads(as_json.out) == {"address": address, "serving": True}
+
+
+async def test_an_encrypted_server(tmp_path: Path) -> None:
+    """The command uses the authority of the environment, and names its absence."""
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("server", "DNS:localhost,IP:127.0.0.1")
+    async with serving(tmp_path, tls=ServerTLS(cert, key), auth="none") as [address]:
+        variables = {"PODIUM_TLS_CA": str(authority.cert)}
+        known = await asyncio.to_thread(podium, "health", address=address, **variables)
+        plain = await asyncio.to_thread(podium, "health", address=address)
+    assert known.code == 0
+    assert plain.code == 1
+    assert "may require TLS: set PODIUM_TLS_CA" in plain.err
+
+
+def test_no_server() -> None:
+    """The exit code is 1, and the text has the address and the reason."""
+    address = closed_port()
+    outcome = podium("health", address=address)
+    assert outcome.code == 1
+    assert f"{address} does not answer: Connection refused" in outcome.err
+
+
+def test_a_server_without_health() -> None:
+    """Another gRPC server on the port is not healthy."""
+    with grpc_server() as address:
+        outcome = podium("health", address=address)
+    assert outcome.code == 1
+    assert f"{address} does not answer: " in outcome.err
