@@ -21,7 +21,7 @@ from podium_server.testing import running_server
 from podium_server.testing.calls import declared, row, started
 
 from tests import zygote
-from tests.client.cli.shell import PODIUM, Outcome, podium
+from tests.client.cli.shell import PODIUM, Outcome, on_terminal, podium
 from tests.client.client.broken import closed_port
 from tests.client.sender.outboxes import (
     appended,
@@ -191,6 +191,32 @@ def test_what_waits_and_what_is_rejected(root: Path, outbox: Path, name: str) ->
     dead_stream(outbox, name, started("late", "L", 1), arm="late")
     done = _run(root, "sync")
     assert (done.code, done.out[:20]) == (1, "2 events delivered t")
+
+
+def test_reasons_on_a_terminal(root: Path, outbox: Path, address: str, name: str) -> None:
+    """On a narrow terminal the whole reason is below its row, wrapped at spaces."""
+    with library.Client(address) as client:
+        config = library.RunConfig("a")
+        client.experiment(name).declare()
+        client.experiment(name).record_arm(library.ArmResult("a", config, "completed"))
+        with client.experiment(name).start_arm(config, attempt_id="x", order=9, restart=True):
+            pass
+    dead_stream(outbox, name, started("a", "A", 10))
+    _run(root, "sync")
+    reason = (
+        "1 ARM_FINISHED: arm 'a' is completed. To train it again, start it with resume_step, which "
+        "keeps its results up to that step, or with restart, which deletes its results. If this "
+        "run has recorded results, they wait in its outbox: `podium outbox retry --as NAME` "
+        "records them as another arm, and `podium outbox retry --restart` replaces the results of "
+        "this arm"
+    )
+    shown = on_terminal("outbox", str(root), address=address, columns=60).out
+    lines = shown.splitlines()
+    assert max(map(len, lines[1:])) <= 60
+    assert lines[1].endswith("REJECTED")
+    assert reason in " ".join(line.strip() for line in lines[3:])
+    assert reason in _run(root, "outbox").out
+    assert on_terminal("outbox", str(root / "none"), address=address).code == 2
 
 
 def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> None:

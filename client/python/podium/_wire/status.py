@@ -32,7 +32,6 @@ DETAILS_KEY = "grpc-status-details-bin"
 _DETAILS_BYTES = 4608
 _TEXT_BYTES = 1024
 _METADATA_VALUE_BYTES = 300
-_REFUSAL_TEXT_BYTES = 300
 # The Any around a Refusals, and the header of one text in it.
 _ANY_BYTES = 64
 _HEADER_BYTES = 4
@@ -116,7 +115,7 @@ def _refusals_to_proto(
         groups = _groups(refusals)
         result = recording_service_pb2.Refusals(refusals=groups)
     share = (room - result.ByteSize()) // len(groups) - _HEADER_BYTES
-    _add_texts(result, refusals, min(share, _REFUSAL_TEXT_BYTES))
+    _add_texts(result, refusals, min(share, _TEXT_BYTES))
     return result
 
 

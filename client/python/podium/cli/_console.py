@@ -8,13 +8,14 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from podium.cli._table import columns_of, table, width_of
+from podium.cli._table import columns_of, fits, table, width_of
 
 __all__ = ["Console", "clean"]
 
 # Recorded texts must neither control a terminal nor change the reading direction.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _GAP = "  "
+_INDENT = "    "
 _STEPS = 10
 
 
@@ -56,6 +57,23 @@ class Console:
         for line in table(columns_of(cells, *headers), self.width):
             self.line(line)
         return bool(cells)
+
+    def table_with_texts(self, rows: Iterable[Sequence[str]], *headers: str) -> None:
+        """Writes a table whose last column has texts that must not be shortened.
+
+        If there is not enough room, each text is below its row, wrapped.
+        """
+        cells = [[clean(cell) for cell in row] for row in rows]
+        if fits(columns_of(cells, *headers), self.width):
+            self.table(cells, *headers)
+            return
+        short = [row[:-1] for row in cells]
+        head, *lines = table(columns_of(short, *headers[:-1]), self.width)
+        self.line(head)
+        for line, row in zip(lines, cells, strict=True):
+            self.line(line)
+            for part in self._wrapped(row[-1], len(_INDENT)):
+                self.line(_INDENT + part)
 
     def fields(self, fields: Iterable[tuple[str, str]]) -> None:
         """Writes texts with labels. Leaves empty texts out, and keeps the line breaks of a text."""

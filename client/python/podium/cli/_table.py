@@ -6,7 +6,7 @@ from unicodedata import category, east_asian_width
 
 from podium._values.shorten_text import shorten
 
-__all__ = ["Column", "columns_of", "cut", "table", "width_of"]
+__all__ = ["Column", "columns_of", "cut", "fits", "table", "width_of"]
 
 _GAP = "  "
 _NARROWEST = 8
@@ -52,6 +52,12 @@ def table(columns: Sequence[Column], width: int | None) -> Iterator[str]:
             for cell, size, column in zip(line, widths, shown, strict=True)
         )
         yield _GAP.join(cells).rstrip()
+
+
+def fits(columns: Sequence[Column], width: int | None) -> bool:
+    """Returns whether a table has room for its columns without shortening any text."""
+    natural = sum(map(_natural_width, columns)) + len(_GAP) * (len(columns) - 1)
+    return width is None or natural <= width
 
 
 def width_of(text: str) -> int:

@@ -102,7 +102,7 @@ def _show(view: OutboxView, console: Console) -> None:
     rows = _lines(view)
     if rows or view.damaged:
         console.line(f"{view.folder}, for {view.address}: {_sender(view)}")
-    console.table(rows, *_HEADERS)
+    console.table_with_texts(rows, *_HEADERS)
     for folder, why in view.damaged.items():
         console.note(f"{folder} cannot be read: {why}")
     for path in (path for stream in view.streams for path in stream.torn):
