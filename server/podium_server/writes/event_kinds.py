@@ -122,29 +122,38 @@ def _need_row(needs: ArmNeeds, row: ParsedRow) -> None:
 
 
 def _annotate(context: Context, body: ArmAnnotated) -> None:
-    annotations.annotate(_known_arm(context, body.arm, None), body, context.limits)
+    arm = _known_arm(context, body.arm)
+    # A person may annotate an arm whose training has died.
+    heard = arm.row.last_heard
+    annotations.annotate(arm, body, context.limits)
+    arm.row.last_heard = heard
 
 
-def _known_arm(context: Context, name: str, attempt_id: str | None) -> ArmState:
+def _known_arm(context: Context, name: str) -> ArmState:
     arm = context.state.arm(name)
     if arm is None:
         raise unknown_arm(context.state.experiment.name, name)
+    return arm
+
+
+def _heard_arm(context: Context, name: str, attempt_id: str | None) -> ArmState:
+    arm = _known_arm(context, name)
     attempts.check_named(arm, attempt_id)
     arm.hear()
     return arm
 
 
 def _record_metrics(context: Context, body: MetricsRecorded) -> None:
-    arm = _known_arm(context, body.arm, _attempt_of(body))
+    arm = _heard_arm(context, body.arm, _attempt_of(body))
     arms.record_metrics(arm, body, context.limits)
 
 
 def _record_row(context: Context, row: ParsedRow) -> None:
-    rows.record(_known_arm(context, row.arm, row.attempt_id), row, context.event_time)
+    rows.record(_heard_arm(context, row.arm, row.attempt_id), row, context.event_time)
 
 
 def _finish(context: Context, body: ArmFinished) -> None:
-    outcomes.finish(_known_arm(context, body.arm, _attempt_of(body)), body, context.limits)
+    outcomes.finish(_heard_arm(context, body.arm, _attempt_of(body)), body, context.limits)
 
 
 KINDS: dict[str, Kind] = {

@@ -8,7 +8,7 @@ import pytest
 from podium._limits.limits import Limits
 from podium.errors import FailedPreconditionError
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED, ArmResult, ArmSummary
-from podium.v1.event_pb2 import ArmFinished, Event, MetricsRecorded
+from podium.v1.event_pb2 import ArmAnnotated, ArmFinished, Event, MetricsRecorded
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.results_service_pb2 import GetArmRequest, ListArmsRequest
 from podium_server.api import recording
@@ -108,6 +108,19 @@ async def test_what_is_refused_is_not_heard(direct: Way, at: Clock) -> None:
     at(30)
     with pytest.raises(FailedPreconditionError):
         await _record(direct, _heartbeat("A"))
+    assert await _heard(direct) == 0
+
+
+async def test_an_annotation_is_no_sign_of_life(direct: Way, at: Clock) -> None:
+    """Annotating a running arm changes its update_time, and not when its training was heard."""
+    await _record(direct, declared(), started("a", "A", 1))
+    before = await _arm(direct)
+    at(30)
+    note = Event(arm_annotated=ArmAnnotated(arm="a", notes="it hangs", add_tags=["dead"]))
+    assert (await _record(direct, note)).changed_events == 1
+    assert (await _arm(direct)).update_time.seconds == before.update_time.seconds + 30
+    assert await _heard(direct) == 0
+    await _record(direct, note)
     assert await _heard(direct) == 0
 
 
