@@ -3,6 +3,8 @@ import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 
 import { build } from "esbuild";
 
+import { smallProtobuf } from "./protobuf/plugin.mjs";
+
 process.chdir(import.meta.dirname);
 const folder = process.argv[2] ?? "../server/podium_server/web/static";
 await mkdir(folder, { recursive: true });
@@ -17,6 +19,7 @@ await build({
   jsx: "automatic",
   jsxImportSource: "preact",
   legalComments: "none",
+  plugins: [smallProtobuf],
   logLevel: "warning",
 });
 for (const name of ["index.html", "icon.svg"]) {

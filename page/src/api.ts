@@ -1,12 +1,23 @@
-/** The calls of the page. They are those of every client, with the same-origin cookie. */
+/**
+ * The calls of the page, with the same-origin cookie. They are made by the project's client, without
+ * its handles: these would add all that records to the scripts of the page.
+ */
 
-import { Client, type PodiumError } from "podium-client/browser";
-import { type Experiment, type Metric, ResultsService } from "podium-client/v1";
+import { Connection } from "podium-client/connection";
+import type { PodiumError } from "podium-client/errors";
+import { watch, type WatchOptions } from "podium-client/watching";
+import { WebLink } from "podium-client/web_link";
+import { type Experiment, type Metric, ResultsService, type WatchResponse } from "podium-client/v1";
 
 import { observed } from "./connection";
 
-/** The client of the server that the page is from. */
-export const client = new Client(undefined, { interceptors: [observed] });
+/** The connection to the server that the page is from. */
+export const client = new Connection(new WebLink(location.origin, { interceptors: [observed] }), {});
+
+/** The updates of an experiment, from the marker of `options.after` on. */
+export function updatesOf(experiment: string, options: WatchOptions): AsyncGenerator<WatchResponse> {
+  return watch(client, experiment, options);
+}
 
 /** The reading calls of the protocol. */
 export const reads = ResultsService.method;
@@ -39,6 +50,17 @@ export function listMetrics(experiment: string, signal: AbortSignal): Promise<Me
   const page = (pageToken: string) =>
     client.call(reads.listMetrics, { experiment, pageSize: 1000, pageToken }, { signal });
   return collected(page, (found) => found.metrics, 2_000);
+}
+
+/** The scores of all arms: for each arm, one for each metric, or undefined. */
+export async function listScores(
+  experiment: string, metrics: string[], signal: AbortSignal,
+): Promise<Map<string, (number | undefined)[]>> {
+  const page = (pageToken: string) =>
+    client.call(reads.scores, { experiment, metrics, pageSize: 1000, pageToken }, { signal });
+  const rows = await collected(page, ({ arms, columns }) => arms.map(({ arm }, index) =>
+    [arm, columns.map(({ present, values }) => (present[index] ? values[index] : undefined))] as const));
+  return new Map(rows);
 }
 
 /** The page cannot read the token's cookie. This only remembers that there is one. */

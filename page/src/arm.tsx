@@ -3,17 +3,23 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useMemo } from "preact/hooks";
 
-import { ArmResult as Arm, fromValue } from "podium-client/browser";
+import { ArmResult as Arm } from "podium-client/arm_result";
+import { fromValue } from "podium-client/values";
 import type { ArmResult, EvalResult } from "podium-client/v1";
 
 import { client, collected, reads } from "./api";
+import { styleOf } from "./colors";
 import { flatConfig, valuesByPath, valueText, varyingPaths } from "./config";
 import { dateOf, formatCount, formatNumber, formatSeconds, statusName } from "./format";
 import type { Live } from "./live";
 import { go, linkTo } from "./route";
+import { type Bar, barsSVG } from "./picture";
+import { Saves } from "./saving";
 import { Ago, Chip, type Column, Name, Problem, Status, Swatch, useCall, VirtualTable } from "./ui";
 
 const mostRows = 20_000;
+/** The bars of a saved picture. */
+const mostBars = 300;
 
 /** The view of an arm. */
 export function ArmView({ route, live }: { route: URLSearchParams; live: Live }): JSX.Element {
@@ -27,7 +33,7 @@ export function ArmView({ route, live }: { route: URLSearchParams; live: Live })
   return (
     <>
       {error !== undefined && <Problem error={error} retry={again} />}
-      <Summary arm={value} route={route} />
+      <Summary arm={value} route={route} live={live} />
       {value.error !== undefined && (
         <Section title="Error"><pre class="error" tabIndex={0}><bdi>{value.error}</bdi></pre></Section>
       )}
@@ -54,7 +60,7 @@ function Section({ title, children }: { title: ComponentChildren; children: Comp
   return <section><h2>{title}</h2>{children}</section>;
 }
 
-function Summary({ arm, route }: { arm: ArmResult; route: URLSearchParams }): JSX.Element {
+function Summary({ arm, route, live }: { arm: ArmResult; route: URLSearchParams; live: Live }): JSX.Element {
   const started = dateOf(arm.createTime);
   const facts: [string, ComponentChildren][] = [
     ["Status", <Status key="s" name={statusName(arm.status)} />],
@@ -68,7 +74,7 @@ function Summary({ arm, route }: { arm: ArmResult; route: URLSearchParams }): JS
   ];
   return (
     <>
-      <h2 class="title"><Swatch name={arm.name} /> <Name>{arm.name}</Name></h2>
+      <h2 class="title"><Swatch style={styleOf(live, arm.name, false)} /> <Name>{arm.name}</Name></h2>
       <dl class="facts">
         {facts.filter(([, value]) => value).map(([label, value]) => (
           <div key={label}><dt>{label}</dt><dd>{value}</dd></div>
@@ -165,8 +171,15 @@ function Breakdowns({ row }: { row: EvalResult }): JSX.Element | null {
           </tbody>
         </table>
       </div>
+      <p class="told"><Saves name={`breakdowns of ${row.name}`} rows={() => [["part", "value"], ...entries.map(([key, value]) => [key, typeof value === "number" ? value : valueText(value)])]}
+        svg={() => barsSVG(`Breakdowns of ${row.name}`, barsOf(entries), true)} /></p>
     </Section>
   );
+}
+
+function barsOf(entries: readonly (readonly [string, unknown])[]): Bar[] {
+  return entries.slice(0, mostBars).flatMap(([name, value]) =>
+    typeof value === "number" ? [{ name, value, text: formatNumber(value) }] : []);
 }
 
 function Metrics({ title, metrics }: { title: string; metrics: Record<string, number> }): JSX.Element | null {

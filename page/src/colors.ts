@@ -1,31 +1,65 @@
-/** The colour of an arm: the same in every view and session, since it comes from the name. */
+/** The colours of arms and groups: the same in every view and session. */
+
+import type { ArmSummary } from "podium-client/v1";
+
+import type { Live } from "./live";
 
 const colorCount = 8;
 const dashes = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
 
-/** The index of the colour of a name, from 0 to 7. */
-export function colorIndex(name: string): number {
-  let hash = 2166136261;
+/** How something is drawn: one of eight colours, and the dashes that tell apart what shares one. */
+export interface Style {
+  readonly color: number;
+  readonly dash: number[];
+}
+
+/** The place of each arm and each group in the order in which they were created. */
+interface Order {
+  readonly arms: Map<string, number>;
+  readonly groups: Map<string, number>;
+}
+
+const orders = new WeakMap<ReadonlyMap<string, ArmSummary>, Order>();
+
+/**
+ * The style of an arm or a group. It comes from the order of creation, so that the first eight
+ * differ. In an experiment with too many arms to know the order, it comes from the name.
+ */
+export function styleOf(live: Live, name: string, isGroup: boolean): Style {
+  const { arms, groups } = live.hasAllArms ? orderOf(live.arms) : { arms: undefined, groups: undefined };
+  const index = (isGroup ? groups : arms)?.get(name) ?? hash(name);
+  return { color: index % colorCount, dash: dashes[Math.floor(index / colorCount) % dashes.length]! };
+}
+
+function orderOf(arms: Live["arms"]): Order {
+  let order = orders.get(arms);
+  if (order === undefined) {
+    order = { arms: new Map(), groups: new Map() };
+    for (const { name, groupName } of [...arms.values()].sort((one, other) => created(one) - created(other))) {
+      order.arms.set(name, order.arms.size);
+      if (groupName !== undefined && !order.groups.has(groupName)) {
+        order.groups.set(groupName, order.groups.size);
+      }
+    }
+    orders.set(arms, order);
+  }
+  return order;
+}
+
+function created({ createTime }: ArmSummary): number {
+  return Number(createTime?.seconds ?? 0n) * 1000 + (createTime?.nanos ?? 0) / 1e6;
+}
+
+function hash(name: string): number {
+  let found = 2166136261;
   for (let index = 0; index < name.length; index++) {
-    hash = Math.imul(hash ^ name.charCodeAt(index), 16777619);
+    found = Math.imul(found ^ name.charCodeAt(index), 16777619);
   }
   // The last bits alone change little from `seed0` to `seed1`.
-  hash ^= hash >>> 15;
-  return (Math.imul(hash, 2246822507) >>> 13) % colorCount;
+  return Math.imul(found ^ (found >>> 15), 2246822507) >>> 13;
 }
 
-/** The dashes of each line. Lines that share a colour differ in their dashes. */
-export function dashesOf(names: readonly string[]): number[][] {
-  const used = new Map<number, number>();
-  return names.map((name) => {
-    const index = colorIndex(name);
-    const before = used.get(index) ?? 0;
-    used.set(index, before + 1);
-    return dashes[before % dashes.length]!;
-  });
-}
-
-/** The colour with an index, in the theme of the page. */
-export function colorValue(index: number): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--c${index}`).trim();
+/** The colour of the page with a name, such as `c0` or `ink`, in its theme. */
+export function colorValue(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }

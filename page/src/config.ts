@@ -1,6 +1,6 @@
 /** The run_config of an arm by path, and how the arms of an experiment differ. */
 
-import { fromValue } from "podium-client/browser";
+import { fromValue } from "podium-client/values";
 import type { RunConfig, Value } from "podium-client/v1";
 
 /** The values of a run_config as texts, by their paths. */

@@ -1,6 +1,6 @@
 /** What the page notices of its calls: that the server is heard or lost, and that it wants a token. */
 
-import { Code, ConnectError, type Interceptor } from "podium-client/browser";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 
 /** The server sends something every 10 seconds, so it is gone after three times that. */
 const silentMs = 30_000;

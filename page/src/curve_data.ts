@@ -1,10 +1,10 @@
 /** The points of curves: the rows of an in-loop eval, and the training series. */
 
-import type { ArmSummary, Metric } from "podium-client/v1";
+import type { ArmSummary, EvalResult, Metric } from "podium-client/v1";
 import { ScoreOrigin } from "podium-client/v1";
 
 import { client, collected, reads } from "./api";
-import type { Points } from "./thinning";
+import { dateOf } from "./format";
 
 /** A metric by step: of an eval's rows, or of the training series. */
 export interface Curve {
@@ -13,9 +13,12 @@ export interface Curve {
   readonly key: string;
 }
 
-/** What is loaded of the curve of an arm. */
-export interface Line extends Points {
-  readonly arm: string;
+/** What is loaded of the curve of an arm, in the order of the steps. */
+export interface ArmPoints {
+  readonly steps: number[];
+  /** The seconds since the arm began, or NaN. Training series have no times. */
+  readonly seconds: number[];
+  readonly values: number[];
 }
 
 const rowsAPage = 1_000;
@@ -58,43 +61,61 @@ export function curveTitle({ evalName, key }: Curve): string {
   return evalName === undefined ? `${key} (training)` : `${evalName} · ${key}`;
 }
 
-/** Loads curves of arms, and keeps them until the arms change. */
+/** Loads curves of arms, and keeps them until the arms change or another curve is shown. */
 export class CurveCache {
-  readonly #lines = new Map<string, { version: string; line: Line }>();
+  #curve = "";
+  #points = new Map<string, { version: string; points: ArmPoints }>();
 
-  /** The line of an arm. It is loaded again if the arm has changed. */
-  async line(experiment: string, arm: ArmSummary | string, curve: Curve, signal: AbortSignal): Promise<Line> {
+  /** The points of an arm. They are loaded again if the arm has changed. */
+  async points(experiment: string, arm: ArmSummary | string, curve: Curve, signal: AbortSignal): Promise<ArmPoints> {
     const name = typeof arm === "string" ? arm : arm.name;
-    const id = JSON.stringify([experiment, name, curveId(curve)]);
+    const id = JSON.stringify([experiment, curveId(curve)]);
     const version = typeof arm === "string" ? "" : `${arm.revision}`;
-    const known = this.#lines.get(id);
+    if (this.#curve !== id) {
+      [this.#curve, this.#points] = [id, new Map()];
+    }
+    const known = this.#points.get(name);
     if (known && known.version === version && version !== "") {
-      return known.line;
+      return known.points;
     }
     const points = curve.evalName === undefined
       ? await seriesPoints(experiment, name, curve.key, signal)
-      : await evalPoints(experiment, name, curve.evalName, curve.key, signal);
-    const line = { arm: name, ...points };
-    this.#lines.set(id, { version, line });
-    return line;
+      : await evalPoints(experiment, arm, curve.evalName, curve.key, signal);
+    if (this.#curve === id) {
+      this.#points.set(name, { version, points });
+    }
+    return points;
   }
 }
 
-async function seriesPoints(experiment: string, arm: string, key: string, signal: AbortSignal): Promise<Points> {
+async function seriesPoints(experiment: string, arm: string, key: string, signal: AbortSignal): Promise<ArmPoints> {
   const page = (pageToken: string) =>
     client.call(reads.listSeries, { experiment, arm, keys: [key], pageSize: pointsAPage, pageToken }, { signal });
   const pieces = await collected(page, (found) => found.series);
-  return { x: pieces.flatMap(({ steps }) => steps.map(Number)), y: pieces.flatMap(({ values }) => values) };
+  const steps = pieces.flatMap((piece) => piece.steps.map(Number));
+  return { steps, seconds: steps.map(() => NaN), values: pieces.flatMap(({ values }) => values) };
 }
 
 async function evalPoints(
-  experiment: string, arm: string, name: string, key: string, signal: AbortSignal,
-): Promise<Points> {
+  experiment: string, arm: ArmSummary | string, name: string, key: string, signal: AbortSignal,
+): Promise<ArmPoints> {
+  const armName = typeof arm === "string" ? arm : arm.name;
   const page = (pageToken: string) =>
-    client.call(reads.listEvals, { experiment, arm, name, pageSize: rowsAPage, pageToken }, { signal });
+    client.call(reads.listEvals, { experiment, arm: armName, name, pageSize: rowsAPage, pageToken }, { signal });
   const rows = (await collected(page, (found) => found.evals))
     .filter((row) => row.step !== undefined && key in row.metrics)
-    .map((row) => [Number(row.step), row.metrics[key]!] as const)
-    .sort(([one], [other]) => one - other);
-  return { x: rows.map(([step]) => step), y: rows.map(([, value]) => value) };
+    .sort((one, other) => Number(one.step! - other.step!));
+  const times = rows.map(timeOf);
+  // An arm whose results were delivered later was created after its first row.
+  const created = typeof arm === "string" ? undefined : dateOf(arm.createTime)?.getTime();
+  const begin = times.reduce((first, time) => Math.min(first, time || Infinity), created ?? Infinity);
+  return {
+    steps: rows.map((row) => Number(row.step)),
+    seconds: times.map((time) => (time - begin) / 1000),
+    values: rows.map((row) => row.metrics[key]!),
+  };
+}
+
+function timeOf(row: EvalResult): number {
+  return dateOf(row.eventTime ?? row.recordTime)?.getTime() ?? NaN;
 }

@@ -5,14 +5,16 @@ import { useMemo } from "preact/hooks";
 
 import { ArmStatus, Direction, type RankedArm, type RankedGroup, type Metric } from "podium-client/v1";
 
-import { client, listMetrics } from "./api";
+import { listMetrics, listScores } from "./api";
 import { flatConfig, shortPath, valuesByPath, varyingPaths } from "./config";
 import { counted, formatCount, formatNumber, sourceName, statusName } from "./format";
 import { columnsOf } from "./leaderboard_columns";
 import { armCount, type Live } from "./live";
 import { type Query, type Ranking, useRanking } from "./ranking";
+import { type Bar, barsSVG } from "./picture";
 import { changed, go, linkTo, replace } from "./route";
-import { Choice, csv, download, Empty, Name, Problem, Search, useCall, VirtualTable } from "./ui";
+import { Saves } from "./saving";
+import { Choice, Empty, Name, Problem, Search, useCall, VirtualTable } from "./ui";
 
 /** An arm or a group at its place. */
 export type Row = RankedArm | RankedGroup;
@@ -32,6 +34,8 @@ export const allStatuses = [
   ArmStatus.COMPLETED, ArmStatus.RUNNING, ArmStatus.FAILED, ArmStatus.CANCELLED, ArmStatus.PENDING,
 ];
 const shownPaths = 4;
+/** The rows of a saved picture. */
+const mostBars = 300;
 
 /** The view of the ranking. */
 export function Leaderboard({ route, live }: { route: URLSearchParams; live: Live }): JSX.Element {
@@ -126,7 +130,7 @@ function useColumns(
   const scores = useCall(
     (signal) => (metrics.length === 0 || !live.hasAllArms
       ? Promise.resolve(undefined)
-      : client.experiment(live.experiment!.name).scores(metrics, { signal })),
+      : listScores(live.experiment!.name, metrics, signal)),
     [live.experiment!.name, metrics.join("\n"), live.version],
   );
   const columns = useMemo(
@@ -146,11 +150,7 @@ function Toolbar({ route, query, metrics, ranking, paths }: {
   const better = ranking?.about.direction === Direction.MINIMIZE ? "min" : "max";
   return (
     <div class="bar tools">
-      <label>Metric{" "}
-        <input key={metric} class="metric" list="metrics" defaultValue={metric}
-          onChange={(event) => go({ metric: event.currentTarget.value || undefined })} />
-      </label>
-      <datalist id="metrics">{metrics.map(({ name }) => <option key={name} value={name} />)}</datalist>
+      <MetricField metric={metric} metrics={metrics} />
       <Choice label="Which scores are better" value={better} onChange={(value) => go({ better: value })}
         options={[["max", "Higher is better"], ["min", "Lower is better"]]} />
       <Choice label="Rows" value={query.byGroup ? "group" : "arm"}
@@ -161,6 +161,17 @@ function Toolbar({ route, query, metrics, ranking, paths }: {
       <ColumnMenu paths={paths} metrics={query.byGroup ? [] : metrics} />
       <Compare route={route} />
     </div>
+  );
+}
+
+/** The field for the metric, with those of the experiment to choose from. */
+export function MetricField({ metric, metrics }: { metric: string; metrics: readonly Metric[] }): JSX.Element {
+  return (
+    <label>Metric{" "}
+      <input key={metric} class="metric" list="metrics" defaultValue={metric}
+        onChange={(event) => go({ metric: event.currentTarget.value || undefined })} />
+      <datalist id="metrics">{metrics.map(({ name }) => <option key={name} value={name} />)}</datalist>
+    </label>
   );
 }
 
@@ -220,9 +231,7 @@ function Compare({ route }: { route: URLSearchParams }): JSX.Element {
   const picked = [...route.getAll("pick"), ...route.getAll("pickgroup")].length;
   return (
     <>
-      <a class="button" href={linkTo({ view: "curves" }, route)}>
-        {picked > 0 ? `Curves of ${picked} selected` : "Curves"}
-      </a>
+      {picked > 0 && <a class="button" href={linkTo({ view: "curves" }, route)}>Curves of {picked} selected</a>}
       {picked > 0 && <button type="button" onClick={() => go({ pick: undefined, pickgroup: undefined })}>Clear</button>}
     </>
   );
@@ -282,19 +291,32 @@ function Told({ ranking, rows, isFiltered }: {
       {about.sources.length > 0 && ". "}
       {(about.counts?.nans ?? 0n) > 0n && `${formatCount(about.counts!.nans)} NaN. `}
       {(about.counts?.withoutScore ?? 0n) > 0n && `${formatCount(about.counts!.withoutScore)} without a score. `}
-      <button type="button" class="link" onClick={() => save(ranking)}>CSV</button>
+      <Saves name={`leaderboard ${about.metric}`} rows={() => tableOf(ranking)}
+        svg={() => barsSVG(`${about.metric}${about.groupCounts ? ": mean and 95 % interval" : ""}`, barsOf(ranking), false)} />
     </p>
   );
 }
 
-function save({ rows, about }: Ranking): void {
+function tableOf({ rows, about }: Ranking): (string | number)[][] {
   const head = ["rank", "name", about.metric, "n", "ci_low", "ci_high", "group"];
-  const lines = rows.map((row) => {
-    const { n, ciLow, ciHigh } = "arm" in row ? {} as { n?: bigint; ciLow?: number; ciHigh?: number } : row.statistics ?? {};
+  return [head, ...rows.map((row) => {
+    const { n, ciLow, ciHigh } = statisticsOf(row);
     return [row.rank ?? "", rowName(row), rowScore(row) ?? "", n ?? "", ciLow ?? "", ciHigh ?? "", row.groupName ?? ""]
       .map((value) => (typeof value === "bigint" ? Number(value) : value));
+  })];
+}
+
+function barsOf({ rows }: Ranking): Bar[] {
+  return rows.slice(0, mostBars).map((row) => {
+    const value = rowScore(row);
+    const { ciLow: low, ciHigh: high } = statisticsOf(row);
+    return { name: rowName(row), value: value ?? NaN, low, high, text: value === undefined ? "–" : formatNumber(value) };
   });
-  download("leaderboard.csv", [csv([head, ...lines])], "text/csv");
+}
+
+/** The interval of a row. An arm has none. */
+export function statisticsOf(row: Row): { n?: bigint; ciLow?: number; ciHigh?: number } {
+  return "arm" in row ? {} : (row.statistics ?? {});
 }
 
 function needsMetric(error: unknown): boolean {

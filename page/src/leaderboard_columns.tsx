@@ -2,14 +2,15 @@
 
 import type { JSX } from "preact";
 
-import { RankFlag, type RankedGroup, type ScoresResponse } from "podium-client/v1";
+import { RankFlag, type RankedGroup } from "podium-client/v1";
 
+import { styleOf } from "./colors";
 import { shortPath } from "./config";
 import { dateOf, formatNumber, sourceName, statusName } from "./format";
-import { allStatuses, isPicked, type Row, rowName, rowScore, withPick } from "./leaderboard";
+import { allStatuses, isPicked, type Row, rowName, rowScore, statisticsOf, withPick } from "./leaderboard";
 import type { Live } from "./live";
 import type { Ranking } from "./ranking";
-import { changed, linkTo } from "./route";
+import { changed, go, linkTo } from "./route";
 import { Ago, Chip, type Column, Name, Status, Swatch } from "./ui";
 
 /** What the columns show. */
@@ -21,7 +22,8 @@ export interface Shown {
   readonly rows: readonly Row[];
   readonly paths: readonly string[];
   readonly metrics: readonly string[];
-  readonly scores: ScoresResponse | undefined;
+  /** The scores of the metrics, by arm. */
+  readonly scores: Map<string, (number | undefined)[]> | undefined;
 }
 
 /** The columns, from the left. */
@@ -31,7 +33,7 @@ export function columnsOf(shown: Shown): Column<Row>[] {
   const byGroup = ranking.about.groupCounts !== undefined;
   const columns: Column<Row>[] = [
     { key: "rank", head: "#", kind: "number rank", cell: (row) => row.rank?.toString() ?? "–" },
-    { key: "name", head: byGroup ? "Group" : "Arm", kind: "name", cell: (row) => <NameCell route={route} row={row} /> },
+    { key: "name", head: byGroup ? "Group" : "Arm", kind: "name", cell: (row) => <NameCell route={route} row={row} live={live} /> },
     { key: "score", head: <Name>{ranking.about.metric}</Name>, kind: "number score", cell: (row) => <Score row={row} /> },
     { key: "plot", head: byGroup ? "Mean and 95 % interval" : "Score", kind: "plot", cell: (row) => <Plot row={row} scale={scale} /> },
     byGroup
@@ -52,7 +54,7 @@ export function columnsOf(shown: Shown): Column<Row>[] {
   return columns;
 }
 
-function NameCell({ route, row }: { route: URLSearchParams; row: Row }): JSX.Element {
+function NameCell({ route, row, live }: { route: URLSearchParams; row: Row; live: Live }): JSX.Element {
   const name = rowName(row);
   const isArm = "arm" in row || row.groupName === undefined;
   const href = isArm
@@ -62,7 +64,7 @@ function NameCell({ route, row }: { route: URLSearchParams; row: Row }): JSX.Ele
     <>
       <input type="checkbox" aria-label={`Select ${name}`} checked={isPicked(route, row)}
         onChange={() => { location.hash = withPick(route, row).toString(); }} />
-      <Swatch name={name} />
+      <Swatch style={styleOf(live, name, !isArm)} />
       <a href={href}><Name>{name}</Name></a>
     </>
   );
@@ -144,17 +146,20 @@ export function membersOf(live: Live, groupName: string): string[] {
 }
 
 function metricColumns({ metrics, scores }: Shown): Column<Row>[] {
-  const index = new Map(scores?.arms.map((arm, place) => [arm.arm, place]));
-  return metrics.map((metric, column) => ({
-    key: `metric:${metric}`, head: <Name>{metric}</Name>, kind: "number",
+  return metrics.map((metric, index) => ({
+    key: `metric:${metric}`, head: <SortBy metric={metric} />, kind: "number",
     cell: (row) => {
-      const place = index.get(rowName(row));
-      const values = scores?.columns[column];
-      return place !== undefined && values?.present[place]
-        ? <span title={String(values.values[place])}>{formatNumber(values.values[place]!)}</span>
-        : <span class="quiet">–</span>;
+      const value = scores?.get(rowName(row))?.[index];
+      return value === undefined ? <span class="quiet">–</span> : <span title={String(value)}>{formatNumber(value)}</span>;
     },
   }));
+}
+
+/** A head that ranks the rows by its metric. */
+function SortBy({ metric }: { metric: string }): JSX.Element {
+  return (
+    <button type="button" class="link" title="Rank by this metric" onClick={() => go({ metric, better: undefined })}><Name>{metric}</Name></button>
+  );
 }
 
 type Scale = (value: number) => number;
@@ -163,7 +168,7 @@ type Scale = (value: number) => number;
 function scaleOf(rows: readonly Row[]): Scale {
   let [least, most] = [Infinity, -Infinity];
   for (const row of rows) {
-    const { ciLow, ciHigh } = ("arm" in row ? undefined : row.statistics) ?? {};
+    const { ciLow, ciHigh } = statisticsOf(row);
     for (const value of [rowScore(row), ciLow, ciHigh]) {
       if (value !== undefined && Number.isFinite(value)) {
         least = Math.min(least, value);
@@ -180,7 +185,7 @@ function Plot({ row, scale }: { row: Row; scale: Scale }): JSX.Element | null {
   if (score === undefined || !Number.isFinite(score)) {
     return null;
   }
-  const { ciLow, ciHigh } = ("arm" in row ? undefined : row.statistics) ?? {};
+  const { ciLow, ciHigh } = statisticsOf(row);
   const hasInterval = ciLow !== undefined && ciHigh !== undefined;
   const text = hasInterval ? `95 % interval ${formatNumber(ciLow)} to ${formatNumber(ciHigh)}` : "no interval: one run";
   return (

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import type { ArmSummary, Experiment, WatchResponse } from "podium-client/v1";
 
-import { client, collected, reads } from "./api";
+import { client, collected, reads, updatesOf } from "./api";
 import { onHeard } from "./connection";
 
 /** The arms of an experiment up to this number are all kept, so that their configs can be shown. */
@@ -110,7 +110,7 @@ class Follower {
         await this.#load(signal);
       }
       const options = { after: this.#after, withoutEvals: true, signal };
-      for await (const update of client.experiment(this.name).watch(options)) {
+      for await (const update of updatesOf(this.name, options)) {
         this.#apply(update);
       }
     } catch (error) {
@@ -121,7 +121,7 @@ class Follower {
   }
 
   async #load(signal: AbortSignal): Promise<void> {
-    const experiment = await client.experiment(this.name).get({ signal });
+    const experiment = (await client.call(reads.getExperiment, { experiment: this.name }, { signal })).experiment!;
     let revision = experiment.revision;
     const isSmall = armCount(experiment) <= mostArms;
     if (isSmall) {

@@ -13,6 +13,7 @@ import { Experiments } from "./experiments";
 import { Leaderboard } from "./leaderboard";
 import { type Live, useLive } from "./live";
 import { linkTo, useRoute } from "./route";
+import { Scatter } from "./scatter";
 import { Empty, Name, Problem } from "./ui";
 
 function Page(): JSX.Element {
@@ -40,12 +41,10 @@ function Page(): JSX.Element {
 
 function Crumbs({ route, experiment }: { route: URLSearchParams; experiment: string }): JSX.Element {
   const arm = route.get("arm");
-  const here = arm === null && route.get("view") === null;
   return (
     <nav aria-label="Where you are">
-      <a href={linkTo({ experiment })} aria-current={here ? "page" : undefined}><Name>{experiment}</Name></a>
+      <a href={linkTo({ experiment })} aria-current={arm === null ? "page" : undefined}><Name>{experiment}</Name></a>
       {arm !== null && <span aria-current="page"><Name>{arm}</Name></span>}
-      {arm === null && route.get("view") === "curves" && <span aria-current="page">Curves</span>}
     </nav>
   );
 }
@@ -58,11 +57,25 @@ function ExperimentView({ name, route }: { name: string; route: URLSearchParams 
         <h1><Name>{name}</Name></h1>
         <Connection live={live} />
       </header>
+      {!route.has("arm") && <Tabs route={route} />}
       {!route.has("arm") && !route.has("view") && <About experiment={live.experiment} />}
       {live.error !== undefined && <Problem error={live.error} retry={() => location.reload()} />}
       {live.experiment && <View route={route} live={live} />}
       {!live.experiment && live.error === undefined && <Empty>Loading …</Empty>}
     </main>
+  );
+}
+
+const tabs = [[undefined, "Leaderboard"], ["curves", "Curves"], ["scatter", "Scatter"]] as const;
+
+/** The views of an experiment. Each keeps what is selected. */
+function Tabs({ route }: { route: URLSearchParams }): JSX.Element {
+  return (
+    <nav class="tabs" aria-label="Views">
+      {tabs.map(([view, text]) => (
+        <a key={text} href={linkTo({ view }, route)} aria-current={(route.get("view") ?? undefined) === view ? "page" : undefined}>{text}</a>
+      ))}
+    </nav>
   );
 }
 
@@ -80,7 +93,11 @@ function View({ route, live }: { route: URLSearchParams; live: Live }): JSX.Elem
   if (route.has("arm")) {
     return <ArmView route={route} live={live} />;
   }
-  return route.get("view") === "curves" ? <Curves route={route} live={live} /> : <Leaderboard route={route} live={live} />;
+  switch (route.get("view")) {
+    case "curves": return <Curves route={route} live={live} />;
+    case "scatter": return <Scatter route={route} live={live} />;
+    default: return <Leaderboard route={route} live={live} />;
+  }
 }
 
 /** Whether what is shown is the newest state. */

@@ -1,52 +1,54 @@
 /** Fewer points for a drawing, without losing a spike. */
 
-/** The points of a line, in the order of `x`. A NaN is a gap. */
+/** The points of a line, in the order of `x`, with one or more values each. A NaN is a gap. */
 export interface Points {
-  readonly x: number[];
-  readonly y: number[];
+  readonly x: readonly number[];
+  readonly values: readonly (readonly number[])[];
+}
+
+/** The number of points in a range of x. */
+export function countBetween(x: readonly number[], from: number, to: number): number {
+  return firstAt(x, to, true) - firstAt(x, from);
 }
 
 /**
  * The points in a range: of each of the columns of the drawing the first, the smallest, the
- * greatest and the last. All of them if they are not more than that.
+ * greatest and the last of each value. All of them if they are not more than that.
  */
-export function thinned(points: Points, from: number, to: number, columns: number): Points {
-  const [begin, end] = [firstAt(points.x, from), firstAt(points.x, to, true)];
+export function thinned({ x, values }: Points, from: number, to: number, columns: number): Points {
+  const [begin, end] = [firstAt(x, from), firstAt(x, to, true)];
   if (end - begin <= 4 * columns) {
-    return { x: points.x.slice(begin, end), y: points.y.slice(begin, end) };
+    return { x: x.slice(begin, end), values: values.map((each) => each.slice(begin, end)) };
   }
   const kept: number[] = [];
   const width = (to - from) / columns || 1;
   for (let start = begin; start < end; ) {
-    const limit = Math.floor((points.x[start]! - from) / width);
+    const limit = Math.floor((x[start]! - from) / width);
     let stop = start + 1;
-    while (stop < end && Math.floor((points.x[stop]! - from) / width) === limit) {
+    while (stop < end && Math.floor((x[stop]! - from) / width) === limit) {
       stop++;
     }
-    kept.push(...ofColumn(points.y, start, stop));
+    const column = new Set(values.flatMap((each) => ofColumn(each, start, stop)));
+    kept.push(...[...column].sort((a, b) => a - b));
     start = stop;
   }
-  return { x: kept.map((index) => points.x[index]!), y: kept.map((index) => points.y[index]!) };
+  return { x: kept.map((index) => x[index]!), values: values.map((each) => kept.map((index) => each[index]!)) };
 }
 
-/** The indices of a column that are drawn, in order. A NaN is kept, so that its gap is seen. */
-function ofColumn(y: number[], start: number, stop: number): number[] {
-  let [least, most, gap] = [start, start, -1];
+/** The indices of a column that are drawn. A NaN is kept, so that its gap is seen. */
+function ofColumn(y: readonly number[], start: number, stop: number): number[] {
+  let [low, high, gap] = [start, start, -1];
   for (let index = start; index < stop; index++) {
     const value = y[index]!;
     gap = Number.isNaN(value) ? index : gap;
-    least = !(y[least]! <= value) && !Number.isNaN(value) ? index : least;
-    most = !(y[most]! >= value) && !Number.isNaN(value) ? index : most;
+    low = !(y[low]! <= value) && !Number.isNaN(value) ? index : low;
+    high = !(y[high]! >= value) && !Number.isNaN(value) ? index : high;
   }
-  const kept = new Set([start, least, most, stop - 1]);
-  if (gap >= 0) {
-    kept.add(gap);
-  }
-  return [...kept].sort((a, b) => a - b);
+  return [start, low, high, stop - 1, ...(gap >= 0 ? [gap] : [])];
 }
 
 /** The index of the first `x` that is at a bound or above it, or only above it. */
-function firstAt(x: number[], bound: number, isAbove = false): number {
+function firstAt(x: readonly number[], bound: number, isAbove = false): number {
   let [low, high] = [0, x.length];
   while (low < high) {
     const middle = (low + high) >> 1;

@@ -4,7 +4,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { isMissing } from "./api";
-import { colorIndex } from "./colors";
+import type { Style } from "./colors";
 import { formatAgo } from "./format";
 
 const rowHeight = 36;
@@ -23,8 +23,17 @@ function visible(text: string): string {
 }
 
 /** A square in the colour of an arm or a group. */
-export function Swatch({ name }: { name: string }): JSX.Element {
-  return <span class={`swatch c${colorIndex(name)}`} aria-hidden="true" />;
+export function Swatch({ style }: { style: Style }): JSX.Element {
+  return <span class={`swatch c${style.color}`} aria-hidden="true" />;
+}
+
+/** A short line in the colour and the dashes of an arm or a group. */
+export function LineSample({ style: { color, dash } }: { style: Style }): JSX.Element {
+  return (
+    <svg class="sample" aria-hidden="true">
+      <line class={`c${color}`} x1="0" x2="28" y1="50%" y2="50%" stroke-dasharray={dash.join(" ")} />
+    </svg>
+  );
 }
 
 /** A status as a word and a coloured dot. */
@@ -168,24 +177,6 @@ function Space({ rows, columns }: { rows: number; columns: number }): JSX.Elemen
   return rows <= 0 ? null : (
     <tr aria-hidden="true" class="space"><td colSpan={columns} style={{ height: rows * rowHeight }} /></tr>
   );
-}
-
-/** Saves a text as a file. */
-export function download(name: string, parts: BlobPart[], type: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob(parts, { type }));
-  link.download = name.replace(/[^\w.-]+/g, "_");
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-/** Lines of CSV. A text that a spreadsheet would calculate is kept as a text. */
-export function csv(rows: readonly (readonly (string | number)[])[]): string {
-  const cell = (value: string | number): string => {
-    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
 }
 
 /** What a call returns, asked for again when one of `inputs` changes. The old value stays meanwhile. */

@@ -23,6 +23,17 @@ _ROWS = """
 return [...document.querySelectorAll(arguments[0] + " tbody tr:not(.space)")]
     .map((row) => [...row.cells].map((cell) => cell.innerText.trim()));
 """
+_CATCH = """
+window.saved = [];
+const create = window.createAddress ??= URL.createObjectURL;
+URL.createObjectURL = (blob) => create.call(URL, (window.content = blob));
+HTMLAnchorElement.prototype.click = function () { window.saved.push(window.content); };
+"""
+_SAVED = """
+const [[blob], done] = [window.saved, arguments[0]];
+if (blob.type !== "image/png") blob.text().then(done);
+else createImageBitmap(blob).then(({ width, height }) => done(`${blob.type} ${width}x${height}`));
+"""
 
 
 class Browser:
@@ -86,6 +97,23 @@ class Browser:
             return true;
         """
         self.wait(lambda: self.run(script, selector, text), f"no {selector}")
+
+    def save(self, kind: str) -> str:
+        """Saves the first chart as CSV, SVG or PNG. Returns the text, or the type of a PNG."""
+        self.run(_CATCH)
+        self.click_label(f"Save as {kind}")
+        self.wait(
+            lambda: self.run("return window.saved.length") > 0, f"nothing was saved as {kind}"
+        )
+        return str(self.driver.execute_async_script(_SAVED))
+
+    def click_label(self, label: str) -> None:
+        """Clicks on the control with an accessible name."""
+        script = (
+            "const found = document.querySelector(`[aria-label=${JSON.stringify(arguments[0])}]`);"
+        )
+        script += "found?.click(); return found !== null;"
+        self.wait(lambda: self.run(script, label), f"nothing is labelled {label!r}")
 
     def resize(self, width: int, height: int) -> None:
         """Changes the size of the page, also to sizes that a window cannot have."""

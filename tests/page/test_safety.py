@@ -20,6 +20,7 @@ def _views(experiment: str, arm: str) -> list[dict[str, str | list[str]]]:
         {"experiment": experiment},
         {"experiment": experiment, "by": "arm"},
         {"experiment": experiment, "view": "curves"},
+        {"experiment": experiment, "view": "scatter"},
         {"experiment": experiment, "arm": arm},
     ]
 

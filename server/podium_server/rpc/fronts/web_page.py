@@ -31,7 +31,7 @@ _HEADERS = (
         b"content-security-policy",
         (
             b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-            b"img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+            b"img-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
             b"require-trusted-types-for 'script'; trusted-types 'none'"
         ),
     ),
