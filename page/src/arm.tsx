@@ -37,10 +37,12 @@ export function ArmView({ route, live }: { route: URLSearchParams; live: Live })
       {value.error !== undefined && (
         <Section title="Error"><pre class="error" tabIndex={0}><bdi>{value.error}</bdi></pre></Section>
       )}
+      {value.annotations?.notes && <Section title="Notes"><p class="about"><bdi>{value.annotations.notes}</bdi></p></Section>}
       <Evals arm={value} route={route} />
       <Metrics title="Training metrics" metrics={value.metrics} />
       <Config arm={value} live={live} />
       <RunResultView arm={value} />
+      <ProvenanceView arm={value} />
     </>
   );
 }
@@ -67,6 +69,7 @@ function Summary({ arm, route, live }: { arm: ArmResult; route: URLSearchParams;
     ["Last heard", <Ago key="h" date={dateOf(arm.lastHeard ?? arm.updateTime)} />],
     ["Recorded", started?.toLocaleString()],
     ["Group", arm.groupName && <Name>{arm.groupName}</Name>],
+    ["Tags", arm.tags.length > 0 && arm.tags.map((tag) => <Chip key={tag}><Name>{tag}</Name></Chip>)],
     ["Training time", arm.trainSeconds !== undefined && formatSeconds(arm.trainSeconds)],
     ["Evaluation time", arm.evalSeconds !== undefined && formatSeconds(arm.evalSeconds)],
     ["Run", arm.runId && <Name>{arm.runId}</Name>],
@@ -249,6 +252,24 @@ function RunResultView({ arm }: { arm: ArmResult }): JSX.Element | null {
         {artifacts.map(([name, place]) => (
           <div key={name}><dt><Name>{name}</Name></dt><dd><Place place={place} /></dd></div>
         ))}
+      </dl>
+    </Section>
+  );
+}
+
+/** Where the newest attempt ran, and with which code. */
+function ProvenanceView({ arm: { provenance } }: { arm: ArmResult }): JSX.Element | null {
+  const { gitCommit, gitClean, commandLine = [], host, pythonVersion, packages = {} } = provenance ?? {};
+  const versions = Object.entries(packages).map(([name, version]) => `${name} ${version}`);
+  const facts: [string, string | undefined][] = [
+    ["Host", host], ["Python", pythonVersion],
+    ["Commit", gitCommit && `${gitCommit}${gitClean === false ? ", with changes" : ""}`],
+    ["Command line", commandLine.join(" ")], ["Packages", versions.join(", ")],
+  ];
+  return !provenance ? null : (
+    <Section title="Newest attempt: where it ran">
+      <dl class="facts">
+        {facts.flatMap(([label, value]) => (value ? [<div key={label}><dt>{label}</dt><dd><Name>{value}</Name></dd></div>] : []))}
       </dl>
     </Section>
   );

@@ -37,6 +37,8 @@ export interface ChartAxis {
   readonly format?: ((value: number) => string) | undefined;
   /** The only places that have a label, for values that are not numbers. */
   readonly places?: readonly number[] | undefined;
+  /** Whether only integers have a label. */
+  readonly isInteger?: boolean;
 }
 
 /** How many points of a mark are drawn, of how many in sight. */
@@ -157,6 +159,8 @@ function optionsOf(
     stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: "12px system-ui, sans-serif",
     label: about.title, labelFont: "12px system-ui, sans-serif", labelSize: 22, labelGap: 0, size: side === "y" ? 64 : 34,
     ...(about.places ? { splits: () => [...about.places!] } : {}),
+    ...(about.isLog ? { splits: (_plot, _axis, from, to) => logSplits(from, to) } : {}),
+    ...(about.isInteger ? { incrs: integers } : {}),
     values: (_plot, splits) => {
       const texts = splits.map((split) => (split === null ? "" : (about.format ?? formatTick)(split)));
       ticks[side] = splits.map((at, index) => ({ at, text: texts[index]! }));
@@ -180,6 +184,19 @@ function optionsOf(
       }],
     },
   };
+}
+
+/** The steps between the labels of integers: 1, 2, 5, 10, … */
+const integers = [...Array(16).keys()].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
+
+/** Powers of ten, at most ten of them; or also their multiples in a small range. */
+function logSplits(from: number, to: number): number[] {
+  const [first, last] = [Math.floor(Math.log10(from)), Math.ceil(Math.log10(to))];
+  const every = Math.ceil((last - first) / 10);
+  const digits = last - first <= 2 ? [1, 2, 3, 5, 7] : last - first <= 4 ? [1, 3] : [1];
+  const powers = [...Array(last - first + 1).keys()].filter((index) => (first + index) % every === 0);
+  return powers.flatMap((index) => digits.map((digit) => Number(`${digit}e${first + index}`)))
+    .filter((split) => split >= from && split <= to);
 }
 
 function isSparse(plot: uPlot, series: number, first: number, last: number): boolean {

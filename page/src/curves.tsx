@@ -217,7 +217,7 @@ function Drawing({ route, look, lines, live }: {
   const title = curveTitle(curve);
   const by = xAxis === "time" ? "time since the start of the arm" : "step";
   const isGrouped = shown.some(({ isGroup }) => isGroup);
-  const format = xAxis === "time" ? { format: formatSeconds } : {};
+  const format = xAxis === "time" ? { format: formatSeconds } : { isInteger: true };
   return (
     <>
       {shown.length === 0 ? <Empty>None of these has points of {title} by step.</Empty> : (
@@ -299,7 +299,7 @@ function LegendRow({ route, line, hasGroup, drawn, live }: {
       <td class="name"><LineSample style={styleOf(live, name, isGroup)} /><a href={href}><Name>{name}</Name></a></td>
       <td>{isGroup ? runsText(live, line) : status !== undefined && <Status name={statusName(status)} />}</td>
       <td class="number">{last >= 0 ? formatNumber(y[last]!) : "–"}</td>
-      {hasGroup && <td>{hasInterval ? `${formatNumber(low[last]!)} to ${formatNumber(high![last]!)}${n![last]! < arms.length ? `, ${counted(n![last]!, "run")}` : ""}` : <span class="quiet">{isGroup && last >= 0 ? "one run" : "–"}</span>}</td>}
+      {hasGroup && <td>{hasInterval ? `${formatNumber(low[last]!)} to ${formatNumber(high![last]!)}${n![last]! < arms.length ? `, ${counted(n![last]!, "run")}` : ""}` : <span class="quiet">{n?.[last] === 1 ? "one run" : "–"}</span>}</td>}
       <td class="number">{number(least(numbers))}</td><td class="number">{number(greatest(numbers))}</td>
       <td>{y.length === 0 ? <span class="quiet">none by step</span> : pointsText(drawn)}{notesText(line)}</td>
     </tr>

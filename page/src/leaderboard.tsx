@@ -106,7 +106,7 @@ function filtered(
   return (ranking?.rows ?? []).filter((row) => {
     const arm = "arm" in row ? row.arm : row.firstArm;
     const config = [...(configs.get(arm) ?? [])].map(([path, value]) => `${shortPath(path)}=${value}`);
-    const tags = live.arms.get(arm)?.runConfig?.tags ?? [];
+    const tags = live.arms.get(arm)?.tags ?? [];
     const all = [rowName(row), row.groupName ?? "", ...tags, ...config].join("\n").toLowerCase();
     return words.every((word) => all.includes(word));
   });
@@ -248,7 +248,7 @@ function Verdict({ ranking }: { ranking: Ranking }): JSX.Element | null {
   return (
     <p class="verdict">
       Best {noun}: <b><Name>{rowName(first)}</Name></b> with <b class="number" title={String(best)}>{formatNumber(best)}</b>
-      {next !== undefined && Number.isFinite(best - next) && (
+      {next !== undefined && (best === next || Number.isFinite(best - next)) && (
         <>, {best === next ? "equal to" : <>by <b class="number">{formatNumber(Math.abs(best - next))}</b> ahead of</>}{" "}
           <Name>{rowName(second!)}</Name></>
       )}.{" "}

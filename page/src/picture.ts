@@ -161,7 +161,7 @@ function text(x: number, y: number, content: string, anchor = "start"): string {
 
 function cut(name: string): string {
   const letters = [...name];
-  return letters.length <= mostLetters ? name : `${letters.slice(0, mostLetters - 1).join("")}…`;
+  return letters.length <= mostLetters ? name : `${letters.slice(0, mostLetters - 13).join("")}…${letters.slice(-12).join("")}`;
 }
 
 /** A text without markup, and without characters that XML cannot have. */

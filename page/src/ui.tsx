@@ -11,10 +11,18 @@ const rowHeight = 36;
 /** Rows above and below the visible ones that are drawn too. */
 const spareRows = 8;
 
+/** Names with more letters show their last letters even where there is no room for all. */
+const mostLetters = 30;
+const lastLetters = 8;
+
 /** A name as it was given. Its direction does not change the text around it. */
 export function Name({ children }: { children: string }): JSX.Element {
   const shown = visible(children);
-  return <bdi class="name" title={shown}>{shown}</bdi>;
+  const letters = shown.length <= mostLetters ? [] : [...shown];
+  return letters.length === 0 ? <bdi class="name" title={shown}>{shown}</bdi> : (
+    // Names of one experiment often differ at their ends only.
+    <bdi class="name long" title={shown}><span>{letters.slice(0, -lastLetters).join("")}</span><span>{letters.slice(-lastLetters).join("")}</span></bdi>
+  );
 }
 
 /** A text whose signs that reorder others are seen, so that `evil` is not shown as `live`. */
@@ -131,14 +139,28 @@ export function VirtualTable<T>({ label, columns, rows, total = rows.length, key
 }): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const [place, setPlace] = useState({ top: 0, height: 900 });
+  /** The first row in sight, which keeps its place when rows above it come or go. */
+  const anchor = useRef<{ key: string; index: number }>();
+  const newest = useRef(rows);
+  newest.current = rows;
   const look = (): void => {
     const { scrollTop = 0, clientHeight = 900 } = box.current ?? {};
+    const index = Math.floor(scrollTop / rowHeight);
+    const row = newest.current[index];
+    anchor.current = row && { key: keyOf(row), index };
     setPlace((old) => (old.top === scrollTop && old.height === clientHeight ? old : { top: scrollTop, height: clientHeight }));
   };
   useLayoutEffect(() => {
+    const { key, index } = anchor.current ?? {};
+    const moved = box.current!.scrollTop > 0 && key !== undefined ? rows.findIndex((row) => keyOf(row) === key) : -1;
+    if (moved >= 0 && moved !== index) {
+      box.current!.scrollTop += (moved - index!) * rowHeight;
+    }
+    look();
+  }, [rows]);
+  useLayoutEffect(() => {
     const observer = new ResizeObserver(look);
     observer.observe(box.current!);
-    look();
     return () => observer.disconnect();
   }, []);
   const first = Math.max(0, Math.floor(place.top / rowHeight) - spareRows);

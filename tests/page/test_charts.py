@@ -71,6 +71,7 @@ def test_curves_by_time(server: Server, browser: Browser) -> None:
                 podium.events.eval_recorded(
                     "a",
                     podium.EvalResult("val", metrics={"acc": step / 7}, step=step),
+                    attempt_id="one",
                     event_time=_BEGIN + timedelta(minutes=step),
                 )
                 for step in range(3)
