@@ -31,11 +31,11 @@ def test_curves_of_groups(server: Server, browser: Browser) -> None:
     with podium.Client(server.address) as client:
         experiment = client.experiment("sweep")
         experiment.declare(success_metric="val.acc")
-        for name, row in values.items():
+        for name, scores in values.items():
             arm = _arm(name, name[0], lr=0.1)
             arm.evals = [
                 podium.EvalResult("val", metrics={"acc": value}, step=10 * step)
-                for step, value in enumerate(row)
+                for step, value in enumerate(scores)
             ]
             experiment.record_arm(arm)
         failed = _arm("a3", "a", lr=0.1)
