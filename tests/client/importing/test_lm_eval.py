@@ -45,6 +45,17 @@ def _one(path: Path) -> podium.ArmResult:
     return arm
 
 
+def test_the_count_of_recent_files(tmp_path: Path) -> None:
+    """`sample_len` of version 0.4.13 is the number of samples, and no metric."""
+    given = {
+        "results": {"toy": {"acc,none": 0.5, "sample_len": 4}},
+        "config": {"model": "hf", "model_args": "pretrained=m"},
+    }
+    write_json(tmp_path / "results.json", given)
+    (row,) = _one(tmp_path).evals
+    assert row.metrics == {"acc": 0.5, "n_samples": 4.0}
+
+
 def test_a_file_is_an_arm_and_each_task_an_eval(tmp_path: Path) -> None:
     """Values, standard errors and counts are kept; N/A is none; a group shows its tasks."""
     write_json(tmp_path / "results_1.json", _said())

@@ -11,7 +11,7 @@ from podium.integrations.transformers import PodiumCallback
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
-from trl import DPOConfig, DPOTrainer
+from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer
 
 Ended = Callable[[str, str], podium.ArmResult]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -77,3 +77,47 @@ def test_preferences(ended: Ended, tmp_path: Path) -> None:
     assert arm.run_config is not None
     assert arm.run_config.algorithm is not None
     assert arm.run_config.algorithm.kind == "dpo"
+
+
+def test_reinforcement(ended: Ended, tmp_path: Path) -> None:
+    """GRPO is the same line: rewards are training metrics, and an evaluation is a row."""
+    words = Tokenizer(WordLevel({"good": 0, "bad": 1, _END: 2}, unk_token=_END))
+    model = GPT2LMHeadModel(
+        GPT2Config(vocab_size=3, n_embd=4, n_layer=1, n_head=1, bos_token_id=2, eos_token_id=2)
+    )
+    data = Dataset.from_dict({"prompt": ["bad"] * 8})
+    arguments = GRPOConfig(
+        output_dir=str(tmp_path / "rewarded"),
+        max_steps=2,
+        num_generations=2,
+        per_device_train_batch_size=2,
+        per_device_eval_batch_size=2,
+        max_completion_length=3,
+        eval_strategy="steps",
+        eval_steps=2,
+        logging_steps=1,
+        save_strategy="no",
+        bf16=False,
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    GRPOTrainer(
+        model,
+        lambda completions, **_: [float("good" in each) for each in completions],
+        args=arguments,
+        train_dataset=data,
+        eval_dataset=data,
+        processing_class=PreTrainedTokenizerFast(
+            tokenizer_object=words, eos_token=_END, pad_token=_END
+        ),
+        callbacks=[PodiumCallback("reinforcement")],
+    ).train()
+    arm = ended("reinforcement", "rewarded")
+    assert (arm.status, [row.step for row in arm.evals]) == ("completed", [2, None])
+    assert "reward" in arm.evals[-1].metrics
+    assert {"reward", "completions/mean_length"} <= arm.metrics.keys()
+    assert arm.run_config is not None
+    assert arm.run_config.algorithm is not None
+    assert arm.run_config.algorithm.kind == "grpo"
+    assert arm.run_config.algorithm.params["num_generations"] == 2

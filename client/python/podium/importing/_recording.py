@@ -20,7 +20,7 @@ from podium.errors import NotFoundError, PodiumError, UnavailableError
 from podium.importing._detecting import places, read
 from podium.importing._found import FoundArm, FoundExperiment, NotImported
 from podium.importing._registry import broken_importers
-from podium.scoring import DIRECTION_KEY
+from podium.scoring import direction_metadata
 
 if TYPE_CHECKING:
     import os
@@ -197,10 +197,7 @@ class _Import:
             self.report.not_imported.append(NotImported(found.source, _reason(error)))
 
     def _take_experiment(self, found: FoundExperiment) -> None:
-        directions = {
-            DIRECTION_KEY.format(metric=metric): direction
-            for metric, direction in found.directions.items()
-        }
+        directions = direction_metadata(found.directions)
         if self._experiment is not None:
             # The arms are recorded in another experiment than the described one.
             if directions:

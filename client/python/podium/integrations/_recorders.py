@@ -11,12 +11,13 @@ _SETTINGS = ("PODIUM_ADDRESS", "PODIUM_OUTBOX", "PODIUM_OFFLINE")
 _recorders: dict[Any, ExperimentRecording] = {}
 
 
-def recorder_of(experiment: str, rank: int | None) -> ExperimentRecording:
+def recorder_of(experiment: str, rank: int | None = None, **declared: Any) -> ExperimentRecording:
     """Returns the recorder of an experiment, and creates it at the first call.
 
     Args:
         experiment: The name of the experiment.
         rank: The rank of this process; None if the trainer does not know it.
+        declared: Fields of the experiment to declare, as for `podium.record`.
     """
     # The rank is known only when training begins, and the package loads protobuf.
     from podium._recorder import record  # noqa: PLC0415
@@ -25,7 +26,7 @@ def recorder_of(experiment: str, rank: int | None) -> ExperimentRecording:
     found = process_rank()
     if found is not None and found.number == rank:
         rank = None  # the recorder finds it too, and names its source
-    key = (os.getpid(), experiment, rank, found, *map(os.environ.get, _SETTINGS))
+    key = (os.getpid(), experiment, rank, found, *map(os.environ.get, _SETTINGS), repr(declared))
     if key not in _recorders:
-        _recorders[key] = record(experiment, rank=rank)
+        _recorders[key] = record(experiment, rank=rank, **declared)
     return _recorders[key]

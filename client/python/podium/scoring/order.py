@@ -1,6 +1,6 @@
 """Defines the order and the ranks of scores: numbers, then NaN, then no score."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from struct import Struct
@@ -14,6 +14,7 @@ __all__ = [
     "OrderKey",
     "Ranks",
     "direction_for",
+    "direction_metadata",
     "order_key",
     "ranked",
     "sort_key",
@@ -31,6 +32,11 @@ _MAGNITUDE = 2**63 - 1
 
 NAN_KEY = 2**63 - 1
 """The sort key of NaN, which is greater than the sort key of every number."""
+
+
+def direction_metadata(directions: Mapping[str, str]) -> dict[str, str]:
+    """Returns the metadata of an experiment that state the direction of each metric."""
+    return {DIRECTION_KEY.format(metric=metric): way for metric, way in directions.items()}
 
 
 def direction_for(

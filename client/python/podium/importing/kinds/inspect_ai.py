@@ -27,7 +27,7 @@ from podium.importing._found import Found, FoundArm, NotImported
 from podium.importing._values import head, json_object, number, numbers
 from podium.importing._zips import zipfile
 
-__all__ = ["InspectImporter"]
+__all__ = ["InspectImporter", "arm_of"]
 
 _NEWEST = 3
 """The newest supported version of logs."""
@@ -79,7 +79,7 @@ class InspectImporter:
                 f"the log has version {version}, but {_NEWEST} is the newest supported one; "
                 "a newer Podium may support it"
             )
-        yield FoundArm(self.kind, _arm(log), str(path))
+        yield FoundArm(self.kind, arm_of(log), str(path))
         if not _scores(log) and (log.get("status") is None or log.get("results")):
             is_incomplete = log.get("status") is None
             why = (
@@ -146,7 +146,8 @@ def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
     return found
 
 
-def _arm(log: _Object) -> ArmResult:
+def arm_of(log: _Object) -> ArmResult:
+    """Returns the arm of a log, given the JSON objects of its header."""
     spec = log["eval"]
     model, task = str(spec.get("model") or "model"), str(spec.get("task") or "task")
     begin, end = _times(log)

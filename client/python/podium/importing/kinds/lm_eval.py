@@ -24,10 +24,11 @@ from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
 from podium.importing._values import head, json_object, number, numbers, time_from_seconds
 
-__all__ = ["LmEvalImporter"]
+__all__ = ["LmEvalImporter", "directions_of", "evals_of", "run_config_of"]
 
 _NO_FILTER = ",none"
 _COUNTS = "sample_count"
+_COUNT = "sample_len"
 _DIGITS = 8
 _MODEL_ARGUMENTS = ("pretrained", "model", "path", "engine")
 _SEEDS = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
@@ -83,7 +84,7 @@ class LmEvalImporter:
             raise ValueError(  # noqa: TRY004 - of the file
                 "results listed by prompt (a fork of lm-evaluation-harness) are not supported"
             )
-        directions = _directions(content)
+        directions = directions_of(content)
         if directions:
             yield FoundExperiment(self.kind, str(path), directions=directions)
         yield FoundArm(self.kind, _arm(content, path), str(path))
@@ -127,9 +128,9 @@ def _arm(content: _Object, path: Path) -> ArmResult:
     name = f"{model}@{_suffix(content, path, time)}"
     return ArmResult(
         name,
-        _run_config(content, model, name),
+        run_config_of(content, model, name),
         ArmStatus.COMPLETED,
-        evals=list(_evals(content, time)),
+        evals=list(evals_of(content, time)),
         eval_seconds=number(content.get("total_evaluation_time_seconds")),
         group_name=model,
     )
@@ -166,7 +167,8 @@ def _model_arguments(config: _Object) -> _Object:
     return {key.strip(): value for key, sign, value in parts if sign}
 
 
-def _run_config(content: _Object, model: str, name: str) -> RunConfig:
+def run_config_of(content: _Object, model: str, name: str) -> RunConfig:
+    """Returns the configuration of an evaluation: model, backend, settings."""
     config = content["config"]
     facts = {key: content[key] for key in _FACTS if content.get(key) not in (None, {}, "")}
     return RunConfig(
@@ -199,14 +201,14 @@ def _settings(content: _Object) -> _Object:
     return {**kept, "generation_kwargs": generation} if generation else kept
 
 
-def _evals(content: _Object, time: datetime | None) -> Iterator[EvalResult]:
+def evals_of(content: _Object, time: datetime | None) -> Iterator[EvalResult]:
     """Yields a row for each task and each group of tasks."""
-    results = {**_maps(content, "groups"), **_maps(content, "results")}
-    for task in [*_maps(content, "results"), *(set(results) - set(_maps(content, "results")))]:
+    of_tasks = _maps(content, "results")
+    for task, values in {**of_tasks, **_maps(content, "groups"), **of_tasks}.items():
         row = EvalResult(
             task,
             _benchmark(content, task),
-            {**_metrics(results[task]), **_sample_count(content, task)},
+            {**_metrics(values), **_sample_count(content, task)},
             _subtasks(content, task),
             tags=["test"],
         )
@@ -224,11 +226,13 @@ def _metrics(task: _Object) -> dict[str, float]:
 
     Texts are left out even if they look like numbers, since they are labels or N/A.
     """
-    values = {key: value for key, value in task.items() if not isinstance(value, str)}
+    values = {
+        key: value for key, value in task.items() if not isinstance(value, str) and key != _COUNT
+    }
     return {key.removesuffix(_NO_FILTER): value for key, value in numbers(values).items()}
 
 
-def _directions(content: _Object) -> dict[str, str]:
+def directions_of(content: _Object) -> dict[str, str]:
     """Returns `minimize` for each metric whose smaller values are better, such as perplexities."""
     better: _Object = dict(_maps(content, "higher_is_better"))
     return {
@@ -265,10 +269,12 @@ def _sample_count(content: _Object, task: str) -> dict[str, float]:
     """
     counts = _maps(content, "n-samples").get(task)
     count = numbers(counts).get("effective") if isinstance(counts, dict) else None
-    by_metric = _maps(content, "results").get(task, {}).get(_COUNTS)
+    values = _maps(content, "results").get(task, {})
+    by_metric = values.get(_COUNTS)
+    count = number(values.get(_COUNT)) if count is None else count
     if count is None and isinstance(by_metric, dict):
-        values = set(numbers(by_metric).values())
-        count = values.pop() if len(values) == 1 else None
+        distinct = set(numbers(by_metric).values())
+        count = distinct.pop() if len(distinct) == 1 else None
     return {} if count is None else {"n_samples": count}
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from podium.importing._found import Found
 from podium.importing.kinds.optuna import _journal, _sqlite, _study
+from podium.importing.kinds.optuna._study import Study, Trial, arm_of, experiment_of
 
-__all__ = ["OptunaImporter"]
+__all__ = ["OptunaImporter", "Study", "Trial", "arm_of", "experiment_of"]
 
 
 class OptunaImporter:

@@ -19,7 +19,7 @@ from podium.importing._found import Found, FoundArm, FoundExperiment
 from podium.importing._identities import digest_of
 from podium.importing._values import number
 
-__all__ = ["STATES", "Study", "Trial", "found", "param", "time_of"]
+__all__ = ["STATES", "Study", "Trial", "arm_of", "experiment_of", "found", "param", "time_of"]
 
 STATES = ("RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING")
 """The states of a trial, in the order of their numbers in a journal."""
@@ -78,8 +78,15 @@ def time_of(text: Any) -> datetime | None:
 
 def found(study: Study, source: str) -> Iterator[Found]:
     """Yields the experiment and the arms of a study."""
+    yield experiment_of(study, source)
+    for trial in study.trials:
+        yield FoundArm(study.name, arm_of(study, trial), source)
+
+
+def experiment_of(study: Study, source: str) -> FoundExperiment:
+    """Returns the experiment of a study, with the direction of each of its metrics."""
     names = _metric_names(study)
-    yield FoundExperiment(
+    return FoundExperiment(
         study.name,
         source,
         success_metric=f"{_EVAL}.{names[0]}",
@@ -92,9 +99,6 @@ def found(study: Study, source: str) -> Iterator[Found]:
             {"optuna": {"directions": study.directions, "attributes": study.attributes}}
         ),
     )
-    identity = _identity(study)
-    for trial in study.trials:
-        yield FoundArm(study.name, _arm(trial, names, f"{identity}-{trial.number}"), source)
 
 
 def _metric_names(study: Study) -> list[str]:
@@ -110,8 +114,10 @@ def _identity(study: Study) -> str:
     return digest_of("optuna", [study.name, str(start)])
 
 
-def _arm(trial: Trial, names: list[str], identity: str) -> ArmResult:
+def arm_of(study: Study, trial: Trial) -> ArmResult:
+    """Returns the arm of a trial. The first trial of the study identifies the study."""
     name = f"trial-{trial.number}"
+    identity = f"{_identity(study)}-{trial.number}"
     status = _STATUSES[trial.state]
     numbers = {key: _number(value) for key, value in trial.attributes.items()}
     others = {key: value for key, value in trial.attributes.items() if numbers[key] is None}
@@ -124,7 +130,7 @@ def _arm(trial: Trial, names: list[str], identity: str) -> ArmResult:
         ),
         status,
         {key: value for key, value in numbers.items() if value is not None},
-        evals=list(_rows(trial, names)),
+        evals=list(_rows(trial, _metric_names(study))),
         run_id=identity,
         error=_error(trial),
         train_seconds=_seconds(trial),

@@ -1,0 +1,121 @@
+"""Records evaluations of EleutherAI's lm-evaluation-harness.
+
+with PodiumTracker("leaderboard") as tracker:
+    results = lm_eval.simple_evaluate("hf", model_args=..., tasks=[...], evaluation_tracker=tracker)
+    tracker.save_results_aggregated(results)
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Unpack
+
+from podium.importing.kinds.lm_eval import directions_of, evals_of, run_config_of
+from podium.integrations._callers import caller_variables
+from podium.integrations._missing import missing
+from podium.integrations._recorders import recorder_of
+from podium.integrations._training import ArmOptions, CallbackBase, Training
+from podium.scoring import direction_metadata
+
+try:
+    from lm_eval.loggers import EvaluationTracker
+    from lm_eval.loggers.evaluation_tracker import GeneralConfigTracker
+except ImportError as error:
+    raise missing("lm_eval", "lm-eval", error) from error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["PodiumTracker"]
+
+_ARGUMENTS = {
+    **{key: key for key in ("num_fewshot", "batch_size", "device", "limit", "gen_kwargs")},
+    **{key: key for key in ("system_instruction", "apply_chat_template", "fewshot_as_multiturn")},
+    "random_seed": "random_seed",
+    "numpy_seed": "numpy_random_seed",
+    "torch_seed": "torch_random_seed",
+    "fewshot_seed": "fewshot_random_seed",
+}
+"""The arguments of `simple_evaluate` that are part of the configuration, by their names in a file
+of results."""
+
+
+class PodiumTracker(CallbackBase[Training], EvaluationTracker):  # type: ignore[misc, unused-ignore]
+    """Records an evaluation as an arm: it is running while models answer, and then has its rows.
+
+    The arm is named `MODEL@TIME`, in the group of its model. The rows are those that `podium
+    import` makes from the file of results. The harness tells nobody when single tasks are done, so
+    all rows are recorded by `save_results_aggregated`. If the block ends without it, the arm is
+    completed without rows; if the block raises, the arm is failed.
+
+    Args:
+        experiment: The name of the experiment.
+        name: The name of the arm.
+        output_path: The folder for the harness's own file of results; None writes no file.
+        options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
+            restart.
+    """
+
+    def __init__(
+        self,
+        experiment: str,
+        name: str | None = None,
+        *,
+        output_path: str | None = None,
+        **options: Unpack[ArmOptions],
+    ) -> None:
+        super().__init__(output_path=output_path)
+        self.general_config_tracker = _ConfigTracker(self._begin)
+        self._experiment = experiment
+        self._name = name
+        self._options = options
+        self._training = Training(experiment)
+
+    def _begin(self, model: str, arguments: Mapping[str, Any]) -> None:
+        name = self._name or f"{model}@{datetime.now(UTC).isoformat(timespec='microseconds')}"
+        options: ArmOptions = {"group_name": model, **self._options}
+        self._training = Training(self._experiment, **options)
+        self._training.begin(run_config_of({"config": dict(arguments)}, model, name))
+
+    def save_results_aggregated(
+        self, results: dict[str, Any] | None, samples: dict[str, Any] | None = None
+    ) -> None:
+        """Records the results, and writes the harness's own file if there is an `output_path`."""
+        if results is None:  # not the main process
+            return
+        super().save_results_aggregated(results, samples)
+        if not self._training.is_running:
+            config = results.get("config", {})
+            self._begin(str(config.get("model")), config)
+        arm = self._training.arm
+        if arm is None:
+            return
+        for row in evals_of(results, None):
+            arm.log_eval(
+                row.name,
+                row.metrics,
+                tags=row.tags,
+                breakdowns=row.breakdowns,
+                benchmark_id=row.benchmark_id,
+            )
+        directions = direction_metadata(directions_of(results))
+        if directions:
+            recorder_of(self._experiment, metadata=directions)
+        self._training.end()
+
+
+class _ConfigTracker(GeneralConfigTracker):  # type: ignore[misc, unused-ignore]
+    """The part of a tracker that the harness calls before it evaluates."""
+
+    def __init__(self, on_start: Callable[[str, Mapping[str, Any]], None]) -> None:
+        super().__init__()
+        self._on_start = on_start
+
+    def log_experiment_args(self, *args: Any, **kwargs: Any) -> None:
+        """Begins the arm."""
+        super().log_experiment_args(*args, **kwargs)
+        given = caller_variables("lm_eval.evaluator", "evaluation_tracker")
+        arguments = {key: given.get(name) for key, name in _ARGUMENTS.items()}
+        arguments["model"] = self.model_source
+        arguments["model_args"] = given.get("model_args")
+        self._on_start(str(self.model_name or self.model_source), arguments)

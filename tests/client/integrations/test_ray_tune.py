@@ -1,0 +1,77 @@
+"""The callback of Ray Tune records each trial of a search as an arm.
+
+The tests call it with Ray's own trials, as Ray's controller does. They start no cluster, because
+Ray's processes have time limits that a busy machine exceeds.
+"""
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import podium
+from podium.integrations.ray_tune import PodiumCallback
+from ray.tune.callback import CallbackList
+from ray.tune.experiment import Trial
+
+Ended = Callable[[str, str], podium.ArmResult]
+
+
+def _reported(trial: Trial, step: int, **values: Any) -> dict[str, Any]:
+    result = {"training_iteration": step, "time_total_s": 0.5 * step, "pid": 1, **values}
+    trial.update_last_result(result)
+    return result
+
+
+def test_trials(ended: Ended) -> None:
+    """Each report is a row at its iteration; a trial completes with its last one, or fails."""
+    callbacks = CallbackList([PodiumCallback("tuned", group_name="grid")])
+    good, bad = (Trial("train", config={"x": x, "seed": 5}, stub=True) for x in (1, 2))
+    for trial in (good, bad):
+        callbacks.on_trial_start(iteration=0, trials=[good, bad], trial=trial)
+    for step in (1, 2):
+        for trial in (good, bad):
+            result = _reported(trial, step, score=step, part={"loss": 0.25}, note="text", done=True)
+            callbacks.on_trial_result(iteration=1, trials=[], trial=trial, result=result)
+    callbacks.on_trial_complete(iteration=2, trials=[good, bad], trial=good)
+    callbacks.on_trial_error(iteration=2, trials=[good, bad], trial=bad)
+    callbacks.on_experiment_end(trials=[good, bad])
+    arm, failed = ended("tuned", str(good)), ended("tuned", str(bad))
+    assert [(row.step, row.metrics) for row in arm.evals] == [
+        (1, {"score": 1, "part.loss": 0.25}),
+        (2, {"score": 2, "part.loss": 0.25}),
+        (None, {"score": 2, "part.loss": 0.25}),
+    ]
+    assert (arm.status, arm.group_name, arm.train_seconds) == ("completed", "grid", 1.0)
+    assert arm.run_config is not None
+    assert arm.run_config.algorithm is not None
+    assert (arm.run_config.seed, arm.run_config.algorithm.params) == (5, {"x": 1})
+    assert (failed.status, failed.error) == ("failed", "the trial failed")
+    assert [row.step for row in failed.evals] == [1, 2]
+
+
+def test_a_search_that_is_restored(ended: Ended) -> None:
+    """A restored callback continues the arm of a trial; a trial without an end is cancelled."""
+    trial = Trial("train", config={"x": 1}, stub=True)
+    first = PodiumCallback("stopped")
+    first.on_trial_start(0, [], trial)
+    for step in (3, 4):
+        first.on_trial_result(1, [], trial, _reported(trial, step, score=1.0))
+    callback = pickle.loads(pickle.dumps(first))  # noqa: S301
+    callback.on_trial_start(2, [], trial)
+    callback.on_trial_result(2, [], trial, _reported(trial, 5, score=2.0))
+    callback.on_experiment_end([trial])
+    arm = ended("stopped", str(trial))
+    assert (arm.status, arm.error) == ("cancelled", "the search ended before the trial did")
+    assert [row.step for row in arm.evals] == [3, 4, 5]
+
+
+def test_a_result_before_the_start(ended: Ended) -> None:
+    """A report or an end of a trial whose start was not reported begins its arm."""
+    trial = Trial("train", config={}, stub=True)
+    callback = PodiumCallback("unordered")
+    callback.on_trial_result(1, [], trial, _reported(trial, 1, score=1.0))
+    callback.on_trial_complete(1, [], trial)
+    callback.on_trial_start(2, [], trial)  # too late, so it has no effect
+    callback.on_trial_complete(2, [], trial)
+    arm = ended("unordered", str(trial))
+    assert (arm.status, [row.step for row in arm.evals]) == ("completed", [1, None])
