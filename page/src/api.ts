@@ -87,6 +87,14 @@ export async function signOut(): Promise<void> {
   localStorage.removeItem(signedIn);
 }
 
+/** How long a call waits that is made again, since the server was away or the machine asleep. */
+export const againMs = 3_000;
+
+/** Whether a call failed for a reason that ends by itself. */
+export function isTransient(error: unknown): boolean {
+  return ["UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL"].includes((error as PodiumError).code);
+}
+
 /** Whether something was asked for that does not exist. */
 export function isMissing(error: unknown): boolean {
   return (error as PodiumError).code === "NOT_FOUND";

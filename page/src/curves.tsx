@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { ArmStatus } from "podium-client/v1";
 
-import { client, listMetrics, reads } from "./api";
+import { againMs, client, isTransient, listMetrics, reads } from "./api";
 import { Chart, type Drawn, type Mark } from "./chart";
 import { styleOf } from "./colors";
 import { type ArmPoints, type Curve, CurveCache, curveFrom, curveId, curvesOf, curveTitle } from "./curve_data";
@@ -134,6 +134,7 @@ async function firstOnes(live: Live, metric: string | undefined, byGroup: boolea
 function useArmPoints(live: Live, units: readonly Unit[], curve: Curve | undefined) {
   const [state, setState] = useState<{ points: Map<string, ArmPoints> | undefined; error: unknown; isLoading: boolean }>(
     { points: undefined, error: undefined, isLoading: true });
+  const [turn, setTurn] = useState(0);
   const cache = useRef(new CurveCache());
   const arms = [...new Set(units.flatMap((unit) => unit.arms))];
   const revisions = arms.map((arm) => live.arms.get(arm)?.revision ?? "").join();
@@ -142,6 +143,7 @@ function useArmPoints(live: Live, units: readonly Unit[], curve: Curve | undefin
       return undefined;
     }
     const ended = new AbortController();
+    let timer = 0;
     const load = async (): Promise<void> => {
       const points = new Map<string, ArmPoints>();
       for (let first = 0; first < arms.length; first += atOnce) {
@@ -152,10 +154,17 @@ function useArmPoints(live: Live, units: readonly Unit[], curve: Curve | undefin
       }
       setState({ points, error: undefined, isLoading: false });
     };
-    load().catch((error: unknown) =>
-      !ended.signal.aborted && setState((old) => ({ ...old, error, isLoading: false })));
-    return () => ended.abort();
-  }, [JSON.stringify(units), curve && curveId(curve), revisions]);
+    load().catch((error: unknown) => {
+      if (!ended.signal.aborted) {
+        setState((old) => ({ ...old, error, isLoading: false }));
+        timer = isTransient(error) ? window.setTimeout(() => setTurn((old) => old + 1), againMs) : 0;
+      }
+    });
+    return () => {
+      ended.abort();
+      clearTimeout(timer);
+    };
+  }, [JSON.stringify(units), curve && curveId(curve), revisions, turn]);
   return state;
 }
 

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import type { ArmSummary, Experiment, WatchResponse } from "podium-client/v1";
 
-import { client, collected, reads, updatesOf } from "./api";
+import { againMs, client, collected, isTransient, reads, updatesOf } from "./api";
 import { onHeard } from "./connection";
 
 /** The arms of an experiment up to this number are all kept, so that their configs can be shown. */
@@ -116,6 +116,9 @@ class Follower {
     } catch (error) {
       if (!signal.aborted) {
         this.publish({ error });
+        if (isTransient(error)) {
+          window.setTimeout(() => !signal.aborted && void this.#follow(signal), againMs);
+        }
       }
     }
   }
@@ -135,7 +138,7 @@ class Follower {
       this.#arms = new Map(arms.map((arm) => [arm.name, arm]));
     }
     this.#after = { $typeName: "podium.v1.WatchMarker", revision, epoch: "" };
-    this.publish({ experiment, arms: this.#arms, hasAllArms: isSmall, version: 1 });
+    this.publish({ experiment, arms: this.#arms, hasAllArms: isSmall, version: 1, error: undefined });
   }
 
   #apply(update: WatchResponse): void {

@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { client, reads } from "./api";
+import { againMs, client, isTransient, reads } from "./api";
 import type { ArmStatus, Direction, RankedArm, RankedGroup, RankResponse } from "podium-client/v1";
 
 const firstRows = 50;
@@ -91,6 +91,9 @@ class Loader {
     } catch (error) {
       if (!this.#ended.signal.aborted) {
         this.publish({ ranking: this.#ranking, error });
+        if (isTransient(error)) {
+          window.setTimeout(() => this.refresh(), againMs);
+        }
       }
     } finally {
       this.#isBusy = false;

@@ -3,7 +3,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
-import { isMissing } from "./api";
+import { againMs, isMissing, isTransient } from "./api";
 import type { Style } from "./colors";
 import { formatAgo } from "./format";
 
@@ -210,12 +210,21 @@ export function useCall<T>(
   const [turn, setTurn] = useState(0);
   useEffect(() => {
     const ended = new AbortController();
+    let timer = 0;
     setState((old) => ({ ...old, isLoading: true }));
     call(ended.signal).then(
       (value) => !ended.signal.aborted && setState({ value, error: undefined, isLoading: false }),
-      (error: unknown) => !ended.signal.aborted && setState((old) => ({ ...old, error, isLoading: false })),
+      (error: unknown) => {
+        if (!ended.signal.aborted) {
+          setState((old) => ({ ...old, error, isLoading: false }));
+          timer = isTransient(error) ? window.setTimeout(() => setTurn((old) => old + 1), againMs) : 0;
+        }
+      },
     );
-    return () => ended.abort();
+    return () => {
+      ended.abort();
+      clearTimeout(timer);
+    };
   }, [...inputs, turn]);
   return { ...state, again: () => setTurn((old) => old + 1) };
 }
