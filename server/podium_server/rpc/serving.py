@@ -75,7 +75,7 @@ class CallServer:
         call = None
         name, peer = method.name, exchange.peer
         try:
-            async with self._telemetry.call(name, peer):
+            async with self._telemetry.call(name, peer, exchange.headers):
                 call = self._admission.enter(
                     peer, lambda error: exchange.abort_from_outside(status_of(error, name))
                 )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import grpc
 from google.protobuf.message import Message
@@ -19,7 +19,15 @@ from podium.errors import PodiumError
 
 from podium_server.rpc.audit import Audit, AuditedCall
 
-__all__ = ["CURRENT_CALL", "METRICS_PAGE", "SESSION_PAGE", "ObservedCall", "Telemetry"]
+__all__ = [
+    "CURRENT_CALL",
+    "METRICS_PAGE",
+    "SESSION_PAGE",
+    "Headers",
+    "ObservedCall",
+    "Telemetry",
+    "Trace",
+]
 
 METRICS_PAGE = "/metrics"
 """The path of the page with metrics. Its access rule has this name."""
@@ -35,6 +43,16 @@ Gauges = Callable[[], Mapping[str, float]]
 Names of counters end with `_total`.
 """
 
+Headers = Callable[[str], list[str]]
+"""A function that returns the values of a call's header."""
+
+
+class Trace(Protocol):
+    """The trace of a call."""
+
+    def end(self, code: str, reason: str) -> None:
+        """Ends the trace with the status code and the reason of the call."""
+
 
 class Telemetry:
     """The metrics of a server.
@@ -43,14 +61,21 @@ class Telemetry:
         gauges: The metrics that other parts of the server keep.
         audit: The audit log, or None if there is none.
         streams: The full names of methods that answer with streams. Their time is not counted.
+        begin_trace: Begins the trace of a call, from the method's full name and the headers. None
+            if calls are not traced.
     """
 
     def __init__(
-        self, gauges: Iterable[Gauges] = (), audit: Audit | None = None, streams: Iterable[str] = ()
+        self,
+        gauges: Iterable[Gauges] = (),
+        audit: Audit | None = None,
+        streams: Iterable[str] = (),
+        begin_trace: Callable[[str, Headers], Trace | None] | None = None,
     ) -> None:
         self._gauges = tuple(gauges)
         self._audit = audit
         self._streams = frozenset(streams)
+        self._begin_trace = begin_trace
         self._calls: Counter[tuple[str, str]] = Counter()
         self._refused: Counter[str] = Counter()
         self._times: dict[str, _Times] = {}
@@ -61,14 +86,19 @@ class Telemetry:
         """Returns whether there is an audit log."""
         return self._audit is not None
 
-    def call(self, method: str, peer: str) -> "ObservedCall":
+    def call(self, method: str, peer: str, headers: Headers | None = None) -> "ObservedCall":
         """Returns the object that measures a call. The call begins now.
 
         Args:
             method: The full name of the method.
             peer: The address of the client.
+            headers: Returns the values of a header of the call, for its trace. None for requests
+                that are not traced.
         """
-        return ObservedCall(self, method, peer)
+        call = ObservedCall(self, method, peer)
+        if self._begin_trace is not None and headers is not None:
+            call.trace = self._begin_trace(method, headers)
+        return call
 
     async def end(self, call: "ObservedCall", error: BaseException | None) -> None:
         """Counts a call that has ended.
@@ -83,6 +113,8 @@ class Telemetry:
         elif code == "OK" and call.method not in self._streams:
             times = self._times.get(call.method) or self._times.setdefault(call.method, _Times())
             times.add(time.perf_counter() - call.begin)
+        if call.trace is not None:
+            call.trace.end(code, reason)
         if self._audit is not None:
             await self._audit.note(call, code, reason)
 
@@ -120,15 +152,17 @@ class ObservedCall(AuditedCall):
 
     Attributes:
         on_end: Releases what the call holds of the limits of its caller.
+        trace: The trace of the call, if it is traced.
     """
 
-    __slots__ = ("_telemetry", "begin", "on_end")
+    __slots__ = ("_telemetry", "begin", "on_end", "trace")
 
     def __init__(self, telemetry: Telemetry, method: str, peer: str) -> None:
         super().__init__(method, peer)
         self._telemetry = telemetry
         self.begin = time.perf_counter()
         self.on_end: Callable[[], None] | None = None
+        self.trace: Trace | None = None
         CURRENT_CALL.set(self)
 
     def release(self) -> None:

@@ -107,6 +107,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "deletes or replaces results, or is rejected because of its token",
     )
     parser.add_argument(
+        "--traces",
+        type=_share,
+        metavar="SHARE",
+        help="trace a share of the calls, from 0 to 1, and all calls whose clients trace them; "
+        "send the traces to $OTEL_EXPORTER_OTLP_ENDPOINT (needs podium[otel]; default: none)",
+    )
+    parser.add_argument(
         "--reflection", action="store_true", help="let tools such as grpcurl list the services"
     )
     parser.add_argument(
@@ -198,6 +205,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         http=tuple(arguments.http),
         http_origins=tuple(arguments.http_origin),
         audit=arguments.audit,
+        traces=arguments.traces,
         store=arguments.store,
         insecure=arguments.insecure,
         tls=_tls_of(arguments),
@@ -297,13 +305,25 @@ def _size(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
+    seconds = _number(text)
     if not 0 <= seconds < math.inf:
         raise argparse.ArgumentTypeError(f"give a number of seconds, 0 or more, not {text!r}")
     return seconds
+
+
+def _share(text: str) -> float:
+    share = _number(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"give a number from 0 to 1, such as 0.01, not {text!r}")
+    return share
+
+
+def _number(text: str) -> float:
+    """Returns the number in a text, or NaN if it is not a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _origin(text: str) -> str:

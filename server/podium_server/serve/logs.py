@@ -9,10 +9,10 @@ import grpc.aio
 
 __all__ = ["set_up_logs"]
 
-_LIBRARIES = ("asyncio", "grpc")
+_LIBRARIES = ("asyncio", "grpc", "opentelemetry")
 _REST = "further errors of libraries are not logged for the rest of this minute"
 _LIBRARY_RECORDS = 10
-"""The most log records per minute from gRPC and asyncio together."""
+"""The most log records per minute from all libraries together."""
 
 
 def set_up_logs(style: str, level: str) -> None:
@@ -28,10 +28,10 @@ def set_up_logs(style: str, level: str) -> None:
 
 
 class _LibraryFilter(logging.Filter):
-    """Limits the logged errors of gRPC and asyncio.
+    """Limits the logged errors of libraries.
 
-    A client can cause such an error with every call. A response that cannot be sent to a
-    disconnected client is logged at level DEBUG only.
+    A client can cause such an error with every call, and a missing collector with every export of
+    traces. A response that cannot be sent to a disconnected client is logged at level DEBUG only.
     """
 
     def __init__(self) -> None:

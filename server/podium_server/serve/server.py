@@ -35,6 +35,7 @@ from podium_server.store.open import open_store
 
 if TYPE_CHECKING:
     from podium_server.rpc.fronts.connect import ConnectFront
+    from podium_server.rpc.tracing import Tracing
 
 __all__ = ["running"]
 
@@ -57,6 +58,7 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
     reach = check_addresses(settings)
     certificates = None if settings.tls is None else Certificates(settings.tls)
     http_front = _http_front() if settings.http else None
+    tracing = None if settings.traces is None else _tracing(settings.traces)
     store = await open_store(settings.store, on_broken=broken.set)
     audit = None
     is_started = False
@@ -85,6 +87,7 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
             [admission.gauges, store.gauges, *([audit.gauges] if audit else ())],
             audit,
             (method.name for method in methods if isinstance(method, StreamMethod)),
+            None if tracing is None else tracing.begin,
         )
         front = GrpcioFront(
             services,
@@ -123,6 +126,8 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
         await (store.close if is_started else store.discard)()
         if audit is not None:
             await asyncio.to_thread(audit.close if is_started else audit.discard)
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
 
 async def _access(store: Store, settings: Settings, reach: Reach) -> Access:
@@ -142,3 +147,11 @@ def _http_front() -> type["ConnectFront"]:
     except ImportError as error:
         raise ConfigError("--http needs more packages: pip install 'podium[http]'") from error
     return ConnectFront
+
+
+def _tracing(share: float) -> "Tracing":
+    try:
+        from podium_server.rpc.tracing import Tracing  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ConfigError("--traces needs more packages: pip install 'podium[otel]'") from error
+    return Tracing(share)

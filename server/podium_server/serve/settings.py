@@ -63,3 +63,4 @@ class Settings:
     http: tuple[str, ...] = ()
     http_origins: tuple[str, ...] = ()
     audit: Path | None = None
+    traces: float | None = None

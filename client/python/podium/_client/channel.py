@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from contextvars import ContextVar
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ __all__ = [
     "deadline",
     "is_loopback",
     "lag_metadata",
+    "trace_metadata",
 ]
 
 OUTBOX_LAG: ContextVar[Callable[[], float] | None] = ContextVar("podium_outbox_lag", default=None)
@@ -96,3 +98,17 @@ def lag_metadata() -> tuple[tuple[str, str], ...]:
     """Returns the metadata of a sender's calls: the age of the oldest event that waits."""
     lag = OUTBOX_LAG.get()
     return () if lag is None else ((OUTBOX_LAG_KEY, f"{lag():.3f}"),)
+
+
+def trace_metadata() -> tuple[tuple[str, str], ...]:
+    """Returns the headers with which the server's spans become children of the running span.
+
+    Returns nothing if the process does not use OpenTelemetry, which is never loaded here.
+    """
+    if "opentelemetry.trace" not in sys.modules:
+        return ()
+    from opentelemetry.propagate import inject  # noqa: PLC0415 - an optional package
+
+    headers: dict[str, str] = {}
+    inject(headers)
+    return tuple((name.lower(), value) for name, value in headers.items())

@@ -160,9 +160,8 @@ class _Exchange:
         self.peer = f"http:{client[0]}:{client[1]}"
         self.call: AdmittedCall | None = None
         self.observed: ObservedCall | None = None
-        self.authorization = [
-            value.decode("latin-1") for key, value in scope["headers"] if key == b"authorization"
-        ]
+        self._headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+        self.authorization = self.headers("authorization")
         if not self.authorization and (token := session_token(scope)):
             self.authorization.append(f"Bearer {token}")
         self._receive, self._send = receive, send
@@ -170,6 +169,11 @@ class _Exchange:
         self._body: bytes | None = None
         self._refusal: PodiumError | None = None
         self._task: asyncio.Future[Any] | None = None
+
+    def headers(self, name: str) -> list[str]:
+        """Returns the values of a header."""
+        wanted = name.encode()
+        return [value.decode("latin-1") for key, value in self._headers if key == wanted]
 
     async def admit(self, method: str, admission: Admission, access: Access) -> None:
         """Admits the call, checks its caller, and reads its request."""
@@ -244,7 +248,7 @@ class _Admitting:
         """Admits a call and reads its request, or raises an error."""
         name = f"{context.method.service_name}.{context.method.name}"
         exchange = _exchange.get()
-        exchange.observed = observed = self._telemetry.call(name, exchange.peer)
+        exchange.observed = observed = self._telemetry.call(name, exchange.peer, exchange.headers)
         try:
             await exchange.admit(name, self._admission, self._access)
         except BaseException as error:

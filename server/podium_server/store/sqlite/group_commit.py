@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import apsw
@@ -25,6 +25,7 @@ from podium_server.store.calls import Call, Changes, Subject
 from podium_server.store.contract import ChangeListener
 from podium_server.store.sql.writes import Transaction
 from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
+from podium_server.store.stages import StageTimer, stage_timer
 
 __all__ = ["DAMAGE", "GroupCommit", "undone"]
 
@@ -54,9 +55,12 @@ class _Waiting:
     answer: asyncio.Future[Any]
     result: Any = None
     error: Exception | None = None
+    timer: StageTimer | None = field(default_factory=stage_timer)
 
     def give(self) -> None:
         """Passes the result or the error to the caller, unless the caller was cancelled."""
+        if self.timer is not None:
+            self.timer.end("commit")
         if self.answer.done():
             return
         if self.error is not None:
@@ -256,6 +260,8 @@ class GroupCommit:
             if waiting.answer.done():
                 continue
             applied.append(waiting)
+            if waiting.timer is not None:
+                waiting.timer.end("queue")
             try:
                 waiting.result = waiting.call.result(await self._apply(transaction, waiting.call))
             except PodiumError as error:

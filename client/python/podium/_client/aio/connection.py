@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from podium._client.calls import Pages, Steps
-from podium._client.channel import channel_options, lag_metadata
+from podium._client.channel import channel_options, lag_metadata, trace_metadata
 from podium._client.connection import CALLS_AT_ONCE, Connection
 from podium._client.listing import AsyncListing, Recorded
 from podium._client.near_names import with_near_names
@@ -67,7 +67,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         """
         method = self._method(request)
         metadata = self._security.metadata()
-        call = method.call(request, metadata=metadata)
+        call = method.call(request, metadata=(*metadata, *trace_metadata()))
         begin(call.cancel)
         try:
             async for response in call:
@@ -144,7 +144,9 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         method = self._method(request)
         try:
             response = await method.call(
-                request, timeout=seconds, metadata=(*self._security.metadata(), *lag_metadata())
+                request,
+                timeout=seconds,
+                metadata=(*self._security.metadata(), *lag_metadata(), *trace_metadata()),
             )
         except grpc.RpcError as error:
             return self._failure(error, method)

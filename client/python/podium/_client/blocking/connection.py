@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.message import Message
 
 from podium._client.calls import Pages, Steps
-from podium._client.channel import channel_options
+from podium._client.channel import channel_options, trace_metadata
 from podium._client.connection import CALLS_AT_ONCE, Connection
 from podium._client.listing import Listing, Recorded
 from podium._client.near_names import with_near_names
@@ -64,7 +64,7 @@ class BlockingConnection(Connection[grpc.Channel]):
         """
         method = self._method(request)
         metadata = self._security.metadata()
-        call = method.call(request, metadata=metadata)
+        call = method.call(request, metadata=(*metadata, *trace_metadata()))
         begin(call.cancel)
         try:
             for response in call:
@@ -117,7 +117,8 @@ class BlockingConnection(Connection[grpc.Channel]):
     def _attempt(self, request: Message, seconds: float) -> Any:
         method = self._method(request)
         try:
-            return method.call(request, timeout=seconds, metadata=self._security.metadata())
+            metadata = (*self._security.metadata(), *trace_metadata())
+            return method.call(request, timeout=seconds, metadata=metadata)
         except grpc.RpcError as error:
             return self._failure(error, method)
         except ValueError:
