@@ -238,8 +238,8 @@ def _expect(ended: subprocess.CompletedProcess[str], code: int) -> str:
 
 def _try(container: Container) -> None:
     """Uses the server: restarts, rights, tokens."""
-    for place, code in (("/x", 1), ("/opt/podium/x", 1), ("/tmp/x", 1), ("/var/lib/podium/x", 0)):  # noqa: S108 - it must fail
-        _expect(container.command("touch", place), code)
+    for folder, code in (("", 1), ("/usr/local/podium", 1), ("/tmp", 1), ("/var/lib/podium", 0)):  # noqa: S108 - it must fail
+        _expect(container.command("touch", f"{folder}/x"), code)
     container.start()
     created = container.command("podium", "token", "create", "admins", "--role", "admin")
     token = _expect(created, 0).strip()
@@ -272,7 +272,7 @@ def _main() -> None:
         # An overlay cannot be stored on another overlay, such as the disk of a container.
         _run("mount", "-t", "tmpfs", "tmpfs", scratch)
         stage, last = _build((_DEPLOY / "Dockerfile").read_text("utf-8"), scratch)
-        size = _run("du", "-sm", f"{stage.root}/opt/podium").split()[0]
+        size = _run("du", "-sm", f"{stage.root}/usr/local/podium").split()[0]
         _try(Container(stage, last, scratch))
     finally:
         # The mounts end with their namespace, when this process has ended.
