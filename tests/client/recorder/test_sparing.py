@@ -191,6 +191,17 @@ def test_a_bad_start(
     assert client.experiment(name).get().conclusion == "fine"
 
 
+def test_arms_without_names(record: Any, client: podium.Client, name: str) -> None:
+    """Several arms without a name are several arms, and keep their results."""
+    with record(name) as experiment:
+        for loss in (1, 2, 3):
+            with experiment.start_arm(podium.RunConfig("")) as arm:
+                arm.log({"loss": loss})
+    found = client.experiment(name).arms()
+    assert [arm.metrics["loss"] for arm in found] == [1.0, 2.0, 3.0]
+    assert {arm.name.startswith("unnamed-") for arm in found} == {True}
+
+
 BAD_BEGINNINGS: dict[str, dict[str, Any]] = {
     "a direction": {"direction": "up", "success_metric": "m"},
     "metadata": {"metadata": {"a": {1}}},

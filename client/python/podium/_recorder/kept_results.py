@@ -6,6 +6,7 @@ import os
 import traceback
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from hashlib import sha256
 from typing import Any
 
 from podium._interface.recorders import new_attempt
@@ -324,8 +325,8 @@ def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, 
     )
     named = name or (config.name and kept.name(config.name, "run_config.name", problems))
     if not named or (named == _UNNAMED and not isinstance(given["run_config"], RunConfig)):
-        # Another arm of that name would lose its results.
-        named = f"{_UNNAMED}-{attempt.id[:8]}"
+        # Another arm of that name would lose its results. All ranks of an attempt get one name.
+        named = f"{_UNNAMED}-{sha256(attempt.id.encode()).hexdigest()[:8]}"
         problems.taken("name", f"the arm has no name; it is recorded as {named!r}")
         config.name = named
     resume_step = kept.step(given["resume_step"], "resume_step", problems)
