@@ -37,6 +37,8 @@ _FILLERS = 64
 _IDLE_CONNECTIONS = 10
 _LARGE_ROWS, _LARGE_TEXT = 640, "x" * 32 * 1024
 """More than the buffers of a connection hold, so that watches that are not read stall."""
+_STALL_SECONDS = 2.0
+"""The seconds after which the buffers are full. After 10 s, the server ends such watches."""
 _WRITE_PAUSE = 0.002
 _CHANGE_PAUSE = 0.02
 
@@ -64,7 +66,8 @@ async def _watches(
     address: str, requests: list[WatchRequest], connections: int, *, reading: bool
 ) -> AsyncIterator[None]:
     """Opens watches. Each one reads its first marker, or nothing at all."""
-    options = [("grpc.use_local_subchannel_pool", 1)]
+    # Without the probe a client buffers 64 KiB; with it, 4 MiB before the server has to wait.
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
     async with AsyncExitStack() as stack:
         channels = [
             await stack.enter_async_context(grpc.aio.insecure_channel(address, options))
@@ -183,7 +186,7 @@ async def _measure_stalled(server: RunningServer, given: argparse.Namespace) -> 
         for _ in range(given.rounds):
             alone = await _write(client, given.writes)
             with _watching(server.address, requests, given.stalled, reading=False):
-                await asyncio.sleep(given.settle)
+                await asyncio.sleep(_STALL_SECONDS)
                 ratios.append(await _write(client, given.writes) / alone)
                 grown = max(grown, memory_mib(server.process.pid) - before)
     print(
@@ -200,11 +203,8 @@ def main() -> None:
     parser.add_argument("--idle", type=int, default=1_000)
     parser.add_argument("--stalled", type=int, default=50)
     parser.add_argument("--behind", type=int, default=500_000, help="revisions of the experiment")
-    parser.add_argument("--writes", type=int, default=1_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument(
-        "--settle", type=float, default=2.0, help="seconds from the first byte to the first write"
-    )
+    parser.add_argument("--writes", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--store", type=Path, help="keep the filled store here, and use it again")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

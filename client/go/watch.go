@@ -115,7 +115,7 @@ func (w *watch) call(
 			return nil
 		}
 		if response.Reset_ {
-			if w.resets++; w.resets > mostResets {
+			if w.resets == mostResets {
 				return w.tooManyResets()
 			}
 		}
@@ -135,7 +135,10 @@ func (w *watch) call(
 func (w *watch) complete(update *podiumv1.WatchResponse) {
 	w.marker = update.Marker
 	w.continueAfter(w.marker)
-	if !update.Reset_ {
+	if update.Reset_ {
+		// A reset without its update was interrupted, and the next call repeats it.
+		w.resets++
+	} else {
 		w.attempt, w.resets = 0, 0
 	}
 }
@@ -143,7 +146,7 @@ func (w *watch) complete(update *podiumv1.WatchResponse) {
 func (w *watch) tooManyResets() *Error {
 	return &Error{Code: codes.Aborted, Message: fmt.Sprintf("the server reset the watch of %q %d times "+
 		"in a row: does the address lead to servers with different stores?",
-		w.request.Experiment, w.resets)}
+		w.request.Experiment, mostResets+1)}
 }
 
 func (w *watch) continueAfter(marker *podiumv1.WatchMarker) {

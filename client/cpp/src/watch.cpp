@@ -166,10 +166,10 @@ std::optional<v1::WatchResponse> Watch::State::read_call() {
 }
 
 void Watch::State::add(v1::WatchResponse& update, const v1::WatchResponse& response) {
-  if (response.reset() && ++resets > kMostResets) {
+  if (response.reset() && resets == kMostResets) {
     end();
     throw Error(grpc::StatusCode::ABORTED, "the server reset the watch of \"" + request.experiment() + "\" " +
-                                               std::to_string(resets) +
+                                               std::to_string(kMostResets + 1) +
                                                " times in a row: does the address lead to servers with different "
                                                "stores?");
   }
@@ -182,7 +182,9 @@ bool Watch::State::complete(const v1::WatchResponse& update) {
   marker = update.marker();
   request.set_after_revision(marker->revision());
   request.set_epoch(marker->epoch());
-  if (!update.reset()) {  // Else the server may only reset: the pauses grow.
+  if (update.reset()) {  // The server may only reset: the pauses grow.
+    ++resets;            // A reset without its update was interrupted, and the next call repeats it.
+  } else {
     failures = resets = 0;
   }
   return is_news;

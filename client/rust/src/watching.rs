@@ -122,12 +122,11 @@ impl Watcher {
 
     fn add(&mut self, response: WatchResponse) -> Result<Option<WatchResponse>> {
         if response.reset {
-            self.resets += 1;
-            if self.resets > MOST_RESETS {
+            if self.resets == MOST_RESETS {
                 let message = format!(
                     "the server reset the watch {} times in a row: does the address lead to \
                      servers with different stores?",
-                    self.resets
+                    MOST_RESETS + 1
                 );
                 return Err(Error::new(Code::Aborted, message));
             }
@@ -139,8 +138,11 @@ impl Watcher {
             return Ok(None);
         };
         let update = mem::take(&mut self.update);
-        if !update.reset {
-            // A reset does not end the pauses: the server may only reset.
+        if update.reset {
+            // A reset does not end the pauses: the server may only reset. A reset without its update
+            // was interrupted, and the next call repeats it.
+            self.resets += 1;
+        } else {
             (self.failures, self.resets) = (0, 0);
         }
         Ok(self.is_news(marker).then_some(update))

@@ -91,16 +91,19 @@ async function* updates(
     if (response.deleted) {
       return;
     }
-    if (response.reset && ++state.resets > mostResets) {
-      throw new ConnectError(`the server reset the watch ${state.resets} times in a row: ` +
+    if (response.reset && state.resets === mostResets) {
+      throw new ConnectError(`the server reset the watch ${mostResets + 1} times in a row: ` +
         "does the address lead to servers with different stores?", Code.Aborted);
     }
     update = response.reset ? response : merged(update, response);
     if (update.marker !== undefined) {
       const isNews = state.marker === undefined || !equals(WatchMarkerSchema, state.marker, update.marker);
       state.marker = update.marker;
-      if (!update.reset) {
-        // A reset does not end the pauses: the server may only reset.
+      if (update.reset) {
+        // A reset does not end the pauses: the server may only reset. A reset without its update was
+        // interrupted, and the next call repeats it.
+        state.resets++;
+      } else {
         [state.attempt, state.resets] = [0, 0];
       }
       if (isNews) {

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,16 +17,16 @@ from podium.v1.results_service_pb2 import (
     WatchResponse,
 )
 from podium_server.api.watch import Watches
-from podium_server.store.contract import Store
 from podium_server.store.open import open_store
 
 from tests.server.store.test_derived import follow
-from tests.server.watch.judge import Filter, Judge, State, fingerprint
+from tests.server.watch.judge import Filter, Judge, State, encoded_row, fingerprint
+from tests.server.watch.planted import NOTHING, Plant
 from tests.server.writes.naive_events import Experiment
 from tests.server.writes.random_calls import random_call
 from tests.server.writes.ways import Direct
 
-__all__ = ["FILTERS", "History", "Plant"]
+__all__ = ["FILTERS", "NAME", "History"]
 
 FILTERS = (
     Filter(with_series=True),
@@ -37,14 +36,10 @@ FILTERS = (
     Filter(group_name="g", with_series=True),
     Filter(group_name="x", statuses=(2, 3)),
 )
-_NAME = "x"
+NAME = "x"
 _SETTLE_EVERY = 3
 _CUT_AFTER = (1, 1, 2, 3, 5, 200)
 """The messages after which a watch is cut off; the last number lets a whole state through."""
-
-Plant = tuple[Callable[[Store], Any], Callable[[WatchResponse], WatchResponse | None]]
-"""A defect: of what the watches read from the store, and of what they send (None: nothing)."""
-_NOTHING: Plant = (lambda store: store, lambda response: response)
 
 
 class History:
@@ -64,7 +59,7 @@ class History:
         seed: int,
         watches: int,
         *,
-        plant: Plant = _NOTHING,
+        plant: Plant = NOTHING,
         patience: float = 60,
     ) -> None:
         self._folder = folder
@@ -94,7 +89,9 @@ class History:
         await self._open()
         tasks = [asyncio.create_task(self._watch(judge)) for judge in self._judges]
         try:
-            for number in range(1, calls + 1):
+            number = 0
+            while not self._is_over(number, calls):
+                number += 1
                 await self._call()
                 if restore_every and number % restore_every == 0:
                     await self._restart(copied=True)
@@ -113,6 +110,9 @@ class History:
             await self._close()
         failed = [end for end in ends if not isinstance(end, asyncio.CancelledError)]
         return [*self._violations(), *map(repr, failed)]
+
+    def _is_over(self, number: int, calls: int) -> bool:
+        return number >= calls
 
     def _violations(self) -> list[str]:
         return [violation for judge in self._judges for violation in judge.violations]
@@ -144,7 +144,7 @@ class History:
         await self._note_state()
 
     async def _call(self) -> None:
-        request = random_call(self._rng, self._model, _NAME)
+        request = random_call(self._rng, self._model, NAME)
         with contextlib.suppress(PodiumError):
             await self._way.call(type(request).__name__.removesuffix("Request"), request)
             was_alive = self._model.alive
@@ -155,21 +155,21 @@ class History:
     async def _note_state(self) -> None:
         try:
             found: Any = await self._way.call(
-                "GetExperiment", GetExperimentRequest(experiment=_NAME)
+                "GetExperiment", GetExperimentRequest(experiment=NAME)
             )
         except NotFoundError:
             return
         state = State()
-        listed: Any = await self._way.call("ListArms", ListArmsRequest(experiment=_NAME))
+        listed: Any = await self._way.call("ListArms", ListArmsRequest(experiment=NAME))
         for arm in listed.arms:
             state.arms[arm.name] = fingerprint(arm)
-            request = ListEvalsRequest(experiment=_NAME, arm=arm.name)
+            request = ListEvalsRequest(experiment=NAME, arm=arm.name)
             rows: Any = await self._way.call("ListEvals", request)
             for row in rows.evals:
                 step = row.step if row.HasField("step") else None
-                state.rows[arm.name, row.name, step] = row.SerializeToString(deterministic=True)
+                state.rows[arm.name, row.name, step] = encoded_row(row)
             series: Any = await self._way.call(
-                "ListSeries", ListSeriesRequest(experiment=_NAME, arm=arm.name)
+                "ListSeries", ListSeriesRequest(experiment=NAME, arm=arm.name)
             )
             state.add_points(arm.name, series.series)
         self._states[self._lives, found.experiment.revision] = state
@@ -197,20 +197,23 @@ class History:
     async def _connected(self, judge: Judge) -> None:
         left = self._cuts.choice(_CUT_AFTER)
         watches = self._watches
-        async with contextlib.aclosing(watches.watch(judge.request(_NAME))) as responses:
+        async with contextlib.aclosing(watches.watch(judge.request(NAME))) as responses:
             async for raw in responses:
                 sent = WatchResponse.FromString(raw)
                 response = self._plant[1](sent)
                 if response is not None:
-                    if response.HasField("marker"):
-                        self._life_of.setdefault(response.marker.epoch, self._lives)
-                    judge.take(response)
-                    async with self._marked:
-                        self._marked.notify_all()
+                    await self._take(judge, response)
                 left -= 1
                 if not left or sent.deleted:
                     self.cuts += 1
                     return
+
+    async def _take(self, judge: Judge, response: WatchResponse) -> None:
+        if response.HasField("marker"):
+            self._life_of.setdefault(response.marker.epoch, self._lives)
+        judge.take(response)
+        async with self._marked:
+            self._marked.notify_all()
 
     async def _settle(self) -> None:
         """Waits until each watch has a marker of the present revision, and judges them."""

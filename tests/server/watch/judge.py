@@ -21,7 +21,7 @@ from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
 from podium.v1.series_pb2 import Series
 
-__all__ = ["Filter", "Judge", "State", "fingerprint"]
+__all__ = ["Filter", "Judge", "State", "encoded_row", "fingerprint"]
 
 _Key: TypeAlias = tuple[str, str, int | None]
 _Point: TypeAlias = tuple[str, str, int]
@@ -52,6 +52,13 @@ def fingerprint(arm: ArmSummary) -> bytes:
     kept.CopyFrom(arm)
     kept.ClearField("last_heard")
     return kept.SerializeToString(deterministic=True)
+
+
+def encoded_row(row: EvalResult) -> bytes:
+    """Returns a row in a form that is equal for equal rows: clients do not tell 0 from no time."""
+    if not row.eval_seconds:
+        row.ClearField("eval_seconds")
+    return row.SerializeToString(deterministic=True)
 
 
 @dataclass
@@ -153,7 +160,7 @@ class Judge:
             result = row.eval_result
             self._check_new(result.revision, f"row {row.arm} {result.name}")
             step = result.step if result.HasField("step") else None
-            self._view.rows[row.arm, result.name, step] = _encoded(result)
+            self._view.rows[row.arm, result.name, step] = encoded_row(result)
         for piece in response.series:
             kept = self._view.points.items()
             self._view.points = {
@@ -167,7 +174,7 @@ class Judge:
 
     def forget(self) -> None:
         """Forgets everything, since the experiment was deleted."""
-        self.revision, self.epoch, self.kept = 0, "", State()
+        self.revision, self.epoch, self.kept, self._view = 0, "", State(), State()
 
     def verify(self, state_of: Callable[[int, str], State | None]) -> None:
         """Compares the state known at each marker with that of the experiment.
@@ -199,7 +206,6 @@ class Judge:
             self.violations.append(f"resumable: reset after {self.revision} in its own epoch")
         self._has_to_reset = False
         self.forget()
-        self._view = State()
 
     def _remove(self, arm: str, name: str | None, step: int | None) -> None:
         if name is not None:
@@ -229,7 +235,3 @@ class Judge:
         self._claims.append((revision, epoch, self.kept.copy()))
         self._resets = 0
         self.marks += 1
-
-
-def _encoded(result: EvalResult) -> bytes:
-    return result.SerializeToString(deterministic=True)

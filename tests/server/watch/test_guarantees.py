@@ -1,7 +1,6 @@
 """The guarantees of watches hold for random histories, and the judge finds each planted defect."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +9,23 @@ from podium._limits.limits import Limits
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
 from podium_server.api import watch
-from podium_server.store.changes import ChangedPoints, ChangePage, Removal
-from podium_server.store.contract import PageLimits, Store
+from podium_server.store.changes import ChangePage
+from podium_server.store.contract import Store
 from podium_server.store.open import open_store
-from podium_server.store.sql import feed
 from podium_server.testing.calls import arm, declared
 
-from tests.server.watch.history import FILTERS, History, Plant
+from tests.server.watch.history import FILTERS, History
+from tests.server.watch.network import NetworkHistory
+from tests.server.watch.planted import PLANTS, Planted
+from tests.server.watch.spoiled import SMALL_PAGES
 from tests.server.writes.ways import Direct
 
 
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has watches send small pages without pauses, so that many are cut off within a commit."""
-    monkeypatch.setattr(watch, "_PAGE", PageLimits(2, 2**16))
-    monkeypatch.setattr(watch, "_SERIES_PAGE", PageLimits(1, 0))
-    monkeypatch.setattr(feed, "_PIECE", PageLimits(1, 0))
-    monkeypatch.setattr(watch, "_PAUSE_SECONDS", 0)
-    monkeypatch.setattr(watch, "_PAUSE_OF_EACH_SECONDS", 0)
+    for module, name, value in SMALL_PAGES:
+        monkeypatch.setattr(module, name, value)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -48,127 +46,6 @@ async def test_the_guarantees_hold_for_long(tmp_path: Path, seed: int) -> None:
     assert history.cuts > 20 * 50
 
 
-class _Planted:
-    """A store whose feed has a defect."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def changes(self, experiment: str, after: int, *place: Any) -> ChangePage:
-        """Reads a page and spoils it."""
-        return self.spoiled(await self._store.changes(experiment, after, *place))
-
-    def spoiled(self, page: ChangePage) -> ChangePage:
-        """Returns the page with a defect."""
-        return page
-
-
-class _EarlyMarkers(_Planted):
-    def spoiled(self, page: ChangePage) -> ChangePage:
-        page.next = None
-        return page
-
-
-class _LostRemovals(_Planted):
-    def spoiled(self, page: ChangePage) -> ChangePage:
-        page.items = [item for item in page.items if not isinstance(item, Removal)]
-        return page
-
-
-class _LostPoints(_Planted):
-    def spoiled(self, page: ChangePage) -> ChangePage:
-        page.items = [item for item in page.items if not isinstance(item, ChangedPoints)]
-        return page
-
-
-class _HalfCommits(_Planted):
-    def spoiled(self, page: ChangePage) -> ChangePage:
-        if page.next is None and len(page.items) > 1:
-            page.items.pop()
-        return page
-
-
-class _OffByOne(_Planted):
-    async def changes(self, experiment: str, after: int, *place: Any) -> ChangePage:
-        return await super().changes(experiment, after + (after > 0), *place)
-
-
-class _SentAgain(_Planted):
-    async def changes(self, experiment: str, after: int, *place: Any) -> ChangePage:
-        return await super().changes(experiment, max(after - 1, 0), *place)
-
-
-class _OneEpoch(_Planted):
-    def spoiled(self, page: ChangePage) -> ChangePage:
-        page.epoch = "the same for ever"
-        page.experiment = replace(page.experiment, deletion=0)
-        return page
-
-
-class _TornSnapshots(_Planted):
-    async def changes(self, experiment: str, after: int, *place: Any) -> ChangePage:
-        page = await super().changes(experiment, after, *place)
-        if after == 0 and place[0] is not None:
-            page.items = page.items[1:]
-        return page
-
-
-class _MarkersAhead(_Planted):
-    def spoiled(self, page: ChangePage) -> ChangePage:
-        page.experiment = replace(page.experiment, revision=page.experiment.revision + 1)
-        return page
-
-
-def _only_with_content(response: WatchResponse) -> WatchResponse | None:
-    """Leaves out markers of commits that a filter shows nothing of."""
-    has_content = response.arms or response.evals or response.removals or response.experiment.name
-    return response if has_content or response.deleted else None
-
-
-def _always_reset(response: WatchResponse) -> WatchResponse:
-    """Resets again and again."""
-    response.reset = response.HasField("experiment")
-    return response
-
-
-def _backwards(response: WatchResponse) -> WatchResponse:
-    """Goes back in time now and then."""
-    if response.marker.revision % 3 == 0:
-        response.marker.revision = max(response.marker.revision - 2, 0)
-    return response
-
-
-def _only_appended(response: WatchResponse) -> WatchResponse:
-    """Sends points as if none had been there before."""
-    for piece in response.series:
-        piece.from_step = 2**63 - 1
-    return response
-
-
-def _as_sent(response: WatchResponse) -> WatchResponse:
-    return response
-
-
-PLANTS: dict[str, Plant] = {
-    "markers before the rest of their revision": (_EarlyMarkers, _as_sent),
-    "markers ahead of the store": (_MarkersAhead, _as_sent),
-    "removals are lost": (_LostRemovals, _as_sent),
-    "points are lost": (_LostPoints, _as_sent),
-    "points that were cut remain": (lambda store: store, _only_appended),
-    "half a commit": (_HalfCommits, _as_sent),
-    "a watch continues one revision late": (_OffByOne, _as_sent),
-    "a watch continues one revision early": (_SentAgain, _as_sent),
-    "another epoch is not noticed": (_OneEpoch, _as_sent),
-    "a torn snapshot": (_TornSnapshots, _as_sent),
-    "a filter holds markers back": (lambda store: store, _only_with_content),
-    "resets in a loop": (lambda store: store, _always_reset),
-    "markers go back": (lambda store: store, _backwards),
-}
-
-
 @pytest.mark.parametrize("name", PLANTS)
 async def test_planted_defects_are_found(tmp_path: Path, name: str) -> None:
     """Each defect that other systems had is a violation of a guarantee here."""
@@ -176,7 +53,43 @@ async def test_planted_defects_are_found(tmp_path: Path, name: str) -> None:
     assert await history.run(80, restart_every=11, restore_every=37)
 
 
-class _Turns(_Planted):
+async def test_the_guarantees_hold_over_the_network(tmp_path: Path) -> None:
+    """Cut connections, killed servers and restored backups leave no client with a wrong state."""
+    history = NetworkHistory(tmp_path, 3, len(FILTERS), cuts=1)
+    assert await history.run(20, restart_every=9, restore_every=8) == []
+    assert history.counts.restores
+
+
+@pytest.mark.slow
+async def test_the_guarantees_hold_over_the_network_for_long(tmp_path: Path) -> None:
+    """The same for ten watches, each of which is cut off at least twenty times."""
+    history = NetworkHistory(tmp_path, 4, 10, cuts=20)
+    assert await history.run(40, restart_every=11, restore_every=17) == []
+    assert history.counts.kills
+    assert history.counts.lives > history.counts.restores
+
+
+_NETWORK_PLANTS = (
+    "markers before the rest of their revision",
+    "removals are lost",
+    "half a commit",
+    "a watch continues one revision late",
+    "another epoch is not noticed",
+    "a filter holds markers back",
+    "a torn snapshot",
+    "resets in a loop",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _NETWORK_PLANTS)
+async def test_planted_defects_are_found_over_the_network(tmp_path: Path, name: str) -> None:
+    """Each defect of a server is a violation for clients with connections that are cut."""
+    history = NetworkHistory(tmp_path, 2, len(FILTERS), plant=name, patience=5)
+    assert await history.run(80, restart_every=11, restore_every=37)
+
+
+class _Turns(Planted):
     """Notes in which turn of the event loop each page is read."""
 
     def __init__(self, store: Store) -> None:

@@ -104,11 +104,10 @@ class WatchSession:
         return self._complete(update, codec.WATCH_MARKER.from_proto(response.marker))
 
     def _reset(self) -> None:
-        self._resets += 1
-        if self._resets > _MOST_RESETS:
+        if self._resets == _MOST_RESETS:
             raise AbortedError(
-                f"the server reset the watch of {self.request.experiment!r} {self._resets} times "
-                "in a row: does the address lead to servers with different stores?"
+                f"the server reset the watch of {self.request.experiment!r} {_MOST_RESETS + 1} "
+                "times in a row: does the address lead to servers with different stores?"
             )
         self._update = WatchUpdate(is_reset=True)
 
@@ -129,7 +128,10 @@ class WatchSession:
     def _complete(self, update: WatchUpdate, marker: WatchMarker) -> WatchUpdate | None:
         self.confirmed_at = time.monotonic()
         is_news = marker != self._marker
-        if not update.is_reset:
+        if update.is_reset:
+            # A reset without its update was interrupted, and the next call repeats it.
+            self._resets += 1
+        else:
             self._resets, self._backoff = 0, _FIRST_PAUSE
         self._update = WatchUpdate()
         self._marker = update.marker = marker

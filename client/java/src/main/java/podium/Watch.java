@@ -161,7 +161,9 @@ public final class Watch implements Iterator<WatchResponse>, AutoCloseable {
             .setAfterRevision(marker.getRevision())
             .setEpoch(marker.getEpoch())
             .build();
-    if (!update.getReset()) { // Else the server may only reset: the pauses grow.
+    if (update.getReset()) { // The server may only reset: the pauses grow.
+      resets++; // A reset without its update was interrupted, and the next call repeats it.
+    } else {
       attempt = 0;
       resets = 0;
     }
@@ -196,8 +198,7 @@ public final class Watch implements Iterator<WatchResponse>, AutoCloseable {
   /** Adds a response to the update that it is a part of. */
   private void add(WatchResponse.Builder update, WatchResponse response) {
     if (response.getReset()) {
-      resets++;
-      if (resets > MOST_RESETS) {
+      if (resets == MOST_RESETS) {
         throw tooManyResets();
       }
       update.clear();
@@ -210,7 +211,7 @@ public final class Watch implements Iterator<WatchResponse>, AutoCloseable {
         "the server reset the watch of '%s' %d times in a row: does the address lead to servers"
             + " with different stores?";
     return Status.ABORTED
-        .withDescription(text.formatted(request.getExperiment(), resets))
+        .withDescription(text.formatted(request.getExperiment(), MOST_RESETS + 1))
         .asRuntimeException();
   }
 }
