@@ -1,5 +1,6 @@
 """The processes that are measured: Podium, the echo, and this machine's word about them."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 
 import grpc
 
-__all__ = ["Ask", "asking", "echo_server", "memory_mib"]
+__all__ = ["Ask", "asking", "cpu_seconds", "echo_server", "memory_mib"]
 
 _ECHO = Path(__file__).parent / "echo.py"
 
@@ -46,3 +47,9 @@ def memory_mib(process: int) -> float:
     status = Path(f"/proc/{process}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) / 1024
+
+
+def cpu_seconds(process: int) -> float:
+    """Returns the processor time that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
