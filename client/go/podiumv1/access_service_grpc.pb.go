@@ -40,8 +40,8 @@ const (
 type AccessServiceClient interface {
 	// Gets the token of the caller.
 	WhoAmI(ctx context.Context, in *WhoAmIRequest, opts ...grpc.CallOption) (*WhoAmIResponse, error)
-	// Creates a token. The response is the only place where it can be read. A call that
-	// is sent twice creates two tokens.
+	// Creates a token. Only this response contains its secret. A call that is sent twice
+	// creates two tokens.
 	//
 	// Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
 	// included by the caller's token, or if the store has too many tokens.
@@ -118,8 +118,8 @@ func (c *accessServiceClient) RevokeToken(ctx context.Context, in *RevokeTokenRe
 type AccessServiceServer interface {
 	// Gets the token of the caller.
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
-	// Creates a token. The response is the only place where it can be read. A call that
-	// is sent twice creates two tokens.
+	// Creates a token. Only this response contains its secret. A call that is sent twice
+	// creates two tokens.
 	//
 	// Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
 	// included by the caller's token, or if the store has too many tokens.

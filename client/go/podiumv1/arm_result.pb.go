@@ -87,8 +87,8 @@ func (ArmStatus) EnumDescriptor() ([]byte, []int) {
 	return file_podium_v1_arm_result_proto_rawDescGZIP(), []int{0}
 }
 
-// ArmResult is one arm of an experiment: one training run of an expanded RunConfig,
-// with all of its results.
+// ArmResult is one arm of an experiment: one training run, with its RunConfig and all
+// of its results.
 type ArmResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm, unique in its experiment: 1 to 256 bytes, compared as
@@ -611,8 +611,8 @@ func (x *Attempt) GetOrder() int64 {
 	return 0
 }
 
-// ArmSummary is an arm without its rows, for lists. Its rows are needed to compute
-// Eval, or Score with a dot: call these, or get the whole arm.
+// ArmSummary is an arm without its rows, for lists. For its evals, and for scores on
+// metrics with a dot, call Eval and Score, or get the whole arm.
 type ArmSummary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm.

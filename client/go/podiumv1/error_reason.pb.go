@@ -39,9 +39,9 @@ const (
 	ErrorReason_ERROR_REASON_MALFORMED_REQUEST ErrorReason = 1
 	// INVALID_ARGUMENT, permanent. A required field is not set. Metadata: `field`.
 	//
-	// Sample: `events[0].eval_recorded.eval_result is not set`.
+	// Example: `events[0].eval_recorded.eval_result is not set`.
 	ErrorReason_ERROR_REASON_FIELD_MISSING ErrorReason = 2
-	// INVALID_ARGUMENT, permanent. A name, key or id is empty, too long or holds
+	// INVALID_ARGUMENT, permanent. A name, key or id is empty, too long or contains
 	// control characters, or a segment of an experiment's name is empty, `.` or
 	// `..`. Metadata: `field`.
 	ErrorReason_ERROR_REASON_NAME_INVALID ErrorReason = 3
@@ -102,9 +102,9 @@ const (
 	// FAILED_PRECONDITION. The request for a ranking names no metric, and the
 	// experiment has no success_metric. Metadata: `experiment`.
 	ErrorReason_ERROR_REASON_METRIC_MISSING ErrorReason = 37
-	// FAILED_PRECONDITION, wait. A token with another name was the first to use the
-	// writer id of the position. Send the events with a token of that name. Metadata:
-	// `writer_id`.
+	// FAILED_PRECONDITION, wait. The `writer_id` of the call belongs to tokens of
+	// another name, because such a token used it first. Send the events with a token
+	// of that name. Metadata: `writer_id`.
 	ErrorReason_ERROR_REASON_WRITER_TAKEN ErrorReason = 38
 	// OUT_OF_RANGE. Events of the stream before the first event of the call are
 	// missing. Metadata: `expected_sequence`.

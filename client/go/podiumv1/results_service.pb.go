@@ -1061,7 +1061,7 @@ func (x *ListExperimentsRequest) GetTags() []string {
 // ListExperimentsResponse is a page of experiments.
 type ListExperimentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The experiments by name.
+	// The experiments, in the order of the names' bytes.
 	Experiments []*Experiment `protobuf:"bytes,1,rep,name=experiments,proto3" json:"experiments,omitempty"`
 	// The `page_token` of the next page. Empty if this is the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`

@@ -21,7 +21,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RunConfig is the expanded configuration of one training run.
+// RunConfig is the complete configuration of one training run.
 type RunConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the run. It usually names the arm as well. Required in a request.

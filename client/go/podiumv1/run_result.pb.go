@@ -28,11 +28,11 @@ type RunResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The backend's id of the run.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The backend's own word for how the run ended.
+	// The status of the run, in the backend's words.
 	Status string `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
 	// The training metrics that the backend returned. At most 1,000 keys.
 	Metrics map[string]float64 `protobuf:"bytes,3,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
-	// Where the run's artifacts are: a name and a path or URL. At most 1,000 keys.
+	// The artifacts of the run: the path or URL of each, by name. At most 1,000 keys.
 	Artifacts map[string]string `protobuf:"bytes,4,rep,name=artifacts,proto3" json:"artifacts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Why the run failed, in the backend's words.
 	Error *string `protobuf:"bytes,5,opt,name=error,proto3,oneof" json:"error,omitempty"`

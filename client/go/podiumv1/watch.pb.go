@@ -294,7 +294,8 @@ type WatchMarker struct {
 	// The revision of the experiment. The client now has exactly the state of this
 	// revision.
 	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	// The id of this experiment in this file of the store, for `WatchRequest.epoch`.
+	// The epoch of the revision, for `WatchRequest.epoch`. It changes if the experiment
+	// is deleted and created again, or if the store is replaced.
 	Epoch         string `protobuf:"bytes,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -44,8 +44,8 @@ class AccessServiceStub:
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.WhoAmIRequest, _access_service_pb2.WhoAmIResponse]
     """Gets the token of the caller."""
     CreateToken: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.CreateTokenRequest, _access_service_pb2.CreateTokenResponse]
-    """Creates a token. The response is the only place where it can be read. A call that
-    is sent twice creates two tokens.
+    """Creates a token. Only this response contains its secret. A call that is sent twice
+    creates two tokens.
 
     Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
     included by the caller's token, or if the store has too many tokens.
@@ -76,8 +76,8 @@ class AccessServiceAsyncStub(AccessServiceStub):
     WhoAmI: _aio.UnaryUnaryMultiCallable[_access_service_pb2.WhoAmIRequest, _access_service_pb2.WhoAmIResponse]  # type: ignore[assignment]
     """Gets the token of the caller."""
     CreateToken: _aio.UnaryUnaryMultiCallable[_access_service_pb2.CreateTokenRequest, _access_service_pb2.CreateTokenResponse]  # type: ignore[assignment]
-    """Creates a token. The response is the only place where it can be read. A call that
-    is sent twice creates two tokens.
+    """Creates a token. Only this response contains its secret. A call that is sent twice
+    creates two tokens.
 
     Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
     included by the caller's token, or if the store has too many tokens.
@@ -117,8 +117,8 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _access_service_pb2.CreateTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.CreateTokenResponse, _abc.Awaitable[_access_service_pb2.CreateTokenResponse]]:
-        """Creates a token. The response is the only place where it can be read. A call that
-        is sent twice creates two tokens.
+        """Creates a token. Only this response contains its secret. A call that is sent twice
+        creates two tokens.
 
         Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
         included by the caller's token, or if the store has too many tokens.

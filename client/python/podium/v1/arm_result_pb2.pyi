@@ -62,8 +62,8 @@ Global___ArmStatus: _TypeAlias = ArmStatus  # noqa: Y015
 
 @_typing.final
 class ArmResult(_message.Message):
-    """ArmResult is one arm of an experiment: one training run of an expanded RunConfig,
-    with all of its results.
+    """ArmResult is one arm of an experiment: one training run, with its RunConfig and all
+    of its results.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -489,8 +489,8 @@ Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
 
 @_typing.final
 class ArmSummary(_message.Message):
-    """ArmSummary is an arm without its rows, for lists. Its rows are needed to compute
-    Eval, or Score with a dot: call these, or get the whole arm.
+    """ArmSummary is an arm without its rows, for lists. For its evals, and for scores on
+    metrics with a dot, call Eval and Score, or get the whole arm.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -31,10 +31,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_FIELD_MISSING: _ErrorReason.ValueType  # 2
     """INVALID_ARGUMENT, permanent. A required field is not set. Metadata: `field`.
 
-    Sample: `events[0].eval_recorded.eval_result is not set`.
+    Example: `events[0].eval_recorded.eval_result is not set`.
     """
     ERROR_REASON_NAME_INVALID: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT, permanent. A name, key or id is empty, too long or holds
+    """INVALID_ARGUMENT, permanent. A name, key or id is empty, too long or contains
     control characters, or a segment of an experiment's name is empty, `.` or
     `..`. Metadata: `field`.
     """
@@ -112,9 +112,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     experiment has no success_metric. Metadata: `experiment`.
     """
     ERROR_REASON_WRITER_TAKEN: _ErrorReason.ValueType  # 38
-    """FAILED_PRECONDITION, wait. A token with another name was the first to use the
-    writer id of the position. Send the events with a token of that name. Metadata:
-    `writer_id`.
+    """FAILED_PRECONDITION, wait. The `writer_id` of the call belongs to tokens of
+    another name, because such a token used it first. Send the events with a token
+    of that name. Metadata: `writer_id`.
     """
     ERROR_REASON_SEQUENCE_GAP: _ErrorReason.ValueType  # 40
     """OUT_OF_RANGE. Events of the stream before the first event of the call are
@@ -174,10 +174,10 @@ read, or text is not UTF-8.
 ERROR_REASON_FIELD_MISSING: ErrorReason.ValueType  # 2
 """INVALID_ARGUMENT, permanent. A required field is not set. Metadata: `field`.
 
-Sample: `events[0].eval_recorded.eval_result is not set`.
+Example: `events[0].eval_recorded.eval_result is not set`.
 """
 ERROR_REASON_NAME_INVALID: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT, permanent. A name, key or id is empty, too long or holds
+"""INVALID_ARGUMENT, permanent. A name, key or id is empty, too long or contains
 control characters, or a segment of an experiment's name is empty, `.` or
 `..`. Metadata: `field`.
 """
@@ -255,9 +255,9 @@ ERROR_REASON_METRIC_MISSING: ErrorReason.ValueType  # 37
 experiment has no success_metric. Metadata: `experiment`.
 """
 ERROR_REASON_WRITER_TAKEN: ErrorReason.ValueType  # 38
-"""FAILED_PRECONDITION, wait. A token with another name was the first to use the
-writer id of the position. Send the events with a token of that name. Metadata:
-`writer_id`.
+"""FAILED_PRECONDITION, wait. The `writer_id` of the call belongs to tokens of
+another name, because such a token used it first. Send the events with a token
+of that name. Metadata: `writer_id`.
 """
 ERROR_REASON_SEQUENCE_GAP: ErrorReason.ValueType  # 40
 """OUT_OF_RANGE. Events of the stream before the first event of the call are

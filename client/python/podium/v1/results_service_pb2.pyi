@@ -592,7 +592,7 @@ class ListExperimentsResponse(_message.Message):
     """The `page_token` of the next page. Empty if this is the last page."""
     @_builtins.property
     def experiments(self) -> _containers.RepeatedCompositeFieldContainer[_experiment_pb2.Experiment]:
-        """The experiments by name."""
+        """The experiments, in the order of the names' bytes."""
 
     def __init__(
         self,

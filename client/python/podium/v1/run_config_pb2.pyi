@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class RunConfig(_message.Message):
-    """RunConfig is the expanded configuration of one training run."""
+    """RunConfig is the complete configuration of one training run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

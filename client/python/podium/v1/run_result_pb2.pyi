@@ -98,7 +98,7 @@ class RunResult(_message.Message):
     run_id: _builtins.str
     """The backend's id of the run."""
     status: _builtins.str
-    """The backend's own word for how the run ended."""
+    """The status of the run, in the backend's words."""
     error: _builtins.str
     """Why the run failed, in the backend's words."""
     @_builtins.property
@@ -107,7 +107,7 @@ class RunResult(_message.Message):
 
     @_builtins.property
     def artifacts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Where the run's artifacts are: a name and a path or URL. At most 1,000 keys."""
+        """The artifacts of the run: the path or URL of each, by name. At most 1,000 keys."""
 
     @_builtins.property
     def extras(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]:

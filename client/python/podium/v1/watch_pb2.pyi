@@ -204,7 +204,9 @@ class WatchMarker(_message.Message):
     revision.
     """
     epoch: _builtins.str
-    """The id of this experiment in this file of the store, for `WatchRequest.epoch`."""
+    """The epoch of the revision, for `WatchRequest.epoch`. It changes if the experiment
+    is deleted and created again, or if the store is replaced.
+    """
     def __init__(
         self,
         *,

@@ -309,8 +309,8 @@ pub mod access_service_client {
                 .insert(GrpcMethod::new("podium.v1.AccessService", "WhoAmI"));
             self.inner.unary(req, path, codec).await
         }
-        /// Creates a token. The response is the only place where it can be read. A call that
-        /// is sent twice creates two tokens.
+        /// Creates a token. Only this response contains its secret. A call that is sent twice
+        /// creates two tokens.
         ///
         /// Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
         /// included by the caller's token, or if the store has too many tokens.
@@ -511,7 +511,7 @@ pub struct EvalResult {
     #[prost(message, optional, tag = "11")]
     pub record_time: ::core::option::Option<::prost_types::Timestamp>,
 }
-/// RunConfig is the expanded configuration of one training run.
+/// RunConfig is the complete configuration of one training run.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct RunConfig {
@@ -628,7 +628,7 @@ pub struct RunResult {
     /// The backend's id of the run.
     #[prost(string, tag = "1")]
     pub run_id: crate::exact::alloc::string::String,
-    /// The backend's own word for how the run ended.
+    /// The status of the run, in the backend's words.
     #[prost(string, tag = "2")]
     pub status: crate::exact::alloc::string::String,
     /// The training metrics that the backend returned. At most 1,000 keys.
@@ -637,7 +637,7 @@ pub struct RunResult {
         crate::exact::alloc::string::String,
         f64,
     >,
-    /// Where the run's artifacts are: a name and a path or URL. At most 1,000 keys.
+    /// The artifacts of the run: the path or URL of each, by name. At most 1,000 keys.
     #[prost(btree_map = "string, string", tag = "4")]
     pub artifacts: crate::exact::alloc::collections::BTreeMap<
         crate::exact::alloc::string::String,
@@ -653,8 +653,8 @@ pub struct RunResult {
         Value,
     >,
 }
-/// ArmResult is one arm of an experiment: one training run of an expanded RunConfig,
-/// with all of its results.
+/// ArmResult is one arm of an experiment: one training run, with its RunConfig and all
+/// of its results.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ArmResult {
@@ -824,8 +824,8 @@ pub struct Attempt {
     #[prost(int64, optional, tag = "2")]
     pub order: ::core::option::Option<i64>,
 }
-/// ArmSummary is an arm without its rows, for lists. Its rows are needed to compute
-/// Eval, or Score with a dot: call these, or get the whole arm.
+/// ArmSummary is an arm without its rows, for lists. For its evals, and for scores on
+/// metrics with a dot, call Eval and Score, or get the whole arm.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ArmSummary {
@@ -1023,9 +1023,9 @@ pub enum ErrorReason {
     MalformedRequest = 1,
     /// INVALID_ARGUMENT, permanent. A required field is not set. Metadata: `field`.
     ///
-    /// Sample: `events\[0\].eval_recorded.eval_result is not set`.
+    /// Example: `events\[0\].eval_recorded.eval_result is not set`.
     FieldMissing = 2,
-    /// INVALID_ARGUMENT, permanent. A name, key or id is empty, too long or holds
+    /// INVALID_ARGUMENT, permanent. A name, key or id is empty, too long or contains
     /// control characters, or a segment of an experiment's name is empty, `.` or
     /// `..`. Metadata: `field`.
     NameInvalid = 3,
@@ -1086,9 +1086,9 @@ pub enum ErrorReason {
     /// FAILED_PRECONDITION. The request for a ranking names no metric, and the
     /// experiment has no success_metric. Metadata: `experiment`.
     MetricMissing = 37,
-    /// FAILED_PRECONDITION, wait. A token with another name was the first to use the
-    /// writer id of the position. Send the events with a token of that name. Metadata:
-    /// `writer_id`.
+    /// FAILED_PRECONDITION, wait. The `writer_id` of the call belongs to tokens of
+    /// another name, because such a token used it first. Send the events with a token
+    /// of that name. Metadata: `writer_id`.
     WriterTaken = 38,
     /// OUT_OF_RANGE. Events of the stream before the first event of the call are
     /// missing. Metadata: `expected_sequence`.
@@ -2538,7 +2538,8 @@ pub struct WatchMarker {
     /// revision.
     #[prost(int64, tag = "1")]
     pub revision: i64,
-    /// The id of this experiment in this file of the store, for `WatchRequest.epoch`.
+    /// The epoch of the revision, for `WatchRequest.epoch`. It changes if the experiment
+    /// is deleted and created again, or if the store is replaced.
     #[prost(string, tag = "2")]
     pub epoch: crate::exact::alloc::string::String,
 }
@@ -2785,7 +2786,7 @@ pub struct ListExperimentsRequest {
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ListExperimentsResponse {
-    /// The experiments by name.
+    /// The experiments, in the order of the names' bytes.
     #[prost(message, repeated, tag = "1")]
     pub experiments: crate::exact::alloc::vec::Vec<Experiment>,
     /// The `page_token` of the next page. Empty if this is the last page.

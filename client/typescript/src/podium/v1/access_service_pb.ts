@@ -255,8 +255,8 @@ export const AccessService: GenService<{
     output: typeof WhoAmIResponseSchema;
   },
   /**
-   * Creates a token. The response is the only place where it can be read. A call that
-   * is sent twice creates two tokens.
+   * Creates a token. Only this response contains its secret. A call that is sent twice
+   * creates two tokens.
    *
    * Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
    * included by the caller's token, or if the store has too many tokens.

@@ -42,14 +42,14 @@ export enum ErrorReason {
   /**
    * INVALID_ARGUMENT, permanent. A required field is not set. Metadata: `field`.
    *
-   * Sample: `events[0].eval_recorded.eval_result is not set`.
+   * Example: `events[0].eval_recorded.eval_result is not set`.
    *
    * @generated from enum value: ERROR_REASON_FIELD_MISSING = 2;
    */
   FIELD_MISSING = 2,
 
   /**
-   * INVALID_ARGUMENT, permanent. A name, key or id is empty, too long or holds
+   * INVALID_ARGUMENT, permanent. A name, key or id is empty, too long or contains
    * control characters, or a segment of an experiment's name is empty, `.` or
    * `..`. Metadata: `field`.
    *
@@ -205,9 +205,9 @@ export enum ErrorReason {
   METRIC_MISSING = 37,
 
   /**
-   * FAILED_PRECONDITION, wait. A token with another name was the first to use the
-   * writer id of the position. Send the events with a token of that name. Metadata:
-   * `writer_id`.
+   * FAILED_PRECONDITION, wait. The `writer_id` of the call belongs to tokens of
+   * another name, because such a token used it first. Send the events with a token
+   * of that name. Metadata: `writer_id`.
    *
    * @generated from enum value: ERROR_REASON_WRITER_TAKEN = 38;
    */

@@ -627,7 +627,7 @@ export const ListExperimentsRequestSchema: GenMessage<ListExperimentsRequest> = 
  */
 export type ListExperimentsResponse = Message<"podium.v1.ListExperimentsResponse"> & {
   /**
-   * The experiments by name.
+   * The experiments, in the order of the names' bytes.
    *
    * @generated from field: repeated podium.v1.Experiment experiments = 1;
    */

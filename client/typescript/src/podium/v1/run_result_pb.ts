@@ -30,7 +30,7 @@ export type RunResult = Message<"podium.v1.RunResult"> & {
   runId: string;
 
   /**
-   * The backend's own word for how the run ended.
+   * The status of the run, in the backend's words.
    *
    * @generated from field: string status = 2;
    */
@@ -44,7 +44,7 @@ export type RunResult = Message<"podium.v1.RunResult"> & {
   metrics: { [key: string]: number };
 
   /**
-   * Where the run's artifacts are: a name and a path or URL. At most 1,000 keys.
+   * The artifacts of the run: the path or URL of each, by name. At most 1,000 keys.
    *
    * @generated from field: map<string, string> artifacts = 4;
    */

@@ -186,7 +186,8 @@ export type WatchMarker = Message<"podium.v1.WatchMarker"> & {
   revision: bigint;
 
   /**
-   * The id of this experiment in this file of the store, for `WatchRequest.epoch`.
+   * The epoch of the revision, for `WatchRequest.epoch`. It changes if the experiment
+   * is deleted and created again, or if the store is replaced.
    *
    * @generated from field: string epoch = 2;
    */
