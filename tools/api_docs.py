@@ -37,12 +37,28 @@ has a [certificate](security.md#encryption). A [token](security.md#tokens) is se
 as the metadata `authorization: Bearer pdm_…`.
 
 If the server has an [HTTP port](server.md#http), each call is also a POST to the path that stands
-below its name, with the content type `application/json`. Requests and responses are the messages in
-the [JSON form of protobuf](https://protobuf.dev/programming-guides/json/): names of fields like
-`evalResult`, names of enum values, and integers of 64 bits as strings. Fields that are zero or
-empty are left out, unless they are marked *optional*. An error has an HTTP status of 400 or more,
-and a body with `code` (such as `not_found`), `message` and `details`. Each detail has a `type`,
-such as `google.rpc.ErrorInfo`, and as its `value` the message in base64 without padding.
+below its name, with the content type `application/json`. This is the protocol
+[Connect](https://connectrpc.com/docs/protocol). Requests and responses are the messages in the
+[JSON form of protobuf](https://protobuf.dev/programming-guides/json/): names of fields like
+`evalResult`, names of enum values, integers of 64 bits as strings, and the texts `NaN`, `Infinity`
+and `-Infinity` for such doubles. Fields that are zero or empty are left out, unless they are marked
+*optional*. A token is sent in the header `authorization`, and a deadline in `connect-timeout-ms`.
+
+An error has an HTTP status of 400 or more, and a body with `code` (such as `not_found`), `message`
+and `details`. Each detail has a `type`, such as `google.rpc.ErrorInfo`, the message in base64
+without padding as its `value`, and the message in JSON as `debug`:
+
+```json
+{"code": "not_found", "message": "experiment 'e' has no arm 'a'", "details": [
+  {"type": "google.rpc.ErrorInfo", "value": "Cg1BUk1fTk9UX0ZPVU5E…", "debug":
+    {"reason": "ARM_NOT_FOUND", "domain": "podium", "metadata": {"experiment": "e", "arm": "a"}}}
+]}
+```
+
+Watch is a stream: its content type is `application/connect+json`, and each message, the request
+included, has 5 bytes before it. The first one is 0, the others are the size of the message as a
+big-endian integer. In the last message, the first byte is 2 and the JSON has an `error` like the
+above if the watch failed.
 
 To record a training exactly once, choose a random `writer_id` for each attempt, and send its events
 with the positions 1, 2, 3, and so on, one call after the other. Repeat a call that fails with the

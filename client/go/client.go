@@ -50,6 +50,8 @@ type Client struct {
 	Results podiumv1.ResultsServiceClient
 	// Recording has every rpc that writes, likewise.
 	Recording podiumv1.RecordingServiceClient
+	// Access has every rpc about tokens, likewise.
+	Access podiumv1.AccessServiceClient
 
 	connection *grpc.ClientConn
 }
@@ -82,6 +84,7 @@ func Connect(address string, options ...grpc.DialOption) (*Client, error) {
 	return &Client{
 		Results:    podiumv1.NewResultsServiceClient(connection),
 		Recording:  podiumv1.NewRecordingServiceClient(connection),
+		Access:     podiumv1.NewAccessServiceClient(connection),
 		connection: connection,
 	}, nil
 }

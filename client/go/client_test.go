@@ -341,4 +341,7 @@ func TestMetricsFiltersAndServer(t *testing.T) {
 	if err != nil || server.GetLimits().GetCallEvents() != 1000 {
 		t.Errorf("server: %v, %v", server, err)
 	}
+	if token, err := connected(t, address).Whoami(ctx); err != nil || token != nil {
+		t.Errorf("a token at a server that requires none: %v, %v", token, err)
+	}
 }

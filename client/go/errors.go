@@ -11,6 +11,9 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	"podium.example/podium/podiumv1"
 )
@@ -175,8 +178,15 @@ func reasonName(reason podiumv1.ErrorReason) string {
 	return strings.TrimPrefix(name, reasonPrefix)
 }
 
+// isWrite returns whether a call such as /podium.v1.ResultsService/Eval can change something.
 func isWrite(method string) bool {
-	return strings.HasPrefix(method, "/"+podiumv1.RecordingService_ServiceDesc.ServiceName+"/")
+	name := strings.ReplaceAll(strings.TrimPrefix(method, "/"), "/", ".")
+	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
+	if err != nil {
+		return true
+	}
+	options, _ := found.Options().(*descriptorpb.MethodOptions)
+	return options.GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
 func invalidMetric() *Error {

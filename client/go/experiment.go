@@ -35,6 +35,13 @@ func (c *Client) Server(ctx context.Context) (*podiumv1.Server, error) {
 	return response.GetServer(), err
 }
 
+// Whoami returns the token with which this client makes its calls; nil if the server requires no
+// tokens.
+func (c *Client) Whoami(ctx context.Context) (*podiumv1.Token, error) {
+	response, err := c.Access.WhoAmI(ctx, &podiumv1.WhoAmIRequest{})
+	return response.GetToken(), err
+}
+
 // Experiments is the experiments in the order of their names' bytes, fetched page by page.
 // Iteration ends after an error.
 func (c *Client) Experiments(

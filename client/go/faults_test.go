@@ -25,6 +25,7 @@ import (
 type troubled struct {
 	podiumv1.UnimplementedResultsServiceServer
 	podiumv1.UnimplementedRecordingServiceServer
+	podiumv1.UnimplementedAccessServiceServer
 	reads, writes, pages atomic.Int64
 	deadline             atomic.Int64
 	token                atomic.Value
@@ -88,6 +89,13 @@ func (s *troubled) Record(
 	return nil, status.Error(codes.Unavailable, "stopping")
 }
 
+func (s *troubled) CreateToken(
+	context.Context, *podiumv1.CreateTokenRequest,
+) (*podiumv1.CreateTokenResponse, error) {
+	s.writes.Add(1)
+	return nil, status.Error(codes.Unavailable, "stopping")
+}
+
 func (s *troubled) noteDeadline(ctx context.Context) {
 	deadline, _ := ctx.Deadline()
 	s.deadline.Store(int64(time.Until(deadline).Round(time.Second).Seconds()))
@@ -131,6 +139,9 @@ func serve(t *testing.T, listener net.Listener, service interface {
 	server := grpc.NewServer()
 	podiumv1.RegisterResultsServiceServer(server, service)
 	podiumv1.RegisterRecordingServiceServer(server, service)
+	if access, has := service.(podiumv1.AccessServiceServer); has {
+		podiumv1.RegisterAccessServiceServer(server, access)
+	}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
 }
@@ -149,6 +160,15 @@ func listening(t *testing.T) net.Listener {
 		t.Fatal(err)
 	}
 	return listener
+}
+
+// A token is created by one call: a second one would create another token.
+func TestTokensAreCreatedOnce(t *testing.T) {
+	service, client := served(t)
+	_, err := client.Access.CreateToken(t.Context(), &podiumv1.CreateTokenRequest{Name: "ci"})
+	if status.Code(err) != codes.Unavailable || service.writes.Load() != 1 {
+		t.Errorf("%d calls: %v", service.writes.Load(), err)
+	}
 }
 
 // Reads and writes that an overloaded server refuses are repeated as long as there is time, when

@@ -32,7 +32,6 @@ from tests.unit.scoring import vectors as reads
 
 __all__ = [
     "EXCHANGE",
-    "PROTOCOLS",
     "VECTORS",
     "Check",
     "Session",
@@ -52,10 +51,6 @@ VECTORS = tuple(
     for file in sorted(_FOLDER.glob(f"{kind}*.json"))
 )
 """The files of vectors."""
-
-
-PROTOCOLS = ("connect-json", "connect", "grpc-web")
-"""The protocols of the HTTP port. The first two are Connect with both encodings."""
 
 EXCHANGE = "exchange"
 """The row of the table for the arms that each language records and every language reads."""

@@ -6,11 +6,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LANGUAGES", "PROJECT", "Command", "Language"]
+__all__ = ["LANGUAGES", "PROJECT", "PROTOCOLS", "Command", "Language"]
 
 PROJECT = Path(__file__).parents[2]
 
 Command = tuple[str, ...]
+
+_CONNECT = ("connect-json", "connect")
+PROTOCOLS = (*_CONNECT, "grpc-web")
+"""The protocols of the HTTP port. The first two are Connect with both encodings."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,10 @@ class Language:
     """The folder, from the project's."""
     runner: Command
     """Answers the requests that it reads, one a line."""
-    http_runner: Command = ()
-    """Answers requests over HTTP in the protocol that they name. Empty if there is none."""
+    http_runner: Command
+    """Answers requests over HTTP in the protocol that they name."""
+    protocols: tuple[str, ...] = PROTOCOLS
+    """The protocols that `http_runner` can use."""
     toolchain: tuple[Command, ...] = ()
     """The tools that the build needs: commands that succeed if they are installed."""
     build: tuple[Command, ...] = ()
@@ -99,6 +105,8 @@ _JAVA = Language(
     tests=("mvn", "--batch-mode", "--quiet", "surefire:test"),
     example=("sh", "example.sh"),
     runner=("sh", "conformance.sh"),
+    http_runner=("sh", "conformance.sh"),
+    protocols=_CONNECT,
 )
 
 _RUST = Language(
@@ -117,6 +125,8 @@ _RUST = Language(
     tests=("cargo", "test", "--locked"),
     example=("cargo", "run", "--locked", "--quiet", "--example", "quickstart"),
     runner=("target/debug/podium-conformance",),
+    http_runner=("target/debug/podium-conformance",),
+    protocols=_CONNECT,
 )
 
 _CPP = Language(
@@ -125,7 +135,7 @@ _CPP = Language(
     toolchain=(
         ("g++", "--version"),
         ("cmake", "--version"),
-        ("pkg-config", "--exists", "grpc++"),
+        ("pkg-config", "--exists", "grpc++", "cpp-httplib"),
         ("protoc", "--version"),
         ("sh", "-c", "command -v grpc_cpp_plugin"),
     ),
@@ -137,6 +147,8 @@ _CPP = Language(
     tests=("ctest", "--test-dir", "build", "--output-on-failure"),
     example=("build/quickstart",),
     runner=("build/conformance",),
+    http_runner=("build/conformance",),
+    protocols=_CONNECT,
 )
 
 LANGUAGES = (_PYTHON, _GO, _TYPESCRIPT, _JAVA, _RUST, _CPP)

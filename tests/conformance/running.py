@@ -126,13 +126,11 @@ def run_vectors(row: Row, servers: Servers) -> None:
 
 
 def run_http(row: Row, servers: Servers) -> None:
-    """Holds a language to the vectors over HTTP, in each protocol, if it has a runner for it."""
+    """Holds a language to the vectors over HTTP, in each protocol that its runner can use."""
     language = row.language
-    if not language.http_runner:
-        return
     with running(replace(language, runner=language.http_runner)) as runner:
         session = judging.Session(f"{language.name}-http", runner, "")
-        for protocol in judging.PROTOCOLS:
+        for protocol in language.protocols:
             for file in judging.VECTORS:
                 own = replace(session, address=servers.server_of[file].http, protocol=protocol)
                 hold(row, judging.http_checks(file, protocol), own)

@@ -12,6 +12,8 @@
 #include <string>
 #include <utility>
 
+#include "connect.h"
+
 namespace {
 
 namespace v1 = podium::v1;
@@ -243,6 +245,12 @@ std::string respond(const Struct& asked) {
   const std::string& way = text(asked, "way");
   if (way == "pure") {
     return ask_arm(asked);
+  }
+  if (asked.fields().count("protocol") != 0) {
+    google::protobuf::BytesValue sent;
+    parse('"' + text(asked, "request") + '"', sent);
+    const bool is_json = text(asked, "protocol") == "connect-json";
+    return answer(*call_connect(text(asked, "address"), is_json, text(asked, "call"), sent.value()));
   }
   const podium::Client& client = clients.try_emplace(text(asked, "address"), text(asked, "address")).first->second;
   if (text(asked, "call") == "Watch") {

@@ -18,6 +18,7 @@ constexpr char kOutcomeUnknown[] = ": whether it was stored is unknown, and it i
 
 using Results = v1::ResultsService::StubInterface;
 using Recording = v1::RecordingService::StubInterface;
+using Access = v1::AccessService::StubInterface;
 
 /// Whether nobody knows what became of a call with this code.
 bool is_unanswered(grpc::StatusCode code) {
@@ -53,6 +54,7 @@ Calls::Calls(const std::string& address, Options options) : address_(address), o
   const auto channel = channel_to(address, options_.credentials);
   results_ = v1::ResultsService::NewStub(channel);
   recording_ = v1::RecordingService::NewStub(channel);
+  access_ = v1::AccessService::NewStub(channel);
 }
 
 Calls Calls::with_timeouts(Timeouts timeouts) const {
@@ -131,79 +133,95 @@ void Calls::add_metadata(grpc::ClientContext& context) const {
   }
 }
 
-template <class Request, class Response>
-Response Calls::read(Method<Results, Request, Response> method, const Request& request) const {
+template <class Stub, class Request, class Response>
+Response Calls::read(Stub& stub, Method<Stub, Request, Response> method, const Request& request) const {
   Response response;
-  repeat(false, true, [&](auto* context) { return (*results_.*method)(context, request, &response); });
+  repeat(false, true, [&](auto* context) { return (stub.*method)(context, request, &response); });
   return response;
 }
 
-template <class Request, class Response>
-Response Calls::write(Method<Recording, Request, Response> method, const Request& request,
+template <class Stub, class Request, class Response>
+Response Calls::write(Stub& stub, Method<Stub, Request, Response> method, const Request& request,
                       bool is_repeatable) const {
   Response response;
-  repeat(true, is_repeatable, [&](auto* context) { return (*recording_.*method)(context, request, &response); });
+  repeat(true, is_repeatable, [&](auto* context) { return (stub.*method)(context, request, &response); });
   return response;
 }
 
 v1::EvalResponse Calls::eval(const v1::EvalRequest& request) const {
-  return read(&Results::Eval, request);
+  return read(*results_, &Results::Eval, request);
 }
 
 v1::ScoreResponse Calls::score(const v1::ScoreRequest& request) const {
-  return read(&Results::Score, request);
+  return read(*results_, &Results::Score, request);
 }
 
 v1::GetArmResponse Calls::get_arm(const v1::GetArmRequest& request) const {
-  return read(&Results::GetArm, request);
+  return read(*results_, &Results::GetArm, request);
 }
 
 v1::ListMetricsResponse Calls::list_metrics(const v1::ListMetricsRequest& request) const {
-  return read(&Results::ListMetrics, request);
+  return read(*results_, &Results::ListMetrics, request);
 }
 
 v1::ListSeriesResponse Calls::list_series(const v1::ListSeriesRequest& request) const {
-  return read(&Results::ListSeries, request);
+  return read(*results_, &Results::ListSeries, request);
 }
 
 v1::GetServerResponse Calls::get_server(const v1::GetServerRequest& request) const {
-  return read(&Results::GetServer, request);
+  return read(*results_, &Results::GetServer, request);
 }
 
 v1::ListArmsResponse Calls::list_arms(const v1::ListArmsRequest& request) const {
-  return read(&Results::ListArms, request);
+  return read(*results_, &Results::ListArms, request);
 }
 
 v1::ListEvalsResponse Calls::list_evals(const v1::ListEvalsRequest& request) const {
-  return read(&Results::ListEvals, request);
+  return read(*results_, &Results::ListEvals, request);
 }
 
 v1::GetExperimentResponse Calls::get_experiment(const v1::GetExperimentRequest& request) const {
-  return read(&Results::GetExperiment, request);
+  return read(*results_, &Results::GetExperiment, request);
 }
 
 v1::ListExperimentsResponse Calls::list_experiments(const v1::ListExperimentsRequest& request) const {
-  return read(&Results::ListExperiments, request);
+  return read(*results_, &Results::ListExperiments, request);
 }
 
 v1::RankResponse Calls::rank(const v1::RankRequest& request) const {
-  return read(&Results::Rank, request);
+  return read(*results_, &Results::Rank, request);
 }
 
 v1::ScoresResponse Calls::scores(const v1::ScoresRequest& request) const {
-  return read(&Results::Scores, request);
+  return read(*results_, &Results::Scores, request);
 }
 
 v1::RecordResponse Calls::record(const v1::RecordRequest& request) const {
-  return write(&Recording::Record, request, request.has_position());
+  return write(*recording_, &Recording::Record, request, request.has_position());
 }
 
 v1::DeleteArmResponse Calls::delete_arm(const v1::DeleteArmRequest& request) const {
-  return write(&Recording::DeleteArm, request);
+  return write(*recording_, &Recording::DeleteArm, request);
 }
 
 v1::DeleteExperimentResponse Calls::delete_experiment(const v1::DeleteExperimentRequest& request) const {
-  return write(&Recording::DeleteExperiment, request);
+  return write(*recording_, &Recording::DeleteExperiment, request);
+}
+
+v1::WhoAmIResponse Calls::who_am_i(const v1::WhoAmIRequest& request) const {
+  return read(*access_, &Access::WhoAmI, request);
+}
+
+v1::ListTokensResponse Calls::list_tokens(const v1::ListTokensRequest& request) const {
+  return read(*access_, &Access::ListTokens, request);
+}
+
+v1::CreateTokenResponse Calls::create_token(const v1::CreateTokenRequest& request) const {
+  return write(*access_, &Access::CreateToken, request);
+}
+
+v1::RevokeTokenResponse Calls::revoke_token(const v1::RevokeTokenRequest& request) const {
+  return write(*access_, &Access::RevokeToken, request);
 }
 
 }  // namespace podium

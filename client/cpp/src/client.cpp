@@ -31,6 +31,11 @@ Arm Client::arm(std::string experiment, std::string name) const {
 
 v1::Server Client::server() const { return calls_->get_server({}).server(); }
 
+std::optional<v1::Token> Client::whoami() const {
+  const v1::WhoAmIResponse response = calls_->who_am_i({});
+  return response.has_token() ? std::optional(response.token()) : std::nullopt;
+}
+
 Listing<v1::Experiment> Client::experiments(v1::ListExperimentsRequest filter) const {
   return Listing<v1::Experiment>([calls = calls_, request = std::move(filter)](const std::string& token) mutable {
     request.set_page_token(token);

@@ -47,6 +47,7 @@ podium::Error error_of(const podium::Client& client) {
 // A client with the files and a token, given as text or as a file, reads and writes.
 TEST(Secure, TlsAndTokens) {
   for (const podium::Token& token : {podium::Token{content("token"), ""}, podium::Token{"", file("token")}}) {
+    EXPECT_EQ(client(options(token)).whoami().value().name(), "tests");
     const podium::Experiment experiment = client(options(token)).experiment("secure");
     experiment.declare();
     EXPECT_EQ(experiment.get().name(), "secure");

@@ -14,16 +14,19 @@ use tower::util::BoxCloneSyncService;
 
 use crate::error::{Error, Result};
 use crate::security::CallMetadata;
+use crate::v1::access_service_client::AccessServiceClient;
 use crate::v1::recording_service_client::RecordingServiceClient;
 use crate::v1::results_service_client::ResultsServiceClient;
 use crate::v1::{
-    DeleteArmRequest, DeleteArmResponse, DeleteExperimentRequest, DeleteExperimentResponse,
-    EvalRequest, EvalResponse, GetArmRequest, GetArmResponse, GetExperimentRequest,
-    GetExperimentResponse, GetServerRequest, GetServerResponse, ListArmsRequest, ListArmsResponse,
-    ListEvalsRequest, ListEvalsResponse, ListExperimentsRequest, ListExperimentsResponse,
-    ListMetricsRequest, ListMetricsResponse, ListSeriesRequest, ListSeriesResponse, RankRequest,
-    RankResponse, RecordRequest, RecordResponse, ScoreRequest, ScoreResponse, ScoresRequest,
-    ScoresResponse, WatchRequest, WatchResponse,
+    CreateTokenRequest, CreateTokenResponse, DeleteArmRequest, DeleteArmResponse,
+    DeleteExperimentRequest, DeleteExperimentResponse, EvalRequest, EvalResponse, GetArmRequest,
+    GetArmResponse, GetExperimentRequest, GetExperimentResponse, GetServerRequest,
+    GetServerResponse, ListArmsRequest, ListArmsResponse, ListEvalsRequest, ListEvalsResponse,
+    ListExperimentsRequest, ListExperimentsResponse, ListMetricsRequest, ListMetricsResponse,
+    ListSeriesRequest, ListSeriesResponse, ListTokensRequest, ListTokensResponse, RankRequest,
+    RankResponse, RecordRequest, RecordResponse, RevokeTokenRequest, RevokeTokenResponse,
+    ScoreRequest, ScoreResponse, ScoresRequest, ScoresResponse, WatchRequest, WatchResponse,
+    WhoAmIRequest, WhoAmIResponse,
 };
 
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -60,6 +63,7 @@ impl error::Error for ChannelError {
 pub struct Calls {
     results: ResultsServiceClient<Channel>,
     recording: RecordingServiceClient<Channel>,
+    access: AccessServiceClient<Channel>,
     address: Arc<str>,
     pub(crate) metadata: CallMetadata,
     pub(crate) read_timeout: Duration,
@@ -81,6 +85,7 @@ impl Calls {
         Self {
             results: ResultsServiceClient::new(channel.clone())
                 .max_decoding_message_size(LARGEST_RESPONSE),
+            access: AccessServiceClient::new(channel.clone()),
             recording: RecordingServiceClient::new(channel)
                 .max_decoding_message_size(LARGEST_RESPONSE),
             address: address.into(),
@@ -237,4 +242,16 @@ rpcs! {
     recording RecordingServiceClient Write:
     delete_arm(DeleteArmRequest) -> DeleteArmResponse;
     delete_experiment(DeleteExperimentRequest) -> DeleteExperimentResponse;
+}
+
+rpcs! {
+    access AccessServiceClient Read:
+    who_am_i(WhoAmIRequest) -> WhoAmIResponse;
+    list_tokens(ListTokensRequest) -> ListTokensResponse;
+}
+
+rpcs! {
+    access AccessServiceClient Write:
+    create_token(CreateTokenRequest) -> CreateTokenResponse;
+    revoke_token(RevokeTokenRequest) -> RevokeTokenResponse;
 }

@@ -12,7 +12,9 @@ use crate::calls::Calls;
 use crate::error::Result;
 use crate::handles::{ArmHandle, ExperimentHandle};
 use crate::listing::Listing;
-use crate::v1::{Experiment, GetServerRequest, ListExperimentsRequest, Server};
+use crate::v1::{
+    Experiment, GetServerRequest, ListExperimentsRequest, Server, Token, WhoAmIRequest,
+};
 
 const DEFAULT_ADDRESS: &str = "localhost:50051";
 
@@ -118,6 +120,16 @@ impl Client {
     pub async fn server(&self) -> Result<Server> {
         let response = self.calls.get_server(GetServerRequest {}).await?;
         Ok(response.server.unwrap_or_default())
+    }
+
+    /// Returns the token with which this client makes its calls; `None` if the server requires no
+    /// tokens.
+    ///
+    /// # Errors
+    ///
+    /// The call failed.
+    pub async fn whoami(&self) -> Result<Option<Token>> {
+        Ok(self.calls.who_am_i(WhoAmIRequest {}).await?.token)
     }
 
     /// The experiments that pass the filters of a request, by name. `Default::default()` lists

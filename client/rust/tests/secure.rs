@@ -42,7 +42,9 @@ async fn tls_and_tokens() {
         builder().token(token()),
         builder().token_file(file("token")),
     ] {
-        let experiment = builder.connect().unwrap().experiment("secure");
+        let client = builder.connect().unwrap();
+        assert_eq!(client.whoami().await.unwrap().unwrap().name, "tests");
+        let experiment = client.experiment("secure");
         experiment
             .declare(ExperimentDeclared::default())
             .await

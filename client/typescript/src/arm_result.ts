@@ -26,7 +26,8 @@ export interface Score {
   readonly step?: bigint | undefined;
 }
 
-type Metrics = Readonly<Record<string, number>>;
+/** Numbers by key. */
+export type Metrics = Readonly<Record<string, number>>;
 
 /**
  * An arm in this process: what `ArmHandle.get` answers, or one that was built by hand. It answers

@@ -4,9 +4,11 @@ import { ArmHandle } from "./arm_handle.js";
 import type { CallOptions, Connection } from "./connection.js";
 import { ExperimentHandle } from "./experiment_handle.js";
 import { pages } from "./pages.js";
+import { AccessService } from "./podium/v1/access_service_pb.js";
 import type { Experiment, ExperimentStatus } from "./podium/v1/experiment_pb.js";
 import { ResultsService } from "./podium/v1/results_service_pb.js";
 import type { Server } from "./podium/v1/server_pb.js";
+import type { Token } from "./podium/v1/token_pb.js";
 
 /** Which experiments a list has; nothing said means all. */
 export interface ExperimentFilter {
@@ -51,8 +53,13 @@ export abstract class ClientBase {
     return (await this.call(ResultsService.method.getServer, {}, options)).server!;
   }
 
+  /** Returns the token with which this client makes its calls; undefined if the server requires none. */
+  async whoami(options?: CallOptions): Promise<Token | undefined> {
+    return (await this.call(AccessService.method.whoAmI, {}, options)).token;
+  }
+
   /**
-   * Makes any call of either service, with the deadlines, repetitions and errors of the others:
+   * Makes any call of any service, with the deadlines, repetitions and errors of the others:
    * `client.call(ResultsService.method.getExperiment, { experiment: "rank_sweep" })`.
    *
    * @throws PodiumError

@@ -1,5 +1,5 @@
 export { ArmHandle, type DeleteOptions, type EvalFilter } from "./arm_handle.js";
-export { ArmResult, type Score } from "./arm_result.js";
+export { ArmResult, type Metrics, type Score } from "./arm_result.js";
 export { ArmRun, type EvalRow, type FinishOptions, type StartOptions } from "./arm_run.js";
 export type { ExperimentFilter } from "./client_base.js";
 export { type CallOptions, readTimeoutMs, writeTimeoutMs } from "./connection.js";

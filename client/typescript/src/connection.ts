@@ -6,10 +6,10 @@ import {
   type MessageInitShape,
   type MessageShape,
 } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 
 import { fromCall, isLost, neverLeft, outcomeUnknown, PodiumError, reasonOf } from "./errors.js";
-import { RecordingService } from "./podium/v1/recording_service_pb.js";
 import { hasPosition, isRetried, pauseAfter, pausedBefore } from "./retries.js";
 
 /** How a single call is made. */
@@ -83,7 +83,7 @@ export class Connection {
     request: MessageInitShape<I>,
     options: CallOptions = {},
   ): Promise<MessageShape<O>> {
-    const isWrite = method.parent.typeName === RecordingService.typeName;
+    const isWrite = method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
     const { read, write } = this.#timeouts;
     const end = performance.now() + checkedTimeout(options.timeoutMs ?? (isWrite ? write : read));
     const message = create(method.input, request);

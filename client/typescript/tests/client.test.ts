@@ -56,6 +56,7 @@ test("metrics are listed, rankings have filters, and the server tells its limits
   const ranking = await experiment.rank({ namePrefix: "a" });
   assert.deepEqual(ranking.arms.map((arm) => arm.arm), ["a1"]);
   assert.equal((await client.server()).limits?.callEvents, 1000n);
+  assert.equal(await client.whoami(), undefined);
 });
 
 test("a training is recorded event by event, and an evaluator's row arrives late", async () => {

@@ -11,7 +11,7 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ConnectRouter, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Client, PodiumError } from "podium-client";
-import { RecordingService, ResultsService } from "podium-client/v1";
+import { AccessService, RecordingService, ResultsService } from "podium-client/v1";
 
 import { ErrorInfoSchema, RetryInfoSchema } from "../src/google/rpc/error_details_pb.js";
 import { Sessions } from "../src/sessions.js";
@@ -45,6 +45,12 @@ class Troubled {
       record: (_, context) => {
         this.writes += 1;
         this.timeoutMs = context.timeoutMs();
+        throw new ConnectError("stopping", Code.Unavailable);
+      },
+    });
+    router.service(AccessService, {
+      createToken: () => {
+        this.writes += 1;
         throw new ConnectError("stopping", Code.Unavailable);
       },
     });
@@ -135,6 +141,13 @@ test("a write is sent once: whether it was stored is unknown, and its error says
   assert.match(failed.message, /is unknown/);
   assert.equal(service.writes, 1);
   assert.ok(service.timeoutMs! > 10_000 && service.timeoutMs! <= 30_000, String(service.timeoutMs));
+});
+
+test("a token is created by one call: a second one would create another token", async () => {
+  const [service, client] = await troubled();
+  const failed = await failure(client.call(AccessService.method.createToken, { name: "ci" }));
+  assert.equal(failed.code, "UNAVAILABLE");
+  assert.equal(service.writes, 1);
 });
 
 test("a call that an overloaded server refuses is repeated when the server asks for it", async () => {

@@ -244,6 +244,18 @@ async def test_pages_of_the_same_origin_are_answered(url: str) -> None:
         assert (await send(url, _SCORE, body, headers)).status == 200
 
 
+async def test_details_of_errors_are_readable(url: str) -> None:
+    """The details of an error are there as JSON too, with reason, metadata and refused events."""
+    event = {"metricsRecorded": {"arm": "nobody", "metrics": {"loss": 1}}}
+    body = json.dumps({"experiment": "x", "events": [event]}).encode()
+    found = await send(url, "/podium.v1.RecordingService/Record", body, JSON)
+    details = {one["type"]: one["debug"] for one in json.loads(found.body)["details"]}
+    assert details["google.rpc.ErrorInfo"]["reason"] == "ARM_NOT_FOUND"
+    assert details["google.rpc.ErrorInfo"]["metadata"] == {"arm": "nobody", "experiment": "x"}
+    (refusal,) = details["podium.v1.Refusals"]["refusals"]
+    assert (refusal["eventIndexes"], refusal["kind"]) == ([0], "REFUSAL_KIND_WAIT")
+
+
 async def test_grpc_web(url: str) -> None:
     """A gRPC-Web client gets a message and a trailer, or the status of an error with details."""
     headers = {"content-type": "application/grpc-web+proto"}

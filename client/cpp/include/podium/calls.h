@@ -14,6 +14,7 @@
 #include "podium/cancellation.h"
 #include "podium/error.h"
 #include "podium/security.h"
+#include "podium/v1/access_service.grpc.pb.h"
 #include "podium/v1/recording_service.grpc.pb.h"
 #include "podium/v1/results_service.grpc.pb.h"
 
@@ -94,16 +95,25 @@ class Calls {
   /// Makes the call DeleteExperiment.
   v1::DeleteExperimentResponse delete_experiment(const v1::DeleteExperimentRequest& request) const;
 
+  /// Makes the call WhoAmI of podium.v1.AccessService.
+  [[nodiscard]] v1::WhoAmIResponse who_am_i(const v1::WhoAmIRequest& request) const;
+  /// Makes the call ListTokens.
+  [[nodiscard]] v1::ListTokensResponse list_tokens(const v1::ListTokensRequest& request) const;
+  /// Makes the call CreateToken.
+  [[nodiscard]] v1::CreateTokenResponse create_token(const v1::CreateTokenRequest& request) const;
+  /// Makes the call RevokeToken.
+  v1::RevokeTokenResponse revoke_token(const v1::RevokeTokenRequest& request) const;
+
  private:
   friend class Watch;
 
   template <class Stub, class Request, class Response>
   using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
 
-  template <class Request, class Response>
-  Response read(Method<v1::ResultsService::StubInterface, Request, Response> method, const Request& request) const;
-  template <class Request, class Response>
-  Response write(Method<v1::RecordingService::StubInterface, Request, Response> method, const Request& request,
+  template <class Stub, class Request, class Response>
+  Response read(Stub& stub, Method<Stub, Request, Response> method, const Request& request) const;
+  template <class Stub, class Request, class Response>
+  Response write(Stub& stub, Method<Stub, Request, Response> method, const Request& request,
                  bool is_repeatable = false) const;
   void repeat(bool is_write, bool is_repeatable,
               const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const;
@@ -128,6 +138,7 @@ class Calls {
   Cancellation cancellation_;
   std::shared_ptr<v1::ResultsService::StubInterface> results_;
   std::shared_ptr<v1::RecordingService::StubInterface> recording_;
+  std::shared_ptr<v1::AccessService::StubInterface> access_;
 };
 
 }  // namespace podium

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "podium/calls.h"
@@ -39,6 +40,9 @@ class Client {
 
   /// Returns the version and the limits of the server, and the id of its store.
   [[nodiscard]] v1::Server server() const;
+
+  /// Returns the token with which this client makes its calls. Empty if the server requires no tokens.
+  [[nodiscard]] std::optional<v1::Token> whoami() const;
 
   /// Lists the experiments that pass the filters of a request, by name.
   [[nodiscard]] Listing<v1::Experiment> experiments(v1::ListExperimentsRequest filter = {}) const;

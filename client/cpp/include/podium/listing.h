@@ -33,6 +33,7 @@ class Listing {
   /// A place in the list, or its end.
   class iterator {
    public:
+    /// @cond every input iterator has these
     using iterator_category = std::input_iterator_tag;
     using value_type = T;
     using difference_type = std::ptrdiff_t;
@@ -58,6 +59,7 @@ class Listing {
 
     bool operator==(const iterator& other) const { return place_ == other.place_; }
     bool operator!=(const iterator& other) const { return !(*this == other); }
+    /// @endcond
 
    private:
     struct Place {

@@ -12,8 +12,9 @@ struct Tls {
   /// The certificates of the authorities that may have issued the server's certificate. Empty: the public
   /// authorities that come with gRPC.
   std::string ca = {};
-  /// The certificate of this client, for servers that ask for one, and its private key.
+  /// The certificate of this client, for servers that ask for one.
   std::string cert = {};
+  /// The private key of that certificate.
   std::string key = {};
 
   /// Returns the files that PODIUM_TLS_CA, PODIUM_TLS_CERT and PODIUM_TLS_KEY name; nothing if none is set.

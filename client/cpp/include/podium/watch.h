@@ -18,7 +18,9 @@ namespace podium {
 /// that of the object, ends its call.
 class Watch {
  public:
+  /// Takes over another watch, which can then no longer be read.
   Watch(Watch&&) noexcept;
+  /// Ends this watch and takes over another one.
   Watch& operator=(Watch&&) noexcept;
   ~Watch();
 

@@ -1,6 +1,8 @@
 //! Answers each request that it reads with what podium-client answers: see
 //! `tests/conformance/README.md` of the project.
 
+mod connect;
+
 use std::collections::HashMap;
 use std::io::{self, BufRead};
 
@@ -78,6 +80,9 @@ async fn respond(
 ) -> Result<Vec<u8>, Error> {
     if asked.text("way") == "pure" {
         return ask_arm(&asked.message("arm"), asked);
+    }
+    if !asked.0["protocol"].is_null() {
+        return connect::call(asked);
     }
     let client = client_of(asked, clients)?;
     match asked.text("way") {

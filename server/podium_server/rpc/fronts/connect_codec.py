@@ -10,12 +10,14 @@ from connectrpc.errors import ConnectError, ErrorDetail
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import MethodOptions
-from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
+from google.protobuf.json_format import MessageToDict, MessageToJson, ParseDict, ParseError
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import status_pb2  # type: ignore[import-untyped]  # no py.typed
 from podium._wire.status import Status
+from protobuf import message_from_json_value
 from protobuf.wkt import Any as AnyMessage
+from protobuf.wkt import Struct
 
 from podium_server.errors import failure
 from podium_server.rpc.handlers import Method, UnaryMethod
@@ -139,8 +141,19 @@ def method_info(method: Method) -> MethodInfo[Any, Any]:
 def connect_error(status: Status) -> ConnectError:
     """Returns the connectrpc error with the code, the message and the details of a status."""
     [(_, encoded)] = status.trailing_metadata
-    details = [
-        ErrorDetail(AnyMessage(type_url=detail.type_url, value=detail.value))
-        for detail in status_pb2.Status.FromString(encoded).details
-    ]
+    details = map(_ReadableDetail, status_pb2.Status.FromString(encoded).details)
     return ConnectError(_CODES[status.code.name], status.text, details)
+
+
+class _ReadableDetail(ErrorDetail):
+    """A detail of an error, which connectrpc also shows as JSON, in the field `debug`."""
+
+    def __init__(self, detail: Any) -> None:
+        super().__init__(AnyMessage(type_url=detail.type_url, value=detail.value))
+        fields = MessageToDict(detail)
+        del fields["@type"]
+        # connectrpc takes no messages of google.protobuf.
+        self._fields = message_from_json_value(Struct, fields)
+
+    def value(self, _kind: object = None, /) -> Any:
+        return self._fields

@@ -12,10 +12,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import podium.v1.AccessServiceGrpc;
 import podium.v1.Experiment;
 import podium.v1.GetServerRequest;
 import podium.v1.ListExperimentsRequest;
 import podium.v1.ResultsServiceGrpc;
+import podium.v1.Token;
+import podium.v1.WhoAmIRequest;
 
 /**
  * A client of a Podium server. Any number of threads may share one.
@@ -85,6 +88,13 @@ public final class Client implements AutoCloseable {
     return connection.call(ResultsServiceGrpc.getGetServerMethod(), request).getServer();
   }
 
+  /** Gets the token with which this client makes its calls. Empty if the server requires no tokens. */
+  public Optional<Token> whoami() {
+    var request = WhoAmIRequest.getDefaultInstance();
+    var response = connection.call(AccessServiceGrpc.getWhoAmIMethod(), request);
+    return response.hasToken() ? Optional.of(response.getToken()) : Optional.empty();
+  }
+
   /** Lists the experiments that pass every filter of a request. Its page token is ignored. */
   public Pages<Experiment> experiments(ListExperimentsRequest request) {
     return new Pages<>(
@@ -104,7 +114,7 @@ public final class Client implements AutoCloseable {
   }
 
   /**
-   * Makes any call of either service, with the limits and errors of this client.
+   * Makes any call of any service, with the limits and errors of this client.
    *
    * @param <Q> the request
    * @param <R> the response
@@ -115,7 +125,7 @@ public final class Client implements AutoCloseable {
   }
 
   /**
-   * Makes any call of either service, as {@link #call}, without a waiting thread. Cancelling the
+   * Makes any call of any service, as {@link #call}, without a waiting thread. Cancelling the
    * future cancels the call. The future fails with a {@link PodiumException}.
    *
    * @param <Q> the request

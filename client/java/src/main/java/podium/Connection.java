@@ -14,7 +14,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import podium.v1.RecordRequest;
-import podium.v1.RecordingServiceGrpc;
 
 /** Makes calls to a server, with deadlines, retries and errors. */
 final class Connection implements AutoCloseable {
@@ -162,7 +161,7 @@ final class Connection implements AutoCloseable {
   }
 
   private static boolean isWrite(MethodDescriptor<?, ?> method) {
-    return RecordingServiceGrpc.SERVICE_NAME.equals(method.getServiceName());
+    return !method.isSafe();
   }
 
   /** Adds the probable cause to an error that the server itself did not explain. */

@@ -127,6 +127,10 @@ final class ConformanceRunner {
             .findFirst()
             .orElseThrow();
     var request = (Message) method.parseRequest(bytes(asked, "request"));
+    if (asked.has("protocol")) {
+      boolean isJson = asked.get("protocol").getAsString().equals("connect-json");
+      return ConnectCalls.call(asked.get("address").getAsString(), isJson, method, request);
+    }
     String way = asked.get("way").getAsString();
     if (way.equals("pure")) {
       return askArm(ArmSnapshot.of(podium.v1.ArmResult.parseFrom(bytes(asked, "arm"))), request);

@@ -21,6 +21,9 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Timeout;
+import podium.v1.AccessServiceGrpc;
+import podium.v1.CreateTokenRequest;
+import podium.v1.CreateTokenResponse;
 import podium.v1.GetArmRequest;
 import podium.v1.GetArmResponse;
 import podium.v1.ListEvalsRequest;
@@ -59,6 +62,7 @@ abstract class FailingServer {
         Grpc.newServerBuilderForPort(0, InsecureServerCredentials.create())
             .addService(new Results())
             .addService(new Recording())
+            .addService(new Access())
             .intercept(new TokenReader())
             .build()
             .start();
@@ -121,6 +125,15 @@ abstract class FailingServer {
       if (failures > 0) {
         answer(observer, RecordResponse.getDefaultInstance());
       } // Else never.
+    }
+  }
+
+  final class Access extends AccessServiceGrpc.AccessServiceImplBase {
+    @Override
+    public void createToken(
+        CreateTokenRequest request, StreamObserver<CreateTokenResponse> observer) {
+      calls.incrementAndGet();
+      answer(observer, CreateTokenResponse.getDefaultInstance());
     }
   }
 

@@ -16,6 +16,8 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
+import podium.v1.AccessServiceGrpc;
+import podium.v1.CreateTokenRequest;
 import podium.v1.StreamPosition;
 
 /** Calls that are made again, and calls that are not. */
@@ -25,6 +27,17 @@ class RetriesTest extends FailingServer {
   void readsAreRepeated() {
     failures = 3;
     assertEquals(4, client.arm("e", "a").score("m").getAsDouble());
+  }
+
+  /** A token is created by one call: a second one would create another token. */
+  @Test
+  void tokensAreCreatedOnce() {
+    failures = 1;
+    var request = CreateTokenRequest.newBuilder().setName("ci").build();
+    assertThrows(
+        PodiumException.Unavailable.class,
+        () -> client.call(AccessServiceGrpc.getCreateTokenMethod(), request));
+    assertEquals(1, calls.get());
   }
 
   /** A call without a waiting thread is repeated and fails as one with a thread. */

@@ -51,6 +51,7 @@ class SecureTest {
       try (Client client = builder.build()) {
         client.experiment("secure").declare();
         assertEquals("secure", client.experiment("secure").get().getName());
+        assertEquals("tests", client.whoami().orElseThrow().getName());
       }
     }
   }
