@@ -24,7 +24,8 @@ def unknown_experiment(name: str) -> PodiumError:
     """Returns the error of an experiment that does not exist yet."""
     return failure(
         "EXPERIMENT_NOT_FOUND",
-        f"there is no experiment {name!r}; declare it first, or see `podium experiments`",
+        f"there is no experiment {name!r}; declare it first, or see `podium experiments`, and "
+        "`podium whoami` for the names that your token allows",
         experiment=name,
     )
 
