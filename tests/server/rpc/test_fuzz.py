@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,6 +24,7 @@ from podium_server.testing.calls import declared, metrics, row
 
 from tests.server.rpc.fuzz import HUGE, random_request
 from tests.server.rpc.good_requests import good_requests
+from tests.server.rpc.http_requests import PROTO, Response
 from tests.server.store.places import Dump, dump_sqlite
 from tests.server.store.test_derived import check_derived
 from tests.server.writes.ways import METHODS
@@ -47,6 +49,7 @@ class _Target:
 
     server: RunningServer
     channel: grpc.Channel
+    http: HTTPConnection
     path: Path
     watch: apsw.Connection
     metadata: tuple[tuple[str, str], ...]
@@ -66,6 +69,17 @@ class _Target:
         response: Any = GetMessageClass(METHODS[method].output_type).FromString(answer)
         self._keep_token(response)
         return "OK", ""
+
+    def send_over_http(self, method: str, raw: bytes) -> tuple[str, str]:
+        """The same over the HTTP port."""
+        path = f"/{METHODS[method].containing_service.full_name}/{method}"
+        self.http.request("POST", path, raw, PROTO | dict(self.metadata))
+        answer = self.http.getresponse()
+        response = Response(answer.status, {}, answer.read())
+        if response.status == 200:
+            return "OK", ""
+        _, code, reason = response.error
+        return code.upper(), reason
 
     def _first_of_stream(self, path: str) -> Any:
         """A call that takes the first response of a stream, and ends it."""
@@ -101,12 +115,15 @@ def target(tmp_path: Path) -> Iterator[_Target]:
     path = tmp_path / "podium.db"
     url = f"sqlite:///{path}"
     _, token = tokens.create(url, "the fuzzer", "admin", (), None)
-    with running_server(url) as server:
+    with running_server(url, "--http", "127.0.0.1:0") as server:
         with (
             grpc.insecure_channel(server.address) as channel,
+            closing(HTTPConnection(server.http.removeprefix("http://"), timeout=300)) as http,
             closing(apsw.Connection(str(path))) as watch,
         ):
-            target = _Target(server, channel, path, watch, (("authorization", f"Bearer {token}"),))
+            target = _Target(
+                server, channel, http, path, watch, (("authorization", f"Bearer {token}"),)
+            )
             for method, request in good_requests():
                 assert target.send(method, request.SerializeToString()) == ("OK", "")
             yield target
@@ -116,7 +133,10 @@ def target(tmp_path: Path) -> Iterator[_Target]:
 
 @pytest.mark.slow
 def test_any_request_is_answered_precisely(target: _Target) -> None:
-    """Wrong requests by the thousand: a code and its reason each, and no trace of a refused one."""
+    """Wrong requests by the thousand: a code and its reason each, and no trace of a refused one.
+
+    The answer over HTTP is the same.
+    """
     rng, seen = Random(_SEED), Counter[str]()  # noqa: S311 - the same requests every time
     version, dump = target.version(), target.dump()
     for number in range(REQUESTS):
@@ -126,6 +146,8 @@ def test_any_request_is_answered_precisely(target: _Target) -> None:
         assert code in _CODES, where
         if code != "OK" and len(raw) <= HUGE:
             assert REASONS[reason].code == code, where
+            if not METHODS[method].server_streaming:
+                assert target.send_over_http(method, raw) == (code, reason), where
         seen[reason or code] += 1
         if (now := target.version()) != version:
             before, version, dump = dump, now, target.dump()
