@@ -237,7 +237,7 @@ async def test_an_experiment_that_keeps_changing_has_no_result(kind: Any) -> Non
 def test_a_metric_that_no_arm_has(
     blocking: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A ranking by a metric that no arm has logs one warning, with similar metrics."""
+    """A read of a metric that no arm has logs one warning, with similar metrics."""
     experiment = blocking.experiment(name)
     experiment.declare(success_metric="test.acc")
     with experiment.start_arm(podium.RunConfig("a")) as arm:
@@ -252,3 +252,27 @@ def test_a_metric_that_no_arm_has(
         f"podium: no arm of {name!r} has a score on 'val.ac'; did you mean 'val.acc'?",
         f"podium: no arm of {name!r} has a score on 'vl.acc'; did you mean 'val.acc' or 'acc'?",
     ]
+    caplog.clear()
+    assert experiment.scores(["val.acc", "val.a"])["val.a"] == [None]
+    assert experiment.scores(["val.acc"], status="failed").arms == []
+    assert experiment.curve("vl.a").curves == ()
+    assert caplog.messages == [
+        f"podium: no arm of {name!r} has a score on 'val.a'; did you mean 'val.acc'?",
+        f"podium: no arm of {name!r} has values by step of 'vl.a'; did you mean 'val.acc'?",
+    ]
+
+
+def test_a_metric_that_other_arms_have(
+    blocking: podium.Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No warning says that a metric is unknown, if the request leaves out the arms that have it."""
+    experiment = blocking.experiment(name)
+    experiment.declare()
+    for arm, metrics in (("a", {"loss": 1.0}), ("b", {"other": 1.0})):
+        experiment.record_arm(
+            podium.ArmResult(arm, podium.RunConfig(arm), "completed", metrics=metrics)
+        )
+    assert experiment.rank("loss", name_prefix="b").arms[0].score is None
+    assert experiment.scores(["loss"], name_prefix="b")["loss"] == [None]
+    assert experiment.curve("loss", ["b"]).curves == ()
+    assert caplog.messages == []

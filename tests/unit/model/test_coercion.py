@@ -229,6 +229,16 @@ def test_settings_without_a_text_are_refused(given: Any) -> None:
         _value([0, {"y": given}])
 
 
+def test_integers_of_thousands_of_digits() -> None:
+    """Integers that Python does not convert to decimal text are hexadecimal in settings."""
+    large = 1 << 20_000
+    assert RunConfig("a", extras={"x": large}).extras == {"x": hex(large)}
+    by_number: Any = {large: 1}
+    assert RunConfig("a", extras=by_number).extras == {hex(large): 1}
+    with pytest.raises(ValueError, match="seed must be an integer of 64 bits, not one of 20,001"):
+        RunConfig("a", seed=large)
+
+
 def test_integers_in_values_have_64_bits() -> None:
     """An int that the wire cannot carry is a ValueError."""
     assert EvalResult("t", breakdowns={"x": 2**63 - 1}).breakdowns == {"x": 2**63 - 1}

@@ -278,7 +278,7 @@ def experiments(
 
 
 def _page_size(given: int | None) -> int:
-    return 0 if given is None else coerce.integer(given, "page_size")
+    return 0 if given is None else coerce.count(given, "page_size")
 
 
 def one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:
@@ -300,11 +300,13 @@ def record(
 ) -> Steps[RecordResult]:
     """Calls Record: records events of one experiment, all of them or none."""
     request = recording.RecordRequest(
-        experiment=experiment, events=events, validate_only=validate_only
+        experiment=experiment,
+        events=coerce.list_of(Event)(events, "events"),
+        validate_only=validate_only,
     )
     if position is not None:
-        request.position.writer_id = position.writer_id
-        request.position.first_sequence = position.first_sequence
+        request.position.writer_id = coerce.text(position.writer_id, "writer_id")
+        request.position.first_sequence = coerce.integer(position.first_sequence, "first_sequence")
     response = yield request
     return RecordResult(
         revision=response.revision,

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeVar
 from podium import comparing
 from podium._client import calls
 from podium._client.calls import Pages, Steps
+from podium._client.ranking_calls import warn_of_unknown
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.results import ArmResult, ArmSummary, EvalResult
 from podium._values import coerce
@@ -125,7 +126,10 @@ def curve(
         rows = yield from _in_loop_rows(experiment, arm.name, evals)
         arms.append(_ArmRows(arm.name, arm.group_name, rows))
         series |= yield from _series(experiment, arm, metric)
-    return curves_of(arms, metric, by_group=by_group, left_out=left_out, series=series)
+    found = curves_of(arms, metric, by_group=by_group, left_out=left_out, series=series)
+    if arms and not found.curves:
+        yield from warn_of_unknown(experiment, metric, "values by step of")
+    return found
 
 
 def curve_arms(

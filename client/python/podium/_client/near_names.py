@@ -16,12 +16,14 @@ _COMPARED = 200
 """The most metrics, and the most other names, that are fetched to find similar names."""
 
 
-def near_metrics(experiment: str, metric: str) -> Steps[str]:
-    """Calls ListMetrics: returns a question that names similar metrics, or an empty text."""
+def near_metrics(experiment: str, metric: str) -> Steps[str | None]:
+    """Calls ListMetrics: returns a question that names similar metrics, or an empty text.
+
+    Returns None if the metric exists.
+    """
     request = results.ListMetricsRequest(experiment=experiment, page_size=_METRICS)
     known = dict.fromkeys(each.name for each in (yield request).metrics)
-    known.pop(metric, None)
-    return did_you_mean(metric, known)
+    return None if metric in known else did_you_mean(metric, known)
 
 
 def with_near_names(steps: Steps[_T]) -> Steps[_T]:

@@ -14,7 +14,7 @@ from podium._wire.config_filters import config_filters_to_proto
 from podium.errors import AbortedError
 from podium.v1 import results_service_pb2 as results
 
-__all__ = ["rank", "rank_groups", "request", "scores"]
+__all__ = ["rank", "rank_groups", "request", "scores", "warn_of_unknown"]
 
 _LOGGER = logging.getLogger("podium")
 _PAGE = DEFAULT_LIMITS.page_rows
@@ -36,7 +36,7 @@ def rank_groups(
 ) -> Steps[GroupRanking]:
     """Calls Rank: returns the ranked groups, or the first of them, in the state of one revision."""
     request.by_group = True
-    request.min_members = coerce.integer(min_members, "min_members")
+    request.min_members = coerce.count(min_members, "min_members")
     found = yield from _ranked(request, top)
     ranking = rankings.group_ranking_from_proto(found)
     yield from _warn_if_unknown(request, ranking)
@@ -44,18 +44,30 @@ def rank_groups(
 
 
 def _warn_if_unknown(request: results.RankRequest, found: Ranking | GroupRanking) -> Steps[None]:
-    """Logs a warning, once, if no arm has the metric that a caller named.
-
-    The name of the metric may be misspelt.
-    """
-    counts, key = found.counts, (request.experiment, found.metric)
+    """Logs a warning if no arm has the metric that a caller named."""
+    counts = found.counts
     has_scores = counts.numbers or counts.nans or not counts.without_score
-    if has_scores or not request.HasField("metric") or key in _warned:
+    if request.HasField("metric") and not has_scores:
+        yield from warn_of_unknown(request.experiment, found.metric, "a score on")
+
+
+def warn_of_unknown(experiment: str, metric: str, what: str) -> Steps[None]:
+    """Calls ListMetrics: logs a warning, once, that names similar metrics.
+
+    Args:
+        experiment: The name of the experiment.
+        metric: The metric that no arm has. Its name may be misspelt.
+        what: What the arms do not have, such as `a score on`.
+    """
+    key = (experiment, metric)
+    if key in _warned:
         return
     if len(_warned) < _MOST_WARNED:
         _warned.add(key)
     near = yield from near_metrics(*key)
-    _LOGGER.warning("podium: no arm of %r has a score on %r%s", *key, near)
+    if near is None:
+        return  # other arms have it, which the request left out
+    _LOGGER.warning("podium: no arm of %r has %s %r%s", experiment, what, metric, near)
 
 
 def request(
@@ -135,11 +147,15 @@ def scores(
         name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
         tags=coerce.texts(tags, "tags"),
         config=config_filters_to_proto(config),
-        page_size=_PAGE if page_size is None else coerce.integer(page_size, "page_size"),
+        page_size=_PAGE if page_size is None else coerce.count(page_size, "page_size"),
     )
     pages: list[results.ScoresResponse] = []
     while not pages or request.page_token:
         page = yield request
         pages.append(page)
         request.page_token = page.next_page_token
-    return rankings.score_matrix_from_proto(list(request.metrics), pages)
+    found = rankings.score_matrix_from_proto(list(request.metrics), pages)
+    for column in found.columns:
+        if found.arms and all(score is None for score in column.scores):
+            yield from warn_of_unknown(experiment, column.metric, "a score on")
+    return found

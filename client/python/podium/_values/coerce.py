@@ -19,6 +19,7 @@ __all__ = [
     "Metrics",
     "Value",
     "boolean",
+    "count",
     "instance_of",
     "integer",
     "kind_of",
@@ -48,6 +49,8 @@ _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
+_MOST_COUNT = 2**31 - 1
+_SHOWN_BITS = 128
 # This limit also stops at a value that contains itself. Protobuf reads messages of at most 100
 # levels, and a value takes two.
 _MAX_DEPTH = 40
@@ -94,8 +97,26 @@ def integer(given: Any, where: str) -> int:
     # The usual case comes first, because checking for a protocol is slow.
     result = given if type(given) is int else _integral(given, where)
     if not _LEAST <= result <= _MOST:
-        raise ValueError(f"{where} must be an integer of 64 bits, not {result}")
+        bits = result.bit_length()
+        shown = result if bits <= _SHOWN_BITS else f"one of {bits:,} bits"
+        raise ValueError(f"{where} must be an integer of 64 bits, not {shown}")
     return result
+
+
+def count(given: Any, where: str) -> int:
+    """Returns an int that fits into 32 bits, such as the size of a page."""
+    result = integer(given, where)
+    if abs(result) > _MOST_COUNT:
+        raise ValueError(f"{where} is {result}; give a number from 0 to {_MOST_COUNT}")
+    return result
+
+
+def _digits(given: int) -> str:
+    """Returns a number in decimal, or in hexadecimal if it is longer than Python converts."""
+    try:
+        return str(given)
+    except ValueError:
+        return hex(given)
 
 
 def _integral(given: Any, where: str) -> int:
@@ -280,7 +301,7 @@ def _value_number(given: Any, where: str, depth: int, fallback: _Fallback) -> Va
     if isinstance(given, SupportsIndex) and not isinstance(given, type):
         index = operator.index(given)
         if fallback is _setting and not _LEAST <= index <= _MOST:
-            return str(index)
+            return _digits(index)
         return integer(index, where)
     if isinstance(given, SupportsFloat) and not isinstance(given, type):
         return number(given, where)
@@ -292,11 +313,17 @@ def _value_map(
 ) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, item in _mapping(given, where).items():
-        name = text(key, where) if isinstance(key, str) else str(key)
+        name = _key(key, where)
         if name in result:
             raise ValueError(f"two keys of {where} become the same text {name!r}; rename one")
         result[name] = _value(item, f"{where}[{name!r}]", depth, fallback)
     return result
+
+
+def _key(given: Any, where: str) -> str:
+    if isinstance(given, str):
+        return text(given, where)
+    return _digits(given) if type(given) is int else str(given)
 
 
 def _refused(given: Any, where: str, _depth: int) -> Value:

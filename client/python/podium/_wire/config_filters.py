@@ -1,6 +1,6 @@
 """Converts conditions on configurations to podium.v1."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from podium._values import coerce
 from podium._values.arguments import ConfigFilters
@@ -16,12 +16,15 @@ def config_filters_to_proto(given: ConfigFilters | None) -> Iterator[ConfigFilte
     Raises:
         TypeError, ValueError: A path is not a text, or a value has a type that cannot be compared.
     """
+    if given is not None and not isinstance(given, Mapping):
+        raise TypeError(f"config must be a mapping, not {coerce.kind_of(given)}")
     for path, value in (given or {}).items():
         name = coerce.text(path, "a path of config")
         if isinstance(value, tuple):
             yield ConfigFilter(path=name, range=_range(value, name))
         else:
-            yield ConfigFilter(path=name, equals=value_to_proto(value))
+            equals = coerce.value(value, f"config[{name!r}]")
+            yield ConfigFilter(path=name, equals=value_to_proto(equals))
 
 
 def _range(bounds: tuple[float | None, ...], path: str) -> NumberRange:
