@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$python && break; done)
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check container-check floors mutations chaos demo conformance page-check test-page
+CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check container-check floors mutations chaos demo conformance page-check test-page test-postgres
 # What CI runs beside them: its libraries are 6 GB.
 HEAVY_CHECKS := test-integrations
 GENERATED := client/python/podium/v1
@@ -78,6 +78,13 @@ test-slow: .venv/ready ## run the slow tests: kills, power cuts, many random cas
 	$(BIN)/pytest $(AT_ONCE) -m "slow or hypothesis" --hypothesis-profile=thorough
 
 test-all: test test-slow ## run all tests
+
+# The tests of what a store does.
+OVER_POSTGRES := $(addprefix tests/server/,store/test_suite.py store/test_derived.py postgres writes ranking access \
+	rpc/test_watch.py rpc/test_reads.py rpc/test_own_writes.py rpc/test_attacks.py)
+test-postgres: .venv/ready ## the tests of stores with PostgreSQL (Debian: postgresql; or PODIUM_TEST_POSTGRES=URL)
+	$(BIN)/pytest $(AT_ONCE) --store=postgres -m "not slow" $(OVER_POSTGRES)
+	PODIUM_FUZZ_REQUESTS=400 $(BIN)/pytest --store=postgres tests/server/rpc/test_fuzz.py
 
 demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(), rank it
 	$(BIN)/python examples/digits_sweep/sweep.py

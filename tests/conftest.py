@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from podium._recorder import launch_sender
-from podium_server.testing import RunningServer
+from podium_server.testing import RunningServer, server
 
-from tests import zygote
+from tests import stores, zygote
 
 with contextlib.suppress(ImportError):  # `make test-integrations` has no random examples
     from hypothesis import settings
@@ -25,6 +25,16 @@ _VARIABLES = (
     "SLURM_PROCID",
     *(name for name in os.environ if name.startswith("PODIUM_")),
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option for the store that servers of tests use."""
+    parser.addoption("--store", choices=stores.KINDS, default=stores.KINDS[0])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Chooses the store."""
+    stores.set_kind(config.getoption("--store"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,6 +77,7 @@ def _processes(_environment: None) -> Iterator[None]:
         for name, value in zygote.MARK.items():
             patch.setenv(name, value)
         patch.setattr(RunningServer, "_start_process", staticmethod(zygote.start))
+        patch.setattr(server, "_new_store", stores.store_url)
         patch.setattr(launch_sender, "_run_process", zygote.run)
         yield
         zygote.stop()

@@ -64,6 +64,7 @@ class Watches(ChangeListener):
     def __init__(self, store: Store) -> None:
         self._store = store
         self._wakes: dict[str, set[asyncio.Event]] = {}
+        self.watched = self._wakes.keys()
         self._is_stopped = False
         self._turn = asyncio.Lock()
         store.listen(self)

@@ -31,7 +31,7 @@ from podium_server.serve.addresses import Reach, check_addresses, needs_tokens
 from podium_server.serve.settings import ConfigError, Settings
 from podium_server.serve.tls import Certificates
 from podium_server.store.contract import Store
-from podium_server.store.open import open_store
+from podium_server.store.open import open_store, shown_url
 
 if TYPE_CHECKING:
     from podium_server.rpc.fronts.connect import ConnectFront
@@ -135,7 +135,7 @@ async def _access(store: Store, settings: Settings, reach: Reach) -> Access:
     if is_on and not await store.tokens():
         _log.warning(
             "calls need a token, and the store has none: podium token create --store %s",
-            settings.store,
+            shown_url(settings.store),
         )
     quotas = Quotas(settings.token_limits, settings.total_limits)
     return Access(store.tokens, is_on=is_on, is_exposed=reach.is_exposed, quotas=quotas)

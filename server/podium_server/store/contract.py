@@ -12,8 +12,8 @@ calls in the transaction continue; 3. it writes the rows of `Changes`, removals 
 `Changes.stale_scores` names arms, it loads their `CurrentRows`, calls `call.derive` to get the new
 scores, and writes these too; 5. it returns `call.result(changes)` once the transaction is durable:
 a crash or a power cut after that loses nothing. If the transaction failed, `transact` raises an
-error and nothing is changed. If its outcome is unknown, `transact` raises OUTCOME_UNKNOWN, and the
-store then rejects all calls.
+error and nothing is changed. If its outcome is unknown, `transact` raises OUTCOME_UNKNOWN. A store
+that no longer knows its own content then rejects all calls.
 
 Calls on one experiment are applied one after the other; each call sees the changes of all calls
 before it.
@@ -28,7 +28,8 @@ acknowledges no further calls: calls raise OUTCOME_UNKNOWN, and reads raise SHUT
 
 **Listeners** are called twice at every commit, with the subjects that it changes: before the first
 reader can see the changes, and after the commit has succeeded or failed. Callers get their results
-after the second call.
+after the second call. If other processes can change the store, the second method is also called
+soon after they have changed an experiment that a listener watches.
 
 **Names** compare as bytes. Doubles are returned bit by bit, NaN and -0.0 included.
 """
@@ -95,7 +96,13 @@ class Page(Generic[T]):
 
 
 class ChangeListener(Protocol):
-    """An object that is called when stored rows change."""
+    """An object that is called when stored rows change.
+
+    Attributes:
+        watched: The names of the experiments whose changes by other servers must be noticed too.
+    """
+
+    watched: Collection[str]
 
     def changing(self, subjects: Collection[Subject], /) -> None:
         """Called at the beginning of a commit, before readers can see its changes."""

@@ -1,8 +1,12 @@
 """Opens stores by URL. All kinds of stores are listed in this module."""
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
+
+from podium.errors import PodiumError
 
 from podium_server.store.contract import Store, StoreError
 from podium_server.store.sqlite import SqliteStore, back_up, check, tokens
@@ -15,26 +19,50 @@ __all__ = [
     "open_store",
     "read_tokens",
     "revoke_token",
+    "shown_url",
     "store_file",
 ]
 
+T = TypeVar("T")
 _SQLITE = "sqlite:///"
+_POSTGRES = ("postgresql://", "postgres://")
+_PASSWORD = re.compile(r"(?<=:)[^:@/?]+(?=@)|(?<=password=)[^&]+")
 
 
 async def open_store(url: str, on_broken: Callable[[], None] = lambda: None) -> Store:
     """Opens the store of a URL.
 
     Args:
-        url: `sqlite:///relative.db` or `sqlite:////absolute.db`.
+        url: `sqlite:///relative.db`, `sqlite:////absolute.db`, or the `postgresql://` URL of a
+            database.
         on_broken: Called once if the store can no longer acknowledge calls. The process should then
             close the store and end.
 
     Raises:
         StoreError: The URL is of an unknown kind, or the store cannot be opened.
     """
-    store = SqliteStore(store_file(url), on_broken)
+    store = _postgres(url) if _is_postgres(url) else SqliteStore(store_file(url), on_broken)
     await store.open()
     return store
+
+
+def shown_url(url: str) -> str:
+    """Returns the URL of a store without the password."""
+    return _PASSWORD.sub("***", url) if _is_postgres(url) else url
+
+
+def _is_postgres(url: str) -> bool:
+    return url.startswith(_POSTGRES)
+
+
+def _postgres(url: str) -> Store:
+    try:
+        from podium_server.store.postgres import PostgresStore  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise StoreError(
+            "a postgresql:// store needs more packages: pip install 'podium[postgres]'"
+        ) from error
+    return PostgresStore(url)
 
 
 def back_up_store(url: str, target: Path) -> None:
@@ -62,12 +90,18 @@ def store_file(url: str) -> Path:
     """Returns the file of a store.
 
     Raises:
-        StoreError: The URL does not begin like that of a store.
+        StoreError: The URL does not begin like that of a file's store.
     """
+    if _is_postgres(url):
+        raise StoreError(
+            f"{shown_url(url)} is a database, which PostgreSQL's own tools check and back up: "
+            "pg_amcheck, pg_basebackup and pg_dump"
+        )
     path = url.removeprefix(_SQLITE)
     if path in {url, "", ":memory:"}:
         raise StoreError(
-            f"store {url!r} is not known; give sqlite:///FILE, or sqlite:////FILE for a path from /"
+            f"store {url!r} is not known; give sqlite:///FILE, sqlite:////FILE for a path from /, "
+            "or postgresql://HOST/DATABASE"
         )
     return Path(path)
 
@@ -78,6 +112,8 @@ def read_tokens(url: str) -> list[TokenRow]:
     Raises:
         StoreError: The store cannot be read.
     """
+    if _is_postgres(url):
+        return asyncio.run(_with_store(url, lambda store: store.tokens()))
     return tokens.listed(store_file(url))
 
 
@@ -87,6 +123,9 @@ def add_token(url: str, row: TokenRow) -> None:
     Raises:
         StoreError: The store cannot be written.
     """
+    if _is_postgres(url):
+        asyncio.run(_with_store(url, lambda store: store.add_token(row)))
+        return
     asyncio.run(_prepare(store_file(url)))
     tokens.add(store_file(url), row)
 
@@ -97,7 +136,20 @@ def revoke_token(url: str, token_id: str, now: int) -> None:
     Raises:
         StoreError: The store cannot be written.
     """
+    if _is_postgres(url):
+        asyncio.run(_with_store(url, lambda store: store.revoke_token(token_id, now)))
+        return
     tokens.revoke(store_file(url), token_id, now)
+
+
+async def _with_store(url: str, action: Callable[[Store], Awaitable[T]]) -> T:
+    store = await open_store(url)
+    try:
+        return await action(store)
+    except PodiumError as error:
+        raise StoreError(str(error)) from error
+    finally:
+        await store.close()
 
 
 async def _prepare(path: Path) -> None:

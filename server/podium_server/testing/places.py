@@ -5,7 +5,7 @@ A place outlives its stores.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from podium_server.store.contract import Store
 
@@ -18,7 +18,7 @@ class Place(Protocol):
     def store(self) -> Store:
         """Returns a store of this place that is not open yet."""
 
-    def dump(self) -> object:
+    def dump(self) -> Any:
         """Returns everything that is stored. Equal contents compare equal."""
 
 

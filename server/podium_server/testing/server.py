@@ -89,8 +89,12 @@ def running_server(store: str | None = None, *arguments: str) -> Iterator[Runnin
         ...     client.experiment("sweep").declare()
     """
     with tempfile.TemporaryDirectory() as folder:
-        server = RunningServer(store or f"sqlite:///{Path(folder) / 'podium.db'}", arguments)
+        server = RunningServer(store or _new_store(Path(folder)), arguments)
         try:
             yield server
         finally:
             server.stop()
+
+
+def _new_store(folder: Path) -> str:
+    return f"sqlite:///{folder / 'podium.db'}"

@@ -89,7 +89,7 @@ def _position_apart() -> None:
         self._connection.executemany(writes._PUT_STREAM, later)
         later.clear()
 
-    writes._Writer._put_stream = put_stream  # type: ignore[method-assign]
+    writes.Writer.put_stream = put_stream  # type: ignore[method-assign]
     GroupCommit._commit = commit  # type: ignore[method-assign]
 
 

@@ -10,13 +10,15 @@ from typing import Any
 from podium_server.serve.server import running
 from podium_server.serve.settings import Settings
 
+from tests.stores import store_url
+
 __all__ = ["serving"]
 
 
 @asynccontextmanager
 async def serving(folder: Path, *listen: str, **settings: Any) -> AsyncIterator[Sequence[str]]:
     """Runs a server inside the block, on a free port by default; yields its addresses."""
-    store = f"sqlite:///{folder / 'podium.db'}"
+    store = store_url(folder)
     given = Settings(listen=listen or ("127.0.0.1:0",), store=store, grace_seconds=0.1)
     async with running(dataclasses.replace(given, **settings), asyncio.Event()) as addresses:
         yield addresses

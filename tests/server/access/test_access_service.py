@@ -15,6 +15,7 @@ from podium_server.store.open import back_up_store
 
 from tests.client.cli.shell import podium as command
 from tests.server.access.serving import serving
+from tests.stores import only_sqlite, store_url
 
 
 class Served(NamedTuple):
@@ -29,7 +30,7 @@ class Served(NamedTuple):
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     """A server with an administrator of everything, and one of `team` and `lab/x`."""
-    url = f"sqlite:///{tmp_path / 'podium.db'}"
+    url = store_url(tmp_path)
 
     def create() -> list[str]:
         prefixes: list[tuple[str, ...]] = [(), ("team", "lab/x")]
@@ -91,6 +92,7 @@ async def test_a_limited_administrator_stays_within_its_prefixes(served: Served)
         assert len(await admin.revoke_token("hidden")) == 5
 
 
+@only_sqlite
 @pytest.mark.parametrize("limits", [Limits(page_rows=1), Limits(page_bytes=1)])
 async def test_pages_of_tokens_follow_each_other(served: Served, limits: Limits) -> None:
     """A list in short pages has every token once, in the order of creation."""

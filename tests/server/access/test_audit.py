@@ -16,6 +16,7 @@ from podium_server.rpc.audit import Audit, AuditedCall, AuditError
 from podium_server.serve import tokens
 
 from tests.server.access.serving import serving
+from tests.stores import store_url
 
 _DELETE = "podium.v1.RecordingService.DeleteArm"
 
@@ -36,7 +37,7 @@ class Served(NamedTuple):
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     """A server that writes an audit log."""
-    url, log = f"sqlite:///{tmp_path / 'podium.db'}", tmp_path / "audit.jsonl"
+    url, log = store_url(tmp_path), tmp_path / "audit.jsonl"
     _, admin = await asyncio.to_thread(tokens.create, url, "root", "admin", (), None)
     async with serving(tmp_path, auth="tokens", audit=log) as [address]:
         yield Served(url, address, log, admin)

@@ -24,6 +24,7 @@ from podium_server.store.tokens import Role, TokenRow, digest_of
 
 from tests.server.access.serving import serving
 from tests.sparse import sparse
+from tests.stores import store_url
 
 RPCS = {
     rpc.name: rpc
@@ -133,7 +134,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def new_store(folder: Path) -> Store:
     """A store in a folder, with a token of every kind."""
-    url = f"sqlite:///{folder / 'podium.db'}"
+    url = store_url(folder)
     cases = [
         made(url, Case(role, state, prefixes, None))
         for role, state, prefixes in itertools.product(Role, STATES, PREFIXES)

@@ -32,8 +32,9 @@ from tests.server.access.test_every_rpc import (
     new_store,
     record,
 )
-from tests.server.store.places import dump_sqlite
+from tests.server.store.places import new_place
 from tests.sparse import sparse
+from tests.stores import only_sqlite
 
 WRITES = {"Record", "DeleteArm", "DeleteExperiment", "CreateToken"}
 """The rpcs whose requests in the cases need room on the disk if they are allowed."""
@@ -75,9 +76,9 @@ async def served(
         grpc.aio.insecure_channel(address) as channel,
     ):
         await record(admin)
-        before = dump_sqlite(store.folder / "podium.db")
+        before = new_place(store.folder).dump()
         yield Served(channel, made[0], admin)
-        assert dump_sqlite(store.folder / "podium.db") == before
+        assert new_place(store.folder).dump() == before
 
 
 async def check(
@@ -120,6 +121,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     vfs.unregister()
 
 
+@only_sqlite
 @SOME
 async def test_a_full_disk(
     every: int, store: Store, disk: Path, monkeypatch: pytest.MonkeyPatch

@@ -24,6 +24,7 @@ from podium_server.store.tokens import Role, digest_of
 
 from tests.server.access.serving import serving
 from tests.server.access.test_every_rpc import RPCS, WITHOUT_NAME, Case, ask, record
+from tests.stores import store_url
 
 _EVAL = "podium.v1.ResultsService.Eval"
 
@@ -53,7 +54,7 @@ async def test_guesses_share_their_reads(tmp_path: Path) -> None:
 
     A token that is created meanwhile is accepted at its first call.
     """
-    url = f"sqlite:///{tmp_path / 'podium.db'}"
+    url = store_url(tmp_path)
     await asyncio.to_thread(tokens.create, url, "t", "reader", (), None)
     store = await open_store(url)
     try:
@@ -77,7 +78,7 @@ async def test_guesses_share_their_reads(tmp_path: Path) -> None:
 
 async def test_a_known_id_costs_as_much_as_an_unknown_one(tmp_path: Path) -> None:
     """A wrong secret is looked up again like an unknown id, so the time reveals neither."""
-    url = f"sqlite:///{tmp_path / 'podium.db'}"
+    url = store_url(tmp_path)
     store = await open_store(url)
     try:
         mine, other = new_token(), new_token()
@@ -114,7 +115,7 @@ async def test_a_forbidden_name_reaches_no_store(
     rpc: Any, statements: list[str], tmp_path: Path
 ) -> None:
     """Experiments of others take the same work and time as those that do not exist."""
-    url = f"sqlite:///{tmp_path / 'podium.db'}"
+    url = store_url(tmp_path)
     _, admin = await asyncio.to_thread(tokens.create, url, "admin", "admin", (), None)
     new = new_token()
     row, _ = new_row("t", Role.ADMIN, ("team",), None)

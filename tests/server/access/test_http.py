@@ -10,6 +10,7 @@ import pytest
 from podium_server.serve import tokens
 
 from tests.server.access.serving import serving
+from tests.stores import store_url
 
 pytest.importorskip("connectrpc")
 
@@ -37,7 +38,7 @@ async def _ask(url: str, method: str, body: object, token: str | None) -> tuple[
 
 async def test_the_same_rules_over_http(tmp_path: Path) -> None:
     """Without a token, with too low a role, and outside of the prefixes, a call is refused."""
-    url = f"sqlite:///{tmp_path / 'podium.db'}"
+    url = store_url(tmp_path)
     create = asyncio.to_thread
     _, admin = await create(tokens.create, url, "admin", "admin", (), None)
     _, reader = await create(tokens.create, url, "reader", "reader", ("team",), None)

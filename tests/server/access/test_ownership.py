@@ -11,6 +11,7 @@ from podium import events
 from podium_server.serve import tokens
 
 from tests.server.access.serving import serving
+from tests.stores import store_url
 
 _DECLARED = [events.experiment_declared()]
 
@@ -39,7 +40,7 @@ class Served(NamedTuple):
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     """A server that requires tokens."""
-    url = f"sqlite:///{tmp_path / 'podium.db'}"
+    url = store_url(tmp_path)
     _, first = await asyncio.to_thread(tokens.create, url, "first", "recorder", (), None)
     async with serving(tmp_path, auth="tokens") as [address]:
         yield Served(url, address, first)
@@ -68,7 +69,7 @@ async def test_a_token_of_the_same_name_goes_on(served: Served) -> None:
 
 async def test_a_stream_from_before_tokens_gets_an_owner(tmp_path: Path) -> None:
     """The first token that uses it has it; without access control, nobody is refused."""
-    url = f"sqlite:///{tmp_path / 'podium.db'}"
+    url = store_url(tmp_path)
     position = podium.StreamPosition("w", 1)
     async with serving(tmp_path) as [address], podium.AsyncClient(address) as client:
         await client.record("x", _DECLARED, position)

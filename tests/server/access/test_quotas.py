@@ -24,6 +24,7 @@ from podium_server.serve import tokens
 from podium_server.store.tokens import Role, TokenRow
 
 from tests.server.access.serving import serving
+from tests.stores import store_url
 
 pytest.importorskip("connectrpc")
 
@@ -101,7 +102,7 @@ async def served(
     folder: Path, limits: TokenLimits | None = None, **settings: Any
 ) -> AsyncIterator[Served]:
     """A server with a token that has limits, and one that has none of its own."""
-    store = f"sqlite:///{folder / 'podium.db'}"
+    store = store_url(folder)
 
     def create(name: str, given: TokenLimits | None) -> str:
         return tokens.create(store, name, "recorder", (), None, given)[1]
@@ -240,7 +241,7 @@ async def test_clients_wait_as_they_are_asked(
 
 async def test_a_token_cannot_give_more_than_it_has(tmp_path: Path) -> None:
     """New tokens get the limits of their administrator's token, or lower ones."""
-    store = f"sqlite:///{tmp_path / 'podium.db'}"
+    store = store_url(tmp_path)
     own = TokenLimits(calls_per_second=50, watches=2)
     _, admin = await asyncio.to_thread(tokens.create, store, "a", "admin", (), None, own)
     async with (
@@ -281,7 +282,7 @@ def test_calls_at_a_time() -> None:
 @pytest.mark.parametrize("port", PORTS)
 async def test_every_call_ends(tmp_path: Path, port: str) -> None:
     """Calls one after the other never reach a limit of one at a time, however they end."""
-    store = f"sqlite:///{tmp_path / 'podium.db'}"
+    store = store_url(tmp_path)
     limits = TokenLimits(calls=1)
     _, token = await asyncio.to_thread(tokens.create, store, "t", "reader", ("a",), None, limits)
     async with serving(tmp_path, auth="tokens", http=("127.0.0.1:0",)) as [address, url]:

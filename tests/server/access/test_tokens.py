@@ -20,6 +20,7 @@ from podium_server.serve.settings import Auth, ConfigError, ServerTLS, Settings
 
 from tests.server.access.certificates import Authority
 from tests.server.access.serving import serving
+from tests.stores import store_url
 
 _SECONDS = 120.0
 """The time in which a change takes effect on a very busy machine; usually it takes two seconds."""
@@ -28,7 +29,7 @@ _SECONDS = 120.0
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """The store that `serving` serves."""
-    return f"sqlite:///{tmp_path / 'podium.db'}"
+    return store_url(tmp_path)
 
 
 async def _token(url: str) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import apsw
 import grpc
 import pytest
 from google.protobuf.message_factory import GetMessageClass
@@ -25,7 +24,7 @@ from podium_server.testing.calls import declared, metrics, row
 from tests.server.rpc.fuzz import HUGE, random_request
 from tests.server.rpc.good_requests import good_requests
 from tests.server.rpc.http_requests import PROTO, Response
-from tests.server.store.places import Dump, dump_sqlite
+from tests.server.store.places import Dump, Place, new_place
 from tests.server.store.test_derived import check_derived
 from tests.server.writes.ways import METHODS
 
@@ -50,8 +49,7 @@ class _Target:
     server: RunningServer
     channel: grpc.Channel
     http: HTTPConnection
-    path: Path
-    watch: apsw.Connection
+    place: Place
     metadata: tuple[tuple[str, str], ...]
     tokens: list[str] = field(default_factory=list)
 
@@ -102,28 +100,25 @@ class _Target:
 
     def version(self) -> int:
         """Another number whenever the server has stored something."""
-        return int(str(self.watch.pragma("data_version")))
+        return self.place.version()
 
     def dump(self) -> Dump:
         """Every row of every table."""
-        return dump_sqlite(self.path)
+        dump: Dump = self.place.dump()
+        return dump
 
 
 @pytest.fixture
 def target(tmp_path: Path) -> Iterator[_Target]:
     """A server with an experiment of every kind of row."""
-    path = tmp_path / "podium.db"
-    url = f"sqlite:///{path}"
-    _, token = tokens.create(url, "the fuzzer", "admin", (), None)
-    with running_server(url, "--http", "127.0.0.1:0") as server:
+    place = new_place(tmp_path)
+    _, token = tokens.create(place.url, "the fuzzer", "admin", (), None)
+    with running_server(place.url, "--http", "127.0.0.1:0") as server:
         with (
             grpc.insecure_channel(server.address) as channel,
             closing(HTTPConnection(server.http.removeprefix("http://"), timeout=300)) as http,
-            closing(apsw.Connection(str(path))) as watch,
         ):
-            target = _Target(
-                server, channel, http, path, watch, (("authorization", f"Bearer {token}"),)
-            )
+            target = _Target(server, channel, http, place, (("authorization", f"Bearer {token}"),))
             for method, request in good_requests():
                 assert target.send(method, request.SerializeToString()) == ("OK", "")
             yield target

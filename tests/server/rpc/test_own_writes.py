@@ -8,13 +8,15 @@ from random import Random
 import podium
 from podium_server.testing import running_server
 
+from tests.stores import store_url
+
 _WRITES = 60
 _WRITERS = 4
 
 
 def test_clients_read_their_own_writes(tmp_path: Path) -> None:
     """Beside other writers, each reads its own last row after every response."""
-    with running_server(f"sqlite:///{tmp_path}/podium.db") as server:
+    with running_server(store_url(tmp_path)) as server:
         with podium.Client(server.address) as client:
             client.experiment("x").declare()
 
@@ -71,7 +73,7 @@ _CHANGES: list[_Change] = [_new_row, _new_row, _new_loss, _new_life]
 
 def test_a_deleted_experiment_answers_no_more(tmp_path: Path) -> None:
     """A deleted experiment is unknown, and a new one of its name has nothing of the old one."""
-    store = f"sqlite:///{tmp_path}/podium.db"
+    store = store_url(tmp_path)
     with running_server(store) as server, podium.Client(server.address) as client:
         experiment = client.experiment("x")
         for value in (0.25, None):

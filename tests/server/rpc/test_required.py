@@ -17,6 +17,7 @@ from podium_server.store.tokens import Role
 
 from tests.server.rpc.good_requests import good_requests
 from tests.server.writes.ways import METHODS, Direct
+from tests.stores import store_url
 
 _PROTOS = Path(__file__).parents[3] / "proto" / "podium" / "v1"
 _MESSAGE = re.compile(r"^message (?P<name>\w+) \{\n(?P<body>.*?)^\}", re.MULTILINE | re.DOTALL)
@@ -78,7 +79,7 @@ def test_the_protos_mark_required_fields() -> None:
 
 async def test_a_missing_required_field_is_refused_and_named(tmp_path: Path) -> None:
     """Each accepted request without one required field is refused, and the field is named."""
-    store = await open_store(f"sqlite:///{tmp_path / 'podium.db'}", on_broken=lambda: None)
+    store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     tried = set()
     try:
         CALLER.set(Caller(new_row("admin", Role.ADMIN, (), None)[0]))

@@ -19,6 +19,7 @@ from podium_server.store.open import open_store
 from podium_server.testing.calls import arm, declared, metrics, record, row
 
 from tests.server.rpc.attack import attackers, headers, message
+from tests.stores import only_sqlite, store_url
 
 _SECONDS = 120
 _WATCH = "/podium.v1.ResultsService/Watch"
@@ -28,7 +29,7 @@ _REQUEST = WatchRequest(experiment="x")
 @asynccontextmanager
 async def _served(folder: Path, **bounds: Any) -> AsyncIterator[str]:
     """Runs a server with an experiment in this process; yields its address."""
-    url = f"sqlite:///{folder / 'podium.db'}"
+    url = store_url(folder)
     store = await open_store(url, on_broken=lambda: None)
     await store.transact(record(declared(), arm("a"), row("val", 1)))
     await store.close()
@@ -141,6 +142,7 @@ async def test_a_state_of_another_epoch_is_reset(
         assert len(response.arms) == len(response.evals) == (resets or after == 0)
 
 
+@only_sqlite
 async def test_a_copy_of_a_store_has_another_epoch(tmp_path: Path) -> None:
     """A watch that continues at a server with a copy of the file is reset."""
     async with _served(tmp_path) as address, _watching(address) as stream:
@@ -158,7 +160,7 @@ async def test_a_consumer_ahead_waits_for_the_store(
 ) -> None:
     """A revision that comes within the time is waited for, and nothing is reset."""
     monkeypatch.setattr(watch, "_AHEAD_SECONDS", 120.0)
-    store = await open_store(f"sqlite:///{tmp_path}/podium.db", on_broken=lambda: None)
+    store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     await store.transact(record(declared(), arm("a")))
     watches = watch.Watches(store)
     stream = watches.watch(WatchRequest(experiment="x", after_revision=2))

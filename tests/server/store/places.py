@@ -1,4 +1,4 @@
-"""The kinds of stores that the suites run over, each as a place that outlives its stores."""
+"""The stores that the suites run over, each as a place that outlives its stores."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -7,11 +7,15 @@ from typing import Any, Protocol
 
 import apsw
 from podium_server.store.contract import Store
+from podium_server.store.postgres import PostgresStore
 from podium_server.store.sqlite import SqliteStore
 from podium_server.testing import places as suite
 from podium_server.testing.places import opened
 
-__all__ = ["PLACES", "Dump", "Place", "SqlitePlace", "dump_sqlite", "opened"]
+from tests.postgres import dump_postgres, last_transaction, schema_url
+from tests.stores import kind
+
+__all__ = ["Dump", "Place", "PostgresPlace", "SqlitePlace", "dump_sqlite", "new_place", "opened"]
 
 Dump = dict[str, list[tuple[Any, ...]]]
 """Every row of every table."""
@@ -23,6 +27,9 @@ class Place(suite.Place, Protocol):
     url: str
     """The URL that a server of its own takes."""
 
+    def version(self) -> int:
+        """Returns another number whenever something was stored."""
+
 
 class SqlitePlace:
     """A file."""
@@ -30,6 +37,7 @@ class SqlitePlace:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "podium.db"
         self.url = f"sqlite:///{self.path}"
+        self._watch: apsw.Connection | None = None
 
     def store(self) -> Store:
         """A store over the file."""
@@ -38,6 +46,31 @@ class SqlitePlace:
     def dump(self) -> Dump:
         """Every row of every table, read through a connection of its own."""
         return dump_sqlite(self.path)
+
+    def version(self) -> int:
+        """Another number whenever something was stored."""
+        if self._watch is None:
+            self._watch = apsw.Connection(str(self.path))
+        return int(str(self._watch.pragma("data_version")))
+
+
+class PostgresPlace:
+    """A schema of the test's database."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = schema_url(folder)
+
+    def store(self) -> Store:
+        """A store over the schema."""
+        return PostgresStore(self.url)
+
+    def dump(self) -> Dump:
+        """Every row of every table, read through a connection of its own."""
+        return dump_postgres(self.url)
+
+    def version(self) -> int:
+        """Another number whenever something was stored, and sometimes when nothing was."""
+        return last_transaction()
 
 
 def dump_sqlite(path: Path) -> Dump:
@@ -57,5 +90,9 @@ def _rows(connection: apsw.Connection, table: str) -> list[tuple[Any, ...]]:
     return connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - our own names
 
 
-PLACES: dict[str, Callable[[Path], Place]] = {"sqlite": SqlitePlace}
-"""The kinds of stores by name; a new kind joins every suite here."""
+_PLACES: dict[str, Callable[[Path], Place]] = {"sqlite": SqlitePlace, "postgres": PostgresPlace}
+
+
+def new_place(folder: Path) -> Place:
+    """Returns an empty place of the kind of store that this run tests."""
+    return _PLACES[kind()](folder)

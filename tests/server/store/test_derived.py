@@ -1,4 +1,4 @@
-"""The derived rows of a SQLite store are right after random writes."""
+"""The derived rows of a store are right after random writes."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from podium_server.store.rows import (
 )
 from podium_server.store.sql import codec
 
-from tests.server.store.places import Dump, SqlitePlace, opened
+from tests.server.store.places import Dump, new_place, opened
 from tests.server.writes import naive
 from tests.server.writes.naive_events import Experiment, NaiveError
 from tests.server.writes.random_calls import random_call, reason_if_invalid
@@ -36,7 +36,7 @@ _CALLS = 100
 @pytest.mark.parametrize("seed", range(6))
 async def test_derived_rows(seed: int, tmp_path: Any) -> None:
     """Scores, primary evals, counts and sizes follow from the rows, and nothing is left over."""
-    place, rng, model = SqlitePlace(tmp_path), Random(seed), Experiment()  # noqa: S311 - the same calls every time
+    place, rng, model = new_place(tmp_path), Random(seed), Experiment()  # noqa: S311 - the same calls every time
     async with opened(place) as store:
         way = Direct(store, Limits())
         for number in range(_CALLS):

@@ -1,4 +1,4 @@
-"""Every kind of store passes the suite that ships with the server."""
+"""The store passes the suite that ships with the server."""
 
 from collections.abc import Callable
 from itertools import count
@@ -9,17 +9,18 @@ import pytest
 pytest.register_assert_rewrite("podium_server.testing.store_suite")
 from podium_server.testing.store_suite import *  # noqa: E402, F403
 
-from tests.server.store.places import PLACES, Place  # noqa: E402
+from tests.server.store import places  # noqa: E402
+from tests.server.store.places import Place  # noqa: E402
 
 
-@pytest.fixture(params=sorted(PLACES))
-def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Place]:
-    """Makes empty places of each kind."""
+@pytest.fixture
+def new_place(tmp_path: Path) -> Callable[[], Place]:
+    """Makes empty places."""
     numbers = count()
 
     def make() -> Place:
         folder = tmp_path / str(next(numbers))
         folder.mkdir()
-        return PLACES[request.param](folder)
+        return places.new_place(folder)
 
     return make

@@ -10,7 +10,7 @@ import pytest
 from podium._limits.limits import Limits
 from podium_server.testing import running_server
 
-from tests.server.store.places import PLACES, Place, opened
+from tests.server.store.places import Place, new_place, opened
 from tests.server.writes.ways import Direct, Way, Wire
 
 _NUMBERS = count(1)
@@ -36,10 +36,10 @@ def wire() -> Iterator[MakeWire]:
         yield make
 
 
-@pytest.fixture(params=sorted(PLACES))
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """An empty place of each kind of store."""
-    return PLACES[request.param](tmp_path)
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """An empty place."""
+    return new_place(tmp_path)
 
 
 @pytest.fixture

@@ -145,6 +145,8 @@ async def test_the_time_is_kept(place: Place, at: Clock) -> None:
 class _Listener:
     """Keeps the subjects of every commit."""
 
+    watched: Collection[str] = ()
+
     def __init__(self) -> None:
         self.subjects: list[Subject] = []
 

@@ -7,6 +7,8 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
+from podium._model.access import TokenLimits
+
 from podium_server.store.rows import (
     ArmRow,
     EvalKey,
@@ -17,12 +19,16 @@ from podium_server.store.rows import (
     StreamRow,
     StreamState,
 )
+from podium_server.store.tokens import Role, TokenRow
 
 __all__ = [
     "ARM_COLUMNS",
     "EVAL_COLUMNS",
     "EXPERIMENT_COLUMNS",
+    "PUT_TOKEN",
+    "REVOKE",
     "STREAM_COLUMNS",
+    "TOKENS",
     "arm_from",
     "arm_values",
     "eval_from",
@@ -37,6 +43,8 @@ __all__ = [
     "score_values",
     "stream_from",
     "stream_values",
+    "token_from",
+    "token_values",
     "value_from",
     "values_of",
 ]
@@ -58,6 +66,11 @@ EXPERIMENT_COLUMNS = ", ".join(("tags", "deleted", *_EXPERIMENT_FIELDS, *_COUNTS
 _ARM_FIELDS = tuple(f.name for f in fields(ArmRow) if f.name not in ("tags", "primary"))
 ARM_COLUMNS = ", ".join(("tags", "primary_name", "primary_step", *_ARM_FIELDS))
 EVAL_COLUMNS = "name, post, step, position, primary_class, model_ref, revision, stamp, content"
+
+_COLUMNS_OF_TOKENS = "id, name, digest, role, prefixes, created, expires, revoked, limits"
+TOKENS = f"SELECT {_COLUMNS_OF_TOKENS} FROM tokens ORDER BY created, id"
+PUT_TOKEN = f"INSERT INTO tokens ({_COLUMNS_OF_TOKENS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+REVOKE = "UPDATE tokens SET revoked = ? WHERE id = ? AND revoked IS NULL"
 
 _experiment_fields = attrgetter(*_EXPERIMENT_FIELDS)
 _arm_fields = attrgetter(*_ARM_FIELDS)
@@ -166,6 +179,28 @@ def stream_from(values: Sequence[Any]) -> StreamRow:
 def stream_values(row: StreamRow) -> tuple[Any, ...]:
     """Returns the values of a stream in the order of its columns."""
     return row.writer_id, row.last_sequence, row.subject, int(row.state), row.owner
+
+
+def token_from(values: Sequence[Any]) -> TokenRow:
+    """Builds a TokenRow from the values of its columns."""
+    key, name, digest, role, prefixes, created, expires, revoked, limits = values
+    return TokenRow(
+        key,
+        name,
+        digest,
+        Role(role),
+        tuple(json.loads(prefixes)),
+        created,
+        expires,
+        revoked,
+        TokenLimits(**json.loads(limits)),
+    )
+
+
+def token_values(row: TokenRow) -> tuple[Any, ...]:
+    """Returns the values of a token in the order of its columns."""
+    values = (row.id, row.name, row.digest, int(row.role), json.dumps(row.prefixes))
+    return (*values, row.created, row.expires, row.revoked, json.dumps(row.limits.given()))
 
 
 def _tags_to(tags: tuple[str, ...]) -> str:

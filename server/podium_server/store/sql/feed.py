@@ -16,7 +16,7 @@ from podium_server.store.changes import (
 )
 from podium_server.store.contract import PageLimits
 from podium_server.store.filters import SeriesFilter
-from podium_server.store.rows import ArmView, EvalKey, ExperimentRow
+from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow
 from podium_server.store.series_changes import FIRST_STEP, LAST_STEP, changed_from
 from podium_server.store.sql import codec
 from podium_server.store.sql.connection import fetch, fetch_value
@@ -33,7 +33,7 @@ The key of points begins with the key of their arm.
 """
 _KEY_END = 6
 """The end of the key in the place of a row."""
-_Arms = dict[int, tuple[Any, ...]]
+_Arms = dict[int, ArmRow]
 """The name, status and group of the arms of a page's rows."""
 
 _REMOVALS = (
@@ -50,8 +50,6 @@ _ROWS = (
     "WHERE experiment = ? AND (revision, arm, name, post, step) > (?, ?, ?, ?, ?) "
     "ORDER BY revision, arm, name, post, step LIMIT ?"
 )
-_ARM_AT = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND ordinal = ?"
-_ARM_OF_ROW = "SELECT name, status, group_name FROM arms WHERE experiment = ? AND ordinal = ?"
 _SERIES_OF_ARM = (
     "SELECT name, status, group_name, p.content FROM arms LEFT JOIN arm_parts p "
     "ON p.experiment = arms.experiment AND p.arm = ordinal AND p.part = 'series' "
@@ -64,7 +62,6 @@ _EMPTY_BYTES = 64 * 1024
 
 It fills the page, because many points were read before the piece turned out to be empty.
 """
-_IDENTITY = "SELECT lower(hex(id)) FROM identity"
 _FIRST: dict[int, tuple[Any, ...]] = {
     _REMOVAL: ("", "", 0, -(2**63)),
     _ARM: (-1,),
@@ -88,12 +85,13 @@ def changes(
     with reader.one_state():
         row = reader.experiment(experiment)
         begun = place.begun if place else after or row.revision
-        identity = fetch_value(reader.connection, _IDENTITY)
+        identity = fetch_value(reader.connection, reader.dialect.identity)
         page = ChangePage(row, f"{identity}-{row.id}-{row.deletion}")
         room, last = limits.size, place
         with ExitStack() as stack:
             arms: _Arms = {}
-            for found in _found(reader, stack, row, after, begun, place, limits.rows, series):
+            places = _found(reader, stack, row, after, begun, place, limits.rows, series)
+            for found in reader.changes_ahead(row.id or 0, places):
                 item, size = _load(reader, row.id or 0, found, arms)
                 room -= size
                 if page.items and (len(page.items) == limits.rows or room < 0):
@@ -181,7 +179,7 @@ def _load(reader: Reader, experiment: int, found: _Found, arms: _Arms) -> tuple[
         points = sum(len(values) for _, values in key[-1].points)
         return key[-1], _POINT_BYTES * points or _EMPTY_BYTES
     if kind == _ARM:
-        view = _arm(reader, experiment, *key)
+        view = reader.view(experiment, reader.arm_at(experiment, *key))
         return view, view.size
     arm, name, post, step, *content = key
     row = codec.key_from(name, post, step)
@@ -194,12 +192,7 @@ def _row(
     reader: Reader, experiment: int, arm: int, key: EvalKey, values: Sequence[Any], arms: _Arms
 ) -> ChangedRow:
     if arm not in arms:
-        [arms[arm]] = fetch(reader.connection, _ARM_OF_ROW, (experiment, arm))
+        arms[arm] = reader.arm_at(experiment, arm)
     position, content, stamp = values
-    name, status, group_name = arms[arm]
-    return ChangedRow(name, key, content + stamp, position, status, group_name)
-
-
-def _arm(reader: Reader, experiment: int, ordinal: int) -> ArmView:
-    [columns] = fetch(reader.connection, _ARM_AT, (experiment, ordinal))
-    return reader.view(experiment, codec.arm_from(columns))
+    of = arms[arm]
+    return ChangedRow(of.name, key, content + stamp, position, of.status, of.group_name)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from podium_server.store.contract import Page, PageLimits
 from podium_server.store.filters import ArmFilter, ConfigCondition, EvalFilter, ExperimentFilter
 from podium_server.store.sql.connection import Connection, Cursor, fetch
+from podium_server.store.sql.dialect import Condition, Dialect
 
 __all__ = [
     "ListQuery",
@@ -28,23 +29,14 @@ _SCAN_ROWS = 2_000
 
 If the page is not full by then, it ends early, with the place to continue from.
 """
-_HAS_TAGS = (
-    "NOT EXISTS (SELECT 1 FROM json_each(?) wanted "
-    "WHERE wanted.value NOT IN (SELECT value FROM json_each(tags)))"
-)
 _EXPERIMENT_STATUS = (
-    "experiment_status(pending + running + completed + failed + cancelled, completed, failed)"
+    "CASE WHEN completed > 0 THEN 'completed' "
+    "WHEN failed > 0 AND failed = pending + running + completed + failed + cancelled "
+    "THEN 'failed' ELSE 'running' END"
 )
+"""The status of an experiment, as `podium.scoring.experiment_status` defines it."""
 _HAS_PREFIX = "substr(name, 1, length(?)) = ?"
-_HAS_VALUE = (
-    "EXISTS (SELECT 1 FROM arm_parts p, json_each(CAST(p.content AS TEXT)) v WHERE "
-    "p.experiment = ? AND p.arm = ordinal AND p.part = 'values' AND v.key = ? AND {passes})"
-)
-_IS_NUMBER = "v.type IN ('integer', 'real')"
 _SURROGATES = range(0xD800, 0xE000)
-
-_Condition = tuple[str, tuple[Any, ...]]
-"""An SQL condition ("" for none) and its bindings."""
 
 
 class ListQuery(NamedTuple):
@@ -54,57 +46,52 @@ class ListQuery(NamedTuple):
     columns: str
     range: str
     bindings: tuple[Any, ...]
-    conditions: list[_Condition]
+    conditions: list[Condition]
 
 
-def arms_query(experiment: int | None, after: int, shown: ArmFilter, columns: str) -> ListQuery:
+def arms_query(
+    dialect: Dialect, experiment: int | None, after: int, shown: ArmFilter, columns: str
+) -> ListQuery:
     """Returns the query for the arms whose ordinal is greater than `after`."""
     where = "arms WHERE experiment = ? AND ordinal > ?"
     return ListQuery(
-        "ordinal", columns, where, (experiment, after), _arm_conditions(experiment, shown)
+        "ordinal", columns, where, (experiment, after), _arm_conditions(dialect, experiment, shown)
     )
 
 
 def all_arms(
-    connection: Connection, experiment: int | None, shown: ArmFilter, columns: str
+    connection: Connection,
+    dialect: Dialect,
+    experiment: int | None,
+    shown: ArmFilter,
+    columns: str,
 ) -> Cursor:
     """Returns a cursor over all arms that pass a filter, in order of creation."""
-    conditions, bindings = _joined(_arm_conditions(experiment, shown))
+    conditions, bindings = _joined(_arm_conditions(dialect, experiment, shown))
     statement = f"SELECT {columns} FROM arms WHERE experiment = ? AND {conditions} ORDER BY ordinal"
     return connection.execute(statement, (experiment, *bindings))
 
 
-def _arm_conditions(experiment: int | None, shown: ArmFilter) -> list[_Condition]:
+def _arm_conditions(dialect: Dialect, experiment: int | None, shown: ArmFilter) -> list[Condition]:
     return [
         (f"status IN ({_marks(shown.statuses)})", tuple(shown.statuses)),
         ("group_name = ?", () if shown.group_name is None else (shown.group_name,)),
         (_HAS_PREFIX, (shown.name_prefix, shown.name_prefix) if shown.name_prefix else ()),
-        (_HAS_TAGS, (json.dumps(list(shown.tags)),) if shown.tags else ()),
-        *(_config_condition(experiment, condition) for condition in shown.config),
+        (dialect.has_tags, (json.dumps(list(shown.tags)),) if shown.tags else ()),
+        *(_config_condition(dialect, experiment, condition) for condition in shown.config),
     ]
 
 
-def _config_condition(experiment: int | None, condition: ConfigCondition) -> _Condition:
-    passes, bound = _compared(condition.value)
-    return _HAS_VALUE.format(passes=passes), (experiment, condition.path, *bound)
-
-
-def _compared(value: bool | float | str | tuple[float, float] | None) -> _Condition:
-    match value:
-        case None:
-            return "v.type = 'null'", ()
-        case bool():
-            return "v.type = ?", ("true" if value else "false",)
-        case str():
-            return "v.type = 'text' AND v.value = ?", (value,)
-        case tuple():
-            return f"{_IS_NUMBER} AND v.value BETWEEN ? AND ?", value
-    return f"{_IS_NUMBER} AND v.value = ?", (value,)
+def _config_condition(
+    dialect: Dialect, experiment: int | None, condition: ConfigCondition
+) -> Condition:
+    passes, bound = dialect.compared(condition.value)
+    return dialect.has_value.format(passes=passes), (experiment, condition.path, *bound)
 
 
 def evals_query(experiment: int, arm: int, after: int, shown: EvalFilter) -> ListQuery:
     """Returns the query for the identities of the rows after a position."""
-    conditions: list[_Condition] = [
+    conditions: list[Condition] = [
         ("name = ?", () if shown.name is None else (shown.name,)),
         ("post = 0 AND step >= ?", () if shown.min_step is None else (shown.min_step,)),
         ("post = 0 AND step <= ?", () if shown.max_step is None else (shown.max_step,)),
@@ -114,13 +101,15 @@ def evals_query(experiment: int, arm: int, after: int, shown: EvalFilter) -> Lis
     return ListQuery("position", columns, where, (experiment, arm, after), conditions)
 
 
-def experiments_query(after: str, shown: ExperimentFilter, columns: str) -> ListQuery:
+def experiments_query(
+    dialect: Dialect, after: str, shown: ExperimentFilter, columns: str
+) -> ListQuery:
     """Returns the query for the experiments after a name."""
     prefix = shown.name_prefix
-    conditions: list[_Condition] = [
+    conditions: list[Condition] = [
         ("deleted = ?", (0,)),
         (f"{_EXPERIMENT_STATUS} IN ({_marks(shown.statuses)})", tuple(shown.statuses)),
-        (_HAS_TAGS, (json.dumps(list(shown.tags)),) if shown.tags else ()),
+        (dialect.has_tags, (json.dumps(list(shown.tags)),) if shown.tags else ()),
     ]
     where, bindings = ("name > ?", [after]) if after >= prefix else ("name >= ?", [prefix])
     end = _after_prefix(prefix)
@@ -142,12 +131,16 @@ def fill_page(
     size: Callable[[T], int],
     limits: PageLimits,
     revision: int,
+    ahead: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Page[T]:
-    """Fills a page with the rows that a query selects, within the page's limits."""
+    """Fills a page with the rows that a query selects, within the page's limits.
+
+    `ahead` yields the columns of these rows, and may look some rows ahead.
+    """
     page: Page[T] = Page([], None, revision)
     room, last, at = limits.size, None, query.columns.split(", ").index(query.place)
     with closing(_selected(connection, query)) as rows:
-        for columns in rows:
+        for columns in ahead(rows):
             if len(page.items) == limits.rows:
                 page.next = last
                 return page
@@ -165,14 +158,14 @@ def fill_page(
 def _selected(connection: Connection, query: ListQuery) -> Cursor:
     conditions, bindings = _joined(query.conditions)
     inner = f"SELECT {query.columns} FROM {query.range} ORDER BY {query.place} LIMIT {_SCAN_ROWS}"
-    statement = f"SELECT * FROM ({inner}) WHERE {conditions} ORDER BY {query.place}"
+    statement = f"SELECT * FROM ({inner}) listed WHERE {conditions} ORDER BY {query.place}"
     return connection.execute(statement, (*query.bindings, *bindings))
 
 
-def _joined(conditions: Iterable[_Condition]) -> tuple[str, list[Any]]:
+def _joined(conditions: Iterable[Condition]) -> tuple[str, list[Any]]:
     """Joins the conditions that have bindings with AND. Returns the condition and all bindings."""
     used = [(condition, bindings) for condition, bindings in conditions if bindings]
-    text = " AND ".join(condition for condition, _ in used) or "1"
+    text = " AND ".join(condition for condition, _ in used) or "1 = 1"
     return text, [value for _, values in used for value in values]
 
 

@@ -81,12 +81,12 @@ class Loader:
 
     def arm(self, experiment: int, name: str, needs: ArmNeeds) -> LoadedArm | None:
         """Returns an arm with the parts and rows that are needed."""
-        found = fetch(self._connection, _FIND_ARM, (experiment, name))
-        if not found:
+        columns = self.arm_columns(experiment, name)
+        if columns is None:
             return None
-        row = codec.arm_from(found[0])
+        row = codec.arm_from(columns)
         place = (experiment, row.ordinal)
-        self.columns[place] = found[0]
+        self.columns[place] = columns
         parts = {part: self.part(place, part) for part in needs.parts}
         points = {step: self._points.at(place, step) for step in needs.point_steps}
         if needs.all_rows:
@@ -105,6 +105,11 @@ class Loader:
             if found_row is not None:
                 loaded.rows[key] = found_row
         return loaded
+
+    def arm_columns(self, experiment: int, name: str) -> tuple[Any, ...] | None:
+        """Returns the column values of an arm."""
+        found = fetch(self._connection, _FIND_ARM, (experiment, name))
+        return found[0] if found else None
 
     def part(self, place: _Place, part: str) -> bytes:
         """Returns a part of an arm, or b"" if it is empty."""
@@ -150,6 +155,10 @@ class Loader:
             return None
         if key == answering.key:
             return answering
+        return self.row(place, key)
+
+    def row(self, place: _Place, key: EvalKey) -> EvalRow | None:
+        """Returns the row of a key."""
         return self._find(_FIND_EVAL, (*place, *codec.key_values(key)))
 
     def _find(self, statement: str, bindings: tuple[Any, ...]) -> EvalRow | None:

@@ -28,7 +28,10 @@ _KEYS = "SELECT id, key FROM point_keys WHERE experiment = ? AND arm = ?"
 _PUT_KEY = "INSERT INTO point_keys VALUES (?,?,?,?)"
 _AT = "SELECT content FROM points WHERE experiment = ? AND arm = ? AND step = ?"
 _ANY = "SELECT 1 FROM points WHERE experiment = ? AND arm = ? LIMIT 1"
-_PUT = "INSERT OR REPLACE INTO points VALUES (?,?,?,?)"
+_PUT = (
+    "INSERT INTO points VALUES (?,?,?,?) "
+    "ON CONFLICT (experiment, arm, step) DO UPDATE SET content = excluded.content"
+)
 _CUT = "DELETE FROM points WHERE experiment = ? AND arm = ? AND step > ?"
 _RANGE = (
     "SELECT step, content FROM points WHERE experiment = ? AND arm = ? AND step BETWEEN ? AND ? "
@@ -37,15 +40,22 @@ _RANGE = (
 
 
 class PointTable:
-    """Reads and writes the series of arms in the open transaction."""
+    """Reads and writes the series of arms in the open transaction.
+
+    Caches the keys of arms, and the points at steps, that the transaction has read or written.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._ids: dict[_Place, dict[str, int]] = {}
+        self._contents: dict[tuple[_Place, int], bytes] = {}
 
     def at(self, place: _Place, step: int) -> dict[str, float]:
         """Returns the values at a step."""
-        content = fetch_value(self._connection, _AT, (*place, step)) or b""
+        content = self._contents.get((place, step))
+        if content is None:
+            content = fetch_value(self._connection, _AT, (*place, step)) or b""
+            self._contents[place, step] = content
         if not content:
             return {}
         keys = {identity: key for key, identity in self._known(place).items()}
@@ -59,21 +69,31 @@ class PointTable:
         """Writes the values of some keys at a step. The values of other keys are kept."""
         merged = self.at(place, step) | dict(values)
         content = b"".join(_POINT.pack(self._id(place, key), merged[key]) for key in merged)
+        self._contents[place, step] = content
+        self._put(place, step, content)
+
+    def _put(self, place: _Place, step: int, content: bytes) -> None:
         self._connection.execute(_PUT, (*place, step, content))
+
+    def _put_key(self, place: _Place, identity: int, key: str) -> None:
+        self._connection.execute(_PUT_KEY, (*place, identity, key))
 
     def cut(self, place: _Place, after: int) -> None:
         """Removes the points after a step."""
+        self._contents.clear()
         self._connection.execute(_CUT, (*place, after))
 
     def clear(self, place: _Place) -> None:
         """Removes the series of an arm."""
         self._ids.pop(place, None)
+        self._contents.clear()
         for table in POINT_TABLES:
             self._connection.execute(f"DELETE FROM {table} WHERE experiment = ? AND arm = ?", place)
 
     def forget(self) -> None:
-        """Clears the cached keys of arms, because some keys were removed."""
+        """Clears the cached keys and points of arms, because some were removed."""
         self._ids.clear()
+        self._contents.clear()
 
     def _known(self, place: _Place) -> dict[str, int]:
         known = self._ids.get(place)
@@ -87,7 +107,7 @@ class PointTable:
         identity = known.get(key)
         if identity is None:
             identity = known[key] = len(known)
-            self._connection.execute(_PUT_KEY, (*place, identity, key))
+            self._put_key(place, identity, key)
         return identity
 
 

@@ -32,7 +32,7 @@ The first column is a sort key.
 """
 SOURCE = (
     "CASE WHEN s.origin > 2 THEN '' WHEN s.eval_name = '' THEN a.primary_name "
-    "ELSE s.eval_name END, ifnull(s.benchmark_id, '')"
+    "ELSE s.eval_name END, coalesce(s.benchmark_id, '')"
 )
 """An SQL expression: the eval name and the benchmark_id of a score `s` of an arm `a`, or ''."""
 _Entry = tuple[str, str, int, int, str, str]
@@ -48,10 +48,14 @@ _DROP = (
     "DELETE FROM ranks WHERE experiment = ? AND eval_name = ? AND key = ? AND sort_key = ? "
     "AND arm = ?"
 )
-_NOTE = "INSERT OR REPLACE INTO rank_changes VALUES (?,?)"
+_NOTE = (
+    "INSERT INTO rank_changes VALUES (?,?) "
+    "ON CONFLICT (experiment) DO UPDATE SET revision = excluded.revision"
+)
 _COUNT = (
-    "INSERT INTO rank_counts VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
-    "numbers = numbers + excluded.numbers, nans = nans + excluded.nans"
+    "INSERT INTO rank_counts VALUES (?,?,?,?,?,?,?,?) "
+    "ON CONFLICT (experiment, eval_name, key, origin, source, benchmark_id) DO UPDATE SET "
+    "numbers = rank_counts.numbers + excluded.numbers, nans = rank_counts.nans + excluded.nans"
 )
 _FORGET = (
     "DELETE FROM rank_counts WHERE experiment = ? AND eval_name = ? AND key = ? AND origin = ? "
@@ -84,11 +88,13 @@ class RankWriter:
             (_DROP, before - after, -1),
             (_PUT, after - before, 1),
         ):
+            rows = []
             for eval_name, key, value, origin, source, benchmark_id in entries:
                 place = sort_key(codec.value_from(value))
-                self._connection.execute(statement, (experiment, eval_name, key, place, ordinal))
+                rows.append((experiment, eval_name, key, place, ordinal))
                 count = self._counts[experiment, eval_name, key, origin, source, benchmark_id]
                 count[place == NAN_KEY] += one
+            self._connection.executemany(statement, rows)
 
     def remove_experiment(self, experiment: int) -> None:
         """Removes an experiment."""
@@ -99,13 +105,10 @@ class RankWriter:
 
     def finish(self) -> None:
         """Writes the counts, and the revisions at which they last changed."""
-        for change in self._revisions.items():
-            self._connection.execute(_NOTE, change)
-        for place, counts in self._counts.items():
-            if any(counts):
-                self._connection.execute(_COUNT, (*place, *counts))
-            if min(counts) < 0:
-                self._connection.execute(_FORGET, place)
+        many, counts = self._connection.executemany, self._counts
+        many(_NOTE, list(self._revisions.items()))
+        many(_COUNT, [(*place, *count) for place, count in counts.items() if any(count)])
+        many(_FORGET, [place for place, count in counts.items() if min(count) < 0])
 
 
 def _kept(rest: str) -> str:

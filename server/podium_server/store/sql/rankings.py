@@ -208,7 +208,7 @@ def _over_all(reader: Reader, row: ExperimentRow, query: RankQuery, limits: Page
 def _shown(reader: Reader, row: ExperimentRow, query: RankQuery) -> dict[int, int]:
     """Returns the statuses of the arms that pass the filter, by ordinal, in order of creation."""
     columns = "ordinal, status"
-    return dict(all_arms(reader.connection, row.id, query.shown, columns))
+    return dict(all_arms(reader.connection, reader.dialect, row.id, query.shown, columns))
 
 
 def _first_scores(
@@ -233,7 +233,9 @@ def _first_scores(
 def _members(
     reader: Reader, row: ExperimentRow, query: RankQuery, scores: dict[int, _Found]
 ) -> Iterator[MemberRow]:
-    with closing(all_arms(reader.connection, row.id, query.shown, _MEMBER_COLUMNS)) as rows:
+    with closing(
+        all_arms(reader.connection, reader.dialect, row.id, query.shown, _MEMBER_COLUMNS)
+    ) as rows:
         for ordinal, *member in rows:
             found = scores.get(ordinal)
             score = (None, None) if found is None else (found.value, found.source.eval_name)

@@ -2,8 +2,9 @@
 
 import json
 import struct
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from podium_server.errors import unknown_arm, unknown_experiment
@@ -27,6 +28,7 @@ from podium_server.store.rows import (
 )
 from podium_server.store.sql import codec
 from podium_server.store.sql.connection import Connection, fetch, fetch_value
+from podium_server.store.sql.dialect import Dialect
 from podium_server.store.sql.lists import arms_query, evals_query, experiments_query, fill_page
 from podium_server.store.sql.points import points_page
 
@@ -68,16 +70,12 @@ _PARTS = (
     "SELECT part, content FROM arm_parts "
     "WHERE experiment = ? AND arm = ? AND part NOT IN ('series', 'values')"
 )
-_EVAL_OF = (
-    "SELECT content FROM evals "
+_ARM_AT = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND ordinal = ?"
+_ROW_AT = (
+    "SELECT position, content, stamp FROM evals "
     "WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
 )
-_EVAL_BYTES = _EVAL_OF.replace("content", "content, stamp", 1)
 _LISTED_COLUMNS = "ordinal, name, status, group_name, tags"
-_SCORE_COLUMN = (
-    "SELECT s.arm, s.value FROM json_each(?2) a CROSS JOIN scores s "
-    "WHERE s.experiment = ?1 AND s.arm = a.value AND s.eval_name = ?3 AND s.key = ?4"
-)
 
 
 class Reader(ChangeListener):
@@ -88,13 +86,17 @@ class Reader(ChangeListener):
     Otherwise each read has its own transaction.
     """
 
-    def __init__(self, connection: Connection, *, may_share: bool = False) -> None:
+    def __init__(
+        self, connection: Connection, dialect: Dialect, *, may_share: bool = False
+    ) -> None:
         self.connection = connection
+        self.dialect = dialect
         self._may_share = may_share
         self._execute = connection.execute
         self._commits = 0
         self._shares = False
         self._places: dict[tuple[str, str], tuple[int, int]] = {}
+        self.watched = ()
 
     def store_id(self) -> str:
         """Returns the id of the store."""
@@ -180,11 +182,12 @@ class Reader(ChangeListener):
             found = self.experiment(experiment)
             return fill_page(
                 self.connection,
-                arms_query(found.id, after, shown, codec.ARM_COLUMNS),
+                arms_query(self.dialect, found.id, after, shown, codec.ARM_COLUMNS),
                 lambda columns: self.view(found.id, codec.arm_from(columns)),
                 lambda view: view.size,
                 limits,
                 found.revision,
+                partial(self.views_ahead, found.id),
             )
 
     def evals(
@@ -210,7 +213,13 @@ class Reader(ChangeListener):
 
             query = evals_query(*place, after, EvalFilter())
             return fill_page(
-                self.connection, query, load, lambda item: len(item.content), limits, row.revision
+                self.connection,
+                query,
+                load,
+                lambda item: len(item.content),
+                limits,
+                row.revision,
+                partial(self.rows_ahead, place),
             )
 
     def series(
@@ -229,17 +238,22 @@ class Reader(ChangeListener):
         with self.one_state():
             return fill_page(
                 self.connection,
-                experiments_query(after, shown, codec.EXPERIMENT_COLUMNS),
+                experiments_query(self.dialect, after, shown, codec.EXPERIMENT_COLUMNS),
                 self._with_content,
                 lambda row: len(row.content or b""),
                 limits,
                 0,
+                self.contents_ahead,
             )
 
     def _with_content(self, columns: Sequence[Any]) -> ExperimentRow:
         row = codec.experiment_from(columns)
-        row.content = fetch_value(self.connection, _CONTENT, (row.id,)) or b""
+        row.content = self.content(row.id)
         return row
+
+    def content(self, experiment: int | None) -> bytes:
+        """Returns the encoded message of an experiment."""
+        return fetch_value(self.connection, _CONTENT, (experiment,)) or b""
 
     def _evals(
         self, experiment: int, arm: ArmRow, after: int, limits: PageLimits, shown: EvalFilter
@@ -253,6 +267,7 @@ class Reader(ChangeListener):
             len,
             limits,
             arm.revision,
+            partial(self.rows_ahead, place),
         )
 
     def experiment(self, experiment: str) -> ExperimentRow:
@@ -276,7 +291,7 @@ class Reader(ChangeListener):
             row = self.experiment(experiment)
             page = fill_page(
                 self.connection,
-                arms_query(row.id, after, shown, _LISTED_COLUMNS),
+                arms_query(self.dialect, row.id, after, shown, _LISTED_COLUMNS),
                 codec.listed_arm,
                 lambda arm: len(arm.name) + len(arm.group_name or ""),
                 limits,
@@ -296,7 +311,7 @@ class Reader(ChangeListener):
             if not wanted:
                 break
             place = (experiment, json.dumps(wanted), name or "", key)
-            found.update(fetch(self.connection, _SCORE_COLUMN, place))
+            found.update(fetch(self.connection, self.dialect.score_column, place))
         bits = [found.get(ordinal, 0) for ordinal in ordinals]
         size = len(ordinals)
         values = struct.unpack(f"<{size}d", struct.pack(f"<{size}q", *bits))
@@ -311,19 +326,50 @@ class Reader(ChangeListener):
 
     def view(self, experiment: int | None, row: ArmRow) -> ArmView:
         """Returns an arm with its parts and the content of its primary row."""
-        place = (experiment, row.ordinal)
-        parts = dict.fromkeys(PART_NAMES, b"") | dict(fetch(self.connection, _PARTS, place))
+        place = (experiment or 0, row.ordinal)
+        parts = dict.fromkeys(PART_NAMES, b"") | self.parts(place)
         primary: bytes | None = None
         if row.primary is not None:
-            primary = fetch_value(
-                self.connection, _EVAL_OF, (*place, *codec.key_values(row.primary))
-            )
+            _, primary, _ = self.row(place, codec.key_values(row.primary))
         return ArmView(row, parts, primary)
 
     def encoded(self, place: tuple[int, int], key: Sequence[Any]) -> bytes:
         """Returns the encoded row with a key. The key is given as column values."""
-        [(content, stamp)] = fetch(self.connection, _EVAL_BYTES, (*place, *key))
-        return content + stamp  # type: ignore[no-any-return]
+        _, content, stamp = self.row(place, key)
+        return content + stamp
+
+    def parts(self, place: tuple[int, int]) -> dict[str, bytes]:
+        """Returns the parts of an arm that reads return, by name."""
+        return dict(fetch(self.connection, _PARTS, place))
+
+    def row(self, place: tuple[int, int], key: Sequence[Any]) -> tuple[int, bytes, bytes]:
+        """Returns the position, content and stamp of the row with a key."""
+        [found] = fetch(self.connection, _ROW_AT, (*place, *key))
+        return found
+
+    def arm_at(self, experiment: int, ordinal: int) -> ArmRow:
+        """Returns the arm with an ordinal."""
+        [columns] = fetch(self.connection, _ARM_AT, (experiment, ordinal))
+        return codec.arm_from(columns)
+
+    # A store whose statements take long overrides these, and loads what rows need for several
+    # rows at once.
+
+    def views_ahead(self, _experiment: int | None, arms: Iterable[Any]) -> Iterable[Any]:
+        """Yields the columns of arms whose views are read next."""
+        return arms
+
+    def rows_ahead(self, _place: tuple[int, int], rows: Iterable[Any]) -> Iterable[Any]:
+        """Yields positions with keys of the arm's rows that are read next."""
+        return rows
+
+    def contents_ahead(self, experiments: Iterable[Any]) -> Iterable[Any]:
+        """Yields the columns of experiments whose contents are read next."""
+        return experiments
+
+    def changes_ahead(self, _experiment: int, changes: Iterable[Any]) -> Iterable[Any]:
+        """Yields the places of changes that are read next."""
+        return changes
 
     def changing(self, _subjects: Collection[Subject]) -> None:
         """Ends the transaction that reads share, so that SQLite can reuse the log."""

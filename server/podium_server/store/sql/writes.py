@@ -1,5 +1,6 @@
 """One transaction: loads what calls need, lets them decide, and writes their changes."""
 
+from collections.abc import Mapping
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -17,8 +18,10 @@ from podium_server.store.calls import (
 from podium_server.store.rows import (
     COMPLETED,
     ArmRow,
+    EvalRow,
     ExperimentRow,
     RowScores,
+    ScoreRow,
     StreamRow,
     StreamState,
 )
@@ -28,7 +31,7 @@ from podium_server.store.sql.loads import Loader
 from podium_server.store.sql.points import POINT_TABLES, PointTable
 from podium_server.store.sql.rank_index import RankWriter
 
-__all__ = ["Transaction"]
+__all__ = ["PUT_EXPERIMENT", "Transaction", "Writer"]
 
 
 def _put(table: str, columns: str, key: str, fixed: str = "") -> str:
@@ -46,11 +49,11 @@ def _put(table: str, columns: str, key: str, fixed: str = "") -> str:
     )
 
 
-_PUT_EXPERIMENT = _put("experiments", codec.EXPERIMENT_COLUMNS, "id", "name")
-_PUT_CONTENT = "INSERT OR REPLACE INTO experiment_contents VALUES (?,?)"
+PUT_EXPERIMENT = _put("experiments", codec.EXPERIMENT_COLUMNS, "id", "name")
+_PUT_CONTENT = _put("experiment_contents", "experiment, content", "experiment")
 _PUT_STREAM = _put("streams", f"experiment, {codec.STREAM_COLUMNS}", "experiment, writer_id")
 _PUT_ARM = _put("arms", f"experiment, {codec.ARM_COLUMNS}", "experiment, ordinal", "name")
-_PUT_PART = "INSERT OR REPLACE INTO arm_parts VALUES (?,?,?,?)"
+_PUT_PART = _put("arm_parts", "experiment, arm, part, content", "experiment, arm, part")
 _PUT_EVAL = _put(
     "evals",
     f"experiment, arm, {codec.EVAL_COLUMNS}",
@@ -78,21 +81,30 @@ One statement for several scores is faster than several statements.
 _PUT_BARE = "INSERT INTO scores VALUES (?,?,?,?,?,?,?,?)"
 _PUT_TRAINING = (
     "INSERT INTO scores VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (experiment, arm, eval_name, key) "
-    "DO UPDATE SET value = excluded.value WHERE origin = excluded.origin"
+    "DO UPDATE SET value = excluded.value WHERE scores.origin = excluded.origin"
 )
 _DROP_SCORES = "DELETE FROM scores WHERE experiment = ? AND arm = ? AND eval_name = ?"
 _DROP_EVAL = (
     "DELETE FROM evals WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
 )
-_NOTE_REMOVAL = "INSERT OR REPLACE INTO removals VALUES (?,?,?,?,?,?)"
+_NOTE_REMOVAL = _put(
+    "removals",
+    "experiment, arm, eval_name, post, step, revision",
+    "experiment, arm, eval_name, post, step",
+)
 _NOTE_REMOVALS = (
-    "INSERT OR REPLACE INTO removals "
-    "SELECT experiment, ?, name, post, step, ? FROM evals WHERE experiment = ? AND arm = ?"
+    "INSERT INTO removals SELECT experiment, CAST(? AS TEXT), name, post, step, CAST(? AS BIGINT) "
+    "FROM evals WHERE experiment = ? AND arm = ?"
+)
+_RENEW_REMOVALS = (
+    " ON CONFLICT (experiment, arm, eval_name, post, step) "
+    "DO UPDATE SET revision = excluded.revision"
 )
 _DROP_EVALS = "DELETE FROM evals WHERE experiment = ? AND arm = ?"
 _AFTER = " AND (post = 1 OR step > ?)"
 
 _OF_AN_ARM = ("evals", "scores", "arm_parts", *POINT_TABLES)
+_Place = tuple[int, int]
 _BARE = ""
 """The eval name under which bare scores are stored."""
 
@@ -106,13 +118,15 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        points = PointTable(connection)
-        self._loader = Loader(connection, points)
-        self._ranks = RankWriter(connection)
-        self._writer = _Writer(connection, self._loader, self._ranks, points)
+        self._loader, self._ranks, self._writer = self._tables()
         self._experiments: dict[str, ExperimentRow] = {}
         self._changed: set[str] = set()
         self.subjects: set[Subject] = set()
+
+    def _tables(self) -> "tuple[Loader, RankWriter, Writer]":
+        points = PointTable(self._connection)
+        loader, ranks = Loader(self._connection, points), RankWriter(self._connection)
+        return loader, ranks, Writer(self._connection, loader, ranks, points)
 
     def apply(self, call: Call[Any]) -> Changes:
         """Runs a call. If it raises an error, it has written nothing."""
@@ -120,7 +134,7 @@ class Transaction:
         row = changes.experiment
         if row is not None:
             if row.id is None:
-                row.id = _create_experiment(self._connection, row)
+                row.id = self._create_experiment(row)
             self._experiments[row.name] = row
             if changes.revision is not None:
                 self._changed.add(row.name)
@@ -132,7 +146,7 @@ class Transaction:
         """Writes the rows of experiments, and the changes of the rank index."""
         for name in self._changed:
             columns = codec.experiment_values(self._experiments[name])
-            self._connection.execute(_PUT_EXPERIMENT, columns)
+            self._connection.execute(PUT_EXPERIMENT, columns)
         self._ranks.finish()
 
     def _load(self, needs: Needs) -> Loaded:
@@ -155,14 +169,13 @@ class Transaction:
             row.content = self._loader.content(row) if needs.content else None
         return row
 
+    def _create_experiment(self, row: ExperimentRow) -> int:
+        values = codec.experiment_values(row)
+        number: int = fetch_value(self._connection, f"{PUT_EXPERIMENT} RETURNING id", values)
+        return number
 
-def _create_experiment(connection: Connection, row: ExperimentRow) -> int:
-    values = codec.experiment_values(row)
-    number: int = fetch_value(connection, f"{_PUT_EXPERIMENT} RETURNING id", values)
-    return number
 
-
-class _Writer:
+class Writer:
     """Writes the changes of calls one after the other, except the rows of experiments."""
 
     def __init__(
@@ -182,7 +195,7 @@ class _Writer:
         if changes.remove_arm is not None:
             self._remove_arm(changes.remove_arm)
         if changes.stream is not None:
-            self._put_stream(changes.stream)
+            self.put_stream(changes.stream)
         for change in changes.arms:
             if change.was_completed or change.row.status == COMPLETED:
                 self._write_ranked(change, call)
@@ -205,18 +218,19 @@ class _Writer:
         self._write_arm(change)
         if change.stale_scores.any:
             self._write_scores(change, call.derive(change, self._current_rows(change)))
-        self._put_arm(change.row)
+        self.put_arm(change.row)
 
     def _put_content(self) -> None:
         row = self._changes.experiment
         if row is not None and row.content is not None and self._changes.revision is not None:
             self._execute(_PUT_CONTENT, (self._experiment, row.content))
 
-    def _put_stream(self, row: StreamRow) -> None:
+    def put_stream(self, row: StreamRow) -> None:
+        """Writes a stream."""
         self._execute(_PUT_STREAM, (self._experiment, *codec.stream_values(row)))
 
     def _remove_experiment(self) -> None:
-        self._forget_arms()
+        self.forget_arms()
         here = (self._experiment,)
         for table in (*_OF_AN_ARM, "arms", "removals"):
             self._execute(f"DELETE FROM {table} WHERE experiment = ?", here)
@@ -228,7 +242,7 @@ class _Writer:
         )
 
     def _remove_arm(self, row: ArmRow) -> None:
-        self._forget_arms()
+        self.forget_arms()
         place = (self._experiment, row.ordinal)
         if row.status == COMPLETED:
             self._ranks.note(self._experiment, self._changes.revision)
@@ -245,7 +259,8 @@ class _Writer:
             (int(StreamState.ARM_DELETED), self._experiment, row.name, int(StreamState.OPEN)),
         )
 
-    def _forget_arms(self) -> None:
+    def forget_arms(self) -> None:
+        """Clears what is cached of arms, because some data of theirs was removed."""
         self._loader.columns.clear()
         self._points.forget()
 
@@ -257,9 +272,9 @@ class _Writer:
         if change.clear_rows or change.cut_after is not None or change.remove_keys:
             self._remove_rows(change, place)
         for part, content in change.parts.items():
-            self._execute(_PUT_PART, (*place, part, content))
+            self.put_part(place, part, content)
         for row in change.rows:
-            self._execute(_PUT_EVAL, (*place, *codec.eval_values(row)))
+            self.put_row(place, row)
         if change.clear_points:
             self._points.clear(place)
         elif change.cut_points_after is not None:
@@ -267,14 +282,14 @@ class _Writer:
         for step, values in change.points.items():
             self._points.put(place, step, values)
 
-    def _remove_rows(self, change: ArmChange, place: tuple[int, int]) -> None:
+    def _remove_rows(self, change: ArmChange, place: _Place) -> None:
         removed = (change.row.name, self._changes.revision, *place)
         if change.clear_rows:
-            self._execute(_NOTE_REMOVALS, removed)
+            self._execute(_NOTE_REMOVALS + _RENEW_REMOVALS, removed)
             self._execute(_DROP_EVALS, place)
             self._execute("DELETE FROM scores WHERE experiment = ? AND arm = ?", place)
         elif change.cut_after is not None:
-            self._execute(_NOTE_REMOVALS + _AFTER, (*removed, change.cut_after))
+            self._execute(_NOTE_REMOVALS + _AFTER + _RENEW_REMOVALS, (*removed, change.cut_after))
             self._execute(_DROP_EVALS + _AFTER, (*place, change.cut_after))
         for key in change.remove_keys:
             self._note_removal(change.row.name, codec.key_values(key))
@@ -298,15 +313,32 @@ class _Writer:
         """Writes the scores that were derived from the current rows."""
         place = (self._experiment, change.row.ordinal)
         for name, scores in derived.scores.items():
-            self._put_scores((*place, name), scores)
+            self.put_scores((*place, name), scores)
         if derived.bare is not None:
-            self._execute(_DROP_SCORES, (*place, _BARE))
-            for key, score in derived.bare.items():
-                self._execute(_PUT_BARE, (*place, _BARE, key, *codec.score_values(score)))
-        for key, score in derived.training.items():
+            self.put_bare(place, derived.bare)
+        if derived.training:
+            self.put_training(place, derived.training)
+
+    def put_part(self, place: _Place, part: str, content: bytes) -> None:
+        """Writes a part of an arm."""
+        self._execute(_PUT_PART, (*place, part, content))
+
+    def put_row(self, place: _Place, row: EvalRow) -> None:
+        """Writes an eval row."""
+        self._execute(_PUT_EVAL, (*place, *codec.eval_values(row)))
+
+    def put_bare(self, place: _Place, scores: Mapping[str, ScoreRow]) -> None:
+        """Replaces all bare scores of an arm."""
+        self._execute(_DROP_SCORES, (*place, _BARE))
+        for key, score in scores.items():
+            self._execute(_PUT_BARE, (*place, _BARE, key, *codec.score_values(score)))
+
+    def put_training(self, place: _Place, scores: Mapping[str, ScoreRow]) -> None:
+        """Writes bare scores of training metrics, unless their keys have other bare scores."""
+        for key, score in scores.items():
             self._execute(_PUT_TRAINING, (*place, _BARE, key, *codec.score_values(score)))
 
-    def _put_scores(self, place: tuple[int, int, str], scores: RowScores | None) -> None:
+    def put_scores(self, place: tuple[int, int, str], scores: RowScores | None) -> None:
         """Replaces all scores of an eval by the given scores."""
         self._execute(_DROP_SCORES, place)
         if scores is None:
@@ -318,7 +350,7 @@ class _Writer:
             some = pairs[first : first + _SCORES_AT_ONCE]
             self._execute(_PUT_SCORES[len(some)], (*shared, *chain.from_iterable(some)))
 
-    def _put_arm(self, row: ArmRow) -> None:
+    def put_arm(self, row: ArmRow) -> None:
         """Writes the row of an arm.
 
         Writes only its `_MOVING` columns if the others are unchanged.

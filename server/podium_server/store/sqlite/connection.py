@@ -1,10 +1,8 @@
 """Opens connections to the file."""
 
 from pathlib import Path
-from typing import Any
 
 import apsw
-from podium.scoring import experiment_status
 
 from podium_server.store.contract import StoreError
 
@@ -37,16 +35,10 @@ def connect(path: Path) -> apsw.Connection:
         connection = apsw.Connection(str(path))
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         connection.pragma("cache_size", -_CACHE_KIB)
-        connection.create_scalar_function("experiment_status", _status, 3, deterministic=True)
         connection.pragma("user_version")
     except apsw.Error as error:
         raise StoreError(f"cannot open {path}: {error}") from error
     return connection
-
-
-def _status(*counts: Any) -> str:
-    total, completed, failed = counts
-    return experiment_status(total=total, completed=completed, failed=failed)
 
 
 def make_log_durable(path: Path) -> None:

@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import apsw
@@ -23,9 +22,9 @@ from podium.errors import PodiumError
 from podium_server.errors import failure, overloaded
 from podium_server.store.calls import Call, Changes, Subject
 from podium_server.store.contract import ChangeListener
+from podium_server.store.sql.waiting import Waiting
 from podium_server.store.sql.writes import Transaction
 from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
-from podium_server.store.stages import StageTimer, stage_timer
 
 __all__ = ["DAMAGE", "GroupCommit", "undone"]
 
@@ -47,28 +46,6 @@ DAMAGE = (apsw.CorruptError, apsw.NotADBError, FileDamagedError)
 """The errors that mean that the file is damaged."""
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """A call with its result or error, and the future for which its caller waits."""
-
-    call: Call[Any]
-    answer: asyncio.Future[Any]
-    result: Any = None
-    error: Exception | None = None
-    timer: StageTimer | None = field(default_factory=stage_timer)
-
-    def give(self) -> None:
-        """Passes the result or the error to the caller, unless the caller was cancelled."""
-        if self.timer is not None:
-            self.timer.end("commit")
-        if self.answer.done():
-            return
-        if self.error is not None:
-            self.answer.set_exception(self.error)
-        else:
-            self.answer.set_result(self.result)
-
-
 class GroupCommit:
     """Runs calls on one connection. Calls that wait at the same time share a transaction.
 
@@ -84,8 +61,8 @@ class GroupCommit:
         self._file = file
         self._on_broken = on_broken
         self._listeners: list[ChangeListener] = []
-        self._waiting: deque[_Waiting] = deque()
-        self._applied: list[_Waiting] = []
+        self._waiting: deque[Waiting] = deque()
+        self._applied: list[Waiting] = []
         self._wake = asyncio.Event()
         self._arrived = asyncio.Event()
         self._expected = 0
@@ -116,7 +93,7 @@ class GroupCommit:
             raise _outcome_unknown()
         if self._closing:
             raise failure("SHUTTING_DOWN", "the server is stopping; try again later")
-        waiting = _Waiting(call, asyncio.get_running_loop().create_future())
+        waiting = Waiting(call, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._wake.set()
         if len(self._waiting) >= self._expected:
@@ -247,21 +224,20 @@ class GroupCommit:
                 return
             await asyncio.sleep(_BUSY_PAUSE_SECONDS)
 
-    def _take_waiting(self, applied: list[_Waiting]) -> list[_Waiting]:
+    def _take_waiting(self, applied: list[Waiting]) -> list[Waiting]:
         """Returns all calls without a result. They fail together if no transaction can begin."""
         applied.extend(self._waiting)
         self._waiting.clear()
         return applied
 
-    async def _apply_waiting(self, transaction: Transaction, applied: list[_Waiting]) -> None:
+    async def _apply_waiting(self, transaction: Transaction, applied: list[Waiting]) -> None:
         turn_ends = time.monotonic() + _TURN_SECONDS
         while self._waiting and len(applied) < _GROUP_CALLS:
             waiting = self._waiting.popleft()
             if waiting.answer.done():
                 continue
             applied.append(waiting)
-            if waiting.timer is not None:
-                waiting.timer.end("queue")
+            waiting.begin()
             try:
                 waiting.result = waiting.call.result(await self._apply(transaction, waiting.call))
             except PodiumError as error:
@@ -281,7 +257,7 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._committer, function, *arguments)
 
-    async def _commit(self, applied: list[_Waiting], *, changed: bool) -> None:
+    async def _commit(self, applied: list[Waiting], *, changed: bool) -> None:
         try:
             if changed:
                 begin = time.monotonic()
@@ -315,14 +291,14 @@ class GroupCommit:
             for listener in self._listeners:
                 listener.changed(subjects)
 
-    def _undo(self, applied: list[_Waiting], error: Exception) -> None:
+    def _undo(self, applied: list[Waiting], error: Exception) -> None:
         """Rolls back a transaction that failed before it was durable."""
         if not self._connection.get_autocommit():
             self._connection.execute("ROLLBACK")
         for waiting in applied:
             waiting.error = error
 
-    def _retry_without(self, applied: list[_Waiting], defect: Exception) -> None:
+    def _retry_without(self, applied: list[Waiting], defect: Exception) -> None:
         """Rolls back if a call failed because of a defect.
 
         Puts the other calls back into the queue.
@@ -332,8 +308,7 @@ class GroupCommit:
         broken = applied.pop()
         self._undo([broken], defect)
         for waiting in reversed(applied):
-            waiting.error = None
-            self._waiting.appendleft(waiting)
+            self._waiting.appendleft(waiting.again())
         applied[:] = [broken]
 
     def _give_up(self) -> None:

@@ -9,6 +9,7 @@ import apsw
 
 from podium_server.errors import failure
 from podium_server.store.sql.reads import Reader
+from podium_server.store.sqlite.dialect import SQLITE
 
 __all__ = ["SlowReads"]
 
@@ -36,7 +37,7 @@ class SlowReads:
         if self._connection is None:
             self._connection = self._connect()
         try:
-            return read(Reader(self._connection))
+            return read(Reader(self._connection, SQLITE))
         except apsw.InterruptError as error:
             raise _shutting_down() from error
 

@@ -31,6 +31,7 @@ from podium_server.store.sqlite.connection import (
     connect,
     make_log_durable,
 )
+from podium_server.store.sqlite.dialect import SQLITE
 from podium_server.store.sqlite.group_commit import DAMAGE, GroupCommit, undone
 from podium_server.store.sqlite.slow_reads import SlowReads
 from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
@@ -114,7 +115,7 @@ class SqliteStore(Store):
         self._page_key: bytes = fetch_value(self._writing, "SELECT page_key FROM store")
         schema.identify(self._writing, self._path.stat().st_ino)
         self._reading = self._connect_to_read()
-        self._reader = Reader(self._reading, may_share=True)
+        self._reader = Reader(self._reading, SQLITE, may_share=True)
         self._reading_tokens = self._connect_to_read()
         self._slow_reads = SlowReads(self._connect_to_read)
         self._file.watch(self._writing)

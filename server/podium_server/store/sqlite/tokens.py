@@ -1,42 +1,26 @@
 """Reads and changes the tokens in the file. `podium token` can change them while a server runs."""
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
-from podium._model.access import TokenLimits
 
 from podium_server.store.contract import StoreError
+from podium_server.store.sql import codec
 from podium_server.store.sql.connection import fetch
 from podium_server.store.sqlite import schema
 from podium_server.store.sqlite.connection import connect
-from podium_server.store.tokens import Role, TokenRow
+from podium_server.store.tokens import TokenRow
 
 __all__ = ["add", "is_ready", "listed", "read_tokens", "revoke"]
 
-_COLUMNS = "id, name, digest, role, prefixes, created, expires, revoked, limits"
 _WAIT_MS = 10_000
 
 
 def read_tokens(connection: apsw.Connection) -> list[TokenRow]:
     """Returns all tokens, in the order of their creation."""
-    rows = fetch(connection, f"SELECT {_COLUMNS} FROM tokens ORDER BY created, id")
-    return [
-        TokenRow(
-            key,
-            name,
-            digest,
-            Role(role),
-            tuple(json.loads(prefixes)),
-            created,
-            expires,
-            revoked,
-            TokenLimits(**json.loads(limits)),
-        )
-        for key, name, digest, role, prefixes, created, expires, revoked, limits in rows
-    ]
+    return [codec.token_from(values) for values in fetch(connection, codec.TOKENS)]
 
 
 def is_ready(path: Path) -> bool:
@@ -70,12 +54,8 @@ def add(path: Path, row: TokenRow) -> None:
     Raises:
         StoreError: The file cannot be written.
     """
-    values = (row.id, row.name, row.digest, int(row.role), json.dumps(row.prefixes))
     with _writing(path) as connection:
-        connection.execute(
-            f"INSERT INTO tokens ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*values, row.created, row.expires, row.revoked, json.dumps(row.limits.given())),
-        )
+        connection.execute(codec.PUT_TOKEN, codec.token_values(row))
 
 
 def revoke(path: Path, token_id: str, now: int) -> None:
@@ -85,9 +65,7 @@ def revoke(path: Path, token_id: str, now: int) -> None:
         StoreError: The file cannot be written.
     """
     with _writing(path) as connection:
-        connection.execute(
-            "UPDATE tokens SET revoked = ? WHERE id = ? AND revoked IS NULL", (now, token_id)
-        )
+        connection.execute(codec.REVOKE, (now, token_id))
 
 
 @contextlib.contextmanager

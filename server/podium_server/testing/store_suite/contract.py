@@ -276,6 +276,8 @@ async def test_what_does_not_exist_is_not_found(store: Store) -> None:
 class _Heard:
     """A listener that remembers its calls."""
 
+    watched: Collection[str] = ()
+
     def __init__(self) -> None:
         self.reported: list[tuple[str, set[Subject]]] = []
 

@@ -1,0 +1,76 @@
+"""Connections to PostgreSQL, as `podium_server.store.sql` uses them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import asyncpg
+
+from podium_server.store.postgres.bridge import wait
+from podium_server.store.postgres.dialect import translated
+
+__all__ = ["Connection"]
+
+_FIRST_ROWS, _MOST_ROWS = 16, 1_000
+
+
+class _Cursor:
+    """The result of a statement. It runs when its rows are read."""
+
+    def __init__(self, connection: asyncpg.Connection, statement: str, bindings: Any) -> None:
+        self._connection = connection
+        self._statement = statement
+        self._bindings = bindings
+
+    def fetchall(self) -> list[Any]:
+        """Returns all rows."""
+        rows = wait(self._connection.fetch(self._statement, *self._bindings))
+        return [tuple(row) for row in rows]
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yields the rows, which are read in growing pieces within the open transaction."""
+        size = _FIRST_ROWS
+        cursor = wait(self._connection.cursor(self._statement, *self._bindings))
+        while rows := wait(cursor.fetch(size)):
+            yield from map(tuple, rows)
+            if len(rows) < size:
+                return
+            size = min(2 * size, _MOST_ROWS)
+
+    def close(self) -> None:
+        """Does nothing, since the end of the transaction ends its statements."""
+
+
+class _Rows:
+    """The result of a statement that has run."""
+
+    def __init__(self, rows: list[Any]) -> None:
+        self._rows = rows
+
+    def fetchall(self) -> list[Any]:
+        """Returns all rows."""
+        return self._rows
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yields the rows."""
+        return iter(self._rows)
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+class Connection:
+    """A connection of the pool."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str, bindings: Sequence[Any] = (), /) -> "_Cursor | _Rows":
+        """Returns the result of a statement. A statement that changes rows runs at once."""
+        cursor = _Cursor(self._connection, translated(statement), bindings)
+        return cursor if statement.startswith("SELECT") else _Rows(cursor.fetchall())
+
+    def executemany(self, statement: str, bindings: Iterable[Sequence[Any]], /) -> "_Rows":
+        """Runs a statement once for each of the bindings, in one round trip."""
+        if bindings := list(bindings):
+            wait(self._connection.executemany(translated(statement), bindings))
+        return _Rows([])

@@ -1,0 +1,75 @@
+"""The errors of calls when the database fails."""
+
+import asyncio
+import logging
+import secrets
+
+import asyncpg
+from podium.errors import PodiumError
+
+from podium_server.errors import failure, overloaded
+
+__all__ = ["LOST", "REPEATED", "is_undone", "outcome_unknown", "undone"]
+
+_log = logging.getLogger(__name__)
+
+LOST = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+"""The errors of a lost connection. The transaction of the connection was rolled back, unless its
+COMMIT was sent."""
+REPEATED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+"""The errors of a transaction that was rolled back because of others, and that can run again."""
+_BUSY = (
+    TimeoutError,
+    asyncio.TimeoutError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.TooManyConnectionsError,
+    *REPEATED,
+)
+_NOTHING = "nothing was changed; try again later"
+
+
+def undone(error: BaseException) -> PodiumError:
+    """Returns the error of calls that changed nothing because the database failed."""
+    if isinstance(error, asyncpg.DiskFullError):
+        _log.error("the disk of the database is full")
+        return failure("STORAGE_FULL", f"the disk of the database is full; {_NOTHING}")
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        _log.error("the database is read-only")
+        return failure("SHUTTING_DOWN", f"the database is read-only now; {_NOTHING}")
+    if isinstance(error, _BUSY):
+        _log.warning("the database did not answer in time: %s", error or type(error).__name__)
+        return overloaded(f"the database did not answer in time; {_NOTHING}")
+    if isinstance(error, LOST):
+        _log.warning("the connection to the database was lost: %s", error)
+        return failure("SHUTTING_DOWN", f"the database cannot be reached; {_NOTHING}")
+    incident = secrets.token_hex(4)
+    _log.error("incident %s: the database refused a statement", incident, exc_info=error)
+    return failure(
+        "INTERNAL",
+        f"the store failed, incident {incident}; nothing was changed; the log has the details",
+        incident=incident,
+    )
+
+
+def is_undone(error: BaseException) -> bool:
+    """Returns whether a transaction was rolled back for certain, given the error of its COMMIT."""
+    code = getattr(error, "sqlstate", None) or ""
+    return code[:2] in {"23", "25", "40", "53"}
+
+
+def outcome_unknown() -> PodiumError:
+    """Returns the error of calls whose COMMIT was sent, but whose answer was lost."""
+    return failure(
+        "OUTCOME_UNKNOWN",
+        "the database failed while it committed; it is unknown whether the call was stored, so "
+        "send it again",
+    )

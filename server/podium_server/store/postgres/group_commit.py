@@ -1,0 +1,238 @@
+"""Group commit: calls on one experiment that wait at the same time share a transaction.
+
+Transactions of different experiments run at the same time, each on its own connection. So the lock
+of an experiment's row delays only the calls on this experiment.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import asyncpg
+from podium.errors import PodiumError
+
+from podium_server.errors import failure
+from podium_server.store.calls import Call, Subject
+from podium_server.store.contract import ChangeListener
+from podium_server.store.postgres.bridge import in_greenlet, in_thread
+from podium_server.store.postgres.errors import (
+    LOST,
+    REPEATED,
+    is_undone,
+    outcome_unknown,
+    undone,
+)
+from podium_server.store.postgres.writes import PostgresTransaction
+from podium_server.store.sql.waiting import Waiting
+
+__all__ = ["GroupCommit"]
+
+T = TypeVar("T")
+Acquire = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
+
+_GROUP_CALLS = 256
+"""The most calls in a transaction."""
+_TRIES = 6
+_PAUSE_SECONDS = 0.02
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+
+
+class _DefectError(Exception):
+    """A call failed because of a defect. `error` is its error."""
+
+    def __init__(self, waiting: Waiting, error: Exception) -> None:
+        super().__init__(str(error))
+        self.waiting = waiting
+        self.error = error
+
+
+@dataclass(slots=True)
+class _Lane:
+    """The waiting calls on one experiment, and the task that runs them."""
+
+    waiting: deque[Waiting] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+
+
+class GroupCommit:
+    """Runs calls. `acquire` gives a connection to the database."""
+
+    def __init__(self, acquire: Acquire) -> None:
+        self._acquire = acquire
+        self._lanes: dict[str, _Lane] = {}
+        self._listeners: list[ChangeListener] = []
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="podium-writes")
+        self._closing = False
+        self._commits = self._committed_calls = self._unknown_outcomes = 0
+
+    @property
+    def listeners(self) -> Collection[ChangeListener]:
+        """The listeners, which are called at every commit."""
+        return self._listeners
+
+    def listen(self, listener: ChangeListener) -> None:
+        """Calls the listener at every commit from now on."""
+        self._listeners.append(listener)
+
+    def gauges(self) -> Mapping[str, float]:
+        """Returns the number of commits, of the calls in these commits, and of waiting calls."""
+        return {
+            "commits_total": self._commits,
+            "committed_calls_total": self._committed_calls,
+            "unknown_outcomes_total": self._unknown_outcomes,
+            "waiting_writes": sum(len(lane.waiting) for lane in self._lanes.values()),
+        }
+
+    async def submit(self, call: Call[T]) -> T:
+        """Runs a call, and returns its result when it is durable."""
+        if self._closing:
+            raise failure("SHUTTING_DOWN", "the server is stopping; try again later")
+        waiting = Waiting(call, asyncio.get_running_loop().create_future())
+        experiment = call.needs.experiment
+        lane = self._lanes.setdefault(experiment, _Lane())
+        lane.waiting.append(waiting)
+        if lane.task is None:
+            lane.task = asyncio.create_task(self._run(experiment, lane))
+        try:
+            result: T = await waiting.answer
+        finally:
+            del waiting  # a reference cycle of this frame and its error would keep the request
+        return result
+
+    async def close(self) -> None:
+        """Finishes the waiting calls, and rejects new ones."""
+        self._closing = True
+        while tasks := [lane.task for lane in self._lanes.values() if lane.task]:
+            await asyncio.wait(tasks)
+        self._threads.shutdown()
+
+    async def _run(self, experiment: str, lane: _Lane) -> None:
+        """Runs the calls on an experiment until none waits."""
+        try:
+            while lane.waiting:
+                await self._group(lane.waiting)
+        finally:
+            del self._lanes[experiment]
+
+    async def _group(self, queue: deque[Waiting]) -> None:
+        """Runs one transaction, and passes on the results."""
+        group: list[Waiting] = []
+        while queue and len(group) < _GROUP_CALLS:
+            waiting = queue.popleft()
+            if not waiting.answer.done():
+                waiting.begin()
+                group.append(waiting)
+        if not group:
+            return
+        try:
+            await self._try(group)
+        except _DefectError as defect:
+            defect.waiting.error = defect.error
+            group.remove(defect.waiting)
+            queue.extendleft(waiting.again() for waiting in reversed(group))
+            group = [defect.waiting]
+        except Exception as error:  # noqa: BLE001 - callers must not wait for ever
+            for waiting in group:
+                waiting.error = error if isinstance(error, PodiumError) else undone(error)
+        for waiting in group:
+            waiting.give()
+
+    async def _try(self, group: list[Waiting]) -> None:
+        """Runs a transaction, again if it was rolled back because of others or a lost connection.
+
+        A transaction whose COMMIT was sent never runs again.
+        """
+        for attempt in range(_TRIES):
+            try:
+                await self._transact(group)
+            except (*REPEATED, *LOST):
+                if attempt == _TRIES - 1:
+                    raise
+            else:
+                return
+            for waiting in group:
+                waiting.again()
+            await asyncio.sleep(_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret
+
+    async def _transact(self, group: list[Waiting]) -> None:
+        async with self._acquire() as connection:
+            await connection.execute(_BEGIN)
+            try:
+                transaction = await self._apply(connection, group)
+            except BaseException:
+                await _roll_back(connection)
+                raise
+            with self._notifying(transaction.subjects):
+                if not transaction.has_written:
+                    await connection.execute("ROLLBACK")
+                    return
+                await self._commit(connection)
+            self._commits += 1
+            self._committed_calls += len(group)
+
+    async def _apply(
+        self, connection: asyncpg.Connection, group: list[Waiting]
+    ) -> PostgresTransaction:
+        """Applies calls, in a thread if one of them is heavy."""
+        if any(waiting.call.heavy for waiting in group):
+            return await in_thread(self._threads, _apply_all, connection, group)
+        return await in_greenlet(_apply_all, connection, group)
+
+    async def _commit(self, connection: asyncpg.Connection) -> None:
+        """Commits. Raises OUTCOME_UNKNOWN if it is not certain that the commit is durable."""
+        warned: list[Any] = []
+        connection.add_log_listener(note := lambda _connection, message: warned.append(message))
+        try:
+            await asyncio.shield(connection.execute("COMMIT"))
+        except Exception as error:
+            if is_undone(error):
+                raise
+            self._unknown_outcomes += 1
+            raise outcome_unknown() from error
+        finally:
+            if not connection.is_closed():
+                connection.remove_log_listener(note)
+        if any(message.severity_en == "WARNING" for message in warned):
+            # Such as: the wait for the replica was cancelled.
+            self._unknown_outcomes += 1
+            raise outcome_unknown()
+
+    @contextlib.contextmanager
+    def _notifying(self, subjects: Collection[Subject]) -> Iterator[None]:
+        """Calls the listeners before and after the commit inside the block."""
+        for listener in self._listeners:
+            listener.changing(subjects)
+        try:
+            yield
+        finally:
+            for listener in self._listeners:
+                listener.changed(subjects)
+
+
+def _apply_all(connection: asyncpg.Connection, group: list[Waiting]) -> PostgresTransaction:
+    """Applies calls one after the other, and writes their changes."""
+    transaction = PostgresTransaction(connection)
+    transaction.prepare([waiting.call.needs for waiting in group])
+    for waiting in group:
+        try:
+            waiting.result = waiting.call.result(transaction.apply(waiting.call))
+        except PodiumError as error:
+            waiting.error = error.with_traceback(None)
+        except (asyncpg.PostgresError, TimeoutError, *LOST):
+            raise
+        except Exception as error:
+            raise _DefectError(waiting, error) from error
+    transaction.finish()
+    return transaction
+
+
+async def _roll_back(connection: asyncpg.Connection) -> None:
+    """Rolls back. If that fails, the pool closes the connection, which does the same."""
+    with contextlib.suppress(Exception):
+        await connection.execute("ROLLBACK")

@@ -1,0 +1,273 @@
+"""The PostgreSQL store: opens the pool of connections, and passes each call to a connection."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import asyncpg
+from podium.errors import PodiumError
+
+from podium_server.errors import overloaded
+from podium_server.store.calls import Call
+from podium_server.store.contract import ChangeListener, Page, PageLimits, Store, StoreError
+from podium_server.store.filters import ArmFilter
+from podium_server.store.postgres import schema
+from podium_server.store.postgres.bridge import in_greenlet, in_thread
+from podium_server.store.postgres.dialect import translated
+from podium_server.store.postgres.errors import LOST, undone
+from podium_server.store.postgres.group_commit import GroupCommit
+from podium_server.store.postgres.poll import Poll
+from podium_server.store.postgres.reads import Places, PostgresReader
+from podium_server.store.ranking_queries import (
+    MemberRow,
+    RankPage,
+    RankQuery,
+    RankTally,
+    ScoreMatrix,
+)
+from podium_server.store.rows import MetricRow
+from podium_server.store.sql import codec, feed, metrics, rankings
+from podium_server.store.sql.reads import Reader
+from podium_server.store.tokens import TokenRow
+
+__all__ = ["PostgresStore"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_CONNECTIONS = 16
+"""The most connections of a server to the database."""
+_WAIT_SECONDS = 5.0
+"""The most seconds to wait for a connection of the pool."""
+_STATEMENT_SECONDS = 30
+_IDLE_MS = 10_000
+"""The milliseconds after which the database ends a transaction whose server does nothing.
+
+A server that is stopped or cut off keeps the lock of an experiment no longer than that.
+"""
+_STATEMENTS = 1_000
+"""The most prepared statements of a connection."""
+_READ_TRIES = 2
+_FEW_SCORES = 25_000
+_TOKENS, _PUT_TOKEN, _REVOKE = map(translated, (codec.TOKENS, codec.PUT_TOKEN, codec.REVOKE))
+
+
+class _Connection(asyncpg.Connection):  # type: ignore[misc]
+    """A connection that needs no statement to be used by another call."""
+
+    def get_reset_query(self) -> str:
+        """Returns no statements, because no call leaves a setting behind."""
+        return ""
+
+
+def _reading(
+    read: Callable[Concatenate[Any, P], T],
+) -> "Callable[Concatenate[PostgresStore, P], Coroutine[Any, Any, T]]":
+    """Makes a method of the store from a function that reads."""
+
+    @wraps(read)
+    async def method(self: "PostgresStore", /, *arguments: P.args, **named: P.kwargs) -> T:
+        return await self.read(lambda reader: read(reader, *arguments, **named))
+
+    return method
+
+
+class PostgresStore(Store):
+    """Keeps results in a PostgreSQL database, for any number of servers."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._places: Places = {}
+
+    async def open(self) -> None:
+        """Connects to the database. Creates the tables, or migrates them."""
+        try:
+            self._pool = await asyncpg.create_pool(
+                self._url,
+                min_size=1,
+                max_size=_CONNECTIONS,
+                timeout=_WAIT_SECONDS,
+                command_timeout=_STATEMENT_SECONDS,
+                max_inactive_connection_lifetime=0,
+                statement_cache_size=_STATEMENTS,
+                max_cached_statement_lifetime=0,
+                connection_class=_Connection,
+                server_settings={
+                    "application_name": "podium",
+                    "idle_in_transaction_session_timeout": str(_IDLE_MS),
+                },
+            )
+        except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise StoreError(f"cannot open the database: {error}") from error
+        try:
+            await self._open()
+        except BaseException as error:
+            self._pool.terminate()
+            if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
+                raise StoreError(f"cannot open the database: {error}") from error
+            raise
+
+    async def _open(self) -> None:
+        async with self._pool.acquire() as connection:
+            await _check_database(connection)
+            await schema.migrate(connection)
+            found = await connection.fetchrow("SELECT page_key, id FROM store")
+        self._page_key: bytes = found[0]
+        self._id: str = found[1]
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="podium-reads")
+        self._group = GroupCommit(self._connection)
+        self._poll = Poll(self._connection, self._group.listeners)
+
+    async def close(self) -> None:
+        """Finishes the waiting calls, and closes the connections."""
+        await self._group.close()
+        await self._poll.close()
+        await asyncio.to_thread(self._threads.shutdown)
+        try:
+            async with asyncio.timeout(_WAIT_SECONDS):
+                await self._pool.close()
+        except (TimeoutError, *LOST):
+            self._pool.terminate()
+
+    @property
+    def page_key(self) -> bytes:
+        """The secret with which page tokens are encrypted."""
+        return self._page_key
+
+    def gauges(self) -> Mapping[str, float]:
+        """Returns numbers for monitoring by name."""
+        size, idle = self._pool.get_size(), self._pool.get_idle_size()
+        connections = {"store_connections": size, "store_idle_connections": idle}
+        return connections | dict(self._group.gauges())
+
+    def listen(self, listener: ChangeListener) -> None:
+        """Calls the listener at every commit from now on."""
+        self._group.listen(listener)
+
+    async def transact(self, call: Call[T]) -> T:
+        """Runs a call. Other calls may be in the same transaction."""
+        return await self._group.submit(call)
+
+    async def store_id(self) -> str:
+        """Returns the id of the store."""
+        return self._id
+
+    async def tokens(self) -> list[TokenRow]:
+        """Returns all tokens."""
+        rows = await self._run(lambda connection: connection.fetch(_TOKENS))
+        return [codec.token_from(row) for row in rows]
+
+    async def add_token(self, row: TokenRow) -> None:
+        """Adds a token."""
+        values = codec.token_values(row)
+        await self._run(lambda connection: connection.execute(_PUT_TOKEN, *values))
+
+    async def revoke_token(self, token_id: str, now: int) -> None:
+        """Revokes a token."""
+        await self._run(lambda connection: connection.execute(_REVOKE, now, token_id))
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """Gives a connection inside the block."""
+        try:
+            connection = await self._pool.acquire(timeout=_WAIT_SECONDS)
+        except TimeoutError as error:
+            raise overloaded("all connections to the database are busy; try again later") from error
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
+
+    async def _run(self, action: Callable[[asyncpg.Connection], Coroutine[Any, Any, T]]) -> T:
+        """Runs one statement."""
+        try:
+            async with self._connection() as connection:
+                return await action(connection)
+        except PodiumError:
+            raise
+        except Exception as error:
+            raise undone(error) from error
+
+    async def read(self, read: Callable[[Reader], T], *, is_long: bool = False) -> T:
+        """Runs a function that reads, in a thread if it may take long.
+
+        If the connection is lost, it runs once more.
+        """
+        for tries_left in reversed(range(_READ_TRIES)):
+            try:
+                async with self._connection() as connection:
+                    reader = PostgresReader(connection, self._places)
+                    if is_long:
+                        return await in_thread(self._threads, read, reader)
+                    return await in_greenlet(read, reader)
+            except LOST as error:
+                if not tries_left:
+                    raise undone(error) from error
+            except (asyncpg.PostgresError, TimeoutError) as error:
+                raise undone(error) from error
+        raise AssertionError
+
+    eval = _reading(Reader.eval)
+    score = _reading(Reader.score)
+    arm = _reading(Reader.arm)
+    arms = _reading(Reader.arms)
+    evals = _reading(Reader.evals)
+    series = _reading(Reader.series)
+    experiment = _reading(Reader.experiment)
+    experiments = _reading(Reader.experiments)
+    changes = _reading(feed.changes)
+    rows = _reading(Reader.rows)
+    ranking_state = _reading(rankings.state)
+
+    async def rank(self, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:
+        """Returns a page of a ranking."""
+        page = await self.read(lambda reader: rankings.rank(reader, experiment, query, limits))
+        if page is not None:
+            return page
+        return await self.read(
+            lambda reader: rankings.rank_slowly(reader, experiment, query, limits), is_long=True
+        )
+
+    async def scores(
+        self,
+        experiment: str,
+        after: int,
+        limits: PageLimits,
+        shown: ArmFilter,
+        metrics: Sequence[Sequence[tuple[str | None, str]]],
+    ) -> ScoreMatrix:
+        """Returns the scores of arms on metrics."""
+        return await self.read(
+            lambda reader: reader.scores(experiment, after, limits, shown, metrics),
+            is_long=limits.rows * sum(map(len, metrics)) > _FEW_SCORES,
+        )
+
+    async def metrics(self, experiment: str, after: str, limits: PageLimits) -> Page[MetricRow]:
+        """Returns the metrics of an experiment after a place."""
+        return await self.read(
+            lambda reader: metrics.metrics(reader, experiment, after, limits), is_long=True
+        )
+
+    async def members(
+        self, experiment: str, query: RankQuery, fold: Callable[[Iterable[MemberRow], RankTally], T]
+    ) -> T:
+        """Returns the result of `fold` over every arm."""
+        is_small = await self.read(lambda reader: rankings.is_small(reader, experiment))
+        return await self.read(
+            lambda reader: rankings.members(reader, experiment, query, fold), is_long=not is_small
+        )
+
+
+async def _check_database(connection: asyncpg.Connection) -> None:
+    """Raises an error for a database that cannot keep results as the contract demands."""
+    encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding.upper().replace("-", "") != "UTF8":
+        raise StoreError(f"the database has the encoding {encoding}; create one with UTF8")
+    if await connection.fetchval("SHOW synchronous_commit") == "off":
+        raise StoreError(
+            "synchronous_commit is off, so a crash of the database would lose results that were "
+            "acknowledged; set it to on"
+        )

@@ -1,0 +1,158 @@
+"""A PostgreSQL server for tests: the one that PODIUM_TEST_POSTGRES names, or one of their own."""
+
+import asyncio
+import atexit
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+
+__all__ = [
+    "connected",
+    "dump_postgres",
+    "last_transaction",
+    "run_apart",
+    "running_postgres",
+    "schema_url",
+]
+
+T = TypeVar("T")
+
+_DATABASE = os.environ.get("PODIUM_TEST_POSTGRES", "")
+_DEBIAN = Path("/usr/lib/postgresql")
+_USER = "postgres"
+_OPTIONS = ("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=300")
+_INITDB = ("-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+_START_SECONDS = 300
+
+
+def _programs() -> str | None:
+    """Returns the folder of the newest installed PostgreSQL, or None."""
+    found = shutil.which("initdb")
+    if found is not None:
+        return str(Path(found).resolve().parent)
+    versions = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return str(versions[-1].parent) if versions else None
+
+
+@lru_cache(1)
+def running_postgres() -> str:
+    """Returns the URL of the server. Starts one at the first call, which ends with this process."""
+    if _DATABASE:
+        return _DATABASE if "?" in _DATABASE else f"{_DATABASE}?"
+    programs = _programs()
+    assert programs is not None, "install postgresql, or set PODIUM_TEST_POSTGRES"
+    folder = tempfile.mkdtemp(prefix="podium-postgres-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    data = f"{folder}/data"
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        shutil.chown(folder, _USER)
+        as_user = ["runuser", "-u", _USER, "--"]
+    subprocess.run(
+        [*as_user, f"{programs}/initdb", "-D", data, "-U", "podium", *_INITDB],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        cwd=folder,
+    )
+    with Path(folder, "log").open("w") as log:
+        process = subprocess.Popen(
+            [*as_user, f"{programs}/postgres", "-D", data, "-k", folder, *_OPTIONS],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            start_new_session=True,
+        )
+    atexit.register(_stop, process, Path(data, "postmaster.pid"))
+    url = f"postgresql://podium@/postgres?host={folder}"
+    _wait_until_ready([f"{programs}/pg_isready", "-q", "-h", folder, "-U", "podium"], process)
+    return url
+
+
+def _wait_until_ready(command: list[str], process: subprocess.Popen[bytes]) -> None:
+    ends = time.monotonic() + _START_SECONDS
+    while subprocess.run(command, check=False).returncode:
+        assert process.poll() is None, "PostgreSQL did not start"
+        assert time.monotonic() < ends, "PostgreSQL does not answer"
+        time.sleep(0.05)
+
+
+def _stop(process: subprocess.Popen[bytes], pid_file: Path) -> None:
+    """Stops the server at once: its content is not needed any more."""
+    with contextlib.suppress(OSError, ValueError):
+        os.kill(int(pid_file.read_text().split()[0]), signal.SIGQUIT)
+    process.wait()
+
+
+def schema_url(folder: Path) -> str:
+    """Returns the URL of a schema that is a store of its own: the same one for the same folder."""
+    if folder not in _schemas:
+        schema = f"test_{secrets.token_hex(6)}"
+        run_apart(_create(schema))
+        _schemas[folder] = f"{running_postgres()}&search_path={schema}"
+    return _schemas[folder]
+
+
+_schemas: dict[Path, str] = {}
+
+
+async def _create(schema: str) -> None:
+    async with connected(running_postgres()) as connection:
+        await connection.execute(f"CREATE SCHEMA {schema}")
+
+
+def dump_postgres(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Returns every row of every table of results."""
+    return run_apart(_dump(url))
+
+
+async def _dump(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    async with connected(url) as connection, connection.transaction(isolation="repeatable_read"):
+        tables = await connection.fetch(
+            "SELECT table_name FROM information_schema.tables "
+            "WHERE table_schema = current_schema() AND table_name <> 'store'"
+        )
+        return {table: await _rows(connection, table) for (table,) in tables}
+
+
+async def _rows(connection: Any, table: str) -> list[tuple[Any, ...]]:
+    rows = await connection.fetch(f"SELECT * FROM {table}")  # noqa: S608 - our own names
+    return sorted(map(tuple, rows), key=repr)
+
+
+def last_transaction() -> int:
+    """Returns a number that each transaction that changes something raises."""
+    return run_apart(_last_transaction())
+
+
+async def _last_transaction() -> int:
+    async with connected(running_postgres()) as connection:
+        text = "SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)"
+        return int(await connection.fetchval(text))
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Any]:
+    """Connects to the database inside the block."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine in a thread, also while a test's event loop runs in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()

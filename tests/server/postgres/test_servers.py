@@ -1,0 +1,163 @@
+"""Several servers use one database at the same time."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import podium
+import pytest
+from podium._limits.limits import Limits
+from podium.v1.results_service_pb2 import RankRequest, WatchRequest
+from podium.v1.results_service_pb2_grpc import ResultsServiceStub
+from podium_server.api.results import Results
+from podium_server.serve import tokens
+from podium_server.store.contract import PageLimits, Store
+from podium_server.store.filters import EvalFilter
+from podium_server.store.open import open_store
+from podium_server.testing.calls import arm, declared, delete_arm, metrics, record, row
+from podium_server.writes import RecordCall
+
+from tests.server.access.serving import serving
+from tests.stores import store_url
+
+
+async def _stores(stack: AsyncExitStack, folder: Path, count: int) -> list[Store]:
+    """Opens stores over one database, all at the same time."""
+    stores = await asyncio.gather(*(open_store(store_url(folder)) for _ in range(count)))
+    for store in stores:
+        stack.push_async_callback(store.close)
+    return stores
+
+
+async def test_the_first_start_of_three_servers(tmp_path: Path) -> None:
+    """Three servers that create the same store at once have the same store."""
+    async with AsyncExitStack() as stack:
+        stores = await _stores(stack, tmp_path, 3)
+        assert len({await store.store_id() for store in stores}) == 1
+        assert len({store.page_key for store in stores}) == 1
+        await stores[0].transact(record(declared(), arm()))
+        for store in stores:
+            assert (await store.experiment("x")).revision == 1
+
+
+async def test_calls_of_three_servers_on_one_experiment(tmp_path: Path) -> None:
+    """Revisions have no gaps, no call is lost, and each server reads all of them."""
+    async with AsyncExitStack() as stack:
+        stores = await _stores(stack, tmp_path, 3)
+        await stores[0].transact(record(declared(), arm()))
+        calls = [
+            store.transact(record(row("val", 3 * number + at, metrics={"acc": number})))
+            for number in range(60)
+            for at, store in enumerate(stores)
+        ]
+        outcomes = await asyncio.gather(*calls)
+        assert sorted(outcome.revision for outcome in outcomes) == list(range(2, 182))
+        for store in stores:
+            page = await store.evals("x", "a", -1, PageLimits(1_000, 2**21), EvalFilter())
+            assert (len(page.items), page.revision) == (180, 181)
+
+
+async def test_servers_that_create_one_experiment_at_once(tmp_path: Path) -> None:
+    """Each call is applied, whichever server creates the experiment and the arm."""
+    async with AsyncExitStack() as stack:
+        stores = await _stores(stack, tmp_path, 3)
+        for number in range(10):
+            name = f"x{number}"
+            calls = [
+                store.transact(record(declared(), arm(f"a{at}"), experiment=name))
+                for at, store in enumerate(stores)
+            ]
+            outcomes = await asyncio.gather(*calls)
+            assert sorted(outcome.revision for outcome in outcomes) == [1, 2, 3]
+
+
+async def test_a_stream_that_goes_on_at_another_server(tmp_path: Path) -> None:
+    """Events that one server has applied are skipped by another one."""
+
+    def call(first: int, *steps: int) -> RecordCall:
+        return record(*(row("val", step) for step in steps), writer="w", first=first)
+
+    async with AsyncExitStack() as stack:
+        first, second = await _stores(stack, tmp_path, 2)
+        await first.transact(record(declared(), arm()))
+        await first.transact(call(1, 1, 2, 3))
+        again = await second.transact(call(2, 2, 3, 4))
+        assert (again.skipped_events, again.changed_events, again.last_sequence) == (2, 1, 4)
+        both = await asyncio.gather(*(store.transact(call(5, 5)) for store in (first, second)))
+        assert sorted(outcome.skipped_events for outcome in both) == [0, 1]
+
+
+async def test_rankings_and_places_follow_other_servers(tmp_path: Path) -> None:
+    """A cached ranking, and a cached place of an arm, are not used after another server's call."""
+    async with AsyncExitStack() as stack:
+        first, second = await _stores(stack, tmp_path, 2)
+        await first.transact(
+            record(declared(success_metric="loss"), arm(status=3, metrics={"loss": 1}))
+        )
+        results: Any = Results(second, Limits(), 2**20)
+        request = RankRequest(experiment="x")
+        before = await results.rank(request)
+        assert before == await results.rank(request)
+        assert await second.score("x", "a", [(None, "loss")]) is not None
+        await first.transact(record(metrics({"loss": 2})))
+        assert await results.rank(request) != before
+        await first.transact(delete_arm("a"))
+        await first.transact(record(arm(status=3, metrics={"loss": 3})))
+        score = await second.score("x", "a", [(None, "loss")])
+        assert score is not None
+        assert score.entry.value == 3
+
+
+async def test_a_watch_shows_commits_of_another_server(tmp_path: Path) -> None:
+    """A watch at one server sends what is recorded at another one."""
+    async with (
+        serving(tmp_path) as [one],
+        serving(tmp_path) as [other],
+        podium.AsyncClient(one) as client,
+        grpc.aio.insecure_channel(other) as channel,
+    ):
+        experiment = client.experiment("x")
+        await experiment.declare()
+        watch = ResultsServiceStub(channel).Watch(WatchRequest(experiment="x"))
+        revisions: asyncio.Queue[int] = asyncio.Queue()
+
+        async def follow() -> None:
+            async for response in watch:
+                if response.HasField("marker"):
+                    revisions.put_nowait(response.marker.revision)
+
+        task = asyncio.create_task(follow())
+        assert await revisions.get() == 1
+        for number in range(5):
+            async with experiment.start_arm(podium.RunConfig(name=f"r{number}")) as recorded:
+                await recorded.log({"loss": number})
+            last = (await experiment.get()).revision
+            while await revisions.get() != last:
+                pass
+        task.cancel()
+        watch.cancel()
+
+
+async def test_a_token_that_another_server_revoked(tmp_path: Path) -> None:
+    """A server rejects a token soon after another server has revoked it."""
+    url = store_url(tmp_path)
+    _, admin = await asyncio.to_thread(tokens.create, url, "admin", "admin", (), None)
+    async with (
+        serving(tmp_path) as [one],
+        serving(tmp_path) as [other],
+        podium.AsyncClient(one, token=admin) as client,
+    ):
+        issued = await client.create_token("t", "reader")
+        async with podium.AsyncClient(other, token=issued.secret) as reader:
+            assert [experiment async for experiment in reader.experiments()] == []
+            await client.revoke_token("t")
+            with pytest.raises(podium.UnauthenticatedError, match="was revoked"):
+                await _ask_until_refused(reader)
+
+
+async def _ask_until_refused(client: podium.AsyncClient) -> None:
+    while True:
+        _ = [experiment async for experiment in client.experiments()]
+        await asyncio.sleep(0.1)

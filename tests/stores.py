@@ -1,0 +1,40 @@
+"""The stores that tests use: SQLite, or PostgreSQL with `pytest --store=postgres`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+__all__ = ["KINDS", "kind", "only_sqlite", "set_kind", "store_url"]
+
+F = TypeVar("F", bound=Callable[..., object])
+KINDS = ("sqlite", "postgres")
+_kind = KINDS[0]
+
+
+def kind() -> str:
+    """Returns the kind of store that this run tests."""
+    return _kind
+
+
+def set_kind(chosen: str) -> None:
+    """Sets the kind of store that this run tests."""
+    global _kind  # noqa: PLW0603 - one for the whole run
+    _kind = chosen
+
+
+def store_url(folder: Path) -> str:
+    """Returns the URL of the store of a folder. It is empty at first."""
+    if _kind == "sqlite":
+        return f"sqlite:///{folder / 'podium.db'}"
+    from tests.postgres import schema_url  # noqa: PLC0415 - other environments lack its driver
+
+    return schema_url(folder)
+
+
+def only_sqlite(test: F) -> F:
+    """Marks a test that looks at the file of a SQLite store."""
+    mark = pytest.mark.skipif(kind() != "sqlite", reason="it is about the file of a store")
+    marked: F = mark(test)
+    return marked
