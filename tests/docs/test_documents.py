@@ -13,6 +13,7 @@ from tests.docs.blocks import Block, blocks_of, run_pytest, run_python, run_sess
 _PROJECT = Path(__file__).parents[2]
 _DOCUMENTS = [_PROJECT / "README.md", *sorted((_PROJECT / "docs").glob("*.md"))]
 _CONTAINERS = ("dockerfile", "yaml", "sh entrypoint", "sh slurm", "python handler")
+_OTHER_TOOLS = ("python mlflow", "python tensorboard", "python wandb")
 _LANGUAGES = ("go", "ts", "java", "rust", "cpp")
 
 
@@ -51,8 +52,18 @@ def _run(
         case "console run":
             run_session(block, folder, environment)
         case info:
-            # Others are tested elsewhere: see test_clients.py and test_containers.py.
-            others = {"console", "text", "json", "proto", "toml", *_LANGUAGES, *_CONTAINERS}
+            # Others are tested elsewhere: see test_clients.py, test_containers.py and
+            # tests/client/integrations/test_moving_over.py.
+            others = {
+                "console",
+                "text",
+                "json",
+                "proto",
+                "toml",
+                *_LANGUAGES,
+                *_OTHER_TOOLS,
+                *_CONTAINERS,
+            }
             assert info in others, f"nobody runs a block of {info!r}"
 
 
