@@ -48,7 +48,6 @@ class _Target:
 
     server: RunningServer
     channel: grpc.Channel
-    http: HTTPConnection
     place: Place
     metadata: tuple[tuple[str, str], ...]
     tokens: list[str] = field(default_factory=list)
@@ -71,9 +70,11 @@ class _Target:
     def send_over_http(self, method: str, raw: bytes) -> tuple[str, str]:
         """The same over the HTTP port."""
         path = f"/{METHODS[method].containing_service.full_name}/{method}"
-        self.http.request("POST", path, raw, PROTO | dict(self.metadata))
-        answer = self.http.getresponse()
-        response = Response(answer.status, {}, answer.read())
+        # The server closes connections that are idle for some seconds, so each request has its own.
+        with closing(HTTPConnection(self.server.http.removeprefix("http://"), timeout=300)) as http:
+            http.request("POST", path, raw, PROTO | dict(self.metadata))
+            answer = http.getresponse()
+            response = Response(answer.status, {}, answer.read())
         if response.status == 200:
             return "OK", ""
         _, code, reason = response.error
@@ -116,9 +117,8 @@ def target(tmp_path: Path) -> Iterator[_Target]:
     with running_server(place.url, "--http", "127.0.0.1:0") as server:
         with (
             grpc.insecure_channel(server.address) as channel,
-            closing(HTTPConnection(server.http.removeprefix("http://"), timeout=300)) as http,
         ):
-            target = _Target(server, channel, http, place, (("authorization", f"Bearer {token}"),))
+            target = _Target(server, channel, place, (("authorization", f"Bearer {token}"),))
             for method, request in good_requests():
                 assert target.send(method, request.SerializeToString()) == ("OK", "")
             yield target

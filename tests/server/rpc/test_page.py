@@ -102,6 +102,8 @@ async def test_the_cookie_reads_for_the_page_only(tmp_path: Path) -> None:
             return (await call)[0].status
 
         assert await status(_READ, cookie=f"other=1; {cookie}", origin=url) == 200
+        added = f"{cookie.partition('=')[0]}=pdm_other; {cookie}"  # by a program on another port
+        assert await status(_READ, cookie=added, origin=url) == 401
         assert await status(_READ, cookie=cookie) == 401  # no browser sends a call so
         assert await status(_READ, cookie=cookie, origin="http://evil.example") == 403
         assert await status(_READ, cookie=cookie.replace("podium_", "podium"), origin=url) == 401
@@ -118,7 +120,13 @@ async def test_a_cookie_of_https_is_secure(tmp_path: Path) -> None:
     async with serving(tmp_path, auth="tokens", http=("127.0.0.1:0",)) as [_, url]:
         origin = url.replace("http:", "https:")
         given, _ = await _ask(url, "/session", "POST", token, origin=origin)
-        assert "Secure" in given.headers["set-cookie"].split("; ")
+        cookie, *attributes = given.headers["set-cookie"].split("; ")
+        assert cookie.startswith("__Host-podium_")
+        # Browsers demand both with this prefix, and then take no such cookie from elsewhere.
+        assert {"Secure", "Path=/"} <= set(attributes)
+        body = {"content_type": "application/json", "cookie": cookie, "origin": origin}
+        answer, _ = await _ask(url, _READ, "POST", "{}", **body)
+        assert answer.status == 200
 
 
 @pytest.mark.parametrize("token", ["", "a b", "x" * 100_000, "a;b", "a\r\nset-cookie: x=1"])

@@ -100,10 +100,11 @@ def session_token(scope: Scope) -> str | None:
     if b"origin" not in headers or not scope["path"].startswith(f"{_READS}/"):
         return None
     wanted = _cookie_name(headers)
-    for name, _, value in _cookies(scope["headers"]):
-        if name.strip() == wanted and _TOKEN.fullmatch(value):
-            return str(value.decode())
-    return None
+    values = [value for name, _, value in _cookies(scope["headers"]) if name.strip() == wanted]
+    # A program on another port of the host can add a cookie of this name with another path.
+    if len(values) != 1 or not _TOKEN.fullmatch(values[0]):
+        return None
+    return str(values[0].decode())
 
 
 def _cookies(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes, bytes]]:
@@ -115,10 +116,16 @@ def _cookies(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, by
 def _cookie_name(headers: Mapping[bytes, bytes]) -> bytes:
     """Returns the name of the cookie.
 
-    It contains the port, because a browser sends a cookie to all ports of a host.
+    It contains the port, because a browser sends a cookie to all ports of a host. With TLS, it has
+    a prefix with which a browser accepts no cookie of another path or host.
     """
     port = headers.get(b"host", b"").rpartition(b":")[2]
-    return b"podium" + (b"_" + port if port.isdigit() else b"")
+    prefix = b"__Host-" if _is_encrypted(headers) else b""
+    return prefix + b"podium" + (b"_" + port if port.isdigit() else b"")
+
+
+def _is_encrypted(headers: Mapping[bytes, bytes]) -> bool:
+    return headers[b"origin"].startswith(b"https:")
 
 
 async def _token(receive: Receive) -> bytes:
@@ -139,13 +146,13 @@ async def _token(receive: Receive) -> bytes:
 async def _send_cookie(
     headers: Mapping[bytes, bytes], token: bytes, seconds: int, send: Send
 ) -> None:
-    secure = b"; Secure" if headers[b"origin"].startswith(b"https:") else b""
+    is_encrypted = _is_encrypted(headers)
     cookie = b"%s=%s; Path=%s; Max-Age=%d; HttpOnly; SameSite=Strict%s" % (
         _cookie_name(headers),
         token,
-        _READS.encode(),
+        b"/" if is_encrypted else _READS.encode(),
         seconds,
-        secure,
+        b"; Secure" if is_encrypted else b"",
     )
     await _send(send, 204, [(b"set-cookie", cookie), (b"cache-control", b"no-store")])
 
