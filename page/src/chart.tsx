@@ -5,13 +5,11 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 
 import { colorValue, type Style } from "./colors";
-import type { Picture, Tick } from "./picture";
+import { mostDots, type Picture, type Tick } from "./picture";
 import { greatest, least } from "./statistics";
 import { countBetween, thinned } from "./thinning";
 
 const height = 380;
-/** Lines with at most this many points in sight have a dot at each point. */
-const mostDots = 60;
 /** How near the pointer has to be to a point, in pixels, to read it. */
 const nearPixels = 40;
 const bandOpacity = "2e";
@@ -148,7 +146,7 @@ function optionsOf(
     const stroke = colorValue(`c${mark.color}`);
     series.push(mark.isDots
       ? { stroke, paths: () => null, points: { show: true, size: 8, fill: `${stroke}99`, width: 1 } }
-      : { stroke: mark.isFaint ? stroke + faintOpacity : stroke, width: mark.isFaint ? 1 : 2, dash: mark.dash, points: { show: isSparse, size: 6, fill: colorValue("paper") } });
+      : { stroke: mark.isFaint ? stroke + faintOpacity : stroke, width: mark.isFaint ? 1 : 2, dash: mark.dash, points: { show: mark.isFaint ? false : isSparse, size: 6, fill: colorValue("paper") } });
     if (mark.low !== undefined) {
       bands.push({ series: [series.length + 1, series.length], fill: stroke + bandOpacity });
       const edge = { stroke: "transparent", width: 0, points: { show: false } };
@@ -159,7 +157,7 @@ function optionsOf(
     stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: "12px system-ui, sans-serif",
     label: about.title, labelFont: "12px system-ui, sans-serif", labelSize: 22, labelGap: 0, size: side === "y" ? 64 : 34,
     ...(about.places ? { splits: () => [...about.places!] } : {}),
-    ...(about.isLog ? { splits: (_plot, _axis, from, to) => logSplits(from, to) } : {}),
+    ...(about.isLog ? { splits: (_plot, _axis, from, to) => logSplits(from, to), filter: (_plot, splits) => splits } : {}),
     ...(about.isInteger ? { incrs: integers } : {}),
     values: (_plot, splits) => {
       const texts = splits.map((split) => (split === null ? "" : (about.format ?? formatTick)(split)));

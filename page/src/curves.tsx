@@ -243,7 +243,7 @@ function Drawing({ route, look, lines, live }: {
       )}
       {isLog && hidden > 0 && <p class="told">{formatCount(hidden)} points of 0 or less cannot be shown on a logarithmic scale.</p>}
       <p class="told">
-        Drag over the drawing to magnify a range; double-click to show all of it.{" "}
+        <span class="hint">Drag over the drawing to magnify a range; double-click to show all of it.{" "}</span>
         {weight > 0 ? `Lines${isGrouped ? " and intervals" : ""} are smoothed (exponential mean with the weight ${weight}); thin lines are not.` : "Lines are not smoothed."}{" "}
         <Saves name={title} rows={() => tableOf(title, lines)} svg={() => picture.current && chartSVG(`${title} by ${by}`, picture.current())} />
       </p>

@@ -156,9 +156,9 @@ function Toolbar({ route, query, metrics, ranking, paths }: {
       <Choice label="Rows" value={query.byGroup ? "group" : "arm"}
         onChange={(by) => go({ by, group: undefined })} options={[["group", "Groups"], ["arm", "Arms"]]} />
       <Statuses query={query} ranking={ranking} />
+      <ColumnMenu paths={paths} metrics={query.byGroup ? [] : metrics} />
       <Search label="Filter: name, tag, lr=0.05" value={route.get("q") ?? ""}
         onInput={(q) => replace({ q: q || undefined })} />
-      <ColumnMenu paths={paths} metrics={query.byGroup ? [] : metrics} />
       <Compare route={route} />
     </div>
   );

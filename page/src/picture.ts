@@ -47,6 +47,8 @@ export interface Bar {
 const titleHeight = 30;
 const rowHeight = 22;
 const mostLetters = 44;
+/** Lines with at most this many points have a dot at each point. */
+export const mostDots = 60;
 
 /** A picture of a chart with its title and its legend. */
 export function chartSVG(title: string, picture: Picture): string {
@@ -119,12 +121,12 @@ function svg(title: string, width: number, height: number, parts: readonly strin
 }
 
 function drawn(shape: Shape): string {
-  const { points, low, high, color, isDots } = shape;
+  const { points, low, high, color, isDots, isFaint } = shape;
   if (isDots) {
     return points.map(([x, y]) => (y === undefined ? "" : dot(x, y, color))).join("");
   }
   const band = low && high ? `<path d="${bands(low, high)}" fill="${colorValue(`c${color}`)}" opacity="0.18"/>` : "";
-  const single = points.length <= 60 ? points.map(([x, y]) => (y === undefined ? "" : dot(x, y, color))).join("") : "";
+  const single = points.length <= mostDots && !isFaint ? points.map(([x, y]) => (y === undefined ? "" : dot(x, y, color, 2.5))).join("") : "";
   return band + path(lines(points), shape) + single;
 }
 
@@ -151,8 +153,8 @@ function path(d: string, { color, dash, isFaint }: Pick<Shape, "color" | "dash" 
   return `<path d="${d}" fill="none" stroke="${colorValue(`c${color}`)}" stroke-width="${isFaint ? 1 : 2}"${isFaint ? ' opacity="0.35"' : ""}${dash.length > 0 ? ` stroke-dasharray="${dash.join(" ")}"` : ""}/>`;
 }
 
-function dot(x: number, y: number, color: number): string {
-  return `<circle cx="${round(x)}" cy="${round(y)}" r="3.5" fill="${colorValue(`c${color}`)}"/>`;
+function dot(x: number, y: number, color: number, radius = 3.5): string {
+  return `<circle cx="${round(x)}" cy="${round(y)}" r="${radius}" fill="${colorValue(`c${color}`)}"/>`;
 }
 
 function text(x: number, y: number, content: string, anchor = "start"): string {

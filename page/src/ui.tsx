@@ -10,6 +10,8 @@ import { formatAgo } from "./format";
 const rowHeight = 36;
 /** Rows above and below the visible ones that are drawn too. */
 const spareRows = 8;
+/** The rows of a table that are printed. */
+const mostPrinted = 1_000;
 
 /** Names with more letters show their last letters even where there is no room for all. */
 const mostLetters = 30;
@@ -162,6 +164,16 @@ export function VirtualTable<T>({ label, columns, rows, total = rows.length, key
     const observer = new ResizeObserver(look);
     observer.observe(box.current!);
     return () => observer.disconnect();
+  }, []);
+  useEffect(() => {
+    // On paper, there is nothing to scroll.
+    const all = (): void => setPlace({ top: 0, height: mostPrinted * rowHeight });
+    addEventListener("beforeprint", all);
+    addEventListener("afterprint", look);
+    return () => {
+      removeEventListener("beforeprint", all);
+      removeEventListener("afterprint", look);
+    };
   }, []);
   const first = Math.max(0, Math.floor(place.top / rowHeight) - spareRows);
   const last = Math.min(total, Math.ceil((place.top + place.height) / rowHeight) + spareRows);

@@ -23,6 +23,7 @@ _ARGUMENTS = (
     "--no-sandbox",  # containers have no user namespaces
     "--disable-dev-shm-usage",
     "--window-size=1280,900",
+    "--font-render-hinting=none",  # the same letters on every machine
 )
 
 

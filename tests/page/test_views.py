@@ -173,3 +173,71 @@ def test_many_arms(server: Server, browser: Browser) -> None:
     end = "const box = document.querySelector('.scroll'); box.scrollTop = box.scrollHeight;"
     browser.wait(lambda: browser.run(end) or "arm_2499" in browser.text(), "the last arm")
     assert len(browser.rows()) < 100
+
+
+_FIRST_IN_SIGHT = """
+const box = document.querySelector(".scroll");
+const head = box.querySelector("th").getBoundingClientRect().bottom;
+return [...box.querySelectorAll("tbody tr:not(.space)")]
+    .find((row) => row.getBoundingClientRect().bottom > head + 1)?.cells[1].innerText.trim();
+"""
+
+
+def test_the_eye_keeps_its_place(server: Server, browser: Browser) -> None:
+    """Rows that arrive above those in sight, and leave again, do not move them."""
+    with podium.Client(server.address) as client:
+        experiment = client.experiment("many")
+        experiment.declare(success_metric="m")
+        arms = [
+            podium.ArmResult(
+                f"arm_{n}", podium.RunConfig(f"arm_{n}"), "completed", metrics={"m": -float(n)}
+            )
+            for n in range(200)
+        ]
+        client.record("many", [podium.events.arm_recorded(arm) for arm in arms])
+        browser.open(server.url, experiment="many")
+        browser.sees("200 arms", "arm_0", "live")
+        browser.run("document.querySelector('.scroll').scrollTop = 60 * 36")
+        browser.wait(lambda: browser.run(_FIRST_IN_SIGHT) == "arm_60", "arm_60 is in sight")
+        new = podium.ArmResult("new", podium.RunConfig("new"), "completed", metrics={"m": 9.0})
+        experiment.record_arm(new)
+        browser.sees("201 arms", "Best arm: new")
+        assert browser.run(_FIRST_IN_SIGHT) == "arm_60"
+        experiment.arm("new").delete()
+        browser.sees("200 arms", "Best arm: arm_0")
+        assert browser.run(_FIRST_IN_SIGHT) == "arm_60"
+
+
+def test_print(sweep: Server, browser: Browser) -> None:
+    """On paper there are the results, all of them, and no buttons."""
+    browser.open(sweep.url, experiment="nlp/sweep")
+    browser.sees("Best group: wide", "Save:")
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        browser.wait(lambda: "Save:" not in browser.text(), "the buttons are gone")
+        text = browser.text()
+        assert "Best group: wide with 0.9010" in text
+        assert not any(each in text for each in ("Curves", "Columns", "Higher is better", "live"))
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_rank_by_a_column(sweep: Server, browser: Browser) -> None:
+    """A click on the head of a metric's column ranks by it."""
+    browser.open(sweep.url, experiment="nlp/sweep", by="arm", column=["metric:loss"])
+    browser.sees("Best arm: wide_1 with 0.9020")
+    browser.click("loss")
+    browser.sees("Best arm: small_0 with 0.3000")
+
+
+def test_a_group_has_one_color(sweep: Server, browser: Browser) -> None:
+    """The leaderboard and the curves show a group in the same colour, also after a filter."""
+    color = "return [...document.querySelectorAll('tbody tr')].filter((row) => "
+    color += "row.innerText.includes('small')).map((row) => getComputedStyle("
+    color += "row.querySelector('.swatch, .sample line')).backgroundColor)"
+    found = []
+    for view in ({}, {"q": "small"}, {"view": "curves"}, {"view": "curves", "pickgroup": "small"}):
+        browser.open(sweep.url, experiment="nlp/sweep", **view)
+        browser.wait(browser.rows, "a table")
+        found.append(browser.run(color))
+    assert found == [["rgb(0, 114, 178)"]] * 4
