@@ -51,15 +51,20 @@ func (e *Experiment) Watch(
 	ctx context.Context, options WatchOptions,
 ) iter.Seq2[*podiumv1.WatchResponse, error] {
 	return func(yield func(*podiumv1.WatchResponse, error) bool) {
-		w := &watch{client: e.client, begun: time.Now(), request: &podiumv1.WatchRequest{
-			Experiment: e.name, Statuses: options.Statuses, GroupName: options.GroupName,
-			NamePrefix: options.NamePrefix, WithoutEvals: options.WithoutEvals,
-			WithoutBreakdowns: options.WithoutBreakdowns, WithSeries: options.WithSeries,
-			SeriesKeys: options.SeriesKeys,
-		}}
-		w.continueAfter(options.After)
-		w.run(ctx, yield)
+		e.watching(options).run(ctx, yield)
 	}
+}
+
+// watching returns a watch that has not begun.
+func (e *Experiment) watching(options WatchOptions) *watch {
+	w := &watch{client: e.client, begun: time.Now(), request: &podiumv1.WatchRequest{
+		Experiment: e.name, Statuses: options.Statuses, GroupName: options.GroupName,
+		NamePrefix: options.NamePrefix, WithoutEvals: options.WithoutEvals,
+		WithoutBreakdowns: options.WithoutBreakdowns, WithSeries: options.WithSeries,
+		SeriesKeys: options.SeriesKeys,
+	}}
+	w.continueAfter(options.After)
+	return w
 }
 
 // watch is the state of a watch between its calls.
@@ -71,6 +76,8 @@ type watch struct {
 	marker *podiumv1.WatchMarker
 	// attempt and resets count failures and resets since the last update that was not a reset.
 	attempt, resets int
+	// heard is called with each marker, if it is not nil.
+	heard func()
 }
 
 // run makes calls until the watch is over.
@@ -134,6 +141,9 @@ func (w *watch) call(
 // complete notes the marker of an update. A reset does not end the pauses: the server may only reset.
 func (w *watch) complete(update *podiumv1.WatchResponse) {
 	w.marker = update.Marker
+	if w.heard != nil {
+		w.heard()
+	}
 	w.continueAfter(w.marker)
 	if update.Reset_ {
 		// A reset without its update was interrupted, and the next call repeats it.

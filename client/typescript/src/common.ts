@@ -12,5 +12,6 @@ export {
   type RecordOptions,
   type ScoresOptions,
 } from "./experiment_handle.js";
+export { Live, LiveState } from "./live.js";
 export { fromValue, type Plain, toValue } from "./values.js";
-export type { WatchOptions } from "./watching.js";
+export type { FollowOptions, WatchOptions } from "./watching.js";

@@ -6,6 +6,7 @@ import type { ArmResult } from "./arm_result.js";
 import type { CallOptions, Connection } from "./connection.js";
 import { experimentDeclared } from "./events.js";
 import { inCalls } from "./large_arms.js";
+import { Live } from "./live.js";
 import { inOneState, largestPage, pages } from "./pages.js";
 import type { ArmStatus, ArmSummary } from "./podium/v1/arm_result_pb.js";
 import type { EventSchema, ExperimentDeclaredSchema } from "./podium/v1/event_pb.js";
@@ -20,7 +21,7 @@ import {
   type ScoresResponse,
   type WatchResponse,
 } from "./podium/v1/results_service_pb.js";
-import { watch, type WatchOptions } from "./watching.js";
+import { type FollowOptions, watch, type WatchOptions } from "./watching.js";
 
 /** Which arms a list has; nothing said means all. */
 export interface ArmFilter {
@@ -177,6 +178,15 @@ export class ExperimentHandle {
    */
   watch(options: WatchOptions = {}): AsyncGenerator<WatchResponse, void, undefined> {
     return watch(this.#connection, this.name, options);
+  }
+
+  /**
+   * Watches the experiment, and keeps its state in memory until `close` is called. Returns when the first state is
+   * complete. Reads of the state make no calls. With the filters of the options, less is kept. Training series are
+   * not kept.
+   */
+  follow(options: FollowOptions = {}): Promise<Live> {
+    return Live.begun((signal, heard) => watch(this.#connection, this.name, { ...options, signal }, heard));
   }
 
   /**

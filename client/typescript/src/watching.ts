@@ -29,6 +29,9 @@ export interface WatchOptions extends Omit<CallOptions, "timeoutMs"> {
   readonly seriesKeys?: string[];
 }
 
+/** What is followed; nothing said means everything but training series. */
+export type FollowOptions = Omit<WatchOptions, "after" | "signal" | "withSeries" | "seriesKeys">;
+
 // How often a server can reset a watch in a row, with no other update between.
 const mostResets = 3;
 
@@ -43,11 +46,11 @@ const transient = new Set([
 
 /** Yields the updates of a watch, and continues after the last one if a call fails. */
 export async function* watch(
-  connection: Connection, experiment: string, options: WatchOptions,
+  connection: Connection, experiment: string, options: WatchOptions, heard: () => void = () => {},
 ): AsyncGenerator<WatchResponse, void, undefined> {
   const { after, signal, headers, ...filter } = options;
   const begun = performance.now();
-  const state: State = { attempt: 0, resets: 0 };
+  const state: State = { attempt: 0, resets: 0, heard };
   for (;;) {
     const known = state.marker ?? after;
     const request = { ...filter, experiment, afterRevision: known?.revision, epoch: known?.epoch };
@@ -80,6 +83,8 @@ interface State {
   attempt: number;
   /** The resets since then. */
   resets: number;
+  /** Called with each marker. */
+  readonly heard: () => void;
 }
 
 /** Yields the updates of one call, without repeated markers, until the experiment is deleted. */
@@ -99,6 +104,7 @@ async function* updates(
     if (update.marker !== undefined) {
       const isNews = state.marker === undefined || !equals(WatchMarkerSchema, state.marker, update.marker);
       state.marker = update.marker;
+      state.heard();
       if (update.reset) {
         // A reset does not end the pauses: the server may only reset. A reset without its update was
         // interrupted, and the next call repeats it.

@@ -7,7 +7,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { ArmResult, events } from "podium-client";
-import { ArmStatus, ResultsService, WatchResponseSchema } from "podium-client/v1";
+import { ArmStatus, Direction, ResultsService, WatchResponseSchema } from "podium-client/v1";
 
 import { connected, declared, serverAddress } from "./server.js";
 
@@ -32,6 +32,35 @@ test("a watch yields the state, then each change, and at last the deletion", asy
     }
   }
   assert.deepEqual(found, [[1, 1, false], [1, 1, false], [0, 0, true]]);
+});
+
+test("a followed experiment answers from memory, until it is deleted", async () => {
+  const experiment = await declared(client);
+  const whole = (name: string, acc: number) =>
+    events.armRecorded(new ArmResult({
+      name, runConfig: { name }, status: ArmStatus.COMPLETED, evals: [{ name: "val", step: 1n, metrics: { acc } }],
+    }));
+  await experiment.record([whole("a", 0.5)]);
+  const live = await experiment.follow();
+  assert.equal(live.arm("a")?.score("val.acc"), 0.5);
+  assert.equal(live.arm("missing"), undefined);
+  assert.ok(live.lagMs < 120_000);
+  const before = live.state;
+  const { revision } = await experiment.record([whole("b", 0.9), events.evalRecorded("a", row(2n))]);
+  await live.waitFor(revision, AbortSignal.timeout(60_000));
+  assert.deepEqual([...live.state.arms.keys()], ["a", "b"]);
+  assert.equal(live.state.best("val.acc")?.name, "b");
+  assert.equal(live.state.best("val.acc", Direction.MINIMIZE)?.name, "a");
+  assert.equal(live.arm("a")?.eval("val", 2n)?.metrics.acc, 0.5);
+  assert.deepEqual([before.arms.size, before.arm("a")?.evals.length], [1, 1]);
+  assert.equal((await experiment.arm("a").get()).evals.length, live.arm("a")?.evals.length);
+  await experiment.arm("b").delete();
+  await live.waitUntil((state) => state.arms.size === 1, AbortSignal.timeout(60_000));
+  await assert.rejects(live.waitFor(1n << 40n, AbortSignal.abort()), { name: "AbortError" });
+  await experiment.delete();
+  await assert.rejects(live.waitFor(1n << 40n, AbortSignal.timeout(60_000)), { code: "NOT_FOUND" });
+  await live.close();
+  await assert.rejects(experiment.follow(), { reason: "EXPERIMENT_NOT_FOUND" });
 });
 
 test("a missing experiment and an aborted watch are errors; nothing is left of one that is left", async () => {

@@ -6,7 +6,7 @@ from random import Random
 
 __all__ = ["CuttingProxy"]
 
-_CUT_AFTER = (80, 250, 400, 800, 2_000, 20_000)
+_CUT_AFTER = (80, 250, 400, 800, 2_000, 5_000, 200_000)
 """The bytes from the server after which a connection is cut.
 
 The first number is within the handshake, and the last one lets a whole state through.
