@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$python && break; done)
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check container-check floors mutations chaos demo conformance page-check test-page test-postgres
+CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check container-check floors mutations chaos demo conformance page-check test-page test-postgres test-front
 # What CI runs beside them: its libraries are 6 GB.
 HEAVY_CHECKS := test-integrations
 GENERATED := client/python/podium/v1
@@ -161,12 +161,30 @@ test-integrations: .cache/integrations/ready ## the integrations with the real l
 test-page: .cache/page/ready page/node_modules ## the page in Chromium (Debian: chromium and chromium-driver)
 	.cache/page/bin/pytest tests/page
 
+# The native front is no part of .venv: only what is given FRONT finds it.
+FRONT := PYTHONPATH=.cache/front/site
+CARGO_TARGET_DIR ?= $(CURDIR)/.cache/front-target
+.cache/front/built: export CARGO_TARGET_DIR := $(CARGO_TARGET_DIR)
+.cache/front/built: $(wildcard server/front/*.* server/front/src/*) | .venv/ready
+	@rm -rf $(@D)
+	@$(BIN)/maturin build --quiet --release --locked --manifest-path server/front/Cargo.toml --out $(@D)/wheels
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --target $(@D)/site $(@D)/wheels/*.whl
+	@touch $@
+
+front: .cache/front/built ## build the native front (it needs cargo)
+
+# The tests of the wire. The other tests are about what lies behind both fronts.
+FRONT_TESTS := tests/server/front tests/server/rpc tests/server/access tests/server/watch
+test-front: .cache/front/built ## the tests of the wire over the native front
+	@cd server/front && cargo fmt --check
+	$(FRONT) $(BIN)/pytest $(AT_ONCE) -m "not slow" --front native $(FRONT_TESTS)
+
 page-figures: .cache/page/ready ## how fast the page shows results, and its size
 	.cache/page/bin/python -m tests.page.measure
 
-.PHONY: bench bench-peers page-figures
-bench: .venv/ready ## measure and print the figures of the README
-	$(BIN)/python benchmarks/run.py
+.PHONY: bench bench-peers front page-figures
+bench: .venv/ready ## measure and print the figures of the README (after `make front`, of both fronts)
+	$(FRONT) $(BIN)/python benchmarks/run.py
 
 PEERS := mlflow optuna trackio wandb tensorboard
 bench-peers: .venv/ready ## measure Podium beside other tools, each in its own environment (QUICK=--quick: shorter)
@@ -260,16 +278,18 @@ format: .venv/ready ## format Python and protos
 
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock"
+# All but `fast`, which is built from server/front.
+EXTRAS := $(foreach extra,server http otel postgres pandas plot parquet import,--extra $(extra))
 lock: .venv/locked ## write requirements/*.txt anew, with the newest versions allowed
 	$(LOCK) pyproject.toml --output-file requirements/client.txt
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
 	$(LOCK) requirements/deploy.in --output-file requirements/deploy.txt
 	$(LOCK) requirements/proto.in --output-file requirements/proto.txt
-	$(LOCK) requirements/floor.in pyproject.toml --all-extras --output-file requirements/floor.txt --resolution lowest-direct
+	$(LOCK) requirements/floor.in pyproject.toml $(EXTRAS) --output-file requirements/floor.txt --resolution lowest-direct
 	$(LOCK) requirements/integrations.in pyproject.toml --extra server --output-file requirements/integrations.txt
 	for peer in $(PEERS); do $(LOCK) requirements/peers-$$peer.in --output-file requirements/peers-$$peer.txt || exit 1; done
 	$(LOCK) requirements/page.in pyproject.toml --extra server --extra http --output-file requirements/page.txt
-	$(LOCK) requirements/dev.in pyproject.toml --all-extras --output-file requirements/dev.txt
+	$(LOCK) requirements/dev.in pyproject.toml $(EXTRAS) --output-file requirements/dev.txt
 	$(LOCK) pyproject.toml --extra server --extra http --extra otel --constraint requirements/dev.txt --output-file requirements/server.txt
 
 clean: ## remove the environments and everything else that was made

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import fronts
 import ranking
 import reads
 import recording
@@ -44,14 +45,11 @@ def _measure(folder: Path, rounds: int, seconds: float, calls: int) -> list[Figu
     quiet = ("--log-level", "error")
     slices = int(rounds * seconds) + 4
     with echo_server() as echo:
+        _say("reads")
+        figures += fronts.measure_reads(large, echo, slices=slices, calls=calls)
         with running_server(f"sqlite:///{large}", *quiet, "--answer-cache", "0") as server:
             _say("memory")
             figures.append(startup.memory(server))
-            _say("reads")
-            figures += reads.throughput(
-                server.address, echo, how="read from the store", target=0.85, slices=slices
-            )
-            figures += reads.latency(server.address, echo, calls=calls)
             figures += reads.scaling(server.address, calls=calls)
             _say("rankings")
             figures += ranking.first_places(
@@ -63,9 +61,9 @@ def _measure(folder: Path, rounds: int, seconds: float, calls: int) -> list[Figu
             figures += ranking.first_places(
                 server.address, echo, how="asked again", target=1.3, calls=calls
             )
+        _say("writes")
+        figures += fronts.measure_writes(folder, echo, seconds=seconds, rounds=rounds)
         with running_server(f"sqlite:///{folder / 'writes.db'}", *quiet) as server:
-            _say("writes")
-            figures += writes.single_rows(server.address, echo, seconds=seconds, rounds=rounds)
             figures += writes.batches(server.address, seconds=seconds, rounds=rounds)
             _say("the trainer's side")
             figures += recording.trainer_side(server.address, rounds=rounds)

@@ -28,8 +28,9 @@ _VARIABLES = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the option for the store that servers of tests use."""
+    """Adds the options for the store and the front that servers of tests use."""
     parser.addoption("--store", choices=stores.KINDS, default=stores.KINDS[0])
+    parser.addoption("--front", choices=("grpcio", "native"), default="grpcio")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,13 +61,14 @@ def _restore_signals() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _environment() -> Iterator[None]:
-    """Removes the variables that decide where and how Podium records or serves."""
+def _environment(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Sets the variables that decide where and how Podium records or serves."""
     with pytest.MonkeyPatch.context() as patch:
         for name in _VARIABLES:
             patch.delenv(name, raising=False)
         # Each attempt would run git.
         patch.setenv("PODIUM_PROVENANCE", "off")
+        patch.setenv("PODIUM_SERVE_FRONT", request.config.getoption("--front"))
         yield
 
 

@@ -107,6 +107,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "deletes or replaces results, or is rejected because of its token",
     )
     parser.add_argument(
+        "--front",
+        choices=("grpcio", "native", "auto"),
+        default=defaults.front,
+        help="what receives the calls of gRPC: grpcio, the faster native (needs podium[fast]), "
+        "or auto: native if it is installed (default: %(default)s)",
+    )
+    parser.add_argument(
         "--traces",
         type=_share,
         metavar="SHARE",
@@ -210,6 +217,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         insecure=arguments.insecure,
         tls=_tls_of(arguments),
         auth=arguments.auth,
+        front=arguments.front,
         reflection=arguments.reflection,
         grace_seconds=arguments.grace,
         answer_cache_bytes=arguments.answer_cache,

@@ -22,12 +22,12 @@ from podium_server.rpc.access.rules import check_rules
 from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.admission import Admission
 from podium_server.rpc.audit import Audit
-from podium_server.rpc.fronts.grpcio import GrpcioFront
 from podium_server.rpc.handlers import StreamMethod, service_methods
 from podium_server.rpc.health import HEALTH_SERVICE, Health
 from podium_server.rpc.serving import CallServer
 from podium_server.rpc.telemetry import Telemetry
 from podium_server.serve.addresses import Reach, check_addresses, needs_tokens
+from podium_server.serve.fronts import front_of
 from podium_server.serve.settings import ConfigError, Settings
 from podium_server.serve.tls import Certificates
 from podium_server.store.contract import Store
@@ -57,6 +57,7 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
     """
     reach = check_addresses(settings)
     certificates = None if settings.tls is None else Certificates(settings.tls)
+    make_front = front_of(settings)
     http_front = _http_front() if settings.http else None
     tracing = None if settings.traces is None else _tracing(settings.traces)
     store = await open_store(settings.store, on_broken=broken.set)
@@ -89,13 +90,8 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
             (method.name for method in methods if isinstance(method, StreamMethod)),
             None if tracing is None else tracing.begin,
         )
-        front = GrpcioFront(
-            services,
-            CallServer(admission, access, telemetry),
-            message_bytes=message_bytes,
-            reflection=settings.reflection,
-            on_failed=broken.set,
-            credentials=None if certificates is None else certificates.credentials,
+        front = make_front(
+            settings, services, CallServer(admission, access, telemetry), certificates, broken.set
         )
         http = None
         if http_front is not None:

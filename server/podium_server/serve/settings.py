@@ -9,13 +9,20 @@ from podium._model.access import TokenLimits
 
 from podium_server.rpc.admission import AdmissionLimits
 
-__all__ = ["Auth", "ConfigError", "ServerTLS", "Settings"]
+__all__ = ["Auth", "ConfigError", "FrontName", "ServerTLS", "Settings"]
 
 
 Auth: TypeAlias = Literal["tokens", "none"]
 """The values of `--auth`: whether calls need tokens.
 
 Without `--auth`, the addresses and the store decide whether calls need tokens.
+"""
+
+
+FrontName: TypeAlias = Literal["grpcio", "native", "auto"]
+"""The values of `--front`: which library receives the calls of gRPC.
+
+`auto` means `native` if the package podium-front is installed, and `grpcio` otherwise.
 """
 
 
@@ -53,6 +60,7 @@ class Settings:
     insecure: bool = False
     tls: ServerTLS | None = None
     auth: Auth | None = None
+    front: FrontName = "grpcio"
     reflection: bool = False
     grace_seconds: float = 1.5
     admission: AdmissionLimits = field(default_factory=AdmissionLimits)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import grpc
 from podium._values.tls import check_authorities, check_pair, file_states
 
+from podium_server.rpc.fronts.ports import PEMFiles
 from podium_server.serve.settings import ConfigError, ServerTLS
 
 __all__ = ["Certificates"]
@@ -16,10 +17,11 @@ _log = logging.getLogger(__name__)
 
 
 class _Loaded(NamedTuple):
-    """The loaded certificates, in the form for gRPC ports and in the form for HTTP ports."""
+    """The loaded certificates, in the form that each front needs."""
 
     grpc: grpc.ServerCertificateConfiguration
     http: ssl.SSLContext
+    pem: PEMFiles
 
 
 class Certificates:
@@ -63,6 +65,12 @@ class Certificates:
         must_show = self._tls.client_ca is not None
         return grpc.dynamic_ssl_server_credentials(used.grpc, changed, must_show)  # type: ignore[arg-type]  # None: nothing new
 
+    def newest(self) -> PEMFiles:
+        """Returns the contents of the current files. It is the same object until they change."""
+        with self._lock:
+            self._refresh()
+            return self._current.pem
+
     def context(self) -> ssl.SSLContext:
         """Returns the TLS context of an HTTP port."""
         context = _context(self._tls)
@@ -99,12 +107,13 @@ def _load(tls: ServerTLS) -> _Loaded:
     check_pair(tls.cert, tls.key)
     if tls.client_ca is not None:
         check_authorities(tls.client_ca)
-    pair = (tls.key.read_bytes(), tls.cert.read_bytes())
     authorities = tls.client_ca.read_bytes() if tls.client_ca else None
+    pem = PEMFiles(tls.cert.read_bytes(), tls.key.read_bytes(), authorities)
     context = _context(tls)
     if file_states(tls.paths) != states:
         raise ValueError(f"{tls.cert} or {tls.key} changed while it was read")
-    return _Loaded(grpc.ssl_server_certificate_configuration([pair], authorities), context)
+    pairs = [(pem.key, pem.chain)]
+    return _Loaded(grpc.ssl_server_certificate_configuration(pairs, authorities), context, pem)
 
 
 def _context(tls: ServerTLS) -> ssl.SSLContext:

@@ -65,6 +65,7 @@ class Attacker:
         self._received = b""
         self._decoder = Decoder()
         self._settings: dict[int, int] = {}
+        self._is_going = False
         self._statuses: dict[int, str] = {}
         self._messages: dict[int, str] = {}
         self._windows: defaultdict[int, int] = defaultdict(int)
@@ -156,6 +157,10 @@ class Attacker:
         wait_until(lambda: self.is_open(0.05) and number in self._settings)
         return self._settings[number]
 
+    def is_going(self) -> bool:
+        """Returns whether the server has said that it will close the connection."""
+        return self._is_going
+
     def close(self) -> None:
         """Closes the connection."""
         self._socket.close()
@@ -193,6 +198,8 @@ class Attacker:
             if flags & _END_STREAM:
                 self._end_call(stream, fields.get("grpc-status", ""))
                 self._messages[stream] = fields.get("grpc-message", "")
+        elif kind == _GOAWAY:
+            self._is_going = True
         elif kind == _RESET:
             self._end_call(stream, "reset")
         elif kind == _WINDOW:

@@ -11,6 +11,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from podium._wire.status import from_rpc_error
 from podium_server.testing import running_server
 
+from tests.server.access.serving import chosen_front
 from tests.server.rpc.attack import MAX_WINDOW, attackers, headers, message
 from tests.server.rpc.processes import started
 
@@ -80,7 +81,7 @@ def test_malformed_requests(method: str, tmp_path: Path) -> None:
 
 
 def test_headers_that_are_not_utf8_do_not_flood_the_log(tmp_path: Path) -> None:
-    """Each such header is an error of the library: the log has ten of them a minute."""
+    """Each such header is an error of grpcio: the log has ten of them a minute."""
     block = headers("/grpc.health.v1.Health/Check") + b"\x00\x03x-y\x02\xff\xfe"
     arguments = ("--listen", "127.0.0.1:0", "--log-format", "json")
     with started(tmp_path / "podium.db", *arguments) as (process, address):
@@ -90,6 +91,9 @@ def test_headers_that_are_not_utf8_do_not_flood_the_log(tmp_path: Path) -> None:
         process.terminate()
         _, log = process.communicate(timeout=_SECONDS)
     errors = [line for line in map(json.loads, log.splitlines()) if line["level"] == "error"]
+    if chosen_front() == "native":
+        assert errors == []
+        return
     # The test may run over the end of a minute.
     assert 10 <= len(errors) <= 20
     assert errors[9]["message"].endswith(

@@ -22,7 +22,8 @@ from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.testing import RunningServer, running_server
 from podium_server.testing.calls import arm, declared, row
 
-from tests.server.rpc.processes import started
+from tests.server.access.serving import chosen_front
+from tests.server.rpc.processes import refused, started
 
 _SERVICES = (
     "",
@@ -161,13 +162,20 @@ def _reflected(address: str) -> list[str]:
         return [service.name for service in answer.list_services_response.service]
 
 
-def test_reflection_is_off_unless_switched_on() -> None:
-    """Tools can list the services with --reflection, and learn nothing without."""
+def test_reflection_is_off_unless_switched_on(tmp_path: Path) -> None:
+    """Tools can list the services with --reflection, and learn nothing without.
+
+    The native front has no reflection, and refuses to start with it.
+    """
     with running_server() as server, pytest.raises(grpc.RpcError) as raised:
         _reflected(server.address)
     assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
-    with running_server(None, "--reflection") as server:
+    with running_server(None, "--reflection", "--front", "grpcio") as server:
         assert set(_reflected(server.address)) > set(_SERVICES[1:])
+    if chosen_front() == "native":
+        ended = refused("--reflection", "--store", f"sqlite:///{tmp_path / 'podium.db'}")
+        assert ended.returncode == 2
+        assert "--front native has no reflection: leave out --reflection" in ended.stderr
 
 
 def test_json_logs_are_one_object_a_line(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from podium_server.serve.settings import Settings
 from podium_server.store.open import open_store
 from podium_server.testing.calls import arm, declared, metrics, record, row
 
+from tests.server.access.serving import chosen_front
 from tests.server.rpc.attack import attackers, headers, message
 from tests.stores import only_sqlite, store_url
 
@@ -33,7 +34,8 @@ async def _served(folder: Path, **bounds: Any) -> AsyncIterator[str]:
     store = await open_store(url, on_broken=lambda: None)
     await store.transact(record(declared(), arm("a"), row("val", 1)))
     await store.close()
-    settings = Settings(("127.0.0.1:0",), url, admission=AdmissionLimits(**bounds))
+    admission = AdmissionLimits(**bounds)
+    settings = Settings(("127.0.0.1:0",), url, admission=admission, front=chosen_front())
     async with running(settings, asyncio.Event()) as [address]:
         yield address
 

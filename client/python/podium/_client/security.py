@@ -182,9 +182,12 @@ def tls_problem(address: str, why: str, tls: TLS | None) -> str | None:
         "in the certificate, or issue a certificate with this name",
         "WRONG_VERSION_NUMBER": "the server does not use TLS: connect without tls= and "
         "PODIUM_TLS_CA, or start the server with --tls-cert and --tls-key",
-        "Socket closed": "it closes the connection: it may require a "
-        "certificate of the client; set PODIUM_TLS_CERT "
-        "and PODIUM_TLS_KEY, or give tls=, with a certificate that it accepts",
+        # What gRPC reports if the server closes the connection, with and without an alert of TLS.
+        **dict.fromkeys(
+            ("Socket closed", "TSI_DATA_CORRUPTED"),
+            "it closes the connection: it may require a certificate of the client; set "
+            "PODIUM_TLS_CERT and PODIUM_TLS_KEY, or give tls=, with a certificate that it accepts",
+        ),
     }
     found = next((text for part, text in texts.items() if part in why), None)
     return None if found is None else f"no encrypted connection to {address}: {found}"

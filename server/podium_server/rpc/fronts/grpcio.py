@@ -11,13 +11,13 @@ from podium_server.rpc.fronts.ports import ListenError, bind, remove_socket
 from podium_server.rpc.handlers import Method
 from podium_server.rpc.serving import CallServer
 
-__all__ = ["MAX_CONNECTIONS", "GrpcioFront", "server_options"]
+__all__ = ["MAX_CONNECTIONS", "OVERSIZE", "GrpcioFront", "server_options"]
 
 _log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 1_000
 """The most connections to each address at a time."""
-_OVERSIZE = 2
+OVERSIZE = 2
 """Requests up to this multiple of the limit are read, so that the error can have a reason."""
 _LAST_RESPONSES_SECONDS = 0.1
 """The seconds in which the last responses must reach their clients. Then gRPC ends all calls."""
@@ -31,7 +31,7 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
     """Returns the options of gRPC's server."""
     return [
         ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", _OVERSIZE * message_bytes),
+        ("grpc.max_receive_message_length", OVERSIZE * message_bytes),
         # The limits of connections, and of the streams of each.
         ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
         ("grpc.server_handshake_timeout_ms", 5_000),

@@ -1,15 +1,24 @@
-"""Binds the addresses that a gRPC server listens on."""
+"""The ports that a gRPC server listens on: their addresses and their certificates."""
 
 import errno
 import os
 import socket
 import stat
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 from podium._values.address import host_and_port, socket_path
 
-__all__ = ["ListenError", "bind", "remove_socket"]
+__all__ = ["ListenError", "PEMFiles", "bind", "listen_hint", "remove_socket"]
+
+
+class PEMFiles(NamedTuple):
+    """The contents of the files of encrypted ports."""
+
+    chain: bytes
+    key: bytes
+    authorities: bytes | None
 
 
 class ListenError(Exception):
@@ -80,6 +89,11 @@ def _cause(address: str, path: str | None) -> str:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(place)
     except OSError as error:
-        hint = "; is another server there?" if error.errno == errno.EADDRINUSE else ""
-        return f"{error.strerror}{hint}"
+        return listen_hint(error)
     return "is another server there?"
+
+
+def listen_hint(error: OSError) -> str:
+    """Returns the text of an error of the operating system about an address."""
+    text = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
+    return f"{text}; is another server there?" if error.errno == errno.EADDRINUSE else text

@@ -1,0 +1,134 @@
+//! One call, as Python sees it: a mailbox of orders to the task that serves its stream.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::connection::Peer;
+use crate::locked;
+
+/// An order of Python to the task of a call.
+pub enum Order {
+    /// Read the next request.
+    Read,
+    /// Send a message of a stream.
+    Write(Bytes),
+    /// Send the only response, and end the call.
+    Answer(Bytes),
+    /// End a stream without an error.
+    Finish,
+    /// End the call with the fields of an error. Messages that are not sent yet are dropped.
+    Fail(Box<HeaderMap>),
+}
+
+/// Whether a stream took a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// The message will be sent.
+    Sent,
+    /// The message was not taken: wait until the stream is writable.
+    Full,
+    /// The call has ended.
+    Closed,
+}
+
+#[derive(Default)]
+struct Mailbox {
+    orders: VecDeque<Order>,
+    waker: Option<Waker>,
+    unsent: usize,
+    is_awaited: bool,
+    has_end: bool,
+    is_closed: bool,
+}
+
+/// What Python and the task of a call share.
+pub struct CallState {
+    /// A number that no other call of this server has.
+    pub number: u64,
+    /// The index of the method.
+    pub method: usize,
+    /// The connection.
+    pub peer: Arc<Peer>,
+    /// The metadata of the request.
+    pub headers: HeaderMap,
+    most_unsent: usize,
+    mailbox: Mutex<Mailbox>,
+}
+
+impl CallState {
+    /// Makes a call whose stream holds at most so many bytes of unsent messages.
+    pub fn new(
+        number: u64,
+        method: usize,
+        peer: Arc<Peer>,
+        headers: HeaderMap,
+        most_unsent: usize,
+    ) -> Self {
+        Self { number, method, peer, headers, most_unsent, mailbox: Mutex::default() }
+    }
+
+    /// Gives an order; returns whether the call still takes orders. After an end it takes none.
+    pub fn order(&self, order: Order) -> bool {
+        let mut mailbox = locked(&self.mailbox);
+        if mailbox.is_closed || mailbox.has_end {
+            return false;
+        }
+        if matches!(order, Order::Fail(_)) {
+            mailbox.orders.clear();
+        }
+        mailbox.has_end = !matches!(order, Order::Read | Order::Write(_));
+        mailbox.orders.push_back(order);
+        let waker = mailbox.waker.take();
+        drop(mailbox);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Orders that a message of a stream is sent, unless too many bytes are unsent.
+    pub fn write(&self, message: Bytes) -> Written {
+        let size = message.len();
+        {
+            let mut mailbox = locked(&self.mailbox);
+            if mailbox.is_closed || mailbox.has_end {
+                return Written::Closed;
+            }
+            if mailbox.unsent > 0 && mailbox.unsent + size > self.most_unsent {
+                mailbox.is_awaited = true;
+                return Written::Full;
+            }
+            mailbox.unsent += size;
+        }
+        if self.order(Order::Write(message)) { Written::Sent } else { Written::Closed }
+    }
+
+    /// Notes that bytes of a stream were sent; returns whether Python waits to write more.
+    pub fn note_sent(&self, size: usize) -> bool {
+        let mut mailbox = locked(&self.mailbox);
+        mailbox.unsent = mailbox.unsent.saturating_sub(size);
+        mailbox.unsent == 0 && std::mem::take(&mut mailbox.is_awaited)
+    }
+
+    /// Returns the next order.
+    pub fn poll_order(&self, context: &Context<'_>) -> Poll<Order> {
+        let mut mailbox = locked(&self.mailbox);
+        if let Some(order) = mailbox.orders.pop_front() {
+            return Poll::Ready(order);
+        }
+        mailbox.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Takes no orders from now on.
+    pub fn close(&self) {
+        let mut mailbox = locked(&self.mailbox);
+        mailbox.is_closed = true;
+        mailbox.orders.clear();
+        mailbox.waker = None;
+    }
+}

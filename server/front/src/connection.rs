@@ -1,0 +1,241 @@
+//! Connections: their limits, their handshake, their end.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{Builder, Connection};
+use h2::{Ping, PingPong};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, interval, timeout};
+
+use crate::locked;
+use crate::meter::Meter;
+use crate::server::{Limits, Shared};
+use crate::stream;
+
+const TICK: Duration = Duration::from_secs(1);
+const UNWRITTEN_BYTES: usize = 64 * 1024;
+
+/// The client at the other end of a connection.
+#[derive(Default)]
+pub struct Peer {
+    /// Its address, in gRPC's form.
+    pub text: String,
+    /// The URIs in the certificate that it has proved.
+    pub names: Vec<String>,
+    has_settings: AtomicBool,
+    has_read: AtomicBool,
+    unwritten: AtomicUsize,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Peer {
+    /// Makes a peer that has sent nothing yet.
+    pub fn new(text: String, names: Vec<String>) -> Self {
+        Self { text, names, ..Self::default() }
+    }
+
+    /// Notes that bytes have arrived.
+    pub fn note_read(&self) {
+        self.has_read.store(true, Relaxed);
+    }
+
+    /// Notes that the client has acknowledged the settings.
+    pub fn note_settings(&self) {
+        self.has_settings.store(true, Relaxed);
+    }
+
+    /// Notes bytes of messages that HTTP/2 has to write.
+    pub fn note_given(&self, size: usize) {
+        self.unwritten.fetch_add(size, Relaxed);
+    }
+
+    /// Notes bytes that were written, or dropped.
+    ///
+    /// Bytes of headers and frames count too, so the number of unwritten bytes is a lower bound.
+    pub fn note_written(&self, size: usize) {
+        let left = |unwritten: usize| Some(unwritten.saturating_sub(size));
+        let before = self.unwritten.fetch_update(Relaxed, Relaxed, left).unwrap_or(0);
+        if before.saturating_sub(size) < UNWRITTEN_BYTES {
+            let waiting = std::mem::take(&mut *locked(&self.waiting));
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Waits until the client has read enough of what was given.
+    pub fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
+        if self.unwritten.load(Relaxed) < UNWRITTEN_BYTES {
+            return Poll::Ready(());
+        }
+        let mut waiting = locked(&self.waiting);
+        // It may have been written meanwhile.
+        if self.unwritten.load(Relaxed) < UNWRITTEN_BYTES {
+            return Poll::Ready(());
+        }
+        if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+            waiting.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+/// A number that is one higher while this exists.
+pub struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    /// Counts one more, unless there are that many.
+    pub fn new(count: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        if count.fetch_add(1, Relaxed) < most {
+            return Some(Self(Arc::clone(count)));
+        }
+        count.fetch_sub(1, Relaxed);
+        None
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Serves a connection until it ends.
+pub async fn serve<T>(inner: T, peer: Peer, server: Arc<Shared>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let peer = Arc::new(peer);
+    let limits = &server.limits;
+    let meter = Meter::new(inner, Arc::clone(&peer));
+    let handshake = builder(limits).handshake::<_, Bytes>(meter);
+    if let Ok(Ok(connection)) = timeout(limits.handshake, handshake).await {
+        Life::new(limits, peer).run(connection, &server).await;
+    }
+}
+
+fn builder(limits: &Limits) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(limits.streams)
+        .initial_window_size(limits.window_bytes)
+        // Streams limit what is unread; a stream must never wait for the window of another one.
+        .initial_connection_window_size((limits.streams + 64) * limits.window_bytes)
+        .max_header_list_size(4 * limits.metadata_bytes)
+        .max_send_buffer_size(UNWRITTEN_BYTES)
+        // Clients may cancel all their calls at once. The meter limits how often.
+        .max_pending_accept_reset_streams(2 * limits.streams as usize)
+        .max_concurrent_reset_streams(64)
+        .max_local_error_reset_streams(Some(2 * limits.streams as usize));
+    builder
+}
+
+/// The times of a connection.
+struct Life<'a> {
+    limits: &'a Limits,
+    peer: Arc<Peer>,
+    begin: Instant,
+    used: Instant,
+    read: Instant,
+    pinged: Option<Instant>,
+    is_closing: Option<Instant>,
+    is_stopping: bool,
+}
+
+impl<'a> Life<'a> {
+    fn new(limits: &'a Limits, peer: Arc<Peer>) -> Self {
+        let now = Instant::now();
+        Self {
+            limits,
+            peer,
+            begin: now,
+            used: now,
+            read: now,
+            pinged: None,
+            is_closing: None,
+            is_stopping: false,
+        }
+    }
+
+    async fn run<T>(mut self, mut connection: Connection<T, Bytes>, server: &Arc<Shared>)
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut ping = connection.ping_pong();
+        let mut ticks = interval(TICK);
+        let mut stopping = server.stopping.subscribe();
+        let calls = Arc::new(AtomicUsize::new(0));
+        loop {
+            tokio::select! {
+                accepted = connection.accept() => match accepted {
+                    Some(Ok((request, respond))) => {
+                        self.used = Instant::now();
+                        stream::start(request, respond, &self.peer, server, &calls);
+                    }
+                    _ => return,
+                },
+                _ = ticks.tick() => {
+                    if !self.may_go_on(calls.load(Relaxed), ping.as_mut()) {
+                        return;
+                    }
+                    if self.is_closing.is_some() {
+                        connection.graceful_shutdown();
+                    }
+                }
+                _ = stopping.changed(), if !self.is_stopping => {
+                    self.is_stopping = true;
+                    connection.graceful_shutdown();
+                }
+            }
+        }
+    }
+
+    /// Whether the connection may stay open. Begins to close one that is old or idle.
+    fn may_go_on(&mut self, calls: usize, ping: Option<&mut PingPong>) -> bool {
+        let now = Instant::now();
+        if calls > 0 {
+            self.used = now;
+        }
+        if self.peer.has_read.swap(false, Relaxed) {
+            self.read = now;
+            self.pinged = None;
+        }
+        if !self.peer.has_settings.load(Relaxed) && now - self.begin > self.limits.handshake {
+            return false;
+        }
+        if now - self.used > self.limits.idle || now - self.begin > self.limits.age {
+            self.is_closing.get_or_insert(now);
+        }
+        if self.is_closing.is_some_and(|since| now - since > self.limits.grace) {
+            return false;
+        }
+        self.is_alive(now, ping)
+    }
+
+    /// Whether the client answers pings.
+    fn is_alive(&mut self, now: Instant, ping: Option<&mut PingPong>) -> bool {
+        match self.pinged {
+            Some(since) => now - since <= self.limits.ping_timeout,
+            None => {
+                if now - self.read > self.limits.ping
+                    && let Some(ping) = ping
+                    && ping.send_ping(Ping::opaque()).is_ok()
+                {
+                    self.pinged = Some(now);
+                }
+                true
+            }
+        }
+    }
+}
+
+/// Runs a part of the start of a connection within the time for handshakes.
+pub async fn in_time<T>(
+    limits: &Limits,
+    part: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    timeout(limits.handshake, part).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}

@@ -1,0 +1,275 @@
+//! The native front of Podium's server.
+//!
+//! It accepts connections, limits them, reads requests as bytes, and sends responses, outside of
+//! Python's lock. It knows no message and no meaning: Python gets calls in batches, and answers.
+
+mod call;
+mod connection;
+mod meter;
+mod queue;
+mod request;
+mod server;
+mod status;
+mod stream;
+mod tls;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{oneshot, watch};
+
+use call::{CallState, Order, Written};
+use queue::{Event, Queue};
+use server::{Limits, Shared};
+
+/// Locks what no panic can leave half-done.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A call that a client has made.
+#[pyclass(frozen)]
+struct Call(Arc<CallState>);
+
+#[pymethods]
+impl Call {
+    /// The values of a header. Values that are not UTF-8 are read as Latin-1.
+    fn values(&self, key: &str) -> Vec<String> {
+        let values = self.0.headers.get_all(key);
+        values.iter().map(|value| text_of(value.as_bytes())).collect()
+    }
+
+    /// The URIs in the certificate that the client has proved.
+    fn names(&self) -> Vec<String> {
+        self.0.peer.names.clone()
+    }
+
+    /// Asks for the request. An event brings it.
+    fn read(&self) {
+        self.0.order(Order::Read);
+    }
+
+    /// Sends the only response.
+    fn answer(&self, response: &[u8]) {
+        self.0.order(Order::Answer(framed(response)));
+    }
+
+    /// Sends a message of a stream: 0 if it was taken, 1 if the stream is full, 2 if it is closed.
+    fn write(&self, response: &[u8]) -> u8 {
+        match self.0.write(framed(response)) {
+            Written::Sent => 0,
+            Written::Full => 1,
+            Written::Closed => 2,
+        }
+    }
+
+    /// Ends a stream.
+    fn finish(&self) {
+        self.0.order(Order::Finish);
+    }
+
+    /// Ends the call with an error.
+    ///
+    /// Raises ValueError if the metadata cannot be sent. The call then goes on.
+    fn fail(&self, code: u16, text: &str, metadata: Vec<(String, Vec<u8>)>) -> PyResult<()> {
+        let fields = status::fields_with(code, text, &metadata)
+            .ok_or_else(|| PyValueError::new_err("the metadata has an invalid key or value"))?;
+        self.0.order(Order::Fail(fields));
+        Ok(())
+    }
+}
+
+/// A connection that waits until its TLS handshake may begin.
+#[pyclass(frozen)]
+struct Handshake(Mutex<Option<oneshot::Sender<()>>>);
+
+#[pymethods]
+impl Handshake {
+    /// Begins the handshake with the newest certificate.
+    fn proceed(&self) {
+        if let Some(sender) = locked(&self.0).take() {
+            let _ = sender.send(());
+        }
+    }
+}
+
+/// A server of gRPC that hands its calls to Python.
+#[pyclass(frozen)]
+struct Server {
+    shared: Arc<Shared>,
+    runtime: Mutex<Option<Runtime>>,
+}
+
+#[pymethods]
+impl Server {
+    /// Makes a server of methods with these paths. Times are in seconds.
+    #[new]
+    #[pyo3(signature = (
+        paths, overloaded, *, message_bytes, connections, threads, waiting=4_096,
+        handshake=5.0, idle=300.0, age=600.0, grace=30.0, ping=30.0, ping_timeout=10.0
+    ))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        paths: Vec<String>,
+        overloaded: (u16, String, Vec<(String, Vec<u8>)>),
+        message_bytes: usize,
+        connections: usize,
+        threads: usize,
+        waiting: usize,
+        handshake: f64,
+        idle: f64,
+        age: f64,
+        grace: f64,
+        ping: f64,
+        ping_timeout: f64,
+    ) -> PyResult<Self> {
+        let limits = Limits {
+            message_bytes,
+            metadata_bytes: 16 * 1024,
+            window_bytes: 16 * 1024,
+            connections,
+            streams: 1_000,
+            streams_in_all: 8_000,
+            streams_of_each: 8,
+            unsent_bytes: 64 * 1024,
+            handshake: Duration::from_secs_f64(handshake),
+            idle: Duration::from_secs_f64(idle),
+            age: Duration::from_secs_f64(age),
+            grace: Duration::from_secs_f64(grace),
+            ping: Duration::from_secs_f64(ping),
+            ping_timeout: Duration::from_secs_f64(ping_timeout),
+        };
+        let (code, text, metadata) = overloaded;
+        let shared = Shared {
+            limits,
+            queue: Queue::new(waiting)?,
+            paths: paths
+                .into_iter()
+                .enumerate()
+                .map(|(at, path)| (path, at))
+                .collect::<HashMap<_, _>>(),
+            overloaded: status::fields_with(code, &text, &metadata)
+                .ok_or_else(|| PyValueError::new_err("the metadata has an invalid key or value"))?,
+            numbers: 1.into(),
+            streams: Arc::new(AtomicUsize::new(0)),
+            tls: Mutex::new(None),
+            stopping: watch::channel(false).0,
+        };
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("front")
+            .enable_all()
+            .build()?;
+        Ok(Self { shared: Arc::new(shared), runtime: Mutex::new(Some(runtime)) })
+    }
+
+    /// The file descriptor that is readable while events wait.
+    fn fileno(&self) -> i32 {
+        self.shared.queue.descriptor()
+    }
+
+    /// Listens on a port of an IP address. Returns the port.
+    fn listen(&self, address: &str, port: u16) -> PyResult<u16> {
+        let ip = address.parse().map_err(|_| PyValueError::new_err("not an IP address"))?;
+        self.with_runtime(|runtime| {
+            let _guard = runtime.enter();
+            let listener = server::bind(SocketAddr::new(ip, port)).map_err(os_error)?;
+            let port = listener.local_addr().map_err(os_error)?.port();
+            runtime.spawn(server::accept_tcp(listener, Arc::clone(&self.shared)));
+            Ok(port)
+        })
+    }
+
+    /// Encrypts new connections to ports with these files, in PEM.
+    #[pyo3(signature = (chain, key, authorities=None))]
+    fn encrypt(&self, chain: &[u8], key: &[u8], authorities: Option<&[u8]>) -> PyResult<()> {
+        let config = tls::config(chain, key, authorities).map_err(PyValueError::new_err)?;
+        *locked(&self.shared.tls) = Some(Arc::new(config));
+        Ok(())
+    }
+
+    /// Returns the oldest events: their kind, what they are about, and their content.
+    fn take<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let events = self.shared.queue.take(most);
+        events.into_iter().filter_map(|event| converted(py, event).transpose()).collect()
+    }
+
+    /// Accepts no connections and no calls from now on. Running calls go on.
+    fn stop(&self) {
+        self.shared.stopping.send_replace(true);
+    }
+
+    /// Ends everything at once.
+    fn close(&self) {
+        self.stop();
+        if let Some(runtime) = locked(&self.runtime).take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Server {
+    fn with_runtime<T>(&self, act: impl FnOnce(&Runtime) -> PyResult<T>) -> PyResult<T> {
+        match &*locked(&self.runtime) {
+            Some(runtime) => act(runtime),
+            None => Err(PyRuntimeError::new_err("the server is closed")),
+        }
+    }
+}
+
+/// Returns an event as a tuple; None for a call that has ended before Python saw it.
+fn converted(py: Python<'_>, event: Event) -> PyResult<Option<Bound<'_, PyTuple>>> {
+    let bytes = |message: Option<Bytes>| message.map(|content| PyBytes::new(py, &content));
+    match event {
+        Event::New(call, message) => {
+            let (number, method, peer) = (call.number, call.method, call.peer.text.clone());
+            let content = (0, number, Call(call), method, peer, bytes(message));
+            content.into_pyobject(py).map(Some)
+        }
+        Event::Message(number, message) => (1, number, bytes(message)).into_pyobject(py).map(Some),
+        Event::Writable(number) => (2, number, false).into_pyobject(py).map(Some),
+        Event::Done(number, is_sent) => (3, number, is_sent).into_pyobject(py).map(Some),
+        Event::Handshake(sender) => {
+            (4, Handshake(Mutex::new(Some(sender)))).into_pyobject(py).map(Some)
+        }
+    }
+}
+
+fn os_error(error: std::io::Error) -> PyErr {
+    match error.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, error.to_string())),
+        None => PyOSError::new_err(error.to_string()),
+    }
+}
+
+fn framed(message: &[u8]) -> Bytes {
+    let mut result = Vec::with_capacity(5 + message.len());
+    result.put_u8(0);
+    // Responses are far smaller than 4 GiB.
+    result.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+    result.extend_from_slice(message);
+    result.into()
+}
+
+fn text_of(value: &[u8]) -> String {
+    match std::str::from_utf8(value) {
+        Ok(text) => text.to_owned(),
+        Err(_) => value.iter().copied().map(char::from).collect(),
+    }
+}
+
+/// The native front of Podium's server.
+#[pymodule]
+fn podium_front(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Call>()?;
+    module.add_class::<Handshake>()?;
+    module.add_class::<Server>()
+}

@@ -1,0 +1,168 @@
+//! Counts the frames and bytes of a connection, below HTTP/2.
+//!
+//! Frames that carry no request cost the server time, and HTTP/2 does not limit them: pings,
+//! settings, resets, window updates, continued headers. A connection that sends too many is closed.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::connection::Peer;
+
+const PREFACE_BYTES: usize = 24;
+const HEAD_BYTES: usize = 9;
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RESET: u8 = 3;
+const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
+const ACK: u8 = 1;
+
+/// The frames of one kind: as many at once, and as many a second.
+struct Allowance {
+    left: f64,
+    most: f64,
+    each_second: f64,
+}
+
+impl Allowance {
+    fn new(most: f64, each_second: f64) -> Self {
+        Self { left: most, most, each_second }
+    }
+
+    fn renew(&mut self, seconds: f64) {
+        self.left = self.most.min(self.left + seconds * self.each_second);
+    }
+
+    fn take(&mut self) -> bool {
+        self.left -= 1.0;
+        self.left >= 0.0
+    }
+}
+
+/// A connection's bytes, with its frames counted.
+pub struct Meter<T> {
+    inner: T,
+    peer: Arc<Peer>,
+    skip: usize,
+    head: [u8; HEAD_BYTES],
+    filled: usize,
+    read_at: Instant,
+    resets: Allowance,
+    updates: Allowance,
+    others: Allowance,
+}
+
+impl<T> Meter<T> {
+    /// Counts the frames of a connection.
+    pub fn new(inner: T, peer: Arc<Peer>) -> Self {
+        Self {
+            inner,
+            peer,
+            skip: PREFACE_BYTES,
+            head: [0; HEAD_BYTES],
+            filled: 0,
+            read_at: Instant::now(),
+            resets: Allowance::new(4_000.0, 400.0),
+            updates: Allowance::new(20_000.0, 10_000.0),
+            others: Allowance::new(500.0, 50.0),
+        }
+    }
+
+    /// Counts the frames in received bytes; returns whether they are few enough.
+    fn count(&mut self, mut bytes: &[u8]) -> bool {
+        let now = Instant::now();
+        let seconds = (now - self.read_at).as_secs_f64();
+        self.read_at = now;
+        for allowance in [&mut self.resets, &mut self.updates, &mut self.others] {
+            allowance.renew(seconds);
+        }
+        while !bytes.is_empty() {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            bytes = &bytes[skipped..];
+            let taken = (HEAD_BYTES - self.filled).min(bytes.len());
+            self.head[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
+            self.filled += taken;
+            bytes = &bytes[taken..];
+            if self.filled == HEAD_BYTES {
+                self.filled = 0;
+                let [high, middle, low, kind, flags, ..] = self.head;
+                self.skip = u32::from_be_bytes([0, high, middle, low]) as usize;
+                if !self.allows(kind, flags) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn allows(&mut self, kind: u8, flags: u8) -> bool {
+        match kind {
+            HEADERS => true,
+            DATA if self.skip > 0 || flags & ACK != 0 => true,
+            SETTINGS if flags & ACK != 0 => {
+                self.peer.note_settings();
+                true
+            }
+            RESET => self.resets.take(),
+            WINDOW_UPDATE => self.updates.take(),
+            _ => self.others.take(),
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Meter<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+        self.peer.note_read();
+        if self.count(&buffer.filled()[before..]) {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Ready(Err(io::Error::other("too many frames that carry no request")))
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Meter<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.inner).poll_write(context, buffer))?;
+        self.peer.note_written(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(context, buffers))?;
+        self.peer.note_written(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}

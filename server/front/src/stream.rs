@@ -1,0 +1,333 @@
+//! One call: reads its request when Python asks for it, and sends what Python answers.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use tokio::time::{Sleep, sleep};
+
+use crate::call::{CallState, Order};
+use crate::connection::{Counted, Peer};
+use crate::queue::Event;
+use crate::request::{Body, Refused};
+use crate::server::Shared;
+use crate::status::{DEADLINE_EXCEEDED, INTERNAL, RESOURCE_EXHAUSTED, UNIMPLEMENTED, fields};
+
+const CONTENT_TYPE: &str = "application/grpc";
+const FIELD_BYTES: usize = 32;
+const LATE: &str = "Deadline Exceeded";
+const MOST_DIGITS: usize = 8;
+
+/// Serves a call in a task of its own. Resets it if there are too many streams.
+pub fn start(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    peer: &Arc<Peer>,
+    server: &Arc<Shared>,
+    of_connection: &Arc<AtomicUsize>,
+) {
+    let mine = Counted::new(of_connection, usize::MAX);
+    let least = of_connection.load(Relaxed) <= server.limits.streams_of_each;
+    let most = if least { usize::MAX } else { server.limits.streams_in_all };
+    let Some(all) = Counted::new(&server.streams, most) else {
+        respond.send_reset(Reason::REFUSED_STREAM);
+        return;
+    };
+    let (peer, server) = (Arc::clone(peer), Arc::clone(server));
+    tokio::spawn(async move {
+        let _counted = (mine, all);
+        serve(request, respond, peer, server).await;
+    });
+}
+
+async fn serve(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    peer: Arc<Peer>,
+    server: Arc<Shared>,
+) {
+    let (head, body) = request.into_parts();
+    if head.method != Method::POST {
+        respond.send_reset(Reason::INTERNAL_ERROR);
+        return;
+    }
+    let (method, body, left) = match opened(head.uri.path(), &head.headers, body, &server) {
+        Ok(opened) => opened,
+        Err(refused) => return refuse(respond, peer, refused).await,
+    };
+    let deadline = left.map(|left| Box::pin(sleep(left)));
+    let number = server.numbers.fetch_add(1, Relaxed);
+    let call = CallState::new(number, method, peer, head.headers, server.limits.unsent_bytes);
+    let mut exchange = Exchange::new(Arc::new(call), respond, Some(body), deadline);
+    let first = exchange.first_message().await;
+    let is_known = match first {
+        Ok(message) => server.queue.push_new(&exchange.call, message),
+        Err(refused) => {
+            exchange.end = Some(refused);
+            false
+        }
+    };
+    if !is_known && exchange.end.is_none() {
+        exchange.end = Some(server.overloaded.clone());
+    }
+    let is_sent = poll_fn(|context| exchange.poll(context, &server)).await;
+    exchange.call.close();
+    if is_known {
+        server.queue.push(Event::Done(number, is_sent));
+    }
+}
+
+/// Returns the method, the body and the time of a call, or the error of one that is not served.
+fn opened(
+    path: &str,
+    headers: &HeaderMap,
+    body: RecvStream,
+    server: &Shared,
+) -> Result<(usize, Body, Option<Duration>), Refused> {
+    let size: usize =
+        headers.iter().map(|(key, value)| key.as_str().len() + value.len() + FIELD_BYTES).sum();
+    let most = server.limits.metadata_bytes as usize;
+    if size > most {
+        let text = format!("received metadata size exceeds hard limit ({size} vs. {most})");
+        return Err(fields(RESOURCE_EXHAUSTED, &text));
+    }
+    let Some(method) = server.paths.get(path) else {
+        return Err(fields(UNIMPLEMENTED, "Method not found!"));
+    };
+    let left = headers.get("grpc-timeout").map(timeout_of).transpose()?.flatten();
+    if left.is_some_and(|left| left.is_zero()) {
+        return Err(fields(DEADLINE_EXCEEDED, LATE));
+    }
+    let body = Body::new(body, headers.get("grpc-encoding"), server.limits.message_bytes)?;
+    Ok((*method, body, left))
+}
+
+/// Returns the time in a `grpc-timeout`; None if it is far longer than any call.
+fn timeout_of(value: &HeaderValue) -> Result<Option<Duration>, Refused> {
+    let malformed = || fields(INTERNAL, "Error parsing 'grpc-timeout' metadata");
+    let text = value.to_str().map_err(|_| malformed())?;
+    let (digits, unit) =
+        text.len().checked_sub(1).and_then(|at| text.split_at_checked(at)).ok_or_else(malformed)?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(malformed());
+    }
+    let one = match unit {
+        "H" => Duration::from_secs(3_600),
+        "M" => Duration::from_secs(60),
+        "S" => Duration::from_secs(1),
+        "m" => Duration::from_millis(1),
+        "u" => Duration::from_micros(1),
+        "n" => Duration::from_nanos(1),
+        _ => return Err(malformed()),
+    };
+    let number = digits.parse().ok().filter(|_| digits.len() <= MOST_DIGITS);
+    Ok(number.map(|number: u32| one * number))
+}
+
+/// Ends a call that Python never sees.
+async fn refuse(respond: SendResponse<Bytes>, peer: Arc<Peer>, refused: Refused) {
+    let call = Arc::new(CallState::new(0, 0, peer, HeaderMap::new(), 0));
+    let mut exchange = Exchange::new(call, respond, None, None);
+    exchange.end = Some(refused);
+    poll_fn(|context| exchange.poll_sending(context, None)).await;
+}
+
+/// Both directions of a call.
+struct Exchange {
+    call: Arc<CallState>,
+    respond: SendResponse<Bytes>,
+    response: Option<SendStream<Bytes>>,
+    body: Option<Body>,
+    deadline: Option<Pin<Box<Sleep>>>,
+    is_reading: bool,
+    unsent: VecDeque<Bytes>,
+    sizes: VecDeque<usize>,
+    given: usize,
+    end: Option<Refused>,
+}
+
+impl Exchange {
+    fn new(
+        call: Arc<CallState>,
+        respond: SendResponse<Bytes>,
+        body: Option<Body>,
+        deadline: Option<Pin<Box<Sleep>>>,
+    ) -> Self {
+        Self {
+            call,
+            respond,
+            response: None,
+            body,
+            deadline,
+            is_reading: false,
+            unsent: VecDeque::new(),
+            sizes: VecDeque::new(),
+            given: 0,
+            end: None,
+        }
+    }
+
+    /// Returns the request if all of it has arrived together with its headers.
+    async fn first_message(&mut self) -> Result<Option<Bytes>, Refused> {
+        for attempt in 0..2 {
+            let Some(body) = &mut self.body else { break };
+            let found = poll_fn(|context| Poll::Ready(body.poll_message(context, false))).await;
+            if let Poll::Ready(found) = found {
+                return found;
+            }
+            if attempt == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Carries out orders. Ready when the call has ended; true if its response was sent in full.
+    fn poll(&mut self, context: &mut Context<'_>, server: &Shared) -> Poll<bool> {
+        while let Poll::Ready(order) = self.call.poll_order(context) {
+            self.carry_out(order);
+        }
+        if self.poll_reset(context) {
+            // HTTP/2 drops what it has not written of a stream that was reset.
+            self.call.peer.note_written(self.given.min(server.limits.unsent_bytes));
+            return Poll::Ready(false);
+        }
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            self.deadline = None;
+            self.unsent.clear();
+            self.end = Some(fields(DEADLINE_EXCEEDED, LATE));
+            return self.poll_sending(context, Some(server)).map(|_| false);
+        }
+        if self.is_reading
+            && let Some(body) = &mut self.body
+            && let Poll::Ready(message) = body.poll_message(context, true)
+        {
+            self.is_reading = false;
+            match message {
+                Ok(message) => server.queue.push(Event::Message(self.call.number, message)),
+                Err(refused) => {
+                    self.end = Some(refused);
+                    return self.poll_sending(context, Some(server)).map(|_| false);
+                }
+            }
+        }
+        self.poll_sending(context, Some(server))
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Read => self.is_reading = true,
+            Order::Write(message) => self.add(message),
+            Order::Answer(message) => {
+                self.add(message);
+                self.end = Some(fields(0, ""));
+            }
+            Order::Finish => self.end = Some(fields(0, "")),
+            Order::Fail(fields) => {
+                self.unsent.clear();
+                self.end = Some(fields);
+            }
+        }
+    }
+
+    fn add(&mut self, message: Bytes) {
+        self.sizes.push_back(message.len());
+        self.unsent.push_back(message);
+    }
+
+    fn poll_reset(&mut self, context: &mut Context<'_>) -> bool {
+        match &mut self.response {
+            Some(response) => response.poll_reset(context).is_ready(),
+            None => self.respond.poll_reset(context).is_ready(),
+        }
+    }
+
+    /// Sends what the client takes. Ready when the call has ended.
+    fn poll_sending(&mut self, context: &mut Context<'_>, server: Option<&Shared>) -> Poll<bool> {
+        while !self.unsent.is_empty() {
+            if self.call.peer.poll_room(context).is_pending() {
+                return Poll::Pending;
+            }
+            match self.poll_piece(context) {
+                Poll::Ready(Some(size)) => self.note_sent(size, server),
+                Poll::Ready(None) => return Poll::Ready(false),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if self.end.is_none() {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.send_end())
+    }
+
+    /// Sends a piece of the oldest message. Returns the message's size when all of it is sent, 0
+    /// before, and None if the stream is closed.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<usize>> {
+        if self.response.is_none() {
+            match self.respond.send_response(head(), false) {
+                Ok(response) => self.response = Some(response),
+                Err(_) => return Poll::Ready(None),
+            }
+        }
+        let (Some(response), Some(message)) = (&mut self.response, self.unsent.front_mut()) else {
+            return Poll::Ready(None);
+        };
+        response.reserve_capacity(message.len());
+        while response.capacity() == 0 {
+            match response.poll_capacity(context) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(_) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let piece = message.split_to(response.capacity().min(message.len()));
+        self.given += piece.len();
+        self.call.peer.note_given(piece.len());
+        if response.send_data(piece, false).is_err() {
+            return Poll::Ready(None);
+        }
+        if !message.is_empty() {
+            return Poll::Ready(Some(0));
+        }
+        self.unsent.pop_front();
+        Poll::Ready(self.sizes.pop_front())
+    }
+
+    fn note_sent(&self, size: usize, server: Option<&Shared>) {
+        if self.call.note_sent(size)
+            && let Some(server) = server
+        {
+            server.queue.push(Event::Writable(self.call.number));
+        }
+    }
+
+    fn send_end(&mut self) -> bool {
+        let Some(fields) = self.end.take() else {
+            return false;
+        };
+        if let Some(response) = &mut self.response {
+            return response.send_trailers(*fields).is_ok();
+        }
+        let mut response = head();
+        response.headers_mut().extend(*fields);
+        self.respond.send_response(response, true).is_ok()
+    }
+}
+
+fn head() -> Response<()> {
+    let mut response = Response::new(());
+    let headers = response.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static(CONTENT_TYPE));
+    headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity, deflate, gzip"));
+    response
+}

@@ -1,0 +1,209 @@
+"""The front that receives calls outside of Python, with the extension module `podium_front`.
+
+The module accepts connections, limits them and reads requests in threads of its own. It writes
+events to a queue, and wakes the event loop once for many of them. See `server/front`.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+import podium_front
+from podium._values.address import host_and_port
+from podium._wire.status import Status, to_status
+
+from podium_server.errors import overloaded
+from podium_server.rpc.fronts.grpcio import MAX_CONNECTIONS, OVERSIZE
+from podium_server.rpc.fronts.ports import ListenError, PEMFiles, listen_hint
+from podium_server.rpc.handlers import Method, StreamMethod
+from podium_server.rpc.serving import CallServer
+
+__all__ = ["NativeFront"]
+
+_EVENTS_AT_ONCE = 128
+"""The most events between two turns of the event loop."""
+_MOST_THREADS = 4
+_LAST_RESPONSES_SECONDS = 0.1
+_NEW, _MESSAGE, _WRITABLE, _DONE, _HANDSHAKE = range(5)
+_SENT, _FULL, _CLOSED = range(3)
+
+
+class NativeFront:
+    """Serves methods with the extension module.
+
+    Args:
+        services: The methods of each service, by its full name.
+        server: Serves the calls.
+        message_bytes: The largest request.
+        certificates: Returns the newest files of encrypted ports. None if they have no TLS.
+    """
+
+    def __init__(
+        self,
+        services: Mapping[str, Iterable[Method]],
+        server: CallServer,
+        *,
+        message_bytes: int,
+        certificates: Callable[[], PEMFiles] | None = None,
+    ) -> None:
+        self._methods = [method for group in services.values() for method in group]
+        self._calls: dict[int, _Exchange] = {}
+        self._all_over = asyncio.Event()
+        self._server = server
+        self._certificates = certificates
+        self._used: PEMFiles | None = None
+        full = to_status(overloaded("the server has too many calls at once; try again later"))
+        self._native = podium_front.Server(
+            ["/{}/{}".format(*method.name.rsplit(".", 1)) for method in self._methods],
+            (full.code.value[0], full.text, list(full.trailing_metadata)),
+            message_bytes=OVERSIZE * message_bytes,
+            connections=MAX_CONNECTIONS,
+            threads=min(_MOST_THREADS, max(1, (os.cpu_count() or 1) // 2)),
+        )
+
+    async def start(self, addresses: Sequence[str]) -> list[str]:
+        """Serves on HOST:PORT addresses. Returns them with the ports that were chosen.
+
+        Raises:
+            ListenError: An address cannot be listened on.
+        """
+        self._renew()
+        asyncio.get_running_loop().add_reader(self._native.fileno(), self._take)
+        return [self._listen(address) for address in addresses]
+
+    async def stop(self) -> None:
+        """Ends all calls and connections within a limited time, even if clients do not react."""
+        self._native.stop()
+        if self._calls:
+            self._all_over.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_over.wait(), _LAST_RESPONSES_SECONDS)
+        asyncio.get_running_loop().remove_reader(self._native.fileno())
+        self._native.close()
+        for call in self._calls.values():
+            call.end(is_sent=False)
+
+    def _listen(self, address: str) -> str:
+        try:
+            host, port = host_and_port(address)
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            for place in dict.fromkeys(str(item[4][0]) for item in found):
+                port = self._native.listen(place, port)
+        except OSError as error:
+            raise ListenError(f"cannot listen on {address}: {listen_hint(error)}") from error
+        return f"{address.rpartition(':')[0]}:{port}"
+
+    def _renew(self) -> None:
+        """Has new connections use the newest certificate."""
+        if self._certificates is not None and (newest := self._certificates()) is not self._used:
+            self._native.encrypt(*newest)
+            self._used = newest
+
+    def _take(self) -> None:
+        for kind, *content in self._native.take(_EVENTS_AT_ONCE):
+            if kind == _NEW:
+                self._begin(*content)
+            elif kind == _HANDSHAKE:
+                self._renew()
+                content[0].proceed()
+            elif (call := self._calls.get(content[0])) is not None:
+                if kind == _MESSAGE:
+                    call.arrive(content[1])
+                elif kind == _WRITABLE:
+                    call.arrive(None)
+                else:
+                    del self._calls[content[0]]
+                    call.end(is_sent=content[1])
+        if not self._calls:
+            self._all_over.set()
+
+    def _begin(
+        self, number: int, native: podium_front.Call, method: int, peer: str, raw: bytes | None
+    ) -> None:
+        exchange = _Exchange(native, peer, raw)
+        self._calls[number] = exchange
+        exchange.task = asyncio.get_running_loop().create_task(
+            self._serve(self._methods[method], exchange)
+        )
+
+    async def _serve(self, method: Method, exchange: "_Exchange") -> None:
+        response = await self._server.serve(method, exchange)
+        if isinstance(method, StreamMethod):
+            exchange.native.finish()
+        else:
+            exchange.native.answer(response)
+
+
+class _Exchange:
+    """A call of the extension module."""
+
+    __slots__ = ("_awaited", "_over", "_raw", "native", "peer", "task")
+
+    def __init__(self, native: podium_front.Call, peer: str, raw: bytes | None) -> None:
+        self.native = native
+        self.peer = peer
+        self.task: asyncio.Task[None] | None = None
+        self._raw = raw
+        self._over: Callable[[], None] | None = None
+        self._awaited: asyncio.Future[bytes | None] | None = None
+
+    def headers(self, name: str) -> list[str]:
+        return self.native.values(name)
+
+    def certificate_names(self) -> Iterable[bytes]:
+        return [name.encode() for name in self.native.names()]
+
+    def when_over(self, callback: Callable[[], None]) -> None:
+        self._over = callback
+
+    async def read(self) -> bytes | None:
+        if self._raw is not None:
+            raw, self._raw = self._raw, None
+            return raw
+        self.native.read()
+        return await self._arrival()
+
+    async def write(self, response: bytes, seconds: float) -> None:
+        while (state := self.native.write(response)) == _FULL:
+            async with asyncio.timeout(seconds):
+                await self._arrival()
+        if state == _CLOSED:
+            raise asyncio.CancelledError
+
+    async def abort(self, status: Status) -> None:
+        self._fail(status)
+
+    def abort_from_outside(self, status: Status) -> Awaitable[object]:
+        self._fail(status)
+        if self.task is not None:
+            self.task.cancel()
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ended.set_result(None)
+        return ended
+
+    def arrive(self, raw: bytes | None) -> None:
+        """Ends the wait for a request, or until the stream can be written."""
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_result(raw)
+
+    def end(self, *, is_sent: bool) -> None:
+        """Ends the call: its response is sent, or can no longer be sent."""
+        over, self._over = self._over, None
+        task, self.task = self.task, None
+        if over is not None:
+            over()
+        if task is not None and not is_sent:
+            task.cancel()
+
+    async def _arrival(self) -> bytes | None:
+        self._awaited = asyncio.get_running_loop().create_future()
+        try:
+            return await self._awaited
+        finally:
+            # The future would keep the request in memory.
+            self._awaited = None
+
+    def _fail(self, status: Status) -> None:
+        self.native.fail(status.code.value[0], status.text, list(status.trailing_metadata))

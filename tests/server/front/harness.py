@@ -1,0 +1,50 @@
+"""The extension module by itself: a test takes its events and answers its calls."""
+
+import select
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import podium_front
+
+__all__ = ["CLOSED", "DONE", "FULL", "NEW", "PATH", "SENT", "WRITABLE", "Served", "served"]
+
+PATH = "/test.Test/Call"
+NEW, _, WRITABLE, DONE = range(4)
+SENT, FULL, CLOSED = range(3)
+_SECONDS = 120.0
+_OVERLOADED = (8, "no room", [("x-bin", b"\0\1")])
+
+
+class Served:
+    """A server whose events the test takes by itself."""
+
+    def __init__(self, **limits: Any) -> None:
+        given: dict[str, Any] = {"message_bytes": 1_000_000, "connections": 100, "threads": 1}
+        self.native = podium_front.Server([PATH], _OVERLOADED, **given | limits)
+        self.address = f"127.0.0.1:{self.native.listen('127.0.0.1', 0)}"
+
+    def event(self, kind: int) -> tuple[Any, ...]:
+        """Waits for the next event, which must be of a kind; returns the rest of it."""
+        found_kind, *content = found = self.next()
+        assert found_kind == kind, found
+        return tuple(content)
+
+    def next(self) -> tuple[Any, ...]:
+        """Waits for the next event."""
+        end = time.monotonic() + _SECONDS
+        while not (found := self.native.take(1)):
+            assert time.monotonic() < end, "there is no event"
+            select.select([self.native.fileno()], [], [], 1.0)
+        return found[0]
+
+
+@contextmanager
+def served(**limits: Any) -> Iterator[Served]:
+    """Runs a server inside the block."""
+    server = Served(**limits)
+    try:
+        yield server
+    finally:
+        server.native.close()

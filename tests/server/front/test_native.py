@@ -1,0 +1,161 @@
+"""The limits of the native front, and what it tells Python about its streams."""
+
+import pytest
+
+from tests.server.front.harness import CLOSED, DONE, FULL, NEW, PATH, SENT, WRITABLE, served
+from tests.server.rpc.attack import (
+    MAX_WINDOW,
+    Attacker,
+    attackers,
+    headers,
+    message,
+    raw_frame,
+    wait_until,
+)
+
+_RESET, _WINDOW_UPDATE = 3, 8
+_CANCEL = (8).to_bytes(4, "big")
+
+
+def _end(attacker: Attacker) -> None:
+    """Waits until the server has closed the connection."""
+    wait_until(lambda: not attacker.is_open(0.05))
+
+
+def test_the_queue_towards_python_is_bounded() -> None:
+    """Calls for which the queue has no room get the error that Python chose; the others wait."""
+    with served(waiting=2) as server, attackers(server.address, 1, window=MAX_WINDOW) as (one,):
+        one.calls([(headers(PATH), message(b"x"))] * 5)
+        assert one.statuses_of(3) == ["8"] * 3
+        assert one.messages_of(3) == ["no room"] * 3
+        for _ in range(2):
+            server.event(NEW)[1].answer(b"y")
+        assert sorted(one.statuses_of(5)) == ["0", "0", "8", "8", "8"]
+
+
+def test_metadata_that_cannot_be_sent_is_an_error() -> None:
+    """An invalid key or value of a trailer raises, and the call can still be answered."""
+    with served() as server, attackers(server.address, 1, window=MAX_WINDOW) as (one,):
+        one.call(headers(PATH), message(b"x"))
+        call = server.event(NEW)[1]
+        for key, value in (("no key", b"v"), ("key", b"a\nb")):
+            with pytest.raises(ValueError, match="the metadata has an invalid key or value"):
+                call.fail(13, "text", [(key, value)])
+        call.fail(13, "text", [("key-bin", b"a\nb")])
+        assert one.statuses_of(1) == ["13"]
+
+
+def test_a_stream_tells_when_it_is_full_and_when_it_is_writable() -> None:
+    """A client that reads nothing fills the stream. When it reads, the writer is woken."""
+    with served() as server, attackers(server.address, 1, window=0) as (one,):
+        one.call(headers(PATH), message(b"x"))
+        number, call, *_ = server.event(NEW)
+        states = [call.write(b"m" * 40_000) for _ in range(3)]
+        assert states == [SENT, FULL, FULL]
+        one.send(raw_frame(_WINDOW_UPDATE, 1, (100_000).to_bytes(4, "big")))
+        assert server.event(WRITABLE) == (number, False)
+        assert call.write(b"m" * 40_000) == SENT
+        call.finish()
+        assert call.write(b"late") == CLOSED
+        assert one.statuses_of(1) == ["0"]
+        assert server.event(DONE) == (number, True)
+
+
+def test_a_writer_whose_client_has_left_is_told() -> None:
+    """After a reset, Python learns that the call has ended, and each later write says so."""
+    with served() as server, attackers(server.address, 1) as (one,):
+        one.call(headers(PATH), message(b"x"))
+        number, call, *_ = server.event(NEW)
+        assert call.write(b"m") == SENT
+        one.send(raw_frame(_RESET, 1, _CANCEL))
+        assert server.event(DONE) == (number, False)
+        assert call.write(b"m") == CLOSED
+        call.answer(b"late")
+
+
+def test_calls_that_are_cancelled_at_once_end_no_connection() -> None:
+    """A client may cancel 1,000 calls in one moment, and goes on to call."""
+    with served() as server, attackers(server.address, 1, window=MAX_WINDOW) as (one,):
+        one.calls_and_resets(headers(PATH), 1_000)
+        one.call(headers(PATH), message(b"last"))
+        while True:
+            kind, _, *content = server.next()
+            if kind == NEW and content[3] == b"last":
+                content[0].answer(b"")
+                break
+        wait_until(lambda: one.is_open(0.05) and "0" in one.statuses())
+
+
+def test_a_deadline_ends_a_call_that_stalls() -> None:
+    """A request that never ends, and a response that nobody reads, end at the client's deadline."""
+    late = headers(PATH, {"grpc-timeout": "300m"})
+    with served() as server, attackers(server.address, 2) as (half, deaf):
+        half.call(late, message(b"x", declared=10), end=False)
+        number, call, *_, raw = server.event(NEW)
+        assert raw is None
+        call.read()
+        assert server.event(DONE) == (number, False)
+        deaf.call(late, message(b"x"))
+        number, call, *_ = server.event(NEW)
+        call.answer(b"y" * 1_000)
+        assert server.event(DONE) == (number, False)
+        assert half.statuses_of(1) == deaf.statuses_of(1) == ["4"]
+
+
+@pytest.mark.parametrize("limits", [{"idle": 0.5}, {"age": 0.5}], ids=["idle", "age"])
+def test_an_unused_and_an_old_connection_are_closed(limits: dict[str, float]) -> None:
+    """A connection is closed when it has had no call for a time, and when it is old."""
+    with served(**limits) as server, attackers(server.address, 1) as (one,):
+        _end(one)
+
+
+def test_the_calls_of_an_old_connection_may_end() -> None:
+    """A connection that closes takes the answers of its calls first, and ends after the grace."""
+    with served(age=0.5) as server, attackers(server.address, 1, window=MAX_WINDOW) as (one,):
+        one.call(headers(PATH), message(b"x"))
+        call = server.event(NEW)[1]
+        wait_until(lambda: one.is_open(0.05) and one.is_going())
+        call.answer(b"y")
+        assert one.statuses_of(1) == ["0"]
+        _end(one)
+    with served(age=0.5, grace=0.5) as server, attackers(server.address, 1) as (one,):
+        one.call(headers(PATH), message(b"x"))
+        number, *_ = server.event(NEW)
+        assert server.event(DONE) == (number, False)
+        _end(one)
+
+
+def test_a_client_that_answers_no_ping_is_disconnected() -> None:
+    """A connection from which nothing comes is pinged, and closed if that is not answered."""
+    with (
+        served(ping=0.5, ping_timeout=0.5) as server,
+        attackers(server.address, 1, window=MAX_WINDOW) as (one,),
+    ):
+        _end(one)
+
+
+def test_a_connection_without_settings_is_closed() -> None:
+    """A client must acknowledge the settings within the time of a handshake."""
+    with (
+        served(handshake=0.5) as server,
+        attackers(server.address, 1, acknowledge=False) as (silent,),
+        attackers(server.address, 1) as (other,),
+    ):
+        _end(silent)
+        assert other.is_open()
+
+
+def test_connections_are_counted() -> None:
+    """A connection beyond the limit is closed at once, and has a place when another one ends."""
+    with served(connections=1) as server:
+        with attackers(server.address, 1) as (first,):
+            first.setting(3)
+            with attackers(server.address, 1, timeout=1.0) as (second,):
+                _end(second)
+            assert first.is_open()
+
+        def has_room() -> bool:
+            with attackers(server.address, 1, timeout=1.0) as (third,):
+                return third.is_open(0.2)
+
+        wait_until(has_room)
