@@ -21,7 +21,8 @@ from podium_server.store.filters import (
     ExperimentFilter,
     SeriesFilter,
 )
-from podium_server.store.postgres import schema, store
+from podium_server.store.postgres import schema
+from podium_server.store.postgres.connection import PooledConnection
 from podium_server.store.postgres.writes import experiment_id
 from podium_server.store.ranking_queries import RankQuery
 from sqlglot import expressions as sql
@@ -59,13 +60,13 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The statements that connections of a store run from now on."""
     seen: set[str] = set()
     for name in ("cursor", "execute", "executemany", "fetch", "fetchrow", "fetchval"):
-        method = getattr(store._Connection, name)
+        method = getattr(PooledConnection, name)
 
         def noting(self: Any, text: str, *rest: Any, _method: Any = method, **named: Any) -> Any:
             seen.add(text)
             return _method(self, text, *rest, **named)
 
-        monkeypatch.setattr(store._Connection, name, noting)
+        monkeypatch.setattr(PooledConnection, name, noting)
     return seen
 
 

@@ -1,6 +1,7 @@
 """Connections to PostgreSQL, as `podium_server.store.sql` uses them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
@@ -8,9 +9,33 @@ import asyncpg
 from podium_server.store.postgres.bridge import wait
 from podium_server.store.postgres.dialect import translated
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "PooledConnection"]
 
 _FIRST_ROWS, _MOST_ROWS = 16, 1_000
+
+
+class PooledConnection(asyncpg.Connection):  # type: ignore[misc]
+    """A connection that needs no statement to be used by another call."""
+
+    def get_reset_query(self) -> str:
+        """Returns no statements, because no call leaves a setting behind."""
+        return ""
+
+    @contextmanager
+    def warnings(self) -> Iterator[list[str]]:
+        """Yields a list to which the warnings of statements are added inside the block."""
+        found: list[str] = []
+
+        def note(_connection: Any, message: Any) -> None:
+            if message.severity_en == "WARNING":
+                found.append(message.message)
+
+        self.add_log_listener(note)
+        try:
+            yield found
+        finally:
+            # `remove_log_listener` does nothing if the connection was lost.
+            self._log_listeners.clear()
 
 
 class _Cursor:

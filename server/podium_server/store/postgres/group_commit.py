@@ -6,13 +6,14 @@ of an experiment's row delays only the calls on this experiment.
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg
 from podium.errors import PodiumError
@@ -21,6 +22,7 @@ from podium_server.errors import failure
 from podium_server.store.calls import Call, Subject
 from podium_server.store.contract import ChangeListener
 from podium_server.store.postgres.bridge import in_greenlet, in_thread
+from podium_server.store.postgres.connection import PooledConnection
 from podium_server.store.postgres.errors import (
     LOST,
     REPEATED,
@@ -34,7 +36,8 @@ from podium_server.store.sql.waiting import Waiting
 __all__ = ["GroupCommit"]
 
 T = TypeVar("T")
-Acquire = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
+_log = logging.getLogger(__name__)
+Acquire = Callable[[], AbstractAsyncContextManager[PooledConnection]]
 
 _GROUP_CALLS = 256
 """The most calls in a transaction."""
@@ -151,6 +154,9 @@ class GroupCommit:
         for attempt in range(_TRIES):
             try:
                 await self._transact(group)
+            except PodiumError:
+                # Some are connection errors too. After OUTCOME_UNKNOWN, nothing may run again.
+                raise
             except (*REPEATED, *LOST):
                 if attempt == _TRIES - 1:
                     raise
@@ -177,29 +183,26 @@ class GroupCommit:
             self._committed_calls += len(group)
 
     async def _apply(
-        self, connection: asyncpg.Connection, group: list[Waiting]
+        self, connection: PooledConnection, group: list[Waiting]
     ) -> PostgresTransaction:
         """Applies calls, in a thread if one of them is heavy."""
         if any(waiting.call.heavy for waiting in group):
             return await in_thread(self._threads, _apply_all, connection, group)
         return await in_greenlet(_apply_all, connection, group)
 
-    async def _commit(self, connection: asyncpg.Connection) -> None:
+    async def _commit(self, connection: PooledConnection) -> None:
         """Commits. Raises OUTCOME_UNKNOWN if it is not certain that the commit is durable."""
-        warned: list[Any] = []
-        connection.add_log_listener(note := lambda _connection, message: warned.append(message))
-        try:
-            await asyncio.shield(connection.execute("COMMIT"))
-        except Exception as error:
-            if is_undone(error):
-                raise
-            self._unknown_outcomes += 1
-            raise outcome_unknown() from error
-        finally:
-            if not connection.is_closed():
-                connection.remove_log_listener(note)
-        if any(message.severity_en == "WARNING" for message in warned):
+        with connection.warnings() as warned:
+            try:
+                await asyncio.shield(connection.execute("COMMIT"))
+            except Exception as error:
+                if is_undone(error):
+                    raise
+                self._unknown_outcomes += 1
+                raise outcome_unknown() from error
+        if warned:
             # Such as: the wait for the replica was cancelled.
+            _log.warning("a commit may not be durable: %s", "; ".join(warned))
             self._unknown_outcomes += 1
             raise outcome_unknown()
 
@@ -215,7 +218,7 @@ class GroupCommit:
                 listener.changed(subjects)
 
 
-def _apply_all(connection: asyncpg.Connection, group: list[Waiting]) -> PostgresTransaction:
+def _apply_all(connection: PooledConnection, group: list[Waiting]) -> PostgresTransaction:
     """Applies calls one after the other, and writes their changes."""
     transaction = PostgresTransaction(connection)
     transaction.prepare([waiting.call.needs for waiting in group])
@@ -232,7 +235,7 @@ def _apply_all(connection: asyncpg.Connection, group: list[Waiting]) -> Postgres
     return transaction
 
 
-async def _roll_back(connection: asyncpg.Connection) -> None:
+async def _roll_back(connection: PooledConnection) -> None:
     """Rolls back. If that fails, the pool closes the connection, which does the same."""
     with contextlib.suppress(Exception):
         await connection.execute("ROLLBACK")

@@ -16,6 +16,7 @@ from podium_server.store.contract import ChangeListener, Page, PageLimits, Store
 from podium_server.store.filters import ArmFilter
 from podium_server.store.postgres import schema
 from podium_server.store.postgres.bridge import in_greenlet, in_thread
+from podium_server.store.postgres.connection import PooledConnection
 from podium_server.store.postgres.dialect import translated
 from podium_server.store.postgres.errors import LOST, undone
 from podium_server.store.postgres.group_commit import GroupCommit
@@ -55,14 +56,6 @@ _FEW_SCORES = 25_000
 _TOKENS, _PUT_TOKEN, _REVOKE = map(translated, (codec.TOKENS, codec.PUT_TOKEN, codec.REVOKE))
 
 
-class _Connection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection that needs no statement to be used by another call."""
-
-    def get_reset_query(self) -> str:
-        """Returns no statements, because no call leaves a setting behind."""
-        return ""
-
-
 def _reading(
     read: Callable[Concatenate[Any, P], T],
 ) -> "Callable[Concatenate[PostgresStore, P], Coroutine[Any, Any, T]]":
@@ -94,7 +87,7 @@ class PostgresStore(Store):
                 max_inactive_connection_lifetime=0,
                 statement_cache_size=_STATEMENTS,
                 max_cached_statement_lifetime=0,
-                connection_class=_Connection,
+                connection_class=PooledConnection,
                 server_settings={
                     "application_name": "podium",
                     "idle_in_transaction_session_timeout": str(_IDLE_MS),
@@ -179,7 +172,9 @@ class PostgresStore(Store):
         try:
             yield connection
         finally:
-            await self._pool.release(connection)
+            # An error here must not hide how the block ended, such as an unknown outcome.
+            with contextlib.suppress(Exception):
+                await self._pool.release(connection)
 
     async def _run(self, action: Callable[[asyncpg.Connection], Coroutine[Any, Any, T]]) -> T:
         """Runs one statement."""
@@ -203,6 +198,8 @@ class PostgresStore(Store):
                     if is_long:
                         return await in_thread(self._threads, read, reader)
                     return await in_greenlet(read, reader)
+            except PodiumError:
+                raise
             except LOST as error:
                 if not tries_left:
                     raise undone(error) from error

@@ -1,0 +1,253 @@
+"""Calls whose connection, transaction or database fails get a clear error, or succeed later."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import pytest
+from podium.errors import PodiumError
+from podium_server.store.contract import Store, StoreError
+from podium_server.store.open import open_store
+from podium_server.store.postgres import errors, store
+from podium_server.store.postgres.connection import PooledConnection
+from podium_server.testing.calls import arm, declared, record, row
+
+from tests.postgres import connected
+from tests.stores import store_url
+
+_SOCKET = ".s.PGSQL.5432"
+
+
+class _Proxy:
+    """Passes bytes between a store and the database. Can cut connections at a statement."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.cut_at: bytes | None = None
+        self.passes_it_on = True
+        self.cuts = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serves a connection."""
+        there, to_database = await asyncio.open_unix_connection(self._target)
+        self._writers |= {writer, to_database}
+        back = asyncio.create_task(self._copy(there, writer))
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                if self.cut_at is not None and self.cut_at in data:
+                    self.cut_at = None
+                    self.cuts += 1
+                    back.cancel()
+                    await asyncio.wait([back])
+                    writer.close()
+                    if self.passes_it_on:
+                        to_database.write(data)
+                        # The database answers when it has committed.
+                        await there.readuntil(b"COMMIT\0")
+                    break
+                to_database.write(data)
+                await to_database.drain()
+        for each in (writer, to_database):
+            each.close()
+        back.cancel()
+
+    @staticmethod
+    async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+async def proxied(tmp_path: Path) -> AsyncIterator[tuple[Store, _Proxy]]:
+    """A store with an experiment, whose connections a proxy can cut."""
+    parts = urlsplit(store_url(tmp_path))
+    query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+    if "host" not in query:
+        pytest.skip("the proxy needs a database on a socket")
+    proxy = _Proxy(f"{query['host']}/{_SOCKET}")
+    server = await asyncio.start_unix_server(proxy.serve, tmp_path / _SOCKET)
+    url = f"postgresql://podium@/postgres?host={tmp_path}&search_path={query['search_path']}"
+    opened = await open_store(url)
+    try:
+        await opened.transact(record(declared(), arm()))
+        yield opened, proxy
+    finally:
+        await opened.close()
+        server.close()
+
+
+async def _reason(work: Any) -> str:
+    with pytest.raises(PodiumError) as raised:
+        await work
+    return raised.value.reason
+
+
+async def test_the_answer_to_a_commit_is_lost(proxied: tuple[Store, _Proxy]) -> None:
+    """The call is not repeated by the server. It was stored, and the repeated stream skips it."""
+    opened, proxy = proxied
+    call: Callable[[], Any] = lambda: record(row("val", 1), writer="w")  # noqa: E731 - a call each time
+    proxy.cut_at = b"COMMIT\0"
+    assert await _reason(opened.transact(call())) == "OUTCOME_UNKNOWN"
+    again = await opened.transact(call())
+    assert (again.skipped_events, again.revision, proxy.cuts) == (1, 2, 1)
+
+
+async def test_a_commit_that_never_arrives(proxied: tuple[Store, _Proxy]) -> None:
+    """The outcome is unknown too. Nothing was stored, and the repeated stream stores it once."""
+    opened, proxy = proxied
+    proxy.cut_at, proxy.passes_it_on = b"COMMIT\0", False
+    assert await _reason(opened.transact(record(row("val", 1), writer="w"))) == "OUTCOME_UNKNOWN"
+    again = await opened.transact(record(row("val", 1), writer="w"))
+    assert (again.skipped_events, again.revision) == (0, 2)
+
+
+async def test_a_connection_is_lost_before_the_commit(proxied: tuple[Store, _Proxy]) -> None:
+    """The transaction runs again on another connection, and the caller notices nothing."""
+    opened, proxy = proxied
+    proxy.cut_at, proxy.passes_it_on = b"READ COMMITTED", False
+    outcome = await opened.transact(record(row("val", 1)))
+    assert (outcome.revision, proxy.cuts) == (2, 1)
+
+
+async def test_a_read_whose_connection_is_lost(proxied: tuple[Store, _Proxy]) -> None:
+    """The read runs again on another connection."""
+    opened, proxy = proxied
+    proxy.cut_at, proxy.passes_it_on = b"FROM experiments", False
+    assert (await opened.experiment("x")).revision == 1
+    assert proxy.cuts == 1
+
+
+async def test_connections_that_the_database_ends(tmp_path: Path) -> None:
+    """After a restart of the database, reads and writes use new connections."""
+    url = store_url(tmp_path)
+    opened = await open_store(f"{url}&application_name=ended_{tmp_path.name}")
+    try:
+        await opened.transact(record(declared(), arm()))
+        async with connected(url) as connection:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = $1",
+                f"ended_{tmp_path.name}",
+            )
+        assert (await opened.transact(record(row("val", 1)))).revision == 2
+        assert (await opened.experiment("x")).revision == 2
+    finally:
+        await opened.close()
+
+
+async def test_a_read_only_database(tmp_path: Path) -> None:
+    """Reads work, writes change nothing and say why, and a store cannot be created."""
+    url = store_url(tmp_path)
+    read_only = f"{url}&default_transaction_read_only=on"
+    with pytest.raises(StoreError, match="read-only"):
+        await open_store(read_only)
+    opened = await open_store(url)
+    await opened.transact(record(declared(), arm()))
+    await opened.close()
+    opened = await open_store(read_only)
+    try:
+        assert (await opened.experiment("x")).revision == 1
+        with pytest.raises(PodiumError, match="read-only now; nothing was changed"):
+            await opened.transact(record(row("val", 1)))
+    finally:
+        await opened.close()
+
+
+async def test_a_lock_that_another_session_keeps(tmp_path: Path) -> None:
+    """A call that waits too long is rejected with OVERLOADED. Calls on others go on meanwhile."""
+    url = store_url(tmp_path)
+    opened = await open_store(f"{url}&lock_timeout=200")
+    try:
+        await opened.transact(record(declared(), arm()))
+        async with connected(url) as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            await connection.execute("UPDATE experiments SET deleted = 0")
+            waiting = asyncio.create_task(opened.transact(record(row("val", 1))))
+            assert (await opened.transact(record(declared(), experiment="y"))).revision == 1
+            assert await _reason(waiting) == "OVERLOADED"
+            await transaction.rollback()
+        assert (await opened.transact(record(row("val", 1)))).revision == 2
+    finally:
+        await opened.close()
+
+
+async def test_all_connections_are_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read that gets no connection in time is rejected with OVERLOADED."""
+    monkeypatch.setattr(store, "_CONNECTIONS", 1)
+    monkeypatch.setattr(store, "_WAIT_SECONDS", 0.5)
+    opened: Any = await open_store(store_url(tmp_path))
+    try:
+        await opened.transact(record(declared()))
+        async with opened._connection():
+            assert await _reason(opened.experiment("x")) == "OVERLOADED"
+        assert (await opened.experiment("x")).revision == 1
+    finally:
+        await opened.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (asyncpg.DiskFullError("no space left"), "STORAGE_FULL"),
+        (asyncpg.TooManyConnectionsError("too many clients"), "OVERLOADED"),
+        (asyncpg.DeadlockDetectedError("deadlock"), "OVERLOADED"),
+        (asyncpg.CannotConnectNowError("starting up"), "SHUTTING_DOWN"),
+        (ConnectionResetError("reset"), "SHUTTING_DOWN"),
+        (asyncpg.UndefinedTableError("no table"), "INTERNAL"),
+    ],
+)
+def test_errors_of_the_database(error: Exception, reason: str) -> None:
+    """Each kind of failure has its reason, and says that nothing was changed."""
+    found = errors.undone(error)
+    assert found.reason == reason
+    assert "nothing was changed" in found.message
+
+
+async def test_a_database_of_another_program(tmp_path: Path) -> None:
+    """The store leaves tables alone that it has not made."""
+    url = store_url(tmp_path)
+    async with connected(url) as connection:
+        await connection.execute("CREATE TABLE experiments (name TEXT PRIMARY KEY)")
+    with pytest.raises(StoreError, match="tables of another program"):
+        await open_store(url)
+
+
+async def test_a_newer_store(tmp_path: Path) -> None:
+    """A server that is too old for the tables does not start; one that is only older does."""
+    url = store_url(tmp_path)
+    await (await open_store(url)).close()
+    async with connected(url) as connection:
+        await connection.execute("UPDATE store SET version = 9")
+    await (await open_store(url)).close()
+    async with connected(url) as connection:
+        await connection.execute("UPDATE store SET oldest_server = 9")
+    with pytest.raises(StoreError, match="start a newer podium"):
+        await open_store(url)
+
+
+async def test_a_commit_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the database warns at a COMMIT, such as of a missing replica, the outcome is unknown."""
+    opened = await open_store(store_url(tmp_path))
+    try:
+        await opened.transact(record(declared(), arm()))
+        warn = "DO $$ BEGIN RAISE WARNING 'the wait for the replica was cancelled'; END $$; COMMIT"
+        execute = PooledConnection.execute
+
+        def warning(self: Any, text: str, *rest: Any, **named: Any) -> Any:
+            return execute(self, warn if text == "COMMIT" else text, *rest, **named)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(PooledConnection, "execute", warning)
+            assert await _reason(opened.transact(record(row("val", 1)))) == "OUTCOME_UNKNOWN"
+        assert (await opened.transact(record(row("val", 2)))).revision == 3
+    finally:
+        await opened.close()
