@@ -80,11 +80,13 @@ test-slow: .venv/ready ## run the slow tests: kills, power cuts, many random cas
 test-all: test test-slow ## run all tests
 
 # The tests of what a store does.
-OVER_POSTGRES := $(addprefix tests/server/,store/test_suite.py store/test_derived.py postgres writes ranking access \
-	rpc/test_watch.py rpc/test_reads.py rpc/test_own_writes.py rpc/test_attacks.py)
+OVER_POSTGRES := $(addprefix tests/server/,postgres store/test_suite.py store/test_derived.py \
+	$(addprefix writes/test_,vectors.py scenarios.py random_writes.py) \
+	$(addprefix access/test_,access_service.py ownership.py) \
+	$(addprefix rpc/test_,reads.py watch.py attacks.py))
 test-postgres: .venv/ready ## the tests of stores with PostgreSQL (Debian: postgresql; or PODIUM_TEST_POSTGRES=URL)
 	$(BIN)/pytest $(AT_ONCE) --store=postgres -m "not slow" $(OVER_POSTGRES)
-	PODIUM_FUZZ_REQUESTS=400 $(BIN)/pytest --store=postgres tests/server/rpc/test_fuzz.py
+	PODIUM_FUZZ_REQUESTS=300 $(BIN)/pytest --store=postgres tests/server/rpc/test_fuzz.py
 
 demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(), rank it
 	$(BIN)/python examples/digits_sweep/sweep.py
