@@ -112,3 +112,18 @@ def test_tables_without_the_marks_are_not_claimed(tmp_path: Path) -> None:
     write_text(tmp_path / "c" / "hparams.yaml", "lr: 0.1\n")
     found = results(tmp_path)
     assert (found.arms, found.not_imported) == ({}, {})
+
+
+def test_a_run_without_hyperparameters(tmp_path: Path) -> None:
+    """Its folder and columns are those of Lightning; another `metrics.csv` is not claimed."""
+    write_text(tmp_path / "exp" / "version_3" / "metrics.csv", "epoch,step,loss\n0,1,0.5\n")
+    write_text(tmp_path / "exp" / "metrics.csv", "epoch,step,loss\n0,1,0.25\n")
+    write_text(tmp_path / "other" / "version_3" / "metrics.csv", "step,loss\n1,0.25\n")
+    found = results(tmp_path)
+    assert {name: arm.metrics for name, arm in found.arms.items()} == {
+        "exp/version_3": {"epoch": 0.0, "loss": 0.5}
+    }
+    assert found.not_imported == {
+        "exp/version_3": "the run has no hparams.yaml, so its settings are not known"
+    }
+    assert found.wrong == set()

@@ -255,3 +255,14 @@ def test_a_metric_of_which_less_is_better_is_ranked_so(
         assert [arm.score for arm in ranking.arms] == [1.0, 2.0, math.inf]
         assert client.experiment(experiment).rank("wiki.acc").direction == "maximize"
     assert import_results(client, tmp_path).unchanged == 3
+
+
+def test_results_without_a_configuration_are_named(tmp_path: Path) -> None:
+    """Old results with only `results` and `versions` are listed, since their model is not known."""
+    write_json(tmp_path / "x-res.json", {"results": {"x": {"acc": 0.5}}, "versions": {"x": 0}})
+    write_json(tmp_path / "other.json", {"results": {"x": {"acc": 0.5}}, "versions": {"y": "1"}})
+    found = results(tmp_path)
+    assert found.arms == {}
+    assert found.not_imported == {
+        "x-res.json": "the results have no 'config' with 'model_args', so their model is not known"
+    }

@@ -1,5 +1,7 @@
 """File stores of MLflow."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import podium
@@ -215,3 +217,12 @@ def test_models_beside_the_runs_are_not_experiments(tmp_path: Path) -> None:
     found = results(tmp_path)
     assert [experiment.name for experiment in found.experiments] == ["DQN"]
     assert (list(found.arms), found.not_imported) == (["qb-770cc011"], {})
+
+
+def test_a_database_is_named(tmp_path: Path) -> None:
+    """The SQLite file of MLflow 3 is listed with the way to import its runs."""
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        for table in ("experiments", "runs", "latest_metrics", "params"):
+            database.execute(f"CREATE TABLE {table} (x)")
+    [why] = results(tmp_path).not_imported.values()
+    assert "mlflow.search_runs().to_csv('runs.csv')" in why

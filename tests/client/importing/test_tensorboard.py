@@ -197,3 +197,25 @@ def test_no_damage_makes_up_a_number(tmp_path: Path) -> None:
                 assert set(item.arm.metrics.values()) <= {0.5}
             else:
                 assert "not in the format" not in getattr(item, "why", "")
+
+
+def test_two_trainings_in_one_folder_are_noted(tmp_path: Path) -> None:
+    """Values that a second file has at the same steps replace the first ones, with a note."""
+    write_events(tmp_path / "exp", _BEGIN, scalars(0, loss=1.0), scalars(1, loss=0.5))
+    second = "events.out.tfevents.2.host"
+    write_events(tmp_path / "exp", _BEGIN, scalars(0, loss=3.0), scalars(1, loss=0.5), name=second)
+    found = results(tmp_path)
+    assert found.arms["exp"].metrics == {"loss": 0.5}
+    assert found.not_imported == {
+        "exp": "'loss' has 1 value that a later value at the same step replaced"
+    }
+    assert found.wrong == set()
+
+
+def test_hyperparameters_of_lightning(tmp_path: Path) -> None:
+    """`hparams.yaml`, which Lightning writes beside the events, is the configuration."""
+    write_events(tmp_path / "exp", _BEGIN, scalars(0, loss=1.0))
+    write_text(tmp_path / "exp" / "hparams.yaml", "lr: 0.1\nseed: 7\n")
+    config = _found(tmp_path).arm.run_config
+    assert config.algorithm == podium.Component("tensorboard", {"lr": 0.1, "seed": 7})
+    assert config.seed == 7

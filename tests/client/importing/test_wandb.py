@@ -214,3 +214,14 @@ def test_files_that_only_end_like_a_log_are_not_claimed(tmp_path: Path) -> None:
     write_json(tmp_path / "wandb-summary.json", {"loss": 1})
     assert results(tmp_path) == results(tmp_path / "notes.wandb")
     assert results(tmp_path).not_imported == {}
+
+
+def test_a_copy_of_the_latest_run_is_that_run(tmp_path: Path) -> None:
+    """Some copies of the folder have a copy in place of the link; alone, it is a run of its own."""
+    summary = '{"loss": 0.5}'
+    for name in ("run-20260102_030405-abc", "latest-run"):
+        write_text(tmp_path / "wandb" / name / "files" / "wandb-summary.json", summary)
+    assert list(results(tmp_path).arms) == ["abc"]
+    write_text(tmp_path / "x" / "latest-run" / "files" / "wandb-summary.json", summary)
+    [name] = results(tmp_path / "x").arms
+    assert name.startswith("latest-run-")

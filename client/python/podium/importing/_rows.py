@@ -1,8 +1,10 @@
 """Collects logged values as series and eval rows, and derives post-training rows."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from math import isnan
 
 from podium._model.results import EvalResult
 from podium.curves import Series
@@ -45,6 +47,8 @@ class Logged:
     def __init__(self) -> None:
         self.latest: dict[str, float] = {}
         """The training metric of each key: the value that was logged last."""
+        self.replaced: Counter[str] = Counter()
+        """The number of values of each key that a later value at the same step replaced."""
         self._points: dict[str, dict[int, float]] = {}
         self._rows: dict[tuple[str, int], EvalResult] = {}
         self._count = 0
@@ -61,7 +65,9 @@ class Logged:
             return
         self._count_value()
         self.latest[key] = value
-        self._points.setdefault(key, {})[step] = value
+        points = self._points.setdefault(key, {})
+        self._note(key, points.get(step), value)
+        points[step] = value
 
     def add_to_eval(
         self, name: str, metric: str, step: int, value: float, time: datetime | None = None
@@ -73,6 +79,7 @@ class Logged:
         """
         self._count_value()
         row = self._rows.setdefault((name, step), EvalResult(name, step=step))
+        self._note(f"{name}/{metric}", row.metrics.get(metric), value)
         row.metrics[metric] = value
         row.event_time = time
 
@@ -101,6 +108,10 @@ class Logged:
     def series(self) -> dict[str, Series]:
         """Returns the training series by key."""
         return series_of(self._points)
+
+    def _note(self, key: str, before: float | None, value: float) -> None:
+        if before is not None and before != value and not (isnan(before) and isnan(value)):
+            self.replaced[key] += 1
 
     def _count_value(self) -> None:
         self._count += 1

@@ -17,11 +17,13 @@ from podium.importing._rows import Logged, eval_and_metric, with_last_rows
 from podium.importing._tables import csv_rows
 from podium.importing._values import head, number, yaml_object
 
-__all__ = ["LightningImporter"]
+__all__ = ["CONFIG", "METRICS", "LightningImporter", "read_hparams"]
 
-_METRICS = "metrics.csv"
-_CONFIG = "hparams.yaml"
+METRICS = "metrics.csv"
+CONFIG = "hparams.yaml"
 _STEP = "step"
+_EPOCH = "epoch"
+_VERSION = re.compile(r"version_\d+")
 _TEST = "test"
 _NO_NAME = re.compile(r"version_\d+|lightning_logs|csv_logs|logs?", re.IGNORECASE)
 """Generic folder names. The parent folder's name is added to them."""
@@ -32,29 +34,30 @@ class LightningImporter:
     """Imports the folders that CSVLogger writes."""
 
     kind = "lightning"
-    summary = f"runs of Lightning's CSVLogger ({_METRICS} and {_CONFIG})"
+    summary = f"runs of Lightning's CSVLogger ({METRICS} and {CONFIG})"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the two files of a run if both exist.
+        """Returns the files of a run: `metrics.csv`, and `hparams.yaml` if it exists.
 
-        One file is not enough, because other tools use these names, too.
+        Without the second file, the folder must have a name like `version_0`, and the first file a
+        column `epoch`, because other tools use the name of the first file, too.
         """
-        folder = path.parent if path.name == _METRICS else path
-        files = [folder / _METRICS, folder / _CONFIG]
-        if not all(file.is_file() for file in files) or not _is_log(files[0]):
+        folder = path.parent if path.name == METRICS else path
+        files = [file for file in (folder / METRICS, folder / CONFIG) if file.is_file()]
+        if not files or files[0].name != METRICS or not _is_log(files):
             return []
-        return [path] if path.name == _METRICS else files
+        return [path] if path.name == METRICS else files
 
     def read(self, path: Path) -> Iterator[Found]:
         """Yields the arm of a run."""
-        file = path if path.name == _METRICS else path / _METRICS
+        file = path if path.name == METRICS else path / METRICS
         logged, test = Logged(), EvalResult(_TEST, tags=["test"])
         identity = yield from _read(file, logged, test)
         name = name_of_folder(file.resolve().parent, _is_generic)
         rows = logged.rows() + ([test] if test.metrics else [])
         arm = ArmResult(
             name,
-            (yield from _run_config(file.with_name(_CONFIG), name)),
+            (yield from _run_config(file.with_name(CONFIG), name)),
             ArmStatus.COMPLETED,
             logged.latest,
             evals=with_last_rows(rows),
@@ -67,10 +70,12 @@ def _is_generic(folder: Path) -> bool:
     return bool(_NO_NAME.fullmatch(folder.name))
 
 
-def _is_log(file: Path) -> bool:
-    """Returns whether a file is empty, or has a header with a step."""
-    begin = head(file)
+def _is_log(files: list[Path]) -> bool:
+    """Returns whether the first file is a log: its header has a step, or it is empty."""
+    begin = head(files[0])
     header = begin.split(b"\n", 1)[0].decode(errors="replace").strip().split(",")
+    if len(files) == 1 and not (_VERSION.fullmatch(files[0].parent.name) and _EPOCH in header):
+        return False
     return not begin or _STEP in header
 
 
@@ -123,16 +128,27 @@ def _add(logged: Logged, test: EvalResult, column: str, step: int, value: float)
         logged.add_to_eval(of_eval[0] + loader, of_eval[1], step, value)
 
 
-def _run_config(file: Path, name: str) -> Generator[Found, None, RunConfig]:
-    """Reads the hyperparameters.
+def read_hparams(file: Path) -> Generator[Found, None, dict[str, Any]]:
+    """Returns the content of `hparams.yaml`, which Lightning's loggers write.
 
-    If that fails, yields the error and returns an empty configuration.
+    If it cannot be read, yields the reason and returns an empty dict.
     """
-    values: dict[str, Any] = {}
     try:
-        if head(file).strip() not in (b"", b"{}", b"null"):
-            values = yaml_object(file)
+        return (
+            {}
+            if file.is_file() and head(file).strip() in (b"", b"{}", b"null")
+            else yaml_object(file)
+        )
+    except FileNotFoundError:
+        why = f"the run has no {file.name}, so its settings are not known"
+        yield NotImported(str(file.parent), why, is_wrong=False)
     except (ValueError, OSError) as error:
         yield NotImported(str(file), str(error))
+    return {}
+
+
+def _run_config(file: Path, name: str) -> Generator[Found, None, RunConfig]:
+    """Returns the configuration of a run. Yields the reason if it cannot be read."""
+    values = yield from read_hparams(file)
     algorithm = Component("lightning", kept_values(values))
     return RunConfig(name, algorithm=algorithm, seed=seed_from(values.get("seed")))

@@ -75,6 +75,10 @@ class LmEvalImporter:
     def read(self, path: Path) -> Iterator[Found]:
         """Yields the arm of a file, and its values that are not numbers."""
         content = json_object(path)
+        if _lacks_config(content) and not _is_result(content):
+            raise ValueError(
+                "the results have no 'config' with 'model_args', so their model is not known"
+            )
         if not _is_result(content):
             raise ValueError(
                 "not a results file of lm-evaluation-harness: "
@@ -106,8 +110,13 @@ def _has_tasks(content: _Object) -> bool:
 
 def _lacks_config(content: _Object) -> bool:
     """Returns whether an object has results of the harness without their configuration."""
-    marks = ("versions", "n-shot") if isinstance(content.get("results"), dict) else ()
-    return bool(marks) and _has_tasks(content) and all(_maps(content, mark) for mark in marks)
+    versions = _maps(content, "versions")
+    is_named = isinstance(content.get("results"), dict) and _has_tasks(content)
+    return is_named and bool(versions) and versions.keys() <= _named_tasks(content)
+
+
+def _named_tasks(content: _Object) -> set[str]:
+    return {*_maps(content, "results"), *_maps(content, "groups"), *_maps(content, "n-shot")}
 
 
 def _non_numbers(content: _Object) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 from podium.importing._configs import kept_values, plain, seed_from
+from podium.importing._databases import has_tables
 from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
 from podium.importing._rows import eval_and_metric, series_of, with_last_rows
 from podium.importing._values import head, number, text_of, time_from_seconds, yaml_object
@@ -22,6 +23,12 @@ _META = "meta.yaml"
 _ID_LENGTH = 8
 _MILLISECONDS = 1000
 _PARTS_OF_RUN = ("metrics", "params", "tags")
+_TABLES = ("experiments", "runs", "latest_metrics", "params")
+_NO_DATABASES = (
+    "databases of MLflow are not supported; write the runs to a CSV file with "
+    "mlflow.search_runs().to_csv('runs.csv'), and import it with "
+    "--map arm=run_id,metric=metrics.NAME"
+)
 _RUN = re.compile(r"[0-9a-f]{32}")
 _SEEDS = ("seed", "random_seed", "random_state")
 _STATUSES = {
@@ -63,7 +70,7 @@ class MlflowImporter:
         """
         meta = path / _META
         if not path.is_dir():
-            return []
+            return [path] if has_tables(path, _TABLES) else []
         if _is_run(path):
             return [path]
         if not meta.is_file():
@@ -74,6 +81,8 @@ class MlflowImporter:
 
     def read(self, path: Path) -> Iterator[Found]:
         """Yields the arm of a run, or the experiment of a description."""
+        if path.is_file():
+            raise ValueError(_NO_DATABASES)
         if _is_run(path):
             above = path.parent / _META
             name = _name_of(yaml_object(above) if above.is_file() else {}, path.parent)

@@ -8,17 +8,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from podium.importing._databases import has_tables, opened
 from podium.importing._found import Found, NotImported
-from podium.importing._values import head, number, opened_inside
+from podium.importing._values import number, opened_inside
 from podium.importing.kinds.optuna._study import STATES, Study, Trial, param, time_of
 
 __all__ = ["is_one", "read"]
 
-_MAGIC = b"SQLite format 3\x00"
 _TABLES = frozenset({"studies", "trials", "trial_params", "trial_values"})
-_SCHEMA_BYTES = 1024 * 1024
 _MAX_ROWS = 5_000_000
-_MAX_TEXT_BYTES = 16 * 1024 * 1024
 _SPECIAL = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan")}
 
 _COMPUTED = re.compile(r"\b(?:VIEW|VIRTUAL|TRIGGER|GENERATED|AS)\b", re.IGNORECASE)
@@ -28,16 +26,7 @@ _Row = dict[str, Any]
 
 def is_one(path: Path) -> bool:
     """Returns whether a file is a SQLite file with the tables of Optuna, also if it is damaged."""
-    if not head(path).startswith(_MAGIC):
-        return False
-    try:
-        with closing(_opened(path)) as database:
-            names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            return _TABLES.issubset(str(row["name"]) for row in names)
-    except sqlite3.Error:
-        with path.open("rb") as file:
-            begin = file.read(_SCHEMA_BYTES)
-        return all(f"CREATE TABLE {name}".encode() in begin for name in _TABLES)
+    return has_tables(path, _TABLES)
 
 
 def read(path: Path) -> Generator[Found, None, list[Study]]:
@@ -50,18 +39,11 @@ def read(path: Path) -> Generator[Found, None, list[Study]]:
     with opened_inside(path):
         pass
     try:
-        with closing(_opened(path)) as database:
+        with closing(opened(path)) as database:
             _check_schema(database)
             return (yield from _studies(database, str(path)))
     except sqlite3.Error as error:
         raise ValueError(f"the SQLite file cannot be read: {error}") from error
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-    database.row_factory = sqlite3.Row
-    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_TEXT_BYTES)
-    return database
 
 
 def _check_schema(database: sqlite3.Connection) -> None:

@@ -18,6 +18,7 @@ from podium.importing._found import Found, FoundArm, NotImported
 from podium.importing._identities import digest_of, name_of_folder
 from podium.importing._rows import Logged, eval_and_metric, with_last_rows
 from podium.importing._values import time_from_seconds
+from podium.importing.kinds.lightning import CONFIG, METRICS, read_hparams
 from podium.importing.kinds.tensorboard._events import (
     EventsError,
     events,
@@ -60,7 +61,9 @@ class TensorboardImporter:
         """Returns the event files in the folder of a run, and in the folders of its evaluations."""
         if path.is_file():
             return [path] if _MARK in path.name else []
-        return _files(path) if path.is_dir() else []
+        files = _files(path) if path.is_dir() else []
+        has_config = files and (path / CONFIG).is_file() and not (path / METRICS).is_file()
+        return [*files, path / CONFIG] if has_config else files
 
     def read(self, path: Path) -> Iterator[Found]:
         """Yields the arm of a run."""
@@ -79,6 +82,12 @@ class TensorboardImporter:
             yield NotImported(
                 str(path), f"{tag!r} has no scalars in {count:,} records", is_wrong=False
             )
+        for key, count in run.logged.replaced.items():
+            values = "value" if count == 1 else "values"
+            why = f"{key!r} has {count:,} {values} that a later value at the same step replaced"
+            yield NotImported(str(path), why, is_wrong=False)
+        if not run.config and (folder / CONFIG).is_file():
+            run.config = yield from read_hparams(folder / CONFIG)
         arm = _arm(run, name_of_folder(folder, _needs_parent), _identity(files))
         if arm.metrics or arm.evals or run.config:
             yield FoundArm(self.kind, arm, str(path), run.logged.series())

@@ -10,7 +10,8 @@ from itertools import groupby
 from pathlib import Path
 
 from podium.importing._found import Found
-from podium.importing._values import head
+from podium.importing._identities import digest_of
+from podium.importing._values import content_of, head
 from podium.importing.kinds.wandb._log import HEADER
 from podium.importing.kinds.wandb._run import SUMMARY, read_run
 
@@ -18,6 +19,8 @@ __all__ = ["WandbImporter"]
 
 _RUN = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)", re.DOTALL)
 _CONFIG = Path("files", "config.yaml")
+_LATEST = "latest-run"
+"""The name of a link to the latest run. Some copies of the folder have a copy in its place."""
 
 
 class WandbImporter:
@@ -59,8 +62,25 @@ def _folders(path: Path) -> list[Path]:
 def _id(folder: Path) -> str:
     """Returns the id of a run, from the name of its log or its folder."""
     logs = sorted(found.stem.removeprefix("run-") for found in _logs(folder))
-    named = _RUN.fullmatch(folder.resolve().name)
-    return logs[0] if logs else (named["id"] if named else folder.resolve().name)
+    if logs:
+        return logs[0]
+    name = folder.resolve().name
+    if name == _LATEST:
+        return _id_of_copy(folder.resolve())
+    named = _RUN.fullmatch(name)
+    return named["id"] if named else name
+
+
+def _id_of_copy(latest: Path) -> str:
+    """Returns the id of the run that a folder `latest-run` is a copy of.
+
+    If no other folder has the same files, the id is a digest of them.
+    """
+    files = [content_of(file) for file in _files(latest)]
+    for folder in _folders(latest.parent):
+        if [content_of(file) for file in _files(folder)] == files:
+            return _id(folder)
+    return digest_of(_LATEST, b"".join(files))
 
 
 def _files(folder: Path) -> list[Path]:
