@@ -316,7 +316,7 @@ class ExperimentRecording:
         seconds = _FLUSH_SECONDS
         try:
             seconds = coerce.seconds(timeout, "timeout")
-        except (TypeError, ValueError) as error:
+        except Exception as error:
             if self.notices.is_strict:
                 raise
             problems = Problems()
