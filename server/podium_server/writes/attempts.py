@@ -115,8 +115,9 @@ def _check_config(arm: ArmState, event: ArmStarted) -> None:
     fields = "1 field" if len(paths) == 1 else f"{len(paths)} fields"
     raise failure(
         "RUN_CONFIG_CHANGED",
-        f"the run_config of arm {arm.row.name!r} differs from the recorded one in {fields}: "
-        f"{', '.join(listed)}{also}. {_other_ways(arm)}",
+        # The end of a long text is cut, so the advice comes before the paths.
+        f"the run_config of arm {arm.row.name!r} differs from the recorded one in {fields}. "
+        f"{_other_ways(arm)}. Changed: {', '.join(listed)}{also}",
         arm=arm.row.name,
         path_count=str(len(paths)),
         paths=",".join(listed),

@@ -248,9 +248,9 @@ def test_the_ways_to_record_another_config(
     with pytest.raises(podium.FailedPreconditionError) as caught:
         experiment.start_arm(other, order=2, resume_step=0)
     assert caught.value.refusals[0].message == (
-        "the run_config of arm 'a' differs from the recorded one in 1 field: seed. Record another "
+        "the run_config of arm 'a' differs from the recorded one in 1 field. Record another "
         "configuration under another arm name; `podium outbox retry --as NAME` does that with "
-        f"rejected results. {_OTHER_CONFIG[status]}"
+        f"rejected results. {_OTHER_CONFIG[status]}. Changed: seed"
     )
     if status == "running":
         run.finish("failed")
