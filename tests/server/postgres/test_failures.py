@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 from podium.errors import PodiumError
-from podium_server.store.contract import Store, StoreError
+from podium_server.store.contract import PageLimits, Store, StoreError
+from podium_server.store.filters import ArmFilter, ExperimentFilter
 from podium_server.store.open import open_store
 from podium_server.store.postgres import errors, store
 from podium_server.store.postgres.connection import PooledConnection
@@ -249,5 +250,18 @@ async def test_a_commit_with_a_warning(tmp_path: Path, monkeypatch: pytest.Monke
             patch.setattr(PooledConnection, "execute", warning)
             assert await _reason(opened.transact(record(row("val", 1)))) == "OUTCOME_UNKNOWN"
         assert (await opened.transact(record(row("val", 2)))).revision == 3
+    finally:
+        await opened.close()
+
+
+async def test_texts_that_the_database_refuses(tmp_path: Path) -> None:
+    """A NUL in a filter finds nothing, as in every store."""
+    opened = await open_store(store_url(tmp_path))
+    try:
+        await opened.transact(record(declared(), arm("a")))
+        for shown in (ArmFilter(name_prefix="a\0"), ArmFilter(tags=frozenset({"\0"}))):
+            assert (await opened.arms("x", -1, PageLimits(9, 9), shown)).items == []
+        found = await opened.experiments("", PageLimits(9, 9), ExperimentFilter(name_prefix="x\0"))
+        assert found.items == []
     finally:
         await opened.close()

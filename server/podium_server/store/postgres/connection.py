@@ -44,7 +44,7 @@ class _Cursor:
     def __init__(self, connection: asyncpg.Connection, statement: str, bindings: Any) -> None:
         self._connection = connection
         self._statement = statement
-        self._bindings = bindings
+        self._bindings = [_without_nul(value) for value in bindings]
 
     def fetchall(self) -> list[Any]:
         """Returns all rows."""
@@ -63,6 +63,15 @@ class _Cursor:
 
     def close(self) -> None:
         """Does nothing, since the end of the transaction ends its statements."""
+
+
+def _without_nul(value: Any) -> Any:
+    """Replaces NUL, which PostgreSQL refuses, in a text that is looked up.
+
+    No stored name has a control character, so the result equals none of them either, and has the
+    same place among them.
+    """
+    return value.replace("\0", "\1") if isinstance(value, str) and "\0" in value else value
 
 
 class _Rows:

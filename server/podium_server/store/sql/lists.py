@@ -77,7 +77,7 @@ def _arm_conditions(dialect: Dialect, experiment: int | None, shown: ArmFilter) 
         (f"status IN ({_marks(shown.statuses)})", tuple(shown.statuses)),
         ("group_name = ?", () if shown.group_name is None else (shown.group_name,)),
         (_HAS_PREFIX, (shown.name_prefix, shown.name_prefix) if shown.name_prefix else ()),
-        (dialect.has_tags, (json.dumps(list(shown.tags)),) if shown.tags else ()),
+        (dialect.has_tags, (_json(shown.tags),) if shown.tags else ()),
         *(_config_condition(dialect, experiment, condition) for condition in shown.config),
     ]
 
@@ -109,7 +109,7 @@ def experiments_query(
     conditions: list[Condition] = [
         ("deleted = ?", (0,)),
         (f"{_EXPERIMENT_STATUS} IN ({_marks(shown.statuses)})", tuple(shown.statuses)),
-        (dialect.has_tags, (json.dumps(list(shown.tags)),) if shown.tags else ()),
+        (dialect.has_tags, (_json(shown.tags),) if shown.tags else ()),
     ]
     where, bindings = ("name > ?", [after]) if after >= prefix else ("name >= ?", [prefix])
     end = _after_prefix(prefix)
@@ -174,6 +174,11 @@ def _unseen(connection: Connection, query: ListQuery) -> Any:
     rows = f"SELECT {query.place} FROM {query.range} ORDER BY {query.place}"
     found = fetch(connection, f"{rows} LIMIT 2 OFFSET {_SCAN_ROWS - 1}", query.bindings)
     return found[0][0] if len(found) > 1 else None
+
+
+def _json(tags: Iterable[str]) -> str:
+    """Returns tags as a list in JSON, without NUL, whose escape not all databases can read."""
+    return json.dumps([tag.replace("\0", "\1") for tag in tags])
 
 
 def _marks(values: Iterable[object]) -> str:
