@@ -64,7 +64,7 @@ class Usage:
         total: The usage of the calls of all tokens together.
     """
 
-    __slots__ = ("_calls", "_limits", "_owner", "_rates", "_watches")
+    __slots__ = ("_call_rates", "_calls", "_limits", "_owner", "_rates", "_watches")
 
     def __init__(
         self, limits: TokenLimits, owner: str | None = None, total: "Usage | None" = None
@@ -72,6 +72,7 @@ class Usage:
         self._limits, self._owner = limits, owner
         self._calls = self._watches = 0
         self._rates = {name: self._rates_of(name, total) for name in _RATES}
+        self._call_rates = self._rates["calls_per_second"]
 
     def _rates_of(self, name: str, total: "Usage | None") -> tuple[_Rate, ...]:
         number = getattr(self._limits, name)
@@ -81,8 +82,12 @@ class Usage:
     def enter(self) -> None:
         """Begins a call. Raises QUOTA_EXCEEDED or OVERLOADED if there are too many."""
         self._check("calls", self._calls, self._limits.calls)
-        if self._rates["calls_per_second"]:
-            self._take(calls_per_second=1)
+        if self._call_rates:
+            now = _clock()
+            for rate in self._call_rates:
+                rate.check(now)
+            for rate in self._call_rates:
+                rate.take(1, now)
         self._calls += 1
 
     def leave(self) -> None:

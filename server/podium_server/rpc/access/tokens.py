@@ -58,8 +58,9 @@ class Access:
         self._is_exposed = is_exposed
         self._quotas = quotas or Quotas()
         self._tokens: Mapping[str, TokenRow] = {}
-        self._checked: dict[str, TokenRow] = {}
-        """A cache of checked headers. It is cleared when the tokens are read from the store."""
+        self._everybody = self._caller(None)
+        self._checked: dict[str, Caller] = {}
+        """The callers by checked headers. Cleared when the tokens are read from the store."""
         self._read_at = -math.inf
         self._reading = asyncio.Lock()
 
@@ -88,42 +89,47 @@ class Access:
                     "it; revoke it, and connect with TLS"
                 )
             if not _is_public(method):
-                self._admit(None)
+                _admit(self._everybody)
             return
         rule = RULES.get(method)
         if rule is None:
             raise _too_low(method, "no")
         if rule.role is None:
             return
-        token = await self._find(list(authorization()), names)
-        self._admit(token)
+        given = list(authorization())
+        caller = self._known(given) or await self._find(given, names)
+        token = _check_live(caller.token)
+        _admit(caller)
         if token.role < rule.role:
             raise _too_low(method, Role(rule.role).name.lower())
         if rule.is_about_all and token.prefixes:
             raise failure("ROLE_TOO_LOW", f"{method} needs a token without prefixes", role="reader")
 
-    def _admit(self, token: TokenRow | None) -> None:
+    def _caller(self, token: TokenRow | None) -> Caller:
         usage = self._quotas.of(token)
         if token is None:
-            CALLER.set(Caller(None, usage))
-        else:
-            CALLER.set(Caller(token, usage, partial(self._check_again, token.id)))
-        usage.enter()
-        if call := CURRENT_CALL.get():
-            call.on_end = usage.leave
+            return Caller(None, usage)
+        return Caller(token, usage, partial(self._check_again, token.id))
 
     async def _check_again(self, key: str) -> None:
         _check_live((await self._current()).get(key))
 
-    async def _find(self, given: list[str], names: Callable[[], Iterable[bytes]]) -> TokenRow:
+    def _known(self, given: list[str]) -> Caller | None:
+        """Returns the caller of a header that was checked since the tokens were read.
+
+        Most calls end their check here, so it does no more than it needs.
+        """
+        if len(given) != 1 or self._read_at <= time.monotonic() - _FRESH_SECONDS:
+            return None
+        return self._checked.get(given[0])
+
+    async def _find(self, given: list[str], names: Callable[[], Iterable[bytes]]) -> Caller:
         if given:
-            await self._current()
-            known = self._checked.get(given[0]) if len(given) == 1 else None
-            return _check_live(known or await self._by_secret(given))
+            return self._caller(_check_live(await self._by_secret(given)))
         for name in names():
             if name.startswith(_CERTIFICATE):
                 key = name.removeprefix(_CERTIFICATE).decode(errors="replace")
-                return _check_live(await self._by_id(key))
+                return self._caller(_check_live(await self._by_id(key)))
         raise failure(
             "TOKEN_MISSING",
             "this server requires a token: set PODIUM_TOKEN or PODIUM_TOKEN_FILE, or ask an "
@@ -139,7 +145,7 @@ class Access:
             await self._read_after(time.monotonic()), key, digest
         )
         if found is not None:
-            self._checked[given[0]] = found
+            self._checked[given[0]] = self._caller(found)
         return found
 
     async def _by_id(self, key: str) -> TokenRow | None:
@@ -166,6 +172,14 @@ class Access:
                 self._checked.clear()
                 self._read_at = now
         return self._tokens
+
+
+def _admit(caller: Caller) -> None:
+    """Counts a call for the limits of its caller, until the call ends."""
+    CALLER.set(caller)
+    caller.usage.enter()
+    if call := CURRENT_CALL.get():
+        call.on_end = caller.usage.leave
 
 
 def _is_public(method: str) -> bool:
