@@ -10,11 +10,16 @@ from contextlib import suppress
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from podium._interface.redacting import redacted
 from podium._model.annotations import Provenance
 
-__all__ = ["collected"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import TypeGuard
+
+__all__ = ["collected", "known"]
 
 _OFF = frozenset({"off", "0", "false", "no"})
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
@@ -56,19 +61,48 @@ def collected() -> Provenance | None:
 
     It runs git once for each folder, for at most two seconds.
     """
-    if os.environ.get("PODIUM_PROVENANCE", "").strip().lower() in _OFF:
+    if _is_off():
         return None
     with suppress(Exception):  # whatever it is, the training goes on
         commit, is_clean = _git_state(_program_folder())
         return Provenance(
             commit,
             is_clean,
-            _command_line(),
+            _shown(sys.orig_argv),
             os.uname().nodename or None,
             sys.version.split()[0],
             _versions(),
         )
     return None
+
+
+def known(
+    commit: object = None,
+    command: Iterable[object] = (),
+    host: object = None,
+    python: object = None,
+    packages: Mapping[str, object] | None = None,
+) -> Provenance | None:
+    """Returns the provenance that a file of another tool has. Leaves out what is no text.
+
+    Returns None if nothing is known, or if PODIUM_PROVENANCE is `off`.
+    """
+    versions = {_valid(key): _valid(text) for key, text in (packages or {}).items() if _is(text)}
+    arguments = [str(each) for each in command if _is(each)]
+    texts = [_valid(text) if _is(text) else None for text in (commit, host, python)]
+    if _is_off() or not (versions or arguments or any(texts)):
+        return None
+    found_commit, found_host, found_python = texts
+    shown = _shown(arguments)
+    return Provenance(found_commit, None, shown, found_host, found_python, versions)
+
+
+def _is(text: object) -> TypeGuard[str]:
+    return isinstance(text, str) and bool(text)
+
+
+def _is_off() -> bool:
+    return os.environ.get("PODIUM_PROVENANCE", "").strip().lower() in _OFF
 
 
 def _program_folder() -> str:
@@ -115,12 +149,13 @@ def _git(folder: str, *arguments: str) -> str | None:
     return output.decode(errors="replace").strip() if process.returncode == 0 else None
 
 
-def _command_line() -> list[str]:
-    first = sys.orig_argv[:_MOST_ARGUMENTS]
+def _shown(command: Sequence[str]) -> list[str]:
+    """Returns a command line without secrets, and within the limits."""
+    first = command[:_MOST_ARGUMENTS]
     arguments = [_valid(argument) for argument in redacted(map(_valid, first))]
     ends = accumulate(len(argument) + 1 for argument in arguments)
     shown = [each for each, end in zip(arguments, ends, strict=True) if end <= _MOST_CHARACTERS]
-    more = len(sys.orig_argv) - len(shown)
+    more = len(command) - len(shown)
     return [*shown, f"[{more:,} more arguments]"] if more else shown
 
 

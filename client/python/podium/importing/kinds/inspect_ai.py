@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from podium._interface.provenance import known
 from podium._model.results import (
     ArmResult,
     ArmStatus,
@@ -156,7 +157,7 @@ def arm_of(log: _Object) -> ArmResult:
     name = "-".join([f"{task}@{model}", *suffixes])
     seconds = (end - begin).total_seconds() if begin and end and end >= begin else None
     error = log.get("error")
-    return ArmResult(
+    arm = ArmResult(
         name,
         _run_config(log, model, name),
         _status(log),
@@ -166,6 +167,12 @@ def arm_of(log: _Object) -> ArmResult:
         eval_seconds=seconds,
         group_name=model,
     )
+    revision, packages = spec.get("revision"), spec.get("packages")
+    arm.provenance = known(
+        revision.get("commit") if isinstance(revision, dict) else None,
+        packages=packages if isinstance(packages, dict) else None,
+    )
+    return arm
 
 
 def _status(log: _Object) -> ArmStatus:

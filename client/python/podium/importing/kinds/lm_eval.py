@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from podium._interface.provenance import known
 from podium._model.results import (
     ArmResult,
     ArmStatus,
@@ -36,6 +37,7 @@ _FILE = re.compile(r"results(_\d{4}-\d\d-\d\d.*)?\.json")
 """The names that the harness gives to its files."""
 _MARKS = (b'"alias":', b',none"', b'"versions":', b'"n-shot":', b'"group_subtasks":')
 """Texts by which results of the harness are recognized. One is near the beginning of a file."""
+_PACKAGES = {"lm_eval": "lm_eval_version", "transformers": "transformers_version"}
 _FACTS = (
     "git_hash",
     "lm_eval_version",
@@ -135,7 +137,7 @@ def _arm(content: _Object, path: Path) -> ArmResult:
     model = _model(content)
     time = time_from_seconds(content.get("date"))
     name = f"{model}@{_suffix(content, path, time)}"
-    return ArmResult(
+    arm = ArmResult(
         name,
         run_config_of(content, model, name),
         ArmStatus.COMPLETED,
@@ -143,6 +145,9 @@ def _arm(content: _Object, path: Path) -> ArmResult:
         eval_seconds=number(content.get("total_evaluation_time_seconds")),
         group_name=model,
     )
+    packages = {name: content.get(key) for name, key in _PACKAGES.items()}
+    arm.provenance = known(content.get("git_hash"), packages=packages)
+    return arm
 
 
 def _suffix(content: _Object, path: Path, time: datetime | None) -> str:

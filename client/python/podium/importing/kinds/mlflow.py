@@ -10,6 +10,7 @@ from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from podium._interface.provenance import known
 from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 from podium.importing._configs import kept_values, plain, seed_from
 from podium.importing._databases import has_tables
@@ -30,6 +31,7 @@ _NO_DATABASES = (
     "--map arm=run_id,metric=metrics.NAME"
 )
 _RUN = re.compile(r"[0-9a-f]{32}")
+_COMMIT, _SOURCE = "mlflow.source.git.commit", "mlflow.source.name"
 _SEEDS = ("seed", "random_seed", "random_state")
 _STATUSES = {
     "1": ArmStatus.RUNNING,
@@ -166,6 +168,7 @@ def _run(folder: Path, experiment: str) -> Iterator[Found]:
         run_id=identity,
         train_seconds=_seconds(meta),
     )
+    arm.provenance = known(tags.get(_COMMIT), [tags.get(_SOURCE)])
     yield FoundArm(experiment, arm, str(folder), series_of(series))
 
 

@@ -13,7 +13,7 @@ from podium.importing._found import Found
 from podium.importing._identities import digest_of
 from podium.importing._values import content_of, head
 from podium.importing.kinds.wandb._log import HEADER
-from podium.importing.kinds.wandb._run import SUMMARY, read_run
+from podium.importing.kinds.wandb._run import METADATA, SUMMARY, read_run
 
 __all__ = ["WandbImporter"]
 
@@ -89,7 +89,8 @@ def _files(folder: Path) -> list[Path]:
     summary = folder / "files" / SUMMARY
     if not logs and not summary.is_file():
         return []
-    return [*logs, *(file for file in (summary, folder / _CONFIG) if file.is_file())]
+    others = (summary, folder / _CONFIG, folder / "files" / METADATA)
+    return [*logs, *(file for file in others if file.is_file())]
 
 
 def _logs(folder: Path) -> list[Path]:

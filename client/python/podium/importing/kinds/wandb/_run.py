@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from podium._interface.provenance import known
 from podium._model.results import (
     ArmResult,
     ArmStatus,
     Component,
     EvalResult,
+    Provenance,
     RunConfig,
     RunResult,
 )
@@ -21,9 +23,10 @@ from podium.importing._rows import Logged, eval_and_metric, tags_of, with_last_r
 from podium.importing._values import json_object, leaves, number, time_from_seconds, yaml_object
 from podium.importing.kinds.wandb._log import LogError, records
 
-__all__ = ["SUMMARY", "read_run"]
+__all__ = ["METADATA", "SUMMARY", "read_run"]
 
 SUMMARY = "wandb-summary.json"
+METADATA = "wandb-metadata.json"
 _OWN = frozenset({"_runtime", "_step", "_timestamp", "_wandb", "wandb_version"})
 """The keys that W&B itself adds to the history."""
 _MAX_DEPTH = 64
@@ -44,6 +47,7 @@ class _Run:
     logged: Logged = field(default_factory=Logged)
     facts: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
+    provenance: Provenance | None = None
     exit_code: int | None = None
     seconds: float | None = None
     has_log: bool = False
@@ -70,6 +74,7 @@ def read_run(run_id: str, files: list[Path]) -> Iterator[Found]:
             return
     yield from _notes(run, source)
     arm = _arm(run)
+    arm.provenance = run.provenance
     yield FoundArm(str(run.facts.get("project") or "wandb"), arm, source, run.logged.series())
 
 
@@ -81,10 +86,23 @@ def _read(run: _Run, file: Path) -> None:
             raise ValueError("the log has no record of its run")
     elif file.name == SUMMARY:
         run.summary |= json_object(file)
+    elif file.name == METADATA:
+        run.provenance = _provenance(json_object(file))
     else:
         for key, entry in yaml_object(file).items():
             if key not in _OWN:
                 run.config[key] = entry.get("value") if isinstance(entry, dict) else entry
+
+
+def _provenance(facts: Mapping[str, Any]) -> Provenance | None:
+    git, arguments = facts.get("git"), facts.get("args")
+    command = [facts.get("codePath") or facts.get("program")]
+    return known(
+        git.get("commit") if isinstance(git, dict) else None,
+        [*command, *(arguments if isinstance(arguments, list) else [])],
+        facts.get("host"),
+        facts.get("python"),
+    )
 
 
 def _take(run: _Run, record: Any) -> None:
