@@ -126,7 +126,7 @@ class Store(ABC):
         """Finishes running calls, and closes the store."""
 
     async def discard(self) -> None:
-        """Closes a store that had no calls. Removes it if this object has created it."""
+        """Closes the store. Removes it if this object has created it and nothing was stored."""
         await self.close()
 
     @property

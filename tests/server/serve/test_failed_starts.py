@@ -9,12 +9,18 @@ from pathlib import Path
 import apsw
 import podium
 import pytest
+from podium._limits.limits import Limits
+from podium.v1.recording_service_pb2 import RecordRequest
 from podium_server.rpc.audit import AuditError
 from podium_server.rpc.fronts.ports import ListenError
 from podium_server.serve.server import running
 from podium_server.serve.settings import Settings
 from podium_server.store.contract import StoreError
+from podium_server.store.open import open_store
 from podium_server.store.sqlite import schema
+from podium_server.testing.calls import declared
+
+from tests.server.writes.ways import Direct
 
 _FREE = "127.0.0.1:0"
 
@@ -84,6 +90,18 @@ async def test_an_earlier_store_is_kept(settings: Settings, taken: str, tmp_path
         podium.AsyncClient(address) as client,
     ):
         assert [found.name for found in await client.experiments()] == ["x"]
+
+
+async def test_what_was_stored_is_kept(tmp_path: Path) -> None:
+    """A call that came before the start failed keeps the store, because it was acknowledged."""
+    url = f"sqlite:///{tmp_path / 'podium.db'}"
+    for stored, left in ((False, set[str]()), (True, {"podium.db", "podium.db.lock"})):
+        store = await open_store(url)
+        if stored:
+            request = RecordRequest(experiment="x", events=[declared()])
+            await Direct(store, Limits()).call("Record", request)
+        await store.discard()
+        assert set(_files(tmp_path)) == left
 
 
 async def test_a_server_that_uses_the_store(settings: Settings, tmp_path: Path) -> None:

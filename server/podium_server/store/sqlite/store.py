@@ -49,6 +49,7 @@ _CHECKED_BYTES = 4 * 1024 * 1024
 """Files with more bytes are checked in a thread, while the server already answers calls."""
 _CHECK_CACHE_KIB = 1024
 _INTERRUPT_SECONDS = 0.01
+_HAS_CONTENT = "SELECT EXISTS (SELECT 1 FROM experiments) OR EXISTS (SELECT 1 FROM tokens)"
 
 
 def _reading(
@@ -134,8 +135,10 @@ class SqliteStore(Store):
         self._loop.call_soon_threadsafe(self._group.stop, error)
 
     async def discard(self) -> None:
-        """Closes the file, and removes it if `open` has created it."""
-        self._file.discard()
+        """Closes the file, and removes it if `open` has created it and nothing was stored."""
+        await self._group.close()
+        if not self._group.broken and not fetch_value(self._writing, _HAS_CONTENT):
+            self._file.discard()
         await self.close()
 
     async def close(self) -> None:
