@@ -88,8 +88,8 @@ test-postgres: .venv/ready ## the tests of stores with PostgreSQL (Debian: postg
 	$(BIN)/pytest $(AT_ONCE) --store=postgres -m "not slow" $(OVER_POSTGRES)
 	PODIUM_FUZZ_REQUESTS=300 $(BIN)/pytest --store=postgres tests/server/rpc/test_fuzz.py
 
-demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(), rank it
-	$(BIN)/python examples/digits_sweep/sweep.py
+demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(), rank it (DEMO=--serve: then serve the page)
+	$(BIN)/python examples/digits_sweep/sweep.py $(DEMO)
 
 # ---- Checks ----------------------------------------------------------------------
 

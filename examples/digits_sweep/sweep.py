@@ -282,6 +282,7 @@ def main() -> None:
     parser.add_argument("--configurations", type=int, default=len(WIDTHS) * len(LEARNING_RATES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=min(4, max(2, os.cpu_count() or 2)))
+    parser.add_argument("--serve", action="store_true", help="then serve the page, until stopped")
     given = parser.parse_args()
 
     os.environ["OMP_NUM_THREADS"] = "1"  # each process uses one core
@@ -295,6 +296,10 @@ def main() -> None:
     print(f"\nThe results stay there. To ask more: {serve}")
     print(f"and in another terminal: {podium_command} rank {EXPERIMENT} --by-group")
     print(f"or, for leaderboards and curves: {podium_command} page --experiment {EXPERIMENT}")
+    if given.serve:
+        page = f"http://127.0.0.1:8080/#experiment={EXPERIMENT}"
+        print(f"The page is at {page} until you stop this with Ctrl-C.", flush=True)
+        os.execv(podium_command, serve.split())  # noqa: S606
 
 
 if __name__ == "__main__":

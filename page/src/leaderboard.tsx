@@ -8,7 +8,7 @@ import { ArmStatus, Direction, type RankedArm, type RankedGroup, type Metric } f
 import { listMetrics, listScores } from "./api";
 import { flatConfig, shortPath, valuesByPath, varyingPaths } from "./config";
 import { counted, formatCount, formatNumber, sourceName, statusName } from "./format";
-import { columnsOf } from "./leaderboard_columns";
+import { columnsOf, membersOf } from "./leaderboard_columns";
 import { armCount, type Live } from "./live";
 import { type Query, type Ranking, useRanking } from "./ranking";
 import { type Bar, barsSVG } from "./picture";
@@ -47,12 +47,15 @@ export function Leaderboard({ route, live }: { route: URLSearchParams; live: Liv
   const metrics = useCall((signal) => listMetrics(experiment.name, signal), [experiment.name]);
   const configs = useMemo(() => configsOf(live), [live.arms]);
   const text = route.get("q") ?? "";
-  const rows = useMemo(() => filtered(ranking, text, live, configs), [ranking, text, configs]);
-  const isFiltered = text.trim() !== "";
+  const isOnly = route.get("only") === "1" && (route.has("pick") || route.has("pickgroup"));
+  const rows = useMemo(
+    () => filtered(ranking, text, live, configs).filter((row) => !isOnly || isPicked(route, row)),
+    [ranking, text, configs, route]);
+  const isFiltered = text.trim() !== "" || isOnly;
   if (isFiltered && ranking !== undefined && ranking.rows.length < ranking.total) {
     load(ranking.total);
   }
-  const columns = useColumns(route, live, configs, ranking, rows);
+  const columns = useColumns(route, live, isOnly ? configsOfRows(rows, live, configs) : configs, ranking, rows);
   return (
     <>
       {ranking && <Verdict ranking={ranking} />}
@@ -95,6 +98,15 @@ function configsOf(live: Live): Map<string, Map<string, string>> {
   return new Map([...live.arms].map(([name, arm]) => [name, flatConfig(arm.runConfig)]));
 }
 
+/** The configs of the arms of some rows, so that only values that differ between these are columns. */
+function configsOfRows(
+  rows: readonly Row[], live: Live, configs: Map<string, Map<string, string>>,
+): Map<string, Map<string, string>> {
+  const arms = rows.flatMap((row) =>
+    "arm" in row ? [row.arm] : row.groupName === undefined ? [row.firstArm] : membersOf(live, row.groupName));
+  return new Map(arms.flatMap((arm) => (configs.has(arm) ? [[arm, configs.get(arm)!]] : [])));
+}
+
 /** The rows whose name, group, tags or config values have all words of a text. */
 function filtered(
   ranking: Ranking | undefined, text: string, live: Live, configs: Map<string, Map<string, string>>,
@@ -125,7 +137,7 @@ function useColumns(
   const byGroup = ranking?.about.groupCounts !== undefined;
   const chosen = route.has("column")
     ? route.getAll("column").filter(Boolean)
-    : paths.varying.filter((path) => !(byGroup && path === "seed")).slice(0, shownPaths);
+    : paths.varying.filter((path) => !(byGroup && path === "seed")).slice(0, route.get("only") === "1" ? 3 * shownPaths : shownPaths);
   const metrics = byGroup ? [] : chosen.filter((name) => name.startsWith("metric:")).map((name) => name.slice(7));
   const scores = useCall(
     (signal) => (metrics.length === 0 || !live.hasAllArms
@@ -232,7 +244,12 @@ function Compare({ route }: { route: URLSearchParams }): JSX.Element {
   return (
     <>
       {picked > 0 && <a class="button" href={linkTo({ view: "curves" }, route)}>Curves of {picked} selected</a>}
-      {picked > 0 && <button type="button" onClick={() => go({ pick: undefined, pickgroup: undefined })}>Clear</button>}
+      {picked > 0 && (
+        <>
+          <button type="button" aria-pressed={route.get("only") === "1"} onClick={() => go({ only: route.get("only") === "1" ? undefined : "1" })}>Only selected</button>
+          <button type="button" onClick={() => go({ pick: undefined, pickgroup: undefined, only: undefined })}>Clear</button>
+        </>
+      )}
     </>
   );
 }

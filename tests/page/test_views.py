@@ -222,6 +222,17 @@ def test_print(sweep: Server, browser: Browser) -> None:
         browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
+def test_compare_selected(sweep: Server, browser: Browser) -> None:
+    """Of the selected arms alone, the columns are the values that differ between them."""
+    browser.open(sweep.url, experiment="nlp/sweep", by="arm", pick=["small_0", "small_1"])
+    browser.sees("Curves of 2 selected", "seed\twidth")
+    browser.click("Only selected")
+    browser.sees("2 arms of 4 match", "From\tseed\tStatus")
+    assert [row[1] for row in browser.rows()] == ["small_1", "small_0"]
+    browser.click("Clear")
+    browser.sees("4 arms", "seed\twidth")
+
+
 def test_rank_by_a_column(sweep: Server, browser: Browser) -> None:
     """A click on the head of a metric's column ranks by it."""
     browser.open(sweep.url, experiment="nlp/sweep", by="arm", column=["metric:loss"])
