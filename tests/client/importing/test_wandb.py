@@ -225,3 +225,13 @@ def test_a_copy_of_the_latest_run_is_that_run(tmp_path: Path) -> None:
     write_text(tmp_path / "x" / "latest-run" / "files" / "wandb-summary.json", summary)
     [name] = results(tmp_path / "x").arms
     assert name.startswith("latest-run-")
+
+
+def test_a_run_without_results_is_named(tmp_path: Path) -> None:
+    """A folder with neither a log nor a summary is listed, although it has no results."""
+    files = tmp_path / "wandb" / "run-20260102_030405-abc" / "files"
+    write_text(files / "config.yaml", "lr:\n  value: 0.1\n")
+    found = results(tmp_path)
+    assert found.arms == {}
+    [why] = found.not_imported.values()
+    assert why.startswith("the run lacks its log (abc.wandb)")

@@ -87,7 +87,7 @@ def _files(folder: Path) -> list[Path]:
     """Returns the files of a run. Returns none if the folder is not the folder of a run."""
     logs = _logs(folder)
     summary = folder / "files" / SUMMARY
-    if not logs and not summary.is_file():
+    if not logs and not summary.is_file() and not _RUN.fullmatch(folder.name):
         return []
     others = (summary, folder / _CONFIG, folder / "files" / METADATA)
     return [*logs, *(file for file in others if file.is_file())]
