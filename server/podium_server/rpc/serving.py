@@ -86,8 +86,9 @@ class CallServer:
                 if name == _RECORD:
                     self._telemetry.note_lag(exchange.headers(OUTBOX_LAG_KEY))
                 if isinstance(method, UnaryMethod):
-                    response = await method.answer(await call.read(exchange.read))
-                    return call.answer(response)
+                    # No variable has the response, because a rejected one must be freed before
+                    # the status is sent to a client that may read nothing.
+                    return call.answer(await method.answer(await call.read(exchange.read)))
                 await self._stream(method, call, exchange)
                 return b""
         except grpc.aio.BaseError:  # the call was aborted from outside, or has ended by itself
