@@ -39,7 +39,7 @@ __all__ = ["PostgresStore"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_CONNECTIONS = 16
+_CONNECTIONS = 10
 """The most connections of a server to the database."""
 _WAIT_SECONDS = 5.0
 """The most seconds to wait for a connection of the pool."""
@@ -51,6 +51,8 @@ A server that is stopped or cut off keeps the lock of an experiment no longer th
 """
 _STATEMENTS = 1_000
 """The most prepared statements of a connection."""
+_PAGES_AT_ONCE = 3
+"""The most pages that are read at the same time. Each can take some megabytes of memory."""
 _READ_TRIES = 2
 _FEW_SCORES = 25_000
 _TOKENS, _PUT_TOKEN, _REVOKE = map(translated, (codec.TOKENS, codec.PUT_TOKEN, codec.REVOKE))
@@ -68,12 +70,27 @@ def _reading(
     return method
 
 
+def _reading_page(
+    read: Callable[Concatenate[Any, P], T],
+) -> "Callable[Concatenate[PostgresStore, P], Coroutine[Any, Any, T]]":
+    """Makes a method of the store from a function that reads a page."""
+    method = _reading(read)
+
+    @wraps(read)
+    async def page(self: "PostgresStore", /, *arguments: P.args, **named: P.kwargs) -> T:
+        async with self.pages:
+            return await method(self, *arguments, **named)
+
+    return page
+
+
 class PostgresStore(Store):
     """Keeps results in a PostgreSQL database, for any number of servers."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._places: Places = {}
+        self.pages = asyncio.Semaphore(_PAGES_AT_ONCE)
 
     async def open(self) -> None:
         """Connects to the database. Creates the tables, or migrates them."""
@@ -209,14 +226,14 @@ class PostgresStore(Store):
 
     eval = _reading(Reader.eval)
     score = _reading(Reader.score)
-    arm = _reading(Reader.arm)
-    arms = _reading(Reader.arms)
-    evals = _reading(Reader.evals)
-    series = _reading(Reader.series)
+    arm = _reading_page(Reader.arm)
+    arms = _reading_page(Reader.arms)
+    evals = _reading_page(Reader.evals)
+    series = _reading_page(Reader.series)
     experiment = _reading(Reader.experiment)
-    experiments = _reading(Reader.experiments)
-    changes = _reading(feed.changes)
-    rows = _reading(Reader.rows)
+    experiments = _reading_page(Reader.experiments)
+    changes = _reading_page(feed.changes)
+    rows = _reading_page(Reader.rows)
     ranking_state = _reading(rankings.state)
 
     async def rank(self, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:
