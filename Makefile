@@ -184,9 +184,12 @@ test-front: .cache/front/built ## the tests of the wire over the native front
 page-figures: .cache/page/ready ## how fast the page shows results, and its size
 	.cache/page/bin/python -m tests.page.measure
 
-.PHONY: bench bench-peers front page-figures
+.PHONY: bench bench-postgres bench-peers front page-figures
 bench: .venv/ready ## measure and print the figures of the README (after `make front`, of both fronts)
 	$(FRONT) $(BIN)/python benchmarks/run.py
+
+bench-postgres: .venv/ready ## measure the PostgreSQL store, and two servers on one database
+	$(BIN)/python -m benchmarks.postgres
 
 PEERS := mlflow optuna trackio wandb tensorboard
 bench-peers: .venv/ready ## measure Podium beside other tools, each in its own environment (QUICK=--quick: shorter)

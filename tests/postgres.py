@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +31,7 @@ T = TypeVar("T")
 _DATABASE = os.environ.get("PODIUM_TEST_POSTGRES", "")
 _DEBIAN = Path("/usr/lib/postgresql")
 _USER = "postgres"
-_OPTIONS = ("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=300")
+_OPTIONS = ("-c", "listen_addresses=", "-c", "max_connections=300")
 _INITDB = ("-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
 _START_SECONDS = 300
 
@@ -46,9 +45,20 @@ def _programs() -> str | None:
     return str(versions[-1].parent) if versions else None
 
 
-@lru_cache(1)
-def running_postgres() -> str:
-    """Returns the URL of the server. Starts one at the first call, which ends with this process."""
+def running_postgres(*, durable: bool = False) -> str:
+    """Returns the URL of the server. Starts one at the first call, which ends with this process.
+
+    It syncs commits to disk if the first call asks for that with `durable`.
+    """
+    if not _running:
+        _running.append(_start(durable=durable))
+    return _running[0]
+
+
+_running: list[str] = []
+
+
+def _start(*, durable: bool) -> str:
     if _DATABASE:
         return _DATABASE if "?" in _DATABASE else f"{_DATABASE}?"
     programs = _programs()
@@ -66,9 +76,10 @@ def running_postgres() -> str:
         stdout=subprocess.DEVNULL,
         cwd=folder,
     )
+    fsync = ("-c", f"fsync={'on' if durable else 'off'}")
     with Path(folder, "log").open("w") as log:
         process = subprocess.Popen(
-            [*as_user, f"{programs}/postgres", "-D", data, "-k", folder, *_OPTIONS],
+            [*as_user, f"{programs}/postgres", "-D", data, "-k", folder, *_OPTIONS, *fsync],
             stdout=log,
             stderr=log,
             cwd=folder,
