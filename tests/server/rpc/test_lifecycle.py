@@ -11,8 +11,10 @@ import podium
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
-from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
-from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
+from grpc_reflection.v1alpha.reflection_pb2 import (
+    ServerReflectionRequest,
+    ServerReflectionResponse,
+)
 from podium._wire.status import from_rpc_error
 from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import RecordRequest
@@ -154,24 +156,31 @@ def test_health_says_when_the_server_goes() -> None:
         assert server.process.wait(_SECONDS) == 0
 
 
-def _reflected(address: str) -> list[str]:
+def _reflected(address: str, version: str) -> list[str]:
     with grpc.insecure_channel(address) as channel:
-        make_stub: Any = ServerReflectionStub
+        call: Any = channel.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            ServerReflectionRequest.SerializeToString,
+            ServerReflectionResponse.FromString,
+        )
         request = ServerReflectionRequest(list_services="")
-        [answer] = make_stub(channel).ServerReflectionInfo(iter([request]), timeout=_SECONDS)
+        [answer] = call(iter([request]), timeout=_SECONDS)
         return [service.name for service in answer.list_services_response.service]
 
 
-def test_reflection_is_off_unless_switched_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection_is_off_unless_switched_on(version: str, tmp_path: Path) -> None:
     """Tools can list the services with --reflection, and learn nothing without.
 
     The native front has no reflection, and refuses to start with it.
     """
     with running_server() as server, pytest.raises(grpc.RpcError) as raised:
-        _reflected(server.address)
+        _reflected(server.address, version)
     assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
     with running_server(None, "--reflection", "--front", "grpcio") as server:
-        assert set(_reflected(server.address)) > set(_SERVICES[1:])
+        listed = set(_reflected(server.address, version))
+    assert listed > set(_SERVICES[1:])
+    assert f"grpc.reflection.{version}.ServerReflection" in listed
     if chosen_front() == "native":
         ended = refused("--reflection", "--store", f"sqlite:///{tmp_path / 'podium.db'}")
         assert ended.returncode == 2

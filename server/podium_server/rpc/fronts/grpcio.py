@@ -23,6 +23,10 @@ _LAST_RESPONSES_SECONDS = 0.1
 """The seconds in which the last responses must reach their clients. Then gRPC ends all calls."""
 _STOP_SECONDS = 1.0
 """The seconds that gRPC gets to end. The process exits soon afterwards in any case."""
+_REFLECTION = (
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+)
 _LOOK_SECONDS = 0.1
 _REBIND_TRIES, _REBIND_SECONDS = 50, 0.02
 
@@ -122,11 +126,7 @@ class GrpcioFront:
         server = grpc.aio.server(options=self._options)
         server.add_generic_rpc_handlers(self._handlers)
         if self._names:
-            # Imported only when it is used: the import takes a tenth of a second.
-            from grpc_reflection.v1alpha import reflection  # noqa: PLC0415
-
-            names = (*self._names, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, server)
+            server.add_generic_rpc_handlers(_reflection_handlers(self._names))
         return server
 
     def _bind(self, addresses: Sequence[str]) -> list[str]:
@@ -168,3 +168,17 @@ class GrpcioFront:
                     raise
             await asyncio.sleep(_REBIND_SECONDS)
         await self._server.start()
+
+
+def _reflection_handlers(names: Iterable[str]) -> list[grpc.GenericRpcHandler]:
+    """Returns the handlers of reflection. Both of its versions have the same messages."""
+    # Imported only when it is used: the import takes a tenth of a second.
+    from grpc_reflection.v1alpha import reflection, reflection_pb2  # noqa: PLC0415
+
+    method = grpc.stream_stream_rpc_method_handler(
+        reflection.aio.ReflectionServicer((*names, *_REFLECTION)).ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    methods = {"ServerReflectionInfo": method}
+    return [grpc.method_handlers_generic_handler(service, methods) for service in _REFLECTION]
