@@ -42,6 +42,7 @@ def record(case: Case, session: Session) -> None:
                 request = RecordRequest(experiment=experiment, events=[_event(step["event"])])
                 session.runner.ask("attempt", "Record", request, address=address)
                 assert not line.is_cut_next, f"no request with the event of {step}"
+            assert not line.foreign_events, f"not of the attempt: {line.foreign_events}"
     _check_arm(case, session, {"experiment": experiment, "arm": case["arm"].get("name", "a")})
 
 
@@ -79,6 +80,9 @@ class _Line:
         self._step: Case = {}
         self.connection: Connection | None = None
         self.is_cut_next = False
+        self.foreign_events: list[Event] = []
+        """The events that name no attempt, or another than the newest of their arm."""
+        self._attempts: dict[str, str] = {}
 
     @property
     def step(self) -> Case:
@@ -93,6 +97,7 @@ class _Line:
         """Answers Record as the server does, unless it is to be cut."""
         kind = _event(self.step["event"]).WhichOneof("kind")
         request = RecordRequest.FromString(data)
+        self.foreign_events += [event for event in request.events if not self._is_own(event)]
         is_cut = self.is_cut_next and any(e.WhichOneof("kind") == kind for e in request.events)
         self.is_cut_next = self.is_cut_next and not is_cut
         if is_cut and self.step["cut"] == "request":
@@ -104,6 +109,13 @@ class _Line:
                 self._other.record(self._experiment, [_event(self.step["meanwhile"])])
             self._cut()
         return response
+
+    def _is_own(self, event: Event) -> bool:
+        content = getattr(event, event.WhichOneof("kind") or "")
+        if event.HasField("arm_started"):
+            self._attempts[content.arm] = content.attempt.id
+        is_of_an_attempt = "attempt_id" in content.DESCRIPTOR.fields_by_name
+        return not is_of_an_attempt or content.attempt_id == self._attempts[content.arm]
 
     def _cut(self) -> None:
         """Ends the connections, so that no response arrives; the next ones are accepted."""
