@@ -295,7 +295,7 @@ lock: .venv/locked ## write requirements/*.txt anew, with the newest versions al
 	for peer in $(PEERS); do $(LOCK) requirements/peers-$$peer.in --output-file requirements/peers-$$peer.txt || exit 1; done
 	$(LOCK) requirements/page.in pyproject.toml --extra server --extra http --output-file requirements/page.txt
 	$(LOCK) requirements/dev.in pyproject.toml $(EXTRAS) --output-file requirements/dev.txt
-	$(LOCK) pyproject.toml --extra server --extra http --extra otel --constraint requirements/dev.txt --output-file requirements/server.txt
+	$(LOCK) pyproject.toml --extra server --extra http --extra otel --extra postgres --constraint requirements/dev.txt --output-file requirements/server.txt
 
 clean: ## remove the environments and everything else that was made
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

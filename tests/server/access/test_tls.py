@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+import socket
 import ssl
+import warnings
 from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -158,6 +160,34 @@ async def test_http_is_encrypted_with_the_newest_certificate(
             await asyncio.to_thread(names, url)
         install(authority.issue("renewed", "IP:127.0.0.1,DNS:renewed"))
         assert await asyncio.to_thread(names, url, client) == ["127.0.0.1", "renewed"] != before
+
+
+async def test_old_protocols_are_refused(server_files: Pair, tmp_path: Path) -> None:
+    """No port lets a client, or somebody between, choose a TLS older than 1.2."""
+
+    def shake_hands(address: str, version: ssl.TLSVersion) -> str | None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = version
+        host, _, port = address.removeprefix("https://").rpartition(":")
+        with (
+            socket.create_connection((host, int(port)), timeout=300) as connection,
+            context.wrap_socket(connection) as encrypted,
+        ):
+            return encrypted.version()
+
+    http = ("127.0.0.1:0",)
+    async with serving(tmp_path, tls=ServerTLS(*server_files), http=http) as addresses:
+        for address in addresses:
+            for version in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
+                with pytest.raises((ssl.SSLError, OSError)):
+                    await asyncio.to_thread(shake_hands, address, version)
+            newest = await asyncio.to_thread(shake_hands, address, ssl.TLSVersion.TLSv1_3)
+            assert newest == "TLSv1.3"
 
 
 async def test_a_client_reads_changed_files_again(

@@ -53,6 +53,11 @@ class Guard:
             await send_error(send, 400, "invalid_argument", "the headers are not UTF-8")
             return
         headers = {name: value.decode() for name, value in scope["headers"]}
+        if headers.keys() >= {b"content-length", b"transfer-encoding"}:
+            # A proxy may see one request where this server sees two.
+            text = "give the length of the body once, as content-length or transfer-encoding"
+            await send_error(send, 400, "invalid_argument", text, is_last=True)
+            return
         host, origin = headers.get(b"host", ""), headers.get(b"origin")
         is_allowed = origin in self._origins
         if self._is_local and _host_name(host) not in _LOCAL_NAMES:

@@ -17,6 +17,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 _JSON = b"application/json"
+_CLOSE = ((b"connection", b"close"),)
 _STATUSES = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "RESOURCE_EXHAUSTED": 429}
 
 
@@ -52,9 +53,15 @@ class MetricsPage:
             await _send(send, 200, _TEXT, self._telemetry.text().encode())
 
 
-async def send_error(send: Send, status: int, code: str, message: str) -> None:
-    """Sends an error as JSON, in the form of Connect."""
-    await _send(send, status, _JSON, json.dumps({"code": code, "message": message}).encode())
+async def send_error(
+    send: Send, status: int, code: str, message: str, *, is_last: bool = False
+) -> None:
+    """Sends an error as JSON, in the form of Connect.
+
+    Closes the connection if the error is its last response.
+    """
+    body = json.dumps({"code": code, "message": message}).encode()
+    await _send(send, status, _JSON, body, _CLOSE if is_last else ())
 
 
 async def send_refusal(send: Send, error: PodiumError) -> None:
@@ -63,7 +70,13 @@ async def send_refusal(send: Send, error: PodiumError) -> None:
     await send_error(send, status, error.code.lower(), error.message)
 
 
-async def _send(send: Send, status: int, content_type: bytes, body: bytes) -> None:
-    headers = [(b"content-type", content_type)]
+async def _send(
+    send: Send,
+    status: int,
+    content_type: bytes,
+    body: bytes,
+    more: Iterable[tuple[bytes, bytes]] = (),
+) -> None:
+    headers = [(b"content-type", content_type), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
