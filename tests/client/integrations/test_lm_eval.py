@@ -9,6 +9,7 @@ import podium
 import pytest
 from datasets import Dataset
 from lm_eval.api.model import LM
+from lm_eval.tasks import TaskManager
 from podium.importing import import_results
 from podium.integrations.lm_eval import PodiumTracker
 from podium_server.testing import RunningServer
@@ -58,6 +59,7 @@ def _evaluate(tracker: PodiumTracker, model: _Model) -> Any:
         tasks=[_TASK],
         limit=4,
         bootstrap_iters=0,
+        task_manager=TaskManager(include_defaults=False),  # the index of all tasks takes seconds
         random_seed=3,
         evaluation_tracker=tracker,
     )
