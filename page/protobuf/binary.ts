@@ -15,6 +15,11 @@ export class Reader {
     return this.#at >= this.all.length;
   }
 
+  /** The number of bytes that are read. */
+  get at(): number {
+    return this.#at;
+  }
+
   /** A number of up to 32 bits. */
   uint32(): number {
     return Number(this.int64()) >>> 0;
@@ -38,13 +43,20 @@ export class Reader {
     return this.#view.getFloat64(this.#at - 8, true);
   }
 
-  bytes(): Uint8Array {
+  /** Reads a length. Returns where the bytes of that length end. */
+  end(): number {
     const length = this.uint32();
-    this.#at += length;
-    if (this.#at > this.all.length) {
+    if (this.#at + length > this.all.length) {
       throw new RangeError("a message ends too early");
     }
-    return this.all.subarray(this.#at - length, this.#at);
+    return this.#at + length;
+  }
+
+  bytes(): Uint8Array {
+    const end = this.end();
+    const found = this.all.subarray(this.#at, end);
+    this.#at = end;
+    return found;
   }
 
   string(): string {

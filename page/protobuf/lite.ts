@@ -37,13 +37,12 @@ export function create(desc: MessageDesc, init: Message = {}): Message {
 
 /** Reads a message. */
 export function fromBinary(desc: MessageDesc, bytes: Uint8Array): Message {
-  return mergeFrom(create(desc), desc, bytes);
+  return mergeFrom(create(desc), desc, new Reader(bytes), bytes.length);
 }
 
-/** Adds what bytes hold to a message. A message in parts is one message. */
-function mergeFrom(message: Message, desc: MessageDesc, bytes: Uint8Array): Message {
-  const reader = new Reader(bytes);
-  while (!reader.isAtEnd) {
+/** Adds what the bytes up to an end hold to a message. A message in parts is one message. */
+function mergeFrom(message: Message, desc: MessageDesc, reader: Reader, end: number): Message {
+  while (reader.at < end) {
     const tag = reader.uint32();
     const field = desc.fields.get(tag >>> 3);
     if (field === undefined) {
@@ -142,23 +141,29 @@ function readInto(message: Message, field: Field, wireType: number, reader: Read
   } else if (field.message?.().isMapEntry) {
     const { key, value } = readValue(field, reader) as { key: string; value: unknown };
     const type = field.message().fields.get(2)!;
-    // A key such as `__proto__` is a key like others.
-    Object.defineProperty(message[field.name], key, {
-      value: value ?? create(type.message!()), writable: true, enumerable: true, configurable: true,
-    });
+    put(message[field.name] as Message, key, value ?? create(type.message!()));
   } else if (wireType === 2 && field.scalar !== undefined && field.scalar !== "string" && field.scalar !== "bytes") {
-    const packed = new Reader(reader.bytes());
-    while (!packed.isAtEnd) {
-      (message[field.name] as unknown[]).push(readValue(field, packed));
+    const end = reader.end();
+    while (reader.at < end) {
+      (message[field.name] as unknown[]).push(readValue(field, reader));
     }
   } else {
     (message[field.name] as unknown[]).push(readValue(field, reader));
   }
 }
 
+/** Sets the value of a key. A key such as `__proto__` is a key like others. */
+function put(map: Message, key: string, value: unknown): void {
+  if (key === "__proto__") {
+    Object.defineProperty(map, key, { value, writable: true, enumerable: true, configurable: true });
+  } else {
+    map[key] = value;
+  }
+}
+
 function readValue({ scalar, message }: Field, reader: Reader, before?: Message): unknown {
   switch (scalar) {
-    case undefined: return mergeFrom(before ?? create(message!()), message!(), reader.bytes());
+    case undefined: return mergeFrom(before ?? create(message!()), message!(), reader, reader.end());
     case "double": return reader.double();
     case "bigint": return BigInt(reader.int64());
     case "int32": return reader.uint32() | 0;
