@@ -48,7 +48,7 @@ _FORBIDDEN_WORDS = (
     "for update", "lock table", "ctid", "enum", "generated", "references", "savepoint",
 )  # fmt: skip
 _FUNCTIONS = {
-    "coalesce", "convert_from", "count", "current_database", "current_schema",
+    "array_agg", "coalesce", "convert_from", "count", "current_database", "current_schema",
     "current_timestamp", "json_array_elements_text", "json_each", "json_typeof", "length",
     "substr", "unnest",
 }  # fmt: skip

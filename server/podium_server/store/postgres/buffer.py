@@ -120,14 +120,14 @@ class WriteBuffer:
         self._rows.setdefault(table, {})[values[: table.key]] = values
 
     def put_scores(
-        self, place: tuple[int, int, str], scores: Mapping[str, tuple[Any, ...]], *, is_new: bool
+        self, place: tuple[int, int, str], scores: Mapping[str, tuple[Any, ...]], *, is_whole: bool
     ) -> None:
-        """Replaces all scores of an eval. `is_new` tells that the store has none."""
+        """Replaces all scores of an eval. `is_whole` tells that the store has no others."""
         for table in (_SCORES, _TRAINING):
             rows = self._rows.get(table, {})
             for old in [old for old in rows if old[:3] == place]:
                 del rows[old]
-        if not is_new:
+        if not is_whole:
             self._dropped.add(place)
         for key, score in scores.items():
             self.put(_SCORES, (*place, key, *score))

@@ -49,7 +49,7 @@ __all__ = ["PostgresTransaction", "experiment_id"]
 _Place = tuple[int, int]
 _BARE = ""
 _COLUMNS = codec.ARM_COLUMNS.split(", ")
-_ordinal_of = itemgetter(_COLUMNS.index("ordinal"))
+_WIDTH = len(_COLUMNS)
 _without_ordinal = itemgetter(*(at for at, name in enumerate(_COLUMNS) if name != "ordinal"))
 
 # The update changes nothing. It locks the row, and returns it as the last transaction left it.
@@ -65,20 +65,24 @@ _STREAMS = (
     f"SELECT {codec.STREAM_COLUMNS} FROM streams "
     "WHERE experiment = ? AND writer_id IN (SELECT unnest(CAST(? AS TEXT[])))"
 )
-_ARMS = (
-    f"SELECT {codec.ARM_COLUMNS} FROM arms "
-    "WHERE experiment = ? AND name IN (SELECT unnest(CAST(? AS TEXT[])))"
-)
 _PARTS = (
     "SELECT p.arm, p.part, p.content FROM unnest(CAST(?2 AS BIGINT[]), CAST(?3 AS TEXT[])) "
     "AS u(arm, part) JOIN arm_parts p ON p.experiment = ?1 AND p.arm = u.arm AND p.part = u.part"
 )
-_ANSWERING = (
-    f"SELECT u.arm, {codec.EVAL_COLUMNS.replace('name,', 'e.name,')} "
-    "FROM unnest(CAST(?2 AS BIGINT[]), CAST(?3 AS TEXT[])) AS u(arm, name) JOIN LATERAL "
-    f"(SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ?1 AND evals.arm = u.arm "
+_KEYS = (
+    "(SELECT array_agg(s.key) FROM scores s "
+    "WHERE s.experiment = ?1 AND s.arm = a.ordinal AND s.eval_name = u.name)"
+)
+_ARMS = (
+    f"SELECT {', '.join(f'a.{name}' for name in _COLUMNS)}, {_KEYS}, "
+    f"{', '.join(f'e.{name}' for name in codec.EVAL_COLUMNS.split(', '))} "
+    "FROM unnest(CAST(?2 AS TEXT[]), CAST(?3 AS TEXT[])) AS u(arm, name) "
+    "JOIN arms a ON a.experiment = ?1 AND a.name = u.arm LEFT JOIN LATERAL "
+    f"(SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ?1 AND evals.arm = a.ordinal "
     "AND evals.name = u.name ORDER BY post DESC, step DESC LIMIT 1) e ON TRUE"
 )
+"""Arms, each with some names of evals: the keys of an eval's scores, and the row that
+`eval(name)` returns."""
 _POINTS = (
     "SELECT p.arm, p.step, p.content FROM unnest(CAST(?2 AS BIGINT[]), CAST(?3 AS BIGINT[])) "
     "AS u(arm, step) JOIN points p ON p.experiment = ?1 AND p.arm = u.arm AND p.step = u.step"
@@ -179,7 +183,6 @@ class _Loader(Loader):
 
     def __init__(self, connection: _Buffered, points: "_PointTable") -> None:
         super().__init__(connection, points)
-        self._scored: set[tuple[_Place, str]] = set()
         self.forget()
 
     def forget(self) -> None:
@@ -191,7 +194,7 @@ class _Loader(Loader):
         self._rows: dict[_Place, dict[EvalKey, EvalRow | None]] = defaultdict(dict)
         self._answering: dict[tuple[_Place, str], EvalRow | None] = {}
         self._whole: set[_Place] = set()
-        self._unknown: set[tuple[_Place, str]] = set()
+        self._keys: dict[tuple[_Place, str], set[str]] = {}
 
     def load(self, experiment: int, needs: Sequence[Needs]) -> None:
         """Loads what calls need, with one statement for each table."""
@@ -202,7 +205,7 @@ class _Loader(Loader):
                 self._streams[values[0]] = codec.stream_from(values)
         arms = [pair for each in needs for pair in each.arms.items()]
         if arms:
-            self._load_arms(experiment, {name for name, _ in arms})
+            self._load_arms(experiment, arms)
             known = [(self._arms[name], wanted) for name, wanted in arms]
             places = [
                 ((experiment, codec.arm_from(columns).ordinal), wanted)
@@ -216,13 +219,26 @@ class _Loader(Loader):
             keys = {(at, key) for at, w in places if not w.all_rows for key in w.keys}
             self._load_rows(experiment, {pair for pair in keys if pair[0] not in self._whole})
 
-    def _load_arms(self, experiment: int, names: Collection[str]) -> None:
-        self._arms.update(dict.fromkeys(names))
-        for columns in self._connection.read(_ARMS, (experiment, list(names))):
-            row = codec.arm_from(columns)
-            self._arms[row.name] = columns
-            if row.eval_count == 0:
-                self._whole.add((experiment, row.ordinal))
+    def _load_arms(self, experiment: int, arms: Sequence[tuple[str, ArmNeeds]]) -> None:
+        """Loads arms, and the rows that `eval(name)` returns for the names of needed keys."""
+        self._arms.update({name: None for name, _ in arms})
+        pairs = {
+            (name, key)
+            for name, wanted in arms
+            for key in {None, *(key.name for key in wanted.keys if not wanted.all_rows)}
+        }
+        bindings = ([arm for arm, _ in pairs], [name for _, name in pairs])
+        for values in self._connection.read(_ARMS, (experiment, *bindings)):
+            columns, keys, found = values[:_WIDTH], values[_WIDTH], values[_WIDTH + 1 :]
+            arm = codec.arm_from(columns)
+            place = (experiment, arm.ordinal)
+            self._arms[arm.name] = columns
+            if arm.eval_count == 0:
+                self._whole.add(place)
+            if found[0] is not None:
+                row = codec.eval_from(found)
+                self._answering[place, row.key.name] = self._rows[place][row.key] = row
+                self._keys[place, row.key.name] = set(keys or ())
 
     def _load_parts(self, experiment: int, wanted: Collection[tuple[_Place, str]]) -> None:
         if wanted:
@@ -234,14 +250,9 @@ class _Loader(Loader):
     def _load_rows(self, experiment: int, wanted: Collection[tuple[_Place, EvalKey]]) -> None:
         if not wanted:
             return
-        names = {(at, key.name) for at, key in wanted}
-        self._answering.update(dict.fromkeys(names))
-        bindings = ([at[1] for at, _ in names], [name for _, name in names])
-        for arm, *values in self._connection.read(_ANSWERING, (experiment, *bindings)):
-            row = codec.eval_from(values)
-            self._answering[(experiment, arm), row.key.name] = row
-            self._rows[experiment, arm][row.key] = row
-        self._unknown.update(name for name in names if self._answering[name] is None)
+        for at, key in wanted:
+            if self._answering.setdefault((at, key.name), None) is None:
+                self._keys.setdefault((at, key.name), set())
         others = [
             (at, key)
             for at, key in wanted
@@ -346,12 +357,13 @@ class _Loader(Loader):
         """Notes a stream that the transaction writes."""
         self._streams[row.writer_id] = row
 
-    def has_no_scores(self, place: _Place, name: str) -> bool:
-        """Returns whether the store is known to have no scores of an eval. Then it may get some."""
-        if (place, name) in self._scored:
-            return False
-        self._scored.add((place, name))
-        return name != _BARE and (place in self._whole or (place, name) in self._unknown)
+    def note_scores(self, place: _Place, name: str, keys: Collection[str]) -> bool:
+        """Notes the scores that an eval gets. Returns whether all others are known to be absent."""
+        before = self._keys.get((place, name))
+        if before is None and place in self._whole and name != _BARE:
+            before = set()
+        self._keys[place, name] = set(keys)
+        return before is not None and before <= set(keys)
 
 
 def _primary_order(row: EvalRow) -> tuple[bool, int, int]:
@@ -419,13 +431,13 @@ class _Writer(Writer):
             values = codec.values_of(scores.metrics.values())
             pairs = zip(scores.metrics, values, strict=True)
             found = {key: (value, *shared) for key, value in pairs}
-        is_new = self._loader.has_no_scores(place[:2], place[2])
-        self._buffer.put_scores(place, found, is_new=is_new)
+        is_whole = self._loader.note_scores(place[:2], place[2], found)
+        self._buffer.put_scores(place, found, is_whole=is_whole)
 
     def put_bare(self, place: _Place, scores: Mapping[str, ScoreRow]) -> None:
         """Replaces all bare scores of an arm."""
         values = {key: codec.score_values(score) for key, score in scores.items()}
-        self._buffer.put_scores((*place, _BARE), values, is_new=False)
+        self._buffer.put_scores((*place, _BARE), values, is_whole=False)
 
     def put_training(self, place: _Place, scores: Mapping[str, ScoreRow]) -> None:
         """Writes bare scores of training metrics, unless their keys have other bare scores."""
