@@ -24,16 +24,19 @@ class Console:
 
     Attributes:
         as_json: Whether to write JSON.
-        width: The width of the terminal. None without a terminal: then nothing is shortened.
         is_utf8: Whether the output can hold any character.
     """
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         self.is_utf8 = _is_utf8()
         self._line_is_open = False
         self._tenths = 0
+
+    @property
+    def width(self) -> int | None:
+        """The width of the terminal. None without a terminal: then nothing is shortened."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
     def json(self, value: Any) -> None:
         """Writes one value as strict JSON."""
@@ -113,12 +116,13 @@ class Console:
     def _wrapped(self, text: str, indent: int) -> Iterator[str]:
         for line in text.splitlines():
             shown = clean(line.expandtabs())
-            if self.width is None:
+            width = self.width
+            if width is None:
                 yield shown
             else:
-                yield from textwrap.wrap(
-                    shown, max(self.width - indent, 1), break_on_hyphens=False
-                ) or [""]
+                yield from textwrap.wrap(shown, max(width - indent, 1), break_on_hyphens=False) or [
+                    ""
+                ]
 
     def _end_of_progress(self) -> str:
         was_open, self._line_is_open = self._line_is_open, False
