@@ -20,7 +20,9 @@ pub enum Order {
     Answer(Bytes),
     /// End a stream without an error.
     Finish,
-    /// End the call with the fields of an error. Messages that are not sent yet are dropped.
+    /// End the call with the fields of an error, and drop the messages that are not sent yet.
+    Drop(Box<HeaderMap>),
+    /// End the call with the fields of an error, after the messages.
     Fail(Box<HeaderMap>),
 }
 
@@ -77,7 +79,7 @@ impl CallState {
         if mailbox.is_closed || mailbox.has_end {
             return false;
         }
-        if matches!(order, Order::Fail(_)) {
+        if matches!(order, Order::Drop(_)) {
             mailbox.orders.clear();
         }
         mailbox.has_end = !matches!(order, Order::Read | Order::Write(_));

@@ -76,13 +76,20 @@ impl Call {
         self.0.order(Order::Finish);
     }
 
-    /// Ends the call with an error.
+    /// Ends the call with an error, after the messages that are not sent yet or without them.
     ///
     /// Raises ValueError if the metadata cannot be sent. The call then goes on.
-    fn fail(&self, code: u16, text: &str, metadata: Vec<(String, Vec<u8>)>) -> PyResult<()> {
+    #[pyo3(signature = (code, text, metadata, *, drop=false))]
+    fn fail(
+        &self,
+        code: u16,
+        text: &str,
+        metadata: Vec<(String, Vec<u8>)>,
+        drop: bool,
+    ) -> PyResult<()> {
         let fields = status::fields_with(code, text, &metadata)
             .ok_or_else(|| PyValueError::new_err("the metadata has an invalid key or value"))?;
-        self.0.order(Order::Fail(fields));
+        self.0.order(if drop { Order::Drop(fields) } else { Order::Fail(fields) });
         Ok(())
     }
 }

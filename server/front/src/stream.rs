@@ -23,6 +23,8 @@ use crate::status::{DEADLINE_EXCEEDED, INTERNAL, RESOURCE_EXHAUSTED, UNIMPLEMENT
 
 const CONTENT_TYPE: &str = "application/grpc";
 const FIELD_BYTES: usize = 32;
+/// The time that a client has to read the messages before an error.
+const UNREAD: Duration = Duration::from_secs(10);
 const LATE: &str = "Deadline Exceeded";
 const MOST_DIGITS: usize = 8;
 
@@ -152,6 +154,7 @@ struct Exchange {
     sizes: VecDeque<usize>,
     given: usize,
     end: Option<Refused>,
+    has_failed: bool,
 }
 
 impl Exchange {
@@ -172,6 +175,7 @@ impl Exchange {
             sizes: VecDeque::new(),
             given: 0,
             end: None,
+            has_failed: false,
         }
     }
 
@@ -205,7 +209,9 @@ impl Exchange {
         {
             self.deadline = None;
             self.unsent.clear();
-            self.end = Some(fields(DEADLINE_EXCEEDED, LATE));
+            if !self.has_failed {
+                self.end = Some(fields(DEADLINE_EXCEEDED, LATE));
+            }
             return self.poll_sending(context, Some(server)).map(|_| false);
         }
         if self.is_reading
@@ -233,9 +239,14 @@ impl Exchange {
                 self.end = Some(fields(0, ""));
             }
             Order::Finish => self.end = Some(fields(0, "")),
-            Order::Fail(fields) => {
+            Order::Drop(fields) => {
                 self.unsent.clear();
                 self.end = Some(fields);
+            }
+            Order::Fail(fields) => {
+                self.end = Some(fields);
+                self.has_failed = true;
+                self.deadline = Some(Box::pin(sleep(UNREAD)));
             }
         }
     }

@@ -105,7 +105,7 @@ def test_a_deadline_ends_a_call_that_stalls() -> None:
 @pytest.mark.parametrize("limits", [{"idle": 0.5}, {"age": 0.5}], ids=["idle", "age"])
 def test_an_unused_and_an_old_connection_are_closed(limits: dict[str, float]) -> None:
     """A connection is closed when it has had no call for a time, and when it is old."""
-    with served(**limits) as server, attackers(server.address, 1) as (one,):
+    with served(**limits, grace=0.5) as server, attackers(server.address, 1) as (one,):
         _end(one)
 
 
@@ -117,7 +117,6 @@ def test_the_calls_of_an_old_connection_may_end() -> None:
         wait_until(lambda: one.is_open(0.05) and one.is_going())
         call.answer(b"y")
         assert one.statuses_of(1) == ["0"]
-        _end(one)
     with served(age=0.5, grace=0.5) as server, attackers(server.address, 1) as (one,):
         one.call(headers(PATH), message(b"x"))
         number, *_ = server.event(NEW)

@@ -192,7 +192,7 @@ def test_a_second_server_on_the_store_is_refused(tmp_path: Path) -> None:
         assert _record(address) == 1
 
 
-@pytest.mark.parametrize("store", ["podium.db", "sqlite:///", "postgres://x", "sqlite:///:memory:"])
+@pytest.mark.parametrize("store", ["podium.db", "sqlite:///", "redis://x", "sqlite:///:memory:"])
 def test_a_store_that_cannot_be_is_refused(store: str, tmp_path: Path) -> None:
     """The error shows the form of a store's URL, or the problem of this store."""
     ended = refused("--listen", f"unix:{tmp_path / 'podium.sock'}", "--store", store)

@@ -139,13 +139,14 @@ class NativeFront:
 class _Exchange:
     """A call of the extension module."""
 
-    __slots__ = ("_awaited", "_over", "_raw", "native", "peer", "task")
+    __slots__ = ("_awaited", "_is_stuck", "_over", "_raw", "native", "peer", "task")
 
     def __init__(self, native: podium_front.Call, peer: str, raw: bytes | None) -> None:
         self.native = native
         self.peer = peer
         self.task: asyncio.Task[None] | None = None
         self._raw = raw
+        self._is_stuck = False
         self._over: Callable[[], None] | None = None
         self._awaited: asyncio.Future[bytes | None] | None = None
 
@@ -167,16 +168,20 @@ class _Exchange:
 
     async def write(self, response: bytes, seconds: float) -> None:
         while (state := self.native.write(response)) == _FULL:
-            async with asyncio.timeout(seconds):
-                await self._arrival()
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._arrival()
+            except TimeoutError:
+                self._is_stuck = True
+                raise
         if state == _CLOSED:
             raise asyncio.CancelledError
 
     async def abort(self, status: Status) -> None:
-        self._fail(status)
+        self._fail(status, drop=self._is_stuck)
 
     def abort_from_outside(self, status: Status) -> Awaitable[object]:
-        self._fail(status)
+        self._fail(status, drop=True)
         if self.task is not None:
             self.task.cancel()
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -205,5 +210,6 @@ class _Exchange:
             # The future would keep the request in memory.
             self._awaited = None
 
-    def _fail(self, status: Status) -> None:
-        self.native.fail(status.code.value[0], status.text, list(status.trailing_metadata))
+    def _fail(self, status: Status, *, drop: bool) -> None:
+        metadata = list(status.trailing_metadata)
+        self.native.fail(status.code.value[0], status.text, metadata, drop=drop)
