@@ -176,7 +176,7 @@ class NetworkHistory(History):
     async def _restart(self, *, copied: bool) -> None:
         """Kills or stops the server, and starts it again, perhaps with a backup."""
         await self._way.close()
-        is_killed = self._rng_of_cuts.random() < 0.5
+        is_killed = self.counts.kills <= self.counts.stops
         self.counts.kills += is_killed
         self.counts.stops += not is_killed
         await asyncio.to_thread(self._server.kill if is_killed else self._server.stop)

@@ -66,7 +66,6 @@ async def test_the_guarantees_hold_over_the_network_for_long(tmp_path: Path) -> 
     history = NetworkHistory(tmp_path, 4, 10, cuts=20)
     assert await history.run(40, restart_every=11, restore_every=17) == []
     assert history.counts.kills
-    assert history.counts.lives > history.counts.restores
 
 
 _NETWORK_PLANTS = (
