@@ -27,6 +27,8 @@ pub struct Peer {
     pub text: String,
     /// The URIs in the certificate that it has proved.
     pub names: Vec<String>,
+    /// Its calls that wait for Python.
+    pub waiting_calls: AtomicUsize,
     has_settings: AtomicBool,
     has_read: AtomicBool,
     unwritten: AtomicUsize,

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -14,6 +15,9 @@ use tokio::sync::oneshot;
 
 use crate::call::CallState;
 use crate::locked;
+
+/// The calls of each connection that may wait even if the queue is full.
+const CALLS_OF_EACH: usize = 8;
 
 /// Something that Python has to know.
 pub enum Event {
@@ -58,10 +62,12 @@ impl Queue {
         self.wake.as_raw_fd()
     }
 
-    /// Adds a new call; returns whether there was room for it.
+    /// Adds a new call; returns whether there was room for it. Each connection has room for some.
     pub fn push_new(&self, call: &Arc<CallState>, message: Option<Bytes>) -> bool {
         let mut waiting = locked(&self.waiting);
-        if waiting.new >= self.most_new {
+        let of_peer = call.peer.waiting_calls.fetch_add(1, Relaxed);
+        if waiting.new >= self.most_new && of_peer >= CALLS_OF_EACH {
+            call.peer.waiting_calls.fetch_sub(1, Relaxed);
             return false;
         }
         waiting.new += 1;
@@ -88,7 +94,12 @@ impl Queue {
         let mut waiting = locked(&self.waiting);
         let count = most.min(waiting.events.len());
         let taken: Vec<Event> = waiting.events.drain(..count).collect();
-        waiting.new -= taken.iter().filter(|event| matches!(event, Event::New(..))).count();
+        for event in &taken {
+            if let Event::New(call, _) = event {
+                call.peer.waiting_calls.fetch_sub(1, Relaxed);
+                waiting.new -= 1;
+            }
+        }
         if waiting.events.is_empty() && waiting.is_signalled {
             let _ = (&self.wake).read(&mut [0; 8]);
             waiting.is_signalled = false;

@@ -298,6 +298,7 @@ def test_the_server_serves_after_a_flood(name: str) -> None:
         _fill(server)
         other = _Other(server.address)
         other.start()
+        wait_until(lambda: len(other.seconds) > 5)
         with attackers(server.address, 4, timeout=1.0) as found:
             if name == "continuations":
                 for attacker in found:
