@@ -6,7 +6,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -33,6 +32,8 @@ _DEBIAN = Path("/usr/lib/postgresql")
 _USER = "postgres"
 _OPTIONS = ("-c", "listen_addresses=", "-c", "max_connections=300")
 _INITDB = ("-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+_UNTIL_WE_END = '"$@" & read line; kill -QUIT $!; wait $!'
+"""Runs a command until the pipe of its standard input is closed, even if this process is killed."""
 _START_SECONDS = 300
 
 
@@ -77,15 +78,17 @@ def _start(*, durable: bool) -> str:
         cwd=folder,
     )
     fsync = ("-c", f"fsync={'on' if durable else 'off'}")
+    place = ("-D", data, "-k", folder, *_OPTIONS)
     with Path(folder, "log").open("w") as log:
         process = subprocess.Popen(
-            [*as_user, f"{programs}/postgres", "-D", data, "-k", folder, *_OPTIONS, *fsync],
+            [*as_user, "sh", "-c", _UNTIL_WE_END, "sh", f"{programs}/postgres", *place, *fsync],
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             cwd=folder,
             start_new_session=True,
         )
-    atexit.register(_stop, process, Path(data, "postmaster.pid"))
+    atexit.register(_stop, process)
     url = f"postgresql://podium@/postgres?host={folder}"
     _wait_until_ready([f"{programs}/pg_isready", "-q", "-h", folder, "-U", "podium"], process)
     return url
@@ -99,10 +102,10 @@ def _wait_until_ready(command: list[str], process: subprocess.Popen[bytes]) -> N
         time.sleep(0.05)
 
 
-def _stop(process: subprocess.Popen[bytes], pid_file: Path) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     """Stops the server at once: its content is not needed any more."""
-    with contextlib.suppress(OSError, ValueError):
-        os.kill(int(pid_file.read_text().split()[0]), signal.SIGQUIT)
+    assert process.stdin is not None
+    process.stdin.close()
     process.wait()
 
 
