@@ -224,9 +224,11 @@ type RecordResponse struct {
 	LastSequence *int64 `protobuf:"varint,4,opt,name=last_sequence,json=lastSequence,proto3,oneof" json:"last_sequence,omitempty"`
 	// Fields of the experiment that a declaration did not change, because they
 	// already had another value.
-	KeptFields    []*KeptField `protobuf:"bytes,5,rep,name=kept_fields,json=keptFields,proto3" json:"kept_fields,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	KeptFields []*KeptField `protobuf:"bytes,5,rep,name=kept_fields,json=keptFields,proto3" json:"kept_fields,omitempty"`
+	// Attempts that were running when this call started newer ones.
+	ReplacedAttempts []*ReplacedAttempt `protobuf:"bytes,6,rep,name=replaced_attempts,json=replacedAttempts,proto3" json:"replaced_attempts,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *RecordResponse) Reset() {
@@ -294,6 +296,13 @@ func (x *RecordResponse) GetKeptFields() []*KeptField {
 	return nil
 }
 
+func (x *RecordResponse) GetReplacedAttempts() []*ReplacedAttempt {
+	if x != nil {
+		return x.ReplacedAttempts
+	}
+	return nil
+}
+
 // KeptField is a field that a declaration did not change.
 type KeptField struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -349,6 +358,81 @@ func (x *KeptField) GetPath() string {
 	return ""
 }
 
+// ReplacedAttempt is an attempt that was running when a newer attempt of its arm
+// started. The events that it records later are rejected (STALE_ATTEMPT).
+type ReplacedAttempt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The index of the event that started the newer attempt.
+	EventIndex int32 `protobuf:"varint,1,opt,name=event_index,json=eventIndex,proto3" json:"event_index,omitempty"`
+	// The replaced attempt.
+	Attempt *Attempt `protobuf:"bytes,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// The seconds since the server received its last event. If they are few, the
+	// replaced attempt may still run.
+	QuietSeconds float64 `protobuf:"fixed64,3,opt,name=quiet_seconds,json=quietSeconds,proto3" json:"quiet_seconds,omitempty"`
+	// The host of the replaced attempt, as in its Provenance. Unset if not known.
+	Host          *string `protobuf:"bytes,4,opt,name=host,proto3,oneof" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplacedAttempt) Reset() {
+	*x = ReplacedAttempt{}
+	mi := &file_podium_v1_recording_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplacedAttempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplacedAttempt) ProtoMessage() {}
+
+func (x *ReplacedAttempt) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_recording_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplacedAttempt.ProtoReflect.Descriptor instead.
+func (*ReplacedAttempt) Descriptor() ([]byte, []int) {
+	return file_podium_v1_recording_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ReplacedAttempt) GetEventIndex() int32 {
+	if x != nil {
+		return x.EventIndex
+	}
+	return 0
+}
+
+func (x *ReplacedAttempt) GetAttempt() *Attempt {
+	if x != nil {
+		return x.Attempt
+	}
+	return nil
+}
+
+func (x *ReplacedAttempt) GetQuietSeconds() float64 {
+	if x != nil {
+		return x.QuietSeconds
+	}
+	return 0
+}
+
+func (x *ReplacedAttempt) GetHost() string {
+	if x != nil && x.Host != nil {
+		return *x.Host
+	}
+	return ""
+}
+
 // Refusals lists every rejected event of a Record call. It is in the details of the
 // call's status, beside the ErrorInfo of the first rejected event.
 type Refusals struct {
@@ -362,7 +446,7 @@ type Refusals struct {
 
 func (x *Refusals) Reset() {
 	*x = Refusals{}
-	mi := &file_podium_v1_recording_service_proto_msgTypes[4]
+	mi := &file_podium_v1_recording_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -374,7 +458,7 @@ func (x *Refusals) String() string {
 func (*Refusals) ProtoMessage() {}
 
 func (x *Refusals) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_recording_service_proto_msgTypes[4]
+	mi := &file_podium_v1_recording_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -387,7 +471,7 @@ func (x *Refusals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusals.ProtoReflect.Descriptor instead.
 func (*Refusals) Descriptor() ([]byte, []int) {
-	return file_podium_v1_recording_service_proto_rawDescGZIP(), []int{4}
+	return file_podium_v1_recording_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Refusals) GetRefusals() []*Refusal {
@@ -414,7 +498,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_podium_v1_recording_service_proto_msgTypes[5]
+	mi := &file_podium_v1_recording_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -426,7 +510,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_recording_service_proto_msgTypes[5]
+	mi := &file_podium_v1_recording_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -439,7 +523,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_podium_v1_recording_service_proto_rawDescGZIP(), []int{5}
+	return file_podium_v1_recording_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Refusal) GetEventIndexes() []int32 {
@@ -485,7 +569,7 @@ type DeleteArmRequest struct {
 
 func (x *DeleteArmRequest) Reset() {
 	*x = DeleteArmRequest{}
-	mi := &file_podium_v1_recording_service_proto_msgTypes[6]
+	mi := &file_podium_v1_recording_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +581,7 @@ func (x *DeleteArmRequest) String() string {
 func (*DeleteArmRequest) ProtoMessage() {}
 
 func (x *DeleteArmRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_recording_service_proto_msgTypes[6]
+	mi := &file_podium_v1_recording_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +594,7 @@ func (x *DeleteArmRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteArmRequest.ProtoReflect.Descriptor instead.
 func (*DeleteArmRequest) Descriptor() ([]byte, []int) {
-	return file_podium_v1_recording_service_proto_rawDescGZIP(), []int{6}
+	return file_podium_v1_recording_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeleteArmRequest) GetExperiment() string {
@@ -545,7 +629,7 @@ type DeleteArmResponse struct {
 
 func (x *DeleteArmResponse) Reset() {
 	*x = DeleteArmResponse{}
-	mi := &file_podium_v1_recording_service_proto_msgTypes[7]
+	mi := &file_podium_v1_recording_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -557,7 +641,7 @@ func (x *DeleteArmResponse) String() string {
 func (*DeleteArmResponse) ProtoMessage() {}
 
 func (x *DeleteArmResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_recording_service_proto_msgTypes[7]
+	mi := &file_podium_v1_recording_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -570,7 +654,7 @@ func (x *DeleteArmResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteArmResponse.ProtoReflect.Descriptor instead.
 func (*DeleteArmResponse) Descriptor() ([]byte, []int) {
-	return file_podium_v1_recording_service_proto_rawDescGZIP(), []int{7}
+	return file_podium_v1_recording_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeleteArmResponse) GetRevision() int64 {
@@ -593,7 +677,7 @@ type DeleteExperimentRequest struct {
 
 func (x *DeleteExperimentRequest) Reset() {
 	*x = DeleteExperimentRequest{}
-	mi := &file_podium_v1_recording_service_proto_msgTypes[8]
+	mi := &file_podium_v1_recording_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +689,7 @@ func (x *DeleteExperimentRequest) String() string {
 func (*DeleteExperimentRequest) ProtoMessage() {}
 
 func (x *DeleteExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_recording_service_proto_msgTypes[8]
+	mi := &file_podium_v1_recording_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +702,7 @@ func (x *DeleteExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteExperimentRequest.ProtoReflect.Descriptor instead.
 func (*DeleteExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_podium_v1_recording_service_proto_rawDescGZIP(), []int{8}
+	return file_podium_v1_recording_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeleteExperimentRequest) GetExperiment() string {
@@ -646,7 +730,7 @@ type DeleteExperimentResponse struct {
 
 func (x *DeleteExperimentResponse) Reset() {
 	*x = DeleteExperimentResponse{}
-	mi := &file_podium_v1_recording_service_proto_msgTypes[9]
+	mi := &file_podium_v1_recording_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -658,7 +742,7 @@ func (x *DeleteExperimentResponse) String() string {
 func (*DeleteExperimentResponse) ProtoMessage() {}
 
 func (x *DeleteExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_recording_service_proto_msgTypes[9]
+	mi := &file_podium_v1_recording_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -671,7 +755,7 @@ func (x *DeleteExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteExperimentResponse.ProtoReflect.Descriptor instead.
 func (*DeleteExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_podium_v1_recording_service_proto_rawDescGZIP(), []int{9}
+	return file_podium_v1_recording_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeleteExperimentResponse) GetRevision() int64 {
@@ -685,7 +769,7 @@ var File_podium_v1_recording_service_proto protoreflect.FileDescriptor
 
 const file_podium_v1_recording_service_proto_rawDesc = "" +
 	"\n" +
-	"!podium/v1/recording_service.proto\x12\tpodium.v1\x1a\x15podium/v1/event.proto\"\xc7\x01\n" +
+	"!podium/v1/recording_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x15podium/v1/event.proto\"\xc7\x01\n" +
 	"\rRecordRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
@@ -696,19 +780,27 @@ const file_podium_v1_recording_service_proto_rawDesc = "" +
 	"\t_position\"T\n" +
 	"\x0eStreamPosition\x12\x1b\n" +
 	"\twriter_id\x18\x01 \x01(\tR\bwriterId\x12%\n" +
-	"\x0efirst_sequence\x18\x02 \x01(\x03R\rfirstSequence\"\xed\x01\n" +
+	"\x0efirst_sequence\x18\x02 \x01(\x03R\rfirstSequence\"\xb6\x02\n" +
 	"\x0eRecordResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12%\n" +
 	"\x0echanged_events\x18\x02 \x01(\x05R\rchangedEvents\x12%\n" +
 	"\x0eskipped_events\x18\x03 \x01(\x05R\rskippedEvents\x12(\n" +
 	"\rlast_sequence\x18\x04 \x01(\x03H\x00R\flastSequence\x88\x01\x01\x125\n" +
 	"\vkept_fields\x18\x05 \x03(\v2\x14.podium.v1.KeptFieldR\n" +
-	"keptFieldsB\x10\n" +
+	"keptFields\x12G\n" +
+	"\x11replaced_attempts\x18\x06 \x03(\v2\x1a.podium.v1.ReplacedAttemptR\x10replacedAttemptsB\x10\n" +
 	"\x0e_last_sequence\"@\n" +
 	"\tKeptField\x12\x1f\n" +
 	"\vevent_index\x18\x01 \x01(\x05R\n" +
 	"eventIndex\x12\x12\n" +
-	"\x04path\x18\x02 \x01(\tR\x04path\":\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\"\xa7\x01\n" +
+	"\x0fReplacedAttempt\x12\x1f\n" +
+	"\vevent_index\x18\x01 \x01(\x05R\n" +
+	"eventIndex\x12,\n" +
+	"\aattempt\x18\x02 \x01(\v2\x12.podium.v1.AttemptR\aattempt\x12#\n" +
+	"\rquiet_seconds\x18\x03 \x01(\x01R\fquietSeconds\x12\x17\n" +
+	"\x04host\x18\x04 \x01(\tH\x00R\x04host\x88\x01\x01B\a\n" +
+	"\x05_host\":\n" +
 	"\bRefusals\x12.\n" +
 	"\brefusals\x18\x01 \x03(\v2\x12.podium.v1.RefusalR\brefusals\"\x8c\x01\n" +
 	"\aRefusal\x12#\n" +
@@ -755,38 +847,42 @@ func file_podium_v1_recording_service_proto_rawDescGZIP() []byte {
 }
 
 var file_podium_v1_recording_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_podium_v1_recording_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_podium_v1_recording_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_podium_v1_recording_service_proto_goTypes = []any{
 	(RefusalKind)(0),                 // 0: podium.v1.RefusalKind
 	(*RecordRequest)(nil),            // 1: podium.v1.RecordRequest
 	(*StreamPosition)(nil),           // 2: podium.v1.StreamPosition
 	(*RecordResponse)(nil),           // 3: podium.v1.RecordResponse
 	(*KeptField)(nil),                // 4: podium.v1.KeptField
-	(*Refusals)(nil),                 // 5: podium.v1.Refusals
-	(*Refusal)(nil),                  // 6: podium.v1.Refusal
-	(*DeleteArmRequest)(nil),         // 7: podium.v1.DeleteArmRequest
-	(*DeleteArmResponse)(nil),        // 8: podium.v1.DeleteArmResponse
-	(*DeleteExperimentRequest)(nil),  // 9: podium.v1.DeleteExperimentRequest
-	(*DeleteExperimentResponse)(nil), // 10: podium.v1.DeleteExperimentResponse
-	(*Event)(nil),                    // 11: podium.v1.Event
+	(*ReplacedAttempt)(nil),          // 5: podium.v1.ReplacedAttempt
+	(*Refusals)(nil),                 // 6: podium.v1.Refusals
+	(*Refusal)(nil),                  // 7: podium.v1.Refusal
+	(*DeleteArmRequest)(nil),         // 8: podium.v1.DeleteArmRequest
+	(*DeleteArmResponse)(nil),        // 9: podium.v1.DeleteArmResponse
+	(*DeleteExperimentRequest)(nil),  // 10: podium.v1.DeleteExperimentRequest
+	(*DeleteExperimentResponse)(nil), // 11: podium.v1.DeleteExperimentResponse
+	(*Event)(nil),                    // 12: podium.v1.Event
+	(*Attempt)(nil),                  // 13: podium.v1.Attempt
 }
 var file_podium_v1_recording_service_proto_depIdxs = []int32{
-	11, // 0: podium.v1.RecordRequest.events:type_name -> podium.v1.Event
+	12, // 0: podium.v1.RecordRequest.events:type_name -> podium.v1.Event
 	2,  // 1: podium.v1.RecordRequest.position:type_name -> podium.v1.StreamPosition
 	4,  // 2: podium.v1.RecordResponse.kept_fields:type_name -> podium.v1.KeptField
-	6,  // 3: podium.v1.Refusals.refusals:type_name -> podium.v1.Refusal
-	0,  // 4: podium.v1.Refusal.kind:type_name -> podium.v1.RefusalKind
-	1,  // 5: podium.v1.RecordingService.Record:input_type -> podium.v1.RecordRequest
-	7,  // 6: podium.v1.RecordingService.DeleteArm:input_type -> podium.v1.DeleteArmRequest
-	9,  // 7: podium.v1.RecordingService.DeleteExperiment:input_type -> podium.v1.DeleteExperimentRequest
-	3,  // 8: podium.v1.RecordingService.Record:output_type -> podium.v1.RecordResponse
-	8,  // 9: podium.v1.RecordingService.DeleteArm:output_type -> podium.v1.DeleteArmResponse
-	10, // 10: podium.v1.RecordingService.DeleteExperiment:output_type -> podium.v1.DeleteExperimentResponse
-	8,  // [8:11] is the sub-list for method output_type
-	5,  // [5:8] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	5,  // 3: podium.v1.RecordResponse.replaced_attempts:type_name -> podium.v1.ReplacedAttempt
+	13, // 4: podium.v1.ReplacedAttempt.attempt:type_name -> podium.v1.Attempt
+	7,  // 5: podium.v1.Refusals.refusals:type_name -> podium.v1.Refusal
+	0,  // 6: podium.v1.Refusal.kind:type_name -> podium.v1.RefusalKind
+	1,  // 7: podium.v1.RecordingService.Record:input_type -> podium.v1.RecordRequest
+	8,  // 8: podium.v1.RecordingService.DeleteArm:input_type -> podium.v1.DeleteArmRequest
+	10, // 9: podium.v1.RecordingService.DeleteExperiment:input_type -> podium.v1.DeleteExperimentRequest
+	3,  // 10: podium.v1.RecordingService.Record:output_type -> podium.v1.RecordResponse
+	9,  // 11: podium.v1.RecordingService.DeleteArm:output_type -> podium.v1.DeleteArmResponse
+	11, // 12: podium.v1.RecordingService.DeleteExperiment:output_type -> podium.v1.DeleteExperimentResponse
+	10, // [10:13] is the sub-list for method output_type
+	7,  // [7:10] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_recording_service_proto_init() }
@@ -794,16 +890,18 @@ func file_podium_v1_recording_service_proto_init() {
 	if File_podium_v1_recording_service_proto != nil {
 		return
 	}
+	file_podium_v1_arm_result_proto_init()
 	file_podium_v1_event_proto_init()
 	file_podium_v1_recording_service_proto_msgTypes[0].OneofWrappers = []any{}
 	file_podium_v1_recording_service_proto_msgTypes[2].OneofWrappers = []any{}
+	file_podium_v1_recording_service_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_podium_v1_recording_service_proto_rawDesc), len(file_podium_v1_recording_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from podium._limits.limits import Limits
     from podium._model.access import IssuedToken, Token, TokenLimits
     from podium._model.listings import Metric, MetricSource, Server
-    from podium._model.recording import KeptField, RecordResult, StreamPosition
+    from podium._model.recording import KeptField, RecordResult, ReplacedAttempt, StreamPosition
     from podium._model.results import (
         Annotations,
         ArmCounts,
@@ -180,6 +180,7 @@ __all__ = [
     "RecordResult",
     "RecordingError",
     "RefusedEvent",
+    "ReplacedAttempt",
     "ResourceExhaustedError",
     "Role",
     "RunConfig",

@@ -54,6 +54,7 @@ class Recording:
                 recording_pb2.KeptField(event_index=index, path=path)
                 for index, path in outcome.kept_fields
             ],
+            replaced_attempts=outcome.replaced_attempts,
         )
 
     def _call(self, request: recording_pb2.RecordRequest, size: int) -> RecordCall:

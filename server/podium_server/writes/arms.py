@@ -46,10 +46,11 @@ _OUTPUTS: tuple[_Output, ...] = get_args(_Output)
 __all__ = ["WholeArm", "read_whole", "record_metrics", "record_whole", "start"]
 
 
-def start(state: CallState, event: ArmStarted, limits: Limits) -> None:
+def start(state: CallState, index: int, event: ArmStarted, limits: Limits) -> None:
     """Starts an attempt. Creates the arm if it does not exist.
 
-    Changes nothing if the attempt has already started.
+    Changes nothing if the attempt has already started. Adds a running attempt that it replaces to
+    the replaced attempts of the call.
     """
     arm = state.arm(event.arm)
     if arm is not None and attempts.is_newest(arm, event.attempt):
@@ -63,6 +64,7 @@ def start(state: CallState, event: ArmStarted, limits: Limits) -> None:
     if arm is None:
         arm = state.create_arm(event.arm)
     else:
+        state.replaced.extend(attempts.replaced(arm, index, state.progress.now))
         _remove_rows(arm, event)
     _begin(arm, event, parts)
 

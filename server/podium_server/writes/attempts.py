@@ -7,15 +7,18 @@ from podium.v1.arm_result_pb2 import (
     ARM_STATUS_CANCELLED,
     ARM_STATUS_COMPLETED,
     ARM_STATUS_FAILED,
+    ARM_STATUS_RUNNING,
+    ArmResult,
     Attempt,
 )
 from podium.v1.event_pb2 import ArmStarted
+from podium.v1.recording_service_pb2 import ReplacedAttempt
 
 from podium_server.errors import failure
 from podium_server.writes.run_config_changes import changed_paths
 from podium_server.writes.state import ArmState
 
-__all__ = ["check_named", "check_order", "check_start", "is_newest", "is_resumed"]
+__all__ = ["check_named", "check_order", "check_start", "is_newest", "is_resumed", "replaced"]
 
 _DAY_MS = 24 * 60 * 60 * 1000
 _FIRST_TIME_MS = 946_684_800_000
@@ -80,6 +83,22 @@ def check_start(arm: ArmState, event: ArmStarted) -> None:
         raise _finished(arm)
     if is_resumed(event) or arm.row.status not in _UNSUCCESSFUL:
         _check_config(arm, event)
+
+
+def replaced(arm: ArmState, index: int, now: int) -> list[ReplacedAttempt]:
+    """Returns the running attempt that the event with this index replaces, or nothing."""
+    row = arm.row
+    if row.status != ARM_STATUS_RUNNING or row.attempt_id is None:
+        return []
+    provenance = ArmResult.FromString(arm.part("facts")).provenance
+    return [
+        ReplacedAttempt(
+            event_index=index,
+            attempt=Attempt(id=row.attempt_id, order=row.attempt_order),
+            quiet_seconds=max(now - row.last_heard, 0) / 1_000_000,
+            host=provenance.host if provenance.HasField("host") else None,
+        )
+    ]
 
 
 def _check_is_newer(arm: ArmState, attempt: Attempt) -> None:

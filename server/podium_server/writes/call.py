@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from podium._limits.limits import Limits
 from podium.errors import REASONS, Disposition, PodiumError, RefusedEvent, error_for
 from podium.v1.event_pb2 import Event
-from podium.v1.recording_service_pb2 import StreamPosition
+from podium.v1.recording_service_pb2 import ReplacedAttempt, StreamPosition
 
 from podium_server.errors import failure, unknown_experiment
 from podium_server.store.calls import (
@@ -48,6 +48,7 @@ class RecordOutcome:
     skipped_events: int = 0
     last_sequence: int | None = None
     kept_fields: list[tuple[int, str]] = field(default_factory=list)
+    replaced_attempts: list[ReplacedAttempt] = field(default_factory=list)
 
 
 class RecordCall:
@@ -105,7 +106,9 @@ class RecordCall:
         state = CallState(loaded, self._experiment, self._now)
         stream = self._stream(loaded)
         first = 0 if stream is None else self._first_new(stream)
-        self._outcome = RecordOutcome(skipped_events=first, kept_fields=state.kept)
+        self._outcome = RecordOutcome(
+            skipped_events=first, kept_fields=state.kept, replaced_attempts=state.replaced
+        )
         refused = []
         context = Context(state, self._limits)
         for index in range(first, len(self._parsed)):

@@ -173,7 +173,7 @@ KINDS: dict[str, Kind] = {
     "arm_started": Kind(
         _own_arm,
         _need_parts(*PART_NAMES, SERIES_PART),
-        lambda context, body: arms.start(context.state, body, context.limits),
+        lambda context, body: arms.start(context.state, context.index, body, context.limits),
         attempt=lambda body: str(body.attempt.id),
         heavy=True,
     ),

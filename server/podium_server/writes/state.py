@@ -4,6 +4,7 @@ The events of the call are applied to them in order.
 """
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from podium.scoring import precedence
@@ -25,6 +26,9 @@ from podium_server.store.rows import (
 )
 from podium_server.store.series_changes import FIRST_STEP, LAST_STEP, with_change
 from podium_server.writes.run_config_values import config_values
+
+if TYPE_CHECKING:
+    from podium.v1.recording_service_pb2 import ReplacedAttempt
 
 __all__ = ["ArmState", "CallState", "ParsedRow", "Progress"]
 
@@ -88,7 +92,8 @@ class Progress:
 class CallState:
     """The experiment and the arms of a call.
 
-    `kept` has the fields that declarations did not overwrite. The loaded rows belong to the call
+    `kept` has the fields that declarations did not overwrite. `replaced` has the running attempts
+    that newer ones replaced. The loaded rows belong to the call
     and are changed in place.
     """
 
@@ -98,6 +103,7 @@ class CallState:
         self.exists = found is not None and not found.deleted
         self.progress = Progress(self.experiment, now)
         self.kept: list[tuple[int, str]] = []
+        self.replaced: list[ReplacedAttempt] = []
         self._arms = {name: ArmState(arm, self.progress) for name, arm in loaded.arms.items()}
 
     def serves(self, subject: str | None) -> bool:

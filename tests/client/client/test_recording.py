@@ -57,6 +57,25 @@ async def test_resume_and_restart(client: AnyClient, declared: str) -> None:
     assert (await result(restarted.get())).evals == []
 
 
+async def test_a_start_names_the_running_attempt_that_it_replaces(
+    client: AnyClient, declared: str
+) -> None:
+    """The response has the replaced attempt and its host, but no attempt that has ended."""
+    first, second, third = (
+        events.arm_started(
+            "arm", CONFIG, podium.Attempt(name, order), provenance=podium.Provenance(host="gpu7")
+        )
+        for order, name in enumerate("abc")
+    )
+    ended = events.arm_finished("arm", "failed", attempt_id="b")
+    assert (await result(client.record(declared, [first]))).replaced_attempts == ()
+    (replaced,) = (await result(client.record(declared, [second]))).replaced_attempts
+    assert (replaced.attempt_id, replaced.host, replaced.event_index) == ("a", "gpu7", 0)
+    assert 0 <= replaced.quiet_seconds < 600
+    await result(client.record(declared, [ended]))
+    assert (await result(client.record(declared, [third]))).replaced_attempts == ()
+
+
 async def test_an_evaluator_records_without_an_attempt(client: AnyClient, declared: str) -> None:
     """A plain handle records for an arm that others train, or for a named attempt of it."""
     experiment = client.experiment(declared)

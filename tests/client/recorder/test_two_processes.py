@@ -120,8 +120,10 @@ def test_the_older_attempt_reads_where_the_newest_one_runs(
 ) -> None:
     """Of two hosts, the one with the older attempt reads host and process of the newest one.
 
-    It may be the host that started later, if its clock is behind.
+    It may be the host that started later, if its clock is behind. A newer attempt that started
+    later reads whose running attempt it replaced.
     """
+    monkeypatch.delenv("PODIUM_PROVENANCE")
     arms, recordings = {}, []
     for host, started in (("gpu7", 1), ("gpu8", order)):
         monkeypatch.setattr(os, "uname", partial(_Uname, host))
@@ -134,5 +136,10 @@ def test_the_older_attempt_reads_where_the_newest_one_runs(
     warned = [line for line in told(caplog) if "STALE_ATTEMPT" in line]
     assert f"Newest attempt: '{newest}-{os.getpid()}-" in warned[0]
     assert "`podium outbox retry --" in warned[0]
+    replacing = [line for line in told(caplog) if "was running when this one started" in line]
+    assert len(replacing) == (order > 1)
+    if replacing:
+        assert f"attempt 'gpu7-{os.getpid()}-" in replacing[0]
+        assert "on host 'gpu7'" in replacing[0]
     for recording in recordings:
         recording.close()

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.message import Message
-from podium.v1.recording_service_pb2 import RecordRequest
+from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, Attempt
+from podium.v1.event_pb2 import Event
+from podium.v1.recording_service_pb2 import RecordRequest, ReplacedAttempt
 
 from tests.server.writes.naive_events import (
     Arm,
@@ -36,6 +38,7 @@ class Outcome:
     skipped: int = 0
     last: int | None = None
     kept: list[tuple[int, str]] = field(default_factory=list)
+    replaced: list[ReplacedAttempt] = field(default_factory=list)
 
 
 def record(experiment: Experiment, request: RecordRequest, invalid: dict[int, str]) -> Outcome:
@@ -56,6 +59,7 @@ def record(experiment: Experiment, request: RecordRequest, invalid: dict[int, st
         else:
             outcome.kept += [(index, path) for path in kept]
             outcome.changed += _note_changes(before, trial)
+            outcome.replaced += _replaced(before, trial, request.events[index], index)
     if refused:
         raise NaiveError(next(iter(refused.values())), refused)
     trial.revision += outcome.changed > 0
@@ -66,6 +70,22 @@ def record(experiment: Experiment, request: RecordRequest, invalid: dict[int, st
     outcome.revision = trial.revision
     _restore(experiment, trial)
     return outcome
+
+
+def _replaced(
+    before: Experiment, after: Experiment, event: Event, index: int
+) -> list[ReplacedAttempt]:
+    """Returns the running attempt that an event has replaced, without its quiet seconds."""
+    old, new = before.arm(event.arm_started.arm), after.arm(event.arm_started.arm)
+    if old is None or old.status != ARM_STATUS_RUNNING or old.attempt is None:
+        return []
+    if new is None or old.attempt == new.attempt:
+        return []
+    attempt = Attempt(id=old.attempt[0], order=old.attempt[1])
+    replaced = ReplacedAttempt(event_index=index, attempt=attempt)
+    if "provenance" in old.facts and old.facts["provenance"].HasField("host"):
+        replaced.host = old.facts["provenance"].host
+    return [replaced]
 
 
 def _judge(

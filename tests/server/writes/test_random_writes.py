@@ -104,12 +104,14 @@ def test_random_calls_are_worth_making() -> None:
                     seen["changed"] += "changed_events" in str(answer)
                     seen["skipped"] += "skipped_events" in str(answer)
                     seen["kept"] += "kept_fields" in str(answer)
+                    seen["replaced"] += "replaced_attempts" in str(answer)
     reasons = {
         "ARM_DELETED", "ARM_FINISHED", "ARM_HAS_ATTEMPTS", "ARM_NOT_FOUND", "EVENT_NEEDS_ATTEMPT",
         "EXPERIMENT_DELETED", "EXPERIMENT_NOT_FOUND", "FIELD_MISSING", "FIELD_OUT_OF_RANGE",
         "MODEL_REF_CHANGED", "NAME_INVALID", "RUN_CONFIG_CHANGED",
         "SEQUENCE_GAP", "STALE_ATTEMPT", "STREAM_SUBJECT_CHANGED",
     }  # fmt: skip
+    assert seen.pop("replaced") >= 1
     assert seen.keys() >= reasons | {"answered", "changed", "skipped", "kept"}
     assert min(seen.values()) >= 5, seen
 
@@ -149,6 +151,7 @@ def _response(outcome: naive.Outcome) -> RecordResponse:
     )
     for index, path in outcome.kept:
         response.kept_fields.add(event_index=index, path=path)
+    response.replaced_attempts.extend(outcome.replaced)
     return response
 
 

@@ -17,7 +17,7 @@ from podium._limits.batches import batches
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.access import IssuedToken, Token, TokenLimits
 from podium._model.listings import Metric, Server
-from podium._model.recording import KeptField, RecordResult, StreamPosition
+from podium._model.recording import KeptField, RecordResult, ReplacedAttempt, StreamPosition
 from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
 from podium._values import coerce
 from podium._values.arguments import (
@@ -314,6 +314,7 @@ def record(
         skipped_events=response.skipped_events,
         last_sequence=response.last_sequence if response.HasField("last_sequence") else None,
         kept_fields=tuple(KeptField(kept.path, kept.event_index) for kept in response.kept_fields),
+        replaced_attempts=tuple(map(_replaced, response.replaced_attempts)),
     )
 
 
@@ -339,6 +340,16 @@ def _together(first: RecordResult, second: RecordResult) -> RecordResult:
         revision=second.revision,
         changed_events=first.changed_events + second.changed_events,
         kept_fields=first.kept_fields + second.kept_fields,
+        replaced_attempts=first.replaced_attempts + second.replaced_attempts,
+    )
+
+
+def _replaced(message: recording.ReplacedAttempt) -> ReplacedAttempt:
+    return ReplacedAttempt(
+        attempt_id=message.attempt.id,
+        quiet_seconds=message.quiet_seconds,
+        host=message.host if message.HasField("host") else None,
+        event_index=message.event_index,
     )
 
 

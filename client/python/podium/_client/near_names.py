@@ -19,10 +19,14 @@ _COMPARED = 200
 def near_metrics(experiment: str, metric: str) -> Steps[str | None]:
     """Calls ListMetrics: returns a question that names similar metrics, or an empty text.
 
-    Returns None if the metric exists.
+    Returns None if the metric exists. If the call fails, the text is empty: the result that the
+    question belongs to is already there.
     """
     request = results.ListMetricsRequest(experiment=experiment, page_size=_METRICS)
-    known = dict.fromkeys(each.name for each in (yield request).metrics)
+    try:
+        known = dict.fromkeys(each.name for each in (yield request).metrics)
+    except PodiumError:
+        return ""
     return None if metric in known else did_you_mean(metric, known)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["KeptField", "RecordResult", "StreamPosition"]
+__all__ = ["KeptField", "RecordResult", "ReplacedAttempt", "StreamPosition"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,23 @@ class KeptField:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplacedAttempt:
+    """An attempt that was running when a newer attempt of its arm started.
+
+    Attributes:
+        attempt_id: The id of the replaced attempt.
+        quiet_seconds: The seconds since the server received its last event.
+        host: The host of the replaced attempt; None if not known.
+        event_index: The index of the event that started the newer attempt.
+    """
+
+    attempt_id: str
+    quiet_seconds: float
+    host: str | None = None
+    event_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RecordResult:
     """The result of a Record call. Its changes are on the server's disk.
 
@@ -42,6 +59,7 @@ class RecordResult:
             skipped.
         last_sequence: The number of the stream's last event; None without a position.
         kept_fields: The fields of the experiment that a declaration did not change.
+        replaced_attempts: The running attempts that newer attempts replaced.
     """
 
     revision: int
@@ -49,3 +67,4 @@ class RecordResult:
     skipped_events: int = 0
     last_sequence: int | None = None
     kept_fields: tuple[KeptField, ...] = ()
+    replaced_attempts: tuple[ReplacedAttempt, ...] = ()

@@ -34,6 +34,7 @@ from podium._sender.protocol import (
     pause_of,
 )
 from podium._sender.recording_client import RecordingClient
+from podium._sender.replaced_attempts import replaced_attempts_texts
 from podium.errors import PodiumError
 
 __all__ = ["Stream"]
@@ -329,6 +330,7 @@ class Stream:
             kept = result.kept_fields
             texts = await kept_fields_texts(client, self.info.experiment, batch.events, kept)
             self._tell_user(texts)
+        self._tell_user(replaced_attempts_texts(batch.events, result.replaced_attempts))
         absent = self._delivery.succeeded(
             batch, result.last_sequence, result.skipped_events, time.monotonic() - begin
         )

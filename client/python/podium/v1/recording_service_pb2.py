@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from podium.v1 import arm_result_pb2 as podium_dot_v1_dot_arm__result__pb2
 from podium.v1 import event_pb2 as podium_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!podium/v1/recording_service.proto\x12\tpodium.v1\x1a\x15podium/v1/event.proto\"\x9b\x01\n\rRecordRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12 \n\x06\x65vents\x18\x02 \x03(\x0b\x32\x10.podium.v1.Event\x12\x30\n\x08position\x18\x03 \x01(\x0b\x32\x19.podium.v1.StreamPositionH\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x42\x0b\n\t_position\";\n\x0eStreamPosition\x12\x11\n\twriter_id\x18\x01 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x02 \x01(\x03\"\xab\x01\n\x0eRecordResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x16\n\x0e\x63hanged_events\x18\x02 \x01(\x05\x12\x16\n\x0eskipped_events\x18\x03 \x01(\x05\x12\x1a\n\rlast_sequence\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12)\n\x0bkept_fields\x18\x05 \x03(\x0b\x32\x14.podium.v1.KeptFieldB\x10\n\x0e_last_sequence\".\n\tKeptField\x12\x13\n\x0b\x65vent_index\x18\x01 \x01(\x05\x12\x0c\n\x04path\x18\x02 \x01(\t\"0\n\x08Refusals\x12$\n\x08refusals\x18\x01 \x03(\x0b\x32\x12.podium.v1.Refusal\"g\n\x07Refusal\x12\x15\n\revent_indexes\x18\x01 \x03(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.podium.v1.RefusalKind\x12\x0f\n\x07message\x18\x04 \x01(\t\"J\n\x10\x44\x65leteArmRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\"%\n\x11\x44\x65leteArmResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"D\n\x17\x44\x65leteExperimentRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\",\n\x18\x44\x65leteExperimentResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03*^\n\x0bRefusalKind\x12\x1c\n\x18REFUSAL_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16REFUSAL_KIND_PERMANENT\x10\x01\x12\x15\n\x11REFUSAL_KIND_WAIT\x10\x02\x32\x85\x02\n\x10RecordingService\x12\x42\n\x06Record\x12\x18.podium.v1.RecordRequest\x1a\x19.podium.v1.RecordResponse\"\x03\x90\x02\x02\x12K\n\tDeleteArm\x12\x1b.podium.v1.DeleteArmRequest\x1a\x1c.podium.v1.DeleteArmResponse\"\x03\x90\x02\x02\x12`\n\x10\x44\x65leteExperiment\x12\".podium.v1.DeleteExperimentRequest\x1a#.podium.v1.DeleteExperimentResponse\"\x03\x90\x02\x02\x42o\n\tpodium.v1B\x15RecordingServiceProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!podium/v1/recording_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x15podium/v1/event.proto\"\x9b\x01\n\rRecordRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12 \n\x06\x65vents\x18\x02 \x03(\x0b\x32\x10.podium.v1.Event\x12\x30\n\x08position\x18\x03 \x01(\x0b\x32\x19.podium.v1.StreamPositionH\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x42\x0b\n\t_position\";\n\x0eStreamPosition\x12\x11\n\twriter_id\x18\x01 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x02 \x01(\x03\"\xe2\x01\n\x0eRecordResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x16\n\x0e\x63hanged_events\x18\x02 \x01(\x05\x12\x16\n\x0eskipped_events\x18\x03 \x01(\x05\x12\x1a\n\rlast_sequence\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12)\n\x0bkept_fields\x18\x05 \x03(\x0b\x32\x14.podium.v1.KeptField\x12\x35\n\x11replaced_attempts\x18\x06 \x03(\x0b\x32\x1a.podium.v1.ReplacedAttemptB\x10\n\x0e_last_sequence\".\n\tKeptField\x12\x13\n\x0b\x65vent_index\x18\x01 \x01(\x05\x12\x0c\n\x04path\x18\x02 \x01(\t\"~\n\x0fReplacedAttempt\x12\x13\n\x0b\x65vent_index\x18\x01 \x01(\x05\x12#\n\x07\x61ttempt\x18\x02 \x01(\x0b\x32\x12.podium.v1.Attempt\x12\x15\n\rquiet_seconds\x18\x03 \x01(\x01\x12\x11\n\x04host\x18\x04 \x01(\tH\x00\x88\x01\x01\x42\x07\n\x05_host\"0\n\x08Refusals\x12$\n\x08refusals\x18\x01 \x03(\x0b\x32\x12.podium.v1.Refusal\"g\n\x07Refusal\x12\x15\n\revent_indexes\x18\x01 \x03(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.podium.v1.RefusalKind\x12\x0f\n\x07message\x18\x04 \x01(\t\"J\n\x10\x44\x65leteArmRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\"%\n\x11\x44\x65leteArmResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"D\n\x17\x44\x65leteExperimentRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\",\n\x18\x44\x65leteExperimentResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03*^\n\x0bRefusalKind\x12\x1c\n\x18REFUSAL_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16REFUSAL_KIND_PERMANENT\x10\x01\x12\x15\n\x11REFUSAL_KIND_WAIT\x10\x02\x32\x85\x02\n\x10RecordingService\x12\x42\n\x06Record\x12\x18.podium.v1.RecordRequest\x1a\x19.podium.v1.RecordResponse\"\x03\x90\x02\x02\x12K\n\tDeleteArm\x12\x1b.podium.v1.DeleteArmRequest\x1a\x1c.podium.v1.DeleteArmResponse\"\x03\x90\x02\x02\x12`\n\x10\x44\x65leteExperiment\x12\".podium.v1.DeleteExperimentRequest\x1a#.podium.v1.DeleteExperimentResponse\"\x03\x90\x02\x02\x42o\n\tpodium.v1B\x15RecordingServiceProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,28 +40,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECORDINGSERVICE'].methods_by_name['DeleteArm']._serialized_options = b'\220\002\002'
   _globals['_RECORDINGSERVICE'].methods_by_name['DeleteExperiment']._loaded_options = None
   _globals['_RECORDINGSERVICE'].methods_by_name['DeleteExperiment']._serialized_options = b'\220\002\002'
-  _globals['_REFUSALKIND']._serialized_start=898
-  _globals['_REFUSALKIND']._serialized_end=992
-  _globals['_RECORDREQUEST']._serialized_start=72
-  _globals['_RECORDREQUEST']._serialized_end=227
-  _globals['_STREAMPOSITION']._serialized_start=229
-  _globals['_STREAMPOSITION']._serialized_end=288
-  _globals['_RECORDRESPONSE']._serialized_start=291
-  _globals['_RECORDRESPONSE']._serialized_end=462
-  _globals['_KEPTFIELD']._serialized_start=464
-  _globals['_KEPTFIELD']._serialized_end=510
-  _globals['_REFUSALS']._serialized_start=512
-  _globals['_REFUSALS']._serialized_end=560
-  _globals['_REFUSAL']._serialized_start=562
-  _globals['_REFUSAL']._serialized_end=665
-  _globals['_DELETEARMREQUEST']._serialized_start=667
-  _globals['_DELETEARMREQUEST']._serialized_end=741
-  _globals['_DELETEARMRESPONSE']._serialized_start=743
-  _globals['_DELETEARMRESPONSE']._serialized_end=780
-  _globals['_DELETEEXPERIMENTREQUEST']._serialized_start=782
-  _globals['_DELETEEXPERIMENTREQUEST']._serialized_end=850
-  _globals['_DELETEEXPERIMENTRESPONSE']._serialized_start=852
-  _globals['_DELETEEXPERIMENTRESPONSE']._serialized_end=896
-  _globals['_RECORDINGSERVICE']._serialized_start=995
-  _globals['_RECORDINGSERVICE']._serialized_end=1256
+  _globals['_REFUSALKIND']._serialized_start=1109
+  _globals['_REFUSALKIND']._serialized_end=1203
+  _globals['_RECORDREQUEST']._serialized_start=100
+  _globals['_RECORDREQUEST']._serialized_end=255
+  _globals['_STREAMPOSITION']._serialized_start=257
+  _globals['_STREAMPOSITION']._serialized_end=316
+  _globals['_RECORDRESPONSE']._serialized_start=319
+  _globals['_RECORDRESPONSE']._serialized_end=545
+  _globals['_KEPTFIELD']._serialized_start=547
+  _globals['_KEPTFIELD']._serialized_end=593
+  _globals['_REPLACEDATTEMPT']._serialized_start=595
+  _globals['_REPLACEDATTEMPT']._serialized_end=721
+  _globals['_REFUSALS']._serialized_start=723
+  _globals['_REFUSALS']._serialized_end=771
+  _globals['_REFUSAL']._serialized_start=773
+  _globals['_REFUSAL']._serialized_end=876
+  _globals['_DELETEARMREQUEST']._serialized_start=878
+  _globals['_DELETEARMREQUEST']._serialized_end=952
+  _globals['_DELETEARMRESPONSE']._serialized_start=954
+  _globals['_DELETEARMRESPONSE']._serialized_end=991
+  _globals['_DELETEEXPERIMENTREQUEST']._serialized_start=993
+  _globals['_DELETEEXPERIMENTREQUEST']._serialized_end=1061
+  _globals['_DELETEEXPERIMENTRESPONSE']._serialized_start=1063
+  _globals['_DELETEEXPERIMENTRESPONSE']._serialized_end=1107
+  _globals['_RECORDINGSERVICE']._serialized_start=1206
+  _globals['_RECORDINGSERVICE']._serialized_end=1467
 # @@protoc_insertion_point(module_scope)

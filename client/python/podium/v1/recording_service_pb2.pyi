@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from podium.v1 import arm_result_pb2 as _arm_result_pb2
 from podium.v1 import event_pb2 as _event_pb2
 import builtins as _builtins
 import sys
@@ -133,6 +134,7 @@ class RecordResponse(_message.Message):
     SKIPPED_EVENTS_FIELD_NUMBER: _builtins.int
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     KEPT_FIELDS_FIELD_NUMBER: _builtins.int
+    REPLACED_ATTEMPTS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The experiment's revision after the call. 0 if the call only validates and the
     experiment does not exist.
@@ -151,6 +153,10 @@ class RecordResponse(_message.Message):
         already had another value.
         """
 
+    @_builtins.property
+    def replaced_attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplacedAttempt]:
+        """Attempts that were running when this call started newer ones."""
+
     def __init__(
         self,
         *,
@@ -159,10 +165,11 @@ class RecordResponse(_message.Message):
         skipped_events: _builtins.int = ...,
         last_sequence: _builtins.int | None = ...,
         kept_fields: _abc.Iterable[Global___KeptField] | None = ...,
+        replaced_attempts: _abc.Iterable[Global___ReplacedAttempt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_last_sequence", b"_last_sequence", "last_sequence", b"last_sequence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_sequence", b"_last_sequence", "changed_events", b"changed_events", "kept_fields", b"kept_fields", "last_sequence", b"last_sequence", "revision", b"revision", "skipped_events", b"skipped_events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_sequence", b"_last_sequence", "changed_events", b"changed_events", "kept_fields", b"kept_fields", "last_sequence", b"last_sequence", "replaced_attempts", b"replaced_attempts", "revision", b"revision", "skipped_events", b"skipped_events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__last_sequence: _TypeAlias = _typing.Literal["last_sequence"]  # noqa: Y015
     _WhichOneofArgType__last_sequence: _TypeAlias = _typing.Literal["_last_sequence", b"_last_sequence"]  # noqa: Y015
@@ -195,6 +202,48 @@ class KeptField(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___KeptField: _TypeAlias = KeptField  # noqa: Y015
+
+@_typing.final
+class ReplacedAttempt(_message.Message):
+    """ReplacedAttempt is an attempt that was running when a newer attempt of its arm
+    started. The events that it records later are rejected (STALE_ATTEMPT).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_INDEX_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    QUIET_SECONDS_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    event_index: _builtins.int
+    """The index of the event that started the newer attempt."""
+    quiet_seconds: _builtins.float
+    """The seconds since the server received its last event. If they are few, the
+    replaced attempt may still run.
+    """
+    host: _builtins.str
+    """The host of the replaced attempt, as in its Provenance. Unset if not known."""
+    @_builtins.property
+    def attempt(self) -> _arm_result_pb2.Attempt:
+        """The replaced attempt."""
+
+    def __init__(
+        self,
+        *,
+        event_index: _builtins.int = ...,
+        attempt: _arm_result_pb2.Attempt | None = ...,
+        quiet_seconds: _builtins.float = ...,
+        host: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_host", b"_host", "attempt", b"attempt", "host", b"host"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_host", b"_host", "attempt", b"attempt", "event_index", b"event_index", "host", b"host", "quiet_seconds", b"quiet_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__host: _TypeAlias = _typing.Literal["host"]  # noqa: Y015
+    _WhichOneofArgType__host: _TypeAlias = _typing.Literal["_host", b"_host"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__host) -> _WhichOneofReturnType__host | None: ...
+
+Global___ReplacedAttempt: _TypeAlias = ReplacedAttempt  # noqa: Y015
 
 @_typing.final
 class Refusals(_message.Message):

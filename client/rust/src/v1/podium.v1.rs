@@ -2037,6 +2037,9 @@ pub struct RecordResponse {
     /// already had another value.
     #[prost(message, repeated, tag = "5")]
     pub kept_fields: crate::exact::alloc::vec::Vec<KeptField>,
+    /// Attempts that were running when this call started newer ones.
+    #[prost(message, repeated, tag = "6")]
+    pub replaced_attempts: crate::exact::alloc::vec::Vec<ReplacedAttempt>,
 }
 /// KeptField is a field that a declaration did not change.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
@@ -2048,6 +2051,25 @@ pub struct KeptField {
     /// The path of the field, such as `success_metric` or `metadata.owner`.
     #[prost(string, tag = "2")]
     pub path: crate::exact::alloc::string::String,
+}
+/// ReplacedAttempt is an attempt that was running when a newer attempt of its arm
+/// started. The events that it records later are rejected (STALE_ATTEMPT).
+#[derive(Clone, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct ReplacedAttempt {
+    /// The index of the event that started the newer attempt.
+    #[prost(int32, tag = "1")]
+    pub event_index: i32,
+    /// The replaced attempt.
+    #[prost(message, optional, tag = "2")]
+    pub attempt: ::core::option::Option<Attempt>,
+    /// The seconds since the server received its last event. If they are few, the
+    /// replaced attempt may still run.
+    #[prost(double, required, tag = "3")]
+    pub quiet_seconds: f64,
+    /// The host of the replaced attempt, as in its Provenance. Unset if not known.
+    #[prost(string, optional, tag = "4")]
+    pub host: ::core::option::Option<crate::exact::alloc::string::String>,
 }
 /// Refusals lists every rejected event of a Record call. It is in the details of the
 /// call's status, beside the ErrorInfo of the first rejected event.

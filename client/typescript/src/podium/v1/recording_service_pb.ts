@@ -4,6 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Attempt } from "./arm_result_pb.js";
+import { file_podium_v1_arm_result } from "./arm_result_pb.js";
 import type { Event } from "./event_pb.js";
 import { file_podium_v1_event } from "./event_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -12,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/recording_service.proto.
  */
 export const file_podium_v1_recording_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFwb2RpdW0vdjEvcmVjb3JkaW5nX3NlcnZpY2UucHJvdG8SCXBvZGl1bS52MSKbAQoNUmVjb3JkUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEiAKBmV2ZW50cxgCIAMoCzIQLnBvZGl1bS52MS5FdmVudBIwCghwb3NpdGlvbhgDIAEoCzIZLnBvZGl1bS52MS5TdHJlYW1Qb3NpdGlvbkgAiAEBEhUKDXZhbGlkYXRlX29ubHkYBCABKAhCCwoJX3Bvc2l0aW9uIjsKDlN0cmVhbVBvc2l0aW9uEhEKCXdyaXRlcl9pZBgBIAEoCRIWCg5maXJzdF9zZXF1ZW5jZRgCIAEoAyKrAQoOUmVjb3JkUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSFgoOY2hhbmdlZF9ldmVudHMYAiABKAUSFgoOc2tpcHBlZF9ldmVudHMYAyABKAUSGgoNbGFzdF9zZXF1ZW5jZRgEIAEoA0gAiAEBEikKC2tlcHRfZmllbGRzGAUgAygLMhQucG9kaXVtLnYxLktlcHRGaWVsZEIQCg5fbGFzdF9zZXF1ZW5jZSIuCglLZXB0RmllbGQSEwoLZXZlbnRfaW5kZXgYASABKAUSDAoEcGF0aBgCIAEoCSIwCghSZWZ1c2FscxIkCghyZWZ1c2FscxgBIAMoCzISLnBvZGl1bS52MS5SZWZ1c2FsImcKB1JlZnVzYWwSFQoNZXZlbnRfaW5kZXhlcxgBIAMoBRIOCgZyZWFzb24YAiABKAkSJAoEa2luZBgDIAEoDjIWLnBvZGl1bS52MS5SZWZ1c2FsS2luZBIPCgdtZXNzYWdlGAQgASgJIkoKEERlbGV0ZUFybVJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSFQoNYWxsb3dfbWlzc2luZxgDIAEoCCIlChFEZWxldGVBcm1SZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAyJEChdEZWxldGVFeHBlcmltZW50UmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEhUKDWFsbG93X21pc3NpbmcYAiABKAgiLAoYRGVsZXRlRXhwZXJpbWVudFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDKl4KC1JlZnVzYWxLaW5kEhwKGFJFRlVTQUxfS0lORF9VTlNQRUNJRklFRBAAEhoKFlJFRlVTQUxfS0lORF9QRVJNQU5FTlQQARIVChFSRUZVU0FMX0tJTkRfV0FJVBACMoUCChBSZWNvcmRpbmdTZXJ2aWNlEkIKBlJlY29yZBIYLnBvZGl1bS52MS5SZWNvcmRSZXF1ZXN0GhkucG9kaXVtLnYxLlJlY29yZFJlc3BvbnNlIgOQAgISSwoJRGVsZXRlQXJtEhsucG9kaXVtLnYxLkRlbGV0ZUFybVJlcXVlc3QaHC5wb2RpdW0udjEuRGVsZXRlQXJtUmVzcG9uc2UiA5ACAhJgChBEZWxldGVFeHBlcmltZW50EiIucG9kaXVtLnYxLkRlbGV0ZUV4cGVyaW1lbnRSZXF1ZXN0GiMucG9kaXVtLnYxLkRlbGV0ZUV4cGVyaW1lbnRSZXNwb25zZSIDkAICQm8KCXBvZGl1bS52MUIVUmVjb3JkaW5nU2VydmljZVByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw", [file_podium_v1_event]);
+  fileDesc("CiFwb2RpdW0vdjEvcmVjb3JkaW5nX3NlcnZpY2UucHJvdG8SCXBvZGl1bS52MSKbAQoNUmVjb3JkUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEiAKBmV2ZW50cxgCIAMoCzIQLnBvZGl1bS52MS5FdmVudBIwCghwb3NpdGlvbhgDIAEoCzIZLnBvZGl1bS52MS5TdHJlYW1Qb3NpdGlvbkgAiAEBEhUKDXZhbGlkYXRlX29ubHkYBCABKAhCCwoJX3Bvc2l0aW9uIjsKDlN0cmVhbVBvc2l0aW9uEhEKCXdyaXRlcl9pZBgBIAEoCRIWCg5maXJzdF9zZXF1ZW5jZRgCIAEoAyLiAQoOUmVjb3JkUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSFgoOY2hhbmdlZF9ldmVudHMYAiABKAUSFgoOc2tpcHBlZF9ldmVudHMYAyABKAUSGgoNbGFzdF9zZXF1ZW5jZRgEIAEoA0gAiAEBEikKC2tlcHRfZmllbGRzGAUgAygLMhQucG9kaXVtLnYxLktlcHRGaWVsZBI1ChFyZXBsYWNlZF9hdHRlbXB0cxgGIAMoCzIaLnBvZGl1bS52MS5SZXBsYWNlZEF0dGVtcHRCEAoOX2xhc3Rfc2VxdWVuY2UiLgoJS2VwdEZpZWxkEhMKC2V2ZW50X2luZGV4GAEgASgFEgwKBHBhdGgYAiABKAkifgoPUmVwbGFjZWRBdHRlbXB0EhMKC2V2ZW50X2luZGV4GAEgASgFEiMKB2F0dGVtcHQYAiABKAsyEi5wb2RpdW0udjEuQXR0ZW1wdBIVCg1xdWlldF9zZWNvbmRzGAMgASgBEhEKBGhvc3QYBCABKAlIAIgBAUIHCgVfaG9zdCIwCghSZWZ1c2FscxIkCghyZWZ1c2FscxgBIAMoCzISLnBvZGl1bS52MS5SZWZ1c2FsImcKB1JlZnVzYWwSFQoNZXZlbnRfaW5kZXhlcxgBIAMoBRIOCgZyZWFzb24YAiABKAkSJAoEa2luZBgDIAEoDjIWLnBvZGl1bS52MS5SZWZ1c2FsS2luZBIPCgdtZXNzYWdlGAQgASgJIkoKEERlbGV0ZUFybVJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSFQoNYWxsb3dfbWlzc2luZxgDIAEoCCIlChFEZWxldGVBcm1SZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAyJEChdEZWxldGVFeHBlcmltZW50UmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEhUKDWFsbG93X21pc3NpbmcYAiABKAgiLAoYRGVsZXRlRXhwZXJpbWVudFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDKl4KC1JlZnVzYWxLaW5kEhwKGFJFRlVTQUxfS0lORF9VTlNQRUNJRklFRBAAEhoKFlJFRlVTQUxfS0lORF9QRVJNQU5FTlQQARIVChFSRUZVU0FMX0tJTkRfV0FJVBACMoUCChBSZWNvcmRpbmdTZXJ2aWNlEkIKBlJlY29yZBIYLnBvZGl1bS52MS5SZWNvcmRSZXF1ZXN0GhkucG9kaXVtLnYxLlJlY29yZFJlc3BvbnNlIgOQAgISSwoJRGVsZXRlQXJtEhsucG9kaXVtLnYxLkRlbGV0ZUFybVJlcXVlc3QaHC5wb2RpdW0udjEuRGVsZXRlQXJtUmVzcG9uc2UiA5ACAhJgChBEZWxldGVFeHBlcmltZW50EiIucG9kaXVtLnYxLkRlbGV0ZUV4cGVyaW1lbnRSZXF1ZXN0GiMucG9kaXVtLnYxLkRlbGV0ZUV4cGVyaW1lbnRSZXNwb25zZSIDkAICQm8KCXBvZGl1bS52MUIVUmVjb3JkaW5nU2VydmljZVByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw", [file_podium_v1_arm_result, file_podium_v1_event]);
 
 /**
  * RecordRequest carries events of one experiment.
@@ -134,6 +136,13 @@ export type RecordResponse = Message<"podium.v1.RecordResponse"> & {
    * @generated from field: repeated podium.v1.KeptField kept_fields = 5;
    */
   keptFields: KeptField[];
+
+  /**
+   * Attempts that were running when this call started newer ones.
+   *
+   * @generated from field: repeated podium.v1.ReplacedAttempt replaced_attempts = 6;
+   */
+  replacedAttempts: ReplacedAttempt[];
 };
 
 /**
@@ -172,6 +181,50 @@ export const KeptFieldSchema: GenMessage<KeptField> = /*@__PURE__*/
   messageDesc(file_podium_v1_recording_service, 3);
 
 /**
+ * ReplacedAttempt is an attempt that was running when a newer attempt of its arm
+ * started. The events that it records later are rejected (STALE_ATTEMPT).
+ *
+ * @generated from message podium.v1.ReplacedAttempt
+ */
+export type ReplacedAttempt = Message<"podium.v1.ReplacedAttempt"> & {
+  /**
+   * The index of the event that started the newer attempt.
+   *
+   * @generated from field: int32 event_index = 1;
+   */
+  eventIndex: number;
+
+  /**
+   * The replaced attempt.
+   *
+   * @generated from field: podium.v1.Attempt attempt = 2;
+   */
+  attempt?: Attempt | undefined;
+
+  /**
+   * The seconds since the server received its last event. If they are few, the
+   * replaced attempt may still run.
+   *
+   * @generated from field: double quiet_seconds = 3;
+   */
+  quietSeconds: number;
+
+  /**
+   * The host of the replaced attempt, as in its Provenance. Unset if not known.
+   *
+   * @generated from field: optional string host = 4;
+   */
+  host?: string | undefined;
+};
+
+/**
+ * Describes the message podium.v1.ReplacedAttempt.
+ * Use `create(ReplacedAttemptSchema)` to create a new message.
+ */
+export const ReplacedAttemptSchema: GenMessage<ReplacedAttempt> = /*@__PURE__*/
+  messageDesc(file_podium_v1_recording_service, 4);
+
+/**
  * Refusals lists every rejected event of a Record call. It is in the details of the
  * call's status, beside the ErrorInfo of the first rejected event.
  *
@@ -192,7 +245,7 @@ export type Refusals = Message<"podium.v1.Refusals"> & {
  * Use `create(RefusalsSchema)` to create a new message.
  */
 export const RefusalsSchema: GenMessage<Refusals> = /*@__PURE__*/
-  messageDesc(file_podium_v1_recording_service, 4);
+  messageDesc(file_podium_v1_recording_service, 5);
 
 /**
  * Refusal has the events that were rejected for one reason.
@@ -234,7 +287,7 @@ export type Refusal = Message<"podium.v1.Refusal"> & {
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
-  messageDesc(file_podium_v1_recording_service, 5);
+  messageDesc(file_podium_v1_recording_service, 6);
 
 /**
  * DeleteArmRequest names an arm to delete.
@@ -269,7 +322,7 @@ export type DeleteArmRequest = Message<"podium.v1.DeleteArmRequest"> & {
  * Use `create(DeleteArmRequestSchema)` to create a new message.
  */
 export const DeleteArmRequestSchema: GenMessage<DeleteArmRequest> = /*@__PURE__*/
-  messageDesc(file_podium_v1_recording_service, 6);
+  messageDesc(file_podium_v1_recording_service, 7);
 
 /**
  * DeleteArmResponse answers DeleteArm. The deletion is on disk.
@@ -290,7 +343,7 @@ export type DeleteArmResponse = Message<"podium.v1.DeleteArmResponse"> & {
  * Use `create(DeleteArmResponseSchema)` to create a new message.
  */
 export const DeleteArmResponseSchema: GenMessage<DeleteArmResponse> = /*@__PURE__*/
-  messageDesc(file_podium_v1_recording_service, 7);
+  messageDesc(file_podium_v1_recording_service, 8);
 
 /**
  * DeleteExperimentRequest names an experiment to delete.
@@ -318,7 +371,7 @@ export type DeleteExperimentRequest = Message<"podium.v1.DeleteExperimentRequest
  * Use `create(DeleteExperimentRequestSchema)` to create a new message.
  */
 export const DeleteExperimentRequestSchema: GenMessage<DeleteExperimentRequest> = /*@__PURE__*/
-  messageDesc(file_podium_v1_recording_service, 8);
+  messageDesc(file_podium_v1_recording_service, 9);
 
 /**
  * DeleteExperimentResponse answers DeleteExperiment. The deletion is on disk.
@@ -339,7 +392,7 @@ export type DeleteExperimentResponse = Message<"podium.v1.DeleteExperimentRespon
  * Use `create(DeleteExperimentResponseSchema)` to create a new message.
  */
 export const DeleteExperimentResponseSchema: GenMessage<DeleteExperimentResponse> = /*@__PURE__*/
-  messageDesc(file_podium_v1_recording_service, 9);
+  messageDesc(file_podium_v1_recording_service, 10);
 
 /**
  * RefusalKind is whether a rejected event can be accepted later.
