@@ -21,7 +21,7 @@ async def test_the_database_of_another_program_is_left_byte_for_byte(tmp_path: P
         await SqliteStore(path).open()
 
     assert path.read_bytes() == before
-    assert _names(tmp_path) == ["other.db", "other.db.lock"]
+    assert _names(tmp_path) == ["other.db"]
 
 
 async def test_a_file_that_is_no_database_is_left_byte_for_byte(tmp_path: Path) -> None:
