@@ -12,6 +12,8 @@ import { countBetween, thinned } from "./thinning";
 const height = 380;
 /** How near the pointer has to be to a point, in pixels, to read it. */
 const nearPixels = 40;
+/** About the width of a digit of a label. */
+const letterPixels = 7;
 const bandOpacity = "2e";
 const faintOpacity = "55";
 
@@ -33,7 +35,7 @@ export interface ChartAxis {
   readonly title: string;
   readonly isLog?: boolean;
   readonly format?: ((value: number) => string) | undefined;
-  /** The only places that have a label, for values that are not numbers. */
+  /** The only places that have a label: few numbers, or values that are not numbers. */
   readonly places?: readonly number[] | undefined;
   /** Whether only integers have a label. */
   readonly isInteger?: boolean;
@@ -156,11 +158,14 @@ function optionsOf(
   const axis = (about: ChartAxis, side: "x" | "y"): uPlot.Axis => ({
     stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: "12px system-ui, sans-serif",
     label: about.title, labelFont: "12px system-ui, sans-serif", labelSize: 22, labelGap: 0, size: side === "y" ? 64 : 34,
-    ...(about.places ? { splits: () => [...about.places!] } : {}),
-    ...(about.isLog ? { splits: (_plot, _axis, from, to) => logSplits(from, to), filter: (_plot, splits) => splits } : {}),
+    ...(about.places ? { splits: (_plot, _axis, from, to) => about.places!.filter((place) => place >= from && place <= to), filter: (_plot, splits) => splits }
+      : about.isLog ? { splits: (_plot, _axis, from, to) => logSplits(from, to), filter: (_plot, splits) => splits } : {}),
     ...(about.isInteger ? { incrs: integers } : {}),
-    values: (_plot, splits) => {
+    values: (plot, splits) => {
       const texts = splits.map((split) => (split === null ? "" : (about.format ?? formatTick)(split)));
+      if (side === "x" && about.places && !about.format) {
+        blankNear(texts, splits.map((split) => plot.valToPos(split, "x")));
+      }
       ticks[side] = splits.map((at, index) => ({ at, text: texts[index]! }));
       return texts;
     },
@@ -182,6 +187,19 @@ function optionsOf(
       }],
     },
   };
+}
+
+/** Leaves out labels that would cover the one before. */
+function blankNear(texts: string[], places: readonly number[]): void {
+  let end = -Infinity;
+  texts.forEach((text, index) => {
+    const half = (text.length * letterPixels) / 2;
+    if (places[index]! - half < end) {
+      texts[index] = "";
+    } else {
+      end = places[index]! + half + letterPixels;
+    }
+  });
 }
 
 /** The steps between the labels of integers: 1, 2, 5, 10, … */

@@ -43,9 +43,9 @@ const columns: readonly Column<Experiment>[] = [
   },
   { key: "status", head: "Status", cell: (each) => <Status name={experimentStatusName(each.status)} /> },
   { key: "arms", head: "Arms", cell: (each) => <Arms experiment={each} /> },
-  { key: "best", head: "Best arm", kind: "wide", cell: (each) => <Best experiment={each} /> },
+  { key: "best", head: "Best arm", kind: "best", cell: (each) => <Best experiment={each} /> },
   { key: "heard", head: "Last change", cell: (each) => <Ago date={dateOf(each.updateTime)} /> },
-  { key: "why", head: "Hypothesis or conclusion", kind: "wide", cell: (each) => <About experiment={each} /> },
+  { key: "why", head: "Hypothesis or conclusion", kind: "rest", cell: (each) => <About experiment={each} /> },
 ];
 
 function searched({ name, hypothesis = "", conclusion = "", tags }: Experiment): string {
@@ -76,7 +76,7 @@ function Best({ experiment }: { experiment: Experiment }): JSX.Element {
     return successMetric === undefined ? undefined : (await client.call(reads.rank, ask, { signal })).arms[0];
   }, [name, revision]);
   return value?.score === undefined ? <span class="quiet">–</span> : (
-    <><b class="number">{formatNumber(value.score)}</b> <span class="quiet">{successMetric}</span> <Name>{value.arm}</Name></>
+    <div><b class="number">{formatNumber(value.score)}</b> <span class="quiet">{successMetric}</span> <Name>{value.arm}</Name></div>
   );
 }
 

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 
-import { ArmStatus, Direction, type RankedArm, type RankedGroup, type Metric } from "podium-client/v1";
+import { ArmStatus, Direction, type Metric, type RankedArm, type RankedGroup } from "podium-client/v1";
 
 import { listMetrics, listScores } from "./api";
 import { flatConfig, shortPath, valuesByPath, varyingPaths } from "./config";
@@ -15,6 +15,7 @@ import { type Bar, barsSVG } from "./picture";
 import { changed, go, linkTo, replace } from "./route";
 import { Saves } from "./saving";
 import { Choice, Empty, Name, Problem, Search, useCall, VirtualTable } from "./ui";
+import { Texts, Verdict } from "./verdict";
 
 /** An arm or a group at its place. */
 export type Row = RankedArm | RankedGroup;
@@ -52,13 +53,15 @@ export function Leaderboard({ route, live }: { route: URLSearchParams; live: Liv
     () => filtered(ranking, text, live, configs).filter((row) => !isOnly || isPicked(route, row)),
     [ranking, text, configs, route]);
   const isFiltered = text.trim() !== "" || isOnly;
-  if (isFiltered && ranking !== undefined && ranking.rows.length < ranking.total) {
+  // The verdict about the runs of a group needs all of them.
+  if ((isFiltered || query.groupName !== undefined) && ranking !== undefined && ranking.rows.length < ranking.total) {
     load(ranking.total);
   }
   const columns = useColumns(route, live, isOnly ? configsOfRows(rows, live, configs) : configs, ranking, rows);
   return (
     <>
-      {ranking && <Verdict ranking={ranking} />}
+      {ranking && <Verdict ranking={ranking} configs={configs} />}
+      <Texts experiment={experiment} />
       <Toolbar route={route} query={query} metrics={metrics.value ?? []} ranking={ranking} paths={columns.paths} />
       {error !== undefined && (needsMetric(error) ? <ChooseMetric /> : <Problem error={error} />)}
       {ranking && <Told ranking={ranking} rows={rows.length} isFiltered={isFiltered} />}
@@ -168,6 +171,11 @@ function Toolbar({ route, query, metrics, ranking, paths }: {
       <Choice label="Rows" value={query.byGroup ? "group" : "arm"}
         onChange={(by) => go({ by, group: undefined })} options={[["group", "Groups"], ["arm", "Arms"]]} />
       <Statuses query={query} ranking={ranking} />
+      {query.groupName !== undefined && (
+        <button type="button" class="filter" aria-label={`Group: ${query.groupName}, remove this filter`} onClick={() => go({ group: undefined })}>
+          Group: <Name>{query.groupName}</Name> ✕
+        </button>
+      )}
       <ColumnMenu paths={paths} metrics={query.byGroup ? [] : metrics} />
       <Search label="Filter: name, tag, lr=0.05" value={route.get("q") ?? ""}
         onInput={(q) => replace({ q: q || undefined })} />
@@ -252,41 +260,6 @@ function Compare({ route }: { route: URLSearchParams }): JSX.Element {
       )}
     </>
   );
-}
-
-/** The first row, its distance to the second, and whether their intervals overlap. */
-function Verdict({ ranking }: { ranking: Ranking }): JSX.Element | null {
-  const [first, second] = ranking.rows;
-  const [best, next] = [first && rowScore(first), second && rowScore(second)];
-  if (first === undefined || best === undefined || Number.isNaN(best)) {
-    return null;
-  }
-  const noun = "arm" in first ? "arm" : "group";
-  return (
-    <p class="verdict">
-      Best {noun}: <b><Name>{rowName(first)}</Name></b> with <b class="number" title={String(best)}>{formatNumber(best)}</b>
-      {next !== undefined && (best === next || Number.isFinite(best - next)) && (
-        <>, {best === next ? "equal to" : <>by <b class="number">{formatNumber(Math.abs(best - next))}</b> ahead of</>}{" "}
-          <Name>{rowName(second!)}</Name></>
-      )}.{" "}
-      {"arm" in first || (second && "arm" in second) ? null : <Trust first={first} second={second} />}
-    </p>
-  );
-}
-
-function Trust({ first, second }: { first: RankedGroup; second: RankedGroup | undefined }): JSX.Element | null {
-  const [one, two] = [first.statistics, second?.statistics];
-  if (two?.mean === undefined) {
-    return null;
-  }
-  if (one?.ciLow === undefined || two.ciLow === undefined) {
-    const isSingle = one?.n === 1n || two.n === 1n;
-    return <span class="doubt">{isSingle ? "One run has no interval: the difference may be chance." : "Infinite scores have no interval."}</span>;
-  }
-  const isApart = one.ciLow > two.ciHigh! || one.ciHigh! < two.ciLow;
-  return isApart
-    ? <span class="sure">Their 95 % intervals do not overlap.</span>
-    : <span class="doubt">Their 95 % intervals overlap: the difference may be chance.</span>;
 }
 
 /** How many rows there are, and where their scores are from. */

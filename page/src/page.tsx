@@ -3,14 +3,13 @@
 import { type JSX, render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
-import type { Experiment } from "podium-client/v1";
-
 import { isSignedIn, signIn, signOut } from "./api";
 import { ArmView } from "./arm";
 import { onTokenNeeded } from "./connection";
 import { Curves } from "./curves";
 import { Experiments } from "./experiments";
-import { Leaderboard } from "./leaderboard";
+import { formatCount, statusName } from "./format";
+import { allStatuses, Leaderboard } from "./leaderboard";
 import { type Live, useLive } from "./live";
 import { linkTo, useRoute } from "./route";
 import { Scatter } from "./scatter";
@@ -55,10 +54,10 @@ function ExperimentView({ name, route }: { name: string; route: URLSearchParams 
     <main>
       <header class="bar">
         <h1><Name>{name}</Name></h1>
+        {live.hasAllArms && <Progress arms={live.arms} />}
         <Connection live={live} />
       </header>
       {!route.has("arm") && <Tabs route={route} />}
-      {!route.has("arm") && !route.has("view") && <About experiment={live.experiment} />}
       {live.error !== undefined && <Problem error={live.error} retry={() => location.reload()} />}
       {live.experiment && <View route={route} live={live} />}
       {!live.experiment && live.error === undefined && <Empty>Loading …</Empty>}
@@ -79,14 +78,11 @@ function Tabs({ route }: { route: URLSearchParams }): JSX.Element {
   );
 }
 
-function About({ experiment }: { experiment: Experiment | undefined }): JSX.Element {
-  const { hypothesis, conclusion } = experiment ?? {};
-  return (
-    <>
-      {hypothesis && <p class="about" title={hypothesis}><bdi>{hypothesis}</bdi></p>}
-      {conclusion && <p class="about" title={conclusion}><b>Conclusion:</b> <bdi>{conclusion}</bdi></p>}
-    </>
-  );
+/** How many arms have which status. The stream keeps the arms up to date, but not the experiment's own counts. */
+function Progress({ arms }: { arms: Live["arms"] }): JSX.Element {
+  const counts = allStatuses.map((each) => [[...arms.values()].filter(({ status }) => status === each).length, statusName(each)] as const)
+    .filter(([count]) => count > 0);
+  return <span>Arms: {counts.map(([count, name]) => `${formatCount(count)} ${name}`).join(", ") || "none"}</span>;
 }
 
 function View({ route, live }: { route: URLSearchParams; live: Live }): JSX.Element {
@@ -104,7 +100,7 @@ function View({ route, live }: { route: URLSearchParams; live: Live }): JSX.Elem
 function Connection({ live }: { live: Live }): JSX.Element {
   const [kind, text] = live.isDeleted
     ? ["lost", "deleted: this is its last state"]
-    : live.isLost ? ["lost", "connection lost, trying again …"] : ["live", "live"];
+    : live.isLost ? ["lost", "connection lost, trying again …"] : ["live", "connected"];
   return <span class={`connection ${kind}`} role="status">{live.experiment && text}</span>;
 }
 

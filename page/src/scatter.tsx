@@ -20,6 +20,8 @@ import { Choice, Empty, Name, Problem, useCall } from "./ui";
 
 /** With at most this many values, each has a row with its mean and interval. */
 const mostValues = 30;
+/** With at most this many numbers, the axis has its labels at exactly these. */
+const mostTicks = 8;
 /** With at most this many groups, each has a colour. */
 const mostGroups = 8;
 const notSet = "not set";
@@ -135,7 +137,7 @@ function Drawing({ route, live, points, places, left, path, metric }: {
         <figure>
           <figcaption><Name>{metric}</Name> by <Name>{path}</Name>, one dot for each completed arm</figcaption>
           <Chart marks={marks} y={{ title: metric }} picture={picture}
-            x={places.isNumeric ? { title: path, isLog } : { title: path, places: places.values.map(places.at), format: (at) => cut(places.values[at] ?? "", places.values.length) }}
+            x={places.isNumeric ? { title: path, isLog, places: places.values.length <= mostTicks ? places.values.map(Number) : undefined } : { title: path, places: places.values.map(places.at), format: (at) => cut(places.values[at] ?? "", places.values.length) }}
             label={`${title}, of ${points.length} arms. The table below has the numbers.`}
             describe={(mark, index) => pointText(sets.find((set) => set.mark === mark)!.points[index]!, path)} />
         </figure>

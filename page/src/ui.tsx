@@ -129,7 +129,7 @@ export interface Column<T> {
   readonly key: string;
   readonly head: ComponentChildren;
   readonly cell: (row: T, index: number) => ComponentChildren;
-  /** `number`, `name` or `wide`, for its alignment and width. */
+  /** A class such as `number`, `name` or `rest`, for its alignment and width. */
   readonly kind?: string;
   readonly sort?: "ascending" | "descending" | undefined;
 }

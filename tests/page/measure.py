@@ -91,7 +91,7 @@ def _measure_arms(browser: Browser, url: str, arms: int) -> None:
 
 def _measure_commits(browser: Browser, url: str, client: podium.Client) -> None:
     browser.open(url, experiment="arms_1000")
-    browser.sees("1,000 arms", "live")
+    browser.sees("1,000 arms", "connected")
     arm, times, sizes = client.arm("arms_1000", "arm_500"), [], []
     browser.run("performance.setResourceTimingBufferSize(100000)")
     for number in range(1, _COMMITS + 1):

@@ -20,6 +20,12 @@ def _table(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
+def _texts(browser: Browser) -> list[str]:
+    """Returns the texts of the first chart as it is saved."""
+    picture = ET.fromstring(browser.save("SVG"))  # noqa: S314 - the page's own
+    return [text.text or "" for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+
+
 def _arm(name: str, group: str, **values: podium.Value) -> podium.ArmResult:
     config = podium.RunConfig(name, algorithm=podium.Component("sft", values))
     return podium.ArmResult(name, config, "completed", group_name=group)
@@ -105,6 +111,8 @@ def test_scatter_of_numbers(server: Server, browser: Browser) -> None:
         ["8", "2", "0.7010", "0.6883 to 0.7137", "0.7000", "0.7020"],
         ["64", "2", "0.9010", "0.8883 to 0.9137", "0.9000", "0.9020"],
     ]
+    assert {"8", "64"} <= (texts := set(_texts(browser)))
+    assert not texts & {"10", "20", "30", "40", "50", "60"}
     found = _table(browser.save("CSV"))
     assert {(row["arm"], row["algorithm.params.width"], row["test.acc"]) for row in found} == {
         ("small_0", "8", "0.7"),
@@ -112,6 +120,21 @@ def test_scatter_of_numbers(server: Server, browser: Browser) -> None:
         ("wide_0", "64", "0.9"),
         ("wide_1", "64", "0.902"),
     }
+
+
+def test_scatter_of_numbers_close_together(server: Server, browser: Browser) -> None:
+    """Labels that would cover others are left out, on a scale with room they are all there."""
+    with podium.Client(server.address) as client:
+        experiment = client.experiment("close")
+        experiment.declare(success_metric="m")
+        for value in (3, 4, 3000):
+            arm = _arm(f"a{value}", "g", size=value)
+            arm.metrics = {"m": value / 10_000 + 0.5}
+            experiment.record_arm(arm)
+    for scale, labels in (("0", {"3", "3,000"}), ("1", {"3", "4", "3,000"})):
+        browser.open(server.url, experiment="close", view="scatter", logx=scale)
+        browser.sees("3 arms shown.")
+        assert {text for text in _texts(browser) if text[0] in "1234"} == labels
 
 
 def test_scatter_of_texts(server: Server, browser: Browser) -> None:

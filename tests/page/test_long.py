@@ -67,7 +67,7 @@ def test_a_day_with_cuts(server: Server, browser: Browser, proxy: CuttingProxy) 
         ]
         client.record("day", events)
         browser.open(proxy.url, experiment="day")
-        browser.sees("300 arms", "live")
+        browser.sees("300 arms", "connected")
         for number in range(_CUTS):
             browser.wait(lambda: proxy.cut() > 0, "a connection to cut")
             config = podium.RunConfig(f"new_{number}")

@@ -93,7 +93,7 @@ def test_a_change_appears_by_itself(server: Server, browser: Browser) -> None:
     with podium.Client(server.address) as client:
         record_sweep(client)
         browser.open(server.url, experiment="nlp/sweep", by="arm")
-        browser.sees("Best arm: wide_1", "live")
+        browser.sees("Best arm: wide_1", "connected")
         browser.run("window.same = true")
         experiment = client.experiment("nlp/sweep")
         config = podium.RunConfig("huge_0")
@@ -113,7 +113,7 @@ def test_a_lost_connection_mends_itself(server: Server, browser: Browser) -> Non
     with podium.Client(server.address) as client:
         record_sweep(client)
     browser.open(server.url, experiment="nlp/sweep", by="arm")
-    browser.sees("Best arm: wide_1", "live")
+    browser.sees("Best arm: wide_1", "connected")
     for number in range(3):
         server.stop()
         browser.sees("connection lost")

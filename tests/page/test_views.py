@@ -18,6 +18,15 @@ for (let at = 0; at < pixels.length; at += 4) {
 return coloured;
 """
 
+_PARAGRAPHS = """
+return [...document.querySelectorAll("main .verdict, main .about")].map((each) => each.innerText);
+"""
+_BEST_FITS = """
+const cell = document.querySelector("td.best");
+const [name, box] = [cell.querySelector(".name"), cell.getBoundingClientRect()];
+return name.getBoundingClientRect().right <= box.right && name.scrollWidth <= name.clientWidth;
+"""
+
 
 @pytest.fixture
 def sweep(server: Server) -> Server:
@@ -42,6 +51,21 @@ def test_experiments(sweep: Server, browser: Browser) -> None:
     browser.sees("Best group: wide")
 
 
+def test_a_long_conclusion(server: Server, browser: Browser) -> None:
+    """A long conclusion in the list leaves room for the name of the best arm."""
+    name = "width128_lr0.05_seed0"
+    with podium.Client(server.address) as client:
+        experiment = client.experiment("digits/sweep")
+        experiment.declare(success_metric="test.accuracy")
+        metrics = {"test.accuracy": 0.9733}
+        arm = podium.ArmResult(name, podium.RunConfig(name), "completed", metrics=metrics)
+        experiment.record_arm(arm)
+        experiment.conclude("Wider layers recognise more digits. " * 20)
+    browser.open(server.url)
+    browser.sees(name, "Wider layers")
+    assert browser.run(_BEST_FITS)
+
+
 def test_leaderboard_of_groups(sweep: Server, browser: Browser) -> None:
     """Groups have a mean and an interval, and what is not counted has a name."""
     browser.open(sweep.url, experiment="nlp/sweep")
@@ -53,9 +77,50 @@ def test_leaderboard_of_groups(sweep: Server, browser: Browser) -> None:
     assert wide[:3] == ["1", "wide", "0.9010"]
     assert (wide[4], wide[5]) == ("2 of 2", "64")
     assert (small[4].split(), small[5]) == (["2", "of", "3", "1", "failed"], "8")
+    [verdict, hypothesis] = browser.run(_PARAGRAPHS)
+    assert verdict.startswith("Best group: wide")
+    assert hypothesis == "Hypothesis: Wider is better."
+
+
+def test_the_runs_of_a_group(sweep: Server, browser: Browser) -> None:
+    """A chip shows and removes the filter by a group, and no run of a group is `ahead`."""
+    browser.open(sweep.url, experiment="nlp/sweep")
     browser.click("small")
-    browser.sees("Best arm: small_1")
+    browser.sees("These 3 arms are runs of one configuration;")
+    browser.sees("the 2 scores lie between 0.7000 and 0.7020.")
     assert [row[1] for row in browser.rows()] == ["small_1", "small_0", "small_2"]
+    assert "ahead" not in browser.text()
+    browser.click_label("Group: small, remove this filter")
+    browser.sees("by 0.0020 ahead of wide_0. Both are runs of one group")
+    assert "Group:" not in browser.text()
+
+
+def test_the_runs_of_a_large_group(server: Server, browser: Browser) -> None:
+    """The range of scores is that of all runs, also of those that are not in sight."""
+    with podium.Client(server.address) as client:
+        client.experiment("large").declare(success_metric="m")
+        arms = [
+            podium.ArmResult(
+                f"arm_{n}",
+                podium.RunConfig(f"arm_{n}", algorithm=podium.Component("sft", {"n": n})),
+                "completed",
+                metrics={"m": float(n)},
+                group_name="g",
+            )
+            for n in range(120)
+        ]
+        client.record("large", [podium.events.arm_recorded(arm) for arm in arms])
+    browser.open(server.url, experiment="large", by="arm", group="g")
+    browser.sees("These 120 arms are runs of one group; their scores lie between 0 and 119.")
+
+
+def test_the_progress_of_an_experiment(sweep: Server, browser: Browser) -> None:
+    """Beside the name are the numbers of arms by status, kept up to date."""
+    browser.open(sweep.url, experiment="nlp/sweep")
+    browser.sees("Arms: 4 completed, 1 failed", "connected")
+    with podium.Client(sweep.address) as client:
+        client.experiment("nlp/sweep").arm("small_2").delete()
+    browser.sees("Arms: 4 completed\n")
 
 
 def test_leaderboard_of_arms(sweep: Server, browser: Browser) -> None:
@@ -196,7 +261,7 @@ def test_the_eye_keeps_its_place(server: Server, browser: Browser) -> None:
         ]
         client.record("many", [podium.events.arm_recorded(arm) for arm in arms])
         browser.open(server.url, experiment="many")
-        browser.sees("200 arms", "arm_0", "live")
+        browser.sees("200 arms", "arm_0", "connected")
         browser.run("document.querySelector('.scroll').scrollTop = 60 * 36")
         browser.wait(lambda: browser.run(_FIRST_IN_SIGHT) == "arm_60", "arm_60 is in sight")
         new = podium.ArmResult("new", podium.RunConfig("new"), "completed", metrics={"m": 9.0})
@@ -217,7 +282,9 @@ def test_print(sweep: Server, browser: Browser) -> None:
         browser.wait(lambda: "Save:" not in browser.text(), "the buttons are gone")
         text = browser.text()
         assert "Best group: wide with 0.9010" in text
-        assert not any(each in text for each in ("Curves", "Columns", "Higher is better", "live"))
+        assert not any(
+            each in text for each in ("Curves", "Columns", "Higher is better", "connected")
+        )
     finally:
         browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
