@@ -9,7 +9,7 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ import asyncpg
 from podium.errors import PodiumError
 
 from podium_server.errors import failure
-from podium_server.store.calls import Call, Subject
+from podium_server.store.calls import Call
 from podium_server.store.contract import ChangeListener
 from podium_server.store.postgres.bridge import in_greenlet, in_thread
 from podium_server.store.postgres.connection import PooledConnection
@@ -31,7 +31,7 @@ from podium_server.store.postgres.errors import (
     undone,
 )
 from podium_server.store.postgres.writes import PostgresTransaction
-from podium_server.store.sql.waiting import Waiting
+from podium_server.store.sql.waiting import Waiting, notifying
 
 __all__ = ["GroupCommit"]
 
@@ -174,7 +174,7 @@ class GroupCommit:
             except BaseException:
                 await _roll_back(connection)
                 raise
-            with self._notifying(transaction.subjects):
+            with notifying(self._listeners, transaction.subjects):
                 if not transaction.has_written:
                     await connection.execute("ROLLBACK")
                     return
@@ -205,17 +205,6 @@ class GroupCommit:
             _log.warning("a commit may not be durable: %s", "; ".join(warned))
             self._unknown_outcomes += 1
             raise outcome_unknown()
-
-    @contextlib.contextmanager
-    def _notifying(self, subjects: Collection[Subject]) -> Iterator[None]:
-        """Calls the listeners before and after the commit inside the block."""
-        for listener in self._listeners:
-            listener.changing(subjects)
-        try:
-            yield
-        finally:
-            for listener in self._listeners:
-                listener.changed(subjects)
 
 
 def _apply_all(connection: PooledConnection, group: list[Waiting]) -> PostgresTransaction:

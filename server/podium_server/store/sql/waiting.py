@@ -1,13 +1,16 @@
-"""A call that waits for its turn in a transaction."""
+"""Calls that wait for a transaction, and the listeners of its commit."""
 
 import asyncio
+import contextlib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from podium_server.store.calls import Call
+from podium_server.store.calls import Call, Subject
+from podium_server.store.contract import ChangeListener
 from podium_server.store.stages import StageTimer, stage_timer
 
-__all__ = ["Waiting"]
+__all__ = ["Waiting", "notifying"]
 
 
 @dataclass(slots=True, eq=False)
@@ -40,3 +43,17 @@ class Waiting:
             self.answer.set_exception(self.error)
         else:
             self.answer.set_result(self.result)
+
+
+@contextlib.contextmanager
+def notifying(
+    listeners: Collection[ChangeListener], subjects: Collection[Subject]
+) -> Iterator[None]:
+    """Calls the listeners before and after the commit inside the block."""
+    for listener in listeners:
+        listener.changing(subjects)
+    try:
+        yield
+    finally:
+        for listener in listeners:
+            listener.changed(subjects)

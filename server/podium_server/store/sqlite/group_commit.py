@@ -7,12 +7,11 @@ does not affect the other calls.
 """
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -20,9 +19,9 @@ import apsw
 from podium.errors import PodiumError
 
 from podium_server.errors import failure, overloaded
-from podium_server.store.calls import Call, Changes, Subject
+from podium_server.store.calls import Call, Changes
 from podium_server.store.contract import ChangeListener
-from podium_server.store.sql.waiting import Waiting
+from podium_server.store.sql.waiting import Waiting, notifying
 from podium_server.store.sql.writes import Transaction
 from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
 
@@ -205,7 +204,7 @@ class GroupCommit:
             self._retry_without(applied, defect)
         else:
             changed = self._connection.total_changes() != before
-            with self._notifying(transaction.subjects):
+            with notifying(self._listeners, transaction.subjects):
                 await self._commit(applied, changed=changed)
         self._expected = len(applied) + len(self._waiting)
         for waiting in applied:
@@ -279,17 +278,6 @@ class GroupCommit:
         self._file.check()
         self._connection.execute("COMMIT")
         self._file.committed(self._connection)
-
-    @contextlib.contextmanager
-    def _notifying(self, subjects: Collection[Subject]) -> Iterator[None]:
-        """Calls the listeners before and after the commit inside the block."""
-        for listener in self._listeners:
-            listener.changing(subjects)
-        try:
-            yield
-        finally:
-            for listener in self._listeners:
-                listener.changed(subjects)
 
     def _undo(self, applied: list[Waiting], error: Exception) -> None:
         """Rolls back a transaction that failed before it was durable."""
