@@ -129,11 +129,14 @@ class ArmChange:
     post-training rows and those after a step. `remove_keys` removes the rows with these keys.
     Points of the training series are removed too: all (`clear_points`), or those after a step
     (`cut_points_after`). Then `parts`, `rows` and `points` are written. Points of other keys at the
-    same step are kept. `was_completed` tells whether the arm was COMPLETED before.
+    same step are kept. `was_completed` tells whether the arm was COMPLETED before. `added_rows` is
+    the change of the number of its stored rows, without the rows that `cut_after` and the removals
+    of points remove: the store counts those.
     """
 
     row: ArmRow
     was_completed: bool = False
+    added_rows: int = 0
     parts: dict[str, bytes] = field(default_factory=dict)
     rows: list[EvalRow] = field(default_factory=list)
     clear_rows: bool = False

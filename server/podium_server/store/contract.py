@@ -257,6 +257,13 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def row_count(self, prefixes: Sequence[str]) -> int:
+        """Returns the number of rows in the experiments that some prefixes include.
+
+        Without prefixes, returns the number of all rows. `ExperimentRow.row_count` has what counts.
+        """
+
+    @abstractmethod
     async def ranking_state(self, experiment: str) -> tuple[ExperimentRow, int]:
         """Returns an experiment, and the revision in which a COMPLETED arm of it last changed."""
 

@@ -75,10 +75,11 @@ class ExperimentRow:
     Its row is kept after a deletion, so that its revision and ordinals never go back.
 
     Times are microseconds since 1970. `counts` holds the number of arms of each status, at the
-    index of the status's number. `deletion` is the revision of the last deletion, or 0. Results of
-    older revisions belong to an earlier experiment of this name. `id` is None until the store has
-    set it. `content` is the encoded Experiment with its declared fields, or None if it was not
-    loaded.
+    index of the status's number. `row_count` is the number of stored rows: 1 for the experiment,
+    and 1 for each arm, eval row and step of a training series. It is 0 after a deletion. `deletion`
+    is the revision of the last deletion, or 0. Results of older revisions belong to an earlier
+    experiment of this name. `id` is None until the store has set it. `content` is the encoded
+    Experiment with its declared fields, or None if it was not loaded.
     """
 
     id: int | None
@@ -88,6 +89,7 @@ class ExperimentRow:
     next_ordinal: int = 0
     created: int = 0
     updated: int = 0
+    row_count: int = 0
     deleted: bool = False
     counts: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
     tags: tuple[str, ...] = ()

@@ -68,6 +68,7 @@ class DeleteArmCall(_Deletion):
         counts = list(after.counts)
         counts[arm.row.status] -= 1
         after.counts = tuple(counts)
+        after.row_count -= 1 + arm.row.eval_count
         return Changes(experiment=after, revision=after.revision, remove_arm=arm.row)
 
 
@@ -89,7 +90,12 @@ class DeleteExperimentCall(_Deletion):
         if experiment is None:
             return Changes(experiment=loaded.experiment)
         after = replace(
-            self._next(experiment), deleted=True, content=b"", tags=(), counts=(0, 0, 0, 0, 0, 0)
+            self._next(experiment),
+            deleted=True,
+            content=b"",
+            tags=(),
+            row_count=0,
+            counts=(0, 0, 0, 0, 0, 0),
         )
         after.deletion = after.revision
         return Changes(experiment=after, revision=after.revision, remove_experiment=True)

@@ -114,6 +114,7 @@ class CallState:
         """Creates the experiment. If it was deleted before, its revision continues."""
         self.experiment.deleted = False
         self.experiment.created = self.progress.now
+        self.experiment.row_count = 1
         self.experiment.counts = (0,) * len(self.experiment.counts)
         self.exists = True
 
@@ -135,6 +136,8 @@ class CallState:
     def changes(self, stream: StreamRow | None) -> Changes:
         """Returns all changes of the call, marked with its revision."""
         changed = self.progress.changes_made > 0
+        arms = [arm.change() for arm in self._arms.values() if arm.changed]
+        self.experiment.row_count += sum(change.added_rows for change in arms)
         if changed:
             self.experiment.revision = self.progress.revision
             self.experiment.updated = self.progress.now
@@ -143,7 +146,7 @@ class CallState:
             experiment=self.experiment if leaves_trace else None,
             revision=self.progress.revision if changed else None,
             stream=stream,
-            arms=[arm.change() for arm in self._arms.values() if arm.changed],
+            arms=arms,
         )
 
 
@@ -173,6 +176,7 @@ class ArmState:
         self._written: dict[EvalKey, EvalRow] = {}
         self._cut = _Cut()
         self._series_from: int | None = None
+        self._rows_before = 1 + self.row.eval_count if self.row.status else 0
         self._change = ArmChange(self.row, was_completed=self.row.status == COMPLETED)
 
     def touch(self) -> None:
@@ -357,11 +361,13 @@ class ArmState:
     def value_at(self, step: int, key: str) -> float | None:
         """Returns a point of the training series, whose step must be among the call's needs."""
         written = self._change.points.get(step, {}).get(key)
-        if written is not None or self._change.clear_points:
-            return written
+        return self._kept_points(step).get(key) if written is None else written
+
+    def _kept_points(self, step: int) -> dict[str, float]:
+        """Returns the stored points at a step that this call does not remove."""
         cut = self._change.cut_points_after
-        is_kept = cut is None or step <= cut
-        return self._loaded.points.get(step, {}).get(key) if is_kept else None
+        is_kept = not self._change.clear_points and (cut is None or step <= cut)
+        return self._loaded.points.get(step, {}) if is_kept else {}
 
     def write_points(self, step: int, values: dict[str, float]) -> None:
         """Writes points of the training series."""
@@ -401,6 +407,8 @@ class ArmState:
             self._parts[SERIES_PART] = with_change(before, self.row.revision, self._series_from)
         self._change.parts = self._parts
         self._change.rows = list(self._written.values())
+        new_points = sum(not self._kept_points(step) for step in self._change.points)
+        self._change.added_rows = 1 + self.row.eval_count + new_points - self._rows_before
         return self._change
 
     @property

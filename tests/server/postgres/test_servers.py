@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import grpc
 import podium
 import pytest
@@ -16,7 +17,15 @@ from podium_server.serve import tokens
 from podium_server.store.contract import PageLimits, Store
 from podium_server.store.filters import EvalFilter
 from podium_server.store.open import open_store
-from podium_server.testing.calls import arm, declared, delete_arm, metrics, record, row
+from podium_server.testing.calls import (
+    arm,
+    declared,
+    delete_arm,
+    delete_experiment,
+    metrics,
+    record,
+    row,
+)
 from podium_server.writes import RecordCall
 
 from tests.server.access.serving import serving
@@ -40,6 +49,24 @@ async def test_the_first_start_of_three_servers(tmp_path: Path) -> None:
         await stores[0].transact(record(declared(), arm()))
         for store in stores:
             assert (await store.experiment("x")).revision == 1
+
+
+async def test_rows_of_an_older_store_are_counted(tmp_path: Path) -> None:
+    """A store of version 1, which had no counts of rows, gets them when a newer server opens it."""
+    url = store_url(tmp_path)
+    async with AsyncExitStack() as stack:
+        [store] = await _stores(stack, tmp_path, 1)
+        await store.transact(record(declared(), arm(), row("val"), row("val", 1)))
+        await store.transact(record(metrics({"loss": 1.0}, step=1), metrics({"lr": 1.0}, step=2)))
+        await store.transact(record(declared(), arm(), experiment="deleted"))
+        await store.transact(delete_experiment("deleted"))
+    connection = await asyncpg.connect(url)
+    await connection.execute("ALTER TABLE experiments DROP COLUMN row_count")
+    await connection.execute("UPDATE store SET version = 1")
+    await connection.close()
+    async with AsyncExitStack() as stack:
+        stores = await _stores(stack, tmp_path, 3)
+        assert [await store.row_count([]) for store in stores] == [6, 6, 6]
 
 
 async def test_calls_of_three_servers_on_one_experiment(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ _ARM_TABLE = (
 )
 _EXPERIMENT_TABLE = (
     "id, name, deleted, revision, deletion, next_ordinal, created, updated, "
-    "pending, running, completed, failed, cancelled, tags"
+    "pending, running, completed, failed, cancelled, tags, row_count"
 )
 
 
@@ -155,6 +155,7 @@ def _check_arm(arm: ArmRow, parts: dict[str, bytes], rows: list[EvalRow]) -> Non
 
 
 def _check_counts(dump: Dump, arms: dict[Any, ArmRow]) -> None:
+    steps = Counter(values[0] for values in dump["points"])
     for values in dump["experiments"]:
         columns = _ordered(_EXPERIMENT_TABLE, values, codec.EXPERIMENT_COLUMNS)
         experiment = codec.experiment_from(columns)
@@ -164,6 +165,8 @@ def _check_counts(dump: Dump, arms: dict[Any, ArmRow]) -> None:
         assert experiment.next_ordinal > max((arm.ordinal for arm in here), default=-1)
         assert experiment.revision >= max((arm.revision for arm in here), default=0)
         assert not (experiment.deleted and here)
+        rows = sum(1 + arm.eval_count for arm in here) + steps[experiment.id]
+        assert experiment.row_count == (0 if experiment.deleted else 1 + rows)
 
 
 def _plain(row: EvalRow) -> Any:

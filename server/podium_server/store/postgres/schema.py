@@ -223,11 +223,22 @@ CREATE TABLE IF NOT EXISTS tokens (
 """,
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_VERSION_1,)
+_VERSION_2 = (
+    "ALTER TABLE experiments ADD COLUMN IF NOT EXISTS row_count BIGINT NOT NULL DEFAULT 0",
+    """
+UPDATE experiments SET row_count = 1
+    + (SELECT count(*) + COALESCE(CAST(sum(eval_count) AS BIGINT), 0) FROM arms
+       WHERE experiment = experiments.id)
+    + (SELECT count(*) FROM points WHERE experiment = experiments.id)
+WHERE deleted = 0
+""",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_VERSION_1, _VERSION_2)
 """The statements that change a store of version n to n + 1."""
 VERSION = len(MIGRATIONS)
 """The version of stores that this server writes."""
-_OLDEST_SERVER = 1
+_OLDEST_SERVER = 2
 """The oldest version of a server that can use a store of this version beside newer servers."""
 
 _APPLICATION = "podium"

@@ -234,6 +234,7 @@ class PostgresStore(Store):
     experiments = _reading_page(Reader.experiments)
     changes = _reading_page(feed.changes)
     rows = _reading_page(Reader.rows)
+    row_count = _reading(Reader.row_count)
     ranking_state = _reading(rankings.state)
 
     async def rank(self, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:

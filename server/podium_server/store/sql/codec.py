@@ -60,7 +60,16 @@ Looking one up here takes a fifth of the time of calling the enum.
 """
 
 STREAM_COLUMNS = "writer_id, last_sequence, subject, state, owner"
-_EXPERIMENT_FIELDS = ("id", "name", "revision", "deletion", "next_ordinal", "created", "updated")
+_EXPERIMENT_FIELDS = (
+    "id",
+    "name",
+    "revision",
+    "deletion",
+    "next_ordinal",
+    "created",
+    "updated",
+    "row_count",
+)
 _COUNTS = ("pending", "running", "completed", "failed", "cancelled")
 EXPERIMENT_COLUMNS = ", ".join(("tags", "deleted", *_EXPERIMENT_FIELDS, *_COUNTS))
 _ARM_FIELDS = tuple(f.name for f in fields(ArmRow) if f.name not in ("tags", "primary"))

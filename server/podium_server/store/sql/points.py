@@ -32,7 +32,8 @@ _PUT = (
     "INSERT INTO points VALUES (?,?,?,?) "
     "ON CONFLICT (experiment, arm, step) DO UPDATE SET content = excluded.content"
 )
-_CUT = "DELETE FROM points WHERE experiment = ? AND arm = ? AND step > ?"
+_CLEAR = "DELETE FROM points WHERE experiment = ? AND arm = ?"
+_CLEAR_KEYS = "DELETE FROM point_keys WHERE experiment = ? AND arm = ?"
 _RANGE = (
     "SELECT step, content FROM points WHERE experiment = ? AND arm = ? AND step BETWEEN ? AND ? "
     "ORDER BY step"
@@ -78,17 +79,20 @@ class PointTable:
     def _put_key(self, place: _Place, identity: int, key: str) -> None:
         self._connection.execute(_PUT_KEY, (*place, identity, key))
 
-    def cut(self, place: _Place, after: int) -> None:
-        """Removes the points after a step."""
+    def cut(self, place: _Place, after: int) -> int:
+        """Removes the points after a step. Returns the number of steps that had points."""
         self._contents.clear()
-        self._connection.execute(_CUT, (*place, after))
+        return self._remove(f"{_CLEAR} AND step > ?", (*place, after))
 
-    def clear(self, place: _Place) -> None:
-        """Removes the series of an arm."""
+    def clear(self, place: _Place) -> int:
+        """Removes the series of an arm. Returns the number of steps that had points."""
         self._ids.pop(place, None)
         self._contents.clear()
-        for table in POINT_TABLES:
-            self._connection.execute(f"DELETE FROM {table} WHERE experiment = ? AND arm = ?", place)
+        self._connection.execute(_CLEAR_KEYS, place)
+        return self._remove(_CLEAR, place)
+
+    def _remove(self, statement: str, bindings: tuple[int, ...]) -> int:
+        return sum(1 for _ in self._connection.execute(f"{statement} RETURNING 1", bindings))
 
     def forget(self) -> None:
         """Clears the cached keys and points of arms, because some were removed."""

@@ -31,6 +31,7 @@ from podium_server.store.sql.connection import Connection, fetch, fetch_value
 from podium_server.store.sql.dialect import Dialect
 from podium_server.store.sql.lists import arms_query, evals_query, experiments_query, fill_page
 from podium_server.store.sql.points import points_page
+from podium_server.store.tokens import is_within
 
 __all__ = ["Reader"]
 
@@ -65,6 +66,9 @@ _EXPERIMENT = (
     "LEFT JOIN experiment_contents c ON c.experiment = x.id WHERE name = ? AND deleted = 0"
 )
 _CONTENT = "SELECT content FROM experiment_contents WHERE experiment = ?"
+_ROW_COUNT = "SELECT CAST(sum(row_count) AS BIGINT) FROM experiments WHERE "
+_WITHIN = "name = ?1 OR (name > ?1 || '/' AND name < ?1 || '0')"
+"""The condition for the experiments of a prefix: `0` is the character after `/`."""
 _ARM = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND name = ?"
 _PARTS = (
     "SELECT part, content FROM arm_parts "
@@ -277,6 +281,21 @@ class Reader(ChangeListener):
             raise unknown_experiment(experiment)
         *row, content = found[0]
         return codec.experiment_from(row, content or b"")
+
+    def row_count(self, prefixes: Sequence[str]) -> int:
+        """Returns the number of stored rows under some prefixes, or of all rows without any."""
+        if not prefixes:
+            return fetch_value(self.connection, _ROW_COUNT + "name > ''") or 0
+        outermost = [
+            each
+            for each in set(prefixes)
+            if not any(is_within(each, other) for other in prefixes if other != each)
+        ]
+        with self.one_state():
+            return sum(
+                fetch_value(self.connection, _ROW_COUNT + _WITHIN, (each,)) or 0
+                for each in outermost
+            )
 
     def scores(
         self,

@@ -103,7 +103,7 @@ _RENEW_REMOVALS = (
 _DROP_EVALS = "DELETE FROM evals WHERE experiment = ? AND arm = ?"
 _AFTER = " AND (post = 1 OR step > ?)"
 
-_OF_AN_ARM = ("evals", "scores", "arm_parts", *POINT_TABLES)
+_OF_AN_ARM = ("evals", "scores", "arm_parts")
 _Place = tuple[int, int]
 _BARE = ""
 """The eval name under which bare scores are stored."""
@@ -140,6 +140,7 @@ class Transaction:
                 self._changed.add(row.name)
             self.subjects |= changes.subjects()
             self._writer.write(call, changes, row.id)
+            row.row_count -= self._writer.removed_rows
         return changes
 
     def finish(self) -> None:
@@ -176,7 +177,14 @@ class Transaction:
 
 
 class Writer:
-    """Writes the changes of calls one after the other, except the rows of experiments."""
+    """Writes the changes of calls one after the other, except the rows of experiments.
+
+    Attributes:
+        removed_rows: The number of rows that the last call has removed, and that `decide` could not
+            count (see `ArmChange.added_rows`).
+    """
+
+    removed_rows = 0
 
     def __init__(
         self, connection: Connection, loader: Loader, ranks: RankWriter, points: PointTable
@@ -189,6 +197,7 @@ class Writer:
     def write(self, call: Call[Any], changes: Changes, experiment: int) -> None:
         """Writes the changes of a call: removals first, derived scores last."""
         self._changes, self._experiment = changes, experiment
+        self.removed_rows = 0
         self._put_content()
         if changes.remove_experiment:
             self._remove_experiment()
@@ -216,8 +225,10 @@ class Writer:
     def _write_with_scores(self, change: ArmChange, call: Call[Any]) -> None:
         """Writes an arm, and the scores that are derived from its rows."""
         self._write_arm(change)
+        counted = change.row.eval_count
         if change.stale_scores.any:
             self._write_scores(change, call.derive(change, self._current_rows(change)))
+        self.removed_rows += counted - change.row.eval_count
         self.put_arm(change.row)
 
     def _put_content(self) -> None:
@@ -232,7 +243,7 @@ class Writer:
     def _remove_experiment(self) -> None:
         self.forget_arms()
         here = (self._experiment,)
-        for table in (*_OF_AN_ARM, "arms", "removals"):
+        for table in (*_OF_AN_ARM, *POINT_TABLES, "arms", "removals"):
             self._execute(f"DELETE FROM {table} WHERE experiment = ?", here)
         self._ranks.remove_experiment(self._experiment)
         self._ranks.note(self._experiment, self._changes.revision)
@@ -247,6 +258,7 @@ class Writer:
         if row.status == COMPLETED:
             self._ranks.note(self._experiment, self._changes.revision)
             self._ranks.replace(*place, self._ranks.entries(*place), set())
+        self.removed_rows += self._points.clear(place)
         for table in _OF_AN_ARM:
             self._execute(f"DELETE FROM {table} WHERE experiment = ? AND arm = ?", place)
         self._execute("DELETE FROM arms WHERE experiment = ? AND ordinal = ?", place)
@@ -276,9 +288,9 @@ class Writer:
         for row in change.rows:
             self.put_row(place, row)
         if change.clear_points:
-            self._points.clear(place)
+            self.removed_rows += self._points.clear(place)
         elif change.cut_points_after is not None:
-            self._points.cut(place, change.cut_points_after)
+            self.removed_rows += self._points.cut(place, change.cut_points_after)
         for step, values in change.points.items():
             self._points.put(place, step, values)
 

@@ -277,6 +277,15 @@ _VERSION_10 = """
 ALTER TABLE tokens ADD COLUMN limits TEXT NOT NULL DEFAULT '{}';
 """
 
+_VERSION_11 = """
+-- The number of stored rows of an experiment: see podium_server.store.rows.
+ALTER TABLE experiments ADD COLUMN row_count INTEGER NOT NULL DEFAULT 0;
+UPDATE experiments SET row_count = 1
+    + (SELECT count(*) + ifnull(sum(eval_count), 0) FROM arms WHERE experiment = experiments.id)
+    + (SELECT count(*) FROM points WHERE experiment = experiments.id)
+WHERE deleted = 0;
+"""
+
 MIGRATIONS: Sequence[str] = (
     _VERSION_1,
     _VERSION_2,
@@ -288,6 +297,7 @@ MIGRATIONS: Sequence[str] = (
     _VERSION_8,
     _VERSION_9,
     _VERSION_10,
+    _VERSION_11,
 )
 VERSION = len(MIGRATIONS)
 """The version of files that this server writes."""

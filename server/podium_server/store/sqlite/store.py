@@ -236,6 +236,7 @@ class SqliteStore(Store):
     experiments = _reading(Reader.experiments)
     changes = _reading(feed.changes)
     rows = _reading(Reader.rows)
+    row_count = _reading(Reader.row_count)
     ranking_state = _reading(rankings.state)
     _rank_quickly = _reading(rankings.rank)
     _scores_quickly = _reading(Reader.scores)

@@ -63,6 +63,34 @@ async def test_what_was_answered_is_there_after_reopening(place: Place) -> None:
         assert (again.revision, again.skipped_events, again.last_sequence) == (4, 1, 1)
 
 
+async def test_stored_rows_are_counted(store: Store) -> None:
+    """Experiments, arms, eval rows and logged steps count; repeated and removed ones do not."""
+    rows = store.row_count
+    assert await rows([]) == 0
+    await store.transact(record(declared(), arm("a"), started("b", "b1", 1)))
+    assert await rows([]) == 3
+    await store.transact(record(*(row("val", step) for step in (1, 2, 3)), row("val", 1)))
+    assert await rows([]) == 6
+    for key in ("loss", "lr"):
+        points = (metrics({key: 1.0}, "b", step=step) for step in range(5))
+        await store.transact(record(*points))
+    assert await rows([]) == 11
+    await store.transact(record(metrics({"loss": 2.0}, "b"), row("val", 2, metrics={"acc": 1})))
+    await store.transact(record(started("b", "b2", 2, resume_step=1)))
+    assert await rows([]) == 8
+    for name in ("x/deep", "x.other", "x0", "xy/z", "w"):
+        await store.transact(record(declared(), experiment=name))
+    assert await rows(["x"]) == 9
+    assert await rows(["x/deep", "x", "x/d", "none"]) == 9
+    assert await rows(["xy", "w"]) == 2
+    await store.transact(delete_arm("b"))
+    assert await rows(["x"]) == 6
+    await store.transact(delete_experiment())
+    assert await rows(["x"]) == 1
+    await store.transact(record(declared()))
+    assert (await rows(["x"]), await rows([])) == (2, 6)
+
+
 async def test_a_read_sees_every_call_that_has_returned(store: Store) -> None:
     """A read that begins after a call has returned sees its changes."""
     await store.transact(record(declared(), arm()))
