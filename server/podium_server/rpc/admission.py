@@ -31,6 +31,7 @@ _CALLS_OF_EACH = 8
 _LAST_REFUSALS_SECONDS = 0.2
 _LAST_WATCHES_SECONDS = 0.1
 _QUIET_SECONDS = 0.03
+_HEALTH_WATCH = "grpc.health.v1.Health.Watch"
 _UNREAD = "clients do not read their responses fast enough; try again later"
 
 
@@ -67,6 +68,8 @@ class Admission:
     def __init__(self, limits: AdmissionLimits) -> None:
         self.calls = SharedBudget(limits.calls, least=_CALLS_OF_EACH)
         self.watches = SharedBudget(limits.watches)
+        # A client with several servers uses none of them without a stream of its health.
+        self.health_watches = SharedBudget(limits.watches, least=1)
         self.request_bytes = SharedBudget(limits.request_bytes)
         self.response_bytes = SharedBudget(limits.response_bytes)
         self.reads = ReadGate(limits.incomplete_requests)
@@ -197,7 +200,7 @@ class Admission:
 class AdmittedCall:
     """A running call, and its share of the server's limits."""
 
-    __slots__ = ("_abort", "_admission", "_held", "_is_answered", "_is_watch", "peer", "refusal")
+    __slots__ = ("_abort", "_admission", "_held", "_is_answered", "_watches", "peer", "refusal")
 
     def __init__(self, admission: Admission, peer: str, abort: Abort) -> None:
         self.peer = peer
@@ -206,7 +209,7 @@ class AdmittedCall:
         self._admission = admission
         self._held: tuple[SharedBudget, int] | None = None
         self._is_answered = False
-        self._is_watch = False
+        self._watches: SharedBudget | None = None
 
     async def read(self, receive: Callable[[], Awaitable[bytes | None]]) -> bytes:
         """Reads the request.
@@ -225,11 +228,13 @@ class AdmittedCall:
             )
         return raw
 
-    def watch(self) -> None:
+    def watch(self, method: str) -> None:
         """Counts the call as a watch. Raises OVERLOADED if there are too many watches."""
-        if not self._admission.watches.take(self.peer):
+        is_health = method == _HEALTH_WATCH
+        watches = self._admission.health_watches if is_health else self._admission.watches
+        if not watches.take(self.peer):
             raise self._admission.overload("the server has too many watches at once")
-        self._is_watch = True
+        self._watches = watches
         self._admission.note_watch(self)
 
     def answer(self, response: bytes) -> bytes:
@@ -263,8 +268,8 @@ class AdmittedCall:
     def leave(self) -> None:
         """Releases everything that the call holds."""
         self._release_bytes()
-        if self._is_watch:
-            self._admission.watches.give_back(self.peer)
+        if self._watches is not None:
+            self._watches.give_back(self.peer)
         self._admission.leave(self)
 
     def _hold(self, budget: SharedBudget, size: int) -> bool:

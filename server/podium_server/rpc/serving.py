@@ -104,7 +104,7 @@ class CallServer:
 
     async def _stream(self, method: StreamMethod, call: AdmittedCall, exchange: Exchange) -> None:
         raw = await call.read(exchange.read)
-        call.watch()
+        call.watch(method.name)
         async with aclosing(method.stream(raw)) as responses:
             async for response in responses:
                 await self._write(exchange, response)

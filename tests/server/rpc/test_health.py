@@ -1,17 +1,20 @@
 """The health service: its answers, also to malformed requests."""
 
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import grpc
+import podium
 import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from podium._wire.status import from_rpc_error
+from podium_server.rpc.admission import AdmissionLimits
 from podium_server.testing import running_server
 
-from tests.server.access.serving import chosen_front
+from tests.server.access.serving import chosen_front, serving
 from tests.server.rpc.attack import MAX_WINDOW, attackers, headers, message
 from tests.server.rpc.processes import started
 
@@ -50,6 +53,22 @@ def test_a_watch_of_an_unknown_service() -> None:
         "NOT_FOUND",
         "the server has no service 'podium.v1.Nothing'",
     )
+
+
+async def test_health_while_there_are_too_many_watches(tmp_path: Path) -> None:
+    """Each connection can watch the health once, even if there is no room for other watches."""
+    settings = {"admission": AdmissionLimits(watches=1)}
+    async with serving(tmp_path, **settings) as [address], AsyncExitStack() as stack:
+        client = await stack.enter_async_context(podium.AsyncClient(address))
+        await client.experiment("x").declare()
+        await anext(aiter(client.experiment("x").watch()))
+        for _ in range(3):
+            options = [("grpc.use_local_subchannel_pool", 1)]
+            channel = grpc.aio.insecure_channel(address, options)
+            stub: Any = HealthStub(await stack.enter_async_context(channel))
+            assert (await stub.Watch(_pb2.HealthCheckRequest()).read()).status == 1
+            with pytest.raises(grpc.aio.AioRpcError, match="too many watches"):
+                await stub.Watch(_pb2.HealthCheckRequest()).read()
 
 
 @pytest.mark.skipif(_HAS_LIST, reason="only the oldest grpcio-health-checking has no List")

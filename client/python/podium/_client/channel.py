@@ -33,11 +33,23 @@ OUTCOME_UNKNOWN = ": whether it was stored is unknown, and it is safe to send it
 """Added to an error text if the response to a write was lost."""
 
 _NOT_CONNECTED = re.compile(
-    r"(?:failed to connect to all addresses; last error: [A-Z_]+: \S+: "
-    r"(?:Failed to connect to remote host: )?"
+    r"(?:(?:failed to connect to all addresses|connections to all backends failing); "
+    r"last error: (?:[A-Z_]+: )?\S+: (?:Failed to connect to remote host: )?"
     r"|errors resolving [^\[]*\[(?:.*: )?)(.+?)\]?",
     re.DOTALL,
 )
+_ALL_SERVERS = "dns:"
+"""Addresses that begin like this stand for all servers of a name, as gRPC defines it."""
+_BALANCED: dict[str, Any] = {
+    # Each server of a name gets calls, unless its health service says that it stops.
+    "grpc.service_config": (
+        '{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}'
+    ),
+    # The next server is tried soon if one disappeared.
+    "grpc.min_reconnect_backoff_ms": 2_000,
+    "grpc.keepalive_timeout_ms": 5_000,
+}
+"""The options of channels to one of several servers."""
 _LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\]):[0-9]+")
 
 _OPTIONS: dict[str, Any] = {
@@ -67,10 +79,17 @@ def connection_failure(text: str) -> str | None:
     return None if found is None else found[1]
 
 
-def channel_options(address: str) -> list[tuple[str, Any]]:
-    """Returns the gRPC options of a channel to an address."""
+def channel_options(address: str, *, has_others: bool = False) -> list[tuple[str, Any]]:
+    """Returns the gRPC options of a channel to an address.
+
+    Args:
+        address: The address.
+        has_others: Whether the client has addresses of other servers too.
+    """
     user_agent = f"podium-python/{metadata.version('podium')}"
-    options = [*_OPTIONS.items(), ("grpc.primary_user_agent", user_agent)]
+    is_balanced = has_others or address.startswith(_ALL_SERVERS)
+    known = _OPTIONS | _BALANCED if is_balanced else _OPTIONS
+    options = [*known.items(), ("grpc.primary_user_agent", user_agent)]
     if is_loopback(address):
         # gRPC would use the proxy of the environment even for ports of this machine.
         options.append(("grpc.enable_http_proxy", 0))

@@ -6,6 +6,7 @@ call raises a ClientStateError. Otherwise gRPC would hang or crash.
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 import weakref
@@ -17,12 +18,13 @@ from google.protobuf.message_factory import GetMessageClass
 
 from podium._client.channel import (
     OUTCOME_UNKNOWN,
+    channel_options,
     connection_failure,
     deadline,
 )
 from podium._client.retries import Failure, Retries, RetryPolicy
 from podium._client.security import Security, tls_problem
-from podium._values.address import server_address
+from podium._values.address import server_address, server_addresses
 from podium._wire.status import from_rpc_error
 from podium.errors import (
     CanceledError,
@@ -38,7 +40,7 @@ from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from google.protobuf.message import Message
 
@@ -60,6 +62,9 @@ CALLS_AT_ONCE = 256
 A server takes up to 1,000 calls of one connection.
 """
 
+_LEFT_OUT_SECONDS = 1.0
+"""The seconds for which a server that has failed gets no calls while there are others."""
+
 _IS_CLOSED = "this client is closed; create a new one"
 
 _INHERITED: list[object] = []
@@ -70,22 +75,26 @@ class _Method(NamedTuple):
     """One rpc of an open channel."""
 
     call: Callable[..., Any]
+    address: str
     name: str
     timeout: float
     is_write: bool
 
 
 class _Opened(NamedTuple, Generic[_C]):
+    """The channel to each server, and its methods."""
+
     pid: int
-    channel: _C
-    methods: dict[type[Message], _Method]
+    channels: Sequence[_C]
+    methods: Sequence[dict[type[Message], _Method]]
 
 
 class Connection(Generic[_C]):
     """A connection without its I/O. The type of a request determines the rpc that is called.
 
     Args:
-        address: The address of the server. If None, it is that of PODIUM_ADDRESS, or the default.
+        address: The address of the server, or of several servers, which get calls in turns. If
+            None, it is that of PODIUM_ADDRESS, or the default.
         read_timeout: The deadline of calls that read, in seconds.
         write_timeout: The deadline of calls that write, in seconds.
         policy: Determines which failed calls are retried.
@@ -103,6 +112,9 @@ class Connection(Generic[_C]):
         token: str | os.PathLike[str] | None = None,
     ) -> None:
         self.address = server_address(address)
+        self._servers = server_addresses(self.address)
+        self._turns = itertools.count()
+        self._left_out: dict[str, float] = {}
         self._read_timeout = deadline(read_timeout, "read_timeout")
         self._write_timeout = deadline(write_timeout, "write_timeout")
         self._policy = policy
@@ -123,10 +135,32 @@ class Connection(Generic[_C]):
             *self._security.settings,
         )
 
-    def _new_channel(self) -> _C:
+    def _new_channel(self, address: str) -> _C:
         raise NotImplementedError
 
+    def _channel_options(self, address: str) -> list[tuple[str, Any]]:
+        return channel_options(address, has_others=len(self._servers) > 1)
+
     def _method(self, request: Message) -> _Method:
+        """Returns the method of a request, at any server."""
+        return self._methods_of_servers()[0][type(request)]
+
+    def _next_method(self, request: Message) -> _Method:
+        """Returns the method of a request at the server whose turn it is.
+
+        Servers that have failed lately are left out while there are others.
+        """
+        servers, kind = self._methods_of_servers(), type(request)
+        if len(servers) == 1:
+            return servers[0][kind]
+        first, now = next(self._turns), time.monotonic()
+        methods = [servers[(first + at) % len(servers)][kind] for at in range(len(servers))]
+        return next((each for each in methods if self._is_up(each.address, now)), methods[0])
+
+    def _is_up(self, address: str, now: float) -> bool:
+        return self._left_out.get(address, now) <= now
+
+    def _methods_of_servers(self) -> Sequence[dict[type[Message], _Method]]:
         # Threads that race to open it may open two channels. The one that is not kept is closed
         # after its last call.
         opened = self._opened or self._open()
@@ -137,17 +171,18 @@ class Connection(Generic[_C]):
                 "record with podium.record, which supports forks, or start the process with "
                 "spawn and create a client in it"
             )
-        return opened.methods[type(request)]
+        return opened.methods
 
     def _open(self) -> _Opened[_C]:
         if self._closed:
             raise ClientStateError(_IS_CLOSED)
-        channel = self._new_channel()
-        self._opened = _Opened(os.getpid(), channel, self._methods(channel))
+        channels = [self._new_channel(address) for address in self._servers]
+        methods = list(map(self._methods, channels, self._servers))
+        self._opened = _Opened(os.getpid(), channels, methods)
         weakref.finalize(self, _abandon, self._opened)
         return self._opened
 
-    def _methods(self, channel: _C) -> dict[type[Message], _Method]:
+    def _methods(self, channel: _C, address: str) -> dict[type[Message], _Method]:
         methods = {}
         for service, make_stub in _SERVICES:
             stub = make_stub(channel)
@@ -155,22 +190,23 @@ class Connection(Generic[_C]):
                 level = rpc.GetOptions().idempotency_level
                 is_write = level != MethodOptions.NO_SIDE_EFFECTS
                 timeout = self._write_timeout if is_write else self._read_timeout
-                method = _Method(getattr(stub, rpc.name), rpc.full_name, timeout, is_write)
+                method = _Method(getattr(stub, rpc.name), address, rpc.full_name, timeout, is_write)
                 methods[GetMessageClass(rpc.input_type)] = method
         return methods
 
-    def _detach(self) -> _C | None:
-        """Marks the connection as closed. Returns the channel for the caller to close, or None."""
+    def _detach(self) -> Sequence[_C]:
+        """Marks the connection as closed. Returns the channels for the caller to close."""
         opened, self._opened, self._closed = self._opened, None, True
         if opened is None:
-            return None
+            return ()
         if opened.pid != os.getpid():
-            _INHERITED.append(opened.channel)
-            return None
-        return opened.channel
+            _INHERITED.append(opened.channels)
+            return ()
+        return opened.channels
 
     def _retries(self, method: _Method) -> Retries:
-        return Retries(self._policy, method.timeout, is_write=method.is_write)
+        others = len(self._servers) - 1
+        return Retries(self._policy, method.timeout, is_write=method.is_write, others=others)
 
     def _pause(self, failure: Failure, retries: Retries) -> float:
         """Returns the seconds to wait before the next attempt at a call that has failed.
@@ -214,10 +250,13 @@ class Connection(Generic[_C]):
         if is_refused and self._security.has_changed():
             # The calls under way end on the channel of the older files.
             self._opened = None
+        failure = Failure(result, was_sent=not is_refused)
+        if failure.is_of_server:
+            self._left_out[method.address] = time.monotonic() + _LEFT_OUT_SECONDS
         if not result.reason:
             result.message = self._text(result, method)
             result.args = (result.message,)
-        return Failure(result, was_sent=not is_refused)
+        return failure
 
     def _stream_failure(
         self, error: grpc.RpcError, method: _Method, metadata: tuple[tuple[str, str], ...]
@@ -235,7 +274,7 @@ class Connection(Generic[_C]):
         match error:
             case UnavailableError():
                 why = connection_failure(error.message)
-                problem = tls_problem(self.address, why or "", self._security.tls)
+                problem = tls_problem(method.address, why or "", self._security.tls)
                 if problem is not None:
                     return problem
                 text = (
@@ -245,19 +284,20 @@ class Connection(Generic[_C]):
                 if why is not None:
                     return text
             case DeadlineExceededError():
-                text = f"{self.address} did not answer within {method.timeout:g} s"
+                text = f"{method.address} did not answer within {method.timeout:g} s"
             case CanceledError():
                 text = "the client was closed during the call"
             case UnimplementedError():
                 return (
-                    f"{self.address} is not a Podium server, or an older one without {method.name}"
+                    f"{method.address} is not a Podium server, or an older one "
+                    f"without {method.name}"
                 )
             case _:
-                return f"{self.address}: {error.message}"
+                return f"{method.address}: {error.message}"
         return text + OUTCOME_UNKNOWN if method.is_write else text
 
 
 def _abandon(opened: _Opened[Any]) -> None:
     """Releases the channel of a client that was not closed."""
     if opened.pid != os.getpid():
-        _INHERITED.append(opened.channel)
+        _INHERITED.append(opened.channels)

@@ -36,6 +36,11 @@ class Failure(NamedTuple):
     was_sent: bool
     """Whether the request may have reached the server."""
 
+    @property
+    def is_of_server(self) -> bool:
+        """Returns whether the server cannot be reached or stops, and has not run the call."""
+        return not self.was_sent or self.error.reason == "SHUTTING_DOWN"
+
 
 class Retries:
     """The tries of one call, within its deadline.
@@ -44,13 +49,17 @@ class Retries:
         policy: How long failed calls are retried.
         timeout: The time from now to the deadline of the call, in seconds.
         is_write: Whether the call may change something.
+        others: How many other servers the client has.
     """
 
-    def __init__(self, policy: RetryPolicy, timeout: float, *, is_write: bool) -> None:
+    def __init__(
+        self, policy: RetryPolicy, timeout: float, *, is_write: bool, others: int = 0
+    ) -> None:
         self._policy = policy
         self._begin = time.monotonic()
         self._timeout = timeout
         self._is_write = is_write
+        self._others = self._untried = others
         self._backoff = _FIRST_PAUSE
 
     def remaining(self) -> float:
@@ -64,6 +73,11 @@ class Retries:
             failure: The failure of the last try.
             is_known: Whether the server has answered any call of this client.
         """
+        if failure.is_of_server and self._untried:
+            # This is no retry, because the call has not run.
+            self._untried -= 1
+            return 0.0
+        self._untried = self._others
         if not (self._policy.is_on and self._may_repeat(failure)):
             return None
         # Random, so that clients that were rejected together do not retry together.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from podium._client.channel import is_loopback
-from podium._values.address import socket_path
+from podium._values.address import server_addresses, socket_path
 from podium._values.tls import TLS, FileStates, file_states
 from podium._values.tokens import token_id
 from podium.errors import ClientStateError, UnauthenticatedError, UnavailableError
@@ -24,7 +24,7 @@ class Security:
     """The TLS files and the token that a client uses for an address.
 
     Args:
-        address: The address of the server.
+        address: The address of the server, or of several servers.
         tls: The files for TLS; True for public authorities, False for no TLS, None for the files
             that environment variables name. A socket has no TLS.
         token: The token, or the path of its file; None for that of the environment variables.
@@ -47,7 +47,8 @@ class Security:
         self._given_token = token
         self._token = _Token(token)
         self._address = address
-        self._is_private = is_socket or self.tls is not None or is_loopback(address)
+        is_here = is_socket or all(map(is_loopback, server_addresses(address)))
+        self._is_private = is_here or self.tls is not None
 
     @property
     def settings(self) -> tuple[TLS | bool, os.PathLike[str] | None]:

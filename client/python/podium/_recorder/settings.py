@@ -19,7 +19,7 @@ class Settings:
     declared: bytes
     """The serialized declaration of the experiment: the first event of the experiment's stream."""
     address: str
-    """The address of the server, as `HOST:PORT` or `unix:PATH`."""
+    """The address of the server, as `server_address` returns it."""
     root: Path
     """The folder of the outboxes."""
     attempt: Attempt | None

@@ -76,9 +76,9 @@ def record(
         tags: Labels.
         metadata: Any other data: JSON-like values by key.
         overwrite: If True, the given values replace other values that are stored.
-        address: The server: `HOST:PORT` or `unix:PATH`. If not given, it is the environment
-            variable PODIUM_ADDRESS, or localhost:50051 if that is not set. The server need not be
-            running yet.
+        address: The server: `HOST:PORT` or `unix:PATH`, or several `HOST:PORT`, separated by
+            commas, of servers with the same results. If not given, it is the environment variable
+            PODIUM_ADDRESS, or localhost:50051 if that is not set. No server need be running yet.
         outbox: The folder of the undelivered results. If not given, it is the environment variable
             PODIUM_OUTBOX, or `~/.local/state/podium/outbox` if that is not set.
         attempt: The attempt that the processes of a distributed training share. If given, all of

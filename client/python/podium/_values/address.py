@@ -1,4 +1,7 @@
-"""Addresses of servers: the definition of `HOST:PORT` and `unix:PATH` for client and server."""
+"""Addresses of servers: the definition of `HOST:PORT` and `unix:PATH` for client and server.
+
+A client takes several `HOST:PORT`, separated by commas, of servers with the same results.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,14 @@ from typing import NamedTuple
 
 from podium._values import coerce
 
-__all__ = ["DEFAULT_PORT", "HostPort", "host_and_port", "server_address", "socket_path"]
+__all__ = [
+    "DEFAULT_PORT",
+    "HostPort",
+    "host_and_port",
+    "server_address",
+    "server_addresses",
+    "socket_path",
+]
 
 DEFAULT_PORT = 50051
 _DEFAULT_ADDRESS = f"localhost:{DEFAULT_PORT}"
@@ -30,13 +40,14 @@ class HostPort(NamedTuple):
 
 
 def server_address(address: str | None) -> str:
-    """Returns the address of the server that a client connects to.
+    """Returns the address of the server, or of several servers, that a client connects to.
 
     Surrounding white space is removed, such as the line break at the end of a mounted secret.
 
     Args:
-        address: `HOST:PORT` or `unix:PATH`. If None, the environment variable PODIUM_ADDRESS is
-            used, and localhost:50051 if that is not set either.
+        address: `HOST:PORT`, several of them separated by commas, or `unix:PATH`. If None, the
+            environment variable PODIUM_ADDRESS is used, and localhost:50051 if that is not set
+            either.
 
     Raises:
         ValueError: The address has neither form. The text suggests a similar address that is valid.
@@ -46,10 +57,20 @@ def server_address(address: str | None) -> str:
     text = coerce.text(given, source).strip()
     if address is None and not text:
         return _DEFAULT_ADDRESS
-    if socket_path(text, source) is None:
-        resolver = _RESOLVER.match(text)
-        host_and_port(text[resolver.end() :] if resolver else text, source)
-    return text
+    if socket_path(text, source) is not None:
+        return text
+    addresses = server_addresses(text)
+    for each in addresses:
+        resolver = _RESOLVER.match(each)
+        host_and_port(each[resolver.end() :] if resolver else each, source)
+    return ",".join(addresses)
+
+
+def server_addresses(address: str) -> tuple[str, ...]:
+    """Returns the address of each server in the result of `server_address`, without repetitions."""
+    if address.startswith(_UNIX):
+        return (address,)
+    return tuple(dict.fromkeys(each.strip() for each in address.split(",")))
 
 
 def socket_path(address: str, source: str = "address") -> str | None:

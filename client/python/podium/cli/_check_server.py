@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import podium
 from podium._client.channel import is_loopback
 from podium._client.security import Security
-from podium._values.address import host_and_port, server_address, socket_path
+from podium._values.address import host_and_port, server_address, server_addresses, socket_path
 from podium.cli import _format
 from podium.cli._connecting import open_client
 from podium.cli._exits import text_of
@@ -46,10 +46,13 @@ def check_server(arguments: argparse.Namespace) -> Iterator[Finding]:
     except ValueError as error:
         yield failed("settings", str(error), "correct the option, the variable or the file")
         return
-    for finding in _connection(address, security.tls):
-        yield finding
-        if finding.level is Level.FAILED:
-            return
+    can_connect = False
+    for each in server_addresses(address):
+        findings = list(_connection(each, security.tls))
+        can_connect = can_connect or findings[-1].level is not Level.FAILED
+        yield from findings
+    if not can_connect:
+        return
     try:
         has_token = bool(security.metadata())
     except UnauthenticatedError as error:
@@ -60,8 +63,10 @@ def check_server(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _connection(address: str, tls: TLS | None) -> Iterator[Finding]:
-    yield _address(address)
-    yield _encryption(address, tls)
+    reached = _address(address)
+    yield reached
+    if reached.level is not Level.FAILED:
+        yield _encryption(address, tls)
 
 
 def _address(address: str) -> Finding:

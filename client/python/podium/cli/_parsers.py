@@ -223,7 +223,8 @@ def _seconds(text: str) -> float:
 def _add_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--address",
-        help="the server: HOST:PORT or unix:PATH (default: $PODIUM_ADDRESS or localhost:50051)",
+        help="the server: HOST:PORT or unix:PATH; or several HOST:PORT, separated by commas "
+        "(default: $PODIUM_ADDRESS or localhost:50051)",
     )
     parser.add_argument(
         "--timeout",

@@ -342,7 +342,7 @@ def _endpoint(method: Method) -> Any:
     async def respond_all(request: Payload, _context: object) -> AsyncIterator[Payload]:
         exchange = _exchange.get()
         async with _ending(method.name):
-            exchange.admitted.watch()
+            exchange.admitted.watch(method.name)
             async with contextlib.aclosing(stream(await _binary(request))) as responses:
                 while (response := await exchange.run(anext(responses, None))) is not None:
                     yield await _encoded(Payload(info.output, response), request)

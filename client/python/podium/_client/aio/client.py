@@ -38,7 +38,9 @@ class AsyncClient:
 
     Args:
         address: `HOST:PORT` or `unix:PATH`. If not given, it is the environment variable
-            PODIUM_ADDRESS, or localhost:50051 if that is not set.
+            PODIUM_ADDRESS, or localhost:50051 if that is not set. Several `HOST:PORT`, separated by
+            commas, are servers with the same results. They get calls in turns, and calls go on at
+            the others if one of them stops.
         read_timeout: The deadline of each call that reads, in seconds.
         write_timeout: The deadline of each call that writes, in seconds.
         connect_timeout: The seconds for which calls try to reach a server that has never answered
@@ -75,7 +77,7 @@ class AsyncClient:
 
     @property
     def address(self) -> str:
-        """The address of the server."""
+        """The address of the server, or of several servers, separated by commas."""
         return self._connection.address
 
     def experiment(self, name: str) -> AsyncExperimentHandle:

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from podium._client.calls import Pages, Steps
-from podium._client.channel import channel_options, lag_metadata, trace_metadata
+from podium._client.channel import lag_metadata, trace_metadata
 from podium._client.connection import CALLS_AT_ONCE, Connection
 from podium._client.listing import AsyncListing, Recorded
 from podium._client.near_names import with_near_names
@@ -65,7 +65,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
             request: The request.
             begin: Receives a function that cancels the call.
         """
-        method = self._method(request)
+        method = self._next_method(request)
         metadata = self._security.metadata()
         call = method.call(request, metadata=(*metadata, *trace_metadata()))
         begin(call.cancel)
@@ -86,17 +86,16 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         await asyncio.sleep(seconds)
 
     async def close(self) -> None:
-        """Closes the channel. Running calls are cancelled."""
-        channel = self._detach()
-        if channel is not None:
+        """Closes the channels. Running calls are cancelled."""
+        for channel in self._detach():
             await channel.close()
 
-    def _new_channel(self) -> grpc.aio.Channel:
+    def _new_channel(self, address: str) -> grpc.aio.Channel:
         self._loop = asyncio.get_running_loop()
-        options, credentials = channel_options(self.address), self._security.channel_credentials()
+        options, credentials = self._channel_options(address), self._security.channel_credentials()
         if credentials is None:
-            return grpc.aio.insecure_channel(self.address, options)
-        return grpc.aio.secure_channel(self.address, credentials, options)
+            return grpc.aio.insecure_channel(address, options)
+        return grpc.aio.secure_channel(address, credentials, options)
 
     async def _call(self, request: Message) -> Any:
         method = self._method(request)
@@ -141,7 +140,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
             raise CanceledError("the client was closed during the call") from None
 
     async def _attempt(self, request: Message, seconds: float) -> Any:
-        method = self._method(request)
+        method = self._next_method(request)
         try:
             response = await method.call(
                 request,
@@ -155,5 +154,5 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
             raise
         if response is None:
             # grpc.aio returns None for a response that it cannot read, and writes to its log.
-            raise InternalError(f"{self.address}: the response to {method.name} cannot be read")
+            raise InternalError(f"{method.address}: the response to {method.name} cannot be read")
         return response

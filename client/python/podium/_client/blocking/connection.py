@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.message import Message
 
 from podium._client.calls import Pages, Steps
-from podium._client.channel import channel_options, trace_metadata
+from podium._client.channel import trace_metadata
 from podium._client.connection import CALLS_AT_ONCE, Connection
 from podium._client.listing import Listing, Recorded
 from podium._client.near_names import with_near_names
@@ -62,7 +62,7 @@ class BlockingConnection(Connection[grpc.Channel]):
             request: The request.
             begin: Is called with a function that cancels the call.
         """
-        method = self._method(request)
+        method = self._next_method(request)
         metadata = self._security.metadata()
         call = method.call(request, metadata=(*metadata, *trace_metadata()))
         begin(call.cancel)
@@ -80,16 +80,15 @@ class BlockingConnection(Connection[grpc.Channel]):
         session.wait(seconds)
 
     def close(self) -> None:
-        """Closes the channel. Calls under way are cancelled."""
-        channel = self._detach()
-        if channel is not None:
+        """Closes the channels. Calls under way are cancelled."""
+        for channel in self._detach():
             channel.close()
 
-    def _new_channel(self) -> grpc.Channel:
-        options, credentials = channel_options(self.address), self._security.channel_credentials()
+    def _new_channel(self, address: str) -> grpc.Channel:
+        options, credentials = self._channel_options(address), self._security.channel_credentials()
         if credentials is None:
-            return grpc.insecure_channel(self.address, options)
-        return grpc.secure_channel(self.address, credentials, options)
+            return grpc.insecure_channel(address, options)
+        return grpc.secure_channel(address, credentials, options)
 
     def _call(self, request: Message) -> Any:
         method = self._method(request)
@@ -115,7 +114,7 @@ class BlockingConnection(Connection[grpc.Channel]):
             time.sleep(self._pause(outcome, retries))
 
     def _attempt(self, request: Message, seconds: float) -> Any:
-        method = self._method(request)
+        method = self._next_method(request)
         try:
             metadata = (*self._security.metadata(), *trace_metadata())
             return method.call(request, timeout=seconds, metadata=metadata)

@@ -8,7 +8,7 @@ import grpc
 
 from podium._client.channel import channel_options, connection_failure
 from podium._client.security import Security, tls_problem
-from podium._values.address import server_address
+from podium._values.address import server_address, server_addresses
 from podium._wire.status import from_rpc_error
 from podium.cli._exits import CommandError, Exit
 
@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes the command, which has no arguments of its own."""
     parser.description = (
         "Asks the health service of a server whether it serves, for probes of containers. It\n"
-        "needs no token. Exit code 0: the server serves; 1: it stops, or does not answer."
+        "needs no token. Exit code 0: the server serves; 1: it stops, or does not answer. Of\n"
+        "several servers, each is asked, and the exit code is 0 if one serves."
     )
     parser.epilog = "example:\n  podium health --address unix:/run/podium/podium.sock --timeout 5"
 
@@ -37,16 +38,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
     """Asks the health service once, and shows the answer."""
     try:
-        address = server_address(arguments.address)
-        response = _ask(address, arguments.timeout or _SECONDS)
+        addresses = server_addresses(server_address(arguments.address))
+        seconds = arguments.timeout or _SECONDS
+        serving = [_serves(address, seconds, console, len(addresses) > 1) for address in addresses]
     except ValueError as error:
         raise CommandError(str(error)) from error
-    is_serving = response == _SERVING
+    return Exit.OK if any(serving) else Exit.NOTHING
+
+
+def _serves(address: str, seconds: float, console: Console, has_others: bool) -> bool:
+    """Shows whether a server serves.
+
+    Raises:
+        CommandError: It does not answer, and there are no others.
+    """
+    try:
+        is_serving = _ask(address, seconds) == _SERVING
+    except CommandError as error:
+        if not has_others:
+            raise
+        console.note(str(error))
+        is_serving = False
     if console.as_json:
         console.json({"address": address, "serving": is_serving})
     else:
         console.line(f"{address} {'serves' if is_serving else 'does not serve'}")
-    return Exit.OK if is_serving else Exit.NOTHING
+    return is_serving
 
 
 def _ask(address: str, seconds: float) -> bytes:
