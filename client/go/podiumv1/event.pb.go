@@ -241,7 +241,8 @@ func (*Event_ArmAnnotated) isEvent_Kind() {}
 
 // ExperimentDeclared creates the experiment, or sets its unset fields. A field that
 // already has another value keeps it, and is named in the response, unless
-// `overwrite` is set. Each key of the metadata is treated like a field.
+// `overwrite` is set. Each key of the metadata is treated like a field. Fields named in
+// `clear_fields` lose their value.
 type ExperimentDeclared struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The hypothesis that the experiment tests.
@@ -258,7 +259,12 @@ type ExperimentDeclared struct {
 	// Other data. At most 1,000 keys.
 	Metadata map[string]*Value `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Whether fields that have another value get the new value.
-	Overwrite     bool `protobuf:"varint,7,opt,name=overwrite,proto3" json:"overwrite,omitempty"`
+	Overwrite bool `protobuf:"varint,7,opt,name=overwrite,proto3" json:"overwrite,omitempty"`
+	// Fields to clear, with or without `overwrite`: `hypothesis`, `success_metric`,
+	// `conclusion`, `parent`, `direction`, `tags`, `metadata`, or `metadata.KEY` for one
+	// key. A field without a value stays as it is. A field that this event also sets is
+	// rejected (FIELD_OUT_OF_RANGE).
+	ClearFields   []string `protobuf:"bytes,8,rep,name=clear_fields,json=clearFields,proto3" json:"clear_fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -340,6 +346,13 @@ func (x *ExperimentDeclared) GetOverwrite() bool {
 		return x.Overwrite
 	}
 	return false
+}
+
+func (x *ExperimentDeclared) GetClearFields() []string {
+	if x != nil {
+		return x.ClearFields
+	}
+	return nil
 }
 
 // ArmStarted starts an attempt at training an arm: the arm is RUNNING. It creates the
@@ -1097,7 +1110,7 @@ const file_podium_v1_event_proto_rawDesc = "" +
 	"\askipped\x18\t \x01(\v2\x12.podium.v1.SkippedH\x00R\askipped\x12>\n" +
 	"\rarm_annotated\x18\n" +
 	" \x01(\v2\x17.podium.v1.ArmAnnotatedH\x00R\farmAnnotatedB\x06\n" +
-	"\x04kind\"\xad\x03\n" +
+	"\x04kind\"\xd0\x03\n" +
 	"\x12ExperimentDeclared\x12#\n" +
 	"\n" +
 	"hypothesis\x18\x01 \x01(\tH\x00R\n" +
@@ -1107,7 +1120,8 @@ const file_podium_v1_event_proto_rawDesc = "" +
 	"\tdirection\x18\x04 \x01(\x0e2\x14.podium.v1.DirectionR\tdirection\x12\x12\n" +
 	"\x04tags\x18\x05 \x03(\tR\x04tags\x12G\n" +
 	"\bmetadata\x18\x06 \x03(\v2+.podium.v1.ExperimentDeclared.MetadataEntryR\bmetadata\x12\x1c\n" +
-	"\toverwrite\x18\a \x01(\bR\toverwrite\x1aM\n" +
+	"\toverwrite\x18\a \x01(\bR\toverwrite\x12!\n" +
+	"\fclear_fields\x18\b \x03(\tR\vclearFields\x1aM\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12&\n" +
 	"\x05value\x18\x02 \x01(\v2\x10.podium.v1.ValueR\x05value:\x028\x01B\r\n" +

@@ -44,6 +44,7 @@ def experiment_declared(
     tags: Strings = (),
     metadata: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    clear_fields: Strings = (),
     event_time: datetime | None = None,
 ) -> event_pb2.Event:
     """Makes the event that declares an experiment; see `ExperimentHandle.declare`."""
@@ -55,6 +56,7 @@ def experiment_declared(
         tags=coerce.texts(tags, "tags"),
         metadata=codec.values_to_proto(metadata or {}, "metadata"),
         overwrite=coerce.boolean(overwrite, "overwrite"),
+        clear_fields=coerce.texts(clear_fields, "clear_fields"),
     )
     return event_pb2.Event(event_time=_time(event_time), experiment_declared=declared)
 

@@ -75,7 +75,7 @@ def _fields(*names: str) -> Callable[[Any], Mapping[str, Any]]:
 
 
 def _replaced(request: Any) -> Mapping[str, Any] | None:
-    """Describes a Record call that replaces arms, or overwrites a declaration."""
+    """Describes a Record call that replaces arms, or overwrites or clears declared fields."""
     if request.validate_only:
         return None
     arms = [
@@ -84,7 +84,8 @@ def _replaced(request: Any) -> Mapping[str, Any] | None:
         if event.HasField("arm_recorded") and event.arm_recorded.replace
     ]
     overwrites = any(
-        event.HasField("experiment_declared") and event.experiment_declared.overwrite
+        event.HasField("experiment_declared")
+        and (event.experiment_declared.overwrite or bool(event.experiment_declared.clear_fields))
         for event in request.events
     )
     if not (arms or overwrites):

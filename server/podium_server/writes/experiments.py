@@ -1,5 +1,7 @@
 """Applies the events about an experiment itself."""
 
+from collections.abc import Iterable
+
 from podium._limits.checks import check_count, check_values
 from podium._limits.limits import Limits
 from podium.v1.event_pb2 import ExperimentConcluded, ExperimentDeclared
@@ -12,11 +14,12 @@ __all__ = ["conclude", "declare"]
 
 
 def declare(state: CallState, index: int, event: ExperimentDeclared, limits: Limits) -> None:
-    """Creates the experiment, or sets its unset fields.
+    """Creates the experiment, clears fields, and sets unset ones.
 
     Adds the fields that keep another value to `kept`.
     """
     content = _content(state)
+    _clear_fields(content, event.clear_fields)
     kept = _fill_fields(content, event) + _fill_metadata(content, event)
     field = "experiment_declared.metadata"
     check_count(len(content.metadata), field, limits.map_keys, "keys")
@@ -36,11 +39,20 @@ def _content(state: CallState) -> Experiment:
     return Experiment.FromString((state.exists and state.experiment.content) or b"")
 
 
+def _clear_fields(content: Experiment, paths: Iterable[str]) -> None:
+    for path in paths:
+        field, _, key = path.partition(".")
+        if not key:
+            content.ClearField(field)  # type: ignore[arg-type] # checked with the event
+        elif key in content.metadata:
+            del content.metadata[key]
+
+
 def _fill_fields(content: Experiment, event: ExperimentDeclared) -> list[str]:
     recorded = {field.name: value for field, value in content.ListFields()}
     kept = []
     for field, value in event.ListFields():
-        if field.name in ("metadata", "overwrite"):
+        if field.name in ("metadata", "overwrite", "clear_fields"):
             continue
         if not event.overwrite and recorded.get(field.name, value) != value:
             kept.append(field.name)

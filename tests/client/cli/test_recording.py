@@ -63,6 +63,21 @@ def test_declare_and_conclude(address: str) -> None:
     assert found.metadata == {"n": 4, "v": "1.10"}
 
 
+def test_declare_clears_fields(address: str) -> None:
+    """`--clear` removes the value of a field or of one key; an unknown field is named."""
+    given = ["--hypothesis=h", "--metadata=n:=4", "--metadata=v:=5"]
+    assert podium("declare", "cleared", *given, address=address).code == 0
+    line = ["declare", "cleared", "--clear=hypothesis", "--clear=metadata.n", "--tag=x"]
+    done = podium(*line, address=address)
+    assert done == (0, "experiment 'cleared' is declared; revision 2\n", "")
+    with library.Client(address) as client:
+        found = client.experiment("cleared").get()
+    assert (found.hypothesis, found.metadata, found.tags) == (None, {"v": 5}, ["x"])
+    done = podium("declare", "cleared", "--clear=name", address=address)
+    assert done.code == 2
+    assert "experiment_declared.clear_fields has 'name'; give one of hypothesis" in done.err
+
+
 @pytest.mark.parametrize("status", ["failed", "cancelled", "completed"])
 def test_finish_by_hand(address: str, status: str) -> None:
     """An arm that runs gets the status and the error; its own end replaces them later."""

@@ -36,6 +36,21 @@ async def test_declare(client: AnyClient, name: str) -> None:
     )
 
 
+async def test_declare_clears_fields(client: AnyClient, declared: str) -> None:
+    """clear_fields removes values; a field that the same declaration sets is rejected."""
+    experiment = client.experiment(declared)
+    await result(experiment.declare(hypothesis="h", parent="p", metadata={"a": 1, "b": 2}))
+    await result(experiment.conclude("c"))
+    cleared = ["hypothesis", "conclusion", "metadata.a"]
+    assert (await result(experiment.declare(tags=["t"], clear_fields=cleared))).changed_events == 1
+    found = await result(experiment.get())
+    assert found == podium.Experiment(
+        declared, None, "test.pass_rate", None, "p", None, ["t"], {"b": 2}
+    )
+    with pytest.raises(podium.InvalidArgumentError, match="'tags', which this event also sets"):
+        await result(experiment.declare(tags=["u"], clear_fields=["tags"]))
+
+
 async def test_conclude(client: AnyClient, declared: str) -> None:
     """conclude() stores the conclusion."""
     experiment = client.experiment(declared)

@@ -59,6 +59,8 @@ async def test_changes_are_in_the_log_before_they_are_answered(served: Served) -
             "replaced_arms": ["a"],
             "overwrites": False,
         }
+        await experiment.declare(clear_fields=["tags"])
+        assert served.lines()[-1]["subject"] == {"experiment": "x", "overwrites": True}
         await experiment.arm("a").delete()
         assert served.lines()[-1]["subject"] == {"experiment": "x", "arm": "a"}
         issued = await client.create_token("t", "reader", prefixes=["p"])
@@ -66,6 +68,7 @@ async def test_changes_are_in_the_log_before_they_are_answered(served: Served) -
         assert last["subject"] == {"name": "t", "role": "READER", "prefixes": ["p"]}
         await client.revoke_token("t")
         assert [line["method"].rpartition(".")[2] for line in served.lines()] == [
+            "Record",
             "Record",
             "DeleteArm",
             "CreateToken",

@@ -85,6 +85,7 @@ _EVENTS: list[dict[str, Any]] = [
             "tags": ["t"],
             "metadata": {"k": _VALUE},
             "overwrite": True,
+            "clearFields": ["conclusion"],
         }
     },
     {

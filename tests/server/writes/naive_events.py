@@ -150,6 +150,11 @@ def _declare(experiment: Experiment, body: event_pb2.ExperimentDeclared) -> list
     if not experiment.alive:
         experiment.alive, experiment.said, experiment.arms = True, experiment_pb2.Experiment(), []
     said, kept = experiment.said, []
+    for path in body.clear_fields:
+        if path == "metadata.k":
+            said.metadata.pop("k", None)
+        else:
+            said.ClearField(path)  # type: ignore[arg-type]
     for name in ("hypothesis", "success_metric", "parent"):
         if body.HasField(name):
             if (

@@ -62,6 +62,10 @@ def reason_if_invalid(event: Event) -> str | None:
         return "NAME_INVALID"
     if event.HasField("experiment_concluded") and not event.experiment_concluded.conclusion:
         return "FIELD_MISSING"
+    for path in event.experiment_declared.clear_fields:
+        given = {field.name for field, _ in event.experiment_declared.ListFields()}
+        if path == "name" or path in given or path[9:] in event.experiment_declared.metadata:
+            return "FIELD_OUT_OF_RANGE"
     return None
 
 
@@ -232,6 +236,9 @@ def _noted(rng: Random) -> Annotations:
     return noted
 
 
+_CLEARABLE = ("hypothesis", "direction", "tags", "conclusion", "metadata", "metadata.k", "name")
+
+
 def _declare(rng: Random, event: Event, _arm: str) -> None:
     body = event.experiment_declared
     for name in ("hypothesis", "success_metric", "parent"):
@@ -243,6 +250,8 @@ def _declare(rng: Random, event: Event, _arm: str) -> None:
         if rng.random() < 0.3:
             body.metadata[key].int_value = rng.randrange(2)
     body.overwrite = rng.random() < 0.2
+    if rng.random() < 0.3:
+        body.clear_fields.append(rng.choice(_CLEARABLE))
 
 
 def _conclude(rng: Random, event: Event, _arm: str) -> None:

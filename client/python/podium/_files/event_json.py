@@ -102,6 +102,7 @@ class _ExperimentDeclared(_EventFields):
     tags: list[str] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
     overwrite: bool = False
+    clear_fields: list[str] = field(default_factory=list)
 
 
 @dataclass(eq=False, kw_only=True)

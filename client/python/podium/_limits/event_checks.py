@@ -31,6 +31,7 @@ from podium._limits.checks import (
     is_time,
 )
 from podium._limits.limits import Limits
+from podium._values.names import shown
 from podium.errors import PodiumError, error_for
 from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, ArmResult, ArmStatus
 from podium.v1.eval_result_pb2 import EvalResult
@@ -138,6 +139,35 @@ def _check_declared(event: ExperimentDeclared, limits: Limits) -> None:
     check_enum(event.direction, "experiment_declared.direction", _DIRECTIONS)
     check_keys(event.tags, "experiment_declared.tags", limits)
     _check_value_map(event.metadata, "experiment_declared.metadata", limits)
+    _check_cleared(event, limits)
+
+
+_CLEARABLE = (
+    "hypothesis",
+    "success_metric",
+    "conclusion",
+    "parent",
+    "direction",
+    "tags",
+    "metadata",
+)
+
+
+def _check_cleared(event: ExperimentDeclared, limits: Limits) -> None:
+    field = "experiment_declared.clear_fields"
+    check_count(len(event.clear_fields), field, limits.map_keys, "fields")
+    given = {descriptor.name for descriptor, _ in event.ListFields()}
+    for path in event.clear_fields:
+        name, _, key = path.partition(".")
+        if path not in _CLEARABLE and not (name == "metadata" and key):
+            problem = f"; give one of {', '.join(_CLEARABLE)}, or metadata.KEY"
+        elif path in given or key in event.metadata:
+            problem = ", which this event also sets; give it in one of them"
+        else:
+            continue
+        raise error_for(
+            "FIELD_OUT_OF_RANGE", f"{field} has {shown(path)}{problem}", {"field": field}
+        )
 
 
 def _check_concluded(event: ExperimentConcluded, limits: Limits) -> None:

@@ -113,7 +113,8 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 class ExperimentDeclared(_message.Message):
     """ExperimentDeclared creates the experiment, or sets its unset fields. A field that
     already has another value keeps it, and is named in the response, unless
-    `overwrite` is set. Each key of the metadata is treated like a field.
+    `overwrite` is set. Each key of the metadata is treated like a field. Fields named in
+    `clear_fields` lose their value.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -146,6 +147,7 @@ class ExperimentDeclared(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     OVERWRITE_FIELD_NUMBER: _builtins.int
+    CLEAR_FIELDS_FIELD_NUMBER: _builtins.int
     hypothesis: _builtins.str
     """The hypothesis that the experiment tests."""
     success_metric: _builtins.str
@@ -166,6 +168,14 @@ class ExperimentDeclared(_message.Message):
     def metadata(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]:
         """Other data. At most 1,000 keys."""
 
+    @_builtins.property
+    def clear_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields to clear, with or without `overwrite`: `hypothesis`, `success_metric`,
+        `conclusion`, `parent`, `direction`, `tags`, `metadata`, or `metadata.KEY` for one
+        key. A field without a value stays as it is. A field that this event also sets is
+        rejected (FIELD_OUT_OF_RANGE).
+        """
+
     def __init__(
         self,
         *,
@@ -176,10 +186,11 @@ class ExperimentDeclared(_message.Message):
         tags: _abc.Iterable[_builtins.str] | None = ...,
         metadata: _abc.Mapping[_builtins.str, _value_pb2.Value] | None = ...,
         overwrite: _builtins.bool = ...,
+        clear_fields: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_hypothesis", b"_hypothesis", "_parent", b"_parent", "_success_metric", b"_success_metric", "hypothesis", b"hypothesis", "parent", b"parent", "success_metric", b"success_metric"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hypothesis", b"_hypothesis", "_parent", b"_parent", "_success_metric", b"_success_metric", "direction", b"direction", "hypothesis", b"hypothesis", "metadata", b"metadata", "overwrite", b"overwrite", "parent", b"parent", "success_metric", b"success_metric", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hypothesis", b"_hypothesis", "_parent", b"_parent", "_success_metric", b"_success_metric", "clear_fields", b"clear_fields", "direction", b"direction", "hypothesis", b"hypothesis", "metadata", b"metadata", "overwrite", b"overwrite", "parent", b"parent", "success_metric", b"success_metric", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__hypothesis: _TypeAlias = _typing.Literal["hypothesis"]  # noqa: Y015
     _WhichOneofArgType__hypothesis: _TypeAlias = _typing.Literal["_hypothesis", b"_hypothesis"]  # noqa: Y015

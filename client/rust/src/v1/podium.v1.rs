@@ -1417,7 +1417,8 @@ pub mod event {
 }
 /// ExperimentDeclared creates the experiment, or sets its unset fields. A field that
 /// already has another value keeps it, and is named in the response, unless
-/// `overwrite` is set. Each key of the metadata is treated like a field.
+/// `overwrite` is set. Each key of the metadata is treated like a field. Fields named in
+/// `clear_fields` lose their value.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ExperimentDeclared {
@@ -1446,6 +1447,12 @@ pub struct ExperimentDeclared {
     /// Whether fields that have another value get the new value.
     #[prost(bool, tag = "7")]
     pub overwrite: bool,
+    /// Fields to clear, with or without `overwrite`: `hypothesis`, `success_metric`,
+    /// `conclusion`, `parent`, `direction`, `tags`, `metadata`, or `metadata.KEY` for one
+    /// key. A field without a value stays as it is. A field that this event also sets is
+    /// rejected (FIELD_OUT_OF_RANGE).
+    #[prost(string, repeated, tag = "8")]
+    pub clear_fields: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
 }
 /// ArmStarted starts an attempt at training an arm: the arm is RUNNING. It creates the
 /// arm if there is none.

@@ -193,6 +193,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
         tags: Strings = (),
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        clear_fields: Strings = (),
     ) -> RecordResult:
         """Creates the experiment, or sets the fields that have no value yet.
 
@@ -208,6 +209,11 @@ class AsyncExperimentHandle(AsyncAnalysis):
             tags: Labels.
             metadata: Any other data: JSON-like values by key.
             overwrite: If True, the given values replace other values that are stored.
+            clear_fields: Fields that lose their value: names of the arguments above,
+                `conclusion`, or `metadata.KEY` for one key.
+
+        Raises:
+            InvalidArgumentError: `clear_fields` has an unknown field, or one that is also given.
         """
         event = events.experiment_declared(
             hypothesis=hypothesis,
@@ -217,6 +223,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
             tags=tags,
             metadata=metadata,
             overwrite=overwrite,
+            clear_fields=clear_fields,
         )
         return await self._connection.run(self._recorded(event))
 

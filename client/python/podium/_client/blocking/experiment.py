@@ -194,6 +194,7 @@ class ExperimentHandle(Analysis):
         tags: Strings = (),
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        clear_fields: Strings = (),
     ) -> RecordResult:
         """Creates the experiment, or sets the fields that have no value yet.
 
@@ -209,6 +210,11 @@ class ExperimentHandle(Analysis):
             tags: Labels.
             metadata: Any other data: JSON-like values by key.
             overwrite: If True, the given values replace other values that are stored.
+            clear_fields: Fields that lose their value: names of the arguments above,
+                `conclusion`, or `metadata.KEY` for one key.
+
+        Raises:
+            InvalidArgumentError: `clear_fields` has an unknown field, or one that is also given.
         """
         event = events.experiment_declared(
             hypothesis=hypothesis,
@@ -218,6 +224,7 @@ class ExperimentHandle(Analysis):
             tags=tags,
             metadata=metadata,
             overwrite=overwrite,
+            clear_fields=clear_fields,
         )
         return self._connection.run(self._recorded(event))
 

@@ -26,12 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Creates an experiment, or sets its unset fields. Fields that are already set keep their\n"
         "value, and are listed, unless --overwrite is given. Each key of the metadata is treated\n"
-        "like a field: the value of KEY=VALUE is text, that of KEY:=VALUE is JSON."
+        "like a field: the value of KEY=VALUE is text, that of KEY:=VALUE is JSON. --clear removes\n"
+        "the value of a field."
     )
     parser.epilog = (
         "examples:\n"
         "  podium declare rank_sweep --success-metric test.pass_rate\n"
-        "  podium declare rank_sweep --tag lora --metadata owner=ana --metadata gpus:=8"
+        "  podium declare rank_sweep --tag lora --metadata owner=ana --metadata gpus:=8\n"
+        "  podium declare rank_sweep --clear hypothesis --clear metadata.owner"
     )
     add_experiment(parser)
     parser.add_argument(
@@ -64,6 +66,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace values that are already set"
     )
+    parser.add_argument(
+        "--clear",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="a field to clear: hypothesis, success_metric, conclusion, parent, direction, tags, "
+        "metadata or metadata.KEY; repeat the option for several",
+    )
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
@@ -76,6 +86,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         tags=arguments.tag,
         metadata=_read(arguments.metadata),
         overwrite=arguments.overwrite,
+        clear_fields=arguments.clear,
     )
     kept = [field.path for field in result.kept_fields]
     if console.as_json:
