@@ -47,6 +47,7 @@ async def declare(client: AnyClient) -> None:
             tags=["t"],
             metadata={"k": 1},
             overwrite=True,
+            clear_fields=["conclusion"],
         )
     )
 

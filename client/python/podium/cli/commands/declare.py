@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Creates an experiment, or sets its unset fields. Fields that are already set keep their\n"
         "value, and are listed, unless --overwrite is given. Each key of the metadata is treated\n"
-        "like a field: the value of KEY=VALUE is text, that of KEY:=VALUE is JSON. --clear removes\n"
-        "the value of a field."
+        "like a field: the value of KEY=VALUE is text, that of KEY:=VALUE is JSON. --clear\n"
+        "removes the value of a field."
     )
     parser.epilog = (
         "examples:\n"
