@@ -70,7 +70,8 @@ same position. If you give up on a call, continue with another `writer_id` from 
 A failed call has a status code and a text. Its details are a `google.rpc.Status` in the binary
 trailer `grpc-status-details-bin`. They contain a `google.rpc.ErrorInfo` with domain `podium`, a
 [reason](#errorreason) and metadata. If the server asks for a certain wait, they also contain a
-`google.rpc.RetryInfo`; after a Record call, a [Refusals](#refusals).
+`google.rpc.RetryInfo`; after a Record call, a [Refusals](#refusals). Text and details together have
+at most 7 KiB, because gRPC peers reject more than 8 KiB of headers: long texts are cut at the end.
 
 - Send each call with a deadline. The clients use 10 seconds for reads and 30 seconds for writes.
 - Retry UNAVAILABLE, and RESOURCE_EXHAUSTED with the reason `OVERLOADED` or `QUOTA_EXCEEDED`, until

@@ -85,7 +85,8 @@ const (
 	ErrorReason_ERROR_REASON_ARM_FINISHED ErrorReason = 31
 	// FAILED_PRECONDITION, permanent. A new attempt's run_config differs from the
 	// recorded one in `path_count` fields. `paths` has the first hundred, separated by
-	// commas. Metadata: `arm`, `paths`, `path_count`.
+	// commas. If they have more than about 4,000 bytes, each is shortened in its middle
+	// (`…`). Metadata: `arm`, `paths`, `path_count`.
 	ErrorReason_ERROR_REASON_RUN_CONFIG_CHANGED ErrorReason = 32
 	// FAILED_PRECONDITION, permanent. A whole arm was recorded, but the stored arm
 	// has attempts. Metadata: `arm`.

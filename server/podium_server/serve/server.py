@@ -31,7 +31,8 @@ from podium_server.serve.fronts import front_of
 from podium_server.serve.settings import ConfigError, Settings
 from podium_server.serve.tls import Certificates
 from podium_server.store.contract import Store
-from podium_server.store.open import open_store, shown_url
+from podium_server.store.open import open_store
+from podium_server.store.shown_url import shown_url
 
 if TYPE_CHECKING:
     from podium_server.rpc.fronts.connect import ConnectFront

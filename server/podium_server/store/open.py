@@ -1,7 +1,6 @@
 """Opens stores by URL. All kinds of stores are listed in this module."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -9,6 +8,7 @@ from typing import TypeVar
 from podium.errors import PodiumError
 
 from podium_server.store.contract import Store, StoreError
+from podium_server.store.shown_url import shown_url
 from podium_server.store.sqlite import SqliteStore, back_up, check, tokens
 from podium_server.store.tokens import TokenRow
 
@@ -19,14 +19,12 @@ __all__ = [
     "open_store",
     "read_tokens",
     "revoke_token",
-    "shown_url",
     "store_file",
 ]
 
 T = TypeVar("T")
 _SQLITE = "sqlite:///"
 _POSTGRES = ("postgresql://", "postgres://")
-_PASSWORD = re.compile(r"(?<=:)[^:@/?]+(?=@)|(?<=password=)[^&]+")
 
 
 async def open_store(url: str, on_broken: Callable[[], None] = lambda: None) -> Store:
@@ -44,11 +42,6 @@ async def open_store(url: str, on_broken: Callable[[], None] = lambda: None) -> 
     store = _postgres(url) if _is_postgres(url) else SqliteStore(store_file(url), on_broken)
     await store.open()
     return store
-
-
-def shown_url(url: str) -> str:
-    """Returns the URL of a store without the password."""
-    return _PASSWORD.sub("***", url) if _is_postgres(url) else url
 
 
 def _is_postgres(url: str) -> bool:

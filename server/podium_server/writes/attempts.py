@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from podium._wire.changed_paths import add_paths, paths_metadata
 from podium.errors import PodiumError
 from podium.v1.arm_result_pb2 import (
     ARM_STATUS_CANCELLED,
@@ -23,7 +24,6 @@ __all__ = ["check_named", "check_order", "check_start", "is_newest", "is_resumed
 _DAY_MS = 24 * 60 * 60 * 1000
 _FIRST_TIME_MS = 946_684_800_000
 """The year 2000. Orders from this number on are times in milliseconds; smaller ones are counts."""
-_LISTED_PATHS = 100
 _UNSUCCESSFUL = (ARM_STATUS_FAILED, ARM_STATUS_CANCELLED)
 
 
@@ -129,18 +129,13 @@ def _check_config(arm: ArmState, event: ArmStarted) -> None:
     paths = changed_paths(arm.part("config"), event.run_config)
     if not paths:
         return
-    listed, more = paths[:_LISTED_PATHS], len(paths) - _LISTED_PATHS
-    also = f" and {more} more" if more > 0 else ""
     fields = "1 field" if len(paths) == 1 else f"{len(paths)} fields"
-    raise failure(
-        "RUN_CONFIG_CHANGED",
-        # The end of a long text is cut, so the advice comes before the paths.
-        f"the run_config of arm {arm.row.name!r} differs from the recorded one in {fields}. "
-        f"{_other_ways(arm)}. Changed: {', '.join(listed)}{also}",
-        arm=arm.row.name,
-        path_count=str(len(paths)),
-        paths=",".join(listed),
+    name, listed = arm.row.name, paths_metadata(paths)
+    text = (
+        f"the run_config of arm {name!r} differs from the recorded one in {fields}. "
+        f"{_other_ways(arm)}"
     )
+    raise failure("RUN_CONFIG_CHANGED", add_paths(text, listed), arm=name, **listed)
 
 
 def _other_ways(arm: ArmState) -> str:

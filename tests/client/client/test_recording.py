@@ -292,3 +292,19 @@ def test_the_ways_to_record_another_config(
         experiment.arm("a").delete()
     experiment.start_arm(other, order=3)
     assert experiment.arm("a").get().run_config.seed == 2
+
+
+def test_a_hundred_changed_paths_are_named(blocking: podium.Client, declared: str) -> None:
+    """The text of RUN_CONFIG_CHANGED names the first hundred paths, and how many more there are."""
+    experiment = blocking.experiment(declared)
+    before, after = (
+        podium.RunConfig("a", validation={f"split_{n:03d}": value for n in range(103)})
+        for value in (1, 2)
+    )
+    experiment.start_arm(before, order=1)
+    with pytest.raises(podium.FailedPreconditionError) as caught:
+        experiment.start_arm(after, order=2)
+    paths = [f"validation.split_{n:03d}" for n in range(100)]
+    assert caught.value.metadata["paths"].split(",") == paths
+    assert caught.value.message.endswith(f". Changed: {', '.join(paths)} and 3 more")
+    assert f"events[0]: {caught.value.refusals[0].message}" == caught.value.message

@@ -10,12 +10,13 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from hypothesis import given
 from hypothesis import strategies as st
 from podium import errors
+from podium._wire.changed_paths import add_paths, paths_metadata
 from podium._wire.status import DETAILS_KEY, from_rpc_error, to_status
 from podium.v1 import recording_service_pb2
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 class FailedCall(grpc.RpcError):
@@ -186,24 +187,71 @@ def test_more_refusals_than_fit_are_cut_at_the_end() -> None:
     assert len(listed) > 1000
 
 
+def changed(keys: "Iterable[str]", refusals: int = 1) -> errors.PodiumError:
+    """The error of a run_config of which 250 parameters changed."""
+    metadata = paths_metadata([f"algorithm.params.{key}" for key in keys])
+    text = add_paths(f"the run_config {'differs ' * 30}", metadata)
+    reasons = ["RUN_CONFIG_CHANGED"] + ["STALE_ATTEMPT"] * (refusals - 1)
+    events = [refused(index, reason, text) for index, reason in enumerate(reasons)]
+    return errors.error_for("RUN_CONFIG_CHANGED", f"events[0]: {text}", metadata, events)
+
+
+def test_a_hundred_paths_come_back() -> None:
+    """Metadata and texts of an error have the first hundred paths and the number of the others."""
+    error = changed(f"hyperparameter_number_{number:03d}" for number in range(250))
+    back = there_and_back(error)
+    assert back.metadata == {
+        "path_count": "250",
+        "paths": ",".join(f"algorithm.params.hyperparameter_number_{n:03d}" for n in range(100)),
+    }
+    assert back.message == error.message
+    assert back.message.endswith("algorithm.params.hyperparameter_number_099 and 150 more")
+    assert back.refusals == error.refusals
+
+
+@pytest.mark.parametrize("refusals", [1, 1000])
+def test_paths_that_do_not_fit_are_shortened(refusals: int) -> None:
+    """A hundred long paths are all named, and stay different, beside a thousand refused events."""
+    error = changed((f"{'é' * 60}_{number:03d}_{'z' * 60}" for number in range(250)), refusals)
+    assert len(to_status(error).trailing_metadata[0][1]) <= 5088
+    back = there_and_back(error)
+    paths = back.metadata["paths"].split(",")
+    assert len(set(paths)) == 100
+    assert all(f"{number:03d}" in path for number, path in enumerate(paths))
+    assert len(back.refusals) == refusals
+
+
+def test_paths_that_cannot_be_shortened_are_cut_at_the_end() -> None:
+    """If a hundred paths share no words, as many as fit are named."""
+    back = there_and_back(changed((chr(33 + n // 2) * (200 + n % 2) for n in range(100)), 1000))
+    assert back.metadata["paths"].startswith("algo")
+    assert len(back.refusals) == 1000
+
+
 class Refusing(grpc.GenericRpcHandler):
-    """Ends every call with the worst error."""
+    """Ends every call with an error: the worst one, or one with as many paths as fit."""
+
+    def __init__(self, error: errors.PodiumError) -> None:
+        """Ends calls with this error."""
+        self._status = to_status(error)
 
     def service(self, _details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
         """Answers any method."""
         return grpc.unary_unary_rpc_method_handler(self._refuse)
 
     def _refuse(self, _request: bytes, context: grpc.ServicerContext) -> bytes:
-        code, text, metadata = to_status(worst())
+        code, text, metadata = self._status
         context.set_trailing_metadata(metadata)
         context.abort(code, text)
 
 
-@pytest.fixture
-def refusing_address() -> "Iterator[str]":
+@pytest.fixture(params=["worst", "paths"])
+def refusing_address(request: pytest.FixtureRequest) -> "Iterator[str]":
     """The address of a server that refuses everything."""
     server = grpc.server(futures.ThreadPoolExecutor(1))
-    server.add_generic_rpc_handlers((Refusing(),))
+    keys = (f"{n}{chr(233) * 100}" for n in range(250))
+    error = worst() if request.param == "worst" else changed(keys, 1000)
+    server.add_generic_rpc_handlers((Refusing(error),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield f"127.0.0.1:{port}"

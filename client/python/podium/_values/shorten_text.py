@@ -9,9 +9,9 @@ __all__ = ["shorten", "shorten_middle", "utf8_size"]
 _ELLIPSIS = "…"
 
 
-def utf8_size(character: str) -> int:
-    """Returns the bytes of a character in UTF-8."""
-    return len(character.encode("utf-8", "replace"))
+def utf8_size(text: str) -> int:
+    """Returns the bytes of a text in UTF-8."""
+    return len(text.encode("utf-8", "replace"))
 
 
 def shorten(text: str, limit: int, size: Callable[[str], int] = utf8_size) -> str:

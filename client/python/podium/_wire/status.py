@@ -3,11 +3,13 @@
 A status is sent twice: as gRPC's code and text, and as a google.rpc.Status in the trailing
 metadata. The google.rpc.Status has a google.rpc.ErrorInfo and, for Record, a podium.v1.Refusals as
 details. Text and metadata are headers, and peers reject more than 8 KiB of headers. So texts and
-details are shortened: the indexes of rejected events are kept first, and their texts share the
-remaining bytes.
+details are shortened: the indexes of rejected events are kept first, then the changed paths of a
+run_config, and the texts of rejected events share the remaining bytes. If there are many paths, the
+text of the status is shorter too. The reader completes it from the paths.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from operator import attrgetter
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -17,6 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # no py.typed
 
 from podium._values.shorten_text import shorten, utf8_size
+from podium._wire.changed_paths import PATHS_KEY, complete_text, shorten_paths
 from podium.errors import PodiumError, RefusedEvent, error_class_for
 from podium.v1 import recording_service_pb2
 
@@ -28,9 +31,11 @@ ERROR_DOMAIN = "podium"
 DETAILS_KEY = "grpc-status-details-bin"
 """The key of the trailing metadata that carries the google.rpc.Status."""
 
-# In base64 the details are 6 KiB. With the text and the other headers that is below 8 KiB.
-_DETAILS_BYTES = 4608
+# The text and the details in base64. With the other headers that is below 8 KiB.
+_STATUS_BYTES = 7168
 _TEXT_BYTES = 1024
+_TEXT_BYTES_BESIDE_PATHS = 384
+_REFUSED_TEXT_BYTES_BESIDE_PATHS = 128
 _METADATA_VALUE_BYTES = 300
 # The Any around a Refusals, and the header of one text in it.
 _ANY_BYTES = 64
@@ -50,15 +55,13 @@ class Status(NamedTuple):
 def to_status(error: PodiumError) -> Status:
     """Writes an exception as the status of a call."""
     code = grpc.StatusCode.__members__.get(error.code, grpc.StatusCode.UNKNOWN)
-    text = _cut(error.message, _TEXT_BYTES, _percent_encoded_size)
+    many = utf8_size(error.metadata.get(PATHS_KEY, "")) > _METADATA_VALUE_BYTES
+    limit = _TEXT_BYTES_BESIDE_PATHS if many else _TEXT_BYTES
+    text = _cut(error.message, limit, _percent_encoded_size)
     status = status_pb2.Status(code=code.value[0], message=text)
-    if error.reason:
-        status.details.add().Pack(_error_info(error))
-    if error.retry_after is not None:
-        status.details.add().Pack(_retry_info(error.retry_after))
-    if error.refusals:
-        room = _DETAILS_BYTES - status.ByteSize() - _ANY_BYTES
-        status.details.add().Pack(_refusals_to_proto(error.refusals, room))
+    room = (_STATUS_BYTES - limit) * 3 // 4 - status.ByteSize()
+    for detail in _details(error, room):
+        status.details.add().Pack(detail)
     return Status(code, text, ((DETAILS_KEY, status.SerializeToString()),))
 
 
@@ -70,12 +73,15 @@ def from_rpc_error(error: grpc.RpcError) -> PodiumError:
     """
     code, text, status = _parts(error)
     info = _detail(status, error_details_pb2.ErrorInfo())
-    ours = info.domain == ERROR_DOMAIN
+    if info.domain != ERROR_DOMAIN:
+        info.Clear()
+    text = complete_text(text or status.message or code, info.metadata)
+    refusals = _refusals_from_proto(_detail(status, recording_service_pb2.Refusals()))
     result = error_class_for(code)(
-        text or status.message or code,
-        reason=info.reason if ours else "",
-        metadata=info.metadata if ours else None,
-        refusals=_refusals_from_proto(_detail(status, recording_service_pb2.Refusals())),
+        text,
+        reason=info.reason,
+        metadata=info.metadata,
+        refusals=[_completed(refused, info.reason, text) for refused in refusals],
         retry_after=_retry_after(_detail(status, error_details_pb2.RetryInfo())),
     )
     result.code = code
@@ -90,8 +96,31 @@ def _percent_encoded_size(character: str) -> int:
     return 1 if " " <= character <= "~" and character != "%" else 3 * utf8_size(character)
 
 
+def _details(error: PodiumError, room: int) -> list[Message]:
+    """Returns the details of a status, within a number of bytes."""
+    info = _error_info(error)
+    details: list[Message] = [info] if error.reason else []
+    if error.retry_after is not None:
+        details.append(_retry_info(error.retry_after))
+    refusals = recording_service_pb2.Refusals()
+    if error.refusals:
+        details.append(refusals)
+
+    def free() -> int:
+        return room - sum(detail.ByteSize() + _ANY_BYTES for detail in details)
+
+    _add_indexes(refusals, error.refusals, free())
+    if PATHS_KEY in error.metadata:
+        paths = shorten_paths(error.metadata[PATHS_KEY], free() - _REFUSED_TEXT_BYTES_BESIDE_PATHS)
+        info.metadata[PATHS_KEY] = _well_formed(paths)
+    if error.refusals:
+        _add_texts(refusals, error.refusals, free())
+    return details
+
+
 def _error_info(error: PodiumError) -> error_details_pb2.ErrorInfo:
-    metadata = {key: _cut(value, _METADATA_VALUE_BYTES) for key, value in error.metadata.items()}
+    values = {key: value for key, value in error.metadata.items() if key != PATHS_KEY}
+    metadata = {key: _cut(value, _METADATA_VALUE_BYTES) for key, value in values.items()}
     return error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=metadata)
 
 
@@ -101,22 +130,18 @@ def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
     return result
 
 
-def _refusals_to_proto(
-    refusals: Sequence[RefusedEvent], room: int
-) -> recording_service_pb2.Refusals:
-    """Groups refusals by reason, within a number of bytes.
+def _add_indexes(
+    result: recording_service_pb2.Refusals, refusals: Sequence[RefusedEvent], room: int
+) -> None:
+    """Adds refusals, grouped by reason, within a number of bytes.
 
     About a thousand events fit. If there are more, only the first ones are listed.
     """
-    groups = _groups(refusals)
-    result = recording_service_pb2.Refusals(refusals=groups)
+    result.refusals.extend(_groups(refusals))
     while result.ByteSize() > room and len(refusals) > 1:
         refusals = refusals[: len(refusals) // 2]
-        groups = _groups(refusals)
-        result = recording_service_pb2.Refusals(refusals=groups)
-    share = (room - result.ByteSize()) // len(groups) - _HEADER_BYTES
-    _add_texts(result, refusals, min(share, _TEXT_BYTES))
-    return result
+        del result.refusals[:]
+        result.refusals.extend(_groups(refusals))
 
 
 def _groups(refusals: Iterable[RefusedEvent]) -> list[recording_service_pb2.Refusal]:
@@ -132,8 +157,9 @@ def _groups(refusals: Iterable[RefusedEvent]) -> list[recording_service_pb2.Refu
 
 
 def _add_texts(
-    result: recording_service_pb2.Refusals, refusals: Iterable[RefusedEvent], limit: int
+    result: recording_service_pb2.Refusals, refusals: Iterable[RefusedEvent], room: int
 ) -> None:
+    limit = min(room // len(result.refusals) - _HEADER_BYTES, _TEXT_BYTES)
     texts = {refused.index: refused.message for refused in refusals}
     for group in result.refusals:
         group.message = _cut(texts[group.event_indexes[0]], limit)
@@ -210,6 +236,14 @@ def _refusals_from_proto(refusals: recording_service_pb2.Refusals) -> list[Refus
         for index in refusal.event_indexes
     ]
     return sorted(events, key=attrgetter("index"))
+
+
+def _completed(refused: RefusedEvent, reason: str, text: str) -> RefusedEvent:
+    """Returns a refusal whose text was cut with the same text of the status."""
+    start = refused.message.removesuffix("…")
+    place = text.find(start)
+    is_cut = start != refused.message and refused.reason == reason and place >= 0
+    return replace(refused, message=text[place:]) if is_cut else refused
 
 
 def _is_permanent(refusal: recording_service_pb2.Refusal) -> bool:

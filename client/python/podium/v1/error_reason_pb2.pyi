@@ -89,7 +89,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_RUN_CONFIG_CHANGED: _ErrorReason.ValueType  # 32
     """FAILED_PRECONDITION, permanent. A new attempt's run_config differs from the
     recorded one in `path_count` fields. `paths` has the first hundred, separated by
-    commas. Metadata: `arm`, `paths`, `path_count`.
+    commas. If they have more than about 4,000 bytes, each is shortened in its middle
+    (`…`). Metadata: `arm`, `paths`, `path_count`.
     """
     ERROR_REASON_ARM_HAS_ATTEMPTS: _ErrorReason.ValueType  # 33
     """FAILED_PRECONDITION, permanent. A whole arm was recorded, but the stored arm
@@ -232,7 +233,8 @@ ERROR_REASON_ARM_FINISHED: ErrorReason.ValueType  # 31
 ERROR_REASON_RUN_CONFIG_CHANGED: ErrorReason.ValueType  # 32
 """FAILED_PRECONDITION, permanent. A new attempt's run_config differs from the
 recorded one in `path_count` fields. `paths` has the first hundred, separated by
-commas. Metadata: `arm`, `paths`, `path_count`.
+commas. If they have more than about 4,000 bytes, each is shortened in its middle
+(`…`). Metadata: `arm`, `paths`, `path_count`.
 """
 ERROR_REASON_ARM_HAS_ATTEMPTS: ErrorReason.ValueType  # 33
 """FAILED_PRECONDITION, permanent. A whole arm was recorded, but the stored arm

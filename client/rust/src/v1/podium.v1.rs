@@ -1069,7 +1069,8 @@ pub enum ErrorReason {
     ArmFinished = 31,
     /// FAILED_PRECONDITION, permanent. A new attempt's run_config differs from the
     /// recorded one in `path_count` fields. `paths` has the first hundred, separated by
-    /// commas. Metadata: `arm`, `paths`, `path_count`.
+    /// commas. If they have more than about 4,000 bytes, each is shortened in its middle
+    /// (`…`). Metadata: `arm`, `paths`, `path_count`.
     RunConfigChanged = 32,
     /// FAILED_PRECONDITION, permanent. A whole arm was recorded, but the stored arm
     /// has attempts. Metadata: `arm`.

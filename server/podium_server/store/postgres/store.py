@@ -30,6 +30,7 @@ from podium_server.store.ranking_queries import (
     ScoreMatrix,
 )
 from podium_server.store.rows import MetricRow
+from podium_server.store.shown_url import shown_url
 from podium_server.store.sql import codec, feed, metrics, rankings
 from podium_server.store.sql.reads import Reader
 from podium_server.store.tokens import TokenRow
@@ -111,14 +112,20 @@ class PostgresStore(Store):
                 },
             )
         except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise StoreError(f"cannot open the database: {error}") from error
+            raise self._not_opened(error) from error
         try:
             await self._open()
         except BaseException as error:
             self._pool.terminate()
             if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
-                raise StoreError(f"cannot open the database: {error}") from error
+                raise self._not_opened(error) from error
             raise
+
+    def _not_opened(self, error: Exception) -> StoreError:
+        reason = str(error) or type(error).__name__
+        if type(error) is ValueError:  # Its text can be a part of the password.
+            reason = "the URL is malformed; write %2F for / in a password, %3F for ? and %40 for @"
+        return StoreError(f"cannot open the database {shown_url(self._url)}: {reason}")
 
     async def _open(self) -> None:
         async with self._pool.acquire() as connection:

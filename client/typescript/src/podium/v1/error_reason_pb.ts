@@ -158,7 +158,8 @@ export enum ErrorReason {
   /**
    * FAILED_PRECONDITION, permanent. A new attempt's run_config differs from the
    * recorded one in `path_count` fields. `paths` has the first hundred, separated by
-   * commas. Metadata: `arm`, `paths`, `path_count`.
+   * commas. If they have more than about 4,000 bytes, each is shortened in its middle
+   * (`…`). Metadata: `arm`, `paths`, `path_count`.
    *
    * @generated from enum value: ERROR_REASON_RUN_CONFIG_CHANGED = 32;
    */
