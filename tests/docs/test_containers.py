@@ -68,6 +68,7 @@ def _start(info: str, shell: str, folder: Path, server: RunningServer) -> subpro
     return subprocess.Popen([shell, "script"], cwd=folder, env=environment)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("info", "shell"), sparse([("sh entrypoint", "sh"), ("sh slurm", "bash")]))
 def test_scripts_deliver_and_keep_the_exit_code(
     info: str, shell: str, tmp_path: Path, server: RunningServer

@@ -9,6 +9,7 @@ from podium._recorder import process_outbox
 from podium_server.testing import RunningServer, running_server
 
 from tests.docs.blocks import Block, blocks_of, run_pytest, run_python, run_session, run_shell
+from tests.sparse import sparse
 
 _PROJECT = Path(__file__).parents[2]
 _DOCUMENTS = [_PROJECT / "README.md", *sorted((_PROJECT / "docs").glob("*.md"))]
@@ -24,7 +25,7 @@ def server(tmp_path: Path) -> Iterator[RunningServer]:
         yield server
 
 
-@pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", sparse(_DOCUMENTS), ids=lambda path: path.name)
 def test_code_blocks_run(
     document: Path, server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ def test_the_quickstart_runs_twice() -> None:
     assert first.endswith("first_arm completed [0, 50, 100, None]\n")
 
 
+@pytest.mark.slow
 def test_the_live_ranking_ends_with_the_conclusion() -> None:
     """The page shows the ranking of a running experiment, again after each change, and ends."""
     with running_server() as server, podium.Client(server.address) as client:

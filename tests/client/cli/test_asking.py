@@ -252,6 +252,7 @@ def test_options_may_stand_before_the_command(address: str) -> None:
     assert podium("score", "sweep", "r4", "acc", "--json", address=address) == before
 
 
+@pytest.mark.slow
 def test_a_ranking_can_be_drawn(address: str, tmp_path: Path) -> None:
     """--plot draws the ranking, prints the table too, and reports the file."""
     file = tmp_path / "ranking.svg"

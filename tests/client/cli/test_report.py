@@ -78,6 +78,7 @@ class _Tags(HTMLParser):
                    if name in {"src", "href", "xlink:href"})  # fmt: skip
 
 
+@pytest.mark.slow
 def test_html(reported: str, address: str, tmp_path: Path) -> None:
     """The page has pictures, runs no script, loads nothing, and shows names as they are."""
     text = _written(reported, address, tmp_path / "report.html")

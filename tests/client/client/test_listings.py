@@ -54,6 +54,7 @@ async def test_a_whole_list(client: AnyClient, sweep: str) -> None:
     assert [arm.name for arm in arms.stream()] == _NAMES
 
 
+@pytest.mark.slow
 async def test_every_kind_of_list(client: AnyClient, sweep: str) -> None:
     """Rows, experiments and metrics are such lists, too, with a row of a table for each item."""
     rows = await result(client.arm(sweep, "a0").evals())

@@ -10,6 +10,7 @@ import podium
 import pytest
 
 
+@pytest.mark.slow
 def test_a_handle_in_a_spawned_process(blocking: podium.Client, name: str) -> None:
     """A client that has made calls can be sent to another process, and works here as before."""
     blocking.experiment(name).declare()

@@ -129,6 +129,7 @@ def large_arm(rows: int, metrics: int, filler: int = 0) -> podium.ArmResult:
     return podium.ArmResult("large", podium.RunConfig("large"), "completed", evals=evals)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arm", [large_arm(1_500, 10), large_arm(150, 1, 60_000)], ids=["metrics", "bytes"]
 )

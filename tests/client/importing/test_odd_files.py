@@ -192,6 +192,7 @@ def test_empty_files_and_folders_are_no_results(tmp_path: Path) -> None:
     assert (found.arms, found.experiments, found.not_imported) == ({}, [], empty)
 
 
+@pytest.mark.slow
 def test_hostile_archives_cost_little_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import pytest
 from podium._outbox import StreamReader, StreamWriter, outboxes, streams
 
 from tests.client.outbox.places import ADDRESS, all_of, info, new_outbox, new_writer
@@ -40,6 +41,7 @@ def test_a_copy_holds_the_same(tmp_path: Path) -> None:
     assert len(all_of(reader)) == 50
 
 
+@pytest.mark.slow
 def test_a_copy_made_meanwhile_holds_a_beginning(tmp_path: Path) -> None:
     """No event is missing before one that is there: it would be taken for lost, and skipped."""
     writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=32 * 1024)

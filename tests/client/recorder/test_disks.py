@@ -114,6 +114,7 @@ def test_a_disk_that_hangs_is_an_error_if_strict(
         goes_on.set()
 
 
+@pytest.mark.slow
 def test_the_end_waits_for_room(
     record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +135,7 @@ def test_the_end_waits_for_room(
     end_sender(folder.parent)
 
 
+@pytest.mark.slow
 def test_a_full_memory(
     record: Any,
     client: podium.Client,
@@ -178,6 +180,7 @@ def test_memory_is_free_again(
     assert len(list(client.arm(name, "arm").evals())) == last - 1
 
 
+@pytest.mark.slow
 def test_a_full_memory_is_an_error_if_strict(
     record: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

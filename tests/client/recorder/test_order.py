@@ -147,6 +147,7 @@ def test_a_start_that_is_rejected_holds_up_nothing(
     assert {arm.name for arm in client.experiment(name).arms()} == {"good", "next"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offline", [False, True])
 def test_arms_are_created_in_the_order_of_their_starts(
     record: Any, client: podium.Client, name: str, tmp_path: Path, *, offline: bool

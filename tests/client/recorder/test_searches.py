@@ -27,6 +27,7 @@ def _searched(**given: Any) -> Any:
     return model_selection.GridSearchCV(model, grid, cv=3, **given).fit(_ROWS, _ROWS[:, 0])
 
 
+@pytest.mark.slow
 def test_a_search(record: Any, client: podium.Client, name: str) -> None:
     """The ranking by group has scikit-learn's means, and each fold its score and config."""
     search = _searched(return_train_score=True)

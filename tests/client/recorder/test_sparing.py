@@ -341,6 +341,7 @@ def test_an_outbox_in_the_home_folder(
     assert not (tmp_path / "~").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(method="thread")  # SIGALRM is used by the test itself
 def test_a_signal_handler_that_logs(record: Any, client: podium.Client, name: str) -> None:
     """No event is lost that a signal handler logs, also while it interrupts another handler."""

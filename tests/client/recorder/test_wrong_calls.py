@@ -87,6 +87,7 @@ def test_positions_are_taken_for_names(record: Any, client: podium.Client, name:
     ]
 
 
+@pytest.mark.slow
 def test_a_large_config(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:

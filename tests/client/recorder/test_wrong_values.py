@@ -51,7 +51,7 @@ def _quick(record: Any, name: str) -> Any:
     return record(name, close_timeout=0)
 
 
-@pytest.mark.parametrize("case", sparse(ROWS, 2))
+@pytest.mark.parametrize("case", sparse(ROWS, 5))
 def test_an_argument_of_a_row(
     record: Any,
     outbox: Path,
@@ -169,7 +169,7 @@ OTHERS: dict[str, tuple[Callable[..., Any], Expected, Callable[[podium.ArmResult
 }
 
 
-@pytest.mark.parametrize("case", OTHERS)
+@pytest.mark.parametrize("case", sparse(OTHERS, 3))
 def test_an_argument_of_log_and_finish(
     record: Any,
     outbox: Path,
@@ -212,7 +212,7 @@ STARTS: dict[str, tuple[Expected, Callable[[podium.ArmResult], Any]]] = {
 STARTS["restart"][0]["true"] = ([], SILENT)
 
 
-@pytest.mark.parametrize("argument", sparse(STARTS, 2))
+@pytest.mark.parametrize("argument", sparse(STARTS, 4))
 def test_an_argument_of_start_arm(
     record: Any,
     outbox: Path,
@@ -238,7 +238,7 @@ def test_an_argument_of_start_arm(
         assert found(got) == expected[kind][0], kind
 
 
-@pytest.mark.parametrize("argument", ["name", "run_config"])
+@pytest.mark.parametrize("argument", sparse(["name", "run_config"]))
 def test_an_arm_without_a_valid_name(
     record: Any,
     outbox: Path,

@@ -151,6 +151,7 @@ def test_a_deleted_database(outbox: Path, server: RunningServer, client: podium.
     stream.release()
 
 
+@pytest.mark.slow
 def test_a_database_restored_from_before_what_is_left(
     outbox: Path, server: RunningServer, client: podium.Client
 ) -> None:
@@ -186,6 +187,7 @@ def test_two_senders_on_one_folder(outbox: Path, client: podium.Client) -> None:
     assert client.address
 
 
+@pytest.mark.slow
 def test_two_senders_on_copies_of_one_folder(
     tmp_path: Path, outbox: Path, client: podium.Client
 ) -> None:

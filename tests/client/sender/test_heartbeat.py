@@ -30,6 +30,7 @@ async def _arm(
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_a_quiet_process_is_heard(
     outbox: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

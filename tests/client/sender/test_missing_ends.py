@@ -224,6 +224,7 @@ def test_another_process_of_the_attempt_lives(outbox: Path, client: podium.Clien
     assert client.arm("x", "a").get().status == "failed"
 
 
+@pytest.mark.slow
 def test_the_reads_grow_with_the_number_of_processes(
     outbox: Path, client: podium.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ def _rows(client: podium.Client) -> list[tuple[int | None, float]]:
 RESUMED = [*((step, 1) for step in range(3_000)), *((step, 2) for step in range(3_000, 3_010))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("newer_first", [False, True])
 def test_a_resumed_attempt_waits_for_what_it_resumes_from(
     newer_first: bool, outbox: Path, client: podium.Client
@@ -55,6 +56,7 @@ def test_a_resumed_attempt_waits_for_what_it_resumes_from(
     assert _rows(client) == RESUMED
 
 
+@pytest.mark.slow
 def test_attempts_on_two_machines_are_delivered_together(
     tmp_path: Path, server: RunningServer, client: podium.Client
 ) -> None:
@@ -75,6 +77,7 @@ def test_attempts_on_two_machines_are_delivered_together(
     ]
 
 
+@pytest.mark.slow
 def test_an_older_attempt_that_goes_on_does_not_hold_up_the_newer_one(
     outbox: Path, client: podium.Client
 ) -> None:

@@ -150,6 +150,7 @@ def test_an_early_event_waits_until_it_need_not(outbox: Path, client: podium.Cli
     stream.release()
 
 
+@pytest.mark.slow
 def test_a_waiting_stream_holds_up_no_other(outbox: Path, client: podium.Client) -> None:
     """Dozens of evaluators that are early leave the others their turn."""
     client.experiment("x").declare()
@@ -210,6 +211,7 @@ def test_an_error_of_the_call_is_waited_out(reason: str, tmp_path: Path) -> None
     assert streams(outbox) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limits", "events"),
     [

@@ -119,6 +119,7 @@ def test_a_server_on_a_full_disk_serves_again_when_there_is_room(server: _Failin
     assert (answer.revision, answer.changed_events, answer.last_sequence) == (4, 1, 2)
 
 
+@pytest.mark.slow
 def test_a_server_whose_disk_fails_ends_and_the_sequence_decides(server: _FailingServer) -> None:
     """UNAVAILABLE, exit code 3; sent again to the next server, the call is applied once."""
     assert _record(server, 1).revision == 3

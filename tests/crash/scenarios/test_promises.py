@@ -88,6 +88,7 @@ def test_the_training_is_killed(world: World) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_sender_is_killed(world: World) -> None:
     """The training starts another one, or `podium sync` does its work."""
     training = world.begin("--steps", 400, "--hold", 50, 200)

@@ -57,6 +57,7 @@ class _Steps:
         return self._count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", sparse(["maximize", "minimize"]))
 @pytest.mark.parametrize(
     "value", sparse([lambda n: float(n % 3), float, lambda _n: 1.0]), ids=["few", "distinct", "one"]

@@ -54,6 +54,7 @@ _CALLS = 150
 _LOOK_EVERY = 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_one_after_the_other(direct: Way, experiment: str, seed: int) -> None:
     """Each response and refusal is the naive one, and so is all that is read afterwards."""
@@ -90,6 +91,7 @@ async def test_over_the_wire(wire: MakeWire, experiment: str) -> None:
     await _look(way, model, experiment)
 
 
+@pytest.mark.slow
 def test_random_calls_are_worth_making() -> None:
     """The random calls reach every reason that a write can be refused for, and many changes."""
     seen: Counter[str] = Counter()

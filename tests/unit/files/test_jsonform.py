@@ -87,6 +87,7 @@ def test_an_arm_is_written_as_it_reads() -> None:
     )
 
 
+@pytest.mark.slow
 @given(arm_results())
 def test_an_arm_comes_back_exactly(arm: ArmResult) -> None:
     """An arm of any shape comes back through strict JSON with the same types and bits."""

@@ -67,6 +67,7 @@ def test_a_title_of_one_s_own_or_none() -> None:
     assert "val.acc by training step" not in texts(plots.curves_figure(grouped(1), title=""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "groups",
     sparse([6, 1, 4, 12, 24]),
@@ -78,6 +79,7 @@ def test_no_text_lies_on_another(groups: int) -> None:
     check_texts(plots.curves_figure(alike))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "figsize"),
     sparse([(3, (5, 3)), (1, None), (6, None), (24, None)]),
@@ -196,6 +198,7 @@ def test_names_are_no_formulas() -> None:
     assert {"$x^2$_$", "val.pass^3 in $"} <= {*shown}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "begins"),
     sparse([("a.SVG", b"<?xml"), ("a.png", b"\x89PNG"), ("a.pdf", b"%PDF")]),

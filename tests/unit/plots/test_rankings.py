@@ -93,6 +93,7 @@ def test_a_wide_interval_does_not_hide_the_others() -> None:
     assert {"<", ">"} <= {line.get_marker() for line in axes.lines}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", sparse([12, 1, 40, 60]))
 def test_no_text_lies_on_another(groups: int) -> None:
     """Names and numbers stay legible, within the picture. Beyond 40 entries a note reports that."""
@@ -117,6 +118,7 @@ def test_a_mean_has_the_places_that_are_known(scores: tuple[float, ...], expecte
     assert expected in texts(plots.ranking_figure(rank_groups(arms, "test.acc")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("groups", "figsize"),
     sparse([(6, (5, 3)), (1, None), (6, None), (60, None), (60, (6, 6))]),
