@@ -6,11 +6,13 @@ rpc in snake case. It takes the request and returns the response.
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from podium._limits.checks import check_count, check_experiment_name, check_name, check_range
-from podium._limits.event_checks import check_metric_count, invalid_events
+from podium._limits.event_checks import check_metric_count
 from podium._limits.limits import Limits
 from podium.v1 import recording_service_pb2 as recording_pb2
+from podium.v1.event_pb2 import Event
 
 from podium_server.api.callers import CALLER
 from podium_server.errors import failure
@@ -38,12 +40,12 @@ class Recording:
 
     async def record(self, request: recording_pb2.RecordRequest) -> recording_pb2.RecordResponse:
         """Records events of one experiment, all of them or none."""
-        size = request.ByteSize()
-        CALLER.get().usage.count_recorded(len(request.events), size)
-        if _is_large(request, size):
-            call = await asyncio.to_thread(self._call, request, size)
+        size, events = request.ByteSize(), request.events[:]
+        CALLER.get().usage.count_recorded(len(events), size)
+        if _is_large(events, size):
+            call = await asyncio.to_thread(self._call, request, events, size)
         else:
-            call = self._call(request, size)
+            call = self._call(request, events, size)
         outcome = await self._store.transact(call)
         return recording_pb2.RecordResponse(
             revision=outcome.revision,
@@ -57,17 +59,18 @@ class Recording:
             replaced_attempts=outcome.replaced_attempts,
         )
 
-    def _call(self, request: recording_pb2.RecordRequest, size: int) -> RecordCall:
+    def _call(
+        self, request: recording_pb2.RecordRequest, events: Sequence[Event], size: int
+    ) -> RecordCall:
         """Checks the request and builds its RecordCall."""
         self._check_record(request, size)
         token = CALLER.get().token
         return RecordCall(
             request.experiment,
-            request.events,
+            events,
             request.position if request.HasField("position") else None,
             limits=self._limits,
             now=_now(),
-            invalid=invalid_events(request.events, size, self._limits),
             size=size,
             owner=None if token is None else token.name,
             validate_only=request.validate_only,
@@ -108,12 +111,13 @@ class Recording:
             check_range(position.first_sequence, "position.first_sequence", 1, most)
 
 
-def _is_large(request: recording_pb2.RecordRequest, size: int) -> bool:
+def _is_large(events: Sequence[Event], size: int) -> bool:
     if size > _LARGE_CALL_BYTES:
         return True
-    if len(request.events) <= _MANY_EVENTS:
+    if len(events) <= _MANY_EVENTS:
         return False
-    return sum(not event.HasField("eval_recorded") for event in request.events) > _MANY_EVENTS
+    rows = len([1 for event in events if event.HasField("eval_recorded")])
+    return len(events) - rows > _MANY_EVENTS
 
 
 def _now() -> int:

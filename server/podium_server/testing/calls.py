@@ -47,7 +47,8 @@ def record(
 ) -> RecordCall:
     """Returns a Record call."""
     position = None if writer is None else StreamPosition(writer_id=writer, first_sequence=first)
-    return kind(experiment, events, position, limits=Limits(), now=NOW, invalid={})
+    size = sum(event.ByteSize() for event in events)
+    return kind(experiment, events, position, limits=Limits(), now=NOW, size=size)
 
 
 def delete_arm(name: str, experiment: str = "x") -> DeleteArmCall:

@@ -3,7 +3,7 @@
 It skips the events that its stream has applied before, and applies the others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from podium._limits.limits import Limits
@@ -23,7 +23,7 @@ from podium_server.store.calls import (
 )
 from podium_server.store.rows import StreamRow, StreamState
 from podium_server.writes.derive import derive
-from podium_server.writes.event_kinds import EXPERIMENT, KINDS, Context, ParsedEvent, parse_event
+from podium_server.writes.event_kinds import EXPERIMENT, KINDS, Context, ParsedEvent, parse_events
 from podium_server.writes.state import CallState
 
 __all__ = ["RecordCall", "RecordOutcome", "refusal_of"]
@@ -52,11 +52,10 @@ class RecordOutcome:
 
 
 class RecordCall:
-    """A Record call. Its events were already checked one by one.
+    """A Record call.
 
-    `invalid` has the errors of invalid events by index. `now` is the
-    time of the call in microseconds since 1970. `size` is the size of its request in bytes.
-    `owner` is the name of the caller's token. It is None if the server requires no tokens.
+    `now` is the time of the call in microseconds since 1970. `size` is the size of its request in
+    bytes. `owner` is the name of the caller's token. It is None if the server requires no tokens.
     With `validate_only` nothing is changed.
     """
 
@@ -68,20 +67,16 @@ class RecordCall:
         *,
         limits: Limits,
         now: int,
-        invalid: dict[int, PodiumError],
-        size: int = 0,
+        size: int,
         owner: str | None = None,
         validate_only: bool = False,
     ) -> None:
         self._experiment = experiment
-        self._parsed = [
-            None if i in invalid else parse_event(event) for i, event in enumerate(events)
-        ]
+        self._parsed = parse_events(events, size, limits)
         self._position = position
         self._started = self._started_arms() if position is None else set()
         self._limits = limits
         self._now = now
-        self._invalid = invalid
         self._size = size
         self._owner = owner
         self._validate_only = validate_only
@@ -94,7 +89,7 @@ class RecordCall:
         """Whether the call is large, or has an event that may change very many rows."""
         if self._size > _MANY_BYTES:
             return True
-        others = [e.kind for e in self._parsed if e is not None and e.kind is not _ROW]
+        others = [event.kind for event in self._valid() if event.kind is not _ROW]
         return len(others) > _MANY_REWRITES or any(kind.heavy for kind in others)
 
     def decide(self, loaded: Loaded) -> Changes:
@@ -139,9 +134,7 @@ class RecordCall:
 
     def _find_needs(self) -> Needs:
         needs = Needs(self._experiment, self._position.writer_id if self._position else None)
-        for event in self._parsed:
-            if event is None:
-                continue
+        for event in self._valid():
             if event.subject == EXPERIMENT:
                 needs.content = True
             elif event.subject is not None:
@@ -152,7 +145,10 @@ class RecordCall:
         return needs
 
     def _started_arms(self) -> set[str | None]:
-        return {event.subject for event in self._parsed if event and event.kind is _START}
+        return {event.subject for event in self._valid() if event.kind is _START}
+
+    def _valid(self) -> Iterator[ParsedEvent]:
+        return (event for event in self._parsed if isinstance(event, ParsedEvent))
 
     def _stream(self, loaded: Loaded) -> StreamRow | None:
         if self._position is None:
@@ -188,8 +184,8 @@ class RecordCall:
 
     def _apply(self, context: Context, stream: StreamRow | None, index: int) -> None:
         state, event = context.state, self._parsed[index]
-        if event is None:
-            raise self._invalid[index]
+        if isinstance(event, PodiumError):
+            raise event
         if stream is not None:
             _check_stream(stream, event)
         if not (event.kind.creates_experiment or state.serves(event.subject)):

@@ -1,11 +1,13 @@
 """The kinds of events. Each has functions that find its subject, list its needs, and apply it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from podium._limits.event_checks import check_fields, plain_row
 from podium._limits.limits import Limits
+from podium.errors import PodiumError
 from podium.v1.event_pb2 import ArmAnnotated, ArmFinished, EvalRecorded, Event, MetricsRecorded
 
 from podium_server.errors import unknown_arm
@@ -15,7 +17,7 @@ from podium_server.writes import annotations, arms, attempts, experiments, outco
 from podium_server.writes.encoding import plain_time
 from podium_server.writes.state import ArmState, CallState, ParsedRow
 
-__all__ = ["EXPERIMENT", "KINDS", "Context", "Kind", "ParsedEvent", "parse_event"]
+__all__ = ["EXPERIMENT", "KINDS", "Context", "Kind", "ParsedEvent", "parse_events"]
 
 EXPERIMENT = ""
 """The subject of events about the experiment itself. No arm has this name, which is empty."""
@@ -68,8 +70,37 @@ class ParsedEvent:
         return self.kind.attempt(self.body)
 
 
-def parse_event(event: Event) -> ParsedEvent:
-    """Parses an event. Its kind must be set."""
+def parse_events(
+    events: Iterable[Event], size: int, limits: Limits
+) -> list[ParsedEvent | PodiumError]:
+    """Checks and parses each event. An invalid event becomes its error.
+
+    Args:
+        events: The events of a call.
+        size: The size of the call in bytes.
+        limits: The limits of the server.
+    """
+    if size > limits.row_bytes:
+        return [_parse(event, limits) for event in events]
+    return [_parse_plain(event, limits) or _parse(event, limits) for event in events]
+
+
+def _parse_plain(event: Event, limits: Limits) -> ParsedEvent | None:
+    """Parses most eval rows, with the values that their check has read."""
+    plain = plain_row(event, limits)
+    if plain is None:
+        return None
+    row, arm, attempt_id, tags = plain
+    parsed = rows.read_plain(row, arm, attempt_id, tags)
+    return ParsedEvent(_ROW, arm, parsed, _time_of(event))
+
+
+def _parse(event: Event, limits: Limits) -> ParsedEvent | PodiumError:
+    try:
+        check_fields(event, limits)
+    except PodiumError as error:
+        # The traceback of an error would keep the whole call in memory.
+        return error.with_traceback(None)
     name = event.WhichOneof("kind") or "skipped"
     kind = KINDS[name]
     body = kind.read(getattr(event, name))
@@ -209,3 +240,4 @@ KINDS: dict[str, Kind] = {
     "skipped": Kind(lambda _body: None, _no_need, lambda _context, _body: None),
 }
 """The kinds by the name of their field in `podium.v1.Event`."""
+_ROW = KINDS["eval_recorded"]

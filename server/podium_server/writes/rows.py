@@ -1,6 +1,6 @@
 """Records eval rows, one by one or with their whole arm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -22,6 +22,7 @@ __all__ = [
     "key_of",
     "read",
     "read_all",
+    "read_plain",
     "record",
     "replace_all",
 ]
@@ -33,6 +34,17 @@ def read(row: EvalResult, arm: str, attempt_id: str | None = None) -> ParsedRow:
     model_ref = row.model_ref if row.HasField("model_ref") else None
     primary_class = scoring.primary_class(key.step, row.tags, model_ref)
     return ParsedRow(arm, attempt_id, key, encode(row), primary_class, model_ref)
+
+
+def read_plain(
+    row: EvalResult, arm: str, attempt_id: str | None, tags: Collection[str]
+) -> ParsedRow:
+    """Parses a row of the arm's own model. Its output-only fields may be set."""
+    if row.revision or row.HasField("record_time") or row.HasField("event_time"):
+        clear_outputs(row)
+    key = key_of(row)
+    primary_class = scoring.primary_class(key.step, tags, None)
+    return ParsedRow(arm, attempt_id, key, encode(row), primary_class, None)
 
 
 def key_of(row: EvalResult) -> EvalKey:

@@ -12,7 +12,6 @@ from random import Random
 from typing import Any, NamedTuple
 
 import apsw
-from podium._limits.event_checks import invalid_events
 from podium._limits.limits import Limits
 from podium.errors import OutOfRangeError
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED, Attempt
@@ -73,7 +72,7 @@ def _record_call(told: _Told, now: int) -> RecordCall:
         told.position,
         limits=_LIMITS,
         now=now,
-        invalid=invalid_events(events, sum(event.ByteSize() for event in events), _LIMITS),
+        size=sum(event.ByteSize() for event in events),
     )
 
 

@@ -1,11 +1,7 @@
-"""Checks every event, field by field. Paths are relative to the event.
-
-The errors of a Record call have the indexes of the bad events, so that a sender can store them as
-rejected and send the others.
-"""
+"""Checks every event, field by field. Paths are relative to the event."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from podium._limits.annotation_checks import (
@@ -53,41 +49,31 @@ from podium.v1.value_pb2 import Value
 __all__ = [
     "ARM_STATUSES",
     "check_event",
+    "check_fields",
     "check_metric_count",
-    "invalid_events",
     "is_too_large",
     "metric_count",
+    "plain_row",
 ]
 
 ARM_STATUSES: Mapping[int, str] = {number: name for name, number in ArmStatus.items() if number}
 """The statuses that an arm can have, by number."""
 _DIRECTIONS: Mapping[int, str] = {number: name for name, number in Direction.items()}
+PlainRow = tuple[EvalResult, str, str | None, list[str]]
+"""An eval row, the names of its arm and attempt, and its tags."""
 _FINAL_STATUSES = {
     number: name for number, name in ARM_STATUSES.items() if number > ARM_STATUS_RUNNING
 }
 
 
-def invalid_events(events: Iterable[Event], size: int, limits: Limits) -> dict[int, PodiumError]:
-    """Returns the errors of invalid events by index. `size` is the bytes of all events."""
-    errors = {}
-    are_small = size <= limits.row_bytes
-    for index, event in enumerate(events):
-        if are_small and _is_plain(event, limits):
-            continue
-        try:
-            _check_event(event, limits)
-        except PodiumError as error:
-            errors[index] = error.with_traceback(None)
-    return errors
-
-
 def check_event(event: Event, limits: Limits) -> None:
     """Checks all fields of an event, including its kind and its time."""
-    if not (event.ByteSize() <= limits.row_bytes and _is_plain(event, limits)):
-        _check_event(event, limits)
+    if event.ByteSize() > limits.row_bytes or plain_row(event, limits) is None:
+        check_fields(event, limits)
 
 
-def _check_event(event: Event, limits: Limits) -> None:
+def check_fields(event: Event, limits: Limits) -> None:
+    """Checks all fields of an event, without the short way for plain rows."""
     kind = event.WhichOneof("kind")
     if kind is None:
         check_set(is_set=False, field="kind")
@@ -203,24 +189,28 @@ def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
     _check_row_at("eval_recorded.eval_result", event.eval_result, limits)
 
 
-def _is_plain(event: Event, limits: Limits) -> bool:
-    """Returns whether an event is a small row that needs no further checks.
+def plain_row(event: Event, limits: Limits) -> PlainRow | None:
+    """Returns the fields of an event if it is a small row that needs no further checks.
 
     Such a row has only numbers, and names that were accepted before. For events of other kinds, the
-    result is False, because they have no row name.
+    result is None, because they have no row name. The caller has checked the size of the event.
     """
     recorded = event.eval_recorded
     row = recorded.eval_result
-    names = [recorded.arm, row.name, *row.metrics, *row.tags]
+    arm, attempt_id, tags = recorded.arm, None, row.tags[:]
+    names = [arm, row.name, *row.metrics, *tags]
     if recorded.HasField("attempt_id"):
-        names.append(recorded.attempt_id)
-    return (
+        attempt_id = recorded.attempt_id
+        names.append(attempt_id)
+    if (
         are_accepted(names, limits)
         and len(names) <= limits.map_keys
         and 0.0 <= row.eval_seconds < math.inf
         and not (row.breakdowns or row.HasField("benchmark_id") or row.HasField("model_ref"))
         and not (event.HasField("event_time") and not is_time(event.event_time))
-    )
+    ):
+        return row, arm, attempt_id, tags
+    return None
 
 
 def _check_finished(event: ArmFinished, limits: Limits) -> None:

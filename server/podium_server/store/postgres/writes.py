@@ -412,10 +412,11 @@ class _Writer(Writer):
         self._loader.note_part(place, part, content)
         self._buffer.put(PARTS, (*place, part, content))
 
-    def put_row(self, place: _Place, row: EvalRow) -> None:
-        """Writes an eval row."""
-        self._loader.note_row(place, row)
-        self._buffer.put(EVALS, (*place, *codec.eval_values(row)))
+    def put_rows(self, place: _Place, rows: Sequence[EvalRow]) -> None:
+        """Writes eval rows of an arm."""
+        for row in rows:
+            self._loader.note_row(place, row)
+            self._buffer.put(EVALS, (*place, *codec.eval_values(row)))
 
     def put_arm(self, row: ArmRow) -> None:
         """Writes the row of an arm."""

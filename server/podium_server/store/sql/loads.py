@@ -1,5 +1,6 @@
 """Loads the rows that calls need, and the rows that scores are derived from."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from podium.scoring import precedence
@@ -98,12 +99,9 @@ class Loader:
                 has_points=self._points.has_any(place),
             )
         loaded = LoadedArm(row, parts, {}, {}, points)
-        for key in needs.keys:
-            if key.name not in loaded.answering:
-                loaded.answering[key.name] = self.answering(place, key.name)
-            found_row = self._row(place, key, loaded.answering[key.name])
-            if found_row is not None:
-                loaded.rows[key] = found_row
+        names = {key.name for key in needs.keys}
+        loaded.answering = {eval_name: self.answering(place, eval_name) for eval_name in names}
+        loaded.rows = self._find_rows(place, needs.keys, loaded.answering)
         return loaded
 
     def arm_columns(self, experiment: int, name: str) -> tuple[Any, ...] | None:
@@ -146,16 +144,23 @@ class Loader:
                 rows[key].content = content or rows[key].content
         return rows
 
-    def _row(self, place: _Place, key: EvalKey, answering: EvalRow | None) -> EvalRow | None:
-        """Returns the row of a key.
+    def _find_rows(
+        self, place: _Place, keys: Iterable[EvalKey], answering: Mapping[str, EvalRow | None]
+    ) -> dict[EvalKey, EvalRow]:
+        """Returns the rows of keys.
 
-        If `answering`, the row that `eval(name)` returns, is this row, no query is needed.
+        No row comes after the row that `eval(name)` returns, so that most keys need no query.
         """
-        if answering is None or precedence(key.step) > precedence(answering.key.step):
-            return None
-        if key == answering.key:
-            return answering
-        return self.row(place, key)
+        found: dict[EvalKey, EvalRow] = {}
+        last = {name: (precedence(row.key.step), row) for name, row in answering.items() if row}
+        for key in keys:
+            known = last.get(key.name)
+            if known is None or precedence(key.step) > known[0]:
+                continue
+            row = known[1] if key == known[1].key else self.row(place, key)
+            if row is not None:
+                found[key] = row
+        return found
 
     def row(self, place: _Place, key: EvalKey) -> EvalRow | None:
         """Returns the row of a key."""

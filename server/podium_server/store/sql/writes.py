@@ -1,6 +1,6 @@
 """One transaction: loads what calls need, lets them decide, and writes their changes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -189,7 +189,7 @@ class Writer:
     def __init__(
         self, connection: Connection, loader: Loader, ranks: RankWriter, points: PointTable
     ) -> None:
-        self._execute = connection.execute
+        self._execute, self._executemany = connection.execute, connection.executemany
         self._loader = loader
         self._ranks = ranks
         self._points = points
@@ -285,8 +285,8 @@ class Writer:
             self._remove_rows(change, place)
         for part, content in change.parts.items():
             self.put_part(place, part, content)
-        for row in change.rows:
-            self.put_row(place, row)
+        if change.rows:
+            self.put_rows(place, change.rows)
         if change.clear_points:
             self.removed_rows += self._points.clear(place)
         elif change.cut_points_after is not None:
@@ -335,9 +335,9 @@ class Writer:
         """Writes a part of an arm."""
         self._execute(_PUT_PART, (*place, part, content))
 
-    def put_row(self, place: _Place, row: EvalRow) -> None:
-        """Writes an eval row."""
-        self._execute(_PUT_EVAL, (*place, *codec.eval_values(row)))
+    def put_rows(self, place: _Place, rows: Sequence[EvalRow]) -> None:
+        """Writes eval rows of an arm."""
+        self._executemany(_PUT_EVAL, [(*place, *codec.eval_values(row)) for row in rows])
 
     def put_bare(self, place: _Place, scores: Mapping[str, ScoreRow]) -> None:
         """Replaces all bare scores of an arm."""

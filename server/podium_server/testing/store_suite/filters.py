@@ -125,7 +125,7 @@ async def _all_arms(store: Store, shown: ArmFilter) -> list[ArmRow]:
 async def _fill(store: Store, rng: Random) -> None:
     await store.transact(record(declared()))
     for number, name in enumerate(rng.choices(_NAMES, k=60)):
-        group = rng.choice((None, "", "g", "G"))
+        group = rng.choice((None, "h", "g", "G"))
         fields: dict[str, Any] = {} if group is None else {"group_name": group}
         config = RunConfig(name="r", tags=_tags(rng))
         added = arm(f"{name}{number}", status=rng.randrange(1, 6), run_config=config, **fields)
@@ -143,7 +143,7 @@ async def test_lists_of_arms(store: Store, seed: int) -> None:
     for _ in range(40):
         shown = ArmFilter(
             statuses=frozenset(rng.sample(range(1, 6), rng.choice((0, 1, 3)))),
-            group_name=rng.choice((None, None, "", "g", "G", "none")),
+            group_name=rng.choice((None, None, "", "h", "g", "G", "none")),
             name_prefix=rng.choice(("", "", *_NAMES)),
             tags=frozenset(_tags(rng)),
         )
