@@ -3,12 +3,15 @@
 import json
 import os
 import pty
+import signal
 import subprocess
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import podium as library
 import pytest
+from podium_server.testing import running_server
 
 from tests import zygote
 from tests.client.cli.shell import PODIUM
@@ -125,3 +128,31 @@ def test_a_table_on_a_terminal(address: str, name: str, arm: library.ArmRun) -> 
     assert ["1", "rank4", "running", "0.25", "▄", "1"] in [
         line.split()[:6] for line in text.splitlines()
     ]
+
+
+@pytest.mark.slow
+def test_a_table_on_a_resized_terminal() -> None:
+    """A resize draws the table again with the new width, even while the server says nothing."""
+    terminal, its_end = pty.openpty()
+    termios.tcsetwinsize(its_end, (20, 40))
+    with running_server() as server, library.Client(server.address) as client:
+        client.experiment("x").declare()
+        client.experiment("x").start_arm(library.RunConfig("rank4")).log({"loss": 0.5})
+        with zygote.start(
+            [*PODIUM, "watch", "x"],
+            stdout=its_end,
+            stderr=its_end,
+            env=_environment(server.address),
+        ) as command:
+            shown = b""
+            while b"rank4" not in shown:
+                shown += os.read(terminal, 4096)
+            assert b"TRAINING METRICS" not in shown
+            server.process.send_signal(signal.SIGSTOP)
+            termios.tcsetwinsize(its_end, (20, 120))
+            command.send_signal(signal.SIGWINCH)
+            while b"TRAINING METRICS" not in shown:
+                shown += os.read(terminal, 4096)
+            command.kill()
+    os.close(its_end)
+    os.close(terminal)

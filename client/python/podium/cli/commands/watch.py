@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from podium.curves import points_by_step
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from podium import Client, WatchUpdate
     from podium.cli._console import Console
@@ -90,16 +91,14 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         with_breakdowns=not (arguments.no_breakdowns or is_table),
         with_series=_series(arguments.series, metric),
     )
-    state = LiveState()
+    if is_table:
+        _follow(updates, _Screen(console))
     for update in updates:
-        state = state.after(update)
         if console.as_json:
             console.json(json_form.to_json(update))
-        elif not is_table:
+        else:
             for line in _lines(update):
                 console.line(line)
-        elif not update.is_deleted:
-            _show(state, console)
         sys.stdout.flush()
     console.note(f"experiment {arguments.experiment!r} was deleted")
     return Exit.NOTHING
@@ -133,6 +132,32 @@ def _lines(update: WatchUpdate) -> Iterator[str]:
             yield f"{at}{piece.arm} step {number} {_format.metrics(values)}"
 
 
+class _Screen:
+    """Draws states on a terminal. When the terminal is resized, it draws the last state again."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._state = LiveState()
+        self._is_drawing = self._is_stale = False
+        signal.signal(signal.SIGWINCH, lambda _signal, _frame: self.draw(self._state))
+
+    def draw(self, state: LiveState) -> None:
+        """Draws a state. If a signal interrupts this, the size is read again afterwards."""
+        self._state, self._is_stale = state, True
+        while self._is_stale and not self._is_drawing:
+            self._is_drawing, self._is_stale = True, False
+            _show(self._state, self._console)
+            self._is_drawing = False
+
+
+def _follow(updates: Iterable[WatchUpdate], screen: _Screen) -> None:
+    state = LiveState()
+    for update in updates:
+        if not update.is_deleted:
+            state = state.after(update)
+            screen.draw(state)
+
+
 def _show(state: LiveState, console: Console) -> None:
     """Draws the table in place of the previous one."""
     sys.stdout.write(_CLEAR)
@@ -144,6 +169,7 @@ def _show(state: LiveState, console: Console) -> None:
     more = f", {len(rows) - height + 1} more below" if len(rows) >= height else ""
     console.line(f"{title}{more}")
     console.table(rows[: height - 1], *_HEADERS)
+    sys.stdout.flush()
 
 
 def _rows(state: LiveState, *, is_ascii: bool) -> Iterator[tuple[str, ...]]:
