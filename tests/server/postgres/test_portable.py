@@ -23,7 +23,7 @@ from podium_server.store.filters import (
 )
 from podium_server.store.postgres import schema
 from podium_server.store.postgres.connection import PooledConnection
-from podium_server.store.postgres.writes import experiment_id
+from podium_server.store.postgres.names import experiment_id
 from podium_server.store.ranking_queries import RankQuery
 from sqlglot import expressions as sql
 

@@ -9,17 +9,13 @@ import asyncpg
 from podium_server.store.postgres.bridge import wait
 from podium_server.store.postgres.dialect import translated
 
-__all__ = ["Connection", "PooledConnection"]
+__all__ = ["Connection", "PooledConnection", "without_nul"]
 
 _FIRST_ROWS, _MOST_ROWS = 16, 1_000
 
 
 class PooledConnection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection that needs no statement to be used by another call."""
-
-    def get_reset_query(self) -> str:
-        """Returns no statements, because no call leaves a setting behind."""
-        return ""
+    """A connection that calls use one after the other."""
 
     @contextmanager
     def warnings(self) -> Iterator[list[str]]:
@@ -44,7 +40,7 @@ class _Cursor:
     def __init__(self, connection: asyncpg.Connection, statement: str, bindings: Any) -> None:
         self._connection = connection
         self._statement = statement
-        self._bindings = [_without_nul(value) for value in bindings]
+        self._bindings = [without_nul(value) for value in bindings]
 
     def fetchall(self) -> list[Any]:
         """Returns all rows."""
@@ -65,7 +61,7 @@ class _Cursor:
         """Does nothing, since the end of the transaction ends its statements."""
 
 
-def _without_nul(value: Any) -> Any:
+def without_nul(value: Any) -> Any:
     """Replaces NUL, which PostgreSQL refuses, in a text that is looked up.
 
     No stored name has a control character, so the result equals none of them either, and has the

@@ -14,7 +14,7 @@ import asyncpg
 from podium.errors import PodiumError
 
 from podium_server.store.contract import ChangeListener
-from podium_server.store.postgres.writes import experiment_id
+from podium_server.store.postgres.names import experiment_id
 
 __all__ = ["Poll"]
 

@@ -42,18 +42,12 @@ _ID = _COLUMNS.index("id")
 _ROW = 2
 """The kind of eval rows in the places of changes."""
 
-Places = dict[tuple[str, str], tuple[int, int]]
-
 
 class PostgresReader(Reader):
-    """Reads on a connection of the pool.
+    """Reads on a connection of the pool."""
 
-    `places` has the places of arms that readers have looked up.
-    """
-
-    def __init__(self, connection: asyncpg.Connection, places: Places) -> None:
+    def __init__(self, connection: asyncpg.Connection) -> None:
         super().__init__(Connection(connection), POSTGRES)
-        self._places = places
         self._has_state = False
         self._arms: dict[int, ArmRow] = {}
         self._parts: dict[int, dict[str, bytes]] = {}

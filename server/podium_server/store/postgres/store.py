@@ -1,27 +1,28 @@
 """The PostgreSQL store: opens the pool of connections, and passes each call to a connection."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import asyncpg
 from podium.errors import PodiumError
 
-from podium_server.errors import overloaded
 from podium_server.store.calls import Call
 from podium_server.store.contract import ChangeListener, Page, PageLimits, Store, StoreError
 from podium_server.store.filters import ArmFilter
 from podium_server.store.postgres import schema
 from podium_server.store.postgres.bridge import in_greenlet, in_thread
 from podium_server.store.postgres.connection import PooledConnection
+from podium_server.store.postgres.connections import Connections
 from podium_server.store.postgres.dialect import translated
 from podium_server.store.postgres.errors import LOST, undone
 from podium_server.store.postgres.group_commit import GroupCommit
+from podium_server.store.postgres.point_reads import EVALS, SCORES, PointReads
 from podium_server.store.postgres.poll import Poll
-from podium_server.store.postgres.reads import Places, PostgresReader
+from podium_server.store.postgres.reads import PostgresReader
 from podium_server.store.ranking_queries import (
     MemberRow,
     RankPage,
@@ -29,7 +30,7 @@ from podium_server.store.ranking_queries import (
     RankTally,
     ScoreMatrix,
 )
-from podium_server.store.rows import MetricRow
+from podium_server.store.rows import MetricRow, Score
 from podium_server.store.shown_url import shown_url
 from podium_server.store.sql import codec, feed, metrics, rankings
 from podium_server.store.sql.reads import Reader
@@ -90,35 +91,18 @@ class PostgresStore(Store):
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._places: Places = {}
         self.pages = asyncio.Semaphore(_PAGES_AT_ONCE)
 
     async def open(self) -> None:
         """Connects to the database. Creates the tables, or migrates them."""
-        try:
-            self._pool = await asyncpg.create_pool(
-                self._url,
-                min_size=1,
-                max_size=_CONNECTIONS,
-                timeout=_WAIT_SECONDS,
-                command_timeout=_STATEMENT_SECONDS,
-                max_inactive_connection_lifetime=0,
-                statement_cache_size=_STATEMENTS,
-                max_cached_statement_lifetime=0,
-                connection_class=PooledConnection,
-                server_settings={
-                    "application_name": "podium",
-                    "idle_in_transaction_session_timeout": str(_IDLE_MS),
-                },
-            )
-        except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise self._not_opened(error) from error
+        self._connections = Connections(self._connect, _CONNECTIONS, _WAIT_SECONDS)
         try:
             await self._open()
-        except BaseException as error:
-            self._pool.terminate()
-            if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
-                raise self._not_opened(error) from error
+        except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            await self._connections.close()
+            raise self._not_opened(error) from error
+        except BaseException:
+            await self._connections.close()
             raise
 
     def _not_opened(self, error: Exception) -> StoreError:
@@ -127,14 +111,32 @@ class PostgresStore(Store):
             reason = "the URL is malformed; write %2F for / in a password, %3F for ? and %40 for @"
         return StoreError(f"cannot open the database {shown_url(self._url)}: {reason}")
 
+    async def _connect(self) -> PooledConnection:
+        """Opens a connection."""
+        connection: PooledConnection = await asyncpg.connect(
+            self._url,
+            timeout=_WAIT_SECONDS,
+            command_timeout=_STATEMENT_SECONDS,
+            statement_cache_size=_STATEMENTS,
+            max_cached_statement_lifetime=0,
+            connection_class=PooledConnection,
+            server_settings={
+                "application_name": "podium",
+                "idle_in_transaction_session_timeout": str(_IDLE_MS),
+            },
+        )
+        return connection
+
     async def _open(self) -> None:
-        async with self._pool.acquire() as connection:
+        async with self._connection() as connection:
             await _check_database(connection)
             await schema.migrate(connection)
             found = await connection.fetchrow("SELECT page_key, id FROM store")
         self._page_key: bytes = found[0]
         self._id: str = found[1]
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="podium-reads")
+        self._evals = PointReads(self._connection, EVALS)
+        self._scores = PointReads(self._connection, SCORES)
         self._group = GroupCommit(self._connection)
         self._poll = Poll(self._connection, self._group.listeners)
 
@@ -142,12 +144,10 @@ class PostgresStore(Store):
         """Finishes the waiting calls, and closes the connections."""
         await self._group.close()
         await self._poll.close()
+        await self._evals.close()
+        await self._scores.close()
         await asyncio.to_thread(self._threads.shutdown)
-        try:
-            async with asyncio.timeout(_WAIT_SECONDS):
-                await self._pool.close()
-        except (TimeoutError, *LOST):
-            self._pool.terminate()
+        await self._connections.close()
 
     @property
     def page_key(self) -> bytes:
@@ -156,9 +156,12 @@ class PostgresStore(Store):
 
     def gauges(self) -> Mapping[str, float]:
         """Returns numbers for monitoring by name."""
-        size, idle = self._pool.get_size(), self._pool.get_idle_size()
-        connections = {"store_connections": size, "store_idle_connections": idle}
-        return connections | dict(self._group.gauges())
+        connections = self._connections
+        gauges = {
+            "store_connections": connections.size,
+            "store_idle_connections": connections.idle,
+        }
+        return gauges | dict(self._group.gauges())
 
     def listen(self, listener: ChangeListener) -> None:
         """Calls the listener at every commit from now on."""
@@ -186,19 +189,9 @@ class PostgresStore(Store):
         """Revokes a token."""
         await self._run(lambda connection: connection.execute(_REVOKE, now, token_id))
 
-    @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        """Gives a connection inside the block."""
-        try:
-            connection = await self._pool.acquire(timeout=_WAIT_SECONDS)
-        except TimeoutError as error:
-            raise overloaded("all connections to the database are busy; try again later") from error
-        try:
-            yield connection
-        finally:
-            # An error here must not hide how the block ended, such as an unknown outcome.
-            with contextlib.suppress(Exception):
-                await self._pool.release(connection)
+    def _connection(self) -> AbstractAsyncContextManager[PooledConnection]:
+        """Gives a connection inside a block."""
+        return self._connections.use()
 
     async def _run(self, action: Callable[[asyncpg.Connection], Coroutine[Any, Any, T]]) -> T:
         """Runs one statement."""
@@ -218,7 +211,7 @@ class PostgresStore(Store):
         for tries_left in reversed(range(_READ_TRIES)):
             try:
                 async with self._connection() as connection:
-                    reader = PostgresReader(connection, self._places)
+                    reader = PostgresReader(connection)
                     if is_long:
                         return await in_thread(self._threads, read, reader)
                     return await in_greenlet(read, reader)
@@ -231,8 +224,31 @@ class PostgresStore(Store):
                 raise undone(error) from error
         raise AssertionError
 
-    eval = _reading(Reader.eval)
-    score = _reading(Reader.score)
+    async def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
+        """Returns the encoded row of an eval name, at a step if one is given."""
+        [found] = await self._evals.read(experiment, [(arm, name, step)])
+        if found is None:
+            # This raises the error of an unknown experiment or arm.
+            return await self.read(lambda reader: reader.eval(experiment, arm, name, step))
+        _, content, stamp = found
+        return None if content is None else content + stamp
+
+    async def score(
+        self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
+    ) -> Score | None:
+        """Returns the score of the first candidate that has one."""
+        wanted = [(arm, name or "", key) for name, key in candidates]
+        for (name, key), found in zip(
+            candidates, await self._scores.read(experiment, wanted), strict=True
+        ):
+            if found is None:
+                return await self.read(lambda reader: reader.score(experiment, arm, candidates))
+            _, value, origin, step, primary = found
+            if value is not None:
+                source = primary if name is None and codec.is_of_row(origin) else name
+                return Score(codec.score_from(value, origin, step), key, source)
+        return None
+
     arm = _reading_page(Reader.arm)
     arms = _reading_page(Reader.arms)
     evals = _reading_page(Reader.evals)

@@ -5,7 +5,6 @@ then loaded for all of them at once. What they write is collected, and written a
 a statement that depends on it.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +27,7 @@ from podium_server.store.postgres.buffer import (
     WriteBuffer,
 )
 from podium_server.store.postgres.connection import Connection
+from podium_server.store.postgres.names import experiment_id
 from podium_server.store.rows import (
     ArmRow,
     EvalKey,
@@ -44,7 +44,7 @@ from podium_server.store.sql.points import PointTable
 from podium_server.store.sql.rank_index import RankWriter
 from podium_server.store.sql.writes import Transaction, Writer
 
-__all__ = ["PostgresTransaction", "experiment_id"]
+__all__ = ["PostgresTransaction"]
 
 _Place = tuple[int, int]
 _BARE = ""
@@ -93,11 +93,6 @@ _ROWS = (
     "CAST(?5 AS BIGINT[])) AS u(arm, name, post, step) JOIN evals e ON e.experiment = ?1 "
     "AND e.arm = u.arm AND e.name = u.name AND e.post = u.post AND e.step = u.step"
 )
-
-
-def experiment_id(name: str) -> int:
-    """Returns the id of an experiment, which follows from its name."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
 
 
 class _Buffered(Connection):

@@ -1,0 +1,127 @@
+"""The connections of a server to its database, which its calls share."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import asyncpg
+from podium.errors import PodiumError
+
+from podium_server.errors import overloaded
+from podium_server.store.postgres.connection import PooledConnection
+from podium_server.store.postgres.errors import LOST
+
+__all__ = ["Connections"]
+
+
+class Connections:
+    """Opens connections when they are needed, and keeps them for later calls.
+
+    asyncpg's own pool starts two tasks for each use of a connection, which takes longer than to
+    read a row. It also hides a connection that became read-only.
+
+    Args:
+        connect: Opens a connection.
+        most: The most connections.
+        wait_seconds: The most seconds to wait for a connection while all are used.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[PooledConnection]],
+        most: int,
+        wait_seconds: float,
+    ) -> None:
+        self._connect = connect
+        self._free = asyncio.Semaphore(most)
+        self._wait_seconds = wait_seconds
+        self._idle: list[PooledConnection] = []
+        self._used: set[PooledConnection] = set()
+
+    @property
+    def size(self) -> int:
+        """The number of open connections."""
+        return len(self._idle) + len(self._used)
+
+    @property
+    def idle(self) -> int:
+        """The number of open connections that no call uses."""
+        return len(self._idle)
+
+    @contextlib.asynccontextmanager
+    async def use(self) -> AsyncIterator[PooledConnection]:
+        """Gives a connection inside the block.
+
+        The connection that was used last comes first: its statements are prepared already.
+        """
+        await self._wait()
+        try:
+            connection = self._reusable() or await self._connect()
+            self._used.add(connection)
+            try:
+                yield connection
+            except BaseException as error:
+                if _is_unusable(error):
+                    connection.terminate()
+                raise
+            finally:
+                self._used.discard(connection)
+                await self._give_back(connection)
+        finally:
+            self._free.release()
+
+    async def _wait(self) -> None:
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise overloaded("all connections to the database are busy; try again later") from error
+
+    def _reusable(self) -> PooledConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        return None
+
+    async def _give_back(self, connection: PooledConnection) -> None:
+        """Keeps a connection for the next call, after its transaction is rolled back."""
+        if connection.is_closed():
+            return
+        try:
+            if connection.is_in_transaction():
+                await connection.execute("ROLLBACK")
+        except BaseException as error:
+            connection.terminate()
+            if not isinstance(error, Exception):
+                raise
+            # An error here must not hide how the block ended, such as an unknown outcome.
+            return
+        self._idle.append(connection)
+
+    async def close(self) -> None:
+        """Closes all connections. Those that are still used are cut off."""
+        idle, self._idle = self._idle, []
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await asyncio.gather(*(each.close() for each in idle))
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self.terminate(idle)
+        self.terminate(self._used)
+
+    @staticmethod
+    def terminate(connections: "set[PooledConnection] | list[PooledConnection]") -> None:
+        """Cuts connections off."""
+        for connection in connections:
+            connection.terminate()
+
+
+def _is_unusable(error: BaseException) -> bool:
+    """Returns whether a connection is lost, busy, or at a host that cannot write any more."""
+    if isinstance(error, PodiumError):
+        return False
+    ends = (*LOST, TimeoutError, asyncpg.ReadOnlySQLTransactionError)
+    return isinstance(error, ends) or not isinstance(error, Exception)
