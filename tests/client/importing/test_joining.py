@@ -68,7 +68,9 @@ def test_the_tasks_of_a_model_are_one_arm(client: podium.Client, tmp_path: Path)
         _lm_eval(tmp_path, task, day)
     report = _twice(client, tmp_path)
     assert (report.recorded, report.not_imported) == (1, [])
-    assert [note.text for note in report.notes] == ["3 evaluations are 1 arms, by model and settings"]
+    assert [note.text for note in report.notes] == [
+        "3 evaluations became 1 arm, by model and settings"
+    ]
     assert _rows(client, "lm_eval") == {"m-seed0": ["a", "b", "c"]}
     (arm,) = client.experiment("lm_eval").arms()
     assert arm.eval_seconds == 7.5
@@ -132,7 +134,8 @@ def test_what_does_not_change_a_result_does_not_matter(
     client: podium.Client, tmp_path: Path
 ) -> None:
     """Batch sizes, devices and versions of packages may differ within an arm; seeds may not."""
-    for number, (key, value) in enumerate((("batch_size", 8), ("device", "cpu"), ("use_cache", "x"))):
+    others = {"batch_size": 8, "device": "cpu", "use_cache": "x"}
+    for number, (key, value) in enumerate(others.items()):
         config = {"model": "hf", "model_args": "pretrained=m", "random_seed": 0, key: value}
         _lm_eval(tmp_path, key, 1 + number, config=config, lm_eval_version=f"0.4.{number}")
     _twice(client, tmp_path)

@@ -228,7 +228,8 @@ class _Import:
                     self.report.not_imported.append(item)
             count = len(found) - copies
             if arms < count:
-                text = f"{count:,} evaluations are {arms:,} arms, by model and settings"
+                became = "1 arm" if arms == 1 else f"{arms:,} arms"
+                text = f"{count:,} evaluations became {became}, by model and settings"
                 self.report.notes.append(Note(experiment, text))
 
     def _record(self, found: FoundArm | FoundExperiment, kind: str) -> None:
