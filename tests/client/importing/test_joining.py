@@ -115,11 +115,11 @@ def test_a_repeated_task_is_another_member_of_the_group(
 def test_other_settings_are_another_group(client: podium.Client, tmp_path: Path) -> None:
     """Settings of the call, and settings of a task that is there already, are never averaged."""
     _lm_eval(tmp_path, "a", 1)
-    for number, arguments in enumerate(({"limit": 8}, {"gen_kwargs": {"temperature": 1.0}})):
-        config = {"model": "hf", "model_args": "pretrained=m", "random_seed": 0, **arguments}
-        _lm_eval(tmp_path, "a", 2 + number, config=config)
-    _lm_eval(tmp_path, "a", 4, **{"n-shot": {"a": 5}})
-    _lm_eval(tmp_path, "b", 5, **{"n-shot": {"b": 5}})
+    call = {"model": "hf", "model_args": "pretrained=m", "random_seed": 0}
+    _lm_eval(tmp_path, "a", 2, config={**call, "limit": 8})
+    _lm_eval(tmp_path, "a", 3, config={**call, "gen_kwargs": {"temperature": 1.0}})
+    _lm_eval(tmp_path, "a", 4, config={**call, "num_fewshot": 5})
+    _lm_eval(tmp_path, "b", 5, config={**call, "num_fewshot": 5})
     warm = {"a": {"generation_kwargs": {"temperature": 0.7, "do_sample": True}}}
     _lm_eval(tmp_path, "a", 6, configs=warm)
     _twice(client, tmp_path)
