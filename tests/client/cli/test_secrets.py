@@ -53,7 +53,7 @@ def test_no_argument_is_a_token() -> None:
         for action in parser._actions:
             spelled = [*action.option_strings, str(action.metavar), action.dest]
             if any("token" in each.lower() or "secret" in each.lower() for each in spelled):
-                found.add(f"{name} {(action.option_strings or [action.metavar])[0]}")
+                found.add(f"{name} {(action.option_strings or [str(action.metavar)])[0]}")
     assert names >= {"serve", "token create", "sync", "record", "doctor", "whoami", "watch"}
     assert found == _ALLOWED
 
