@@ -94,7 +94,7 @@ demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(),
 
 # ---- Checks ----------------------------------------------------------------------
 
-.PHONY: check check-all print-checks mutations-all $(CHECKS) $(HEAVY_CHECKS)
+.PHONY: cluster cluster-test check check-all print-checks mutations-all $(CHECKS) $(HEAVY_CHECKS)
 check: test $(CHECKS) ## what CI runs, but for test-integrations and languages whose tools are missing here
 
 check-all: CONFORMANCE = --all
@@ -149,6 +149,15 @@ chaos: .venv/ready ## kill trainers, senders and the server while results are re
 	$(BIN)/python -m tests.crash.chaos.run --kills 100 --rows 50000
 
 MUTATED := scoring ranking statistics comparing values writes
+# A cluster of three nodes on this machine (Debian: postgresql, etcd-server, iproute2).
+CLUSTER := PATH=$(CURDIR)/.cache/cluster/bin:$$PATH
+FAULTS ?= --kills 1 --cuts 1 --pauses 1 --fills 0
+cluster: .venv/ready .cache/cluster/locked ## three servers on a PostgreSQL cluster of three nodes, until Ctrl-C
+	@$(CLUSTER) $(BIN)/python -m tests.cluster.servers
+
+cluster-test: .venv/ready .cache/cluster/locked ## break such a cluster under load (FAULTS="--kills 20 --cuts 10 --pauses 5 --fills 2 --rows 20000")
+	$(CLUSTER) $(BIN)/python -m tests.cluster.run $(FAULTS)
+
 mutations: .venv/ready ## plant defects by rule in the quickly tested rooms, and count how many are found
 	$(BIN)/python tests/project/mutations/run.py $(MUTATED)
 
@@ -288,6 +297,7 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11
 EXTRAS := $(foreach extra,server http otel postgres pandas plot parquet import,--extra $(extra))
 lock: .venv/locked ## write requirements/*.txt anew, with the newest versions allowed
 	$(LOCK) pyproject.toml --output-file requirements/client.txt
+	$(LOCK) requirements/cluster.in --output-file requirements/cluster.txt
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
 	$(LOCK) requirements/deploy.in --output-file requirements/deploy.txt
 	$(LOCK) requirements/proto.in --output-file requirements/proto.txt

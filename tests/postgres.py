@@ -20,6 +20,7 @@ __all__ = [
     "connected",
     "dump_postgres",
     "last_transaction",
+    "programs",
     "run_apart",
     "running_postgres",
     "schema_url",
@@ -37,7 +38,7 @@ _UNTIL_WE_END = '"$@" & read line; kill -QUIT $!; wait $!'
 _START_SECONDS = 300
 
 
-def _programs() -> str | None:
+def programs() -> str | None:
     """Returns the folder of the newest installed PostgreSQL, or None."""
     found = shutil.which("initdb")
     if found is not None:
@@ -62,8 +63,8 @@ _running: list[str] = []
 def _start(*, durable: bool) -> str:
     if _DATABASE:
         return _DATABASE if "?" in _DATABASE else f"{_DATABASE}?"
-    programs = _programs()
-    assert programs is not None, "install postgresql, or set PODIUM_TEST_POSTGRES"
+    place = programs()
+    assert place is not None, "install postgresql, or set PODIUM_TEST_POSTGRES"
     folder = tempfile.mkdtemp(prefix="podium-postgres-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     data = f"{folder}/data"
@@ -72,16 +73,16 @@ def _start(*, durable: bool) -> str:
         shutil.chown(folder, _USER)
         as_user = ["runuser", "-u", _USER, "--"]
     subprocess.run(
-        [*as_user, f"{programs}/initdb", "-D", data, "-U", "podium", *_INITDB],
+        [*as_user, f"{place}/initdb", "-D", data, "-U", "podium", *_INITDB],
         check=True,
         stdout=subprocess.DEVNULL,
         cwd=folder,
     )
     fsync = ("-c", f"fsync={'on' if durable else 'off'}")
-    place = ("-D", data, "-k", folder, *_OPTIONS)
+    options = ("-D", data, "-k", folder, *_OPTIONS)
     with Path(folder, "log").open("w") as log:
         process = subprocess.Popen(
-            [*as_user, "sh", "-c", _UNTIL_WE_END, "sh", f"{programs}/postgres", *place, *fsync],
+            [*as_user, "sh", "-c", _UNTIL_WE_END, "sh", f"{place}/postgres", *options, *fsync],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
@@ -90,7 +91,7 @@ def _start(*, durable: bool) -> str:
         )
     atexit.register(_stop, process)
     url = f"postgresql://podium@/postgres?host={folder}"
-    _wait_until_ready([f"{programs}/pg_isready", "-q", "-h", folder, "-U", "podium"], process)
+    _wait_until_ready([f"{place}/pg_isready", "-q", "-h", folder, "-U", "podium"], process)
     return url
 
 

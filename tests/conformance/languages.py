@@ -30,8 +30,6 @@ class Language:
     """Answers requests over HTTP in the protocol that they name."""
     protocols: tuple[str, ...] = PROTOCOLS
     """The protocols that `http_runner` can use."""
-    has_live: bool = False
-    """Whether the client can follow an experiment in memory."""
     toolchain: tuple[Command, ...] = ()
     """The tools that the build needs: commands that succeed if they are installed."""
     build: tuple[Command, ...] = ()
@@ -63,7 +61,6 @@ def _succeeds(command: Command) -> bool:
 
 _PYTHON = Language(
     name="python",
-    has_live=True,
     folder=".",
     runner=(sys.executable, "-m", "tests.conformance.python_runner"),
     http_runner=(sys.executable, "-m", "tests.conformance.http_runner"),
@@ -72,7 +69,6 @@ _PYTHON = Language(
 
 _GO = Language(
     name="go",
-    has_live=True,
     folder="client/go",
     toolchain=(("go", "version"),),
     build=(
@@ -92,7 +88,6 @@ _GO = Language(
 
 _TYPESCRIPT = Language(
     name="typescript",
-    has_live=True,
     folder="client/typescript",
     toolchain=(("node", "--version"), ("npm", "--version")),
     build=(("npm", "ci", "--no-audit", "--no-fund"), ("npm", "run", "build")),

@@ -22,8 +22,6 @@ import {
   GetArmResponseSchema,
   GetExperimentRequestSchema,
   GetExperimentResponseSchema,
-  ListSeriesRequestSchema,
-  ListSeriesResponseSchema,
   RankRequestSchema,
   RankResponseSchema,
   RecordingService,
@@ -46,7 +44,7 @@ import { httpClient } from "./protocols.js";
 
 /** A line that is read. Messages are bytes in base64. */
 interface Asked {
-  way: "pure" | "client" | "live" | "attempt" | "stub";
+  way: "pure" | "client" | "attempt" | "stub";
   call: string;
   request: string;
   address?: string;
@@ -115,27 +113,7 @@ async function respond(asked: Asked): Promise<Uint8Array> {
     await recordAttempt(client, requested(RecordRequestSchema, asked));
     return new Uint8Array();
   }
-  if (asked.way === "live") {
-    return askLive(client, asked);
-  }
   return asked.way === "client" ? askClient(client, asked) : callStub(client, asked);
-}
-
-/** Asks the state of a followed experiment. */
-async function askLive(client: ClientBase, asked: Asked): Promise<Uint8Array> {
-  const following = async (experiment: string) => {
-    const live = await client.experiment(experiment).follow({ withSeries: true });
-    await live.close();
-    return live.state;
-  };
-  if (asked.call === "Rank") {
-    const { experiment, metric, direction, statuses } = requested(RankRequestSchema, asked);
-    return toBinary(RankResponseSchema, (await following(experiment)).rank({ metric, direction, statuses }));
-  }
-  const { experiment, arm, keys: [key = ""] } = requested(ListSeriesRequestSchema, asked);
-  const points = (await following(experiment)).curve(key).get(arm);
-  const series = points === undefined ? [] : [{ key, steps: [...points.steps], values: [...points.values] }];
-  return written(ListSeriesResponseSchema, { series });
 }
 
 function askArm(arm: ArmResult, asked: Asked): Uint8Array {

@@ -41,6 +41,7 @@ LATEST = "latest"
 """The post-training row that every call of a trainer writes twice: applied again, it shows."""
 
 _UNKNOWN = {
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.CANCELLED,

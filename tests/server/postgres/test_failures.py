@@ -13,10 +13,11 @@ from podium.errors import PodiumError
 from podium_server.store.contract import PageLimits, Store, StoreError
 from podium_server.store.filters import ArmFilter, ExperimentFilter
 from podium_server.store.open import open_store
-from podium_server.store.postgres import errors, store
+from podium_server.store.postgres import errors, hosts, store
 from podium_server.store.postgres.connection import PooledConnection
 from podium_server.testing.calls import arm, declared, record, row
 
+from tests.client.client.broken import tcp_server
 from tests.postgres import connected
 from tests.stores import store_url
 
@@ -83,6 +84,72 @@ async def proxied(tmp_path: Path) -> AsyncIterator[tuple[Store, _Proxy]]:
     finally:
         await opened.close()
         server.close()
+
+
+@contextlib.asynccontextmanager
+async def _two_hosts(folder: Path) -> AsyncIterator[str]:
+    """Yields the URL of two hosts: one that accepts connections and is silent, and a good one."""
+    parts = urlsplit(store_url(folder))
+    query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+    if "host" not in query:
+        pytest.skip("the proxy needs a database on a socket")
+    proxy = _Proxy(f"{query['host']}/{_SOCKET}")
+    good = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    port = good.sockets[0].getsockname()[1]
+    try:
+        with tcp_server(b"") as silent:
+            hosts = f"{silent},127.0.0.1:{port}"
+            yield f"postgresql://podium@{hosts}/postgres?search_path={query['search_path']}"
+    finally:
+        good.close()
+
+
+async def test_a_host_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store uses the other host at once, without waiting for the silent one."""
+    monkeypatch.setattr(store, "_CONNECT_SECONDS", 3_600.0)
+    async with _two_hosts(tmp_path) as url:
+        opened = await open_store(url)
+        assert (await opened.transact(record(declared(), arm()))).revision == 1
+        await opened.close()
+
+
+async def test_a_leader_that_becomes_a_replica(tmp_path: Path) -> None:
+    """A transaction on a host that takes no more writes runs again on another connection."""
+    opened: Any = await open_store(store_url(tmp_path))
+    try:
+        await opened.transact(record(declared(), arm()))
+        async with opened._connection() as connection:
+            await connection.execute("SET default_transaction_read_only = on")
+        assert (await opened.transact(record(row("val", 1)))).revision == 2
+    finally:
+        await opened.close()
+
+
+async def test_no_host_takes_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While there is no leader, a store does not open, and calls are rejected as undone."""
+    monkeypatch.setattr(store, "_CONNECT_SECONDS", 30.0)
+    async with _two_hosts(tmp_path) as url:
+        opened: Any = await open_store(url)
+        try:
+            await opened.transact(record(declared(), arm()))
+            monkeypatch.setattr(hosts, "_of_each_host", _without_leader)
+            async with opened._connection() as connection:
+                connection.terminate()
+            with pytest.raises(PodiumError, match="cannot be reached; nothing was changed"):
+                await opened.experiment("x")
+            with pytest.raises(PodiumError, match="cannot be reached; nothing was changed"):
+                await opened.transact(record(row("val", 1)))
+            with pytest.raises(StoreError, match="None of the hosts match"):
+                await open_store(url)
+        finally:
+            await opened.close()
+
+
+def _without_leader(url: str) -> list[str]:
+    """Returns the URLs of the good host only, twice, as if it were a replica."""
+    user, _, others = url.partition("@")
+    good = f"{user}@{others.partition(',')[2]}&default_transaction_read_only=on"
+    return [good, good]
 
 
 async def _reason(work: Any) -> str:
@@ -203,6 +270,7 @@ async def test_all_connections_are_busy(tmp_path: Path, monkeypatch: pytest.Monk
         (asyncpg.DeadlockDetectedError("deadlock"), "OVERLOADED"),
         (asyncpg.CannotConnectNowError("starting up"), "SHUTTING_DOWN"),
         (ConnectionResetError("reset"), "SHUTTING_DOWN"),
+        (asyncpg.InternalClientError("another operation is in progress"), "SHUTTING_DOWN"),
         (asyncpg.UndefinedTableError("no table"), "INTERNAL"),
     ],
 )

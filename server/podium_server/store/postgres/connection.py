@@ -8,6 +8,7 @@ import asyncpg
 
 from podium_server.store.postgres.bridge import wait
 from podium_server.store.postgres.dialect import translated
+from podium_server.store.postgres.hosts import notice_loss
 
 __all__ = ["Connection", "PooledConnection", "without_nul"]
 
@@ -16,6 +17,10 @@ _FIRST_ROWS, _MOST_ROWS = 16, 1_000
 
 class PooledConnection(asyncpg.Connection):  # type: ignore[misc]
     """A connection that calls use one after the other."""
+
+    def __init__(self, protocol: Any, transport: Any, *others: Any) -> None:
+        super().__init__(protocol, transport, *others)
+        notice_loss(transport)
 
     @contextmanager
     def warnings(self) -> Iterator[list[str]]:

@@ -123,5 +123,4 @@ def _is_unusable(error: BaseException) -> bool:
     """Returns whether a connection is lost, busy, or at a host that cannot write any more."""
     if isinstance(error, PodiumError):
         return False
-    ends = (*LOST, TimeoutError, asyncpg.ReadOnlySQLTransactionError)
-    return isinstance(error, ends) or not isinstance(error, Exception)
+    return isinstance(error, (*LOST, TimeoutError)) or not isinstance(error, Exception)

@@ -16,14 +16,17 @@ _log = logging.getLogger(__name__)
 LOST = (
     OSError,
     asyncpg.InterfaceError,
+    # asyncpg raises it for a connection that the database has ended, and if no host is the leader.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,
 )
-"""The errors of a lost connection. The transaction of the connection was rolled back, unless its
-COMMIT was sent."""
+"""The errors of a lost connection, and of a host that is no longer the leader. The transaction was
+rolled back, unless its COMMIT was sent."""
 REPEATED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 """The errors of a transaction that was rolled back because of others, and that can run again."""
 _BUSY = (

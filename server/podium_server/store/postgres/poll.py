@@ -14,6 +14,7 @@ import asyncpg
 from podium.errors import PodiumError
 
 from podium_server.store.contract import ChangeListener
+from podium_server.store.postgres.errors import LOST
 from podium_server.store.postgres.names import experiment_id
 
 __all__ = ["Poll"]
@@ -56,7 +57,7 @@ class Poll:
                 continue
             try:
                 self._compare(watched, await self._read(watched))
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, PodiumError) as error:
+            except (asyncpg.PostgresError, PodiumError, *LOST) as error:
                 _log.warning("cannot read the revisions of watched experiments: %s", error)
                 await asyncio.sleep(_PAUSE_AFTER_ERROR_SECONDS)
 

@@ -10,7 +10,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import asyncpg
 from podium.errors import PodiumError
 
-from podium_server.histogram import Histogram
 from podium_server.store.calls import Call
 from podium_server.store.contract import ChangeListener, Page, PageLimits, Store, StoreError
 from podium_server.store.filters import ArmFilter
@@ -21,6 +20,7 @@ from podium_server.store.postgres.connections import Connections
 from podium_server.store.postgres.dialect import translated
 from podium_server.store.postgres.errors import LOST, undone
 from podium_server.store.postgres.group_commit import GroupCommit
+from podium_server.store.postgres.hosts import connect
 from podium_server.store.postgres.point_reads import EVALS, SCORES, PointReads
 from podium_server.store.postgres.poll import Poll
 from podium_server.store.postgres.reads import PostgresReader
@@ -46,6 +46,7 @@ _CONNECTIONS = 10
 """The most connections of a server to the database."""
 _WAIT_SECONDS = 5.0
 """The most seconds to wait for a connection of the pool."""
+_CONNECT_SECONDS = 3.0
 _STATEMENT_SECONDS = 30
 _IDLE_MS = 10_000
 """The milliseconds after which the database ends a transaction whose server does nothing.
@@ -99,7 +100,7 @@ class PostgresStore(Store):
         self._connections = Connections(self._connect, _CONNECTIONS, _WAIT_SECONDS)
         try:
             await self._open()
-        except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (ValueError, asyncpg.PostgresError, *LOST) as error:
             await self._connections.close()
             raise self._not_opened(error) from error
         except BaseException:
@@ -114,9 +115,9 @@ class PostgresStore(Store):
 
     async def _connect(self) -> PooledConnection:
         """Opens a connection."""
-        connection: PooledConnection = await asyncpg.connect(
+        connection: PooledConnection = await connect(
             self._url,
-            timeout=_WAIT_SECONDS,
+            timeout=_CONNECT_SECONDS,
             command_timeout=_STATEMENT_SECONDS,
             statement_cache_size=_STATEMENTS,
             max_cached_statement_lifetime=0,
@@ -163,11 +164,6 @@ class PostgresStore(Store):
             "store_idle_connections": connections.idle,
         }
         return gauges | dict(self._group.gauges())
-
-    @property
-    def histograms(self) -> Mapping[str, Histogram]:
-        """The times and sizes of commits."""
-        return self._group.times.histograms
 
     def listen(self, listener: ChangeListener) -> None:
         """Calls the listener at every commit from now on."""

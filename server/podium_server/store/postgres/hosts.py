@@ -1,0 +1,79 @@
+"""Connects to the host of a cluster that takes writes, and notices hosts that disappear."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
+__all__ = ["connect", "notice_loss"]
+
+_OPTIONS = {
+    "TCP_KEEPIDLE": 2,
+    "TCP_KEEPINTVL": 1,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 5_000,
+}
+"""A host that does not even confirm packets is lost after 5 seconds."""
+
+
+async def connect(url: str, **options: Any) -> asyncpg.Connection:
+    """Connects to the database of a URL.
+
+    If the URL has several hosts, all of them are asked at the same time, so that one that does not
+    answer delays nothing. Unless the URL says otherwise, the one that takes writes is chosen.
+    """
+    urls = _of_each_host(url)
+    if len(urls) == 1:
+        return await _connect(url, options)
+    if "target_session_attrs" not in parse_qs(urlsplit(url).query):
+        options["target_session_attrs"] = "read-write"
+    return await _first([asyncio.create_task(_connect(each, options)) for each in urls])
+
+
+async def _connect(url: str, options: dict[str, Any]) -> asyncpg.Connection:
+    try:
+        return await asyncpg.connect(url, **options)
+    except TimeoutError:
+        # This is no lack of connections in the pool.
+        raise ConnectionError("the database does not answer") from None
+
+
+def _of_each_host(url: str) -> list[str]:
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    return [parts._replace(netloc=f"{user}{at}{host}").geturl() for host in hosts.split(",")]
+
+
+async def _first(trials: Sequence[asyncio.Task[Any]]) -> Any:
+    """Returns the first connection, and closes the others. Raises an error if all trials fail."""
+    chosen = None
+    waiting = set(trials)
+    try:
+        while waiting and chosen is None:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            chosen = next((trial for trial in done if trial.exception() is None), None)
+    finally:
+        for trial in trials:
+            if not trial.cancel() and trial is not chosen and trial.exception() is None:
+                trial.result().terminate()
+    return (chosen or min(trials, key=_is_replica)).result()
+
+
+def _is_replica(failed: asyncio.Task[Any]) -> bool:
+    """Returns whether a host answers, but takes no writes, which says less than other errors."""
+    return isinstance(failed.exception(), asyncpg.TargetServerAttributeNotMatched)
+
+
+def notice_loss(transport: Any) -> None:
+    """Makes the system close a connection whose host has disappeared without a word."""
+    connection = transport.get_extra_info("socket")
+    if connection.family == socket.AF_UNIX:
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _OPTIONS.items():
+        # Not every system has all of them.
+        if (option := getattr(socket, name, None)) is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,0 +1,45 @@
+"""Watches of an experiment, which must show all rows once and in order through all failures."""
+
+import threading
+
+import podium
+
+__all__ = ["Row", "Watcher"]
+
+Row = tuple[str, str, int | None]
+
+
+class Watcher(threading.Thread):
+    """Follows an experiment.
+
+    Attributes:
+        revision: The revision of the last update.
+        rows: The number in each row, by arm, name and step.
+        faults: What must not happen.
+    """
+
+    def __init__(self, addresses: str, experiment: str) -> None:
+        super().__init__(daemon=True)
+        self.revision = 0
+        self.rows: dict[Row, float] = {}
+        self.faults: list[str] = []
+        self._addresses = addresses
+        self._experiment = experiment
+
+    def run(self) -> None:
+        """Follows until the process ends."""
+        try:
+            with podium.Client(self._addresses) as client:
+                for update in client.experiment(self._experiment).watch():
+                    self._apply(update)
+        except podium.PodiumError as error:
+            self.faults.append(f"a watch of {self._experiment} ended: {error}")
+
+    def _apply(self, update: podium.WatchUpdate) -> None:
+        revision = update.marker.revision if update.marker else -1
+        if revision < self.revision or (update.is_reset and self.revision):
+            self.faults.append(f"a watch went from revision {self.revision} to {revision}")
+        for item in update.evals:
+            row = item.eval_result
+            self.rows[item.arm, row.name, row.step] = row.metrics["value"]
+        self.revision = revision

@@ -1,0 +1,124 @@
+"""Servers of two versions use one database while its tables are migrated."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from podium_server.store.contract import PageLimits, Store, StoreError
+from podium_server.store.filters import ArmFilter, EvalFilter
+from podium_server.store.open import open_store
+from podium_server.store.postgres import schema
+from podium_server.testing.calls import arm, declared, record, row
+
+from tests.stores import store_url
+
+_EXPANDED = (
+    "ALTER TABLE experiments ADD COLUMN IF NOT EXISTS later BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE arms ADD COLUMN IF NOT EXISTS later TEXT",
+    "ALTER TABLE evals ADD COLUMN IF NOT EXISTS later BYTEA",
+    "CREATE TABLE IF NOT EXISTS later (experiment BIGINT PRIMARY KEY)",
+    "CREATE INDEX IF NOT EXISTS evals_later ON evals (experiment, later)",
+)
+_CONTRACTED = (
+    "DROP INDEX IF EXISTS evals_later",
+    "ALTER TABLE evals DROP COLUMN IF EXISTS later",
+    "ALTER TABLE arms DROP COLUMN IF EXISTS later",
+    "ALTER TABLE experiments DROP COLUMN IF EXISTS later",
+    "DROP TABLE IF EXISTS later",
+)
+_LIMITS = PageLimits(100, 2**20)
+
+
+_names = map("x{}".format, itertools.count())
+
+
+class _Load:
+    """Reads and writes an experiment of its own without end, in a task that an error ends."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._rounds = 0
+        self.task = asyncio.create_task(self._run(next(_names)))
+
+    async def _run(self, name: str) -> None:
+        """Makes calls of each kind in turns, and checks that reads see what was written."""
+        store = self._store
+        await store.transact(record(declared(), arm(), experiment=name))
+        for number in itertools.count(1):
+            metrics = {"acc": float(number)}
+            await store.transact(record(row("val", number, metrics=metrics), experiment=name))
+            score = await store.score(name, "a", [("val", "acc")])
+            assert score is not None
+            assert score.entry.value == number
+            assert (await store.experiment(name)).revision == number + 1
+            assert len((await store.arms(name, -1, _LIMITS, ArmFilter())).items) == 1
+            assert (await store.evals(name, "a", -1, _LIMITS, EvalFilter())).items
+            self._rounds = number
+
+    async def go_on(self) -> None:
+        """Waits until calls of each kind that begin now have ended. Raises the error of one."""
+        wanted = self._rounds + 2
+        while self._rounds < wanted and not self.task.done():  # noqa: ASYNC110 - no event is simpler
+            await asyncio.sleep(0.01)
+        if self.task.done():
+            await self.task
+
+
+@asynccontextmanager
+async def _loads(*stores: Store) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+    """Puts load on stores inside the block. Yields a function that waits for more of it."""
+    loads = [_Load(store) for store in stores]
+
+    async def go_on() -> None:
+        await asyncio.gather(*(load.go_on() for load in loads))
+
+    try:
+        yield go_on
+    finally:
+        for load in loads:
+            load.task.cancel()
+        await asyncio.gather(*(load.task for load in loads), return_exceptions=True)
+
+
+def _release(
+    monkeypatch: pytest.MonkeyPatch, statements: tuple[str, ...], oldest_server: int
+) -> None:
+    """Makes the servers that start from now on a version newer."""
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, statements))
+    monkeypatch.setattr(schema, "VERSION", len(schema.MIGRATIONS))
+    monkeypatch.setattr(schema, "_OLDEST_SERVER", oldest_server)
+
+
+async def test_a_rolling_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No call fails while a newer server expands the tables, and while both serve.
+
+    Nor does one while the tables are contracted, after the older servers have left. Those cannot
+    start any more.
+    """
+    url, version = store_url(tmp_path), schema.VERSION
+    older = await open_store(url)
+    try:
+        async with _loads(older) as go_on:
+            await go_on()
+            _release(monkeypatch, _EXPANDED, version)
+            newer = await open_store(url)
+            await go_on()
+        async with _loads(older, newer, older, newer) as go_on:
+            await go_on()
+    finally:
+        await older.close()
+    try:
+        async with _loads(newer) as go_on:
+            await go_on()
+            _release(monkeypatch, _CONTRACTED, version + 2)
+            newest = await open_store(url)
+            await go_on()
+            await newest.close()
+    finally:
+        await newer.close()
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match="start a newer podium"):
+        await open_store(url)
