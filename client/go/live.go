@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"maps"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -31,26 +30,6 @@ func (s *LiveState) Arm(name string) *ArmResult {
 	return s.known[name].result
 }
 
-// Best returns the completed arm with the best score on the metric, and the score; nil if no arm has one.
-// NaN is never the best, and of equal scores the first arm's counts.
-func (s *LiveState) Best(metric string, direction podiumv1.Direction) (best *ArmResult, score float64) {
-	for _, arm := range s.Arms {
-		value, found, err := arm.Score(metric)
-		if err != nil || !found || math.IsNaN(value) ||
-			arm.GetStatus() != podiumv1.ArmStatus_ARM_STATUS_COMPLETED {
-			continue
-		}
-		isBetter := value > score
-		if direction == podiumv1.Direction_DIRECTION_MINIMIZE {
-			isBetter = value < score
-		}
-		if best == nil || isBetter {
-			best, score = arm, value
-		}
-	}
-	return best, score
-}
-
 // Live follows an experiment: its state in memory, which is always the complete state of one revision.
 // Its methods may be used by several goroutines.
 type Live struct {
@@ -65,9 +44,9 @@ type Live struct {
 
 // Follow watches the experiment in a goroutine, and keeps its state in memory until Close is called or
 // the context ends. It returns when the first state is complete. Reads of the state make no calls. With
-// the filters of the options, less is kept. Training series are not kept.
+// the filters of the options, less is kept. Training series are kept with WithSeries, 16 bytes a point.
 func (e *Experiment) Follow(ctx context.Context, options WatchOptions) (*Live, error) {
-	options.After, options.WithSeries, options.SeriesKeys = nil, false, nil
+	options.After = nil
 	ctx, cancel := context.WithCancel(ctx)
 	live := &Live{
 		cancel: cancel, ended: make(chan struct{}), changed: make(chan struct{}),
@@ -183,6 +162,7 @@ type rowKey struct {
 type liveArm struct {
 	watched *podiumv1.WatchedArm
 	rows    map[rowKey]*podiumv1.WatchedEval
+	points  map[string]livePoints
 	result  *ArmResult
 }
 
@@ -202,7 +182,7 @@ func (s *LiveState) after(update *podiumv1.WatchResponse) *LiveState {
 	arm := func(name string) *liveArm {
 		if changed[name] == nil {
 			before := next.known[name]
-			changed[name] = &liveArm{watched: before.watched, rows: maps.Clone(before.rows)}
+			changed[name] = &liveArm{watched: before.watched, rows: maps.Clone(before.rows), points: before.points}
 			if changed[name].rows == nil {
 				changed[name].rows = map[rowKey]*podiumv1.WatchedEval{}
 			}
@@ -224,6 +204,9 @@ func (s *LiveState) after(update *podiumv1.WatchResponse) *LiveState {
 		row := item.GetEvalResult()
 		arm(item.Arm).rows[rowKey{row.GetName(), row.Step != nil, row.GetStep()}] = item
 	}
+	for _, piece := range update.Series {
+		arm(piece.Arm).replacePoints(piece)
+	}
 	for name, item := range changed {
 		if item.watched != nil {
 			item.result = item.asResult()
@@ -243,6 +226,19 @@ func (s *LiveState) inOrder() []*ArmResult {
 		results[place] = arm.result
 	}
 	return results
+}
+
+// replacePoints replaces the points of the arm from the step of a piece on.
+func (a *liveArm) replacePoints(piece *podiumv1.WatchedSeries) {
+	kept := map[string]livePoints{}
+	for key, points := range a.points {
+		kept[key] = points.before(piece.FromStep)
+	}
+	for _, one := range piece.Series {
+		points := kept[one.Key]
+		kept[one.Key] = livePoints{append(points.steps, one.Steps...), append(points.values, one.Values...)}
+	}
+	a.points = kept
 }
 
 // asResult returns the arm with its rows, as Arm.Get does.

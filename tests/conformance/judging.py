@@ -13,15 +13,17 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 from podium.errors import PodiumError
 from podium.v1.arm_result_pb2 import ArmResult
-from podium.v1.event_pb2 import ArmRecorded, Event, ExperimentDeclared
+from podium.v1.event_pb2 import ArmRecorded, Event, ExperimentDeclared, MetricsRecorded
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.results_service_pb2 import (
     EvalRequest,
     GetArmRequest,
     GetExperimentRequest,
+    ListSeriesRequest,
     RankRequest,
     ScoreRequest,
 )
+from podium.v1.series_pb2 import Series
 
 from tests.conformance import attempts, paging, watches
 from tests.conformance.languages import PROJECT
@@ -47,7 +49,7 @@ _FOLDER = PROJECT / "tests" / "vectors"
 
 VECTORS = tuple(
     file
-    for kind in ("rank", "busy", "scores", "reads", "writes", "record", "watch")
+    for kind in ("rank", "curves", "busy", "scores", "reads", "writes", "record", "watch")
     for file in sorted(_FOLDER.glob(f"{kind}*.json"))
 )
 """The files of vectors."""
@@ -90,6 +92,10 @@ class Session:
         """Returns the response of the client's own method."""
         return self.runner.ask("client", call, request, **self._place)
 
+    def live(self, call: str, request: Message) -> Any:
+        """Returns the answer of the state of a followed experiment."""
+        return self.runner.ask("live", call, request, **self._place)
+
     async def call(self, method: str, request: Message) -> Message:
         """Returns the response to an rpc as it is: a `Way` of the vectors of writes."""
         return self.runner.ask("stub", method, request, **self._place)
@@ -118,7 +124,8 @@ def limits_of(file: Path) -> dict[str, int]:
 def checks(file: Path) -> Iterator[Check]:
     """Returns the requests of a file of vectors for each language."""
     kinds: dict[str, dict[str, Callable[[Case, Session], None]]] = {
-        "rank": {"wire": _rank},
+        "rank": {"wire": _rank, "live": _rank_live},
+        "curves": {"live": _curves},
         "busy": {"wire": paging.rank},
         "scores": {"wire": paging.scores},
         "reads": {"pure": _read_locally, "wire": _read},
@@ -218,12 +225,41 @@ def _distinct_rows(arm: ArmResult) -> list[Any]:
 # ---- Rankings and writes ---------------------------------------------------------------------
 
 
-def _rank(case: Case, session: Session) -> None:
+def _record_arms(case: Case, session: Session) -> str:
+    """Records the arms and points of a case. Returns the name of their experiment."""
     experiment = session.new_experiment()
-    declared = ParseDict(case["experiment"], ExperimentDeclared())
+    declared = ParseDict(case.get("experiment", {}), ExperimentDeclared())
     arms = [Event(arm_recorded=ArmRecorded(arm_result=arm)) for arm in rankings.arms_of(case)]
-    events = [Event(experiment_declared=declared), *arms]
+    points = [
+        Event(metrics_recorded=ParseDict(point, MetricsRecorded()))
+        for point in case.get("points", [])
+    ]
+    events = [Event(experiment_declared=declared), *arms, *points]
     session.client("Record", RecordRequest(experiment=experiment, events=events))
+    return experiment
+
+
+def _rank_live(case: Case, session: Session) -> None:
+    """Compares rankings by arm. Those by group are made by the server, and by Python."""
+    experiment = _record_arms(case, session)
+    for asked in case["ranks"]:
+        request = ParseDict({"experiment": experiment, **asked["request"]}, RankRequest())
+        if not request.by_group and "response" in asked:
+            rankings.hold(asked["response"], session.live("Rank", request))
+
+
+def _curves(case: Case, session: Session) -> None:
+    experiment = _record_arms(case, session)
+    for asked in case["curves"]:
+        request = ListSeriesRequest(experiment=experiment, arm=asked["arm"], keys=[asked["metric"]])
+        fields = {"key": asked["metric"], "steps": asked["steps"], "values": asked["values"]}
+        expected = [reads.plain(ParseDict(fields, Series()))] if asked["steps"] else []
+        found = session.live("ListSeries", request).series
+        _expect([reads.plain(one) for one in found], expected)
+
+
+def _rank(case: Case, session: Session) -> None:
+    experiment = _record_arms(case, session)
     for asked in case["ranks"]:
         request = ParseDict({"experiment": experiment, **asked["request"]}, RankRequest())
         try:

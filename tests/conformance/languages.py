@@ -30,6 +30,8 @@ class Language:
     """Answers requests over HTTP in the protocol that they name."""
     protocols: tuple[str, ...] = PROTOCOLS
     """The protocols that `http_runner` can use."""
+    has_live: bool = False
+    """Whether the client can follow an experiment in memory."""
     toolchain: tuple[Command, ...] = ()
     """The tools that the build needs: commands that succeed if they are installed."""
     build: tuple[Command, ...] = ()
@@ -61,6 +63,7 @@ def _succeeds(command: Command) -> bool:
 
 _PYTHON = Language(
     name="python",
+    has_live=True,
     folder=".",
     runner=(sys.executable, "-m", "tests.conformance.python_runner"),
     http_runner=(sys.executable, "-m", "tests.conformance.http_runner"),
@@ -69,6 +72,7 @@ _PYTHON = Language(
 
 _GO = Language(
     name="go",
+    has_live=True,
     folder="client/go",
     toolchain=(("go", "version"),),
     build=(
@@ -88,6 +92,7 @@ _GO = Language(
 
 _TYPESCRIPT = Language(
     name="typescript",
+    has_live=True,
     folder="client/typescript",
     toolchain=(("node", "--version"), ("npm", "--version")),
     build=(("npm", "ci", "--no-audit", "--no-fund"), ("npm", "run", "build")),

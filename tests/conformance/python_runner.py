@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import sys
 import tempfile
 from base64 import b64decode, b64encode
@@ -24,6 +25,7 @@ from podium._wire import codec
 from podium._wire.rankings import SCORED_ARM
 from podium._wire.status import from_rpc_error
 from podium._wire.values import maybe
+from podium.curves import CurvePoint
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import RecordResponse
@@ -32,12 +34,15 @@ from podium.v1.results_service_pb2 import (
     EvalResponse,
     GetArmResponse,
     GetExperimentResponse,
+    ListSeriesResponse,
+    RankRequest,
     RankResponse,
     ScoresResponse,
     WatchRequest,
     WatchResponse,
 )
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
+from podium.v1.series_pb2 import Series
 
 from tests.messages import score_column_to_proto, score_response
 from tests.server.ranking import vectors as rankings
@@ -103,6 +108,8 @@ def _respond(asked: dict[str, str]) -> Message:
             return _PURE[asked["call"]](codec.arm_result_from_proto(arm), request)
         case "client":
             return _CLIENT[asked["call"]](_client(asked["address"]), request)
+        case "live":
+            return _ask_live(_client(asked["address"]), request)
         case "attempt":
             return _record_attempt(asked["address"], request)
     return _stub(asked["address"], asked["call"], request)
@@ -163,6 +170,30 @@ def _rank(client: podium.Client, request: Any) -> Message:
     metric = request.metric if request.HasField("metric") else None
     found: RankResponse = rankings.response_of(rank(metric, **rankings.arguments_of(request)))
     return found
+
+
+def _ask_live(client: podium.Client, request: Any) -> Message:
+    """Asks the state of a followed experiment."""
+    with _experiment(client, request).follow(with_series=True) as live:
+        state = live.state
+    if isinstance(request, RankRequest):
+        metric = request.metric if request.HasField("metric") else None
+        ranked: RankResponse = rankings.response_of(
+            state.rank(metric, **rankings.arguments_of(request))
+        )
+        return ranked
+    [key] = request.keys
+    series = [
+        Series(key=key, steps=[at.step for at in curve.points], values=map(_value, curve.points))
+        for curve in state.curve(key).curves
+        if curve.name == request.arm
+    ]
+    return ListSeriesResponse(series=series)
+
+
+def _value(point: CurvePoint) -> float:
+    """Returns the value of an arm's curve at a step. NaN has no statistics."""
+    return math.nan if point.statistics.mean is None else point.statistics.mean
 
 
 def _scores(client: podium.Client, request: Any) -> ScoresResponse:

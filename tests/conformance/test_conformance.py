@@ -89,6 +89,8 @@ def test_every_case_is_asked_for() -> None:
     assert ways == {
         ("busy", "wire"),
         ("rank", "wire"),
+        ("rank", "live"),
+        ("curves.json", "live"),
         ("scores", "wire"),
         ("reads", "pure"),
         ("reads", "wire"),
@@ -122,6 +124,7 @@ def test_the_python_client_agrees(capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["python"]) == 0
     printed = capsys.readouterr().out
     assert "busy_rank.json wire           3\n" in printed
+    assert "curves.json live              4\n" in printed
     assert "reads_steps.json wire         16\n" in printed
     assert "record_attempt.json wire      5\n" in printed
     assert "watch_stream.json wire        13\n" in printed

@@ -112,7 +112,8 @@ const (
 	ErrorReason_ERROR_REASON_SEQUENCE_GAP ErrorReason = 40
 	// RESOURCE_EXHAUSTED. The server is overloaded. Try again later.
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 50
-	// RESOURCE_EXHAUSTED. The disk of the store is full. Nothing was changed.
+	// RESOURCE_EXHAUSTED. The disk of the store is full, or the store has reached the
+	// limit of rows of its server. Nothing was changed.
 	ErrorReason_ERROR_REASON_STORAGE_FULL ErrorReason = 51
 	// UNAVAILABLE. The server is starting or stopping. Try again later.
 	ErrorReason_ERROR_REASON_SHUTTING_DOWN ErrorReason = 52

@@ -99,7 +99,11 @@ type Token struct {
 	// The time when it was revoked. Unset if it was not revoked.
 	RevokeTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
 	// The limits of its calls. Unset if it has no limits of its own.
-	Limits        *TokenLimits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
+	Limits *TokenLimits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
+	// The rows that are stored in the experiments that the token includes, as
+	// TokenLimits counts them. Set only in the responses of WhoAmI and ListTokens. It is
+	// at most a few seconds old.
+	StoredRows    *int64 `protobuf:"varint,9,opt,name=stored_rows,json=storedRows,proto3,oneof" json:"stored_rows,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -190,11 +194,21 @@ func (x *Token) GetLimits() *TokenLimits {
 	return nil
 }
 
+func (x *Token) GetStoredRows() int64 {
+	if x != nil && x.StoredRows != nil {
+		return *x.StoredRows
+	}
+	return 0
+}
+
 // TokenLimits limits the calls that are made with a token. Each server counts only
 // its own calls. If a limit is not set, the server's default is used
 // (`podium serve --token-limit`); without a default there is no limit. A call
 // beyond a limit returns RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) with a
 // google.rpc.RetryInfo. All limits are 1 or more.
+//
+// The limit of stored rows is about results, not calls. It counts the rows that the
+// store has, also rows of other tokens and other servers.
 type TokenLimits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The calls per second. After a pause, twice as many in the first second.
@@ -208,8 +222,13 @@ type TokenLimits struct {
 	EventsPerSecond *int64 `protobuf:"varint,4,opt,name=events_per_second,json=eventsPerSecond,proto3,oneof" json:"events_per_second,omitempty"`
 	// The bytes of the requests of Record per second, on average, as for events.
 	BytesPerSecond *int64 `protobuf:"varint,5,opt,name=bytes_per_second,json=bytesPerSecond,proto3,oneof" json:"bytes_per_second,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The rows that may be stored in the experiments that the token includes. Each
+	// experiment, arm, eval row and step of a training series is a row. At this limit, a
+	// Record call that adds rows is rejected. Other calls are not: they read, delete,
+	// replace rows, or finish arms.
+	StoredRows    *int64 `protobuf:"varint,6,opt,name=stored_rows,json=storedRows,proto3,oneof" json:"stored_rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TokenLimits) Reset() {
@@ -277,11 +296,18 @@ func (x *TokenLimits) GetBytesPerSecond() int64 {
 	return 0
 }
 
+func (x *TokenLimits) GetStoredRows() int64 {
+	if x != nil && x.StoredRows != nil {
+		return *x.StoredRows
+	}
+	return 0
+}
+
 var File_podium_v1_token_proto protoreflect.FileDescriptor
 
 const file_podium_v1_token_proto_rawDesc = "" +
 	"\n" +
-	"\x15podium/v1/token.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x02\n" +
+	"\x15podium/v1/token.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x03\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12#\n" +
@@ -293,19 +319,25 @@ const file_podium_v1_token_proto_rawDesc = "" +
 	"expireTime\x12;\n" +
 	"\vrevoke_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"revokeTime\x12.\n" +
-	"\x06limits\x18\b \x01(\v2\x16.podium.v1.TokenLimitsR\x06limits\"\xac\x02\n" +
+	"\x06limits\x18\b \x01(\v2\x16.podium.v1.TokenLimitsR\x06limits\x12$\n" +
+	"\vstored_rows\x18\t \x01(\x03H\x00R\n" +
+	"storedRows\x88\x01\x01B\x0e\n" +
+	"\f_stored_rows\"\xe2\x02\n" +
 	"\vTokenLimits\x12-\n" +
 	"\x10calls_per_second\x18\x01 \x01(\x03H\x00R\x0ecallsPerSecond\x88\x01\x01\x12\x19\n" +
 	"\x05calls\x18\x02 \x01(\x03H\x01R\x05calls\x88\x01\x01\x12\x1d\n" +
 	"\awatches\x18\x03 \x01(\x03H\x02R\awatches\x88\x01\x01\x12/\n" +
 	"\x11events_per_second\x18\x04 \x01(\x03H\x03R\x0feventsPerSecond\x88\x01\x01\x12-\n" +
-	"\x10bytes_per_second\x18\x05 \x01(\x03H\x04R\x0ebytesPerSecond\x88\x01\x01B\x13\n" +
+	"\x10bytes_per_second\x18\x05 \x01(\x03H\x04R\x0ebytesPerSecond\x88\x01\x01\x12$\n" +
+	"\vstored_rows\x18\x06 \x01(\x03H\x05R\n" +
+	"storedRows\x88\x01\x01B\x13\n" +
 	"\x11_calls_per_secondB\b\n" +
 	"\x06_callsB\n" +
 	"\n" +
 	"\b_watchesB\x14\n" +
 	"\x12_events_per_secondB\x13\n" +
-	"\x11_bytes_per_second*P\n" +
+	"\x11_bytes_per_secondB\x0e\n" +
+	"\f_stored_rows*P\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vROLE_READER\x10\x01\x12\x11\n" +
@@ -354,6 +386,7 @@ func file_podium_v1_token_proto_init() {
 	if File_podium_v1_token_proto != nil {
 		return
 	}
+	file_podium_v1_token_proto_msgTypes[0].OneofWrappers = []any{}
 	file_podium_v1_token_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -22,6 +22,8 @@ import {
   GetArmResponseSchema,
   GetExperimentRequestSchema,
   GetExperimentResponseSchema,
+  ListSeriesRequestSchema,
+  ListSeriesResponseSchema,
   RankRequestSchema,
   RankResponseSchema,
   RecordingService,
@@ -44,7 +46,7 @@ import { httpClient } from "./protocols.js";
 
 /** A line that is read. Messages are bytes in base64. */
 interface Asked {
-  way: "pure" | "client" | "attempt" | "stub";
+  way: "pure" | "client" | "live" | "attempt" | "stub";
   call: string;
   request: string;
   address?: string;
@@ -113,7 +115,27 @@ async function respond(asked: Asked): Promise<Uint8Array> {
     await recordAttempt(client, requested(RecordRequestSchema, asked));
     return new Uint8Array();
   }
+  if (asked.way === "live") {
+    return askLive(client, asked);
+  }
   return asked.way === "client" ? askClient(client, asked) : callStub(client, asked);
+}
+
+/** Asks the state of a followed experiment. */
+async function askLive(client: ClientBase, asked: Asked): Promise<Uint8Array> {
+  const following = async (experiment: string) => {
+    const live = await client.experiment(experiment).follow({ withSeries: true });
+    await live.close();
+    return live.state;
+  };
+  if (asked.call === "Rank") {
+    const { experiment, metric, direction, statuses } = requested(RankRequestSchema, asked);
+    return toBinary(RankResponseSchema, (await following(experiment)).rank({ metric, direction, statuses }));
+  }
+  const { experiment, arm, keys: [key = ""] } = requested(ListSeriesRequestSchema, asked);
+  const points = (await following(experiment)).curve(key).get(arm);
+  const series = points === undefined ? [] : [{ key, steps: [...points.steps], values: [...points.values] }];
+  return written(ListSeriesResponseSchema, { series });
 }
 
 function askArm(arm: ArmResult, asked: Asked): Uint8Array {

@@ -13,5 +13,6 @@ export {
   type ScoresOptions,
 } from "./experiment_handle.js";
 export { Live, LiveState } from "./live.js";
+export type { LiveRankOptions, Points } from "./live_reads.js";
 export { fromValue, type Plain, toValue } from "./values.js";
 export type { FollowOptions, WatchOptions } from "./watching.js";

@@ -183,7 +183,7 @@ export class ExperimentHandle {
   /**
    * Watches the experiment, and keeps its state in memory until `close` is called. Returns when the first state is
    * complete. Reads of the state make no calls. With the filters of the options, less is kept. Training series are
-   * not kept.
+   * kept with `withSeries`.
    */
   follow(options: FollowOptions = {}): Promise<Live> {
     return Live.begun((signal, heard) => watch(this.#connection, this.name, { ...options, signal }, heard));

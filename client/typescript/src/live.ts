@@ -2,17 +2,25 @@ import { create } from "@bufbuild/protobuf";
 
 import { ArmResult } from "./arm_result.js";
 import { PodiumError } from "./errors.js";
+import { evalPoints, LivePoints, type LiveRankOptions, type Points, ranking } from "./live_reads.js";
 import { ArmResultSchema, ArmStatus } from "./podium/v1/arm_result_pb.js";
 import type { EvalResult } from "./podium/v1/eval_result_pb.js";
-import { Direction, type Experiment } from "./podium/v1/experiment_pb.js";
-import type { WatchResponse } from "./podium/v1/results_service_pb.js";
+import type { Direction, Experiment } from "./podium/v1/experiment_pb.js";
+import type { RankResponse, WatchResponse } from "./podium/v1/results_service_pb.js";
 import type { WatchedArm, WatchedEval } from "./podium/v1/watch_pb.js";
 
-/** An arm and its rows by name and step. */
+/** An arm, its rows by name and step, and its training series by key. */
 interface Known {
   readonly watched: WatchedArm;
   readonly rows: ReadonlyMap<string, WatchedEval>;
+  readonly points: ReadonlyMap<string, LivePoints>;
   readonly result: ArmResult;
+}
+
+interface Changed {
+  watched: WatchedArm | undefined;
+  rows: Map<string, WatchedEval>;
+  points: ReadonlyMap<string, LivePoints>;
 }
 
 /** The state of an experiment at one revision. It never changes. */
@@ -20,6 +28,7 @@ export class LiveState {
   /** The arms by name, in the order of their creation. Each answers `eval` and `score`. */
   readonly arms: ReadonlyMap<string, ArmResult>;
   readonly #known: ReadonlyMap<string, Known>;
+  readonly #inOrder: readonly (readonly [string, Known])[];
 
   /** For `Live` only. */
   constructor(
@@ -30,8 +39,8 @@ export class LiveState {
     known: ReadonlyMap<string, Known> = new Map(),
   ) {
     this.#known = known;
-    const ordered = [...known.values()].sort((a, b) => Number(a.watched.position - b.watched.position));
-    this.arms = new Map(ordered.map(({ result }) => [result.name, result]));
+    this.#inOrder = [...known].sort(([, a], [, b]) => Number(a.watched.position - b.watched.position));
+    this.arms = new Map(this.#inOrder.map(([name, { result }]) => [name, result]));
   }
 
   /** Returns the arm of that name, if there is one. */
@@ -40,28 +49,51 @@ export class LiveState {
   }
 
   /**
-   * Returns the completed arm with the best score on the metric, if an arm has one. NaN is never the best, and
-   * of equal scores the first arm's counts.
+   * Returns the arms in the order of their scores, as `ExperimentHandle.rank` does.
+   *
+   * @throws PodiumError FAILED_PRECONDITION: no metric is given, and the experiment has no success_metric.
    */
-  best(metric: string, direction: Direction = Direction.MAXIMIZE): ArmResult | undefined {
-    const sign = direction === Direction.MINIMIZE ? -1 : 1;
-    let best: { arm: ArmResult; score: number } | undefined;
-    for (const arm of this.arms.values()) {
-      const score = arm.message.status === ArmStatus.COMPLETED ? arm.score(metric) : undefined;
-      if (score !== undefined && (best === undefined ? !Number.isNaN(score) : sign * score > sign * best.score)) {
-        best = { arm, score };
+  rank(options: LiveRankOptions = {}): RankResponse {
+    return ranking(this.arms.values(), this.experiment, this.revision, options);
+  }
+
+  /**
+   * Returns the completed arm with the best score, if an arm has one. The metric is else the experiment's
+   * success_metric, and the direction that of the experiment. NaN is never the best, and of equal scores the first
+   * arm's counts.
+   *
+   * @throws PodiumError FAILED_PRECONDITION: no metric is given, and the experiment has no success_metric.
+   */
+  best(metric?: string, direction?: Direction): ArmResult | undefined {
+    const first = this.rank({ metric, direction }).arms[0];
+    return first?.score === undefined || Number.isNaN(first.score) ? undefined : this.arms.get(first.arm);
+  }
+
+  /**
+   * Returns the values of a metric by step, of each running or completed arm that has some, by its name. The metric is
+   * an eval and a key, such as `val.acc`, or a training metric, such as `loss`, if `follow` was called with
+   * `withSeries`.
+   */
+  curve(metric: string): Map<string, Points> {
+    const curves = new Map<string, Points>();
+    for (const [name, { result, points }] of this.#inOrder) {
+      const isShown = result.status === ArmStatus.RUNNING || result.status === ArmStatus.COMPLETED;
+      const found = isShown ? (evalPoints(result, metric) ?? points.get(metric)?.points) : undefined;
+      if (found !== undefined) {
+        curves.set(name, found);
       }
     }
-    return best?.arm;
+    return curves;
   }
 
   /** Returns the state after an update. */
   after(update: WatchResponse): LiveState {
     const known = new Map(update.reset ? [] : this.#known);
-    const changed = new Map<string, { watched?: WatchedArm | undefined; rows: Map<string, WatchedEval> }>();
+    const changed = new Map<string, Changed>();
     const change = (name: string) => {
       const before = known.get(name);
-      const found = changed.get(name) ?? { watched: before?.watched, rows: new Map(before?.rows) };
+      const found = changed.get(name) ??
+        { watched: before?.watched, rows: new Map(before?.rows), points: before?.points ?? new Map() };
       changed.set(name, found);
       return found;
     };
@@ -80,9 +112,17 @@ export class LiveState {
       const row = item.evalResult!;
       change(item.arm).rows.set(rowKey(row.name, row.step), item);
     }
-    for (const [name, { watched, rows }] of changed) {
+    for (const { arm, fromStep, series } of update.series) {
+      const item = change(arm);
+      const points = new Map([...item.points].map(([key, kept]) => [key, kept.before(fromStep)]));
+      for (const { key, steps, values } of series) {
+        points.set(key, (points.get(key) ?? new LivePoints()).followedBy(steps, values));
+      }
+      item.points = points;
+    }
+    for (const [name, { watched, rows, points }] of changed) {
       if (watched !== undefined) {
-        known.set(name, { watched, rows, result: resultOf(watched, rows) });
+        known.set(name, { watched, rows, points, result: resultOf(watched, rows) });
       }
     }
     return new LiveState(update.experiment ?? this.experiment, update.marker!.revision, known);

@@ -30,7 +30,7 @@ export interface WatchOptions extends Omit<CallOptions, "timeoutMs"> {
 }
 
 /** What is followed; nothing said means everything but training series. */
-export type FollowOptions = Omit<WatchOptions, "after" | "signal" | "withSeries" | "seriesKeys">;
+export type FollowOptions = Omit<WatchOptions, "after" | "signal">;
 
 // How often a server can reset a watch in a row, with no other update between.
 const mostResets = 3;

@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { ArmResult, events } from "podium-client";
+import { ArmResult, events, LiveState } from "podium-client";
 import { ArmStatus, Direction, ResultsService, WatchResponseSchema } from "podium-client/v1";
 
 import { connected, declared, serverAddress } from "./server.js";
@@ -50,6 +51,8 @@ test("a followed experiment answers from memory, until it is deleted", async () 
   await live.waitFor(revision, AbortSignal.timeout(60_000));
   assert.deepEqual([...live.state.arms.keys()], ["a", "b"]);
   assert.equal(live.state.best("val.acc")?.name, "b");
+  assert.equal(live.state.best(), undefined);
+  assert.throws(() => new LiveState().best(), { reason: "METRIC_MISSING" });
   assert.equal(live.state.best("val.acc", Direction.MINIMIZE)?.name, "a");
   assert.equal(live.arm("a")?.eval("val", 2n)?.metrics.acc, 0.5);
   assert.deepEqual([before.arms.size, before.arm("a")?.evals.length], [1, 1]);
@@ -61,6 +64,31 @@ test("a followed experiment answers from memory, until it is deleted", async () 
   await assert.rejects(live.waitFor(1n << 40n, AbortSignal.timeout(60_000)), { code: "NOT_FOUND" });
   await live.close();
   await assert.rejects(experiment.follow(), { reason: "EXPERIMENT_NOT_FOUND" });
+});
+
+test("a followed training series has each point once, and an earlier state keeps its points", async () => {
+  const experiment = await declared(client);
+  await experiment.declare({ successMetric: "loss", direction: Direction.MINIMIZE, overwrite: true });
+  const [first, second] = [await experiment.startArm({ name: "a" }), await experiment.startArm({ name: "b" })];
+  const live = await experiment.follow({ withSeries: true, seriesKeys: ["loss"] });
+  const logged = async (step: bigint, loss: number, steps: bigint[], values: number[]) => {
+    await first.log({ loss, other: 1 }, step);
+    const isThere = (state: LiveState) => isDeepStrictEqual(state.curve("loss").get("a"), { steps, values });
+    await live.waitUntil(isThere, AbortSignal.timeout(60_000));
+    return live.state;
+  };
+  await logged(1n, 0.5, [1n], [0.5]);
+  await logged(2n, 0.25, [1n, 2n], [0.5, 0.25]);
+  const before = await logged(3n, 0.125, [1n, 2n, 3n], [0.5, 0.25, 0.125]);
+  await logged(2n, 0.75, [1n, 2n, 3n], [0.5, 0.75, 0.125]);
+  assert.deepEqual(before.curve("loss").get("a")?.values, [0.5, 0.25, 0.125]);
+  assert.deepEqual([...live.state.curve("other")], []);
+  await second.log({ loss: 0.25 });
+  await first.finish();
+  await second.finish();
+  await live.waitUntil((state) => state.rank().arms.length === 2, AbortSignal.timeout(60_000));
+  assert.equal(live.state.best()?.name, "b");
+  await live.close();
 });
 
 test("a missing experiment and an aborted watch are errors; nothing is left of one that is left", async () => {

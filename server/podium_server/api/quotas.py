@@ -1,4 +1,4 @@
-"""Quotas: limits for the calls of each token, and for all calls together."""
+"""Quotas: limits for each token, and for all callers together."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from podium._model.access import TokenLimits
 from podium.errors import PodiumError
 
+from podium_server.api.row_quotas import CountRows, RowQuota
 from podium_server.errors import RETRY_SECONDS, failure, overloaded
 from podium_server.store.tokens import TokenRow
 
@@ -62,14 +63,27 @@ class Usage:
         limits: The limits of the token.
         owner: The name of the token; None for all callers together.
         total: The usage of the calls of all tokens together.
+        rows: Counts the stored rows. None if no store counts them.
+
+    Attributes:
+        rows: As given.
+        row_quotas: The limits of stored rows that apply.
     """
 
-    __slots__ = ("_call_rates", "_calls", "_limits", "_owner", "_rates", "_watches")
+    __slots__ = (
+        "_call_rates", "_calls", "_limits", "_owner", "_rates", "_watches", "row_quotas", "rows",
+    )  # fmt: skip
 
     def __init__(
-        self, limits: TokenLimits, owner: str | None = None, total: "Usage | None" = None
+        self,
+        limits: TokenLimits,
+        owner: str | None = None,
+        total: "Usage | None" = None,
+        rows: RowQuota | None = None,
     ) -> None:
-        self._limits, self._owner = limits, owner
+        self._limits, self._owner, self.rows = limits, owner, rows
+        own = () if rows is None or rows.limit is None else (rows,)
+        self.row_quotas: tuple[RowQuota, ...] = own + (() if total is None else total.row_quotas)
         self._calls = self._watches = 0
         self._rates = {name: self._rates_of(name, total) for name in _RATES}
         self._call_rates = self._rates["calls_per_second"]
@@ -141,11 +155,19 @@ class Quotas:
     Args:
         each: The limits of tokens that have no limits of their own.
         total: The limits of all callers together.
+        count_rows: Counts the stored rows. None if they are not limited.
     """
 
-    def __init__(self, each: TokenLimits | None = None, total: TokenLimits | None = None) -> None:
-        self._each = each or TokenLimits()
-        self._everybody = Usage(total or TokenLimits())
+    def __init__(
+        self,
+        each: TokenLimits | None = None,
+        total: TokenLimits | None = None,
+        count_rows: CountRows | None = None,
+    ) -> None:
+        self._each, total = each or TokenLimits(), total or TokenLimits()
+        self._count_rows = count_rows
+        rows = None if count_rows is None else RowQuota(count_rows, (), total.stored_rows)
+        self._everybody = Usage(total, rows=rows)
         self._by_token: dict[str, Usage] = {}
 
     def of(self, token: TokenRow | None) -> Usage:
@@ -158,7 +180,27 @@ class Quotas:
         found = self._by_token.get(token.id)
         if found is None:
             limits = token.limits.or_else(self._each)
-            found = self._by_token[token.id] = Usage(limits, token.name, self._everybody)
+            rows = self._rows(token, limits)
+            found = self._by_token[token.id] = Usage(limits, token.name, self._everybody, rows)
+        return found
+
+    def _rows(self, token: TokenRow, limits: TokenLimits) -> RowQuota | None:
+        if self._count_rows is None:
+            return None
+        return RowQuota(self._count_rows, token.prefixes, limits.stored_rows, token.name)
+
+    async def row_gauges(self) -> Mapping[str, float]:
+        """Returns the number of all stored rows, and the numbers of limited tokens."""
+        if self._everybody.rows is None:
+            return {}
+        found: dict[str, float] = {"stored_rows": await self._everybody.rows.stored()}
+        for key, usage in list(self._by_token.items()):
+            rows = usage.rows
+            if rows is not None and rows.limit is not None:
+                name = str(rows.owner).replace("\\", r"\\").replace('"', r"\"")
+                label = f'{{id="{key}",token="{name}"}}'
+                found[f"token_stored_rows{label}"] = await rows.stored()
+                found[f"token_stored_rows_limit{label}"] = rows.limit
         return found
 
 

@@ -15,6 +15,7 @@ from podium.v1 import recording_service_pb2 as recording_pb2
 from podium.v1.event_pb2 import Event
 
 from podium_server.api.callers import CALLER
+from podium_server.api.row_quotas import RowClaim
 from podium_server.errors import failure
 from podium_server.store.contract import Store
 from podium_server.writes import DeleteArmCall, DeleteExperimentCall, RecordCall
@@ -42,11 +43,12 @@ class Recording:
         """Records events of one experiment, all of them or none."""
         size, events = request.ByteSize(), request.events[:]
         CALLER.get().usage.count_recorded(len(events), size)
+        claim = RowClaim(CALLER.get().usage.row_quotas)
         if _is_large(events, size):
-            call = await asyncio.to_thread(self._call, request, events, size)
+            call = await asyncio.to_thread(self._call, request, events, size, claim)
         else:
-            call = self._call(request, events, size)
-        outcome = await self._store.transact(call)
+            call = self._call(request, events, size, claim)
+        outcome = await claim.hold(lambda: self._store.transact(call))
         return recording_pb2.RecordResponse(
             revision=outcome.revision,
             changed_events=outcome.changed_events,
@@ -60,7 +62,11 @@ class Recording:
         )
 
     def _call(
-        self, request: recording_pb2.RecordRequest, events: Sequence[Event], size: int
+        self,
+        request: recording_pb2.RecordRequest,
+        events: Sequence[Event],
+        size: int,
+        claim: RowClaim,
     ) -> RecordCall:
         """Checks the request and builds its RecordCall."""
         self._check_record(request, size)
@@ -73,6 +79,7 @@ class Recording:
             now=_now(),
             size=size,
             owner=None if token is None else token.name,
+            claim_rows=claim.take,
             validate_only=request.validate_only,
         )
 

@@ -17,7 +17,7 @@ from podium._limits.checks import (
 )
 from podium._limits.limits import DEFAULT_LIMITS, Limits
 from podium._model.access import Token, TokenLimits
-from podium._values.tokens import new_token
+from podium._values.tokens import ids_for_tokens, new_token
 from podium._wire.listings import TOKEN, TOKEN_LIMITS
 from podium.v1 import access_service_pb2 as access_pb2
 from podium.v1 import token_pb2
@@ -51,8 +51,11 @@ class Tokens:
 
     async def who_am_i(self, _request: access_pb2.WhoAmIRequest) -> access_pb2.WhoAmIResponse:
         """Returns the token of the caller."""
-        token = CALLER.get().token
-        return access_pb2.WhoAmIResponse(token=None if token is None else _message(token))
+        token, rows = CALLER.get().token, CALLER.get().usage.rows
+        if token is None:
+            return access_pb2.WhoAmIResponse()
+        stored = None if rows is None else await rows.stored()
+        return access_pb2.WhoAmIResponse(token=_message(token, stored))
 
     async def create_token(
         self, request: access_pb2.CreateTokenRequest
@@ -81,8 +84,11 @@ class Tokens:
         rows = _included(await self._store.tokens(), _manager())
         response = access_pb2.ListTokensResponse()
         size = 0
+        stored: dict[tuple[str, ...], int] = {}
         for row in rows[first : first + limits.rows]:
-            message = _message(row)
+            if row.prefixes not in stored:
+                stored[row.prefixes] = await self._store.row_count(row.prefixes)
+            message = _message(row, stored[row.prefixes])
             size += message.ByteSize()
             if response.tokens and size > limits.size:
                 break
@@ -142,23 +148,28 @@ def new_row(
 
 
 def revocable(rows: Iterable[TokenRow], id_or_name: str, now: int) -> list[TokenRow]:
-    """Returns the tokens with this id or this name that are neither revoked nor expired."""
+    """Returns the tokens with this id or this name that are neither revoked nor expired.
+
+    The token itself is as good as its id.
+    """
+    id_or_name = ids_for_tokens(id_or_name)
     return [row for row in rows if id_or_name in {row.id, row.name} and row.is_live(now)]
 
 
-def public(row: TokenRow) -> Token:
+def public(row: TokenRow, stored_rows: int | None = None) -> Token:
     """Returns the description of a token, without its digest."""
     role, prefixes = row.role.name.lower(), list(row.prefixes)
     created, expires, revoked = map(_moment, (row.created, row.expires, row.revoked))
-    return Token(row.id, row.name, role, prefixes, created, expires, revoked, row.limits)
+    times = created, expires, revoked
+    return Token(row.id, row.name, role, prefixes, *times, row.limits, stored_rows)
 
 
 def _moment(micros: int | None) -> datetime | None:
     return None if micros is None else datetime.fromtimestamp(micros / 1_000_000, UTC)
 
 
-def _message(row: TokenRow) -> token_pb2.Token:
-    return TOKEN.to_proto(public(row))
+def _message(row: TokenRow, stored_rows: int | None = None) -> token_pb2.Token:
+    return TOKEN.to_proto(public(row, stored_rows))
 
 
 def _manager() -> TokenRow:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import Message
+from podium._values.tokens import ids_for_tokens
 
 from podium_server.api.callers import CALLER
 from podium_server.store.tokens import Role
@@ -239,7 +240,7 @@ def _line(call: AuditedCall, code: str, reason: str) -> str:
     caller = CALLER.get(None)
     token = None if caller is None else caller.token
     who = {} if token is None else {"id": token.id, "name": token.name, "role": token.role.name}
-    return json.dumps(
+    line = json.dumps(
         {
             "time": _now(),
             "method": call.method,
@@ -251,6 +252,8 @@ def _line(call: AuditedCall, code: str, reason: str) -> str:
             **({} if call.hidden_name is None else {"hidden_experiment": call.hidden_name}),
         }
     )
+    # A caller may have sent a token in place of a name.
+    return ids_for_tokens(line)
 
 
 def _minute() -> float:

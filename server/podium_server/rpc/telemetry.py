@@ -5,9 +5,8 @@ The counts begin at the start of the process. They are shown in the text format 
 
 import math
 import time
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from types import TracebackType
@@ -17,6 +16,7 @@ import grpc
 from google.protobuf.message import Message
 from podium.errors import PodiumError
 
+from podium_server.histogram import SECONDS, Histogram
 from podium_server.rpc.audit import Audit, AuditedCall
 
 __all__ = [
@@ -33,8 +33,6 @@ METRICS_PAGE = "/metrics"
 """The path of the page with metrics. Its access rule has this name."""
 SESSION_PAGE = "/session"
 """The path to which the page for browsers sends its user's token. Its access rule has this name."""
-_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""The upper bounds of the buckets in the histogram of call times, in seconds."""
 _CANCELLED = "CANCELLED"
 
 Gauges = Callable[[], Mapping[str, float]]
@@ -63,6 +61,8 @@ class Telemetry:
         streams: The full names of methods that answer with streams. Their time is not counted.
         begin_trace: Begins the trace of a call, from the method's full name and the headers. None
             if calls are not traced.
+        slow_gauges: Returns further metrics, for which the store is asked.
+        histograms: The histograms that other parts of the server keep, by name.
     """
 
     def __init__(
@@ -71,14 +71,18 @@ class Telemetry:
         audit: Audit | None = None,
         streams: Iterable[str] = (),
         begin_trace: Callable[[str, Headers], Trace | None] | None = None,
+        slow_gauges: Callable[[], Awaitable[Mapping[str, float]]] | None = None,
+        histograms: Mapping[str, Histogram] | None = None,
     ) -> None:
         self._gauges = tuple(gauges)
         self._audit = audit
         self._streams = frozenset(streams)
         self._begin_trace = begin_trace
+        self._slow_gauges = slow_gauges
+        self._histograms = histograms or {}
         self._calls: Counter[tuple[str, str]] = Counter()
         self._refused: Counter[str] = Counter()
-        self._times: dict[str, _Times] = {}
+        self._times: dict[str, Histogram] = {}
         self._lag = _Greatest()
 
     @property
@@ -111,7 +115,9 @@ class Telemetry:
         if reason:
             self._refused[reason] += 1
         elif code == "OK" and call.method not in self._streams:
-            times = self._times.get(call.method) or self._times.setdefault(call.method, _Times())
+            times = self._times.get(call.method)
+            if times is None:
+                times = self._times[call.method] = Histogram(SECONDS)
             times.add(time.perf_counter() - call.begin)
         if call.trace is not None:
             call.trace.end(code, reason)
@@ -124,11 +130,12 @@ class Telemetry:
             with suppress(ValueError):
                 self._lag.add(float(value))
 
-    def text(self) -> str:
+    async def text(self) -> str:
         """Returns all metrics in the text format of Prometheus."""
-        return "".join(f"{line}\n" for line in self._lines())
+        slow = {} if self._slow_gauges is None else await self._slow_gauges()
+        return "".join(f"{line}\n" for line in self._lines(slow))
 
-    def _lines(self) -> Iterator[str]:
+    def _lines(self, slow_gauges: Mapping[str, float]) -> Iterator[str]:
         yield "# TYPE podium_calls_total counter"
         for (method, code), count in sorted(self._calls.items()):
             yield f'podium_calls_total{{method="{method}",code="{code}"}} {count}'
@@ -138,13 +145,13 @@ class Telemetry:
         yield "# TYPE podium_call_seconds histogram"
         for method, times in sorted(self._times.items()):
             yield from times.lines("podium_call_seconds", f'method="{method}"')
+        for name, histogram in self._histograms.items():
+            yield f"# TYPE podium_{name} histogram"
+            yield from histogram.lines(f"podium_{name}")
         yield "# TYPE podium_outbox_lag_seconds gauge"
         yield f"podium_outbox_lag_seconds {self._lag.greatest():.15g}"
-        for gauges in self._gauges:
-            for name, value in gauges().items():
-                kind = "counter" if name.endswith("_total") else "gauge"
-                yield f"# TYPE podium_{name} {kind}"
-                yield f"podium_{name} {value:.15g}"
+        for gauges in (*(gauges() for gauges in self._gauges), slow_gauges):
+            yield from _gauge_lines(gauges)
 
 
 class ObservedCall(AuditedCall):
@@ -226,29 +233,15 @@ class _Greatest:
             self._before, self._now = self._now if passed == 1 else 0.0, 0.0
 
 
-class _Times:
-    """A histogram of seconds."""
-
-    def __init__(self) -> None:
-        self._buckets = [0] * (len(_BOUNDS) + 1)
-        self._sum = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Counts a time."""
-        self._buckets[bisect_left(_BOUNDS, seconds)] += 1
-        self._sum += seconds
-
-    def lines(self, name: str, label: str) -> Iterator[str]:
-        """Yields the lines of the histogram.
-
-        Each bucket includes the calls in all smaller buckets.
-        """
-        count = 0
-        for bound, number in zip((*_BOUNDS, "+Inf"), self._buckets, strict=True):
-            count += number
-            yield f'{name}_bucket{{{label},le="{bound}"}} {count}'
-        yield f"{name}_sum{{{label}}} {self._sum:.9g}"
-        yield f"{name}_count{{{label}}} {count}"
+def _gauge_lines(gauges: Mapping[str, float]) -> Iterator[str]:
+    """Yields the lines of metrics. Those that differ only in their labels have one type."""
+    typed = set()
+    for sample, value in sorted(gauges.items()):
+        name = sample.partition("{")[0]
+        if name not in typed:
+            typed.add(name)
+            yield f"# TYPE podium_{name} {'counter' if name.endswith('_total') else 'gauge'}"
+        yield f"podium_{sample} {value:.15g}"
 
 
 def _minute() -> int:

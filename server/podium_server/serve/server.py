@@ -76,7 +76,8 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
         }
         limits = replace(settings.admission, message_bytes=message_bytes, **at_once)
         admission = Admission(limits)
-        access = await _access(store, settings, reach)
+        quotas = Quotas(settings.token_limits, settings.total_limits, store.row_count)
+        access = await _access(store, settings, reach, quotas)
         services = {
             _RESULTS.full_name: service_methods(_RESULTS, results),
             _RECORDING.full_name: service_methods(_RECORDING, Recording(store, settings.limits)),
@@ -90,6 +91,8 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
             audit,
             (method.name for method in methods if isinstance(method, StreamMethod)),
             None if tracing is None else tracing.begin,
+            quotas.row_gauges,
+            store.histograms,
         )
         front = make_front(
             settings, services, CallServer(admission, access, telemetry), certificates, broken.set
@@ -127,14 +130,13 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
             await asyncio.to_thread(tracing.close)
 
 
-async def _access(store: Store, settings: Settings, reach: Reach) -> Access:
+async def _access(store: Store, settings: Settings, reach: Reach, quotas: Quotas) -> Access:
     is_on = await needs_tokens(settings, store, reach)
     if is_on and not await store.tokens():
         _log.warning(
             "calls need a token, and the store has none: podium token create --store %s",
             shown_url(settings.store),
         )
-    quotas = Quotas(settings.token_limits, settings.total_limits)
     return Access(store.tokens, is_on=is_on, is_exposed=reach.is_exposed, quotas=quotas)
 
 

@@ -14,7 +14,7 @@ from podium._model.access import IssuedToken, Token, TokenLimits
 from podium_server.api.tokens import new_row, public, revocable
 from podium_server.rpc.audit import Audit, AuditedCall, AuditError
 from podium_server.store.contract import StoreError
-from podium_server.store.open import add_token, read_tokens, revoke_token
+from podium_server.store.open import add_token, count_rows, read_tokens, revoke_token
 from podium_server.store.tokens import Role, TokenRow
 
 __all__ = ["LocalTokens", "StoreError", "create"]
@@ -72,7 +72,10 @@ class LocalTokens:
 
     def tokens(self) -> list[Token]:
         """Returns all tokens."""
-        return [public(row) for row in read_tokens(self._url)]
+        rows = read_tokens(self._url)
+        prefixes = list({row.prefixes for row in rows})
+        stored = dict(zip(prefixes, count_rows(self._url, prefixes), strict=True))
+        return [public(row, stored[row.prefixes]) for row in rows]
 
     def revoke_token(self, id_or_name: str) -> list[Token]:
         """Revokes the valid tokens with an id or a name, and returns them."""

@@ -39,6 +39,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from podium_server.histogram import Histogram
 from podium_server.store.calls import Call, Subject
 from podium_server.store.changes import ChangedRow, ChangePage, ChangePlace
 from podium_server.store.filters import (
@@ -140,6 +141,11 @@ class Store(ABC):
     @abstractmethod
     def gauges(self) -> Mapping[str, float]:
         """Returns numbers for monitoring by name. Names of counters end with `_total`."""
+
+    @property
+    def histograms(self) -> Mapping[str, Histogram]:
+        """The histograms for monitoring by name. The store must be open."""
+        return {}
 
     @abstractmethod
     def listen(self, listener: ChangeListener) -> None:

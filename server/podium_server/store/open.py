@@ -1,7 +1,8 @@
 """Opens stores by URL. All kinds of stores are listed in this module."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ __all__ = [
     "add_token",
     "back_up_store",
     "check_store",
+    "count_rows",
     "open_store",
     "read_tokens",
     "revoke_token",
@@ -110,6 +112,17 @@ def read_tokens(url: str) -> list[TokenRow]:
     return tokens.listed(store_file(url))
 
 
+def count_rows(url: str, prefixes: Iterable[tuple[str, ...]]) -> list[int]:
+    """Returns the number of stored rows under each group of prefixes: see `Store.row_count`.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    if _is_postgres(url):
+        return asyncio.run(_with_store(url, partial(_counts, prefixes)))
+    return tokens.count_rows(store_file(url), prefixes)
+
+
 def add_token(url: str, row: TokenRow) -> None:
     """Adds a token to a store, also while a server uses it. Creates the store if it is missing.
 
@@ -133,6 +146,10 @@ def revoke_token(url: str, token_id: str, now: int) -> None:
         asyncio.run(_with_store(url, lambda store: store.revoke_token(token_id, now)))
         return
     tokens.revoke(store_file(url), token_id, now)
+
+
+async def _counts(prefixes: Iterable[tuple[str, ...]], store: Store) -> list[int]:
+    return [await store.row_count(each) for each in prefixes]
 
 
 async def _with_store(url: str, action: Callable[[Store], Awaitable[T]]) -> T:

@@ -3,7 +3,7 @@
 It skips the events that its stream has applied before, and applies the others.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from podium._limits.limits import Limits
@@ -56,6 +56,8 @@ class RecordCall:
 
     `now` is the time of the call in microseconds since 1970. `size` is the size of its request in
     bytes. `owner` is the name of the caller's token. It is None if the server requires no tokens.
+    `claim_rows` takes the number of rows that the call adds. It raises an error if there is no
+    room for them.
     With `validate_only` nothing is changed.
     """
 
@@ -69,6 +71,7 @@ class RecordCall:
         now: int,
         size: int,
         owner: str | None = None,
+        claim_rows: Callable[[int], None] | None = None,
         validate_only: bool = False,
     ) -> None:
         self._experiment = experiment
@@ -79,6 +82,7 @@ class RecordCall:
         self._now = now
         self._size = size
         self._owner = owner
+        self._claim_rows = claim_rows
         self._validate_only = validate_only
         self._outcome = RecordOutcome()
         self.needs = self._find_needs()
@@ -97,7 +101,8 @@ class RecordCall:
 
         If any is rejected, raises an error that lists all rejected events.
         """
-        revision = 0 if loaded.experiment is None else loaded.experiment.revision
+        before = loaded.experiment
+        revision, rows = (0, 0) if before is None else (before.revision, before.row_count)
         state = CallState(loaded, self._experiment, self._now)
         stream = self._stream(loaded)
         first = 0 if stream is None else self._first_new(stream)
@@ -120,7 +125,10 @@ class RecordCall:
         if self._validate_only:
             self._outcome.revision = revision
             return Changes()
-        return state.changes(stream)
+        changes = state.changes(stream)
+        if self._claim_rows is not None and changes.experiment is not None:
+            self._claim_rows(changes.experiment.row_count - rows)
+        return changes
 
     def derive(self, change: ArmChange, current_rows: CurrentRows) -> DerivedScores:
         """Updates the primary eval of an arm. Returns the scores to write."""

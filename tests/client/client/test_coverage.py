@@ -79,7 +79,12 @@ async def record(client: AnyClient) -> None:
 
 
 LIMITS = podium.TokenLimits(
-    calls_per_second=1, calls=1, watches=1, events_per_second=1, bytes_per_second=1
+    calls_per_second=1,
+    calls=1,
+    watches=1,
+    events_per_second=1,
+    bytes_per_second=1,
+    stored_rows=1,
 )
 CALLS: dict[str, Callable[[AnyClient], Any]] = {
     "Eval": lambda client: result(client.arm("e", "a").eval("v", step=1)),

@@ -110,7 +110,8 @@ def test_a_dry_run_reports_what_an_import_does(client: podium.Client, tmp_path: 
     real = import_results(client, path)
     assert rehearsed == real
     assert (real.recorded, real.unchanged, real.experiments["notes"].changed) == (3, 1, ["other"])
-    assert [item.is_wrong for item in real.not_imported] == [True, False, True]
+    assert [item.is_wrong for item in real.not_imported] == [True, True]
+    assert [note.source for note in real.notes] == [f"{path}:5"]
     assert "ARM_HAS_ATTEMPTS" in real.not_imported[0].why
 
 
@@ -119,7 +120,7 @@ def test_a_name_over_the_limit_is_shortened(client: podium.Client, tmp_path: Pat
     long = "/models/" + "m" * 403
     write_text(tmp_path / "a.note", f"{long}=1\n{long}x=2\n")
     report = import_results(client, tmp_path)
-    assert (report.recorded, [item.is_wrong for item in report.not_imported]) == (2, [False] * 2)
+    assert (report.recorded, report.not_imported, len(report.notes)) == (2, [], 2)
     arms = list(client.experiment("notes").arms())
     assert {arm.run_config.extras["name"] for arm in arms} == {long, f"{long}x"}
     assert {len(arm.name.encode()) for arm in arms} == {256}

@@ -62,7 +62,7 @@ def test_a_file_is_an_arm_and_each_task_an_eval(tmp_path: Path) -> None:
     arm = _one(tmp_path)
     assert (arm.name, arm.group_name) == (
         "org/model@2026-01-01T00:00:00.250000Z",
-        "org/model",
+        "org/model@067968c2",
     )
     assert (arm.status, arm.eval_seconds, arm.run_config.seed) == ("completed", 12.5, 7)
     assert [(row.name, row.step, row.benchmark_id, row.metrics) for row in arm.evals] == [
@@ -98,7 +98,7 @@ def test_the_model_is_found_where_the_file_has_it(
 ) -> None:
     """Without a name, the model's arguments tell it, also as one text."""
     write_json(tmp_path / "results.json", _said(config=config, model_name=""))
-    assert _one(tmp_path).group_name == model
+    assert _one(tmp_path).run_config.model == podium.ModelConfig(model)
 
 
 def test_files_from_before_version_0_4_are_read(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from inspect_ai.dataset import Sample
 from inspect_ai.model import ModelOutput
 from inspect_ai.scorer import includes
 from inspect_ai.solver import Generate, Solver, TaskState, solver
+from podium.comparing import configs_differ
 from podium.importing import import_results
 from podium.integrations.inspect_ai import record_evals
 from podium_server.testing import RunningServer
@@ -39,9 +40,9 @@ def _answer(*, fails: bool = False) -> Solver:
     return solve
 
 
-def _task(*, fails: bool = False) -> Task:
+def _task(name: str = "toy", *, fails: bool = False) -> Task:
     samples = [Sample(input="a", target="output"), Sample(input="b", target="nothing")]
-    return Task(dataset=samples, solver=_answer(fails=fails), scorer=includes(), name="toy")
+    return Task(dataset=samples, solver=_answer(fails=fails), scorer=includes(), name=name)
 
 
 def test_a_task(ended: Ended, server: RunningServer, tmp_path: Path) -> None:
@@ -52,15 +53,35 @@ def test_a_task(ended: Ended, server: RunningServer, tmp_path: Path) -> None:
     with podium.Client(server.address) as client:
         assert import_results(client, tmp_path, experiment="imported").recorded == 1
         (imported,) = client.experiment("imported").arms()
-        arm, twin = ended("evals", imported.name), client.arm("imported", imported.name).get()
+        arm = ended("evals", f"{imported.name}-{log.eval.run_id[:8]}")
+        twin = client.arm("imported", imported.name).get()
         report = import_results(client, tmp_path, experiment="evals")
-    assert (arm.status, arm.group_name, arm.run_id) == ("completed", _MODEL, log.eval.run_id)
+    assert (arm.status, arm.group_name, arm.run_id) == (
+        "completed",
+        imported.group_name,
+        log.eval.run_id,
+    )
     assert arm.score("toy.accuracy") == 0.5
-    assert [(row.name, row.metrics) for row in arm.evals] == [
-        (row.name, row.metrics) for row in twin.evals
-    ]
+    rows = [[(row.name, row.benchmark_id, row.metrics) for row in one.evals] for one in (arm, twin)]
+    assert rows[0] == rows[1]
     assert arm.metrics == {"samples": 2}
-    assert (report.recorded, "ARM_HAS_ATTEMPTS" in report.not_imported[0].why) == (0, True)
+    assert not configs_differ([arm.run_config, twin.run_config])
+    assert (report.recorded, report.unchanged, report.not_imported) == (0, 1, [])
+
+
+def test_several_tasks(ended: Ended, server: RunningServer, tmp_path: Path) -> None:
+    """The tasks of a run are one arm. Only one that fails is another, as in an import."""
+    record_evals("several")
+    tasks = [_task("a"), _task("b"), _task("bad", fails=True)]
+    run_id = eval(tasks, model=_MODEL, log_dir=str(tmp_path), display="none")[0].eval.run_id
+    with podium.Client(server.address) as client:
+        import_results(client, tmp_path, experiment="imported")
+        main, failed = sorted(client.experiment("imported").arms(), key=lambda arm: arm.status)
+        arm = ended("several", f"{main.name}-{run_id[:8]}")
+        assert ended("several", failed.name).status == "failed"
+        report = import_results(client, tmp_path, experiment="several")
+    assert (main.eval_count, [row.name for row in arm.evals]) == (2, ["a", "b"])
+    assert (report.recorded, report.unchanged, report.not_imported) == (0, 2, [])
 
 
 def test_a_task_that_fails(
@@ -72,9 +93,14 @@ def test_a_task_that_fails(
     assert log.status == "error"
     with podium.Client(server.address) as client:
         (found,) = client.experiment("failing").arms()
-    arm = ended("failing", found.name)
+        arm = ended("failing", found.name)
+        report = import_results(client, tmp_path, experiment="failing")
     assert (arm.status, arm.evals) == ("failed", [])
     assert "RuntimeError" in (arm.error or "")
+    assert (report.recorded, report.not_imported[0].why) == (
+        0,
+        f"it is recorded already, as {found.name!r}",
+    )
 
 
 def test_without_a_switch(server: RunningServer, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from datasets import Dataset
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
+from podium.comparing import configs_differ
 from podium.importing import import_results
 from podium.integrations.lm_eval import PodiumTracker
 from podium_server.testing import RunningServer
@@ -66,7 +67,7 @@ def _evaluate(tracker: PodiumTracker, model: _Model) -> Any:
 
 
 def test_an_evaluation(ended: Ended, server: RunningServer, tmp_path: Path) -> None:
-    """The arm begins before the model answers; its rows are those of an import of the file."""
+    """The arm begins before the model answers, and an import of its file changes nothing."""
     with PodiumTracker("board", output_path=str(tmp_path)) as tracker:
         model = _Model(tracker)
         tracker.save_results_aggregated(_evaluate(tracker, model))
@@ -74,8 +75,9 @@ def test_an_evaluation(ended: Ended, server: RunningServer, tmp_path: Path) -> N
         name = tracker.arm.name
     assert model.was_running
     arm = ended("board", name)
-    assert (arm.status, arm.group_name) == ("completed", "org/toy")
-    assert name.startswith("org/toy@")
+    group = arm.group_name
+    assert (arm.status, group is not None and group[:8]) == ("completed", "org/toy@")
+    assert name.startswith(f"{group}-seed3-2")
     (row,) = arm.evals
     assert (row.name, row.benchmark_id, row.tags) == ("toy", "toy@2.0,0-shot", ["test"])
     assert row.metrics == {"acc": 0.75, "n_samples": 4}
@@ -83,10 +85,12 @@ def test_an_evaluation(ended: Ended, server: RunningServer, tmp_path: Path) -> N
     assert config is not None
     assert (config.seed, config.eval["limit"]) == (3, 4)
     with podium.Client(server.address) as client:
+        again = import_results(client, tmp_path, experiment="board")
+        assert (again.recorded, again.unchanged, again.not_imported) == (0, 1, [])
         assert import_results(client, tmp_path, experiment="imported").recorded == 1
-        (imported,) = client.experiment("imported").arms()
-        rows = client.arm("imported", imported.name).get().evals
-    assert [(each.name, each.metrics) for each in rows] == [(row.name, row.metrics)]
+        imported = client.arm("imported", f"{group}-seed3").get()
+    assert [(each.name, each.metrics) for each in imported.evals] == [(row.name, row.metrics)]
+    assert not configs_differ([config, imported.run_config])
 
 
 def test_a_model_that_fails(ended: Ended) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import podium
 import pytest
-from podium import TokenLimits
+from podium import TokenLimits, events
 from podium._outbox import THROTTLED, SenderState, outbox_folder
 from podium._sender.backoff import Backoff
 from podium._sender.circuit_breaker import CircuitBreaker
@@ -15,7 +15,7 @@ from podium._sender.protocol import Pause
 from podium._sender.sender import FOREGROUND, Sender
 from podium._sender.status_file import Report
 from podium.cli._outboxes import view_of
-from podium_server.api import quotas
+from podium_server.api import quotas, row_quotas
 from podium_server.serve import tokens
 from podium_server.testing.calls import declared, metrics, started
 
@@ -71,3 +71,47 @@ async def test_events_beyond_a_quota_wait(tmp_path: Path, monkeypatch: pytest.Mo
     # Another one is that the arm's events arrived before their experiment.
     [*_, why] = [why for why in whys if why.endswith("(QUOTA_EXCEEDED)")]
     assert why.startswith("the token 't' is limited to 1,000 recorded events a second; wait 0.")
+
+
+async def test_events_beyond_a_quota_of_rows_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events for which there is no room wait, and the status says why. Then they are delivered."""
+    monkeypatch.setattr(row_quotas, "_RETRY_SECONDS", 0.01)
+    store = f"sqlite:///{tmp_path / 'podium.db'}"
+    limits = TokenLimits(stored_rows=20)
+    _, token = await asyncio.to_thread(tokens.create, store, "t", "recorder", (), None, limits)
+    _, boss = await asyncio.to_thread(tokens.create, store, "admins", "admin", (), None)
+    is_full = asyncio.Event()
+    whys: set[str] = set()
+
+    def observe(sender: Sender) -> None:
+        report(sender)
+        whys.update(stream.why for stream in view_of(outbox).streams if stream.waiting)
+        if any(why.endswith("(QUOTA_EXCEEDED)") for why in whys):
+            is_full.set()
+
+    async with (
+        serving(tmp_path, auth="tokens") as [address],
+        podium.AsyncClient(address, token=token, retry=False) as client,
+        podium.AsyncClient(address, token=boss) as admin,
+    ):
+        arm = podium.ArmResult("a", podium.RunConfig("a"), "completed")
+        rows = [podium.EvalResult("val", step=step) for step in range(10)]
+        await client.record("old", [events.experiment_declared(), events.arm_recorded(arm)])
+        await client.record("old", [events.eval_recorded("a", row) for row in rows])
+        outbox = outbox_folder(tmp_path / "outbox", address)
+        report = Report([outbox], address)
+        appended(writer(outbox, "x", None), declared()).release()
+        points = [metrics({"loss": 0.5}, step=step) for step in range(16)]
+        stream = appended(writer(outbox, "x"), started("a", "A", 1), *points)
+        sender = Sender([outbox], client, replace(FOREGROUND, patience_seconds=120), observe)
+        running = asyncio.create_task(sender.run())
+        await is_full.wait()
+        assert sender.tallies[outbox].rejected == 0
+        await admin.experiment("old").delete()
+        await running
+        stream.release()
+        assert (sender.tallies[outbox].delivered, sender.tallies[outbox].rejected) == (18, 0)
+    [why] = {why for why in whys if why.endswith("(QUOTA_EXCEEDED)")}
+    assert why.startswith("the token 't' is limited to 20 stored rows; ")

@@ -48,8 +48,14 @@ async def test_the_page_counts_calls_and_commits(tmp_path: Path) -> None:
         'podium_errors_total{reason="EXPERIMENT_NOT_FOUND"} 1',
         f'podium_call_seconds_bucket{{method="{get}",le="+Inf"}} 3',
         f'podium_call_seconds_count{{method="{get}"}} 3',
-        "podium_commits_total 1",
-        "podium_committed_calls_total 1",
+        "# TYPE podium_commit_calls histogram",
+        'podium_commit_calls_bucket{le="1"} 1',
+        "podium_commit_calls_sum 1",
+        "podium_commit_calls_count 1",
+        "podium_commit_seconds_count 1",
+        "podium_queue_seconds_count 1",
+        "podium_waiting_writes 0",
+        "podium_stored_rows 1",
         "podium_watches 0",
         "podium_calls_under_way 0",
         "podium_overloaded_total 0",
@@ -87,7 +93,7 @@ async def test_every_end_of_a_call_is_counted() -> None:
     ):
         await telemetry.call("m", "p").end(error)
     await telemetry.call("s", "p").end(None)
-    lines = telemetry.text().splitlines()
+    lines = (await telemetry.text()).splitlines()
     assert [line for line in lines if line.startswith("podium_calls_total")] == [
         'podium_calls_total{method="m",code="CANCELLED"} 1',
         'podium_calls_total{method="m",code="INTERNAL"} 1',

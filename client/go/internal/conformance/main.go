@@ -123,6 +123,8 @@ func respond(asked request) (proto.Message, error) {
 	switch asked.Way {
 	case "client":
 		return askClient(client, message)
+	case "live":
+		return askLive(client, message)
 	case "attempt":
 		return &podiumv1.RecordResponse{}, recordAttempt(client, message.(*podiumv1.RecordRequest))
 	}
@@ -200,6 +202,31 @@ func askClient(client *podium.Client, message proto.Message) (proto.Message, err
 		return client.Experiment(asked.Experiment).Record(ctx, asked.Events...)
 	}
 	return nil, fmt.Errorf("no handle has a method for %T", message)
+}
+
+// askLive asks the state of a followed experiment.
+func askLive(client *podium.Client, message proto.Message) (proto.Message, error) {
+	experiment := message.(interface{ GetExperiment() string }).GetExperiment()
+	live, err := client.Experiment(experiment).Follow(context.Background(), podium.WatchOptions{WithSeries: true})
+	if err != nil {
+		return nil, err
+	}
+	defer live.Close()
+	switch asked := message.(type) {
+	case *podiumv1.RankRequest:
+		return live.State().Rank(asked.GetMetric(), asked.Direction, asked.Statuses...)
+	case *podiumv1.ListSeriesRequest:
+		found := &podiumv1.ListSeriesResponse{}
+		for _, curve := range live.State().Curve(asked.Keys[0]) {
+			if curve.Arm == asked.Arm {
+				found.Series = append(found.Series, &podiumv1.Series{
+					Key: asked.Keys[0], Steps: curve.Steps, Values: curve.Values,
+				})
+			}
+		}
+		return found, nil
+	}
+	return nil, fmt.Errorf("no live state has a method for %T", message)
 }
 
 // callStub makes a call of either service as it is.

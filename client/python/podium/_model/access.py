@@ -29,6 +29,12 @@ class TokenLimits(ModelBase):
     """The most recorded events per second, on average."""
     bytes_per_second: int | None = None
     """The most bytes of recorded events per second, on average."""
+    stored_rows: int | None = None
+    """The most rows in the experiments of the token's prefixes, whoever has stored them.
+
+    Each experiment, arm, eval row and step of a training series is a row. A call that adds rows
+    beyond this limit is rejected, and a sender repeats it once a minute until there is room.
+    """
 
     def __post_init__(self) -> None:
         for name in self.given():
@@ -64,6 +70,11 @@ class Token(ModelBase):
     """The time when it was revoked; None if it was not."""
     limits: TokenLimits = field(default_factory=TokenLimits)
     """The limits of its calls."""
+    stored_rows: int | None = None
+    """The number of rows that are stored in the experiments that it allows.
+
+    Set by `whoami()` and `tokens()`. It is at most a few seconds old.
+    """
 
     def record(self) -> dict[str, Any]:
         """Returns the token as a row of a table: one dict, with a key for each limit."""

@@ -12,7 +12,7 @@ import string
 import zlib
 from typing import NamedTuple
 
-__all__ = ["NewToken", "new_token", "token_id"]
+__all__ = ["NewToken", "ids_for_tokens", "new_token", "token_id"]
 
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _ID_SIZE, _SECRET_SIZE, _CHECKSUM_SIZE = 10, 30, 6
@@ -21,6 +21,9 @@ _TOKEN = re.compile(
     rf"(pdm_([0-9A-Za-z]{{{_ID_SIZE}}})_[0-9A-Za-z]{{{_SECRET_SIZE}}})"
     rf"([0-9A-Za-z]{{{_CHECKSUM_SIZE}}})"
 )
+
+
+_SECRET = re.compile(rf"pdm_([0-9A-Za-z]{{{_ID_SIZE}}})_[0-9A-Za-z]+")
 
 
 class NewToken(NamedTuple):
@@ -52,6 +55,11 @@ def token_id(text: str) -> str:
     if _checksum(found[1]) != found[3]:
         raise ValueError("the token has a wrong checksum: it was mistyped or changed")
     return found[2]
+
+
+def ids_for_tokens(text: str) -> str:
+    """Returns a text with each token in it replaced by its id, so that nobody can use the token."""
+    return _SECRET.sub(r"\1", text)
 
 
 def _random(size: int) -> str:

@@ -95,6 +95,13 @@ def limits(token: Token) -> str:
     return " ".join(f"{name}={number}" for name, number in token.limits.given().items()) or "-"
 
 
+def stored_rows(token: Token) -> str:
+    """Returns how many rows are stored in the experiments of a token, and its limit."""
+    most = token.limits.stored_rows
+    shown = "-" if token.stored_rows is None else f"{token.stored_rows:,}"
+    return shown if most is None else f"{shown} of {most:,}"
+
+
 def value(given: Any) -> str:
     """Returns a value in one line: a text unchanged, other values as JSON."""
     return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)

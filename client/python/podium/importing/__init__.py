@@ -8,18 +8,28 @@ name it in an entry point of the group `podium.importers`.
 """
 
 from podium.importing._detecting import read_results
-from podium.importing._found import Found, FoundArm, FoundExperiment, Importer, NotImported
+from podium.importing._found import (
+    Evaluation,
+    Found,
+    FoundArm,
+    FoundExperiment,
+    Importer,
+    Note,
+    NotImported,
+)
 from podium.importing._recording import ImportReport, import_results
 from podium.importing._registry import broken_importers, importers
 from podium.importing.kinds.table import mapping_from_texts
 
 __all__ = [
+    "Evaluation",
     "Found",
     "FoundArm",
     "FoundExperiment",
     "ImportReport",
     "Importer",
     "NotImported",
+    "Note",
     "broken_importers",
     "import_results",
     "importers",

@@ -3,12 +3,54 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from podium._model.results import ArmResult
+from podium._model.results import ArmResult, RunConfig
 from podium.curves import Series
+from podium.importing._identities import name_with_seed
 
-__all__ = ["Found", "FoundArm", "FoundExperiment", "Importer", "NotImported"]
+__all__ = [
+    "Evaluation",
+    "Found",
+    "FoundArm",
+    "FoundExperiment",
+    "Importer",
+    "NotImported",
+    "Note",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The place of an arm that is one evaluation of a model.
+
+    An import joins the evaluations of a model with the same settings and seed to one arm.
+
+    Attributes:
+        group: The group of the joined arm. Its name has the model and a digest of the settings.
+        variant: The group if the joined arm has the tasks with other settings of their own. Its
+            name has a digest of all settings.
+        id: A short text for the run of the tool. The arm of a repetition ends with it.
+        key: The identity of the evaluation within its arm.
+        config: The configuration of the joined arm, without the settings of single tasks.
+        facts: Other facts of the evaluation. The `run_result` of the joined arm has them by key.
+            `seconds` is the duration.
+    """
+
+    group: str
+    variant: str
+    id: str
+    key: str
+    config: RunConfig
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def arms_of_run(self) -> list[tuple[str, str]]:
+        """Returns the groups and names of the arms that end with the id, in both groups."""
+        seed = self.config.seed
+        return [
+            (group, f"{name_with_seed(group, seed)}-{self.id}")
+            for group in (self.group, self.variant)
+        ]
 
 
 @dataclass(slots=True)
@@ -22,6 +64,7 @@ class FoundArm:
         series: The training series of the arm, by key.
         run_may_change: Whether a later import of the same run can have another `run_id`. If not, an
             arm with another `run_id` is of another run, and does not overwrite the recorded arm.
+        evaluation: The place of an arm that an import joins with others.
     """
 
     experiment: str
@@ -29,6 +72,7 @@ class FoundArm:
     source: str
     series: dict[str, Series] = field(default_factory=dict)
     run_may_change: bool = False
+    evaluation: Evaluation | None = None
 
 
 @dataclass(slots=True)
@@ -75,6 +119,18 @@ class NotImported:
     why: str
     is_wrong: bool = True
     count: int = 1
+
+
+class Note(NamedTuple):
+    """A remark about data that was imported.
+
+    Attributes:
+        source: The file.
+        text: The remark.
+    """
+
+    source: str
+    text: str
 
 
 Found: TypeAlias = FoundArm | FoundExperiment | NotImported

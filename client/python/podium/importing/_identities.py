@@ -2,13 +2,27 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["digest_of", "name_of_folder"]
+from podium._limits.limits import DEFAULT_LIMITS
+from podium._values.shorten_text import shorten
+
+__all__ = [
+    "digest_of",
+    "group_of_model",
+    "name_of_folder",
+    "name_with_seed",
+    "short_digest",
+    "within_limit",
+]
 
 _DIGITS = 12
+_SHORT_DIGITS = 8
+_MODEL_BYTES = 160
+"""The longest name of a model in the name of a group. There is room for a seed and a time."""
 _MOST_PARTS = 3
 
 
@@ -33,3 +47,39 @@ def name_of_folder(folder: Path, is_generic: Callable[[Path], bool]) -> str:
         folder = folder.parent
         parts.insert(0, folder.name)
     return "/".join(parts)
+
+
+def name_with_seed(name: str, seed: int | None) -> str:
+    """Returns the name of an arm with its seed, unless the name ends with the seed already."""
+    if seed is None or re.search(rf"seed[-_=]?{seed}\Z", name, re.IGNORECASE):
+        return name
+    return f"{name}-seed{seed}"
+
+
+def group_of_model(model: str, *settings: Any) -> str:
+    """Returns the name of a group: the model, and a digest of the settings of its evaluations."""
+    text = json.dumps(_texts(settings), sort_keys=True)
+    return f"{within_limit(model, _MODEL_BYTES)}@{short_digest(text)}"
+
+
+def within_limit(name: str, limit: int = DEFAULT_LIMITS.name_bytes) -> str:
+    """Returns a name within a limit. A shortened name ends with a digest, so it is unique."""
+    if len(name.encode()) <= limit:
+        return name
+    suffix = f"-{short_digest(name)}"
+    return shorten(name, limit - len(suffix)) + suffix
+
+
+def short_digest(text: str) -> str:
+    """Returns the first digits of a digest."""
+    return hashlib.sha256(text.encode()).hexdigest()[:_SHORT_DIGITS]
+
+
+def _texts(value: Any) -> Any:
+    """Converts all values to text, as some files have `4` as text, and drops empty ones."""
+    if isinstance(value, dict):
+        found = {str(key): _texts(item) for key, item in value.items()}
+        return {key: item for key, item in found.items() if item not in ("", {}, [], None)}
+    if isinstance(value, list | tuple):
+        return [_texts(item) for item in value]
+    return None if value is None else str(value)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from podium import events
 from podium._files.exports import latest_metrics
 from podium._limits.batches import batches, record_all
 from podium._limits.limits import DEFAULT_LIMITS
+from podium._values.base import same
 from podium._values.enums import Direction
-from podium._values.shorten_text import shorten
 from podium.curves import points_by_step
 from podium.errors import NotFoundError, PodiumError, UnavailableError
 from podium.importing._detecting import places, read
-from podium.importing._found import FoundArm, FoundExperiment, NotImported
+from podium.importing._found import FoundArm, FoundExperiment, Note, NotImported
+from podium.importing._identities import within_limit
+from podium.importing._joining import join
 from podium.importing._registry import broken_importers
 from podium.scoring import direction_metadata
 
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmCount", "ImportReport", "import_results"]
-
-_DIGITS = 8
 
 
 @dataclass(slots=True)
@@ -56,12 +55,14 @@ class ImportReport:
         experiments: By experiment: the number of recorded arms, the names of those that replaced
             other results, the number of unchanged arms, and the number of eval rows of all arms.
         not_imported: The data that was not imported, with reasons.
+        notes: Remarks about data that was imported.
         other_files: The number of files that no kind claims, by their ending, such as `.py`, or
             by their name if they have none.
     """
 
     experiments: dict[str, ArmCount] = field(default_factory=dict)
     not_imported: list[NotImported] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     other_files: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -126,6 +127,7 @@ def import_results(
         for item in read(place):
             work.take(item, place.importer.kind)
         on_progress(number, len(found))
+    work.record_evaluations()
     return work.report
 
 
@@ -143,11 +145,15 @@ class _Target:
 
     def existing_arm(self, experiment: str, name: str) -> ArmResult | None:
         """Returns an arm that was recorded before this import."""
-        if experiment not in self._existing:
-            self._existing[experiment] = set(self._arm_names(experiment))
-        if name not in self._existing[experiment]:
+        if name not in self.existing_names(experiment):
             return None
         return self._client.arm(experiment, name).get()
+
+    def existing_names(self, experiment: str) -> set[str]:
+        """Returns the names of the arms that were recorded before this import."""
+        if experiment not in self._existing:
+            self._existing[experiment] = set(self._arm_names(experiment))
+        return self._existing[experiment]
 
     def _arm_names(self, experiment: str) -> Iterator[str]:
         arms = self._client.experiment(experiment).arms(page_size=DEFAULT_LIMITS.page_rows)
@@ -171,6 +177,20 @@ class _Target:
         return changed
 
 
+class _Recorded(NamedTuple):
+    """The arms of an experiment before an import, or none if it replaces them."""
+
+    target: _Target
+    experiment: str
+    is_replaced: bool
+
+    def names(self) -> set[str]:
+        return set() if self.is_replaced else self.target.existing_names(self.experiment)
+
+    def arm(self, name: str) -> ArmResult | None:
+        return None if self.is_replaced else self.target.existing_arm(self.experiment, name)
+
+
 class _Import:
     """The state of a running import."""
 
@@ -179,13 +199,40 @@ class _Import:
         self._experiment = experiment
         self._replace = replace
         self._imported: dict[tuple[str, str], FoundArm] = {}
+        self._evaluations: dict[tuple[str, str], list[FoundArm]] = {}
         self.report = ImportReport()
 
     def take(self, found: Found, kind: str) -> None:
         """Imports one item, or adds the reason why it cannot be imported to the report."""
         if isinstance(found, NotImported):
             self.report.not_imported.append(found)
-            return
+        elif isinstance(found, FoundArm) and found.evaluation is not None:
+            experiment = self._experiment or found.experiment
+            self._evaluations.setdefault((experiment, kind), []).append(found)
+        else:
+            self._record(found, kind)
+
+    def record_evaluations(self) -> None:
+        """Imports the evaluations of models, after all files have been read."""
+        for (experiment, kind), found in self._evaluations.items():
+            recorded = _Recorded(self._target, experiment, self._replace)
+            arms, copies = 0, 0
+            for item in join(found, recorded):
+                if isinstance(item, FoundArm):
+                    arms += 1
+                    self._record(item, kind)
+                elif isinstance(item, Note):
+                    self.report.notes.append(item)
+                else:
+                    copies += 1
+                    self.report.not_imported.append(item)
+            count = len(found) - copies
+            if arms < count:
+                became = "1 arm" if arms == 1 else f"{arms:,} arms"
+                text = f"{count:,} evaluations became {became}, by model and settings"
+                self.report.notes.append(Note(experiment, text))
+
+    def _record(self, found: FoundArm | FoundExperiment, kind: str) -> None:
         try:
             if isinstance(found, FoundExperiment):
                 self._take_experiment(found)
@@ -236,17 +283,17 @@ class _Import:
     def _with_names_in_limit(self, found: FoundArm) -> ArmResult:
         """Returns the arm of an item. Shortens names over the limit, such as paths of models."""
         arm = copy(found.arm)
-        arm.group_name = arm.group_name and _within_limit(arm.group_name)
-        arm.name = _within_limit(arm.name)
+        arm.group_name = arm.group_name and within_limit(arm.group_name)
+        arm.name = within_limit(arm.name)
         if arm.name != found.arm.name:
             arm.run_config = copy(arm.run_config)
             arm.run_config.extras = {**arm.run_config.extras, "name": found.arm.name}
             arm.run_config.name = arm.name
-            why = (
+            text = (
                 "its name is too long, so the arm is named "
                 f"{arm.name!r}; the extras have the whole name"
             )
-            self.report.not_imported.append(NotImported(found.source, why, is_wrong=False))
+            self.report.notes.append(Note(found.source, text))
         return arm
 
     def _arm_events(
@@ -261,6 +308,8 @@ class _Import:
             return [_untimed(events.arm_recorded(arm, replace=self._replace))]
         if not found.run_may_change:
             _check_same_run(arm, existing)
+        if existing.attempt is not None and _has_results_of(existing, arm):
+            return []
         others = _other_rows(arm, existing)
         if others:
             arm = copy(arm)
@@ -285,14 +334,6 @@ def _untimed(event: Event) -> Event:
     return event
 
 
-def _within_limit(name: str) -> str:
-    """Returns a name within the limit. A shortened name ends with a digest, so it is unique."""
-    if len(name.encode()) <= DEFAULT_LIMITS.name_bytes:
-        return name
-    suffix = f"-{hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]}"
-    return shorten(name, DEFAULT_LIMITS.name_bytes - len(suffix)) + suffix
-
-
 def _check_same_run(arm: ArmResult, existing: ArmResult) -> None:
     if arm.run_id and existing.run_id and arm.run_id != existing.run_id:
         raise ValueError(
@@ -300,6 +341,16 @@ def _check_same_run(arm: ArmResult, existing: ArmResult) -> None:
             f"({existing.run_id}; this one is {arm.run_id}); import this run into another "
             "experiment (--experiment), or overwrite the arm (--replace)"
         )
+
+
+def _has_results_of(existing: ArmResult, arm: ArmResult) -> bool:
+    """Returns whether an arm was recorded while it ran, with all results of its source."""
+    rows = {(row.name, row.step): row.metrics for row in existing.evals}
+    return (
+        (existing.run_id, existing.status) == (arm.run_id, arm.status)
+        and all(same(rows.get((row.name, row.step)), row.metrics) for row in arm.evals)
+        and all(same(existing.metrics.get(key), value) for key, value in arm.metrics.items())
+    )
 
 
 def _other_rows(arm: ArmResult, existing: ArmResult) -> list[EvalResult]:

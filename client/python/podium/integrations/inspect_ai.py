@@ -1,4 +1,4 @@
-"""Records evaluations of Inspect while they run: each task of each model is an arm.
+"""Records evaluations of Inspect while they run: the tasks of each model are an arm.
 
 record_evals("safety")
 inspect_ai.eval(tasks, model=...)
@@ -7,6 +7,7 @@ inspect_ai.eval(tasks, model=...)
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from podium._interface.endings import ending_of
@@ -22,6 +23,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
 
+    from podium._interface.endings import Ending
     from podium._interface.recorders import ArmRecorder, ExperimentRecorder
     from podium._model.results import ArmResult
 
@@ -47,86 +49,135 @@ def _experiment() -> str | ExperimentRecorder | None:
     return _experiments[0] if _experiments else os.environ.get(_VARIABLE)
 
 
+@dataclass(slots=True)
+class _Arm:
+    """The arm of a model in one run, and its tasks."""
+
+    run_id: str
+    recorder: ArmRecorder
+    tasks: list[str] = field(default_factory=list)
+    samples: int = 0
+    is_scored: bool = False
+    failed: list[ArmResult] = field(default_factory=list)
+
+
 @hooks(name="podium", description="Records evaluations to Podium")
 class PodiumHooks(Hooks):  # type: ignore[misc, unused-ignore]
-    """The hooks that Inspect calls. An arm is like one that is imported from the task's log.
+    """The hooks that Inspect calls. An import of the logs has the same rows and settings.
 
-    While a task runs, the training metric `samples` counts its finished samples. When it ends, each
-    of its scores is a post-training row. A task that failed or was cancelled is an arm with that
-    status.
+    All tasks of a run that have the same model and settings are one arm, `MODEL@SETTINGS-RUN`.
+    While they run, the training metric `samples` counts the finished samples. When a task ends,
+    each of its scores is a post-training row. A task that failed or was cancelled is an arm of its
+    own with that status, unless no task of the arm succeeded.
     """
 
     def __init__(self) -> None:
-        self._arms: dict[str, ArmRecorder] = {}
-        self._samples: dict[str, int] = {}
+        self._arms: dict[str, _Arm] = {}
+        self._tasks: dict[str, _Arm] = {}
 
     def enabled(self) -> bool:
         """Returns whether there is an experiment to record to."""
         return bool(_experiment())
 
     async def on_task_start(self, data: TaskStart) -> None:
-        """Begins the arm of a task."""
+        """Adds a task to the arm of its model. Begins the arm with its first task."""
         recorder = _experiment()
         if not recorder:
             return
-        if isinstance(recorder, str):
-            recorder = recorder_of(recorder)
-        arm = _arm_of(data.spec, plan=data.plan, status="started")
-        self._samples[data.eval_id] = 0
-        self._arms[data.eval_id] = recorder.start_arm(
-            arm.run_config, name=arm.name, group_name=arm.group_name, run_id=arm.run_id
-        )
+        parts = _parts(data.spec, plan=data.plan, status="started")
+        arm, place = _logs().arm_of(parts), _logs().evaluation_of(parts)
+        for group, name in [*place.arms_of_run(), (place.group, arm.name)]:
+            if name not in self._arms:
+                config = replace(place.config, name=name)
+                begun = _recorder(recorder).start_arm(
+                    config, name=name, group_name=group, run_id=arm.run_id
+                )
+                self._arms[name] = _Arm(data.run_id, begun)
+            if data.spec.task not in self._arms[name].tasks:
+                self._arms[name].tasks.append(data.spec.task)
+                self._tasks[data.eval_id] = self._arms[name]
+                return
 
     async def on_sample_end(self, data: SampleEnd) -> None:
-        """Counts the finished samples of a task."""
-        if data.eval_id in self._arms:
-            self._samples[data.eval_id] += 1
-            count = self._samples[data.eval_id]
-            self._arms[data.eval_id].log({"samples": count}, step=count)
+        """Counts the finished samples of an arm."""
+        if data.eval_id in self._tasks:
+            arm = self._tasks[data.eval_id]
+            arm.samples += 1
+            arm.recorder.log({"samples": arm.samples}, step=arm.samples)
 
     async def on_task_end(self, data: TaskEnd) -> None:
-        """Records the scores of a task, and how it ended."""
+        """Records the scores of a task."""
         self._record(data.log)
 
     async def on_run_end(self, data: RunEnd) -> None:
-        """Records the tasks that an error ended: Inspect does not report their end before."""
+        """Ends the arms of a run. Inspect reports tasks that an error ended only here."""
         for log in data.logs:
             self._record(log)
         ending = ending_of(data.exception or KeyboardInterrupt("the run ended before the task"))
-        for eval_id in tuple(self._arms):
-            self._end(eval_id, ending.status, ending.error)
+        for name, arm in list(self._arms.items()):
+            if arm.run_id == data.run_id:
+                del self._arms[name]
+                _end(arm, ending)
+        self._tasks = {id_: arm for id_, arm in self._tasks.items() if arm.run_id != data.run_id}
 
     def _record(self, log: EvalLog) -> None:
-        recorder = self._arms.get(log.eval.eval_id)
-        if recorder is None:
+        arm = self._tasks.pop(log.eval.eval_id, None)
+        if arm is None:
             return
         ended = {"results": log.results, "stats": log.stats, "error": log.error}
-        arm = _arm_of(log.eval, plan=log.plan, status=log.status, **ended)
-        for row in arm.evals:
-            recorder.log_eval(
+        result = _logs().arm_of(_parts(log.eval, plan=log.plan, status=log.status, **ended))
+        if result.status != ArmStatus.COMPLETED:
+            arm.failed.append(result)
+            return
+        arm.is_scored = True
+        for row in result.evals:
+            arm.recorder.log_eval(
                 row.name,
                 row.metrics,
                 tags=row.tags,
                 benchmark_id=row.benchmark_id,
                 eval_seconds=row.eval_seconds,
             )
-        self._end(log.eval.eval_id, ArmStatus(arm.status), arm.error)
-
-    def _end(self, eval_id: str, status: ArmStatus, error: str | None) -> None:
-        arm = self._arms.pop(eval_id)
-        del self._samples[eval_id]
-        arm.finish(status, error=error)
-        arm.__exit__(None, None, None)  # closes its files
 
 
-def _arm_of(spec: Any, **parts: Any) -> ArmResult:
-    """Returns the arm that an import makes of a log with these parts."""
-    from podium.importing.kinds.inspect_ai import arm_of  # noqa: PLC0415 - it loads protobuf
+def _logs() -> Any:
+    """Returns the importer of logs. Inspect loads this module always, so it is loaded later."""
+    from podium.importing.kinds import inspect_ai  # noqa: PLC0415 - it loads protobuf
 
+    return inspect_ai
+
+
+def _end(arm: _Arm, ending: Ending) -> None:
+    """Ends an arm, and records the tasks that failed beside others that have scores."""
+    if arm.is_scored:
+        arm.recorder.finish(ArmStatus.COMPLETED)
+        for failed in arm.failed:
+            _record_failed(failed)
+    elif arm.failed:
+        arm.recorder.finish(ArmStatus(arm.failed[0].status), error=arm.failed[0].error)
+    else:
+        arm.recorder.finish(ending.status, error=ending.error)
+    arm.recorder.__exit__(None, None, None)  # closes its files
+
+
+def _record_failed(failed: ArmResult) -> None:
+    recorder = _experiment()
+    if recorder:
+        arm = _recorder(recorder).start_arm(
+            failed.run_config, name=failed.name, group_name=failed.group_name, run_id=failed.run_id
+        )
+        arm.finish(ArmStatus(failed.status), error=failed.error)
+        arm.__exit__(None, None, None)
+
+
+def _recorder(experiment: str | ExperimentRecorder) -> ExperimentRecorder:
+    return recorder_of(experiment) if isinstance(experiment, str) else experiment
+
+
+def _parts(spec: Any, **parts: Any) -> dict[str, Any]:
+    """Returns the JSON objects of a log."""
     given = {"eval": spec, **parts}
-    return arm_of(
-        {
-            key: part.model_dump(mode="json") if hasattr(part, "model_dump") else part
-            for key, part in given.items()
-        }
-    )
+    return {
+        key: part.model_dump(mode="json") if hasattr(part, "model_dump") else part
+        for key, part in given.items()
+    }

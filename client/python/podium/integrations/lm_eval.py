@@ -10,7 +10,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Unpack
 
-from podium.importing.kinds.lm_eval import directions_of, evals_of, run_config_of
+from podium.importing._identities import name_with_seed
+from podium.importing.kinds.lm_eval import (
+    PROMPTS,
+    directions_of,
+    evals_of,
+    group_of,
+    run_config_of,
+    time_text,
+)
 from podium.integrations._callers import caller_variables
 from podium.integrations._missing import missing
 from podium.integrations._recorders import recorder_of
@@ -24,13 +32,12 @@ except ImportError as error:
     raise missing("lm_eval", "lm-eval", error) from error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 __all__ = ["PodiumTracker"]
 
 _ARGUMENTS = {
-    **{key: key for key in ("num_fewshot", "batch_size", "device", "limit", "gen_kwargs")},
-    **{key: key for key in ("system_instruction", "apply_chat_template", "fewshot_as_multiturn")},
+    **{key: key for key in ("batch_size", "device", "limit", "gen_kwargs")},
     "random_seed": "random_seed",
     "numpy_seed": "numpy_random_seed",
     "torch_seed": "torch_random_seed",
@@ -43,10 +50,10 @@ of results."""
 class PodiumTracker(CallbackBase[Training], EvaluationTracker):  # type: ignore[misc, unused-ignore]
     """Records an evaluation as an arm: it is running while models answer, and then has its rows.
 
-    The arm is named `MODEL@TIME`, in the group of its model. The rows are those that `podium
-    import` makes from the file of results. The harness tells nobody when single tasks are done, so
-    all rows are recorded by `save_results_aggregated`. If the block ends without it, the arm is
-    completed without rows; if the block raises, the arm is failed.
+    The arm is named `MODEL@SETTINGS-TIME`, in the group `MODEL@SETTINGS`. Its rows are those that
+    `podium import` makes from the file of results. The harness tells nobody when single tasks are
+    done, so all rows are recorded by `save_results_aggregated`. If the block ends without it, the
+    arm is completed without rows; if the block raises, the arm is failed.
 
     Args:
         experiment: The name of the experiment.
@@ -71,11 +78,14 @@ class PodiumTracker(CallbackBase[Training], EvaluationTracker):  # type: ignore[
         self._options = options
         self._training = Training(experiment)
 
-    def _begin(self, model: str, arguments: Mapping[str, Any]) -> None:
-        name = self._name or f"{model}@{datetime.now(UTC).isoformat(timespec='microseconds')}"
-        options: ArmOptions = {"group_name": model, **self._options}
+    def _begin(self, model: str, content: dict[str, Any]) -> None:
+        config = run_config_of(content, model, model)
+        group = group_of(config)
+        time = time_text(datetime.fromtimestamp(content["date"], UTC))
+        config.name = self._name or f"{name_with_seed(group, config.seed)}-{time}"
+        options: ArmOptions = {"group_name": group, **self._options}
         self._training = Training(self._experiment, **options)
-        self._training.begin(run_config_of({"config": dict(arguments)}, model, name))
+        self._training.begin(config)
 
     def save_results_aggregated(
         self, results: dict[str, Any] | None, samples: dict[str, Any] | None = None
@@ -85,8 +95,9 @@ class PodiumTracker(CallbackBase[Training], EvaluationTracker):  # type: ignore[
             return
         super().save_results_aggregated(results, samples)
         if not self._training.is_running:
-            config = results.get("config", {})
-            self._begin(str(config.get("model")), config)
+            model = self.general_config_tracker.model_name or results["config"].get("model")
+            now = datetime.now(UTC).timestamp()
+            self._begin(str(model), {"date": now, **results})
         arm = self._training.arm
         if arm is None:
             return
@@ -107,7 +118,7 @@ class PodiumTracker(CallbackBase[Training], EvaluationTracker):  # type: ignore[
 class _ConfigTracker(GeneralConfigTracker):  # type: ignore[misc, unused-ignore]
     """The part of a tracker that the harness calls before it evaluates."""
 
-    def __init__(self, on_start: Callable[[str, Mapping[str, Any]], None]) -> None:
+    def __init__(self, on_start: Callable[[str, dict[str, Any]], None]) -> None:
         super().__init__()
         self._on_start = on_start
 
@@ -115,7 +126,13 @@ class _ConfigTracker(GeneralConfigTracker):  # type: ignore[misc, unused-ignore]
         """Begins the arm."""
         super().log_experiment_args(*args, **kwargs)
         given = caller_variables("lm_eval.evaluator", "evaluation_tracker")
-        arguments = {key: given.get(name) for key, name in _ARGUMENTS.items()}
-        arguments["model"] = self.model_source
-        arguments["model_args"] = given.get("model_args")
-        self._on_start(str(self.model_name or self.model_source), arguments)
+        config = {key: given.get(name) for key, name in _ARGUMENTS.items()}
+        model = given.get("model")
+        kind = model if isinstance(model, str) else type(model).__name__
+        config |= {"model": kind, "model_args": given.get("model_args")}
+        if hasattr(given.get("lm"), "get_model_info"):
+            config |= given["lm"].get_model_info()
+        content = {key: getattr(self, key, None) for key in PROMPTS}
+        date = given.get("start_date") or datetime.now(UTC).timestamp()
+        name = str(self.model_name or self.model_source)
+        self._on_start(name, {**content, "config": config, "date": date})

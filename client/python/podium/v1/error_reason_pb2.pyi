@@ -124,7 +124,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 50
     """RESOURCE_EXHAUSTED. The server is overloaded. Try again later."""
     ERROR_REASON_STORAGE_FULL: _ErrorReason.ValueType  # 51
-    """RESOURCE_EXHAUSTED. The disk of the store is full. Nothing was changed."""
+    """RESOURCE_EXHAUSTED. The disk of the store is full, or the store has reached the
+    limit of rows of its server. Nothing was changed.
+    """
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 52
     """UNAVAILABLE. The server is starting or stopping. Try again later."""
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 53
@@ -268,7 +270,9 @@ missing. Metadata: `expected_sequence`.
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 50
 """RESOURCE_EXHAUSTED. The server is overloaded. Try again later."""
 ERROR_REASON_STORAGE_FULL: ErrorReason.ValueType  # 51
-"""RESOURCE_EXHAUSTED. The disk of the store is full. Nothing was changed."""
+"""RESOURCE_EXHAUSTED. The disk of the store is full, or the store has reached the
+limit of rows of its server. Nothing was changed.
+"""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 52
 """UNAVAILABLE. The server is starting or stopping. Try again later."""
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 53

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15podium/v1/token.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x02\n\x05Token\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x1d\n\x04role\x18\x03 \x01(\x0e\x32\x0f.podium.v1.Role\x12\x10\n\x08prefixes\x18\x04 \x03(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x06limits\x18\x08 \x01(\x0b\x32\x16.podium.v1.TokenLimits\"\xeb\x01\n\x0bTokenLimits\x12\x1d\n\x10\x63\x61lls_per_second\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\x05\x63\x61lls\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x14\n\x07watches\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x1e\n\x11\x65vents_per_second\x18\x04 \x01(\x03H\x03\x88\x01\x01\x12\x1d\n\x10\x62ytes_per_second\x18\x05 \x01(\x03H\x04\x88\x01\x01\x42\x13\n\x11_calls_per_secondB\x08\n\x06_callsB\n\n\x08_watchesB\x14\n\x12_events_per_secondB\x13\n\x11_bytes_per_second*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_READER\x10\x01\x12\x11\n\rROLE_RECORDER\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x42\x64\n\tpodium.v1B\nTokenProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15podium/v1/token.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x02\n\x05Token\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x1d\n\x04role\x18\x03 \x01(\x0e\x32\x0f.podium.v1.Role\x12\x10\n\x08prefixes\x18\x04 \x03(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x06limits\x18\x08 \x01(\x0b\x32\x16.podium.v1.TokenLimits\x12\x18\n\x0bstored_rows\x18\t \x01(\x03H\x00\x88\x01\x01\x42\x0e\n\x0c_stored_rows\"\x95\x02\n\x0bTokenLimits\x12\x1d\n\x10\x63\x61lls_per_second\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\x05\x63\x61lls\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x14\n\x07watches\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x1e\n\x11\x65vents_per_second\x18\x04 \x01(\x03H\x03\x88\x01\x01\x12\x1d\n\x10\x62ytes_per_second\x18\x05 \x01(\x03H\x04\x88\x01\x01\x12\x18\n\x0bstored_rows\x18\x06 \x01(\x03H\x05\x88\x01\x01\x42\x13\n\x11_calls_per_secondB\x08\n\x06_callsB\n\n\x08_watchesB\x14\n\x12_events_per_secondB\x13\n\x11_bytes_per_secondB\x0e\n\x0c_stored_rows*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_READER\x10\x01\x12\x11\n\rROLE_RECORDER\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x42\x64\n\tpodium.v1B\nTokenProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'podium.v1.token_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\tpodium.v1B\nTokenProtoP\001Z\036podium.example/podium/podiumv1\242\002\003PDM\252\002\tPodium.V1\312\002\tPodium\\V1\352\002\nPodium::V1'
-  _globals['_ROLE']._serialized_start=579
-  _globals['_ROLE']._serialized_end=659
+  _globals['_ROLE']._serialized_start=663
+  _globals['_ROLE']._serialized_end=743
   _globals['_TOKEN']._serialized_start=70
-  _globals['_TOKEN']._serialized_end=339
-  _globals['_TOKENLIMITS']._serialized_start=342
-  _globals['_TOKENLIMITS']._serialized_end=577
+  _globals['_TOKEN']._serialized_end=381
+  _globals['_TOKENLIMITS']._serialized_start=384
+  _globals['_TOKENLIMITS']._serialized_end=661
 # @@protoc_insertion_point(module_scope)

@@ -13,10 +13,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import TypeAlias as _TypeAlias, Never as _Never
+if sys.version_info >= (3, 10):
+    from typing import TypeAlias as _TypeAlias
 else:
-    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
+    from typing_extensions import TypeAlias as _TypeAlias
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -64,12 +64,18 @@ class Token(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    STORED_ROWS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, which is part of the token."""
     name: _builtins.str
     """The name, chosen by people. A token that replaces another has the same name."""
     role: Global___Role.ValueType
     """The calls that the token allows."""
+    stored_rows: _builtins.int
+    """The rows that are stored in the experiments that the token includes, as
+    TokenLimits counts them. Set only in the responses of WhoAmI and ListTokens. It is
+    at most a few seconds old.
+    """
     @_builtins.property
     def prefixes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The experiments that the token includes, each with all experiments below it: `nlp`
@@ -103,12 +109,15 @@ class Token(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         limits: Global___TokenLimits | None = ...,
+        stored_rows: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "limits", b"limits", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_stored_rows", b"_stored_rows", "create_time", b"create_time", "expire_time", b"expire_time", "limits", b"limits", "revoke_time", b"revoke_time", "stored_rows", b"stored_rows"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "limits", b"limits", "name", b"name", "prefixes", b"prefixes", "revoke_time", b"revoke_time", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stored_rows", b"_stored_rows", "create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "limits", b"limits", "name", b"name", "prefixes", b"prefixes", "revoke_time", b"revoke_time", "role", b"role", "stored_rows", b"stored_rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__stored_rows: _TypeAlias = _typing.Literal["stored_rows"]  # noqa: Y015
+    _WhichOneofArgType__stored_rows: _TypeAlias = _typing.Literal["_stored_rows", b"_stored_rows"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stored_rows) -> _WhichOneofReturnType__stored_rows | None: ...
 
 Global___Token: _TypeAlias = Token  # noqa: Y015
 
@@ -119,6 +128,9 @@ class TokenLimits(_message.Message):
     (`podium serve --token-limit`); without a default there is no limit. A call
     beyond a limit returns RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) with a
     google.rpc.RetryInfo. All limits are 1 or more.
+
+    The limit of stored rows is about results, not calls. It counts the rows that the
+    store has, also rows of other tokens and other servers.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -128,6 +140,7 @@ class TokenLimits(_message.Message):
     WATCHES_FIELD_NUMBER: _builtins.int
     EVENTS_PER_SECOND_FIELD_NUMBER: _builtins.int
     BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    STORED_ROWS_FIELD_NUMBER: _builtins.int
     calls_per_second: _builtins.int
     """The calls per second. After a pause, twice as many in the first second."""
     calls: _builtins.int
@@ -140,6 +153,12 @@ class TokenLimits(_message.Message):
     """
     bytes_per_second: _builtins.int
     """The bytes of the requests of Record per second, on average, as for events."""
+    stored_rows: _builtins.int
+    """The rows that may be stored in the experiments that the token includes. Each
+    experiment, arm, eval row and step of a training series is a row. At this limit, a
+    Record call that adds rows is rejected. Other calls are not: they read, delete,
+    replace rows, or finish arms.
+    """
     def __init__(
         self,
         *,
@@ -148,10 +167,11 @@ class TokenLimits(_message.Message):
         watches: _builtins.int | None = ...,
         events_per_second: _builtins.int | None = ...,
         bytes_per_second: _builtins.int | None = ...,
+        stored_rows: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_bytes_per_second", b"_bytes_per_second", "_calls", b"_calls", "_calls_per_second", b"_calls_per_second", "_events_per_second", b"_events_per_second", "_watches", b"_watches", "bytes_per_second", b"bytes_per_second", "calls", b"calls", "calls_per_second", b"calls_per_second", "events_per_second", b"events_per_second", "watches", b"watches"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bytes_per_second", b"_bytes_per_second", "_calls", b"_calls", "_calls_per_second", b"_calls_per_second", "_events_per_second", b"_events_per_second", "_stored_rows", b"_stored_rows", "_watches", b"_watches", "bytes_per_second", b"bytes_per_second", "calls", b"calls", "calls_per_second", b"calls_per_second", "events_per_second", b"events_per_second", "stored_rows", b"stored_rows", "watches", b"watches"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bytes_per_second", b"_bytes_per_second", "_calls", b"_calls", "_calls_per_second", b"_calls_per_second", "_events_per_second", b"_events_per_second", "_watches", b"_watches", "bytes_per_second", b"bytes_per_second", "calls", b"calls", "calls_per_second", b"calls_per_second", "events_per_second", b"events_per_second", "watches", b"watches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bytes_per_second", b"_bytes_per_second", "_calls", b"_calls", "_calls_per_second", b"_calls_per_second", "_events_per_second", b"_events_per_second", "_stored_rows", b"_stored_rows", "_watches", b"_watches", "bytes_per_second", b"bytes_per_second", "calls", b"calls", "calls_per_second", b"calls_per_second", "events_per_second", b"events_per_second", "stored_rows", b"stored_rows", "watches", b"watches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__bytes_per_second: _TypeAlias = _typing.Literal["bytes_per_second"]  # noqa: Y015
     _WhichOneofArgType__bytes_per_second: _TypeAlias = _typing.Literal["_bytes_per_second", b"_bytes_per_second"]  # noqa: Y015
@@ -161,6 +181,8 @@ class TokenLimits(_message.Message):
     _WhichOneofArgType__calls_per_second: _TypeAlias = _typing.Literal["_calls_per_second", b"_calls_per_second"]  # noqa: Y015
     _WhichOneofReturnType__events_per_second: _TypeAlias = _typing.Literal["events_per_second"]  # noqa: Y015
     _WhichOneofArgType__events_per_second: _TypeAlias = _typing.Literal["_events_per_second", b"_events_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__stored_rows: _TypeAlias = _typing.Literal["stored_rows"]  # noqa: Y015
+    _WhichOneofArgType__stored_rows: _TypeAlias = _typing.Literal["_stored_rows", b"_stored_rows"]  # noqa: Y015
     _WhichOneofReturnType__watches: _TypeAlias = _typing.Literal["watches"]  # noqa: Y015
     _WhichOneofArgType__watches: _TypeAlias = _typing.Literal["_watches", b"_watches"]  # noqa: Y015
     @_typing.overload
@@ -171,6 +193,8 @@ class TokenLimits(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__calls_per_second) -> _WhichOneofReturnType__calls_per_second | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__events_per_second) -> _WhichOneofReturnType__events_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stored_rows) -> _WhichOneofReturnType__stored_rows | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__watches) -> _WhichOneofReturnType__watches | None: ...
 

@@ -28,12 +28,20 @@ pub struct Token {
     /// The limits of its calls. Unset if it has no limits of its own.
     #[prost(message, optional, tag = "8")]
     pub limits: ::core::option::Option<TokenLimits>,
+    /// The rows that are stored in the experiments that the token includes, as
+    /// TokenLimits counts them. Set only in the responses of WhoAmI and ListTokens. It is
+    /// at most a few seconds old.
+    #[prost(int64, optional, tag = "9")]
+    pub stored_rows: ::core::option::Option<i64>,
 }
 /// TokenLimits limits the calls that are made with a token. Each server counts only
 /// its own calls. If a limit is not set, the server's default is used
 /// (`podium serve --token-limit`); without a default there is no limit. A call
 /// beyond a limit returns RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) with a
 /// google.rpc.RetryInfo. All limits are 1 or more.
+///
+/// The limit of stored rows is about results, not calls. It counts the rows that the
+/// store has, also rows of other tokens and other servers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct TokenLimits {
@@ -53,6 +61,12 @@ pub struct TokenLimits {
     /// The bytes of the requests of Record per second, on average, as for events.
     #[prost(int64, optional, tag = "5")]
     pub bytes_per_second: ::core::option::Option<i64>,
+    /// The rows that may be stored in the experiments that the token includes. Each
+    /// experiment, arm, eval row and step of a training series is a row. At this limit, a
+    /// Record call that adds rows is rejected. Other calls are not: they read, delete,
+    /// replace rows, or finish arms.
+    #[prost(int64, optional, tag = "6")]
+    pub stored_rows: ::core::option::Option<i64>,
 }
 /// Role determines the calls that a token allows. Each role also allows the calls of
 /// the roles before it.
@@ -1096,7 +1110,8 @@ pub enum ErrorReason {
     SequenceGap = 40,
     /// RESOURCE_EXHAUSTED. The server is overloaded. Try again later.
     Overloaded = 50,
-    /// RESOURCE_EXHAUSTED. The disk of the store is full. Nothing was changed.
+    /// RESOURCE_EXHAUSTED. The disk of the store is full, or the store has reached the
+    /// limit of rows of its server. Nothing was changed.
     StorageFull = 51,
     /// UNAVAILABLE. The server is starting or stopping. Try again later.
     ShuttingDown = 52,

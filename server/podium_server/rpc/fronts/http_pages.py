@@ -50,7 +50,7 @@ class MetricsPage:
         except PodiumError as error:
             await send_refusal(send, error)
         else:
-            await _send(send, 200, _TEXT, self._telemetry.text().encode())
+            await _send(send, 200, _TEXT, (await self._telemetry.text()).encode())
 
 
 async def send_error(

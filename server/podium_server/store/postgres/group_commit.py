@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +32,7 @@ from podium_server.store.postgres.errors import (
     undone,
 )
 from podium_server.store.postgres.writes import PostgresTransaction
-from podium_server.store.sql.waiting import Waiting, notifying
+from podium_server.store.sql.waiting import Waiting, WriteTimes, notifying
 
 __all__ = ["GroupCommit"]
 
@@ -72,7 +73,8 @@ class GroupCommit:
         self._listeners: list[ChangeListener] = []
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="podium-writes")
         self._closing = False
-        self._commits = self._committed_calls = self._unknown_outcomes = 0
+        self.times = WriteTimes()
+        self._unknown_outcomes = 0
 
     @property
     def listeners(self) -> Collection[ChangeListener]:
@@ -84,10 +86,8 @@ class GroupCommit:
         self._listeners.append(listener)
 
     def gauges(self) -> Mapping[str, float]:
-        """Returns the number of commits, of the calls in these commits, and of waiting calls."""
+        """Returns the numbers of commits with an unknown outcome, and of waiting calls."""
         return {
-            "commits_total": self._commits,
-            "committed_calls_total": self._committed_calls,
             "unknown_outcomes_total": self._unknown_outcomes,
             "waiting_writes": sum(len(lane.waiting) for lane in self._lanes.values()),
         }
@@ -129,7 +129,7 @@ class GroupCommit:
         while queue and len(group) < _GROUP_CALLS:
             waiting = queue.popleft()
             if not waiting.answer.done():
-                waiting.begin()
+                self.times.begin(waiting)
                 group.append(waiting)
         if not group:
             return
@@ -167,6 +167,7 @@ class GroupCommit:
             await asyncio.sleep(_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret
 
     async def _transact(self, group: list[Waiting]) -> None:
+        begin = time.perf_counter()
         async with self._acquire() as connection:
             await connection.execute(_BEGIN)
             try:
@@ -179,8 +180,7 @@ class GroupCommit:
                     await connection.execute("ROLLBACK")
                     return
                 await self._commit(connection)
-            self._commits += 1
-            self._committed_calls += len(group)
+            self.times.committed(len(group), begin)
 
     async def _apply(
         self, connection: PooledConnection, group: list[Waiting]

@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import asyncpg
 from podium.errors import PodiumError
 
+from podium_server.histogram import Histogram
 from podium_server.store.calls import Call
 from podium_server.store.contract import ChangeListener, Page, PageLimits, Store, StoreError
 from podium_server.store.filters import ArmFilter
@@ -164,6 +165,11 @@ class PostgresStore(Store):
             "store_idle_connections": connections.idle,
         }
         return gauges | dict(self._group.gauges())
+
+    @property
+    def histograms(self) -> Mapping[str, Histogram]:
+        """The times and sizes of commits."""
+        return self._group.times.histograms
 
     def listen(self, listener: ChangeListener) -> None:
         """Calls the listener at every commit from now on."""

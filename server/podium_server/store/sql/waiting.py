@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from podium_server.histogram import COUNTS, SECONDS, Histogram
 from podium_server.store.calls import Call, Subject
 from podium_server.store.contract import ChangeListener
 from podium_server.store.stages import StageTimer, stage_timer
 
-__all__ = ["Waiting", "notifying"]
+__all__ = ["Waiting", "WriteTimes", "notifying"]
 
 
 @dataclass(slots=True, eq=False)
@@ -22,16 +24,12 @@ class Waiting:
     result: Any = None
     error: Exception | None = None
     timer: StageTimer | None = field(default_factory=stage_timer)
+    submitted: float = field(default_factory=time.perf_counter)
 
     def again(self) -> "Waiting":
         """Forgets the result and the error, because the call runs again."""
         self.result = self.error = None
         return self
-
-    def begin(self) -> None:
-        """Notes that the transaction of the call begins."""
-        if self.timer is not None:
-            self.timer.end("queue")
 
     def give(self) -> None:
         """Passes the result or the error to the caller, unless the caller was cancelled."""
@@ -43,6 +41,35 @@ class Waiting:
             self.answer.set_exception(self.error)
         else:
             self.answer.set_result(self.result)
+
+
+class WriteTimes:
+    """Measures the writes of a store.
+
+    Attributes:
+        histograms: The times in which calls wait for a transaction, the times from the begin of a
+            transaction until it is durable, and the numbers of calls in a transaction.
+    """
+
+    def __init__(self) -> None:
+        self._queue, self._commit = Histogram(SECONDS), Histogram(SECONDS)
+        self._calls = Histogram(COUNTS)
+        self.histograms: Mapping[str, Histogram] = {
+            "queue_seconds": self._queue,
+            "commit_seconds": self._commit,
+            "commit_calls": self._calls,
+        }
+
+    def begin(self, waiting: Waiting) -> None:
+        """Notes that the transaction of a call begins."""
+        self._queue.add(time.perf_counter() - waiting.submitted)
+        if waiting.timer is not None:
+            waiting.timer.end("queue")
+
+    def committed(self, calls: int, begin: float) -> None:
+        """Notes that a transaction is durable, which has begun at a time of `perf_counter`."""
+        self._commit.add(time.perf_counter() - begin)
+        self._calls.add(calls)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from podium.errors import PodiumError
 from podium_server.errors import failure, overloaded
 from podium_server.store.calls import Call, Changes
 from podium_server.store.contract import ChangeListener
-from podium_server.store.sql.waiting import Waiting, notifying
+from podium_server.store.sql.waiting import Waiting, WriteTimes, notifying
 from podium_server.store.sql.writes import Transaction
 from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
 
@@ -65,8 +65,8 @@ class GroupCommit:
         self._wake = asyncio.Event()
         self._arrived = asyncio.Event()
         self._expected = 0
-        self._commit_seconds = 0.0
-        self._commits = self._committed_calls = 0
+        self._commit_seconds = self._begun = 0.0
+        self.times = WriteTimes()
         self._closing = False
         self.broken = False
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="podium-commit")
@@ -79,12 +79,8 @@ class GroupCommit:
         self._listeners.append(listener)
 
     def gauges(self) -> Mapping[str, float]:
-        """Returns the number of commits, of the calls in these commits, and of waiting calls."""
-        return {
-            "commits_total": self._commits,
-            "committed_calls_total": self._committed_calls,
-            "waiting_writes": len(self._waiting),
-        }
+        """Returns the number of waiting calls."""
+        return {"waiting_writes": len(self._waiting)}
 
     async def submit(self, call: Call[T]) -> T:
         """Runs a call, and returns its result when it is durable."""
@@ -190,6 +186,7 @@ class GroupCommit:
         """Runs one transaction: applies calls, commits, and then passes on the results."""
         applied = self._applied = []
         before = self._connection.total_changes()
+        self._begun = time.perf_counter()
         try:
             await self._begin()
             transaction = Transaction(self._connection)
@@ -236,7 +233,7 @@ class GroupCommit:
             if waiting.answer.done():
                 continue
             applied.append(waiting)
-            waiting.begin()
+            self.times.begin(waiting)
             try:
                 waiting.result = waiting.call.result(await self._apply(transaction, waiting.call))
             except PodiumError as error:
@@ -262,8 +259,7 @@ class GroupCommit:
                 begin = time.monotonic()
                 await self._beside(self._make_durable)
                 self._commit_seconds = time.monotonic() - begin
-                self._commits += 1
-                self._committed_calls += len(applied)
+                self.times.committed(len(applied), self._begun)
             else:
                 self._connection.execute("COMMIT")
         except apsw.FullError as error:

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import apsw
 
 from podium_server.errors import failure
+from podium_server.histogram import Histogram
 from podium_server.store.calls import Call
 from podium_server.store.contract import ChangeListener, Page, PageLimits, Store, StoreError
 from podium_server.store.filters import ArmFilter
@@ -169,12 +170,16 @@ class SqliteStore(Store):
     def gauges(self) -> Mapping[str, float]:
         """Returns numbers for monitoring.
 
-        They are the bytes of the file and of its log, and the numbers of commits, of calls in these
-        commits and of waiting writes.
+        They are the bytes of the file and of its log, and the number of waiting writes.
         """
         files = (self._path, Path(f"{self._path}-wal"))
         size = sum(file.stat().st_size for file in files if file.exists())
         return {"store_bytes": size, **self._group.gauges()}
+
+    @property
+    def histograms(self) -> Mapping[str, Histogram]:
+        """The times and sizes of commits."""
+        return self._group.times.histograms
 
     def listen(self, listener: ChangeListener) -> None:
         """Calls the listener at every commit from now on."""

@@ -1,7 +1,7 @@
 """Reads and changes the tokens in the file. `podium token` can change them while a server runs."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import apsw
@@ -9,11 +9,13 @@ import apsw
 from podium_server.store.contract import StoreError
 from podium_server.store.sql import codec
 from podium_server.store.sql.connection import fetch
+from podium_server.store.sql.reads import Reader
 from podium_server.store.sqlite import schema
 from podium_server.store.sqlite.connection import connect
+from podium_server.store.sqlite.dialect import SQLITE
 from podium_server.store.tokens import TokenRow
 
-__all__ = ["add", "is_ready", "listed", "read_tokens", "revoke"]
+__all__ = ["add", "count_rows", "is_ready", "listed", "read_tokens", "revoke"]
 
 _WAIT_MS = 10_000
 
@@ -46,6 +48,17 @@ def listed(path: Path) -> list[TokenRow]:
         )
     with _opened(path) as connection:
         return read_tokens(connection)
+
+
+def count_rows(path: Path, prefixes: Iterable[tuple[str, ...]]) -> list[int]:
+    """Returns the number of stored rows under each group of prefixes: see `Store.row_count`.
+
+    Raises:
+        StoreError: The file cannot be read.
+    """
+    with _opened(path) as connection:
+        reader = Reader(connection, SQLITE)
+        return [reader.row_count(each) for each in prefixes]
 
 
 def add(path: Path, row: TokenRow) -> None:

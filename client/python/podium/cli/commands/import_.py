@@ -103,6 +103,8 @@ def _print_report(report: ImportReport, console: Console, *, dry_run: bool) -> N
     )
     for item in report.not_imported:
         console.note(_line(item))
+    for note in report.notes:
+        console.note(f"{note.source}: {note.text}")
     for name, count in report.experiments.items():
         if count.changed:
             console.note(f"{name}: these arms replaced other results: {_first(count.changed)}")
@@ -162,5 +164,6 @@ def _json(report: ImportReport, *, dry_run: bool) -> dict[str, object]:
             {"source": item.source, "why": item.why, "is_wrong": item.is_wrong, "count": item.count}
             for item in report.not_imported
         ],
+        "notes": [note._asdict() for note in report.notes],
         "other_files": dict(report.other_files),
     }

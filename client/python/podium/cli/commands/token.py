@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from podium._files import json_form
 from podium._model.access import TokenLimits
 from podium._values.enums import Role
+from podium._values.tokens import ids_for_tokens
 from podium.cli import _format
 from podium.cli._arguments import TOKEN_LIMITS, token_limit
 from podium.cli._connecting import open_client, server_module
@@ -29,6 +30,7 @@ __all__ = ["add_arguments", "run_locally"]
 
 _AGE = re.compile(r"([0-9]{1,5})([hd])")
 _UNITS = {"h": "hours", "d": "days"}
+_COLUMNS = ("ID", "NAME", "ROLE", "~PREFIXES", "LIMITS", "ROWS", "CREATED", "STATE")
 _DEFAULT_STORE = "sqlite:///podium.db"
 
 
@@ -125,7 +127,7 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=token_limit,
         metavar="NAME=NUMBER",
-        help=f"a limit of the token's calls: {', '.join(TOKEN_LIMITS)}; repeat the option for "
+        help=f"a limit of the token: {', '.join(TOKEN_LIMITS)}; repeat the option for "
         "several (default: the limits of the server)",
     )
 
@@ -171,21 +173,19 @@ def _create(arguments: argparse.Namespace, tokens: _Tokens, console: Console) ->
 def _list(_arguments: argparse.Namespace, tokens: _Tokens, console: Console) -> Exit:
     if console.as_json:
         console.json_list(map(json_form.to_json, tokens.tokens()))
-    elif not console.table(
-        map(_row, tokens.tokens()), "ID", "NAME", "ROLE", "~PREFIXES", "LIMITS", "CREATED", "STATE"
-    ):
+    elif not console.table(map(_row, tokens.tokens()), *_COLUMNS):
         console.note("no tokens")
     return Exit.OK
 
 
 def _revoke(arguments: argparse.Namespace, tokens: _Tokens, console: Console) -> Exit:
-    revoked = tokens.revoke_token(arguments.token)
+    revoked = tokens.revoke_token(ids_for_tokens(arguments.token))
     if console.as_json:
         console.json_list(map(json_form.to_json, revoked))
     for token in () if console.as_json else revoked:
         console.line(f"{token.id} ({token.name}) is revoked")
     if not revoked:
-        console.note(f"no valid token has the id or the name {arguments.token!r}")
+        console.note(f"no valid token has the id or the name {ids_for_tokens(arguments.token)!r}")
         return Exit.NOTHING
     return Exit.OK
 
@@ -195,8 +195,8 @@ _ACTIONS = {"create": _create, "list": _list, "revoke": _revoke}
 
 def _row(token: Token) -> tuple[str, ...]:
     prefixes, created = _format.prefixes(token), _format.moment(token.create_time)
-    limits = _format.limits(token)
-    return token.id, token.name, token.role, prefixes, limits, created, _state(token)
+    limits, rows = _format.limits(token), _format.stored_rows(token)
+    return token.id, token.name, token.role, prefixes, limits, rows, created, _state(token)
 
 
 def _state(token: Token) -> str:

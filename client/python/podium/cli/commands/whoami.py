@@ -38,6 +38,7 @@ def run(_arguments: argparse.Namespace, client: Client, console: Console) -> Exi
                 ("role", token.role),
                 ("prefixes", _format.prefixes(token)),
                 ("limits", _format.limits(token)),
+                ("stored rows", _format.stored_rows(token)),
                 ("expires", _format.moment(token.expire_time) or "never"),
             ]
         )

@@ -1,8 +1,8 @@
 """Logs of Inspect (`inspect_ai`): `.eval`, which is a zip, and JSON.
 
-A log is one evaluation of one model on one task. It becomes an arm in the group of its model. Each
-score of the log is a post-training eval with the name of the task. If a log has several scores, the
-name of the score is added.
+A log is one evaluation of one model on one task. An import joins the logs of a model with the same
+settings to one arm. Each score of a log is a post-training eval with the name of the task. If a log
+has several scores, the name of the score is added.
 """
 
 import json
@@ -24,11 +24,12 @@ from podium._model.results import (
     RunConfig,
 )
 from podium.importing._configs import kept_values, seed_from
-from podium.importing._found import Found, FoundArm, NotImported
+from podium.importing._found import Evaluation, Found, FoundArm, NotImported
+from podium.importing._identities import group_of_model, short_digest
 from podium.importing._values import head, json_object, number, numbers
 from podium.importing._zips import zipfile
 
-__all__ = ["InspectImporter", "arm_of"]
+__all__ = ["InspectImporter", "arm_of", "evaluation_of"]
 
 _NEWEST = 3
 """The newest supported version of logs."""
@@ -43,13 +44,16 @@ _STATUSES = {
     "cancelled": ArmStatus.CANCELLED,
     "started": ArmStatus.RUNNING,
 }
-_FACTS = ("task_args", "task_file", "metadata", "packages", "revision", "tags")
-"""Keys of the header that become extras of the configuration.
-
-Times are not among them, because they differ between runs of the same settings.
-"""
-_SETTINGS = ("solver", "solver_args", "scorers", "model_generate_config", "model_roles")
-_DATASET = ("name", "location", "samples", "shuffled")
+_OF_TASK = ("task_args", "solver", "solver_args", "sandbox")
+"""Keys of the header that are settings of the task."""
+_FACTS = ("task", "task_file", "metadata", "tags")
+"""Keys of the header that can differ although the settings are the same."""
+_DATASET = ("name", "samples", "shuffled")
+_OF_PROGRAM = frozenset({"attempt_timeout", "adaptive_connections", "batch", "cache"}) | {
+    *("max_connections", "max_retries", "max_samples", "max_tasks", "max_subprocesses"),
+    *("max_sandboxes", "max_dataset_memory", "timeout", "sandbox_cleanup", "score_display"),
+}
+"""Settings that do not change what is measured, beside those that begin with `log_`."""
 
 _Object = dict[str, Any]
 
@@ -80,7 +84,7 @@ class InspectImporter:
                 f"the log has version {version}, but {_NEWEST} is the newest supported one; "
                 "a newer Podium may support it"
             )
-        yield FoundArm(self.kind, arm_of(log), str(path))
+        yield FoundArm(self.kind, arm_of(log), str(path), evaluation=evaluation_of(log))
         if not _scores(log) and (log.get("status") is None or log.get("results")):
             is_incomplete = log.get("status") is None
             why = (
@@ -152,20 +156,22 @@ def arm_of(log: _Object) -> ArmResult:
     spec = log["eval"]
     model, task = str(spec.get("model") or "model"), str(spec.get("task") or "task")
     begin, end = _times(log)
-    ids = (spec.get("run_id"), spec.get("task_id"))
-    suffixes = [str(identity)[:_ID_LENGTH] for identity in ids if identity]
-    name = "-".join([f"{task}@{model}", *suffixes])
+    name = _name_of_arm(spec, model, task)
     seconds = (end - begin).total_seconds() if begin and end and end >= begin else None
     error = log.get("error")
+    config, scores = _run_config(log, model, name), list(_evals(log, task, seconds or 0.0, end))
+    status = _status(log)
+    if status == ArmStatus.COMPLETED and scores:
+        config.eval = {**config.eval, **kept_values(_settings_of_task(log))}
     arm = ArmResult(
         name,
-        _run_config(log, model, name),
-        _status(log),
-        evals=list(_evals(log, task, seconds or 0.0, end)),
+        config,
+        status,
+        evals=scores,
         run_id=str(spec["run_id"]) if spec.get("run_id") else None,
         error=str(error.get("message") or error) if isinstance(error, dict) else None,
         eval_seconds=seconds,
-        group_name=model,
+        group_name=_group(config),
     )
     revision, packages = spec.get("revision"), spec.get("packages")
     arm.provenance = known(
@@ -175,14 +181,50 @@ def arm_of(log: _Object) -> ArmResult:
     return arm
 
 
+def evaluation_of(log: _Object) -> Evaluation:
+    """Returns the place of a log among the evaluations of its model."""
+    spec = log["eval"]
+    model, task = str(spec.get("model") or "model"), str(spec.get("task") or "task")
+    name = _name_of_arm(spec, model, task)
+    config = _run_config(log, model, name)
+    begin, end = _times(log)
+    facts = {key: spec[key] for key in _FACTS if spec.get(key)}
+    facts |= {**_settings_of_task(log), "dataset": spec.get("dataset") or {}}
+    facts["dataset"] = {k: v for k, v in facts["dataset"].items() if k in (*_DATASET, "location")}
+    if begin and end and end >= begin:
+        facts["seconds"] = (end - begin).total_seconds()
+    key = name.removeprefix(f"{task}@{model}-")
+    return Evaluation(
+        _group(config),
+        group_of_model(model, _settings(config), {task: _benchmark(log, task)}),
+        str(spec.get("run_id") or key)[:_ID_LENGTH],
+        key,
+        config,
+        kept_values(facts),
+    )
+
+
+def _name_of_arm(spec: _Object, model: str, task: str) -> str:
+    ids = (spec.get("run_id"), spec.get("task_id"))
+    suffixes = [str(identity)[:_ID_LENGTH] for identity in ids if identity]
+    return "-".join([f"{task}@{model}", *suffixes])
+
+
+def _group(config: RunConfig) -> str:
+    return group_of_model(config.model.name if config.model else "model", _settings(config))
+
+
+def _settings(config: RunConfig) -> _Object:
+    return {"args": config.backend.params if config.backend else {}, **config.eval}
+
+
 def _status(log: _Object) -> ArmStatus:
     default = ArmStatus.COMPLETED if _scores(log) else ArmStatus.RUNNING
     return _STATUSES.get(str(log.get("status")), default)
 
 
 def _times(log: _Object) -> tuple[datetime | None, datetime | None]:
-    found = log.get("stats")
-    stats = found if isinstance(found, dict) else {}
+    stats = _map(log, "stats")
     return _time(stats.get("started_at")), _time(stats.get("completed_at"))
 
 
@@ -196,48 +238,61 @@ def _time(text: Any) -> datetime | None:
 
 
 def _run_config(log: _Object, model: str, name: str) -> RunConfig:
+    """Returns the configuration of an evaluation, without the settings of its task."""
     spec = log["eval"]
-    dataset = spec.get("dataset") if isinstance(spec.get("dataset"), dict) else {}
-    facts = {key: spec[key] for key in _FACTS if spec.get(key)}
-    facts["dataset"] = {key: dataset[key] for key in _DATASET if key in dataset}
-    settings = spec.get("config") if isinstance(spec.get("config"), dict) else {}
-    arguments = spec.get("model_args") if isinstance(spec.get("model_args"), dict) else {}
+    parts = {
+        "generation": _kept(_map(_plan(log), "config")),
+        "model_generate_config": _kept(_map(spec, "model_generate_config")),
+        "model_roles": _map(spec, "model_roles"),
+    }
+    settings = {key: part for key, part in parts.items() if part}
     return RunConfig(
         name,
         model=ModelConfig(model),
-        backend=Component("inspect_ai", kept_values(arguments)),
-        eval=kept_values({**_without_seed(settings), **_settings(log)}),
+        backend=Component("inspect_ai", kept_values(_map(spec, "model_args"))),
+        eval=kept_values({**_kept(_map(spec, "config")), **settings}),
         seed=_seed(log),
-        extras=kept_values(facts),
     )
 
 
-def _seed(log: _Object) -> int | None:
-    settings = log["eval"].get("config")
-    generation = _plan(log).get("config")
-    given = [part.get("seed") for part in (generation, settings) if isinstance(part, dict)]
-    return next((seed for seed in map(seed_from, given) if seed is not None), None)
-
-
-def _settings(log: _Object) -> _Object:
-    """Returns the settings of the evaluation: solvers, scorers, generation settings."""
-    spec, plan = log["eval"], _plan(log)
-    found = {key: spec[key] for key in _SETTINGS if spec.get(key)}
-    if plan.get("steps"):
-        found["steps"] = plan["steps"]
-    if isinstance(plan.get("config"), dict):
-        found["generation"] = _without_seed(plan["config"])
-    scorers = [{"name": _name(score), "params": score.get("params")} for score in _scores(log)]
-    return {**found, "scores": scorers} if scorers else found
-
-
-def _plan(log: _Object) -> _Object:
-    found = log.get("plan")
+def _map(parent: _Object, key: str) -> _Object:
+    found = parent.get(key)
     return found if isinstance(found, dict) else {}
 
 
-def _without_seed(settings: _Object) -> _Object:
-    return {key: value for key, value in settings.items() if key != "seed" and value is not None}
+def _kept(settings: _Object) -> _Object:
+    """Returns the settings that change what is measured, without the seed."""
+    return {
+        key: value
+        for key, value in settings.items()
+        if value is not None and key not in _OF_PROGRAM and key != "seed" and key[:4] != "log_"
+    }
+
+
+def _seed(log: _Object) -> int | None:
+    parts = (_map(_plan(log), "config"), _map(log["eval"], "config"))
+    given = [part.get("seed") for part in parts]
+    return next((seed for seed in map(seed_from, given) if seed is not None), None)
+
+
+def _settings_of_task(log: _Object) -> _Object:
+    """Returns the settings of the task: arguments, dataset, solvers, scorers."""
+    spec = log["eval"]
+    found = {key: spec[key] for key in _OF_TASK if spec.get(key)}
+    dataset = _map(spec, "dataset")
+    found["dataset"] = {key: dataset[key] for key in _DATASET if dataset.get(key) is not None}
+    found["steps"] = _plan(log).get("steps")
+    listed = spec.get("scorers") or _scores(log)  # only recent logs have them in the header
+    found["scorers"] = [
+        {"name": scorer.get("name"), "options": scorer.get("options", scorer.get("params"))}
+        for scorer in (listed if isinstance(listed, list) else [])
+        if isinstance(scorer, dict)
+    ]
+    return {key: value for key, value in found.items() if value}
+
+
+def _plan(log: _Object) -> _Object:
+    return _map(log, "plan")
 
 
 def _evals(log: _Object, task: str, seconds: float, time: datetime | None) -> Iterator[EvalResult]:
@@ -293,9 +348,14 @@ def _name(score: _Object) -> str:
     return f"{score.get('name', 'score')}{f'/{reducer}' if reducer else ''}"
 
 
-def _benchmark(log: _Object, task: str) -> str | None:
+def _benchmark(log: _Object, task: str) -> str:
+    """Returns a benchmark_id: the task, its version, and a digest of its settings.
+
+    Results are comparable only if all of these are the same.
+    """
     version = log["eval"].get("task_version")
-    return None if version is None else f"{task}@{version}"
+    settings = json.dumps(_settings_of_task(log), sort_keys=True, default=str)
+    return f"{task}{'' if version is None else f'@{version}'},{short_digest(settings)}"
 
 
 def _metrics(score: _Object) -> dict[str, float]:

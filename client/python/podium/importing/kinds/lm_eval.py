@@ -1,13 +1,13 @@
 """Results of EleutherAI's lm-evaluation-harness: one file is one evaluation of one model.
 
-Each file becomes an arm in the group of its model. A task is a post-training eval. A filter remains
-in the metric's name (`exact_match,strict-match`) unless it is `none`.
+An import joins the files of a model with the same settings to one arm. A task is a post-training
+eval. A filter remains in the metric's name (`exact_match,strict-match`) unless it is `none`.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,24 @@ from podium._model.results import (
     RunConfig,
 )
 from podium.importing._configs import kept_values, seed_from
-from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
+from podium.importing._found import Evaluation, Found, FoundArm, FoundExperiment, NotImported
+from podium.importing._identities import group_of_model, short_digest
 from podium.importing._values import head, json_object, number, numbers, time_from_seconds
 
-__all__ = ["LmEvalImporter", "directions_of", "evals_of", "run_config_of"]
+__all__ = [
+    "PROMPTS",
+    "LmEvalImporter",
+    "directions_of",
+    "evals_of",
+    "group_of",
+    "run_config_of",
+    "time_text",
+]
 
 _NO_FILTER = ",none"
 _COUNTS = "sample_count"
 _COUNT = "sample_len"
-_DIGITS = 8
+_SHOTS = "num_fewshot"
 _MODEL_ARGUMENTS = ("pretrained", "model", "path", "engine")
 _SEEDS = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
 _FILE = re.compile(r"results(_\d{4}-\d\d-\d\d.*)?\.json")
@@ -38,17 +47,14 @@ _FILE = re.compile(r"results(_\d{4}-\d\d-\d\d.*)?\.json")
 _MARKS = (b'"alias":', b',none"', b'"versions":', b'"n-shot":', b'"group_subtasks":')
 """Texts by which results of the harness are recognized. One is near the beginning of a file."""
 _PACKAGES = {"lm_eval": "lm_eval_version", "transformers": "transformers_version"}
-_FACTS = (
-    "git_hash",
-    "lm_eval_version",
-    "transformers_version",
-    "task_hashes",
-    "higher_is_better",
-    "system_instruction_sha",
-    "chat_template_sha",
-    "fewshot_as_multiturn",
-    "max_length",
-)
+PROMPTS = ("system_instruction_sha", "chat_template_sha", "fewshot_as_multiturn")
+"""Settings that files have outside of `config`."""
+_OF_PROGRAM = ("batch_size", "batch_sizes", "device", "use_cache", "bootstrap_iters")
+"""Settings that do not change what is measured."""
+_OF_TASKS = ("task_hashes", "max_length")
+_GREEDY = {"do_sample": (False,), "temperature": (0, None)}
+_MOST_SHOWN = 80
+"""The longest text of generation settings in a benchmark_id."""
 
 _Object = dict[str, Any]
 
@@ -93,7 +99,7 @@ class LmEvalImporter:
         directions = directions_of(content)
         if directions:
             yield FoundExperiment(self.kind, str(path), directions=directions)
-        yield FoundArm(self.kind, _arm(content, path), str(path))
+        yield _found_arm(content, path)
         for task, names in _non_numbers(content).items():
             why = f"task {task!r}: not imported, because they are not numbers: {', '.join(names)}"
             yield NotImported(str(path), why, is_wrong=False)
@@ -133,21 +139,65 @@ def _non_numbers(content: _Object) -> dict[str, list[str]]:
     return {task: names for task, names in found.items() if names}
 
 
-def _arm(content: _Object, path: Path) -> ArmResult:
+def _found_arm(content: _Object, path: Path) -> FoundArm:
     model = _model(content)
     time = time_from_seconds(content.get("date"))
-    name = f"{model}@{_suffix(content, path, time)}"
+    key = _suffix(content, path, time)
+    name = f"{model}@{key}"
+    shared = run_config_of(content, model, name)
+    rows = list(evals_of(content, time))
+    config = replace(shared, eval={**shared.eval, **_settings_of_tasks(content)})
     arm = ArmResult(
         name,
-        run_config_of(content, model, name),
+        config,
         ArmStatus.COMPLETED,
-        evals=list(evals_of(content, time)),
+        evals=rows,
         eval_seconds=number(content.get("total_evaluation_time_seconds")),
-        group_name=model,
+        group_name=group_of(shared),
     )
     packages = {name: content.get(key) for name, key in _PACKAGES.items()}
     arm.provenance = known(content.get("git_hash"), packages=packages)
-    return arm
+    benchmarks = {row.name: row.benchmark_id for row in rows}
+    variant = group_of_model(model, _settings(shared), benchmarks)
+    facts = kept_values({"seconds": arm.eval_seconds, **_facts(content)})
+    place = Evaluation(group_of(shared), variant, key, key, shared, facts)
+    return FoundArm(LmEvalImporter.kind, arm, str(path), evaluation=place)
+
+
+def group_of(config: RunConfig) -> str:
+    """Returns the group of an evaluation: its model, and a digest of its settings."""
+    model = config.model.name if config.model else "model"
+    return group_of_model(model, _settings(config))
+
+
+def _settings(config: RunConfig) -> _Object:
+    backend = config.backend or Component("")
+    return {"backend": backend.kind, "args": backend.params, **config.eval, **config.extras}
+
+
+def _settings_of_tasks(content: _Object) -> _Object:
+    """Returns the settings of single tasks, by setting and task."""
+    shots = content["config"].get(_SHOTS)
+    generation = _generation(content)
+    found = {"generation_kwargs": generation, _SHOTS: shots}
+    kept: _Object = kept_values(_given(found))
+    return kept
+
+
+def _generation(content: _Object) -> dict[str, _Object]:
+    return {
+        task: settings["generation_kwargs"]
+        for task, settings in _maps(content, "configs").items()
+        if isinstance(settings, dict) and isinstance(settings.get("generation_kwargs"), dict)
+    }
+
+
+def _facts(content: _Object) -> _Object:
+    """Returns facts that can differ although the settings are the same."""
+    config = content["config"]
+    found = {key: config.get(key) for key in (*_OF_PROGRAM, *_SEEDS)}
+    found |= {key: content.get(key) for key in _OF_TASKS}
+    return _given(found)
 
 
 def _suffix(content: _Object, path: Path, time: datetime | None) -> str:
@@ -157,9 +207,13 @@ def _suffix(content: _Object, path: Path, time: datetime | None) -> str:
     equal.
     """
     if time is not None:
-        return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return f"{path.stem}-{digest[:_DIGITS]}"
+        return time_text(time)
+    return f"{path.stem}-{short_digest(json.dumps(content, sort_keys=True))}"
+
+
+def time_text(time: datetime) -> str:
+    """Returns the time of an evaluation, as it is in names of arms."""
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _model(content: _Object) -> str:
@@ -182,37 +236,23 @@ def _model_arguments(config: _Object) -> _Object:
 
 
 def run_config_of(content: _Object, model: str, name: str) -> RunConfig:
-    """Returns the configuration of an evaluation: model, backend, settings."""
+    """Returns the configuration of an evaluation: model, backend, settings of all its tasks."""
     config = content["config"]
-    facts = {key: content[key] for key in _FACTS if content.get(key) not in (None, {}, "")}
+    left_out = {"model", "model_args", _SHOTS, *_OF_PROGRAM, *_SEEDS}
+    kept = {key: value for key, value in config.items() if key not in left_out}
+    prompts = {key: content.get(key) for key in PROMPTS}
     return RunConfig(
         name,
         model=ModelConfig(model),
         backend=Component(str(config.get("model") or ""), kept_values(_model_arguments(config))),
-        eval=kept_values(_settings(content)),
+        eval=kept_values(_given(kept)),
         seed=seed_from(config.get("random_seed")),
-        extras=kept_values(facts),
+        extras=kept_values(_given(prompts)),
     )
 
 
-def _settings(content: _Object) -> _Object:
-    """Returns the settings of the evaluation, with the generation settings of each task.
-
-    Seeds that are equal to the first seed are left out, because that is the seed of the run_config.
-    """
-    config = content["config"]
-    first = config.get(_SEEDS[0])
-    kept = {
-        key: value
-        for key, value in config.items()
-        if value is not None and not (key in _SEEDS and value == first)
-    }
-    generation = {
-        task: settings["generation_kwargs"]
-        for task, settings in _maps(content, "configs").items()
-        if isinstance(settings, dict) and settings.get("generation_kwargs")
-    }
-    return {**kept, "generation_kwargs": generation} if generation else kept
+def _given(settings: _Object) -> _Object:
+    return {key: value for key, value in settings.items() if value not in (None, {}, [], "")}
 
 
 def evals_of(content: _Object, time: datetime | None) -> Iterator[EvalResult]:
@@ -262,9 +302,9 @@ def _is_error(better: Any, metric: str) -> bool:
 
 
 def _benchmark(content: _Object, task: str) -> str | None:
-    """Returns a benchmark_id: the task with its version and shots.
+    """Returns a benchmark_id: the task with its version, shots and generation settings.
 
-    Results are comparable only if the task, the version and the shots are the same.
+    Results are comparable only if all of these are the same.
     """
     version = _maps(content, "versions").get(task)
     shots = _maps(content, "n-shot").get(task, content["config"].get("num_fewshot"))
@@ -273,7 +313,19 @@ def _benchmark(content: _Object, task: str) -> str | None:
         parts.append(f"@{version}")
     if isinstance(shots, int):
         parts.append(f",{shots}-shot")
+    parts.append(_sampling(_generation(content).get(task, {})))
+    parts = [part for part in parts if part]
     return "".join(parts) if len(parts) > 1 else None
+
+
+def _sampling(settings: _Object) -> str:
+    """Returns the generation settings of a task other than greedy decoding, as a short text.
+
+    The texts at which it stops belong to the version of the task.
+    """
+    kept = {key: value for key, value in settings.items() if value not in _GREEDY.get(key, (None,))}
+    text = "".join(f",{key}={kept[key]}" for key in sorted(kept) if key != "until")
+    return text if len(text) <= _MOST_SHOWN else f",{short_digest(text)}"
 
 
 def _sample_count(content: _Object, task: str) -> dict[str, float]:

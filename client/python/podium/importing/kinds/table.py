@@ -1,6 +1,5 @@
 """CSV, TSV or JSON lines of any program, with a mapping from fields to columns."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,7 +11,7 @@ from podium._values.base import same
 from podium._values.suggest import did_you_mean
 from podium.importing._configs import kept_values, plain, seed_from, step_from
 from podium.importing._found import Found, FoundArm, NotImported
-from podium.importing._identities import digest_of
+from podium.importing._identities import digest_of, name_with_seed
 from podium.importing._rows import Logged, eval_and_metric, tags_of, with_last_rows
 from podium.importing._tables import columns_of, is_table, stem_of, table_rows
 from podium.importing._values import number
@@ -271,7 +270,7 @@ class _Tables:
         if arm is None:
             if len(self._arms) >= _MAX_ARMS:
                 raise ValueError(f"the tables have over {_MAX_ARMS:,} arms, which is the limit")
-            arm = self._arms[experiment, name, seed] = _Arm(_with_seed(name, seed), str(file))
+            arm = self._arms[experiment, name, seed] = _Arm(name_with_seed(name, seed), str(file))
             arm.seed = seed
             arm.run_id = None if mapping.arm else digest_of("csv", row)
         self._set_settings(arm, row)
@@ -336,13 +335,6 @@ def _seed(cell: Any) -> int | None:
     if seed is None and cell is not None:
         raise ValueError(f"{cell!r} is not a valid seed: a seed is a 64-bit integer")
     return seed
-
-
-def _with_seed(name: str, seed: int | None) -> str:
-    """Returns the name of an arm with its seed, unless the name ends with the seed already."""
-    if seed is None or re.search(rf"seed[-_=]?{seed}\Z", name, re.IGNORECASE):
-        return name
-    return f"{name}-seed{seed}"
 
 
 def _place(eval_name: str | None, name: str, step: int | None) -> tuple[str | None, str]:

@@ -230,7 +230,8 @@ export enum ErrorReason {
   OVERLOADED = 50,
 
   /**
-   * RESOURCE_EXHAUSTED. The disk of the store is full. Nothing was changed.
+   * RESOURCE_EXHAUSTED. The disk of the store is full, or the store has reached the
+   * limit of rows of its server. Nothing was changed.
    *
    * @generated from enum value: ERROR_REASON_STORAGE_FULL = 51;
    */

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/token.proto.
  */
 export const file_podium_v1_token: GenFile = /*@__PURE__*/
-  fileDesc("ChVwb2RpdW0vdjEvdG9rZW4ucHJvdG8SCXBvZGl1bS52MSKNAgoFVG9rZW4SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIdCgRyb2xlGAMgASgOMg8ucG9kaXVtLnYxLlJvbGUSEAoIcHJlZml4ZXMYBCADKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXZva2VfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoGbGltaXRzGAggASgLMhYucG9kaXVtLnYxLlRva2VuTGltaXRzIusBCgtUb2tlbkxpbWl0cxIdChBjYWxsc19wZXJfc2Vjb25kGAEgASgDSACIAQESEgoFY2FsbHMYAiABKANIAYgBARIUCgd3YXRjaGVzGAMgASgDSAKIAQESHgoRZXZlbnRzX3Blcl9zZWNvbmQYBCABKANIA4gBARIdChBieXRlc19wZXJfc2Vjb25kGAUgASgDSASIAQFCEwoRX2NhbGxzX3Blcl9zZWNvbmRCCAoGX2NhbGxzQgoKCF93YXRjaGVzQhQKEl9ldmVudHNfcGVyX3NlY29uZEITChFfYnl0ZXNfcGVyX3NlY29uZCpQCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIPCgtST0xFX1JFQURFUhABEhEKDVJPTEVfUkVDT1JERVIQAhIOCgpST0xFX0FETUlOEANCZAoJcG9kaXVtLnYxQgpUb2tlblByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChVwb2RpdW0vdjEvdG9rZW4ucHJvdG8SCXBvZGl1bS52MSK3AgoFVG9rZW4SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIdCgRyb2xlGAMgASgOMg8ucG9kaXVtLnYxLlJvbGUSEAoIcHJlZml4ZXMYBCADKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXZva2VfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoGbGltaXRzGAggASgLMhYucG9kaXVtLnYxLlRva2VuTGltaXRzEhgKC3N0b3JlZF9yb3dzGAkgASgDSACIAQFCDgoMX3N0b3JlZF9yb3dzIpUCCgtUb2tlbkxpbWl0cxIdChBjYWxsc19wZXJfc2Vjb25kGAEgASgDSACIAQESEgoFY2FsbHMYAiABKANIAYgBARIUCgd3YXRjaGVzGAMgASgDSAKIAQESHgoRZXZlbnRzX3Blcl9zZWNvbmQYBCABKANIA4gBARIdChBieXRlc19wZXJfc2Vjb25kGAUgASgDSASIAQESGAoLc3RvcmVkX3Jvd3MYBiABKANIBYgBAUITChFfY2FsbHNfcGVyX3NlY29uZEIICgZfY2FsbHNCCgoIX3dhdGNoZXNCFAoSX2V2ZW50c19wZXJfc2Vjb25kQhMKEV9ieXRlc19wZXJfc2Vjb25kQg4KDF9zdG9yZWRfcm93cypQCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIPCgtST0xFX1JFQURFUhABEhEKDVJPTEVfUkVDT1JERVIQAhIOCgpST0xFX0FETUlOEANCZAoJcG9kaXVtLnYxQgpUb2tlblByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Token describes a token without its secret. A token allows its holder to make calls.
@@ -76,6 +76,15 @@ export type Token = Message<"podium.v1.Token"> & {
    * @generated from field: podium.v1.TokenLimits limits = 8;
    */
   limits?: TokenLimits | undefined;
+
+  /**
+   * The rows that are stored in the experiments that the token includes, as
+   * TokenLimits counts them. Set only in the responses of WhoAmI and ListTokens. It is
+   * at most a few seconds old.
+   *
+   * @generated from field: optional int64 stored_rows = 9;
+   */
+  storedRows?: bigint | undefined;
 };
 
 /**
@@ -91,6 +100,9 @@ export const TokenSchema: GenMessage<Token> = /*@__PURE__*/
  * (`podium serve --token-limit`); without a default there is no limit. A call
  * beyond a limit returns RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) with a
  * google.rpc.RetryInfo. All limits are 1 or more.
+ *
+ * The limit of stored rows is about results, not calls. It counts the rows that the
+ * store has, also rows of other tokens and other servers.
  *
  * @generated from message podium.v1.TokenLimits
  */
@@ -130,6 +142,16 @@ export type TokenLimits = Message<"podium.v1.TokenLimits"> & {
    * @generated from field: optional int64 bytes_per_second = 5;
    */
   bytesPerSecond?: bigint | undefined;
+
+  /**
+   * The rows that may be stored in the experiments that the token includes. Each
+   * experiment, arm, eval row and step of a training series is a row. At this limit, a
+   * Record call that adds rows is rejected. Other calls are not: they read, delete,
+   * replace rows, or finish arms.
+   *
+   * @generated from field: optional int64 stored_rows = 6;
+   */
+  storedRows?: bigint | undefined;
 };
 
 /**

@@ -1,0 +1,272 @@
+"""Joins the evaluations of a model to one arm, where a tool writes a file for each task.
+
+An arm has each task once. A repeated evaluation of a task becomes another arm: of the same group if
+its settings are the same, and of a group of its own otherwise.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+
+from podium._limits.limits import DEFAULT_LIMITS
+from podium._model.results import ArmResult, ArmStatus, EvalResult, RunConfig, RunResult
+from podium._values.base import same
+from podium.importing._found import Evaluation, FoundArm, Note, NotImported
+from podium.importing._identities import name_with_seed
+from podium.importing._values import number
+
+__all__ = ["RecordedArms", "join"]
+
+_EVALUATIONS = "evaluations"
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+class RecordedArms(Protocol):
+    """The arms of an experiment that were recorded before an import."""
+
+    def names(self) -> Collection[str]:
+        """Returns the names of the arms."""
+
+    def arm(self, name: str) -> ArmResult | None:
+        """Returns an arm, or None if there is none of this name."""
+
+
+class _Part(NamedTuple):
+    """One evaluation: an arm as it was read, and its place."""
+
+    found: FoundArm
+    evaluation: Evaluation
+
+    @property
+    def rows(self) -> list[EvalResult]:
+        return self.found.arm.evals
+
+
+@dataclass(slots=True)
+class _Joined:
+    """An arm, and the evaluations that belong to it."""
+
+    name: str
+    group: str
+    existing: ArmResult | None = None
+    parts: list[_Part] = field(default_factory=list)
+    rows: dict[str, EvalResult] = field(default_factory=dict)
+
+    def holds(self, part: _Part) -> bool:
+        """Returns whether the rows of the arm are those of this evaluation, at least in part."""
+        pairs = [(self.rows[row.name], row) for row in part.rows if row.name in self.rows]
+        dated = [(a.event_time, b.event_time) for a, b in pairs if a.event_time and b.event_time]
+        if dated:
+            return any(a == b for a, b in dated)
+        return len(pairs) == len(part.rows) and all(same(a.metrics, b.metrics) for a, b in pairs)
+
+    def lacks(self, part: _Part) -> bool:
+        """Returns whether the evaluation can be added, because the arm has none of its tasks."""
+        is_import = self.existing is None or self.existing.attempt is None
+        return is_import and not any(row.name in self.rows for row in part.rows)
+
+    def other_tasks(self, part: _Part) -> list[str]:
+        """Returns the tasks that the arm has with other settings."""
+        pairs = [(self.rows[row.name], row) for row in part.rows if row.name in self.rows]
+        return [row.name for before, row in pairs if before.benchmark_id != row.benchmark_id]
+
+    def add(self, part: _Part) -> None:
+        """Adds an evaluation."""
+        self.parts.append(part)
+        self.rows.update({row.name: row for row in part.rows})
+
+
+def join(
+    found: Iterable[FoundArm], recorded: RecordedArms
+) -> Iterator[FoundArm | NotImported | Note]:
+    """Yields the arms of the evaluations of one experiment, and why some are arms of their own.
+
+    An evaluation that is recorded already keeps its place, so a repeated import changes nothing.
+    Of several new evaluations of a task, the earliest comes first.
+    """
+    families = _Families(recorded)
+    for each in sorted(found, key=_order):
+        if each.evaluation is None or each.arm.name in recorded.names():
+            yield each
+        elif each.arm.status != ArmStatus.COMPLETED or not each.arm.evals:
+            yield _without_results(each, each.evaluation, recorded)
+        else:
+            yield from families.add(_Part(each, each.evaluation))
+    yield from map(_found_arm, families.with_parts())
+
+
+def _without_results(
+    found: FoundArm, evaluation: Evaluation, recorded: RecordedArms
+) -> FoundArm | NotImported:
+    """Returns an evaluation that has no results, unless it was recorded while it ran."""
+    name = evaluation.arms_of_run()[0][1]
+    existing = recorded.arm(name)
+    if existing is None or existing.attempt is None or existing.status != found.arm.status:
+        return found
+    return NotImported(found.source, f"it is recorded already, as {name!r}", is_wrong=False)
+
+
+def _order(found: FoundArm) -> tuple[datetime, str, str]:
+    times = [row.event_time for row in found.arm.evals if row.event_time]
+    return min(times, default=_LAST), found.arm.name, found.source
+
+
+class _Families:
+    """The arms of each model with the same settings and seed. The first one is the main arm."""
+
+    def __init__(self, recorded: RecordedArms) -> None:
+        self._recorded = recorded
+        self._families: dict[str, list[_Joined]] = {}
+
+    def add(self, part: _Part) -> Iterator[NotImported | Note]:
+        """Adds an evaluation to its arm. Yields the reason if it is not the main arm."""
+        family = self._family(part.evaluation.group, part)
+        variant = self._family(part.evaluation.variant, part)
+        main = family[0]
+        before = next((arm for arm in (*family, *variant) if _is_in(arm, part)), None)
+        if before is None:
+            has_others = bool(main.other_tasks(part))
+            before = _place(part, variant if has_others else family)
+        elif (copy := _copy_of(part, before)) is not None:
+            yield copy
+            return
+        yield from _notes(part, main, before)
+        before.add(part)
+
+    def _family(self, group: str, part: _Part) -> list[_Joined]:
+        main = name_with_seed(group, part.found.arm.run_config.seed)
+        if main not in self._families:
+            repeats = sorted(name for name in self._recorded.names() if name.startswith(f"{main}-"))
+            arms = [self._joined(name, group) for name in (main, *repeats)]
+            self._families[main] = [arms[0], *(arm for arm in arms[1:] if _has_seed(arm, part))]
+        return self._families[main]
+
+    def _joined(self, name: str, group: str) -> _Joined:
+        existing = self._recorded.arm(name)
+        rows = {} if existing is None else {r.name: r for r in existing.evals if r.step is None}
+        return _Joined(name, group, existing, rows=rows)
+
+    def with_parts(self) -> Iterator[_Joined]:
+        """Yields the arms to which an evaluation belongs."""
+        return (arm for family in self._families.values() for arm in family if arm.parts)
+
+
+def _has_seed(arm: _Joined, part: _Part) -> bool:
+    """Returns whether an existing arm has the seed. `m-seed7` is no repetition of `m`."""
+    existing = arm.existing
+    return existing is not None and existing.run_config.seed == part.found.arm.run_config.seed
+
+
+def _is_in(arm: _Joined, part: _Part) -> bool:
+    is_recorded = arm.existing is not None and arm.existing.attempt is not None
+    return arm.holds(part) or (is_recorded and arm.name.endswith(f"-{part.evaluation.id}"))
+
+
+def _place(part: _Part, family: list[_Joined]) -> _Joined:
+    """Returns the first arm that has none of the tasks, or a new arm."""
+    arm = next((arm for arm in family if arm.lacks(part)), None)
+    if arm is None:
+        name = f"{family[0].name}-{part.evaluation.id}"
+        is_taken = any(arm.name == name for arm in family)
+        arm = _Joined(part.found.arm.name if is_taken else name, family[0].group)
+        family.append(arm)
+    return arm
+
+
+def _copy_of(part: _Part, arm: _Joined) -> NotImported | None:
+    """Returns an item if another file of this import has the evaluation already."""
+    names = {row.name for row in part.rows}
+    before = next((p for p in arm.parts if names.intersection(row.name for row in p.rows)), None)
+    if before is None:
+        return None
+    why = f"the same evaluation as in {before.found.source}"
+    if _content(before) == _content(part):
+        return NotImported(part.found.source, why, is_wrong=False)
+    why += ", with other results; import this file into another experiment (--experiment)"
+    return NotImported(part.found.source, why)
+
+
+def _content(part: _Part) -> tuple[RunConfig, dict[str, EvalResult]]:
+    return part.evaluation.config, {row.name: row for row in part.rows}
+
+
+def _notes(part: _Part, main: _Joined, arm: _Joined) -> Iterator[Note]:
+    """Yields the reason why an evaluation is not in the main arm."""
+    names = [row.name for row in part.rows if row.name in main.rows]
+    if arm is main or not names:
+        return
+    others = main.other_tasks(part)
+    how = "with other settings" if others else "with the same settings"
+    text = (
+        f"{main.name!r} has {_first(others or names)} {how}, so this file is the arm {arm.name!r}"
+    )
+    yield Note(part.found.source, text)
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+    return f"{names[0]!r}{more}"
+
+
+def _found_arm(joined: _Joined) -> FoundArm:
+    """Returns the arm with the rows of all its evaluations."""
+    first, existing = joined.parts[0], joined.existing
+    source = first.found.source
+    if (
+        existing is not None
+        and existing.attempt is not None
+        and all(map(joined.holds, joined.parts))
+    ):
+        return FoundArm(first.found.experiment, existing, source, run_may_change=True)
+    is_variant = joined.group == first.evaluation.variant
+    config = first.found.arm.run_config if is_variant else first.evaluation.config
+    evaluations = _evaluations(joined)
+    arm = ArmResult(
+        joined.name,
+        existing.run_config if existing else replace(config, name=joined.name),
+        ArmStatus.COMPLETED,
+        evals=_rows(joined),
+        run_id=existing.run_id if existing else first.found.arm.run_id,
+        eval_seconds=_seconds(evaluations),
+        run_result=RunResult(joined.name, "completed", extras={_EVALUATIONS: evaluations}),
+        group_name=joined.group,
+    )
+    arm.provenance = (existing and existing.provenance) or first.found.arm.provenance
+    return FoundArm(first.found.experiment, arm, source, run_may_change=True)
+
+
+def _rows(joined: _Joined) -> list[EvalResult]:
+    """Returns the rows of the evaluations. Those that are recorded already keep their order."""
+    rows = {row.name: row for part in joined.parts for row in part.rows}
+    recorded = joined.existing.evals if joined.existing else []
+    names = dict.fromkeys([*(row.name for row in recorded if row.name in rows), *rows])
+    return [rows[name] for name in names]
+
+
+def _evaluations(joined: _Joined) -> dict[str, Any]:
+    """Returns the facts of each evaluation, with those of an earlier import.
+
+    If they are too many for an arm, only the durations are kept.
+    """
+    result = joined.existing and joined.existing.run_result
+    before = result.extras.get(_EVALUATIONS) if result else None
+    new = {part.evaluation.key: part.evaluation.facts for part in joined.parts}
+    found = {**(before if isinstance(before, dict) else {}), **new}
+    if _size(found) <= DEFAULT_LIMITS.value_nodes // 2:
+        return found
+    return {key: {"seconds": facts.get("seconds")} for key, facts in found.items()}
+
+
+def _size(value: Any) -> int:
+    """Returns the number of values in nested data."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(_size, items))
+
+
+def _seconds(evaluations: dict[str, Any]) -> float | None:
+    given = [
+        number(facts.get("seconds")) for facts in evaluations.values() if isinstance(facts, dict)
+    ]
+    seconds = [one for one in given if one is not None]
+    return sum(seconds) if seconds else None

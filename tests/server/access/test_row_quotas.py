@@ -1,0 +1,164 @@
+"""The limits of stored rows, of a token and in total."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import podium
+import pytest
+from podium import TokenLimits, events
+from podium.errors import PodiumError
+from podium_server.serve import tokens
+
+from tests.server.access.serving import serving
+from tests.stores import store_url
+
+pytest.importorskip("connectrpc")
+_SECONDS = 60.0
+
+
+class Served(NamedTuple):
+    """A server, and a client of each team and of an administrator."""
+
+    url: str
+    nlp: podium.AsyncClient
+    vision: podium.AsyncClient
+    admin: podium.AsyncClient
+    admin_token: str
+
+
+@asynccontextmanager
+async def _served(folder: Path, most: int, **settings: Any) -> AsyncIterator[Served]:
+    """Serves two teams, of which nlp has a limit of stored rows."""
+
+    def create(name: str, role: str, *prefixes: str, limits: TokenLimits | None = None) -> str:
+        return tokens.create(store_url(folder), name, role, prefixes, None, limits)[1]
+
+    limits = TokenLimits(stored_rows=most)
+    secrets = [
+        await asyncio.to_thread(create, "nlp-team", "recorder", "nlp", limits=limits),
+        await asyncio.to_thread(create, "vision-team", "recorder", "vision"),
+        await asyncio.to_thread(create, "admins", "admin"),
+    ]
+    async with (
+        serving(folder, auth="tokens", http=("127.0.0.1:0",), **settings) as [address, url],
+        AsyncExitStack() as stack,
+    ):
+        nlp, vision, admin = (podium.AsyncClient(address, token=secret) for secret in secrets)
+        for client in (nlp, vision, admin):
+            await stack.enter_async_context(client)
+        yield Served(url, nlp, vision, admin, secrets[-1])
+
+
+async def _stored(client: podium.AsyncClient) -> int | None:
+    token = await client.whoami()
+    assert token is not None
+    return token.stored_rows
+
+
+async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Waits until a condition holds, such as one that the server checks once a second."""
+    async with asyncio.timeout(_SECONDS):
+        while not await holds():  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(0.02)
+
+
+def _row(step: int) -> Any:
+    return events.eval_recorded("a", podium.EvalResult("val", step=step))
+
+
+async def _fails(call: Awaitable[Any]) -> PodiumError:
+    with pytest.raises(podium.ResourceExhaustedError) as caught:
+        await call
+    return caught.value
+
+
+async def test_a_token_has_room_for_its_rows(tmp_path: Path) -> None:
+    """Rows beyond the limit are rejected at once, whatever calls run together. Other calls are not.
+
+    Another team is not concerned, and deleted rows make room. A restart changes nothing.
+    """
+    async with _served(tmp_path, most=8) as served:
+        nlp, vision = served.nlp, served.vision
+        await nlp.record("nlp/x", [events.experiment_declared()])
+        arm = podium.ArmResult("a", podium.RunConfig("a"), "running")
+        await nlp.record("nlp/x", [events.arm_recorded(arm), _row(1), _row(2), _row(3)])
+        calls = (nlp.record("nlp/x", [_row(step)]) for step in range(10, 22))
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        refused = [error for error in results if isinstance(error, PodiumError)]
+        assert (len(results), len(refused)) == (12, 9)
+        assert {(error.reason, error.retry_after) for error in refused} == {("QUOTA_EXCEEDED", 60)}
+        assert refused[0].metadata == {"limit": "stored_rows"}
+        assert refused[0].message == (
+            "the token 'nlp-team' is limited to 8 stored rows in nlp; 8 are stored, and this call "
+            "adds 1; nothing was changed. Delete results, or ask an administrator for a token with "
+            "more stored_rows"
+        )
+        assert "adds 2;" in (await _fails(nlp.record("nlp/x", [_row(1), _row(8), _row(9)]))).message
+        assert "adds 1;" in (await _fails(nlp.experiment("nlp/y").declare())).message
+        replaced = events.eval_recorded("a", podium.EvalResult("val", metrics={"acc": 1.0}, step=1))
+        await nlp.record("nlp/x", [replaced])
+        await nlp.record("nlp/x", [events.arm_finished("a", "completed")])
+        await vision.record("vision/x", [events.experiment_declared()])
+    async with _served(tmp_path, most=8) as served:
+        await _fails(served.nlp.record("nlp/x", [_row(30)]))
+        assert await _stored(served.nlp) == 8
+        assert await _stored(served.vision) == 1
+        assert await _stored(served.admin) == 9
+        await served.admin.arm("nlp/x", "a").delete()
+
+        async def is_stored() -> bool:
+            try:
+                await served.nlp.experiment("nlp/y").declare()
+            except podium.ResourceExhaustedError:
+                return False
+            return True
+
+        await _until(is_stored)
+        listed = {token.name: token.stored_rows async for token in served.admin.tokens()}
+        assert listed == {"nlp-team": 2, "vision-team": 1, "admins": 3}
+
+
+async def test_all_tokens_share_the_limit_in_total(tmp_path: Path) -> None:
+    """The error of the total limit has no numbers, which would show what another team stores."""
+    total = TokenLimits(stored_rows=3)
+    async with _served(tmp_path, most=100, total_limits=total) as served:
+        for number in range(3):
+            await served.vision.experiment(f"vision/{number}").declare()
+        error = await _fails(served.nlp.experiment("nlp/x").declare())
+        assert (error.reason, error.retry_after, error.metadata) == ("STORAGE_FULL", 60, {})
+        assert not any(letter.isdigit() for letter in error.message)
+        assert await _stored(served.nlp) == 0
+
+
+async def test_metrics_show_the_rows_and_the_limits(tmp_path: Path) -> None:
+    """The page has the rows in total, and those of each limited token that has called."""
+    async with _served(tmp_path, most=5) as served:
+        await served.nlp.experiment("nlp/x").declare()
+        await served.vision.experiment("vision/x").declare()
+        token = await served.nlp.whoami()
+        assert token is not None
+        label = f'{{id="{token.id}",token="nlp-team"}}'
+        expected = {
+            "podium_stored_rows 2",
+            f"podium_token_stored_rows{label} 1",
+            f"podium_token_stored_rows_limit{label} 5",
+        }
+
+        async def are_shown() -> bool:
+            page = await asyncio.to_thread(_metrics, served.url, served.admin_token)
+            return expected <= set(page)
+
+        await _until(are_shown)
+
+
+def _metrics(url: str, token: str) -> list[str]:
+    connection = HTTPConnection(url.removeprefix("http://"), timeout=120)
+    try:
+        connection.request("GET", "/metrics", headers={"authorization": f"Bearer {token}"})
+        return connection.getresponse().read().decode().splitlines()
+    finally:
+        connection.close()
