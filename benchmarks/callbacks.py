@@ -160,6 +160,18 @@ def _lightning(clock: _Clock) -> None:
     Trainer(callbacks=callbacks, enable_model_summary=False, **given).fit(Model(), data)
 
 
+def _accelerate(clock: _Clock) -> None:
+    from accelerate import Accelerator  # noqa: PLC0415
+    from podium.integrations.accelerate import PodiumTracker  # noqa: PLC0415
+
+    _watch(clock, PodiumTracker, "log")
+    accelerator = Accelerator(cpu=True, log_with=PodiumTracker("b", "accelerate"))
+    accelerator.init_trackers("b", {"lr": 0.1})
+    for step in range(_STEPS):
+        accelerator.log({"loss": 1 / (step + 1), "val_loss": 2.0}, step=step)
+    accelerator.end_training()
+
+
 def _watch(clock: _Clock, kind: type, *hooks: str) -> None:
     for hook in hooks:
         setattr(kind, hook, clock.hook(getattr(kind, hook)))
@@ -190,7 +202,8 @@ def main() -> None:
 
 
 _TRAININGS = {
-    train.__name__[1:]: train for train in (_lightgbm, _xgboost, _keras, _transformers, _lightning)
+    train.__name__[1:]: train
+    for train in (_lightgbm, _xgboost, _keras, _transformers, _lightning, _accelerate)
 }
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Metrics are divided into sets by the prefixes of their names."""
 
-from podium.integrations._prefixed import by_set
+from podium.integrations._prefixed import by_set, training_metrics
 
 
 def test_sets() -> None:
@@ -25,3 +25,9 @@ def test_loaders() -> None:
 def test_what_is_no_number() -> None:
     """Such a value is unchanged, so that the recorder reports it and training continues."""
     assert by_set({"val_loss": 1, "val_table": [1, 2]}) == {"val": {"loss": 1.0, "table": [1, 2]}}
+
+
+def test_training_metrics_belong_to_no_set() -> None:
+    """Metrics of a set or of a data loader are left out; values become numbers where they can."""
+    given = {"loss": True, "val_loss": 1, "acc/dataloader_idx_1": 3, "table": [1]}
+    assert training_metrics(given) == {"loss": 1.0, "table": [1]}

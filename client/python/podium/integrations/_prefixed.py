@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
-__all__ = ["by_set"]
+__all__ = ["by_set", "training_metrics"]
 
 _OF_A_SET = re.compile(
     r"(?:(?P<set>val|valid|validation|test)[_/])?(?P<key>.+?)(?P<loader>/dataloader_idx_\d+)?",
@@ -20,11 +21,23 @@ def by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """
     sets: dict[str, dict[str, Any]] = {}
     for name, value in metrics.items():
-        found = _OF_A_SET.fullmatch(name)
-        parts = found.groupdict(default="") if found else {"set": "", "key": name, "loader": ""}
-        where = parts["set"] + parts["loader"]
-        sets.setdefault(where, {})[parts["key"]] = _number(value)
+        where, key = _split(name)
+        sets.setdefault(where, {})[key] = _number(value)
     return sets
+
+
+def training_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the metrics that belong to no set."""
+    return {name: _number(value) for name, value in metrics.items() if not _split(name)[0]}
+
+
+# A trainer logs the same names at each step.
+@lru_cache(maxsize=1000)
+def _split(name: str) -> tuple[str, str]:
+    """Returns the set of a metric, and the metric's name in the set."""
+    found = _OF_A_SET.fullmatch(name)
+    parts = found.groupdict(default="") if found else {"set": "", "key": name, "loader": ""}
+    return parts["set"] + parts["loader"], parts["key"]
 
 
 def _number(value: Any) -> Any:

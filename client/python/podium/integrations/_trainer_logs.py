@@ -1,6 +1,7 @@
 """Converts the logs of Hugging Face's Trainer to rows and training metrics."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from podium._model.config import Component, ModelConfig, RunConfig
@@ -66,12 +67,12 @@ def rows_of(entry: Mapping[str, Any], step: int) -> list[Row]:
             sets.
         step: The step.
     """
-    return [_row(entry, step, prefix) for prefix in _prefixes(entry)]
+    return [_row(entry, step, prefix) for prefix in _prefixes(tuple(entry))]
 
 
 def training_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the training metrics of a log entry."""
-    evaluated = tuple(f"{prefix}_" for prefix in [_EVAL, *_prefixes(entry)])
+    evaluated = tuple(f"{prefix}_" for prefix in [_EVAL, *_prefixes(tuple(entry))])
     return {
         key: value
         for key, value in entry.items()
@@ -151,14 +152,16 @@ def _may_change_on_resume(key: str) -> bool:
     return key in _LENGTH or key.startswith(_PROGRESS_PREFIXES)
 
 
-def _prefixes(entry: Mapping[str, Any]) -> list[str]:
+# A trainer logs the same keys at each step.
+@lru_cache(maxsize=100)
+def _prefixes(keys: tuple[str, ...]) -> list[str]:
     """Returns the prefixes of the keys of evaluations, such as `eval`.
 
     A prefix is recognized by its key `PREFIX_runtime`, which each evaluation logs.
     """
-    timed = [key.removesuffix(_RUNTIME) for key in entry if key.endswith(_RUNTIME)]
+    timed = [key.removesuffix(_RUNTIME) for key in keys if key.endswith(_RUNTIME)]
     found = [prefix for prefix in timed if prefix != _TRAIN and not _is_metric(prefix, timed)]
-    return found or ([_EVAL] if any(key.startswith(f"{_EVAL}_") for key in entry) else [])
+    return found or ([_EVAL] if any(key.startswith(f"{_EVAL}_") for key in keys) else [])
 
 
 def _is_metric(prefix: str, timed: list[str]) -> bool:

@@ -15,7 +15,7 @@ from podium._interface.recorders import ExperimentRecorder
 from podium._model.config import Component, ModelConfig, RunConfig
 from podium.integrations._callers import caller_variables
 from podium.integrations._missing import missing
-from podium.integrations._prefixed import by_set
+from podium.integrations._prefixed import by_set, training_metrics
 from podium.integrations._settings import seed_of, settings_of
 from podium.integrations._training import ArmOptions, CallbackBase, Row, Training
 
@@ -95,7 +95,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         step = trainer.global_step
         if step % max(trainer.log_every_n_steps, 1) == 0 and step != self._logged_step:
             self._logged_step = step
-            self._log_training(trainer)
+            self._log_training(trainer, step)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Records the rows of a validation: in-loop during training, post-training after it."""
@@ -113,7 +113,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Records the training metrics of an epoch."""
         del pl_module
-        self._log_training(trainer)
+        self._log_training(trainer, trainer.global_step)
 
     def on_test_end(self, trainer: Any, pl_module: Any) -> None:
         """Records the results on a test set."""
@@ -129,10 +129,9 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         del trainer, pl_module
         self._training.leave(exception)
 
-    def _log_training(self, trainer: Any) -> None:
+    def _log_training(self, trainer: Any, step: int) -> None:
         if self._training.is_running:
-            metrics = by_set(trainer.callback_metrics).get("", {})
-            self._training.log(metrics, trainer.global_step)
+            self._training.log(training_metrics(trainer.callback_metrics), step)
 
     def _log_result(self, trainer: Any, module: Any, name: str) -> None:
         """Records post-training rows.
