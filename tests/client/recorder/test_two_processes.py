@@ -103,15 +103,17 @@ class _Uname:
         self.nodename = nodename
 
 
+@pytest.mark.parametrize("provenance", [True, False])
 @pytest.mark.parametrize(
     ("order", "older", "newest"),
-    [(2, "gpu7", "gpu8"), (0, "gpu8", "gpu7")],
+    [(2, "gpu-7", "gpu8"), (0, "gpu8", "gpu-7")],
     ids=["later", "clock behind"],
 )
 def test_the_older_attempt_reads_where_the_newest_one_runs(
     order: int,
     older: str,
     newest: str,
+    provenance: bool,
     server: RunningServer,
     tmp_path: Path,
     name: str,
@@ -121,13 +123,14 @@ def test_the_older_attempt_reads_where_the_newest_one_runs(
     """Of two hosts, the one with the older attempt reads host and process of the newest one.
 
     It may be the host that started later, if its clock is behind. A newer attempt that started
-    later reads whose running attempt it replaced.
+    later reads whose running attempt it replaced, also if provenance is off.
     """
     monkeypatch.delenv("PODIUM_PROVENANCE")
     arms, recordings = {}, []
-    for host, started in (("gpu7", 1), ("gpu8", order)):
+    given: Any = {"address": server.address, "provenance": provenance}
+    for host, started in (("gpu-7", 1), ("gpu8", order)):
         monkeypatch.setattr(os, "uname", partial(_Uname, host))
-        recordings.append(podium.record(name, address=server.address, outbox=tmp_path / host))
+        recordings.append(podium.record(name, outbox=tmp_path / host, **given))
         arms[host] = recordings[-1].start_arm(podium.RunConfig("arm"), order=started)
         arms[host].flush(60)
     arms[older].log({"loss": 1.0})
@@ -139,7 +142,7 @@ def test_the_older_attempt_reads_where_the_newest_one_runs(
     replacing = [line for line in told(caplog) if "was running when this one started" in line]
     assert len(replacing) == (order > 1)
     if replacing:
-        assert f"attempt 'gpu7-{os.getpid()}-" in replacing[0]
-        assert "on host 'gpu7'" in replacing[0]
+        assert f"attempt 'gpu-7-{os.getpid()}-" in replacing[0]
+        assert "on host 'gpu-7'" in replacing[0]
     for recording in recordings:
         recording.close()

@@ -6,6 +6,7 @@ outbox.
 """
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -22,8 +23,11 @@ __all__ = [
     "ArmRecorder",
     "ExperimentRecorder",
     "Metrics",
+    "host_of_attempt",
     "new_attempt",
 ]
+
+_NEW_ATTEMPT = re.compile(r"(.+)-\d+-[0-9a-f]{16}")
 
 
 class ArmRecorder(Protocol):
@@ -208,3 +212,9 @@ def new_attempt(attempt_id: str | None, order: int | None) -> Attempt:
         else coerce.text(attempt_id, "attempt_id"),
         time.time_ns() // 1_000_000 if order is None else coerce.integer(order, "order"),
     )
+
+
+def host_of_attempt(attempt_id: str) -> str | None:
+    """Returns the host in an id that `new_attempt` made; None if it is of another kind."""
+    found = _NEW_ATTEMPT.fullmatch(attempt_id)
+    return found[1] if found else None
