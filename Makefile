@@ -94,7 +94,7 @@ demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(),
 
 # ---- Checks ----------------------------------------------------------------------
 
-.PHONY: cluster cluster-test check check-all print-checks mutations-all $(CHECKS) $(HEAVY_CHECKS)
+.PHONY: cluster cluster-test check check-all print-checks readme-check mutations-all $(CHECKS) $(HEAVY_CHECKS)
 check: test $(CHECKS) ## what CI runs, but for test-integrations and languages whose tools are missing here
 
 check-all: CONFORMANCE = --all
@@ -166,6 +166,10 @@ mutations-all: .venv/ready ## the same in all rooms: takes long
 
 conformance: .venv/ready ## the clients of all languages against the vectors (CONFORMANCE=--all: none may be missing)
 	$(BIN)/python -m tests.conformance.run $(CONFORMANCE)
+
+# Fetches and compiles all dependencies of each language, so it is not part of CI.
+readme-check: .venv/ready ## run the example of each README in an empty folder (LANGUAGES="go rust": only these)
+	$(BIN)/python tools/readme_check.py $(LANGUAGES)
 
 test-integrations: .cache/integrations/ready ## the integrations with the real libraries, in an environment of 6 GB
 	.cache/integrations/bin/pytest -W default tests/client/integrations

@@ -32,21 +32,23 @@ service `grpc.health.v1.Health`. `buf.gen.yaml` generates code for languages wit
 
 ## Connections
 
-A server answers gRPC at `localhost:50051` unless it is told otherwise, and not encrypted unless it
-has a [certificate](security.md#encryption). A [token](security.md#tokens) is sent with each call,
-as the metadata `authorization: Bearer pdm_…`.
+By default, a server answers gRPC at `localhost:50051`. The connection is not encrypted unless the
+server has a [certificate](security.md#encryption). A [token](security.md#tokens) is sent with each
+call, as the metadata `authorization: Bearer pdm_…`.
 
-If the server has an [HTTP port](server.md#http), each call is also a POST to the path that stands
-below its name, with the content type `application/json`. This is the protocol
-[Connect](https://connectrpc.com/docs/protocol). Requests and responses are the messages in the
-[JSON form of protobuf](https://protobuf.dev/programming-guides/json/): names of fields like
-`evalResult`, names of enum values, integers of 64 bits as strings, and the texts `NaN`, `Infinity`
-and `-Infinity` for such doubles. Fields that are zero or empty are left out, unless they are marked
-*optional*. A token is sent in the header `authorization`, and a deadline in `connect-timeout-ms`.
+If the server has an [HTTP port](server.md#http), each call is also a POST to the path below the
+name of the call, such as `/podium.v1.ResultsService/Eval`, with the content type
+`application/json`. This is the protocol [Connect](https://connectrpc.com/docs/protocol). Requests
+and responses are the messages in the [JSON form of
+protobuf](https://protobuf.dev/programming-guides/json/): names of fields like `evalResult`, names
+of enum values, integers of 64 bits as strings, and the texts `NaN`, `Infinity` and `-Infinity` for
+such doubles. Fields that are zero or empty are left out, unless they are marked *optional*. A token
+is sent in the header `authorization`, and a deadline in `connect-timeout-ms`.
 
 An error has an HTTP status of 400 or more, and a body with `code` (such as `not_found`), `message`
 and `details`. Each detail has a `type`, such as `google.rpc.ErrorInfo`, the message in base64
-without padding as its `value`, and the message in JSON as `debug`:
+without padding as its `value`, and the message in JSON as `debug`. A `google.rpc.RetryInfo` has the
+wait as `retryDelay`, such as `"0.5s"`, and a `podium.v1.Refusals` the rejected events:
 
 ```json
 {"code": "not_found", "message": "experiment 'e' has no arm 'a'", "details": [
@@ -60,10 +62,11 @@ included, has 5 bytes before it. The first one is 0, the others are the size of 
 big-endian integer. In the last message, the first byte is 2 and the JSON has an `error` like the
 above if the watch failed.
 
-To record a training exactly once, choose a random `writer_id` for each attempt, and send its events
-with the positions 1, 2, 3, and so on, one call after the other. Repeat a call that fails with the
-same position. If you give up on a call, continue with another `writer_id` from 1
-([more](clients.md#recording-a-training)).
+An attempt at a training begins with [ArmStarted](#armstarted) and ends with
+[ArmFinished](#armfinished). The events of the attempt have its id. To record them exactly once,
+choose a random `writer_id` for each attempt, and send its events with the positions 1, 2, 3, and so
+on, one call after the other. Repeat a call that fails with the same position. If you give up on a
+call, continue with another `writer_id` from 1 ([more](clients.md#recording-a-training)).
 
 ## Errors, deadlines and retries
 
