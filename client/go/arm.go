@@ -8,24 +8,24 @@ import (
 	"podium.example/podium/podiumv1"
 )
 
-// Arm is a handle of an arm: to make one calls nobody. Any number of goroutines may share it.
+// Arm is a handle of an arm. Making one makes no call. Any number of goroutines may share it.
 type Arm struct {
 	client           *Client
 	experiment, name string
 }
 
-// Arm is a handle of an arm of an experiment.
+// Arm returns a handle of an arm of an experiment.
 func (c *Client) Arm(experiment, name string) *Arm {
 	return &Arm{c, experiment, name}
 }
 
-// Eval is the post-training row of that name if there is one, else the in-loop row with the
-// greatest step. It is nil if there is no such row; an arm that does not exist is an error.
+// Eval returns the post-training row of that name, or else the in-loop row with the greatest step. It
+// returns nil if there is neither. An arm that does not exist is an error.
 func (a *Arm) Eval(ctx context.Context, name string) (*podiumv1.EvalResult, error) {
 	return a.eval(ctx, name, nil)
 }
 
-// EvalAt is the in-loop row of that name at exactly that step, 0 and negatives included, else nil.
+// EvalAt returns the in-loop row of that name at exactly that step, or nil. A step can be 0 or negative.
 func (a *Arm) EvalAt(ctx context.Context, name string, step int64) (*podiumv1.EvalResult, error) {
 	return a.eval(ctx, name, &step)
 }
@@ -37,7 +37,7 @@ func (a *Arm) eval(ctx context.Context, name string, step *int64) (*podiumv1.Eva
 	return response.GetEvalResult(), err
 }
 
-// Score is the number of a metric, and whether there is one.
+// Score returns the score on a metric, and whether there is one. NaN is a score.
 func (a *Arm) Score(ctx context.Context, metric string) (value float64, found bool, err error) {
 	score, err := a.FindScore(ctx, metric)
 	if score == nil {
@@ -46,7 +46,7 @@ func (a *Arm) Score(ctx context.Context, metric string) (value float64, found bo
 	return score.Value, true, nil
 }
 
-// FindScore is the score on a metric and where it came from; nil if there is none.
+// FindScore returns the score on a metric and its source, or nil if there is none.
 func (a *Arm) FindScore(ctx context.Context, metric string) (*Score, error) {
 	response, err := a.client.Results.Score(ctx, &podiumv1.ScoreRequest{
 		Experiment: a.experiment, Arm: a.name, Metric: metric,
@@ -57,14 +57,14 @@ func (a *Arm) FindScore(ctx context.Context, metric string) (*Score, error) {
 	return &Score{response.GetValue(), response.GetSource()}, nil
 }
 
-// Get is the whole arm as of one revision. An arm that changes too fast to be read is an error
-// with codes.Aborted.
+// Get returns the whole arm as of one revision. If the arm changed each time while it was read, the
+// error has codes.Aborted.
 func (a *Arm) Get(ctx context.Context) (*ArmResult, error) {
 	what := fmt.Sprintf("arm %s of %s", quoted(a.name), quoted(a.experiment))
 	return inOneState(what, func() (*ArmResult, error) { return a.getInOneState(ctx) })
 }
 
-// getInOneState is nil if the arm changed while its rows were read.
+// getInOneState returns the arm, or nil if it changed while its rows were read.
 func (a *Arm) getInOneState(ctx context.Context) (*ArmResult, error) {
 	response, err := a.client.Results.GetArm(ctx, &podiumv1.GetArmRequest{
 		Experiment: a.experiment, Arm: a.name,
@@ -86,7 +86,7 @@ func (a *Arm) getInOneState(ctx context.Context) (*ArmResult, error) {
 	return NewArmResult(found), nil
 }
 
-// EvalFilter says which rows a list has; the zero value means all.
+// EvalFilter has the filters of a list of rows. The zero value means all rows.
 type EvalFilter struct {
 	// Name keeps only rows with this eval name.
 	Name *string
@@ -94,7 +94,7 @@ type EvalFilter struct {
 	MinStep, MaxStep *int64
 }
 
-// Evals is the rows in the order in which they were first accepted, fetched page by page.
+// Evals lists the rows in the order in which they were first accepted. It fetches page by page.
 // Iteration ends after an error.
 func (a *Arm) Evals(
 	ctx context.Context, filter EvalFilter,
@@ -108,12 +108,12 @@ func (a *Arm) Evals(
 	})
 }
 
-// Delete deletes the arm with its rows, and answers the experiment's revision after it.
+// Delete deletes the arm with its rows, and returns the revision of the experiment after that.
 func (a *Arm) Delete(ctx context.Context) (revision int64, err error) {
 	return a.delete(ctx, false)
 }
 
-// DeleteIfPresent is Delete, and no error if the experiment or the arm does not exist.
+// DeleteIfPresent is Delete without an error if the experiment or the arm does not exist.
 func (a *Arm) DeleteIfPresent(ctx context.Context) (revision int64, err error) {
 	return a.delete(ctx, true)
 }

@@ -22,7 +22,7 @@ const maxErrorBytes = 1 << 20
 // share it; it makes one call at a time.
 //
 // Each call records one event and returns after the server has stored it. Until the deadline of its
-// context, else for StartOptions.Timeout, it is repeated if no server answers or the connection
+// context, or else for StartOptions.Timeout, it is retried if no server answers or the connection
 // breaks. The event is stored exactly once. It is lost only if the call fails or the process ends.
 type ArmRun struct {
 	*Arm
@@ -48,18 +48,18 @@ type StartOptions struct {
 	// AttemptID is an id that no other attempt uses. Empty means a random one.
 	AttemptID string
 	// Order decides which attempt is the newest: the one with the greatest order. Nil means the time
-	// in milliseconds since 1970. The restart count of a scheduler is better.
+	// in milliseconds since 1970. If a scheduler counts restarts, its count is better.
 	Order *int64
 	// ResumeStep continues after this step: metrics and in-loop rows up to it are kept.
 	ResumeStep *int64
 	// Restart starts the arm from the beginning, even if it has completed.
 	Restart bool
-	// Timeout is how long each call of the attempt is repeated if its context has no deadline. 0 means
-	// WriteTimeout. An outage that is shorter loses nothing.
+	// Timeout limits the retries of each call of the attempt if its context has no deadline. 0 means
+	// WriteTimeout. A shorter outage loses nothing.
 	Timeout time.Duration
 }
 
-// FinishOptions says how a training ended. The zero value means that it completed.
+// FinishOptions describe the end of a training. The zero value means that it completed.
 type FinishOptions struct {
 	// Status is completed, failed or cancelled. Unspecified means completed.
 	Status podiumv1.ArmStatus
@@ -71,8 +71,8 @@ type FinishOptions struct {
 	RunResult *podiumv1.RunResult
 }
 
-// StartArm starts an attempt at training an arm. The arm is running from then on. An experiment
-// that was not declared is an error.
+// StartArm starts an attempt at training an arm. From then on, the status of the arm is running. An
+// experiment that was not declared is an error.
 func (e *Experiment) StartArm(
 	ctx context.Context, config *podiumv1.RunConfig, options StartOptions,
 ) (*ArmRun, error) {
@@ -117,7 +117,7 @@ func (e *Experiment) RunArm(
 	return errors.Join(err, run.end(ending, endOf(err)))
 }
 
-// AttemptID is the id of this attempt.
+// AttemptID returns the id of this attempt.
 func (r *ArmRun) AttemptID() string {
 	return r.attemptID
 }
@@ -261,7 +261,7 @@ func armStarted(
 	return started, nil
 }
 
-// endOf returns how a training ended that returned an error, or nil.
+// endOf returns the end of a training from its error, which can be nil.
 func endOf(err error) FinishOptions {
 	if err == nil {
 		return FinishOptions{}

@@ -1,13 +1,13 @@
-// Package podium asks a Podium server what eval and score answer, records results, and answers
-// the same two questions for an arm in this process, without a server.
+// Package podium is a client of Podium, the results service of machine-learning experiments. It
+// records results and reads them with Eval and Score, from a server or from an arm in this process.
 //
 //	client, err := podium.Connect("localhost:50051")
 //	arm := client.Arm("rank_sweep", "lora_rank4")
 //	row, err := arm.EvalAt(ctx, "val", 100)
 //	value, found, err := arm.Score(ctx, "test.pass_rate")
 //
-// Messages are those of package podiumv1, generated from the protocol. What an answer means is
-// written down in docs/semantics.md of the project.
+// Messages are those of package podiumv1, generated from the protocol. The file docs/semantics.md of
+// the project defines the results.
 package podium
 
 import (
@@ -32,35 +32,33 @@ import (
 )
 
 const (
-	// ReadTimeout is how long a question may take whose context has no deadline.
+	// ReadTimeout is the deadline of a read whose context has none.
 	ReadTimeout = 10 * time.Second
-	// WriteTimeout is how long a call that changes something may take whose context has no
-	// deadline.
+	// WriteTimeout is the deadline of a write whose context has none.
 	WriteTimeout = 30 * time.Second
 
 	defaultAddress = "localhost:50051"
-	// What was recorded in a message of 4 MiB comes back with times and revisions.
+	// A response is larger than the request that recorded it: it also has times and revisions.
 	maxResponseBytes = 16 << 20
 )
 
 // Client is a connection to a server. Any number of goroutines may share it.
 type Client struct {
-	// Results has every rpc that reads, for what the other methods do not wrap. Its deadlines and
-	// errors are the client's.
+	// Results has every rpc that reads, with the deadlines and errors of the client.
 	Results podiumv1.ResultsServiceClient
-	// Recording has every rpc that writes, likewise.
+	// Recording has every rpc that writes, with the same deadlines and errors.
 	Recording podiumv1.RecordingServiceClient
-	// Access has every rpc about tokens, likewise.
+	// Access has every rpc about tokens, with the same deadlines and errors.
 	Access podiumv1.AccessServiceClient
 
 	connection *grpc.ClientConn
 }
 
 // Connect makes a client of the server at an address, HOST:PORT or unix:PATH. An empty address
-// stands for the environment variable PODIUM_ADDRESS, or localhost:50051 where that is not set
-// either. The connection is opened by the first call. Another address is an error.
+// stands for the environment variable PODIUM_ADDRESS, or localhost:50051 if that is not set either.
+// The first call connects. An address in another form is an error.
 //
-// Options are added to the client's own: WithTLS encrypts the connection, and WithToken sends a token.
+// Options are added to those of the client. WithTLS encrypts the connection, and WithToken sends a token.
 // Metadata of a single call goes with its context, by metadata.AppendToOutgoingContext.
 func Connect(address string, options ...grpc.DialOption) (*Client, error) {
 	if address == "" {
@@ -89,7 +87,7 @@ func Connect(address string, options ...grpc.DialOption) (*Client, error) {
 	}, nil
 }
 
-// checkAddress refuses what gRPC would take for a host without a port, or for a scheme.
+// checkAddress rejects addresses that gRPC would take for a host without a port, or for a scheme.
 func checkAddress(address string) error {
 	scheme, rest, hasScheme := strings.Cut(address, ":")
 	if hasScheme && rest != "" && resolver.Get(scheme) != nil {
@@ -102,7 +100,7 @@ func checkAddress(address string) error {
 	return nil
 }
 
-// Close ends the connection; calls under way are cancelled.
+// Close closes the connection, and cancels running calls.
 func (c *Client) Close() error {
 	return c.connection.Close()
 }
@@ -110,14 +108,14 @@ func (c *Client) Close() error {
 func dialOptions(address string) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithUserAgent(userAgent()),
-		// everyCall repeats calls: gRPC would end after 5 attempts, however much time is left.
+		// everyCall retries calls. The retries of gRPC would end after 5 attempts, even before the deadline.
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
-		// Notices a server that vanished without a word.
+		// Pings detect a server that is gone without closing the connection.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: 30 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true,
 		}),
-		// A server that is back is found while a call is repeated; gRPC's default is two minutes.
+		// A restarted server is found between the retries of a call. The default of gRPC is two minutes.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{
 				BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second,
@@ -129,7 +127,7 @@ func dialOptions(address string) []grpc.DialOption {
 	}
 }
 
-// everyCall gives each call a deadline, repeats it until then, and turns its failure into an *Error.
+// everyCall gives each call a deadline, retries it until then, and converts its error to an *Error.
 func everyCall(address string) grpc.UnaryClientInterceptor {
 	return func(
 		ctx context.Context, method string, request, response any,
@@ -151,11 +149,11 @@ func everyCall(address string) grpc.UnaryClientInterceptor {
 			failed := fromCall(err)
 			if failed.Code == codes.Canceled && ctx.Err() == nil {
 				if failed.isClosed = !isOpen(connection); !failed.isClosed {
-					// Nobody here cancelled it: so does a server that stops end what has just arrived.
+					// This client did not cancel it: a server that stops cancels new calls.
 					failed.Code = codes.Unavailable
 				}
 			}
-			// A call without a peer never left: there was no connection to send it over.
+			// A call without a peer was not sent, since there was no connection.
 			isLost = isLost || (isWrite && server.Addr != nil && failed.Reason == "")
 			if !isRetried(failed, isWrite && !hasPosition(request)) {
 				return explained(failed, address, isLost && failed.Reason == "")

@@ -25,43 +25,43 @@ const (
 	outcomeUnknown = ": whether it was stored is unknown, and it is safe to send it again"
 )
 
-// ErrClosed is found by errors.Is in the error of a call whose client was closed.
-var ErrClosed = errors.New("the client is closed; make a new one")
+// ErrClosed is the cause of the error of a call whose client was closed. Use errors.Is.
+var ErrClosed = errors.New("this client is closed; create a new one")
 
-// Error is a call that failed. Every call of this package that fails returns one; errors.As finds
-// it.
+// Error is the error of a failed call. Every call of this package returns it; use errors.As.
 type Error struct {
 	// Code is the canonical code, such as codes.NotFound.
 	Code codes.Code
-	// Reason is why exactly, such as STALE_ATTEMPT: a name of podiumv1.ErrorReason without its
-	// prefix. Empty where nobody said.
+	// Reason is the reason, such as STALE_ATTEMPT: a name of podiumv1.ErrorReason without its
+	// prefix. Empty if the error has no reason.
 	Reason string
-	// Message says what was wrong and what would be right.
+	// Message is the error text: what was wrong, and what would be right.
 	Message string
-	// Metadata has the particulars of the reason, such as {"arm": "lora_rank4"}.
+	// Metadata has details of the reason, such as {"arm": "lora_rank4"}.
 	Metadata map[string]string
-	// Refusals is every refused event of a Record call; empty for other calls.
+	// Refusals has every rejected event of a Record call. Empty for other calls.
 	Refusals []RefusedEvent
 
 	status *status.Status
-	// retryDelay is how long the server asks to wait before the call is made again; 0 if it does not.
+	// retryDelay is the delay before a retry that the server asks for, or 0.
 	retryDelay time.Duration
 	isClosed   bool
 }
 
-// RefusedEvent is one refused event of a Record call.
+// RefusedEvent is a rejected event of a Record call.
 type RefusedEvent struct {
 	// Index is the index of the event in the call, from 0.
 	Index int
-	// Reason is why it was refused, as in Error. Empty for one that this version does not know.
+	// Reason is the reason, as in Error. Empty if this version does not know it.
 	Reason string
-	// Permanent says that it will never be accepted as it is; else what it needs may still come.
+	// Permanent means that the event will never be accepted. Otherwise it waits for something that does
+	// not exist yet.
 	Permanent bool
-	// Message says what was wrong with the first event refused for the reason.
+	// Message is the error text of the first event that was rejected for this reason.
 	Message string
 }
 
-// Error says what was wrong, behind the reason or the code.
+// Error returns the reason or the code, and the message.
 func (e *Error) Error() string {
 	if e.Reason != "" {
 		return e.Reason + ": " + e.Message
@@ -69,13 +69,13 @@ func (e *Error) Error() string {
 	return e.Code.String() + ": " + e.Message
 }
 
-// HasReason says whether an error is an *Error with this reason, or wraps one.
+// HasReason returns whether an error is an *Error with this reason, or wraps one.
 func HasReason(err error, reason podiumv1.ErrorReason) bool {
 	var failed *Error
 	return errors.As(err, &failed) && failed.Reason != "" && failed.Reason == reasonName(reason)
 }
 
-// GRPCStatus is the status that the call ended with, so that status.Code knows it.
+// GRPCStatus returns the status of the call, for status.Code.
 func (e *Error) GRPCStatus() *status.Status {
 	if e.status == nil {
 		return status.New(e.Code, e.Message)
@@ -96,8 +96,8 @@ func (e *Error) Unwrap() error {
 	return nil
 }
 
-// fromCall reads the error of a failed call, whoever wrote it: details that are missing or are not
-// Podium's leave fields empty.
+// fromCall returns the error of a failed call, from any server. Fields for which the server sent no
+// details are empty.
 func fromCall(err error) *Error {
 	given := status.Convert(err)
 	result := &Error{Code: given.Code(), Message: given.Message(), status: given}
@@ -116,8 +116,8 @@ func fromCall(err error) *Error {
 	return result
 }
 
-// explained adds what gRPC does not say to an error: the cause if the server itself gave none, and
-// whether a write may have been stored.
+// explained completes an error: with the cause if the server gave none, and with a note if a write may
+// have been stored.
 func explained(failed *Error, address string, maybeStored bool) *Error {
 	if failed.Reason == "" {
 		describe(failed, address)
@@ -140,7 +140,7 @@ func describe(failed *Error, address string) {
 	case codes.DeadlineExceeded:
 		failed.Message = address + " did not answer in time"
 	case codes.Unauthenticated:
-		// Set by this client: a server gives a reason.
+		// This client has set the code: a server would give a reason.
 	case codes.Canceled:
 		failed.Message = "the call was cancelled"
 		if failed.isClosed {
@@ -160,7 +160,7 @@ func refusedEvents(refusals *podiumv1.Refusals) []RefusedEvent {
 			events = append(events, RefusedEvent{
 				Index:  int(index),
 				Reason: refusal.GetReason(),
-				// A kind that this version does not know promises nothing: waiting is no answer.
+				// An unknown kind counts as permanent: nothing says that waiting helps.
 				Permanent: refusal.GetKind() != podiumv1.RefusalKind_REFUSAL_KIND_WAIT,
 				Message:   refusal.GetMessage(),
 			})

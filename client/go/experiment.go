@@ -19,7 +19,7 @@ func (c *Client) Experiment(name string) *Experiment {
 	return &Experiment{c, name}
 }
 
-// ExperimentFilter says which experiments a list has; the zero value means all.
+// ExperimentFilter has the filters of a list of experiments. The zero value means all experiments.
 type ExperimentFilter struct {
 	// NamePrefix keeps only experiments whose name begins with this text.
 	NamePrefix *string
@@ -35,14 +35,13 @@ func (c *Client) Server(ctx context.Context) (*podiumv1.Server, error) {
 	return response.GetServer(), err
 }
 
-// Whoami returns the token with which this client makes its calls; nil if the server requires no
-// tokens.
+// Whoami returns the token of this client, or nil if the server requires no tokens.
 func (c *Client) Whoami(ctx context.Context) (*podiumv1.Token, error) {
 	response, err := c.Access.WhoAmI(ctx, &podiumv1.WhoAmIRequest{})
 	return response.GetToken(), err
 }
 
-// Experiments is the experiments in the order of their names' bytes, fetched page by page.
+// Experiments lists the experiments, sorted by the bytes of their names. It fetches page by page.
 // Iteration ends after an error.
 func (c *Client) Experiments(
 	ctx context.Context, filter ExperimentFilter,
@@ -56,12 +55,12 @@ func (c *Client) Experiments(
 	})
 }
 
-// Arm is a handle of one of its arms.
+// Arm returns a handle of one of its arms.
 func (e *Experiment) Arm(name string) *Arm {
 	return e.client.Arm(e.name, name)
 }
 
-// Get is the experiment itself, with the number of its arms by status.
+// Get returns the experiment, with the number of its arms by status.
 func (e *Experiment) Get(ctx context.Context) (*podiumv1.Experiment, error) {
 	response, err := e.client.Results.GetExperiment(ctx, &podiumv1.GetExperimentRequest{
 		Experiment: e.name,
@@ -69,7 +68,7 @@ func (e *Experiment) Get(ctx context.Context) (*podiumv1.Experiment, error) {
 	return response.GetExperiment(), err
 }
 
-// ArmFilter says which arms a list has; the zero value means all.
+// ArmFilter has the filters of a list of arms. The zero value means all arms.
 type ArmFilter struct {
 	// Statuses keeps only arms with one of these; none means any.
 	Statuses []podiumv1.ArmStatus
@@ -79,11 +78,11 @@ type ArmFilter struct {
 	NamePrefix *string
 	// Tags keeps only arms whose run_config has all of these.
 	Tags []string
-	// Config keeps only arms whose run_config passes all of these.
+	// Config keeps only arms whose run_config satisfies all of these.
 	Config []*podiumv1.ConfigFilter
 }
 
-// Arms is the arms without their rows, in the order in which they were created, fetched page by
+// Arms lists the arms without their rows, in the order in which they were created. It fetches page by
 // page. Iteration ends after an error.
 func (e *Experiment) Arms(
 	ctx context.Context, filter ArmFilter,
@@ -108,19 +107,19 @@ func (e *Experiment) Metrics(ctx context.Context) iter.Seq2[*podiumv1.Metric, er
 	})
 }
 
-// RankOptions says what is ranked; the zero value means what the experiment says of itself.
+// RankOptions are the optional arguments of Rank. The defaults are those of the experiment.
 type RankOptions struct {
-	// Metric is ranked by; nil means the experiment's success_metric.
+	// Metric is the metric to rank by. Nil means the experiment's success_metric.
 	Metric *string
-	// Direction says which scores are better; unspecified means the experiment's direction.
+	// Direction is the order of scores. Unspecified means the experiment's direction.
 	Direction podiumv1.Direction
-	// Statuses says which arms are ranked; none means the completed ones.
+	// Statuses are the statuses of the ranked arms. None means completed arms only.
 	Statuses []podiumv1.ArmStatus
-	// Top is how many of the first arms or groups are wanted; 0 means all.
+	// Top is the number of places to return. 0 means all.
 	Top int
 	// ByGroup ranks groups of arms by the means of their members.
 	ByGroup bool
-	// MinMembers keeps only groups with at least so many scores that are numbers.
+	// MinMembers keeps only groups with at least this number of scores that are not NaN.
 	MinMembers int32
 	// GroupName ranks only arms of the group with this name.
 	GroupName *string
@@ -128,13 +127,13 @@ type RankOptions struct {
 	NamePrefix *string
 	// Tags ranks only arms whose run_config has all of these.
 	Tags []string
-	// Config ranks only arms whose run_config passes all of these.
+	// Config ranks only arms whose run_config satisfies all of these.
 	Config []*podiumv1.ConfigFilter
 }
 
-// Rank is the arms in the order of their scores, or the groups in that of their means, the best
-// first, as of one revision, with what became of every arm of the experiment. An experiment that
-// changes too fast to be read is an error with codes.Aborted.
+// Rank ranks the arms by their scores, or the groups by their means, the best first, as of one revision.
+// Arms without a score come last. If the ranking changed each time while it was read, the error has
+// codes.Aborted.
 func (e *Experiment) Rank(
 	ctx context.Context, options RankOptions,
 ) (*podiumv1.RankResponse, error) {
@@ -144,8 +143,8 @@ func (e *Experiment) Rank(
 	})
 }
 
-// rankInOneState is nil if the ranking changed between the pages. What is recorded of arms that
-// are not in the ranking changes the experiment's revision only.
+// rankInOneState returns the ranking, or nil if it changed between the pages. Events of arms that are not
+// in the ranking change only the revision of the experiment, not that of the ranking.
 func (e *Experiment) rankInOneState(
 	ctx context.Context, options RankOptions,
 ) (*podiumv1.RankResponse, error) {
@@ -180,7 +179,7 @@ func (e *Experiment) rankInOneState(
 	return found, nil
 }
 
-// Scores returns the scores of the arms that pass a filter: a column for each metric, with the arms in
+// Scores returns the scores of the arms that match a filter: a column for each metric, with the arms in
 // the order of their creation. It joins all pages into one response. The revision of the response is 0
 // if the experiment changed between the pages.
 func (e *Experiment) Scores(
@@ -218,16 +217,15 @@ func addScores(found, page *podiumv1.ScoresResponse) {
 	found.NextPageToken = page.GetNextPageToken()
 }
 
-// Record records events: all of them or none. They apply in order, as if sent one by one, and to
-// send them again is safe.
+// Record records events in order, all of them or none. Sending them again is safe.
 func (e *Experiment) Record(
 	ctx context.Context, events ...*podiumv1.Event,
 ) (*podiumv1.RecordResponse, error) {
 	return e.RecordAt(ctx, nil, events...)
 }
 
-// RecordAt is Record for events of a stream: the position says where the first one stands in it,
-// so that each is applied exactly once however late it is repeated.
+// RecordAt is Record for events of a stream, each of which is applied exactly once, no matter when the
+// call is repeated. The position is that of the first event.
 func (e *Experiment) RecordAt(
 	ctx context.Context, position *podiumv1.StreamPosition, events ...*podiumv1.Event,
 ) (*podiumv1.RecordResponse, error) {
@@ -236,12 +234,12 @@ func (e *Experiment) RecordAt(
 	})
 }
 
-// Delete deletes the experiment with its arms, and answers its revision after it.
+// Delete deletes the experiment with its arms, and returns its last revision.
 func (e *Experiment) Delete(ctx context.Context) (revision int64, err error) {
 	return e.delete(ctx, false)
 }
 
-// DeleteIfPresent is Delete, and no error if the experiment does not exist.
+// DeleteIfPresent is Delete without an error if the experiment does not exist.
 func (e *Experiment) DeleteIfPresent(ctx context.Context) (revision int64, err error) {
 	return e.delete(ctx, true)
 }

@@ -17,8 +17,8 @@ const (
 	frameBytes = 6
 )
 
-// Declare creates the experiment, or fills those of its fields that are still unset. A field that has
-// another value is left, and named in the response, unless Overwrite is set.
+// Declare creates the experiment, or sets its unset fields. A field with another value keeps it and is
+// named in the response, unless Overwrite is set. ClearFields names fields that lose their value.
 func (e *Experiment) Declare(
 	ctx context.Context, declared *podiumv1.ExperimentDeclared,
 ) (*podiumv1.RecordResponse, error) {
@@ -27,7 +27,7 @@ func (e *Experiment) Declare(
 
 // RecordArm records a whole arm: the stored arm becomes equal to it. With replace, it also replaces an
 // arm that has attempts. An arm that is larger than one call allows is recorded in several calls: first
-// the arm with its first rows, then the other rows. To record it again is safe.
+// the arm with its first rows, then the other rows. Recording it again is safe.
 func (e *Experiment) RecordArm(
 	ctx context.Context, arm *ArmResult, replace bool,
 ) (*podiumv1.RecordResponse, error) {
@@ -45,7 +45,7 @@ func (e *Experiment) RecordArm(
 	return found, nil
 }
 
-// load is what a call carries of the things that are limited.
+// load has the amounts in a call that have limits.
 type load struct{ events, metrics, bytes int }
 
 func (l load) plus(other load) load {
@@ -82,8 +82,8 @@ func inCalls(arm *ArmResult, whole *podiumv1.Event) [][]*podiumv1.Event {
 	return append([][]*podiumv1.Event{{head}}, rowsInCalls(whole, rows[count:])...)
 }
 
-// clearMirrors clears the eval fields of an arm that are those of its primary eval. The server rejects
-// them beside the first rows alone, among which that eval may not be.
+// clearMirrors clears the eval fields of an arm that repeat its primary eval. The first call may not
+// contain the row of that eval, and the server rejects fields without it.
 func clearMirrors(arm *podiumv1.ArmResult, primary *podiumv1.EvalResult) {
 	given := &podiumv1.EvalResult{Metrics: arm.EvalMetrics, Breakdowns: arm.EvalBreakdowns}
 	own := &podiumv1.EvalResult{Metrics: primary.GetMetrics(), Breakdowns: primary.GetBreakdowns()}

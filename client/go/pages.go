@@ -14,8 +14,8 @@ const (
 	attempts = 5
 )
 
-// inOneState calls read until nothing changed between the calls that it makes. read returns nil if
-// something did.
+// inOneState reads data by several calls until it did not change between them. read returns nil if it
+// did.
 func inOneState[T any](what string, read func() (*T, error)) (*T, error) {
 	for range attempts {
 		found, err := read()
@@ -30,8 +30,8 @@ func inOneState[T any](what string, read func() (*T, error)) (*T, error) {
 	}
 }
 
-// pages turns a list in pages into its items. It may be gone through again, and by several
-// goroutines at once.
+// pages returns the items of a list in pages. It can be iterated again, and by several goroutines at
+// once.
 func pages[T any](fetch func(token string) ([]T, string, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for token, more := "", true; more; more = token != "" {

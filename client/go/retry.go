@@ -13,16 +13,16 @@ import (
 const (
 	firstPause   = 100 * time.Millisecond
 	longestPause = time.Second
-	// longestWatchPause is longer, since a watch goes on without a time limit.
+	// longestWatchPause is longer, since a watch has no time limit.
 	longestWatchPause = 10 * time.Second
 
 	overloaded    = "OVERLOADED"
 	quotaExceeded = "QUOTA_EXCEEDED"
 )
 
-// isRetried reports whether a call that failed is made again. An overloaded server rejects a call
-// before it does anything, so any call is repeated then. While no server answers, a call is repeated
-// unless it is a write that could be applied twice.
+// isRetried reports whether a failed call is retried. Any call that an overloaded server rejects is
+// retried, since the server has done nothing. While no server answers, a call is retried unless it is a
+// write that could be applied twice.
 func isRetried(failed *Error, isSentOnce bool) bool {
 	if failed.Code == codes.ResourceExhausted {
 		return failed.Reason == overloaded || failed.Reason == quotaExceeded
@@ -30,14 +30,14 @@ func isRetried(failed *Error, isSentOnce bool) bool {
 	return failed.Code == codes.Unavailable && !isSentOnce
 }
 
-// hasPosition reports whether a request has its place in a stream, so that a server applies it once.
+// hasPosition reports whether a request has a position in a stream, so that the server applies it once.
 func hasPosition(request any) bool {
 	record, is := request.(*podiumv1.RecordRequest)
 	return is && record.GetPosition() != nil
 }
 
-// pauseAfter returns how long to wait after a failed attempt, counted from 0: as long as the server
-// asks for, else twice as long each time, within a fifth.
+// pauseAfter returns the delay after a failed attempt, counted from 0. It is the delay that the server
+// asks for, or else doubles with each attempt, varied at random by up to 20 %.
 func pauseAfter(attempt int, failed *Error) time.Duration {
 	if failed.retryDelay > 0 {
 		return failed.retryDelay
@@ -46,9 +46,9 @@ func pauseAfter(attempt int, failed *Error) time.Duration {
 	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
 }
 
-// watchPauseAfter returns how long a watch waits after a failed attempt: any time up to twice as long each
-// time, so that clients that lost a server together do not return together, and at least as long as the
-// server asks for.
+// watchPauseAfter returns the delay of a watch after a failed attempt: random, up to a limit that doubles
+// with each attempt, so that not all clients of a lost server reconnect at once. It is at least the delay
+// that the server asks for.
 func watchPauseAfter(attempt int, failed *Error) time.Duration {
 	pause := min(longestWatchPause, firstPause<<min(attempt, 10))
 	return max(failed.retryDelay, time.Duration(float64(pause)*rand.Float64()))

@@ -8,28 +8,28 @@ import (
 	"podium.example/podium/podiumv1"
 )
 
-// ArmResult is an arm in this process: what Arm.Get answers, or one that was built by hand. It
-// answers Eval and Score by the rules of the server, and asks no server.
+// ArmResult is an arm in this process, from Arm.Get or built by hand. Its methods have the results of the
+// server's, and make no calls.
 //
-// GetEvalMetrics, GetEvalBreakdowns and GetEvalSeconds read as those of the primary eval where the
-// fields were left empty; the fields themselves are what was given.
+// If the eval fields are empty, GetEvalMetrics, GetEvalBreakdowns and GetEvalSeconds return those of the
+// primary eval. The fields themselves have the given values.
 type ArmResult struct {
 	*podiumv1.ArmResult
 }
 
-// NewArmResult makes the message answer Eval and Score. The message is used, not copied.
+// NewArmResult returns an arm with the methods Eval and Score. It uses the message and does not copy it.
 func NewArmResult(message *podiumv1.ArmResult) *ArmResult {
 	return &ArmResult{message}
 }
 
-// Score is a number and where it came from. NaN is a number.
+// Score is a score and its source. NaN is a score.
 type Score struct {
 	Value  float64
 	Source *podiumv1.ScoreSource
 }
 
-// Eval is the post-training row of that name if there is one, else the in-loop row with the
-// greatest step, else nil. Of rows that repeat a name and step, the first one counts.
+// Eval returns the post-training row of that name, or else the in-loop row with the greatest step, or
+// else nil. Of rows with the same name and step, the first one is used.
 func (a *ArmResult) Eval(name string) *podiumv1.EvalResult {
 	var best *podiumv1.EvalResult
 	for _, row := range a.GetEvals() {
@@ -46,8 +46,8 @@ func (a *ArmResult) Eval(name string) *podiumv1.EvalResult {
 	return best
 }
 
-// EvalAt is the in-loop row of that name at exactly that step, else nil: never the post-training
-// row, never the nearest one.
+// EvalAt returns the in-loop row of that name at exactly that step, or nil. It never returns the
+// post-training row or the nearest one.
 func (a *ArmResult) EvalAt(name string, step int64) *podiumv1.EvalResult {
 	for _, row := range a.GetEvals() {
 		if row.GetName() == name && row.Step != nil && row.GetStep() == step {
@@ -57,7 +57,7 @@ func (a *ArmResult) EvalAt(name string, step int64) *podiumv1.EvalResult {
 	return nil
 }
 
-// Score is the number of a metric, and whether there is one. An empty metric is an error.
+// Score returns the score on a metric, and whether there is one. An empty metric is an error.
 func (a *ArmResult) Score(metric string) (value float64, found bool, err error) {
 	score, err := a.FindScore(metric)
 	if score == nil {
@@ -66,12 +66,12 @@ func (a *ArmResult) Score(metric string) (value float64, found bool, err error) 
 	return score.Value, true, nil
 }
 
-// FindScore is the score on a metric and where it came from; nil if there is none. An empty metric
-// is an error.
+// FindScore returns the score on a metric and its source, or nil if there is none. An empty metric is an
+// error.
 //
-// Each dot of the metric is tried from the left: the key behind it, of the row that Eval answers
-// for the name before it. Where no split has an entry, the whole text is a key of the eval
-// metrics, else of the training metrics.
+// It tries each dot of the metric from the left: the text before it is the name of an eval, and the text
+// after it a key of the row that Eval returns. If no dot leads to a score, the whole text is a key of the
+// eval metrics, or else of the training metrics.
 func (a *ArmResult) FindScore(metric string) (*Score, error) {
 	if metric == "" {
 		return nil, invalidMetric()
@@ -87,9 +87,9 @@ func (a *ArmResult) FindScore(metric string) (*Score, error) {
 	return a.bareScore(metric), nil
 }
 
-// Primary is the primary eval: the first post-training row tagged test, else the first
-// post-training row, else the first row; nil if there is none. A row of another model is never
-// primary.
+// Primary returns the primary eval: the first post-training row tagged test, or else the first
+// post-training row, or else the first row. It returns nil if there is none. A row of another model is
+// never primary.
 func (a *ArmResult) Primary() *podiumv1.EvalResult {
 	var best *podiumv1.EvalResult
 	bestClass := neverPrimary
@@ -101,7 +101,7 @@ func (a *ArmResult) Primary() *podiumv1.EvalResult {
 	return best
 }
 
-// GetEvalMetrics is the eval metrics that were given, else those of the primary eval.
+// GetEvalMetrics returns the given eval metrics, or else those of the primary eval.
 func (a *ArmResult) GetEvalMetrics() map[string]float64 {
 	if given := a.ArmResult.GetEvalMetrics(); len(given) > 0 {
 		return given
@@ -109,7 +109,7 @@ func (a *ArmResult) GetEvalMetrics() map[string]float64 {
 	return a.Primary().GetMetrics()
 }
 
-// GetEvalBreakdowns is the breakdowns that were given, else those of the primary eval.
+// GetEvalBreakdowns returns the given breakdowns, or else those of the primary eval.
 func (a *ArmResult) GetEvalBreakdowns() map[string]*podiumv1.Value {
 	if given := a.ArmResult.GetEvalBreakdowns(); len(given) > 0 {
 		return given
@@ -137,7 +137,7 @@ func (a *ArmResult) HasEvalSeconds() bool {
 }
 
 func (a *ArmResult) rowScore(name, key string) *Score {
-	// Names and keys are never empty, so a dot at an end splits nothing.
+	// Names and keys are never empty, so a dot at the start or the end is not tried.
 	if name == "" || key == "" {
 		return nil
 	}
@@ -181,7 +181,7 @@ func scoreOfRow(row *podiumv1.EvalResult, key string) *Score {
 
 const neverPrimary = 3
 
-// primaryClass is how a row stands for primary: the lowest class wins, within a class the first.
+// primaryClass returns the class of a row. The primary eval is the first row of the lowest class.
 func primaryClass(row *podiumv1.EvalResult) int {
 	switch {
 	case row.ModelRef != nil:
@@ -194,7 +194,7 @@ func primaryClass(row *podiumv1.EvalResult) int {
 	return 0
 }
 
-// distinctRows is the rows without those that repeat an earlier one's name and step.
+// distinctRows returns the rows without those that repeat the name and step of an earlier one.
 func (a *ArmResult) distinctRows() []*podiumv1.EvalResult {
 	type identity struct {
 		name    string
@@ -213,7 +213,7 @@ func (a *ArmResult) distinctRows() []*podiumv1.EvalResult {
 	return rows
 }
 
-// sameMetrics says whether two sets of metrics say the same; NaN is the same as NaN.
+// sameMetrics returns whether two sets of metrics are equal. NaN equals NaN.
 func sameMetrics(left, right map[string]float64) bool {
 	if len(left) != len(right) {
 		return false
@@ -227,7 +227,7 @@ func sameMetrics(left, right map[string]float64) bool {
 	return true
 }
 
-// quoted is a name in the text of an error.
+// quoted returns a name for an error text.
 func quoted(name string) string {
 	return "`" + strings.ReplaceAll(name, "`", "'") + "`"
 }

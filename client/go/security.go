@@ -23,8 +23,7 @@ const modulePath = "podium.example/podium"
 // TLS names the PEM files of an encrypted connection. They are read for each new connection, so
 // that renewed files are used.
 type TLS struct {
-	// CA has the authorities that may have issued the server's certificate. Empty means those of the
-	// system.
+	// CA has the certificates of the authorities to trust. Empty means those of the system.
 	CA string
 	// Cert and Key are the certificate of this client, if the server asks for one.
 	Cert, Key string
@@ -51,20 +50,20 @@ func WithTokenFile(path string) grpc.DialOption {
 	}}
 }
 
-// tokenOption is an option of Connect, since only that knows the address. gRPC ignores it.
+// tokenOption is an option for Connect, which knows the address. gRPC ignores it.
 type tokenOption struct {
 	grpc.EmptyDialOption
 	read func() (string, error)
 }
 
-// securityOptions returns the options of TLS and tokens, those of the environment first.
+// securityOptions returns the options of TLS and tokens. Those of the environment come first.
 func securityOptions(address string, options []grpc.DialOption) ([]grpc.DialOption, error) {
 	isSocket := strings.HasPrefix(address, "unix:")
 	files := TLS{os.Getenv("PODIUM_TLS_CA"), os.Getenv("PODIUM_TLS_CERT"), os.Getenv("PODIUM_TLS_KEY")}
 	result := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
 	if files != (TLS{}) && !isSocket {
 		if (files.Cert == "") != (files.Key == "") {
-			return nil, errors.New("podium: set both PODIUM_TLS_CERT and PODIUM_TLS_KEY, or neither")
+			return nil, errors.New("podium: PODIUM_TLS_CERT and PODIUM_TLS_KEY belong together: set both")
 		}
 		result = append(result, WithTLS(files))
 	}
@@ -101,7 +100,7 @@ type bearer struct {
 	isPrivate bool
 }
 
-// GetRequestMetadata returns the token, unless others could read it on its way.
+// GetRequestMetadata returns the token, unless others could read it on the way to the server.
 func (b bearer) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
 	info, _ := credentials.RequestInfoFromContext(ctx)
 	isEncrypted := credentials.CheckSecurityLevel(info.AuthInfo, credentials.PrivacyAndIntegrity) == nil
@@ -131,13 +130,13 @@ func isLoopback(address string) bool {
 	return err == nil && (host == "localhost" || (ip != nil && ip.IsLoopback()))
 }
 
-// fileCredentials are those of files that are read for each connection.
+// fileCredentials are credentials of files that are read for each connection.
 type fileCredentials struct {
 	credentials.TransportCredentials
 	files TLS
 }
 
-// ClientHandshake encrypts a connection by the files as they are now.
+// ClientHandshake encrypts a connection. It reads the files first.
 func (f fileCredentials) ClientHandshake(
 	ctx context.Context, authority string, connection net.Conn,
 ) (net.Conn, credentials.AuthInfo, error) {
@@ -175,7 +174,7 @@ func (t TLS) config() (*tls.Config, error) {
 	return config, nil
 }
 
-// userAgent names this client, with the version of its module.
+// userAgent returns the name of this client with the version of its module.
 func userAgent() string {
 	version := "devel"
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -16,15 +16,15 @@ import (
 	"podium.example/podium/podiumv1"
 )
 
-// mostResets is how often a server can reset a watch in a row, with no other update between.
+// mostResets is the number of resets in a row, without another update, after which a watch fails.
 const mostResets = 3
 
 // The reasons of errors after which a watch continues.
 var transient = []string{overloaded, quotaExceeded, "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"}
 
-// WatchOptions says what is watched; the zero value means everything.
+// WatchOptions are the optional arguments of Watch. The zero value watches everything.
 type WatchOptions struct {
-	// After is the marker of the update whose state is known. Nil means none.
+	// After is the marker of the last known update. If nil, the watch begins with the whole state.
 	After *podiumv1.WatchMarker
 	// Statuses watches only arms with one of these; none means any.
 	Statuses []podiumv1.ArmStatus
@@ -38,7 +38,7 @@ type WatchOptions struct {
 	WithoutBreakdowns bool
 	// WithSeries also watches the training series of the arms.
 	WithSeries bool
-	// SeriesKeys watches only the series of these keys; none means all. Only with WithSeries.
+	// SeriesKeys, with WithSeries, watches only the series of these keys. None means all.
 	SeriesKeys []string
 }
 
@@ -55,7 +55,7 @@ func (e *Experiment) Watch(
 	}
 }
 
-// watching returns a watch that has not begun.
+// watching returns a watch without a call.
 func (e *Experiment) watching(options WatchOptions) *watch {
 	w := &watch{client: e.client, begun: time.Now(), request: &podiumv1.WatchRequest{
 		Experiment: e.name, Statuses: options.Statuses, GroupName: options.GroupName,
@@ -72,7 +72,7 @@ type watch struct {
 	client  *Client
 	request *podiumv1.WatchRequest
 	begun   time.Time
-	// marker is the last one that arrived; nil before the first.
+	// marker is the last marker that arrived, or nil.
 	marker *podiumv1.WatchMarker
 	// attempt and resets count failures and resets since the last update that was not a reset.
 	attempt, resets int
@@ -88,7 +88,7 @@ func (w *watch) run(ctx context.Context, yield func(*podiumv1.WatchResponse, err
 		case failed == nil:
 			return
 		case failed.Code == codes.NotFound && w.marker != nil:
-			// It was deleted while there was no connection.
+			// The experiment was deleted while there was no connection.
 			yield(&podiumv1.WatchResponse{Deleted: true}, nil)
 			return
 		case !w.isRetried(ctx, failed) || !pausedBefore(ctx, watchPauseAfter(w.attempt, failed)):
@@ -165,8 +165,8 @@ func (w *watch) continueAfter(marker *podiumv1.WatchMarker) {
 	}
 }
 
-// isRetried reports whether the watch continues after a failed call: without a time limit, if the
-// server has answered before.
+// isRetried reports whether the watch continues after a failed call. If the server has answered before,
+// there is no limit to the retries.
 func (w *watch) isRetried(ctx context.Context, failed *Error) bool {
 	if failed.Code == codes.Canceled && ctx.Err() == nil && isOpen(w.client.connection) {
 		failed.Code = codes.Unavailable

@@ -6,7 +6,7 @@ import { RecordingService } from "./podium/v1/recording_service_pb.js";
 import { ResultsService } from "./podium/v1/results_service_pb.js";
 import { toStep } from "./steps.js";
 
-/** Which rows a list has; nothing said means all. */
+/** Filters of a list of rows. By default it has all rows. */
 export interface EvalFilter {
   /** Only rows with this eval name. */
   readonly name?: string;
@@ -16,17 +16,17 @@ export interface EvalFilter {
   readonly maxStep?: bigint | number;
 }
 
-/** How something is deleted. */
+/** Options of a deletion. */
 export interface DeleteOptions extends CallOptions {
-  /** Whether it is all right if it does not exist. */
+  /** Whether the call succeeds if there is nothing to delete. */
   readonly allowMissing?: boolean;
 }
 
-/** An arm on a server. Every method that calls throws a `PodiumError` if the call fails. */
+/** A handle of an arm on a server. A method whose call fails throws a `PodiumError`. */
 export class ArmHandle {
-  /** The name of its experiment. */
+  /** The name of the experiment. */
   readonly experiment: string;
-  /** Its name. */
+  /** The name of the arm. */
   readonly name: string;
   readonly #connection: Connection;
 
@@ -38,9 +38,11 @@ export class ArmHandle {
   }
 
   /**
-   * Without a step: the post-training row of that name if there is one, else the in-loop row with
-   * the greatest step. With a step, 0 and negatives included: the in-loop row at exactly that step.
-   * Else undefined; an arm that does not exist is an error.
+   * Returns a row of an eval, or undefined if there is none. Without a step: the post-training row of that
+   * name, or else the in-loop row with the greatest step. With a step, which may be 0 or negative: the
+   * in-loop row at exactly that step.
+   *
+   * @throws PodiumError NOT_FOUND: the arm does not exist.
    */
   async eval(
     name: string,
@@ -53,12 +55,12 @@ export class ArmHandle {
     return response.evalResult;
   }
 
-  /** The number of a metric; undefined if there is none. NaN is a number. */
+  /** Returns the score on a metric, or undefined if there is none. NaN is a score. */
   async score(metric: string, options?: CallOptions): Promise<number | undefined> {
     return (await this.findScore(metric, options))?.value;
   }
 
-  /** The score on a metric and where it came from; undefined if there is none. */
+  /** Returns the score on a metric and its source, or undefined if there is none. */
   async findScore(metric: string, options?: CallOptions): Promise<Score | undefined> {
     const request = { ...this.#identity, metric };
     const response = await this.#connection.call(ResultsService.method.score, request, options);
@@ -70,13 +72,17 @@ export class ArmHandle {
     return { value, origin, key, evalName, step };
   }
 
-  /** The whole arm as of one revision. One that changes too fast is an error, ABORTED. */
+  /**
+   * Returns the whole arm as of one revision.
+   *
+   * @throws PodiumError ABORTED: the arm changed each time while it was read.
+   */
   async get(options?: CallOptions): Promise<ArmResult> {
     const what = `arm ${JSON.stringify(this.name)} of ${JSON.stringify(this.experiment)}`;
     return inOneState(what, () => this.#inOneState(options));
   }
 
-  /** The rows in the order in which they were first accepted, fetched page by page. */
+  /** Lists the rows in the order in which they were first accepted. Fetches page by page. */
   evals(filter: EvalFilter = {}, options?: CallOptions): AsyncGenerator<EvalResult> {
     const { name, minStep, maxStep } = filter;
     const request = {
@@ -92,7 +98,7 @@ export class ArmHandle {
     });
   }
 
-  /** Deletes the arm with its rows, and answers the experiment's revision after it. */
+  /** Deletes the arm with its rows. Returns the revision of the experiment after that. */
   async delete(options: DeleteOptions = {}): Promise<bigint> {
     const request = { ...this.#identity, allowMissing: options.allowMissing };
     const { deleteArm } = RecordingService.method;
@@ -103,7 +109,7 @@ export class ArmHandle {
     return { experiment: this.experiment, arm: this.name };
   }
 
-  /** Undefined if the arm changed while its rows were read. */
+  /** Returns the arm, or undefined if it changed while its rows were read. */
   async #inOneState(options?: CallOptions): Promise<ArmResult | undefined> {
     const { getArm, listEvals } = ResultsService.method;
     const response = await this.#connection.call(getArm, this.#identity, options);

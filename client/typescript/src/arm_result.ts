@@ -12,15 +12,15 @@ import { ScoreOrigin } from "./podium/v1/score_pb.js";
 import type { Value } from "./podium/v1/value_pb.js";
 import { toStep } from "./steps.js";
 
-/** A number and where it came from. NaN is a number. */
+/** A score and its source. NaN is a score. */
 export interface Score {
   /** The number. */
   readonly value: number;
-  /** What kind of result it is part of. */
+  /** The kind of result that has the score. */
   readonly origin: ScoreOrigin;
-  /** The key that it was found under. */
+  /** The key of the score in that result. */
   readonly key: string;
-  /** The name of the row, for the two kinds of eval rows. */
+  /** The name of the eval row, if the score is from one. */
   readonly evalName?: string | undefined;
   /** The step of an in-loop row. */
   readonly step?: bigint | undefined;
@@ -30,32 +30,32 @@ export interface Score {
 export type Metrics = Readonly<Record<string, number>>;
 
 /**
- * An arm in this process: what `ArmHandle.get` answers, or one that was built by hand. It answers
- * `eval` and `score` by the rules of the server, and asks no server.
+ * An arm in this process, from `ArmHandle.get` or built by hand. Its methods have the results of the
+ * server's, and make no calls.
  */
 export class ArmResult {
-  /** The arm as it was given. */
+  /** The message that the arm was made from. */
   readonly message: ArmResultMessage;
 
-  /** Takes a message, as it is, or the fields of one. */
+  /** Makes an arm from a message, or from the fields of one. */
   constructor(message: MessageInitShape<typeof ArmResultSchema>) {
     this.message = create(ArmResultSchema, message);
   }
 
-  /** Its name. */
+  /** The name of the arm. */
   get name(): string {
     return this.message.name;
   }
 
-  /** Its rows, in the order of first acceptance. */
+  /** The rows, in the order in which they were first accepted. */
   get evals(): EvalResult[] {
     return this.message.evals;
   }
 
   /**
-   * Without a step: the post-training row of that name if there is one, else the in-loop row with
-   * the greatest step. With a step: the in-loop row at exactly that step. Else undefined. Of rows
-   * that repeat a name and step, the first one counts.
+   * Returns a row of an eval, or undefined if there is none. Without a step: the post-training row of that
+   * name, or else the in-loop row with the greatest step. With a step, which may be 0 or negative: the
+   * in-loop row at exactly that step. Of rows with the same name and step, the first one is used.
    */
   eval(name: string, step?: bigint | number): EvalResult | undefined {
     const named = this.evals.filter((row) => row.name === name);
@@ -67,7 +67,7 @@ export class ArmResult {
   }
 
   /**
-   * The number of a metric; undefined if there is none.
+   * Returns the score on a metric, or undefined if there is none. NaN is a score.
    *
    * @throws PodiumError INVALID_ARGUMENT: the metric is empty.
    */
@@ -76,11 +76,11 @@ export class ArmResult {
   }
 
   /**
-   * The score on a metric and where it came from; undefined if there is none.
+   * Returns the score on a metric and its source, or undefined if there is none.
    *
-   * Each dot of the metric is tried from the left: the key behind it, of the row that `eval`
-   * answers for the name before it. Where no split has an entry, the whole text is a key of the
-   * eval metrics, else of the training metrics.
+   * Tries each dot of the metric from the left: the text before it is the name of an eval, and the text
+   * after it a key of the row that `eval` returns. If no dot leads to a score, the whole text is a key of
+   * the eval metrics, or else of the training metrics.
    *
    * @throws PodiumError INVALID_ARGUMENT: the metric is empty.
    */
@@ -99,8 +99,8 @@ export class ArmResult {
   }
 
   /**
-   * The primary eval: the first post-training row tagged `test`, else the first post-training row,
-   * else the first row. A row of another model is never primary.
+   * The primary eval: the first post-training row tagged `test`, or else the first post-training row,
+   * or else the first row. A row of another model is never primary.
    */
   get primary(): EvalResult | undefined {
     const own = distinct(this.evals).filter((row) => row.modelRef === undefined);
@@ -108,12 +108,12 @@ export class ArmResult {
     return final.find((row) => row.tags.includes("test")) ?? final[0] ?? own[0];
   }
 
-  /** How far the training has come. */
+  /** The status of the arm. */
   get status(): ArmStatus {
     return this.message.status;
   }
 
-  /** What the arm was asked to do; undefined if nobody said. */
+  /** The configuration of the arm, or undefined if it has none. */
   get runConfig(): RunConfig | undefined {
     return this.message.runConfig;
   }
@@ -124,30 +124,30 @@ export class ArmResult {
   }
 
   /**
-   * The message in the JSON mapping of protobuf, as `JSON.stringify` takes it: 64-bit integers are texts,
-   * and numbers that JSON lacks are `"NaN"`, `"Infinity"` and `"-Infinity"`.
+   * Returns the message in the JSON mapping of protobuf, for `JSON.stringify`. 64-bit integers are strings,
+   * and so are the numbers that JSON lacks: `"NaN"`, `"Infinity"` and `"-Infinity"`.
    */
   toJSON(): JsonValue {
     return toJson(ArmResultSchema, this.message);
   }
 
-  /** The eval metrics that were given, else those of the primary eval. */
+  /** The given eval metrics, or else those of the primary eval. */
   get evalMetrics(): Metrics {
     return givenOr(this.message.evalMetrics, this.primary?.metrics);
   }
 
-  /** The breakdowns that were given, else those of the primary eval. */
+  /** The given breakdowns, or else those of the primary eval. */
   get evalBreakdowns(): Readonly<Record<string, Value>> {
     return givenOr(this.message.evalBreakdowns, this.primary?.breakdowns);
   }
 
-  /** How long evaluation took as it was given, else as the primary eval says. */
+  /** The given duration of the evaluation in seconds, or else that of the primary eval. */
   get evalSeconds(): number | undefined {
     return this.message.evalSeconds ?? this.primary?.evalSeconds;
   }
 
   #rowScore(name: string, key: string): Score | undefined {
-    // Names and keys are never empty, so a dot at an end splits nothing.
+    // Names and keys are never empty, so a dot at the start or the end is not tried.
     return name === "" || key === "" ? undefined : scoreOfRow(this.eval(name), key);
   }
 
@@ -181,12 +181,12 @@ function scoreOfRow(row: EvalResult | undefined, key: string): Score | undefined
   return found && { ...found, evalName: row.name, step: row.step };
 }
 
-/** A key may be called like what every object has, such as `constructor`. */
+/** Returns an own property only: a key may be `constructor`, which every object has. */
 function scoreIn(metrics: Metrics, key: string, origin: ScoreOrigin): Score | undefined {
   return Object.hasOwn(metrics, key) ? { value: metrics[key]!, origin, key } : undefined;
 }
 
-/** The rows without those that repeat an earlier one's name and step. */
+/** Returns the rows without those that repeat the name and step of an earlier one. */
 export function distinct(rows: EvalResult[]): EvalResult[] {
   const first = new Map<string, EvalResult>();
   for (const row of rows) {
@@ -198,7 +198,7 @@ export function distinct(rows: EvalResult[]): EvalResult[] {
   return [...first.values()];
 }
 
-/** Whether two sets of metrics say the same; NaN is the same as NaN, and -0 as 0. */
+/** Returns whether two sets of metrics are equal. NaN equals NaN, and -0 equals 0. */
 function sameMetrics(left: Metrics, right: Metrics): boolean {
   const keys = Object.keys(left);
   return (

@@ -12,9 +12,9 @@ import type { RunResultSchema } from "./podium/v1/run_result_pb.js";
 import type { ValueSchema } from "./podium/v1/value_pb.js";
 import { toStep } from "./steps.js";
 
-/** How an attempt starts. Timeout, signal and headers are those of all of its calls. */
+/** Options of an attempt. Timeout, signal and headers are used for all of its calls. */
 export interface StartOptions extends CallOptions {
-  /** The name of the arm; else the name of the configuration. */
+  /** The name of the arm. The default is the name of the configuration. */
   readonly name?: string | undefined;
   /** The id of the group of arms that repeat one configuration. */
   readonly groupId?: string | undefined;
@@ -22,11 +22,11 @@ export interface StartOptions extends CallOptions {
   readonly groupName?: string | undefined;
   /** The id of the training run in the system that runs it. */
   readonly runId?: string | undefined;
-  /** An id that no other attempt uses; else a random one. */
+  /** An id that no other attempt uses. The default is random. */
   readonly attemptId?: string | undefined;
   /**
-   * The attempt with the greatest order is the newest. Else the time in milliseconds since 1970. The
-   * restart count of a scheduler is better.
+   * The attempt with the greatest order is the newest. The default is the time in milliseconds since
+   * 1970. If a scheduler counts restarts, its count is better.
    */
   readonly order?: bigint | number | undefined;
   /** Continues after this step: metrics and in-loop rows up to it are kept. */
@@ -55,9 +55,9 @@ export interface EvalRow {
   readonly modelRef?: string | undefined;
 }
 
-/** How a training ended. */
+/** The end of a training. */
 export interface FinishOptions {
-  /** Completed, failed or cancelled; else completed. */
+  /** Completed, failed or cancelled. The default is completed. */
   readonly status?: ArmStatus | undefined;
   /** The reason of a failure. */
   readonly error?: string | undefined;

@@ -3,20 +3,20 @@ import { type CallTimeouts, Connection, type InterceptorOptions } from "./connec
 import { Http2Link } from "./http2_link.js";
 import type { SecurityOptions } from "./security.js";
 
-/** How a client makes its calls. */
+/** Options of a client. */
 export interface ClientOptions extends CallTimeouts, InterceptorOptions, SecurityOptions {}
 
 /**
- * A client of a Podium server. Its calls may overlap. It keeps the process alive until it is closed:
- * `using client = new Client()` closes it.
+ * A client of a Podium server. Its calls may overlap. It keeps the process alive until it is closed.
+ * `using client = new Client()` closes it at the end of the block.
  */
 export class Client extends ClientBase {
   /**
-   * Makes no call yet.
+   * Makes a client. The first call connects.
    *
-   * @param address `HOST:PORT` or `unix:PATH`; else what the environment variable PODIUM_ADDRESS
-   *   says, or localhost:50051.
-   * @throws TypeError It is neither.
+   * @param address `HOST:PORT` or `unix:PATH`. The default is the environment variable PODIUM_ADDRESS,
+   *   or else localhost:50051.
+   * @throws TypeError The address is not in one of these forms.
    * @throws RangeError A timeout is not positive and finite.
    */
   constructor(address?: string, options: ClientOptions = {}) {

@@ -10,7 +10,7 @@ import { ResultsService } from "./podium/v1/results_service_pb.js";
 import type { Server } from "./podium/v1/server_pb.js";
 import type { Token } from "./podium/v1/token_pb.js";
 
-/** Which experiments a list has; nothing said means all. */
+/** Filters of a list of experiments. By default it has all experiments. */
 export interface ExperimentFilter {
   /** Only experiments whose name begins with this text. */
   readonly namePrefix?: string;
@@ -29,17 +29,17 @@ export abstract class ClientBase {
     this.#connection = connection;
   }
 
-  /** A handle of an arm: to make one calls nobody. */
+  /** Returns a handle of an arm. Makes no call. */
   arm(experiment: string, name: string): ArmHandle {
     return new ArmHandle(this.#connection, experiment, name);
   }
 
-  /** A handle of an experiment: to make one calls nobody. */
+  /** Returns a handle of an experiment. Makes no call. */
   experiment(name: string): ExperimentHandle {
     return new ExperimentHandle(this.#connection, name);
   }
 
-  /** The experiments in the order of their names' bytes, fetched page by page. */
+  /** Lists the experiments, sorted by the bytes of their names. Fetches page by page. */
   experiments(filter: ExperimentFilter = {}, options?: CallOptions): AsyncGenerator<Experiment> {
     return pages(async (pageToken) => {
       const request = { ...filter, pageToken };
@@ -48,18 +48,18 @@ export abstract class ClientBase {
     });
   }
 
-  /** The version and the limits of the server, and the id of its store. */
+  /** Returns the version and the limits of the server, and the id of its store. */
   async server(options?: CallOptions): Promise<Server> {
     return (await this.call(ResultsService.method.getServer, {}, options)).server!;
   }
 
-  /** Returns the token with which this client makes its calls; undefined if the server requires none. */
+  /** Returns the token of this client, or undefined if the server requires no tokens. */
   async whoami(options?: CallOptions): Promise<Token | undefined> {
     return (await this.call(AccessService.method.whoAmI, {}, options)).token;
   }
 
   /**
-   * Makes any call of any service, with the deadlines, repetitions and errors of the others:
+   * Makes any call of any service, with the deadlines, retries and errors of the other methods:
    * `client.call(ResultsService.method.getExperiment, { experiment: "rank_sweep" })`.
    *
    * @throws PodiumError
@@ -72,12 +72,12 @@ export abstract class ClientBase {
     return this.#connection.call(method, request, options);
   }
 
-  /** Closes the connection. Calls under way are cancelled. */
+  /** Closes the connection, and cancels running calls. */
   close(): void {
     this.#connection.close();
   }
 
-  /** Closes the connection, as `close`. */
+  /** Closes the connection, like `close`. */
   [Symbol.dispose](): void {
     this.close();
   }

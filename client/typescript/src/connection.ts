@@ -12,47 +12,47 @@ import { Code, ConnectError, type Interceptor, type Transport } from "@connectrp
 import { fromCall, isLost, neverLeft, outcomeUnknown, PodiumError, reasonOf } from "./errors.js";
 import { hasPosition, isRetried, pauseAfter, pausedBefore } from "./retries.js";
 
-/** How a single call is made. */
+/** Options of a single call. */
 export interface CallOptions {
-  /** How long it may take, in milliseconds, all its attempts together. */
+  /** The longest duration of the call with its retries, in milliseconds. */
   readonly timeoutMs?: number | undefined;
-  /** Ends it early. */
+  /** Cancels the call. */
   readonly signal?: AbortSignal | undefined;
-  /** Metadata that it sends. With `authorization`, it does not send the client's token. */
+  /** Metadata of the call. With `authorization`, the client's token is not sent. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** How long the calls of a client may take. */
+/** The deadlines of a client's calls. */
 export interface CallTimeouts {
-  /** How long a call that reads may take unless it says otherwise, in milliseconds; else 10,000. */
+  /** The deadline of a read in milliseconds, unless the call has another one. The default is 10,000. */
   readonly readTimeoutMs?: number | undefined;
-  /** How long a call that changes something may take, likewise; else 30,000. */
+  /** The deadline of a write in milliseconds, unless the call has another one. The default is 30,000. */
   readonly writeTimeoutMs?: number | undefined;
 }
 
-/** What a client adds to its calls. */
+/** Interceptors of a client. */
 export interface InterceptorOptions {
-  /** What each call goes through, such as what adds metadata to its headers. */
+  /** Interceptors of Connect for each call, which can add metadata. */
   readonly interceptors?: Interceptor[] | undefined;
 }
 
-/** The way to a server. */
+/** A connection to a server. */
 export interface Link {
   /** The address that errors name. */
   readonly address: string;
   readonly transport: Transport;
-  /** Ends the calls under way. */
+  /** Ends the running calls. */
   close(): void;
 }
 
-/** How long a call that reads may take, in milliseconds, unless it says otherwise. */
+/** The default deadline of a read in milliseconds. */
 export const readTimeoutMs = 10_000;
-/** How long a call that changes something may take, in milliseconds, likewise. */
+/** The default deadline of a write in milliseconds. */
 export const writeTimeoutMs = 30_000;
 
 const longestTimeoutMs = 2 ** 31 - 1;
 
-/** Carries out calls to one server. The connection is opened by the first one. */
+/** Makes calls to one server. The first call connects. */
 export class Connection {
   readonly #link: Link;
   readonly #timeouts: { read: number; write: number };
@@ -72,8 +72,8 @@ export class Connection {
   }
 
   /**
-   * Makes a call, again and again within its time: one that reads, or whose events have their place in
-   * a stream, while no server answers, and any that an overloaded server refuses.
+   * Makes a call, with retries until its deadline. While no server answers, a read is retried, and a
+   * write whose events have a position in a stream. If an overloaded server rejects a call, it is retried.
    *
    * @throws PodiumError
    * @throws RangeError The timeout is not positive and finite.
@@ -107,7 +107,7 @@ export class Connection {
   }
 
   /**
-   * Makes a call that has several responses, once.
+   * Makes a call that has several responses, without retries.
    *
    * @throws ConnectError
    */
@@ -130,7 +130,7 @@ export class Connection {
     }
   }
 
-  /** Closes the connection; calls under way are cancelled. */
+  /** Closes the connection, and cancels running calls. */
   close(): void {
     this.#isClosed = true;
     this.#link.close();
@@ -152,17 +152,17 @@ export class Connection {
 
   #checkOpen(): void {
     if (this.#isClosed) {
-      throw new Error("no call of a closed client is sent");
+      throw new Error("this client is closed; create a new one");
     }
   }
 
   /**
-   * What ended an attempt. Connect has several codes for a connection that was lost or never there,
-   * and a server that stops cancels what has just arrived: in each case no server answers.
+   * Returns the error of an attempt. Connect has several codes for a lost or missing connection, and a
+   * server that stops cancels new calls. All of these become UNAVAILABLE.
    */
   #cause(error: unknown, signal: AbortSignal | undefined): ConnectError {
     if (this.#isClosed) {
-      return new ConnectError("the client is closed; make a new one", Code.Canceled);
+      return new ConnectError("this client is closed; create a new one", Code.Canceled);
     }
     const failed = ConnectError.from(error);
     if (signal?.aborted || !(failed.code === Code.Canceled || isLost(failed))) {
@@ -183,7 +183,7 @@ export class Connection {
   }
 }
 
-/** Timers take other numbers for a moment, so that a call would end before it began. */
+/** Rejects timeouts that timers would treat as 1 ms. */
 function checkedTimeout(milliseconds: number): number {
   if (!(milliseconds > 0 && milliseconds <= longestTimeoutMs)) {
     throw new RangeError(`a timeout is between 0 and ${longestTimeoutMs} ms, not ${milliseconds}`);

@@ -4,47 +4,47 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { type ErrorInfo, ErrorInfoSchema, RetryInfoSchema } from "./google/rpc/error_details_pb.js";
 import { RefusalKind, RefusalsSchema, type Refusal } from "./podium/v1/recording_service_pb.js";
 
-/** One refused event of a `record` call. */
+/** A rejected event of a `record` call. */
 export interface RefusedEvent {
   /** The index of the event in the call, from 0. */
   readonly index: number;
-  /** Why it was refused, as in `PodiumError`; empty for one that this version does not know. */
+  /** The reason, as in `PodiumError`. Empty if this version does not know it. */
   readonly reason: string;
-  /** Whether it will never be accepted as it is; else what it needs may still come. */
+  /** Whether the event will never be accepted. Otherwise it waits for something that does not exist yet. */
   readonly permanent: boolean;
-  /** What was wrong with the first event refused for the reason. */
+  /** The error text of the first event that was rejected for this reason. */
   readonly message: string;
 }
 
-/** What an error says besides its text. */
+/** The fields of an error besides its text. */
 export interface ErrorParts {
-  /** Why exactly. */
+  /** The reason of the error. */
   readonly reason?: string;
-  /** The particulars of the reason. */
+  /** Details of the reason. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** Every refused event. */
+  /** Every rejected event. */
   readonly refusals?: readonly RefusedEvent[];
-  /** What it was made of. */
+  /** The error that caused it. */
   readonly cause?: unknown;
 }
 
-/** A call to Podium failed. */
+/** The error of a call to Podium. */
 export class PodiumError extends Error {
   /** The name of the class. */
   override readonly name = "PodiumError";
   /** The name of the canonical gRPC status code, such as `NOT_FOUND`. */
   readonly code: string;
   /**
-   * Why exactly, such as `STALE_ATTEMPT`: a name of the enum ErrorReason without its prefix. Empty
-   * where nobody said.
+   * The reason, such as `STALE_ATTEMPT`: a name of the enum ErrorReason without its prefix. Empty if
+   * the error has no reason.
    */
   readonly reason: string;
-  /** The particulars of the reason, such as `{ arm: "lora_rank4" }`. */
+  /** Details of the reason, such as `{ arm: "lora_rank4" }`. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** Every refused event of a `record` call; empty for other calls. */
+  /** Every rejected event of a `record` call. Empty for other calls. */
   readonly refusals: readonly RefusedEvent[];
 
-  /** An error that says all this. */
+  /** Makes an error. */
   constructor(code: string, message: string, parts: ErrorParts = {}) {
     super(message, { cause: parts.cause });
     this.code = code;
@@ -56,12 +56,12 @@ export class PodiumError extends Error {
 
 const errorDomain = "podium";
 
-/** What the error of a write says that may have been stored. */
+/** The end of an error text if the write may have been stored. */
 export const outcomeUnknown = ": whether it was stored is unknown, and it is safe to send it again";
 
 /**
- * Reads the error of a failed call, whoever wrote it. Details that are missing or are not
- * Podium's leave fields empty.
+ * Returns the error of a failed call, from any server. Fields for which the server sent no details are
+ * empty.
  *
  * @param maybeStored Whether the call, or an earlier attempt at it, may have been stored.
  */
@@ -90,28 +90,28 @@ export function reasonOf(error: ConnectError): string {
 const busy = new Set(["OVERLOADED", "QUOTA_EXCEEDED"]);
 
 /**
- * Returns whether the server, or this client's token, has too much to do: the server refused the call
- * and changed nothing.
+ * Returns whether the server rejected the call because the server or this client's token has reached a
+ * limit. Such a call has changed nothing.
  */
 export function isOverloaded(error: ConnectError): boolean {
   return error.code === Code.ResourceExhausted && busy.has(reasonOf(error));
 }
 
-/** Returns how long the server asks to wait before the call is made again; 0 if it does not. */
+/** Returns the delay before a retry that the server asks for, or 0. */
 export function retryDelayMs(error: ConnectError): number {
   const [info] = error.findDetails(RetryInfoSchema);
   return info?.retryDelay === undefined ? 0 : durationMs(info.retryDelay);
 }
 
-// Codes of the system, such as ECONNRESET, and Node's own of streams that are gone. Others, such as
-// ERR_INVALID_CHAR, are about what was to be sent.
+// Codes of the system, such as ECONNRESET, and those of Node for closed streams. Other codes, such as
+// ERR_INVALID_CHAR, mean that the request is invalid.
 const lost =
   /^(?:E[A-Z]+|ERR_STREAM_(?:DESTROYED|PREMATURE_CLOSE|WRITE_AFTER_END)|ERR_HTTP2_(?:GOAWAY_SESSION|INVALID_SESSION|INVALID_STREAM|SESSION_ERROR|STREAM_CANCEL|STREAM_ERROR))$/;
 
-// Codes of a certificate that is not accepted, of other TLS failures, and of files without PEM.
+// Codes of a rejected certificate, of other TLS failures, and of files without PEM.
 const insecure = /^(?:ERR_(?:TLS|SSL|OSSL)_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
 
-/** Returns whether a call failed since its connection was lost or never there. */
+/** Returns whether a call failed because the connection was lost or missing. */
 export function isLost(error: ConnectError): boolean {
   const isLate = error.code === Code.DeadlineExceeded;
   return !isLate && (isInsecure(error) || nodeErrors(error).some(({ code }) => lost.test(code ?? "")));
@@ -121,12 +121,12 @@ function isInsecure(error: ConnectError): boolean {
   return nodeErrors(error).some(({ code }) => insecure.test(code ?? ""));
 }
 
-/** Returns whether a call was not even sent: there was no connection to send it over. */
+/** Returns whether a call was not sent, since there was no connection. */
 export function neverLeft(error: ConnectError): boolean {
   return nodeErrors(error).some(({ syscall }) => /^(?:connect|getaddrinfo)$/.test(syscall ?? ""));
 }
 
-/** Node's own errors among the causes of an error. Each has a code, such as `ECONNREFUSED`. */
+/** Returns those causes of an error that Node.js raised. Each has a code, such as `ECONNREFUSED`. */
 function nodeErrors(error: unknown): NodeJS.ErrnoException[] {
   if (!(error instanceof Error)) {
     return [];
@@ -141,7 +141,7 @@ function podiumInfo(error: ConnectError): ErrorInfo | undefined {
   return info?.domain === errorDomain && info.reason !== "" ? info : undefined;
 }
 
-/** Says what gRPC does not, of an error that the server itself did not explain. */
+/** Returns a text for an error that gRPC raised, rather than the server. */
 function described(error: ConnectError, address: string): string {
   switch (error.code) {
     case Code.Unavailable:
@@ -166,7 +166,7 @@ function described(error: ConnectError, address: string): string {
 function events(refusal: Refusal): RefusedEvent[] {
   const shared = {
     reason: refusal.reason,
-    // A kind that this version does not know promises nothing: waiting is no answer to it.
+    // An unknown kind counts as permanent: nothing says that waiting helps.
     permanent: refusal.kind !== RefusalKind.WAIT,
     message: refusal.message,
   };
@@ -177,7 +177,7 @@ function byIndex(a: RefusedEvent, b: RefusedEvent): number {
   return a.index - b.index;
 }
 
-/** The canonical name of a code: Connect's own are in another spelling. */
+/** Returns the canonical name of a code. Connect spells the names differently. */
 function codeName(code: Code): string {
   if (code === Code.Canceled) {
     return "CANCELLED";

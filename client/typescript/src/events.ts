@@ -13,19 +13,19 @@ import {
 
 type Kind = NonNullable<MessageInitShape<typeof EventSchema>["kind"]>;
 
-/** Creates the experiment, or fills those of its fields that are still unset. */
+/** Makes the event that creates the experiment, sets unset fields, or clears fields. */
 export function experimentDeclared(
   declared: MessageInitShape<typeof ExperimentDeclaredSchema> = {},
 ): Event {
   return now({ case: "experimentDeclared", value: declared });
 }
 
-/** Begins an attempt at training an arm: the arm is running. */
+/** Makes the event that starts an attempt at training an arm. */
 export function armStarted(started: MessageInitShape<typeof ArmStartedSchema>): Event {
   return now({ case: "armStarted", value: started });
 }
 
-/** Adds training metrics to an arm: the latest value of each key counts. */
+/** Makes the event that records training metrics of an arm. The latest value of each key is kept. */
 export function metricsRecorded(
   arm: string,
   metrics: Record<string, number>,
@@ -34,7 +34,7 @@ export function metricsRecorded(
   return now({ case: "metricsRecorded", value: { arm, metrics, attemptId } });
 }
 
-/** Adds an eval row to an arm; a row of the same name and step is replaced. */
+/** Makes the event that records an eval row. A row with the same name and step is replaced. */
 export function evalRecorded(
   arm: string,
   row: MessageInitShape<typeof EvalResultSchema>,
@@ -43,31 +43,31 @@ export function evalRecorded(
   return now({ case: "evalRecorded", value: { arm, evalResult: row, attemptId } });
 }
 
-/** Says how an arm's training ended. Said again, the last one counts as a whole. */
+/** Makes the event that ends the training of an arm. A later one replaces all of its fields. */
 export function armFinished(finished: MessageInitShape<typeof ArmFinishedSchema>): Event {
   return now({ case: "armFinished", value: finished });
 }
 
 /**
- * Records a whole arm at once: the arm becomes equal to it.
+ * Makes the event that records a whole arm: the stored arm becomes equal to it.
  *
- * @param replace Also where the arm has attempts, or where this very arm was recorded before.
+ * @param replace Whether to replace an arm that has attempts, or that was recorded with the same content.
  */
 export function armRecorded(arm: ArmResult, replace = false): Event {
   return now({ case: "armRecorded", value: { armResult: arm.message, replace } });
 }
 
-/** Stores what was found out. The last one counts. */
+/** Makes the event that stores the conclusion of the experiment. It replaces an earlier one. */
 export function experimentConcluded(conclusion: string): Event {
   return now({ case: "experimentConcluded", value: { conclusion } });
 }
 
-/** Takes a sequence number of its stream and does nothing. */
+/** Makes an event that uses a sequence number of its stream and does nothing. */
 export function skipped(): Event {
   return now({ case: "skipped", value: {} });
 }
 
-/** When it happened is shown and orders nothing. */
+/** Returns the event with its time, which is shown and has no effect on any order. */
 function now(kind: Kind): Event {
   return create(EventSchema, { eventTime: timestampNow(), kind });
 }

@@ -23,7 +23,7 @@ import {
 } from "./podium/v1/results_service_pb.js";
 import { type FollowOptions, watch, type WatchOptions } from "./watching.js";
 
-/** Which arms a list has; nothing said means all. */
+/** Filters of a list of arms. By default it has all arms. */
 export interface ArmFilter {
   /** Only arms with one of these statuses. */
   readonly statuses?: ArmStatus[];
@@ -33,43 +33,43 @@ export interface ArmFilter {
   readonly namePrefix?: string;
   /** Only arms whose run_config has all of these tags. */
   readonly tags?: string[];
-  /** Only arms whose run_config passes all of these conditions. */
+  /** Only arms whose run_config satisfies all of these conditions. */
   readonly config?: MessageInitShape<typeof ConfigFilterSchema>[];
 }
 
-/** What is ranked; nothing said means what the experiment says of itself. */
+/** Options of a ranking. The defaults are those of the experiment. */
 export interface RankOptions extends ArmFilter, CallOptions {
-  /** Else the experiment's success_metric. */
+  /** The metric. The default is the experiment's success_metric. */
   readonly metric?: string;
-  /** Which scores are better; else the experiment's direction. */
+  /** Which scores are better. The default is the experiment's direction. */
   readonly direction?: Direction;
-  /** Which arms are ranked; else the completed ones. */
+  /** The statuses of the ranked arms. The default is completed arms only. */
   readonly statuses?: ArmStatus[];
-  /** How many of the first arms or groups are wanted; else all. */
+  /** The number of places to return. The default is all. */
   readonly top?: number;
-  /** Whether groups of arms are ranked, by the means of their members. */
+  /** Whether to rank groups of arms, by the means of their members. */
   readonly byGroup?: boolean;
-  /** Only groups with at least so many scores that are numbers. */
+  /** Only groups with at least this number of scores that are not NaN. */
   readonly minMembers?: number;
 }
 
-/** Of which arms the scores are; nothing said means all. */
+/** Filters of the arms. By default there are scores of all arms. */
 export interface ScoresOptions extends ArmFilter, CallOptions {}
 
-/** Where the first event of a call stands in its stream. */
+/** Options of a call that records events. */
 export interface RecordOptions extends CallOptions {
-  /** So that each event is applied exactly once, however late the call is repeated. */
+  /** The position of the first event in its stream. With it, each event is applied exactly once. */
   readonly position?: {
-    /** The id of the stream's writer: one process life, and one arm. */
+    /** The id of the stream: of one arm, and of one run of one process. */
     readonly writerId: string;
-    /** The number of the first event of the call, from 1. */
+    /** The number of the first event. The first event of a stream has number 1. */
     readonly firstSequence: bigint;
   };
 }
 
-/** An experiment on a server. Every method that calls throws a `PodiumError` if the call fails. */
+/** A handle of an experiment on a server. A method whose call fails throws a `PodiumError`. */
 export class ExperimentHandle {
-  /** Its name. */
+  /** The name of the experiment. */
   readonly name: string;
   readonly #connection: Connection;
 
@@ -79,19 +79,19 @@ export class ExperimentHandle {
     this.name = name;
   }
 
-  /** A handle of one of its arms: to make one calls nobody. */
+  /** Returns a handle of one of its arms. Makes no call. */
   arm(name: string): ArmHandle {
     return new ArmHandle(this.#connection, this.name, name);
   }
 
-  /** The experiment itself, with the number of its arms by status. */
+  /** Returns the experiment, with the number of its arms by status. */
   async get(options?: CallOptions): Promise<Experiment> {
     const { getExperiment } = ResultsService.method;
     const request = { experiment: this.name };
     return (await this.#connection.call(getExperiment, request, options)).experiment!;
   }
 
-  /** The arms without their rows, in the order in which they were created, page by page. */
+  /** Lists the arms without their rows, in the order in which they were created. Fetches page by page. */
   arms(filter: ArmFilter = {}, options?: CallOptions): AsyncGenerator<ArmSummary> {
     return pages(async (pageToken) => {
       const request = { ...filter, experiment: this.name, pageToken };
@@ -100,7 +100,7 @@ export class ExperimentHandle {
     });
   }
 
-  /** The metrics on which arms have scores, with the number of arms of each, page by page. */
+  /** Lists the metrics on which arms have scores, with the number of arms. Fetches page by page. */
   metrics(options?: CallOptions): AsyncGenerator<Metric> {
     return pages(async (pageToken) => {
       const request = { experiment: this.name, pageSize: largestPage, pageToken };
@@ -110,8 +110,10 @@ export class ExperimentHandle {
   }
 
   /**
-   * The arms in the order of their scores, or the groups in that of their means, the best first, as
-   * of one revision, with what became of every arm. An experiment that changes too fast is an error, ABORTED.
+   * Ranks the arms by their scores, or the groups by their means, the best first, as of one revision. Arms
+   * without a score come last.
+   *
+   * @throws PodiumError ABORTED: the ranking changed each time while it was read.
    */
   async rank(options: RankOptions = {}): Promise<RankResponse> {
     const what = `the ranking of experiment ${JSON.stringify(this.name)}`;
@@ -119,8 +121,8 @@ export class ExperimentHandle {
   }
 
   /**
-   * The scores of arms on some metrics: a column for each metric, in the order of the arms' creation,
-   * with all pages in one. The revision is 0 if the experiment changed between the pages.
+   * Returns the scores of arms: a column for each metric, in the order in which the arms were created. All
+   * pages are joined. The revision is 0 if the experiment changed between the pages.
    */
   async scores(metrics: string[], options: ScoresOptions = {}): Promise<ScoresResponse> {
     const { statuses, groupName, namePrefix, tags, config } = options;
@@ -143,9 +145,9 @@ export class ExperimentHandle {
   }
 
   /**
-   * Starts an attempt at training an arm. The arm is running from then on. An experiment that was not
-   * declared is an error.
+   * Starts an attempt at training an arm. From then on, the status of the arm is running.
    *
+   * @throws PodiumError NOT_FOUND: the experiment was not declared.
    * @throws TypeError Both `resumeStep` and `restart` are given.
    */
   async startArm(
@@ -156,9 +158,9 @@ export class ExperimentHandle {
   }
 
   /**
-   * Starts an attempt, calls a function with it, and records the end: completed if the function
-   * returns, else failed with its error, or cancelled if it was aborted. After `finish` no other end is
-   * recorded. Returns what the function returns.
+   * Starts an attempt, calls a function with it, and records the end. The arm is completed if the function
+   * returns, cancelled if it was aborted, and otherwise failed with its error. After `finish` no other end
+   * is recorded. Returns the result of the function.
    *
    * @throws AggregateError The function failed, and its end could not be recorded.
    */
@@ -190,8 +192,8 @@ export class ExperimentHandle {
   }
 
   /**
-   * Creates the experiment, or fills those of its fields that are still unset. A field that has another
-   * value is left, and named in the response, unless `overwrite` is set.
+   * Creates the experiment, or sets its unset fields. A field with another value keeps it and is named in
+   * the response, unless `overwrite` is set. `clearFields` names fields that lose their value.
    */
   async declare(
     declared: MessageInitShape<typeof ExperimentDeclaredSchema> = {},
@@ -203,7 +205,7 @@ export class ExperimentHandle {
   /**
    * Records a whole arm: the stored arm becomes equal to it. With `replace`, it also replaces an arm that
    * has attempts. An arm that is larger than one call allows is recorded in several calls: first the arm
-   * with its first rows, then the other rows. To record it again is safe.
+   * with its first rows, then the other rows. Recording it again is safe.
    */
   async recordArm(
     arm: ArmResult,
@@ -219,7 +221,7 @@ export class ExperimentHandle {
     return found;
   }
 
-  /** Records events, all of them or none. They apply in order, and to send them again is safe. */
+  /** Records events in order, all of them or none. Sending them again is safe. */
   async record(
     events: MessageInitShape<typeof EventSchema>[],
     options: RecordOptions = {},
@@ -228,7 +230,7 @@ export class ExperimentHandle {
     return this.#connection.call(RecordingService.method.record, request, options);
   }
 
-  /** Deletes the experiment with its arms, and answers its revision after it. */
+  /** Deletes the experiment with its arms. Returns its last revision. */
   async delete(options: DeleteOptions = {}): Promise<bigint> {
     const request = { experiment: this.name, allowMissing: options.allowMissing };
     const { deleteExperiment } = RecordingService.method;
@@ -236,8 +238,8 @@ export class ExperimentHandle {
   }
 
   /**
-   * Undefined if the ranking changed between the pages. What is recorded of arms that are not in the
-   * ranking changes the experiment's revision only.
+   * Returns the ranking, or undefined if it changed between the pages. Events of arms that are not in the
+   * ranking change only the revision of the experiment, not that of the ranking.
    */
   async #rankInOneState(options: RankOptions): Promise<RankResponse | undefined> {
     const { metric, direction, byGroup, minMembers, top = Infinity } = options;

@@ -10,10 +10,10 @@ import { Sessions } from "./sessions.js";
 const defaultAddress = "localhost:50051";
 const addressForm =
   /^(?:unix:(?<path>.+)|(?<host>\[[^\]\s]+\]|[^:/\s[\]]+):(?<port>[0-9]{1,5}))$/;
-// What was recorded in a message of 4 MiB comes back with times and revisions.
+// A response is larger than the request that recorded it: it also has times and revisions.
 const maxResponseBytes = 16 << 20;
 
-/** The way to a server by gRPC, from Node.js. */
+/** A gRPC connection to a server, from Node.js. */
 export class Http2Link implements Link {
   readonly address: string;
   readonly transport: Transport;
@@ -36,8 +36,7 @@ export class Http2Link implements Link {
   }
 
   close(): void {
-    // First, so that the server sees no more than an end: a session that is aborted tells it of a
-    // cancellation, which it would log.
+    // This comes first, because the server logs the cancellation that an aborted session sends.
     this.#socket?.destroy();
     this.#session.abort(new ConnectError("the client was closed", Code.Canceled));
   }
@@ -47,7 +46,7 @@ export class Http2Link implements Link {
     const place = this.address.startsWith("unix:") ? "localhost" : this.address;
     return new Sessions(
       `${secure.isEncrypted ? "https" : "http"}://${place}`,
-      // Notices a server that vanished without a word.
+      // Pings detect a server that is gone without closing the connection.
       { pingIntervalMs: 30_000, pingTimeoutMs: 10_000, pingIdleConnection: true },
       { createConnection },
     );

@@ -13,7 +13,7 @@ const callBytes = 2 ** 22 - 2 ** 17;
 // The bytes of a field's number and length.
 const frameBytes = 6;
 
-/** What a call carries of the things that are limited. */
+/** The parts of a call that have limits. */
 class Load {
   constructor(readonly events: number, readonly metrics: number, readonly bytes: number) {}
 
@@ -26,7 +26,7 @@ class Load {
   }
 }
 
-/** The events of each call that records a whole arm: the arm with its first rows, then the others. */
+/** Returns the events of each call that records a whole arm: the arm with its first rows, then the other rows. */
 export function inCalls(arm: ArmResult, replace: boolean): Event[][] {
   const whole = armRecorded(arm, replace);
   const rows = distinct(arm.evals);
@@ -67,15 +67,15 @@ function rowsInCalls(events: Event[]): Event[][] {
   return calls;
 }
 
-/** A row within an arm. One without metrics counts as one with a metric. */
+/** Returns the load of a row in an arm. A row without metrics counts as a row with one. */
 function loadOfRow(row: EvalResult): Load {
   const metrics = Math.max(1, Object.keys(row.metrics).length);
   return new Load(0, metrics, toBinary(EvalResultSchema, row).length + frameBytes);
 }
 
 /**
- * Clears the eval fields of an arm that are those of its primary eval. The server rejects them beside
- * the first rows alone, among which that eval may not be.
+ * Clears the eval fields of an arm that repeat its primary eval. The first call may not contain the row of
+ * that eval, and the server rejects fields without it.
  */
 function clearMirrors(arm: ArmMessage, primary: EvalResult | undefined): void {
   const given = create(EvalResultSchema, { metrics: arm.evalMetrics, breakdowns: arm.evalBreakdowns });

@@ -10,7 +10,7 @@ import {
 import { type RankResponse, RankResponseSchema } from "./podium/v1/results_service_pb.js";
 import { type ScoreOrigin, ScoreSourceSchema } from "./podium/v1/score_pb.js";
 
-/** What is ranked of a followed experiment; nothing said means what the experiment says of itself. */
+/** Options of a ranking of a replica. The defaults are those of the experiment. */
 export interface LiveRankOptions {
   /** Else the experiment's success_metric. */
   readonly metric?: string | undefined;

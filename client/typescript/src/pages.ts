@@ -11,7 +11,7 @@ export interface Page<T> {
   readonly nextPageToken: string;
 }
 
-/** The items of a list, fetched page by page as they are asked for. */
+/** Yields the items of a list, and fetches its pages when they are needed. */
 export async function* pages<T>(
   fetch: (pageToken: string) => Promise<Page<T>>,
 ): AsyncGenerator<T, void, undefined> {
@@ -23,10 +23,10 @@ export async function* pages<T>(
 }
 
 /**
- * Reads what takes several calls until it is of one state.
+ * Reads data that takes several calls, until all of it is of one state.
  *
- * @param read Answers undefined if what it read changed meanwhile.
- * @throws PodiumError ABORTED: it never stood still.
+ * @param read Returns undefined if the data changed between its calls.
+ * @throws PodiumError ABORTED: the data changed in each attempt.
  */
 export async function inOneState<T>(what: string, read: () => Promise<T | undefined>): Promise<T> {
   for (let attempt = 0; attempt < attempts; attempt++) {

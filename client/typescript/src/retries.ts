@@ -6,26 +6,26 @@ import { RecordRequestSchema } from "./podium/v1/recording_service_pb.js";
 
 const firstPauseMs = 100;
 const longestPauseMs = 1_000;
-// A watch goes on without a time limit.
+// A watch has no time limit.
 const longestWatchPauseMs = 10_000;
 
 /**
- * Returns whether a call that failed is made again. An overloaded server rejects a call before it does
- * anything, so any call is repeated then. While no server answers, a call is repeated unless it is a
- * write that could be applied twice.
+ * Returns whether a failed call is retried. Any call that an overloaded server rejects is retried, since
+ * the server has done nothing. While no server answers, a call is retried unless it is a write that could
+ * be applied twice.
  */
 export function isRetried(failed: ConnectError, isSentOnce: boolean): boolean {
   return isOverloaded(failed) || (failed.code === Code.Unavailable && !isSentOnce);
 }
 
-/** Returns whether a request has its place in a stream, so that a server applies it once. */
+/** Returns whether a request has a position in a stream, so that the server applies it once. */
 export function hasPosition(request: Message): boolean {
   return isMessage(request, RecordRequestSchema) && request.position !== undefined;
 }
 
 /**
- * Returns how long to wait after a failed attempt, counted from 0: as long as the server asks for,
- * else twice as long each time, within a fifth.
+ * Returns the delay after a failed attempt, counted from 0. It is the delay that the server asks for, or
+ * else doubles with each attempt, varied at random by up to 20 %.
  */
 export function pauseAfter(attempt: number, failed: ConnectError): number {
   const longest = Math.min(longestPauseMs, firstPauseMs * 2 ** attempt);
@@ -33,9 +33,9 @@ export function pauseAfter(attempt: number, failed: ConnectError): number {
 }
 
 /**
- * Returns how long a watch waits after a failed attempt: any time up to twice as long each time, so
- * that clients that lost a server together do not return together, and at least as long as the server
- * asks for.
+ * Returns the delay of a watch after a failed attempt: random, up to a limit that doubles with each
+ * attempt, so that not all clients of a lost server reconnect at once. It is at least the delay that the
+ * server asks for.
  */
 export function watchPauseAfter(attempt: number, failed: ConnectError): number {
   const longest = Math.min(longestWatchPauseMs, firstPauseMs * 2 ** attempt);
@@ -43,11 +43,10 @@ export function watchPauseAfter(attempt: number, failed: ConnectError): number {
 }
 
 /**
- * Waits, and returns whether the call may be made again: not if the time of the call is over by then.
- * A pause that would end later does not even begin.
+ * Waits, and returns true. If the delay would end after the deadline, returns false at once.
  *
- * @param end When the time of the call is over, by `performance.now()`.
- * @throws The reason of the signal: the call was given up meanwhile.
+ * @param end The deadline, by `performance.now()`.
+ * @throws The reason of the signal, if the call was cancelled meanwhile.
  */
 export async function pausedBefore(
   end: number, milliseconds: number, signal: AbortSignal | undefined,

@@ -8,7 +8,7 @@ import { isLoopback, withToken } from "./tokens.js";
 
 /** The PEM files of an encrypted connection. They are read for each new connection. */
 export interface TLS {
-  /** The authorities that may have issued the server's certificate; else those of Node.js. */
+  /** The certificates of the authorities to trust. The default is those of Node.js. */
   readonly ca?: string | undefined;
   /** The certificate of this client, if the server asks for one. */
   readonly cert?: string | undefined;
@@ -16,20 +16,20 @@ export interface TLS {
   readonly key?: string | undefined;
 }
 
-/** How the connections of a client are protected. */
+/** Encryption and token of a client. */
 export interface SecurityOptions {
   /**
-   * The files of an encrypted connection, or true for the authorities of Node.js. Else the environment
-   * variables PODIUM_TLS_CA, PODIUM_TLS_CERT and PODIUM_TLS_KEY name the files. A socket has no TLS.
+   * The files of an encrypted connection, or true for the authorities of Node.js. By default, the
+   * environment variables PODIUM_TLS_CA, PODIUM_TLS_CERT and PODIUM_TLS_KEY name the files.
    */
   readonly tls?: TLS | boolean | undefined;
-  /** The token that each call sends; else that of the environment variable PODIUM_TOKEN. */
+  /** The token of each call. The default is the environment variable PODIUM_TOKEN. */
   readonly token?: string | undefined;
-  /** The file of that token, which is read for each call; else what PODIUM_TOKEN_FILE names. */
+  /** The file of the token, which is read for each call. The default is PODIUM_TOKEN_FILE. */
   readonly tokenFile?: string | undefined;
 }
 
-/** Where the socket of an address leads. */
+/** The target of a connection. */
 export type Place = { readonly path: string } | { readonly host: string; readonly port: number };
 
 const { version } = JSON.parse(
@@ -45,7 +45,7 @@ export class Security {
   readonly #tls: TLS;
   readonly #readToken: () => string | undefined;
 
-  /** @throws TypeError There is a certificate without its key, or TLS for a socket. */
+  /** @throws TypeError A certificate has no key, or the address is a socket, which has no TLS. */
   constructor(address: string, place: Place, { tls, token, tokenFile }: SecurityOptions) {
     this.#address = address;
     this.#place = place;
@@ -57,12 +57,12 @@ export class Security {
     this.isEncrypted = found !== false;
     this.#tls = typeof found === "boolean" ? {} : found;
     if ((this.#tls.cert === undefined) !== (this.#tls.key === undefined)) {
-      throw new TypeError("give both the certificate and the key of the client, or neither");
+      throw new TypeError("a certificate and its key belong together: give both, or neither");
     }
     this.#readToken = tokenReader(token, tokenFile);
   }
 
-  /** Opens a connection, with the files as they are now. */
+  /** Opens a connection, and reads the files for it. */
   readonly connect = (): Socket => {
     const place = this.#place;
     if ("path" in place) {
@@ -76,7 +76,7 @@ export class Security {
     return connectTls({ ...place, ...files, ALPNProtocols: ["h2"] }).setNoDelay();
   };
 
-  /** Names the client in each call, and adds the token unless the call has its own. */
+  /** Adds the name of the client to each call, and the token unless the call has one. */
   get interceptors(): Interceptor[] {
     const isPrivate = this.isEncrypted || "path" in this.#place || isLoopback(this.#place.host);
     const remedy = "set PODIUM_TLS_CA, or give tls";

@@ -3,11 +3,11 @@ import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import { Http2SessionManager } from "@connectrpc/connect-node";
 
 /**
- * Connect's sessions, but that one which is over is not asked whether it still lives.
+ * Connect's sessions, without pings after the end of a session.
  *
- * When a stream ends, Connect sets its timer for pings anew, even if its session was destroyed
- * meanwhile: by a client that is closed, or by a server that goes away. The ping then throws where
- * nobody can catch it, and ends the process (connect-node 2.1.2).
+ * When a stream ends, Connect sets its timer for pings again, even if the client or the server has closed
+ * the session. The ping then throws an error that nobody can catch, which ends the process (connect-node
+ * 2.1.2).
  */
 export class Sessions extends Http2SessionManager {
   readonly #guarded = new WeakSet<ClientHttp2Session>();

@@ -1,7 +1,8 @@
 /**
- * A step as the protocol has it. A number is taken where it is exact; a bigint has all 64 bits.
+ * Returns a step as the protocol has it, from an exact number or a bigint.
  *
- * @throws RangeError It is no integer of 64 bits, or a number beyond 2^53, which may be rounded.
+ * @throws RangeError The step is not an integer of 64 bits, or it is a number over 2^53, which may be
+ *   rounded.
  */
 export function toStep(step: bigint | number): bigint {
   if (typeof step === "number" && !Number.isSafeInteger(step)) {

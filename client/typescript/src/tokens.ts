@@ -11,8 +11,8 @@ export function isLoopback(host: string): boolean {
  * Adds a token to each call that has none.
  *
  * @param read Returns the token, if there is one.
- * @param isPrivate Whether nobody else can read what is sent.
- * @param remedy What encrypts the connection.
+ * @param isPrivate Whether the connection is encrypted, or does not leave this machine.
+ * @param remedy The end of the error text: how to encrypt the connection.
  */
 export function withToken(
   read: () => string | undefined, isPrivate: boolean, address: string, remedy: string,

@@ -3,7 +3,7 @@ import { NullValue } from "@bufbuild/protobuf/wkt";
 
 import { type Value, ValueSchema } from "./podium/v1/value_pb.js";
 
-/** What a value of a configuration or a breakdown can hold. */
+/** The plain data that a value of a configuration or a breakdown can hold. */
 export type Plain =
   | null
   | boolean
@@ -14,19 +14,19 @@ export type Plain =
   | { readonly [key: string]: Plain };
 
 /**
- * Makes a value of plain data. A bigint, and a number that is a whole one (`4`), become integers, other
- * numbers doubles. For a double like 4.0, make the message: `{ kind: { case: "doubleValue", value: 4 } }`.
+ * Makes a value from plain data. A bigint or a whole number (`4`) becomes an integer, any other number a
+ * double. For a double like 4.0, make the message: `{ kind: { case: "doubleValue", value: 4 } }`.
  *
  * @throws RangeError An integer has more than 64 bits.
- * @throws TypeError It is, or holds, anything else, such as undefined or a Date.
+ * @throws TypeError The data is or contains something else, such as undefined or a Date.
  */
 export function toValue(plain: Plain): Value {
   return create(ValueSchema, { kind: kindOf(plain) });
 }
 
 /**
- * Returns what a value holds. An integer is a number if that is exact, else a bigint. A value that
- * was not set is null.
+ * Returns the plain data of a value. An integer is a number if that is exact, and otherwise a bigint. A
+ * value that is not set is null.
  */
 export function fromValue(value: Value): Plain {
   const { kind } = value;

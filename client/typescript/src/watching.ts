@@ -9,9 +9,9 @@ import { ResultsService, type WatchResponse, WatchResponseSchema } from "./podiu
 import { type WatchMarker, WatchMarkerSchema, type WatchRemoval } from "./podium/v1/watch_pb.js";
 import { pausedBefore, watchPauseAfter } from "./retries.js";
 
-/** What is watched; nothing said means everything. */
+/** Options of a watch. By default it watches everything. */
 export interface WatchOptions extends Omit<CallOptions, "timeoutMs"> {
-  /** The marker of the update whose state is known; else none is. */
+  /** The marker of the last known update. By default the watch begins with the whole state. */
   readonly after?: WatchMarker | undefined;
   /** Only arms with one of these statuses. */
   readonly statuses?: ArmStatus[];
@@ -25,14 +25,14 @@ export interface WatchOptions extends Omit<CallOptions, "timeoutMs"> {
   readonly withoutBreakdowns?: boolean;
   /** Whether the training series of the arms are sent, too. */
   readonly withSeries?: boolean;
-  /** Only the series of these keys; none means all. Only with `withSeries`. */
+  /** With `withSeries`: only the series of these keys. By default all series are sent. */
   readonly seriesKeys?: string[];
 }
 
-/** What is followed; nothing said means everything but training series. */
+/** Options of a replica. By default it has everything except training series. */
 export type FollowOptions = Omit<WatchOptions, "after" | "signal">;
 
-// How often a server can reset a watch in a row, with no other update between.
+// The number of resets in a row, without another update, after which a watch fails.
 const mostResets = 3;
 
 // The reasons of errors after which a watch continues.
@@ -61,11 +61,11 @@ export async function* watch(
     } catch (error) {
       const failed = ConnectError.from(error);
       if (failed.code === Code.NotFound && state.marker !== undefined) {
-        // It was deleted while there was no connection.
+        // The experiment was deleted while there was no connection.
         yield create(WatchResponseSchema, { deleted: true });
         return;
       }
-      // A server that has answered before is asked again without a time limit.
+      // If the server has answered before, there is no limit to the retries.
       const end = state.marker === undefined ? begun + readTimeoutMs : Infinity;
       const pause = watchPauseAfter(state.attempt++, failed);
       if (!isTransient(failed) || !(await paused(end, pause, signal))) {
@@ -75,7 +75,7 @@ export async function* watch(
   }
 }
 
-/** What a watch keeps between its calls. */
+/** The state of a watch between its calls. */
 interface State {
   /** The last marker that arrived. */
   marker?: WatchMarker;

@@ -2,16 +2,16 @@ import { ClientBase } from "./client_base.js";
 import { type CallTimeouts, Connection } from "./connection.js";
 import { WebLink, type WebOptions } from "./web_link.js";
 
-/** How a client makes its calls. */
+/** Options of a client. */
 export interface ClientOptions extends CallTimeouts, WebOptions {}
 
 /** A client of the HTTP port of a Podium server, for web pages. Its calls may overlap. */
 export class Client extends ClientBase {
   /**
-   * Makes no call yet.
+   * Makes a client. The first call connects.
    *
-   * @param address The URL of the server; else that of the page's own server.
-   * @throws TypeError It is not an address of HTTP.
+   * @param address The URL of the server. The default is the server of the page itself.
+   * @throws TypeError The address is not a URL of HTTP or HTTPS.
    * @throws RangeError A timeout is not positive and finite.
    */
   constructor(address = ownOrigin(), options: ClientOptions = {}) {

@@ -4,13 +4,13 @@ import { createConnectTransport } from "@connectrpc/connect-web";
 import type { InterceptorOptions, Link } from "./connection.js";
 import { isLoopback, withToken } from "./tokens.js";
 
-/** What the calls of a web page add. */
+/** Options of the calls of a web page. */
 export interface WebOptions extends InterceptorOptions {
-  /** The token that each call sends. */
+  /** The token of each call. */
   readonly token?: string | undefined;
 }
 
-/** The way to a server by Connect, with the fetch API. */
+/** A connection to a server by Connect, with the fetch API. */
 export class WebLink implements Link {
   readonly address: string;
   readonly transport: Transport;
@@ -46,7 +46,7 @@ function urlOf(address: string): URL {
   return url;
 }
 
-/** Gives the code UNAVAILABLE to what fetch throws if a connection is lost or never there. */
+/** Gives the code UNAVAILABLE to errors of fetch for a lost or missing connection. */
 const unavailableIfLost: Interceptor = (next) => async (request) => {
   const response = await next(request).catch(rethrown);
   return response.stream ? { ...response, message: messages(response.message) } : response;
@@ -60,7 +60,7 @@ async function* messages<T>(responses: AsyncIterable<T>): AsyncGenerator<T> {
   }
 }
 
-/** Connect throws a text if a stream ends too early, and fetch a TypeError for any failure. */
+/** Converts errors: Connect throws a string if a stream ends early, and fetch a TypeError for any failure. */
 function rethrown(error: unknown): never {
   if (error instanceof TypeError || typeof error === "string") {
     throw new ConnectError(String(error), Code.Unavailable, undefined, undefined, error);

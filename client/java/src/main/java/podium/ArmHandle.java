@@ -17,10 +17,10 @@ import podium.v1.ScoreRequest;
 import podium.v1.ScoreResponse;
 
 /**
- * An arm on a server: one training run of an experiment. Each question is one call.
+ * A handle of an arm on a server: one training run of an experiment.
  *
  * <p>Every method throws a {@link PodiumException.NotFound} if the experiment or the arm does not
- * exist. An eval or a score that is not there is no error, but an empty answer.
+ * exist. If an eval or a score does not exist, the result is empty.
  */
 public final class ArmHandle {
   private final Connection connection;
@@ -43,14 +43,14 @@ public final class ArmHandle {
     return name;
   }
 
-  /** Returns the post-training row of an eval if there is one, else the row at the last step. */
+  /** Returns the post-training row of an eval, or else the in-loop row with the greatest step. */
   public Optional<EvalResult> eval(String evalName) {
     return eval(evalRequest(evalName).build());
   }
 
   /**
-   * Returns the in-loop row of an eval at exactly a step: never the post-training row, never the
-   * nearest one. 0 and negative numbers are steps like any other.
+   * Returns the in-loop row of an eval at exactly a step. It never returns the post-training row
+   * or the nearest one. A step can be 0 or negative.
    */
   public Optional<EvalResult> eval(String evalName, long step) {
     return eval(evalRequest(evalName).setStep(step).build());
@@ -64,12 +64,12 @@ public final class ArmHandle {
     return row(connection.call(ResultsServiceGrpc.getEvalMethod(), request));
   }
 
-  /** Returns what {@link #eval(String)} returns, without a thread that waits for it. */
+  /** Returns the future result of {@link #eval(String)}. No thread waits for it. */
   public CompletableFuture<Optional<EvalResult>> evalAsync(String evalName) {
     return evalAsync(evalRequest(evalName).build());
   }
 
-  /** Returns what {@link #eval(String, long)} returns, without a thread that waits for it. */
+  /** Returns the future result of {@link #eval(String, long)}. No thread waits for it. */
   public CompletableFuture<Optional<EvalResult>> evalAsync(String evalName, long step) {
     return evalAsync(evalRequest(evalName).setStep(step).build());
   }
@@ -92,12 +92,12 @@ public final class ArmHandle {
     return findScore(metric).map(Score::optional).orElse(OptionalDouble.empty());
   }
 
-  /** Returns the score on a metric and where it came from. */
+  /** Returns the score on a metric and its source. */
   public Optional<Score> findScore(String metric) {
     return score(connection.call(ResultsServiceGrpc.getScoreMethod(), scoreRequest(metric)));
   }
 
-  /** Returns what {@link #findScore} returns, without a thread that waits for it. */
+  /** Returns the future result of {@link #findScore}. No thread waits for it. */
   public CompletableFuture<Optional<Score>> findScoreAsync(String metric) {
     var method = ResultsServiceGrpc.getScoreMethod();
     return connection.callAsync(method, scoreRequest(metric)).thenApply(ArmHandle::score);
@@ -118,15 +118,15 @@ public final class ArmHandle {
   }
 
   /**
-   * Gets the whole arm as it was at one moment.
+   * Gets the whole arm as of one revision.
    *
-   * @throws PodiumException.Aborted if the arm kept changing while its rows were read
+   * @throws PodiumException.Aborted if the arm changed each time while it was read
    */
   public ArmSnapshot get() {
     return OneState.read("arm '%s' of '%s'".formatted(name, experiment), this::inOneState);
   }
 
-  /** The arm with all of its rows; nothing if it changed between two pages. */
+  /** Returns the arm with its rows, or nothing if it changed between two pages. */
   private Optional<ArmSnapshot> inOneState() {
     var request = GetArmRequest.newBuilder().setExperiment(experiment).setArm(name).build();
     GetArmResponse first = connection.call(ResultsServiceGrpc.getGetArmMethod(), request);
@@ -150,7 +150,7 @@ public final class ArmHandle {
   }
 
   /**
-   * Lists the rows that pass every filter of a request. The names of the experiment and the arm,
+   * Lists the rows that match the filters of a request. The names of the experiment and the arm,
    * and the page token, are ignored in it.
    */
   public Pages<EvalResult> evals(ListEvalsRequest request) {
@@ -169,8 +169,8 @@ public final class ArmHandle {
   /**
    * Deletes the arm with its rows.
    *
-   * @param allowMissing whether it is all right if it does not exist
-   * @return the experiment's revision afterwards
+   * @param allowMissing whether the call succeeds if the arm does not exist
+   * @return the revision of the experiment after that
    */
   public long delete(boolean allowMissing) {
     var request =

@@ -19,7 +19,7 @@ import podium.v1.StreamPosition;
  * An attempt at training an arm, which {@link ExperimentHandle#startArm} starts.
  *
  * <p>Each call returns after the server has stored its event. Until the deadline of writes, it is
- * repeated while no server answers, and the event is stored exactly once. Any number of threads may
+ * retried while no server answers, and the event is stored exactly once. Any number of threads may
  * share an attempt: it makes one call at a time. If there is a newer attempt, calls throw a {@link
  * PodiumException.FailedPrecondition} with STALE_ATTEMPT: end the training then.
  *
@@ -34,7 +34,7 @@ public final class ArmRun implements AutoCloseable {
   private StreamPosition next = firstPosition();
   private boolean isFinished;
 
-  /** Records the start, which has a name and an attempt. */
+  /** Records the start. The event must have a name and an attempt. */
   ArmRun(ExperimentHandle experiment, ArmStarted started) {
     this.experiment = experiment;
     this.arm = experiment.arm(started.getArm());
@@ -67,7 +67,7 @@ public final class ArmRun implements AutoCloseable {
     return record(Events.now(event -> event.setMetricsRecorded(metrics)));
   }
 
-  /** Records an eval row. It replaces a row of the same name and step. */
+  /** Records an eval row. It replaces a row with the same name and step. */
   public RecordResponse logEval(EvalResult row) {
     var recorded =
         EvalRecorded.newBuilder().setArm(arm.name()).setAttemptId(attemptId).setEvalResult(row);
@@ -96,10 +96,10 @@ public final class ArmRun implements AutoCloseable {
     end(ArmStatus.ARM_STATUS_FAILED, "the training ended without finish()");
   }
 
-  /** Sends one event at the next place of the stream. */
+  /** Sends one event with the next position of the stream. */
   private synchronized RecordResponse record(Event event) {
     StreamPosition position = next;
-    // A call that fails ends the stream: it is not known whether its event is part of it.
+    // A failed call ends the stream, because it is unknown whether its event was stored.
     next = firstPosition();
     RecordResponse response = experiment.record(List.of(event), position);
     next = position.toBuilder().setFirstSequence(position.getFirstSequence() + 1).build();
@@ -128,7 +128,7 @@ public final class ArmRun implements AutoCloseable {
     }
   }
 
-  /** Trains in a block, and records how it ends. */
+  /** Runs a block, and records its end. */
   <E extends Exception> void train(Training<E> block) throws E {
     try {
       block.train(this);

@@ -56,22 +56,22 @@ public final class ArmSnapshot {
     return message.getEvalsList();
   }
 
-  /** Returns the post-training row of an eval if there is one, else the row at the last step. */
+  /** Returns the post-training row of an eval, or else the in-loop row with the greatest step. */
   public Optional<EvalResult> eval(String name) {
     return Scoring.eval(evals(), name);
   }
 
   /**
-   * Returns the in-loop row of an eval at exactly a step: never the post-training row, never the
-   * nearest one. 0 and negative numbers are steps like any other.
+   * Returns the in-loop row of an eval at exactly a step. It never returns the post-training row
+   * or the nearest one. A step can be 0 or negative.
    */
   public Optional<EvalResult> eval(String name, long step) {
     return Scoring.eval(evals(), name, step);
   }
 
   /**
-   * Returns the primary eval: the first post-training row tagged {@code test}; else the first
-   * post-training row; else the first row. A row with a model_ref is never primary.
+   * Returns the primary eval: the first post-training row tagged {@code test}, or else the first
+   * post-training row, or else the first row. A row with a model_ref is never primary.
    */
   public Optional<EvalResult> primaryEval() {
     return Scoring.primary(evals());
@@ -109,7 +109,7 @@ public final class ArmSnapshot {
     return findScore(metric).map(Score::optional).orElse(OptionalDouble.empty());
   }
 
-  /** Returns the score on a metric and where it came from. */
+  /** Returns the score on a metric and its source. */
   public Optional<Score> findScore(String metric) {
     return Scoring.score(message, metric);
   }

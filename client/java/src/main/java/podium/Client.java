@@ -25,9 +25,9 @@ import podium.v1.WhoAmIRequest;
  *
  * <p>Reads have a deadline of 10 s and writes of 30 s, unless the client was made with others.
  * Interrupting a thread cancels its call. Until its deadline, a call is retried while the server is
- * unavailable, if it is a read or has a place in a stream. Any call is retried if the server rejects
- * it because it is overloaded or stops. Other writes are sent once, since they may have been stored
- * when the response is lost. It is always safe to send a write again.
+ * unavailable, if it is a read or has a position in a stream. Any call is retried if the server
+ * rejects it because it is overloaded or stops. Other writes are sent once, since they may have
+ * been stored when the response is lost. It is always safe to send a write again.
  *
  * <p>A failed call throws a {@link PodiumException}. A request that cannot be sent throws an {@link
  * IllegalArgumentException}.
@@ -88,14 +88,14 @@ public final class Client implements AutoCloseable {
     return connection.call(ResultsServiceGrpc.getGetServerMethod(), request).getServer();
   }
 
-  /** Gets the token with which this client makes its calls. Empty if the server requires no tokens. */
+  /** Gets the token of this client. Empty if the server requires no tokens. */
   public Optional<Token> whoami() {
     var request = WhoAmIRequest.getDefaultInstance();
     var response = connection.call(AccessServiceGrpc.getWhoAmIMethod(), request);
     return response.hasToken() ? Optional.of(response.getToken()) : Optional.empty();
   }
 
-  /** Lists the experiments that pass every filter of a request. Its page token is ignored. */
+  /** Lists the experiments that match the filters of a request. Its page token is ignored. */
   public Pages<Experiment> experiments(ListExperimentsRequest request) {
     return new Pages<>(
         token -> {
@@ -107,7 +107,7 @@ public final class Client implements AutoCloseable {
         });
   }
 
-  /** Closes the connection. Calls under way fail. */
+  /** Closes the connection, and cancels running calls. */
   @Override
   public void close() {
     connection.close();
@@ -214,7 +214,8 @@ public final class Client implements AutoCloseable {
     /**
      * Makes the client. Nothing is sent before its first call.
      *
-     * @throws IllegalArgumentException if the address is invalid, a timeout is not positive, or a file
+     * @throws IllegalArgumentException if the address is invalid, a timeout is not positive, or a
+     * file
      *     of TLS cannot be read
      */
     public Client build() {

@@ -56,7 +56,7 @@ final class Connection implements AutoCloseable {
     }
   }
 
-  /** Makes attempts until one is answered, its failure is final, or the time of the call is over. */
+  /** Makes attempts until one succeeds, fails for good, or the deadline has passed. */
   private <Q extends Message, R extends Message> R repeated(
       MethodDescriptor<Q, R> method, Q request, Deadline deadline) {
     var options = server.options().withDeadline(deadline);
@@ -74,7 +74,7 @@ final class Connection implements AutoCloseable {
   }
 
   /**
-   * Makes a call that has several responses, once. The iterator throws a {@link
+   * Makes a call that has several responses, without retries. The iterator throws a {@link
    * StatusRuntimeException}.
    */
   <Q extends Message, R extends Message> Iterator<R> stream(
@@ -84,7 +84,7 @@ final class Connection implements AutoCloseable {
         server.channel(), method, server.options(), request);
   }
 
-  /** Makes a call, as {@link #call}, without a thread that waits for it. */
+  /** Makes a call, like {@link #call}. No thread waits for it. */
   <Q extends Message, R extends Message> CompletableFuture<R> callAsync(
       MethodDescriptor<Q, R> method, Q request) {
     Texts.check(request);
@@ -141,13 +141,13 @@ final class Connection implements AutoCloseable {
 
     @Override
     public void onError(Throwable error) {
-      // gRPC reports every failure so.
+      // gRPC reports every failure with this exception.
       failed.accept((StatusRuntimeException) error);
     }
 
     @Override
     public void onCompleted() {
-      // The response came before.
+      // The response has arrived before.
     }
   }
 
@@ -164,7 +164,7 @@ final class Connection implements AutoCloseable {
     return !method.isSafe();
   }
 
-  /** Adds the probable cause to an error that the server itself did not explain. */
+  /** Adds the probable cause to an error that gRPC raised, rather than the server. */
   PodiumException explained(StatusRuntimeException error, MethodDescriptor<?, ?> method) {
     var failure = failure(error);
     if (failure.reason().isEmpty()) {
@@ -179,7 +179,7 @@ final class Connection implements AutoCloseable {
   Failures.Failure failure(StatusRuntimeException error) {
     var failure = Failures.read(error);
     boolean isStopping = failure.code() == Status.Code.CANCELLED && !isCancelledHere();
-    // A server that stops cancels calls that have just arrived.
+    // A server that stops cancels new calls.
     return isStopping ? failure.withCode(Status.Code.UNAVAILABLE) : failure;
   }
 

@@ -18,7 +18,8 @@ import podium.v1.RunConfig;
 import podium.v1.Skipped;
 
 /**
- * Makes the events that {@link ExperimentHandle#record} takes. Their time is the current time. {@link
+ * Makes the events that {@link ExperimentHandle#record} takes. Their time is the current time.
+ * {@link
  * #now(Consumer)} sets any other field.
  */
 public final class Events {
@@ -29,7 +30,7 @@ public final class Events {
     return declared(ExperimentDeclared.getDefaultInstance());
   }
 
-  /** Returns an event that creates the experiment, or fills fields that are unset. */
+  /** Returns an event that creates the experiment, sets unset fields, or clears fields. */
   public static Event declared(ExperimentDeclared experiment) {
     return now().setExperimentDeclared(experiment).build();
   }
@@ -45,14 +46,14 @@ public final class Events {
     return now().setArmStarted(started).build();
   }
 
-  /** Returns an event that adds training metrics to an arm. */
+  /** Returns an event that records training metrics of an arm. */
   public static Event metrics(String arm, Map<String, Double> metrics) {
     return now()
         .setMetricsRecorded(MetricsRecorded.newBuilder().setArm(arm).putAllMetrics(metrics))
         .build();
   }
 
-  /** Returns an event that adds an eval row to an arm. */
+  /** Returns an event that records an eval row of an arm. */
   public static Event eval(String arm, EvalResult row) {
     return now().setEvalRecorded(EvalRecorded.newBuilder().setArm(arm).setEvalResult(row)).build();
   }
@@ -74,7 +75,7 @@ public final class Events {
         .build();
   }
 
-  /** Returns an event that takes a sequence number of its stream, and does nothing. */
+  /** Returns an event that uses a sequence number of its stream, and does nothing. */
   public static Event skipped() {
     return now().setSkipped(Skipped.getDefaultInstance()).build();
   }

@@ -26,7 +26,7 @@ import podium.v1.StreamPosition;
 import podium.v1.WatchRequest;
 
 /**
- * An experiment on a server: arms that answer one question.
+ * A handle of an experiment on a server: arms that answer one question.
  *
  * <p>Reads throw a {@link PodiumException.NotFound} if the experiment does not exist. The methods
  * ignore the experiment's name and the page token of a given request.
@@ -61,7 +61,7 @@ public final class ExperimentHandle {
     return arms(ListArmsRequest.getDefaultInstance());
   }
 
-  /** Lists the arms that pass every filter of a request. */
+  /** Lists the arms that match the filters of a request. */
   public Pages<ArmSummary> arms(ListArmsRequest request) {
     var named = request.toBuilder().setExperiment(name).build();
     return new Pages<>(
@@ -98,7 +98,7 @@ public final class ExperimentHandle {
    *
    * @throws PodiumException.FailedPrecondition if there is no metric, neither in the request nor in
    *     the experiment (METRIC_MISSING)
-   * @throws PodiumException.Aborted if the experiment changes too often to be read as a whole
+   * @throws PodiumException.Aborted if the ranking changed each time while it was read
    */
   public RankResponse rank(RankRequest request) {
     return rank(request, Integer.MAX_VALUE);
@@ -119,8 +119,8 @@ public final class ExperimentHandle {
   }
 
   /**
-   * Returns the first places of the ranking, or nothing if it changed between two pages. An event
-   * of an arm that is not in the ranking changes only the experiment's revision.
+   * Returns the first places of the ranking, or nothing if it changed between two pages. Events of
+   * arms that are not in the ranking change only the revision of the experiment.
    */
   private Optional<RankResponse> rankInOneState(RankRequest request, int top) {
     var asked =
@@ -165,8 +165,8 @@ public final class ExperimentHandle {
   }
 
   /**
-   * Gets the scores of the arms that pass every filter of a request: a column for each metric, in
-   * the order of the arms' creation, with all pages in one response.
+   * Gets the scores of the arms that match the filters of a request: a column for each metric, in
+   * the order in which the arms were created. All pages are joined.
    *
    * @return the scores; their revision is 0 if the experiment changed between two pages
    */
@@ -221,7 +221,11 @@ public final class ExperimentHandle {
     return record(Events.declared());
   }
 
-  /** Creates the experiment, or fills those of its fields that are unset. */
+  /**
+   * Creates the experiment, or sets its unset fields. A field with another value keeps it and is
+   * named in the response, unless {@code overwrite} is set. {@code clear_fields} names fields that
+   * lose their value.
+   */
   public RecordResponse declare(ExperimentDeclared declared) {
     return record(Events.declared(declared));
   }
@@ -235,7 +239,8 @@ public final class ExperimentHandle {
    * Starts an attempt at training an arm. The arm is running from then on.
    *
    * @param options fields that differ from the defaults: the name of the configuration for the
-   *     arm, and an attempt with a random id and the time in milliseconds as its order. With a {@code
+   *     arm, and an attempt with a random id and the time in milliseconds as its order. With a
+   * {@code
    *     resume_step} the attempt continues after it; with {@code restart} it starts a completed arm
    *     from the beginning
    * @throws PodiumException.NotFound if the experiment was not declared
@@ -281,7 +286,7 @@ public final class ExperimentHandle {
    * Records a whole arm: the stored arm becomes equal to it.
    *
    * <p>An arm that is larger than one call allows is recorded in several calls: first the arm with
-   * its first rows, then the other rows. To record it again is safe.
+   * its first rows, then the other rows. Recording it again is safe.
    *
    * @param replace whether it also replaces an arm that has attempts
    * @return the response to the last call, with the number of all events that changed something
@@ -297,7 +302,7 @@ public final class ExperimentHandle {
   }
 
   /**
-   * Records events, all of them or none. They are on disk when the method returns.
+   * Records events in order, all of them or none. They are on disk when the method returns.
    *
    * @throws PodiumException with every rejected event in its {@code refusals()}
    */
@@ -311,7 +316,7 @@ public final class ExperimentHandle {
   }
 
   /**
-   * Records events at a place in a stream. Events that were applied before are skipped.
+   * Records events at a position in a stream. Events that were applied before are skipped.
    *
    * @throws PodiumException.OutOfRange if events before the first one are missing (SEQUENCE_GAP)
    */
@@ -330,8 +335,8 @@ public final class ExperimentHandle {
   /**
    * Deletes the experiment with its arms.
    *
-   * @param allowMissing whether an experiment that does not exist is no error
-   * @return the experiment's revision afterwards
+   * @param allowMissing whether the call succeeds if the experiment does not exist
+   * @return the last revision of the experiment
    */
   public long delete(boolean allowMissing) {
     var request =

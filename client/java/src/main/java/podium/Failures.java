@@ -21,15 +21,15 @@ import podium.v1.Refusal;
 import podium.v1.RefusalKind;
 import podium.v1.Refusals;
 
-/** Reads the status of a failed call, whoever wrote it. */
+/** Reads the status of a failed call, from any server. */
 final class Failures {
   private static final String DOMAIN = "podium";
 
   private Failures() {}
 
   /**
-   * What a server said of a failed call. Details that are missing or garbled, or that are not
-   * Podium's, leave fields empty; retryDelay is how long it asks to wait before the next attempt.
+   * The error of a failed call. Fields for which the server sent no valid details are empty.
+   * retryDelay is the delay before a retry that the server asks for.
    */
   record Failure(
       io.grpc.Status.Code code,
@@ -80,14 +80,14 @@ final class Failures {
         duration(detail(details, RetryInfo.class, RetryInfo.getDefaultInstance()).getRetryDelay()));
   }
 
-  /** Returns whether a call was not even sent: there was no connection to send it over. */
+  /** Returns whether a call was not sent, since there was no connection. */
   static boolean neverLeft(StatusRuntimeException error) {
     return Stream.<Throwable>iterate(error, Objects::nonNull, Throwable::getCause)
         .anyMatch(
             cause ->
                 cause instanceof ConnectException
                     || cause instanceof UnknownHostException
-                    // There is no such socket.
+                    // The socket does not exist.
                     || cause instanceof FileNotFoundException);
   }
 
@@ -116,7 +116,7 @@ final class Failures {
   private static List<RefusedEvent> refusals(Refusals message) {
     List<RefusedEvent> events = new ArrayList<>();
     for (Refusal refusal : message.getRefusalsList()) {
-      // A kind that this version does not know promises nothing: waiting is no answer to it.
+      // An unknown kind counts as permanent: nothing says that waiting helps.
       boolean permanent = refusal.getKind() != RefusalKind.REFUSAL_KIND_WAIT;
       for (int index : refusal.getEventIndexesList()) {
         events.add(

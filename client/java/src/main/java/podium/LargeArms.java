@@ -19,7 +19,7 @@ final class LargeArms {
 
   private LargeArms() {}
 
-  /** What a call carries of the things that are limited. */
+  /** The amounts in a call that have limits. */
   private record Load(int events, int metrics, int bytes) {
     Load plus(Load other) {
       return new Load(events + other.events, metrics + other.metrics, bytes + other.bytes);
@@ -29,7 +29,7 @@ final class LargeArms {
       return events <= CALL_EVENTS && metrics <= CALL_METRICS && bytes <= CALL_BYTES;
     }
 
-    /** Returns the load of a row within an arm. One without metrics counts as one with a metric. */
+    /** Returns the load of a row in an arm. A row without metrics counts as a row with one. */
     static Load of(EvalResult row) {
       int metrics = Math.max(1, row.getMetricsCount());
       return new Load(0, metrics, row.getSerializedSize() + FRAME_BYTES);
@@ -67,8 +67,8 @@ final class LargeArms {
   }
 
   /**
-   * Clears the eval fields of an arm that are those of its primary eval. The server rejects them
-   * beside the first rows alone, among which that eval may not be.
+   * Clears the eval fields of an arm that repeat its primary eval. The first call may not contain
+   * the row of that eval, and the server rejects fields without it.
    */
   private static void clearMirrors(ArmResult.Builder arm, EvalResult primary) {
     boolean isMirror =

@@ -13,7 +13,7 @@ final class OneState {
   private OneState() {}
 
   /**
-   * Reads until nothing changes between the pages.
+   * Reads until the result did not change between the pages.
    *
    * @param what the name of the result, for the error
    * @param read returns nothing if the result changed between two pages
@@ -27,7 +27,8 @@ final class OneState {
       }
     }
     throw new PodiumException.Aborted(
-        "%s changed %d times while it was read: try again, or ask for less"
+        "%s changed %d times while it was read: it is too busy to be read as a whole; "
+            + "try again, or ask for less"
             .formatted(what, ATTEMPTS));
   }
 }

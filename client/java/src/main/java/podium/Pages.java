@@ -8,11 +8,11 @@ import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 /**
- * A list on a server, fetched page by page while it is gone through.
+ * A list on a server. Iterating over it fetches page by page.
  *
- * <p>Each iterator asks anew from the first page. Fetching can throw a {@link PodiumException}.
+ * <p>Each iterator begins with the first page. Fetching can throw a {@link PodiumException}.
  *
- * @param <T> what is listed
+ * @param <T> the type of the items
  */
 public final class Pages<T> implements Iterable<T> {
   private final Function<String, Page<T>> fetch;
@@ -26,12 +26,12 @@ public final class Pages<T> implements Iterable<T> {
     return new Items<>(fetch);
   }
 
-  /** Returns the same as a stream. */
+  /** Returns the items as a stream. */
   public Stream<T> stream() {
     return StreamSupport.stream(spliterator(), false);
   }
 
-  /** One page, and the token that asks for the next one; empty at the end. */
+  /** A page, and the token of the next one. The token is empty on the last page. */
   record Page<T>(List<T> items, String nextToken) {}
 
   private static final class Items<T> implements Iterator<T> {

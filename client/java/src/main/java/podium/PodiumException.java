@@ -5,8 +5,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A call to Podium failed. The subclasses are the status codes that callers tell apart; a code
- * without one is a plain PodiumException.
+ * The error of a call to Podium. There is a subclass for each status code that callers may have to
+ * handle. Other codes have no subclass.
  */
 public class PodiumException extends RuntimeException {
   private static final long serialVersionUID = 1L;
@@ -35,24 +35,24 @@ public class PodiumException extends RuntimeException {
   }
 
   /**
-   * Returns why exactly, such as {@code ARM_NOT_FOUND}: a name of the proto enum ErrorReason
-   * without its prefix. Empty where nobody said.
+   * Returns the reason, such as {@code ARM_NOT_FOUND}: a name of the proto enum ErrorReason without
+   * its prefix. Empty if the error has no reason.
    */
   public String reason() {
     return reason;
   }
 
-  /** Returns the particulars of the reason, such as the name of the arm under {@code arm}. */
+  /** Returns details of the reason, such as the name of the arm under {@code arm}. */
   public Map<String, String> metadata() {
     return metadata == null ? Map.of() : metadata;
   }
 
-  /** Returns every refused event of a Record call; empty for other calls. */
+  /** Returns every rejected event of a Record call. Empty for other calls. */
   public List<RefusedEvent> refusals() {
     return refusals == null ? List.of() : refusals;
   }
 
-  /** A field of the request is missing, malformed or out of its bounds. */
+  /** A field of the request is missing, malformed or out of range. */
   public static final class InvalidArgument extends PodiumException {
     private static final long serialVersionUID = 1L;
 
@@ -72,7 +72,7 @@ public class PodiumException extends RuntimeException {
     }
   }
 
-  /** What is recorded stands against the call, such as a newer attempt of the arm. */
+  /** The recorded state does not allow the call. For example, there is a newer attempt. */
   public static final class FailedPrecondition extends PodiumException {
     private static final long serialVersionUID = 1L;
 
@@ -82,7 +82,7 @@ public class PodiumException extends RuntimeException {
     }
   }
 
-  /** What was read kept changing meanwhile; the same call may succeed a moment later. */
+  /** The data changed each time while it was read. The same call may succeed later. */
   public static final class Aborted extends PodiumException {
     private static final long serialVersionUID = 1L;
 
@@ -106,7 +106,7 @@ public class PodiumException extends RuntimeException {
     }
   }
 
-  /** The server has too much to do, its disk is full, or the message is too large. */
+  /** The server is overloaded, its disk is full, or the message is too large. */
   public static final class ResourceExhausted extends PodiumException {
     private static final long serialVersionUID = 1L;
 
@@ -117,8 +117,8 @@ public class PodiumException extends RuntimeException {
   }
 
   /**
-   * No server answers at the address, or it is starting or stopping. The message says so if it is
-   * unknown whether a write was stored; it is safe to send it again.
+   * No server answers at the address, or it is starting or stopping. If it is unknown
+   * whether a write was stored, the message says so. Sending it again is safe.
    */
   public static final class Unavailable extends PodiumException {
     private static final long serialVersionUID = 1L;
@@ -130,8 +130,8 @@ public class PodiumException extends RuntimeException {
   }
 
   /**
-   * The server did not answer in time. Whether a write was stored is unknown then; it is safe to
-   * send it again.
+   * The server did not answer in time. It is unknown whether a write was stored. Sending it again
+   * is safe.
    */
   public static final class DeadlineExceeded extends PodiumException {
     private static final long serialVersionUID = 1L;

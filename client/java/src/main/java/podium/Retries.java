@@ -12,7 +12,7 @@ final class Retries {
   private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
   private static final Duration LONGEST_PAUSE = Duration.ofSeconds(1);
 
-  /** Longer, since a watch goes on without a time limit. */
+  /** Longer, since a watch has no time limit. */
   private static final Duration LONGEST_WATCH_PAUSE = Duration.ofSeconds(10);
 
   /** The reasons of a server that rejects a call before it does anything. */
@@ -22,8 +22,8 @@ final class Retries {
   private Retries() {}
 
   /**
-   * Returns whether a call that failed is made again: if the server refused it before working on
-   * it, or if no server answers and repeating the call changes nothing.
+   * Returns whether a failed call is retried: if the server rejected it before any work, or if no
+   * server answers and repeating the call is safe.
    */
   static boolean isRetried(Failures.Failure failure, boolean isRepeatable) {
     return TURNED_AWAY.contains(failure.reason())
@@ -31,8 +31,8 @@ final class Retries {
   }
 
   /**
-   * Returns how long to wait after a failed attempt, counted from 0: as long as the server asks
-   * for, else twice as long each time, within a fifth.
+   * Returns the delay after a failed attempt, counted from 0. It is the delay that the server asks
+   * for, or else doubles with each attempt, varied at random by up to 20 %.
    */
   static Duration pauseAfter(int attempt, Failures.Failure failure) {
     if (failure.retryDelay().compareTo(Duration.ZERO) > 0) {
@@ -43,9 +43,9 @@ final class Retries {
   }
 
   /**
-   * Returns how long a watch waits after a failed attempt: any time up to twice as long each time,
-   * so that clients that lost a server together do not return together, and at least as long as the
-   * server asks for.
+   * Returns the delay of a watch after a failed attempt: random, up to a limit that doubles with
+   * each attempt, so that not all clients of a lost server reconnect at once. It is at least the
+   * delay that the server asks for.
    */
   static Duration watchPauseAfter(int attempt, Failures.Failure failure) {
     long nanos =
@@ -55,10 +55,9 @@ final class Retries {
   }
 
   /**
-   * Waits, and returns whether the call may be made again: not if its deadline has passed then. A
-   * pause that would end after the deadline does not even begin.
+   * Waits, and returns true. If the delay would end after the deadline, returns false at once.
    *
-   * @throws io.grpc.StatusRuntimeException if the thread is interrupted, which it then stays
+   * @throws io.grpc.StatusRuntimeException if the thread is interrupted. It stays interrupted
    */
   static boolean pausedBefore(Deadline deadline, Duration pause) {
     if (deadline.timeRemaining(TimeUnit.NANOSECONDS) <= pause.toNanos()) {

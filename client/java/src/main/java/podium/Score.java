@@ -4,10 +4,10 @@ import java.util.OptionalDouble;
 import podium.v1.ScoreSource;
 
 /**
- * A score and where it came from.
+ * A score and its source.
  *
- * @param value the number; NaN is one
- * @param source the kind of result that it is part of, and the row and key there
+ * @param value the number, which can be NaN
+ * @param source the kind of result that has the score, with its row and key
  */
 public record Score(double value, ScoreSource source) {
   OptionalDouble optional() {

@@ -20,7 +20,7 @@ final class Scoring {
 
   private Scoring() {}
 
-  /** The row that answers for a name; of rows that repeat an identity, the first one. */
+  /** Returns the row of a name. Of rows with the same name and step, the first one is used. */
   static Optional<EvalResult> eval(List<EvalResult> rows, String name) {
     EvalResult best = null;
     for (EvalResult row : rows) {
@@ -31,7 +31,7 @@ final class Scoring {
     return Optional.ofNullable(best);
   }
 
-  /** Whether a row answers for its name rather than another one of that name. */
+  /** Returns whether a row comes before another one of its name. */
   private static boolean precedes(EvalResult row, EvalResult other) {
     if (!row.hasStep() || !other.hasStep()) {
       return other.hasStep();
@@ -39,19 +39,19 @@ final class Scoring {
     return row.getStep() > other.getStep();
   }
 
-  /** The in-loop row at exactly a step; of rows that repeat an identity, the first one. */
+  /** Returns the first in-loop row of a name at exactly a step. */
   static Optional<EvalResult> eval(List<EvalResult> rows, String name, long step) {
     return rows.stream()
         .filter(row -> row.getName().equals(name) && row.hasStep() && row.getStep() == step)
         .findFirst();
   }
 
-  /** The primary eval of an arm's rows, in the order of first acceptance. */
+  /** Returns the primary eval of an arm's rows, which are in the order of first acceptance. */
   static Optional<EvalResult> primary(List<EvalResult> rows) {
     Set<Identity> seen = new HashSet<>();
     EvalResult best = null;
     for (EvalResult row : rows) {
-      // The class of a row counts only if the row does: one that repeats an identity is not there.
+      // Rows that repeat the name and step of an earlier one are ignored.
       boolean first = seen.add(Identity.of(row));
       if (first && primaryClass(row) < (best == null ? NEVER : primaryClass(best))) {
         best = row;
@@ -72,7 +72,7 @@ final class Scoring {
     }
   }
 
-  /** How a row stands for primary: the lowest class wins, within a class the first row. */
+  /** Returns the class of a row. The primary eval is the first row of the lowest class. */
   private static int primaryClass(EvalResult row) {
     if (row.hasModelRef()) {
       return NEVER; // Another model was scored.
@@ -83,13 +83,13 @@ final class Scoring {
     return row.getTagsList().contains(TEST_TAG) ? TESTED : POST_TRAINING;
   }
 
-  /** The score of an arm on a metric: each dot is tried from the left, then the whole text. */
+  /** Returns the score of an arm on a metric. Tries each dot from the left, then the whole text. */
   static Optional<Score> score(ArmResult arm, String metric) {
     if (metric.isEmpty()) {
       throw new PodiumException.InvalidArgument(
           "metric must not be empty", "NAME_INVALID", Map.of("field", "metric"), List.of());
     }
-    // Names and keys are never empty, so a dot at an end splits nothing.
+    // Names and keys are never empty, so a dot at the start or the end is not tried.
     int last = metric.length() - 1;
     for (int dot = metric.indexOf('.', 1);
         dot > 0 && dot < last;
@@ -118,7 +118,7 @@ final class Scoring {
     return new Score(row.getMetricsOrThrow(key), source.build());
   }
 
-  /** The primary eval's number, or the given one where they say something else; else training's. */
+  /** Returns the eval metric of a key, or else the training metric. */
   private static Optional<Score> bareScore(ArmResult arm, String key) {
     var row = primary(arm.getEvalsList());
     var given = arm.getEvalMetricsMap();
@@ -141,7 +141,7 @@ final class Scoring {
     return new Score(value, ScoreSource.newBuilder().setOrigin(origin).setKey(key).build());
   }
 
-  /** Whether two sets of metrics say the same; NaN is the same as NaN, and 0.0 as -0.0. */
+  /** Returns whether two sets of metrics are equal. NaN equals NaN, and 0.0 equals -0.0. */
   private static boolean sameMetrics(Map<String, Double> left, Map<String, Double> right) {
     return left.keySet().equals(right.keySet())
         && left.entrySet().stream().allMatch(e -> same(e.getValue(), right.get(e.getKey())));

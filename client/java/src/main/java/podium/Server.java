@@ -18,7 +18,7 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 
-/** A server, and the channel that leads to it. */
+/** A server and its channel. */
 final class Server {
   private static final Pattern ADDRESS =
       Pattern.compile(
@@ -30,14 +30,14 @@ final class Server {
   /** The version of this client. */
   private static final String VERSION = "0.1.0";
 
-  /** What was recorded in a message of 4 MiB comes back with times and revisions. */
+  /** A response is larger than the request that recorded it: it has times and revisions. */
   private static final int LARGEST_RESPONSE = 16 << 20;
 
   private final String address;
   private final ManagedChannel channel;
   private final Channel intercepted;
   private final CallOptions options;
-  /** Whether calls would send a token that others could read on its way to the server. */
+  /** Whether calls would send a token that others could read on the way to the server. */
   private final boolean isTokenExposed;
 
   private volatile boolean closed;
@@ -75,9 +75,9 @@ final class Server {
     return builder(address, credentials)
         .userAgent("podium-java/" + VERSION)
         .disableServiceConfigLookUp()
-        // Connection repeats calls: gRPC would end after 5 attempts, however much time is left.
+        // Connection retries calls. gRPC would end after 5 attempts, even before the deadline.
         .disableRetry()
-        // Notices a server that vanished without a word.
+        // Pings detect a server that is gone without closing the connection.
         .keepAliveTime(30, TimeUnit.SECONDS)
         .keepAliveTimeout(10, TimeUnit.SECONDS)
         .keepAliveWithoutCalls(true)
@@ -93,7 +93,7 @@ final class Server {
     return closed;
   }
 
-  /** The options of a call that begins now. */
+  /** Returns the options of a new call. */
   CallOptions options() {
     if (isTokenExposed) {
       var text = "the token is not sent to %s without encryption: set PODIUM_TLS_CA, or give tls()";
@@ -103,13 +103,13 @@ final class Server {
     return options;
   }
 
-  /** The channel for a call that begins now. */
+  /** Returns the channel for a new call. */
   Channel channel() {
     if (closed) {
-      throw new IllegalStateException("this client is closed; make a new one");
+      throw new IllegalStateException("this client is closed; create a new one");
     }
     if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) {
-      // gRPC waits up to two minutes before it looks for a lost server again: too long for a call.
+      // gRPC waits up to two minutes before it reconnects, which is too long for a call.
       channel.resetConnectBackoff();
     }
     return intercepted;

@@ -5,14 +5,14 @@ import com.google.protobuf.Message;
 import java.util.List;
 import java.util.Map;
 
-/** Rejects text that cannot be sent: protobuf would silently replace it by question marks. */
+/** Rejects text that is not valid Unicode: protobuf would replace parts of it by question marks. */
 final class Texts {
   private Texts() {}
 
   /**
    * Checks every text of a message.
    *
-   * @throws IllegalArgumentException if one holds half of a surrogate pair
+   * @throws IllegalArgumentException if a text has half of a surrogate pair
    */
   static void check(Message message) {
     for (Map.Entry<FieldDescriptor, Object> entry : message.getAllFields().entrySet()) {

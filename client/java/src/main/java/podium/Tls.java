@@ -10,8 +10,8 @@ import java.util.Optional;
  * The files of an encrypted connection, in PEM. They are read when the client is made: make a
  * new client after they were replaced.
  *
- * @param ca the certificates of the authorities that may have issued the server's certificate; null
- *     for the public authorities of Java
+ * @param ca the certificates of the authorities to trust, or null for the public authorities of
+ *     Java
  * @param cert the certificate of this client, for servers that ask for one, or null
  * @param key the private key of that certificate, or null
  */
@@ -19,11 +19,12 @@ public record Tls(Path ca, Path cert, Path key) {
   /**
    * Makes the files of a connection.
    *
-   * @throws IllegalArgumentException if there is a certificate without a key, or the other way round
+   * @throws IllegalArgumentException if only one of the certificate and its key is given
    */
   public Tls {
     if ((cert == null) != (key == null)) {
-      throw new IllegalArgumentException("a certificate and its key belong together: give both");
+      throw new IllegalArgumentException(
+          "a certificate and its key belong together: give both, or neither");
     }
   }
 

@@ -17,9 +17,9 @@ final class TokenCredentials extends CallCredentials {
   private final Path file;
 
   /**
-   * Takes a token, or its file.
+   * Makes the credentials of a token.
    *
-   * @param token the token, or null for that of a file
+   * @param token the token, or null to read it from the file
    * @param file a file with the token, which is read for each call
    */
   TokenCredentials(String token, Path file) {
@@ -27,7 +27,7 @@ final class TokenCredentials extends CallCredentials {
     this.file = file;
   }
 
-  /** Returns the credentials of the variables of the environment; null if there is no token. */
+  /** Returns the credentials of the environment variables, or null if there is no token. */
   static TokenCredentials fromEnvironment() {
     String token = Environment.variable("PODIUM_TOKEN");
     String file = Environment.variable("PODIUM_TOKEN_FILE");
@@ -50,7 +50,7 @@ final class TokenCredentials extends CallCredentials {
       headers.put(HEADER, "Bearer " + text.strip());
       applier.apply(headers);
     } catch (IOException error) {
-      var text = "the token's file cannot be read: " + error;
+      var text = "the token's file " + file + " cannot be read: " + error;
       applier.fail(Status.UNAUTHENTICATED.withDescription(text));
     }
   }

@@ -12,7 +12,7 @@ import podium.v1.WatchResponse;
 final class Updates {
   private Updates() {}
 
-  /** Adds a message. Its removals also end what an earlier message of the update has added. */
+  /** Adds a message. Its removals also delete parts that an earlier message has added. */
   static void merge(WatchResponse.Builder update, WatchResponse response) {
     Set<WatchRemoval> gone = new HashSet<>(response.getRemovalsList());
     if (!gone.isEmpty()) {

@@ -9,7 +9,7 @@ import podium.v1.Value;
 import podium.v1.ValueList;
 import podium.v1.ValueMap;
 
-/** Makes values of configurations and breakdowns, and reads them: an integer stays an integer. */
+/** Makes and reads values of configurations and breakdowns. Integers stay integers. */
 public final class Values {
   private Values() {}
 
@@ -17,7 +17,7 @@ public final class Values {
    * Returns the value of null, a Boolean, a number, a String, a List or a Map with Strings for
    * keys.
    *
-   * @throws IllegalArgumentException if it is, or holds, anything else
+   * @throws IllegalArgumentException if it is or contains something else
    */
   public static Value of(Object object) {
     var value = Value.newBuilder();
@@ -42,8 +42,8 @@ public final class Values {
   }
 
   /**
-   * Returns what a value holds: null, a Boolean, a Long, a Double, a String, a List or a Map with
-   * Strings for keys. Lists and maps hold the same, and may be changed.
+   * Returns the content of a value: null, a Boolean, a Long, a Double, a String, a List or a Map
+   * with Strings for keys. Lists and maps contain the same types, and may be changed.
    */
   public static Object plain(Value value) {
     return switch (value.getKindCase()) {
@@ -58,7 +58,7 @@ public final class Values {
   }
 
   private static List<Object> plainList(ValueList list) {
-    // Neither Stream.toList nor a collector of maps takes a null.
+    // Stream.toList and collectors of maps do not accept null.
     List<Object> items = new ArrayList<>();
     list.getValuesList().forEach(item -> items.add(plain(item)));
     return items;

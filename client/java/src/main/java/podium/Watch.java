@@ -19,17 +19,17 @@ import podium.v1.WatchResponse;
  *
  * <p>{@link #hasNext} waits for the next update. Each has a marker, and changes the state before it
  * into exactly the state of the marker's revision. Apply its fields in the order reset, removals,
- * arms, evals, series. If the connection is lost, the watch continues after the last update. After
- * an update that says that the experiment was deleted, there is no other.
+ * arms, evals, series. If the connection is lost, the watch continues after the last update. The
+ * update of a deleted experiment is the last one.
  *
  * <p>One thread at a time reads a watch. Any thread can close it, and {@link #hasNext} then returns
  * false. A thread that is interrupted while it waits gets a {@link PodiumException}.
  */
 public final class Watch implements Iterator<WatchResponse>, AutoCloseable {
-  /** How often a server can reset a watch in a row, with no other update between. */
+  /** The number of resets in a row, without another update, after which a watch fails. */
   private static final int MOST_RESETS = 3;
 
-  /** How long a server is asked that has not answered yet. */
+  /** The time limit of the retries if the server has never answered. */
   private static final Duration CONNECT_TIME = Duration.ofSeconds(10);
 
   /** The reasons of errors after which a watch continues. */
@@ -44,10 +44,10 @@ public final class Watch implements Iterator<WatchResponse>, AutoCloseable {
   private final CountDownLatch closed = new CountDownLatch(1);
   private WatchRequest request;
 
-  /** The responses of the call under way; null if there is none. */
+  /** The responses of the running call, or null. */
   private Iterator<WatchResponse> responses;
 
-  /** The last marker that arrived; null before the first. */
+  /** The last marker that arrived, or null. */
   private WatchMarker marker;
 
   /** Failures since the last update that was not a reset. */
@@ -102,7 +102,7 @@ public final class Watch implements Iterator<WatchResponse>, AutoCloseable {
     return closed.getCount() == 0;
   }
 
-  /** Makes calls until one has an update; null if the watch is closed. */
+  /** Makes calls until one has an update. Returns null if the watch is closed. */
   private WatchResponse read() {
     while (!isClosed()) {
       try {
@@ -121,7 +121,7 @@ public final class Watch implements Iterator<WatchResponse>, AutoCloseable {
     return null;
   }
 
-  /** Reads responses until they complete an update that is news. */
+  /** Reads responses until they complete a new update. */
   private WatchResponse update() {
     if (responses == null) {
       responses = begin();
@@ -169,7 +169,7 @@ public final class Watch implements Iterator<WatchResponse>, AutoCloseable {
     }
   }
 
-  /** Waits before the next call, or fails if that would fail as well. */
+  /** Waits before the next call. Throws the error if the watch ends. */
   private void pause(StatusRuntimeException error) {
     var failure = connection.failure(error);
     if (!isRetried(failure)) {
@@ -185,7 +185,7 @@ public final class Watch implements Iterator<WatchResponse>, AutoCloseable {
     }
   }
 
-  /** A server that has answered before is asked again without a time limit. */
+  /** Returns whether to retry. If the server has answered before, there is no time limit. */
   private boolean isRetried(Failures.Failure failure) {
     boolean isAway =
         failure.code() == Status.Code.UNAVAILABLE || failure.code() == Status.Code.INTERNAL;

@@ -1,7 +1,7 @@
 /**
- * Asks and records in Podium, the results service of machine-learning experiments.
+ * A client of Podium, the results service of machine-learning experiments.
  *
- * <p>{@link podium.Client} asks a server; {@link podium.ArmSnapshot} answers the same two questions
- * about an arm that is held already. Messages of the protocol are in {@code podium.v1}.
+ * <p>{@link podium.Client} reads from a server and records there. {@link podium.ArmSnapshot} is an
+ * arm in memory, with the same methods. Messages of the protocol are in {@code podium.v1}.
  */
 package podium;
