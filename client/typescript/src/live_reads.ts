@@ -14,9 +14,9 @@ import { type ScoreOrigin, ScoreSourceSchema } from "./podium/v1/score_pb.js";
 export interface LiveRankOptions {
   /** Else the experiment's success_metric. */
   readonly metric?: string | undefined;
-  /** Which scores are better; else the experiment's direction for the metric. */
+  /** Which scores are better. The default is the experiment's direction for the metric. */
   readonly direction?: Direction | undefined;
-  /** Which arms are ranked; else the completed ones. */
+  /** The statuses of the ranked arms. The default is completed arms only. */
   readonly statuses?: ArmStatus[] | undefined;
 }
 
