@@ -192,13 +192,16 @@ front: .cache/front/built ## build the native front (it needs cargo)
 # The tests of the wire. The other tests are about what lies behind both fronts.
 FRONT_TESTS := tests/server/front tests/server/rpc tests/server/access tests/server/watch
 test-front: .cache/front/built ## the tests of the wire over the native front
-	@cd server/front && cargo fmt --check
+	@cd server/front && export CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) && cargo fmt --check && cargo clippy --quiet --release --locked -- --deny warnings
 	$(FRONT) $(BIN)/pytest $(AT_ONCE) -m "not slow" --front native $(FRONT_TESTS)
+
+front-fuzz: .cache/front/built ## 50,000 wrong requests to both fronts: the answers are equal
+	$(FRONT) PODIUM_FUZZ_REQUESTS=50000 $(BIN)/pytest -s tests/server/front/test_equal_answers.py
 
 page-figures: .cache/page/ready ## how fast the page shows results, and its size
 	.cache/page/bin/python -m tests.page.measure
 
-.PHONY: bench bench-postgres bench-peers front page-figures
+.PHONY: bench bench-postgres bench-peers front front-fuzz page-figures
 bench: .venv/ready ## measure and print the figures of the README (after `make front`, of both fronts)
 	$(FRONT) $(BIN)/python benchmarks/run.py
 

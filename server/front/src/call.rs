@@ -43,8 +43,20 @@ struct Mailbox {
     waker: Option<Waker>,
     unsent: usize,
     is_awaited: bool,
-    has_end: bool,
-    is_closed: bool,
+    state: State,
+}
+
+/// Each state follows the one before it.
+#[derive(Default, PartialEq, PartialOrd)]
+enum State {
+    #[default]
+    New,
+    /// Python has the call.
+    Taken,
+    /// Python has ordered its end.
+    Ended,
+    /// It takes no orders.
+    Closed,
 }
 
 /// What Python and the task of a call share.
@@ -76,13 +88,15 @@ impl CallState {
     /// Gives an order; returns whether the call still takes orders. After an end it takes none.
     pub fn order(&self, order: Order) -> bool {
         let mut mailbox = locked(&self.mailbox);
-        if mailbox.is_closed || mailbox.has_end {
+        if mailbox.state >= State::Ended {
             return false;
         }
         if matches!(order, Order::Drop(_)) {
             mailbox.orders.clear();
         }
-        mailbox.has_end = !matches!(order, Order::Read | Order::Write(_));
+        if !matches!(order, Order::Read | Order::Write(_)) {
+            mailbox.state = State::Ended;
+        }
         mailbox.orders.push_back(order);
         let waker = mailbox.waker.take();
         drop(mailbox);
@@ -97,7 +111,7 @@ impl CallState {
         let size = message.len();
         {
             let mut mailbox = locked(&self.mailbox);
-            if mailbox.is_closed || mailbox.has_end {
+            if mailbox.state >= State::Ended {
                 return Written::Closed;
             }
             if mailbox.unsent > 0 && mailbox.unsent + size > self.most_unsent {
@@ -116,6 +130,16 @@ impl CallState {
         mailbox.unsent == 0 && std::mem::take(&mut mailbox.is_awaited)
     }
 
+    /// Notes that Python gets the call; returns false if the call has ended before.
+    pub fn take(&self) -> bool {
+        let mut mailbox = locked(&self.mailbox);
+        let is_new = mailbox.state == State::New;
+        if is_new {
+            mailbox.state = State::Taken;
+        }
+        is_new
+    }
+
     /// Returns the next order.
     pub fn poll_order(&self, context: &Context<'_>) -> Poll<Order> {
         let mut mailbox = locked(&self.mailbox);
@@ -126,11 +150,13 @@ impl CallState {
         Poll::Pending
     }
 
-    /// Takes no orders from now on.
-    pub fn close(&self) {
+    /// Takes no orders from now on; returns whether Python has the call.
+    pub fn close(&self) -> bool {
         let mut mailbox = locked(&self.mailbox);
-        mailbox.is_closed = true;
+        let was_taken = mailbox.state > State::New;
+        mailbox.state = State::Closed;
         mailbox.orders.clear();
         mailbox.waker = None;
+        was_taken
     }
 }

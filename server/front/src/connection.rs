@@ -1,5 +1,6 @@
 //! Connections: their limits, their handshake, their end.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -14,6 +15,7 @@ use tokio::time::{Instant, interval, timeout};
 
 use crate::locked;
 use crate::meter::Meter;
+use crate::queue::NewCall;
 use crate::server::{Limits, Shared};
 use crate::stream;
 
@@ -28,7 +30,7 @@ pub struct Peer {
     /// The URIs in the certificate that it has proved.
     pub names: Vec<String>,
     /// Its calls that wait for Python.
-    pub waiting_calls: AtomicUsize,
+    pub new_calls: Mutex<VecDeque<NewCall>>,
     has_settings: AtomicBool,
     has_read: AtomicBool,
     unwritten: AtomicUsize,
@@ -219,18 +221,16 @@ impl<'a> Life<'a> {
 
     /// Whether the client answers pings.
     fn is_alive(&mut self, now: Instant, ping: Option<&mut PingPong>) -> bool {
-        match self.pinged {
-            Some(since) => now - since <= self.limits.ping_timeout,
-            None => {
-                if now - self.read > self.limits.ping
-                    && let Some(ping) = ping
-                    && ping.send_ping(Ping::opaque()).is_ok()
-                {
-                    self.pinged = Some(now);
-                }
-                true
-            }
+        if let Some(since) = self.pinged {
+            return now - since <= self.limits.ping_timeout;
         }
+        if now - self.read > self.limits.ping
+            && let Some(ping) = ping
+            && ping.send_ping(Ping::opaque()).is_ok()
+        {
+            self.pinged = Some(now);
+        }
+        true
     }
 }
 

@@ -78,7 +78,7 @@ impl Call {
 
     /// Ends the call with an error, after the messages that are not sent yet or without them.
     ///
-    /// Raises ValueError if the metadata cannot be sent. The call then goes on.
+    /// Raises `ValueError` if the metadata cannot be sent. The call then goes on.
     #[pyo3(signature = (code, text, metadata, *, drop=false))]
     fn fail(
         &self,
@@ -188,8 +188,9 @@ impl Server {
         let ip = address.parse().map_err(|_| PyValueError::new_err("not an IP address"))?;
         self.with_runtime(|runtime| {
             let _guard = runtime.enter();
-            let listener = server::bind(SocketAddr::new(ip, port)).map_err(os_error)?;
-            let port = listener.local_addr().map_err(os_error)?.port();
+            let listener =
+                server::bind(SocketAddr::new(ip, port)).map_err(|error| os_error(&error))?;
+            let port = listener.local_addr().map_err(|error| os_error(&error))?.port();
             runtime.spawn(server::accept_tcp(listener, Arc::clone(&self.shared)));
             Ok(port)
         })
@@ -203,10 +204,21 @@ impl Server {
         Ok(())
     }
 
-    /// Returns the oldest events: their kind, what they are about, and their content.
+    /// Returns events: their kind, what they are about, and their content. At most so many are new
+    /// calls.
     fn take<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         let events = self.shared.queue.take(most);
-        events.into_iter().filter_map(|event| converted(py, event).transpose()).collect()
+        events.into_iter().map(|event| converted(py, event)).collect()
+    }
+
+    /// The number of new calls that wait for Python.
+    fn waiting(&self) -> usize {
+        self.shared.queue.waiting()
+    }
+
+    /// The number of calls for which the queue had no room.
+    fn refused(&self) -> u64 {
+        self.shared.queue.refused()
     }
 
     /// Accepts no connections and no calls from now on. Running calls go on.
@@ -232,25 +244,22 @@ impl Server {
     }
 }
 
-/// Returns an event as a tuple; None for a call that has ended before Python saw it.
-fn converted(py: Python<'_>, event: Event) -> PyResult<Option<Bound<'_, PyTuple>>> {
+/// Returns an event as a tuple.
+fn converted(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
     let bytes = |message: Option<Bytes>| message.map(|content| PyBytes::new(py, &content));
     match event {
-        Event::New(call, message) => {
+        Event::New((call, message)) => {
             let (number, method, peer) = (call.number, call.method, call.peer.text.clone());
-            let content = (0, number, Call(call), method, peer, bytes(message));
-            content.into_pyobject(py).map(Some)
+            (0, number, Call(call), method, peer, bytes(message)).into_pyobject(py)
         }
-        Event::Message(number, message) => (1, number, bytes(message)).into_pyobject(py).map(Some),
-        Event::Writable(number) => (2, number, false).into_pyobject(py).map(Some),
-        Event::Done(number, is_sent) => (3, number, is_sent).into_pyobject(py).map(Some),
-        Event::Handshake(sender) => {
-            (4, Handshake(Mutex::new(Some(sender)))).into_pyobject(py).map(Some)
-        }
+        Event::Message(number, message) => (1, number, bytes(message)).into_pyobject(py),
+        Event::Writable(number) => (2, number, false).into_pyobject(py),
+        Event::Done(number, is_sent) => (3, number, is_sent).into_pyobject(py),
+        Event::Handshake(sender) => (4, Handshake(Mutex::new(Some(sender)))).into_pyobject(py),
     }
 }
 
-fn os_error(error: std::io::Error) -> PyErr {
+fn os_error(error: &std::io::Error) -> PyErr {
     match error.raw_os_error() {
         Some(number) => PyOSError::new_err((number, error.to_string())),
         None => PyOSError::new_err(error.to_string()),

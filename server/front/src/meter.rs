@@ -21,6 +21,8 @@ const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
 const ACK: u8 = 1;
+/// The frames after which the other connections have their turn.
+const FRAMES_AT_ONCE: u32 = 64;
 
 /// The frames of one kind: as many at once, and as many a second.
 struct Allowance {
@@ -52,6 +54,7 @@ pub struct Meter<T> {
     head: [u8; HEAD_BYTES],
     filled: usize,
     read_at: Instant,
+    frames: u32,
     resets: Allowance,
     updates: Allowance,
     others: Allowance,
@@ -67,6 +70,7 @@ impl<T> Meter<T> {
             head: [0; HEAD_BYTES],
             filled: 0,
             read_at: Instant::now(),
+            frames: 0,
             resets: Allowance::new(4_000.0, 400.0),
             updates: Allowance::new(20_000.0, 10_000.0),
             others: Allowance::new(500.0, 50.0),
@@ -102,6 +106,7 @@ impl<T> Meter<T> {
     }
 
     fn allows(&mut self, kind: u8, flags: u8) -> bool {
+        self.frames += u32::from(kind != DATA);
         match kind {
             HEADERS => true,
             DATA if self.skip > 0 || flags & ACK != 0 => true,
@@ -122,6 +127,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Meter<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.frames > FRAMES_AT_ONCE {
+            // HTTP/2 would go on to read for as long as there is something to read.
+            self.frames = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
         self.peer.note_read();

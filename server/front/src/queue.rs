@@ -1,28 +1,36 @@
 //! The queue of events towards Python.
 //!
-//! One byte in a socket wakes Python's event loop, however many events wait. New calls are bounded;
-//! events of calls that Python already has are few for each, and never dropped.
+//! One byte in a socket wakes Python's event loop, however many events wait. New calls are bounded,
+//! and Python takes them from each connection in turn. So a connection with thousands of calls
+//! delays no other one. Events of calls that Python already has are few for each, and never
+//! dropped.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::call::CallState;
+use crate::connection::Peer;
 use crate::locked;
 
 /// The calls of each connection that may wait even if the queue is full.
 const CALLS_OF_EACH: usize = 8;
 
+/// The events of calls that Python gets at once, each of which takes it some microseconds.
+const EVENTS_AT_ONCE: usize = 128;
+
+/// A call that Python does not know yet, with its request if that is small and complete.
+pub type NewCall = (Arc<CallState>, Option<Bytes>);
+
 /// Something that Python has to know.
 pub enum Event {
-    /// A call has arrived, with its request if that is small and complete.
-    New(Arc<CallState>, Option<Bytes>),
+    /// A call has arrived.
+    New(NewCall),
     /// The request that a call waits for; None if it was cut off.
     Message(u64, Option<Bytes>),
     /// A stream that was full takes messages again.
@@ -33,10 +41,40 @@ pub enum Event {
     Handshake(oneshot::Sender<()>),
 }
 
+#[derive(Default)]
 struct Waiting {
     events: VecDeque<Event>,
+    /// The connections that had no new call before these, each with its first one.
+    fresh: VecDeque<Arc<Peer>>,
+    /// The connections that have further new calls.
+    turns: VecDeque<Arc<Peer>>,
+    is_fresh_next: bool,
     new: usize,
+    refused: u64,
     is_signalled: bool,
+}
+
+impl Waiting {
+    /// Removes the oldest new call of the connection whose turn it is.
+    ///
+    /// Every second turn belongs to the connections that have just begun to wait.
+    fn next_new(&mut self) -> Option<NewCall> {
+        self.is_fresh_next = !self.is_fresh_next;
+        let (first, second) = if self.is_fresh_next {
+            (&mut self.fresh, &mut self.turns)
+        } else {
+            (&mut self.turns, &mut self.fresh)
+        };
+        let peer = first.pop_front().or_else(|| second.pop_front())?;
+        let mut calls = locked(&peer.new_calls);
+        let call = calls.pop_front()?;
+        self.new -= 1;
+        if !calls.is_empty() {
+            drop(calls);
+            self.turns.push_back(peer);
+        }
+        Some(call)
+    }
 }
 
 /// The events that wait for Python.
@@ -53,8 +91,7 @@ impl Queue {
         let (signal, wake) = UnixStream::pair()?;
         signal.set_nonblocking(true)?;
         wake.set_nonblocking(true)?;
-        let waiting = Waiting { events: VecDeque::new(), new: 0, is_signalled: false };
-        Ok(Self { waiting: Mutex::new(waiting), most_new, signal, wake })
+        Ok(Self { waiting: Mutex::default(), most_new, signal, wake })
     }
 
     /// The file descriptor that is readable while events wait.
@@ -62,26 +99,45 @@ impl Queue {
         self.wake.as_raw_fd()
     }
 
-    /// Adds a new call; returns whether there was room for it. Each connection has room for some.
+    /// Returns the number of new calls that wait.
+    pub fn waiting(&self) -> usize {
+        locked(&self.waiting).new
+    }
+
+    /// Returns the number of calls for which there was no room.
+    pub fn refused(&self) -> u64 {
+        locked(&self.waiting).refused
+    }
+
+    /// Adds a new call; returns whether there was room for it.
+    ///
+    /// A connection may use at most half of what the others leave free, and has room for some calls
+    /// in any case.
     pub fn push_new(&self, call: &Arc<CallState>, message: Option<Bytes>) -> bool {
         let mut waiting = locked(&self.waiting);
-        let of_peer = call.peer.waiting_calls.fetch_add(1, Relaxed);
-        if waiting.new >= self.most_new && of_peer >= CALLS_OF_EACH {
-            call.peer.waiting_calls.fetch_sub(1, Relaxed);
+        let mut calls = locked(&call.peer.new_calls);
+        let mine = calls.len() + 1;
+        if mine > self.most_new.saturating_sub(waiting.new) && mine > CALLS_OF_EACH {
+            waiting.refused += 1;
             return false;
         }
+        if calls.is_empty() {
+            waiting.fresh.push_back(Arc::clone(&call.peer));
+        }
+        calls.push_back((Arc::clone(call), message));
         waiting.new += 1;
-        self.add(&mut waiting, Event::New(Arc::clone(call), message));
+        self.wake(&mut waiting);
         true
     }
 
     /// Adds any other event.
     pub fn push(&self, event: Event) {
-        self.add(&mut locked(&self.waiting), event);
+        let mut waiting = locked(&self.waiting);
+        waiting.events.push_back(event);
+        self.wake(&mut waiting);
     }
 
-    fn add(&self, waiting: &mut Waiting, event: Event) {
-        waiting.events.push_back(event);
+    fn wake(&self, waiting: &mut Waiting) {
         if !waiting.is_signalled {
             // A full socket wakes Python as well.
             let _ = (&self.signal).write(&[0]);
@@ -89,18 +145,20 @@ impl Queue {
         }
     }
 
-    /// Removes the oldest events, at most so many.
+    /// Removes events of calls that Python has, and at most so many new calls.
     pub fn take(&self, most: usize) -> Vec<Event> {
         let mut waiting = locked(&self.waiting);
-        let count = most.min(waiting.events.len());
-        let taken: Vec<Event> = waiting.events.drain(..count).collect();
-        for event in &taken {
-            if let Event::New(call, _) = event {
-                call.peer.waiting_calls.fetch_sub(1, Relaxed);
-                waiting.new -= 1;
+        let count = EVENTS_AT_ONCE.min(waiting.events.len());
+        let mut taken: Vec<Event> = waiting.events.drain(..count).collect();
+        let most = taken.len() + most;
+        while taken.len() < most
+            && let Some(call) = waiting.next_new()
+        {
+            if call.0.take() {
+                taken.push(Event::New(call));
             }
         }
-        if waiting.events.is_empty() && waiting.is_signalled {
+        if waiting.events.is_empty() && waiting.new == 0 && waiting.is_signalled {
             let _ = (&self.wake).read(&mut [0; 8]);
             waiting.is_signalled = false;
         }

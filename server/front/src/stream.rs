@@ -70,19 +70,19 @@ async fn serve(
     let call = CallState::new(number, method, peer, head.headers, server.limits.unsent_bytes);
     let mut exchange = Exchange::new(Arc::new(call), respond, Some(body), deadline);
     let first = exchange.first_message().await;
-    let is_known = match first {
-        Ok(message) => server.queue.push_new(&exchange.call, message),
-        Err(refused) => {
-            exchange.end = Some(refused);
-            false
+    if poll_fn(|context| Poll::Ready(exchange.poll_reset(context))).await {
+        return; // Python does not need to know of it
+    }
+    match first {
+        Ok(message) => {
+            if !server.queue.push_new(&exchange.call, message) {
+                exchange.end = Some(server.overloaded.clone());
+            }
         }
-    };
-    if !is_known && exchange.end.is_none() {
-        exchange.end = Some(server.overloaded.clone());
+        Err(refused) => exchange.end = Some(refused),
     }
     let is_sent = poll_fn(|context| exchange.poll(context, &server)).await;
-    exchange.call.close();
-    if is_known {
+    if exchange.call.close() {
         server.queue.push(Event::Done(number, is_sent));
     }
 }

@@ -116,11 +116,13 @@ class Admission:
         return call
 
     def overload(self, message: str) -> PodiumError:
-        """Returns the error of a rejected call.
+        """Returns the error of a rejected call, and counts it."""
+        self.note_overloaded(1)
+        return overloaded(message)
 
-        Counts the call, and logs a warning once a minute.
-        """
-        self._refused += 1
+    def note_overloaded(self, calls: int) -> None:
+        """Counts rejected calls, and logs a warning once a minute."""
+        self._refused += calls
         now = time.monotonic()
         if now >= self._next_warning:
             self._next_warning = now + _WARNING_SECONDS
@@ -132,7 +134,6 @@ class Admission:
                 self.response_bytes.used,
                 self._refused,
             )
-        return overloaded(message)
 
     def unread(self, peer: str) -> PodiumError:
         """Returns the error of a call if there is no memory for its response.

@@ -102,6 +102,10 @@ class CallServer:
         await exchange.abort(status)
         return b""
 
+    def note_overloaded(self, calls: int) -> None:
+        """Counts calls that a front has rejected as OVERLOADED by itself."""
+        self._admission.note_overloaded(calls)
+
     async def _stream(self, method: StreamMethod, call: AdmittedCall, exchange: Exchange) -> None:
         raw = await call.read(exchange.read)
         call.watch(method.name)

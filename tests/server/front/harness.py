@@ -2,6 +2,7 @@
 
 import select
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,7 @@ class Served:
     def __init__(self, **limits: Any) -> None:
         given: dict[str, Any] = {"message_bytes": 1_000_000, "connections": 100, "threads": 1}
         self.native = podium_front.Server([PATH], _OVERLOADED, **given | limits)
+        self._taken = deque[tuple[Any, ...]]()
         self.address = f"127.0.0.1:{self.native.listen('127.0.0.1', 0)}"
 
     def event(self, kind: int) -> tuple[Any, ...]:
@@ -34,10 +36,11 @@ class Served:
     def next(self) -> tuple[Any, ...]:
         """Waits for the next event."""
         end = time.monotonic() + _SECONDS
-        while not (found := self.native.take(1)):
+        while not self._taken:
             assert time.monotonic() < end, "there is no event"
             select.select([self.native.fileno()], [], [], 1.0)
-        return found[0]
+            self._taken.extend(self.native.take(1))
+        return self._taken.popleft()
 
 
 @contextmanager

@@ -27,21 +27,47 @@ def _end(attacker: Attacker) -> None:
 def test_the_queue_towards_python_is_bounded() -> None:
     """Calls for which the queue has no room get the error that Python chose; the others wait.
 
-    Each connection has room for eight calls, whatever others do.
+    A connection gets half of what is free, and has room for eight calls whatever others do.
     """
     with (
-        served(waiting=10) as server,
+        served(waiting=20) as server,
         attackers(server.address, 2, window=MAX_WINDOW) as (one, other),
     ):
         one.calls([(headers(PATH), message(b"x"))] * 13)
         assert one.messages_of(3) == ["no room"] * 3
         other.calls([(headers(PATH), message(b"x"))] * 9)
         assert other.messages_of(1) == ["no room"]
+        assert server.native.refused() == 4
         calls = [server.event(NEW)[1] for _ in range(18)]
         for call in calls:
             call.answer(b"y")
         assert Counter(one.statuses_of(13)) == {"0": 10, "8": 3}
         assert Counter(other.statuses_of(9)) == {"0": 8, "8": 1}
+
+
+def test_connections_take_turns() -> None:
+    """A connection with one call waits for no more than one call of a busy one."""
+    with served() as server, attackers(server.address, 2, window=MAX_WINDOW) as (busy, other):
+        busy.calls([(headers(PATH), message(b"busy"))] * 50)
+        first = [server.event(NEW)[-1]]
+        other.call(headers(PATH), message(b"other"))
+        wait_until(lambda: server.native.waiting() == 50)
+        taken = first + [server.event(NEW)[-1] for _ in range(3)]
+        assert b"other" in taken
+
+
+def test_python_never_sees_a_call_that_was_cancelled_while_it_waited() -> None:
+    """A call that ends before Python takes it costs Python nothing."""
+    with served() as server, attackers(server.address, 1, window=MAX_WINDOW) as (one,):
+        one.call(headers(PATH), message(b"cancelled"))
+        wait_until(lambda: server.native.waiting() == 1)
+        one.send(raw_frame(_RESET, 1, _CANCEL))
+        one.call(headers(PATH), message(b"last"))
+        wait_until(lambda: server.native.waiting() == 2)
+        number, call, *_, raw = server.event(NEW)
+        assert raw == b"last"
+        call.answer(b"")
+        assert server.event(DONE) == (number, True)
 
 
 def test_metadata_that_cannot_be_sent_is_an_error() -> None:

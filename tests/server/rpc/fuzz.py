@@ -48,7 +48,10 @@ _DEPTHS = (6, 7, 8, 9, 20, 40)
 
 
 def random_request(rng: Random, tokens: list[str]) -> tuple[str, bytes]:
-    """The name of an rpc and the bytes of a request; `tokens` are page tokens to damage."""
+    """Returns the name of an rpc and the bytes of a request; `tokens` are page tokens to damage.
+
+    The same state of `rng` and the same tokens give the same request in each process.
+    """
     method, good = rng.choice(good_requests())
     request = type(good)()
     request.CopyFrom(good)
@@ -59,7 +62,7 @@ def random_request(rng: Random, tokens: list[str]) -> tuple[str, bytes]:
     else:
         for _ in range(rng.choice((1, 1, 1, 2, 4))):
             _spoil(rng, request, tokens)
-    raw = request.SerializeToString()
+    raw = request.SerializeToString(deterministic=True)
     return method, _break_bytes(rng, raw) if dice > 0.8 else raw
 
 
@@ -81,7 +84,8 @@ def _inner(message: Message, field: Any) -> list[Message]:
         if not _is_map(field):
             return list(value)
         is_message = field.message_type.fields_by_name["value"].message_type is not None
-        return list(value.values()) if is_message else []
+        # The order of a map differs from process to process.
+        return [value[key] for key in sorted(value)] if is_message else []
     return [getattr(message, field.name)] if message.HasField(field.name) else []
 
 

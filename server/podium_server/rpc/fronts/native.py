@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import podium_front
@@ -22,8 +23,10 @@ from podium_server.rpc.serving import CallServer
 
 __all__ = ["NativeFront"]
 
-_EVENTS_AT_ONCE = 128
-"""The most events between two turns of the event loop."""
+_MOST_CALLS = 64
+"""The most new calls between two turns of the event loop."""
+_TURN_SECONDS = 0.005
+"""The time that the new calls of one turn should take, so that others do not wait for them."""
 _MOST_THREADS = 4
 _LAST_RESPONSES_SECONDS = 0.1
 _NEW, _MESSAGE, _WRITABLE, _DONE, _HANDSHAKE = range(5)
@@ -51,6 +54,8 @@ class NativeFront:
         self._methods = [method for group in services.values() for method in group]
         self._calls: dict[int, _Exchange] = {}
         self._all_over = asyncio.Event()
+        self._calls_at_once = 8
+        self._refused = 0
         self._server = server
         self._certificates = certificates
         self._used: PEMFiles | None = None
@@ -102,9 +107,11 @@ class NativeFront:
             self._used = newest
 
     def _take(self) -> None:
-        for kind, *content in self._native.take(_EVENTS_AT_ONCE):
+        begun = 0
+        for kind, *content in self._native.take(self._calls_at_once):
             if kind == _NEW:
                 self._begin(*content)
+                begun += 1
             elif kind == _HANDSHAKE:
                 self._renew()
                 content[0].proceed()
@@ -118,6 +125,17 @@ class NativeFront:
                     call.end(is_sent=content[1])
         if not self._calls:
             self._all_over.set()
+        if (refused := self._native.refused()) != self._refused:
+            self._server.note_overloaded(refused - self._refused)
+            self._refused = refused
+        if begun:
+            # It runs after the tasks of these calls.
+            asyncio.get_running_loop().call_soon(self._adapt, begun, time.monotonic())
+
+    def _adapt(self, begun: int, since: float) -> None:
+        """Sets how many calls the next turn begins, by the time that this one has taken."""
+        fitting = begun * _TURN_SECONDS / (time.monotonic() - since + 1e-9)
+        self._calls_at_once = max(1, min(int(fitting), 2 * self._calls_at_once, _MOST_CALLS))
 
     def _begin(
         self, number: int, native: podium_front.Call, method: int, peer: str, raw: bytes | None
