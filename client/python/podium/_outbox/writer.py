@@ -162,14 +162,15 @@ class StreamWriter:
     def _append(self, payload: bytes) -> int:
         if self._closed:
             raise ValueError("the stream is closed")
-        place = self._free_place(room_for(len(payload)))
+        size = room_for(len(payload))
+        place = self._free_place(size)
         sequence = place.sequence + 1
         header = header_of(sequence, payload, place.seed)
         content, begin = place.segment.bytes, place.offset + HEADER
         end = begin + len(payload)
         content[begin:end] = payload
         content[place.offset : begin] = header
-        self._place = place.behind(len(payload))
+        self._place = _Place(place.segment, place.seed, place.offset + size, sequence)
         return sequence
 
     def _free_place(self, size: int) -> "_Place":

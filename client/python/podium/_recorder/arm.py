@@ -15,6 +15,7 @@ from podium._model.results import EvalResult
 from podium._recorder import kept_annotations, kept_results, kept_values
 from podium._recorder.counts import Counters, Flushed  # noqa: TC001 - signatures are inspected
 from podium._recorder.keeper import Keeper
+from podium._recorder.plain_rows import plain_row_event
 from podium._recorder.problems import Problems, Target
 from podium._recorder.signatures import forgiving
 from podium._recorder.sparing_evaluation import SparingEvaluation
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["ArmRecording"]
 
 _LIMITS = Limits()
+_NO_SECONDS = 0.0
+"""The default of eval_seconds. A given zero is another object, and may have a sign."""
 
 
 class ArmRecording(ArmBase, TimedEvalMixin):
@@ -121,7 +124,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         tags: Strings = (),
         breakdowns: Mapping[Any, Any] | None = None,
         benchmark_id: str | None = None,
-        eval_seconds: float = 0.0,
+        eval_seconds: float = _NO_SECONDS,
         model_ref: str | None = None,
     ) -> None:
         """Records an eval row. It replaces an earlier row with the same name and step.
@@ -142,7 +145,11 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             "model_ref": model_ref,
         }
         try:
-            self._put(self._row_event(_row_of(given)))
+            event = None
+            is_short = breakdowns is None and benchmark_id is None and model_ref is None
+            if is_short and eval_seconds is _NO_SECONDS:
+                event = plain_row_event(self._name, self._attempt_id, name, metrics, step, tags)
+            self._put(self._row_event(_row_of(given)) if event is None else event)
         except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on
             self._keeper.keep("log_eval", error, lambda problems: self._log_row(given, problems))
 

@@ -1,0 +1,69 @@
+"""The short way of most eval rows into an event makes the event of the long way, or none."""
+
+import math
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from podium import EvalResult, events
+from podium._limits.event_checks import check_event
+from podium._limits.limits import Limits
+from podium._recorder.plain_rows import plain_row_event
+
+
+class _Tag(StrEnum):
+    VAL = "val"
+
+
+def _long_way(name: str, metrics: Any, step: Any, tags: Any) -> Any:
+    row = EvalResult(name, metrics=metrics, step=step, tags=tags)
+    event = events.eval_recorded("a", row, attempt_id="first")
+    check_event(event, Limits())
+    return event
+
+
+@pytest.mark.parametrize(
+    ("metrics", "step", "tags"),
+    [
+        ({"acc": 0.5, "nan": math.nan, "zero": -0.0}, 7, ["val", "val"]),
+        ({}, None, ()),
+        ({"größe": math.inf}, -(2**63) + 1, ("val",)),
+        ({"acc": 1e-310}, 2**63 - 1, []),
+    ],
+)
+def test_a_plain_row_is_the_event_of_the_long_way(metrics: Any, step: Any, tags: Any) -> None:
+    """The event has the bytes of the one whose values are converted and checked, and a time."""
+    expected = _long_way("val", metrics, step, tags)
+    found = plain_row_event("a", "first", "val", metrics, step, tags)
+    assert found is not None
+    assert found.HasField("event_time")
+    found.event_time.CopyFrom(expected.event_time)
+    assert found.SerializeToString(deterministic=True) == expected.SerializeToString(
+        deterministic=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "metrics", "step", "tags"),
+    [
+        ("not seen before", {"acc": 0.5}, 1, ()),
+        ("val", {"a key that was not seen before": 0.5}, 1, ()),
+        ("val", {"acc": 0.5}, 1, ["a tag that was not seen before"]),
+        ("val", {"acc": 0.5}, 1, [_Tag.VAL]),
+        ("val", {"acc": 0.5}, 1, "val"),
+        ("val", {"acc": 0.5}, 1, [["val"]]),
+        ("val", {"acc": 1}, 1, ()),
+        ("val", {"acc": True}, 1, ()),
+        ("val", {"acc": "0.5"}, 1, ()),
+        ("val", {"acc": 0.5}, True, ()),
+        ("val", {"acc": 0.5}, 1.0, ()),
+        ("val", {"acc": 0.5}, 2**63, ()),
+        ("val", [("acc", 0.5)], 1, ()),
+        ("val", {"acc": 0.5}, 1, ["val"] * 100),
+        (None, {"acc": 0.5}, 1, ()),
+    ],
+)
+def test_other_rows_take_the_long_way(name: Any, metrics: Any, step: Any, tags: Any) -> None:
+    """A value that has to be converted or checked makes no event."""
+    assert _long_way("val", {"acc": 0.5}, 1, ["val"])  # these names are accepted from now on
+    assert plain_row_event("a", "first", name, metrics, step, tags) is None
