@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$python && break; done)
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check container-check floors mutations chaos demo conformance page-check test-page test-postgres test-front
+CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check container-check floors mutations chaos demo conformance bench-guard page-check test-page test-postgres test-front
 # What CI runs beside them: its libraries are 6 GB.
 HEAVY_CHECKS := test-integrations
 GENERATED := client/python/podium/v1
@@ -201,9 +201,12 @@ front-fuzz: .cache/front/built ## 50,000 wrong requests to both fronts: the answ
 page-figures: .cache/page/ready ## how fast the page shows results, and its size
 	.cache/page/bin/python -m tests.page.measure
 
-.PHONY: bench bench-postgres bench-peers front front-fuzz page-figures
+.PHONY: bench bench-guard bench-postgres bench-peers front front-fuzz page-figures
 bench: .venv/ready ## measure and print the figures of the README (after `make front`, of both fronts)
 	$(FRONT) $(BIN)/python benchmarks/run.py
+
+bench-guard: .venv/ready ## fail if a frequent operation costs 15 % more than the baseline
+	$(BIN)/python benchmarks/guard.py
 
 bench-postgres: .venv/ready ## measure the PostgreSQL store, and two servers on one database
 	$(BIN)/python -m benchmarks.postgres

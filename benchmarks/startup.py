@@ -30,7 +30,7 @@ def imports(*, rounds: int) -> list[Figure]:
     ).stdout.strip()
     return [
         Figure(
-            "P10", "import podium over a bare interpreter", f"{cost:.0f} ms", "<= 30 ms", cost <= 30
+            "P10", "import podium over a bare interpreter", f"{cost:.0f} ms", "<= 15 ms", cost <= 15
         ),
         Figure("P10", "… grpc or protobuf loaded by it", loaded, "[]", loaded == "[]"),
     ]
@@ -57,7 +57,7 @@ def start(name: str, store: Path, *, rounds: int) -> Figure:
         times.append(time.perf_counter() - begin)
         server.stop()
     seen = f"{median(times):.2f} s"
-    return Figure("P11", f"start to first answer, {name}", seen, "<= 0.5 s", median(times) <= 0.5)
+    return Figure("P11", f"start to first answer, {name}", seen, "<= 0.3 s", median(times) <= 0.3)
 
 
 def memory(server: RunningServer) -> Figure:
