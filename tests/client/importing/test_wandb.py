@@ -79,7 +79,9 @@ def test_a_finished_run_is_an_arm_with_series_and_evals(tmp_path: Path) -> None:
     assert found.series["loss"].steps == [0, 1, 2]
     assert str(found.series["loss"].values) == "[0.5, nan, inf]"
     assert results(tmp_path).not_imported == {
-        f"{_FOLDER}/run-abc12345.wandb": "'note' is not a number in 1 of 3 rows of the history"
+        f"{_FOLDER}/run-abc12345.wandb": (
+            "1 key of the history with values that are not numbers: note (1 of 3 rows)"
+        )
     }
 
 
@@ -235,3 +237,28 @@ def test_a_run_without_results_is_named(tmp_path: Path) -> None:
     assert found.arms == {}
     [why] = found.not_imported.values()
     assert why.startswith("the run lacks its log (abc.wandb)")
+
+
+def test_texts_of_a_summary_are_one_line(tmp_path: Path) -> None:
+    """A summary of many media and texts does not hide the other lines of a report."""
+    summary = {"loss": 0.5, **{f"text{number}": "x" for number in range(12)}}
+    write_json(tmp_path / _FOLDER / "files" / "wandb-summary.json", summary)
+    listed = results(tmp_path).not_imported
+    assert [why for why in listed.values() if "not numbers" in why] == [
+        (
+            "12 keys of the summary with values that are not numbers: text0, text1, text2, text3, "
+            "text4, text5, text6, text7, text8, text9 and 2 more"
+        )
+    ]
+
+
+def test_logs_of_several_runs_in_one_folder_are_several_arms(tmp_path: Path) -> None:
+    """A copy of `latest-run` that was copied over an older one has the logs of both runs."""
+    for run_id, value in (("first", 0.25), ("second", 0.75)):
+        path = tmp_path / "wandb" / "latest-run" / f"run-{run_id}.wandb"
+        write_log(path, run_record(run_id, {}), history(0, {"loss": value}), exit_record())
+    found = {item.arm.name: item for item in read_results(tmp_path) if isinstance(item, FoundArm)}
+    assert {name: list(item.series["loss"].values) for name, item in found.items()} == {
+        "first": [0.25],
+        "second": [0.75],
+    }

@@ -1,10 +1,10 @@
 """Shortens texts to a size, for messages, errors, tables and stored texts."""
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
-__all__ = ["shorten", "shorten_middle", "utf8_size"]
+__all__ = ["first_names", "shorten", "shorten_middle", "utf8_size"]
 
 _ELLIPSIS = "…"
 
@@ -28,6 +28,12 @@ def shorten(text: str, limit: int, size: Callable[[str], int] = utf8_size) -> st
         return text
     room = limit - size(_ELLIPSIS)
     return text[: bisect_right(sizes, room)] + _ELLIPSIS if room >= 0 else ""
+
+
+def first_names(names: Sequence[str], most: int = 10) -> str:
+    """Returns the first names, and how many others there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def shorten_middle(text: str, limit: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.results import ArmResult, ArmStatus, EvalResult, RunConfig, RunResult
 from podium._values.base import same
+from podium._values.shorten_text import first_names
 from podium.importing._found import Evaluation, FoundArm, Note, NotImported
 from podium.importing._identities import name_with_seed
 from podium.importing._values import number
@@ -198,15 +199,9 @@ def _notes(part: _Part, main: _Joined, arm: _Joined) -> Iterator[Note]:
         return
     others = main.other_tasks(part)
     how = "with other settings" if others else "with the same settings"
-    text = (
-        f"{main.name!r} has {_first(others or names)} {how}, so this file is the arm {arm.name!r}"
-    )
+    tasks = first_names([repr(name) for name in others or names], 1)
+    text = f"{main.name!r} has {tasks} {how}, so this file is the arm {arm.name!r}"
     yield Note(part.found.source, text)
-
-
-def _first(names: list[str]) -> str:
-    more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-    return f"{names[0]!r}{more}"
 
 
 def _found_arm(joined: _Joined) -> FoundArm:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from podium._values.shorten_text import first_names
 from podium.cli import _format
 from podium.cli._exits import CommandError, Exit
 from podium.importing import broken_importers, import_results, importers, mapping_from_texts
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-_MOST_NAMES = 10
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 
 
@@ -107,16 +107,10 @@ def _print_report(report: ImportReport, console: Console, *, dry_run: bool) -> N
         console.note(f"{note.source}: {note.text}")
     for name, count in report.experiments.items():
         if count.changed:
-            console.note(f"{name}: these arms replaced other results: {_first(count.changed)}")
+            console.note(f"{name}: these arms replaced other results: {first_names(count.changed)}")
     if report.other_files:
         console.note(_other_files(report))
     console.line(_summary(report, dry_run=dry_run))
-
-
-def _first(names: list[str]) -> str:
-    """Returns the first names, and how many others there are."""
-    more = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _other_files(report: ImportReport) -> str:
@@ -124,7 +118,7 @@ def _other_files(report: ImportReport) -> str:
     files = _format.count(report.other_files.total(), "file")
     has_tables = any(report.other_files[ending] for ending in _TABLES)
     advice = "; tables such as CSV need --map" if has_tables else ""
-    return f"{files} of no known kind, not read: {_first(endings)}{advice}"
+    return f"{files} of no known kind, not read: {first_names(endings)}{advice}"
 
 
 def _line(item: NotImported) -> str:

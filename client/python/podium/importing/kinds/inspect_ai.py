@@ -36,6 +36,9 @@ _NEWEST = 3
 _HEADERS = ("header.json", "_journal/start.json")
 _HEADER_BYTES = 64 * 1024 * 1024
 _ID_LENGTH = 8
+_DEPTH = 2
+_MARKS = {(b"eval", b"task_id"), (b"eval", b"model")}
+"""The keys by which the JSON of a log is recognized."""
 _SUFFIXES = frozenset({".json", ".txt", ".eval"})
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*(:?)|[{}\[\]]', re.DOTALL)
 _STATUSES = {
@@ -71,7 +74,9 @@ class InspectImporter:
         begin = head(path)
         if path.suffix == ".eval":
             return [path] if begin.startswith(b"PK") or not begin else []
-        return [path] if b'"task_id"' in begin and b"eval" in _outer_keys(begin) else []
+        if b'"task_id"' not in begin:
+            return []
+        return [path] if _outer_keys(begin) >= _MARKS else []
 
     def read(self, path: Path) -> Iterator[Found]:
         """Yields the arm of a log."""
@@ -100,16 +105,19 @@ class InspectImporter:
                 yield NotImported(str(path), why + ", ".join(lost), is_wrong=False)
 
 
-def _outer_keys(text: bytes) -> set[bytes]:
-    """Returns the outermost keys of a JSON object. `text` is its beginning."""
-    depth, found = 0, set()
+def _outer_keys(text: bytes) -> set[tuple[bytes, ...]]:
+    """Returns the keys of a JSON object and of the objects in it. `text` is its beginning."""
+    above: list[bytes] = []
+    key, found = b"", set[tuple[bytes, ...]]()
     for token in _TOKEN.finditer(text):
         if token[0] in b"{[":
-            depth += 1
+            above.append(key)
         elif token[0] in b"}]":
-            depth -= 1
-        elif depth == 1 and token[2]:
-            found.add(token[1])
+            del above[-1:]
+        elif token[2]:
+            key = token[1]
+            if len(above) <= _DEPTH:
+                found.add((*above[1:], key))
     return found
 
 

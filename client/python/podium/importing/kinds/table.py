@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 from podium._values.base import same
+from podium._values.shorten_text import first_names
 from podium._values.suggest import did_you_mean
 from podium.importing._configs import kept_values, plain, seed_from, step_from
 from podium.importing._found import Found, FoundArm, NotImported
@@ -169,8 +170,7 @@ def _needs_mapping(path: Path) -> str:
 
 
 def _listing(columns: Sequence[str]) -> str:
-    more = len(columns) - _MOST_SHOWN
-    shown = ", ".join(columns[:_MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+    shown = first_names(columns, _MOST_SHOWN)
     return f"its columns are: {shown}" if columns else "it has no columns"
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from podium.importing._found import Found
 from podium.importing._identities import digest_of
@@ -44,11 +45,27 @@ class WandbImporter:
     def read(self, path: Path) -> Iterator[Found]:
         """Yields an arm for each run."""
         if path.is_file():
-            yield from read_run(path.stem.removeprefix("run-"), [path])
+            yield from read_run(_id_of_log(path), [path])
             return
-        runs = sorted(_folders(path), key=lambda folder: (_id(folder), folder.name))
-        for run_id, folders in groupby(runs, key=_id):
-            yield from read_run(run_id, [file for folder in folders for file in _files(folder)])
+        runs = sorted(run for folder in _folders(path) for run in _runs(folder))
+        for run_id, of_id in groupby(runs, key=lambda run: run.run_id):
+            yield from read_run(run_id, [file for run in of_id for file in run.files])
+
+
+class _Run(NamedTuple):
+    """The files of a run in one folder."""
+
+    run_id: str
+    folder: str
+    files: list[Path]
+
+
+def _runs(folder: Path) -> list[_Run]:
+    """Returns the runs in a folder: one, or several logs in a copy of `latest-run`."""
+    logs = _logs(folder)
+    if len(logs) > 1:
+        return [_Run(_id_of_log(log), folder.name, [log]) for log in logs]
+    return [_Run(_id(folder), folder.name, _files(folder))]
 
 
 def _folders(path: Path) -> list[Path]:
@@ -61,14 +78,18 @@ def _folders(path: Path) -> list[Path]:
 
 def _id(folder: Path) -> str:
     """Returns the id of a run, from the name of its log or its folder."""
-    logs = sorted(found.stem.removeprefix("run-") for found in _logs(folder))
+    logs = _logs(folder)
     if logs:
-        return logs[0]
+        return _id_of_log(logs[0])
     name = folder.resolve().name
     if name == _LATEST:
         return _id_of_copy(folder.resolve())
     named = _RUN.fullmatch(name)
     return named["id"] if named else name
+
+
+def _id_of_log(log: Path) -> str:
+    return log.stem.removeprefix("run-")
 
 
 def _id_of_copy(latest: Path) -> str:

@@ -17,6 +17,7 @@ from podium._model.results import (
     RunConfig,
     RunResult,
 )
+from podium._values.shorten_text import first_names
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import Found, FoundArm, NotImported
 from podium.importing._rows import Logged, eval_and_metric, tags_of, with_last_rows
@@ -195,13 +196,16 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _notes(run: _Run, source: str) -> Iterator[NotImported]:
-    """Yields an item for each key whose values are not numbers, such as media and texts."""
-    for key, count in run.not_numbers.items():
-        why = f"{key!r} is not a number in {count:,} of {run.rows:,} rows of the history"
-        yield NotImported(source, why, is_wrong=False)
-    for key, value in _leaves(run.summary):
-        if number(value) is None and key not in run.not_numbers:
-            yield NotImported(source, f"{key!r} of the summary is not a number", is_wrong=False)
+    """Yields the keys whose values are not numbers, such as media and texts."""
+    counts = run.not_numbers.items()
+    in_history = [f"{key} ({count:,} of {run.rows:,} rows)" for key, count in counts]
+    not_numbers = [key for key, value in _leaves(run.summary) if number(value) is None]
+    in_summary = [key for key in not_numbers if key not in run.not_numbers]
+    for place, keys in (("history", in_history), ("summary", in_summary)):
+        if keys:
+            count = "1 key" if len(keys) == 1 else f"{len(keys):,} keys"
+            why = f"{count} of the {place} with values that are not numbers: {first_names(keys)}"
+            yield NotImported(source, why, is_wrong=False)
 
 
 def _arm(run: _Run) -> ArmResult:
