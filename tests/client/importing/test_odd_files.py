@@ -73,7 +73,9 @@ def test_kinds_lie_in_one_folder(tmp_path: Path) -> None:
     _training(tmp_path / "checkpoint-2")
     row = {"results": {"t": {"acc": 0.5}}, "config": {"model": "hf", "model_args": "pretrained=m"}}
     write_json(tmp_path / "results.json", row)
-    write_json(tmp_path / "log.json", {"version": 2, "eval": {"task_id": "t", "task": "q", "model": "m"}})
+    write_json(
+        tmp_path / "log.json", {"version": 2, "eval": {"task_id": "t", "task": "q", "model": "m"}}
+    )
     write_text(tmp_path / "mlruns" / "0" / ("a" * 32) / "meta.yaml", "run_id: a\nstatus: 3\n")
     write_json(tmp_path / "r" / "run_result.json", {"run_id": "r", "status": "completed"})
     write_json(tmp_path / "notes.json", {"log_history": "mine"})
