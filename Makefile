@@ -201,12 +201,19 @@ front-fuzz: .cache/front/built ## 50,000 wrong requests to both fronts: the answ
 page-figures: .cache/page/ready ## how fast the page shows results, and its size
 	.cache/page/bin/python -m tests.page.measure
 
-.PHONY: bench bench-guard bench-postgres bench-peers front front-fuzz page-figures
+.PHONY: bench bench-guard bench-scaling bench-postgres bench-peers front front-fuzz page-figures
 bench: .venv/ready ## measure and print the figures of the README (after `make front`, of both fronts)
 	$(FRONT) $(BIN)/python benchmarks/run.py
 
 bench-guard: .venv/ready ## fail if a frequent operation costs 15 % more than the baseline
 	$(BIN)/python benchmarks/guard.py
+
+.cache/echo: benchmarks/echo.cc
+	@mkdir -p $(@D)
+	g++ -O2 -std=c++17 -o $@ $< $$(pkg-config --cflags --libs grpc++)
+
+bench-scaling: .venv/ready .cache/echo ## measure and draw what grows with an experiment (Debian: libgrpc++-dev)
+	$(BIN)/python benchmarks/scaling.py
 
 bench-postgres: .venv/ready ## measure the PostgreSQL store, and two servers on one database
 	$(BIN)/python -m benchmarks.postgres

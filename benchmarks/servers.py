@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,9 +30,9 @@ def asking(channel: grpc.Channel, path: str) -> Ask:
 
 
 @contextmanager
-def echo_server() -> Iterator[str]:
-    """Runs the echo; gives its address."""
-    process = subprocess.Popen([sys.executable, str(_ECHO)], stdout=subprocess.PIPE, text=True)
+def echo_server(command: Sequence[str | Path] = (sys.executable, _ECHO)) -> Iterator[str]:
+    """Runs an echo, by default the one in Python; gives its address."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         if process.stdout is None:
             raise RuntimeError("the echo has no output")
