@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -150,3 +151,14 @@ async def test_connections_without_a_request_are_closed(monkeypatch: pytest.Monk
             writer.close()
         slow.go.set()
         assert (await calling).status == 200
+
+
+async def test_signals_are_left_to_the_process() -> None:
+    """While uvicorn serves, it handles no signal: it would end a process without its last calls."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    slow = _Slow()
+    slow.go.set()
+    async with _front(_get_server(slow)) as (url, _):
+        assert (await send(url, _GET_SERVER, b"{}", JSON)).status == 200
+        assert [signal.getsignal(number) for number in numbers] == before
