@@ -1,5 +1,6 @@
 """Quotas: limits for each token, and for all callers together."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,23 +38,28 @@ class _Rate:
         number: The limit, as an amount per second.
         owner: The name of the limited token; None for the limit of all callers together.
         name: The name of the limit.
+
+    Attributes:
+        full_at: The time at which the bucket is full again.
+        seconds: The time in which an amount of 1 flows into the bucket.
     """
 
-    __slots__ = ("_full_at", "_name", "_number", "_owner")
+    __slots__ = ("_name", "_number", "_owner", "full_at", "seconds")
 
     def __init__(self, number: int, owner: str | None, name: str) -> None:
         self._number, self._owner, self._name = number, owner, name
-        self._full_at = 0.0
+        self.full_at = 0.0
+        self.seconds = 1 / number
 
     def check(self, now: float) -> None:
         """Raises an error if the bucket is overdrawn."""
-        wait = self._full_at - now - _BURST_SECONDS
+        wait = self.full_at - now - _BURST_SECONDS
         if wait > _ROUNDING:
             raise _exceeded(self._owner, self._name, self._number, wait)
 
     def take(self, amount: int, now: float) -> None:
         """Takes an amount."""
-        self._full_at = max(self._full_at, now) + amount / self._number
+        self.full_at = max(self.full_at, now) + amount * self.seconds
 
 
 class Usage:
@@ -71,7 +77,8 @@ class Usage:
     """
 
     __slots__ = (
-        "_call_rates", "_calls", "_limits", "_owner", "_rates", "_watches", "row_quotas", "rows",
+        "_call_rates", "_calls", "_limits", "_most_calls", "_owner", "_rates", "_watches",
+        "row_quotas", "rows",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +92,7 @@ class Usage:
         own = () if rows is None or rows.limit is None else (rows,)
         self.row_quotas: tuple[RowQuota, ...] = own + (() if total is None else total.row_quotas)
         self._calls = self._watches = 0
+        self._most_calls = math.inf if limits.calls is None else limits.calls
         self._rates = {name: self._rates_of(name, total) for name in _RATES}
         self._call_rates = self._rates["calls_per_second"]
 
@@ -95,13 +103,18 @@ class Usage:
 
     def enter(self) -> None:
         """Begins a call. Raises QUOTA_EXCEEDED or OVERLOADED if there are too many."""
-        self._check("calls", self._calls, self._limits.calls)
+        # Every call runs this, so it calls few functions.
+        if self._calls >= self._most_calls:
+            self._check("calls", self._calls, self._limits.calls)
         if self._call_rates:
             now = _clock()
             for rate in self._call_rates:
-                rate.check(now)
+                if rate.full_at > now:
+                    rate.check(now)
+                else:
+                    rate.full_at = now
             for rate in self._call_rates:
-                rate.take(1, now)
+                rate.full_at += rate.seconds
         self._calls += 1
 
     def leave(self) -> None:
