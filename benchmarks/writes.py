@@ -86,7 +86,7 @@ def batches(podium_address: str, *, seconds: float, rounds: int) -> list[Figure]
         ratios.append(rates[-1] / _raw_rate(rows=_BATCH_ROWS, calls=200))
     what = f"Record in calls of {_BATCH_ROWS} rows: rows/s against raw SQLite"
     seen = f"{median(ratios):.2f} ({median(rates):,.0f} rows/s)"
-    return [Figure("P7", what, seen, ">= 0.5", median(ratios) >= 0.5)]
+    return [Figure("P7", what, seen, ">= 0.7", median(ratios) >= 0.7)]
 
 
 def _prepared(experiment: str, seconds: float) -> list[Iterator[bytes]]:

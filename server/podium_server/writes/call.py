@@ -202,6 +202,8 @@ class RecordCall:
             raise _needs_attempt(event)
         before = state.progress.changes_made
         context.index, context.event_time = index, event.event_time
+        if event.kind is not _ROW:
+            context.row_arm = None
         event.kind.apply(context, event.body)
         if stream is not None and stream.subject is None:
             stream.subject = event.subject

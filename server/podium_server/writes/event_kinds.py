@@ -31,6 +31,8 @@ class Context:
     limits: Limits
     index: int = 0
     event_time: Timestamp | None = None
+    row_arm: tuple[str, str | None, ArmState] | None = None
+    """The arm and attempt that the last event was checked for, if it was a row, and the arm."""
 
 
 class Kind(NamedTuple):
@@ -180,7 +182,11 @@ def _record_metrics(context: Context, body: MetricsRecorded) -> None:
 
 
 def _record_row(context: Context, row: ParsedRow) -> None:
-    rows.record(_heard_arm(context, row.arm, row.attempt_id), row, context.event_time)
+    known = context.row_arm
+    if known is None or known[0] != row.arm or known[1] != row.attempt_id:
+        arm = _heard_arm(context, row.arm, row.attempt_id)
+        known = context.row_arm = (row.arm, row.attempt_id, arm)
+    rows.record(known[2], row, context.event_time)
 
 
 def _finish(context: Context, body: ArmFinished) -> None:

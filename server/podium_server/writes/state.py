@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["ArmState", "CallState", "ParsedRow", "Progress"]
 
 _HEARD_MICROS = 5_000_000
+_TIME_TAG = EvalResult(event_time=Timestamp()).SerializeToString()[:-1]
+"""The tag of `event_time` in an encoded row. The length and the encoded time follow.
+
+To join these bytes takes half the time of encoding a row that has only the time.
+"""
 
 
 @dataclass(slots=True)
@@ -71,7 +76,8 @@ class Progress:
             self._stamp = self._encoded_stamp()
         if event_time is None:
             return self._stamp
-        return self._stamp + EvalResult(event_time=event_time).SerializeToString()
+        time = event_time.SerializeToString()
+        return self._stamp + _TIME_TAG + bytes((len(time),)) + time
 
     def _encoded_stamp(self) -> bytes:
         """Returns the part of a stamp that is the same for every row."""
