@@ -1,17 +1,20 @@
 """P8: what a followed experiment costs and how late it is: `python benchmarks/replica.py`.
 
 It prints the time of one `score()` in memory, and the time from the acknowledgement of a write
-until a `follow()` in this process has it, while the server is idle and while others write.
+until a `follow()` in this process has it, while the server is idle and while others write. With
+`--across`, two servers share a PostgreSQL database: one gets the writes, the other is followed.
 """
 
 import argparse
 import asyncio
 import multiprocessing
+import sys
 import time
 import timeit
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from statistics import median, quantiles
 
 import podium
@@ -71,17 +74,34 @@ def _delays(client: podium.Client, live: podium.Live, writes: int) -> str:
     return f"p50 {median(delays):.1f} ms, p99 {quantiles(delays, n=100)[-1]:.1f} ms"
 
 
+def _postgres() -> str:
+    """Returns the URL of a new store in a PostgreSQL of its own."""
+    sys.path.append(str(Path(__file__).parents[1]))
+    from tests.postgres import running_postgres, schema_url  # noqa: PLC0415 - not always installed
+
+    running_postgres(durable=True)
+    return schema_url(Path("replica"))
+
+
 def main() -> None:
     """Measures a new server."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--writes", type=int, default=500)
-    writes = parser.parse_args().writes
-    with running_server() as server, podium.Client(server.address) as client:
+    parser.add_argument("--across", action="store_true", help="use two servers on one PostgreSQL")
+    given = parser.parse_args()
+    writes, target = given.writes, 80 if given.across else 15
+    with ExitStack() as stack:
+        store = _postgres() if given.across else None
+        server, *others = (
+            stack.enter_context(running_server(store)) for _ in range(1 + given.across)
+        )
+        client = stack.enter_context(podium.Client(server.address))
         experiment = client.experiment(_EXPERIMENT)
         experiment.declare(success_metric="val.accuracy")
         run = experiment.start_arm(podium.RunConfig(_ARM))
         run.log_eval("val", {"accuracy": 0.5}, step=1)
-        with experiment.follow() as live:
+        followed = stack.enter_context(podium.Client((others or [server])[0].address))
+        with followed.experiment(_EXPERIMENT).follow() as live:
             # The time of this thread: the following thread and other processes do not count.
             times = timeit.repeat(
                 lambda: live.arm(_ARM).score("val.accuracy"),
@@ -90,10 +110,10 @@ def main() -> None:
                 repeat=_REPEATS,
             )
             print(f"score(): {1e6 * min(times) / _LOOPS:.2f} µs (target: <= 1)")
-            print(f"a commit is visible, idle: {_delays(client, live, writes)} (target: 15)")
+            print(f"a commit is visible, idle: {_delays(client, live, writes)} (target: {target})")
             with _loaded(server.address):
                 found = _delays(client, live, writes)
-            print(f"a commit is visible, {_WRITERS} other writers: {found} (target: 15)")
+            print(f"a commit is visible, {_WRITERS} other writers: {found} (target: {target})")
 
 
 if __name__ == "__main__":

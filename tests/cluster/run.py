@@ -18,6 +18,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random, SystemRandom
+from typing import ParamSpec, TypeVar
+
+import grpc
 
 from tests.cluster.nodes import Cluster, ClusterError, Node, wait_until
 from tests.cluster.servers import running_cluster
@@ -27,10 +30,14 @@ from tests.crash.durability.writers import Evaluator, Trainer, Writer, begin
 
 __all__ = ["main"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _EXPERIMENTS = ("cluster/a", "cluster/b")
 _WRITERS = (Trainer, Trainer, Trainer, Evaluator)
 _MOST_SECONDS = 20.0
 """The most seconds from a new leader to the first acknowledged call."""
+_ANSWER_SECONDS = 120.0
 _JITTER_SECONDS = 1.0
 _CUT_SECONDS = 1.0
 _PAUSED_SECONDS = 5.0
@@ -82,7 +89,7 @@ class Trial:
         self._random = random
         self._addresses = addresses
         for experiment in _EXPERIMENTS:
-            begin(addresses[0], experiment)
+            _answered(begin, addresses[0], experiment)
         self._writers = [self._writer(number) for number in range(2 * len(_WRITERS))]
         self._watchers = [
             Watcher(address, experiment) for address in addresses for experiment in _EXPERIMENTS
@@ -190,7 +197,7 @@ class Trial:
         report.rows, report.unknown = self._rows(), sum(each.unknown for each in self._writers)
         arms = [arm for writer in self._writers for arm in writer.arms]
         for address in self._addresses:
-            found = check(address, arms)
+            found = _answered(check, address, arms)
             report.findings.lost += found.lost
             report.findings.doubled += found.doubled
             report.findings.other += found.other
@@ -218,6 +225,18 @@ class Trial:
             if missing:
                 yield f"a watch of {name} at revision {watcher.revision} lacks {len(missing)} rows"
             yield from watcher.faults
+
+
+def _answered(ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Returns the result of calls that can be repeated, once a server answers all of them."""
+    ends = time.monotonic() + _ANSWER_SECONDS
+    while True:
+        try:
+            return ask(*args, **kwargs)
+        except grpc.RpcError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(_JITTER_SECONDS)
 
 
 def _has(watcher: Watcher, expected: dict[Row, float]) -> bool:

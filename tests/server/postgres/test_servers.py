@@ -167,6 +167,40 @@ async def test_a_watch_shows_commits_of_another_server(tmp_path: Path) -> None:
         watch.cancel()
 
 
+async def test_a_client_of_three_servers_reads_its_writes(tmp_path: Path) -> None:
+    """Each read shows the client's write before it, although servers take turns and cache."""
+    async with AsyncExitStack() as stack:
+        servers = [(await stack.enter_async_context(serving(tmp_path)))[0] for _ in range(3)]
+        client = await stack.enter_async_context(podium.AsyncClient(",".join(servers)))
+        await client.experiment("x").declare()
+        result = podium.ArmResult("a", podium.RunConfig("a"), "running")
+        await client.experiment("x").record_arm(result)
+        handle = client.arm("x", "a")
+        for number in range(10):
+            await handle.log({"loss": number})
+            assert [await handle.score("loss") for _ in servers] == [number] * 3
+
+
+async def test_a_watch_goes_on_at_another_server(tmp_path: Path) -> None:
+    """When its server stops, a watch continues without a gap or a second snapshot."""
+    async with AsyncExitStack() as stack:
+        [one] = await stack.enter_async_context(serving(tmp_path))
+        leaving = await stack.enter_async_context(AsyncExitStack())
+        [other] = await leaving.enter_async_context(serving(tmp_path))
+        client = await stack.enter_async_context(podium.AsyncClient(f"{other},{one}"))
+        experiment = client.experiment("x")
+        await experiment.declare()
+        watches = [aiter(experiment.watch()) for _ in range(2)]
+        for watch in watches:
+            assert (await anext(watch)).marker.revision == 1
+        await leaving.aclose()
+        await experiment.record_arm(podium.ArmResult("a", podium.RunConfig("a"), "completed"))
+        for watch in watches:
+            update = await anext(watch)
+            assert (update.marker.revision, update.is_reset) == (2, False)
+            assert [item.arm.name for item in update.arms] == ["a"]
+
+
 async def test_a_token_that_another_server_revoked(tmp_path: Path) -> None:
     """A server rejects a token soon after another server has revoked it."""
     url = store_url(tmp_path)
