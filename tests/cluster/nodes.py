@@ -255,12 +255,15 @@ class Cluster:
         wait_until(self.is_whole, "not all nodes replicate")
 
     def is_whole(self) -> bool:
-        """Returns whether there are a leader, a synchronous replica and another one."""
-        roles = sorted(self._state().values())
-        return roles == ["leader", "replica", "sync_standby" if self._is_synchronous else "replica"]
+        """Returns whether there are a leader, a synchronous replica and another one.
 
-    def _state(self) -> dict[str, str]:
-        return next((state for node in self.nodes if (state := node.state())), {})
+        All nodes must say so, because one that was cut off has an old state.
+        """
+        first, *others = [node.state() for node in self.nodes]
+        if any(state != first for state in others):
+            return False
+        roles = sorted(first.values())
+        return roles == ["leader", "replica", "sync_standby" if self._is_synchronous else "replica"]
 
     def leader(self) -> Node | None:
         """Returns the leader, if there is one now."""
@@ -268,7 +271,7 @@ class Cluster:
 
     def replicas(self) -> list[Node]:
         """Returns the replicas, the synchronous one first."""
-        roles = self._state()
+        roles = self.nodes[0].state()
         found = [node for node in self.nodes if roles.get(node.name) in {"sync_standby", "replica"}]
         return sorted(found, key=lambda node: roles[node.name] == "replica")
 

@@ -192,11 +192,12 @@ async def test_a_watch_goes_on_at_another_server(tmp_path: Path) -> None:
         await experiment.declare()
         watches = [aiter(experiment.watch()) for _ in range(2)]
         for watch in watches:
-            assert (await anext(watch)).marker.revision == 1
+            assert (await anext(watch)).marker is not None
         await leaving.aclose()
         await experiment.record_arm(podium.ArmResult("a", podium.RunConfig("a"), "completed"))
         for watch in watches:
             update = await anext(watch)
+            assert update.marker is not None
             assert (update.marker.revision, update.is_reset) == (2, False)
             assert [item.arm.name for item in update.arms] == ["a"]
 
