@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
@@ -19,81 +18,23 @@ from podium_server.testing.calls import arm, declared, record, row
 
 from tests.client.client.broken import tcp_server
 from tests.postgres import connected
+from tests.server.postgres.proxy import SOCKET, Proxy, proxied_store, query_of
 from tests.stores import store_url
-
-_SOCKET = ".s.PGSQL.5432"
-
-
-class _Proxy:
-    """Passes bytes between a store and the database. Can cut connections at a statement."""
-
-    def __init__(self, target: str) -> None:
-        self._target = target
-        self._writers: set[asyncio.StreamWriter] = set()
-        self.cut_at: bytes | None = None
-        self.passes_it_on = True
-        self.cuts = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serves a connection."""
-        there, to_database = await asyncio.open_unix_connection(self._target)
-        self._writers |= {writer, to_database}
-        back = asyncio.create_task(self._copy(there, writer))
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65_536):
-                if self.cut_at is not None and self.cut_at in data:
-                    self.cut_at = None
-                    self.cuts += 1
-                    back.cancel()
-                    await asyncio.wait([back])
-                    writer.close()
-                    if self.passes_it_on:
-                        to_database.write(data)
-                        # The database answers when it has committed.
-                        await there.readuntil(b"COMMIT\0")
-                    break
-                to_database.write(data)
-                await to_database.drain()
-        for each in (writer, to_database):
-            each.close()
-        back.cancel()
-
-    @staticmethod
-    async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
 
 
 @pytest.fixture
-async def proxied(tmp_path: Path) -> AsyncIterator[tuple[Store, _Proxy]]:
+async def proxied(tmp_path: Path) -> AsyncIterator[tuple[Store, Proxy]]:
     """A store with an experiment, whose connections a proxy can cut."""
-    parts = urlsplit(store_url(tmp_path))
-    query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-    if "host" not in query:
-        pytest.skip("the proxy needs a database on a socket")
-    proxy = _Proxy(f"{query['host']}/{_SOCKET}")
-    server = await asyncio.start_unix_server(proxy.serve, tmp_path / _SOCKET)
-    url = f"postgresql://podium@/postgres?host={tmp_path}&search_path={query['search_path']}"
-    opened = await open_store(url)
-    try:
+    async with proxied_store(tmp_path) as (opened, proxy):
         await opened.transact(record(declared(), arm()))
         yield opened, proxy
-    finally:
-        await opened.close()
-        server.close()
 
 
 @contextlib.asynccontextmanager
 async def _two_hosts(folder: Path) -> AsyncIterator[str]:
     """Yields the URL of two hosts: one that accepts connections and is silent, and a good one."""
-    parts = urlsplit(store_url(folder))
-    query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-    if "host" not in query:
-        pytest.skip("the proxy needs a database on a socket")
-    proxy = _Proxy(f"{query['host']}/{_SOCKET}")
+    query = query_of(folder)
+    proxy = Proxy(f"{query['host']}/{SOCKET}")
     good = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     port = good.sockets[0].getsockname()[1]
     try:
@@ -158,7 +99,7 @@ async def _reason(work: Any) -> str:
     return raised.value.reason
 
 
-async def test_the_answer_to_a_commit_is_lost(proxied: tuple[Store, _Proxy]) -> None:
+async def test_the_answer_to_a_commit_is_lost(proxied: tuple[Store, Proxy]) -> None:
     """The call is not repeated by the server. It was stored, and the repeated stream skips it."""
     opened, proxy = proxied
     call: Callable[[], Any] = lambda: record(row("val", 1), writer="w")  # noqa: E731 - a call each time
@@ -168,7 +109,7 @@ async def test_the_answer_to_a_commit_is_lost(proxied: tuple[Store, _Proxy]) -> 
     assert (again.skipped_events, again.revision, proxy.cuts) == (1, 2, 1)
 
 
-async def test_a_commit_that_never_arrives(proxied: tuple[Store, _Proxy]) -> None:
+async def test_a_commit_that_never_arrives(proxied: tuple[Store, Proxy]) -> None:
     """The outcome is unknown too. Nothing was stored, and the repeated stream stores it once."""
     opened, proxy = proxied
     proxy.cut_at, proxy.passes_it_on = b"COMMIT\0", False
@@ -177,7 +118,7 @@ async def test_a_commit_that_never_arrives(proxied: tuple[Store, _Proxy]) -> Non
     assert (again.skipped_events, again.revision) == (0, 2)
 
 
-async def test_a_connection_is_lost_before_the_commit(proxied: tuple[Store, _Proxy]) -> None:
+async def test_a_connection_is_lost_before_the_commit(proxied: tuple[Store, Proxy]) -> None:
     """The transaction runs again on another connection, and the caller notices nothing."""
     opened, proxy = proxied
     proxy.cut_at, proxy.passes_it_on = b"READ COMMITTED", False
@@ -185,7 +126,7 @@ async def test_a_connection_is_lost_before_the_commit(proxied: tuple[Store, _Pro
     assert (outcome.revision, proxy.cuts) == (2, 1)
 
 
-async def test_a_read_whose_connection_is_lost(proxied: tuple[Store, _Proxy]) -> None:
+async def test_a_read_whose_connection_is_lost(proxied: tuple[Store, Proxy]) -> None:
     """The read runs again on another connection."""
     opened, proxy = proxied
     proxy.cut_at, proxy.passes_it_on = b"FROM experiments", False

@@ -1,18 +1,19 @@
 """Collects the rows that a transaction writes, and writes them with few statements.
 
-Each statement is a round trip, so rows are not written one by one. All rows of a table that are
-inserted or updated become one part of one statement.
+Each statement is a round trip, so rows are not written one by one. All rows of all tables become
+parts of one statement. Its first part, the guard, updates the row of the experiment. If the guard
+finds that another transaction has changed the experiment, the statement changes nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
+from podium_server.store.rows import Origin
 from podium_server.store.sql import codec
 
 __all__ = [
-    "ARMS",
-    "EVALS",
-    "EXPERIMENTS",
     "PARTS",
     "POINTS",
     "POINT_KEYS",
@@ -39,73 +40,157 @@ _TEXTS = {
 
 
 class Table(NamedTuple):
-    """A table whose rows are collected: its name, its columns, and how many make its key."""
+    """A table whose rows are collected.
+
+    The first `key` of its columns are its key, together with the experiment. Rows that exist are
+    updated, unless all of them are new (`is_new`). Without a key, all of them exist, and only
+    `columns` of them are written. Many rows of a call have the same values in the columns `shared`.
+    """
 
     name: str
     columns: tuple[str, ...]
     key: int
     condition: str = ""
+    shared: frozenset[str] = frozenset()
+    is_new: bool = False
 
 
-def _table(name: str, columns: str, key: int, condition: str = "") -> Table:
-    return Table(name, tuple(columns.split(", ")), key, condition)
+class _Shape(NamedTuple):
+    """The shape of the rows of a table: the columns whose bindings are lists."""
+
+    table: Table
+    listed: tuple[str, ...]
 
 
-_SCORE_COLUMNS = "experiment, arm, eval_name, key, value, origin, step, benchmark_id"
-EXPERIMENTS = _table(
-    "experiments", ", ".join(sorted(codec.EXPERIMENT_COLUMNS.split(", "), key="id".__ne__)), 1
+def _table(name: str, columns: str, key: int, condition: str = "", shared: str = "") -> Table:
+    return Table(
+        name,
+        tuple(columns.split(", ")),
+        key,
+        condition,
+        frozenset(shared.split(", ") if shared else ()),
+    )
+
+
+_SCORE_COLUMNS = "arm, eval_name, key, value, origin, step, benchmark_id"
+STREAMS = _table("streams", codec.STREAM_COLUMNS, 1)
+_ARM_COLUMNS = codec.ARM_COLUMNS.split(", ")
+_ORDINAL = _ARM_COLUMNS.index("ordinal")
+_ARMS = _table(
+    "arms", ", ".join(("ordinal", *(name for name in _ARM_COLUMNS if name != "ordinal"))), 1
 )
-STREAMS = _table("streams", f"experiment, {codec.STREAM_COLUMNS}", 2)
-_ARM_COLUMNS = tuple(sorted(codec.ARM_COLUMNS.split(", "), key="ordinal".__ne__))
-ARMS = _table("arms", f"experiment, {', '.join(_ARM_COLUMNS)}", 2)
-PARTS = _table("arm_parts", "experiment, arm, part, content", 3)
-EVALS = _table("evals", f"experiment, arm, {codec.EVAL_COLUMNS}", 5)
-POINTS = _table("points", "experiment, arm, step, content", 3)
-POINT_KEYS = _table("point_keys", "experiment, arm, id, key", 3)
-_SCORES = _table("scores", _SCORE_COLUMNS, 4)
-_TRAINING = _table("scores", _SCORE_COLUMNS, 4, " WHERE scores.origin = excluded.origin")
+_MOVING = ("ordinal", "revision", "updated", "next_position", "eval_count", "last_heard")
+_MOVED_ARMS = Table("arms", _MOVING, 0)
+"""The columns of an arm that change with most eval rows."""
+_moving = [_ARM_COLUMNS.index(name) for name in _MOVING]
+_lasting = [at for at, name in enumerate(_ARM_COLUMNS) if name not in _MOVING]
+PARTS = _table("arm_parts", "arm, part, content", 2)
+_EVALS = _table(
+    "evals",
+    f"arm, {codec.EVAL_COLUMNS}",
+    4,
+    shared="arm, name, post, primary_class, model_ref, revision",
+)
+_NEW_EVALS = _EVALS._replace(is_new=True)
+"""Rows that are not stored yet. To look for them before they are inserted takes as long again."""
+POINTS = _table("points", "arm, step, content", 2, shared="arm")
+POINT_KEYS = _table("point_keys", "arm, id, key", 2, shared="arm")
+_OF_SCORES = "arm, eval_name, origin, step, benchmark_id"
+_REPLACED_SCORES = _table("scores", _SCORE_COLUMNS, 3, shared=_OF_SCORES)
+_TRAINING = int(Origin.TRAINING_METRICS)
+_SCORES = _table(
+    "scores",
+    _SCORE_COLUMNS,
+    3,
+    f" WHERE excluded.origin <> {_TRAINING} OR scores.origin = {_TRAINING}",
+    _OF_SCORES,
+)
+"""Scores, of which those of training metrics do not replace others."""
 
 _DROP_SCORES = (
-    "DELETE FROM scores WHERE (experiment, arm, eval_name) IN "
-    "(SELECT experiment, arm, eval_name "
-    "FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS u(experiment, arm, eval_name)) "
-    "AND (experiment, arm, eval_name, key) NOT IN (SELECT experiment, arm, eval_name, key FROM "
-    "unnest($4::bigint[], $5::bigint[], $6::text[], $7::text[]) "
-    "AS u(experiment, arm, eval_name, key))"
+    "DELETE FROM scores WHERE experiment = $1 AND (arm, eval_name) IN (SELECT arm, eval_name "
+    "FROM unnest($2::bigint[], $3::text[]) AS u(arm, eval_name)) "
+    "AND (arm, eval_name, key) NOT IN (SELECT arm, eval_name, key FROM "
+    "unnest($4::bigint[], $5::text[], $6::text[]) AS u(arm, eval_name, key))"
 )
+_EXPERIMENT_COLUMNS = codec.EXPERIMENT_COLUMNS.split(", ")
+_MORE = [at for at, name in enumerate(_EXPERIMENT_COLUMNS) if name not in {"id", "name"}]
+_TOUCH = "UPDATE experiments SET write_id = $2{more} WHERE id = $1 AND write_id = $3 RETURNING id"
+_CHANGED = "".join(f", {_EXPERIMENT_COLUMNS[column]} = ${at}" for at, column in enumerate(_MORE, 4))
+_FINDING = "SELECT id FROM experiments WHERE id = $1"
+_TOUCHING = _TOUCH.format(more="")
+_CHANGING = _TOUCH.format(more=_CHANGED)
 
 
 def _type(column: str) -> str:
     return "bytea" if column in _BYTES else "text" if column in _TEXTS else "bigint"
 
 
-def _put(table: Table, first: int) -> str:
+def _put(shape: _Shape, first: int) -> str:
     """Returns a statement that inserts rows, or updates those with the same keys."""
-    names, keys = ", ".join(table.columns), ", ".join(table.columns[: table.key])
-    arrays = ", ".join(f"${at}::{_type(c)}[]" for at, c in enumerate(table.columns, first))
-    changes = ", ".join(f"{name} = excluded.{name}" for name in table.columns[table.key :])
-    return (
-        f"INSERT INTO {table.name} ({names}) SELECT {names} FROM unnest({arrays}) AS u({names}) "
-        f"ON CONFLICT ({keys}) DO UPDATE SET {changes}{table.condition}"
+    table, listed = shape
+    names, lists, values = ", ".join(table.columns), [], []
+    for at, name in enumerate(table.columns, first):
+        is_listed = name in listed
+        values.append(f"u.{name}" if is_listed else f"${at}::{_type(name)}")
+        if is_listed:
+            lists.append(f"${at}::{_type(name)}[]")
+    source = "guard g"
+    if lists:
+        source += f", unnest({', '.join(lists)}) AS u({', '.join(listed)})"
+    if not table.key:
+        changes = ", ".join(
+            f"{name} = {value}" for name, value in zip(table.columns[1:], values[1:], strict=True)
+        )
+        return (
+            f"UPDATE {table.name} SET {changes} FROM {source} WHERE {table.name}.experiment = g.id "
+            f"AND {table.name}.{table.columns[0]} = {values[0]}"
+        )
+    insert = (
+        f"INSERT INTO {table.name} (experiment, {names}) SELECT g.id, {', '.join(values)} "
+        f"FROM {source}"
     )
+    if table.is_new:
+        return insert
+    keys = ", ".join(table.columns[: table.key])
+    changes = ", ".join(f"{name} = excluded.{name}" for name in table.columns[table.key :])
+    return f"{insert} ON CONFLICT (experiment, {keys}) DO UPDATE SET {changes}{table.condition}"
 
 
-def _put_all(tables: tuple[Table, ...]) -> str:
-    """Returns one statement that writes rows of several tables, which do not affect each other."""
-    first, parts = 1, []
-    for table in tables:
-        parts.append(_put(table, first))
-        first += len(table.columns)
-    *others, last = parts
-    named = ", ".join(f"w{at} AS ({part})" for at, part in enumerate(others))
-    return f"WITH {named} {last}" if named else last
+@lru_cache(1_000)
+def _statement(guard: str, first: int, shapes: tuple[_Shape, ...]) -> str:
+    """Returns one statement that writes rows of tables, if the guard finds the experiment."""
+    parts = [f"guard AS ({guard})"]
+    for number, shape in enumerate(shapes):
+        parts.append(f"w{number} AS ({_put(shape, first)})")
+        first += len(shape.table.columns)
+    return f"WITH {', '.join(parts)} SELECT id FROM guard"
+
+
+def _bound_rows(table: Table, rows: Collection[tuple[Any, ...]]) -> tuple[_Shape, list[Any]]:
+    """Returns the bindings of rows.
+
+    A binding for all rows takes less time than a list, so columns in which the rows agree have one.
+    """
+    first = next(iter(rows))
+    if len(rows) == 1:
+        return _Shape(table, ()), list(first)
+    columns = list(map(list, zip(*rows, strict=True)))
+    pairs = list(zip(table.columns, columns, first, strict=True))
+    if table.shared and all(
+        column.count(value) == len(rows) for name, column, value in pairs if name in table.shared
+    ):
+        listed = tuple(name for name in table.columns if name not in table.shared)
+        bound = [value if name in table.shared else column for name, column, value in pairs]
+        return _Shape(table, listed), bound
+    return _Shape(table, table.columns), columns
 
 
 _Rows = dict[tuple[Any, ...], tuple[Any, ...]]
 
 
 class WriteBuffer:
-    """The rows that are not written yet, by table and key.
+    """The rows of one experiment that are not written yet, by table and key.
 
     `run` runs a statement with its bindings.
     """
@@ -113,58 +198,125 @@ class WriteBuffer:
     def __init__(self, run: Callable[[str, tuple[Any, ...]], None]) -> None:
         self._run = run
         self._rows: dict[Table, _Rows] = {}
+        self._training: _Rows = {}
+        self._new_arms: set[int] = set()
+        self._evals_are_new = True
         self._dropped: set[tuple[Any, ...]] = set()
+        self.experiment = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is collected."""
+        return not (self._dropped or self._training or any(self._rows.values()))
 
     def put(self, table: Table, values: tuple[Any, ...]) -> None:
         """Adds a row. It replaces the collected row with the same key."""
         self._rows.setdefault(table, {})[values[: table.key]] = values
 
+    def put_arm(self, values: Sequence[Any], before: Sequence[Any] | None) -> None:
+        """Adds the row of an arm. `before` is its stored row."""
+        ordinal = values[_ORDINAL]
+        if before is None or any(before[at] != values[at] for at in _lasting):
+            self._new_arms.add(ordinal)
+        self._rows.setdefault(_MOVED_ARMS, {})[ordinal,] = tuple(values)
+
+    def put_evals(self, rows: Iterable[tuple[Any, ...]], *, are_new: bool) -> None:
+        """Adds eval rows. `are_new` tells that none of them is stored."""
+        self._evals_are_new = self._evals_are_new and are_new
+        self._rows.setdefault(_EVALS, {}).update((row[:4], row) for row in rows)
+
     def put_scores(
-        self, place: tuple[int, int, str], scores: Mapping[str, tuple[Any, ...]], *, is_whole: bool
+        self, place: tuple[int, str], scores: Mapping[str, tuple[Any, ...]], *, is_whole: bool
     ) -> None:
         """Replaces all scores of an eval. `is_whole` tells that the store has no others."""
-        for table in (_SCORES, _TRAINING):
-            rows = self._rows.get(table, {})
-            for old in [old for old in rows if old[:3] == place]:
+        for rows in (self._rows.get(_REPLACED_SCORES, {}), self._training):
+            for old in [old for old in rows if old[:2] == place]:
                 del rows[old]
         if not is_whole:
             self._dropped.add(place)
         for key, score in scores.items():
-            self.put(_SCORES, (*place, key, *score))
+            self.put(_REPLACED_SCORES, (*place, key, *score))
 
-    def put_training(self, place: tuple[int, int, str], key: str, score: tuple[Any, ...]) -> None:
+    def put_training(self, place: tuple[int, str], key: str, score: tuple[Any, ...]) -> None:
         """Adds the score of a training metric, unless its key has a score of another origin."""
         row = (*place, key, *score)
-        before = self._rows.get(_SCORES, {}).get(row[:4])
+        before = self._rows.get(_REPLACED_SCORES, {}).get(row[:3])
         if before is not None:
-            if before[5] == row[5]:
-                self.put(_SCORES, row)
+            if before[4] == row[4]:
+                self.put(_REPLACED_SCORES, row)
         elif place in self._dropped:
-            self.put(_SCORES, row)
+            self.put(_REPLACED_SCORES, row)
         else:
-            self.put(_TRAINING, row)
+            self._training[row[:3]] = row
 
     def flush(self) -> None:
         """Writes all collected rows."""
-        if self._dropped:
-            kept = [key for key in self._rows.get(_SCORES, ()) if key[:3] in self._dropped]
-            dropped, kept_columns = _columns(self._dropped, 3), _columns(kept, 4)
-            self._dropped = set()
-            self._run(_DROP_SCORES, (*dropped, *kept_columns))
+        if not self.is_empty:
+            self._write(_FINDING, (self.experiment,), self._take())
+
+    def finish(
+        self, before: int, after: int, experiment: Sequence[Any] | None
+    ) -> tuple[str, tuple[Any, ...]]:
+        """Returns the statement that writes the rest, and its bindings.
+
+        It returns no row if another transaction has changed the experiment: if its `write_id` is
+        not `before`. Else `after` becomes the `write_id`, and the experiment gets new values.
+        """
+        rows, ids = self._take(), (self.experiment, after, before)
+        if experiment is None:
+            return self._bound(_TOUCHING, ids, rows)
+        return self._bound(_CHANGING, (*ids, *(experiment[at] for at in _MORE)), rows)
+
+    def _take(self) -> dict[Table, _Rows]:
+        """Returns the collected rows by table, after scores that must be removed are removed."""
+        self._drop()
         rows, self._rows = self._rows, {}
-        training = rows.pop(_TRAINING, None)
-        for some in (rows, {_TRAINING: training} if training else {}):
-            self._write({table: found for table, found in some.items() if found})
+        arms = rows.pop(_MOVED_ARMS, {})
+        if self._new_arms:
+            rows[_ARMS] = {key: _ordinal_first(row) for key, row in arms.items()}
+            self._new_arms = set()
+        else:
+            rows[_MOVED_ARMS] = {key: tuple(row[at] for at in _moving) for key, row in arms.items()}
+        if self._evals_are_new:
+            rows[_NEW_EVALS] = rows.pop(_EVALS, {})
+        self._evals_are_new = True
+        scores = rows.pop(_REPLACED_SCORES, {})
+        rows[_SCORES], self._training = scores | self._training, {}
+        return {table: found for table, found in rows.items() if found}
 
-    def _write(self, rows: Mapping[Table, _Rows]) -> None:
-        if not rows:
+    def _drop(self) -> None:
+        """Removes scores, and writes those that replace them."""
+        if not self._dropped:
             return
-        tables = tuple(sorted(rows))
-        bindings: list[Any] = []
-        for table in tables:
-            bindings += _columns(rows[table].values(), len(table.columns))
-        self._run(_put_all(tables), tuple(bindings))
+        scores = self._rows.pop(_REPLACED_SCORES, {})
+        kept = [key for key in scores if key[:2] in self._dropped]
+        dropped, kept_columns = _columns(self._dropped, 2), _columns(kept, 3)
+        self._dropped = set()
+        self._run(_DROP_SCORES, (self.experiment, *dropped, *kept_columns))
+        if scores:
+            self._write(_FINDING, (self.experiment,), {_REPLACED_SCORES: scores})
+
+    def _write(self, guard: str, bindings: tuple[Any, ...], rows: Mapping[Table, _Rows]) -> None:
+        self._run(*self._bound(guard, bindings, rows))
+
+    @staticmethod
+    def _bound(
+        guard: str, bindings: tuple[Any, ...], rows: Mapping[Table, _Rows]
+    ) -> tuple[str, tuple[Any, ...]]:
+        shapes, values = [], list(bindings)
+        for table in sorted(rows, key=_name):
+            shape, bound = _bound_rows(table, rows[table].values())
+            shapes.append(shape)
+            values += bound
+        return _statement(guard, len(bindings) + 1, tuple(shapes)), tuple(values)
 
 
-def _columns(rows: Any, count: int) -> list[list[Any]]:
+def _ordinal_first(row: Sequence[Any]) -> tuple[Any, ...]:
+    return (row[_ORDINAL], *row[:_ORDINAL], *row[_ORDINAL + 1 :])
+
+
+def _columns(rows: Collection[Any], count: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(count)]
+
+
+_name = itemgetter(0)

@@ -96,8 +96,8 @@ class _Rows:
 class Connection:
     """A connection of the pool."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: asyncpg.Connection | None) -> None:
+        self._connection: Any = connection
 
     def execute(self, statement: str, bindings: Sequence[Any] = (), /) -> "_Cursor | _Rows":
         """Returns the result of a statement. A statement that changes rows runs at once."""

@@ -9,7 +9,7 @@ from podium.errors import PodiumError
 
 from podium_server.errors import failure, overloaded
 
-__all__ = ["LOST", "REPEATED", "is_undone", "outcome_unknown", "undone"]
+__all__ = ["LOST", "REPEATED", "is_rejected", "is_undone", "outcome_unknown", "undone"]
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +67,12 @@ def is_undone(error: BaseException) -> bool:
     """Returns whether a transaction was rolled back for certain, given the error of its COMMIT."""
     code = getattr(error, "sqlstate", None) or ""
     return code[:2] in {"23", "25", "40", "53"}
+
+
+def is_rejected(error: BaseException) -> bool:
+    """Returns whether a statement has changed nothing for certain, given its error."""
+    is_answer = isinstance(error, asyncpg.PostgresError) and not isinstance(error, LOST)
+    return is_answer or is_undone(error)
 
 
 def outcome_unknown() -> PodiumError:

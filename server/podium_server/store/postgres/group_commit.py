@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -27,11 +27,13 @@ from podium_server.store.postgres.connection import PooledConnection
 from podium_server.store.postgres.errors import (
     LOST,
     REPEATED,
+    is_rejected,
     is_undone,
     outcome_unknown,
     undone,
 )
-from podium_server.store.postgres.writes import PostgresTransaction
+from podium_server.store.postgres.known import KnownExperiments, KnownRows
+from podium_server.store.postgres.writes import PostgresTransaction, StatementNeededError
 from podium_server.store.sql.waiting import Waiting, WriteTimes, notifying
 
 __all__ = ["GroupCommit"]
@@ -70,6 +72,7 @@ class GroupCommit:
     def __init__(self, acquire: Acquire) -> None:
         self._acquire = acquire
         self._lanes: dict[str, _Lane] = {}
+        self._known = KnownExperiments()
         self._listeners: list[ChangeListener] = []
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="podium-writes")
         self._closing = False
@@ -168,38 +171,88 @@ class GroupCommit:
 
     async def _transact(self, group: list[Waiting]) -> None:
         begin = time.perf_counter()
+        experiment = group[0].call.needs.experiment
+        known = self._known.take(experiment)
+        if known is not None and not (known.is_contended or _is_heavy(group)):
+            if await self._transact_at_once(known, group, begin):
+                return
+            for waiting in group:
+                waiting.again()
+        await self._transact_locked(known or KnownRows(0), group, begin)
+
+    async def _transact_at_once(self, known: KnownRows, group: list[Waiting], begin: float) -> bool:
+        """Runs calls in one statement. Returns False if that needs more than what is known.
+
+        Nothing was changed then. So calls that change nothing run again too, since another server
+        may have written meanwhile.
+        """
+        transaction = PostgresTransaction(None, known.copy())
+        try:
+            _apply_all(transaction, group)
+        except StatementNeededError:
+            return False
+        if transaction.last is None:
+            return False
+        async with self._acquire() as connection:
+            with notifying(self._listeners, transaction.subjects):
+                statement, bindings = transaction.last
+                with self._commits_on(connection, is_rejected):
+                    rows = await connection.fetch(statement, *bindings)
+        if rows:
+            self._note(transaction, group, begin)
+        return bool(rows)
+
+    async def _transact_locked(self, known: KnownRows, group: list[Waiting], begin: float) -> None:
+        """Runs calls in a transaction that locks the experiment first."""
         async with self._acquire() as connection:
             await connection.execute(_BEGIN)
             try:
-                transaction = await self._apply(connection, group)
+                transaction = await self._apply(connection, known, group)
+                await _write_last(connection, transaction)
             except BaseException:
                 await _roll_back(connection)
                 raise
             with notifying(self._listeners, transaction.subjects):
-                if not transaction.has_written:
+                if transaction.last is None:
                     await connection.execute("ROLLBACK")
                     return
-                await self._commit(connection)
-            self.times.committed(len(group), begin)
+                with self._commits_on(connection, is_undone):
+                    await asyncio.shield(connection.execute("COMMIT"))
+        self._note(transaction, group, begin)
 
     async def _apply(
-        self, connection: PooledConnection, group: list[Waiting]
+        self, connection: PooledConnection, known: KnownRows, group: list[Waiting]
     ) -> PostgresTransaction:
         """Applies calls, in a thread if one of them is heavy."""
-        if any(waiting.call.heavy for waiting in group):
-            return await in_thread(self._threads, _apply_all, connection, group)
-        return await in_greenlet(_apply_all, connection, group)
+        transaction = PostgresTransaction(connection, known)
+        if _is_heavy(group):
+            await in_thread(self._threads, _apply_all, transaction, group)
+        else:
+            await in_greenlet(_apply_all, transaction, group)
+        return transaction
 
-    async def _commit(self, connection: PooledConnection) -> None:
-        """Commits. Raises OUTCOME_UNKNOWN if it is not certain that the commit is durable."""
-        with connection.warnings() as warned:
-            try:
-                await asyncio.shield(connection.execute("COMMIT"))
-            except Exception as error:
-                if is_undone(error):
-                    raise
-                self._unknown_outcomes += 1
-                raise outcome_unknown() from error
+    def _note(self, transaction: PostgresTransaction, group: list[Waiting], begin: float) -> None:
+        """Counts a commit, and keeps what is known after it."""
+        self.times.committed(len(group), begin)
+        self._known.put(group[0].call.needs.experiment, transaction.known)
+
+    @contextlib.contextmanager
+    def _commits_on(
+        self, connection: PooledConnection, is_certain: Callable[[BaseException], bool]
+    ) -> Iterator[None]:
+        """Raises OUTCOME_UNKNOWN if it is not certain that the commit in the block is durable.
+
+        `is_certain` tells whether an error shows that nothing was committed.
+        """
+        try:
+            with connection.warnings() as warned:
+                yield
+        except Exception as error:
+            if is_certain(error):
+                raise
+            connection.terminate()
+            self._unknown_outcomes += 1
+            raise outcome_unknown() from error
         if warned:
             # Such as: the wait for the replica was cancelled.
             _log.warning("a commit may not be durable: %s", "; ".join(warned))
@@ -207,21 +260,31 @@ class GroupCommit:
             raise outcome_unknown()
 
 
-def _apply_all(connection: PooledConnection, group: list[Waiting]) -> PostgresTransaction:
-    """Applies calls one after the other, and writes their changes."""
-    transaction = PostgresTransaction(connection)
+def _is_heavy(group: list[Waiting]) -> bool:
+    return any(waiting.call.heavy for waiting in group)
+
+
+async def _write_last(connection: PooledConnection, transaction: PostgresTransaction) -> None:
+    """Writes what is left. The experiment is locked, so the guard finds it."""
+    if transaction.last is not None:
+        statement, bindings = transaction.last
+        if not await connection.fetch(statement, *bindings):
+            raise asyncpg.SerializationError
+
+
+def _apply_all(transaction: PostgresTransaction, group: list[Waiting]) -> None:
+    """Applies calls one after the other."""
     transaction.prepare([waiting.call.needs for waiting in group])
     for waiting in group:
         try:
             waiting.result = waiting.call.result(transaction.apply(waiting.call))
         except PodiumError as error:
             waiting.error = error.with_traceback(None)
-        except (asyncpg.PostgresError, TimeoutError, *LOST):
+        except (StatementNeededError, asyncpg.PostgresError, TimeoutError, *LOST):
             raise
         except Exception as error:
             raise _DefectError(waiting, error) from error
     transaction.finish()
-    return transaction
 
 
 async def _roll_back(connection: PooledConnection) -> None:

@@ -225,6 +225,7 @@ CREATE TABLE IF NOT EXISTS tokens (
 
 _VERSION_2 = (
     "ALTER TABLE experiments ADD COLUMN IF NOT EXISTS row_count BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE experiments ADD COLUMN IF NOT EXISTS write_id BIGINT NOT NULL DEFAULT 0",
     """
 UPDATE experiments SET row_count = 1
     + (SELECT count(*) + COALESCE(CAST(sum(eval_count) AS BIGINT), 0) FROM arms

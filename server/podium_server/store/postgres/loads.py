@@ -1,0 +1,398 @@
+"""Loads what calls on one experiment need: all at once, and only what is not known yet."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from podium.scoring import precedence
+
+from podium_server.errors import failure
+from podium_server.store.calls import ArmNeeds, Needs
+from podium_server.store.postgres.known import KnownRows, Place
+from podium_server.store.postgres.names import experiment_id
+from podium_server.store.rows import EvalKey, EvalRow, ExperimentRow, StreamRow
+from podium_server.store.sql import codec
+from podium_server.store.sql.connection import Connection, fetch
+from podium_server.store.sql.loads import Loader
+from podium_server.store.sql.points import PointTable
+
+__all__ = ["LOCK", "PostgresLoader", "PostgresPoints", "ReadingConnection"]
+
+_BARE = ""
+_COLUMNS = codec.ARM_COLUMNS.split(", ")
+_WIDTH = len(_COLUMNS)
+_ORDINAL, _EVAL_COUNT = _COLUMNS.index("ordinal"), _COLUMNS.index("eval_count")
+_BEFORE_ALL = -(2**63) - 1
+_Current = tuple[tuple[bool, int], EvalRow | None]
+
+# The update changes nothing. It locks the row, and returns it as the last transaction left it.
+LOCK = (
+    "UPDATE experiments SET deleted = deleted WHERE id = ? "
+    f"RETURNING write_id, {codec.EXPERIMENT_COLUMNS}"
+)
+_STREAMS = (
+    f"SELECT {codec.STREAM_COLUMNS} FROM streams "
+    "WHERE experiment = ? AND writer_id IN (SELECT unnest(CAST(? AS TEXT[])))"
+)
+_PARTS = (
+    "SELECT p.arm, p.part, p.content FROM unnest(CAST(?2 AS BIGINT[]), CAST(?3 AS TEXT[])) "
+    "AS u(arm, part) JOIN arm_parts p ON p.experiment = ?1 AND p.arm = u.arm AND p.part = u.part"
+)
+_KEYS = (
+    "(SELECT array_agg(s.key) FROM scores s "
+    "WHERE s.experiment = ?1 AND s.arm = a.ordinal AND s.eval_name = u.name)"
+)
+_ARMS = (
+    f"SELECT {', '.join(f'a.{name}' for name in _COLUMNS)}, u.name, {_KEYS}, "
+    f"{', '.join(f'e.{name}' for name in codec.EVAL_COLUMNS.split(', '))} "
+    "FROM unnest(CAST(?2 AS TEXT[]), CAST(?3 AS TEXT[])) AS u(arm, name) "
+    "JOIN arms a ON a.experiment = ?1 AND a.name = u.arm LEFT JOIN LATERAL "
+    f"(SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ?1 AND evals.arm = a.ordinal "
+    "AND evals.name = u.name ORDER BY post DESC, step DESC LIMIT 1) e ON TRUE"
+)
+"""Arms, each with some names of evals: the keys of an eval's scores, and the row that
+`eval(name)` returns."""
+_POINTS = (
+    "SELECT p.arm, p.step, p.content FROM unnest(CAST(?2 AS BIGINT[]), CAST(?3 AS BIGINT[])) "
+    "AS u(arm, step) JOIN points p ON p.experiment = ?1 AND p.arm = u.arm AND p.step = u.step"
+)
+_LAST_STEPS = (
+    "SELECT u.arm, (SELECT p.step FROM points p WHERE p.experiment = ?1 AND p.arm = u.arm "
+    "ORDER BY p.step DESC LIMIT 1) FROM unnest(CAST(?2 AS BIGINT[])) AS u(arm)"
+)
+_ROWS = (
+    f"SELECT u.arm, {', '.join(f'e.{name}' for name in codec.EVAL_COLUMNS.split(', '))} "
+    "FROM unnest(CAST(?2 AS BIGINT[]), CAST(?3 AS TEXT[]), CAST(?4 AS BIGINT[]), "
+    "CAST(?5 AS BIGINT[])) AS u(arm, name, post, step) JOIN evals e ON e.experiment = ?1 "
+    "AND e.arm = u.arm AND e.name = u.name AND e.post = u.post AND e.step = u.step"
+)
+
+
+class ReadingConnection(Connection, Protocol):
+    """A connection that collects rows before it writes them."""
+
+    def read(self, statement: str, bindings: Sequence[Any]) -> list[Any]:
+        """Returns the rows of a statement that reads none of the collected rows."""
+
+
+class PostgresPoints(PointTable):
+    """Training series. `known` has what is known of them."""
+
+    _connection: ReadingConnection
+    known: KnownRows
+
+    def load(self, place: int, wanted: Collection[tuple[Place, int]]) -> None:
+        """Loads the points of arms at some steps of an experiment."""
+        last_steps = self.known.last_steps
+        unknown = list({at[1] for at, _ in wanted if at not in last_steps})
+        if unknown:
+            for arm, step in self._connection.read(_LAST_STEPS, (place, unknown)):
+                last_steps[place, arm] = _BEFORE_ALL if step is None else step
+        self._contents.update(dict.fromkeys(wanted, b""))
+        earlier = [(at[1], step) for at, step in wanted if step <= last_steps.get(at, step)]
+        if earlier:
+            bindings = (list(column) for column in zip(*earlier, strict=True))
+            for arm, step, content in self._connection.read(_POINTS, (place, *bindings)):
+                self._contents[(place, arm), step] = content
+
+    def at(self, place: Place, step: int) -> dict[str, float]:
+        """Returns the values at a step."""
+        if step > self.known.last_steps.get(place, step):
+            self._contents.setdefault((place, step), b"")
+        return super().at(place, step)
+
+    def note_new(self, place: Place) -> None:
+        """Notes that an arm is new, so that it has no points."""
+        self._ids[place] = {}
+        self.known.last_steps[place] = _BEFORE_ALL
+
+    def note_point(self, place: Place, step: int) -> None:
+        """Notes a point that the transaction writes."""
+        last = self.known.last_steps.get(place)
+        if last is not None and step > last:
+            self.known.last_steps[place] = step
+
+    def _known(self, place: Place) -> dict[str, int]:
+        if place not in self._ids and place in self.known.point_ids:
+            self._ids[place] = self.known.point_ids[place].copy()
+        return super()._known(place)
+
+    def cut(self, place: Place, after: int) -> int:
+        """Removes the points after a step. Returns the number of steps that had points."""
+        self.known.last_steps.pop(place, None)
+        return super().cut(place, after)
+
+    def clear(self, place: Place) -> int:
+        """Removes the series of an arm. Returns the number of steps that had points."""
+        self.known.last_steps.pop(place, None)
+        self.known.point_ids.pop(place, None)
+        return super().clear(place)
+
+    def settle(self) -> None:
+        """Adds what the transaction knows of keys to the known rows."""
+        self.known.point_ids.update(self._ids)
+
+
+class PostgresLoader(Loader):
+    """Looks up rows. Uses the rows that are known, or that the transaction has written.
+
+    Of the arms in `_whole`, all rows are known.
+    """
+
+    _connection: ReadingConnection
+    _points: PostgresPoints
+
+    def __init__(
+        self, connection: ReadingConnection, points: PostgresPoints, known: KnownRows
+    ) -> None:
+        super().__init__(connection, points)
+        self._rows: dict[Place, dict[EvalKey, EvalRow | None]] = defaultdict(dict)
+        self._whole: set[Place] = set()
+        self.use(known)
+
+    def use(self, known: KnownRows) -> None:
+        """Uses known rows from now on."""
+        self.known = self._points.known = known
+
+    def forget(self) -> None:
+        """Forgets arms and streams, because some data of theirs was removed."""
+        self.columns.clear()
+        self._rows.clear()
+        self._whole.clear()
+        self.known.forget_arms()
+
+    def load(self, experiment: int, needs: Sequence[Needs]) -> None:
+        """Loads what calls need and what is not known, with one statement for each table."""
+        streams = self.known.streams
+        writers = {each.writer_id for each in needs if each.writer_id is not None} - streams.keys()
+        if writers:
+            streams.update(dict.fromkeys(writers))
+            for values in self._connection.read(_STREAMS, (experiment, list(writers))):
+                streams[values[0]] = codec.stream_from(values)
+        arms = [pair for each in needs for pair in each.arms.items()]
+        if arms:
+            unknown = (pair for each in arms for pair in self._unknown(experiment, *each))
+            self._load_arms(experiment, set(unknown))
+            places = [
+                ((experiment, columns[_ORDINAL]), wanted)
+                for name, wanted in arms
+                if (columns := self.known.arms[name]) is not None
+            ]
+            self._load_of_arms(experiment, places)
+
+    def _unknown(
+        self, experiment: int, name: str, wanted: ArmNeeds
+    ) -> Iterable[tuple[str, str | None]]:
+        """Returns the arm with each name of an eval about which nothing is known.
+
+        Without a name, it is the arm itself.
+        """
+        names = set() if wanted.all_rows else {key.name for key in wanted.keys}
+        known = self.known
+        if name not in known.arms:
+            return [(name, each) for each in {None, *names}]
+        columns = known.arms[name]
+        if columns is None:
+            return ()
+        place = (experiment, columns[_ORDINAL])
+        if columns[_EVAL_COUNT] == 0:
+            self._whole.add(place)
+            return ()
+        return [(name, each) for each in names if (place, each) not in known.answering]
+
+    def _load_arms(self, experiment: int, pairs: Collection[tuple[str, str | None]]) -> None:
+        """Loads arms, and the rows that `eval(name)` returns for names of evals."""
+        if not pairs:
+            return
+        known = self.known
+        for name, _ in pairs:
+            known.arms.setdefault(name)
+        bindings = ([arm for arm, _ in pairs], [name for _, name in pairs])
+        for values in self._connection.read(_ARMS, (experiment, *bindings)):
+            columns, name, keys, found = (
+                values[:_WIDTH],
+                values[_WIDTH],
+                values[_WIDTH + 1],
+                values[_WIDTH + 2 :],
+            )
+            arm = codec.arm_from(columns)
+            place = (experiment, arm.ordinal)
+            known.arms[arm.name] = columns
+            if arm.eval_count == 0:
+                self._whole.add(place)
+            if name is not None:
+                row = None if found[0] is None else codec.eval_from(found)
+                known.set_answering(place, name, row)
+                known.score_keys[place, name] = set(keys or ())
+
+    def _load_of_arms(self, experiment: int, places: Sequence[tuple[Place, ArmNeeds]]) -> None:
+        """Loads the points, parts and rows that calls need of arms."""
+        steps = {(at, step) for at, w in places for step in w.point_steps}
+        if steps:
+            self._points.load(experiment, steps)
+        parts = {(at, part) for at, w in places for part in w.parts} - self.known.parts.keys()
+        self._load_parts(experiment, parts)
+        keys = {(at, key) for at, w in places if not w.all_rows for key in w.keys}
+        self._load_rows(experiment, {pair for pair in keys if pair[0] not in self._whole})
+
+    def _load_parts(self, experiment: int, wanted: Collection[tuple[Place, str]]) -> None:
+        if wanted:
+            for place, part in wanted:
+                self.known.set_part(place, part, b"")
+            bindings = ([at[1] for at, _ in wanted], [part for _, part in wanted])
+            for arm, part, content in self._connection.read(_PARTS, (experiment, *bindings)):
+                self.known.set_part((experiment, arm), part, content)
+
+    def _load_rows(self, experiment: int, wanted: Collection[tuple[Place, EvalKey]]) -> None:
+        """Loads rows that come before those that `eval(name)` returns. There are none after."""
+        answering = self.known.answering
+        others = [
+            (at, key)
+            for at, key in wanted
+            if (found := answering[at, key.name]) is not None
+            and precedence(key.step) < precedence(found.key.step)
+        ]
+        if others:
+            for at, key in others:
+                self._rows[at][key] = None
+            columns = zip(*((at[1], *codec.key_values(key)) for at, key in others), strict=True)
+            for arm, *values in self._connection.read(
+                _ROWS, (experiment, *(list(column) for column in columns))
+            ):
+                row = codec.eval_from(values)
+                self._rows[experiment, arm][row.key] = row
+
+    def experiment(self, name: str) -> ExperimentRow | None:
+        """Returns the row of an experiment, which this locks until the end of the transaction.
+
+        What was known of it is forgotten if another server has written to it.
+        """
+        for write_id, *columns in fetch(self._connection, LOCK, (experiment_id(name),)):
+            row = codec.experiment_from(columns)
+            if row.name != name:
+                text = f"its id is that of experiment {row.name!r}; choose another name"
+                raise failure("NAME_INVALID", text)
+            if self.known.write_id != write_id:
+                is_contended = self.known.experiment is not None
+                self.use(KnownRows(write_id, is_contended=is_contended))
+            else:
+                self.known.is_contended = False
+            self.known.experiment = row
+            return row
+        return None
+
+    def stream(self, experiment: int, writer_id: str) -> StreamRow | None:
+        """Returns the stream of a writer."""
+        streams = self.known.streams
+        if writer_id not in streams:
+            streams[writer_id] = super().stream(experiment, writer_id)
+        row = streams[writer_id]
+        return None if row is None else replace(row)
+
+    def arm_columns(self, experiment: int, name: str) -> tuple[Any, ...] | None:
+        """Returns the column values of an arm."""
+        arms = self.known.arms
+        if name not in arms:
+            arms[name] = super().arm_columns(experiment, name)
+        return arms[name]
+
+    def part(self, place: Place, part: str) -> bytes:
+        """Returns a part of an arm, or b"" if it is empty."""
+        if (place, part) not in self.known.parts:
+            self.known.set_part(place, part, super().part(place, part))
+        return self.known.parts[place, part]
+
+    def answering(self, place: Place, name: str) -> EvalRow | None:
+        """Returns the row that `eval(name)` returns if no step is given."""
+        if place in self._whole:
+            rows = [row for row in self._all(place) if row.key.name == name]
+            return max(rows, key=lambda row: precedence(row.key.step), default=None)
+        if (place, name) not in self.known.answering:
+            self.known.set_answering(place, name, super().answering(place, name))
+        return self.known.answering[place, name]
+
+    def row(self, place: Place, key: EvalKey) -> EvalRow | None:
+        """Returns the row of a key."""
+        rows = self._rows[place]
+        if place in self._whole:
+            return rows.get(key)
+        if key not in rows:
+            rows[key] = super().row(place, key)
+        return rows[key]
+
+    def first(self, place: Place) -> EvalRow | None:
+        """Returns the first of the rows that have a primary class, by class and position."""
+        if place not in self._whole:
+            return super().first(place)
+        rows = [row for row in self._all(place) if row.primary_class is not None]
+        return min(rows, key=_primary_order, default=None)
+
+    def _all(self, place: Place) -> list[EvalRow]:
+        return [row for row in self._rows[place].values() if row is not None]
+
+    def _all_rows(self, place: Place, needs: ArmNeeds) -> dict[EvalKey, EvalRow]:
+        if place in self._whole:
+            return {row.key: row for row in self._all(place)}
+        return super()._all_rows(place, needs)
+
+    def note_arm(self, name: str, columns: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """Notes an arm that the transaction writes. Returns its columns before."""
+        before = self.known.arms.get(name)
+        self.known.arms[name] = columns
+        return before
+
+    def note_new(self, place: Place, name: str) -> None:
+        """Notes that an arm is new if it was not found before. It has no rows yet then."""
+        if self.known.arms.get(name, ()) is None:
+            self._whole.add(place)
+            self._points.note_new(place)
+
+    def note_rows(self, place: Place, rows: Sequence[EvalRow]) -> bool:
+        """Notes rows that the transaction writes. Returns whether all of them are new for certain.
+
+        No row comes after the one that `eval(name)` returns.
+        """
+        are_new, noted, is_whole = True, self._rows[place], place in self._whole
+        current: dict[str, _Current | None] = {}
+        for row in rows:
+            name, step = key = row.key
+            if name not in current:
+                current[name] = self._current(place, name)
+            newest, at = current[name], precedence(step)
+            if newest is not None and at >= newest[0]:
+                are_new = are_new and at > newest[0]
+                current[name] = (at, row)
+            elif not (is_whole and noted.get(key) is None):
+                are_new = False
+            noted[key] = row
+        for name, newest in current.items():
+            if newest is not None:
+                self.known.set_answering(place, name, newest[1])
+        return are_new
+
+    def _current(self, place: Place, name: str) -> _Current | None:
+        """Returns the row that `eval(name)` returns, after its place in order. None if unknown."""
+        answering = self.known.answering
+        if (place, name) not in answering and place not in self._whole:
+            return None
+        row = answering.get((place, name))
+        return ((False, _BEFORE_ALL), None) if row is None else (precedence(row.key.step), row)
+
+    def note_scores(self, place: Place, name: str, keys: Collection[str]) -> bool:
+        """Notes the scores that an eval gets. Returns whether all others are known to be absent."""
+        before = self.known.score_keys.get((place, name))
+        if before is None and place in self._whole and name != _BARE:
+            before = set()
+        self.known.score_keys[place, name] = set(keys)
+        return before is not None and before <= set(keys)
+
+    def settle(self) -> None:
+        """Adds what the transaction knows of training series to the known rows."""
+        self._points.settle()
+
+
+def _primary_order(row: EvalRow) -> tuple[bool, int, int]:
+    """Returns the sort key of rows by which the first one is the primary eval."""
+    is_in_loop = row.key.step is not None
+    return is_in_loop, 0 if is_in_loop else row.primary_class or 0, row.position

@@ -1,0 +1,161 @@
+"""Calls whose server knows the stored rows take one statement, and stay right beside others."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from podium.errors import PodiumError
+from podium_server.store.contract import PageLimits, Store
+from podium_server.store.filters import EvalFilter
+from podium_server.store.open import open_store
+from podium_server.store.postgres import known
+from podium_server.store.postgres.connection import PooledConnection
+from podium_server.store.postgres.known import KnownExperiments, KnownRows
+from podium_server.testing.calls import arm, declared, delete_arm, metrics, record, row
+
+from tests.postgres import connected
+from tests.server.postgres.proxy import Proxy, proxied_store
+from tests.stores import store_url
+
+_PAGE = PageLimits(1_000, 2**21)
+
+
+@pytest.fixture
+async def two(tmp_path: Path) -> AsyncIterator[tuple[Store, Store]]:
+    """Two stores over one database with an arm that has a row. The first one knows the rows."""
+    async with AsyncExitStack() as stack:
+        stores = [await open_store(store_url(tmp_path)) for _ in range(2)]
+        for store in stores:
+            stack.push_async_callback(store.close)
+        await stores[0].transact(record(declared(), arm()))
+        await stores[0].transact(record(row("val", 1), metrics({"loss": 1.0}, step=1), writer="w"))
+        yield stores[0], stores[1]
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that stores run from now on."""
+    seen: list[str] = []
+    for name in ("execute", "fetch", "executemany", "cursor"):
+        method = getattr(PooledConnection, name)
+
+        def noting(self: Any, text: str, *rest: Any, _method: Any = method, **named: Any) -> Any:
+            seen.append(text)
+            return _method(self, text, *rest, **named)
+
+        monkeypatch.setattr(PooledConnection, name, noting)
+    return seen
+
+
+async def _steps(store: Store) -> list[int]:
+    page = await store.evals("x", "a", -1, _PAGE, EvalFilter())
+    return [len(page.items), page.revision]
+
+
+async def test_one_statement(two: tuple[Store, Store], statements: list[str]) -> None:
+    """A call with new rows, points and metrics of a known arm takes one statement."""
+    store, _ = two
+    call = record(row("val", 2), metrics({"loss": 0.5}, step=2), writer="w", first=3)
+    assert (await store.transact(call)).revision == 3
+    assert len(statements) == 1
+    assert await _steps(store) == [2, 3]
+
+
+async def test_a_read_takes_one_statement(two: tuple[Store, Store], statements: list[str]) -> None:
+    """So do reads of single values, and those of one experiment that run at the same time."""
+    store, other = two
+    assert await other.eval("x", "a", "val", None) is not None
+    assert await other.eval("x", "a", "val", 2) is None
+    assert len(statements) == 2
+    found = await asyncio.gather(*(store.eval("x", "a", "val", step) for step in range(4)))
+    assert [row is not None for row in found] == [False, True, False, False]
+    assert len(statements) == 3
+
+
+async def test_another_server_has_written(two: tuple[Store, Store]) -> None:
+    """A server notices that its known rows are old, and applies the call to the stored ones."""
+    store, other = two
+    assert (await other.transact(record(row("val", 5), writer="w", first=3))).revision == 3
+    again = await store.transact(record(row("val", 5), writer="w", first=3))
+    assert (again.skipped_events, again.revision) == (1, 3)
+    assert (await store.transact(record(row("val", 6), writer="w", first=4))).revision == 4
+    assert await _steps(other) == [3, 4]
+
+
+async def test_a_call_is_rejected_by_what_is_stored(two: tuple[Store, Store]) -> None:
+    """A call on an arm that another server has created or deleted since is answered rightly."""
+    store, other = two
+    with pytest.raises(PodiumError, match="no arm 'b'"):
+        await store.transact(record(row("val", 1, name="b")))
+    await other.transact(record(arm("b")))
+    await store.transact(record(row("val", 1, name="b")))
+    await other.transact(delete_arm("b"))
+    with pytest.raises(PodiumError, match="no arm 'b'"):
+        await store.transact(record(row("val", 2, name="b")))
+
+
+async def test_calls_of_two_servers_at_once(two: tuple[Store, Store]) -> None:
+    """Of many calls at two servers, none is lost, and each has a revision of its own."""
+    calls = [
+        store.transact(record(row("val", 10 * number + at)))
+        for number in range(1, 40)
+        for at, store in enumerate(two)
+    ]
+    await asyncio.gather(*calls)
+    [count, revision] = await _steps(two[0])
+    assert count == 1 + 2 * 39
+    assert 2 < revision <= 2 + 2 * 39
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_the_answer_is_lost(tmp_path: Path, *, arrives: bool) -> None:
+    """The outcome of the statement is unknown. It is not repeated, and the stream decides."""
+    async with proxied_store(tmp_path) as (store, proxy):
+        await store.transact(record(declared(), arm()))
+        for step in (1, 2):
+            await store.transact(record(row("val", step), writer="writer", first=step))
+        call: Callable[[], Any] = lambda: record(row("val", 3), writer="writer", first=3)  # noqa: E731 - a call each time
+        _cut(proxy, arrives=arrives)
+        with pytest.raises(PodiumError) as raised:
+            await store.transact(call())
+        assert (raised.value.reason, proxy.cuts) == ("OUTCOME_UNKNOWN", 1)
+        again = await store.transact(call())
+        assert (again.skipped_events, again.revision) == (int(arrives), 4)
+
+
+def _cut(proxy: Proxy, *, arrives: bool) -> None:
+    proxy.cut_at, proxy.answer, proxy.passes_it_on = b"writer", b"SELECT 1\0", arrives
+
+
+async def test_a_lock_that_another_session_keeps(tmp_path: Path) -> None:
+    """A statement that waits too long changes nothing, and the call says so."""
+    url = store_url(tmp_path)
+    store = await open_store(f"{url}&lock_timeout=200")
+    try:
+        await store.transact(record(declared(), arm()))
+        await store.transact(record(row("val", 1)))
+        async with connected(url) as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            await connection.execute("UPDATE experiments SET deleted = 0")
+            with pytest.raises(PodiumError, match="nothing was changed"):
+                await store.transact(record(row("val", 2)))
+            await transaction.rollback()
+        assert (await store.transact(record(row("val", 2)))).revision == 3
+    finally:
+        await store.close()
+
+
+def test_the_oldest_known_rows_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known takes a bounded amount of memory."""
+    monkeypatch.setattr(known, "_MOST_BYTES", 10_000)
+    experiments = KnownExperiments()
+    for number in range(100):
+        rows = KnownRows(number)
+        rows.set_part((1, 1), "metrics", b"x" * 2_000)
+        experiments.put(str(number), rows)
+    kept = [number for number in range(100) if experiments.take(str(number)) is not None]
+    assert kept == [97, 98, 99]
