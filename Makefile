@@ -83,7 +83,7 @@ test-all: test test-slow ## run all tests
 # The tests of what a store does.
 OVER_POSTGRES := $(addprefix tests/server/,postgres store/test_suite.py store/test_derived.py \
 	$(addprefix writes/test_,vectors.py scenarios.py random_writes.py) \
-	$(addprefix access/test_,access_service.py ownership.py) \
+	$(addprefix access/test_,access_service.py ownership.py row_quotas.py) \
 	$(addprefix rpc/test_,reads.py watch.py attacks.py))
 test-postgres: .venv/ready ## the tests of stores with PostgreSQL (Debian: postgresql; or PODIUM_TEST_POSTGRES=URL)
 	$(BIN)/pytest $(AT_ONCE) --store=postgres -m "not slow" $(OVER_POSTGRES)

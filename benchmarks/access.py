@@ -5,10 +5,11 @@
 First the check alone: the best of many rounds counts, since other processes only add to the time.
 Then whole calls of Eval: one server process switches the check on and off between short rounds, in
 random order. The medians of the differences count, so that the load of the machine and the layout
-of a process do not.
+of a process do not. PODIUM_SERVE_FRONT chooses the front, by default grpcio.
 """
 
 import asyncio
+import os
 import random
 import subprocess
 import sys
@@ -104,7 +105,8 @@ async def _served(row: TokenRow) -> AsyncIterator[tuple[Access, str]]:
 
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(server, "Access", make):
         store = f"sqlite:///{Path(folder) / 'podium.db'}"
-        settings = Settings(listen=("127.0.0.1:0",), store=store)
+        front: Any = os.environ.get("PODIUM_SERVE_FRONT", "grpcio")
+        settings = Settings(listen=("127.0.0.1:0",), store=store, front=front)
         async with server.running(settings, asyncio.Event()) as [address]:
             async with podium.AsyncClient(address) as client:
                 experiment = client.experiment("bench")

@@ -54,10 +54,6 @@ class TokenRow:
         """Returns whether the token is neither revoked nor expired."""
         return self.revoked is None and (self.expires is None or now < self.expires)
 
-    def allows(self, experiment: str) -> bool:
-        """Returns whether the token includes an experiment."""
-        return not self.prefixes or any(is_within(experiment, each) for each in self.prefixes)
-
 
 def is_within(name: str, prefix: str) -> bool:
     """Returns whether a name equals a prefix or is below it, such as `team/a` in `team`."""
