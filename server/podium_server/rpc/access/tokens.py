@@ -60,7 +60,7 @@ class Access:
         self._tokens: Mapping[str, TokenRow] = {}
         self._everybody = self._caller(None)
         self._checked: dict[str, Caller] = {}
-        """The callers by checked headers. Cleared when the tokens are read from the store."""
+        """The callers by headers with live tokens. Cleared when tokens are read from the store."""
         self._read_at = -math.inf
         self._reading = asyncio.Lock()
 
@@ -128,7 +128,9 @@ class Access:
 
     async def _find(self, given: list[str], names: Callable[[], Iterable[bytes]]) -> Caller:
         if given:
-            return self._caller(_check_live(await self._by_secret(given)))
+            caller = self._caller(_check_live(await self._by_secret(given)))
+            self._checked[given[0]] = caller
+            return caller
         for name in names():
             if name.startswith(_CERTIFICATE):
                 key = name.removeprefix(_CERTIFICATE).decode(errors="replace")
@@ -144,12 +146,9 @@ class Access:
         digest = digest_of(text)
         # A token may have been created just now. An unknown id and a wrong secret take the same
         # time and get the same error.
-        found = _matching(await self._current(), key, digest) or _matching(
+        return _matching(await self._current(), key, digest) or _matching(
             await self._read_after(time.monotonic()), key, digest
         )
-        if found is not None:
-            self._checked[given[0]] = self._caller(found)
-        return found
 
     async def _by_id(self, key: str) -> TokenRow | None:
         return (await self._current()).get(key) or (await self._read_after(time.monotonic())).get(
