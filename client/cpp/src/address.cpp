@@ -9,27 +9,27 @@
 namespace podium {
 namespace {
 
-// What was recorded in a message of 4 MiB comes back with times and revisions.
+// A response is larger than the request that recorded it: it also has times and revisions.
 constexpr int kLargestResponse = 16 << 20;
 
 grpc::ChannelArguments arguments(const std::string& address) {
   grpc::ChannelArguments arguments;
-  // Calls repeats calls: gRPC would end after 5 attempts, however much time is left.
+  // Calls retries calls. gRPC would end after 5 attempts, even before the deadline.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
-  // Notices a server that vanished without a word.
+  // Pings detect a server that is gone without closing the connection.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  // A server that is back is found while a call is repeated; gRPC's default is two minutes.
+  // A restarted server is found between the retries of a call. The default of gRPC is two minutes.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
-  // A new client tries at once, whatever another one has just seen fail.
+  // A new client connects at once, even if the connection of another client has just failed.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetString(GRPC_ARG_PRIMARY_USER_AGENT_STRING, "podium-cpp/" PODIUM_VERSION);
   arguments.SetMaxReceiveMessageSize(kLargestResponse);
   if (is_loopback(address)) {
-    // gRPC would ask the proxy of the environment for this machine's own ports.
+    // gRPC would use the proxy of the environment even for ports of this machine.
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   }
   return arguments;

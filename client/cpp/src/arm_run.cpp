@@ -46,7 +46,7 @@ struct ArmRun::Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  /// Records that an attempt failed whose last handle goes without an end.
+  /// Records that the attempt failed if no end was recorded.
   ~Stream() {
     if (is_end_tried) {
       return;  // It may be stored, although the call failed.
@@ -54,7 +54,7 @@ struct ArmRun::Stream {
     try {
       end(v1::ARM_STATUS_FAILED, "the training ended without finish()");
     } catch (const std::exception&) {
-      // A destructor cannot report it; the server has the arm as running.
+      // A destructor cannot report the error. On the server, the arm stays running.
     }
   }
 
@@ -119,7 +119,7 @@ v1::RecordResponse ArmRun::Stream::record(const Calls& over, v1::Event event) {
   const std::lock_guard lock(mutex);
   v1::RecordRequest request;
   request.set_experiment(experiment);
-  // A call that fails ends the stream: it is not known whether its event is part of it.
+  // A failed call ends the stream, because it is unknown whether its event was stored.
   *request.mutable_position() = std::exchange(next, first_position());
   *request.add_events() = std::move(event);
   is_end_tried |= request.events(0).has_arm_finished();

@@ -20,13 +20,13 @@ using Results = v1::ResultsService::StubInterface;
 using Recording = v1::RecordingService::StubInterface;
 using Access = v1::AccessService::StubInterface;
 
-/// Whether nobody knows what became of a call with this code.
+/// Returns whether it is unknown if a call with this code was stored.
 bool is_unanswered(grpc::StatusCode code) {
   return code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::DEADLINE_EXCEEDED ||
          code == grpc::StatusCode::CANCELLED;
 }
 
-/// What gRPC does not say of an error that the server itself did not explain.
+/// Returns a text for an error that gRPC raised, rather than the server.
 std::string explained(grpc::StatusCode code, const std::string& address, const std::string& message) {
   switch (code) {
     case grpc::StatusCode::UNAVAILABLE:

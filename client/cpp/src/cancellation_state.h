@@ -1,4 +1,4 @@
-/// What the copies of a Cancellation share.
+/// The shared state of the copies of a Cancellation.
 #pragma once
 
 #include <grpcpp/client_context.h>
@@ -13,7 +13,7 @@
 namespace podium {
 
 struct Cancellation::State {
-  /// Has a call cancelled with the others as long as this lives: never after its context is gone.
+  /// Registers a call for cancellation while this object lives, which must end before the context of the call.
   class UnderWay {
    public:
     UnderWay(State& state, grpc::ClientContext& context) : state_(state), context_(context) {

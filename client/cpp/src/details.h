@@ -1,4 +1,4 @@
-/// Reads what a status says besides its code and text.
+/// Reads the details of a status.
 #pragma once
 
 #include <google/protobuf/any.pb.h>
@@ -10,7 +10,7 @@
 
 namespace podium {
 
-/// The details of a status; none where there are none, or they are garbled.
+/// Returns the details of a status. Empty if there are none, or they are invalid.
 inline internal::Status details_of(const grpc::Status& status) {
   internal::Status details;
   details.ParseFromString(status.error_details());

@@ -31,7 +31,7 @@ std::string what_of(grpc::StatusCode code, const std::string& reason, const std:
 std::vector<RefusedEvent> refused_events(const v1::Refusals& refusals) {
   std::vector<RefusedEvent> events;
   for (const v1::Refusal& refusal : refusals.refusals()) {
-    // A kind that this version does not know promises nothing: waiting is no answer to it.
+    // An unknown kind counts as permanent: nothing says that waiting helps.
     const bool permanent = refusal.kind() != v1::REFUSAL_KIND_WAIT;
     for (const auto index : refusal.event_indexes()) {
       events.push_back({static_cast<std::size_t>(index), refusal.reason(), permanent, refusal.message()});

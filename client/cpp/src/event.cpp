@@ -8,7 +8,7 @@
 namespace podium {
 namespace {
 
-/// An event that happens now, and what it tells in the place that `field` names.
+/// Returns an event with the current time and a body in the given field.
 template <class Told>
 v1::Event now(Told* (v1::Event::*field)(), Told told) {
   const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();

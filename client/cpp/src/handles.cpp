@@ -14,8 +14,7 @@ namespace {
 constexpr int kAttempts = 5;
 constexpr int kLargestPage = 1000;
 
-/// Reads what takes several calls until nothing changes meanwhile: `read` answers nothing if something
-/// did.
+/// Reads data by several calls until it did not change between them. `read` returns nothing if it did.
 template <class Read>
 auto in_one_state(const std::string& what, Read read) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
@@ -28,7 +27,7 @@ auto in_one_state(const std::string& what, Read read) {
                                              "try again, or ask for less");
 }
 
-/// Takes away what stands behind the first `top` items.
+/// Removes the items after the first `top` ones.
 template <class Items>
 void cut(Items& items, int top) {
   while (items.size() > top) {
@@ -180,7 +179,7 @@ std::optional<v1::RankResponse> Experiment::rank_in_one_state(v1::RankRequest re
   while (!found.next_page_token().empty() && found.arms_size() + found.groups_size() < top) {
     request.set_page_token(found.next_page_token());
     const v1::RankResponse page = calls_->rank(request);
-    // What is recorded of arms that are not in the ranking changes the experiment's revision only.
+    // Events of arms that are not in the ranking change only the revision of the experiment.
     if (page.ranking_revision() != found.ranking_revision()) {
       return std::nullopt;
     }

@@ -23,7 +23,7 @@ constexpr std::size_t kCallBytes = (4U << 20U) - (128U << 10U);
 /// The bytes of a field's number and length.
 constexpr std::size_t kFrameBytes = 6;
 
-/// What a call carries of the things that are limited.
+/// The amounts in a call that have limits.
 struct Load {
   std::size_t events;
   std::size_t metrics;
@@ -40,7 +40,7 @@ struct Load {
   }
 };
 
-/// The load of a row within an arm. One without metrics counts as one with a metric.
+/// Returns the load of a row in an arm. A row without metrics counts as a row with one.
 Load load_of(const v1::EvalResult& row) {
   return {0, std::max<std::size_t>(1, row.metrics().size()), row.ByteSizeLong() + kFrameBytes};
 }
@@ -59,8 +59,8 @@ std::vector<v1::EvalResult> distinct(const v1::ArmResult& arm) {
   return rows;
 }
 
-/// Clears the eval fields of an arm that are those of its primary eval. The server rejects them beside the first
-/// rows alone, among which that eval may not be.
+/// Clears the eval fields of an arm that repeat its primary eval. The first call may not contain the row of that
+/// eval, and the server rejects fields without it.
 void clear_mirrors(v1::ArmResult& arm, const v1::EvalResult* primary) {
   v1::EvalResult own;
   v1::EvalResult given;
@@ -84,7 +84,7 @@ void clear_mirrors(v1::ArmResult& arm, const v1::EvalResult* primary) {
   }
 }
 
-/// Returns an event for each row of an arm from a place on, in calls.
+/// Returns an event for each row of an arm from an index on, in calls.
 Calls rows_in_calls(const v1::Event& whole, const std::vector<v1::EvalResult>& rows, std::size_t from) {
   Calls calls;
   Load total{kCallEvents, 0, 0};

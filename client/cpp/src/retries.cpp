@@ -13,10 +13,10 @@ using std::chrono::nanoseconds;
 
 constexpr nanoseconds kFirstPause = std::chrono::milliseconds(100);
 constexpr nanoseconds kLongestPause = std::chrono::seconds(1);
-/// Longer, since a watch goes on without a time limit.
+/// Longer, since a watch has no time limit.
 constexpr nanoseconds kLongestWatchPause = std::chrono::seconds(10);
 
-/// What the server asks for; zero where it does not.
+/// Returns the delay that the server asks for, or zero.
 nanoseconds retry_delay(const grpc::Status& status) {
   internal::RetryInfo info;
   const internal::Status details = details_of(status);
@@ -55,7 +55,7 @@ nanoseconds watch_pause_after(int attempt, const grpc::Status& status) {
 }
 
 bool never_left(const grpc::Status& status) {
-  // gRPC says it in these words only.
+  // gRPC reports it only by these texts.
   for (const char* text : {"failed to connect to all addresses", "DNS resolution failed", "errors resolving "}) {
     if (status.error_message().rfind(text, 0) == 0) {
       return true;

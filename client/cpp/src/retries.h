@@ -1,4 +1,4 @@
-/// Which calls are made again, and when.
+/// Decides which calls are retried, and when.
 #pragma once
 
 #include <grpcpp/support/status.h>
@@ -9,19 +9,19 @@
 
 namespace podium {
 
-/// Returns whether a call that failed is made again: if the server refused it before working on it, or if no
-/// server answers and repeating the call changes nothing.
+/// Returns whether a failed call is retried: if the server rejected it before any work, or if no server answers
+/// and repeating the call is safe.
 bool is_retried(const Error& error, bool is_repeatable);
 
-/// How long to wait after a failed attempt, counted from 0: as long as the server asks for, else twice
-/// as long each time, within a fifth.
+/// Returns the delay after a failed attempt, counted from 0. It is the delay that the server asks for, or else
+/// doubles with each attempt, varied at random by up to 20 %.
 std::chrono::nanoseconds pause_after(int attempt, const grpc::Status& status);
 
-/// How long a watch waits after a failed attempt: any time up to twice as long each time, so that clients that
-/// lost a server together do not return together, and at least as long as the server asks for.
+/// Returns the delay of a watch after a failed attempt: random, up to a limit that doubles with each attempt, so
+/// that not all clients of a lost server reconnect at once. It is at least the delay that the server asks for.
 std::chrono::nanoseconds watch_pause_after(int attempt, const grpc::Status& status);
 
-/// Whether the call was not even sent: there was no connection to send it over.
+/// Returns whether the call was not sent, since there was no connection.
 bool never_left(const grpc::Status& status);
 
 }  // namespace podium

@@ -12,10 +12,10 @@ namespace {
 
 using Metrics = google::protobuf::Map<std::string, double>;
 
-/// Which row of a name answers for it without a step: the one with the greatest of these.
+/// Returns the order of the rows of a name. Without a step, the greatest one is used.
 std::pair<bool, std::int64_t> precedence(const v1::EvalResult& row) { return {!row.has_step(), row.step()}; }
 
-/// How a row stands for primary: the lowest class wins, within a class the first row.
+/// Returns the class of a row. The primary eval is the first row of the lowest class.
 int primary_class(const v1::EvalResult& row) {
   if (row.has_step()) {
     return 2;
@@ -46,7 +46,7 @@ std::optional<Score> score_of(const v1::EvalResult& row, const std::string& key)
   return score;
 }
 
-/// Whether two sets of metrics say the same; NaN is the same as NaN.
+/// Returns whether two sets of metrics are equal. NaN equals NaN.
 bool same_metrics(const Metrics& left, const Metrics& right) {
   return left.size() == right.size() && std::all_of(left.begin(), left.end(), [&](const auto& entry) {
            const auto other = right.find(entry.first);
@@ -91,7 +91,7 @@ std::optional<Score> find_score(const v1::ArmResult& arm, std::string_view metri
     throw Error(grpc::StatusCode::INVALID_ARGUMENT, "metric must not be empty", "NAME_INVALID",
                 {{"field", "metric"}});
   }
-  // Names and keys are never empty, so a dot at an end splits nothing.
+  // Names and keys are never empty, so a dot at the start or the end is not tried.
   for (auto dot = metric.find('.', 1); dot < metric.size() - 1; dot = metric.find('.', dot + 1)) {
     const v1::EvalResult* row = eval(arm, metric.substr(0, dot));
     auto found = row != nullptr ? score_of(*row, std::string(metric.substr(dot + 1))) : std::nullopt;

@@ -21,14 +21,14 @@ std::string variable(const char* name) {
   return given == nullptr ? "" : stripped(given);
 }
 
-/// Returns what a file holds; nothing if it cannot be read.
+/// Returns the content of a file, or nothing if it cannot be read.
 std::optional<std::string> content(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(file), {}};
   return file.good() || file.eof() ? std::optional(text) : std::nullopt;
 }
 
-/// Returns what a file of TLS holds; an empty text for no file.
+/// Returns the content of a file of TLS. Empty if there is no file.
 std::string pem(const std::string& path) {
   const std::optional<std::string> text = path.empty() ? "" : content(path);
   if (!text) {

@@ -13,7 +13,7 @@ namespace podium {
 /// Returns the credentials of an encrypted channel. Throws std::invalid_argument if a file cannot be read.
 std::shared_ptr<grpc::ChannelCredentials> credentials_of(const Tls& tls);
 
-/// Returns the value of the header with the token; empty without a token. Throws an Error with
+/// Returns the value of the header with the token. Empty without a token. Throws an Error with
 /// UNAUTHENTICATED if the file cannot be read.
 std::string header_of(const Token& token);
 

@@ -5,7 +5,7 @@
 
 namespace podium {
 
-/// Adds a message to the update that it is a part of. Its removals also end what an earlier message has added.
+/// Adds a message to the update that it is a part of. Its removals also delete parts that an earlier message has added.
 void merge(v1::WatchResponse& update, const v1::WatchResponse& response);
 
 }  // namespace podium

@@ -21,9 +21,9 @@ using google::protobuf::util::MessageDifferencer;
 using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
-/// How often a server can reset a watch in a row, with no other update between.
+/// The number of resets in a row, without another update, after which a watch fails.
 constexpr int kMostResets = 3;
-/// How long a server is asked that has not answered yet.
+/// The time limit of the retries if the server has never answered.
 constexpr std::chrono::seconds kConnectTime(10);
 /// The reasons of errors after which a watch continues.
 constexpr std::array kTransient = {v1::ERROR_REASON_OVERLOADED, v1::ERROR_REASON_SHUTTING_DOWN,
@@ -83,7 +83,7 @@ struct Watch::State {
   void pause(nanoseconds time);
 
   std::shared_ptr<const Calls> calls;
-  /// The client's. Its mutex guards `call` and `is_cancelled` too, which other threads use.
+  /// The state of the client's Cancellation. Its mutex also guards `call` and `is_cancelled`.
   Cancellation::State& cancellation;
   std::unique_ptr<Call> call;
   std::atomic<bool> is_cancelled = false;
@@ -128,7 +128,7 @@ void Watch::cancel() const {
   state_->cancellation.cancelled.notify_all();
 }
 
-/// Makes calls until one has an update; nothing if the watch is cancelled.
+/// Makes calls until one has an update. Returns nothing if the watch is cancelled.
 std::optional<v1::WatchResponse> Watch::State::read() {
   while (call || begin()) {
     if (auto update = read_call()) {
@@ -146,7 +146,7 @@ std::optional<v1::WatchResponse> Watch::State::read() {
   return std::nullopt;
 }
 
-/// Reads responses of the call until they complete an update that is news; nothing if the call has ended.
+/// Reads responses of the call until they complete a new update. Returns nothing if the call has ended.
 std::optional<v1::WatchResponse> Watch::State::read_call() {
   v1::WatchResponse update;
   for (v1::WatchResponse response; call->reader->Read(&response);) {
@@ -176,7 +176,7 @@ void Watch::State::add(v1::WatchResponse& update, const v1::WatchResponse& respo
   merge(update, response);
 }
 
-/// Notes the marker of an update. Returns whether it is news.
+/// Stores the marker of an update. Returns whether it is new.
 bool Watch::State::complete(const v1::WatchResponse& update) {
   const bool is_news = !marker || !MessageDifferencer::Equals(*marker, update.marker());
   marker = update.marker();
@@ -190,8 +190,8 @@ bool Watch::State::complete(const v1::WatchResponse& update) {
   return is_news;
 }
 
-/// Waits before the next call. Returns the deletion if that is what the failure means, and throws an Error if the
-/// next call would fail as well.
+/// Waits before the next call. Returns the last update if the experiment was deleted, and throws an Error if the
+/// watch ends.
 std::optional<v1::WatchResponse> Watch::State::after_failure(const grpc::Status& status) {
   if (status.error_code() == grpc::StatusCode::NOT_FOUND && marker) {
     return deletion();  // It was deleted while there was no connection.
@@ -199,7 +199,7 @@ std::optional<v1::WatchResponse> Watch::State::after_failure(const grpc::Status&
   const auto ended = grpc::Status(grpc::StatusCode::UNAVAILABLE, "the server has ended the watch");
   const grpc::Status& failed = status.ok() ? ended : status;
   const Error error = calls->error_of(failed);
-  // A server that has answered before is asked again without a time limit.
+  // If the server has answered before, there is no limit to the retries.
   if (!is_transient(error) || (!marker && steady_clock::now() - begun > kConnectTime)) {
     calls->fail(error, false);
   }
@@ -217,7 +217,7 @@ bool Watch::State::begin() {
   return call != nullptr;
 }
 
-/// Ends the call under way.
+/// Ends the running call.
 void Watch::State::end() {
   std::unique_ptr<Call> ended;
   const std::lock_guard lock(cancellation.mutex);

@@ -1,4 +1,4 @@
-//! The questions that an arm in your hands answers by itself.
+//! `eval` and `score` of an arm in memory.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,21 @@ use crate::scoring::{self, Score};
 use crate::v1::{ArmResult, EvalResult, Value};
 
 impl ArmResult {
-    /// The post-training row of a name if there is one, else the in-loop row with the greatest
-    /// step, else nothing.
+    /// Returns the post-training row of a name, or else the in-loop row with the greatest step.
+    /// `None` if there is neither.
     #[must_use]
     pub fn eval(&self, name: &str) -> Option<&EvalResult> {
         scoring::find_eval(&self.evals, name)
     }
 
-    /// The in-loop row of a name at exactly a step, else nothing. 0 and negative numbers are steps.
+    /// Returns the in-loop row of a name at exactly a step, or `None`. A step can be 0 or negative.
     #[must_use]
     pub fn eval_at(&self, name: &str, step: i64) -> Option<&EvalResult> {
         scoring::find_eval_at(&self.evals, name, step)
     }
 
-    /// The number that a metric has: a key, or the name of an eval and a key with a dot between
-    /// them. NaN is a number; `None` is no score.
+    /// Returns the score on a metric, or `None` if there is none. The metric is a key, or the name
+    /// of an eval, a dot and a key. NaN is a score.
     ///
     /// # Errors
     ///
@@ -30,7 +30,7 @@ impl ArmResult {
         Ok(self.find_score(metric)?.map(|found| found.value))
     }
 
-    /// The number that a metric has, and where it came from.
+    /// Returns the score on a metric, and its source.
     ///
     /// # Errors
     ///
@@ -39,14 +39,14 @@ impl ArmResult {
         scoring::score(self, metric)
     }
 
-    /// The primary eval: the first post-training row tagged `test`; else the first post-training
-    /// row; else the first row. Rows with a `model_ref` are never primary.
+    /// Returns the primary eval: the first post-training row tagged `test`, or else the first
+    /// post-training row, or else the first row. Rows with a `model_ref` are never primary.
     #[must_use]
     pub fn primary_eval(&self) -> Option<&EvalResult> {
         scoring::primary(&self.evals)
     }
 
-    /// `eval_metrics` as they read: those that were given, else the primary eval's metrics.
+    /// Returns the given `eval_metrics`, or else those of the primary eval.
     #[must_use]
     pub fn effective_eval_metrics(&self) -> &BTreeMap<String, f64> {
         match self.primary_eval() {
@@ -55,7 +55,7 @@ impl ArmResult {
         }
     }
 
-    /// `eval_breakdowns` as they read: those that were given, else the primary eval's breakdowns.
+    /// Returns the given `eval_breakdowns`, or else those of the primary eval.
     #[must_use]
     pub fn effective_eval_breakdowns(&self) -> &BTreeMap<String, Value> {
         match self.primary_eval() {

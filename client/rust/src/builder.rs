@@ -1,4 +1,4 @@
-//! What a client is made of.
+//! The builder of a client.
 
 use std::path::PathBuf;
 
@@ -46,8 +46,8 @@ impl Builder {
         self
     }
 
-    /// Sends a token with each call. It is sent only over an encrypted connection, to a socket, or
-    /// to a port of this machine.
+    /// Sends a token with each call. The connection must be encrypted, or lead to a socket or to a
+    /// port of this machine.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(Token::Text(token.into()));
         self

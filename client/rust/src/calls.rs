@@ -1,4 +1,4 @@
-//! Every rpc as it is, with this client's deadlines, retries and errors.
+//! Every rpc, with the deadlines, retries and errors of this client.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -31,14 +31,14 @@ use crate::v1::{
 
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// What was recorded in a message of 4 MiB comes back with times and revisions.
+/// A response is larger than the request that recorded it: it also has times and revisions.
 const LARGEST_RESPONSE: usize = 16 << 20;
 
 /// A channel of any type.
 type Channel = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, ChannelError>;
 
-/// Why a channel failed. A type of its own, since the compiler cannot show that calls with a
-/// `StdError` are `Send`.
+/// The error of a channel. It is a separate type, because the compiler cannot show that calls with
+/// a `StdError` are `Send`.
 #[derive(Debug)]
 struct ChannelError(StdError);
 
@@ -54,11 +54,11 @@ impl error::Error for ChannelError {
     }
 }
 
-/// Every rpc, requests and responses as the protos have them.
+/// Every rpc, with the requests and responses of the protos.
 ///
-/// A read ends after 10 seconds, a write after 30. Within that time a call is repeated while the
-/// server is `Unavailable`, if it is a read or has a position. So is any call that a server refuses
-/// since it has too much to do.
+/// The deadline of a read is 10 seconds, and that of a write 30. Until then, a read or a write with
+/// a position is retried while the server is `Unavailable`. Any call is retried that the server
+/// rejects because it is overloaded.
 #[derive(Clone, Debug)]
 pub struct Calls {
     results: ResultsServiceClient<Channel>,
@@ -95,7 +95,7 @@ impl Calls {
         }
     }
 
-    /// Makes attempts until one is answered, its failure is final, or the time of the call is over.
+    /// Makes attempts until one succeeds, fails for good, or the deadline of the call has passed.
     async fn call<T, Q, A, F, Answer>(&self, stub: &T, kind: Kind, message: Q, call: F) -> Result<A>
     where
         T: Clone,
@@ -136,7 +136,7 @@ impl Calls {
         Ok(request)
     }
 
-    /// Opens a watch, once.
+    /// Opens a watch, without retries.
     pub(crate) async fn watch(&self, request: WatchRequest) -> Result<Streaming<WatchResponse>> {
         let mut request = Request::new(request);
         *request.metadata_mut() = self.metadata.of_call(&self.address)?;
@@ -144,16 +144,16 @@ impl Calls {
         Ok(response.into_inner())
     }
 
-    /// Returns an error of a read with what the server itself did not say.
+    /// Returns an error of a read, with a text if gRPC raised it rather than the server.
     pub(crate) fn explained(&self, error: Error) -> Error {
         error.explained(&self.address, false)
     }
 
-    /// Records events. With a position, the call is repeated while no server answers.
+    /// Records events. With a position, the call is retried while no server answers.
     ///
     /// # Errors
     ///
-    /// As the comment of the rpc in the protos says.
+    /// Those that the comment of the rpc in the protos lists.
     pub async fn record(&self, request: RecordRequest) -> Result<RecordResponse> {
         let kind = match request.position {
             Some(_) => Kind::PositionedWrite,
@@ -166,17 +166,17 @@ impl Calls {
     }
 }
 
-/// Whether a call changes something, and whether it is repeated if its answer was lost.
+/// The kinds of calls: whether they change something, and whether they are retried.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Read,
-    /// It is not repeated: meanwhile, others may have recorded newer values.
+    /// A write that is not retried, since others may have recorded newer values meanwhile.
     Write,
-    /// It is repeated, since the server applies each event of a stream once.
+    /// A write that is retried, since the server applies each event of a stream once.
     PositionedWrite,
 }
 
-/// Makes one attempt that ends at the deadline here, as the server was asked to do as well.
+/// Makes one attempt, and ends it at the deadline even if the server does not.
 async fn within<A>(
     deadline: Instant,
     answer: impl Future<Output = Result<Response<A>, Status>>,
@@ -187,8 +187,8 @@ async fn within<A>(
     }
 }
 
-/// How long to wait after a failed attempt, counted from 0: as long as the server asks for, else
-/// twice as long each time, within a fifth, so that clients do not come back all at once.
+/// Returns the delay after a failed attempt, counted from 0. It is the delay that the server asks
+/// for, or else doubles with each attempt, varied at random by up to 20 %.
 fn pause_after(failures: u32, error: &Error) -> Duration {
     error.retry_delay().unwrap_or_else(|| {
         let longest = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures));
@@ -197,7 +197,7 @@ fn pause_after(failures: u32, error: &Error) -> Duration {
     })
 }
 
-/// Waits; false if the deadline has passed then, and at once if it will have.
+/// Waits, and returns true. If the delay would end after the deadline, returns false at once.
 async fn paused_before(deadline: Instant, pause: Duration) -> bool {
     let ends_in_time = deadline.saturating_duration_since(Instant::now()) > pause;
     if ends_in_time {
@@ -213,7 +213,7 @@ macro_rules! rpcs {
             ///
             /// # Errors
             ///
-            /// As the comment of the rpc in the protos says.
+            /// Those that the comment of the rpc in the protos lists.
             pub async fn $name(&self, request: $request) -> Result<$response> {
                 let call = |mut stub: $type<Channel>, request| async move { stub.$name(request).await };
                 self.call(&self.$stub, Kind::$kind, request, call).await

@@ -1,4 +1,4 @@
-//! Where a server is, and how a channel to it behaves.
+//! Addresses, and channels to servers.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Returns a channel that connects with its first call, and again after a loss.
+/// Returns a channel that connects with its first call, and again after the connection is lost.
 pub(crate) fn channel(address: &str, tls: Option<&Tls>) -> Result<Channel> {
     let endpoint = endpoint(address, tls.is_some()).ok_or_else(|| {
         let message = format!("an address is HOST:PORT or unix:PATH, not {address:?}");
@@ -49,7 +49,7 @@ fn endpoint(address: &str, is_encrypted: bool) -> Option<Endpoint> {
 fn encrypted(endpoint: Endpoint, address: &str, tls: Option<&Tls>) -> Result<Endpoint> {
     let Some(tls) = tls else { return Ok(endpoint) };
     if address.starts_with("unix:") {
-        let message = "TLS is not used on unix:PATH addresses: leave it out";
+        let message = "TLS is not used on unix:PATH addresses; leave out tls";
         return Err(Error::new(Code::InvalidArgument, message));
     }
     endpoint.tls_config(tls.config()?).map_err(|error| {
@@ -62,7 +62,7 @@ fn encrypted(endpoint: Endpoint, address: &str, tls: Option<&Tls>) -> Result<End
 mod tests {
     use super::endpoint;
 
-    /// Addresses are HOST:PORT or unix:PATH and nothing else.
+    /// Only HOST:PORT and unix:PATH are addresses.
     #[test]
     fn addresses() {
         for good in ["localhost:50051", "127.0.0.1:1", "[::1]:2", "unix:/tmp/x"] {

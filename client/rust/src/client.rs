@@ -1,4 +1,4 @@
-//! Where everything begins.
+//! The client.
 
 use std::env;
 use std::time::Duration;
@@ -20,8 +20,8 @@ const DEFAULT_ADDRESS: &str = "localhost:50051";
 
 /// A client of one server.
 ///
-/// Clones share its connection and are cheap, and any number of tasks and threads may use them. The
-/// connection ends with the last of them. To drop the future of a call cancels it.
+/// Clones are cheap and share the connection, which ends with the last clone. Any number of tasks
+/// and threads may use a client. Dropping the future of a call cancels it.
 #[derive(Clone, Debug)]
 pub struct Client {
     calls: Calls,
@@ -36,11 +36,12 @@ impl Client {
     ///
     /// The environment variables `PODIUM_TLS_CA`, `PODIUM_TLS_CERT` and `PODIUM_TLS_KEY` name the
     /// files of an encrypted connection; `PODIUM_TOKEN` or `PODIUM_TOKEN_FILE` have the token.
-    /// [`builder`](Self::builder) takes others.
+    /// [`builder`](Self::builder) takes other files and tokens.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument`: the address is neither, or a file of TLS cannot be used.
+    /// `InvalidArgument`: the address is not in one of these forms, or a file of TLS cannot be
+    /// used.
     /// `FailedPrecondition`: there is no Tokio runtime.
     pub fn connect(address: &str) -> Result<Self> {
         Self::builder(address).connect()
@@ -51,7 +52,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect).
+    /// Those of [`connect`](Self::connect).
     pub fn from_env() -> Result<Self> {
         let address = env::var("PODIUM_ADDRESS").unwrap_or_default();
         Self::connect(match address.as_str() {
@@ -60,14 +61,14 @@ impl Client {
         })
     }
 
-    /// Returns what makes a client with TLS files or a token of your own.
+    /// Returns a builder of a client with TLS files or a token.
     pub fn builder(address: &str) -> Builder {
         Builder::new(address)
     }
 
     /// Returns a client over a channel of your own: a [`Channel`](tonic::transport::Channel), one
-    /// with an interceptor or a layer of tower, or any other service that makes gRPC calls. The
-    /// name is that of the server in messages of errors.
+    /// with an interceptor or a layer of tower, or any other service that makes gRPC calls. Errors
+    /// name the server by the given name.
     pub fn from_service<S, B>(service: S, name: &str) -> Self
     where
         S: Service<http::Request<Body>, Response = http::Response<B>>,
@@ -80,15 +81,15 @@ impl Client {
         Self::new(Calls::new(service, name))
     }
 
-    /// Returns the same client, with metadata that each call sends.
+    /// Returns this client with metadata for each call.
     #[must_use]
     pub fn with_metadata(mut self, metadata: MetadataMap) -> Self {
         self.calls.metadata.given = metadata;
         self
     }
 
-    /// The same client with other deadlines than 10 seconds for reads and 30 for writes. For one
-    /// call: `client.clone().with_timeouts(soon, soon).arm("e", "a").score("acc")`.
+    /// Returns this client with other deadlines. The defaults are 10 seconds for reads and 30 for
+    /// writes. For one call: `client.clone().with_timeouts(soon, soon).arm("e", "a").score("acc")`.
     #[must_use]
     pub fn with_timeouts(mut self, reads: Duration, writes: Duration) -> Self {
         self.calls.read_timeout = reads;
@@ -96,23 +97,23 @@ impl Client {
         self
     }
 
-    /// Every rpc as it is.
+    /// Returns the calls of every rpc.
     #[must_use]
     pub fn calls(&self) -> &Calls {
         &self.calls
     }
 
-    /// A handle on an experiment; no call is made.
+    /// Returns a handle of an experiment. Makes no call.
     pub fn experiment(&self, name: impl Into<String>) -> ExperimentHandle {
         ExperimentHandle::new(self.clone(), name.into())
     }
 
-    /// A handle on an arm; no call is made.
+    /// Returns a handle of an arm. Makes no call.
     pub fn arm(&self, experiment: impl Into<String>, name: impl Into<String>) -> ArmHandle {
         self.experiment(experiment).arm(name)
     }
 
-    /// The version and the limits of the server, and the id of its store.
+    /// Returns the version and the limits of the server, and the id of its store.
     ///
     /// # Errors
     ///
@@ -122,8 +123,7 @@ impl Client {
         Ok(response.server.unwrap_or_default())
     }
 
-    /// Returns the token with which this client makes its calls; `None` if the server requires no
-    /// tokens.
+    /// Returns the token of this client, or `None` if the server requires no tokens.
     ///
     /// # Errors
     ///
@@ -132,8 +132,8 @@ impl Client {
         Ok(self.calls.who_am_i(WhoAmIRequest {}).await?.token)
     }
 
-    /// The experiments that pass the filters of a request, by name. `Default::default()` lists
-    /// all.
+    /// Lists the experiments that match the filters of a request, sorted by name.
+    /// `Default::default()` lists all.
     #[must_use]
     pub fn experiments(&self, request: ListExperimentsRequest) -> Listing<Experiment> {
         let calls = self.calls.clone();

@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! Errors.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use tonic_types::pb::{ErrorInfo, RetryInfo, Status as Details};
 
 use crate::v1::{ErrorReason, RefusalKind, Refusals};
 
-/// What a call answers, or why it failed.
+/// The result of a call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 const DOMAIN: &str = "podium";
 const PREFIX: &str = "ERROR_REASON_";
 const OUTCOME_UNKNOWN: &str = ": whether it was stored is unknown, and it is safe to send it again";
 
-/// A call to Podium failed. A write that failed changed nothing, unless no answer came: the message
-/// then says that the outcome is unknown. Sending the same call again is safe.
+/// The error of a call to Podium. A failed write has changed nothing, unless no answer came: the
+/// message then says that the outcome is unknown. Sending the same call again is safe.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Error {
     code: Code,
@@ -30,7 +30,7 @@ pub struct Error {
     source: Source,
 }
 
-/// What tonic said of the call, if it was made. Errors that say the same are equal whatever it was.
+/// The error of tonic, if the call was made. It has no effect on whether two errors are equal.
 #[derive(Clone, Debug, Default)]
 struct Source(Option<Arc<Status>>);
 
@@ -40,60 +40,60 @@ impl PartialEq for Source {
     }
 }
 
-/// One refused event of a Record call.
+/// A rejected event of a Record call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RefusedEvent {
     /// The index of the event in the call, from 0.
     pub index: usize,
-    /// Why it was refused, such as `STALE_ATTEMPT`: the name of an [`ErrorReason`] without its
-    /// prefix.
+    /// The reason, such as `STALE_ATTEMPT`: the name of an [`ErrorReason`] without its prefix.
     pub reason: String,
-    /// Whether it will never be accepted as it is; else what it needs may still come.
+    /// Whether the event will never be accepted. Otherwise it waits for something that does not
+    /// exist yet.
     pub permanent: bool,
-    /// What was wrong and what would be right, said of the first event refused for the reason.
+    /// The error text of the first event that was rejected for this reason.
     pub message: String,
 }
 
 impl Error {
-    /// The canonical status code.
+    /// Returns the canonical status code.
     #[must_use]
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// The name of the code as the protocol writes it, such as `NOT_FOUND`.
+    /// Returns the name of the code as in the protocol, such as `NOT_FOUND`.
     #[must_use]
     pub fn code_name(&self) -> &'static str {
         name_of(self.code)
     }
 
-    /// What was wrong and what would be right.
+    /// Returns the error text: what was wrong, and what would be right.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Why exactly, such as `STALE_ATTEMPT`: the name of an [`ErrorReason`] without its prefix.
-    /// Empty where nobody said.
+    /// Returns the reason, such as `STALE_ATTEMPT`: the name of an [`ErrorReason`] without its
+    /// prefix. Empty if the error has no reason.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// Whether the call failed for this reason.
+    /// Returns whether the call failed for this reason.
     #[must_use]
     pub fn is(&self, reason: ErrorReason) -> bool {
         !self.reason.is_empty() && reason.as_str_name().strip_prefix(PREFIX) == Some(&self.reason)
     }
 
-    /// The particulars of the reason, such as `arm`: the reasons' comments name the keys.
+    /// Returns details of the reason, such as `arm`. The comment of each reason lists its keys.
     #[must_use]
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
 
-    /// Every refused event of a Record call, in their order; empty for other calls.
+    /// Returns every rejected event of a Record call, in order. Empty for other calls.
     #[must_use]
     pub fn refusals(&self) -> &[RefusedEvent] {
         &self.refusals
@@ -110,7 +110,7 @@ impl Error {
         }
     }
 
-    /// The error of a field that is wrong, found before anything was sent.
+    /// Returns the error of an invalid field that was found before the call.
     pub(crate) fn name_invalid(field: &str, message: &str) -> Self {
         Self {
             reason: "NAME_INVALID".to_owned(),
@@ -119,7 +119,7 @@ impl Error {
         }
     }
 
-    /// Says what gRPC does not, where the server itself did not explain the error.
+    /// Sets a text for an error that gRPC raised, rather than the server.
     pub(crate) fn explained(mut self, address: &str, is_write: bool) -> Self {
         if self.reason.is_empty() {
             self.message = self.explanation(address);
@@ -130,8 +130,8 @@ impl Error {
         self
     }
 
-    /// Returns whether the call is made again: if the server refused it before working on it, or
-    /// if no server answers and repeating the call changes nothing.
+    /// Returns whether the call is retried: if the server rejected it before any work, or if no
+    /// server answers and repeating the call is safe.
     pub(crate) fn is_retried(&self, is_repeatable: bool) -> bool {
         match self.code {
             Code::Unavailable => is_repeatable || self.is(ErrorReason::ShuttingDown),
@@ -142,7 +142,7 @@ impl Error {
         }
     }
 
-    /// How long the server asks to wait before the call is made again.
+    /// Returns the delay before a retry that the server asks for.
     pub(crate) fn retry_delay(&self) -> Option<Duration> {
         let details = Details::decode(self.source.0.as_deref()?.details()).ok()?;
         let mut details = details.details.iter();
@@ -150,7 +150,7 @@ impl Error {
         info.retry_delay?.try_into().ok()
     }
 
-    /// Whether the call was not even sent: there was no connection to send it over.
+    /// Returns whether the call was not sent, since there was no connection.
     fn never_left(&self) -> bool {
         is_caused_by::<ConnectError>(error::Error::source(self))
     }
@@ -222,9 +222,9 @@ impl From<Status> for Error {
     }
 }
 
-/// The code of a failed call. Calls that the server did not answer tonic calls `Unknown`, `Internal`
-/// or `Cancelled`, as the case may be; and what a server cancels it does not serve: nobody cancelled
-/// it here, since that drops the future.
+/// Returns the code of a failed call. If no server answered, tonic has several codes: `Unknown`,
+/// `Internal` or `Cancelled`. All of these become `Unavailable`. This client cancels a call by
+/// dropping its future, so `Cancelled` comes from a server that stops.
 fn code_of(status: &Status) -> Code {
     let is_lost = error::Error::source(status).is_some();
     if is_caused_by::<TimeoutExpired>(error::Error::source(status)) {
@@ -237,13 +237,13 @@ fn code_of(status: &Status) -> Code {
     }
 }
 
-/// Returns the text of the first cause of an error. Those above it repeat it or say less.
+/// Returns the text of the first cause of an error. The errors above it add nothing.
 pub(crate) fn cause_of(error: &(dyn error::Error + 'static)) -> String {
     let last = iter::successors(Some(error), |error| error.source()).last();
     last.unwrap_or(error).to_string()
 }
 
-/// Whether an error, its cause, the cause of that, and so on, is of a type.
+/// Returns whether an error or one of its causes is of a type.
 fn is_caused_by<E: error::Error + 'static>(error: Option<&(dyn error::Error + 'static)>) -> bool {
     iter::successors(error, |error| error.source()).any(<dyn error::Error>::is::<E>)
 }
@@ -256,7 +256,7 @@ fn unpacked<M: Message + Default>(detail: &prost_types::Any, name: &str) -> Opti
 fn refused_events(refusals: Refusals) -> Vec<RefusedEvent> {
     let mut events = Vec::new();
     for refusal in refusals.refusals {
-        // A kind that this version does not know promises nothing: waiting is no answer to it.
+        // An unknown kind counts as permanent: nothing says that waiting helps.
         let permanent = refusal.kind() != RefusalKind::Wait;
         events.extend(refusal.event_indexes.iter().map(|&index| RefusedEvent {
             index: usize::try_from(index).unwrap_or_default(),
@@ -300,7 +300,7 @@ mod tests {
     use super::Error;
     use crate::v1::{Refusal, RefusalKind, Refusals};
 
-    /// A refusal of a kind that this version does not know is final, and events stand in order.
+    /// A refusal of an unknown kind is permanent, and events are in order.
     #[test]
     fn refusals_are_read() {
         let refusal = |kind, index| Refusal {
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(told.collect::<Vec<_>>(), [(1, false), (2, true)]);
     }
 
-    /// A server that stops cancels what has just arrived: for the caller, it is not there.
+    /// A server that stops cancels new calls: the caller gets UNAVAILABLE.
     #[test]
     fn what_a_server_cancels_is_unavailable() {
         let error = Error::from(Status::cancelled("stopping")).explained("h:1", true);

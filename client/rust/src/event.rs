@@ -1,4 +1,4 @@
-//! Events are made of what they tell.
+//! Events.
 
 use std::time::SystemTime;
 
@@ -8,7 +8,7 @@ use crate::v1::{
 };
 
 impl Event {
-    /// An event that happens now, by this machine's clock:
+    /// Returns an event with the current time of this machine's clock:
     /// `Event::now(EvalRecorded { arm, eval_result, ..Default::default() })`.
     pub fn now(kind: impl Into<Kind>) -> Self {
         Self {

@@ -1,15 +1,15 @@
-//! prost, but for one thing: the number of a map entry is always written.
+//! prost with one difference: the number of a map entry is always written.
 //!
-//! prost leaves out what equals the default, and takes -0.0 for 0.0 (prost issue 1177), so that
-//! the sign would be lost. The generated messages name this module in place of prost.
+//! prost leaves out default values, and takes -0.0 for 0.0 (prost issue 1177), so the sign would be
+//! lost. The generated messages name this module in place of prost.
 
 pub use ::prost::*;
 
-/// `prost::encoding` with maps that write every entry whole.
+/// `prost::encoding`, with maps that write all entries in full.
 pub mod encoding {
     pub use ::prost::encoding::*;
 
-    /// Maps as `BTreeMap`: read as by prost, written whole.
+    /// Maps as `BTreeMap`: read by prost, and written in full.
     pub mod btree_map {
         use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub mod encoding {
             }
         }
 
-        /// The number of bytes that [`encode`] writes.
+        /// Returns the number of bytes that [`encode`] writes.
         pub fn encoded_len<K, V>(
             key_encoded_len: impl Fn(u32, &K) -> usize,
             value_encoded_len: impl Fn(u32, &V) -> usize,

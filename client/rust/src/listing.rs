@@ -1,4 +1,4 @@
-//! Lists that fetch their pages as they are read.
+//! Lists that fetch page by page.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,12 +7,12 @@ use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
 use crate::error::{Error, Result};
 
-/// A list whose pages are fetched as it is read: call [`next`](Self::next), or use it as a
-/// `Stream`. It ends after its first error.
+/// A list that fetches page by page. Call [`next`](Self::next), or use it as a `Stream`. It ends
+/// after its first error.
 pub struct Listing<T>(BoxStream<'static, Result<T>>);
 
 impl<T: Send + 'static> Listing<T> {
-    /// A list of what `fetch` answers: the items of a page, and the request for the next one.
+    /// Makes a list. `fetch` returns the items of a page, and the request for the next one.
     pub(crate) fn new<Q, Page>(first: Q, fetch: impl Fn(Q) -> Page + Clone + Send + 'static) -> Self
     where
         Q: Send + 'static,
@@ -32,16 +32,16 @@ impl<T: Send + 'static> Listing<T> {
         Self(pages.try_flatten().boxed())
     }
 
-    /// The next item; `None` after the last one.
+    /// Returns the next item, or `None` after the last one.
     pub async fn next(&mut self) -> Option<Result<T>> {
         self.0.next().await
     }
 
-    /// All items that are left.
+    /// Returns all remaining items.
     ///
     /// # Errors
     ///
-    /// What a page failed with.
+    /// The error of a page.
     pub async fn all(self) -> Result<Vec<T>> {
         self.0.try_collect().await
     }

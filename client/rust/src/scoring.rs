@@ -1,22 +1,22 @@
-//! What `eval` and `score` mean, as docs/semantics.md says it: pure, and without a server.
+//! The rules of `eval` and `score` (docs/semantics.md), as pure functions.
 
 use std::collections::{BTreeMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::v1::{ArmResult, EvalResult, ScoreOrigin, ScoreSource};
 
-/// A score and where it came from.
+/// A score and its source.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Score {
-    /// The number; NaN is one.
+    /// The number, which can be NaN.
     pub value: f64,
-    /// Which result it is part of.
+    /// The result that has the score.
     pub source: ScoreSource,
 }
 
-/// The row that answers for a name: the post-training row if there is one, else the in-loop row
-/// with the greatest step. Of rows that repeat an identity, the first one counts.
+/// Returns the row of a name: the post-training row, or else the in-loop row with the greatest
+/// step. Of rows with the same name and step, the first one is used.
 pub(crate) fn find_eval<'a>(rows: &'a [EvalResult], name: &str) -> Option<&'a EvalResult> {
     let mut best: Option<&EvalResult> = None;
     for row in rows.iter().filter(|row| row.name == name) {
@@ -27,7 +27,7 @@ pub(crate) fn find_eval<'a>(rows: &'a [EvalResult], name: &str) -> Option<&'a Ev
     best
 }
 
-/// The first in-loop row of a name at exactly a step.
+/// Returns the first in-loop row of a name at exactly a step.
 pub(crate) fn find_eval_at<'a>(
     rows: &'a [EvalResult],
     name: &str,
@@ -41,8 +41,8 @@ fn precedence(row: &EvalResult) -> (bool, i64) {
     (row.step.is_none(), row.step.unwrap_or_default())
 }
 
-/// The primary eval: the first post-training row tagged `test`; else the first post-training
-/// row; else the first row. Rows with a `model_ref` are never primary.
+/// Returns the primary eval: the first post-training row tagged `test`, or else the first
+/// post-training row, or else the first row. Rows with a `model_ref` are never primary.
 pub(crate) fn primary(rows: &[EvalResult]) -> Option<&EvalResult> {
     let mut seen = HashSet::new();
     rows.iter()
@@ -51,7 +51,7 @@ pub(crate) fn primary(rows: &[EvalResult]) -> Option<&EvalResult> {
         .min_by_key(|row| primary_class(row))
 }
 
-/// How a row stands for primary: the lowest class wins, within a class the first row.
+/// Returns the class of a row. The primary eval is the first row of the lowest class.
 fn primary_class(row: &EvalResult) -> u8 {
     if row.step.is_some() {
         2
@@ -60,12 +60,12 @@ fn primary_class(row: &EvalResult) -> u8 {
     }
 }
 
-/// The score of an arm on a metric, and where it came from.
+/// Returns the score of an arm on a metric, and its source.
 pub(crate) fn score(arm: &ArmResult, metric: &str) -> Result<Option<Score>> {
     if metric.is_empty() {
         return Err(Error::name_invalid("metric", "metric must not be empty"));
     }
-    // Names and keys are never empty, so a dot at an end splits nothing.
+    // Names and keys are never empty, so a dot at the start or the end is not tried.
     let split = metric
         .match_indices('.')
         .map(|(dot, _)| (&metric[..dot], &metric[dot + 1..]))
@@ -106,7 +106,7 @@ fn score_in(metrics: &BTreeMap<String, f64>, key: &str, origin: ScoreOrigin) -> 
     metrics.get(key).map(|&value| Score { value, source })
 }
 
-/// Whether two sets of metrics say the same; NaN is the same as NaN.
+/// Returns whether two sets of metrics are equal. NaN equals NaN.
 #[allow(
     clippy::float_cmp,
     reason = "-0.0 equals 0.0, and nothing else is near enough"

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 /// The files of an encrypted connection, in PEM. They are read when the client is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// The certificates of the authorities that may have issued the server's certificate. If
-    /// `None`, the public authorities of this machine.
+    /// The certificates of the authorities to trust. `None` means the public authorities of this
+    /// machine.
     pub ca: Option<PathBuf>,
     /// The certificate of this client, for servers that ask for one, and its private key.
     pub identity: Option<(PathBuf, PathBuf)>,
@@ -96,12 +96,12 @@ impl fmt::Debug for Token {
     }
 }
 
-/// What each call sends beside its request.
+/// The metadata of each call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CallMetadata {
     pub(crate) given: MetadataMap,
     pub(crate) token: Option<Token>,
-    /// Whether others could read a token on its way to the server.
+    /// Whether others could read a token on the way to the server.
     pub(crate) is_exposed: bool,
 }
 
@@ -142,7 +142,7 @@ fn variable(name: &str) -> Option<String> {
 mod tests {
     use super::{CallMetadata, Token, is_local};
 
-    /// A name that only begins as a loopback address does is another machine.
+    /// A name that only begins like a loopback address is another machine.
     #[test]
     fn local_addresses() {
         for local in [

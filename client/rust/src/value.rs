@@ -1,23 +1,23 @@
-//! Values are made of anything JSON-like, and read as such.
+//! Conversions of values from and to JSON-like data.
 
 use std::collections::BTreeMap;
 
 use crate::v1::{Value, ValueList, ValueMap, value::Kind};
 
 impl Value {
-    /// Nothing, said on purpose.
+    /// The null value.
     #[must_use]
     pub fn null() -> Self {
         Kind::NullValue(0).into()
     }
 
-    /// Whether it holds nothing.
+    /// Returns whether this is null or not set.
     #[must_use]
     pub fn is_null(&self) -> bool {
         matches!(self.kind, None | Some(Kind::NullValue(_)))
     }
 
-    /// The truth value that it holds, if it holds one.
+    /// Returns the boolean, if this is one.
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
         match self.kind {
@@ -26,7 +26,7 @@ impl Value {
         }
     }
 
-    /// The integer that it holds, if it holds one.
+    /// Returns the integer, if this is one.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         match self.kind {
@@ -35,7 +35,7 @@ impl Value {
         }
     }
 
-    /// The double that it holds, if it holds one. An integer is no double.
+    /// Returns the double, if this is one. Integers are not doubles.
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         match self.kind {
@@ -44,7 +44,7 @@ impl Value {
         }
     }
 
-    /// The text that it holds, if it holds one.
+    /// Returns the string, if this is one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match &self.kind {
@@ -53,7 +53,7 @@ impl Value {
         }
     }
 
-    /// The list that it holds, if it holds one.
+    /// Returns the list, if this is one.
     #[must_use]
     pub fn as_list(&self) -> Option<&[Value]> {
         match &self.kind {
@@ -62,7 +62,7 @@ impl Value {
         }
     }
 
-    /// The map that it holds, if it holds one.
+    /// Returns the map, if this is one.
     #[must_use]
     pub fn as_map(&self) -> Option<&BTreeMap<String, Value>> {
         match &self.kind {

@@ -15,9 +15,9 @@ use crate::calls::{Calls, FIRST_PAUSE};
 use crate::error::{Error, Result};
 use crate::v1::{WatchMarker, WatchRemoval, WatchRequest, WatchResponse};
 
-/// A watch goes on without a time limit.
+/// A watch has no time limit.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How often a server can reset a watch in a row, with no other update between.
+/// The number of resets in a row, without another update, after which a watch fails.
 const MOST_RESETS: u32 = 3;
 /// The reasons of errors after which a watch continues.
 const TRANSIENT: [&str; 5] = [
@@ -28,7 +28,7 @@ const TRANSIENT: [&str; 5] = [
     "OUTCOME_UNKNOWN",
 ];
 
-/// The updates of a watch: call [`next`](Self::next), or use it as a `Stream`. To drop it ends the
+/// The updates of a watch. Call [`next`](Self::next), or use it as a `Stream`. Dropping it ends the
 /// watch.
 pub struct Watch(BoxStream<'static, Result<WatchResponse>>);
 
@@ -54,7 +54,7 @@ impl Watch {
         Self(updates.boxed())
     }
 
-    /// The next update; `None` after the last one.
+    /// Returns the next update, or `None` after the last one.
     pub async fn next(&mut self) -> Option<Result<WatchResponse>> {
         self.0.next().await
     }
@@ -68,15 +68,15 @@ impl Stream for Watch {
     }
 }
 
-/// Reads the messages of one call after the other.
+/// Reads the messages of the calls of a watch.
 struct Watcher {
     begun: Instant,
     calls: Calls,
-    /// What is watched, after the last marker.
+    /// The request, with the last marker.
     request: WatchRequest,
-    /// The call under way.
+    /// The running call.
     responses: Option<Streaming<WatchResponse>>,
-    /// What the messages since the last marker have changed.
+    /// The changes since the last marker.
     update: WatchResponse,
     /// Whether a marker has arrived.
     is_answered: bool,
@@ -93,7 +93,7 @@ impl Watcher {
                 Ok(Some(update)) => return Ok(update),
                 Ok(None) => {}
                 Err(error) if self.is_answered && error.code() == Code::NotFound => {
-                    // It was deleted while there was no connection.
+                    // The experiment was deleted while there was no connection.
                     return Ok(deleted());
                 }
                 Err(error) => self.pause_after(error).await?,
@@ -139,8 +139,8 @@ impl Watcher {
         };
         let update = mem::take(&mut self.update);
         if update.reset {
-            // A reset does not end the pauses: the server may only reset. A reset without its update
-            // was interrupted, and the next call repeats it.
+            // A reset does not end the pauses: the server may only reset. A reset without its
+            // update was interrupted, and the next call repeats it.
             self.resets += 1;
         } else {
             (self.failures, self.resets) = (0, 0);
@@ -148,7 +148,7 @@ impl Watcher {
         Ok(self.is_news(marker).then_some(update))
     }
 
-    /// Continues after a marker. Returns whether it is another one than the last.
+    /// Continues after a marker. Returns whether it differs from the last one.
     fn is_news(&mut self, marker: WatchMarker) -> bool {
         let is_news = !self.is_answered
             || self.request.after_revision != Some(marker.revision)
@@ -159,8 +159,8 @@ impl Watcher {
         is_news
     }
 
-    /// Waits before the next call, or returns the error if none will be made. A server that has
-    /// answered before is asked again without a time limit.
+    /// Waits before the next call, or returns the error if the watch ends. If the server has
+    /// answered before, there is no limit to the retries.
     async fn pause_after(&mut self, error: Error) -> Result<()> {
         self.responses = None;
         let pause = pause_after(self.failures, &error);
@@ -175,8 +175,9 @@ impl Watcher {
     }
 }
 
-/// How long to wait after a failure: any time up to twice as long each time, so that clients that
-/// lost a server together do not return together, and at least as long as the server asks for.
+/// Returns the delay after a failure: random, up to a limit that doubles with each attempt, so that
+/// not all clients of a lost server reconnect at once. It is at least the delay that the server
+/// asks for.
 fn pause_after(failures: u32, error: &Error) -> Duration {
     let longest = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures));
     let part = u32::try_from(RandomState::new().hash_one(failures) % 1_000).unwrap_or_default();

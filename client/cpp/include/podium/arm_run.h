@@ -13,7 +13,7 @@ namespace podium {
 
 /// An attempt at training an arm, which Experiment::start_arm() starts.
 ///
-/// Each call returns after the server has stored its event. Until the deadline of writes, it is repeated
+/// Each call returns after the server has stored its event. Until the deadline of writes, it is retried
 /// while no server answers, and the event is stored exactly once. Copies are the same attempt. Any number of
 /// threads may share one: it makes one call at a time. If there is a newer attempt, calls throw an Error with
 /// STALE_ATTEMPT: end the training then.
@@ -32,7 +32,7 @@ class ArmRun {
   v1::RecordResponse log(const std::map<std::string, double>& metrics,
                          std::optional<std::int64_t> step = std::nullopt) const;
 
-  /// Records an eval row. It replaces a row of the same name and step.
+  /// Records an eval row. It replaces a row with the same name and step.
   v1::RecordResponse log_eval(const v1::EvalResult& row) const;
 
   /// Records the end of the training. A later call replaces an earlier one.
@@ -45,7 +45,7 @@ class ArmRun {
   friend class Experiment;
   struct Stream;
 
-  /// Records the start, which has a name and an attempt.
+  /// Records the start. The event must have a name and an attempt.
   ArmRun(std::shared_ptr<const Calls> calls, std::string experiment, const v1::ArmStarted& started);
 
   v1::RecordResponse record(v1::Event event) const;

@@ -87,7 +87,7 @@ class Calls {
   /// Makes the call Scores.
   [[nodiscard]] v1::ScoresResponse scores(const v1::ScoresRequest& request) const;
 
-  /// Makes the call Record of podium.v1.RecordingService. With a position, it is repeated while no server
+  /// Makes the call Record of podium.v1.RecordingService. With a position, it is retried while no server
   /// answers.
   v1::RecordResponse record(const v1::RecordRequest& request) const;
   /// Makes the call DeleteArm.
@@ -123,16 +123,16 @@ class Calls {
   /// Begins the call Watch. It has no deadline.
   std::unique_ptr<grpc::ClientReaderInterface<v1::WatchResponse>> watch(grpc::ClientContext& context,
                                                                         const v1::WatchRequest& request) const;
-  /// The error of a call whose status is not OK. If nobody here cancelled it, a server that stops did.
+  /// Returns the error of a call whose status is not OK. If this client did not cancel it, a stopping server did.
   [[nodiscard]] Error error_of(const grpc::Status& status) const;
-  /// Throws an error, with what gRPC does not say of one that the server itself did not explain.
+  /// Throws an error, with a text if gRPC raised it rather than the server.
   [[noreturn]] void fail(const Error& error, bool maybe_stored) const;
 
   /// Adds the metadata of a call.
   void add_metadata(grpc::ClientContext& context) const;
 
   std::string address_;
-  /// Whether a token would cross a network without encryption.
+  /// Returns whether a token would cross a network without encryption.
   bool is_exposed_;
   Options options_;
   Cancellation cancellation_;

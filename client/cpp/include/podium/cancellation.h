@@ -1,4 +1,4 @@
-/// Cancels calls under way.
+/// Cancels running calls.
 #pragma once
 
 #include <memory>
@@ -6,12 +6,12 @@
 namespace podium {
 
 /// Cancels the calls of clients that were made with it: `client.with_cancellation(cancellation)`. Copies cancel
-/// the same calls. Any thread can use it at any time, also if no call is under way.
+/// the same calls. Any thread can use it at any time, even if no call is running.
 class Cancellation {
  public:
   Cancellation();
 
-  /// Ends the calls under way, and each later call at once. They throw an Error with CANCELLED.
+  /// Cancels the running calls, and each later call. They throw an Error with CANCELLED.
   void cancel() const;
 
   /// Returns whether cancel() was called.

@@ -22,7 +22,7 @@ class Client {
 
   /// Makes a client of the server at HOST:PORT or unix:PATH.
   ///
-  /// Throws std::invalid_argument if the address is neither.
+  /// Throws std::invalid_argument if the address is not in one of these forms.
   explicit Client(const std::string& address, Options options = {});
 
   /// Returns a client over the same connection with other deadlines:
@@ -41,10 +41,10 @@ class Client {
   /// Returns the version and the limits of the server, and the id of its store.
   [[nodiscard]] v1::Server server() const;
 
-  /// Returns the token with which this client makes its calls. Empty if the server requires no tokens.
+  /// Returns the token of this client. Empty if the server requires no tokens.
   [[nodiscard]] std::optional<v1::Token> whoami() const;
 
-  /// Lists the experiments that pass the filters of a request, by name.
+  /// Lists the experiments that match the filters of a request, sorted by name.
   [[nodiscard]] Listing<v1::Experiment> experiments(v1::ListExperimentsRequest filter = {}) const;
 
   /// Returns an object with every rpc.

@@ -14,30 +14,30 @@
 
 namespace podium {
 
-/// One rejected event of a Record call.
+/// A rejected event of a Record call.
 struct RefusedEvent {
   /// The index of the event in the call, from 0.
   std::size_t index;
   /// The reason, such as STALE_ATTEMPT: the name of an ErrorReason without its prefix.
   std::string reason;
-  /// Whether the server will never accept the event. If false, it may accept the event later.
+  /// Whether the event will never be accepted. Otherwise it waits for something that does not exist yet.
   bool permanent;
-  /// The problem and its solution, for the first event that was rejected for this reason.
+  /// The error text of the first event that was rejected for this reason.
   std::string message;
 };
 
-/// A failed call. A write that failed changed nothing, unless its response was lost. Then the message says that
-/// it is unknown whether it was stored. It is safe to send the same call again.
+/// The error of a call. A failed write has changed nothing, unless its response was lost. Then the message says
+/// that it is unknown whether it was stored. Sending the same call again is safe.
 class Error : public std::runtime_error {
  public:
-  /// Details of a reason, such as the arm. The comments of the reasons name the keys.
+  /// Details of a reason, such as the arm. The comment of each reason lists its keys.
   using Metadata = std::map<std::string, std::string>;
 
   /// Makes an error.
   Error(grpc::StatusCode code, std::string message, std::string reason = "", Metadata metadata = {},
         std::vector<RefusedEvent> refusals = {});
 
-  /// Reads the error of a call whose status is not OK.
+  /// Makes the error of a call whose status is not OK.
   [[nodiscard]] static Error from(const grpc::Status& status);
 
   /// Returns the canonical status code.

@@ -5,13 +5,13 @@
 
 namespace podium {
 
-/// Makes an event that creates the experiment, or fills those of its fields that are unset.
+/// Makes an event that creates the experiment, sets unset fields, or clears fields.
 [[nodiscard]] v1::Event event(v1::ExperimentDeclared declared);
 /// Makes an event that starts an attempt at training an arm.
 [[nodiscard]] v1::Event event(v1::ArmStarted started);
-/// Makes an event that adds training metrics to an arm. The latest value of each key is kept.
+/// Makes an event that records training metrics of an arm. The latest value of each key is kept.
 [[nodiscard]] v1::Event event(v1::MetricsRecorded recorded);
-/// Makes an event that adds an eval row to an arm. It replaces a row of the same name and step.
+/// Makes an event that records an eval row. It replaces a row with the same name and step.
 [[nodiscard]] v1::Event event(v1::EvalRecorded recorded);
 /// Makes an event that ends the training of an arm. A later end replaces an earlier one.
 [[nodiscard]] v1::Event event(v1::ArmFinished finished);
@@ -19,7 +19,7 @@ namespace podium {
 [[nodiscard]] v1::Event event(v1::ArmRecorded recorded);
 /// Makes an event that stores the conclusion. It replaces an earlier one.
 [[nodiscard]] v1::Event event(v1::ExperimentConcluded concluded);
-/// Makes an event that takes a sequence number of its stream and does nothing.
+/// Makes an event that uses a sequence number of its stream and does nothing.
 [[nodiscard]] v1::Event event(v1::Skipped skipped);
 
 }  // namespace podium

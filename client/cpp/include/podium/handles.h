@@ -19,7 +19,7 @@ namespace podium {
 class ArmRun;
 class Watch;
 
-/// An arm at a server, which may not exist yet. If the experiment or the arm does not exist, a call throws an
+/// A handle of an arm on a server. If the experiment or the arm does not exist, a call throws an
 /// Error with NOT_FOUND.
 class Arm {
  public:
@@ -28,7 +28,7 @@ class Arm {
 
   /// Returns the name of the arm's experiment.
   [[nodiscard]] const std::string& experiment() const noexcept { return experiment_; }
-  /// Returns the arm's name.
+  /// Returns the name of the arm.
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
   /// Returns the row of an eval by the rules of podium::eval().
@@ -43,10 +43,10 @@ class Arm {
 
   /// Returns the whole arm with its rows, as of one revision. podium::eval() and podium::score() read it.
   ///
-  /// Throws an Error with ABORTED if the arm changes too often to be read as a whole.
+  /// Throws an Error with ABORTED if the arm changed each time while it was read.
   [[nodiscard]] v1::ArmResult get() const;
 
-  /// Lists the rows that pass the filters of a request, in the order in which they were first accepted.
+  /// Lists the rows that match the filters of a request, in the order in which they were first accepted.
   [[nodiscard]] Listing<v1::EvalResult> evals(v1::ListEvalsRequest filter = {}) const;
 
   /// Records training metrics for a process that does not train the arm. The latest value of each key is
@@ -54,10 +54,10 @@ class Arm {
   v1::RecordResponse log(const std::map<std::string, double>& metrics,
                          std::optional<std::int64_t> step = std::nullopt) const;
 
-  /// Records an eval row; a row of the same name and step is replaced.
+  /// Records an eval row. It replaces a row with the same name and step.
   v1::RecordResponse log_eval(const v1::EvalResult& row) const;
 
-  /// Deletes the arm with its rows. Returns the experiment's revision after the call.
+  /// Deletes the arm with its rows. Returns the revision of the experiment after that.
   std::int64_t remove(bool allow_missing = false) const;
 
  private:
@@ -68,14 +68,14 @@ class Arm {
   std::string name_;
 };
 
-/// An experiment at a server, which may not exist yet. If it does not exist, a read throws an Error with
+/// A handle of an experiment on a server. If the experiment does not exist, a read throws an Error with
 /// NOT_FOUND.
 class Experiment {
  public:
   /// Client::experiment() makes handles.
   Experiment(std::shared_ptr<const Calls> calls, std::string name);
 
-  /// Returns the experiment's name.
+  /// Returns the name of the experiment.
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
   /// Returns a handle of one of its arms.
@@ -84,7 +84,7 @@ class Experiment {
   /// Gets the experiment.
   [[nodiscard]] v1::Experiment get() const;
 
-  /// Lists the arms that pass the filters of a request, in the order in which they were created.
+  /// Lists the arms that match the filters of a request, in the order in which they were created.
   [[nodiscard]] Listing<v1::ArmSummary> arms(v1::ListArmsRequest filter = {}) const;
 
   /// Lists the metrics on which arms have scores, with the number of arms of each.
@@ -93,22 +93,23 @@ class Experiment {
   /// Ranks the arms or groups, the best first, as of one revision. Returns all of them, or the first `top`.
   ///
   /// Throws an Error with FAILED_PRECONDITION if there is no metric, neither in the request nor in
-  /// the experiment, and with ABORTED if the experiment changes too often.
+  /// the experiment, and with ABORTED if the ranking changed each time while it was read.
   [[nodiscard]] v1::RankResponse rank(v1::RankRequest request = {}, std::optional<int> top = std::nullopt) const;
 
-  /// Gets the scores of the arms that pass the filters of a request: a column for each of its metrics, in the
-  /// order of the arms' creation, with all pages in one. The revision is 0 if the experiment changed
-  /// between the pages.
+  /// Gets the scores of the arms that match the filters of a request: a column for each metric, in the order in
+  /// which the arms were created. All pages are joined. The revision is 0 if the experiment changed between the
+  /// pages.
   [[nodiscard]] v1::ScoresResponse scores(v1::ScoresRequest request) const;
 
   /// Watches the experiment: its state, and then every change as it is committed. A request has filters, and the
   /// revision and the epoch of a marker to continue after. The first Watch::next() makes the call.
   [[nodiscard]] Watch watch(v1::WatchRequest request = {}) const;
 
-  /// Creates the experiment, or fills fields that are still unset.
+  /// Creates the experiment, or sets its unset fields. A field with another value keeps it and is named in the
+  /// response, unless `overwrite` is set. `clear_fields` names fields that lose their value.
   v1::RecordResponse declare(const v1::ExperimentDeclared& declared = {}) const;
 
-  /// Starts an attempt at training an arm. The arm is running from then on.
+  /// Starts an attempt at training an arm. From then on, the status of the arm is running.
   ///
   /// Options that are not set have defaults: the arm has the name of the configuration, and the attempt has a
   /// random id and the time in milliseconds as its order. With a resume_step, the attempt continues after it;
@@ -129,17 +130,17 @@ class Experiment {
 
   /// Records a whole arm: the stored arm becomes equal to it. With `replace`, it also replaces an arm that has
   /// attempts. An arm that is larger than one call allows is recorded in several calls: first the arm with its
-  /// first rows, then the other rows. To record it again is safe.
+  /// first rows, then the other rows. Recording it again is safe.
   v1::RecordResponse record_arm(const v1::ArmResult& arm, bool replace = false) const;
 
-  /// Records events, all of them or none. They are applied in order, as if sent one by one. With a position
-  /// they are applied exactly once; without one, the call is still safe to repeat.
+  /// Records events in order, all of them or none. With a position, each is applied exactly once. Without one,
+  /// sending them again is safe, too.
   ///
   /// Throws an Error whose refusals() list every rejected event.
   v1::RecordResponse record(const std::vector<v1::Event>& events,
                             const std::optional<v1::StreamPosition>& position = std::nullopt) const;
 
-  /// Deletes the experiment with its arms. Returns the revision after the call.
+  /// Deletes the experiment with its arms. Returns its last revision.
   std::int64_t remove(bool allow_missing = false) const;
 
  private:

@@ -1,4 +1,4 @@
-/// Lists that fetch their pages as they are read.
+/// Lists that fetch page by page.
 #pragma once
 
 #include <cstddef>
@@ -11,20 +11,20 @@
 
 namespace podium {
 
-/// Part of a list.
+/// A page of a list.
 template <class T>
 struct Page {
   /// The items.
   std::vector<T> items;
-  /// The token of the next page; empty if this is the last one.
+  /// The token of the next page. Empty if this is the last one.
   std::string next_token;
 };
 
-/// A list for a range-based `for`. Each loop fetches the pages on the way, and throws the Error of a page.
+/// A list for a range-based `for`. Each loop fetches page by page, and throws the Error of a page.
 template <class T>
 class Listing {
  public:
-  /// Fetches the page of a token, the first one for an empty token.
+  /// Fetches the page of a token. The first page has an empty token.
   using Fetch = std::function<Page<T>(const std::string& token)>;
 
   /// Makes a list of the pages that `fetch` returns.
@@ -73,7 +73,7 @@ class Listing {
       place_->index = 0;
     }
 
-    /// Goes on to the next page that has items, or becomes the end of the list.
+    /// Advances to the next page that has items, or to the end of the list.
     void skip_empty_pages() {
       while (place_->index == place_->page.items.size()) {
         if (place_->page.next_token.empty()) {

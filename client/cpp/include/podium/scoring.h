@@ -17,19 +17,18 @@ namespace podium {
 struct Score {
   /// The value, which can be NaN.
   double value;
-  /// The result that it is part of.
+  /// The result that has the score.
   v1::ScoreSource source;
 };
 
-/// Returns the row of an eval; null if there is none.
+/// Returns the row of an eval, or null if there is none.
 ///
-/// Without a step, this is the post-training row if there is one, else the in-loop row with the greatest step.
+/// Without a step, this is the post-training row, or else the in-loop row with the greatest step.
 /// With a step, it is the in-loop row at exactly that step. Steps can be 0 or negative.
 [[nodiscard]] const v1::EvalResult* eval(const v1::ArmResult& arm, std::string_view name,
                                          std::optional<std::int64_t> step = std::nullopt);
 
-/// Returns the score on a metric: a key, or the name of an eval and a key with a dot between them. A score can
-/// be NaN.
+/// Returns the score on a metric, which is a key, or the name of an eval, a dot and a key. A score can be NaN.
 ///
 /// Throws an Error (INVALID_ARGUMENT, NAME_INVALID) if the metric is empty.
 [[nodiscard]] std::optional<double> score(const v1::ArmResult& arm, std::string_view metric);
@@ -37,18 +36,18 @@ struct Score {
 /// Returns the score on a metric, and its source. Throws as score() does.
 [[nodiscard]] std::optional<Score> find_score(const v1::ArmResult& arm, std::string_view metric);
 
-/// Returns the primary eval: the first post-training row tagged `test`; else the first post-training row; else
-/// the first row. Rows with a model_ref are never primary. Null if there is none.
+/// Returns the primary eval: the first post-training row tagged `test`, or else the first post-training row, or
+/// else the first row. Rows with a model_ref are never primary. Null if there is none.
 [[nodiscard]] const v1::EvalResult* primary_eval(const v1::ArmResult& arm);
 
-/// Returns the `eval_metrics` that were given, else the metrics of the primary eval.
+/// Returns the given `eval_metrics`, or else those of the primary eval.
 [[nodiscard]] const google::protobuf::Map<std::string, double>& effective_eval_metrics(const v1::ArmResult& arm);
 
-/// Returns the `eval_breakdowns` that were given, else the breakdowns of the primary eval.
+/// Returns the given `eval_breakdowns`, or else those of the primary eval.
 [[nodiscard]] const google::protobuf::Map<std::string, v1::Value>& effective_eval_breakdowns(
     const v1::ArmResult& arm);
 
-/// Returns the `eval_seconds` that were given, else those of the primary eval.
+/// Returns the given `eval_seconds`, or else those of the primary eval.
 [[nodiscard]] std::optional<double> effective_eval_seconds(const v1::ArmResult& arm);
 
 }  // namespace podium

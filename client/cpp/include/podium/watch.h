@@ -1,4 +1,4 @@
-/// Every change of an experiment, as it is committed.
+/// Watches of experiments.
 #pragma once
 
 #include <memory>
@@ -14,8 +14,8 @@ namespace podium {
 ///
 /// Each update has a marker, and changes the state before it into exactly the state of the marker's revision.
 /// Apply its fields in the order reset, removals, arms, evals, series. If the connection is lost, the watch
-/// continues after the last update. One thread at a time reads a watch; any thread can cancel it. Its end, or
-/// that of the object, ends its call.
+/// continues after the last update. One thread at a time reads a watch; any thread can cancel it. Destroying
+/// the object ends its call.
 class Watch {
  public:
   /// Takes over another watch, which can then no longer be read.
@@ -24,14 +24,14 @@ class Watch {
   Watch& operator=(Watch&&) noexcept;
   ~Watch();
 
-  /// Waits for the next update. Nothing follows after an update that says that the experiment was deleted, after
-  /// an error, and after cancel().
+  /// Waits for the next update. Returns nothing after the update of a deleted experiment, after an error, and
+  /// after cancel().
   ///
   /// Throws an Error with NOT_FOUND if the experiment does not exist, with UNAVAILABLE if no server answered for
   /// 10 s before the first update, and with CANCELLED if the Cancellation of the client was used.
   [[nodiscard]] std::optional<v1::WatchResponse> next();
 
-  /// Ends this watch and its call, and no other call: next() returns nothing from then on.
+  /// Ends this watch and its call, and no other call. After that, next() returns nothing.
   void cancel() const;
 
  private:

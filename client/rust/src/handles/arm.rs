@@ -1,4 +1,4 @@
-//! Arms to ask and to record.
+//! Handles of arms.
 
 use super::{ExperimentHandle, LARGEST_PAGE, in_one_state};
 use crate::client::Client;
@@ -10,7 +10,7 @@ use crate::v1::{
     ListEvalsRequest, MetricsRecorded, RecordResponse, ScoreRequest,
 };
 
-/// An arm at a server, which may not exist yet. It is cheap to clone.
+/// A handle of an arm on a server. The arm may not exist yet. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct ArmHandle {
     experiment: ExperimentHandle,
@@ -22,20 +22,20 @@ impl ArmHandle {
         Self { experiment, name }
     }
 
-    /// The name of the arm's experiment.
+    /// Returns the name of the arm's experiment.
     #[must_use]
     pub fn experiment(&self) -> &str {
         self.experiment.name()
     }
 
-    /// The arm's name.
+    /// Returns the name of the arm.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The post-training row of a name if there is one, else the in-loop row with the greatest
-    /// step, else nothing.
+    /// Returns the post-training row of a name, or else the in-loop row with the greatest step.
+    /// `None` if there is neither.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl ArmHandle {
         self.ask_eval(name, None).await
     }
 
-    /// The in-loop row of a name at exactly a step, else nothing. 0 and negative numbers are steps.
+    /// Returns the in-loop row of a name at exactly a step, or `None`. A step can be 0 or negative.
     ///
     /// # Errors
     ///
@@ -63,8 +63,8 @@ impl ArmHandle {
         Ok(self.client().calls().eval(request).await?.eval_result)
     }
 
-    /// The number that a metric has: a key, or the name of an eval and a key with a dot between
-    /// them. NaN is a number; `None` is no score.
+    /// Returns the score on a metric, or `None` if there is none. The metric is a key, or the name
+    /// of an eval, a dot and a key. NaN is a score.
     ///
     /// # Errors
     ///
@@ -74,11 +74,11 @@ impl ArmHandle {
         Ok(self.find_score(metric).await?.map(|found| found.value))
     }
 
-    /// The number that a metric has, and where it came from.
+    /// Returns the score on a metric, and its source.
     ///
     /// # Errors
     ///
-    /// As [`score`](Self::score).
+    /// Those of [`score`](Self::score).
     pub async fn find_score(&self, metric: &str) -> Result<Option<Score>> {
         let request = ScoreRequest {
             experiment: self.experiment.name().to_owned(),
@@ -90,18 +90,18 @@ impl ArmHandle {
         Ok(response.value.map(|value| Score { value, source }))
     }
 
-    /// The whole arm with its rows, in one state: it answers `eval` and `score` by itself.
+    /// Returns the whole arm with its rows, as of one revision. It has `eval` and `score`, too.
     ///
     /// # Errors
     ///
-    /// `NotFound`: the experiment or the arm does not exist. `Aborted`: the arm is too busy to be
-    /// read as a whole.
+    /// `NotFound`: the experiment or the arm does not exist. `Aborted`: the arm changed each time
+    /// while it was read.
     pub async fn get(&self) -> Result<ArmResult> {
         let what = format!("arm {:?} of {:?}", self.name, self.experiment.name());
         in_one_state(&what, || self.get_in_one_state()).await
     }
 
-    /// `None` if the arm changed while its rows were read.
+    /// Returns the arm, or `None` if it changed while its rows were read.
     async fn get_in_one_state(&self) -> Result<Option<ArmResult>> {
         let mut request = ListEvalsRequest {
             experiment: self.experiment.name().to_owned(),
@@ -127,8 +127,8 @@ impl ArmHandle {
         Ok(Some(found))
     }
 
-    /// The rows that pass the filters of a request, in the order in which they were first accepted.
-    /// `Default::default()` lists all.
+    /// Lists the rows that match the filters of a request, in the order in which they were first
+    /// accepted. `Default::default()` lists all.
     #[must_use]
     pub fn evals(&self, mut request: ListEvalsRequest) -> Listing<EvalResult> {
         self.experiment.name().clone_into(&mut request.experiment);
@@ -165,7 +165,7 @@ impl ArmHandle {
         self.experiment.record([Event::now(recorded)]).await
     }
 
-    /// Records an eval row; a row of the same name and step is replaced.
+    /// Records an eval row. It replaces a row with the same name and step.
     ///
     /// # Errors
     ///
@@ -179,11 +179,11 @@ impl ArmHandle {
         self.experiment.record([Event::now(recorded)]).await
     }
 
-    /// Deletes the arm with its rows; the experiment's revision after the call.
+    /// Deletes the arm with its rows. Returns the revision of the experiment after that.
     ///
     /// # Errors
     ///
-    /// `NotFound`: the experiment or the arm does not exist, and that is not allowed.
+    /// `NotFound`: the experiment or the arm does not exist, and `allow_missing` is false.
     pub async fn delete(&self, allow_missing: bool) -> Result<i64> {
         let request = DeleteArmRequest {
             experiment: self.experiment.name().to_owned(),

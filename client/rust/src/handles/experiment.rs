@@ -1,4 +1,4 @@
-//! Experiments to ask and to record.
+//! Handles of experiments.
 
 use std::fmt::Display;
 
@@ -16,7 +16,7 @@ use crate::v1::{
 };
 use crate::watching::Watch;
 
-/// An experiment at a server, which may not exist yet. It is cheap to clone.
+/// A handle of an experiment on a server. The experiment may not exist yet. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct ExperimentHandle {
     pub(super) client: Client,
@@ -28,22 +28,22 @@ impl ExperimentHandle {
         Self { client, name }
     }
 
-    /// The experiment's name.
+    /// Returns the name of the experiment.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A handle on one of its arms; no call is made.
+    /// Returns a handle of one of its arms. Makes no call.
     pub fn arm(&self, name: impl Into<String>) -> ArmHandle {
         ArmHandle::new(self.clone(), name.into())
     }
 
-    /// The experiment.
+    /// Returns the experiment.
     ///
     /// # Errors
     ///
-    /// `NotFound`: it does not exist.
+    /// `NotFound`: the experiment does not exist.
     pub async fn get(&self) -> Result<Experiment> {
         let experiment = self.name.clone();
         let request = GetExperimentRequest { experiment };
@@ -51,7 +51,7 @@ impl ExperimentHandle {
         Ok(response.experiment.unwrap_or_default())
     }
 
-    /// The arms that pass the filters of a request, in the order in which they were created.
+    /// Lists the arms that match the filters of a request, in the order in which they were created.
     /// `Default::default()` lists all.
     #[must_use]
     pub fn arms(&self, mut request: ListArmsRequest) -> Listing<ArmSummary> {
@@ -68,7 +68,7 @@ impl ExperimentHandle {
         })
     }
 
-    /// The metrics on which arms have scores, with the number of arms of each.
+    /// Lists the metrics on which arms have scores, with the number of arms of each.
     #[must_use]
     pub fn metrics(&self) -> Listing<Metric> {
         let request = ListMetricsRequest {
@@ -88,21 +88,22 @@ impl ExperimentHandle {
         })
     }
 
-    /// The ranking of the arms (or groups), the best first, in one state: all of it, or its first
-    /// `top`.
+    /// Ranks the arms or groups, the best first, as of one revision. With `top`, returns only so
+    /// many places.
     ///
     /// # Errors
     ///
     /// `NotFound`: the experiment does not exist. `FailedPrecondition`: there is no metric,
-    /// neither in the request nor in the experiment. `Aborted`: the experiment is too busy.
+    /// neither in the request nor in the experiment. `Aborted`: the ranking changed each time while
+    /// it was read.
     pub async fn rank(&self, request: RankRequest, top: Option<usize>) -> Result<RankResponse> {
         let top = top.unwrap_or(usize::MAX);
         let what = format!("the ranking of experiment {:?}", self.name);
         in_one_state(&what, || self.rank_in_one_state(request.clone(), top)).await
     }
 
-    /// `None` if the ranking changed between the pages. What is recorded of arms that are not in the
-    /// ranking changes the experiment's revision only.
+    /// Returns the ranking, or `None` if it changed between the pages. Events of arms that are not
+    /// in the ranking change only the revision of the experiment, not that of the ranking.
     async fn rank_in_one_state(
         &self,
         mut request: RankRequest,
@@ -127,9 +128,9 @@ impl ExperimentHandle {
         Ok(Some(found))
     }
 
-    /// The scores of the arms that pass the filters of a request: a column for each of its metrics,
-    /// in the order of the arms' creation, with all pages in one. The revision is 0 if the
-    /// experiment changed between the pages.
+    /// Returns the scores of the arms that match the filters of a request: a column for each
+    /// metric, in the order in which the arms were created. All pages are joined. The revision is 0
+    /// if the experiment changed between the pages.
     ///
     /// # Errors
     ///
@@ -169,19 +170,21 @@ impl ExperimentHandle {
         Watch::new(self.client.calls().clone(), request)
     }
 
-    /// Creates the experiment, or fills fields that are still unset.
+    /// Creates the experiment, or sets its unset fields. A field with another value keeps it and is
+    /// named in the response, unless `overwrite` is set. `clear_fields` names fields that lose
+    /// their value.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument`: a field is out of its bounds.
+    /// `InvalidArgument`: a field exceeds a limit, or is both set and cleared.
     pub async fn declare(&self, declared: ExperimentDeclared) -> Result<RecordResponse> {
         self.record([Event::now(declared)]).await
     }
 
-    /// Starts an attempt at training an arm. The arm is running from then on.
+    /// Starts an attempt at training an arm. From then on, the status of the arm is running.
     ///
-    /// What `options` leave out has a default: the arm has the name of the configuration, and the
-    /// attempt has a random id and the time in milliseconds as its order.
+    /// Fields that are not set in `options` have defaults: the name of the configuration for the
+    /// arm, and a random id and the time in milliseconds for the id and the order of the attempt.
     /// `mode: Some(Mode::ResumeStep(100))` continues after step 100, and `Mode::Restart(true)`
     /// starts a completed arm from the beginning.
     ///
@@ -212,7 +215,7 @@ impl ExperimentHandle {
     ///
     /// # Errors
     ///
-    /// As `start_arm`, or the error of the block.
+    /// Those of `start_arm`, or the error of the block.
     pub async fn run_arm<T, E, B>(
         &self,
         run_config: RunConfig,
@@ -231,31 +234,30 @@ impl ExperimentHandle {
 
     /// Records a whole arm: the arm of that name becomes equal to it. An arm that is larger than
     /// one call allows takes several calls: first the arm with some of its rows, then the others.
-    /// To record it again is safe.
+    /// Recording it again is safe.
     ///
     /// # Errors
     ///
-    /// `FailedPrecondition` (`ARM_HAS_ATTEMPTS`): the arm belongs to its trainer.
+    /// `FailedPrecondition` (`ARM_HAS_ATTEMPTS`): a training has recorded the arm.
     pub async fn record_arm(&self, arm: ArmResult) -> Result<RecordResponse> {
         large_arms::record(self, arm).await
     }
 
-    /// Records events, all of them or none: they apply in order, as if sent one by one. To send
-    /// them again is safe.
+    /// Records events in order, all of them or none. Sending them again is safe.
     ///
     /// # Errors
     ///
-    /// [`Error::refusals`] lists every refused event.
+    /// [`Error::refusals`] lists every rejected event.
     pub async fn record(&self, events: impl IntoIterator<Item = Event>) -> Result<RecordResponse> {
         self.record_request(events, None).await
     }
 
-    /// Records events of a stream: the position says where the first one stands in it, so that each
-    /// is applied exactly once however late it is repeated.
+    /// Records events of a stream, each exactly once, no matter when the call is repeated. The
+    /// position is that of the first event.
     ///
     /// # Errors
     ///
-    /// `OutOfRange` (`SEQUENCE_GAP`): events before the first one are missing. Else as
+    /// `OutOfRange` (`SEQUENCE_GAP`): events before the first one are missing. Also those of
     /// [`record`](Self::record).
     pub async fn record_at(
         &self,
@@ -279,11 +281,11 @@ impl ExperimentHandle {
         self.client.calls().record(request).await
     }
 
-    /// Deletes the experiment with its arms; the revision after the call.
+    /// Deletes the experiment with its arms. Returns its last revision.
     ///
     /// # Errors
     ///
-    /// `NotFound`: it does not exist, and that is not allowed.
+    /// `NotFound`: the experiment does not exist, and `allow_missing` is false.
     pub async fn delete(&self, allow_missing: bool) -> Result<i64> {
         let request = DeleteExperimentRequest {
             experiment: self.name.clone(),

@@ -13,8 +13,8 @@ use crate::v1::{
     ArmRecorded, ArmResult, ErrorReason, EvalRecorded, EvalResult, Event, RecordResponse,
 };
 
-/// Records an arm in one call if the server takes it, else first with fewer rows and then the
-/// others.
+/// Records an arm in one call if the server accepts it. Otherwise first records it with fewer rows,
+/// and then the other rows.
 pub(super) async fn record(
     experiment: &ExperimentHandle,
     mut arm: ArmResult,
@@ -75,7 +75,7 @@ fn event(arm: &str, row: EvalResult) -> Event {
     }
 }
 
-/// Whether a call is too large as a whole, rather than one of its events.
+/// Returns whether the call as a whole is too large, rather than one of its events.
 fn is_too_large(error: &Error) -> bool {
     let is_limit = error.is(ErrorReason::LimitExceeded);
     // gRPC itself rejects messages over twice the limit.
@@ -83,8 +83,8 @@ fn is_too_large(error: &Error) -> bool {
     (is_limit && error.refusals().is_empty()) || is_grpcs
 }
 
-/// Removes what the server would read in another way if it comes with a part of the rows: rows that
-/// repeat the name and step of an earlier one, and eval fields that are those of the primary eval.
+/// Removes fields that mean something else in a call with only some of the rows: rows that repeat
+/// the name and step of an earlier one, and eval fields that repeat those of the primary eval.
 fn prepare(arm: &mut ArmResult) {
     let mut seen = HashSet::new();
     let rows = mem::take(&mut arm.evals).into_iter();

@@ -13,12 +13,12 @@ use tonic::Code;
 
 use crate::error::{Error, Result};
 
-/// How often what takes several calls is read until it is of one state.
+/// The number of attempts to read data of one state by several calls.
 const ATTEMPTS: usize = 5;
 const LARGEST_PAGE: i32 = 1000;
 
-/// Reads what takes several calls until nothing changes meanwhile: `read` answers `None` if
-/// something did.
+/// Reads data by several calls until it did not change between them. `read` returns `None` if it
+/// did.
 async fn in_one_state<T, Read>(what: &str, mut read: impl FnMut() -> Read) -> Result<T>
 where
     Read: Future<Output = Result<Option<T>>>,

@@ -20,10 +20,10 @@ use crate::v1::{
 /// An attempt at training an arm, which [`ExperimentHandle::start_arm`] starts.
 ///
 /// Each call returns after the server has stored its event. Until the deadline of writes, it is
-/// repeated while no server answers, and the event is stored exactly once. Any number of tasks may
+/// retried while no server answers, and the event is stored exactly once. Any number of tasks may
 /// share an attempt: it makes one call at a time.
 ///
-/// To drop an attempt records no end: the arm stays running until another attempt starts, or until
+/// Dropping an attempt records no end: the arm stays running until another attempt starts, or until
 /// `podium finish`. [`ExperimentHandle::run_arm`] records an end in any case.
 #[derive(Debug)]
 pub struct ArmRun {
@@ -53,13 +53,13 @@ impl ArmRun {
         Ok(run)
     }
 
-    /// A handle of the arm, to read it.
+    /// Returns a handle of the arm, to read it.
     #[must_use]
     pub fn arm(&self) -> &ArmHandle {
         &self.arm
     }
 
-    /// The id of the attempt.
+    /// Returns the id of the attempt.
     #[must_use]
     pub fn attempt_id(&self) -> &str {
         &self.attempt_id
@@ -85,11 +85,11 @@ impl ArmRun {
         self.record(recorded).await
     }
 
-    /// Records an eval row. It replaces a row of the same name and step.
+    /// Records an eval row. It replaces a row with the same name and step.
     ///
     /// # Errors
     ///
-    /// As [`log`](Self::log).
+    /// Those of [`log`](Self::log).
     pub async fn log_eval(&self, row: EvalResult) -> Result<RecordResponse> {
         let recorded = EvalRecorded {
             arm: self.arm.name().to_owned(),
@@ -104,7 +104,7 @@ impl ArmRun {
     ///
     /// # Errors
     ///
-    /// As [`log`](Self::log).
+    /// Those of [`log`](Self::log).
     pub async fn finish(&self, end: impl Into<ArmFinished>) -> Result<RecordResponse> {
         let finished = ArmFinished {
             arm: self.arm.name().to_owned(),
@@ -119,8 +119,8 @@ impl ArmRun {
         let event = Event::now(event);
         let is_end = matches!(event.kind, Some(Kind::ArmFinished(_)));
         let mut state = self.state.lock().await;
-        // A call that fails or is dropped ends the stream: it is not known whether its event is
-        // part of it.
+        // A call that fails or is dropped ends the stream, because it is unknown whether its event
+        // was stored.
         let mut position = mem::replace(&mut state.next, first_position());
         let recorded = self
             .arm
