@@ -181,8 +181,9 @@ class Node:
                 members = json.load(response)["members"]
         except (OSError, ValueError):
             return {}
-        running = ("running", "streaming")
-        return {each["name"]: each["role"] for each in members if each.get("state") in running}
+        working = {("leader", "running"), ("replica", "streaming"), ("sync_standby", "streaming")}
+        roles = {each["name"]: (each["role"], each.get("state")) for each in members}
+        return {name: role for name, (role, state) in roles.items() if (role, state) in working}
 
     def is_leader(self) -> bool:
         """Returns whether the node is the leader."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from podium.errors import PodiumError
 from podium_server.store.contract import PageLimits, Store, StoreError
 from podium_server.store.filters import ArmFilter, ExperimentFilter
 from podium_server.store.open import open_store
-from podium_server.store.postgres import errors, hosts, store
+from podium_server.store.postgres import errors, group_commit, hosts, store
 from podium_server.store.postgres.connection import PooledConnection
 from podium_server.testing.calls import arm, declared, record, row
 
@@ -259,6 +260,36 @@ async def test_a_commit_with_a_warning(tmp_path: Path, monkeypatch: pytest.Monke
             patch.setattr(PooledConnection, "execute", warning)
             assert await _reason(opened.transact(record(row("val", 1)))) == "OUTCOME_UNKNOWN"
         assert (await opened.transact(record(row("val", 2)))).revision == 3
+    finally:
+        await opened.close()
+
+
+async def test_a_commit_that_no_replica_confirms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is not confirmed, its outcome is unknown, and nobody sees it. Later it is there."""
+    if os.environ.get("PODIUM_TEST_POSTGRES"):
+        pytest.skip("it changes settings of the whole database")
+    monkeypatch.setattr(group_commit, "_COMMIT_SECONDS", 0.2)
+    url = store_url(tmp_path)
+    opened = await open_store(url)
+    try:
+        await opened.transact(record(declared(), arm()))
+        last = 1
+        async with connected(url) as connection:
+            await connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+            await connection.execute("SELECT pg_reload_conf()")
+            try:
+                # The database notices the setting a moment later.
+                with pytest.raises(PodiumError, match="unknown whether"):  # noqa: PT012
+                    while True:
+                        last = (await opened.transact(record(row("val", last)))).revision
+                assert (await opened.experiment("x")).revision == last
+            finally:
+                await connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
+                await connection.execute("SELECT pg_reload_conf()")
+        while (await opened.experiment("x")).revision != last + 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     finally:
         await opened.close()
 

@@ -10,11 +10,11 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 from podium.errors import PodiumError
@@ -46,6 +46,9 @@ _GROUP_CALLS = 256
 """The most calls in a transaction."""
 _TRIES = 6
 _PAUSE_SECONDS = 0.02
+_COMMIT_SECONDS = 30.0
+_NEVER = 1e9
+"""The seconds of a statement that asyncpg must not cancel."""
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 
@@ -197,7 +200,9 @@ class GroupCommit:
             with notifying(self._listeners, transaction.subjects):
                 statement, bindings = transaction.last
                 with self._commits_on(connection, is_rejected):
-                    rows = await connection.fetch(statement, *bindings)
+                    rows = await _uncancelled(
+                        connection.fetch(statement, *bindings, timeout=_NEVER)
+                    )
         if rows:
             self._note(transaction, group, begin)
         return bool(rows)
@@ -217,7 +222,7 @@ class GroupCommit:
                     await connection.execute("ROLLBACK")
                     return
                 with self._commits_on(connection, is_undone):
-                    await asyncio.shield(connection.execute("COMMIT"))
+                    await _uncancelled(connection.execute("COMMIT", timeout=_NEVER))
         self._note(transaction, group, begin)
 
     async def _apply(
@@ -258,6 +263,21 @@ class GroupCommit:
             _log.warning("a commit may not be durable: %s", "; ".join(warned))
             self._unknown_outcomes += 1
             raise outcome_unknown()
+
+
+async def _uncancelled(commit: Coroutine[Any, Any, T]) -> T:
+    """Waits for a commit, and raises a TimeoutError if it takes too long.
+
+    The database is not asked to cancel it: if a commit stops waiting for a replica, readers see it
+    although a new leader may lack it.
+    """
+    running = asyncio.create_task(commit)
+    await asyncio.wait([running], timeout=_COMMIT_SECONDS)
+    if not running.done():
+        # Its error, when the connection is closed, is of no interest.
+        running.add_done_callback(asyncio.Task.exception)
+        raise TimeoutError
+    return running.result()
 
 
 def _is_heavy(group: list[Waiting]) -> bool:
