@@ -218,9 +218,21 @@ class AdmittedCall:
         Raises:
             PodiumError: The request is cut off or too large, or there is no room for it.
         """
-        raw = await self._admission.reads.read(self, receive)
+        raw = await self.read_next(receive)
         if raw is None:
             raise failure("MALFORMED_REQUEST", "the request ended before it was complete")
+        return raw
+
+    async def read_next(self, receive: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
+        """Reads a further request of a stream. Returns None if there is none.
+
+        Raises:
+            PodiumError: The request is too large, or there is no room for it.
+        """
+        self._release_bytes()
+        raw = await self._admission.reads.read(self, receive)
+        if raw is None:
+            return None
         if len(raw) > self._admission.message_bytes:
             raise _too_large(len(raw), self._admission.message_bytes)
         if not self._hold(self._admission.request_bytes, len(raw)):

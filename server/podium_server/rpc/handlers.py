@@ -55,10 +55,12 @@ class StreamMethod:
     Attributes:
         name: The full name.
         stream: Yields the responses to a request, or raises an error.
+        has_more_requests: Whether a call may have several requests, which are answered in turn.
     """
 
     name: str
     stream: Stream
+    has_more_requests: bool = False
 
 
 Method = UnaryMethod | StreamMethod

@@ -107,11 +107,13 @@ class CallServer:
         self._admission.note_overloaded(calls)
 
     async def _stream(self, method: StreamMethod, call: AdmittedCall, exchange: Exchange) -> None:
-        raw = await call.read(exchange.read)
+        raw: bytes | None = await call.read(exchange.read)
         call.watch(method.name)
-        async with aclosing(method.stream(raw)) as responses:
-            async for response in responses:
-                await self._write(exchange, response)
+        while raw is not None:
+            async with aclosing(method.stream(raw)) as responses:
+                async for response in responses:
+                    await self._write(exchange, response)
+            raw = await call.read_next(exchange.read) if method.has_more_requests else None
 
     async def _write(self, exchange: Exchange, response: bytes) -> None:
         """Sends a response of a stream. Cuts off a client that does not read it in time."""

@@ -49,10 +49,6 @@ def front_of(settings: Settings) -> MakeFront:
         raise ConfigError(
             "--front native needs another package: pip install 'podium[fast]'"
         ) from error
-    if settings.reflection:
-        if settings.front == "auto":
-            return _grpcio
-        raise ConfigError("--front native has no reflection: leave out --reflection or --front")
     return _native
 
 
@@ -67,7 +63,6 @@ def _grpcio(
         services,
         server,
         message_bytes=settings.limits.message_bytes,
-        reflection=settings.reflection,
         on_failed=on_failed,
         credentials=None if certificates is None else certificates.credentials,
     )

@@ -24,6 +24,7 @@ from podium_server.rpc.admission import Admission
 from podium_server.rpc.audit import Audit
 from podium_server.rpc.handlers import StreamMethod, service_methods
 from podium_server.rpc.health import HEALTH_SERVICE, Health
+from podium_server.rpc.reflection import reflection_services
 from podium_server.rpc.serving import CallServer
 from podium_server.rpc.telemetry import Telemetry
 from podium_server.serve.addresses import Reach, check_addresses, needs_tokens
@@ -84,7 +85,8 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
             _ACCESS.full_name: service_methods(_ACCESS, Tokens(store, settings.limits)),
             HEALTH_SERVICE: health.methods(),
         }
-        methods = [method for group in services.values() for method in group]
+        grpc_services = services | (reflection_services(services) if settings.reflection else {})
+        methods = [method for group in grpc_services.values() for method in group]
         check_rules(method.name for method in methods)
         telemetry = Telemetry(
             [admission.gauges, store.gauges, *([audit.gauges] if audit else ())],
@@ -95,7 +97,11 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
             store.histograms,
         )
         front = make_front(
-            settings, services, CallServer(admission, access, telemetry), certificates, broken.set
+            settings,
+            grpc_services,
+            CallServer(admission, access, telemetry),
+            certificates,
+            broken.set,
         )
         http = None
         if http_front is not None:

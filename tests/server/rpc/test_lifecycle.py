@@ -24,8 +24,7 @@ from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.testing import RunningServer, running_server
 from podium_server.testing.calls import arm, declared, row
 
-from tests.server.access.serving import chosen_front
-from tests.server.rpc.processes import refused, started
+from tests.server.rpc.processes import started
 
 _SERVICES = (
     "",
@@ -163,28 +162,25 @@ def _reflected(address: str, version: str) -> list[str]:
             ServerReflectionRequest.SerializeToString,
             ServerReflectionResponse.FromString,
         )
-        request = ServerReflectionRequest(list_services="")
-        [answer] = call(iter([request]), timeout=_SECONDS)
+        requests = [
+            ServerReflectionRequest(list_services=""),
+            ServerReflectionRequest(file_containing_symbol="podium.v1.ResultsService"),
+        ]
+        answer, file = call(iter(requests), timeout=_SECONDS)
+        assert file.file_descriptor_response.file_descriptor_proto
         return [service.name for service in answer.list_services_response.service]
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
-def test_reflection_is_off_unless_switched_on(version: str, tmp_path: Path) -> None:
-    """Tools can list the services with --reflection, and learn nothing without.
-
-    The native front has no reflection, and refuses to start with it.
-    """
+def test_reflection_is_off_unless_switched_on(version: str) -> None:
+    """Tools can list the services with --reflection, and learn nothing without."""
     with running_server() as server, pytest.raises(grpc.RpcError) as raised:
         _reflected(server.address, version)
     assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
-    with running_server(None, "--reflection", "--front", "grpcio") as server:
+    with running_server(None, "--reflection") as server:
         listed = set(_reflected(server.address, version))
     assert listed > set(_SERVICES[1:])
     assert f"grpc.reflection.{version}.ServerReflection" in listed
-    if chosen_front() == "native":
-        ended = refused("--reflection", "--store", f"sqlite:///{tmp_path / 'podium.db'}")
-        assert ended.returncode == 2
-        assert "--front native has no reflection: leave out --reflection" in ended.stderr
 
 
 def test_json_logs_are_one_object_a_line(tmp_path: Path) -> None:

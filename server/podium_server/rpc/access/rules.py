@@ -70,11 +70,19 @@ RULES: Mapping[str, Rule] = {
     "grpc.health.v1.Health.Check": _PUBLIC,
     "grpc.health.v1.Health.List": _PUBLIC,
     "grpc.health.v1.Health.Watch": _PUBLIC,
+    "grpc.reflection.v1.ServerReflection.ServerReflectionInfo": _PUBLIC,
+    "grpc.reflection.v1alpha.ServerReflection.ServerReflectionInfo": _PUBLIC,
 }
-_OPTIONAL = {"grpc.health.v1.Health.List", METRICS_PAGE, SESSION_PAGE}
+_OPTIONAL = {
+    "grpc.health.v1.Health.List",
+    "grpc.reflection.v1.ServerReflection.ServerReflectionInfo",
+    "grpc.reflection.v1alpha.ServerReflection.ServerReflectionInfo",
+    METRICS_PAGE,
+    SESSION_PAGE,
+}
 """Rules whose methods a server may lack.
 
-The oldest health service has no List, and not every server answers HTTP.
+The oldest health service has no List, and not every server has reflection or answers HTTP.
 """
 
 

@@ -23,10 +23,6 @@ _LAST_RESPONSES_SECONDS = 0.1
 """The seconds in which the last responses must reach their clients. Then gRPC ends all calls."""
 _STOP_SECONDS = 1.0
 """The seconds that gRPC gets to end. The process exits soon afterwards in any case."""
-_REFLECTION = (
-    "grpc.reflection.v1.ServerReflection",
-    "grpc.reflection.v1alpha.ServerReflection",
-)
 _LOOK_SECONDS = 0.1
 _REBIND_TRIES, _REBIND_SECONDS = 50, 0.02
 
@@ -75,7 +71,6 @@ class GrpcioFront:
         services: The methods of each service, by its full name.
         server: Serves the calls.
         message_bytes: The largest request.
-        reflection: Whether tools can list the services.
         on_failed: Called when the server has ended and cannot be started again.
         credentials: Returns the credentials of a port. None if the ports have no TLS.
     """
@@ -86,14 +81,12 @@ class GrpcioFront:
         server: CallServer,
         *,
         message_bytes: int,
-        reflection: bool,
         on_failed: Callable[[], None],
         credentials: Callable[[], grpc.ServerCredentials] | None = None,
     ) -> None:
         self._handlers = tuple(
             generic_handler(name, methods, server) for name, methods in services.items()
         )
-        self._names = tuple(services) if reflection else ()
         self._options = server_options(message_bytes)
         self._on_failed = on_failed
         self._credentials = credentials
@@ -125,8 +118,6 @@ class GrpcioFront:
     def _new_server(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=self._options)
         server.add_generic_rpc_handlers(self._handlers)
-        if self._names:
-            server.add_generic_rpc_handlers(_reflection_handlers(self._names))
         return server
 
     def _bind(self, addresses: Sequence[str]) -> list[str]:
@@ -168,17 +159,3 @@ class GrpcioFront:
                     raise
             await asyncio.sleep(_REBIND_SECONDS)
         await self._server.start()
-
-
-def _reflection_handlers(names: Iterable[str]) -> list[grpc.GenericRpcHandler]:
-    """Returns the handlers of reflection. Both of its versions have the same messages."""
-    # Imported only when it is used: the import takes a tenth of a second.
-    from grpc_reflection.v1alpha import reflection, reflection_pb2  # noqa: PLC0415
-
-    method = grpc.stream_stream_rpc_method_handler(
-        reflection.aio.ReflectionServicer((*names, *_REFLECTION)).ServerReflectionInfo,
-        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    methods = {"ServerReflectionInfo": method}
-    return [grpc.method_handlers_generic_handler(service, methods) for service in _REFLECTION]
