@@ -5,6 +5,7 @@
 
 mod call;
 mod connection;
+mod host;
 mod meter;
 mod queue;
 mod request;
@@ -23,12 +24,13 @@ use bytes::{BufMut, Bytes};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
+use tokio::net::UnixListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 
 use call::{CallState, Order, Written};
 use queue::{Event, Queue};
-use server::{Limits, Shared};
+use server::{Limits, Listener, Shared};
 
 /// Locks what no panic can leave half-done.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -191,8 +193,18 @@ impl Server {
             let listener =
                 server::bind(SocketAddr::new(ip, port)).map_err(|error| os_error(&error))?;
             let port = listener.local_addr().map_err(|error| os_error(&error))?.port();
-            runtime.spawn(server::accept_tcp(listener, Arc::clone(&self.shared)));
+            runtime.spawn(server::accept(Listener::Tcp(listener), Arc::clone(&self.shared)));
             Ok(port)
+        })
+    }
+
+    /// Listens on a Unix socket, and creates its file.
+    fn listen_unix(&self, path: &str) -> PyResult<()> {
+        self.with_runtime(|runtime| {
+            let _guard = runtime.enter();
+            let listener = UnixListener::bind(path).map_err(|error| os_error(&error))?;
+            runtime.spawn(server::accept(Listener::Unix(listener), Arc::clone(&self.shared)));
+            Ok(())
         })
     }
 

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::connection::Peer;
+use crate::host::Hosts;
 
 const PREFACE_BYTES: usize = 24;
 const HEAD_BYTES: usize = 9;
@@ -20,6 +21,7 @@ const HEADERS: u8 = 1;
 const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
 /// The frames after which the other connections have their turn.
 const FRAMES_AT_ONCE: u32 = 64;
@@ -55,6 +57,7 @@ pub struct Meter<T> {
     filled: usize,
     read_at: Instant,
     frames: u32,
+    hosts: Hosts,
     resets: Allowance,
     updates: Allowance,
     others: Allowance,
@@ -71,6 +74,7 @@ impl<T> Meter<T> {
             filled: 0,
             read_at: Instant::now(),
             frames: 0,
+            hosts: Hosts::new(),
             resets: Allowance::new(4_000.0, 400.0),
             updates: Allowance::new(20_000.0, 10_000.0),
             others: Allowance::new(500.0, 50.0),
@@ -78,7 +82,7 @@ impl<T> Meter<T> {
     }
 
     /// Counts the frames in received bytes; returns whether they are few enough.
-    fn count(&mut self, mut bytes: &[u8]) -> bool {
+    fn count(&mut self, mut bytes: &mut [u8]) -> bool {
         let now = Instant::now();
         let seconds = (now - self.read_at).as_secs_f64();
         self.read_at = now;
@@ -88,15 +92,22 @@ impl<T> Meter<T> {
         while !bytes.is_empty() {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
-            bytes = &bytes[skipped..];
+            let (payload, rest) = bytes.split_at_mut(skipped);
+            self.hosts.follow(payload);
+            bytes = rest;
             let taken = (HEAD_BYTES - self.filled).min(bytes.len());
             self.head[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
             self.filled += taken;
-            bytes = &bytes[taken..];
+            bytes = &mut bytes[taken..];
             if self.filled == HEAD_BYTES {
                 self.filled = 0;
                 let [high, middle, low, kind, flags, ..] = self.head;
                 self.skip = u32::from_be_bytes([0, high, middle, low]) as usize;
+                match kind {
+                    HEADERS => self.hosts.begin(flags),
+                    CONTINUATION => {}
+                    _ => self.hosts.end(),
+                }
                 if !self.allows(kind, flags) {
                     return false;
                 }
@@ -136,7 +147,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Meter<T> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
         self.peer.note_read();
-        if self.count(&buffer.filled()[before..]) {
+        if self.count(&mut buffer.filled_mut()[before..]) {
             Poll::Ready(Ok(()))
         } else {
             Poll::Ready(Err(io::Error::other("too many frames that carry no request")))

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::HeaderMap;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
@@ -74,6 +74,37 @@ pub struct Shared {
     pub stopping: watch::Sender<bool>,
 }
 
+/// What accepts connections.
+pub enum Listener {
+    /// A port.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    /// Waits for a connection; returns it with its address in gRPC's form.
+    async fn accept(&self) -> io::Result<(Socket, String)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (socket, address) = listener.accept().await?;
+                let _ = socket.set_nodelay(true);
+                let kind = if address.is_ipv4() { "ipv4" } else { "ipv6" };
+                Ok((Socket::Tcp(socket), format!("{kind}:{address}")))
+            }
+            Self::Unix(listener) => {
+                let (socket, _) = listener.accept().await?;
+                Ok((Socket::Unix(socket), "unix:".to_owned()))
+            }
+        }
+    }
+}
+
 /// Binds an address of TCP.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -83,8 +114,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts the connections of a TCP port.
-pub async fn accept_tcp(listener: TcpListener, server: Arc<Shared>) {
+/// Accepts connections.
+pub async fn accept(listener: Listener, server: Arc<Shared>) {
     let count = Arc::new(AtomicUsize::new(0));
     let mut stopping = server.stopping.subscribe();
     loop {
@@ -93,14 +124,11 @@ pub async fn accept_tcp(listener: TcpListener, server: Arc<Shared>) {
             _ = stopping.changed() => return,
         };
         match accepted {
-            Ok((socket, address)) => {
+            Ok((socket, text)) => {
                 let Some(counted) = Counted::new(&count, server.limits.connections) else {
                     continue;
                 };
-                let _ = socket.set_nodelay(true);
                 let server = Arc::clone(&server);
-                let kind = if address.is_ipv4() { "ipv4" } else { "ipv6" };
-                let text = format!("{kind}:{address}");
                 tokio::spawn(async move {
                     let _counted = counted;
                     open(socket, text, server).await;
@@ -112,7 +140,12 @@ pub async fn accept_tcp(listener: TcpListener, server: Arc<Shared>) {
     }
 }
 
-async fn open(socket: TcpStream, text: String, server: Arc<Shared>) {
+async fn open(socket: Socket, text: String, server: Arc<Shared>) {
+    let socket = match socket {
+        Socket::Tcp(socket) => socket,
+        // Only this machine can reach it, so it has no TLS.
+        Socket::Unix(socket) => return serve(socket, Peer::new(text, Vec::new()), server).await,
+    };
     if locked(&server.tls).is_none() {
         return serve(socket, Peer::new(text, Vec::new()), server).await;
     }

@@ -1,10 +1,7 @@
 """Chooses the front that receives the calls of gRPC."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
-
-from podium._values.address import socket_path
 
 from podium_server.rpc.fronts.grpcio import GrpcioFront
 from podium_server.rpc.handlers import Method
@@ -73,43 +70,13 @@ def _native(
     services: Services,
     server: CallServer,
     certificates: Certificates | None,
-    on_failed: Callable[[], None],
+    _on_failed: Callable[[], None],
 ) -> Front:
     from podium_server.rpc.fronts.native import NativeFront  # noqa: PLC0415 - an extra
 
-    ports = NativeFront(
+    return NativeFront(
         services,
         server,
         message_bytes=settings.limits.message_bytes,
         certificates=None if certificates is None else certificates.newest,
     )
-    return _Both(ports, lambda: _grpcio(settings, services, server, None, on_failed))
-
-
-class _Both:
-    """Serves ports with the native front, and Unix sockets with grpcio.
-
-    On a socket, clients that use the C library of gRPC send its path as the host, in a form that
-    the HTTP library of the native front rejects.
-    """
-
-    def __init__(self, ports: Front, make_sockets: Callable[[], Front]) -> None:
-        self._make_sockets = make_sockets
-        self._ports = ports
-        self._started: list[Front] = []
-
-    async def start(self, addresses: Sequence[str]) -> list[str]:
-        """Serves on addresses. Returns them with the ports that were chosen."""
-        sockets = [address for address in addresses if socket_path(address) is not None]
-        ports = [address for address in addresses if socket_path(address) is None]
-        self._started.append(self._ports)
-        found = iter(await self._ports.start(ports))
-        if sockets:
-            front = self._make_sockets()
-            self._started.append(front)
-            await front.start(sockets)
-        return [address if address in sockets else next(found) for address in addresses]
-
-    async def stop(self) -> None:
-        """Ends all calls and connections in bounded time."""
-        await asyncio.gather(*(front.stop() for front in self._started))

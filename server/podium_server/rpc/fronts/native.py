@@ -12,12 +12,18 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import podium_front
-from podium._values.address import host_and_port
+from podium._values.address import host_and_port, socket_path
 from podium._wire.status import Status, to_status
 
 from podium_server.errors import overloaded
 from podium_server.rpc.fronts.grpcio import MAX_CONNECTIONS, OVERSIZE
-from podium_server.rpc.fronts.ports import ListenError, PEMFiles, listen_hint
+from podium_server.rpc.fronts.ports import (
+    ListenError,
+    PEMFiles,
+    bind_socket,
+    listen_hint,
+    remove_socket,
+)
 from podium_server.rpc.handlers import Method, StreamMethod
 from podium_server.rpc.serving import CallServer
 
@@ -54,6 +60,7 @@ class NativeFront:
         self._methods = [method for group in services.values() for method in group]
         self._calls: dict[int, _Exchange] = {}
         self._all_over = asyncio.Event()
+        self._addresses: list[str] = []
         self._calls_at_once = 8
         self._refused = 0
         self._server = server
@@ -69,14 +76,20 @@ class NativeFront:
         )
 
     async def start(self, addresses: Sequence[str]) -> list[str]:
-        """Serves on HOST:PORT addresses. Returns them with the ports that were chosen.
+        """Serves on addresses. Returns the addresses with the ports that were chosen.
 
         Raises:
             ListenError: An address cannot be listened on.
         """
         self._renew()
         asyncio.get_running_loop().add_reader(self._native.fileno(), self._take)
-        return [self._listen(address) for address in addresses]
+        try:
+            for address in addresses:
+                self._addresses.append(self._listen(address))
+        except ListenError:
+            self._remove_sockets()
+            raise
+        return self._addresses
 
     async def stop(self) -> None:
         """Ends all calls and connections within a limited time, even if clients do not react."""
@@ -87,10 +100,15 @@ class NativeFront:
                 await asyncio.wait_for(self._all_over.wait(), _LAST_RESPONSES_SECONDS)
         asyncio.get_running_loop().remove_reader(self._native.fileno())
         self._native.close()
+        self._remove_sockets()
         for call in self._calls.values():
             call.end(is_sent=False)
 
     def _listen(self, address: str) -> str:
+        path = socket_path(address)
+        if path is not None:
+            bind_socket(address, path, lambda: self._native.listen_unix(path))
+            return address
         try:
             host, port = host_and_port(address)
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -99,6 +117,10 @@ class NativeFront:
         except OSError as error:
             raise ListenError(f"cannot listen on {address}: {listen_hint(error)}") from error
         return f"{address.rpartition(':')[0]}:{port}"
+
+    def _remove_sockets(self) -> None:
+        for address in self._addresses:
+            remove_socket(address)
 
     def _renew(self) -> None:
         """Has new connections use the newest certificate."""

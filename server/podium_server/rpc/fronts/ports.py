@@ -4,13 +4,14 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import grpc
 from podium._values.address import host_and_port, socket_path
 
-__all__ = ["ListenError", "PEMFiles", "bind", "listen_hint", "remove_socket"]
+__all__ = ["ListenError", "PEMFiles", "bind", "bind_socket", "listen_hint", "remove_socket"]
 
 
 class PEMFiles(NamedTuple):
@@ -41,7 +42,8 @@ def bind(
     path = socket_path(address)
     try:
         if path is not None:
-            return _bind_socket(server, address, Path(path))
+            bind_socket(address, path, lambda: server.add_insecure_port(address))
+            return address
         if credentials is None:
             port = server.add_insecure_port(address)
         else:
@@ -51,16 +53,29 @@ def bind(
     return f"{address.rpartition(':')[0]}:{port}"
 
 
-def _bind_socket(server: grpc.aio.Server, address: str, path: Path) -> str:
-    """Binds a socket that only this user can open, unless another server listens on it."""
-    if _is_served(path):
+def bind_socket(address: str, path: str, bind: Callable[[], object]) -> None:
+    """Binds a socket that only this user can open, and replaces one that no server listens on.
+
+    Args:
+        address: The address.
+        path: The path of the socket.
+        bind: Creates the socket. It raises a RuntimeError or OSError if that fails.
+
+    Raises:
+        ListenError: Another server listens on the socket, or it cannot be created.
+    """
+    file = Path(path)
+    if _is_served(file):
         raise ListenError(f"cannot listen on {address}: another server does")
     before = os.umask(0o177)
     try:
-        server.add_insecure_port(address)
+        if file.is_socket():
+            file.unlink()
+        bind()
+    except (RuntimeError, OSError) as error:
+        raise ListenError(f"cannot listen on {address}: {_cause(address, path)}") from error
     finally:
         os.umask(before)
-    return address
 
 
 def remove_socket(address: str) -> None:
