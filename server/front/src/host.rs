@@ -15,8 +15,9 @@ enum Part {
     Text,
 }
 
-/// The static index of `:authority`.
-const HOST: usize = 1;
+const NAME: &[u8] = b":authority";
+/// The index of this name in HTTP/2's table.
+const INDEX: usize = 1;
 const PERCENT: u8 = b'%';
 const PADDED: u8 = 0x08;
 const PRIORITY: u8 = 0x20;
@@ -88,7 +89,9 @@ impl Hosts {
                 }
             }
             Part::Text => {
-                if self.is_host && *byte == PERCENT {
+                if self.texts > 1 {
+                    self.is_host = self.is_host && NAME[NAME.len() - self.number] == *byte;
+                } else if self.is_host && *byte == PERCENT {
                     *byte = b'-';
                 }
                 self.number -= 1;
@@ -109,15 +112,17 @@ impl Hosts {
     fn end_number(&mut self) {
         if self.part == Part::Length {
             self.part = Part::Text;
+            // The name that comes before a value, or the value.
+            self.is_host &= self.texts == 1 || self.number == NAME.len();
             return self.end_text_at_zero();
         }
         if self.texts == 0 {
             self.part = Part::Field;
             return;
         }
-        self.is_host = self.number == HOST;
-        // A name that is not in a table comes before the value.
+        // A name that is in no table comes before the value.
         self.texts = if self.number == 0 { 2 } else { 1 };
+        self.is_host = self.number == INDEX || self.number == 0;
         self.part = Part::LengthBegin;
     }
 

@@ -49,6 +49,7 @@ def _flagged(content: bytes) -> bytes:
         ({}, _flagged(b"xxxx"), ("13", "Compression bit set but no encoding configured")),
         ({}, message(_REQUEST) * 2, _NONE),
         ({"content-type": "application/grpc+proto"}, message(_REQUEST), _NONE),
+        ({":authority": "tmp%2Fpodium.sock"}, message(_REQUEST), _NONE),
         ({"grpc-timeout": "100S"}, message(_REQUEST), _NONE),
         ({"grpc-timeout": "123456789n"}, message(_REQUEST), _NONE),
         (
@@ -67,6 +68,7 @@ def _flagged(content: bytes) -> bytes:
         "flag alone",
         "two messages",
         "content type",
+        "path as host",
         "timeout",
         "long timeout",
         "malformed timeout",
