@@ -4,11 +4,13 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from podium import AsyncClient, TokenLimits
 from podium._outbox import outbox_folder
 from podium._values.tokens import new_token
 from podium.cli import _check_files, _check_server
@@ -147,6 +149,19 @@ async def test_the_rights_of_a_token(tmp_path: Path) -> None:
     assert "recorder, prefixes nlp, limits -, valid until it is revoked" in good[1]
     assert reader[0] == "warning"
     assert "cannot record" in reader[1]
+
+
+async def test_a_token_without_room(tmp_path: Path) -> None:
+    """A warning says how many rows are stored before the limit stops a recording."""
+    url, limits = f"sqlite:///{tmp_path / 'podium.db'}", TokenLimits(stored_rows=10)
+    create = partial(tokens.create, url, "t", "recorder", (), None, limits)
+    _, token = await asyncio.to_thread(create)
+    async with serving(tmp_path, auth="tokens") as [address]:
+        async with AsyncClient(address, token=token) as client:
+            for number in range(9):
+                await client.experiment(f"x{number}").declare()
+        level, text = findings(await doctor(tmp_path, address, PODIUM_TOKEN=token))["token"]
+    assert (level, text.endswith(": 9 of 10 rows are stored")) == ("warning", True)
 
 
 @pytest.mark.parametrize(("ahead", "level"), [(-20.0, "warning"), (86_400.0, "failed")])

@@ -32,6 +32,8 @@ __all__ = ["check_server"]
 _now = time.time
 _SECONDS = 5.0
 _SKEW_WARNING, _SKEW_FAILED = 5.0, 300.0
+_NEARLY_FULL = 0.9
+"""The share of a limit of stored rows from which a warning is shown."""
 _EXPIRES_SOON = timedelta(days=14)
 _ABOUT_TOKENS = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 
@@ -205,4 +207,8 @@ def _token(token: Token) -> Finding:
         return warning("token", text, "create one with the same name, and replace the file")
     if token.role == podium.Role.READER:
         return warning("token", f"{text}: it cannot record", "record with the role recorder")
+    most = token.limits.stored_rows
+    if most is not None and (token.stored_rows or 0) >= _NEARLY_FULL * most:
+        text += f": {_format.stored_rows(token)} rows are stored"
+        return warning("token", text, "delete results, or get a token with more stored_rows")
     return ok("token", text)
