@@ -22,6 +22,8 @@ _FRESH_SECONDS = 2.0
 _SHARE = 20
 _LONGEST_PAUSE_SECONDS = 1.0
 """Counting takes at most a twentieth of the time, or happens once a second."""
+_LOCK = threading.Lock()
+"""Calls are decided in several threads, and take rows of several quotas together."""
 _RETRY_SECONDS = 60.0
 """The seconds after which a rejected call is sent again.
 
@@ -57,8 +59,6 @@ class RowQuota:
         self._pause = 0.0
         self._is_counted = False
         self._counting = asyncio.Lock()
-        self._lock = threading.Lock()
-        """Calls are decided in several threads."""
 
     async def stored(self) -> int:
         """Returns the number of stored rows, and of rows that running calls may add."""
@@ -75,10 +75,10 @@ class RowQuota:
             if self._is_counted and _clock() < self._ended + self._pause:
                 return False
             self._begun = _clock()
-            with self._lock:
+            with _LOCK:
                 self._rows_next = self._in_flight
             rows = await self._count_rows(self._prefixes)
-            with self._lock:
+            with _LOCK:
                 self._rows = self._rows_next + rows
             self._is_counted = True
             self._ended = _clock()
@@ -91,15 +91,14 @@ class RowQuota:
             raise self._exceeded(rows)
 
     def add(self, rows: int) -> None:
-        """Adds rows of a running call."""
-        with self._lock:
-            self._rows += rows
-            self._rows_next += rows
-            self._in_flight += rows
+        """Adds rows of a running call. `_LOCK` must be held."""
+        self._rows += rows
+        self._rows_next += rows
+        self._in_flight += rows
 
     def end(self, rows: int) -> None:
         """Ends a running call that has added rows."""
-        with self._lock:
+        with _LOCK:
             self._in_flight -= rows
 
     def _exceeded(self, rows: int) -> PodiumError:
@@ -133,12 +132,13 @@ class RowClaim:
 
     def take(self, rows: int) -> None:
         """Claims rows. Raises an error if a quota has no room for them."""
-        for quota in self._quotas:
-            self._exceeded = quota
-            quota.check(rows)
-        self._exceeded = None
-        for quota in self._quotas:
-            quota.add(rows)
+        with _LOCK:
+            for quota in self._quotas:
+                self._exceeded = quota
+                quota.check(rows)
+            self._exceeded = None
+            for quota in self._quotas:
+                quota.add(rows)
         self._rows += rows
 
     async def hold(self, transact: Callable[[], Awaitable[T]]) -> T:

@@ -30,10 +30,10 @@ class TokenLimits(ModelBase):
     bytes_per_second: int | None = None
     """The most bytes of recorded events per second, on average."""
     stored_rows: int | None = None
-    """The most rows in the experiments of the token's prefixes, whoever has stored them.
+    """The most rows in the experiments of the token's prefixes, also rows of other tokens.
 
     Each experiment, arm, eval row and step of a training series is a row. A call that adds rows
-    beyond this limit is rejected, and a sender repeats it once a minute until there is room.
+    beyond this limit is rejected. A sender repeats it once a minute until there is room.
     """
 
     def __post_init__(self) -> None:
