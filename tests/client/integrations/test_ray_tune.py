@@ -1,17 +1,21 @@
 """The callback of Ray Tune records each trial of a search as an arm.
 
-The tests call it with Ray's own trials, as Ray's controller does. They start no cluster, because
-Ray's processes have time limits that a busy machine exceeds.
+Most tests call it with Ray's own trials, as Ray's controller does. One starts a local cluster.
 """
 
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import podium
+import pytest
 from podium.integrations.ray_tune import PodiumCallback
 from ray.tune.callback import CallbackList
 from ray.tune.experiment import Trial
+
+_CLUSTER = Path(__file__).with_name("ray_cluster.py")
+_NOT_STARTED = 3
 
 Ended = Callable[[str, str], podium.ArmResult]
 
@@ -75,3 +79,19 @@ def test_a_result_before_the_start(ended: Ended) -> None:
     callback.on_trial_complete(2, [], trial)
     arm = ended("unordered", str(trial))
     assert (arm.status, [row.step for row in arm.evals]) == ("completed", [1, None])
+
+
+def test_a_cluster(ended: Ended, run: Callable[..., Any], tmp_path: Path) -> None:
+    """In a real search, each trial has its reports and its end, and a failed one has its error."""
+    done = run(_CLUSTER, str(tmp_path / "ray"))
+    if done.returncode == _NOT_STARTED:
+        pytest.skip("Ray did not start within its own time limits, because the machine is busy")
+    assert done.returncode == 0, done.stderr
+    arms = [ended("cluster", f"x{x}") for x in (1, 2, 3)]
+    assert [arm.status for arm in arms] == ["completed", "completed", "failed"]
+    assert [[(row.step, row.metrics["score"]) for row in arm.evals] for arm in arms] == [
+        [(1, 1), (2, 2), (None, 2)],
+        [(1, 2), (2, 4), (None, 4)],
+        [(1, 3), (2, 6)],
+    ]
+    assert "RuntimeError: no memory" in (arms[2].error or "")

@@ -5,6 +5,7 @@ Tuner(train, param_space=..., run_config=RunConfig(callbacks=[PodiumCallback("ch
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from podium._model.config import Component, RunConfig
@@ -84,8 +85,7 @@ class PodiumCallback(Callback):  # type: ignore[misc, unused-ignore]
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Records that a trial failed."""
         del iteration, trials, info
-        error = trial.get_error() or "the trial failed"
-        self._end(trial, ArmStatus.FAILED, str(error))
+        self._end(trial, ArmStatus.FAILED, _error_of(trial))
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         """Records that the trials that have not ended are cancelled."""
@@ -116,6 +116,13 @@ class PodiumCallback(Callback):  # type: ignore[misc, unused-ignore]
         arm.__exit__(None, None, None)  # closes its files
         del self._arms[trial.trial_id]
         self._ended.add(trial.trial_id)
+
+
+def _error_of(trial: Any) -> str:
+    """Returns the error of a trial. Ray copies it to its storage only after the callbacks."""
+    local = Path(trial.error_file) if trial.storage and trial.error_file else None
+    text = local.read_text() if local and local.is_file() else trial.get_error()
+    return str(text or "the trial failed")
 
 
 def _run_config(trial: Any) -> RunConfig:
