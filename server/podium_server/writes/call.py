@@ -3,7 +3,7 @@
 It skips the events that its stream has applied before, and applies the others.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from podium._limits.limits import Limits
@@ -76,6 +76,7 @@ class RecordCall:
     ) -> None:
         self._experiment = experiment
         self._parsed = parse_events(events, size, limits)
+        self._valid = [event for event in self._parsed if isinstance(event, ParsedEvent)]
         self._position = position
         self._started = self._started_arms() if position is None else set()
         self._limits = limits
@@ -93,7 +94,7 @@ class RecordCall:
         """Whether the call is large, or has an event that may change very many rows."""
         if self._size > _MANY_BYTES:
             return True
-        others = [event.kind for event in self._valid() if event.kind is not _ROW]
+        others = [event.kind for event in self._valid if event.kind is not _ROW]
         return len(others) > _MANY_REWRITES or any(kind.heavy for kind in others)
 
     def decide(self, loaded: Loaded) -> Changes:
@@ -142,7 +143,7 @@ class RecordCall:
 
     def _find_needs(self) -> Needs:
         needs = Needs(self._experiment, self._position.writer_id if self._position else None)
-        for event in self._valid():
+        for event in self._valid:
             if event.subject == EXPERIMENT:
                 needs.content = True
             elif event.subject is not None:
@@ -153,10 +154,7 @@ class RecordCall:
         return needs
 
     def _started_arms(self) -> set[str | None]:
-        return {event.subject for event in self._valid() if event.kind is _START}
-
-    def _valid(self) -> Iterator[ParsedEvent]:
-        return (event for event in self._parsed if isinstance(event, ParsedEvent))
+        return {event.subject for event in self._valid if event.kind is _START}
 
     def _stream(self, loaded: Loaded) -> StreamRow | None:
         if self._position is None:

@@ -1,6 +1,6 @@
 """Loads the rows that calls need, and the rows that scores are derived from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from podium.scoring import precedence
@@ -99,9 +99,7 @@ class Loader:
                 has_points=self._points.has_any(place),
             )
         loaded = LoadedArm(row, parts, {}, {}, points)
-        names = {key.name for key in needs.keys}
-        loaded.answering = {eval_name: self.answering(place, eval_name) for eval_name in names}
-        loaded.rows = self._find_rows(place, needs.keys, loaded.answering)
+        self._load_rows_of(place, needs.keys, loaded)
         return loaded
 
     def arm_columns(self, experiment: int, name: str) -> tuple[Any, ...] | None:
@@ -144,23 +142,25 @@ class Loader:
                 rows[key].content = content or rows[key].content
         return rows
 
-    def _find_rows(
-        self, place: _Place, keys: Iterable[EvalKey], answering: Mapping[str, EvalRow | None]
-    ) -> dict[EvalKey, EvalRow]:
-        """Returns the rows of keys.
+    def _load_rows_of(self, place: _Place, keys: Iterable[EvalKey], loaded: LoadedArm) -> None:
+        """Loads the rows of keys, and the rows that `eval(name)` returns for their names.
 
-        No row comes after the row that `eval(name)` returns, so that most keys need no query.
+        No row comes after the one that `eval(name)` returns, so that most keys need no query.
         """
-        found: dict[EvalKey, EvalRow] = {}
-        last = {name: (precedence(row.key.step), row) for name, row in answering.items() if row}
+        last: dict[str, tuple[bool, int]] = {}
         for key in keys:
-            known = last.get(key.name)
-            if known is None or precedence(key.step) > known[0]:
+            name = key.name
+            if name not in loaded.answering:
+                newest = loaded.answering[name] = self.answering(place, name)
+                if newest is not None:
+                    last[name] = precedence(newest.key.step)
+            if name not in last or precedence(key.step) > last[name]:
                 continue
-            row = known[1] if key == known[1].key else self.row(place, key)
+            newest = loaded.answering[name]
+            is_newest = newest is not None and newest.key == key
+            row = newest if is_newest else self.row(place, key)
             if row is not None:
-                found[key] = row
-        return found
+                loaded.rows[key] = row
 
     def row(self, place: _Place, key: EvalKey) -> EvalRow | None:
         """Returns the row of a key."""
