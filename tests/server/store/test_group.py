@@ -20,7 +20,7 @@ class _Clock:
 
     def __init__(self, *, busy: bool) -> None:
         self._busy = busy
-        self.monotonic = time.monotonic
+        self.monotonic, self.perf_counter = time.monotonic, time.perf_counter
 
     def thread_time(self) -> float:
         """The time that the thread has worked."""
