@@ -17,7 +17,7 @@ from podium_server.errors import failure, overloaded
 from podium_server.rpc.reading import ReadGate
 from podium_server.rpc.shares import SharedBudget
 
-__all__ = ["Admission", "AdmissionLimits", "AdmittedCall"]
+__all__ = ["Admission", "AdmissionLimits", "AdmittedCall", "too_large"]
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Admission:
         self.health_watches = SharedBudget(limits.watches, least=1)
         self.request_bytes = SharedBudget(limits.request_bytes)
         self.response_bytes = SharedBudget(limits.response_bytes)
-        self.reads = ReadGate(limits.incomplete_requests)
+        self.reads = ReadGate(limits.incomplete_requests, limits.message_bytes)
         self.message_bytes = limits.message_bytes
         self.write_seconds = limits.write_seconds
         self._under_way: dict[AdmittedCall, None] = {}
@@ -234,7 +234,7 @@ class AdmittedCall:
         if raw is None:
             return None
         if len(raw) > self._admission.message_bytes:
-            raise _too_large(len(raw), self._admission.message_bytes)
+            raise too_large(len(raw), self._admission.message_bytes)
         if not self._hold(self._admission.request_bytes, len(raw)):
             raise self._admission.overload(
                 "the server has too many bytes of requests in memory; try again later"
@@ -304,7 +304,7 @@ def _shutting_down() -> PodiumError:
     return failure("SHUTTING_DOWN", "the server is stopping; try again later")
 
 
-def _too_large(size: int, limit: int) -> PodiumError:
+def too_large(size: int, limit: int) -> PodiumError:
     """Returns the error of a message over the limit, with the code that gRPC itself uses."""
     return ResourceExhaustedError(
         f"the request has {size} bytes; send at most {limit} bytes per call",

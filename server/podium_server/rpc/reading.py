@@ -8,7 +8,8 @@ most slots.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from podium.errors import PodiumError
@@ -41,10 +42,13 @@ class ReadGate:
 
     Args:
         slots: The number of incomplete requests at a time.
+        message_bytes: The most bytes of a request.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, message_bytes: int) -> None:
         self._slots = SharedBudget(slots, least=1)
+        self._bytes, self._most_bytes = 0, slots * message_bytes
+        self._has_room = asyncio.Event()
         self._since: dict[Reader, float] = {}
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -66,6 +70,33 @@ class ReadGate:
             return await receive()
         finally:
             self._end(call)
+
+    @contextmanager
+    def holding(self) -> Iterator[Callable[[int], Awaitable[None]]]:
+        """Counts the bytes of one incomplete request inside the block.
+
+        Yields a function that adds bytes. While all requests have more bytes than the slots allow,
+        it waits. There are then too many requests, so the regular check rejects some.
+        """
+        held = 0
+
+        async def hold(count: int) -> None:
+            nonlocal held
+            held += count
+            self._note_bytes(count)
+            await self._has_room.wait()
+
+        try:
+            yield hold
+        finally:
+            self._note_bytes(-held)
+
+    def _note_bytes(self, change: int) -> None:
+        self._bytes += change
+        if self._bytes > self._most_bytes:
+            self._has_room.clear()
+        else:
+            self._has_room.set()
 
     def _end(self, call: Reader) -> None:
         if self._since.pop(call, None) is not None:

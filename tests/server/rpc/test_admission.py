@@ -61,7 +61,7 @@ async def _start(gate: ReadGate, peer: str) -> tuple[_Reader, asyncio.Task[bytes
 
 async def test_requests_wait_for_a_slot_of_their_connection() -> None:
     """A connection reads as many requests as its share; the next begins when one has ended."""
-    gate = ReadGate(4)
+    gate = ReadGate(4, 10)
     _, first = await _start(gate, "a")
     _, second = await _start(gate, "a")
     waiting = asyncio.create_task(gate.read(_Reader("a"), _at_once))
@@ -74,7 +74,7 @@ async def test_requests_wait_for_a_slot_of_their_connection() -> None:
 
 async def test_a_waiting_request_that_is_cancelled_leaves_its_slot() -> None:
     """A call that was cancelled while it waited keeps no slot, before and after it got one."""
-    gate = ReadGate(2)
+    gate = ReadGate(2, 10)
     _, first = await _start(gate, "a")
     cancelled = [asyncio.create_task(gate.read(_Reader("a"), _never)) for _ in range(2)]
     await asyncio.sleep(0)
@@ -89,7 +89,7 @@ async def test_a_waiting_request_that_is_cancelled_leaves_its_slot() -> None:
 
 async def test_slow_requests_make_room_for_other_connections() -> None:
     """With every slot taken, others still read at once, and slow requests beyond are refused."""
-    gate = ReadGate(2)
+    gate = ReadGate(2, 10)
     slow = [await _start(gate, peer) for peer in ("a", "b", "c", "d")]
     assert await gate.read(_Reader("e"), _at_once) == b"request"
     await asyncio.wait_for(
@@ -99,6 +99,21 @@ async def test_slow_requests_make_room_for_other_connections() -> None:
     assert not slow[1][0].refused.is_set()
     for _, task in slow:
         task.cancel()
+
+
+async def test_incomplete_requests_wait_while_they_have_too_many_bytes() -> None:
+    """Beyond the bytes of all slots, a request is read no further until another one has ended."""
+    gate = ReadGate(2, 10)
+    with gate.holding() as first:
+        await first(10)
+        with gate.holding() as second:
+            await second(10)
+            waiting = asyncio.ensure_future(second(1))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            later = asyncio.ensure_future(first(1))
+        await waiting
+        await later
 
 
 async def _abort(_: PodiumError) -> None:

@@ -32,7 +32,7 @@ from podium.errors import PodiumError
 
 from podium_server.errors import failure
 from podium_server.rpc.access.tokens import Access
-from podium_server.rpc.admission import Admission, AdmittedCall
+from podium_server.rpc.admission import Admission, AdmittedCall, too_large
 from podium_server.rpc.errors import status_of
 from podium_server.rpc.fronts.connect_codec import CODECS, Payload, connect_error, method_info
 from podium_server.rpc.fronts.http_guard import Guard
@@ -47,7 +47,7 @@ __all__ = ["ConnectFront"]
 
 T = TypeVar("T")
 _OVERSIZE = 2
-"""Requests up to this multiple of the limit are read, so that the error can contain their size."""
+"""Up to this multiple of the limit the size of a request is counted, for the error's text."""
 _MAX_CONNECTIONS = 1_000
 _STOP_SECONDS = 1
 _INLINE_BYTES = 16 * 1024
@@ -179,18 +179,24 @@ class _Exchange:
         """Admits the call, checks its caller, and reads its request."""
         self.call = admission.enter(self.peer, self._refuse)
         await access.enter(method, lambda: self.authorization)
-        most = _OVERSIZE * admission.message_bytes
-        self._body = await self.run(self.call.read(lambda: self._read(most)))
+        self._body = await self.run(self.call.read(lambda: self._read(admission)))
 
-    async def _read(self, most: int) -> bytes | None:
-        chunks = bytearray()
-        while True:
-            event = await self._receive()
-            if event["type"] != "http.request":
-                return None
-            chunks += event.get("body", b"")
-            if not event.get("more_body", False) or len(chunks) > most:
-                return bytes(chunks)
+    async def _read(self, admission: Admission) -> bytes | None:
+        limit, chunks, size, more = admission.message_bytes, bytearray(), 0, True
+        with admission.reads.holding() as hold:
+            while more and size <= _OVERSIZE * limit:
+                event = await self._receive()
+                if event["type"] != "http.request":
+                    return None
+                part, more = event.get("body", b""), event.get("more_body", False)
+                size += len(part)
+                if size <= limit:
+                    chunks += part
+                    if more:
+                        await hold(len(part))
+        if size > limit:
+            raise too_large(size, limit)
+        return bytes(chunks)
 
     @property
     def admitted(self) -> AdmittedCall:
