@@ -4,6 +4,7 @@ import { OptionDefaults } from "typedoc";
 export default {
   entryPoints: ["src/index.ts", "src/browser.ts", "src/v1.ts"],
   out: "build/docs",
+  readme: "none", // its links lead out of the package
   // protobuf-es writes @generated for each message and field.
   blockTags: [...OptionDefaults.blockTags, "@generated"],
   intentionallyNotExported: ["Known"],
