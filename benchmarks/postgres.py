@@ -21,6 +21,7 @@ sys.path.append(str(Path(__file__).parent))
 
 import asyncpg
 import grpc
+import uvloop
 from data import row_calls, start_arms
 from figures import Figure, table
 from podium._limits.limits import Limits
@@ -37,6 +38,8 @@ from tests.postgres import running_postgres, schema_url
 
 _EXPERIMENTS = 8
 _ROWS = 100
+_MOST_ROWS = 8_000
+"""The most rows a second of an experiment for which requests are built."""
 _ARMS = 16
 _READERS = 16
 _RECORD = "/podium.v1.RecordingService/Record"
@@ -61,7 +64,8 @@ def main() -> int:
     with TemporaryDirectory() as folder:
         running_postgres(durable=True)
         url = schema_url(Path(folder))
-        figures = [*asyncio.run(_writes(url, seconds)), *_reads(url, seconds)]
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            figures = [*runner.run(_writes(url, seconds)), *_reads(url, seconds)]
     print(table(figures))
     return 0
 
@@ -78,7 +82,8 @@ async def _writes(url: str, seconds: float) -> list[Figure]:
         for at in range(_EXPERIMENTS):
             for start in start_arms(f"bench/{rows}/{at}", 1):
                 await recording.record(start)
-        requests = [_requests(f"bench/{rows}/{at}", rows) for at in range(_EXPERIMENTS)]
+        most = int(seconds * _MOST_ROWS / rows)
+        requests = [_requests(f"bench/{rows}/{at}", rows, most) for at in range(_EXPERIMENTS)]
         ours = [_calling(recording, each) for each in requests]
         raw = [_inserting(connection, at, rows, steps) for at, connection in enumerate(connections)]
         base = await _rate(raw, seconds)
@@ -92,8 +97,10 @@ async def _writes(url: str, seconds: float) -> list[Figure]:
     return figures
 
 
-def _requests(experiment: str, rows: int) -> Iterator[RecordRequest]:
-    return map(RecordRequest.FromString, row_calls(experiment, 0, rows))
+def _requests(experiment: str, rows: int, count: int) -> Iterator[RecordRequest]:
+    """Returns requests that are built before the time is taken."""
+    calls = itertools.islice(row_calls(experiment, 0, rows), count)
+    return iter(list(map(RecordRequest.FromString, calls)))
 
 
 def _calling(recording: Any, requests: Iterator[RecordRequest]) -> Callable[[], Awaitable[Any]]:

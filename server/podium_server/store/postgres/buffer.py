@@ -6,8 +6,9 @@ finds that another transaction has changed the experiment, the statement changes
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from podium_server.store.rows import Origin
@@ -39,19 +40,22 @@ _TEXTS = {
 }
 
 
-class Table(NamedTuple):
-    """A table whose rows are collected.
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table whose rows are collected. Tables are compared by identity, which is faster.
 
     The first `key` of its columns are its key, together with the experiment. Rows that exist are
     updated, unless all of them are new (`is_new`). Without a key, all of them exist, and only
-    `columns` of them are written. Many rows of a call have the same values in the columns `shared`.
+    `columns` of them are written. Many rows of a call have the same values in the columns at the
+    places `shared`; `others` are the other columns.
     """
 
     name: str
     columns: tuple[str, ...]
     key: int
     condition: str = ""
-    shared: frozenset[str] = frozenset()
+    shared: tuple[int, ...] = ()
+    others: tuple[str, ...] = ()
     is_new: bool = False
 
 
@@ -63,13 +67,10 @@ class _Shape(NamedTuple):
 
 
 def _table(name: str, columns: str, key: int, condition: str = "", shared: str = "") -> Table:
-    return Table(
-        name,
-        tuple(columns.split(", ")),
-        key,
-        condition,
-        frozenset(shared.split(", ") if shared else ()),
-    )
+    names = tuple(columns.split(", "))
+    places = tuple(at for at, each in enumerate(names) if each in shared.split(", "))
+    others = tuple(each for at, each in enumerate(names) if at not in places)
+    return Table(name, names, key, condition, places, others)
 
 
 _SCORE_COLUMNS = "arm, eval_name, key, value, origin, step, benchmark_id"
@@ -91,7 +92,7 @@ _EVALS = _table(
     4,
     shared="arm, name, post, primary_class, model_ref, revision",
 )
-_NEW_EVALS = _EVALS._replace(is_new=True)
+_NEW_EVALS = replace(_EVALS, is_new=True)
 """Rows that are not stored yet. To look for them before they are inserted takes as long again."""
 POINTS = _table("points", "arm, step, content", 2, shared="arm")
 POINT_KEYS = _table("point_keys", "arm, id, key", 2, shared="arm")
@@ -176,13 +177,11 @@ def _bound_rows(table: Table, rows: Collection[tuple[Any, ...]]) -> tuple[_Shape
     if len(rows) == 1:
         return _Shape(table, ()), list(first)
     columns = list(map(list, zip(*rows, strict=True)))
-    pairs = list(zip(table.columns, columns, first, strict=True))
-    if table.shared and all(
-        column.count(value) == len(rows) for name, column, value in pairs if name in table.shared
-    ):
-        listed = tuple(name for name in table.columns if name not in table.shared)
-        bound = [value if name in table.shared else column for name, column, value in pairs]
-        return _Shape(table, listed), bound
+    shared = table.shared
+    if shared and all(columns[at].count(first[at]) == len(rows) for at in shared):
+        for at in shared:
+            columns[at] = first[at]
+        return _Shape(table, table.others), columns
     return _Shape(table, table.columns), columns
 
 
@@ -319,4 +318,4 @@ def _columns(rows: Collection[Any], count: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(count)]
 
 
-_name = itemgetter(0)
+_name = attrgetter("name")
