@@ -30,6 +30,7 @@ class Proxy:
     def __init__(self, target: str) -> None:
         self._target = target
         self._writers: set[asyncio.StreamWriter] = set()
+        self.is_hung = False
         self.cut_at: bytes | None = None
         self.answer = b"COMMIT\0"
         self.passes_it_on = True
@@ -42,6 +43,8 @@ class Proxy:
         back = asyncio.create_task(self._copy(there, writer))
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
+                if self.is_hung:
+                    continue
                 if self.cut_at is not None and self.cut_at in data:
                     self.cut_at = None
                     self.cuts += 1

@@ -16,10 +16,11 @@ _FIRST_ROWS, _MOST_ROWS = 16, 1_000
 
 
 class PooledConnection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection that calls use one after the other."""
+    """A connection that calls use one after the other. `host` is where its database is."""
 
-    def __init__(self, protocol: Any, transport: Any, *others: Any) -> None:
-        super().__init__(protocol, transport, *others)
+    def __init__(self, protocol: Any, transport: Any, loop: Any, host: Any, *others: Any) -> None:
+        super().__init__(protocol, transport, loop, host, *others)
+        self.host = host
         notice_loss(transport)
 
     @contextmanager

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from typing import Any
 
 import asyncpg
 from podium.errors import PodiumError
@@ -12,6 +15,10 @@ from podium_server.store.postgres.connection import PooledConnection
 from podium_server.store.postgres.errors import LOST
 
 __all__ = ["Connections"]
+
+_CHECK_SECONDS = 1.0
+_HUNG_SECONDS = 3.0
+"""The seconds after which a call suggests that its host hangs, such as a paused machine."""
 
 
 class Connections:
@@ -24,6 +31,7 @@ class Connections:
         connect: Opens a connection.
         most: The most connections.
         wait_seconds: The most seconds to wait for a connection while all are used.
+        leaders: Returns the hosts that take writes now. None if there is only one host.
     """
 
     def __init__(
@@ -31,12 +39,14 @@ class Connections:
         connect: Callable[[], Awaitable[PooledConnection]],
         most: int,
         wait_seconds: float,
+        leaders: Callable[[], Awaitable[Collection[Any]]] | None = None,
     ) -> None:
         self._connect = connect
         self._free = asyncio.Semaphore(most)
         self._wait_seconds = wait_seconds
         self._idle: list[PooledConnection] = []
-        self._used: set[PooledConnection] = set()
+        self._used: dict[PooledConnection, float] = {}
+        self._watch = leaders and asyncio.create_task(self._watch_leader(leaders))
 
     @property
     def size(self) -> int:
@@ -57,7 +67,7 @@ class Connections:
         await self._wait()
         try:
             connection = self._reusable() or await self._connect()
-            self._used.add(connection)
+            self._used[connection] = time.monotonic()
             try:
                 yield connection
             except BaseException as error:
@@ -65,7 +75,7 @@ class Connections:
                     connection.terminate()
                 raise
             finally:
-                self._used.discard(connection)
+                del self._used[connection]
                 await self._give_back(connection)
         finally:
             self._free.release()
@@ -104,6 +114,8 @@ class Connections:
 
     async def close(self) -> None:
         """Closes all connections. Those that are still used are cut off."""
+        if self._watch is not None:
+            self._watch.cancel()
         idle, self._idle = self._idle, []
         try:
             async with asyncio.timeout(self._wait_seconds):
@@ -112,8 +124,18 @@ class Connections:
             self.terminate(idle)
         self.terminate(self._used)
 
+    async def _watch_leader(self, leaders: Callable[[], Awaitable[Collection[Any]]]) -> None:
+        """Cuts off the connections to a host that hangs, once another one is the leader."""
+        while True:
+            await asyncio.sleep(_CHECK_SECONDS)
+            if min(self._used.values(), default=math.inf) > time.monotonic() - _HUNG_SECONDS:
+                continue
+            if hosts := await leaders():
+                ours = (*self._idle, *self._used)
+                self.terminate([each for each in ours if each.host not in hosts])
+
     @staticmethod
-    def terminate(connections: "set[PooledConnection] | list[PooledConnection]") -> None:
+    def terminate(connections: Iterable[PooledConnection]) -> None:
         """Cuts connections off."""
         for connection in connections:
             connection.terminate()

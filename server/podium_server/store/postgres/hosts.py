@@ -2,13 +2,13 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-__all__ = ["connect", "notice_loss"]
+__all__ = ["connect", "has_hosts", "leaders", "notice_loss"]
 
 _OPTIONS = {
     "TCP_KEEPIDLE": 2,
@@ -25,12 +25,28 @@ async def connect(url: str, **options: Any) -> asyncpg.Connection:
     If the URL has several hosts, all of them are asked at the same time, so that one that does not
     answer delays nothing. Unless the URL says otherwise, the one that takes writes is chosen.
     """
-    urls = _of_each_host(url)
-    if len(urls) == 1:
-        return await _connect(url, options)
+    return await _first(_trials(url, options)) if has_hosts(url) else await _connect(url, options)
+
+
+async def leaders(url: str, **options: Any) -> set[Any]:
+    """Returns the hosts of a URL that `connect` could choose now."""
+    trials = _trials(url, options)
+    try:
+        await asyncio.wait(trials)
+    finally:
+        _end(trials)
+    return {trial.result().host for trial in trials if trial.exception() is None}
+
+
+def has_hosts(url: str) -> bool:
+    """Returns whether a URL has several hosts."""
+    return len(_of_each_host(url)) > 1
+
+
+def _trials(url: str, options: dict[str, Any]) -> list[asyncio.Task[Any]]:
     if "target_session_attrs" not in parse_qs(urlsplit(url).query):
         options["target_session_attrs"] = "read-write"
-    return await _first([asyncio.create_task(_connect(each, options)) for each in urls])
+    return [asyncio.create_task(_connect(each, options)) for each in _of_each_host(url)]
 
 
 async def _connect(url: str, options: dict[str, Any]) -> asyncpg.Connection:
@@ -56,10 +72,14 @@ async def _first(trials: Sequence[asyncio.Task[Any]]) -> Any:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             chosen = next((trial for trial in done if trial.exception() is None), None)
     finally:
-        for trial in trials:
-            if not trial.cancel() and trial is not chosen and trial.exception() is None:
-                trial.result().terminate()
+        _end(trial for trial in trials if trial is not chosen)
     return (chosen or min(trials, key=_is_replica)).result()
+
+
+def _end(trials: Iterable[asyncio.Task[Any]]) -> None:
+    for trial in trials:
+        if not trial.cancel() and trial.exception() is None:
+            trial.result().terminate()
 
 
 def _is_replica(failed: asyncio.Task[Any]) -> bool:

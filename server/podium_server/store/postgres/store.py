@@ -21,7 +21,7 @@ from podium_server.store.postgres.connections import Connections
 from podium_server.store.postgres.dialect import translated
 from podium_server.store.postgres.errors import LOST, undone
 from podium_server.store.postgres.group_commit import GroupCommit
-from podium_server.store.postgres.hosts import connect
+from podium_server.store.postgres.hosts import connect, has_hosts, leaders
 from podium_server.store.postgres.point_reads import EVALS, SCORES, PointReads
 from podium_server.store.postgres.poll import Poll
 from podium_server.store.postgres.reads import PostgresReader
@@ -98,7 +98,12 @@ class PostgresStore(Store):
 
     async def open(self) -> None:
         """Connects to the database. Creates the tables, or migrates them."""
-        self._connections = Connections(self._connect, _CONNECTIONS, _WAIT_SECONDS)
+        self._connections = Connections(
+            self._connect,
+            _CONNECTIONS,
+            _WAIT_SECONDS,
+            (lambda: leaders(self._url, **_options())) if has_hosts(self._url) else None,
+        )
         try:
             await self._open()
         except (ValueError, asyncpg.PostgresError, *LOST) as error:
@@ -116,18 +121,7 @@ class PostgresStore(Store):
 
     async def _connect(self) -> PooledConnection:
         """Opens a connection."""
-        connection: PooledConnection = await connect(
-            self._url,
-            timeout=_CONNECT_SECONDS,
-            command_timeout=_STATEMENT_SECONDS,
-            statement_cache_size=_STATEMENTS,
-            max_cached_statement_lifetime=0,
-            connection_class=PooledConnection,
-            server_settings={
-                "application_name": "podium",
-                "idle_in_transaction_session_timeout": str(_IDLE_MS),
-            },
-        )
+        connection: PooledConnection = await connect(self._url, **_options())
         return connection
 
     async def _open(self) -> None:
@@ -305,6 +299,21 @@ class PostgresStore(Store):
         return await self.read(
             lambda reader: rankings.members(reader, experiment, query, fold), is_long=not is_small
         )
+
+
+def _options() -> dict[str, Any]:
+    """Returns the options of connections."""
+    return {
+        "timeout": _CONNECT_SECONDS,
+        "command_timeout": _STATEMENT_SECONDS,
+        "statement_cache_size": _STATEMENTS,
+        "max_cached_statement_lifetime": 0,
+        "connection_class": PooledConnection,
+        "server_settings": {
+            "application_name": "podium",
+            "idle_in_transaction_session_timeout": str(_IDLE_MS),
+        },
+    }
 
 
 async def _check_database(connection: asyncpg.Connection) -> None:
