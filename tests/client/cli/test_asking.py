@@ -283,7 +283,7 @@ def test_similar_filters(address: str, name: str) -> None:
     with library.Client(address) as client:
         experiment = client.experiment(name)
         experiment.declare()
-        config = library.RunConfig("lora", tags=["baseline"])
+        config = library.RunConfig("lora", seed=1, tags=["baseline"])
         with experiment.start_arm(config, group_name="rank16") as arm:
             arm.log_eval("val", {"acc": 1.0}, step=1)
     for line, text in (
@@ -291,6 +291,11 @@ def test_similar_filters(address: str, name: str) -> None:
         ("arms --tag basline", "no arms: none has the tag 'basline'; did you mean 'baseline'?"),
         ("arms --prefix lroa", "no arms: none begins with 'lroa'; did you mean 'lora'?"),
         ("arms --prefix lora --status failed", "no arms"),
+        (
+            "arms --config sed=1",
+            "no arms: none has a configuration value 'sed'; did you mean 'seed'?",
+        ),
+        ("arms --config seed=2", "no arms"),
         (
             "arms --column group --prefix lroa",
             "no arms: none begins with 'lroa'; did you mean 'lora'?",

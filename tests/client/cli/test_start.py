@@ -85,6 +85,8 @@ def test_no_command_is_usage() -> None:
         ),
         ("--frobnicate arms e", "podium: unrecognized arguments: --frobnicate; see"),
         ("--jsn arms e", "podium: unrecognized arguments: --jsn; did you mean --json? See "),
+        ("--versoin", "podium: unrecognized arguments: --versoin; did you mean --version? See "),
+        ("--json", "podium: give a command; see `podium --help`"),
         ("rank e --metrc x", "arguments: --metrc x; did you mean --metric? See `podium rank --"),
         ("eval e a", "podium eval: the following arguments are required: NAME; see `podium eval "),
         ("eval e a v --step 1.5", "argument --step: a step is an integer of 64 bits, not '1.5'"),

@@ -145,6 +145,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if not arguments:
         parser.exit(Exit.USAGE, parser.format_help())
     given = parser.parse_args(arguments)
+    if given.command is None:
+        parser.error("give a command")
     if given.command not in COMMANDS:
         parser.error(_unknown_command(given.command))
     if given.command in SERVER_COMMANDS and (given.json or given.address or given.timeout):
@@ -204,7 +206,7 @@ def _main_parser() -> _Parser:
         f"{commands}",
         epilog=_EXAMPLES,
     )
-    parser.add_argument("command", help=argparse.SUPPRESS)
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     _add_options(parser)

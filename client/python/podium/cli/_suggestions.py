@@ -14,6 +14,7 @@ __all__ = ["near_arms", "near_evals", "near_filters", "near_metrics", "step_metr
 _IN_LOOP, _TRAINING = ScoreOrigin.IN_LOOP_EVAL, ScoreOrigin.TRAINING_METRICS
 _ARMS = _ROWS = 1_000
 """The most arms, or rows of an arm, that are fetched to find names."""
+_CONFIG = "config."
 
 
 def near_evals(client: Client, experiment: str, arm: str, name: str) -> str:
@@ -73,11 +74,15 @@ def near_filters(client: Client, given: argparse.Namespace) -> str:
     groups = [arm.group_name for arm in arms if arm.group_name is not None]
     tags = [tag for arm in arms for tag in arm.tags]
     names = [arm.name for arm in arms]
+    paths = [
+        key.removeprefix(_CONFIG) for arm in arms for key in arm.record() if key.startswith(_CONFIG)
+    ]
     prefixes = [] if _begins(given.prefix, names) else [given.prefix]
     for text, wanted, known in (
         ("is in group", [given.group], groups),
         ("has the tag", given.tag, tags),
         ("begins with", prefixes, names),
+        ("has a configuration value", [path for path, _ in given.config], paths),
     ):
         for name in wanted:
             if name is not None and name not in known:
