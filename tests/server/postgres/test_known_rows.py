@@ -75,6 +75,29 @@ async def test_a_read_takes_one_statement(two: tuple[Store, Store], statements: 
     assert len(statements) == 3
 
 
+async def test_a_read_that_is_cancelled(two: tuple[Store, Store]) -> None:
+    """Other reads that share its statement get their results, and later ones too."""
+    store, _ = two
+    reads = [asyncio.create_task(store.eval("x", "a", "val", 1)) for _ in range(3)]
+    await asyncio.sleep(0)
+    reads[1].cancel()
+    found = await asyncio.gather(*reads, return_exceptions=True)
+    assert isinstance(found[1], asyncio.CancelledError)
+    assert isinstance(found[0], bytes)
+    assert found[0] == found[2] == await store.eval("x", "a", "val", 1)
+
+
+async def test_a_write_that_is_cancelled(two: tuple[Store, Store]) -> None:
+    """It is stored as a whole, or not at all, and its neighbours are not affected."""
+    store, _ = two
+    writes = [asyncio.create_task(store.transact(record(row("val", step)))) for step in (2, 3, 4)]
+    await asyncio.sleep(0)
+    writes[1].cancel()
+    await asyncio.gather(*writes, return_exceptions=True)
+    assert [await store.eval("x", "a", "val", step) is not None for step in (2, 4)] == [True, True]
+    assert (await store.transact(record(row("val", 3)))).revision == 5
+
+
 async def test_another_server_has_written(two: tuple[Store, Store]) -> None:
     """A server notices that its known rows are old, and applies the call to the stored ones."""
     store, other = two
