@@ -130,6 +130,32 @@ def test_other_settings_are_another_group(client: podium.Client, tmp_path: Path)
     assert ids == {"a@1", "a@1,5-shot", "a@1,do_sample=True,temperature=0.7"}
 
 
+def test_tasks_with_the_same_other_settings_are_one_arm(
+    client: podium.Client, tmp_path: Path
+) -> None:
+    """The tasks of a model without examples are one arm, and those with five are another."""
+    call = {"model": "hf", "model_args": "pretrained=m", "random_seed": 0}
+    for day, shots in ((1, 0), (4, 5)):
+        for number, task in enumerate(("a", "b", "c")):
+            _lm_eval(tmp_path, task, day + number, config={**call, "num_fewshot": shots})
+    report = _twice(client, tmp_path)
+    assert report.recorded == 2
+    assert [arm.eval_count for arm in client.experiment("lm_eval").arms()] == [3, 3]
+    assert len(report.notes) == 4  # the three files of the second arm, and the summary
+
+
+def test_settings_that_are_nested_deeply_are_kept_as_text(
+    client: podium.Client, tmp_path: Path
+) -> None:
+    """Solvers can have tools with schemas: what is too deep becomes JSON text."""
+    nested: Any = "end"
+    for _ in range(20):
+        nested = {"in": [nested]}
+    _inspect(tmp_path, "a", "run1", 1, plan={"steps": [{"solver": "use_tools", "params": nested}]})
+    report = _twice(client, tmp_path)
+    assert (report.recorded, report.not_imported) == (1, [])
+
+
 def test_what_does_not_change_a_result_does_not_matter(
     client: podium.Client, tmp_path: Path
 ) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import warnings
 from dataclasses import fields
 from typing import Any, TypeVar
 
 from podium._files import json_form
+from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.results import Component, DataConfig, ModelConfig, RunConfig
 from podium.importing._values import number
 
@@ -113,12 +115,14 @@ def _list(value: Any) -> list[Any]:
     return given if isinstance(given, list) else []
 
 
-def kept_values(data: Any) -> Any:
-    """Converts data to values that Podium stores. Unsupported values become text."""
+def kept_values(data: Any, depth: int = DEFAULT_LIMITS.value_depth) -> Any:
+    """Converts data to values that Podium stores. Unsupported and too deep values become text."""
+    if isinstance(data, dict | list | tuple) and depth <= 0:
+        return json.dumps(data, default=str)
     if isinstance(data, dict):
-        return {str(key): kept_values(item) for key, item in data.items()}
+        return {str(key): kept_values(item, depth - 1) for key, item in data.items()}
     if isinstance(data, list | tuple):
-        return [kept_values(item) for item in data]
+        return [kept_values(item, depth - 1) for item in data]
     if isinstance(data, int) and not -(2**63) <= data < 2**63:
         return str(data)
     return data if isinstance(data, str | float | int | None) else str(data)

@@ -27,29 +27,26 @@ class Evaluation:
     An import joins the evaluations of a model with the same settings and seed to one arm.
 
     Attributes:
-        group: The group of the joined arm. Its name has the model and a digest of the settings.
-        variant: The group if the joined arm has the tasks with other settings of their own. Its
-            name has a digest of all settings.
+        places: The groups that the joined arm can have, with its configuration there. The name of a
+            group has the model and a digest of the settings: first of those of the call, and then
+            also of those of its tasks. The first group is used whose arm does not have one of the
+            tasks with other settings.
         id: A short text for the run of the tool. The arm of a repetition ends with it.
         key: The identity of the evaluation within its arm.
-        config: The configuration of the joined arm, without the settings of single tasks.
         facts: Other facts of the evaluation. The `run_result` of the joined arm has them by key.
             `seconds` is the duration.
     """
 
-    group: str
-    variant: str
+    places: tuple[tuple[str, RunConfig], ...]
     id: str
     key: str
-    config: RunConfig
     facts: dict[str, Any] = field(default_factory=dict)
 
     def arms_of_run(self) -> list[tuple[str, str]]:
-        """Returns the groups and names of the arms that end with the id, in both groups."""
-        seed = self.config.seed
+        """Returns the group and the name of each arm that ends with the id."""
         return [
-            (group, f"{name_with_seed(group, seed)}-{self.id}")
-            for group in (self.group, self.variant)
+            (group, f"{name_with_seed(group, config.seed)}-{self.id}")
+            for group, config in self.places
         ]
 
 

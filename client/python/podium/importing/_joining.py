@@ -13,6 +13,7 @@ from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.results import ArmResult, ArmStatus, EvalResult, RunConfig, RunResult
 from podium._values.base import same
 from podium._values.shorten_text import first_names
+from podium.importing._configs import kept_values
 from podium.importing._found import Evaluation, FoundArm, Note, NotImported
 from podium.importing._identities import name_with_seed
 from podium.importing._values import number
@@ -50,6 +51,7 @@ class _Joined:
 
     name: str
     group: str
+    config: RunConfig
     existing: ArmResult | None = None
     parts: list[_Part] = field(default_factory=list)
     rows: dict[str, EvalResult] = field(default_factory=dict)
@@ -92,8 +94,9 @@ def join(
             yield each
         elif each.arm.status != ArmStatus.COMPLETED or not each.arm.evals:
             yield _without_results(each, each.evaluation, recorded)
-        else:
-            yield from families.add(_Part(each, each.evaluation))
+        elif (copy := families.add(_Part(each, each.evaluation))) is not None:
+            yield copy
+    yield from families.notes()
     yield from map(_found_arm, families.with_parts())
 
 
@@ -119,34 +122,39 @@ class _Families:
     def __init__(self, recorded: RecordedArms) -> None:
         self._recorded = recorded
         self._families: dict[str, list[_Joined]] = {}
+        self._placed: list[tuple[_Part, _Joined, _Joined]] = []
 
-    def add(self, part: _Part) -> Iterator[NotImported | Note]:
-        """Adds an evaluation to its arm. Yields the reason if it is not the main arm."""
-        family = self._family(part.evaluation.group, part)
-        variant = self._family(part.evaluation.variant, part)
-        main = family[0]
-        before = next((arm for arm in (*family, *variant) if _is_in(arm, part)), None)
-        if before is None:
-            has_others = bool(main.other_tasks(part))
-            before = _place(part, variant if has_others else family)
-        elif (copy := _copy_of(part, before)) is not None:
-            yield copy
-            return
-        yield from _notes(part, main, before)
-        before.add(part)
+    def add(self, part: _Part) -> NotImported | None:
+        """Adds an evaluation to its arm. Returns a reason if another file has it already."""
+        families = [self._family(*place, part) for place in part.evaluation.places]
+        arms = [arm for family in families for arm in family]
+        arm = next((arm for arm in arms if _is_in(arm, part)), None)
+        if arm is None:
+            fitting = (family for family in families if not family[0].other_tasks(part))
+            arm = _place(part, next(fitting, families[-1]))
+        elif (copy := _copy_of(part, arm)) is not None:
+            return copy
+        self._placed.append((part, families[0][0], arm))
+        arm.add(part)
+        return None
 
-    def _family(self, group: str, part: _Part) -> list[_Joined]:
-        main = name_with_seed(group, part.found.arm.run_config.seed)
+    def notes(self) -> Iterator[Note]:
+        """Yields the reason for each evaluation that is not in the first arm of its model."""
+        for placed in self._placed:
+            yield from _notes(*placed)
+
+    def _family(self, group: str, config: RunConfig, part: _Part) -> list[_Joined]:
+        main = name_with_seed(group, config.seed)
         if main not in self._families:
             repeats = sorted(name for name in self._recorded.names() if name.startswith(f"{main}-"))
-            arms = [self._joined(name, group) for name in (main, *repeats)]
+            arms = [self._joined(name, group, config) for name in (main, *repeats)]
             self._families[main] = [arms[0], *(arm for arm in arms[1:] if _has_seed(arm, part))]
         return self._families[main]
 
-    def _joined(self, name: str, group: str) -> _Joined:
+    def _joined(self, name: str, group: str, config: RunConfig) -> _Joined:
         existing = self._recorded.arm(name)
         rows = {} if existing is None else {r.name: r for r in existing.evals if r.step is None}
-        return _Joined(name, group, existing, rows=rows)
+        return _Joined(name, group, config, existing, rows=rows)
 
     def with_parts(self) -> Iterator[_Joined]:
         """Yields the arms to which an evaluation belongs."""
@@ -170,7 +178,8 @@ def _place(part: _Part, family: list[_Joined]) -> _Joined:
     if arm is None:
         name = f"{family[0].name}-{part.evaluation.id}"
         is_taken = any(arm.name == name for arm in family)
-        arm = _Joined(part.found.arm.name if is_taken else name, family[0].group)
+        name = part.found.arm.name if is_taken else name
+        arm = _Joined(name, family[0].group, family[0].config)
         family.append(arm)
     return arm
 
@@ -189,7 +198,7 @@ def _copy_of(part: _Part, arm: _Joined) -> NotImported | None:
 
 
 def _content(part: _Part) -> tuple[RunConfig, dict[str, EvalResult]]:
-    return part.evaluation.config, {row.name: row for row in part.rows}
+    return part.evaluation.places[0][1], {row.name: row for row in part.rows}
 
 
 def _notes(part: _Part, main: _Joined, arm: _Joined) -> Iterator[Note]:
@@ -214,12 +223,10 @@ def _found_arm(joined: _Joined) -> FoundArm:
         and all(map(joined.holds, joined.parts))
     ):
         return FoundArm(first.found.experiment, existing, source, run_may_change=True)
-    is_variant = joined.group == first.evaluation.variant
-    config = first.found.arm.run_config if is_variant else first.evaluation.config
     evaluations = _evaluations(joined)
     arm = ArmResult(
         joined.name,
-        existing.run_config if existing else replace(config, name=joined.name),
+        existing.run_config if existing else replace(joined.config, name=joined.name),
         ArmStatus.COMPLETED,
         evals=_rows(joined),
         run_id=existing.run_id if existing else first.found.arm.run_id,
@@ -246,7 +253,8 @@ def _evaluations(joined: _Joined) -> dict[str, Any]:
     """
     result = joined.existing and joined.existing.run_result
     before = result.extras.get(_EVALUATIONS) if result else None
-    new = {part.evaluation.key: part.evaluation.facts for part in joined.parts}
+    depth = DEFAULT_LIMITS.value_depth - 2  # above the facts are this map and its keys
+    new = {e.key: kept_values(e.facts, depth) for _, e in joined.parts}
     found = {**(before if isinstance(before, dict) else {}), **new}
     if _size(found) <= DEFAULT_LIMITS.value_nodes // 2:
         return found

@@ -86,9 +86,10 @@ class PodiumHooks(Hooks):  # type: ignore[misc, unused-ignore]
             return
         parts = _parts(data.spec, plan=data.plan, status="started")
         arm, place = _logs().arm_of(parts), _logs().evaluation_of(parts)
-        for group, name in [*place.arms_of_run(), (place.group, arm.name)]:
+        names = [*place.arms_of_run(), (arm.group_name, arm.name)]
+        for group, name in names:
             if name not in self._arms:
-                config = replace(place.config, name=name)
+                config = replace(arm.run_config, name=name)
                 begun = _recorder(recorder).start_arm(
                     config, name=name, group_name=group, run_id=arm.run_id
                 )

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ _STATUSES = {
 }
 _OF_TASK = ("task_args", "solver", "solver_args", "sandbox")
 """Keys of the header that are settings of the task."""
+_SOLVERS = ("solver", "solver_args", "steps")
 _FACTS = ("task", "task_file", "metadata", "tags")
 """Keys of the header that can differ although the settings are the same."""
 _DATASET = ("name", "samples", "shuffled")
@@ -169,8 +171,9 @@ def arm_of(log: _Object) -> ArmResult:
     error = log.get("error")
     config, scores = _run_config(log, model, name), list(_evals(log, task, seconds or 0.0, end))
     status = _status(log)
+    group = _group(config)
     if status == ArmStatus.COMPLETED and scores:
-        config.eval = {**config.eval, **kept_values(_settings_of_task(log))}
+        config = _with(config, _settings_of_task(log))
     arm = ArmResult(
         name,
         config,
@@ -179,7 +182,7 @@ def arm_of(log: _Object) -> ArmResult:
         run_id=str(spec["run_id"]) if spec.get("run_id") else None,
         error=str(error.get("message") or error) if isinstance(error, dict) else None,
         eval_seconds=seconds,
-        group_name=_group(config),
+        group_name=group,
     )
     revision, packages = spec.get("revision"), spec.get("packages")
     arm.provenance = known(
@@ -202,14 +205,19 @@ def evaluation_of(log: _Object) -> Evaluation:
     if begin and end and end >= begin:
         facts["seconds"] = (end - begin).total_seconds()
     key = name.removeprefix(f"{task}@{model}-")
-    return Evaluation(
-        _group(config),
-        group_of_model(model, _settings(config), {task: _benchmark(log, task)}),
-        str(spec.get("run_id") or key)[:_ID_LENGTH],
-        key,
-        config,
-        kept_values(facts),
+    solvers = {k: v for k, v in _settings_of_task(log).items() if k in _SOLVERS}
+    settings = _settings(config)
+    benchmark = {task: _benchmark(log, task)}
+    places = (
+        (_group(config), config),
+        (group_of_model(model, settings, solvers), _with(config, solvers)),
+        (group_of_model(model, settings, benchmark), _with(config, _settings_of_task(log))),
     )
+    return Evaluation(places, str(spec.get("run_id") or key)[:_ID_LENGTH], key, facts)
+
+
+def _with(config: RunConfig, settings: _Object) -> RunConfig:
+    return replace(config, eval={**config.eval, **kept_values(settings)})
 
 
 def _name_of_arm(spec: _Object, model: str, task: str) -> str:

@@ -158,9 +158,18 @@ def _found_arm(content: _Object, path: Path) -> FoundArm:
     packages = {name: content.get(key) for name, key in _PACKAGES.items()}
     arm.provenance = known(content.get("git_hash"), packages=packages)
     benchmarks = {row.name: row.benchmark_id for row in rows}
-    variant = group_of_model(model, _settings(shared), benchmarks)
-    facts = kept_values({"seconds": arm.eval_seconds, **_facts(content)})
-    place = Evaluation(group_of(shared), variant, key, key, shared, facts)
+    of_tasks = {_settings_of_task(content, row.name).removeprefix(",") for row in rows}
+    settings = {"task_settings": sorted(of_tasks)}
+    places = (
+        (group_of(shared), shared),
+        (
+            group_of_model(model, _settings(shared), settings),
+            replace(shared, eval={**shared.eval, **settings}),
+        ),
+        (group_of_model(model, _settings(shared), benchmarks), config),
+    )
+    facts = {"seconds": arm.eval_seconds, **_facts(content)}
+    place = Evaluation(places, key, key, facts)
     return FoundArm(LmEvalImporter.kind, arm, str(path), evaluation=place)
 
 
@@ -307,15 +316,15 @@ def _benchmark(content: _Object, task: str) -> str | None:
     Results are comparable only if all of these are the same.
     """
     version = _maps(content, "versions").get(task)
+    settings = f"{'' if version is None else f'@{version}'}{_settings_of_task(content, task)}"
+    return f"{task}{settings}" if settings else None
+
+
+def _settings_of_task(content: _Object, task: str) -> str:
+    """Returns the shots and the generation settings of a task, as a short text."""
     shots = _maps(content, "n-shot").get(task, content["config"].get("num_fewshot"))
-    parts = [task]
-    if version is not None:
-        parts.append(f"@{version}")
-    if isinstance(shots, int):
-        parts.append(f",{shots}-shot")
-    parts.append(_sampling(_generation(content).get(task, {})))
-    parts = [part for part in parts if part]
-    return "".join(parts) if len(parts) > 1 else None
+    sampling = _sampling(_generation(content).get(task, {}))
+    return f",{shots}-shot{sampling}" if isinstance(shots, int) else sampling
 
 
 def _sampling(settings: _Object) -> str:
