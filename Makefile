@@ -198,10 +198,13 @@ test-front: .cache/front/built ## the tests of the wire over the native front
 front-fuzz: .cache/front/built ## 50,000 wrong requests to both fronts: the answers are equal
 	$(FRONT) PODIUM_FUZZ_REQUESTS=50000 $(BIN)/pytest -s tests/server/front/test_equal_answers.py
 
+front-deny: .cache/deny/locked ## the licenses, sources and duplicates of the libraries of the native front
+	cd server/front && PATH="$(CURDIR)/.cache/deny/bin:$$PATH" cargo deny --locked check bans licenses sources
+
 page-figures: .cache/page/ready ## how fast the page shows results, and its size
 	.cache/page/bin/python -m tests.page.measure
 
-.PHONY: bench bench-guard bench-scaling bench-postgres bench-peers front front-fuzz page-figures
+.PHONY: bench bench-guard bench-scaling bench-postgres bench-peers front front-deny front-fuzz page-figures
 bench: .venv/ready ## measure and print the figures of the README (after `make front`, of both fronts)
 	$(FRONT) $(BIN)/python benchmarks/run.py
 
@@ -316,6 +319,7 @@ lock: .venv/locked ## write requirements/*.txt anew, with the newest versions al
 	$(LOCK) pyproject.toml --output-file requirements/client.txt
 	$(LOCK) requirements/cluster.in --output-file requirements/cluster.txt
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
+	$(LOCK) requirements/deny.in --output-file requirements/deny.txt
 	$(LOCK) requirements/deploy.in --output-file requirements/deploy.txt
 	$(LOCK) requirements/proto.in --output-file requirements/proto.txt
 	$(LOCK) requirements/floor.in pyproject.toml $(EXTRAS) --output-file requirements/floor.txt --resolution lowest-direct

@@ -29,7 +29,7 @@ from podium_server.rpc.serving import CallServer
 
 __all__ = ["NativeFront"]
 
-_MOST_CALLS = 64
+_MOST_CALLS = 16
 """The most new calls between two turns of the event loop."""
 _TURN_SECONDS = 0.005
 """The time that the new calls of one turn should take, so that others do not wait for them."""
