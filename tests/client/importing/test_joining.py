@@ -248,3 +248,15 @@ def test_the_command_shows_repetitions(
     assert "with the same settings, so this file is the arm 'm@" in printed.out + printed.err
     assert main(["import", str(tmp_path), "--json", *address]) == 0
     assert '"text": "\'m@' in capsys.readouterr().out
+
+
+def test_an_experiment_that_is_refused_leaves_the_other_kinds(
+    client: podium.Client, tmp_path: Path
+) -> None:
+    """The evaluations are listed with the reason, and the report has everything else."""
+    _lm_eval(tmp_path, "a", 1)
+    _lm_eval(tmp_path, "b", 2)
+    report = import_results(client, tmp_path, experiment="a//b")
+    (refused,) = report.not_imported
+    assert (refused.count, report.recorded) == (2, 0)
+    assert refused.why.startswith("2 evaluations are not imported: experiment 'a//b' has a segment")

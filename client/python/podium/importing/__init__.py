@@ -17,8 +17,9 @@ from podium.importing._found import (
     Note,
     NotImported,
 )
-from podium.importing._recording import ImportReport, import_results
+from podium.importing._recording import import_results
 from podium.importing._registry import broken_importers, importers
+from podium.importing._report import ImportReport
 from podium.importing.kinds.table import mapping_from_texts
 
 __all__ = [

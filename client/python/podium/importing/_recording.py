@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from copy import copy
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +19,7 @@ from podium.importing._found import FoundArm, FoundExperiment, Note, NotImported
 from podium.importing._identities import within_limit
 from podium.importing._joining import join
 from podium.importing._registry import broken_importers
+from podium.importing._report import ArmCount, ImportReport
 from podium.scoring import direction_metadata
 
 if TYPE_CHECKING:
@@ -33,52 +32,7 @@ if TYPE_CHECKING:
     from podium.importing._found import Found
     from podium.v1.event_pb2 import Event
 
-__all__ = ["ArmCount", "ImportReport", "import_results"]
-
-
-@dataclass(slots=True)
-class ArmCount:
-    """Counts the imported arms and eval rows of one experiment."""
-
-    kind: str
-    recorded: int = 0
-    changed: list[str] = field(default_factory=list)
-    unchanged: int = 0
-    evals: int = 0
-
-
-@dataclass(slots=True)
-class ImportReport:
-    """The outcome of an import.
-
-    Attributes:
-        experiments: By experiment: the number of recorded arms, the names of those that replaced
-            other results, the number of unchanged arms, and the number of eval rows of all arms.
-        not_imported: The data that was not imported, with reasons.
-        notes: Remarks about data that was imported.
-        other_files: The number of files that no kind claims, by their ending, such as `.py`, or
-            by their name if they have none.
-    """
-
-    experiments: dict[str, ArmCount] = field(default_factory=dict)
-    not_imported: list[NotImported] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
-    other_files: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def recorded(self) -> int:
-        """Returns the number of arms that are new or have changed."""
-        return sum(count.recorded for count in self.experiments.values())
-
-    @property
-    def changed(self) -> int:
-        """Returns the number of recorded arms that replaced other results."""
-        return sum(len(count.changed) for count in self.experiments.values())
-
-    @property
-    def unchanged(self) -> int:
-        """Returns the number of arms that were already recorded with the same results."""
-        return sum(count.unchanged for count in self.experiments.values())
+__all__ = ["import_results"]
 
 
 def import_results(
@@ -215,22 +169,31 @@ class _Import:
     def record_evaluations(self) -> None:
         """Imports the evaluations of models, after all files have been read."""
         for (experiment, kind), found in self._evaluations.items():
-            recorded = _Recorded(self._target, experiment, self._replace)
-            arms, copies = 0, 0
-            for item in join(found, recorded):
-                if isinstance(item, FoundArm):
-                    arms += 1
-                    self._record(item, kind)
-                elif isinstance(item, Note):
-                    self.report.notes.append(item)
-                else:
-                    copies += 1
-                    self.report.not_imported.append(item)
-            count = len(found) - copies
-            if arms < count:
-                became = "1 arm" if arms == 1 else f"{arms:,} arms"
-                text = f"{count:,} evaluations became {became}, by model and settings"
-                self.report.notes.append(Note(experiment, text))
+            try:
+                self._join(experiment, kind, found)
+            except UnavailableError:
+                raise
+            except (PodiumError, ValueError) as error:
+                why = f"{len(found):,} evaluations are not imported: {_reason(error)}"
+                self.report.not_imported.append(NotImported(experiment, why, count=len(found)))
+
+    def _join(self, experiment: str, kind: str, found: list[FoundArm]) -> None:
+        recorded = _Recorded(self._target, experiment, self._replace)
+        arms, copies = 0, 0
+        for item in join(found, recorded):
+            if isinstance(item, FoundArm):
+                arms += 1
+                self._record(item, kind)
+            elif isinstance(item, Note):
+                self.report.notes.append(item)
+            else:
+                copies += 1
+                self.report.not_imported.append(item)
+        count = len(found) - copies
+        if arms < count:
+            became = "1 arm" if arms == 1 else f"{arms:,} arms"
+            text = f"{count:,} evaluations became {became}, by model and settings"
+            self.report.notes.append(Note(experiment, text))
 
     def _record(self, found: FoundArm | FoundExperiment, kind: str) -> None:
         try:
