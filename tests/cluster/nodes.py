@@ -31,7 +31,7 @@ _START_SECONDS = 240
 _STOP_SECONDS = 30
 _ASK_SECONDS = 2
 _PAUSE_SECONDS = 0.1
-_DISK = "size=400m"
+_DISK = "size=1g"
 
 
 class ClusterError(Exception):
