@@ -94,6 +94,8 @@ class Trial:
         ]
         for thread in (*self._writers, *self._watchers):
             thread.start()
+        # A watch that never had an update gives up after 10 seconds.
+        wait_until(lambda: all(each.revision for each in self._watchers), "a watch shows nothing")
 
     def _writer(self, number: int) -> Writer:
         kind = _WRITERS[number // 2]
