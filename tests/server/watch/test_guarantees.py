@@ -48,9 +48,17 @@ async def test_the_guarantees_hold_for_long(tmp_path: Path, seed: int) -> None:
 
 @pytest.mark.parametrize("name", PLANTS)
 async def test_planted_defects_are_found(tmp_path: Path, name: str) -> None:
-    """Each defect that other systems had is a violation of a guarantee here."""
-    history = History(tmp_path, 2, len(FILTERS), plant=PLANTS[name], patience=2)
-    assert await history.run(80, restart_every=11, restore_every=37)
+    """Each defect that other systems had is a violation of a guarantee here.
+
+    A short history may have no commit that shows the defect, so there are several.
+    """
+    for seed in range(7, 13):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        history = History(folder, seed, len(FILTERS), plant=PLANTS[name], patience=2)
+        if await history.run(80, restart_every=11, restore_every=37):
+            return
+    pytest.fail("the defect was not found")
 
 
 async def test_the_guarantees_hold_over_the_network(tmp_path: Path) -> None:
