@@ -190,7 +190,8 @@ CARGO_TARGET_DIR ?= $(CURDIR)/.cache/front-target
 front: .cache/front/built ## build the native front (it needs cargo)
 
 # The tests of the wire. The other tests are about what lies behind both fronts.
-FRONT_TESTS := tests/server/front tests/server/rpc tests/server/access tests/server/watch
+FRONT_TESTS := tests/server/front tests/server/rpc tests/server/access tests/server/watch \
+	tests/server/writes/test_vectors.py
 test-front: .cache/front/built ## the tests of the wire over the native front
 	@cd server/front && export CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) && cargo fmt --check && cargo clippy --quiet --release --locked -- --deny warnings
 	$(FRONT) $(BIN)/pytest $(AT_ONCE) -m "not slow" --front native $(FRONT_TESTS)
