@@ -34,7 +34,10 @@ class _Example:
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>a</groupId><artifactId>a</artifactId><version>1</version>
-  <properties><maven.compiler.release>17</maven.compiler.release></properties>
+  <properties>
+    <maven.compiler.source>17</maven.compiler.source>
+    <maven.compiler.target>17</maven.compiler.target>
+  </properties>
   <dependencies>DEPENDENCY</dependencies>
 </project>"""
 _CMAKE = """cmake_minimum_required(VERSION 3.22)
