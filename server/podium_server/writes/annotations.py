@@ -35,7 +35,7 @@ def annotate(arm: ArmState, event: ArmAnnotated, limits: Limits) -> None:
 
 
 def apply_to_facts(facts: ArmResult) -> None:
-    """Applies annotations that set or remove the group to the group of an arm.
+    """Sets or removes the group of an arm if its annotations do so.
 
     Removes the field `annotations` if it is empty.
     """
@@ -51,7 +51,7 @@ def apply_to_facts(facts: ArmResult) -> None:
 
 
 def set_labels(arm: ArmState) -> None:
-    """Sets the group and the tags by which arms are listed, from the arm's parts."""
+    """Sets the group and the tags that filters of lists use, from the arm's parts."""
     facts = ArmResult.FromString(arm.part("facts"))
     arm.set_group(facts.group_name if facts.HasField("group_name") else None)
     recorded = RunConfig.FromString(arm.part("config")).tags
@@ -59,7 +59,7 @@ def set_labels(arm: ArmState) -> None:
 
 
 def _changed(tags: Iterable[str], notes: Annotations) -> list[str]:
-    """Returns the tags of a run_config with the changes of the annotations."""
+    """Returns the tags of a run_config, changed by the annotations."""
     kept = [tag for tag in tags if tag not in notes.removed_tags]
     return kept + [tag for tag in notes.added_tags if tag not in kept]
 

@@ -49,8 +49,8 @@ __all__ = ["WholeArm", "read_whole", "record_metrics", "record_whole", "start"]
 def start(state: CallState, index: int, event: ArmStarted, limits: Limits) -> None:
     """Starts an attempt. Creates the arm if it does not exist.
 
-    Changes nothing if the attempt has already started. Adds a running attempt that it replaces to
-    the replaced attempts of the call.
+    Changes nothing if the attempt has already started. If another attempt was running, adds that
+    attempt to the replaced attempts of the call.
     """
     arm = state.arm(event.arm)
     if arm is not None and attempts.is_newest(arm, event.attempt):
@@ -72,7 +72,7 @@ def start(state: CallState, index: int, event: ArmStarted, limits: Limits) -> No
 def record_metrics(arm: ArmState, event: MetricsRecorded, limits: Limits) -> None:
     """Records the latest values of training metrics.
 
-    With a step, also records points of the series.
+    If the event has a step, also records points of the training series.
     """
     kept = ArmResult.FromString(arm.part("metrics"))
     points = _new_points(arm, event)
@@ -131,7 +131,7 @@ def read_whole(event: ArmRecorded) -> WholeArm:
 def record_whole(
     state: CallState, whole: WholeArm, event_time: Timestamp | None, limits: Limits
 ) -> None:
-    """Replaces the content of an arm by the given content."""
+    """Replaces the content of an arm by a whole arm, or creates the arm."""
     result = whole.result
     rows.check_mirror(result)
     arm = state.arm(result.name)
@@ -154,9 +154,9 @@ def record_whole(
 
 
 def _clear_outputs(result: ArmResult) -> None:
-    """Clears the output-only fields of an arm and its rows, which a request may not set.
+    """Clears the fields of an arm and its rows that only the server may set.
 
-    A row keeps its event_time, since it comes from the writer.
+    A row keeps its event_time, since the writer sets it.
     """
     for name in _OUTPUTS:
         result.ClearField(name)

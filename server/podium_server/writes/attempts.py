@@ -23,7 +23,10 @@ __all__ = ["check_named", "check_order", "check_start", "is_newest", "is_resumed
 
 _DAY_MS = 24 * 60 * 60 * 1000
 _FIRST_TIME_MS = 946_684_800_000
-"""The year 2000. Orders from this number on are times in milliseconds; smaller ones are counts."""
+"""The year 2000, in milliseconds since 1970.
+
+An order of at least this number is a time; a smaller order is a restart count.
+"""
 _UNSUCCESSFUL = (ARM_STATUS_FAILED, ARM_STATUS_CANCELLED)
 
 
@@ -56,14 +59,14 @@ def is_newest(arm: ArmState, attempt: Attempt) -> bool:
 
 
 def is_resumed(event: ArmStarted) -> bool:
-    """Returns whether the attempt keeps the results up to a step."""
+    """Returns whether the attempt keeps the arm's results up to a step."""
     return event.WhichOneof("mode") == "resume_step"
 
 
 def check_order(attempt: Attempt, now: int) -> None:
     """Raises FIELD_OUT_OF_RANGE if the order lies more than a day ahead of the server's clock.
 
-    With such an order, no later attempt could be newer, so the arm would be blocked.
+    After such an attempt, no attempt with a correct order could start, so the arm would be blocked.
     """
     latest = now // 1000 + _DAY_MS
     if attempt.order > latest:
@@ -86,7 +89,7 @@ def check_start(arm: ArmState, event: ArmStarted) -> None:
 
 
 def replaced(arm: ArmState, index: int, now: int) -> list[ReplacedAttempt]:
-    """Returns the running attempt that the event with this index replaces, or nothing."""
+    """Returns the running attempt that the event with this index replaces, or an empty list."""
     row = arm.row
     if row.status != ARM_STATUS_RUNNING or row.attempt_id is None:
         return []
@@ -139,7 +142,7 @@ def _check_config(arm: ArmState, event: ArmStarted) -> None:
 
 
 def _other_ways(arm: ArmState) -> str:
-    """Returns a text about what a user can do to record another configuration."""
+    """Returns the end of an error message: how a user can record another configuration."""
     as_other = (
         "Record another configuration under another arm name; `podium outbox retry --as NAME` does "
         "that with rejected results"

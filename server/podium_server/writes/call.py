@@ -1,6 +1,6 @@
-"""One Record call.
+"""Applies one Record call.
 
-It skips the events that its stream has applied before, and applies the others.
+Skips the events that earlier calls of the same stream have applied.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,10 +55,9 @@ class RecordCall:
     """A Record call.
 
     `now` is the time of the call in microseconds since 1970. `size` is the size of its request in
-    bytes. `owner` is the name of the caller's token. It is None if the server requires no tokens.
-    `claim_rows` takes the number of rows that the call adds. It raises an error if there is no
-    room for them.
-    With `validate_only` nothing is changed.
+    bytes. `owner` is the name of the caller's token, or None if the server requires no tokens.
+    `claim_rows` takes the number of rows that the call adds. It raises an error if the quota has
+    no room for them. With `validate_only` nothing is changed.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Deletes arms and experiments. The experiment's row is kept, because it has the revision.
+"""Deletes arms and experiments. A deleted experiment keeps its row, which has its revision.
 
 Streams that wrote to a deleted arm or experiment are closed.
 """
@@ -25,7 +25,7 @@ __all__ = ["DeleteArmCall", "DeleteExperimentCall"]
 class _Deletion:
     """The base class of both deletions.
 
-    Their result is the experiment's revision after the call.
+    The result of a deletion is the experiment's revision after the call.
     """
 
     experiment: str

@@ -1,8 +1,8 @@
 """Derives the primary eval and the scores of an arm from its rows.
 
-Scores are stored under an eval name and a key. If several rows have one eval name, only the row
-that `eval(name)` returns has scores. Bare scores are those without an eval name: the eval_metrics,
-then the training metrics.
+Scores are stored under an eval name and a key. If several rows have the same eval name, only the
+row that `eval(name)` returns has scores. Bare scores have no eval name. They are the arm's
+eval_metrics and, for keys without one, its training metrics.
 """
 
 from collections.abc import Mapping

@@ -20,7 +20,7 @@ from podium_server.writes.state import ArmState, CallState, ParsedRow
 __all__ = ["EXPERIMENT", "KINDS", "Context", "Kind", "ParsedEvent", "parse_events"]
 
 EXPERIMENT = ""
-"""The subject of events about the experiment itself. No arm has this name, which is empty."""
+"""The subject of events about the experiment itself. No arm has an empty name."""
 
 
 @dataclass(slots=True)
@@ -32,7 +32,10 @@ class Context:
     index: int = 0
     event_time: Timestamp | None = None
     row_arm: tuple[str, str | None, ArmState] | None = None
-    """The arm and attempt that the last event was checked for, if it was a row, and the arm."""
+    """The arm's name, the attempt's id and the arm's state that the last event was checked for.
+
+    None if the last event was not an eval row.
+    """
 
 
 class Kind(NamedTuple):
@@ -44,7 +47,7 @@ class Kind(NamedTuple):
     subject: Callable[[Any], str | None]
     """A function that returns the event's subject: an arm's name, EXPERIMENT, or None."""
     need: Callable[[ArmNeeds, Any], None]
-    """A function that adds the data of the arm that the store must load."""
+    """A function that adds to the needs of an arm the data that the store must load."""
     apply: Callable[[Context, Any], None]
     """A function that applies the event. If it raises an error, it has changed nothing."""
     read: Callable[[Any], Any] = lambda body: body
@@ -68,14 +71,14 @@ class ParsedEvent:
 
     @property
     def attempt_id(self) -> str | None:
-        """The id of the attempt that the event names."""
+        """The id of the attempt that the event names, or None."""
         return self.kind.attempt(self.body)
 
 
 def parse_events(
     events: Iterable[Event], size: int, limits: Limits
 ) -> list[ParsedEvent | PodiumError]:
-    """Checks and parses each event. An invalid event becomes its error.
+    """Checks and parses events. Returns each parsed event, or the error of an invalid one.
 
     Args:
         events: The events of a call.
@@ -88,7 +91,10 @@ def parse_events(
 
 
 def _parse_plain(event: Event, limits: Limits) -> ParsedEvent | None:
-    """Parses most eval rows, with the values that their check has read."""
+    """Parses a simple eval row, with the values that its check has read.
+
+    Returns None for other events.
+    """
     plain = plain_row(event, limits)
     if plain is None:
         return None
@@ -129,7 +135,7 @@ def _read_row(body: EvalRecorded) -> ParsedRow:
 
 
 def _no_need(_needs: ArmNeeds, _body: Any) -> None:
-    """Adds nothing: only the arm's row is needed, which is always loaded."""
+    """Adds nothing, for kinds that need no further data."""
 
 
 def _need_everything(needs: ArmNeeds, whole: arms.WholeArm) -> None:
@@ -156,7 +162,7 @@ def _need_row(needs: ArmNeeds, row: ParsedRow) -> None:
 
 def _annotate(context: Context, body: ArmAnnotated) -> None:
     arm = _known_arm(context, body.arm)
-    # A person may annotate an arm whose training has died.
+    # An annotation is no sign of life: a person may annotate an arm whose training has died.
     heard = arm.row.last_heard
     annotations.annotate(arm, body, context.limits)
     arm.row.last_heard = heard

@@ -14,9 +14,10 @@ __all__ = ["conclude", "declare"]
 
 
 def declare(state: CallState, index: int, event: ExperimentDeclared, limits: Limits) -> None:
-    """Creates the experiment, clears fields, and sets unset ones.
+    """Creates the experiment if it does not exist, clears fields, and sets fields.
 
-    Adds the fields that keep another value to `kept`.
+    Unless the event has `overwrite`, a field with another value keeps it. `state.kept` lists such
+    fields.
     """
     content = _content(state)
     _clear_fields(content, event.clear_fields)

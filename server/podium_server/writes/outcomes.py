@@ -41,7 +41,7 @@ def finish(arm: ArmState, event: ArmFinished, limits: Limits) -> None:
 
 
 def shorten_errors(arm: ArmResult, most_bytes: int) -> None:
-    """Shortens the error texts of an arm to a number of bytes each."""
+    """Shortens each error text of an arm to at most `most_bytes` bytes."""
     for message in _with_errors(arm):
         message.error = _storable(message.error, most_bytes)
 

@@ -39,7 +39,7 @@ def read(row: EvalResult, arm: str, attempt_id: str | None = None) -> ParsedRow:
 def read_plain(
     row: EvalResult, arm: str, attempt_id: str | None, tags: Collection[str]
 ) -> ParsedRow:
-    """Parses a row of the arm's own model. Its output-only fields may be set."""
+    """Parses a row of the arm's own model, and clears its output-only fields."""
     if row.revision or row.HasField("record_time") or row.HasField("event_time"):
         clear_outputs(row)
     key = key_of(row)
@@ -84,7 +84,7 @@ def record(arm: ArmState, row: ParsedRow, event_time: Timestamp | None) -> None:
 def replace_all(
     arm: ArmState, rows: Mapping[EvalKey, WholeRow], event_time: Timestamp | None
 ) -> None:
-    """Makes the arm's rows equal to these, in this order. Unchanged rows keep their position.
+    """Replaces the arm's rows by `rows`, in their order. Unchanged rows keep their position.
 
     A row without an event_time gets the event_time of the event.
     """
@@ -105,9 +105,9 @@ def replace_all(
 
 
 def clear_outputs(row: EvalResult, *, keep_time: bool = False) -> None:
-    """Clears the output-only fields of a row, which a request may not set.
+    """Clears the fields of a row that only the server may set.
 
-    A row of a whole arm keeps its own event_time. A single row gets the event_time of its event.
+    With `keep_time`, keeps the event_time. Use it for rows of a whole arm, which have their own.
     """
     row.ClearField("revision")
     row.ClearField("record_time")
@@ -144,7 +144,7 @@ def check_mirror(result: ArmResult) -> None:
 
 
 def check_model_refs(arm: ArmState, rows: Mapping[EvalKey, WholeRow]) -> None:
-    """Raises MODEL_REF_CHANGED if a row would change the model_ref of a recorded one."""
+    """Raises MODEL_REF_CHANGED if a row would change the model_ref of a recorded row."""
     for before in arm.stored_rows():
         row = rows.get(before.key)
         if row is not None:

@@ -32,7 +32,7 @@ def _differences(before: Message, after: Message, prefix: str) -> Iterator[str]:
         if field.message_type is None or field.is_repeated:
             a, b = _value_of(before, field.name), _value_of(after, field.name)
             yield from _value_differences(a, b, path)
-        else:  # An empty part equals an unset one.
+        else:  # An empty message equals an unset one.
             a, b = getattr(before, field.name), getattr(after, field.name)
             yield from _differences(a, b, f"{path}.")
 

@@ -36,7 +36,7 @@ _HEARD_MICROS = 5_000_000
 _TIME_TAG = EvalResult(event_time=Timestamp()).SerializeToString()[:-1]
 """The tag of `event_time` in an encoded row. The length and the encoded time follow.
 
-To join these bytes takes half the time of encoding a row that has only the time.
+Joining these bytes takes half as long as encoding a row that has only the time.
 """
 
 
@@ -59,8 +59,8 @@ class Progress:
     """The state of a call that all of its arms share.
 
     `now` is the time of the call in microseconds since 1970. `revision` is the revision of the
-    changes of the call, and `changes_made` is their number. The object has no reference to an arm.
-    Without such a cycle, a call is freed as soon as it ends.
+    changes of the call, and `changes_made` is their number. The object must not refer to an arm:
+    without such a cycle, a call is freed as soon as it ends.
     """
 
     def __init__(self, experiment: ExperimentRow, now: int) -> None:
@@ -87,7 +87,7 @@ class Progress:
         return row.SerializeToString()
 
     def count(self, before: int, after: int) -> None:
-        """Changes the experiment's counts when an arm gets another status."""
+        """Updates the number of arms in each status. `before` is 0 for a new arm."""
         counts = list(self.experiment.counts)
         if before:
             counts[before] -= 1
@@ -99,8 +99,7 @@ class CallState:
     """The experiment and the arms of a call.
 
     `kept` has the fields that declarations did not overwrite. `replaced` has the running attempts
-    that newer ones replaced. The loaded rows belong to the call
-    and are changed in place.
+    that newer ones replaced. The loaded rows belong to the call and are changed in place.
     """
 
     def __init__(self, loaded: Loaded, name: str, now: int) -> None:
@@ -113,7 +112,7 @@ class CallState:
         self._arms = {name: ArmState(arm, self.progress) for name, arm in loaded.arms.items()}
 
     def serves(self, subject: str | None) -> bool:
-        """Returns whether the experiment exists, or the event is one that creates it."""
+        """Returns whether the experiment exists, or the event is without a subject."""
         return self.exists or subject is None
 
     def create_experiment(self) -> None:
@@ -125,7 +124,7 @@ class CallState:
         self.exists = True
 
     def arm(self, name: str) -> "ArmState | None":
-        """Returns the arm, which this call may have created; None if there is none."""
+        """Returns an arm that existed or that this call has created, or None."""
         return self._arms.get(name)
 
     def create_arm(self, name: str) -> "ArmState":
@@ -158,7 +157,7 @@ class CallState:
 
 @dataclass(slots=True)
 class _Cut:
-    """Which stored rows are kept: all of them, those up to the step `after`, or none."""
+    """The removed rows: `everything`, the `keys`, or all but in-loop rows up to `after`."""
 
     after: int | None = None
     everything: bool = False
@@ -194,10 +193,10 @@ class ArmState:
         self.row.last_heard = max(self.row.last_heard, self._call.now)
 
     def hear(self) -> None:
-        """Stores the time of an event of an unfinished arm, even if the event changes nothing else.
+        """Stores when the last event of an unfinished arm arrived, even if it changed nothing.
 
-        A new time alone makes no revision. The time is written at most once in some seconds, so
-        that most repeated calls need no commit.
+        A new time alone makes no revision. The time is written at most every 5 seconds, so that
+        most repeated calls need no commit.
         """
         if not self.finished and self._call.now - self.row.last_heard >= _HEARD_MICROS:
             self.changed = True
@@ -225,7 +224,7 @@ class ArmState:
         self.row.moved = self._call.revision
 
     def part(self, name: str) -> bytes:
-        """Returns a part of the arm, which must be among the call's needs."""
+        """Returns a part of the arm. The call must have listed the part in its needs."""
         written = self._parts.get(name)
         return self._loaded.parts[name] if written is None else written
 
@@ -250,7 +249,10 @@ class ArmState:
         self.row.digest = digest
 
     def find(self, key: EvalKey) -> EvalRow | None:
-        """Returns the row of a key, which must be among the call's needs."""
+        """Returns the row with this key, or None.
+
+        The call must have listed the key in its needs, because only those rows are loaded.
+        """
         row = self._written.get(key)
         if row is None:
             row = self._loaded.rows.get(key)
@@ -259,7 +261,7 @@ class ArmState:
         return row
 
     def stored_rows(self) -> list[EvalRow]:
-        """Returns all rows by position. The call's needs must include all rows."""
+        """Returns all rows, sorted by position. The call's needs must include all rows."""
         rows = {k: r for k, r in self._loaded.rows.items() if self._cut.keeps(k)}
         rows.update(self._written)
         return sorted(rows.values(), key=lambda row: row.position)
@@ -273,7 +275,7 @@ class ArmState:
     ) -> None:
         """Writes a row.
 
-        Without a given position, it gets that of the row that it replaces, or the last one.
+        Without `position`, the row keeps the position of `before`. A new row is then the last.
         """
         arm, call = self.row, self._call
         key, primary_class = parsed.key, parsed.primary_class
@@ -293,9 +295,9 @@ class ArmState:
         self.touch()
 
     def _note_current(self, row: EvalRow) -> None:
-        """Stores whether `eval(name)` now returns this row.
+        """Notes the row if `eval(name)` now returns it.
 
-        If that is unknown, the store looks it up.
+        If the call has not loaded the row that `eval(name)` returned before, the store decides.
         """
         name, step = row.key
         known = self._loaded.answering
@@ -336,9 +338,9 @@ class ArmState:
         self.mark_primary_stale()
 
     def cut_rows(self, after: int) -> None:
-        """Removes post-training rows and rows after a step.
+        """Removes post-training rows, and in-loop rows after a step.
 
-        The store then counts the other rows.
+        The store counts the rows that are left, because the call has not loaded them.
         """
         cut = self._cut
         cut.after = after if cut.after is None else min(after, cut.after)
@@ -365,7 +367,7 @@ class ArmState:
         self.touch()
 
     def value_at(self, step: int, key: str) -> float | None:
-        """Returns a point of the training series, whose step must be among the call's needs."""
+        """Returns a point of the training series, or None. The call's needs must list its step."""
         written = self._change.points.get(step, {}).get(key)
         return self._kept_points(step).get(key) if written is None else written
 
@@ -382,7 +384,7 @@ class ArmState:
         self.touch()
 
     def cut_points(self, after: int | None) -> None:
-        """Removes the points of the training series after a step, or all points without a step."""
+        """Removes the points of the training series after a step, or all points if it is None."""
         change = self._change
         if after is None:
             if change.points or (self._loaded.has_points and not change.clear_points):
