@@ -222,7 +222,7 @@ bench-scaling: .venv/ready .cache/echo ## measure and draw what grows with an ex
 bench-postgres: .venv/ready ## measure the PostgreSQL store, and two servers on one database
 	$(BIN)/python -m benchmarks.postgres
 
-PEERS := mlflow optuna trackio wandb tensorboard
+PEERS := mlflow optuna vizier trackio aim wandb tensorboard
 bench-peers: .venv/ready ## measure Podium beside other tools, each in its own environment (QUICK=--quick: shorter)
 	-@$(MAKE) --keep-going $(PEERS:%=.cache/peers-%/locked)
 	PYTHONPATH=benchmarks $(BIN)/python -m peers $(QUICK)

@@ -149,9 +149,9 @@ def _plot(sizes: list[int], seen: dict[str, list[float]], path: Path) -> None:
         panel.set(xscale="log", xlabel="rows", title=unit)
         panel.grid(alpha=0.3)
         if len(names) == 1:
-            panel.set_ylim(bottom=0)
+            panel.set_ylim(0, 1.1 * max(seen[name]))
     panels[0].set_yscale("log")
-    panels[0].legend(fontsize="small")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside left center")
     figure.savefig(path, dpi=110)
 
 

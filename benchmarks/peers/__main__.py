@@ -13,7 +13,7 @@ from pathlib import Path
 from peers.processes import Failure, Worker, python_of, running_worker, tried_kill
 from peers.report import NONE, table
 
-_TOOLS = ("podium", "mlflow", "optuna", "trackio", "wandb", "tensorboard")
+_TOOLS = ("podium", "mlflow", "optuna", "vizier", "trackio", "aim", "wandb", "tensorboard")
 _ROUNDS, _KILLED_ROWS = 3, 500
 _SHOWN = 60
 _ORDERS = {
