@@ -30,8 +30,8 @@ MARK = {"TESTS_OF_PROCESS": f"{os.getpid()}-{uuid.uuid4()}"}
 """The environment variable that all processes inherit which the tests of this process start."""
 
 _LOADED = (
+    "podium_server.serve.command",  # before gRPC, which reads the level of its log once
     "grpc.experimental",
-    "podium_server.serve.command",
     "podium._client.aio",
     "podium._client.blocking",
     "podium._recorder",

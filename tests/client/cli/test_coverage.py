@@ -26,7 +26,8 @@ EVENTS: dict[str, list[dict[str, Any]]] = {
             "tags": ["t"],
             "metadata": {"k": 1},
             "overwrite": True,
-        }
+        },
+        {"clear_fields": ["hypothesis"]},
     ],
     "arm_started": [
         {

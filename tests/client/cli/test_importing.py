@@ -36,6 +36,7 @@ def test_an_import_tells_what_came_in(address: str, name: str, tmp_path: Path) -
         "dry_run": False,
         "experiments": [count],
         "not_imported": [],
+        "notes": [],
         "other_files": {},
     }
     assert podium("score", name, "run", "eval.acc", address=address).out == "0.5\n"
