@@ -21,7 +21,7 @@ def overloaded(message: str, seconds: float = RETRY_SECONDS) -> PodiumError:
 
 
 def unknown_experiment(name: str) -> PodiumError:
-    """Returns the error of an experiment that does not exist yet."""
+    """Returns the error of an experiment that does not exist."""
     return failure(
         "EXPERIMENT_NOT_FOUND",
         f"there is no experiment {name!r}; declare it first, or see `podium experiments`, and "
@@ -31,7 +31,7 @@ def unknown_experiment(name: str) -> PodiumError:
 
 
 def unknown_arm(experiment: str, arm: str) -> PodiumError:
-    """Returns the error of an arm that does not exist yet."""
+    """Returns the error of an arm that does not exist."""
     return failure(
         "ARM_NOT_FOUND",
         f"experiment {experiment!r} has no arm {arm!r}; start it or record it first, or see "

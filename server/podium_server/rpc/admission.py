@@ -68,7 +68,7 @@ class Admission:
     def __init__(self, limits: AdmissionLimits) -> None:
         self.calls = SharedBudget(limits.calls, least=_CALLS_OF_EACH)
         self.watches = SharedBudget(limits.watches)
-        # A client with several servers uses none of them without a stream of its health.
+        # A client that balances over several servers uses only those whose health it can watch.
         self.health_watches = SharedBudget(limits.watches, least=1)
         self.request_bytes = SharedBudget(limits.request_bytes)
         self.response_bytes = SharedBudget(limits.response_bytes)
@@ -85,7 +85,7 @@ class Admission:
         self._next_warning = 0.0
 
     def gauges(self) -> Mapping[str, float]:
-        """Returns the numbers for monitoring."""
+        """Returns metrics by name, for monitoring."""
         return {
             "calls_under_way": len(self._under_way),
             "watches": len(self._watching),
@@ -116,7 +116,7 @@ class Admission:
         return call
 
     def overload(self, message: str) -> PodiumError:
-        """Returns the error of a rejected call, and counts it."""
+        """Counts a rejected call. Returns its error."""
         self.note_overloaded(1)
         return overloaded(message)
 
@@ -153,7 +153,7 @@ class Admission:
         return False
 
     def leave(self, call: "AdmittedCall") -> None:
-        """Releases everything that a call holds."""
+        """Stops counting a call as a running call or as a watch."""
         (self._under_way if call in self._under_way else self._watching).pop(call)
         self.calls.give_back(call.peer)
         if self._is_closed and not self._under_way:
@@ -164,9 +164,9 @@ class Admission:
         self._watching[call] = self._under_way.pop(call)
 
     async def close(self, seconds: float) -> None:
-        """Rejects new calls, waits for running calls, and then ends the calls that still run.
+        """Rejects new calls, waits for running calls, and ends calls that run after `seconds`.
 
-        Before that, ends the watches whose clients do not read.
+        First ends the watches that did not end by themselves, because their clients do not read.
         """
         self._is_closed = True
         if self._watching:
@@ -186,7 +186,7 @@ class Admission:
                 await asyncio.wait_for(self._all_left.wait(), seconds)
 
     async def _wait_until_quiet(self) -> None:
-        """Waits until clients have received their errors.
+        """Waits until no more calls arrive, so that each gets its error.
 
         After that, gRPC stops, and ends any further call without a reason.
         """
@@ -271,9 +271,9 @@ class AdmittedCall:
         return response
 
     def refuse(self, error: PodiumError) -> None:
-        """Ends the call with an error, in the task `refusal`.
+        """Ends the call with an error. Awaiting `refusal` waits for that end.
 
-        Does nothing if the call is answered.
+        Does nothing if the call is already answered or rejected.
         """
         if self.refusal is None and not self._is_answered:
             self.refusal = self._abort(error)

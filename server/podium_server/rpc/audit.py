@@ -1,8 +1,8 @@
 """The audit log: a JSON object in each line, for calls that change rights or remove results.
 
 It has every call that creates, lists or revokes tokens, or that deletes or replaces results. Such a
-call is answered when its line is on disk. It also has a sample of the calls that were rejected for
-lack of rights. It never contains a token.
+call is answered only when its line is on disk. The log also has a sample of the calls that were
+rejected for lack of rights. It never contains a token.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class AuditedCall:
     Attributes:
         method: The full name of the method.
         peer: The address of the client.
-        subject: The names in the request, for a method whose successful calls are all in the log.
+        subject: The names in the request. None if the log leaves out the call when it succeeds.
         hidden_name: The experiment of the request, if the caller may not know that it exists.
     """
 
@@ -65,7 +65,7 @@ class AuditedCall:
         self.hidden_name: str | None = None
 
     def note_request(self, request: Message) -> None:
-        """Stores the names in a request, if the log contains all successful calls of its method."""
+        """Stores the names in a request, if the log has the call also when it succeeds."""
         describe = _SUBJECTS.get(self.method)
         if describe is not None:
             self.subject = describe(request)
@@ -76,7 +76,7 @@ def _fields(*names: str) -> Callable[[Any], Mapping[str, Any]]:
 
 
 def _replaced(request: Any) -> Mapping[str, Any] | None:
-    """Describes a Record call that replaces arms, or overwrites or clears declared fields."""
+    """Describes a Record call that replaces arms or changes declared fields. None for others."""
     if request.validate_only:
         return None
     arms = [
@@ -117,7 +117,7 @@ class Audit:
         path: The file.
 
     Attributes:
-        lost: The number of lines that were lost, since the disk was too slow or full.
+        lost: The number of lines that were lost, because the disk was too slow or full.
 
     Raises:
         AuditError: The file cannot be opened.
@@ -170,7 +170,7 @@ class Audit:
                 _log.error("the audit log takes longer than %s s to write", _SYNC_SECONDS)
 
     def gauges(self) -> Mapping[str, float]:
-        """Returns the numbers for monitoring."""
+        """Returns metrics by name, for monitoring."""
         return {"audit_lost_total": self.lost}
 
     def close(self) -> None:

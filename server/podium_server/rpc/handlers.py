@@ -69,7 +69,7 @@ Method = UnaryMethod | StreamMethod
 def service_methods(service: ServiceDescriptor, servicer: object) -> list[Method]:
     """Returns the methods of a service.
 
-    The servicer has a method for each, with its name in snake case.
+    The servicer has a method for each rpc, with the rpc's name in snake case.
     """
     methods: list[Method] = []
     for method in service.methods:

@@ -2,8 +2,8 @@
 
 A request is read only when it has a slot. Until then, HTTP/2 flow control makes its client wait.
 Each connection always gets one slot, even if all slots are in use. If more slots are in use than
-there should be, a regular check rejects slow requests, beginning with the connections that use the
-most slots.
+the limit allows, a regular check rejects slow requests, beginning with the connections that use
+the most slots.
 """
 
 import asyncio
@@ -75,8 +75,8 @@ class ReadGate:
     def holding(self) -> Iterator[Callable[[int], Awaitable[None]]]:
         """Counts the bytes of one incomplete request inside the block.
 
-        Yields a function that adds bytes. While all requests have more bytes than the slots allow,
-        it waits. There are then too many requests, so the regular check rejects some.
+        Yields a function that adds bytes. While all requests together have more bytes than the
+        slots allow, the function waits. Meanwhile, the regular check rejects some requests.
         """
         held = 0
 

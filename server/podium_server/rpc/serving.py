@@ -31,10 +31,10 @@ class Exchange(Protocol):
         """Returns the values of a header."""
 
     def certificate_names(self) -> Iterable[bytes]:
-        """Returns the names (SAN) in the certificate that the client has proved."""
+        """Returns the names (SAN) in the verified certificate of the client."""
 
     def when_over(self, callback: Callable[[], None]) -> None:
-        """Calls back when the response is sent, or can no longer be sent."""
+        """Makes the front call `callback` when the response is sent, or can no longer be sent."""
 
     async def read(self) -> bytes | None:
         """Reads the request. Returns None if it ends before it is complete."""
@@ -50,7 +50,7 @@ class Exchange(Protocol):
         """Ends the call with an error, in the call's own task."""
 
     def abort_from_outside(self, status: Status) -> Awaitable[object]:
-        """Ends the call with an error while its task runs. Returns what waits for that end."""
+        """Ends the call with an error while its task runs. Awaiting the result waits for it."""
 
 
 class CallServer:
@@ -70,7 +70,8 @@ class CallServer:
     async def serve(self, method: Method, exchange: Exchange) -> bytes:
         """Admits a call, checks its caller, and answers it. Errors become the call's status.
 
-        Returns the response of a UnaryMethod. Sends those of a StreamMethod, and returns nothing.
+        Returns the response of a UnaryMethod. Sends the responses of a StreamMethod,
+        and returns no bytes.
         """
         call = None
         name, peer = method.name, exchange.peer
@@ -86,8 +87,8 @@ class CallServer:
                 if name == _RECORD:
                     self._telemetry.note_lag(exchange.headers(OUTBOX_LAG_KEY))
                 if isinstance(method, UnaryMethod):
-                    # No variable has the response, because a rejected one must be freed before
-                    # the status is sent to a client that may read nothing.
+                    # No variable keeps the response: if it is rejected, it must be freed before
+                    # the status is sent, since the client may not read.
                     return call.answer(await method.answer(await call.read(exchange.read)))
                 await self._stream(method, call, exchange)
                 return b""

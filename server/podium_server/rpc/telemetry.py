@@ -61,7 +61,7 @@ class Telemetry:
         streams: The full names of methods that answer with streams. Their time is not counted.
         begin_trace: Begins the trace of a call, from the method's full name and the headers. None
             if calls are not traced.
-        slow_gauges: Returns further metrics, for which the store is asked.
+        slow_gauges: Returns further metrics, which it reads from the store.
         histograms: The histograms that other parts of the server keep, by name.
     """
 
@@ -125,7 +125,7 @@ class Telemetry:
             await self._audit.note(call, code, reason)
 
     def note_lag(self, values: Iterable[str]) -> None:
-        """Stores the age of the sender's oldest waiting event, if a header contains it."""
+        """Stores the seconds that a sender's oldest event waits, from the values of a header."""
         for value in values:
             with suppress(ValueError):
                 self._lag.add(float(value))
@@ -158,7 +158,7 @@ class ObservedCall(AuditedCall):
     """A call that is counted when it ends. As a context manager, it ends with its block.
 
     Attributes:
-        on_end: Releases what the call holds of the limits of its caller.
+        on_end: Releases the call's share of its caller's limits.
         trace: The trace of the call, if it is traced.
     """
 
@@ -173,7 +173,7 @@ class ObservedCall(AuditedCall):
         CURRENT_CALL.set(self)
 
     def release(self) -> None:
-        """Releases what the call holds of its caller's limits.
+        """Releases the call's share of its caller's limits.
 
         Further calls of this method do nothing.
         """
@@ -234,7 +234,7 @@ class _Greatest:
 
 
 def _gauge_lines(gauges: Mapping[str, float]) -> Iterator[str]:
-    """Yields the lines of metrics. Those that differ only in their labels have one type."""
+    """Yields the lines of metrics. Metrics that differ only in labels share a TYPE line."""
     typed = set()
     for sample, value in sorted(gauges.items()):
         name = sample.partition("{")[0]

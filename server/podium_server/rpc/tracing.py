@@ -39,7 +39,7 @@ class Tracing:
     OTEL_PROPAGATORS, OTEL_BSP_* and OTEL_SDK_DISABLED.
 
     Args:
-        share: The share of calls to trace, from 0 to 1, among those without a trace of their own.
+        share: The share of calls to trace, from 0 to 1, among calls that the client does not trace.
             OTEL_TRACES_SAMPLER replaces it.
         exporter: Sends the spans; by default over HTTP, with the protocol OTLP.
     """
@@ -107,7 +107,7 @@ class _HeadersGetter(Getter[Headers]):
         return carrier(key.lower()) or None
 
     def keys(self, _carrier: Headers) -> list[str]:
-        """Returns no names, since the propagators of headers know theirs."""
+        """Returns no names, since the propagators know the names of their headers."""
         return []
 
 

@@ -19,7 +19,7 @@ __all__ = ["RULES", "Rule", "RuleError", "check_rules", "name_check"]
 
 
 class Rule(NamedTuple):
-    """The role and the name that a caller's token must have for a method."""
+    """What a method requires of a caller's token: a role, and an allowed experiment."""
 
     role: Role | None
     """The lowest role that is allowed. None also allows callers without a token."""
@@ -48,7 +48,7 @@ RULES: Mapping[str, Rule] = {
     "podium.v1.ResultsService.ListEvals": _READ,
     "podium.v1.ResultsService.ListSeries": _READ,
     "podium.v1.ResultsService.GetExperiment": _READ,
-    # The list shows only experiments that the token includes.
+    # The list shows only experiments that the token allows.
     "podium.v1.ResultsService.ListExperiments": Rule(Role.READER),
     "podium.v1.ResultsService.Rank": _READ,
     "podium.v1.ResultsService.Scores": _READ,
@@ -59,12 +59,12 @@ RULES: Mapping[str, Rule] = {
     "podium.v1.RecordingService.DeleteArm": _ADMIN,
     "podium.v1.RecordingService.DeleteExperiment": _ADMIN,
     "podium.v1.AccessService.WhoAmI": Rule(Role.READER),
-    # These only concern tokens whose prefixes the caller's token includes.
+    # These calls only show and change tokens within the prefixes of the caller's token.
     "podium.v1.AccessService.CreateToken": Rule(Role.ADMIN),
     "podium.v1.AccessService.ListTokens": Rule(Role.ADMIN),
     "podium.v1.AccessService.RevokeToken": Rule(Role.ADMIN),
     METRICS_PAGE: Rule(Role.READER, is_about_all=True),
-    # It only keeps the caller's own token in a cookie.
+    # This page only stores the caller's own token in a cookie.
     SESSION_PAGE: Rule(Role.READER),
     # Load balancers and tools call these without a token. Everybody gets the same answers.
     "grpc.health.v1.Health.Check": _PUBLIC,
@@ -99,10 +99,10 @@ def check_rules(methods: Iterable[str]) -> None:
 
 
 def name_check(method: MethodDescriptor) -> Callable[[Any], bytes | None]:
-    """Returns the check of a method's requests.
+    """Returns a function that checks the requests of a method.
 
-    The check returns None if the call may continue. If a name is outside of the caller's prefixes,
-    the check returns the response, or raises the error, of an experiment that does not exist.
+    The function returns None if the call may continue. If the caller's prefixes exclude the
+    experiment, it returns the response, or raises the error, for a missing experiment.
 
     Raises:
         RuleError: The method has no rule, or its rule names a field that the request lacks.

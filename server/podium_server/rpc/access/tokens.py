@@ -31,7 +31,7 @@ So calls with unknown tokens cause at most ten reads a second.
 """
 _SCHEME = "bearer "
 _CERTIFICATE = b"podium-token:"
-"""A name (SAN) of this prefix and a token's id makes a client certificate valid as that token."""
+"""A client certificate with a name (SAN) of this prefix and a token's id counts as that token."""
 
 
 class Access:
@@ -60,7 +60,7 @@ class Access:
         self._tokens: Mapping[str, TokenRow] = {}
         self._everybody = self._caller(None)
         self._checked: dict[str, Caller] = {}
-        """The callers by headers with live tokens. Cleared when tokens are read from the store."""
+        """The callers by headers with valid tokens. Cleared when tokens are read from the store."""
         self._read_at = -math.inf
         self._reading = asyncio.Lock()
 
@@ -77,7 +77,7 @@ class Access:
         Args:
             method: The full name of the method, such as `podium.v1.ResultsService.Eval`.
             authorization: Returns the values of the call's `authorization` headers.
-            names: Returns the names (SAN) in the certificate that the client has proved.
+            names: Returns the names (SAN) in the verified certificate of the client.
 
         Raises:
             PodiumError: TOKEN_MISSING, TOKEN_INVALID, ROLE_TOO_LOW, QUOTA_EXCEEDED or OVERLOADED.
@@ -99,7 +99,7 @@ class Access:
         given = list(authorization())
         caller = self._known(given) or await self._find(given, names)
         token = caller.token
-        # The tokens of known callers were live when they were read, so that only time can end them.
+        # The tokens of known callers were valid when they were read, so only expiry can end them.
         if token is None or token.expires is not None:
             token = _check_live(token)
         _admit(caller)
@@ -118,9 +118,9 @@ class Access:
         _check_live((await self._current()).get(key))
 
     def _known(self, given: list[str]) -> Caller | None:
-        """Returns the caller of a header that was checked since the tokens were read.
+        """Returns the caller of a header, or None if it was not checked since tokens were read.
 
-        Most calls end their check here, so it does no more than it needs.
+        Most calls need only this check, so it must be fast.
         """
         if len(given) != 1 or self._read_at <= time.monotonic() - _FRESH_SECONDS:
             return None

@@ -47,7 +47,7 @@ __all__ = ["ConnectFront"]
 
 T = TypeVar("T")
 _OVERSIZE = 2
-"""Up to this multiple of the limit the size of a request is counted, for the error's text."""
+"""Requests up to this multiple of the limit are received, so that the error has their size."""
 _MAX_CONNECTIONS = 1_000
 _STOP_SECONDS = 1
 _INLINE_BYTES = 16 * 1024
@@ -64,7 +64,7 @@ class ConnectFront:
         admission: Decides which calls the server works on.
         access: Decides which callers may call which methods.
         telemetry: Counts the calls.
-        tls: What encrypts the connections. None for no encryption.
+        tls: The TLS context of the connections. None for no encryption.
         origins: Other origins whose web pages may call the server.
     """
 
@@ -266,9 +266,9 @@ class _Admitting:
     async def on_end(
         self, _token: None, context: RequestContext[Any, Any], error: Exception | None, /
     ) -> None:
-        """Raises an error of connectrpc itself again, with a reason.
+        """Adds a reason to an error that connectrpc itself has raised, and raises it again.
 
-        The application ends the call when its response is sent.
+        The call does not end here, but in `_Application`, when its response is sent.
         """
         reason = _REASONS.get(error.code) if isinstance(error, ConnectError) else None
         if isinstance(error, ConnectError) and reason is not None and not error.details:

@@ -62,7 +62,7 @@ class Payload:
 def _integer(text: str) -> int | float:
     """Parses a number without a fraction.
 
-    "-0" is the double -0.0, since some clients write it so.
+    Returns -0.0 for "-0", since some clients write the double -0.0 so.
     """
     return -0.0 if text == "-0" else int(text)
 
@@ -152,7 +152,7 @@ class _ReadableDetail(ErrorDetail):
         super().__init__(AnyMessage(type_url=detail.type_url, value=detail.value))
         fields = MessageToDict(detail)
         del fields["@type"]
-        # connectrpc takes no messages of google.protobuf.
+        # connectrpc accepts no messages of google.protobuf.
         self._fields = message_from_json_value(Struct, fields)
 
     def value(self, _kind: object = None, /) -> Any:

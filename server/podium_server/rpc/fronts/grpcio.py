@@ -47,8 +47,8 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
         ("grpc.server.max_pending_requests", 8_000),
         ("grpc.server.max_pending_requests_hard_limit", 8_000),
         # gRPC cancels calls that Python has not accepted within this time, also without a
-        # reason. The
-        # default of 30 s is too little for a burst on a busy machine; clients have deadlines.
+        # reason. The default of 30 s is too little for a burst on a busy machine; clients have
+        # deadlines.
         ("grpc.server_max_unrequested_time_in_server", 600),
         # The part of a request that gRPC buffers before a handler reads it.
         ("grpc.http2.lookahead_bytes", 16 * 1024),
@@ -70,7 +70,7 @@ class GrpcioFront:
     Args:
         services: The methods of each service, by its full name.
         server: Serves the calls.
-        message_bytes: The largest request.
+        message_bytes: The size of the largest request in bytes.
         on_failed: Called when the server has ended and cannot be started again.
         credentials: Returns the credentials of a port. None if the ports have no TLS.
     """
@@ -132,9 +132,9 @@ class GrpcioFront:
         return bound
 
     async def _restart_when_ended(self) -> None:
-        """Checks from time to time whether the server has ended.
+        """Starts the server again if it has ended.
 
-        It does not use gRPC's function for that, which may never return.
+        Checks this from time to time, because gRPC's own wait may never return.
         """
         while True:
             try:

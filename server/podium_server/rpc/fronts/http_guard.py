@@ -37,7 +37,7 @@ class Guard:
     Args:
         application: Handles the requests that are not rejected.
         origins: The other origins whose pages may send requests.
-        is_local: Whether the address is one of this machine's own.
+        is_local: Whether only programs on this machine can reach the address.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Guard:
         if allowed is None:
             await self._application(scope, receive, send)
             return
-        # The cookie is that of the server's own page.
+        # Only the server's own page may use the cookie.
         kept = [header for header in scope["headers"] if header[0] != b"cookie"]
         scope = {**scope, "headers": kept}
         shared = [
@@ -117,6 +117,6 @@ async def _forbid(send: Send, message: str) -> None:
 
 
 def _host_name(host: str) -> str:
-    """Returns the name in a Host header, without the port and the brackets of an address."""
+    """Returns the name in a Host header, without the port and the brackets of IPv6."""
     name, _, port = host.rpartition(":")
     return (name if name and port.isdecimal() else host).strip("[]").lower()

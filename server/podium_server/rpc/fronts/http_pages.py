@@ -1,4 +1,4 @@
-"""The other responses of the HTTP port: errors as JSON, and the page with metrics."""
+"""Responses of the HTTP port outside of calls: errors as JSON, and the page with metrics."""
 
 import json
 from collections.abc import Awaitable, Callable, Iterable
@@ -58,7 +58,7 @@ async def send_error(
 ) -> None:
     """Sends an error as JSON, in the form of Connect.
 
-    Closes the connection if the error is its last response.
+    With `is_last`, also closes the connection.
     """
     body = json.dumps({"code": code, "message": message}).encode()
     await _send(send, status, _JSON, body, _CLOSE if is_last else ())

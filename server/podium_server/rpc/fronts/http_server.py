@@ -15,8 +15,8 @@ _WAIT_TICKS = 300
 class HTTPServer(uvicorn.Server):
     """A uvicorn server that installs no signal handlers, and closes unused connections.
 
-    uvicorn does not document the methods and attributes that this uses. The tests of the HTTP front
-    fail if a version of uvicorn lacks one of them.
+    uvicorn does not document the methods and attributes that this class uses. The tests of the HTTP
+    front fail if a version of uvicorn lacks one of them.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:

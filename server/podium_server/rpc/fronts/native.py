@@ -32,7 +32,7 @@ __all__ = ["NativeFront"]
 _MOST_CALLS = 16
 """The most new calls between two turns of the event loop."""
 _TURN_SECONDS = 0.005
-"""The time that the new calls of one turn should take, so that others do not wait for them."""
+"""The time that the new calls of one turn should take, so that other calls do not wait long."""
 _MOST_THREADS = 4
 _LAST_RESPONSES_SECONDS = 0.1
 _NEW, _MESSAGE, _WRITABLE, _DONE, _HANDSHAKE = range(5)
@@ -45,8 +45,8 @@ class NativeFront:
     Args:
         services: The methods of each service, by its full name.
         server: Serves the calls.
-        message_bytes: The largest request.
-        certificates: Returns the newest files of encrypted ports. None if they have no TLS.
+        message_bytes: The size of the largest request in bytes.
+        certificates: Returns the newest files of encrypted ports. None if the ports have no TLS.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class NativeFront:
             remove_socket(address)
 
     def _renew(self) -> None:
-        """Has new connections use the newest certificate."""
+        """Makes new connections use the newest certificate."""
         if self._certificates is not None and (newest := self._certificates()) is not self._used:
             self._native.encrypt(*newest)
             self._used = newest
@@ -151,11 +151,11 @@ class NativeFront:
             self._server.note_overloaded(refused - self._refused)
             self._refused = refused
         if begun:
-            # It runs after the tasks of these calls.
+            # This runs after the tasks of these calls, so it can measure their time.
             asyncio.get_running_loop().call_soon(self._adapt, begun, time.monotonic())
 
     def _adapt(self, begun: int, since: float) -> None:
-        """Sets how many calls the next turn begins, by the time that this one has taken."""
+        """Sets how many calls the next turn begins, from the time that this turn has taken."""
         fitting = begun * _TURN_SECONDS / (time.monotonic() - since + 1e-9)
         self._calls_at_once = max(1, min(int(fitting), 2 * self._calls_at_once, _MOST_CALLS))
 
@@ -229,7 +229,7 @@ class _Exchange:
         return ended
 
     def arrive(self, raw: bytes | None) -> None:
-        """Ends the wait for a request, or until the stream can be written."""
+        """Ends the wait for a request, or for room in the stream."""
         if self._awaited is not None and not self._awaited.done():
             self._awaited.set_result(raw)
 

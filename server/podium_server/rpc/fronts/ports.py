@@ -15,7 +15,7 @@ __all__ = ["ListenError", "PEMFiles", "bind", "bind_socket", "listen_hint", "rem
 
 
 class PEMFiles(NamedTuple):
-    """The contents of the files of encrypted ports."""
+    """The contents of the certificate and key files of encrypted ports."""
 
     chain: bytes
     key: bytes

@@ -95,7 +95,7 @@ class WebPage:
 
 
 def session_token(scope: Scope) -> str | None:
-    """Returns the token in the cookie of a request, if cookies are allowed for such requests."""
+    """Returns the token in a request's cookie. None if it has none, or may not use cookies."""
     headers = dict(scope["headers"])
     if b"origin" not in headers or not scope["path"].startswith(f"{_READS}/"):
         return None
@@ -116,8 +116,8 @@ def _cookies(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, by
 def _cookie_name(headers: Mapping[bytes, bytes]) -> bytes:
     """Returns the name of the cookie.
 
-    It contains the port, because a browser sends a cookie to all ports of a host. With TLS, it has
-    a prefix with which a browser accepts no cookie of another path or host.
+    It contains the port, because a browser sends a cookie to all ports of a host. With TLS, it
+    begins with `__Host-`, so that a browser accepts no such cookie from another path or host.
     """
     port = headers.get(b"host", b"").rpartition(b":")[2]
     prefix = b"__Host-" if _is_encrypted(headers) else b""
