@@ -32,7 +32,7 @@ _MOST_CONDITIONS = 100
 _COMPARED = {"null_value", "bool_value", "int_value", "double_value", "string_value"}
 
 ArmFilterRequest = results_pb2.ListArmsRequest | results_pb2.RankRequest | results_pb2.ScoresRequest
-"""The requests that filter arms. Their fields have the same names."""
+"""The requests that filter arms. Their filter fields have the same names."""
 
 
 def arm_filter(request: ArmFilterRequest | results_pb2.WatchRequest) -> ArmFilter:
@@ -116,7 +116,7 @@ def experiment_filter(
 ) -> ExperimentFilter:
     """Returns the filter of experiments from a request.
 
-    The filter includes the caller's prefixes.
+    `within` has the caller's prefixes. The filter selects only experiments within them.
     """
     return ExperimentFilter(
         statuses=frozenset(map(experiment_status_from_proto, request.statuses)),

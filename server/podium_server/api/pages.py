@@ -38,7 +38,7 @@ def page_limits(page_size: int, limits: Limits) -> PageLimits:
 def matrix_limits(page_size: int, metrics: int, limits: Limits) -> PageLimits:
     """Returns the limits of a page of a score matrix.
 
-    They include a limit for the number of scores.
+    `metrics` is the number of columns. The more columns, the fewer rows a page has.
     """
     arms = min(page_limits(page_size, limits).rows, max(limits.page_scores // metrics, 1))
     return PageLimits(arms, limits.page_bytes // 2)  # the scores take the other half
@@ -98,7 +98,7 @@ class PageTokens:
     def _digest(self, query: Message, place: bytes) -> bytes:
         """Returns a digest of a place and a request.
 
-        It ignores the request's page_token and page_size.
+        The digest ignores the request's page_token and page_size.
         """
         asked = type(query)()
         asked.CopyFrom(query)

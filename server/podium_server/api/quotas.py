@@ -139,7 +139,7 @@ class Usage:
     def count_recorded(self, events: int, size: int) -> None:
         """Counts the events and the bytes of a Record call.
 
-        Raises QUOTA_EXCEEDED or OVERLOADED if there were too many of them before.
+        Raises QUOTA_EXCEEDED or OVERLOADED if earlier calls have exceeded a limit.
         """
         self._take(events_per_second=events, bytes_per_second=size)
 
@@ -203,7 +203,7 @@ class Quotas:
         return RowQuota(self._count_rows, token.prefixes, limits.stored_rows, token.name)
 
     async def row_gauges(self) -> Mapping[str, float]:
-        """Returns the number of all stored rows, and the numbers of limited tokens."""
+        """Returns metrics: all stored rows, and the stored rows and limit of each limited token."""
         if self._everybody.rows is None:
             return {}
         found: dict[str, float] = {"stored_rows": await self._everybody.rows.stored()}

@@ -25,7 +25,7 @@ __all__ = ["Recording"]
 _MAX_SEQUENCE = 2**63 - 1
 _LARGE_CALL_BYTES = 64 * 1024
 _MANY_EVENTS = 20
-"""A call with more events than this, without eval rows, takes some milliseconds to parse.
+"""A call with more events than this, not counting eval rows, takes milliseconds to parse.
 
 Such calls are parsed in a thread, like large requests, so that the event loop stays free.
 """

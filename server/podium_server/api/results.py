@@ -63,7 +63,7 @@ _LAST_REVISION = 2**62
 
 
 def _candidates(metric: str) -> Sequence[tuple[str | None, str]]:
-    """Returns the places to look up a score of a metric, in order.
+    """Returns pairs of eval name (or None) and key, under which a metric's score is looked up.
 
     The result is cached, because clients request the same few metrics of many arms. The result for
     a metric with many dots is not cached, because its size grows with the square of the metric's
@@ -93,7 +93,7 @@ class Results:
         self.watches = Watches(store)
 
     async def eval(self, request: results_pb2.EvalRequest) -> bytes:
-        """Returns the row of an eval name, encoded as it is stored."""
+        """Returns the row of an eval name, encoded as it is stored. Empty if there is no row."""
         self._check_arm(request.experiment, request.arm)
         check_name(request.name, "name", self._limits)
         step = request.step if request.HasField("step") else None
@@ -103,7 +103,7 @@ class Results:
     async def score(self, request: results_pb2.ScoreRequest) -> bytes:
         """Returns the score of a metric.
 
-        The result is empty if the arm has no score for the metric.
+        The response is empty if the arm has no score for the metric.
         """
         self._check_arm(request.experiment, request.arm)
         check_metric(request.metric, "metric", self._limits)

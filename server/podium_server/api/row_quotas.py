@@ -21,9 +21,9 @@ _FRESH_SECONDS = 2.0
 """The seconds after which the store counts the rows again."""
 _SHARE = 20
 _LONGEST_PAUSE_SECONDS = 1.0
-"""Counting takes at most a twentieth of the time, or happens once a second."""
+"""After a count, the next waits 20 times as long as the count took, but at most a second."""
 _LOCK = threading.Lock()
-"""Calls are decided in several threads, and take rows of several quotas together."""
+"""Guards all quotas: calls in several threads take rows of several quotas together."""
 _RETRY_SECONDS = 60.0
 """The seconds after which a rejected call is sent again.
 
@@ -32,10 +32,11 @@ Rows are seldom deleted, so clients report the error at once, and senders retry 
 
 
 class RowQuota:
-    """Knows how many rows are stored under some prefixes, and limits them.
+    """Counts the rows that are stored under some prefixes, and limits their number.
 
     Between two counts of the store, it adds the rows of this server's calls. So one server never
-    stores more rows than the limit. Several servers can, by the rows of two seconds.
+    stores more rows than the limit. Several servers together can exceed the limit by the rows that
+    they add in two seconds.
 
     Args:
         count_rows: Counts the rows.
@@ -67,7 +68,7 @@ class RowQuota:
         return self._rows
 
     async def count_again(self) -> bool:
-        """Counts the stored rows. Returns whether that was done after the call of this method."""
+        """Counts the stored rows again. Returns False if the last count is too recent for that."""
         asked = _clock()
         async with self._counting:
             if self._begun >= asked:
@@ -103,7 +104,7 @@ class RowQuota:
 
     def _exceeded(self, rows: int) -> PodiumError:
         if self.owner is None:
-            # Its numbers would tell a caller how much others have stored.
+            # Numbers in this message would tell a caller how much others have stored.
             error = failure(
                 "STORAGE_FULL",
                 "the server has as many stored rows as it may have in total; nothing was changed. "
@@ -142,7 +143,7 @@ class RowClaim:
         self._rows += rows
 
     async def hold(self, transact: Callable[[], Awaitable[T]]) -> T:
-        """Runs a transaction that claims rows, again if rows were deleted since the last count."""
+        """Runs a transaction that claims rows. If a quota is full, recounts and retries once."""
         for quota in self._quotas:
             await quota.stored()
         try:

@@ -150,7 +150,7 @@ def new_row(
 def revocable(rows: Iterable[TokenRow], id_or_name: str, now: int) -> list[TokenRow]:
     """Returns the tokens with this id or this name that are neither revoked nor expired.
 
-    The token itself is as good as its id.
+    The text of a token is accepted in place of its id.
     """
     id_or_name = ids_for_tokens(id_or_name)
     return [row for row in rows if id_or_name in {row.id, row.name} and row.is_live(now)]

@@ -280,7 +280,7 @@ class _Sent:
                 yield content
 
     async def _rows_of(self, arm: str, after: int) -> tuple[bytes, int | None]:
-        """Returns a message with rows of an arm after a position, and the last position."""
+        """Returns a message with rows after a position, and the last position; None at the end."""
         async with self._taking_turns():
             rows = await self._store.rows(self._experiment, arm, after, _PAGE)
         response = WatchResponse(evals=map(self._watched, rows.items))
@@ -289,7 +289,7 @@ class _Sent:
     async def _points_of(
         self, arm: str, first: int, series: SeriesFilter
     ) -> tuple[bytes, int | None]:
-        """Returns a message with points of an arm from a step on, and the following step."""
+        """Returns a message with points from a step on, and the next step; None at the end."""
         async with self._taking_turns():
             points = await self._store.series(self._experiment, arm, first, _SERIES_PAGE, series)
         piece = WatchedSeries(arm=arm, from_step=first, series=answers.series(points.items))
@@ -329,7 +329,7 @@ class _Sent:
             entered.append(row.name)
 
     def _shows_item(self, item: Change) -> bool:
-        """Returns whether a row, a removal or a piece of a series is shown."""
+        """Returns whether a row, a removal or a piece of a series is sent to the client."""
         assert not isinstance(item, ArmView)  # noqa: S101 - for type checkers
         if not item.arm.startswith(self._filter.name_prefix):
             return False
