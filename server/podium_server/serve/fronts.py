@@ -27,14 +27,14 @@ class Front(Protocol):
 MakeFront = Callable[
     [Settings, Services, CallServer, Certificates | None, Callable[[], None]], Front
 ]
-"""Makes a front. The last argument is called when it has failed for good."""
+"""A function that makes a front. The front calls the last argument if it fails for good."""
 
 
 def front_of(settings: Settings) -> MakeFront:
-    """Returns what makes the front that the settings choose.
+    """Returns the function that makes the front of the settings.
 
     Raises:
-        ConfigError: The front is not installed, or cannot do what other settings ask for.
+        ConfigError: The front is not installed.
     """
     if settings.front == "grpcio":
         return _grpcio

@@ -66,7 +66,7 @@ class Certificates:
         return grpc.dynamic_ssl_server_credentials(used.grpc, changed, must_show)  # type: ignore[arg-type]  # None: nothing new
 
     def newest(self) -> PEMFiles:
-        """Returns the contents of the current files. It is the same object until they change."""
+        """Returns the contents of the current files: the same object until the files change."""
         with self._lock:
             self._refresh()
             return self._current.pem
@@ -76,7 +76,7 @@ class Certificates:
         context = _context(self._tls)
 
         def use_newest(connection: ssl.SSLObject, _name: str | None, _: ssl.SSLContext) -> None:
-            """Has a connection use the current files. OpenSSL calls this in each handshake."""
+            """Makes a connection use the current files. OpenSSL calls this in each handshake."""
             with self._lock:
                 self._refresh()
                 connection.context = self._current.http

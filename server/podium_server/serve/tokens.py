@@ -90,7 +90,7 @@ class LocalTokens:
     def _noted(self, method: str, subject: Mapping[str, Any]) -> Iterator[None]:
         """Writes a line about the block's change to the audit log.
 
-        Opens the log before the block.
+        Opens the log before the block, so that nothing changes if the log cannot be opened.
         """
         if self._audit is None:
             yield

@@ -171,7 +171,7 @@ async def test_the_order_of_the_feed(store: Store) -> None:
 
 @pytest.mark.parametrize("limits", [PageLimits(1, 2**21), PageLimits(2, 2**21), PageLimits(9, 1)])
 async def test_pages_of_one_revision(store: Store, limits: PageLimits) -> None:
-    """Pages go on within a revision: each of its removals, arms and rows is listed once."""
+    """A page may end within a revision. Each removal, arm and row of it is still listed once."""
     await store.transact(record(declared(), *(arm(name) for name in "abc")))
     await store.transact(record(*(row("v", step) for step in range(5))))
     rows = [row("w", step, name) for name in "abc" for step in range(3)]
@@ -210,7 +210,7 @@ async def test_a_consumer_that_is_ahead_gets_nothing(store: Store) -> None:
 
 
 async def _points(store: Store, after: int, *keys: str, pages: int = 1) -> list[object]:
-    """Returns the first step of each piece with its points, read in pages of some items."""
+    """Returns the arm, first step and points of each changed piece. Reads `pages` items a page."""
     found, place, shown = list[object](), None, SeriesFilter(frozenset(keys))
     while True:
         page = await store.changes("x", after, place, PageLimits(pages, 2**21), shown)
@@ -226,7 +226,7 @@ async def _points(store: Store, after: int, *keys: str, pages: int = 1) -> list[
 
 @pytest.mark.parametrize("pages", [1, 100])
 async def test_points_of_training_series(store: Store, pages: int) -> None:
-    """The points after a revision follow their arm. They replace all points from a step on."""
+    """Changed points follow their arm, and replace all its points from their first step on."""
     await store.transact(record(declared(), started("a", "1", 1), arm("b")))
     for step in (1, 2, 3):
         await store.transact(record(metrics({"loss": step, "lr": 0}, step=step)))

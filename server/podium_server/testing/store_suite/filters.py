@@ -157,7 +157,7 @@ async def test_lists_of_arms(store: Store, seed: int) -> None:
 
 
 async def _check_ranking(store: Store, everything: list[ArmRow], shown: ArmFilter) -> None:
-    """Compares a ranking with a filter: its arms, and the counts of those with other statuses."""
+    """Checks that a ranking lists the arms of a filter, and counts all their statuses."""
     query = RankQuery(
         ((None, "m"),),
         "maximize",

@@ -1,4 +1,4 @@
-"""Training series: points by key and step, in pages, and what removes them."""
+"""Tests of training series: points by key and step, their pages, and their removal."""
 
 import struct
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ async def test_pages_show_every_point_once(store: Store, size: int) -> None:
 
 
 async def test_a_page_that_finds_no_point_ends(store: Store) -> None:
-    """A page of a rare key ends early, with the place to continue from."""
+    """A page that filters by a rare key ends early, with the place to continue from."""
     await store.transact(record(declared(), arm()))
     many = {f"k{number}": 0.0 for number in range(500)}
     for begin in range(0, 200, 20):
