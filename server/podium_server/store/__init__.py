@@ -1,1 +1,1 @@
-"""Stores, which keep results: the contract of a store, its rows, and the SQLite store."""
+"""Stores of results: the contract, the rows, and the SQLite and PostgreSQL stores."""

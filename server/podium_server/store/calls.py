@@ -42,11 +42,11 @@ Subject: TypeAlias = "tuple[str, str | None]"
 class ArmNeeds:
     """The parts and eval rows of one arm that a call needs. The arm's own row is always loaded.
 
-    Rows in `keys` are loaded with their content. For each of these keys, the store also loads the
-    row that `eval(name)` returns. `all_rows` asks for every row without its content. `sizes` asks
-    for the content of a row if its size in bytes is in the set. So a call does not load more
-    content than it sends, even if the arm is large. `point_steps` are the steps whose points of the
-    training series are needed.
+    Rows in `keys` are loaded with their content. Unless `all_rows` is set, the row that
+    `eval(name)` returns is loaded for each of their names. `all_rows` asks for every row, without
+    its content. With it, `sizes` asks for the content of a row if the content has one of these
+    sizes in bytes. So a call loads no more content than its request has, even if the arm is large.
+    `point_steps` are the steps whose points of the training series are needed.
     """
 
     parts: set[str] = field(default_factory=set)
@@ -75,8 +75,8 @@ class LoadedArm:
     """A loaded arm: its row, the requested parts (b"" if empty) and the requested rows that exist.
 
     `answering` maps the eval name of each requested key to the row that `eval(name)` returns, or
-    None. `points` has the values by key at each requested step. `has_points` is False if the arm
-    has no training series; the store looks this up only if all rows were requested.
+    None. `points` has the values by key at each requested step. `has_points` is False if all rows
+    were requested and the arm has no training series. Otherwise it is True.
     """
 
     row: ArmRow
@@ -105,8 +105,8 @@ class StaleScores:
 
     `answering` has the rows that `eval(name)` now returns, with their new scores. `names` are the
     evals whose row the store has to look up; `all_names` means all evals of the arm. `primary`
-    tells whether the primary eval, and so all bare scores, may have changed. `metrics` has the
-    training metrics that changed, by key.
+    tells whether the primary eval may have changed, and so all bare scores: those without an eval
+    name. `metrics` has the training metrics that changed, by key.
     """
 
     answering: dict[str, EvalRow] = field(default_factory=dict)
@@ -125,13 +125,13 @@ class StaleScores:
 class ArmChange:
     """The changes of one arm.
 
-    Removals come first. `clear_rows` removes all rows and all scores. `cut_after` removes the
-    post-training rows and those after a step. `remove_keys` removes the rows with these keys.
-    Points of the training series are removed too: all (`clear_points`), or those after a step
-    (`cut_points_after`). Then `parts`, `rows` and `points` are written. Points of other keys at the
-    same step are kept. `was_completed` tells whether the arm was COMPLETED before. `added_rows` is
-    the change of the number of its stored rows, without the rows that `cut_after` and the removals
-    of points remove: the store counts those.
+    Removals come first. `clear_rows` removes all rows and all scores. `cut_after` removes all
+    post-training rows, and the in-loop rows after this step. `remove_keys` removes the rows with
+    these keys. Points of the training series are removed too: all (`clear_points`), or those after
+    a step (`cut_points_after`). Then `parts`, `rows` and `points` are written. Points of other keys
+    at the same step are kept. `was_completed` tells whether the arm was COMPLETED before.
+    `added_rows` is the change of the arm's number of stored rows. It leaves out the rows that
+    `cut_after`, `clear_points` and `cut_points_after` remove, because the store counts these.
     """
 
     row: ArmRow
@@ -152,7 +152,7 @@ class ArmChange:
 class Changes:
     """The changes of a call. Their `revision` is None if readers see no change.
 
-    The experiment's content is written where it is not None.
+    The content of `experiment` is written if neither the content nor `revision` is None.
 
     `remove_arm` removes an arm with all its data, and closes the streams that write to it.
     `remove_experiment` does the same for every arm and stream of the experiment.
@@ -170,9 +170,9 @@ class Changes:
         return bool(self.arms) or self.remove_arm is not None
 
     def subjects(self) -> set[Subject]:
-        """Returns the changed arms, or the whole experiment.
+        """Returns the changed arms, or the whole experiment if it was removed or no arm changed.
 
-        Changes without a revision count too.
+        Arms whose changes have no revision are included.
         """
         if self.experiment is None:
             return set()
@@ -189,10 +189,10 @@ class Changes:
 class CurrentRows:
     """The rows from which an arm's stale scores are derived.
 
-    They are read after its changes were written. `answering` maps each stale eval name to the row
-    that `eval(name)` returns: the post-training row, else the one with the greatest step, else
-    None. `first` is the first of the rows that have a primary class, by class and position.
-    `eval_count` is the number of rows.
+    The store reads them after it has written the arm's changes. `answering` maps each stale eval
+    name to the row that `eval(name)` returns: the post-training row, else the one with the greatest
+    step, else None. `first` is the primary eval: the row with the lowest primary class, and among
+    these the lowest position. `eval_count` is the number of rows, or 0 without `cut_after`.
     """
 
     answering: dict[str, EvalRow | None] = field(default_factory=dict)
@@ -234,4 +234,4 @@ class Call(Protocol[T_co]):
         """Sets the primary eval in `change.row`, and returns the scores of the current rows."""
 
     def result(self, changes: Changes) -> T_co:
-        """Returns the result of the call. It is called when the changes are durable."""
+        """Returns the result of the call. The caller gets it when the changes are durable."""

@@ -85,8 +85,8 @@ class ChangePlace(NamedTuple):
 class ChangePage:
     """A page of a feed, the place of the next page (None after the last), and the experiment.
 
-    `epoch` identifies the experiment and the store. A consumer must discard state of another epoch.
-    A copy of a store has its own epoch.
+    `epoch` identifies the experiment and the store. A copy of a store has its own epoch. A consumer
+    whose state has another epoch must discard it.
     """
 
     experiment: ExperimentRow

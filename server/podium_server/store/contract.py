@@ -6,30 +6,34 @@ the results of queries. Every store passes the suite in `podium_server.testing.s
 
 **Writes.** `transact(call)` runs one call in one transaction:
 
-1. it loads the rows that `call.needs` names, in the state of this transaction; 2.
-`call.decide(loaded)` returns `Changes`, or raises an error: then the call writes nothing, and other
-calls in the transaction continue; 3. it writes the rows of `Changes`, removals first; 4. if
-`Changes.stale_scores` names arms, it loads their `CurrentRows`, calls `call.derive` to get the new
-scores, and writes these too; 5. it returns `call.result(changes)` once the transaction is durable:
-a crash or a power cut after that loses nothing. If the transaction failed, `transact` raises an
-error and nothing is changed. If its outcome is unknown, `transact` raises OUTCOME_UNKNOWN. A store
-that no longer knows its own content then rejects all calls.
+1. The store loads the rows that `call.needs` names, in the state of this transaction.
+2. `call.decide(loaded)` returns `Changes`, or raises an error. After an error, the call writes
+   nothing, and other calls in the transaction continue.
+3. The store writes the rows of `Changes`, removals first.
+4. If an `ArmChange` has stale scores, the store loads the arm's `CurrentRows`, calls `call.derive`
+   to get the new scores, and writes these too.
+5. `transact` returns `call.result(changes)` once the transaction is durable: a crash or a power cut
+   after that loses nothing.
+
+If the transaction failed, `transact` raises an error and nothing is changed. If its outcome is
+unknown, `transact` raises OUTCOME_UNKNOWN. A store that no longer knows its own content then
+rejects all calls.
 
 Calls on one experiment are applied one after the other; each call sees the changes of all calls
 before it.
 
 **Reads.** Each read sees one committed state, which includes every call whose `transact` has
-returned. The time of a read does not depend on the number of experiments, arms or rows. A page
-reads at most a fixed number of rows. If the filters match few of these rows, the page ends early,
-with the place to continue from.
+returned. Unless its docstring says otherwise, the time of a read does not depend on the number of
+experiments, arms or rows, and a page reads at most a fixed number of rows. If the filters match few
+of these rows, the page ends early, with the place to continue from.
 
 **Damage.** Other programs can damage or change the files of a store. A store that notices this
 acknowledges no further calls: calls raise OUTCOME_UNKNOWN, and reads raise SHUTTING_DOWN.
 
 **Listeners** are called twice at every commit, with the subjects that it changes: before the first
-reader can see the changes, and after the commit has succeeded or failed. Callers get their results
-after the second call. If other processes can change the store, the second method is also called
-soon after they have changed an experiment that a listener watches.
+reader can see the changes (`changing`), and after the commit has succeeded or failed (`changed`).
+`transact` returns after the second of these calls. If other processes can change the store,
+`changed` is also called soon after they have changed an experiment that a listener watches.
 
 **Names** compare as bytes. Doubles are returned bit by bit, NaN and -0.0 included.
 """
@@ -76,12 +80,12 @@ T = TypeVar("T")
 
 
 class StoreError(Exception):
-    """A store cannot be opened. The message has the reason, and how to fix it."""
+    """A store cannot be opened or used. The message has the reason, and how to fix it."""
 
 
 @dataclass(slots=True, frozen=True)
 class PageLimits:
-    """The most rows and bytes of a page. A page can always have one row."""
+    """The most rows and bytes of a page. The first row is returned even if it is larger."""
 
     rows: int
     size: int
@@ -120,7 +124,7 @@ class Store(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Opens the store, creating or migrating its schema; raises `StoreError`."""
+        """Opens the store, and creates or migrates its schema. Raises `StoreError` on failure."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -140,11 +144,11 @@ class Store(ABC):
 
     @abstractmethod
     def gauges(self) -> Mapping[str, float]:
-        """Returns numbers for monitoring by name. Names of counters end with `_total`."""
+        """Returns gauges and counters for monitoring, by name. Counters end with `_total`."""
 
     @property
     def histograms(self) -> Mapping[str, Histogram]:
-        """The histograms for monitoring by name. The store must be open."""
+        """The histograms for monitoring, by name. The store must be open."""
         return {}
 
     @abstractmethod
@@ -173,7 +177,7 @@ class Store(ABC):
 
     @abstractmethod
     async def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
-        """Returns the encoded row of an eval name, or of an eval name and a step.
+        """Returns the encoded row of an eval, or None if there is none.
 
         With a step, it is the in-loop row at this step. Without a step, it is the post-training
         row, else the in-loop row with the greatest step.
@@ -183,7 +187,7 @@ class Store(ABC):
     async def score(
         self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
     ) -> Score | None:
-        """Returns the score of the first candidate that has a score.
+        """Returns the score of the first candidate that has a score, or None if none has one.
 
         A candidate is a pair: the name of an eval (None for the arm's own scores), and the key of a
         metric.
@@ -264,14 +268,14 @@ class Store(ABC):
 
     @abstractmethod
     async def row_count(self, prefixes: Sequence[str]) -> int:
-        """Returns the number of rows in the experiments that some prefixes include.
+        """Returns the number of stored rows of all experiments under some prefixes.
 
-        Without prefixes, returns the number of all rows. `ExperimentRow.row_count` has what counts.
+        Without prefixes, counts every experiment. See `ExperimentRow.row_count` for what a row is.
         """
 
     @abstractmethod
     async def ranking_state(self, experiment: str) -> tuple[ExperimentRow, int]:
-        """Returns an experiment, and the revision in which a COMPLETED arm of it last changed."""
+        """Returns an experiment, and the revision of the last change of a COMPLETED arm of it."""
 
     @abstractmethod
     async def rank(self, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:
@@ -290,28 +294,29 @@ class Store(ABC):
         shown: ArmFilter,
         metrics: Sequence[Sequence[tuple[str | None, str]]],
     ) -> ScoreMatrix:
-        """Returns a page of arms, and the scores of these arms on each metric.
+        """Returns a page of arms with their scores on each metric.
 
         `after` is the ordinal of the last arm on the previous page, or -1 for the first page.
-        Each item of `metrics` is one metric, as pairs of an eval name or None, and a key. The first
-        pair that has a score counts, as in `score`.
+        Each item of `metrics` is one metric. It lists the ways to read the metric's name, as pairs
+        `(eval name or None, key)`. As in `score`, the first pair for which an arm has a score
+        counts.
         """
 
     @abstractmethod
     async def metrics(self, experiment: str, after: str, limits: PageLimits) -> Page[MetricRow]:
         """Returns a page of metrics, in order of their eval names and keys.
 
-        `after` is the `next` of the previous page, or "" for the first page. These are the metrics
-        that `score` finds. A page reads every score of the experiment.
+        `after` is the `next` of the previous page, or "" for the first page. A metric is listed if
+        an arm has a score on it. A page reads every score of the experiment.
         """
 
     @abstractmethod
     async def members(
         self, experiment: str, query: RankQuery, fold: Callable[[Iterable[MemberRow], RankTally], T]
     ) -> T:
-        """Passes all arms in order of creation, and counts of them, to `fold`.
+        """Calls `fold` with all arms in order of creation, and with counts of them.
 
-        Returns the result of `fold`. Arms whose status is not in the query have no score. If there
-        are many arms, `fold` runs in another thread, so that other calls do not wait for it. The
-        arms are never collected in a list.
+        Returns the result of `fold`. Arms that do not match `query.shown` are left out. Arms whose
+        status is not in the query have no score. If there are many arms, `fold` runs in another
+        thread, so that other calls do not wait for it. The store does not collect them in a list.
         """

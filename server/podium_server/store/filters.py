@@ -41,7 +41,9 @@ class ArmFilter:
 
 @dataclass(frozen=True, slots=True)
 class EvalFilter:
-    """Selects eval rows. With `min_step` or `max_step`, only in-loop rows are selected.
+    """Selects eval rows. A field that is None selects every row.
+
+    With `min_step` or `max_step`, only in-loop rows are selected.
 
     Attributes:
         name: The name of the eval.
@@ -76,9 +78,9 @@ class ExperimentFilter:
             them.
         name_prefix: The prefix that the name of an experiment must have.
         tags: The tags that an experiment must have. It needs all of them.
-        within: Prefixes of names that end with a whole segment, such as `team` for `team` and
-            `team/a`. The name of an experiment must equal one of them, or be below one. Pages show
-            no trace of other experiments.
+        within: Prefixes of names. The name of an experiment must equal one of them, or be below
+            one: `team` includes `team` and `team/a`, but not `team2`. Pages reveal no other
+            name of an experiment, not even in `next`.
     """
 
     statuses: frozenset[str] = frozenset()

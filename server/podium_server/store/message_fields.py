@@ -19,7 +19,7 @@ def config_digest(config: bytes) -> bytes:
     """Returns a digest of a configuration without its name and seed.
 
     Args:
-        config: The RunConfig in its deterministic encoding; empty parts are ignored.
+        config: The RunConfig in its deterministic encoding. Empty fields are ignored.
     """
     digest = blake2b(digest_size=16)
     for number, field, content in _fields(config):
@@ -35,8 +35,9 @@ def text_field(message: bytes, number: int) -> str | None:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes | None]]:
-    """Yields each field of an encoded message: number, bytes, and content if it has a length.
+    """Yields the number, the bytes and the content of each field of an encoded message.
 
+    The content is None unless the field has a length, as texts, bytes and messages have.
     See https://protobuf.dev/programming-guides/encoding.
     """
     at = 0

@@ -73,7 +73,7 @@ def check_store(url: str) -> list[str]:
     """Checks the content of a store, also while a server uses it. Returns the faults found.
 
     Args:
-        url: The URL of a store, or the path of its file, such as a backup's.
+        url: The URL of a store, or the path of a store's file or of a backup.
 
     Raises:
         StoreError: The store cannot be read.
@@ -82,15 +82,15 @@ def check_store(url: str) -> list[str]:
 
 
 def store_file(url: str) -> Path:
-    """Returns the file of a store.
+    """Returns the file of a SQLite store.
 
     Raises:
-        StoreError: The URL does not begin like that of a file's store.
+        StoreError: The URL is not that of a SQLite store.
     """
     if _is_postgres(url):
         raise StoreError(
-            f"{shown_url(url)} is a database, which PostgreSQL's own tools check and back up: "
-            "pg_amcheck, pg_basebackup and pg_dump"
+            f"{shown_url(url)} is a PostgreSQL database; check it with pg_amcheck, and back it up "
+            "with pg_basebackup or pg_dump"
         )
     path = url.removeprefix(_SQLITE)
     if path in {url, "", ":memory:"}:

@@ -44,7 +44,7 @@ class RankQuery:
 
     `direction` is one of `podium.Direction`. `statuses` are the numbers of the statuses that are
     ranked. `after` is the place of the last arm before the page. Arms that do not match the filter
-    `shown` are neither ranked nor counted. The filter `shown` itself selects no statuses.
+    `shown` are neither ranked nor counted. The field `shown.statuses` is always empty.
     """
 
     candidates: tuple[tuple[str | None, str], ...]
@@ -81,7 +81,7 @@ class RankedRow(NamedTuple):
 
 
 class MemberRow(NamedTuple):
-    """An arm as a member of its group, with its configuration, and its score if it has one."""
+    """An arm as a member of its group, with its score if it has one."""
 
     name: str
     status: int
@@ -137,10 +137,10 @@ def left_out_of(counts: Sequence[int], statuses: Collection[int]) -> tuple[int, 
 
 @dataclass(slots=True)
 class ScoreMatrix:
-    """A page of arms and their scores. The arms have only the fields by which lists are filtered.
+    """A page of arms and their scores. Arms have only their ordinal, name, status, group and tags.
 
-    A column has the score of each arm, or 0 if there is none, and a flag that tells whether there
-    is one. `next` is the ordinal from which the next page continues (None after the last page).
+    `columns` has two lists for each metric: the score of each arm (0 if it has none), and whether
+    it has one. `next` is the `after` of the next page (None after the last page).
     """
 
     arms: list[ArmRow]

@@ -34,9 +34,9 @@ VALUES_PART = "values"
 SERIES_PART = "series"
 """The name of the part with the changes of the training series: see `series_changes`."""
 PART_NAMES = ("config", "metrics", "facts", "given")
-"""The parts of an arm, which are stored separately from its row.
+"""The names of the parts of an arm that reads return.
 
-A part is written only when it has changed.
+Parts are stored separately from the arm's row. A part is written only when it has changed.
 """
 
 
@@ -156,8 +156,9 @@ class EvalRow:
     """An eval row.
 
     `position` orders the rows of an arm by the time of their first acceptance. `primary_class` is
-    None for a row of another model. `content` is the encoded EvalResult without its output-only
-    fields. `stamp` is the encoding of the output-only fields. The two joined are the whole message.
+    None if the row is of another model than the arm's. `content` is the encoded EvalResult without
+    its output-only fields. `stamp` is the encoding of these fields. `content + stamp` is the whole
+    message.
     """
 
     key: EvalKey
@@ -177,7 +178,7 @@ class Points(NamedTuple):
 
 
 class ScoreRow(NamedTuple):
-    """The result of `score` for a key of an eval, or of the arm itself.
+    """The score of an eval or of the arm itself on one metric.
 
     `step` is the step of the in-loop row that the value comes from. `benchmark_id` is the
     benchmark_id of the eval row that the value comes from, in-loop or post-training.

@@ -21,7 +21,7 @@ With this number, a consumer gets less than twice the points that it needs, even
 
 
 def with_change(content: bytes, revision: int, step: int) -> bytes:
-    """Returns the encoded pairs, with the change of points at a step or later added."""
+    """Returns the encoded pairs with one added: points at `step` or later have changed."""
     pairs = [pair for pair in _PAIR.iter_unpack(content) if pair[1] < step]
     pairs.append((revision, step))
     if len(pairs) > _MOST_PAIRS:
@@ -30,12 +30,15 @@ def with_change(content: bytes, revision: int, step: int) -> bytes:
 
 
 def changed_from(content: bytes, after: int) -> int | None:
-    """Returns the first step whose points may have changed after a revision, or None."""
+    """Returns the first step whose points may have changed after a revision; None if none has."""
     return next((step for revision, step in _PAIR.iter_unpack(content) if revision > after), None)
 
 
 def _merge_two(pairs: list[tuple[int, int]]) -> None:
-    """Merges the two neighbouring pairs for which the fewest points are sent twice."""
+    """Merges the two neighbouring pairs whose merging makes consumers read the fewest points again.
+
+    Points that are read again count relative to the points that the consumer needs.
+    """
     last = pairs[-1][1]
 
     def repeated(at: int) -> float:

@@ -11,9 +11,10 @@ class Stage(NamedTuple):
     """A part of the time of a write. Times are nanoseconds since 1970.
 
     Attributes:
-        name: `queue`: waiting for a transaction; `commit`: the transaction, until it is durable.
-        begin: The begin.
-        end: The end.
+        name: `queue` while the call waits for a transaction, or `commit` from the begin of the
+            transaction until it is durable.
+        begin: When the stage began.
+        end: When the stage ended.
     """
 
     name: str
@@ -36,7 +37,7 @@ class StageTimer:
         self._begin = time.time_ns()
 
     def end(self, name: str) -> None:
-        """Ends a stage. The next one begins."""
+        """Adds the stage that ends now to the list. The next stage begins."""
         begin, self._begin = self._begin, time.time_ns()
         self._stages.append(Stage(name, begin, self._begin))
 
