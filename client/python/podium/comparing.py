@@ -156,7 +156,7 @@ class _Found(NamedTuple):
 
 
 def compare(left: Members, right: Members, evals: Collection[str] | None = None) -> Comparison:
-    """Compares every number that two sides have. Differences are left minus right.
+    """Compares every number that at least one arm has. Differences are left minus right.
 
     Args:
         left: The left arm or group.

@@ -143,7 +143,8 @@ def curves_of(
             metric, such as `loss`. If there are several dots, each is tried as the separator, from
             the left, as in a score. If there is no such eval, a training metric of this name is
             used.
-        by_group: Whether to make one curve for each group. An arm without a group has its own.
+        by_group: Whether to make one curve for each group. An arm without a group gets
+            its own curve.
         left_out: The arms that are left out because of their status: each arm's status by its name.
         series: The training series of the metric, by arm.
 

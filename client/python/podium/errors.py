@@ -77,7 +77,7 @@ class RefusedEvent:
     permanent: bool
     """True if the event will never be accepted unchanged, False if it can be accepted later."""
     message: str
-    """The problem, and how to fix it. It is about the first event with this reason."""
+    """The problem of the first event with this reason, and how to fix it."""
 
 
 class PodiumError(Exception):
@@ -124,7 +124,7 @@ class NotFoundError(PodiumError, LookupError):
 
 
 class FailedPreconditionError(PodiumError):
-    """The recorded state does not allow the call, such as a newer attempt of the arm."""
+    """The recorded state does not allow the call: for example, the arm has a newer attempt."""
 
     code = "FAILED_PRECONDITION"
 
@@ -190,7 +190,7 @@ class UnimplementedError(PodiumError, NotImplementedError):
 
 
 class InternalError(PodiumError):
-    """A bug in the server. `metadata["incident"]` is an id that is also in its log."""
+    """A bug in the server. `metadata["incident"]` is an id that is also in the server's log."""
 
     code = "INTERNAL"
 

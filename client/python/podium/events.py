@@ -218,7 +218,7 @@ def skipped(*, event_time: datetime | None = None) -> event_pb2.Event:
 def _event(given: datetime | None) -> event_pb2.Event:
     """Returns an event that has only its time.
 
-    Callers fill in its kind in place, which is faster.
+    Callers fill in the other fields in place, which is faster than copying a message into it.
     """
     event = event_pb2.Event()
     if given is not None:

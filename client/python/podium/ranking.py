@@ -77,7 +77,7 @@ class Member(NamedTuple):
 
 @dataclass(slots=True)
 class _Group:
-    """The members of a group that were added so far."""
+    """Collects the scores and the counts of one group's members."""
 
     group_name: str | None
     first_arm: str
@@ -154,7 +154,7 @@ class Groups:
 
         Args:
             direction: Which means are better: a Direction.
-            min_members: The least number of numeric scores of a group.
+            min_members: Groups with fewer numeric scores are left out.
             mixed: The names of evals whose rows have different benchmark_ids.
         """
         large = [group.ranked(mixed) for group in self._order if len(group.numbers) >= min_members]
@@ -190,7 +190,7 @@ def rank(
 
     Args:
         arms: The arms of an experiment, in the order of their creation.
-        metric: The metric to rank by, in the forms `score` takes.
+        metric: The metric to rank by, in any form that `score` accepts.
         direction: Which scores are better: `maximize` (the default) or `minimize`.
         status: The status, or statuses, of the arms to rank.
     """
@@ -214,10 +214,10 @@ def rank_groups(
 
     Args:
         arms: The arms of an experiment, in the order of their creation.
-        metric: The metric to rank by, in the forms `score` takes.
+        metric: The metric to rank by, in any form that `score` accepts.
         direction: Which means are better: `maximize` (the default) or `minimize`.
         status: The status, or statuses, of the arms whose scores are used.
-        min_members: The least number of numeric scores of a group. Smaller groups are left out.
+        min_members: Groups with fewer numeric scores are left out.
     """
     scored, groups = _Scored(arms, metric, status), Groups()
     entries = {entry.arm: entry for entry in scored.arms}
@@ -274,7 +274,7 @@ def _source_order(place: tuple[str, str | None, str | None]) -> tuple[int, str, 
 
 
 def _unranked(arm: ArmResult, metric: str) -> RankedArm:
-    """Returns an arm and its score, without a place."""
+    """Returns the entry of an arm in a ranking, with its score and without a rank."""
     entry = RankedArm(arm.name, None, None, None, None, arm.group_name, arm.status)
     found = score(arm, metric)
     if found is not None:

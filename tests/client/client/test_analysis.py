@@ -87,9 +87,13 @@ async def test_what_there_is_not(client: AnyClient, sweep: str) -> None:
     near = r"has no group 'Wide'; did you mean 'wide'\?$"
     with pytest.raises(podium.NotFoundError, match=near):
         await result(experiment.compare("narrow", "Wide", kind="group"))
-    with pytest.raises(podium.NotFoundError, match="has no group 'alone', but an arm of that name"):
+    with pytest.raises(
+        podium.NotFoundError, match="has no group 'alone', but there is an arm of that name"
+    ):
         await result(experiment.compare("wide", "alone", kind="group"))
-    with pytest.raises(podium.NotFoundError, match="has no arm 'wide', but a group of that name; "):
+    with pytest.raises(
+        podium.NotFoundError, match="has no arm 'wide', but there is a group of that name; "
+    ):
         await result(experiment.compare("wide", "alone", kind="arm"))
     with pytest.raises(ValueError, match="left and right are both 'wide'"):
         await result(experiment.compare("wide", "wide"))
@@ -142,10 +146,12 @@ async def test_curves_that_cannot_be(client: AnyClient, sweep: str) -> None:
         await result(experiment.curve("val.acc", ["wide_0", "nobody"]))
     with pytest.raises(podium.NotFoundError, match="has no arm 'wide0'; did you mean 'wide_0'"):
         await result(experiment.curve("val.acc", ["wide0"]))
-    with pytest.raises(podium.NotFoundError, match="has no arm 'wide', but a group of that name; "):
+    with pytest.raises(
+        podium.NotFoundError, match="has no arm 'wide', but there is a group of that name; "
+    ):
         await result(experiment.curve("val.acc", ["wide"]))
     with pytest.raises(
-        podium.NotFoundError, match="'wide_0', but an arm of that name in group 'wide'"
+        podium.NotFoundError, match="'wide_0', but there is an arm of that name in group 'wide'"
     ):
         await result(experiment.curve("val.acc", ["wide_0"], by_group=True))
 

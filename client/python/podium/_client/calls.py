@@ -1,8 +1,8 @@
 """The steps of each rpc: they build its request and read its response. Both clients share them.
 
 Each function returns *steps*: a generator that yields requests, receives the response to each, and
-returns the result for the caller. Functions of lists return `Pages`: the next request, and the
-items of its response. Arguments are checked before anything is sent.
+returns the result for the caller. Functions for lists return `Pages`, which makes the request for
+each page and reads its items. Arguments are checked before anything is sent.
 """
 
 from collections import deque
@@ -99,7 +99,7 @@ class Pages(Generic[_T]):
         return items
 
     def next_page(self) -> Steps[list[_T]]:
-        """Returns the items of the next page. If the call fails, it can be repeated."""
+        """Returns the items of the next page; none after the last page. Can be retried."""
         return [] if self.request is None else self.read((yield self.request))
 
     def from_start(self) -> "Pages[_T]":
@@ -115,7 +115,7 @@ class Pages(Generic[_T]):
 def eval_result(
     experiment: str, arm: str, name: str, step: StepLike | None
 ) -> Steps[EvalResult | None]:
-    """Calls Eval: returns the row with a name, or with a name and a step."""
+    """Calls Eval: returns the row with a name, or with a name and a step; None if there is none."""
     request = results.EvalRequest(experiment=experiment, arm=arm, name=coerce.text(name, "name"))
     if step is not None:
         request.step = coerce.integer(step, "step")
@@ -135,7 +135,7 @@ def score(experiment: str, arm: str, metric: str) -> Steps[float | None]:
 
 
 def find_score(experiment: str, arm: str, metric: str) -> Steps[Score | None]:
-    """Calls Score: returns the score with its source."""
+    """Calls Score: returns the score with its source, or None if there is no score."""
     metric = coerce.text(metric, "metric")
     response = yield results.ScoreRequest(experiment=experiment, arm=arm, metric=metric)
     return codec.score_from_proto(response)

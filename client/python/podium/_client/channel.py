@@ -39,7 +39,7 @@ _NOT_CONNECTED = re.compile(
     re.DOTALL,
 )
 _ALL_SERVERS = "dns:"
-"""Addresses that begin like this stand for all servers of a name, as gRPC defines it."""
+"""The prefix of an address with which gRPC connects to all servers that a name resolves to."""
 _BALANCED: dict[str, Any] = {
     # Each server of a name gets calls, unless its health service says that it stops.
     "grpc.service_config": (
@@ -49,7 +49,7 @@ _BALANCED: dict[str, Any] = {
     "grpc.min_reconnect_backoff_ms": 2_000,
     "grpc.keepalive_timeout_ms": 5_000,
 }
-"""The options of channels to one of several servers."""
+"""The additional options of channels if there are several servers."""
 _LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\]):[0-9]+")
 
 _OPTIONS: dict[str, Any] = {
@@ -70,7 +70,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def connection_failure(text: str) -> str | None:
-    """Returns why no connection could be made, or None if the call may have been sent anyway.
+    """Returns the reason why no connection was made, or None if the call may have been sent.
 
     Args:
         text: The error text of gRPC.
@@ -114,15 +114,15 @@ def deadline(seconds: float, where: str) -> float:
 
 
 def lag_metadata() -> tuple[tuple[str, str], ...]:
-    """Returns the metadata of a sender's calls: the age of the oldest event that waits."""
+    """Returns metadata with the age of the oldest waiting event; empty if not in a sender."""
     lag = OUTBOX_LAG.get()
     return () if lag is None else ((OUTBOX_LAG_KEY, f"{lag():.3f}"),)
 
 
 def trace_metadata() -> tuple[tuple[str, str], ...]:
-    """Returns the headers with which the server's spans become children of the running span.
+    """Returns the headers that make the server's spans children of the current span.
 
-    Returns nothing if the process does not use OpenTelemetry, which is never loaded here.
+    Returns no headers if the process has not loaded OpenTelemetry.
     """
     if "opentelemetry.trace" not in sys.modules:
         return ()

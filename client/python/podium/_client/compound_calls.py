@@ -93,9 +93,11 @@ def _unknown_name(
     if kind == "group" and name in groups:
         group = groups[name]
         where = "without a group" if group is None else f"in group {group!r}"
-        return NotFoundError(f"{text}, but an arm of that name {where}; give {by_arm} for arms")
+        advice = f"give {by_arm} for arms"
+        return NotFoundError(f"{text}, but there is an arm of that name {where}; {advice}")
     if kind == "arm" and name in groups.values():
-        return NotFoundError(f"{text}, but a group of that name; give {by_group} for groups")
+        advice = f"give {by_group} for groups"
+        return NotFoundError(f"{text}, but there is a group of that name; {advice}")
     by_kind: dict[str, Iterable[str | None]] = {"arm": groups, "group": groups.values()}
     known = by_kind.get(kind, [*groups, *groups.values()])
     return NotFoundError(text + did_you_mean(name, dict.fromkeys(filter(None, known))))

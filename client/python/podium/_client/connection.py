@@ -161,8 +161,8 @@ class Connection(Generic[_C]):
         return self._left_out.get(address, now) <= now
 
     def _methods_of_servers(self) -> Sequence[dict[type[Message], _Method]]:
-        # Threads that race to open it may open two channels. The one that is not kept is closed
-        # after its last call.
+        # Threads that make the first call at the same time may open two channels. The one that is
+        # not kept is closed after its last call.
         opened = self._opened or self._open()
         if opened.pid != os.getpid():
             raise ClientStateError(
@@ -298,6 +298,6 @@ class Connection(Generic[_C]):
 
 
 def _abandon(opened: _Opened[Any]) -> None:
-    """Releases the channel of a client that was not closed."""
+    """Keeps the channels of a client that was not closed, if they were opened before a fork."""
     if opened.pid != os.getpid():
         _INHERITED.append(opened.channels)

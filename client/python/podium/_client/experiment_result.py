@@ -26,7 +26,7 @@ __all__ = ["best", "conclude", "result"]
 def best(
     experiment: str, metric: str | None, direction: DirectionLike | None
 ) -> Steps[RankedArm | None]:
-    """Calls Rank: returns the best arm. NaN is never the best score."""
+    """Calls Rank: returns the best arm, or None if no arm has a score other than NaN."""
     request = ranking_calls.request(experiment, metric, direction=direction)
     found = yield from ranking_calls.rank(request, top=1)
     return _best_of(found)

@@ -79,7 +79,7 @@ class LiveArm:
         return self.result.eval(name, step=step)
 
     def series(self, key: str) -> Series:
-        """Returns a training series, as `ArmHandle.series` does, if series are followed."""
+        """Returns a training series, as `ArmHandle.series` does; empty if none is followed."""
         return self.points.get(key, LivePoints()).series(key)
 
     def score(self, metric: str) -> float | None:
@@ -230,7 +230,7 @@ class LiveState(NamedTuple):
 def _changed_rows(
     arms: Mapping[str, LiveArm], update: WatchUpdate
 ) -> dict[str, dict[_Key, WatchedEval]]:
-    """Returns the rows of the arms whose rows an update changes."""
+    """Returns the new rows of each arm whose rows an update changes, by the arm's name."""
     found: dict[str, dict[_Key, WatchedEval]] = {}
 
     def rows_of(arm: str) -> dict[_Key, WatchedEval]:
@@ -249,7 +249,7 @@ def _changed_rows(
 def _changed_points(
     arms: Mapping[str, LiveArm], update: WatchUpdate
 ) -> dict[str, dict[str, LivePoints]]:
-    """Returns the points of the arms whose training series an update changes."""
+    """Returns the new points of each arm whose training series an update changes, by its name."""
     found: dict[str, dict[str, LivePoints]] = {}
     for piece in update.series:
         before = found.get(piece.arm) or (arms[piece.arm].points if piece.arm in arms else {})

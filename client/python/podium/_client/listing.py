@@ -152,6 +152,6 @@ class AsyncListing(Generic[_T]):
 
 
 def _end(part: slice) -> int | None:
-    """Returns the number of items from the first one that a slice needs, or None for all."""
+    """Returns how many of the first items a slice needs, or None if it may need all."""
     ends = (0 if part.start is None else part.start, part.stop, part.step or 1)
     return part.stop if all(end is not None and end >= 0 for end in ends) else None

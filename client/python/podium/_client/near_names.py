@@ -17,10 +17,10 @@ _COMPARED = 200
 
 
 def near_metrics(experiment: str, metric: str) -> Steps[str | None]:
-    """Calls ListMetrics: returns a question that names similar metrics, or an empty text.
+    """Calls ListMetrics: returns a question that names metrics with similar names.
 
-    Returns None if the metric exists. If the call fails, the text is empty: the result that the
-    question belongs to is already there.
+    Returns None if the metric exists, and an empty text if no name is similar or the call fails.
+    The caller already has its result, so a failed suggestion is not an error.
     """
     request = results.ListMetricsRequest(experiment=experiment, page_size=_METRICS)
     try:

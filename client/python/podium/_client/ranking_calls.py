@@ -24,7 +24,7 @@ _warned: set[tuple[str, str]] = set()
 
 
 def rank(request: results.RankRequest, *, top: int | None) -> Steps[Ranking]:
-    """Calls Rank: returns the ranked arms, or the first of them, in the state of one revision."""
+    """Calls Rank: returns the ranked arms, or the first `top` of them, as of one revision."""
     found = yield from _ranked(request, top)
     ranking = rankings.ranking_from_proto(found)
     yield from _warn_if_unknown(request, ranking)
@@ -34,7 +34,7 @@ def rank(request: results.RankRequest, *, top: int | None) -> Steps[Ranking]:
 def rank_groups(
     request: results.RankRequest, *, min_members: int, top: int | None
 ) -> Steps[GroupRanking]:
-    """Calls Rank: returns the ranked groups, or the first of them, in the state of one revision."""
+    """Calls Rank: returns the ranked groups, or the first `top` of them, as of one revision."""
     request.by_group = True
     request.min_members = coerce.count(min_members, "min_members")
     found = yield from _ranked(request, top)
@@ -52,7 +52,10 @@ def _warn_if_unknown(request: results.RankRequest, found: Ranking | GroupRanking
 
 
 def warn_of_unknown(experiment: str, metric: str, what: str) -> Steps[None]:
-    """Calls ListMetrics: logs a warning, once, that names similar metrics.
+    """Logs a warning that no arm has a metric. It names similar metrics, from a ListMetrics call.
+
+    Logs only one warning for each experiment and metric. Logs none if arms that the caller's
+    request left out have the metric.
 
     Args:
         experiment: The name of the experiment.
@@ -66,7 +69,7 @@ def warn_of_unknown(experiment: str, metric: str, what: str) -> Steps[None]:
         _warned.add(key)
     near = yield from near_metrics(*key)
     if near is None:
-        return  # other arms have it, which the request left out
+        return  # arms that the request left out have the metric
     _LOGGER.warning("podium: no arm of %r has %s %r%s", experiment, what, metric, near)
 
 

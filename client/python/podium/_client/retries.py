@@ -74,7 +74,7 @@ class Retries:
             is_known: Whether the server has answered any call of this client.
         """
         if failure.is_of_server and self._untried:
-            # This is no retry, because the call has not run.
+            # The next server is tried at once. This is not a retry, because the call has not run.
             self._untried -= 1
             return 0.0
         self._untried = self._others

@@ -158,7 +158,7 @@ def _content(path: PathLike | None) -> bytes | None:
 
 
 def tls_problem(address: str, why: str, tls: TLS | None) -> str | None:
-    """Returns a text that explains a TLS problem and its solution, or None.
+    """Returns a text that explains a TLS problem and its solution, or None for other problems.
 
     Args:
         address: The address of the server.

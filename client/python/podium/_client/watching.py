@@ -39,7 +39,7 @@ class WatchSession:
         name_prefix: Watches only arms whose names begin with this text.
         with_evals: Whether rows are watched too.
         with_breakdowns: Whether breakdowns are watched too.
-        with_series: Whether training series are watched too, or their keys.
+        with_series: True to watch all training series too, or the keys of those to watch.
     """
 
     def __init__(
@@ -77,7 +77,10 @@ class WatchSession:
         self._resets = 0
         self._begun = time.monotonic()
         self.confirmed_at = self._begun
-        """The time at which the last marker arrived, which may be a heartbeat."""
+        """The `time.monotonic()` at which the last marker arrived, or the watch began.
+
+        The server also sends markers as heartbeats.
+        """
         self._cancel: Callable[[], object] | None = None
         self._stopped = threading.Event()
 
@@ -168,10 +171,10 @@ class WatchSession:
         return isinstance(error, NotFoundError) and self._marker is not None
 
     def pause(self, error: PodiumError) -> float:
-        """Returns how long to wait before the next call after a failed one.
+        """Returns the seconds to wait before the next call after a failed one.
 
         Raises:
-            PodiumError: The next call would fail as well.
+            PodiumError: The error is not temporary, or the first update took too long.
         """
         is_transient = error.reason in _TRANSIENT or (
             not error.reason and isinstance(error, UnavailableError | InternalError)

@@ -53,7 +53,7 @@ class Number(NamedTuple):
 
 
 def declaration_item(experiment: Experiment) -> dict[str, Any]:
-    """Returns the event that declares an experiment with its present fields."""
+    """Returns the event that declares an experiment, with the fields that have a value."""
     values = json_form.to_json(experiment)
     names = ("hypothesis", "success_metric", "direction", "parent", "tags", "metadata")
     fields = {name: values[name] for name in names if values[name] not in (None, [], {})}
@@ -72,7 +72,7 @@ def conclusion_item(experiment: Experiment) -> dict[str, Any] | None:
 
 
 def series_items(arm: ArmResult, series: SeriesByKey) -> Iterator[dict[str, Any]]:
-    """Yields the events that record the training series of an arm, after the arm itself."""
+    """Yields the events that record the training series of an arm. Record the arm before them."""
     event = {"event": "metrics_recorded", "experiment": arm.experiment, "arm": arm.name}
     for step, metrics in points_by_step(series.values()):
         yield {**event, "metrics": _plain(metrics), "step": step}

@@ -99,7 +99,7 @@ def save_curves(
 
     Raises:
         TypeError: `found` is not the result of `experiment.curve()`.
-        ValueError: The file is of another kind, there is nothing to draw, or the size is too small.
+        ValueError: The file has another suffix, there is nothing to draw, or the size is too small.
         ImportError: matplotlib is not installed.
     """
     check_suffix(path)
@@ -112,8 +112,8 @@ def curves_figure(
     """Draws curves: lines of arms, or means of groups with their 95 % intervals.
 
     The intervals of up to four groups are bands, those of more groups are bars at the last steps.
-    Up to 24 curves have names, or as many as `figsize` has room for; more are grey lines. A
-    notebook shows the figure. Long names are shortened in the middle.
+    Up to 24 curves have names, or as many as `figsize` has room for. If there are more curves, all
+    are grey lines without names. Notebooks show the figure. Long names are shortened in the middle.
 
     Args:
         found: The result of `experiment.curve()`.
@@ -165,7 +165,7 @@ def _most_named(figsize: tuple[float, float] | None) -> int:
 class _Beside(NamedTuple):
     """The curves whose names are beside the plot, the lowest curve first.
 
-    There are none if the figure has more curves than it can name.
+    `lines` and `names` are empty if there are more curves than the figure has room for names.
     """
 
     lines: Sequence[_Line]

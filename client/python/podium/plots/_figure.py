@@ -46,7 +46,7 @@ COLOR = _COLORS[0]
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINES = ("-", "--", ":", "-.")
 WIDTH, PLOT_WIDTH = 6.8, 3.4
-"""In inches: the width of a figure, which is that of the text on a page, and of its plot.
+"""In inches: the width of a figure, which is that of a page's text, and the width of its plot.
 
 Long names make the figure wider.
 """

@@ -25,7 +25,7 @@ def width_of(text: str, size: float, *, is_bold: bool = False) -> float:
 
 
 def wrapped(text: str, size: float, inches: float, *, is_bold: bool = False) -> list[str]:
-    """Breaks a text into lines of a width in inches, at most three, and shortens longer texts."""
+    """Breaks a text into at most three lines that fit a width in inches. Shortens longer texts."""
     columns = max(int(inches / (0.005 * size)), 1)
     lines: list[str] = []
     while columns > 1:

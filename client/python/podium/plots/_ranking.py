@@ -61,7 +61,7 @@ def save_ranking(
 
     Raises:
         TypeError: `found` is not a ranking.
-        ValueError: The file is of another kind, there is nothing to draw, or the size is too small.
+        ValueError: The file has another suffix, there is nothing to draw, or the size is too small.
         ImportError: matplotlib is not installed.
     """
     check_suffix(path)
@@ -76,7 +76,7 @@ def ranking_figure(
 ) -> Figure:
     """Draws a ranking, the best entry on top: scores, or means with their 95 % intervals.
 
-    A notebook shows the figure. Long names are shortened in the middle.
+    Notebooks show the figure. Long names are shortened in the middle.
 
     Args:
         found: The result of `experiment.rank()` or `experiment.rank_groups()`. At most the first 40

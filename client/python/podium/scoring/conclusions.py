@@ -15,7 +15,7 @@ _A = TypeVar("_A", bound=NamedArm)
 
 
 def experiment_status(*, total: int, completed: int, failed: int) -> ExperimentStatus:
-    """Returns the status of an experiment from its number of arms of each status."""
+    """Returns the status of an experiment from the numbers of all, completed and failed arms."""
     if completed:
         return ExperimentStatus.COMPLETED
     return ExperimentStatus.FAILED if total and failed == total else ExperimentStatus.RUNNING

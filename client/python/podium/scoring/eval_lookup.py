@@ -46,7 +46,10 @@ def primary_class(step: int | None, tags: Collection[str], model_ref: str | None
 
 
 def primary(rows: Iterable[_R]) -> _R | None:
-    """Returns the primary eval of rows in the order of first acceptance; None if there is none."""
+    """Returns the primary eval among rows, or None if there is none.
+
+    The rows must be in the order in which the server first accepted them.
+    """
     best: tuple[int, _R] | None = None
     for row in _distinct(rows):
         rank = primary_class(row.step, row.tags, row.model_ref)

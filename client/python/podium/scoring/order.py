@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 DIRECTION_KEY = "direction:{metric}"
-"""The key of an experiment's metadata that states the direction of a metric."""
+"""The metadata key under which an experiment stores the direction of a metric."""
 
 
 _DOUBLE = Struct("<d")
@@ -35,7 +35,7 @@ NAN_KEY = 2**63 - 1
 
 
 def direction_metadata(directions: Mapping[str, str]) -> dict[str, str]:
-    """Returns the metadata of an experiment that state the direction of each metric."""
+    """Returns metadata for an experiment that store the direction of each given metric."""
     return {DIRECTION_KEY.format(metric=metric): way for metric, way in directions.items()}
 
 
@@ -88,7 +88,7 @@ def order_key(score: float | None, direction: str | None = None) -> OrderKey:
 
 @dataclass(slots=True)
 class Ranks:
-    """Assigns ranks to scores that come in order. Equal scores share a rank (1, 2, 2, 4).
+    """Assigns ranks to sorted scores. Equal scores share a rank (1, 2, 2, 4).
 
     To continue a ranking on its next page, create an instance with the fields of the last page's
     instance.
@@ -99,7 +99,7 @@ class Ranks:
     last: OrderKey | None = None
 
     def next(self, key: OrderKey) -> int | None:
-        """Returns the rank of the next score; None if there is no score."""
+        """Returns the rank of the next score, given its key; None if the arm has no score."""
         self.seen += 1
         if key != self.last:
             self.rank, self.last = self.seen, key

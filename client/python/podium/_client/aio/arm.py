@@ -174,7 +174,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
             tags: Labels. `test` makes a post-training row a candidate for the primary eval.
             breakdowns: Results of parts of the benchmark: JSON-like values by key.
             benchmark_id: The id of the benchmark, if it differs from the name.
-            eval_seconds: The duration of the evaluation.
+            eval_seconds: The duration of the evaluation in seconds.
             model_ref: The model that was scored, if it is not the arm's own.
 
         Raises:
@@ -206,7 +206,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
         Args:
             status: `completed`, `failed` or `cancelled`.
             error: The reason of a failure. Long texts are shortened in the middle.
-            train_seconds: The duration of the training.
+            train_seconds: The duration of the training in seconds.
             run_result: The result that the training backend returned.
 
         Raises:

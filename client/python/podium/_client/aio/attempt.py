@@ -94,7 +94,7 @@ def begin_attempt(connection: AsyncConnection, experiment: str, event: Event) ->
 async def _begin(connection: AsyncConnection, experiment: str, event: Event) -> AsyncArmRun:
     started = event.arm_started
     if not started.HasField("provenance"):
-        # It may run git, for which other tasks need not wait.
+        # Collecting may run git. In a thread, it does not block other tasks.
         found = await asyncio.to_thread(collected)
         if found is not None:
             started.provenance.CopyFrom(codec.provenance_to_proto(found))

@@ -34,7 +34,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
 
     async def run(self, steps: Steps[_T]) -> _T:
-        """Sends the requests that steps yield, and returns the result of the steps."""
+        """Sends the requests that `steps` yields, and returns the result of `steps`."""
         steps = with_near_names(steps)
         try:
             request = next(steps)
@@ -50,7 +50,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
             return result
 
     def listing(self, pages: Pages[_R]) -> AsyncListing[_R]:
-        """Returns the list of some pages. It makes no call yet."""
+        """Returns the listing that fetches these pages. Makes no call yet."""
         return AsyncListing(pages, self._fetch)
 
     async def _fetch(self, pages: Pages[_R]) -> list[_R]:
@@ -59,11 +59,11 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
     async def stream(
         self, request: Message, begin: Callable[[Callable[[], object]], None]
     ) -> AsyncIterator[Any]:
-        """Yields the responses of a streaming call, which ends with the iterator.
+        """Yields the responses of a streaming call. Closing the iterator cancels the call.
 
         Args:
             request: The request.
-            begin: Receives a function that cancels the call.
+            begin: Is called with a function that cancels the call.
         """
         method = self._next_method(request)
         metadata = self._security.metadata()

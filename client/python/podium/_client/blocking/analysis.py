@@ -210,7 +210,7 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             right: The name of the other group or arm.
             kind: `group` if both names are names of groups, `arm` if both are names of arms. If not
                 given, each name is looked up as a group first, then as an arm.
-            status: Uses only the arms of a group with this status, or one of these; `completed` if
+            status: Of a group, uses only arms with this status, or one of these; `completed` if
                 not given. The result names the arms that are left out.
             evals: Compares only these evals.
 

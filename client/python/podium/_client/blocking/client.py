@@ -40,8 +40,8 @@ class Client:
     Args:
         address: `HOST:PORT` or `unix:PATH`. If not given, it is the environment variable
             PODIUM_ADDRESS, or localhost:50051 if that is not set. Several `HOST:PORT`, separated by
-            commas, are servers with the same results. They get calls in turns, and calls go on at
-            the others if one of them stops.
+            commas, are servers with the same results. The client sends calls to them in turn,
+            and only to the others while one is down.
         read_timeout: The deadline of each call that reads, in seconds.
         write_timeout: The deadline of each call that writes, in seconds.
         connect_timeout: The seconds for which calls try to reach a server that has never answered

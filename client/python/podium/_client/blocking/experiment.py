@@ -72,7 +72,7 @@ class ExperimentHandle(Analysis):
             name_prefix: Watches only arms whose names begin with this text.
             with_evals: Whether the eval rows of the arms are watched, too.
             with_breakdowns: Whether breakdowns of rows and arms are watched, too.
-            with_series: Whether training series are watched, too: all, or those of these keys.
+            with_series: True to watch all training series, too, or the keys of those to watch.
 
         Raises:
             NotFoundError: The experiment does not exist.
@@ -112,7 +112,7 @@ class ExperimentHandle(Analysis):
             name_prefix: Follows only arms whose names begin with this text.
             with_evals: Whether the eval rows of the arms are followed, too.
             with_breakdowns: Whether breakdowns of rows and arms are followed, too.
-            with_series: Whether training series are followed, too: all, or those of these keys.
+            with_series: True to follow all training series, too, or the keys of those to follow.
         """
         session = WatchSession(
             self._name,
