@@ -79,8 +79,8 @@ class ExperimentFilter:
         name_prefix: The prefix that the name of an experiment must have.
         tags: The tags that an experiment must have. It needs all of them.
         within: Prefixes of names. The name of an experiment must equal one of them, or be below
-            one: `team` includes `team` and `team/a`, but not `team2`. Pages reveal no other
-            name of an experiment, not even in `next`.
+            one: `team` includes `team` and `team/a`, but not `team2`. Pages do not
+            reveal the names of other experiments, not even in `next`.
     """
 
     statuses: frozenset[str] = frozenset()

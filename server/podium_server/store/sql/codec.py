@@ -1,4 +1,4 @@
-"""Converts rows of the store to rows of SQLite tables, and back."""
+"""Converts rows of the store to rows of SQL tables, and back."""
 
 import json
 import struct
@@ -113,13 +113,13 @@ def arm_from(values: Sequence[Any]) -> ArmRow:
 
 
 def listed_arm(values: Sequence[Any]) -> ArmRow:
-    """Builds an ArmRow that has only the fields by which lists are filtered."""
+    """Builds an ArmRow that has only its ordinal, name, status, group and tags."""
     ordinal, name, status, group_name, tags = values
     return ArmRow(name, ordinal, status, group_name=group_name, tags=_tags_from(tags))
 
 
 def key_values(key: EvalKey) -> tuple[str, int, int]:
-    """Returns a row's identity: its name, whether it is post-training, and its step."""
+    """Returns a key's column values: name, post (1 if post-training), and step (0 if so)."""
     return (key.name, 1, 0) if key.step is None else (key.name, 0, key.step)
 
 
@@ -168,7 +168,7 @@ def is_of_row(origin: int) -> bool:
 
 
 def values_of(doubles: Collection[float]) -> tuple[int, ...]:
-    """Returns the bits of each double, because SQLite cannot store NaN and the sign of zero."""
+    """Returns the 64 bits of each double, because SQLite cannot store NaN and -0.0."""
     count = len(doubles)
     return struct.unpack(f"<{count}q", struct.pack(f"<{count}d", *doubles))
 

@@ -17,13 +17,13 @@ class Dialect:
     """The parts of statements that each database writes in its own way.
 
     Attributes:
-        has_tags: The condition that the column `tags` has all tags of a list in JSON.
-        has_value: The condition that an arm has a value `v` in its configuration, by experiment
-            and path. `{passes}` is replaced by a condition on `v`.
+        has_tags: The condition that the column `tags` has all tags of a JSON list, which is bound.
+        has_value: The condition that an arm has a value `v` in its configuration. Its bindings are
+            the experiment and the value's path. `{passes}` is replaced by a condition on `v`.
         compared: Returns the condition that `v` equals a value, or is within its bounds.
-        score_column: A statement for the arms and scores of one metric, by experiment, a list of
-            arms in JSON, eval name and key.
-        identity: A statement for the text that identifies the store in the epochs of watches.
+        score_column: The statement that selects the arms that have a score on a metric, and these
+            scores. Its bindings are the experiment, a JSON list of arms, the eval name and the key.
+        identity: The statement that selects the text by which epochs of watches identify the store.
     """
 
     has_tags: str

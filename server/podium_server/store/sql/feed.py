@@ -1,4 +1,4 @@
-"""The change feed of the SQLite store. It merges three indexes that are ordered by revision."""
+"""The change feed of SQL stores. It merges three indexes that are ordered by revision."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -27,14 +27,15 @@ __all__ = ["changes"]
 
 _REMOVAL, _ARM, _ROW = range(3)
 _Found = tuple[Any, ...]
-"""The place of an item: its revision, its kind and its key. A row has its content in addition.
+"""The place of an item: its revision, its kind and its key.
 
-The key of points begins with the key of their arm.
+For a row, its position, content and stamp follow. For points, the key is the key of their arm, and
+the `ChangedPoints` follow.
 """
 _KEY_END = 6
 """The end of the key in the place of a row."""
 _Arms = dict[int, ArmRow]
-"""The name, status and group of the arms of a page's rows."""
+"""The arms of a page's rows, by ordinal."""
 
 _REMOVALS = (
     "SELECT revision, 0, arm, eval_name, post, step FROM removals WHERE experiment = ? AND "
@@ -58,9 +59,9 @@ _SERIES_OF_ARM = (
 _PIECE = PageLimits(1_000, 0)
 _POINT_BYTES = 16
 _EMPTY_BYTES = 64 * 1024
-"""The size with which a piece of a series without points counts for the page.
+"""The bytes that a piece of a series without points counts in the size of the page.
 
-It fills the page, because many points were read before the piece turned out to be empty.
+So it fills the page, because many points were read before the piece turned out to be empty.
 """
 _FIRST: dict[int, tuple[Any, ...]] = {
     _REMOVAL: ("", "", 0, -(2**63)),
@@ -69,7 +70,8 @@ _FIRST: dict[int, tuple[Any, ...]] = {
 }
 """For each kind, a key that is sorted before all keys of the kind."""
 _LOOKAHEAD = 2
-"""The arm of the last page's points is read again, and one item shows that a page follows."""
+"""The items that a page reads in addition: an arm whose points the last page began, and one item
+that shows that another page follows."""
 _SOURCES = {_REMOVAL: _REMOVALS, _ARM: _ARMS, _ROW: _ROWS}
 
 
@@ -81,7 +83,7 @@ def changes(
     limits: PageLimits,
     series: SeriesFilter | None = None,
 ) -> ChangePage:
-    """Returns a page of the changes after the revision `after`. The page begins at `place`."""
+    """Returns a page of the changes after the revision `after`. The page begins after `place`."""
     with reader.one_state():
         row = reader.experiment(experiment)
         begun = place.begun if place else after or row.revision
@@ -115,7 +117,10 @@ def _found(
     most: int,
     series: SeriesFilter | None,
 ) -> Iterator[_Found]:
-    """Yields `most` changed items after a place or a few more, in order of revision and kind."""
+    """Yields changed items after a place, in order of revision and kind.
+
+    Reads at most `most` removals, arms and rows each, and a few more.
+    """
     at = place or ChangePlace(begun, after, _ROW + 1, ())
     sources = []
     for kind, statement in _SOURCES.items():
@@ -141,7 +146,7 @@ def _with_points(
     place: _Found,
     series: SeriesFilter | None,
 ) -> Iterator[_Found]:
-    """Yields arms, each followed by the pieces of its changed series, after a place."""
+    """Yields the arms after a place, each followed by the pieces of its changed series."""
     for found in arms:
         revision, _, ordinal = found
         is_known = (revision, ordinal) == place[:2]
@@ -156,7 +161,10 @@ def _with_points(
 def _pieces(
     reader: Reader, place: tuple[int, int], after: int, done: int | None, series: SeriesFilter
 ) -> Iterator[ChangedPoints]:
-    """Yields the changed points of an arm after the step `done`, in pieces."""
+    """Yields the changed points of an arm in pieces.
+
+    `done` is the last step on the previous page, or None if that page had no points of the arm.
+    """
     [(name, status, group_name, content)] = fetch(reader.connection, _SERIES_OF_ARM, place)
     first = changed_from(content or b"", after) if after else FIRST_STEP
     if done is not None:

@@ -40,7 +40,10 @@ _SURROGATES = range(0xD800, 0xE000)
 
 
 class ListQuery(NamedTuple):
-    """A query for a list: the rows to read, in order, and the condition that a row must meet."""
+    """A query for a list: the rows of `range` in order of `place`, if they meet all `conditions`.
+
+    `bindings` are the bindings of `range`.
+    """
 
     place: str
     columns: str
@@ -90,7 +93,7 @@ def _config_condition(
 
 
 def evals_query(experiment: int, arm: int, after: int, shown: EvalFilter) -> ListQuery:
-    """Returns the query for the identities of the rows after a position."""
+    """Returns the query for the positions and keys of the rows after a position."""
     conditions: list[Condition] = [
         ("name = ?", () if shown.name is None else (shown.name,)),
         ("post = 0 AND step >= ?", () if shown.min_step is None else (shown.min_step,)),
@@ -135,7 +138,8 @@ def fill_page(
 ) -> Page[T]:
     """Fills a page with the rows that a query selects, within the page's limits.
 
-    `ahead` yields the columns of these rows, and may look some rows ahead.
+    `load` makes an item from a row's columns, and `size` returns the bytes of the item. `ahead`
+    yields the columns of all rows, and may read some rows ahead to load their data at once.
     """
     page: Page[T] = Page([], None, revision)
     room, last, at = limits.size, None, query.columns.split(", ").index(query.place)
@@ -177,7 +181,7 @@ def _unseen(connection: Connection, query: ListQuery) -> Any:
 
 
 def _json(tags: Iterable[str]) -> str:
-    """Returns tags as a list in JSON, without NUL, whose escape not all databases can read."""
+    """Returns tags as a JSON list. Replaces NUL, because some databases cannot read its escape."""
     return json.dumps([tag.replace("\0", "\1") for tag in tags])
 
 
@@ -186,7 +190,7 @@ def _marks(values: Iterable[object]) -> str:
 
 
 def _after_prefix(prefix: str) -> str | None:
-    """Returns the smallest text that sorts after all texts with a prefix, or None."""
+    """Returns the smallest text that sorts after all texts with a prefix; None if none does."""
     kept = prefix.rstrip(chr(sys.maxunicode))
     if not kept:
         return None

@@ -14,7 +14,7 @@ from podium_server.store.sql.points import PointTable
 __all__ = ["Loader"]
 
 _Place = tuple[int, int]
-"""An arm: its experiment's number, and its ordinal."""
+"""An arm: the id of its experiment, and its ordinal."""
 
 _FIND_EXPERIMENT = f"SELECT {codec.EXPERIMENT_COLUMNS} FROM experiments WHERE name = ?"
 _FIND_CONTENT = "SELECT content FROM experiment_contents WHERE experiment = ?"
@@ -70,18 +70,18 @@ class Loader:
         return None
 
     def content(self, experiment: ExperimentRow) -> bytes | None:
-        """Returns the content of an experiment."""
+        """Returns the content of an experiment, or None if it has none."""
         content: bytes | None = fetch_value(self._connection, _FIND_CONTENT, (experiment.id,))
         return content
 
     def stream(self, experiment: int, writer_id: str) -> StreamRow | None:
-        """Returns the stream of a writer."""
+        """Returns the stream of a writer, or None."""
         for columns in fetch(self._connection, _FIND_STREAM, (experiment, writer_id)):
             return codec.stream_from(columns)
         return None
 
     def arm(self, experiment: int, name: str, needs: ArmNeeds) -> LoadedArm | None:
-        """Returns an arm with the parts and rows that are needed."""
+        """Returns an arm with the parts and rows that are needed, or None."""
         columns = self.arm_columns(experiment, name)
         if columns is None:
             return None
@@ -103,7 +103,7 @@ class Loader:
         return loaded
 
     def arm_columns(self, experiment: int, name: str) -> tuple[Any, ...] | None:
-        """Returns the column values of an arm."""
+        """Returns the column values of an arm, or None."""
         found = fetch(self._connection, _FIND_ARM, (experiment, name))
         return found[0] if found else None
 
@@ -113,11 +113,11 @@ class Loader:
         return content or b""
 
     def answering(self, place: _Place, name: str) -> EvalRow | None:
-        """Returns the row that `eval(name)` returns if no step is given."""
+        """Returns the row that `eval(name)` returns without a step, or None."""
         return self._find(_ANSWERING, (*place, name))
 
     def first(self, place: _Place) -> EvalRow | None:
-        """Returns the first of the rows that have a primary class, by class and position."""
+        """Returns the primary eval (the first row by class and position), or None."""
         return self._find(_FIRST_POST_TRAINING, place) or self._find(_FIRST_IN_LOOP, place)
 
     def names(self, place: _Place) -> list[str]:
@@ -125,7 +125,7 @@ class Loader:
         return [name for (name,) in fetch(self._connection, _NAMES, place * 2)]
 
     def count(self, place: _Place) -> int:
-        """Returns the number of rows."""
+        """Returns the number of eval rows of an arm."""
         rows: int = fetch_value(self._connection, _COUNT_EVALS, place)
         return rows
 
@@ -145,7 +145,7 @@ class Loader:
     def _load_rows_of(self, place: _Place, keys: Iterable[EvalKey], loaded: LoadedArm) -> None:
         """Loads the rows of keys, and the rows that `eval(name)` returns for their names.
 
-        No row comes after the one that `eval(name)` returns, so that most keys need no query.
+        No row comes after the one that `eval(name)` returns. So a later key needs no query.
         """
         last: dict[str, tuple[bool, int]] = {}
         for key in keys:
@@ -163,7 +163,7 @@ class Loader:
                 loaded.rows[key] = row
 
     def row(self, place: _Place, key: EvalKey) -> EvalRow | None:
-        """Returns the row of a key."""
+        """Returns the row with a key, or None."""
         return self._find(_FIND_EVAL, (*place, *codec.key_values(key)))
 
     def _find(self, statement: str, bindings: tuple[Any, ...]) -> EvalRow | None:

@@ -43,7 +43,7 @@ _RANGE = (
 class PointTable:
     """Reads and writes the series of arms in the open transaction.
 
-    Caches the keys of arms, and the points at steps, that the transaction has read or written.
+    Caches the keys and the points that the transaction has read or written.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -52,7 +52,7 @@ class PointTable:
         self._contents: dict[tuple[_Place, int], bytes] = {}
 
     def at(self, place: _Place, step: int) -> dict[str, float]:
-        """Returns the values at a step."""
+        """Returns the values at a step, by key."""
         content = self._contents.get((place, step))
         if content is None:
             content = fetch_value(self._connection, _AT, (*place, step)) or b""
@@ -123,7 +123,7 @@ def points_page(
     shown: SeriesFilter,
     revision: int,
 ) -> Page[Points]:
-    """Returns a page of the points, beginning at a step."""
+    """Returns a page of the points of an arm's training series, beginning at a step."""
     keys = {
         identity: key
         for identity, key in fetch(connection, _KEYS, place)

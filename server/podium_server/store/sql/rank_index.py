@@ -34,7 +34,10 @@ SOURCE = (
     "CASE WHEN s.origin > 2 THEN '' WHEN s.eval_name = '' THEN a.primary_name "
     "ELSE s.eval_name END, coalesce(s.benchmark_id, '')"
 )
-"""An SQL expression: the eval name and the benchmark_id of a score `s` of an arm `a`, or ''."""
+"""SQL expressions for the eval name and the benchmark_id of a score `s` of an arm `a`.
+
+Their value is '' if the score has none.
+"""
 _Entry = tuple[str, str, int, int, str, str]
 """A score of an arm: eval name, key, value, origin, source eval, benchmark_id."""
 
@@ -97,14 +100,14 @@ class RankWriter:
             self._connection.executemany(statement, rows)
 
     def remove_experiment(self, experiment: int) -> None:
-        """Removes an experiment."""
+        """Removes all entries and counts of an experiment."""
         for table in ("ranks", "rank_counts"):
             self._connection.execute(f"DELETE FROM {table} WHERE experiment = ?", (experiment,))
         for counted in [place for place in self._counts if place[0] == experiment]:
             del self._counts[counted]
 
     def finish(self) -> None:
-        """Writes the counts, and the revisions at which they last changed."""
+        """Writes the changes of the counts, and the noted revisions."""
         many, counts = self._connection.executemany, self._counts
         many(_NOTE, list(self._revisions.items()))
         many(_COUNT, [(*place, *count) for place, count in counts.items() if any(count)])
@@ -131,7 +134,7 @@ _Row = tuple[Any, ...]
 
 
 def ranked_row(row: _Row, key: OrderKey) -> RankedRow:
-    """Returns a ranked arm, made from its place and the columns of `SCORED`."""
+    """Returns a ranked arm from its sort key and the columns of `SCORED`."""
     _, ordinal, name, status, group_name, bits, benchmark_id, *source = row
     value, at = codec.value_from(bits), _score_place(*source)
     return RankedRow(RankPlace(key, ordinal), name, status, group_name, value, at, benchmark_id)
@@ -149,7 +152,7 @@ def _score_place(
 class RankIndexReader:
     """Reads the scores of one candidate in order, the smallest (`upward`) or the greatest first.
 
-    In both directions, equal scores are in the order of their arms.
+    In both directions, arms with equal scores are in order of creation.
     """
 
     def __init__(
@@ -204,7 +207,7 @@ class RankIndexReader:
             below = tied
 
     def _run(self, sort_key: int, after: int) -> Generator[_Row]:
-        """Yields the arms with a given score, after a certain arm."""
+        """Yields the rows with a sort key, after the arm with the ordinal `after`."""
         return self._read(_RUN, sort_key, after)
 
     def _read(self, statement: str, *place: int) -> Generator[_Row]:

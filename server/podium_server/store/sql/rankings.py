@@ -1,4 +1,4 @@
-"""The rankings of the SQLite store, from the rank index or over all arms.
+"""The rankings of SQL stores, from the rank index or over all arms.
 
 If all scores of the COMPLETED arms are of one candidate, a page is read from the rank index. The
 time for that does not depend on the number of arms. Any other ranking reads every arm.
@@ -69,7 +69,7 @@ class _Found(NamedTuple):
 
 
 def state(reader: Reader, experiment: str) -> tuple[ExperimentRow, int]:
-    """Returns an experiment, and the revision in which a COMPLETED arm of it last changed."""
+    """Returns an experiment, and the revision of the last change of a COMPLETED arm of it."""
     with reader.one_state():
         row = reader.experiment(experiment)
         return row, _changed(reader, row)
@@ -214,9 +214,9 @@ def _shown(reader: Reader, row: ExperimentRow, query: RankQuery) -> dict[int, in
 def _first_scores(
     reader: Reader, row: ExperimentRow, query: RankQuery, shown: Mapping[int, int]
 ) -> dict[int, _Found]:
-    """Returns the score of each arm, by the arm's ordinal.
+    """Returns the scores of the ranked arms by ordinal, without arms that have no score.
 
-    It is the score of the first candidate that the arm has.
+    The first candidate for which an arm has a score counts.
     """
     scores: dict[int, _Found] = {}
     sources: dict[tuple[Any, ...], RankSource] = {}
@@ -263,7 +263,7 @@ def _tally(
     query: RankQuery,
     counts: Sequence[int],
 ) -> RankTally:
-    """Returns the counts of all arms. The caller passes the sources of the scores."""
+    """Returns the tally of a ranking from the sources of its scores and the counts of its arms."""
     scores = sum(numbers + nans for numbers, nans in sources.values())
     arms = sum(counts[status] for status in query.statuses)
     changed = _changed(reader, row) if query.is_of_completed_arms else row.revision

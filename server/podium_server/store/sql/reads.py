@@ -1,4 +1,4 @@
-"""The reads of the SQLite store: point reads, pages of lists, and matrices of scores."""
+"""The reads of SQL stores: point reads, pages of lists, and matrices of scores."""
 
 import json
 import struct
@@ -107,10 +107,7 @@ class Reader(ChangeListener):
         return str(fetch_value(self.connection, "SELECT id FROM store"))
 
     def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
-        """Returns the encoded row of an eval name, at a step if one is given.
-
-        None if there is none.
-        """
+        """Returns the encoded row of an eval, at a step if one is given; None if there is none."""
         self._share_state()
         known = self._places.get((experiment, arm))
         found = None if known is None else self._eval(known, name, step)
@@ -130,7 +127,7 @@ class Reader(ChangeListener):
         return None
 
     def score(self, experiment: str, arm: str, candidates: _Candidates) -> Score | None:
-        """Returns the score of the first candidate that has one.
+        """Returns the score of the first candidate that has one, or None.
 
         This usually takes one statement.
         """
@@ -229,7 +226,7 @@ class Reader(ChangeListener):
     def series(
         self, experiment: str, arm: str, first: int, limits: PageLimits, shown: SeriesFilter
     ) -> Page[Points]:
-        """Returns a page of the points of the training series, beginning at a step."""
+        """Returns a page of the points of an arm's training series, beginning at a step."""
         with self.one_state():
             identity, row = self._find_arm(experiment, arm)
             place = (identity, row.ordinal)
@@ -358,7 +355,7 @@ class Reader(ChangeListener):
         return content + stamp
 
     def parts(self, place: tuple[int, int]) -> dict[str, bytes]:
-        """Returns the parts of an arm that reads return, by name."""
+        """Returns the parts of an arm by name, without those that only the store uses."""
         return dict(fetch(self.connection, _PARTS, place))
 
     def row(self, place: tuple[int, int], key: Sequence[Any]) -> tuple[int, bytes, bytes]:
@@ -371,15 +368,15 @@ class Reader(ChangeListener):
         [columns] = fetch(self.connection, _ARM_AT, (experiment, ordinal))
         return codec.arm_from(columns)
 
-    # A store whose statements take long overrides these, and loads what rows need for several
-    # rows at once.
+    # A store whose statements take long overrides these methods, to load the data of several rows
+    # at once.
 
     def views_ahead(self, _experiment: int | None, arms: Iterable[Any]) -> Iterable[Any]:
         """Yields the columns of arms whose views are read next."""
         return arms
 
     def rows_ahead(self, _place: tuple[int, int], rows: Iterable[Any]) -> Iterable[Any]:
-        """Yields positions with keys of the arm's rows that are read next."""
+        """Yields the positions and keys of the arm's rows that are read next."""
         return rows
 
     def contents_ahead(self, experiments: Iterable[Any]) -> Iterable[Any]:

@@ -67,7 +67,7 @@ class WriteTimes:
             waiting.timer.end("queue")
 
     def committed(self, calls: int, begin: float) -> None:
-        """Notes that a transaction is durable, which has begun at a time of `perf_counter`."""
+        """Notes that a transaction of some calls is durable. It began at `begin` (perf_counter)."""
         self._commit.add(time.perf_counter() - begin)
         self._calls.add(calls)
 

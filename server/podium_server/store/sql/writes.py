@@ -129,7 +129,7 @@ class Transaction:
         return loader, ranks, Writer(self._connection, loader, ranks, points)
 
     def apply(self, call: Call[Any]) -> Changes:
-        """Runs a call. If it raises an error, it has written nothing."""
+        """Runs a call. If the call raises an error, it has written nothing."""
         changes = call.decide(self._load(call.needs))
         row = changes.experiment
         if row is not None:
@@ -272,7 +272,7 @@ class Writer:
         )
 
     def forget_arms(self) -> None:
-        """Clears what is cached of arms, because some data of theirs was removed."""
+        """Clears the cached data of arms, because some of it was removed."""
         self._loader.columns.clear()
         self._points.forget()
 
@@ -346,7 +346,7 @@ class Writer:
             self._execute(_PUT_BARE, (*place, _BARE, key, *codec.score_values(score)))
 
     def put_training(self, place: _Place, scores: Mapping[str, ScoreRow]) -> None:
-        """Writes bare scores of training metrics, unless their keys have other bare scores."""
+        """Writes bare scores of training metrics. Does not replace a score of another origin."""
         for key, score in scores.items():
             self._execute(_PUT_TRAINING, (*place, _BARE, key, *codec.score_values(score)))
 
