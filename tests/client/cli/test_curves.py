@@ -115,9 +115,9 @@ def test_nothing_to_draw(address: str, sweep: str) -> None:
     """Where no arm has such rows, that is all there is to say."""
     done = podium("curve", sweep, "test.acc", address=address)
     assert (done.code, done.out) == (1, "")
-    assert done.err.endswith("podium: no arm has values by step of 'test.acc'\n")
+    assert done.err.endswith("podium: no arm has a curve of 'test.acc' (values with steps)\n")
     done = podium("curve", sweep, "val.ac", address=address)
-    expected = "no arm has values by step of 'val.ac'; did you mean 'val.acc'?\n"
+    expected = "no arm has a curve of 'val.ac' (values with steps); did you mean 'val.acc'?\n"
     assert done.err.endswith(expected)
     assert podium("curve", sweep, "val.ac", "--json", address=address).code == 1
 

@@ -105,7 +105,10 @@ def test_names_that_no_arm_has(reported: str, address: str, tmp_path: Path) -> N
     """A misspelt metric or curve is an error with similar names, and writes no file."""
     for option, text in (
         ("--metric=test.ac", "no arm has a score on 'test.ac'; did you mean 'test.acc'"),
-        ("--curve=val.ac", "no arm has values by step of 'val.ac'; did you mean 'val.acc'"),
+        (
+            "--curve=val.ac",
+            "no arm has a curve of 'val.ac' (values with steps); did you mean 'val.acc'",
+        ),
     ):
         done = podium(
             "report", reported, option, "--output", str(tmp_path / "a.md"), address=address

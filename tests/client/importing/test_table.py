@@ -97,7 +97,7 @@ def test_without_an_arm_a_file_is_an_arm(client: podium.Client, tmp_path: Path) 
     ("mapping", "why"),
     [
         ({"amr": "model", "metric": "loss"}, "'amr' is not a field of a mapping: arm, .*'arm'"),
-        ({"arm": "model"}, "the mapping lacks a metric; name its column: metric=COLUMN"),
+        ({"arm": "model"}, "has no field 'metric'; name the column with the metric's values"),
         ({"step": ["a", "b"], "metric": "loss"}, "the field step of a mapping needs one column"),
         ({"value": "v", "metric": ["a", "b"]}, "with value=COLUMN, name one metric=COLUMN"),
     ],

@@ -179,7 +179,7 @@ def _curves(
         if not curves.curves:
             near = near_metrics(client, handle.name, curves.metric, by_step=True)
             raise CommandError(
-                f"no arm has values by step of {curves.metric!r}{near}", Exit.NOTHING
+                f"no arm has a curve of {curves.metric!r} (values with steps){near}", Exit.NOTHING
             )
         yield Heading(f"Curve of {curves.metric}")
         if has_pictures:

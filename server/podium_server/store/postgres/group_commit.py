@@ -260,7 +260,7 @@ class GroupCommit:
             raise outcome_unknown() from error
         if warned:
             # Such as: the wait for the replica was cancelled.
-            _log.warning("a commit may not be durable: %s", "; ".join(warned))
+            _log.warning("it is unknown whether a commit is durable: %s", "; ".join(warned))
             self._unknown_outcomes += 1
             raise outcome_unknown()
 

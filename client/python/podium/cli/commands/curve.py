@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if found.without and not found.curves:
         if not console.as_json:
             near = near_metrics(client, arguments.experiment, found.metric, by_step=True)
-            console.note(f"no arm has values by step of {found.metric!r}{near}")
+            console.note(f"no arm has a curve of {found.metric!r} (values with steps){near}")
         return Exit.NOTHING
     return Exit.OK
 

@@ -78,7 +78,10 @@ class ColumnMapping:
                 raise ValueError(f"the field {name} of a mapping needs one column")
             fields[name] = listed if name in _SEVERAL else listed[0]
         if not fields.get("metric"):
-            raise ValueError("the mapping lacks a metric; name its column: metric=COLUMN")
+            raise ValueError(
+                "the mapping has no field 'metric'; name the column with the metric's values, "
+                "such as metric=accuracy"
+            )
         if "value" in fields and len(fields["metric"]) != 1:
             raise ValueError(
                 "with value=COLUMN, name one metric=COLUMN, which has the metric's name"
