@@ -69,7 +69,8 @@ _EXAMPLES = {
         """(cd $PODIUM/client/typescript && npm ci && npm run build)
         npm init -y && npm pkg set type=module
         npm install $PODIUM/client/typescript typescript@5 @types/node@20
-        npx tsc --strict --target es2022 --lib es2022,esnext.disposable --module nodenext main.ts
+        npx tsc --strict --target es2022 --module nodenext \\
+            --lib es2022,esnext.disposable,dom main.ts
         node main.js""",
     ),
     "java": _Example(
