@@ -107,7 +107,7 @@ def members(
     query: RankQuery,
     fold: Callable[[Iterable[MemberRow], RankTally], T],
 ) -> T:
-    """Returns the result of `fold` over every arm."""
+    """Calls `fold` with all arms, and returns its result."""
     with reader.one_state():
         row = reader.experiment(experiment)
         shown = _shown(reader, row, query)

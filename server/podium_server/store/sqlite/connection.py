@@ -1,4 +1,4 @@
-"""Opens connections to the file."""
+"""Opens connections to the file of a store."""
 
 from pathlib import Path
 

@@ -156,9 +156,10 @@ class GroupCommit:
     async def _gather(self) -> None:
         """Waits briefly, so that callers who shared the last commit can join the next one.
 
-        A caller in a loop calls again at once. One shared commit takes less time than one for each
-        caller. The wait ends when this thread was idle for as long as a commit takes, because then
-        no more calls are being received. After a commit of a single call, there is no wait.
+        A caller in a loop sends its next call at once. One shared commit takes less time than one
+        for each caller. The wait ends when this thread was idle for as long as a commit takes,
+        because then no more calls are being received. After a commit of a single call, there is no
+        wait.
         """
         ends = time.monotonic() + _GATHER_SECONDS
         idle = 0.0
@@ -283,10 +284,7 @@ class GroupCommit:
             waiting.error = error
 
     def _retry_without(self, applied: list[Waiting], defect: Exception) -> None:
-        """Rolls back if a call failed because of a defect.
-
-        Puts the other calls back into the queue.
-        """
+        """Rolls back after a call failed because of a defect, and queues the other calls again."""
         if not applied:
             raise defect
         broken = applied.pop()

@@ -168,10 +168,7 @@ class SqliteStore(Store):
         return self._page_key
 
     def gauges(self) -> Mapping[str, float]:
-        """Returns numbers for monitoring.
-
-        They are the bytes of the file and of its log, and the number of waiting writes.
-        """
+        """Returns the bytes of the file with its log, and the number of waiting writes."""
         files = (self._path, Path(f"{self._path}-wal"))
         size = sum(file.stat().st_size for file in files if file.exists())
         return {"store_bytes": size, **self._group.gauges()}
@@ -190,7 +187,7 @@ class SqliteStore(Store):
         return await self._group.submit(call)
 
     def trace(self, sink: Callable[[str, Any], None]) -> None:
-        """Passes all later statements of writes, with their bindings, to a benchmark."""
+        """Passes all later statements of writes, with their bindings, to `sink`. For benchmarks."""
 
         def trace(_cursor: apsw.Cursor, statement: str, bindings: Any) -> bool:
             sink(statement, bindings)
@@ -264,7 +261,7 @@ class SqliteStore(Store):
         shown: ArmFilter,
         metrics: Sequence[Sequence[tuple[str | None, str]]],
     ) -> ScoreMatrix:
-        """Returns the scores of arms on metrics."""
+        """Returns a page of arms with their scores on each metric."""
         if limits.rows * sum(map(len, metrics)) <= _FEW_SCORES:
             return await self._scores_quickly(experiment, after, limits, shown, metrics)
         return await self._read_slowly(
@@ -272,7 +269,7 @@ class SqliteStore(Store):
         )
 
     async def metrics(self, experiment: str, after: str, limits: PageLimits) -> Page[MetricRow]:
-        """Returns the metrics of an experiment after a place."""
+        """Returns a page of metrics, in order of their eval names and keys."""
         return await self._read_slowly(
             lambda reader: metrics.metrics(reader, experiment, after, limits)
         )
@@ -280,7 +277,7 @@ class SqliteStore(Store):
     async def members(
         self, experiment: str, query: RankQuery, fold: Callable[[Iterable[MemberRow], RankTally], T]
     ) -> T:
-        """Returns the result of `fold` over every arm."""
+        """Calls `fold` with all arms, and returns its result."""
         if await self._is_small(experiment):
             return await _reading(rankings.members)(self, experiment, query, fold)
         return await self._read_slowly(

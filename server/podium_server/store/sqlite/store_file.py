@@ -27,7 +27,7 @@ class FileDamagedError(Exception):
 
 
 def check_kind(path: Path) -> None:
-    """Raises an error for a path of something other than a file. Opening a pipe would not end."""
+    """Raises an error if a path exists but is not a file. Opening a pipe would block."""
     if path.exists() and not path.is_file():
         raise StoreError(f"cannot open {path}: it is not a file")
 
@@ -104,8 +104,8 @@ class StoreFile:
     def header(self) -> bytes:
         """Returns the header of the file.
 
-        It reads from the open file, because closing another descriptor of the file would release
-        SQLite's locks.
+        Reads from the descriptor that is open, because closing another descriptor of the file would
+        release SQLite's locks.
         """
         return os.pread(self._file, HEADER_BYTES, 0)
 
@@ -139,9 +139,7 @@ class StoreFile:
             raise FileDamagedError(f"{self.path} was {how} while the server ran")
 
     def committed(self, connection: apsw.Connection) -> None:
-        """Called after a commit. Stores the new size of the log.
-
-        If the log is long, copies it into the file.
+        """Notes the new size of the log after a commit. Copies a long log into the file.
 
         Raises:
             FileDamagedError: See `check`.
@@ -183,7 +181,7 @@ def _beside(path: Path, ending: str) -> Path:
 
 
 def _refuse_log_without_file(path: Path) -> None:
-    """Raises an error if the log exists but its file is missing.
+    """Raises an error if the log has commits but its file is missing or empty.
 
     SQLite would delete such a log and begin an empty file.
     """

@@ -26,7 +26,7 @@ def read_tokens(connection: apsw.Connection) -> list[TokenRow]:
 
 
 def is_ready(path: Path) -> bool:
-    """Returns whether there is a file of the current version."""
+    """Returns whether the file exists and has the current version of the schema."""
     if not path.exists():
         return False
     with _opened(path) as connection:
@@ -93,7 +93,7 @@ def _writing(path: Path) -> Iterator[apsw.Connection]:
 def _opened(path: Path) -> Iterator[apsw.Connection]:
     """Opens the file.
 
-    This connection never copies the log into it, because only the server may do that.
+    This connection never copies the log into the file, because only the server may do that.
     """
     connection = connect(path)
     try:
