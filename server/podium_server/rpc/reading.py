@@ -25,7 +25,7 @@ _SLOW_SECONDS = 0.02
 The regular check ignores requests that are younger.
 """
 _READ_SECONDS = 30.0
-"""The most seconds that a request may take to arrive. It is the default deadline of a write."""
+"""The most seconds that a request may take to arrive: the default deadline of a write."""
 
 
 class Reader(Protocol):

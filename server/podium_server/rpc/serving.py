@@ -1,4 +1,4 @@
-"""Serves a call: admits it, checks its caller, and answers it. The same for each front of gRPC."""
+"""Serves a call: admits it, checks its caller, and answers it. All fronts of gRPC use this."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
@@ -50,7 +50,10 @@ class Exchange(Protocol):
         """Ends the call with an error, in the call's own task."""
 
     def abort_from_outside(self, status: Status) -> Awaitable[object]:
-        """Ends the call with an error while its task runs. Awaiting the result waits for it."""
+        """Ends the call with an error while its task runs.
+
+        Returns an awaitable that waits for the end of the call.
+        """
 
 
 class CallServer:

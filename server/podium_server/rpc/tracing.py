@@ -1,4 +1,4 @@
-"""Traces of calls for OpenTelemetry. Loaded only if tracing is on, since it needs an extra.
+"""Traces of calls for OpenTelemetry. Loaded only if tracing is on, since it needs podium[otel].
 
 A call is a child of the span in the client's `traceparent` header, if there is one. The export runs
 in a thread, and a slow collector never delays a call: spans that find no place in the queue are

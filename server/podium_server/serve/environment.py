@@ -6,14 +6,14 @@ import os
 __all__ = ["Repeated", "read_variables", "variable_of"]
 
 _OLDER = {"listen": "PODIUM_LISTEN", "store": "PODIUM_STORE"}
-"""Options whose environment variables have other names, because other commands use them too."""
+"""The variables without PODIUM_SERVE_, by option. Other commands read them too."""
 _NO = {"", "0", "false", "no"}
 
 
 class Repeated(argparse.Action):
     """Collects the values of an option that can be repeated.
 
-    They replace the values of the environment variable.
+    Values in the arguments replace the values of the environment variable.
     """
 
     def __call__(

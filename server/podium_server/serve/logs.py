@@ -21,7 +21,7 @@ def set_up_logs(style: str, level: str) -> None:
     handler.addFilter(_LibraryFilter())
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Their records below warnings are about their own loops, not about calls.
+    # Below warnings, libraries log what they do themselves, not what happens to calls.
     for library in _LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)

@@ -19,7 +19,7 @@ class RunningServer:
 
     Attributes:
         address: The address to connect clients to.
-        http: The URL of its HTTP port, if the arguments have --http. Else it is empty.
+        http: The URL of its HTTP port. It is empty unless the arguments have --http.
         store: The URL of its store.
         process: The process, for tests that stop, continue or kill it.
     """

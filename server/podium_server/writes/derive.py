@@ -2,7 +2,7 @@
 
 Scores are stored under an eval name and a key. If several rows have the same eval name, only the
 row that `eval(name)` returns has scores. Bare scores have no eval name. They are the arm's
-eval_metrics and, for keys without one, its training metrics.
+eval_metrics and, for other keys, its training metrics.
 """
 
 from collections.abc import Mapping

@@ -218,7 +218,7 @@ class ArmState:
     def _move(self) -> None:
         """Stores the revision in which the status or the group changed.
 
-        Watches with filters need it.
+        Watches use it to find arms that newly match their filters, or no longer match.
         """
         self.touch()
         self.row.moved = self._call.revision
@@ -384,7 +384,7 @@ class ArmState:
         self.touch()
 
     def cut_points(self, after: int | None) -> None:
-        """Removes the points of the training series after a step, or all points if it is None."""
+        """Removes the points of the training series after a step. Without a step, removes all."""
         change = self._change
         if after is None:
             if change.points or (self._loaded.has_points and not change.clear_points):

@@ -157,7 +157,7 @@ async def test_lists_of_arms(store: Store, seed: int) -> None:
 
 
 async def _check_ranking(store: Store, everything: list[ArmRow], shown: ArmFilter) -> None:
-    """Checks that a ranking lists the arms of a filter, and counts all their statuses."""
+    """Checks that a filtered ranking has the arms of the filter, and counts them by status."""
     query = RankQuery(
         ((None, "m"),),
         "maximize",
