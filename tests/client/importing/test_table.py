@@ -96,10 +96,10 @@ def test_without_an_arm_a_file_is_an_arm(client: podium.Client, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("mapping", "why"),
     [
-        ({"amr": "model", "metric": "loss"}, "'amr' is not a field of a mapping: arm, .*'arm'"),
+        ({"amr": "model", "metric": "loss"}, "'amr' is not a field of a mapping; give .*'arm'"),
         ({"arm": "model"}, "has no field 'metric'; name the column with the metric's values"),
         ({"step": ["a", "b"], "metric": "loss"}, "the field step of a mapping needs one column"),
-        ({"value": "v", "metric": ["a", "b"]}, "with value=COLUMN, name one metric=COLUMN"),
+        ({"value": "v", "metric": ["a", "b"]}, "with value=COLUMN, give one metric=COLUMN"),
     ],
 )
 def test_a_wrong_mapping_is_an_error(tmp_path: Path, mapping: Any, why: str) -> None:
@@ -168,7 +168,7 @@ def test_settings_that_change_within_an_arm_are_named(tmp_path: Path) -> None:
     arms, why = _read(path, arm="model", config="lr", metric="acc")
     assert arms["a"].arm.evals[0].metrics == {"acc": 0.5}
     advice = "name the column that tells the arms apart, as one more arm=COLUMN"
-    assert why == [f"'lr' is 2 here, and 1 before for this arm; {advice}"]
+    assert why == [f"'lr' is 2 here, but 1 in an earlier row of this arm; {advice}"]
     arms, why = _read(path, arm=["model", "lr"], config="lr", metric="acc")
     assert (list(arms), why) == (["a-1", "a-2"], [])
 

@@ -116,7 +116,10 @@ def _list(value: Any) -> list[Any]:
 
 
 def kept_values(data: Any, depth: int = DEFAULT_LIMITS.value_depth) -> Any:
-    """Converts data to values that Podium stores. Unsupported and too deep values become text."""
+    """Converts data to values that Podium stores.
+
+    Unsupported values, and values that are nested too deeply, become text.
+    """
     if isinstance(data, dict | list | tuple) and depth <= 0:
         return json.dumps(data, default=str)
     if isinstance(data, dict):

@@ -15,7 +15,7 @@ _MAX_TEXT_BYTES = 16 * 1024 * 1024
 
 
 def has_tables(path: Path, tables: Collection[str]) -> bool:
-    """Returns whether a file is a SQLite file with these tables, also if it is damaged."""
+    """Returns whether a file is a SQLite file with these tables. The file may be damaged."""
     if not head(path).startswith(_MAGIC):
         return False
     try:
@@ -29,7 +29,7 @@ def has_tables(path: Path, tables: Collection[str]) -> bool:
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    """Returns a connection to a SQLite file. Limits the size of a value."""
+    """Returns a read-only connection to a SQLite file, with a limit for the size of a value."""
     database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     database.row_factory = sqlite3.Row
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_TEXT_BYTES)

@@ -102,7 +102,7 @@ def places(
     if not found and kind is not None:
         return [Place(known[kind], path)]
     if not found and path.is_file() and is_table(path):
-        return [Place(CsvImporter(), path)]  # its error says that a table needs a mapping
+        return [Place(CsvImporter(), path)]  # reading it fails, because a table needs a mapping
     for file in others:
         on_other_file(file)
     return found
@@ -123,7 +123,7 @@ def _chosen_importers(kind: str | None) -> Mapping[str, Importer]:
 def _search(
     path: Path, known: Mapping[str, Importer], on_other_file: Callable[[Path], None]
 ) -> Iterator[Place]:
-    """Searches a tree of files. A path that one importer has claimed is not shown to the others."""
+    """Yields the places in a tree of files. Only the first importer that claims a path reads it."""
     pending, taken, entered = [path], set[Path](), {path.resolve()}
     while pending:
         here = pending.pop()

@@ -22,19 +22,20 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The place of an arm that is one evaluation of a model.
+    """Describes to which arm an import adds one evaluation of a model.
 
     An import joins the evaluations of a model with the same settings and seed to one arm.
 
     Attributes:
-        places: The groups that the joined arm can have, with its configuration there. The name of a
-            group has the model and a digest of the settings: first of those of the call, and then
-            also of those of its tasks. The first group is used whose arm does not have one of the
-            tasks with other settings.
-        id: A short text for the run of the tool. The arm of a repetition ends with it.
+        places: The groups to which the joined arm can belong, each with the arm's configuration in
+            that group. A group's name has the model and a digest of settings. The first digest
+            covers the settings of the call, and later digests also the settings of the tasks. An
+            import uses the first group whose arm has none of the tasks with other settings.
+        id: A short id of the tool's run. If a task is evaluated again, the name of the second arm
+            ends with it.
         key: The identity of the evaluation within its arm.
-        facts: Other facts of the evaluation. The `run_result` of the joined arm has them by key.
-            `seconds` is the duration.
+        facts: Other facts of the evaluation. The `run_result` of the joined arm lists them under
+            `key`. The fact `seconds` is the duration.
     """
 
     places: tuple[tuple[str, RunConfig], ...]
@@ -43,7 +44,7 @@ class Evaluation:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def arms_of_run(self) -> list[tuple[str, str]]:
-        """Returns the group and the name of each arm that ends with the id."""
+        """Returns the group of each place, and the name of the arm in it that ends with `id`."""
         return [
             (group, f"{name_with_seed(group, config.seed)}-{self.id}")
             for group, config in self.places
@@ -60,8 +61,8 @@ class FoundArm:
         source: The file or folder that it was read from.
         series: The training series of the arm, by key.
         run_may_change: Whether a later import of the same run can have another `run_id`. If not, an
-            arm with another `run_id` is of another run, and does not overwrite the recorded arm.
-        evaluation: The place of an arm that an import joins with others.
+            arm with another `run_id` comes from another run, and cannot overwrite the recorded arm.
+        evaluation: How an import joins the arm with others; None if it does not.
     """
 
     experiment: str
@@ -106,10 +107,10 @@ class NotImported:
     """A file, line or importer whose data was not imported.
 
     Attributes:
-        source: The file, followed by `:LINE` if one line is concerned.
+        source: The file, followed by `:LINE` if the reason is about one line.
         why: The reason, as a text for the user.
         is_wrong: True for a problem, False for data that is skipped on purpose, such as a copy.
-        count: The number of lines, if the item stands for several.
+        count: The number of lines or evaluations that the item is about.
     """
 
     source: str
@@ -136,8 +137,8 @@ Found: TypeAlias = FoundArm | FoundExperiment | NotImported
 class Importer(Protocol):
     """Reads one kind of results.
 
-    The names and arms of a source must not depend on its location or on the files next to it. So an
-    import can be repeated safely.
+    The names and arms that an importer yields for a source must not depend on the source's location
+    or on the files next to it. So an import can be repeated safely.
     """
 
     kind: str
@@ -146,14 +147,14 @@ class Importer(Protocol):
     """A short description of the files."""
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the path itself or paths inside it, if one call of `read(path)` reads them.
+        """Returns the paths that one call of `read(path)` reads: the path itself, or paths in it.
 
         Returns an empty list if the path is of another kind. To be quick, check names before
         contents.
         """
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Yields the items of a claimed path, or of a path given with `--kind`.
+        """Yields the items of a path that `claims` accepted, or that the user gave with `--kind`.
 
         A bad file or line becomes a `NotImported` item, and the rest is still read.
 

@@ -22,7 +22,7 @@ __all__ = [
 _DIGITS = 12
 _SHORT_DIGITS = 8
 _MODEL_BYTES = 160
-"""The longest name of a model in the name of a group. There is room for a seed and a time."""
+"""The longest name of a model in a group's name. It leaves room for a seed and a time."""
 _MOST_PARTS = 3
 
 
@@ -71,12 +71,12 @@ def within_limit(name: str, limit: int = DEFAULT_LIMITS.name_bytes) -> str:
 
 
 def short_digest(text: str) -> str:
-    """Returns the first digits of a digest."""
+    """Returns the first digits of the text's SHA-256 digest."""
     return hashlib.sha256(text.encode()).hexdigest()[:_SHORT_DIGITS]
 
 
 def _texts(value: Any) -> Any:
-    """Converts all values to text, as some files have `4` as text, and drops empty ones."""
+    """Converts all values to text, since some files have numbers as text. Drops empty values."""
     if isinstance(value, dict):
         found = {str(key): _texts(item) for key, item in value.items()}
         return {key: item for key, item in found.items() if item not in ("", {}, [], None)}

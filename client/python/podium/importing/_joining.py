@@ -1,7 +1,7 @@
-"""Joins the evaluations of a model to one arm, where a tool writes a file for each task.
+"""Joins the evaluations of a model to one arm, since some tools write a file for each task.
 
-An arm has each task once. A repeated evaluation of a task becomes another arm: of the same group if
-its settings are the same, and of a group of its own otherwise.
+An arm has one result for each task. A second evaluation of a task becomes another arm. That arm is
+in the same group if the settings of the task are the same, and otherwise in another group.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -35,7 +35,7 @@ class RecordedArms(Protocol):
 
 
 class _Part(NamedTuple):
-    """One evaluation: an arm as it was read, and its place."""
+    """An arm that was read from a file, with its evaluation."""
 
     found: FoundArm
     evaluation: Evaluation
@@ -57,7 +57,10 @@ class _Joined:
     rows: dict[str, EvalResult] = field(default_factory=dict)
 
     def holds(self, part: _Part) -> bool:
-        """Returns whether the rows of the arm are those of this evaluation, at least in part."""
+        """Returns whether the arm has this evaluation already.
+
+        It does if a row of both has the same time or, without times, if all metrics are the same.
+        """
         pairs = [(self.rows[row.name], row) for row in part.rows if row.name in self.rows]
         dated = [(a.event_time, b.event_time) for a, b in pairs if a.event_time and b.event_time]
         if dated:
@@ -65,12 +68,15 @@ class _Joined:
         return len(pairs) == len(part.rows) and all(same(a.metrics, b.metrics) for a, b in pairs)
 
     def lacks(self, part: _Part) -> bool:
-        """Returns whether the evaluation can be added, because the arm has none of its tasks."""
+        """Returns whether the evaluation can be added.
+
+        The arm must have none of its tasks, and must not have been recorded while it ran.
+        """
         is_import = self.existing is None or self.existing.attempt is None
         return is_import and not any(row.name in self.rows for row in part.rows)
 
     def other_tasks(self, part: _Part) -> list[str]:
-        """Returns the tasks that the arm has with other settings."""
+        """Returns the tasks of the evaluation that the arm has with other settings."""
         pairs = [(self.rows[row.name], row) for row in part.rows if row.name in self.rows]
         return [row.name for before, row in pairs if before.benchmark_id != row.benchmark_id]
 
@@ -83,10 +89,11 @@ class _Joined:
 def join(
     found: Iterable[FoundArm], recorded: RecordedArms
 ) -> Iterator[FoundArm | NotImported | Note]:
-    """Yields the arms of the evaluations of one experiment, and why some are arms of their own.
+    """Yields the arms to which the evaluations of one experiment are joined.
 
-    An evaluation that is recorded already keeps its place, so a repeated import changes nothing.
-    Of several new evaluations of a task, the earliest comes first.
+    Also yields items for copies, and notes on evaluations that are not in their model's main arm.
+    A recorded evaluation stays in its arm, so a repeated import changes nothing. If a task has
+    several new evaluations, the earliest one is in the first arm.
     """
     families = _Families(recorded)
     for each in sorted(found, key=_order):
@@ -103,7 +110,7 @@ def join(
 def _without_results(
     found: FoundArm, evaluation: Evaluation, recorded: RecordedArms
 ) -> FoundArm | NotImported:
-    """Returns an evaluation that has no results, unless it was recorded while it ran."""
+    """Returns an evaluation without results, or an item if it was recorded while it ran."""
     name = evaluation.arms_of_run()[0][1]
     existing = recorded.arm(name)
     if existing is None or existing.attempt is None or existing.status != found.arm.status:
@@ -117,7 +124,10 @@ def _order(found: FoundArm) -> tuple[datetime, str, str]:
 
 
 class _Families:
-    """The arms of each model with the same settings and seed. The first one is the main arm."""
+    """Groups arms into families of the same model, settings and seed.
+
+    The first arm of a family is its main arm.
+    """
 
     def __init__(self, recorded: RecordedArms) -> None:
         self._recorded = recorded
@@ -125,7 +135,7 @@ class _Families:
         self._placed: list[tuple[_Part, _Joined, _Joined]] = []
 
     def add(self, part: _Part) -> NotImported | None:
-        """Adds an evaluation to its arm. Returns a reason if another file has it already."""
+        """Adds an evaluation to its arm, or returns an item if another file has the same one."""
         families = [self._family(*place, part) for place in part.evaluation.places]
         arms = [arm for family in families for arm in family]
         arm = next((arm for arm in arms if _is_in(arm, part)), None)
@@ -139,7 +149,7 @@ class _Families:
         return None
 
     def notes(self) -> Iterator[Note]:
-        """Yields the reason for each evaluation that is not in the first arm of its model."""
+        """Yields a note on each evaluation that is not in the main arm, with the reason."""
         for placed in self._placed:
             yield from _notes(*placed)
 
@@ -157,12 +167,15 @@ class _Families:
         return _Joined(name, group, config, existing, rows=rows)
 
     def with_parts(self) -> Iterator[_Joined]:
-        """Yields the arms to which an evaluation belongs."""
+        """Yields the arms to which this import adds evaluations."""
         return (arm for family in self._families.values() for arm in family if arm.parts)
 
 
 def _has_seed(arm: _Joined, part: _Part) -> bool:
-    """Returns whether an existing arm has the seed. `m-seed7` is no repetition of `m`."""
+    """Returns whether a recorded arm has the evaluation's seed.
+
+    Names are not enough, since the arm `m-seed7` does not repeat the arm `m`.
+    """
     existing = arm.existing
     return existing is not None and existing.run_config.seed == part.found.arm.run_config.seed
 
@@ -173,7 +186,7 @@ def _is_in(arm: _Joined, part: _Part) -> bool:
 
 
 def _place(part: _Part, family: list[_Joined]) -> _Joined:
-    """Returns the first arm that has none of the tasks, or a new arm."""
+    """Returns the first arm of a family to which the evaluation can be added, or a new arm."""
     arm = next((arm for arm in family if arm.lacks(part)), None)
     if arm is None:
         name = f"{family[0].name}-{part.evaluation.id}"
@@ -185,7 +198,7 @@ def _place(part: _Part, family: list[_Joined]) -> _Joined:
 
 
 def _copy_of(part: _Part, arm: _Joined) -> NotImported | None:
-    """Returns an item if another file of this import has the evaluation already."""
+    """Returns an item if another file of this import has the same evaluation, otherwise None."""
     names = {row.name for row in part.rows}
     before = next((p for p in arm.parts if names.intersection(row.name for row in p.rows)), None)
     if before is None:
@@ -202,7 +215,7 @@ def _content(part: _Part) -> tuple[RunConfig, dict[str, EvalResult]]:
 
 
 def _notes(part: _Part, main: _Joined, arm: _Joined) -> Iterator[Note]:
-    """Yields the reason why an evaluation is not in the main arm."""
+    """Yields a note if an evaluation is in another arm because the main arm has its tasks."""
     names = [row.name for row in part.rows if row.name in main.rows]
     if arm is main or not names:
         return
@@ -239,7 +252,7 @@ def _found_arm(joined: _Joined) -> FoundArm:
 
 
 def _rows(joined: _Joined) -> list[EvalResult]:
-    """Returns the rows of the evaluations. Those that are recorded already keep their order."""
+    """Returns the rows of the evaluations. Rows that are recorded already keep their order."""
     rows = {row.name: row for part in joined.parts for row in part.rows}
     recorded = joined.existing.evals if joined.existing else []
     names = dict.fromkeys([*(row.name for row in recorded if row.name in rows), *rows])
@@ -247,13 +260,13 @@ def _rows(joined: _Joined) -> list[EvalResult]:
 
 
 def _evaluations(joined: _Joined) -> dict[str, Any]:
-    """Returns the facts of each evaluation, with those of an earlier import.
+    """Returns the facts of each evaluation by key, including those of an earlier import.
 
-    If they are too many for an arm, only the durations are kept.
+    If an arm cannot hold so many facts, returns only the durations.
     """
     result = joined.existing and joined.existing.run_result
     before = result.extras.get(_EVALUATIONS) if result else None
-    depth = DEFAULT_LIMITS.value_depth - 2  # above the facts are this map and its keys
+    depth = DEFAULT_LIMITS.value_depth - 2  # the facts are inside two maps: extras, and this one
     new = {e.key: kept_values(e.facts, depth) for _, e in joined.parts}
     found = {**(before if isinstance(before, dict) else {}), **new}
     if _size(found) <= DEFAULT_LIMITS.value_nodes // 2:

@@ -1,4 +1,4 @@
-"""Reads protobuf messages of other tools, of which only some fields are declared here."""
+"""Reads protobuf messages of other tools. A schema declares only the fields that are needed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,12 +24,13 @@ _SCALARS = {
 def message_classes(
     package: str, schema: Mapping[str, Mapping[str, tuple[int, str]]]
 ) -> dict[str, type[Any]]:
-    """Returns classes of messages. They skip fields of the data that the schema leaves out.
+    """Returns the class of each message. It skips fields of the data that the schema leaves out.
 
     Args:
         package: A name that no other schema has.
-        schema: For each message its fields, with number and type: a scalar or another message.
-            `repeated` may precede the type. All other fields have presence.
+        schema: The fields of each message, with their numbers and types. A type is a scalar or
+            another message, with `repeated ` before it for a list. `HasField` works for all fields
+            that are not lists.
     """
     # Only proto3 rejects strings that are not UTF-8.
     file = descriptor_pb2.FileDescriptorProto(

@@ -48,20 +48,22 @@ def import_results(
 ) -> ImportReport:
     """Records every result under a path. Importing the same files again changes nothing.
 
-    An arm becomes equal to its source. Eval rows that its source lacks, such as those recorded by
-    hand, are kept.
+    An arm becomes equal to its source. Eval rows that the source lacks, such as rows that were
+    recorded by hand, are kept.
 
     Args:
         client: The client to record with.
         path: A file or folder.
         kind: The kind of all files; detected if not given.
         mapping: The columns of tables by field, for the kind `csv`.
-        experiment: The experiment of all arms; the one in their source if not given.
+        experiment: The experiment in which all arms are recorded. By default, each arm's source
+            names its experiment.
         replace: Whether to overwrite arms that a training has recorded or that were imported from
             another run, and to delete eval rows that the source lacks.
         dry_run: Whether to read everything and ask the server, but record nothing. The report is
             the same as that of a real import.
-        on_progress: Called with the number of finished places and their total, after each place.
+        on_progress: Called after each file or folder that an importer has read, with the number of
+            those that are done and the number of all.
 
     Raises:
         ValueError: The path does not exist, the kind is not known, or the mapping is not valid.
@@ -86,9 +88,9 @@ def import_results(
 
 
 class _Target:
-    """The server of an import.
+    """Sends the events of an import to the server.
 
-    With `dry_run`, it is asked what the import would change, and records nothing.
+    With `dry_run`, the server only checks what the events would change.
     """
 
     def __init__(self, client: Client, *, dry_run: bool) -> None:
@@ -98,7 +100,7 @@ class _Target:
         self._existing: dict[str, set[str]] = {}
 
     def existing_arm(self, experiment: str, name: str) -> ArmResult | None:
-        """Returns an arm that was recorded before this import."""
+        """Returns an arm that was recorded before this import, or None."""
         if name not in self.existing_names(experiment):
             return None
         return self._client.arm(experiment, name).get()
@@ -117,12 +119,12 @@ class _Target:
             return
 
     def send(self, experiment: str, to_record: list[Event]) -> bool:
-        """Records events in as many calls as they need. Returns whether they changed anything."""
+        """Records events, in several calls if needed. Returns whether they changed anything."""
         if experiment not in self._declared:
             to_record = [events.experiment_declared(), *to_record]
         to_send = batches(("", event) for event in to_record)
         if self._dry_run:
-            # The later calls of a large arm need the first one to be recorded.
+            # Only the first call is checked: later calls of a large arm need it to be recorded.
             first = to_send[0].events()
             return self._client.record(experiment, first, validate_only=True).changed_events > 0
         done = record_all(to_send, lambda batch: self._client.record(experiment, batch.events()))
@@ -132,7 +134,7 @@ class _Target:
 
 
 class _Recorded(NamedTuple):
-    """The arms of an experiment before an import, or none if it replaces them."""
+    """The arms of an experiment before an import; no arms if the import replaces them."""
 
     target: _Target
     experiment: str
@@ -167,7 +169,7 @@ class _Import:
             self._record(found, kind)
 
     def record_evaluations(self) -> None:
-        """Imports the evaluations of models, after all files have been read."""
+        """Joins and imports the evaluations of models. Call it after all files have been read."""
         for (experiment, kind), found in self._evaluations.items():
             try:
                 self._join(experiment, kind, found)
@@ -307,7 +309,7 @@ def _check_same_run(arm: ArmResult, existing: ArmResult) -> None:
 
 
 def _has_results_of(existing: ArmResult, arm: ArmResult) -> bool:
-    """Returns whether an arm was recorded while it ran, with all results of its source."""
+    """Returns whether a recorded arm has the run, the status and all results of a read arm."""
     rows = {(row.name, row.step): row.metrics for row in existing.evals}
     return (
         (existing.run_id, existing.status) == (arm.run_id, arm.status)

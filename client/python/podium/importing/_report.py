@@ -24,12 +24,12 @@ class ImportReport:
     """The outcome of an import.
 
     Attributes:
-        experiments: By experiment: the number of recorded arms, the names of those that replaced
-            other results, the number of unchanged arms, and the number of eval rows of all arms.
+        experiments: The counts of each experiment: recorded arms, unchanged arms and eval rows, and
+            the names of the recorded arms that replaced other results.
         not_imported: The data that was not imported, with reasons.
         notes: Remarks about data that was imported.
-        other_files: The number of files that no kind claims, by their ending, such as `.py`, or
-            by their name if they have none.
+        other_files: The number of files that no importer reads, by suffix, such as `.py`. Files
+            without a suffix are counted by name.
     """
 
     experiments: dict[str, ArmCount] = field(default_factory=dict)

@@ -31,9 +31,9 @@ def eval_and_metric(key: str) -> tuple[str, str] | None:
 
 
 def tags_of(name: str) -> list[str]:
-    """Returns the tags of the post-training row of an eval: `test` only for a test set.
+    """Returns the tags of an eval's post-training row: `test` for a test set, otherwise none.
 
-    An arm that was also evaluated on a validation set has the test set as its primary eval.
+    Because of the tag, a test set is the primary eval of an arm that also has a validation set.
     """
     return ["test"] if name.split("/", maxsplit=1)[0].lower() in _TESTS else []
 
@@ -48,7 +48,7 @@ class Logged:
         self.latest: dict[str, float] = {}
         """The training metric of each key: the value that was logged last."""
         self.replaced: Counter[str] = Counter()
-        """The number of values of each key that a later value at the same step replaced."""
+        """For each key, the number of values that a later value at the same step replaced."""
         self._points: dict[str, dict[int, float]] = {}
         self._rows: dict[tuple[str, int], EvalResult] = {}
         self._count = 0
@@ -84,7 +84,10 @@ class Logged:
         row.event_time = time
 
     def value_of(self, eval_name: str | None, metric: str, step: int) -> float | None:
-        """Returns the value at a step: of an eval, or of a training metric if it is None."""
+        """Returns the value of a metric at a step, or None if there is none.
+
+        If `eval_name` is None, returns the value of a training metric.
+        """
         if eval_name is None:
             return self._points.get(metric, {}).get(step)
         row = self._rows.get((eval_name, step))

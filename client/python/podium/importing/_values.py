@@ -76,7 +76,7 @@ def text_of(path: Path) -> str:
 
 
 def opened_inside(path: Path) -> BufferedReader:
-    """Opens a file, to be read in parts.
+    """Opens a file of the results for reading.
 
     Raises:
         ValueError: The file is a link to a place outside of the results.
@@ -135,7 +135,7 @@ def bounded_lines(file: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
     Limits their length, because a line of a compressed file could fill the memory.
 
     Raises:
-        EOFError: A line is too large, or the compressed file ends.
+        EOFError: A line is too large, or a compressed file is cut off.
     """
     while line := file.readline(_MAX_LINE_BYTES + 1):
         if len(line) > _MAX_LINE_BYTES:
@@ -155,7 +155,7 @@ def _line(line: bytes) -> dict[str, Any] | ValueError:
 
 
 def head(path: Path) -> bytes:
-    """Returns the first bytes of a file, to detect its kind; no bytes if it cannot be read."""
+    """Returns the first bytes of a file, or no bytes if it cannot be read."""
     try:
         with path.open("rb") as plain, decompressed(plain, path) as file:
             return file.read(_HEAD_BYTES)
@@ -164,7 +164,10 @@ def head(path: Path) -> bytes:
 
 
 def is_torn_object(begin: bytes) -> bool:
-    """Returns whether a file has no bytes, or begins like a JSON object that may be cut off."""
+    """Returns whether a file is empty or may be a JSON object that is cut off.
+
+    `begin` has the first bytes of the file.
+    """
     text = begin.strip()
     return not text or (text.startswith((b"{", b"\xef\xbb\xbf{")) and not text.endswith(b"}"))
 
@@ -185,10 +188,10 @@ def yaml_object(path: Path) -> dict[str, Any]:
         # The C loader is much faster, but not every platform has it.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         text = content_of(path, _MAX_YAML_BYTES)
-        # A few hundred bytes of nested aliases stand for billions of values.
+        # A few hundred bytes of nested aliases can expand to billions of values.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=loader)):
             raise ValueError("YAML aliases (*name) are not supported")
-        found = yaml.load(text, Loader=loader)  # noqa: S506 - either one is safe
+        found = yaml.load(text, Loader=loader)  # noqa: S506 - both loaders are safe
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = "" if line is None else f" in line {line + 1}"

@@ -1,9 +1,9 @@
 """`trainer_state.json` of Hugging Face's Trainer, and the results files beside it.
 
-A training has one such file in its folder, and one in each checkpoint. Two files are of the same
-training if the log in one file continues the log in the other. The file with the longest log
+A training has a state file in its folder, and one in each checkpoint. Two state files are of the
+same training if the log in one file continues the log in the other. The file with the longest log
 becomes the arm, and the other files are skipped. The results files of the folder
-(`all_results.json`, `eval_results.json` …) belong to the file with the longest log.
+(`all_results.json`, `eval_results.json` …) belong to the arm of the longest log.
 """
 
 import re
@@ -25,9 +25,9 @@ __all__ = ["HfTrainerImporter"]
 
 _FILE = "trainer_state.json"
 _SPLITS = ("predict", "test", "eval", "train")
-"""The data sets that have a results file, in this order.
+"""The data sets that can have a results file.
 
-The first data set with evals has the primary eval of the arm.
+The arm's primary eval is that of the first data set with evals.
 """
 _ALL_RESULTS = "all_results.json"
 _RESULTS = (_ALL_RESULTS, *(f"{split}_results.json" for split in _SPLITS))
@@ -77,7 +77,7 @@ class HfTrainerImporter:
     summary = f"{_FILE} and {_ALL_RESULTS} of Hugging Face's Trainer"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the state files and results files in a folder, and states in its checkpoints."""
+        """Returns the state and results files in a folder, and state files in its checkpoints."""
         if path.is_file():
             return [path] if _is_file_of_kind(path) else []
         return [
@@ -126,7 +126,10 @@ def _results_of(folder: Path) -> list[Path]:
 
 
 def _read_results(path: Path) -> Generator[Found, None, _Entry]:
-    """Reads the results files of a folder as one entry, with each metric under its prefix."""
+    """Reads the results files of a folder as one log entry.
+
+    Each key has the name of its data set as a prefix.
+    """
     entry: _Entry = {}
     for file in [path] if path.name in _RESULTS else _results_of(path):
         if not _is_file_of_kind(file):
@@ -160,7 +163,10 @@ def _with_prefix(content: _Entry, split: str) -> _Entry:
 
 
 def _arm_of_results(results: _Entry, path: Path) -> Iterator[Found]:
-    """Yields the arm of results files without a state file, as after an evaluation only."""
+    """Yields the arm of results files without a state file.
+
+    A script that only evaluates writes such files.
+    """
     if not any(key.endswith(_RUNTIME) for key in numbers(results)):
         why = "the file has no key that ends with _runtime, so it may be of another tool"
         yield from [NotImported(str(path), why, is_wrong=False)] if results else []
@@ -194,7 +200,7 @@ def _is_state(file: Path) -> bool:
 
 
 def _not_numbers(file: Path, entries: _Log, of: str) -> Iterator[NotImported]:
-    """Yields a note for each key that has values which are not numbers."""
+    """Yields an item for each key that has values which are not numbers."""
     counts = Counter(
         key for entry in entries for key, value in entry.items() if number(value) is None
     )
@@ -248,7 +254,7 @@ def _name(path: Path, *, is_folders: bool) -> str:
     """Returns the name of an arm, made from the path of its state file.
 
     For a file in a checkpoint, it is `FOLDER/CHECKPOINT`, or `FOLDER` if `is_folders` is true. Only
-    the longest state of a folder gets the name `FOLDER`.
+    the state with the longest log in a folder gets the name `FOLDER`.
     """
     folder = path.resolve().parent
     if not _CHECKPOINT.match(folder.name):

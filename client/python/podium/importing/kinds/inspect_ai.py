@@ -108,7 +108,7 @@ class InspectImporter:
 
 
 def _outer_keys(text: bytes) -> set[tuple[bytes, ...]]:
-    """Returns the keys of a JSON object and of the objects in it. `text` is its beginning."""
+    """Returns the paths of the keys at the beginning of a JSON object, to a limited depth."""
     above: list[bytes] = []
     key, found = b"", set[tuple[bytes, ...]]()
     for token in _TOKEN.finditer(text):
@@ -193,7 +193,7 @@ def arm_of(log: _Object) -> ArmResult:
 
 
 def evaluation_of(log: _Object) -> Evaluation:
-    """Returns the place of a log among the evaluations of its model."""
+    """Returns how an import joins a log with other logs of its model."""
     spec = log["eval"]
     model, task = str(spec.get("model") or "model"), str(spec.get("task") or "task")
     name = _name_of_arm(spec, model, task)

@@ -1,6 +1,7 @@
 """Runs of Lightning's CSVLogger: `lightning_logs/version_0/` with `metrics.csv` and `hparams.yaml`.
 
-Columns whose names begin like an evaluation become evals: `val_` in-loop, `test_` post-training.
+Columns become evals if their names begin like an evaluation. `val_` columns become in-loop rows,
+and `test_` columns become a post-training row.
 """
 
 import re
@@ -39,8 +40,8 @@ class LightningImporter:
     def claims(self, path: Path) -> Collection[Path]:
         """Returns the files of a run: `metrics.csv`, and `hparams.yaml` if it exists.
 
-        Without the second file, the folder must have a name like `version_0`, and the first file a
-        column `epoch`, because other tools use the name of the first file, too.
+        Without `hparams.yaml`, the folder must have a name like `version_0` and `metrics.csv` must
+        have a column `epoch`, because other tools also write files named `metrics.csv`.
         """
         folder = path.parent if path.name == METRICS else path
         files = [file for file in (folder / METRICS, folder / CONFIG) if file.is_file()]
@@ -71,7 +72,7 @@ def _is_generic(folder: Path) -> bool:
 
 
 def _is_log(files: list[Path]) -> bool:
-    """Returns whether the first file is a log: its header has a step, or it is empty."""
+    """Returns whether the first file is a log of Lightning. It may be empty."""
     begin = head(files[0])
     header = begin.split(b"\n", 1)[0].decode(errors="replace").strip().split(",")
     if len(files) == 1 and not (_VERSION.fullmatch(files[0].parent.name) and _EPOCH in header):
@@ -80,7 +81,7 @@ def _is_log(files: list[Path]) -> bool:
 
 
 def _read(file: Path, logged: Logged, test: EvalResult) -> Generator[Found, None, str | None]:
-    """Reads the lines of a run.
+    """Reads the lines of a run into `logged` and `test`.
 
     Returns a digest of the first line, which does not change when the run continues.
     """
@@ -148,7 +149,7 @@ def read_hparams(file: Path) -> Generator[Found, None, dict[str, Any]]:
 
 
 def _run_config(file: Path, name: str) -> Generator[Found, None, RunConfig]:
-    """Returns the configuration of a run. Yields the reason if it cannot be read."""
+    """Returns the configuration of a run. If its settings cannot be read, yields the reason."""
     values = yield from read_hparams(file)
     algorithm = Component("lightning", kept_values(values))
     return RunConfig(name, algorithm=algorithm, seed=seed_from(values.get("seed")))

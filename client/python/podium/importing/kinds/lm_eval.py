@@ -45,10 +45,10 @@ _SEEDS = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
 _FILE = re.compile(r"results(_\d{4}-\d\d-\d\d.*)?\.json")
 """The names that the harness gives to its files."""
 _MARKS = (b'"alias":', b',none"', b'"versions":', b'"n-shot":', b'"group_subtasks":')
-"""Texts by which results of the harness are recognized. One is near the beginning of a file."""
+"""Texts by which results of the harness are recognized. One of them is enough."""
 _PACKAGES = {"lm_eval": "lm_eval_version", "transformers": "transformers_version"}
 PROMPTS = ("system_instruction_sha", "chat_template_sha", "fewshot_as_multiturn")
-"""Settings that files have outside of `config`."""
+"""Settings that result files have outside of their object `config`."""
 _OF_PROGRAM = ("batch_size", "batch_sizes", "device", "use_cache", "bootstrap_iters")
 """Settings that do not change what is measured."""
 _OF_TASKS = ("task_hashes", "max_length")
@@ -81,7 +81,7 @@ class LmEvalImporter:
         return [path] if _is_result(content) or _lacks_config(content) else []
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Yields the arm of a file, and its values that are not numbers."""
+        """Yields the arm of a file, and an item for each task with values that are not numbers."""
         content = json_object(path)
         if _lacks_config(content) and not _is_result(content):
             raise ValueError(
@@ -221,7 +221,7 @@ def _suffix(content: _Object, path: Path, time: datetime | None) -> str:
 
 
 def time_text(time: datetime) -> str:
-    """Returns the time of an evaluation, as it is in names of arms."""
+    """Formats the time of an evaluation for the name of an arm."""
     return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -328,9 +328,9 @@ def _settings_of_task(content: _Object, task: str) -> str:
 
 
 def _sampling(settings: _Object) -> str:
-    """Returns the generation settings of a task other than greedy decoding, as a short text.
+    """Returns the generation settings that differ from greedy decoding, as a short text.
 
-    The texts at which it stops belong to the version of the task.
+    Leaves out `until`, because the texts that stop an answer belong to the task's version.
     """
     kept = {key: value for key, value in settings.items() if value not in _GREEDY.get(key, (None,))}
     text = "".join(f",{key}={kept[key]}" for key in sorted(kept) if key != "until")
@@ -338,9 +338,9 @@ def _sampling(settings: _Object) -> str:
 
 
 def _sample_count(content: _Object, task: str) -> dict[str, float]:
-    """Returns the number of samples of a task or of a group of tasks.
+    """Returns the number of samples of a task or of a group of tasks, as the metric `n_samples`.
 
-    If the metrics of a group have different numbers of samples, returns nothing.
+    If the metrics of a group have different numbers of samples, returns an empty dict.
     """
     counts = _maps(content, "n-samples").get(task)
     count = numbers(counts).get("effective") if isinstance(counts, dict) else None

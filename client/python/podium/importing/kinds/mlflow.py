@@ -65,7 +65,7 @@ class MlflowImporter:
     summary = "file stores of MLflow (mlruns/)"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns a run's folder, or the description of an experiment.
+        """Returns a run's folder, the description file of an experiment, or a database.
 
         The runs of an experiment are claimed separately. A deleted experiment is claimed as a
         whole, so that its runs are not read.
@@ -82,7 +82,7 @@ class MlflowImporter:
         return [path if _has_line(meta, r"lifecycle_stage:\s*deleted") else meta]
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Yields the arm of a run, or the experiment of a description."""
+        """Yields the arm of a run, or the experiment that a folder's description names."""
         if path.is_file():
             raise ValueError(_NO_DATABASES)
         if _is_run(path):
@@ -238,7 +238,7 @@ def _row(name: str, step: int, values: dict[str, _Value]) -> EvalResult:
 
 
 def _values(file: Path) -> Generator[Found, None, list[_Value]]:
-    """Reads the lines of a metric: time, value, and a step unless the file is old."""
+    """Reads the lines of a metric. Each has a time, a value and a step, which old files lack."""
     values: list[_Value] = []
     try:
         lines = text_of(file).splitlines(keepends=True)

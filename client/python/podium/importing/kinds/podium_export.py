@@ -45,7 +45,7 @@ class PodiumImporter:
         return [path] if isinstance(first, dict) and _is_item(first) else []
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Yields the item of each line of an export."""
+        """Yields the experiments and arms of an export. An arm has the points of its series."""
         items = enumerate(read_items(path), 1) if path.suffix == _PARQUET else json_lines(path)
         arm: FoundArm | None = None
         for number, item in items:
@@ -68,7 +68,10 @@ class PodiumImporter:
 
 
 def _add_points(arm: FoundArm, item: _Object) -> bool:
-    """Adds points to an arm's training series. Returns whether the line has metrics of the arm."""
+    """Adds the points of a line to an arm's training series.
+
+    Returns False if the line does not have training metrics of this arm.
+    """
     if item.get("event") != _METRICS or item.get("arm") != arm.arm.name:
         return False
     recorded = event_from_json(item).metrics_recorded

@@ -35,8 +35,9 @@ class ColumnMapping:
     """The columns of a table.
 
     Attributes:
-        metric: The columns with metrics. If `value` is given, one column with the metrics' names.
-        value: The column with the value of the metric that the row names.
+        metric: The columns with values of metrics. Or, if `value` is given, the one column with the
+            name of the metric.
+        value: The column with the value of the metric that the column `metric` names.
         arm: The columns whose cells form the arm's name, joined with `-`. Without them, each file
             is an arm.
         step: The column with the step. A row without a step is a post-training row.
@@ -64,14 +65,14 @@ class ColumnMapping:
         """Returns the mapping for the given fields and names of columns.
 
         Raises:
-            ValueError: A field is unknown, missing, or has several columns but needs one.
+            ValueError: A field is unknown or missing, or has several columns but can have only one.
         """
         fields: dict[str, Any] = {}
         for name, columns in given.items():
             if name not in _FIELDS:
                 near = did_you_mean(name, _FIELDS)
                 raise ValueError(
-                    f"{name!r} is not a field of a mapping: {', '.join(_FIELDS)}{near}"
+                    f"{name!r} is not a field of a mapping; give {', '.join(_FIELDS)}{near}"
                 )
             listed = (columns,) if isinstance(columns, str) else tuple(columns)
             if name not in _SEVERAL and len(listed) != 1:
@@ -84,12 +85,12 @@ class ColumnMapping:
             )
         if "value" in fields and len(fields["metric"]) != 1:
             raise ValueError(
-                "with value=COLUMN, name one metric=COLUMN, which has the metric's name"
+                "with value=COLUMN, give one metric=COLUMN: the column with the metric's name"
             )
         return cls(**fields)
 
     def columns(self) -> dict[str, str]:
-        """Returns the field of each column."""
+        """Returns the field of each column in the mapping, by the column's name."""
         single = {name: getattr(self, name) for name in _FIELDS if name not in _SEVERAL}
         found = {column: name for name, column in single.items() if column is not None}
         several = {column: name for name in _SEVERAL for column in getattr(self, name)}
@@ -243,7 +244,7 @@ class _Tables:
             raise ValueError(f"{', '.join(wrong)}, which is not a number")
 
     def _check_same(self, arm: _Arm, value: _Value) -> None:
-        """Raises a ValueError if an earlier row of the arm has another value at the same place."""
+        """Raises a ValueError if an earlier row has another value for the same metric and step."""
         before = _value_before(arm, value)
         if before is None or same(before, value.value):
             return
@@ -282,7 +283,7 @@ class _Tables:
         return arm
 
     def _set_settings(self, arm: _Arm, row: dict[str, Any]) -> None:
-        """Adds the group and the settings of a row to the row's arm, unless they contradict it."""
+        """Adds the settings of a row to its arm. Raises a ValueError if earlier rows differ."""
         given = {name: row[name] for name in self._mapping.config if not _is_empty(row.get(name))}
         config = {
             name: plain(cell) if isinstance(cell, str) else cell for name, cell in given.items()
@@ -328,7 +329,7 @@ class _Tables:
 def _check_setting(name: str, value: Any, before: Any) -> None:
     if before != value:
         raise ValueError(
-            f"{name!r} is {value!r} here, and {before!r} before for this arm; "
+            f"{name!r} is {value!r} here, but {before!r} in an earlier row of this arm; "
             "name the column that tells the arms apart, as one more arm=COLUMN"
         )
 
@@ -347,7 +348,7 @@ def _place(eval_name: str | None, name: str, step: int | None) -> tuple[str | No
 
 
 def _value_before(arm: _Arm, value: _Value) -> float | None:
-    """Returns the value that an earlier row of an arm has at the same place and step."""
+    """Returns the value that an earlier row has for the same eval, metric and step, or None."""
     eval_name, metric = value.place
     if value.step is not None:
         return arm.logged.value_of(eval_name, metric, value.step)

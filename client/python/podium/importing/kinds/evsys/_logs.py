@@ -1,7 +1,7 @@
-"""The logs of an experiment: `experiment.md`, and a folder of `logs/` for each arm.
+"""The logs of an experiment: `experiment.md`, and a folder with `logs/` for each arm.
 
 The `conclusion.md` of an arm has its status, and its evals with rounded numbers. The exact numbers
-are in `logs/<split>/metrics.jsonl`. In these files, step 0 can mean that there is no step;
+are in `logs/<split>/metrics.jsonl`. Step 0 in a `metrics.jsonl` can mean that there is no step.
 `conclusion.md` then has `step=None`.
 """
 
@@ -63,7 +63,7 @@ def read(path: Path) -> Iterator[Found]:
 def _experiment_name(path: Path) -> str:
     """Returns the folder's name. A time at its beginning becomes a suffix.
 
-    Names without the time are not unique.
+    The time is kept because names without it are not unique.
     """
     name = path.resolve().name
     stamp = _STAMP.match(name)
@@ -110,9 +110,9 @@ def _arm(folder: Path) -> Generator[Found, None, ArmResult]:
 def _concluded_evals(
     file: Path, logged: list[EvalResult]
 ) -> Generator[Found, None, list[EvalResult]]:
-    """Returns the evals of `conclusion.md` with the exact numbers of the logs.
+    """Returns the evals of `conclusion.md` with the exact numbers from the logs.
 
-    The rows that are only in the logs follow.
+    Rows that are only in the logs follow.
     """
     rows, unmatched = [], list(logged)
     for number, line in enumerate(_lines(file), start=1):

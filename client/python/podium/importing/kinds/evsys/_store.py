@@ -1,7 +1,8 @@
 """The local store: `experiments/<id>/` and `generations/<id>/`, linked by ids.
 
 Names are not unique in a store, but ids are. The name of an experiment gets the first part of the
-experiment's id as a suffix. So does the name of an arm if another arm has the same name.
+experiment's id as a suffix. If two arms have the same name, the later one gets the first part of
+its own id.
 """
 
 from collections.abc import Generator, Iterator, Mapping
@@ -118,7 +119,7 @@ def _arms(path: Path, names: Mapping[str, str], groups: Mapping[str, str]) -> It
         content = yield from _object(file)
         if content is not None:
             found.append((file, content))
-    # The earliest arm of a name keeps it, also if an import adds others later.
+    # The earliest arm with a name keeps the name, also if a later import adds others.
     found.sort(key=lambda item: number(item[1].get("_created_at")) or 0.0)
     taken: set[tuple[str, str]] = set()
     for file, content in found:

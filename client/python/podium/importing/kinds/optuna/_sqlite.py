@@ -25,7 +25,7 @@ _Row = dict[str, Any]
 
 
 def is_one(path: Path) -> bool:
-    """Returns whether a file is a SQLite file with the tables of Optuna, also if it is damaged."""
+    """Returns whether a file is a SQLite file with Optuna's tables. The file may be damaged."""
     return has_tables(path, _TABLES)
 
 

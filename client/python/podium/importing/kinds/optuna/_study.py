@@ -60,7 +60,7 @@ class Study:
 
 
 def param(value: Any, distribution: Any) -> Any:
-    """Converts a parameter from the number and the distribution that a storage has."""
+    """Returns the value of a parameter, which storages keep as a number and a distribution."""
     given = json.loads(distribution) if isinstance(distribution, str) else distribution
     name = str(given.get("name"))
     if name == "CategoricalDistribution":
@@ -69,7 +69,7 @@ def param(value: Any, distribution: Any) -> Any:
 
 
 def time_of(text: Any) -> datetime | None:
-    """Parses a time, which may have no time zone. Returns None for anything else."""
+    """Parses a time, which may lack a time zone. Returns None for any other value."""
     try:
         return datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
@@ -115,7 +115,7 @@ def _identity(study: Study) -> str:
 
 
 def arm_of(study: Study, trial: Trial) -> ArmResult:
-    """Returns the arm of a trial. The first trial of the study identifies the study."""
+    """Returns the arm of a trial. Its `run_id` depends on the first trial that the study has."""
     name = f"trial-{trial.number}"
     identity = f"{_identity(study)}-{trial.number}"
     status = _STATUSES[trial.state]

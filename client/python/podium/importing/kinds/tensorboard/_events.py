@@ -110,7 +110,10 @@ def scalar(value: Any) -> float | None:
 
 
 def hyperparameters(content: bytes) -> tuple[dict[str, Any], int]:
-    """Returns the hyperparameters and the final status in a record of the hparams plugin."""
+    """Returns the hyperparameters and the final status in a record of the hparams plugin.
+
+    The status is 0 if the record has none or is invalid.
+    """
     try:
         data = _MESSAGES["HParams"].FromString(content)
     except DecodeError:

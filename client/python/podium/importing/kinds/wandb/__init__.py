@@ -21,7 +21,7 @@ __all__ = ["WandbImporter"]
 _RUN = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)", re.DOTALL)
 _CONFIG = Path("files", "config.yaml")
 _LATEST = "latest-run"
-"""The name of a link to the latest run. Some copies of the folder have a copy in its place."""
+"""The name of a link to the latest run. In a copy of `wandb/`, it may be a copy of that run."""
 
 
 class WandbImporter:
@@ -61,7 +61,7 @@ class _Run(NamedTuple):
 
 
 def _runs(folder: Path) -> list[_Run]:
-    """Returns the runs in a folder: one, or several logs in a copy of `latest-run`."""
+    """Returns the runs in a folder. A copy of `latest-run` can have the logs of several runs."""
     logs = _logs(folder)
     if len(logs) > 1:
         return [_Run(_id_of_log(log), folder.name, [log]) for log in logs]
@@ -119,6 +119,6 @@ def _logs(folder: Path) -> list[Path]:
 
 
 def _is_log(file: Path) -> bool:
-    """Returns whether a file is a log. The file may be empty."""
+    """Returns whether a file is a log. An empty `.wandb` file counts as a log."""
     begin = head(file)
     return file.suffix == ".wandb" and (begin.startswith(HEADER) or not begin)

@@ -34,7 +34,7 @@ _MAX_DEPTH = 64
 _FACTS = ("entity", "notes", "sweep_id")
 """Facts that can differ although the configuration is the same.
 
-They are not part of the run_config.
+The run_config of an arm leaves them out.
 """
 
 
@@ -60,13 +60,13 @@ def read_run(run_id: str, files: list[Path]) -> Iterator[Found]:
     """Yields the arm of a run. The files must be in the order in which the run wrote them."""
     run = _Run(run_id)
     logs = [file for file in files if file.suffix == ".wandb"]
-    for file in sorted(files, key=logs.__contains__):  # what the log has counts last
+    for file in sorted(files, key=logs.__contains__):  # values of the log replace others
         try:
             _read(run, file)
         except (ValueError, OSError) as error:
             yield NotImported(str(file), str(error))
             if file in logs and not (isinstance(error, LogError) and run.has_log):
-                return  # of a log that is cut off, what it has before is imported
+                return  # if only the end of the log is missing, its records are imported
     source = str((logs or files)[0])
     if not run.has_log:
         why = f"the run lacks its log ({run_id}.wandb), so its history and its exit are unknown"
@@ -186,7 +186,7 @@ def _value(item: Any) -> Any:
 
 
 def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yields the values that the user logged, with their keys. Media are objects with a `_type`."""
+    """Yields the values that the user logged, with their keys. Does not split media objects."""
     return leaves({key: value for key, value in values.items() if key not in _OWN}, whole="_type")
 
 
@@ -216,10 +216,10 @@ def _arm(run: _Run) -> ArmResult:
     in_loop = run.logged.rows()
     last = {row.name: row for row in in_loop}
     for row in rows:
-        # The summary of a metric can be its best value, under another key (`acc.max`).
+        # The summary can have only the best value of a metric, under another key (`acc.max`).
         row.metrics = {**(last[row.name].metrics if row.name in last else {}), **row.metrics}
     is_finished = status == ArmStatus.COMPLETED
-    # Before its end, the summary only repeats what the run logged last.
+    # Before the end of a run, its summary only repeats the values that it logged last.
     evals = [*in_loop, *(row for row in rows if is_finished or row.name not in last)]
     error = f"the process ended with exit code {run.exit_code}" if run.exit_code else None
     return ArmResult(
