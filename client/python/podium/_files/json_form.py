@@ -71,7 +71,7 @@ def _write_value(given: Any) -> Any:
 
 
 def arm_from_json(given: Any) -> results.ArmResult:
-    """Returns the arm of a parsed JSON.
+    """Returns the arm that parsed JSON describes.
 
     Fields that equal those of the primary eval are cleared, so that they change with the rows.
 

@@ -26,7 +26,7 @@ _TYPES = {"seed": "int64", "step": "int64", "value": "float64"}
 
 
 class ParquetWriter:
-    """Writes an export to a file.
+    """Writes an export to a Parquet file.
 
     Raises:
         ValueError: pyarrow is not installed.
@@ -92,7 +92,7 @@ def is_export(path: Path) -> bool:
 
 
 def read_items(path: Path) -> Iterator[Any]:
-    """Yields the items of an export.
+    """Yields the items of an export: the parsed JSON of each line with a record.
 
     Raises:
         ValueError: The file is not an export or is damaged, or pyarrow is not installed.

@@ -22,7 +22,7 @@ class Ending:
 
 
 def ending_of(error: BaseException | None) -> Ending:
-    """Returns the end of an arm's block, from the exception that left it."""
+    """Returns how an arm's block ended. `error` is the exception that ended it, or None."""
     if error is None:
         return Ending(ArmStatus.COMPLETED)
     if is_pruned(error):
@@ -34,7 +34,7 @@ def ending_of(error: BaseException | None) -> Ending:
 
 
 def is_pruned(error: BaseException | None) -> bool:
-    """Returns whether an exception is the one by which Optuna ends a trial early."""
+    """Returns whether an exception is Optuna's TrialPruned, which ends a trial early."""
     return any(kind.__name__ == "TrialPruned" for kind in type(error).__mro__)
 
 

@@ -63,7 +63,7 @@ def collected() -> Provenance | None:
     """
     if _is_off():
         return None
-    with suppress(Exception):  # whatever it is, the training goes on
+    with suppress(Exception):  # no error may stop the training
         commit, is_clean = _git_state(_program_folder())
         return Provenance(
             commit,
@@ -83,9 +83,9 @@ def known(
     python: object = None,
     packages: Mapping[str, object] | None = None,
 ) -> Provenance | None:
-    """Returns the provenance that a file of another tool has. Leaves out what is no text.
+    """Returns the provenance from values of another tool's file. Ignores values that are not str.
 
-    Returns None if nothing is known, or if PODIUM_PROVENANCE is `off`.
+    Returns None if no value is left, or if PODIUM_PROVENANCE is `off`.
     """
     versions = {_valid(key): _valid(text) for key, text in (packages or {}).items() if _is(text)}
     arguments = [str(each) for each in command if _is(each)]
@@ -142,7 +142,7 @@ def _git(folder: str, *arguments: str) -> str | None:
     try:
         output, _ = process.communicate(timeout=_GIT_SECONDS)
     except subprocess.TimeoutExpired:
-        # It is not waited for: a git that waits for a disk does not end when it is killed.
+        # Do not wait for the process: while it waits for a disk, a kill does not end it.
         process.kill()
         _abandoned.append(process)
         return None
@@ -160,7 +160,7 @@ def _shown(command: Sequence[str]) -> list[str]:
 
 
 def _valid(text: str) -> str:
-    """Returns a text that a server accepts."""
+    """Returns a text without NUL and surrogates, shortened to 1,000 characters."""
     plain = text.encode(errors="backslashreplace").decode().replace("\0", "")
     return plain if len(plain) <= _MOST_OF_ONE else f"{plain[: _MOST_OF_ONE - 1]}…"
 

@@ -77,7 +77,7 @@ class ArmRecorder(Protocol):
             tags: Labels. `test` makes a post-training row a candidate for the primary eval.
             breakdowns: Results of parts of the benchmark: JSON-like values by key.
             benchmark_id: The id of the benchmark, if it differs from the name.
-            eval_seconds: The duration of the evaluation.
+            eval_seconds: The duration of the evaluation in seconds.
             model_ref: The model that was scored, if it is not the arm's own.
         """
 
@@ -116,7 +116,7 @@ class ArmRecorder(Protocol):
         Args:
             status: `completed`, `failed` or `cancelled`.
             error: The reason for a failure. Long texts are shortened in the middle.
-            train_seconds: The duration of the training.
+            train_seconds: The duration of the training in seconds.
             run_result: The result that the training backend returned.
         """
 
@@ -172,7 +172,7 @@ class ExperimentRecorder(Protocol):
         restart: bool = False,
         provenance: Provenance | None = None,
     ) -> ArmRecorder:
-        """Begins an attempt at training an arm.
+        """Starts an attempt at training an arm.
 
         Args:
             run_config: The configuration of the run.
@@ -215,6 +215,6 @@ def new_attempt(attempt_id: str | None, order: int | None) -> Attempt:
 
 
 def host_of_attempt(attempt_id: str) -> str | None:
-    """Returns the host in an id that `new_attempt` made; None if it is of another kind."""
+    """Returns the host in an attempt's id, or None if `new_attempt` did not create the id."""
     found = _NEW_ATTEMPT.fullmatch(attempt_id)
     return found[1] if found else None

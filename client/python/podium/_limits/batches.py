@@ -1,6 +1,6 @@
 """Splits events into calls within the default limits.
 
-If a server has lower limits, halves the calls.
+Halves calls that a server with lower limits rejects.
 """
 
 from collections import deque
@@ -26,7 +26,7 @@ _CALL_BYTES = DEFAULT_LIMITS.message_bytes - 128 * 1024
 The rest of the limit is for the other fields of the request.
 """
 _FRAME = 6
-"""The most bytes that the number and the length of a field take in a message."""
+"""The most bytes that a field adds to its content in a message, for its number and length."""
 _GRPC_TOO_LARGE = "larger than max"
 """Part of gRPC's error text for a message over the server's limit. Such an error has no reason."""
 
@@ -54,10 +54,10 @@ class Load(NamedTuple):
 
 
 class Batch:
-    """The events of one call, kept serialized to save memory: a file may have many events.
+    """The events of one call. They are kept serialized to save memory, since files can be large.
 
     Attributes:
-        places: For each event, the place in a file that it came from.
+        places: The place of each event in the file from which it was read.
     """
 
     def __init__(self, items: Iterable[tuple[str, Event]] = ()) -> None:
@@ -84,14 +84,14 @@ class Batch:
         self._data.append(event.SerializeToString())
 
     def events(self) -> Iterator[Event]:
-        """Yields the events."""
+        """Yields the events of this batch."""
         return map(Event.FromString, self._data)
 
     def halves(self, error: PodiumError) -> "list[Batch]":
-        """Returns the two halves of a batch that a server has rejected as too large.
+        """Returns the two halves of this batch, which a server has rejected as too large.
 
         Raises:
-            PodiumError: The error itself, if it has another cause or the batch has only one event.
+            PodiumError: `error`, if it has another cause or the batch cannot be split.
         """
         items = list(zip(self.places, self.events(), strict=True))
         if not is_too_large(error):
@@ -183,9 +183,9 @@ def _time_of(row: EvalResult, event: Event) -> Timestamp | None:
 
 
 def _first_of_each(arm: ArmResult) -> list[EvalResult]:
-    """Returns the first row of each name and step.
+    """Returns the first row of each name and step, which is the row that a whole arm keeps.
 
-    If all rows were sent as events, the server would keep the last row of each.
+    If all rows were sent as events, the server would keep the last row of each name and step.
     """
     rows: dict[tuple[str, int | None], EvalResult] = {}
     for row in arm.evals:
@@ -208,5 +208,5 @@ def _count_that_fits(event: Event) -> int:
 
 
 def load_of(event: Event) -> Load:
-    """Returns the load of an event."""
+    """Returns the load that an event adds to a call."""
     return Load(1, metric_count(event), event.ByteSize() + _FRAME)

@@ -42,7 +42,7 @@ _NO_SEGMENT = frozenset({"", ".", ".."})
 
 
 _accepted: defaultdict[int, set[str]] = defaultdict(set)
-"""A cache of names that were accepted before, by the limit. Most calls use the same names."""
+"""Caches the names that were accepted, by the limit of bytes. Most calls use the same names."""
 _accepted_experiments: defaultdict[int, set[str]] = defaultdict(set)
 
 
@@ -117,7 +117,7 @@ def check_keys(keys: Collection[str], field: str, limits: Limits) -> None:
 def check_count(actual: int, field: str, limit: int, unit: str, *, name: str = "") -> None:
     """Raises LIMIT_EXCEEDED if a field has more than `limit` of a unit, such as bytes.
 
-    `name` is the name of the counted object in the error text; by default, it is `field`.
+    The error text names the counted object with `name`, or with `field` if `name` is empty.
     """
     if actual > limit:
         raise error_for(
@@ -146,7 +146,7 @@ def check_texts(message: Message, path: str, limits: Limits) -> None:
 
 
 def check_set(*, is_set: bool, field: str) -> None:
-    """Checks that a field is set."""
+    """Raises FIELD_MISSING if a field is not set."""
     if not is_set:
         raise error_for("FIELD_MISSING", f"{field} is not set", {"field": field})
 
@@ -206,7 +206,7 @@ _NULL = {0: "NULL_VALUE"}
 def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
     """Checks the Values of one field: their kinds, their depth and the number of their nodes.
 
-    Stops at the first node over the limit, so that a too large request takes little time.
+    Stops at the first node over the limit, so that rejecting a large request takes little time.
     """
     nodes = 0
     pending = [(value, 1) for value in islice(values, limits.value_nodes + 1)]

@@ -73,7 +73,7 @@ def check_event(event: Event, limits: Limits) -> None:
 
 
 def check_fields(event: Event, limits: Limits) -> None:
-    """Checks all fields of an event, without the short way for plain rows."""
+    """Checks all fields of an event one by one. `check_event` is faster for plain rows."""
     kind = event.WhichOneof("kind")
     if kind is None:
         check_set(is_set=False, field="kind")
@@ -190,10 +190,10 @@ def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
 
 
 def plain_row(event: Event, limits: Limits) -> PlainRow | None:
-    """Returns the fields of an event if it is a small row that needs no further checks.
+    """Returns the fields of an event if it is a small eval row that needs no further checks.
 
-    Such a row has only numbers, and names that were accepted before. For events of other kinds, the
-    result is None, because they have no row name. The caller has checked the size of the event.
+    Such a row has only numbers, and names that were accepted before. Returns None for any other
+    event. Callers must have checked the size of the event.
     """
     recorded = event.eval_recorded
     row = recorded.eval_result
@@ -227,15 +227,15 @@ def _check_finished(event: ArmFinished, limits: Limits) -> None:
 
 
 def is_too_large(result: RunResult, limits: Limits) -> bool:
-    """Returns whether a run_result is too large for any arm."""
+    """Returns whether a run_result exceeds a limit, so that no arm can store it."""
     wrong = _run_result_error(result, "run_result", limits)
     return wrong is not None and wrong.reason in _TOO_LARGE
 
 
 _TOO_LARGE = ("LIMIT_EXCEEDED", "VALUE_INVALID")
-"""For these errors, an ArmFinished is stored without the content of its run_result.
+"""The reasons for which an ArmFinished is stored without the content of its run_result.
 
-If the event was rejected for its size, its arm would stay RUNNING.
+If the event was rejected instead, its arm would stay RUNNING.
 """
 
 

@@ -1,4 +1,4 @@
-"""The limits of a server with their defaults, and the limits for names in reads and deletions."""
+"""The limits of a server, with their defaults."""
 
 from dataclasses import dataclass, replace
 
@@ -41,9 +41,9 @@ class Limits:
     """The most bytes of a page."""
 
     def for_lookups(self) -> "Limits":
-        """Returns the limits for names in reads and deletions.
+        """Returns the limits for names in requests that read or delete.
 
-        Names that were stored before a limit was lowered are allowed.
+        They allow any name that could ever be stored, even if the server's limit was lowered later.
         """
         return replace(
             self,

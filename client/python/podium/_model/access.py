@@ -12,7 +12,7 @@ __all__ = ["IssuedToken", "Token", "TokenLimits"]
 
 @dataclass(eq=False, repr=False)
 class TokenLimits(ModelBase):
-    """The limits of the calls that are made with a token. Each server applies them for itself.
+    """The limits of the calls that are made with a token. Each server counts only its own calls.
 
     If a limit is None, the default of the server is used; without a default, there is no limit. A
     call beyond a limit waits as long as the server asks, at most up to its deadline. Then it raises
@@ -30,7 +30,7 @@ class TokenLimits(ModelBase):
     bytes_per_second: int | None = None
     """The most bytes of recorded events per second, on average."""
     stored_rows: int | None = None
-    """The most rows in the experiments of the token's prefixes, also rows of other tokens.
+    """The most rows in the experiments of the token's prefixes, no matter which token stored them.
 
     Each experiment, arm, eval row and step of a training series is a row. A call that adds rows
     beyond this limit is rejected. A sender repeats it once a minute until there is room.
@@ -57,23 +57,23 @@ class Token(ModelBase):
     id: str
     """The id, which is part of the token."""
     name: str
-    """The name, chosen by people. A token that replaces another has the same name."""
+    """The name of the user or service. Several tokens can have the same name."""
     role: str
     """The role of the token, a Role, which decides the calls that it allows."""
     prefixes: list[str] = field(default_factory=list)
-    """The experiments that the token allows, each with all experiments below it. If empty, all."""
+    """The experiments to which the token gives access, with those below them; all if empty."""
     create_time: datetime | None = None
-    """The time when it was created."""
+    """The time at which the token was created."""
     expire_time: datetime | None = None
-    """The time when it ends; None if it never does."""
+    """The time at which the token expires; None if it never does."""
     revoke_time: datetime | None = None
-    """The time when it was revoked; None if it was not."""
+    """The time at which the token was revoked; None if it was not."""
     limits: TokenLimits = field(default_factory=TokenLimits)
-    """The limits of its calls."""
+    """The limits of calls with the token."""
     stored_rows: int | None = None
-    """The number of rows that are stored in the experiments that it allows.
+    """The number of rows that are stored in the experiments to which the token gives access.
 
-    Set by `whoami()` and `tokens()`. It is at most a few seconds old.
+    Only `whoami()` and `tokens()` set this number. It is at most a few seconds old.
     """
 
     def record(self) -> dict[str, Any]:
@@ -86,12 +86,12 @@ class Token(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class IssuedToken(ModelBase):
-    """A new token. The server does not keep its secret, so it can be read only here."""
+    """A new token. The server does not keep the secret, so store it now."""
 
     token: Token
     """The description of the token."""
     secret: str = field(repr=False)
-    """The token itself, as clients take it: `pdm_...`."""
+    """The whole token, which is passed to clients: `pdm_...`."""
 
 
 def _from_one(given: object, where: str) -> int:

@@ -39,8 +39,7 @@ class Annotations(ModelBase):
 class Provenance(ModelBase):
     """Where the code of an attempt came from, and where it ran.
 
-    Rankings and comparisons of configurations ignore it. A field that is not known is None or
-    empty.
+    Rankings and comparisons ignore the provenance. A field that is not known is None or empty.
     """
 
     git_commit: str | None = None

@@ -54,7 +54,7 @@ class ModelConfig(ModelBase):
     load_checkpoint_path: str | None = None
     """The checkpoint from which training continues, optimizer state included."""
     init_from_checkpoint: str | None = None
-    """The checkpoint whose weights training starts from."""
+    """The checkpoint from whose weights training starts."""
     renderer_name: str | None = None
     """The name of the chat template or renderer."""
 

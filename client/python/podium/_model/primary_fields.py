@@ -1,4 +1,4 @@
-"""Fields of an arm that return the values of the arm's primary eval if they were not given.
+"""Makes fields of an arm return the values of the arm's primary eval if they were not set.
 
 Values that were passed to the constructor are in the instance's own dict, and in its copies and
 pickles. All other values are read from the arm's eval rows each time.
@@ -35,17 +35,17 @@ def mirror_primary(cls: type[_T]) -> type[_T]:
 
 
 def own_fields(arm: Any) -> dict[str, Any]:
-    """Returns the fields that were given for an arm, without values of its primary eval."""
+    """Returns the fields of an arm as they were set, without values of its primary eval."""
     given: dict[str, Any] = vars(arm)
     return given
 
 
 def drop_copied(arm: Any) -> None:
-    """Clears the fields of an arm whose values were read from the primary eval of another arm.
+    """Clears the fields of a new arm that are copies from another arm's primary eval.
 
-    These are the values that `dataclasses.replace` copies. For an arm without rows, they are
-    cleared only if metrics and breakdowns come from the same row. Dicts of the arm's own rows are
-    cleared, too.
+    `dataclasses.replace` makes such copies. A cleared field returns the value of the new arm's own
+    primary eval. In a new arm without rows, values count as copies only if the metrics and the
+    breakdowns come from the same row. Also clears fields that are dicts of the new arm's own rows.
     """
     given = own_fields(arm)
     rows = {name: _source(given[name], source) for name, source in _MIRRORS.items()}

@@ -37,7 +37,7 @@ class ReplacedAttempt:
 
     Attributes:
         attempt_id: The id of the replaced attempt.
-        quiet_seconds: The seconds since the server received its last event.
+        quiet_seconds: The seconds since the server received the replaced attempt's last event.
         host: The host of the replaced attempt; None if not known.
         event_index: The index of the event that started the newer attempt.
     """
@@ -57,7 +57,8 @@ class RecordResult:
         changed_events: How many of the call's events changed something.
         skipped_events: How many events at the start of the call had been applied before, and were
             skipped.
-        last_sequence: The number of the stream's last event; None without a position.
+        last_sequence: The sequence number of the stream's last event; None if the call has no
+            position.
         kept_fields: The fields of the experiment that a declaration did not change.
         replaced_attempts: The running attempts that newer attempts replaced.
     """

@@ -59,7 +59,7 @@ class EvalResult(ModelBase):
     breakdowns: dict[str, Any] = field(default_factory=dict)
     """Results of parts of the benchmark: JSON-like values by key. Keys become strings."""
     eval_seconds: float = field(default=0.0, metadata={"unset": 0.0})
-    """The duration of the evaluation; 0.0 if it was not recorded."""
+    """The duration of the evaluation in seconds; 0.0 if it was not recorded."""
     step: int | None = None
     """The training step of an in-loop eval; None for a post-training eval."""
     tags: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ class EvalResult(ModelBase):
     revision: int = field(init=False, default=0, compare=False, repr=False)
     """Output only. The experiment's revision in which the row last changed."""
     event_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
-    """The time of the measurement. No parameter of the constructor; recorded with a whole arm."""
+    """The time of the measurement. Not a constructor argument; `record_arm` records it."""
     record_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
     """Output only. The time at which the server stored the row as it is now."""
 
@@ -150,7 +150,7 @@ class ArmResult(ModelBase):
     run_config: RunConfig
     """The configuration of the arm's training."""
     status: str
-    """The status of its training: an ArmStatus, or its text."""
+    """The status of the arm's training: an ArmStatus, or its text."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Training metrics: the latest value of each key."""
     eval_metrics: dict[str, float] = field(default_factory=dict)
@@ -186,11 +186,11 @@ class ArmResult(ModelBase):
     last_heard: datetime | None = field(init=False, default=None, compare=False, repr=False)
     """Output only. The time at which the arm's newest event or heartbeat reached the server."""
     annotations: Annotations | None = field(init=False, default=None, compare=False, repr=False)
-    """The changes by `annotate`. No parameter of the constructor; recorded with a whole arm."""
+    """The changes by `annotate`. Not a constructor argument; `record_arm` records them."""
     tags: list[str] = field(init=False, default_factory=list, compare=False, repr=False)
     """Output only. The tags of the run_config, with the changes by `annotate`."""
     provenance: Provenance | None = field(init=False, default=None, compare=False, repr=False)
-    """Where the newest attempt's code came from. Not a parameter; recorded with a whole arm."""
+    """The newest attempt's provenance. Not a constructor argument; `record_arm` records it."""
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "name")
@@ -259,7 +259,7 @@ class ArmResult(ModelBase):
 class ArmSummary(ModelBase):
     """An arm without its eval rows, as listings of arms return it.
 
-    It has no `eval()` and no `score()`: ask the server, or get the whole arm.
+    It has no `eval()` and no `score()`: call those of the arm's handle or of the whole arm.
     """
 
     name: str
@@ -267,7 +267,7 @@ class ArmSummary(ModelBase):
     run_config: RunConfig
     """The configuration of the arm's training."""
     status: str
-    """The status of its training: an ArmStatus."""
+    """The status of the arm's training: an ArmStatus."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Training metrics: the latest value of each key."""
     eval_metrics: dict[str, float] = field(default_factory=dict)
@@ -364,7 +364,7 @@ class Experiment(ModelBase):
     metadata: dict[str, Any] = field(default_factory=dict)
     """Any other data: JSON-like values by key."""
     status: str = field(init=False, default=ExperimentStatus.RUNNING, compare=False, repr=False)
-    """Output only. The status of its arms: an ExperimentStatus."""
+    """Output only. The status, which follows from the arms: an ExperimentStatus."""
     revision: int = field(init=False, default=0, compare=False, repr=False)
     """Output only. The number of calls that have changed something so far."""
     create_time: datetime | None = field(init=False, default=None, compare=False, repr=False)

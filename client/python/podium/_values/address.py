@@ -1,6 +1,6 @@
 """Addresses of servers: the definition of `HOST:PORT` and `unix:PATH` for client and server.
 
-A client takes several `HOST:PORT`, separated by commas, of servers with the same results.
+A client accepts several `HOST:PORT`, separated by commas, if the servers have the same results.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def server_address(address: str | None) -> str:
             either.
 
     Raises:
-        ValueError: The address has neither form. The text suggests a similar address that is valid.
+        ValueError: The address has another form. The text suggests a similar address that is valid.
     """
     source = "address" if address is not None else "PODIUM_ADDRESS"
     given = os.environ.get("PODIUM_ADDRESS", "") if address is None else address
@@ -123,7 +123,7 @@ def _malformed(address: str, source: str, example_port: int | None = None) -> Va
 
 
 def _similar(address: str, port: int) -> str | None:
-    """Returns a well-formed address with the host or the port of a malformed one, or None."""
+    """Returns a valid address with the host or port of a malformed one; None if it has neither."""
     if address.isdecimal() and int(address) <= _MAX_PORT:
         return f"127.0.0.1:{address}"
     url = _URL.match(address)

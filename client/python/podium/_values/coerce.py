@@ -350,7 +350,10 @@ def _setting(given: Any, where: str, depth: int) -> Value:
 
 
 def own_text(given: Any) -> str | None:
-    """Returns `str()` of an object, or None if its class has no text of its own."""
+    """Returns `str()` of an object; None if that text has a memory address.
+
+    Returns the full name of a class or function.
+    """
     if hasattr(given, "__qualname__"):  # a class or a function
         return f"{getattr(given, '__module__', None) or 'builtins'}.{given.__qualname__}"
     own: Any = type(given)

@@ -7,7 +7,7 @@ from podium._values.shorten_text import shorten
 __all__ = ["MOST_METRIC_BYTES", "MOST_NAME_BYTES", "shown", "wrong_name"]
 
 MOST_NAME_BYTES = 1024
-"""The greatest limit of the bytes of a name that a server can have."""
+"""The highest limit that a server can set for the bytes of a name."""
 MOST_METRIC_BYTES = 2 * MOST_NAME_BYTES + 1
 """The bytes of the longest name of a metric: an eval name, a dot and a key."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -16,9 +16,9 @@ _SHOWN = 60
 
 
 def wrong_name(text: str, most: int) -> str:
-    """Returns a text about what is wrong with a name of at most `most` bytes.
+    """Returns the problem of a name, as the end of an error message; empty if the name is valid.
 
-    Empty if it is valid.
+    A valid name has 1 to `most` bytes.
     """
     size = len(text.encode())
     if not 0 < size <= most:

@@ -35,14 +35,11 @@ class Tabular(ABC):
         """Returns the rows of the table, as values by column name."""
 
     def _shown(self) -> Sequence[Mapping[str, Any]]:
-        """Returns the rows of the text and of notebooks.
-
-        They may differ from the rows of a DataFrame.
-        """
+        """Returns the rows that `repr()` and notebooks show. A DataFrame may have other rows."""
         return self._records()
 
     def _shown_count(self, shown: Sequence[Mapping[str, Any]]) -> int:
-        """Returns the number of rows, of which `_shown` may return only the first ones."""
+        """Returns the number of all rows. `_shown` may return only the first of them."""
         return len(shown)
 
     def __repr__(self) -> str:

@@ -56,7 +56,7 @@ class TLS:
 
     @property
     def paths(self) -> list[Path]:
-        """Returns the files that are given."""
+        """The paths of `ca`, `cert` and `key`, without those that are None."""
         return [Path(path) for path in (self.ca, self.cert, self.key) if path is not None]
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""The paths in which a run_config changed, as the metadata and the text of an error have them."""
+"""Writes the paths in which a run_config changed into the metadata and the text of an error."""
 
 from collections.abc import Mapping
 
@@ -30,7 +30,7 @@ def add_paths(text: str, metadata: Mapping[str, str]) -> str:
 
 
 def complete_text(text: str, metadata: Mapping[str, str]) -> str:
-    """Returns the text of an error with all paths of its metadata, if the text was cut."""
+    """Returns the text of an error. If the text was cut, adds all paths of the metadata to it."""
     start, label, _ = text.partition(_LABEL)
     is_cut = text.endswith("…") and label and metadata.get(_COUNT_KEY, "").isdecimal()
     return add_paths(start, metadata) if is_cut and PATHS_KEY in metadata else text

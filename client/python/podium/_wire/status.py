@@ -239,7 +239,7 @@ def _refusals_from_proto(refusals: recording_service_pb2.Refusals) -> list[Refus
 
 
 def _completed(refused: RefusedEvent, reason: str, text: str) -> RefusedEvent:
-    """Returns a refusal whose text was cut with the same text of the status."""
+    """Returns a refusal. If its text was cut but is whole in the status, uses the whole text."""
     start = refused.message.removesuffix("…")
     place = text.find(start)
     is_cut = start != refused.message and refused.reason == reason and place >= 0

@@ -86,7 +86,7 @@ def value_from_proto(message: value_pb2.Value) -> Any:
 
 
 def values_to_proto(values: Mapping[Any, Any], where: str = "values") -> dict[str, value_pb2.Value]:
-    """Writes a dict of values, for a map field; `where` names it in errors."""
+    """Writes a dict of values, for a map field. `where` is the name of the field in errors."""
     plain = coerce.value_map(values, where)
     return {key: _plain_to_proto(item) for key, item in plain.items()}
 
@@ -138,7 +138,7 @@ def timestamp_to_proto(moment: datetime) -> Timestamp:
     """Writes a datetime.
 
     Raises:
-        ValueError: It has no time zone.
+        ValueError: The datetime has no time zone.
     """
     if moment.tzinfo is None:
         raise ValueError(f"a time must have a time zone, such as UTC: {moment.isoformat()}")
@@ -166,9 +166,9 @@ class Field(NamedTuple):
 
 
 def _enum(enum: type[StrEnum], wrapper: Any, where: str) -> Field:
-    """Converts the members of an enum.
+    """Returns the conversion of the members of an enum.
 
-    In the proto, their names begin with the name of the enum.
+    In the proto, the names of the members begin with the name of the enum.
     """
     prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", enum.__name__).upper()
     numbers = {member: wrapper.Value(f"{prefix}_{member.name}") for member in enum}
