@@ -173,7 +173,7 @@ def token_limit(text: str) -> tuple[str, int]:
 
 
 def named_number(text: str, names: Collection[str]) -> tuple[str, int]:
-    """Reads a limit as NAME=NUMBER, with a number from 1 that has at most 64 bits."""
+    """Parses a limit of the form NAME=NUMBER. The number is from 1 to 2^63-1."""
     name, equals, shown = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"give NAME=NUMBER, not {text!r}")

@@ -168,7 +168,7 @@ def _started(
 
 
 def _own_attempt(attempt: RejectedAttempt, known: ArmSummary | None) -> str | None:
-    """Returns the id of the arm's newest attempt if an earlier retry created that attempt."""
+    """Returns the id of the arm's newest attempt if an earlier retry created it, else None."""
     if attempt.attempt_id is None or known is None or known.attempt is None:
         return None
     newest = known.attempt.id

@@ -39,7 +39,7 @@ def series_of(curve: Curve) -> Series:
 
 
 def chart(series: Sequence[Series], width: int, *, is_ascii: bool = False) -> Iterator[str]:
-    """Yields the lines of a chart of a width. Yields none if there are no values.
+    """Yields the lines of a chart of `width` characters; none if there are no values.
 
     A letter is a measured point, and dots are the straight line between two points. Where curves
     overlap, the first one is shown.

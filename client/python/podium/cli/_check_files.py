@@ -106,5 +106,5 @@ def check_store(url: str) -> Iterator[Finding]:
     for fault in faults:
         yield failed("store", f"{path}: {fault}", "stop the server, and restore a backup")
     if not faults:
-        # A backup, and the log of a large transaction, take as much again.
+        # A backup, and the log of a large transaction, can each be as large as the store.
         yield _space("store", path.parent, f"{path} is intact", path.stat().st_size)

@@ -72,7 +72,7 @@ def _connection(address: str, tls: TLS | None) -> Iterator[Finding]:
 
 
 def _address(address: str) -> Finding:
-    """Tries to connect."""
+    """Returns the finding whether an address accepts connections."""
     path = socket_path(address)
     try:
         if path is not None:

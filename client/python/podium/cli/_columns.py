@@ -52,7 +52,7 @@ def check_columns(columns: Iterable[str], records: Iterable[Mapping[str, Any]]) 
 
 
 def cells(record: Mapping[str, Any], columns: Iterable[str]) -> list[str]:
-    """Returns the texts of a record's columns."""
+    """Returns the text of each given column of a record."""
     return [_cell(record.get(column)) for column in columns]
 
 

@@ -111,7 +111,7 @@ def _html_row(tag: str, cells: Sequence[str], classes: Sequence[str]) -> str:
 
 
 def as_markdown(title: str, blocks: Sequence[Block]) -> str:
-    """Returns a document as Markdown, with the tables of GitHub."""
+    """Returns a document as Markdown, with tables in GitHub's syntax."""
     parts = [f"# {_plain(title)}", *(part for block in blocks for part in _markdown(block))]
     return "\n\n".join(parts) + "\n"
 

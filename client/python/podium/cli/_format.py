@@ -69,7 +69,7 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(given: datetime | None) -> str:
-    """Returns a time in UTC."""
+    """Returns a time in UTC, or an empty text for None."""
     return "" if given is None else f"{given.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
@@ -96,7 +96,7 @@ def limits(token: Token) -> str:
 
 
 def stored_rows(token: Token) -> str:
-    """Returns how many rows are stored in the experiments of a token, and its limit."""
+    """Returns how many rows are stored in the experiments of a token, and the token's limit."""
     most = token.limits.stored_rows
     shown = "-" if token.stored_rows is None else f"{token.stored_rows:,}"
     return shown if most is None else f"{shown} of {most:,}"

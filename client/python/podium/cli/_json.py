@@ -16,7 +16,7 @@ def loads(text: str) -> Any:
 
     Raises:
         json.JSONDecodeError: The text is not JSON. The error has the line and column.
-        ValueError: Only Python accepts the text, a key is repeated, or a value is not supported.
+        ValueError: The text has NaN, Infinity, a repeated key, or a value that is not supported.
     """
     try:
         value = json.loads(

@@ -1,4 +1,4 @@
-"""Outboxes as `podium outbox` and `podium sync` show them: waiting and rejected events, and why."""
+"""Reads the state of outboxes: waiting and rejected events, and the reasons why they wait."""
 
 import argparse
 from collections import Counter

@@ -26,7 +26,8 @@ def new_file(path: str) -> Iterator[Path]:
     """
     part: Path | None = None
     try:
-        # A new file that only its owner can read. A name that others can predict could be a link.
+        # Only the owner can read this file. Others cannot put a link in its place, because they
+        # cannot predict its name.
         number, name = tempfile.mkstemp(dir=Path(path).parent, prefix=".podium-output-")
         os.close(number)
         part = Path(name)

@@ -71,7 +71,7 @@ SERVER_COMMANDS = {
 """The commands that run on the machine of the store and make no calls, with their modules."""
 
 _OTHER_NAMES = {"remove-tag": "untag", "remove-tags": "untag"}
-"""Names of Python parameters whose options are not spelled like them, for suggestions."""
+"""The options for names of Python parameters that are spelled differently, for suggestions."""
 
 _HEADINGS = {
     "experiments": "ask:\n",
@@ -176,7 +176,7 @@ def command_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
     for action in parser._actions:  # noqa: SLF001 - argparse has no public list of them
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             for each in action.choices.values():
-                # Without defaults, since they would replace what is given before the action.
+                # Without defaults, since they would replace the options before the action.
                 each.argument_default = argparse.SUPPRESS
                 _add_options(each.add_argument_group("options of every command"))
     return parser

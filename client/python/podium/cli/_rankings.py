@@ -33,7 +33,7 @@ _SHOWN_SOURCES = 3
 
 
 def arm_row(arm: RankedArm) -> tuple[str, ...]:
-    """Returns the cells of an arm."""
+    """Returns the cells of an arm, in the order of ARM_HEADERS."""
     source = arm.source
     return (
         digits(arm.rank, ",d"),
@@ -48,7 +48,7 @@ def arm_row(arm: RankedArm) -> tuple[str, ...]:
 
 
 def group_row(group: RankedGroup) -> tuple[str, ...]:
-    """Returns the cells of a group."""
+    """Returns the cells of a group, in the order of GROUP_HEADERS."""
     found = group.statistics
     not_counted = _counted(
         [
@@ -97,7 +97,7 @@ def _place(origin: str, eval_name: str | None, step: int | None = None) -> str:
 
 
 def summary(found: Ranking | GroupRanking) -> str:
-    """Returns a line that counts the ranked entries and everything else."""
+    """Returns a line with the numbers of ranked entries and of those that are not counted."""
     counts = found.counts
     arms = "arm" if counts.without_score == 1 else "arms"
     not_counted = [(counts.nans, "NaN"), (counts.without_score, f"{arms} without a score")]
@@ -130,7 +130,7 @@ def _counted(parts: list[tuple[int, str]]) -> list[str]:
 
 
 def sources(sources: list[RankSource]) -> str:
-    """Returns the most frequent sources of scores."""
+    """Returns a text with the most frequent sources of scores."""
     parts = [
         _place(source.origin, source.eval_name)
         + ("" if source.benchmark_id is None else f" of benchmark {source.benchmark_id}")

@@ -144,8 +144,8 @@ def _sent_anew(
 ) -> Iterator[_Outcome]:
     """Sends an attempt again, as a restart or as another arm.
 
-    The events are marked as retried when all of them are sent. If this is interrupted, the next try
-    sends all of them.
+    The events are marked as retried only after all of them were sent. If the command is interrupted
+    before, the next retry sends all of them.
     """
     try:
         plan = _plan(client, attempt, given.new_arm)
@@ -213,7 +213,7 @@ def _recorded(
 ) -> Iterator[tuple[Item, str]]:
     """Records events in as few calls as possible.
 
-    Yields each event with the reason of its rejection, or with an empty text.
+    Yields each event with the reason why it was rejected, or with an empty text if it is recorded.
 
     Raises:
         PodiumError: The server gave no answer.

@@ -63,7 +63,8 @@ def near_arms(client: Client, experiment: str, arm: str) -> Iterator[None]:
     try:
         yield
     except NotFoundError:
-        # A read has similar names in its error. Events lack them, since they may precede their arm.
+        # This read raises an error with similar names. The error of an event has none, because an
+        # event may arrive before its arm exists.
         bool(client.arm(experiment, arm).evals(page_size=1))
         raise
 

@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 
 
 def _present_tags(arguments: argparse.Namespace, client: Client, console: Console) -> list[str]:
-    """Returns the tags to remove that the arm has. A note names each other one."""
+    """Returns those tags to remove that the arm has. Prints a note for each of the others."""
     tags = client.arm(arguments.experiment, arguments.arm).get().tags
     for tag in arguments.untag:
         if tag not in tags:

@@ -129,7 +129,7 @@ def _eval_metrics(arm: ArmSummary, client: Client) -> str:
 
 
 def _newest_row(arm: ArmSummary, client: Client) -> EvalResult | None:
-    """Returns the newest row of the primary eval's name, if the primary eval is in-loop."""
+    """Returns the newest row of the primary eval's name; None if the primary eval has no step."""
     handle = client.arm(arm.experiment, arm.name)
     try:
         rows = handle.evals(page_size=1)

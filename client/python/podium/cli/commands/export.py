@@ -189,7 +189,7 @@ class _Csv:
 
 
 def _cell(value: Any) -> Any:
-    """Returns a cell of a table. An apostrophe keeps spreadsheets from running a text."""
+    """Returns a cell of a table. Its apostrophe keeps spreadsheets from running a formula."""
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return json_form.to_json(value)

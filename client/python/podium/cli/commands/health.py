@@ -47,10 +47,10 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
 
 
 def _serves(address: str, seconds: float, console: Console, has_others: bool) -> bool:
-    """Shows whether a server serves.
+    """Shows and returns whether a server serves.
 
     Raises:
-        CommandError: It does not answer, and there are no others.
+        CommandError: The server does not answer, and there are no other servers.
     """
     try:
         is_serving = _ask(address, seconds) == _SERVING

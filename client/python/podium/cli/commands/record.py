@@ -89,7 +89,7 @@ class _Sum(NamedTuple):
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Reads the whole file, then records it in several calls."""
+    """Reads the whole file, then records it in as many calls as necessary."""
     to_send = _read(arguments.file, arguments.experiment, replace=arguments.replace)
     total = sum(len(batch.places) for _, batch in to_send)
     done = _Sum()

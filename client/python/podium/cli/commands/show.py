@@ -108,7 +108,7 @@ def _arm_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
 
 
 def _eval_metrics(arm: ArmResult) -> str:
-    """Returns the eval metrics of an arm, with the name of the primary eval if they are its own."""
+    """Returns the eval metrics of an arm. Names the primary eval if it has the same metrics."""
     shown, row = _format.metrics(arm.eval_metrics), scoring.primary(arm.evals)
     if not shown or row is None or not same(row.metrics, arm.eval_metrics):
         return shown

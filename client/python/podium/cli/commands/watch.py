@@ -142,7 +142,7 @@ class _Screen:
         signal.signal(signal.SIGWINCH, lambda _signal, _frame: self.draw(self._state))
 
     def draw(self, state: LiveState) -> None:
-        """Draws a state. If a signal interrupts this, the size is read again afterwards."""
+        """Draws a state. If the terminal is resized meanwhile, draws the state once more."""
         self._state, self._is_stale = state, True
         while self._is_stale and not self._is_drawing:
             self._is_drawing, self._is_stale = True, False
