@@ -41,9 +41,9 @@ async def in_greenlet(function: Callable[P, T], *args: P.args, **kwargs: P.kwarg
 
 
 async def in_thread(threads: Executor, function: Callable[..., T], *args: Any) -> T:
-    """Runs a function that calls `wait` in a thread. Returns its result.
+    """Runs a function in a thread, where it can call `wait`. Returns its result.
 
-    If the caller is cancelled, the function ends first, because it uses a connection.
+    If the caller is cancelled, waits until the function ends, because it uses a connection.
     """
     loop = asyncio.get_running_loop()
     context = contextvars.copy_context()
@@ -57,7 +57,10 @@ async def in_thread(threads: Executor, function: Callable[..., T], *args: Any) -
 
 
 def wait(awaitable: Awaitable[T]) -> T:
-    """Returns the result of an awaitable, within a function that this module runs."""
+    """Waits for an awaitable and returns its result.
+
+    Call it only in functions that `in_greenlet` or `in_thread` runs.
+    """
     here = getcurrent()
     if isinstance(here, _Greenlet):
         return here.parent.switch(awaitable)  # type: ignore[no-any-return]

@@ -44,10 +44,11 @@ _TEXTS = {
 class Table:
     """A table whose rows are collected. Tables are compared by identity, which is faster.
 
-    The first `key` of its columns are its key, together with the experiment. Rows that exist are
-    updated, unless all of them are new (`is_new`). Without a key, all of them exist, and only
-    `columns` of them are written. Many rows of a call have the same values in the columns at the
-    places `shared`; `others` are the other columns.
+    The experiment and the first `key` columns identify a row. Stored rows are updated, under the
+    WHERE clause `condition` if there is one. If `is_new`, no row is stored yet, so all of them are
+    inserted. If `key` is 0, all rows are stored: the first column identifies them, and the others
+    are updated. Many rows of a call have the same values in the columns with the indexes `shared`.
+    `others` has the names of the other columns.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Table:
 
 
 class _Shape(NamedTuple):
-    """The shape of the rows of a table: the columns whose bindings are lists."""
+    """A table, and its columns that are bound as lists. Each other column has one value."""
 
     table: Table
     listed: tuple[str, ...]
@@ -82,7 +83,7 @@ _ARMS = _table(
 )
 _MOVING = ("ordinal", "revision", "updated", "next_position", "eval_count", "last_heard")
 _MOVED_ARMS = Table("arms", _MOVING, 0)
-"""The columns of an arm that change with most eval rows."""
+"""Stored arms of which only the columns in `_MOVING` change, as with most eval rows."""
 _moving = [_ARM_COLUMNS.index(name) for name in _MOVING]
 _lasting = [at for at, name in enumerate(_ARM_COLUMNS) if name not in _MOVING]
 PARTS = _table("arm_parts", "arm, part, content", 2)
@@ -93,7 +94,7 @@ _EVALS = _table(
     shared="arm, name, post, primary_class, model_ref, revision",
 )
 _NEW_EVALS = replace(_EVALS, is_new=True)
-"""Rows that are not stored yet. To look for them before they are inserted takes as long again."""
+"""Rows that are not stored yet. Looking for stored ones first would double the time."""
 POINTS = _table("points", "arm, step, content", 2, shared="arm")
 POINT_KEYS = _table("point_keys", "arm, id, key", 2, shared="arm")
 _OF_SCORES = "arm, eval_name, origin, step, benchmark_id"
@@ -106,7 +107,7 @@ _SCORES = _table(
     f" WHERE excluded.origin <> {_TRAINING} OR scores.origin = {_TRAINING}",
     _OF_SCORES,
 )
-"""Scores, of which those of training metrics do not replace others."""
+"""Scores. A score of a training metric does not replace a stored score of another origin."""
 
 _DROP_SCORES = (
     "DELETE FROM scores WHERE experiment = $1 AND (arm, eval_name) IN (SELECT arm, eval_name "
@@ -128,7 +129,7 @@ def _type(column: str) -> str:
 
 
 def _put(shape: _Shape, first: int) -> str:
-    """Returns a statement that inserts rows, or updates those with the same keys."""
+    """Returns a statement that inserts or updates rows. `first` is its first binding's number."""
     table, listed = shape
     names, lists, values = ", ".join(table.columns), [], []
     for at, name in enumerate(table.columns, first):
@@ -169,9 +170,10 @@ def _statement(guard: str, first: int, shapes: tuple[_Shape, ...]) -> str:
 
 
 def _bound_rows(table: Table, rows: Collection[tuple[Any, ...]]) -> tuple[_Shape, list[Any]]:
-    """Returns the bindings of rows.
+    """Returns the shape of rows, and their bindings.
 
-    A binding for all rows takes less time than a list, so columns in which the rows agree have one.
+    If all rows have the same values in the shared columns, each of these columns is bound once,
+    because that takes less time than a list.
     """
     first = next(iter(rows))
     if len(rows) == 1:
@@ -205,7 +207,7 @@ class WriteBuffer:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is collected."""
+        """Returns whether no rows are collected."""
         return not (self._dropped or self._training or any(self._rows.values()))
 
     def put(self, table: Table, values: tuple[Any, ...]) -> None:
@@ -213,7 +215,7 @@ class WriteBuffer:
         self._rows.setdefault(table, {})[values[: table.key]] = values
 
     def put_arm(self, values: Sequence[Any], before: Sequence[Any] | None) -> None:
-        """Adds the row of an arm. `before` is its stored row."""
+        """Adds the row of an arm. `before` is its stored row, or None if that is not known."""
         ordinal = values[_ORDINAL]
         if before is None or any(before[at] != values[at] for at in _lasting):
             self._new_arms.add(ordinal)
@@ -227,7 +229,7 @@ class WriteBuffer:
     def put_scores(
         self, place: tuple[int, str], scores: Mapping[str, tuple[Any, ...]], *, is_whole: bool
     ) -> None:
-        """Replaces all scores of an eval. `is_whole` tells that the store has no others."""
+        """Replaces all scores of an eval. `is_whole` tells that no other keys are stored."""
         for rows in (self._rows.get(_REPLACED_SCORES, {}), self._training):
             for old in [old for old in rows if old[:2] == place]:
                 del rows[old]
@@ -256,10 +258,11 @@ class WriteBuffer:
     def finish(
         self, before: int, after: int, experiment: Sequence[Any] | None
     ) -> tuple[str, tuple[Any, ...]]:
-        """Returns the statement that writes the rest, and its bindings.
+        """Returns the statement that writes the rest of the rows, and its bindings.
 
-        It returns no row if another transaction has changed the experiment: if its `write_id` is
-        not `before`. Else `after` becomes the `write_id`, and the experiment gets new values.
+        If the experiment's `write_id` is not `before`, another transaction has changed the
+        experiment. The statement then changes nothing and returns no row. Otherwise, it sets the
+        `write_id` to `after`, and the experiment's columns to `experiment` unless that is None.
         """
         rows, ids = self._take(), (self.experiment, after, before)
         if experiment is None:
@@ -267,7 +270,7 @@ class WriteBuffer:
         return self._bound(_CHANGING, (*ids, *(experiment[at] for at in _MORE)), rows)
 
     def _take(self) -> dict[Table, _Rows]:
-        """Returns the collected rows by table, after scores that must be removed are removed."""
+        """Removes old scores. Then returns the collected rows by table, and empties the buffer."""
         self._drop()
         rows, self._rows = self._rows, {}
         arms = rows.pop(_MOVED_ARMS, {})
@@ -284,7 +287,7 @@ class WriteBuffer:
         return {table: found for table, found in rows.items() if found}
 
     def _drop(self) -> None:
-        """Removes scores, and writes those that replace them."""
+        """Removes the stored scores of evals that get new scores, and writes the new ones."""
         if not self._dropped:
             return
         scores = self._rows.pop(_REPLACED_SCORES, {})

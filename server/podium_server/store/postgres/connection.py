@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, as `podium_server.store.sql` uses them."""
+"""Adapts asyncpg's connections to the interface that `podium_server.store.sql` uses."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ _FIRST_ROWS, _MOST_ROWS = 16, 1_000
 
 
 class PooledConnection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection that calls use one after the other. `host` is where its database is."""
+    """A connection that calls use one after the other. `host` is the address of its database."""
 
     def __init__(self, protocol: Any, transport: Any, loop: Any, host: Any, *others: Any) -> None:
         super().__init__(protocol, transport, loop, host, *others)
@@ -41,7 +41,7 @@ class PooledConnection(asyncpg.Connection):  # type: ignore[misc]
 
 
 class _Cursor:
-    """The result of a statement. It runs when its rows are read."""
+    """The result of a statement. The statement runs when its rows are read."""
 
     def __init__(self, connection: asyncpg.Connection, statement: str, bindings: Any) -> None:
         self._connection = connection
@@ -68,10 +68,10 @@ class _Cursor:
 
 
 def without_nul(value: Any) -> Any:
-    """Replaces NUL, which PostgreSQL refuses, in a text that is looked up.
+    """Returns a value to look up, with each NUL replaced, because PostgreSQL rejects NUL.
 
-    No stored name has a control character, so the result equals none of them either, and has the
-    same place among them.
+    No stored name has a control character. So the replaced text matches no stored name either, and
+    it sorts in the same place among them.
     """
     return value.replace("\0", "\1") if isinstance(value, str) and "\0" in value else value
 
@@ -95,13 +95,13 @@ class _Rows:
 
 
 class Connection:
-    """A connection of the pool."""
+    """Runs statements on a connection of the pool."""
 
     def __init__(self, connection: asyncpg.Connection | None) -> None:
         self._connection: Any = connection
 
     def execute(self, statement: str, bindings: Sequence[Any] = (), /) -> "_Cursor | _Rows":
-        """Returns the result of a statement. A statement that changes rows runs at once."""
+        """Returns the result of a statement. A SELECT runs later, when its rows are read."""
         cursor = _Cursor(self._connection, translated(statement), bindings)
         return cursor if statement.startswith("SELECT") else _Rows(cursor.fetchall())
 

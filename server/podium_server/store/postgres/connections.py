@@ -18,14 +18,14 @@ __all__ = ["Connections"]
 
 _CHECK_SECONDS = 1.0
 _HUNG_SECONDS = 3.0
-"""The seconds after which a call suggests that its host hangs, such as a paused machine."""
+"""If a call uses a connection for longer (in seconds), its host may hang: it may be paused."""
 
 
 class Connections:
     """Opens connections when they are needed, and keeps them for later calls.
 
     asyncpg's own pool starts two tasks for each use of a connection, which takes longer than to
-    read a row. It also hides a connection that became read-only.
+    read a row. It also does not show that a connection became read-only.
 
     Args:
         connect: Opens a connection.
@@ -62,7 +62,7 @@ class Connections:
     async def use(self) -> AsyncIterator[PooledConnection]:
         """Gives a connection inside the block.
 
-        The connection that was used last comes first: its statements are prepared already.
+        Prefers the connection that was used last, because its statements are prepared already.
         """
         await self._wait()
         try:
@@ -125,7 +125,7 @@ class Connections:
         self.terminate(self._used)
 
     async def _watch_leader(self, leaders: Callable[[], Awaitable[Collection[Any]]]) -> None:
-        """Cuts off the connections to a host that hangs, once another one is the leader."""
+        """Cuts off the connections to a host that hangs, once another host takes writes."""
         while True:
             await asyncio.sleep(_CHECK_SECONDS)
             if min(self._used.values(), default=math.inf) > time.monotonic() - _HUNG_SECONDS:
@@ -142,7 +142,7 @@ class Connections:
 
 
 def _is_unusable(error: BaseException) -> bool:
-    """Returns whether a connection is lost, busy, or at a host that cannot write any more."""
+    """Returns whether an error leaves a connection lost, busy, or at a read-only host."""
     if isinstance(error, PodiumError):
         return False
     return isinstance(error, (*LOST, TimeoutError)) or not isinstance(error, Exception)

@@ -28,7 +28,7 @@ def translated(statement: str) -> str:
 
 
 def _number(condition: str) -> str:
-    """Returns a condition that holds only for numbers, and that reads no other value as one."""
+    """Returns a condition that holds only for numbers. It does not cast other values."""
     value = "CAST(CAST(v.value AS TEXT) AS NUMERIC)"
     passes = condition.format(value=value)
     return f"CASE WHEN json_typeof(v.value) = 'number' THEN {passes} ELSE FALSE END"

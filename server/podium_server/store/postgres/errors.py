@@ -28,7 +28,7 @@ LOST = (
 """The errors of a lost connection, and of a host that is no longer the leader. The transaction was
 rolled back, unless its COMMIT was sent."""
 REPEATED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-"""The errors of a transaction that was rolled back because of others, and that can run again."""
+"""The errors of a transaction that was rolled back because of another one, and can run again."""
 _BUSY = (
     TimeoutError,
     asyncio.TimeoutError,

@@ -48,7 +48,7 @@ _TRIES = 6
 _PAUSE_SECONDS = 0.02
 _COMMIT_SECONDS = 30.0
 _NEVER = 1e9
-"""The seconds of a statement that asyncpg must not cancel."""
+"""The timeout in seconds of a statement that asyncpg must not cancel."""
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 
@@ -153,7 +153,7 @@ class GroupCommit:
             waiting.give()
 
     async def _try(self, group: list[Waiting]) -> None:
-        """Runs a transaction, again if it was rolled back because of others or a lost connection.
+        """Runs a transaction. Repeats it if other transactions or a lost connection undid it.
 
         A transaction whose COMMIT was sent never runs again.
         """
@@ -161,7 +161,7 @@ class GroupCommit:
             try:
                 await self._transact(group)
             except PodiumError:
-                # Some are connection errors too. After OUTCOME_UNKNOWN, nothing may run again.
+                # Some of these are also in LOST. After OUTCOME_UNKNOWN, nothing may run again.
                 raise
             except (*REPEATED, *LOST):
                 if attempt == _TRIES - 1:
@@ -184,10 +184,10 @@ class GroupCommit:
         await self._transact_locked(known or KnownRows(0), group, begin)
 
     async def _transact_at_once(self, known: KnownRows, group: list[Waiting], begin: float) -> bool:
-        """Runs calls in one statement. Returns False if that needs more than what is known.
+        """Runs calls with the known rows and one statement. Returns whether this succeeded.
 
-        Nothing was changed then. So calls that change nothing run again too, since another server
-        may have written meanwhile.
+        It fails without any change if the known rows are not enough or out of date. It also fails
+        if no call changes anything, because then no statement checks the known rows.
         """
         transaction = PostgresTransaction(None, known.copy())
         try:
@@ -237,7 +237,7 @@ class GroupCommit:
         return transaction
 
     def _note(self, transaction: PostgresTransaction, group: list[Waiting], begin: float) -> None:
-        """Counts a commit, and keeps what is known after it."""
+        """Counts a commit, and keeps the rows that are known after it."""
         self.times.committed(len(group), begin)
         self._known.put(group[0].call.needs.experiment, transaction.known)
 
@@ -268,8 +268,8 @@ class GroupCommit:
 async def _uncancelled(commit: Coroutine[Any, Any, T]) -> T:
     """Waits for a commit, and raises a TimeoutError if it takes too long.
 
-    The database is not asked to cancel it: if a commit stops waiting for a replica, readers see it
-    although a new leader may lack it.
+    The database is not asked to cancel the commit. A cancelled commit no longer waits for a
+    replica, so readers would see changes that a new leader may lack.
     """
     running = asyncio.create_task(commit)
     await asyncio.wait([running], timeout=_COMMIT_SECONDS)
@@ -285,7 +285,7 @@ def _is_heavy(group: list[Waiting]) -> bool:
 
 
 async def _write_last(connection: PooledConnection, transaction: PostgresTransaction) -> None:
-    """Writes what is left. The experiment is locked, so the guard finds it."""
+    """Writes the rows that are left. The experiment is locked, so the guard finds it."""
     if transaction.last is not None:
         statement, bindings = transaction.last
         if not await connection.fetch(statement, *bindings):
@@ -308,6 +308,6 @@ def _apply_all(transaction: PostgresTransaction, group: list[Waiting]) -> None:
 
 
 async def _roll_back(connection: PooledConnection) -> None:
-    """Rolls back. If that fails, the pool closes the connection, which does the same."""
+    """Rolls back. If that fails, the pool closes the connection, which rolls back too."""
     with contextlib.suppress(Exception):
         await connection.execute("ROLLBACK")

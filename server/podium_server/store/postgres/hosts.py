@@ -16,14 +16,15 @@ _OPTIONS = {
     "TCP_KEEPCNT": 3,
     "TCP_USER_TIMEOUT": 5_000,
 }
-"""A host that does not even confirm packets is lost after 5 seconds."""
+"""With these options, a connection is lost if its host confirms no packet for 5 seconds."""
 
 
 async def connect(url: str, **options: Any) -> asyncpg.Connection:
     """Connects to the database of a URL.
 
-    If the URL has several hosts, all of them are asked at the same time, so that one that does not
-    answer delays nothing. Unless the URL says otherwise, the one that takes writes is chosen.
+    If the URL has several hosts, connects to all of them at the same time, so that a host that does
+    not answer causes no delay. Keeps the connection to the host that takes writes, unless the URL
+    has `target_session_attrs`.
     """
     return await _first(_trials(url, options)) if has_hosts(url) else await _connect(url, options)
 
@@ -53,7 +54,7 @@ async def _connect(url: str, options: dict[str, Any]) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(url, **options)
     except TimeoutError:
-        # This is no lack of connections in the pool.
+        # Callers would take a TimeoutError for an overloaded database.
         raise ConnectionError("the database does not answer") from None
 
 
@@ -83,12 +84,12 @@ def _end(trials: Iterable[asyncio.Task[Any]]) -> None:
 
 
 def _is_replica(failed: asyncio.Task[Any]) -> bool:
-    """Returns whether a host answers, but takes no writes, which says less than other errors."""
+    """Returns whether a host answers but takes no writes. Other errors say more than this one."""
     return isinstance(failed.exception(), asyncpg.TargetServerAttributeNotMatched)
 
 
 def notice_loss(transport: Any) -> None:
-    """Makes the system close a connection whose host has disappeared without a word."""
+    """Makes the system close a connection whose host has disappeared without closing it."""
     connection = transport.get_extra_info("socket")
     if connection.family == socket.AF_UNIX:
         return

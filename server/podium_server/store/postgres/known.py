@@ -1,8 +1,8 @@
-"""What a server knows of experiments from its last transactions.
+"""The rows of experiments that a server knows from its last transactions.
 
 Each transaction that writes to an experiment gives its row a new random `write_id`. As long as the
-row has the id that this server gave it, nothing has changed since, and the known rows are the
-stored ones. So most calls need no statement that reads.
+row has the `write_id` that this server gave it, no other server has changed the experiment. The
+known rows then equal the stored ones. So most calls need no statement that reads.
 """
 
 from collections import OrderedDict
@@ -24,16 +24,16 @@ class KnownRows:
     """The known rows of an experiment. None is a row that is known not to exist.
 
     Attributes:
-        write_id: The `write_id` of the experiment's row with which they are valid.
+        write_id: The known rows are valid while the experiment's row has this `write_id`.
         experiment: The row of the experiment.
-        streams: Streams by writer.
-        arms: The columns of arms by name.
-        parts: Parts of arms.
-        answering: The rows that `eval(name)` returns.
-        score_keys: The keys of the scores of eval names.
-        point_ids: The numbers of the keys of training series.
-        last_steps: The last steps of training series.
-        contents: The size of parts and rows in bytes.
+        streams: Streams by writer id.
+        arms: The column values of arms, by name.
+        parts: Parts of arms, by arm and part name.
+        answering: The rows that `eval(name)` returns, by arm and eval name.
+        score_keys: The keys of an eval's scores, by arm and eval name.
+        point_ids: The numbers of the keys of training series, by arm and key.
+        last_steps: The last step of each arm's training series.
+        contents: The total size of parts and rows in bytes.
         is_contended: Whether another server writes to the experiment too.
     """
 
@@ -98,7 +98,7 @@ class KnownExperiments:
         self._size = 0
 
     def take(self, experiment: str) -> KnownRows | None:
-        """Returns the known rows of an experiment, and removes them until its next commit."""
+        """Removes and returns the known rows of an experiment; None if nothing is known."""
         known = self._known.pop(experiment, None)
         if known is not None:
             self._size -= known.size

@@ -1,4 +1,4 @@
-"""Loads what calls on one experiment need: all at once, and only what is not known yet."""
+"""Loads the rows that calls on one experiment need: all at once, without those already known."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -51,7 +51,7 @@ _ARMS = (
     f"(SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ?1 AND evals.arm = a.ordinal "
     "AND evals.name = u.name ORDER BY post DESC, step DESC LIMIT 1) e ON TRUE"
 )
-"""Arms, each with some names of evals: the keys of an eval's scores, and the row that
+"""Selects arms by name, each with an eval: the keys of the eval's scores, and the row that
 `eval(name)` returns."""
 _POINTS = (
     "SELECT p.arm, p.step, p.content FROM unnest(CAST(?2 AS BIGINT[]), CAST(?3 AS BIGINT[])) "
@@ -77,13 +77,13 @@ class ReadingConnection(Connection, Protocol):
 
 
 class PostgresPoints(PointTable):
-    """Training series. `known` has what is known of them."""
+    """Reads and writes training series. `known` has the rows that are known."""
 
     _connection: ReadingConnection
     known: KnownRows
 
     def load(self, place: int, wanted: Collection[tuple[Place, int]]) -> None:
-        """Loads the points of arms at some steps of an experiment."""
+        """Loads the points of an experiment's arms, each at a step."""
         last_steps = self.known.last_steps
         unknown = list({at[1] for at, _ in wanted if at not in last_steps})
         if unknown:
@@ -97,7 +97,7 @@ class PostgresPoints(PointTable):
                 self._contents[(place, arm), step] = content
 
     def at(self, place: Place, step: int) -> dict[str, float]:
-        """Returns the values at a step."""
+        """Returns the values at a step, by key."""
         if step > self.known.last_steps.get(place, step):
             self._contents.setdefault((place, step), b"")
         return super().at(place, step)
@@ -130,14 +130,14 @@ class PostgresPoints(PointTable):
         return super().clear(place)
 
     def settle(self) -> None:
-        """Adds what the transaction knows of keys to the known rows."""
+        """Adds the keys that the transaction has loaded or written to the known rows."""
         self.known.point_ids.update(self._ids)
 
 
 class PostgresLoader(Loader):
-    """Looks up rows. Uses the rows that are known, or that the transaction has written.
+    """Looks up rows. Runs no statement for rows that are known or written by the transaction.
 
-    Of the arms in `_whole`, all rows are known.
+    All rows of the arms in `_whole` are known.
     """
 
     _connection: ReadingConnection
@@ -163,7 +163,7 @@ class PostgresLoader(Loader):
         self.known.forget_arms()
 
     def load(self, experiment: int, needs: Sequence[Needs]) -> None:
-        """Loads what calls need and what is not known, with one statement for each table."""
+        """Loads the rows that calls need and that are not known: one statement for each table."""
         streams = self.known.streams
         writers = {each.writer_id for each in needs if each.writer_id is not None} - streams.keys()
         if writers:
@@ -184,9 +184,9 @@ class PostgresLoader(Loader):
     def _unknown(
         self, experiment: int, name: str, wanted: ArmNeeds
     ) -> Iterable[tuple[str, str | None]]:
-        """Returns the arm with each name of an eval about which nothing is known.
+        """Returns what to load, as pairs of the arm's name and the name of an unknown eval.
 
-        Without a name, it is the arm itself.
+        A pair with None loads the arm itself.
         """
         names = set() if wanted.all_rows else {key.name for key in wanted.keys}
         known = self.known
@@ -202,7 +202,7 @@ class PostgresLoader(Loader):
         return [(name, each) for each in names if (place, each) not in known.answering]
 
     def _load_arms(self, experiment: int, pairs: Collection[tuple[str, str | None]]) -> None:
-        """Loads arms, and the rows that `eval(name)` returns for names of evals."""
+        """Loads arms, and the row that `eval(name)` returns for each pair with an eval name."""
         if not pairs:
             return
         known = self.known
@@ -245,7 +245,7 @@ class PostgresLoader(Loader):
                 self.known.set_part((experiment, arm), part, content)
 
     def _load_rows(self, experiment: int, wanted: Collection[tuple[Place, EvalKey]]) -> None:
-        """Loads rows that come before those that `eval(name)` returns. There are none after."""
+        """Loads the rows that come before the row of `eval(name)`. No row comes after it."""
         answering = self.known.answering
         others = [
             (at, key)
@@ -264,9 +264,9 @@ class PostgresLoader(Loader):
                 self._rows[experiment, arm][row.key] = row
 
     def experiment(self, name: str) -> ExperimentRow | None:
-        """Returns the row of an experiment, which this locks until the end of the transaction.
+        """Locks the row of an experiment until the transaction ends. Returns the row, or None.
 
-        What was known of it is forgotten if another server has written to it.
+        Forgets the known rows if another server has written to the experiment.
         """
         for write_id, *columns in fetch(self._connection, LOCK, (experiment_id(name),)):
             row = codec.experiment_from(columns)
@@ -283,7 +283,7 @@ class PostgresLoader(Loader):
         return None
 
     def stream(self, experiment: int, writer_id: str) -> StreamRow | None:
-        """Returns the stream of a writer."""
+        """Returns the stream of a writer, or None."""
         streams = self.known.streams
         if writer_id not in streams:
             streams[writer_id] = super().stream(experiment, writer_id)
@@ -291,7 +291,7 @@ class PostgresLoader(Loader):
         return None if row is None else replace(row)
 
     def arm_columns(self, experiment: int, name: str) -> tuple[Any, ...] | None:
-        """Returns the column values of an arm."""
+        """Returns the column values of an arm, or None."""
         arms = self.known.arms
         if name not in arms:
             arms[name] = super().arm_columns(experiment, name)
@@ -304,7 +304,7 @@ class PostgresLoader(Loader):
         return self.known.parts[place, part]
 
     def answering(self, place: Place, name: str) -> EvalRow | None:
-        """Returns the row that `eval(name)` returns if no step is given."""
+        """Returns the row that `eval(name)` returns without a step, or None."""
         if place in self._whole:
             rows = [row for row in self._all(place) if row.key.name == name]
             return max(rows, key=lambda row: precedence(row.key.step), default=None)
@@ -313,7 +313,7 @@ class PostgresLoader(Loader):
         return self.known.answering[place, name]
 
     def row(self, place: Place, key: EvalKey) -> EvalRow | None:
-        """Returns the row of a key."""
+        """Returns the row with a key, or None."""
         rows = self._rows[place]
         if place in self._whole:
             return rows.get(key)
@@ -322,7 +322,7 @@ class PostgresLoader(Loader):
         return rows[key]
 
     def first(self, place: Place) -> EvalRow | None:
-        """Returns the first of the rows that have a primary class, by class and position."""
+        """Returns the primary eval (the first row by class and position), or None."""
         if place not in self._whole:
             return super().first(place)
         rows = [row for row in self._all(place) if row.primary_class is not None]
@@ -337,13 +337,13 @@ class PostgresLoader(Loader):
         return super()._all_rows(place, needs)
 
     def note_arm(self, name: str, columns: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        """Notes an arm that the transaction writes. Returns its columns before."""
+        """Notes an arm that the transaction writes. Returns its previous columns, or None."""
         before = self.known.arms.get(name)
         self.known.arms[name] = columns
         return before
 
     def note_new(self, place: Place, name: str) -> None:
-        """Notes that an arm is new if it was not found before. It has no rows yet then."""
+        """Notes that an arm has no rows yet, if it is known not to be stored."""
         if self.known.arms.get(name, ()) is None:
             self._whole.add(place)
             self._points.note_new(place)
@@ -351,7 +351,7 @@ class PostgresLoader(Loader):
     def note_rows(self, place: Place, rows: Sequence[EvalRow]) -> bool:
         """Notes rows that the transaction writes. Returns whether all of them are new for certain.
 
-        No row comes after the one that `eval(name)` returns.
+        A row is new if it comes after the one that `eval(name)` returns.
         """
         are_new, noted, is_whole = True, self._rows[place], place in self._whole
         current: dict[str, _Current | None] = {}
@@ -372,7 +372,7 @@ class PostgresLoader(Loader):
         return are_new
 
     def _current(self, place: Place, name: str) -> _Current | None:
-        """Returns the row that `eval(name)` returns, after its place in order. None if unknown."""
+        """Returns the row of `eval(name)` with its precedence, or None if that is not known."""
         answering = self.known.answering
         if (place, name) not in answering and place not in self._whole:
             return None
@@ -380,7 +380,7 @@ class PostgresLoader(Loader):
         return ((False, _BEFORE_ALL), None) if row is None else (precedence(row.key.step), row)
 
     def note_scores(self, place: Place, name: str, keys: Collection[str]) -> bool:
-        """Notes the scores that an eval gets. Returns whether all others are known to be absent."""
+        """Notes the scores that an eval gets. Returns whether it is known to have no others."""
         before = self.known.score_keys.get((place, name))
         if before is None and place in self._whole and name != _BARE:
             before = set()
@@ -388,11 +388,11 @@ class PostgresLoader(Loader):
         return before is not None and before <= set(keys)
 
     def settle(self) -> None:
-        """Adds what the transaction knows of training series to the known rows."""
+        """Adds the keys of training series to the known rows."""
         self._points.settle()
 
 
 def _primary_order(row: EvalRow) -> tuple[bool, int, int]:
-    """Returns the sort key of rows by which the first one is the primary eval."""
+    """Returns the sort key of a row. The first row in this order is the primary eval."""
     is_in_loop = row.key.step is not None
     return is_in_loop, 0 if is_in_loop else row.primary_class or 0, row.position

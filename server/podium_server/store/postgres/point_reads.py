@@ -1,4 +1,6 @@
-"""Reads of single values, the most frequent calls: each takes at most one round trip.
+"""Reads single values, with at most one round trip for each read.
+
+These are the most frequent calls.
 
 Reads of one experiment that arrive while others run share the next statement. So the database and
 the event loop work once for many reads.
@@ -28,7 +30,7 @@ EVALS = (
     "AND e.arm = a.ordinal AND e.name = u.name AND u.step IS NULL "
     "ORDER BY e.post DESC, e.step DESC LIMIT 1) l ON TRUE WHERE x.id = $1 AND x.name = $2"
 )
-"""The rows of eval names of arms, each at a step, or the one that `eval(name)` returns."""
+"""Selects eval rows by arm, eval name and step. Without a step, as `eval(name)` does."""
 SCORES = (
     "SELECT u.read, s.value, s.origin, s.step, a.primary_name "
     "FROM experiments x CROSS JOIN unnest($3::bigint[], $4::text[], $5::text[], $6::text[]) "
@@ -36,7 +38,7 @@ SCORES = (
     "LEFT JOIN scores s ON s.experiment = $1 AND s.arm = a.ordinal AND s.eval_name = u.name "
     "AND s.key = u.key WHERE x.id = $1 AND x.name = $2"
 )
-"""Scores of arms, by eval name and key."""
+"""Selects scores by arm, eval name and key."""
 
 _AT_ONCE = 2
 """The most statements at a time. More connections would not make reads faster."""
@@ -49,8 +51,8 @@ _Rows = dict[int, tuple[Any, ...]]
 class PointReads:
     """Runs a statement for many reads. `acquire` gives a connection.
 
-    The statement takes the experiment's id, and a list for each column of the reads. The first of
-    the columns is the number of the read, which the statement returns with each row that it finds.
+    The statement takes the experiment's id and name, and a list for each column of the reads. The
+    first column has the numbers of the reads. The statement returns this number with each row.
     """
 
     def __init__(
@@ -64,10 +66,7 @@ class PointReads:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def read(self, experiment: str, wanted: Sequence[_Values]) -> list[Any]:
-        """Returns the row that the statement returns for each of the wanted values.
-
-        It is None if their arm does not exist.
-        """
+        """Returns the statement's row for each read, or None where the arm does not exist."""
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(experiment, []).append((wanted, answer))
         if len(self._tasks) < _AT_ONCE:

@@ -1,4 +1,4 @@
-"""The reads of the PostgreSQL store: what a page needs is loaded for many of its rows at once."""
+"""The reads of the PostgreSQL store. A page loads the data of many of its rows at once."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -68,7 +68,7 @@ class PostgresReader(Reader):
         self.connection.execute("COMMIT")
 
     def parts(self, place: tuple[int, int]) -> dict[str, bytes]:
-        """Returns the parts of an arm that reads return, by name."""
+        """Returns the parts of an arm by name, without those that only the store uses."""
         found = self._parts.get(place[1])
         return super().parts(place) if found is None else found
 
@@ -96,7 +96,7 @@ class PostgresReader(Reader):
         return _in_pieces(arms, load)
 
     def rows_ahead(self, place: tuple[int, int], rows: Iterable[Any]) -> Iterable[Any]:
-        """Yields positions with keys of rows, after the rows are loaded."""
+        """Yields the positions and keys of rows, after the rows are loaded."""
         experiment, arm = place
 
         def load(some: list[Any]) -> None:
@@ -151,7 +151,7 @@ class PostgresReader(Reader):
 
 
 def _in_pieces(rows: Iterable[Any], load: Callable[[list[Any]], None]) -> Iterator[Any]:
-    """Yields rows, after `load` was called for a growing number of them."""
+    """Yields rows in growing pieces. Calls `load` with each piece before it is yielded."""
     source, size = iter(rows), _FIRST_ROWS
     while some := list(islice(source, size)):
         load(some)

@@ -236,11 +236,11 @@ WHERE deleted = 0
 )
 
 MIGRATIONS: Sequence[Sequence[str]] = (_VERSION_1, _VERSION_2)
-"""The statements that change a store of version n to n + 1."""
+"""Item n has the statements that change a store of version n to n + 1."""
 VERSION = len(MIGRATIONS)
 """The version of stores that this server writes."""
 _OLDEST_SERVER = 2
-"""The oldest version of a server that can use a store of this version beside newer servers."""
+"""The schema version of the oldest server that can use a store of this version."""
 
 _APPLICATION = "podium"
 _LEASE_TIME = timedelta(seconds=60)
@@ -294,7 +294,7 @@ async def migrate(connection: asyncpg.Connection) -> None:
                 await connection.execute(statement)
             await connection.execute(_RELEASE, server, max(version, VERSION), _OLDEST_SERVER)
         elif loop.time() > ends:
-            raise StoreError("another server migrates the store and does not end; try again later")
+            raise StoreError("another server is still migrating the store; try again later")
         else:
             await asyncio.sleep(_PAUSE_SECONDS)
     await _identify(connection)

@@ -115,7 +115,7 @@ class PostgresStore(Store):
 
     def _not_opened(self, error: Exception) -> StoreError:
         reason = str(error) or type(error).__name__
-        if type(error) is ValueError:  # Its text can be a part of the password.
+        if type(error) is ValueError:  # Its text can contain a part of the password.
             reason = "the URL is malformed; write %2F for / in a password, %3F for ? and %40 for @"
         return StoreError(f"cannot open the database {shown_url(self._url)}: {reason}")
 
@@ -152,7 +152,7 @@ class PostgresStore(Store):
         return self._page_key
 
     def gauges(self) -> Mapping[str, float]:
-        """Returns numbers for monitoring by name."""
+        """Returns gauges and counters for monitoring, by name."""
         connections = self._connections
         gauges = {
             "store_connections": connections.size,
@@ -227,7 +227,7 @@ class PostgresStore(Store):
         raise AssertionError
 
     async def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
-        """Returns the encoded row of an eval name, at a step if one is given."""
+        """Returns the encoded row of an eval, at a step if one is given; None if there is none."""
         [found] = await self._evals.read(experiment, [(arm, name, step)])
         if found is None:
             # This raises the error of an unknown experiment or arm.
@@ -238,7 +238,7 @@ class PostgresStore(Store):
     async def score(
         self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
     ) -> Score | None:
-        """Returns the score of the first candidate that has one."""
+        """Returns the score of the first candidate that has one, or None."""
         wanted = [(arm, name or "", key) for name, key in candidates]
         for (name, key), found in zip(
             candidates, await self._scores.read(experiment, wanted), strict=True
@@ -279,14 +279,14 @@ class PostgresStore(Store):
         shown: ArmFilter,
         metrics: Sequence[Sequence[tuple[str | None, str]]],
     ) -> ScoreMatrix:
-        """Returns the scores of arms on metrics."""
+        """Returns a page of arms with their scores on each metric."""
         return await self.read(
             lambda reader: reader.scores(experiment, after, limits, shown, metrics),
             is_long=limits.rows * sum(map(len, metrics)) > _FEW_SCORES,
         )
 
     async def metrics(self, experiment: str, after: str, limits: PageLimits) -> Page[MetricRow]:
-        """Returns the metrics of an experiment after a place."""
+        """Returns a page of metrics, in order of their eval names and keys."""
         return await self.read(
             lambda reader: metrics.metrics(reader, experiment, after, limits), is_long=True
         )
@@ -294,7 +294,7 @@ class PostgresStore(Store):
     async def members(
         self, experiment: str, query: RankQuery, fold: Callable[[Iterable[MemberRow], RankTally], T]
     ) -> T:
-        """Returns the result of `fold` over every arm."""
+        """Calls `fold` with all arms, and returns its result."""
         is_small = await self.read(lambda reader: rankings.is_small(reader, experiment))
         return await self.read(
             lambda reader: rankings.members(reader, experiment, query, fold), is_long=not is_small

@@ -1,8 +1,8 @@
 """Transactions of the PostgreSQL store: few round trips for any number of calls and rows.
 
-All calls of a transaction are on one experiment. What they need is known from the last transaction,
-or loaded for all of them at once. What they write is collected, and written at the end, or before a
-statement that depends on it.
+All calls of a transaction are on one experiment. The rows that they need are known from the last
+transaction, or loaded for all calls at once. The rows that they write are collected, and written at
+the end, or before a statement that depends on them.
 """
 
 import secrets
@@ -84,7 +84,7 @@ class _Buffered(Connection):
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a connection to the database."""
+        """Returns whether there is a connection to the database."""
         return self._connection is not None
 
     def _check(self) -> None:
@@ -95,11 +95,12 @@ class _Buffered(Connection):
 class PostgresTransaction(Transaction):
     """A transaction for calls on one experiment.
 
-    Without a connection, it uses known rows only, and `last` is all that it has to write.
+    Without a connection, it uses only known rows, and `last` writes everything.
 
     Attributes:
-        last: The statement that writes what is not written yet, with its bindings, or None. If it
-            returns no row, the known rows were not the stored ones, and it has changed nothing.
+        last: The statement that writes all rows not written yet, with its bindings. None if there
+            are none. If the statement returns no row, the known rows were out of date, and it has
+            changed nothing.
     """
 
     _connection: _Buffered
@@ -117,7 +118,7 @@ class PostgresTransaction(Transaction):
         return loader, ranks, _Writer(self._connection, loader, ranks, points)
 
     def prepare(self, needs: Sequence[Needs]) -> None:
-        """Loads what some calls on an experiment need and what is not known.
+        """Loads the rows that calls on an experiment need and that are not known.
 
         With a connection, the row of the experiment is locked first.
         """
@@ -147,7 +148,7 @@ class PostgresTransaction(Transaction):
 
     @property
     def known(self) -> KnownRows:
-        """What is known once the transaction is committed."""
+        """The rows that are known once the transaction is committed."""
         return self._loader.known
 
     def _create_experiment(self, row: ExperimentRow) -> int:
@@ -160,7 +161,7 @@ class PostgresTransaction(Transaction):
 
 
 class _Points(PostgresPoints):
-    """Training series whose points are collected before they are written."""
+    """Collects the points of training series instead of writing them at once."""
 
     _connection: _Buffered
 
@@ -221,7 +222,7 @@ class _Writer(Writer):
         self._buffer.put_scores((place[1], _BARE), values, is_whole=False)
 
     def put_training(self, place: Place, scores: Mapping[str, ScoreRow]) -> None:
-        """Writes bare scores of training metrics, unless their keys have other bare scores."""
+        """Writes bare scores of training metrics. Does not replace a score of another origin."""
         for key, score in scores.items():
             self._buffer.put_training((place[1], _BARE), key, codec.score_values(score))
 
@@ -234,6 +235,6 @@ class _Writer(Writer):
         self._loader.forget()
 
     def forget_arms(self) -> None:
-        """Clears what is known of arms and streams, because some were removed."""
+        """Forgets the known arms and streams, because some were removed."""
         super().forget_arms()
         self._loader.forget()
