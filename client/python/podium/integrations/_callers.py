@@ -10,14 +10,14 @@ __all__ = ["caller_variables"]
 def caller_variables(module: str, name: str) -> Mapping[str, Any]:
     """Returns the local variables of a library's function that is running in this call stack.
 
-    It is the nearest function in a module of this name that has a variable of this name.
+    The function is the nearest caller that has the variable, in a module with the given name.
 
     Args:
         module: A part of the module's name, such as `xgboost.training`.
-        name: The name of the variable.
+        name: The name of a variable of the function.
 
     Returns:
-        The variables by name; an empty dict if there is no such function.
+        All local variables of the function, by name; an empty dict if there is no such function.
     """
     frame = inspect.currentframe()
     while frame is not None:

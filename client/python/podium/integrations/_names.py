@@ -29,7 +29,7 @@ class ArmNames:
         return _received, ()
 
     def next(self, name: str) -> str:
-        """Returns the name at the first call, and the name with a number at later calls."""
+        """Returns the name at its first use, and the name with a number at later uses."""
         if self._is_received and caller_variables("joblib.", "self"):
             # Each training of the search has its own copy of the callback, in several processes.
             name = f"{name}-{os.urandom(4).hex()}"

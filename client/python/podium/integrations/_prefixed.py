@@ -14,10 +14,11 @@ _OF_A_SET = re.compile(
 
 
 def by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Returns the metrics of each set: `val_loss` and `val/loss` become `loss` of the set `val`.
+    """Returns the metrics of each data set, by the name of the data set.
 
-    Metrics without such a prefix are training metrics. They are returned as the set with an empty
-    name. If Lightning has several data loaders, each is a set, such as `val/dataloader_idx_1`.
+    `val_loss` and `val/loss` become `loss` of the data set `val`. Metrics without such a prefix are
+    training metrics, which are returned under an empty name. If Lightning has several data loaders,
+    each is a data set, such as `val/dataloader_idx_1`.
     """
     sets: dict[str, dict[str, Any]] = {}
     for name, value in metrics.items():
@@ -27,14 +28,14 @@ def by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def training_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the metrics that belong to no set."""
+    """Returns the metrics whose names have no prefix of a data set."""
     return {name: _number(value) for name, value in metrics.items() if not _split(name)[0]}
 
 
 # A trainer logs the same names at each step.
 @lru_cache(maxsize=1000)
 def _split(name: str) -> tuple[str, str]:
-    """Returns the set of a metric, and the metric's name in the set."""
+    """Returns the data set of a metric, or an empty text, and the metric's name without it."""
     found = _OF_A_SET.fullmatch(name)
     parts = found.groupdict(default="") if found else {"set": "", "key": name, "loader": ""}
     return parts["set"] + parts["loader"], parts["key"]

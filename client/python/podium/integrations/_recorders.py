@@ -19,13 +19,13 @@ def recorder_of(experiment: str, rank: int | None = None, **declared: Any) -> Ex
         rank: The rank of this process; None if the trainer does not know it.
         declared: Fields of the experiment to declare, as for `podium.record`.
     """
-    # The rank is known only when training begins, and the package loads protobuf.
+    # Imported here, since the package loads protobuf and the rank is known only in a training.
     from podium._recorder import record  # noqa: PLC0415
     from podium._recorder.process_rank import process_rank  # noqa: PLC0415
 
     found = process_rank()
     if found is not None and found.number == rank:
-        rank = None  # the recorder finds it too, and names its source
+        rank = None  # the recorder finds it too, and its messages name where it comes from
     key = (os.getpid(), experiment, rank, found, *map(os.environ.get, _SETTINGS), repr(declared))
     if key not in _recorders:
         _recorders[key] = record(experiment, rank=rank, **declared)

@@ -56,7 +56,10 @@ The configuration of an arm leaves them out.
 """
 _LENGTH = frozenset({"num_train_epochs", "max_steps"})
 _PROGRESS_PREFIXES = ("dataloader_", "ddp_", "eval_", "logging_", "save_")
-"""Arguments that may change when a training continues. The configuration has them as extras."""
+"""Prefixes of arguments that may change when a training continues.
+
+The configuration of an arm has these arguments as extras.
+"""
 
 
 def rows_of(entry: Mapping[str, Any], step: int) -> list[Row]:
@@ -81,7 +84,9 @@ def training_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def last_rows(log: Iterable[Mapping[str, Any]], step: int | None) -> list[Row]:
-    """Returns the rows of a step, read from the Trainer's own log. Checkpoints contain that log.
+    """Returns the rows of a step, read from the Trainer's own log.
+
+    Checkpoints contain that log, so the step may be one before a training was continued.
 
     Args:
         log: The log's entries.
@@ -126,7 +131,7 @@ def _model_name(model: Any) -> str:
 
 
 def _model_settings(model: Any) -> dict[str, Any]:
-    """Returns the settings of a model and of its adapters that differ from the defaults."""
+    """Returns the model's settings that differ from the defaults, and those of its adapters."""
     config: Any = getattr(model, "config", None)
     adapters = getattr(model, "peft_config", None) or {}
     found = {

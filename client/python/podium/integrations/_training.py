@@ -1,4 +1,4 @@
-"""Records the trainings of a callback. All integrations use it."""
+"""Records the trainings of a callback. Most integrations use it."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ class Training:
         self._last: dict[str, Row] = {}
         self._trial: Any = None
         self._baseline: list[Row] | None = None
-        """The rows of an evaluation that was made before training.
+        """The rows of an evaluation before training; None if there was none.
 
-        They are kept until a training begins.
+        A new training that follows records them as its in-loop rows at step 0.
         """
 
     def __deepcopy__(self, copied: dict[int, Any]) -> Self:
@@ -232,7 +232,7 @@ class Training:
         """Records that training is completed. The last row of each eval is its result.
 
         Args:
-            best: The rows of the best model, if the trainer keeps that and not the last model.
+            best: The rows of the best model, if the trainer keeps it instead of the last model.
                 These rows are then the result.
             train_seconds: The duration. By default, the time since the training began.
         """
@@ -255,9 +255,9 @@ class Training:
         self.stop("pruned" if step is None else f"pruned at step {step}")
 
     def settle(self) -> None:
-        """Ends the arm of a training that Optuna has pruned.
+        """Ends the arm of a training whose trial Optuna has pruned, or whose trial failed.
 
-        The trainer does not report to callbacks that it was pruned.
+        Trainers do not report this to callbacks.
         """
         state = _trial_state(self._trial) if self._is_running else ""
         if state == "PRUNED":
@@ -331,8 +331,8 @@ _ended: list[ArmRecorder] = []
 def _release() -> None:
     """Ends the streams of arms whose training has ended. Called when another training begins.
 
-    If a stream ended with the training, later results of the arm would be in another stream. They
-    could then be delivered before the results of the training.
+    If a stream ended with its training, later results of the arm would be in another stream. That
+    stream could be delivered before the results of the training.
     """
     while _ended:
         _ended.pop().__exit__(None, None, None)
@@ -342,7 +342,7 @@ _T = TypeVar("_T", bound=Training)
 
 
 def _is_main(rank: int | None) -> bool:
-    # Importing the package loads protobuf, so that only a training does it.
+    # Imported here, since the package loads protobuf, which only a training needs.
     from podium._recorder.process_rank import is_main  # noqa: PLC0415
 
     return is_main(rank)
@@ -386,5 +386,5 @@ def _trial_state(trial: Any) -> str:
         return ""
     try:
         return str(trial.study.get_trials(deepcopy=False)[trial.number].state.name)
-    except Exception:  # noqa: BLE001 - whatever storage the study has, training goes on
+    except Exception:  # noqa: BLE001 - an error of the study's storage must not stop the training
         return ""

@@ -25,11 +25,11 @@ _SEED = "seed"
 
 
 class PodiumTracker(CallbackBase[Training], GeneralTracker):  # type: ignore[misc, unused-ignore]
-    """Records what `accelerator.log` receives, from the main process.
+    """Records the values that `accelerator.log` receives in the main process.
 
     `val_loss` and `val/loss` are `loss` of the eval `val`; `valid`, `validation` and `test` work
-    in the same way. Without a step, these are post-training rows. All other values are training
-    metrics. `accelerator.end_training()` completes the arm.
+    in the same way. Values of an eval that are logged without a step become post-training rows. All
+    other values are training metrics. `accelerator.end_training()` completes the arm.
 
     Use it as a context manager to record at once that a training failed or was cancelled.
     Otherwise, this is recorded at the end of the process.
@@ -38,7 +38,7 @@ class PodiumTracker(CallbackBase[Training], GeneralTracker):  # type: ignore[mis
         experiment: The name of the experiment, or the recorder that `podium.record` returned.
         arm_name: The name of the arm.
         run_config: The configuration of the arm. By default, the `config` of `init_trackers`.
-        resume_step: The step after which the training continues, if it continues.
+        resume_step: The step after which the training continues; None for a new training.
         options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
             restart.
     """

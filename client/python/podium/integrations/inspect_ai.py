@@ -63,12 +63,12 @@ class _Arm:
 
 @hooks(name="podium", description="Records evaluations to Podium")
 class PodiumHooks(Hooks):  # type: ignore[misc, unused-ignore]
-    """The hooks that Inspect calls. An import of the logs has the same rows and settings.
+    """The hooks that Inspect calls. An import of the logs records the same rows and settings.
 
     All tasks of a run that have the same model and settings are one arm, `MODEL@SETTINGS-RUN`.
     While they run, the training metric `samples` counts the finished samples. When a task ends,
-    each of its scores is a post-training row. A task that failed or was cancelled is an arm of its
-    own with that status, unless no task of the arm succeeded.
+    each of its scores becomes a post-training row. If an arm has scores, each of its failed and
+    cancelled tasks becomes another arm. If it has none, it gets the status of such a task itself.
     """
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class PodiumHooks(Hooks):  # type: ignore[misc, unused-ignore]
         self._record(data.log)
 
     async def on_run_end(self, data: RunEnd) -> None:
-        """Ends the arms of a run. Inspect reports tasks that an error ended only here."""
+        """Ends the arms of a run. Only this hook gets the tasks that ended with an error."""
         for log in data.logs:
             self._record(log)
         ending = ending_of(data.exception or KeyboardInterrupt("the run ended before the task"))
@@ -142,14 +142,17 @@ class PodiumHooks(Hooks):  # type: ignore[misc, unused-ignore]
 
 
 def _logs() -> Any:
-    """Returns the importer of logs. Inspect loads this module always, so it is loaded later."""
+    """Returns the module that imports logs.
+
+    It is loaded only when it is needed, because Inspect loads this module in every process.
+    """
     from podium.importing.kinds import inspect_ai  # noqa: PLC0415 - it loads protobuf
 
     return inspect_ai
 
 
 def _end(arm: _Arm, ending: Ending) -> None:
-    """Ends an arm, and records the tasks that failed beside others that have scores."""
+    """Ends an arm. If it has scores, records each of its failed tasks as another arm."""
     if arm.is_scored:
         arm.recorder.finish(ArmStatus.COMPLETED)
         for failed in arm.failed:
@@ -176,7 +179,7 @@ def _recorder(experiment: str | ExperimentRecorder) -> ExperimentRecorder:
 
 
 def _parts(spec: Any, **parts: Any) -> dict[str, Any]:
-    """Returns the JSON objects of a log."""
+    """Returns the parts of a log as JSON objects."""
     given = {"eval": spec, **parts}
     return {
         key: part.model_dump(mode="json") if hasattr(part, "model_dump") else part

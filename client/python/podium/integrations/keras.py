@@ -53,8 +53,8 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         experiment: The name of the experiment, or the recorder that `podium.record` returned.
         name: The name of the arm.
         run_config: The configuration of the arm. By default, that of the compiled model.
-        early_stopping: Your EarlyStopping callback, if it restores the best weights. Keras does
-            not report that to other callbacks. The best epoch is then recorded as the result.
+        early_stopping: Your EarlyStopping callback, if it restores the best weights. The best epoch
+            is then recorded as the result. Keras does not report that epoch to other callbacks.
         options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
             restart.
     """
@@ -116,7 +116,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._training.log_final(_TEST, logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Records that training is completed. The result is that of the weights that are kept."""
+        """Records that training is completed, with the result of the weights that Keras keeps."""
         del logs
         stop = self._early_stopping
         is_restored = stop and stop.restore_best_weights and stop.best_weights is not None
@@ -162,7 +162,10 @@ def _seed() -> int | None:
 
 
 def _layers(model: Any) -> list[dict[str, Any]]:
-    """Returns the kind and arguments of each layer, without its name, which contains a count."""
+    """Returns the kind and arguments of each layer.
+
+    Leaves out the layer's name, because it contains a count of the layers in the process.
+    """
     found = []
     for layer in getattr(model, "layers", [])[:_MAX_LAYERS]:
         kind = {"kind": type(layer).__name__}

@@ -107,7 +107,7 @@ class _Training(Training):
     def settle(self) -> None:
         """Ends the arm if training was stopped early.
 
-        The model has the number of the best round by then.
+        After such a training, the model has the number of the best round.
         """
         super().settle()
         best = self._rows.get(getattr(self._model, "best_iteration", 0), [])

@@ -1,4 +1,4 @@
-"""Records trainings of PyTorch Lightning: by a logger, or by a callback.
+"""Records trainings of PyTorch Lightning, with a logger or a callback.
 
 trainer = Trainer(max_epochs=3, logger=PodiumLogger("rank_sweep", "lora_rank4"))
 trainer.fit(model, train, val)
@@ -20,8 +20,7 @@ from podium.integrations._settings import seed_of, settings_of
 from podium.integrations._training import ArmOptions, CallbackBase, Row, Training
 
 try:
-    # Lightning has two package names with different classes. The package that the script uses
-    # counts.
+    # Lightning has two package names with different classes. The script's package is used.
     if "lightning.pytorch" in sys.modules:
         from lightning.pytorch.callbacks import Callback
         from lightning.pytorch.loggers.logger import DummyLogger, Logger
@@ -71,7 +70,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._run_config = run_config
         self._logged_step: int | None = None
         self.hyperparameters: dict[str, Any] = {}
-        """The configuration, apart from the hyperparameters of the model and the data."""
+        """Settings of the configuration besides the hyperparameters of the model and the data."""
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Begins the arm. If a checkpoint was loaded, the arm continues after its step."""
@@ -154,7 +153,7 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
     """Records a training as PodiumCallback does: `Trainer(logger=PodiumLogger(...))`.
 
     Lightning gives loggers neither the error that ended a training nor the step from which it
-    continues. So the logger adds a callback to the trainer, and this callback records. Values that
+    continues. So the logger gives the trainer a callback that records the training. Values that
     only loggers receive, such as those of `self.logger.log_metrics`, are training metrics.
 
     Args:
@@ -214,8 +213,8 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
     def _join(self, trainer: Any) -> None:
         self._trainer = trainer
         if self.callback not in trainer.callbacks:
-            # It is placed before callbacks that save checkpoints, so that the rows of their steps
-            # are recorded.
+            # It is placed before callbacks that save checkpoints, so that the rows of a step are
+            # recorded before its checkpoint is saved.
             trainer.callbacks.insert(0, self.callback)
 
     def log_hyperparams(
@@ -226,7 +225,7 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
         self.callback.hyperparameters |= dict(params if isinstance(params, dict) else vars(params))
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Records values that only loggers receive as training metrics."""
+        """Records the values that only loggers receive. They become training metrics."""
         if self._trainer is None:
             # Lightning passes the model to loggers for a training, but not for an evaluation.
             connector = caller_variables(_LOGGER_CONNECTOR, "self").get("self")

@@ -48,16 +48,16 @@ of results."""
 
 
 class PodiumTracker(CallbackBase[Training], EvaluationTracker):  # type: ignore[misc, unused-ignore]
-    """Records an evaluation as an arm: it is running while models answer, and then has its rows.
+    """Records an evaluation as an arm. The arm is running while the harness evaluates the model.
 
     The arm is named `MODEL@SETTINGS-TIME`, in the group `MODEL@SETTINGS`. Its rows are those that
-    `podium import` makes from the file of results. The harness tells nobody when single tasks are
-    done, so all rows are recorded by `save_results_aggregated`. If the block ends without it, the
-    arm is completed without rows; if the block raises, the arm is failed.
+    `podium import` makes from the file of results. The harness does not report when single tasks
+    end, so `save_results_aggregated` records all rows. If the `with` block ends without this call,
+    the arm is completed without rows. If the block raises an error, the arm is failed.
 
     Args:
         experiment: The name of the experiment.
-        name: The name of the arm.
+        name: The name of the arm, if it is not to be `MODEL@SETTINGS-TIME`.
         output_path: The folder for the harness's own file of results; None writes no file.
         options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
             restart.

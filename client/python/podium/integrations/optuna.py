@@ -23,18 +23,19 @@ _LOGGER = logging.getLogger("podium")
 
 
 class PodiumCallback:
-    """Records each trial of a study when it has ended, in the form in which it is imported.
+    """Records each trial of a study when it has ended, in the same form as an import does.
 
     A trial is the arm `trial-NUMBER`: completed, cancelled if it was pruned, or failed. Values that
     the trial reported are in-loop rows of the eval `objective`. Its result is the post-training
-    row. Optuna calls no callback for a trial that raised an error which `catch=` does not name.
+    row. If a trial raises an error that `catch=` does not name, it is not recorded, because Optuna
+    calls no callback.
 
     Importing the study's storage into the same experiment later changes nothing.
 
     Args:
         experiment: The name of the experiment, or the recorder that `podium.record` returned. By
-            default, the name of the study. For a name, the study's metric and direction are those
-            of the experiment.
+            default, the name of the study. If a name is given or used by default, the experiment
+            gets the metric and the direction of the study.
     """
 
     def __init__(self, experiment: str | ExperimentRecorder | None = None) -> None:

@@ -58,7 +58,7 @@ class PodiumCallback(Callback):  # type: ignore[misc, unused-ignore]
         self._ended: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns the state without the arms: Tune saves its callbacks, to restore a search."""
+        """Returns the state without the arms. Tune saves it, to restore a search later."""
         return {**self.__dict__, "_arms": {}}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -119,7 +119,10 @@ class PodiumCallback(Callback):  # type: ignore[misc, unused-ignore]
 
 
 def _error_of(trial: Any) -> str:
-    """Returns the error of a trial. Ray copies it to its storage only after the callbacks."""
+    """Returns the error of a trial.
+
+    Reads the local file if it exists, since Ray copies it to its storage only after the callbacks.
+    """
     local = Path(trial.error_file) if trial.storage and trial.error_file else None
     text = local.read_text() if local and local.is_file() else trial.get_error()
     return str(text or "the trial failed")

@@ -1,4 +1,4 @@
-"""Records the searches of scikit-learn: each candidate is a group, and each fold one of its arms.
+"""Records searches of scikit-learn. Each candidate is a group, and each of its folds is an arm.
 
 search = GridSearchCV(model, grid, cv=5, n_jobs=4).fit(rows, labels)
 record_search(search, "churn")
@@ -32,7 +32,7 @@ def record_search(
 ) -> None:
     """Records the results of a search such as GridSearchCV after its `fit`, for any `n_jobs`.
 
-    Each candidate is a group, named by its parameters, and each fold is an arm of it with one
+    Each candidate is a group, named by its parameters. Each fold is an arm of this group, with one
     post-training row. A ranking by group shows the mean of the folds, which is scikit-learn's
     `mean_test_score`. Its `sd` divides by n - 1; scikit-learn's `std_test_score` divides by n. The
     final model, trained on all data, is the arm `refit`. Recording a search again replaces the arms

@@ -26,10 +26,10 @@ __all__ = ["PodiumCallback"]
 class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[misc, unused-ignore]
     """Records a training: rows for each evaluation at its step, and training metrics.
 
-    If one set is evaluated, the eval is `eval`. Otherwise, each set is an eval with the name of the
-    set. At the end, the last row of each eval is recorded as its post-training row; with
-    `load_best_model_at_end`, the row of the best step. Evaluations after training and
-    `trainer.predict` are post-training rows too.
+    If one data set is evaluated, the eval is `eval`. Otherwise, each data set is an eval with the
+    data set's name. At the end, the last row of each eval is recorded as its post-training row.
+    With `load_best_model_at_end`, the row of the best step is recorded instead. Evaluations after
+    training and `trainer.predict` are post-training rows too.
 
     Use it as a context manager to record at once that a training failed or was cancelled.
     Otherwise, this is recorded at the end of the process.
@@ -84,7 +84,7 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
             self._training.begin_evaluation(config, rank=args.process_index)
 
     def _arm_name(self, args: Any, state: Any) -> str:
-        """Returns the name of the arm. In a search, adds the name of the trial if it has a name."""
+        """Returns the name of the arm. In a search, it ends with the name of the trial, if any."""
         name = self._name or Path(args.output_dir).resolve().name
         return f"{name}-{state.trial_name}" if state.trial_name else name
 
@@ -135,7 +135,7 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
             self._training.log_final(row.name, row.metrics, row.seconds)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        """Records that training is completed. The result is that of the model that is kept."""
+        """Records that training is completed, with the result of the model that is kept."""
         del control, others
         # The Trainer calls this method also before it prunes a trial.
         if {"trial", "step", "metrics"} <= caller_variables("transformers.trainer", "trial").keys():

@@ -44,7 +44,7 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
         experiment: The name of the experiment, or the recorder that `podium.record` returned.
         name: The name of the arm.
         run_config: The configuration of the arm. By default, XGBoost's own parameters.
-        training_sets: Data sets whose scores are training metrics and not rows.
+        training_sets: The names of data sets whose scores are training metrics and not rows.
         options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
             restart.
     """
@@ -102,7 +102,7 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
 
     def after_training(self, model: Any) -> Any:
         """Records the result: the best round after early stopping, otherwise the last one."""
-        # XGBoost skips the callbacks behind one that stops the training.
+        # XGBoost skips the callbacks that follow one that stops the training.
         self._log_rounds(max(map(len, _scores(self._history)), default=0))
         best = _booster(model).attr(_BEST)
         is_new = best is not None and best != self._best_before
