@@ -69,7 +69,7 @@ class Member(NamedTuple):
     eval_name: str | None = None
     """The name of the eval that has the score."""
     config: object = None
-    """A value that stands for the arm's configuration, such as a digest.
+    """A value that identifies the arm's configuration, such as a digest.
 
     Two arms have the same value if their configurations differ only in name and seed.
     """

@@ -52,7 +52,7 @@ def _warn_if_unknown(request: results.RankRequest, found: Ranking | GroupRanking
 
 
 def warn_of_unknown(experiment: str, metric: str, what: str) -> Steps[None]:
-    """Logs a warning that no arm has a metric. It names similar metrics, from a ListMetrics call.
+    """Logs a warning that no arm has a metric. It names similar metrics, which ListMetrics returns.
 
     Logs only one warning for each experiment and metric. Logs none if arms that the caller's
     request left out have the metric.

@@ -88,8 +88,8 @@ def _plain(metrics: Mapping[str, float]) -> dict[str, Any]:
 def latest_metrics(arm: ArmResult, series: SeriesByKey) -> dict[str, float]:
     """Returns the training metrics of an arm that differ from the last point of their series.
 
-    They have to be recorded after the series, because recording the series changes the latest
-    values to its last points.
+    Record these metrics after the series, because recording a series changes the latest value to
+    that of its last point.
     """
     return {
         key: arm.metrics[key]

@@ -59,7 +59,7 @@ _PACKAGES = {
 def collected() -> Provenance | None:
     """Returns the provenance of this process; None if PODIUM_PROVENANCE is `off`.
 
-    It runs git once for each folder, for at most two seconds.
+    Runs git once for each folder, for at most two seconds.
     """
     if _is_off():
         return None

@@ -59,8 +59,8 @@ def drop_copied(arm: Any) -> None:
 def drop_mirrored(arm: Any) -> None:
     """Clears fields whose values are identical to those of the primary eval.
 
-    A server fills in these fields of an arm. If they are cleared, they return the values of the
-    rows, also of rows that are added later, and they are not sent back to the server.
+    A server fills in these fields of an arm. A cleared field returns the value of the primary eval,
+    even if a later row becomes primary. It is not sent back to the server.
     """
     row = scoring.primary(arm.evals)
     given = own_fields(arm)

@@ -20,7 +20,7 @@ _UNSET: tuple[Any, ...] = (None, [], {}, ())
 
 @dataclass(eq=False, repr=False)
 class ModelBase:
-    """The base of the model's dataclasses. It defines `==`, so they set `eq=False`.
+    """The base of the model's dataclasses. It defines `==`, so the dataclasses set `eq=False`.
 
     Two results with NaN in the same place are equal, so that a result from a server equals the one
     that was recorded. In Python itself, NaN is not equal to NaN.

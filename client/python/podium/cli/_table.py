@@ -42,8 +42,9 @@ def columns_of(rows: Iterable[Sequence[str]], *headers: str) -> list[Column]:
 def table(columns: Sequence[Column], width: int | None) -> Iterator[str]:
     """Yields the lines of a table that is at most `width` wide, if possible.
 
-    Columns of long texts are made narrower first. Then they are left out from the right, which an
-    ellipsis in the header shows. Then the other columns are made narrower.
+    If there is not enough room, columns of long texts are made narrower first. If that is not
+    enough, they are left out, the last one first, and the header ends with an ellipsis. If even
+    that is not enough, the other columns are made narrower.
     """
     shown, widths = _fitted(columns, width)
     for line in zip(*([column.header, *column.cells] for column in shown), strict=True):

@@ -76,7 +76,7 @@ class AsyncArmStart(Awaitable[AsyncArmRun]):
 async def _uninterrupted(call: Awaitable[_T]) -> _T:
     """Awaits a call until it ends, even if the task is cancelled meanwhile.
 
-    Then raises the cancellation.
+    If the task was cancelled, raises CancelledError afterwards.
     """
     task = asyncio.ensure_future(call)
     try:

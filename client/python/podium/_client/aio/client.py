@@ -81,7 +81,7 @@ class AsyncClient:
         return self._connection.address
 
     def experiment(self, name: str) -> AsyncExperimentHandle:
-        """Returns a handle of an experiment. It makes no call, and the experiment need not exist.
+        """Returns a handle of an experiment. Makes no call, so the experiment need not exist yet.
 
         Args:
             name: The name of the experiment.
@@ -89,7 +89,7 @@ class AsyncClient:
         return AsyncExperimentHandle(self._connection, name)
 
     def arm(self, experiment: str, arm: str, *, attempt_id: str | None = None) -> AsyncArmHandle:
-        """Returns a handle of an arm. It makes no call, and the arm need not exist.
+        """Returns a handle of an arm. Makes no call, so the arm need not exist yet.
 
         Args:
             experiment: The name of the experiment.

@@ -36,7 +36,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
     """
 
     def arm(self, name: str, *, attempt_id: str | None = None) -> AsyncArmHandle:
-        """Returns a handle of an arm. It makes no call, and the arm need not exist.
+        """Returns a handle of an arm. Makes no call, so the arm need not exist yet.
 
         Args:
             name: The name of the arm.

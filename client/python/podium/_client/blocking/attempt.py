@@ -41,7 +41,7 @@ class ArmRun(ArmHandle):
 
 
 def begin_attempt(connection: BlockingConnection, experiment: str, event: Event) -> ArmRun:
-    """Starts the attempt that an event names."""
+    """Records the event that starts an attempt, and returns the attempt's handle."""
     started = event.arm_started
     if not started.HasField("provenance"):
         found = collected()

@@ -84,7 +84,7 @@ class Client:
         return self._connection.address
 
     def experiment(self, name: str) -> ExperimentHandle:
-        """Returns a handle of an experiment. It makes no call, and the experiment need not exist.
+        """Returns a handle of an experiment. Makes no call, so the experiment need not exist yet.
 
         Args:
             name: The name of the experiment.
@@ -92,7 +92,7 @@ class Client:
         return ExperimentHandle(self._connection, name)
 
     def arm(self, experiment: str, arm: str, *, attempt_id: str | None = None) -> ArmHandle:
-        """Returns a handle of an arm. It makes no call, and the arm need not exist.
+        """Returns a handle of an arm. Makes no call, so the arm need not exist yet.
 
         Args:
             experiment: The name of the experiment.

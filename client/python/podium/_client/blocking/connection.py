@@ -1,4 +1,4 @@
-"""Carries out calls in the calling thread."""
+"""Makes calls in the calling thread."""
 
 import threading
 import time
@@ -24,14 +24,14 @@ _R = TypeVar("_R", bound=Recorded)
 
 
 class BlockingConnection(Connection[grpc.Channel]):
-    """Carries out steps in the calling thread. Any number of threads may share a connection."""
+    """Makes the calls of the client in the calling thread. Threads may share a connection."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._slots = threading.Semaphore(CALLS_AT_ONCE)
 
     def run(self, steps: Steps[_T]) -> _T:
-        """Carries out steps to their result."""
+        """Sends the requests that `steps` yields, and returns the result of `steps`."""
         steps = with_near_names(steps)
         try:
             request = next(steps)
@@ -47,7 +47,7 @@ class BlockingConnection(Connection[grpc.Channel]):
             return result
 
     def listing(self, pages: Pages[_R]) -> Listing[_R]:
-        """Returns the list of some pages. It makes no call yet."""
+        """Returns the listing that fetches these pages. Makes no call yet."""
         return Listing(pages.noun, [], pages, self._fetch)
 
     def _fetch(self, pages: Pages[_R]) -> list[_R]:
@@ -56,7 +56,7 @@ class BlockingConnection(Connection[grpc.Channel]):
     def stream(
         self, request: Message, begin: Callable[[Callable[[], object]], None]
     ) -> Iterator[Any]:
-        """Yields the responses of a streaming call, which ends with the iterator.
+        """Yields the responses of a streaming call. Closing the iterator cancels the call.
 
         Args:
             request: The request.
@@ -80,7 +80,7 @@ class BlockingConnection(Connection[grpc.Channel]):
         session.wait(seconds)
 
     def close(self) -> None:
-        """Closes the channels. Calls under way are cancelled."""
+        """Closes the channels. Running calls are cancelled."""
         for channel in self._detach():
             channel.close()
 

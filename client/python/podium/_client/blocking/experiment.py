@@ -37,7 +37,7 @@ class ExperimentHandle(Analysis):
     """
 
     def arm(self, name: str, *, attempt_id: str | None = None) -> ArmHandle:
-        """Returns a handle of an arm. It makes no call, and the arm need not exist.
+        """Returns a handle of an arm. Makes no call, so the arm need not exist yet.
 
         Args:
             name: The name of the arm.

@@ -26,8 +26,8 @@ _T = TypeVar("_T")
 class Live(LiveBase):
     """The state of a followed experiment in memory. `follow` returns it.
 
-    A thread follows the experiment inside the `with` block. All reads answer at once from memory,
-    by the rules of the server, and see one state.
+    Inside the `with` block, a thread receives the changes of the experiment. All reads use the
+    state in memory and the rules of the server, and make no calls.
     """
 
     def __init__(self, connection: BlockingConnection, session: WatchSession) -> None:
@@ -59,7 +59,7 @@ class Live(LiveBase):
 
         Args:
             revision: The revision of the experiment.
-            timeout: The most seconds to wait; None for as long as it takes.
+            timeout: The most seconds to wait; None for no limit.
 
         Raises:
             TimeoutError: The time is over.
@@ -74,7 +74,7 @@ class Live(LiveBase):
 
         Args:
             predicate: The function. It is called with the state, and again after each change.
-            timeout: The most seconds to wait; None for as long as it takes.
+            timeout: The most seconds to wait; None for no limit.
 
         Raises:
             TimeoutError: The time is over.

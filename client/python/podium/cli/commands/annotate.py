@@ -31,8 +31,8 @@ _OPTIONS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Changes notes, tags or the group of an arm, after the fact, also while it is trained.\n"
-        "What is not given is kept. A later attempt of the arm keeps the changes, too."
+        "Changes notes, tags or the group of an arm at any time, even during the training.\n"
+        "Values that are not given stay unchanged. A later attempt of the arm keeps the changes."
     )
     parser.epilog = (
         "examples:\n"
