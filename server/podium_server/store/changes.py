@@ -1,9 +1,9 @@
 """The change feed of an experiment: what changed after a revision, in order of revision.
 
 A consumer that has the state of revision `a` reads the changes after `a`, page by page, and applies
-each item. A removal removes an arm or a row; an arm or a row replaces the one with the same
-identity. After the page whose `next` is None, the consumer has exactly the state of
-`experiment.revision`. Commits between two pages are included, because an item that changes again
+each item. A `Removal` removes an arm or a row. An `ArmView` or a `ChangedRow` replaces the arm or
+row with the same identity. After the page whose `next` is None, the consumer has exactly the state
+of `experiment.revision`. Commits between two pages are included, because an item that changes again
 moves to the end of the feed. Until the last page is applied, the consumer's state is a mixture of
 several revisions.
 

@@ -11,7 +11,7 @@ class Stage(NamedTuple):
     """A part of the time of a write. Times are nanoseconds since 1970.
 
     Attributes:
-        name: `queue` while the call waits for a transaction, or `commit` from the begin of the
+        name: `queue` while the call waits for a transaction, or `commit` from the start of the
             transaction until it is durable.
         begin: When the stage began.
         end: When the stage ended.

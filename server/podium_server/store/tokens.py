@@ -56,7 +56,7 @@ class TokenRow:
 
 
 def is_within(name: str, prefix: str) -> bool:
-    """Returns whether a name equals a prefix or is below it, such as `team/a` in `team`."""
+    """Returns whether a name equals a prefix or is below it, such as `team/a` for `team`."""
     return name == prefix or name.startswith(prefix + "/")
 
 

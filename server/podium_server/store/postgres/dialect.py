@@ -20,7 +20,7 @@ _TEXTS = (
 
 @lru_cache(1_000)
 def translated(statement: str) -> str:
-    """Returns a statement of `podium_server.store.sql` as PostgreSQL reads it."""
+    """Returns a statement of `podium_server.store.sql`, translated for PostgreSQL."""
     for before, after in _TEXTS:
         statement = statement.replace(before, after)
     numbers = count(1)

@@ -53,7 +53,7 @@ _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 
 class _DefectError(Exception):
-    """A call failed because of a defect. `error` is its error."""
+    """A call failed because of a defect. `error` is the exception that the call raised."""
 
     def __init__(self, waiting: Waiting, error: Exception) -> None:
         super().__init__(str(error))

@@ -132,7 +132,7 @@ class PostgresTransaction(Transaction):
             self._loader.load(row.id, needs)
 
     def finish(self) -> None:
-        """Sets `last`."""
+        """Sets `last`, after all calls have been applied."""
         self._ranks.finish()
         buffer, row = self._connection.buffer, self._experiments.get(self._name)
         is_changed = self._name in self._changed

@@ -119,7 +119,7 @@ def listed_arm(values: Sequence[Any]) -> ArmRow:
 
 
 def key_values(key: EvalKey) -> tuple[str, int, int]:
-    """Returns a key's column values: name, post (1 if post-training), and step (0 if so)."""
+    """Returns a key's column values: name, post and step (1 and 0 if post-training)."""
     return (key.name, 1, 0) if key.step is None else (key.name, 0, key.step)
 
 

@@ -18,7 +18,7 @@ _BETWEEN = "\0"
 
 
 def metrics(reader: Reader, experiment: str, after: str, limits: PageLimits) -> Page[MetricRow]:
-    """Returns the metrics after a place. Reads every score of the experiment."""
+    """Returns a page of the metrics after a place. Reads every score of the experiment."""
     with reader.one_state():
         row = reader.experiment(experiment)
         page: Page[MetricRow] = Page([], None, row.revision)

@@ -302,7 +302,7 @@ class Reader(ChangeListener):
         shown: ArmFilter,
         metrics: Sequence[_Candidates],
     ) -> ScoreMatrix:
-        """Returns a page of arms, and the scores of these arms on each metric."""
+        """Returns a page of arms with their scores on each metric."""
         with self.one_state():
             row = self.experiment(experiment)
             page = fill_page(

@@ -47,7 +47,7 @@ class WriteTimes:
     """Measures the writes of a store.
 
     Attributes:
-        histograms: The times in which calls wait for a transaction, the times from the begin of a
+        histograms: The times in which calls wait for a transaction, the times from the start of a
             transaction until it is durable, and the numbers of calls in a transaction.
     """
 
