@@ -15,8 +15,9 @@ from podium_server.errors import failure
 from podium_server.store.message_fields import config_digest
 from podium_server.store.rows import PART_NAMES, EvalKey
 from podium_server.writes import annotations, attempts, outcomes, rows
+from podium_server.writes.call_state import CallState
 from podium_server.writes.encoding import digest, encode, same_double
-from podium_server.writes.state import ArmState, CallState
+from podium_server.writes.state import ArmState
 
 _Fact = Literal[
     "run_id",

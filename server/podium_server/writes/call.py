@@ -22,9 +22,9 @@ from podium_server.store.calls import (
     Needs,
 )
 from podium_server.store.rows import StreamRow, StreamState
+from podium_server.writes.call_state import CallState
 from podium_server.writes.derive import derive
 from podium_server.writes.event_kinds import EXPERIMENT, KINDS, Context, ParsedEvent, parse_events
-from podium_server.writes.state import CallState
 
 __all__ = ["RecordCall", "RecordOutcome", "refusal_of"]
 

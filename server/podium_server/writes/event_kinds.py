@@ -14,8 +14,9 @@ from podium_server.errors import unknown_arm
 from podium_server.store.calls import ArmNeeds
 from podium_server.store.rows import PART_NAMES, SERIES_PART
 from podium_server.writes import annotations, arms, attempts, experiments, outcomes, rows
+from podium_server.writes.call_state import CallState
 from podium_server.writes.encoding import plain_time
-from podium_server.writes.state import ArmState, CallState, ParsedRow
+from podium_server.writes.state import ArmState, ParsedRow
 
 __all__ = ["EXPERIMENT", "KINDS", "Context", "Kind", "ParsedEvent", "parse_events"]
 

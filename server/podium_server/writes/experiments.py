@@ -7,8 +7,8 @@ from podium._limits.limits import Limits
 from podium.v1.event_pb2 import ExperimentConcluded, ExperimentDeclared
 from podium.v1.experiment_pb2 import Experiment
 
+from podium_server.writes.call_state import CallState
 from podium_server.writes.encoding import encode
-from podium_server.writes.state import CallState
 
 __all__ = ["conclude", "declare"]
 
