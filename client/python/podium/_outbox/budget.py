@@ -38,7 +38,7 @@ class Budget:
             )
 
     def take(self, size: int, *, beyond: bool = False) -> None:
-        """Takes `size` bytes if they are free. With `beyond`, always takes them.
+        """Takes `size` bytes if they are free. With `beyond`, takes them even beyond the limit.
 
         Raises:
             OutboxFullError: The bytes are not free.

@@ -1,4 +1,4 @@
-"""The errors of an outbox other than OSError."""
+"""Defines the errors of an outbox."""
 
 __all__ = ["DamagedError", "OutboxFullError", "UnknownFormatError"]
 

@@ -1,4 +1,4 @@
-"""Files and folders that only their user can access, and small JSON files with a checksum."""
+"""Makes files and folders that only the current user can access, and JSON files with a checksum."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _CHECK = "crc32"
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder for its user only, whatever the umask.
+    """Makes a folder that only the current user can access, whatever the umask is.
 
     Raises:
         OSError: The folder cannot be made, or exists already.
@@ -27,7 +27,7 @@ def make_folder(folder: Path) -> None:
 
 
 def own_folder(folder: Path) -> None:
-    """Makes a folder for its user only, or restricts an existing folder to its user.
+    """Makes a folder that only the current user can access, or makes an existing folder so.
 
     Raises:
         PermissionError: The folder belongs to another user.
@@ -43,14 +43,14 @@ def own_folder(folder: Path) -> None:
 
 
 def open_new(path: Path, flags: int = os.O_RDWR) -> int:
-    """Creates a file for its user only, whatever the umask, and returns its descriptor."""
+    """Creates a file that only the current user can access, and returns its descriptor."""
     descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, _OURS_ONLY)
     os.fchmod(descriptor, _OURS_ONLY)
     return descriptor
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replaces a small file atomically: readers find either the old or the new content."""
+    """Writes a JSON file atomically: readers find either the old or the new content."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     text = json.dumps(content | {_CHECK: _check(content)}, indent=1) + "\n"
     with os.fdopen(open_new(temporary), "w", encoding="utf-8") as file:

@@ -1,7 +1,9 @@
 """The layout of outboxes: their folders, and the files that describe them.
 
-Under the root: HOST/SERVER/outbox.json the address of the server HOST/SERVER/WRITER_ID/stream.json
-the experiment, arm and process of the stream
+Under the root:
+
+    HOST/SERVER/outbox.json            the address of the server
+    HOST/SERVER/WRITER_ID/stream.json  the experiment, arm and process of the stream
 """
 
 from __future__ import annotations
@@ -57,13 +59,16 @@ class StreamInfo:
     create_time: float = 0.0
     """The time at which the stream was created, in seconds since 1970."""
     follows: str | None = None
-    """The stream of the same arm and process that is delivered before this one."""
+    """The writer_id of the earlier stream of the same arm and process, which is delivered first."""
     starts_after: str | None = None
-    """The stream of the same process whose first event is delivered before this stream's."""
+    """The writer_id of an earlier stream of the same process.
+
+    This stream is delivered only after the first event of that stream.
+    """
     is_main: bool = True
     """Whether this process records the end of the arm. Children and other ranks do not."""
     lock_inode: int = 0
-    """The inode of the lock file. It differs in a copied folder."""
+    """The inode of the lock file. In a copy of the folder, the lock file has another inode."""
 
     @staticmethod
     def read(folder: Path) -> StreamInfo:
@@ -110,7 +115,7 @@ def default_root() -> Path:
 
 
 def temporary_root() -> Path:
-    """Makes the folder of outboxes in the temporary folder, for its user only, and returns it.
+    """Returns the root of outboxes in the temporary folder. Makes it for the current user only.
 
     Raises:
         PermissionError: The folder belongs to another user.
@@ -171,7 +176,7 @@ def outbox_address(outbox: Path) -> str:
 
 
 def outboxes(root: Path) -> list[Path]:
-    """Returns the outboxes of all hosts under a folder in order.
+    """Returns the outboxes under a root folder or the folder of one host, sorted by path.
 
     If the folder is an outbox itself, returns only it.
     """
@@ -193,9 +198,9 @@ def streams(outbox: Path) -> list[Path]:
 
 
 def sweep(outbox: Path) -> None:
-    """Deletes remains of streams, left by a process that was killed while it made or removed one.
+    """Deletes hidden folders that a process left when it was killed.
 
-    Only the sender calls it.
+    The process was making or removing a stream then. Only the sender may call this function.
     """
     with os.scandir(outbox) as entries:
         hidden = [entry for entry in entries if entry.name.startswith(".") and entry.is_dir()]

@@ -21,7 +21,7 @@ _TAKEN = (BlockingIOError, PermissionError)
 """The errors with which operating systems report that another process has the lock."""
 
 _held: dict[tuple[int, int], int] = {}
-"""The process that took each lock, by device and inode of the lock's file."""
+"""The pid of the process that took each lock, by device and inode of the lock's file."""
 
 
 class Lock:
@@ -100,7 +100,7 @@ class SenderLock(Lock):
 
 
 def _lock(descriptor: int) -> bool:
-    """Locks a file.
+    """Locks a file. Returns False if another process has locked it.
 
     Retries briefly, because `is_held` of another process takes the lock for a moment.
     """

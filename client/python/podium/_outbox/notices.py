@@ -1,6 +1,7 @@
-"""Stores what the sender has to tell the user of a stream, in the file `notices.jsonl`.
+"""Stores notices in the file `notices.jsonl`: texts of the sender for the user of a stream.
 
-Each line is a text as JSON. The recorder logs the texts as warnings. The file is not synced.
+Each line is one notice as a JSON string. The recorder logs the notices as warnings. The file is not
+synced, so a power cut may lose notices.
 """
 
 import json
@@ -15,10 +16,10 @@ _FILE = "notices.jsonl"
 
 
 def append_notice(folder: Path, text: str) -> None:
-    """Stores a text.
+    """Stores a notice for the user of a stream.
 
     Raises:
-        OSError: The text could not be written.
+        OSError: The notice could not be written.
     """
     path, flags = folder / _FILE, os.O_WRONLY | os.O_APPEND
     try:
@@ -30,7 +31,7 @@ def append_notice(folder: Path, text: str) -> None:
 
 
 def read_notices(folder: Path, after: int = 0) -> list[str]:
-    """Returns the texts of a stream, without the first `after` ones and without incomplete ones."""
+    """Returns a stream's notices, except the first `after` ones and an incomplete last one."""
     try:
         lines = (folder / _FILE).read_text(encoding="utf-8").split("\n")[:-1]
     except OSError:

@@ -1,7 +1,7 @@
 """The progress of a stream's delivery, which the sender writes and the recorder reads.
 
-The server knows the true position, so this file is only a cache. The file is not synced. If it is
-unreadable, no event counts as delivered.
+The server knows the true position, so this file is only a cache and is not synced. If it is
+unreadable, the sender sends all events again, and the server skips those that it has.
 """
 
 import os
@@ -29,7 +29,7 @@ class Progress(NamedTuple):
 
 
 def read_progress(folder: Path) -> Progress:
-    """Returns the last written progress, or zeros if there is none."""
+    """Returns the last written progress, or zeros if the file is missing or damaged."""
     try:
         content = (folder / _FILE).read_bytes()
         numbers, check = content[: _NUMBERS.size], _CHECK.unpack_from(content, _NUMBERS.size)[0]

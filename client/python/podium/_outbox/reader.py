@@ -78,8 +78,8 @@ class StreamReader:
     ) -> list[Entry]:
         """Returns the events after a sequence number, in order, within both limits.
 
-        The first event is returned even if it is too large. An event is missing if it was deleted
-        after its delivery, or if it is damaged (see `torn`).
+        The first event is returned even if it is larger than `most_bytes`. Events that were deleted
+        after their delivery, or that are damaged (see `torn`), are left out.
         """
         entries: list[Entry] = []
         size = 0
@@ -99,14 +99,14 @@ class StreamReader:
         return next(self._records(after), None) is not None
 
     def remaining(self) -> Iterator[bytes]:
-        """Yields all events on disk, including delivered ones.
+        """Yields the payloads of all events on disk, including delivered ones.
 
         Has no effect on later calls of `read`.
         """
         return (record.payload for record, _ in self._records(0))
 
     def is_unread(self) -> bool:
-        """Returns whether the stream has bytes, but no event that is readable or was delivered."""
+        """Returns whether the stream has content, but no event was delivered or is readable."""
         numbers = segment_numbers(self.folder)
         return not self._delivered() and self._last_begun(numbers) > 0 and not self.has_more(0)
 
@@ -137,13 +137,13 @@ class StreamReader:
         """Stores that all events up to a sequence number are delivered or rejected.
 
         Raises:
-            OSError: The progress could not be written. This object uses it anyway.
+            OSError: The progress could not be written. This object uses the new value anyway.
         """
         self._noted = sequence
         note_progress(self.folder, Progress(sequence, self._rejected_counter.count()))
 
     def drop_delivered(self) -> list[Path]:
-        """Deletes delivered segments. Damaged ones are renamed to `*.torn` and returned."""
+        """Deletes delivered segments. Renames damaged ones to `*.torn`, and returns their paths."""
         delivered = self._delivered()
         passed = [n for n in segment_numbers(self.folder) if n < self._cursor.segment]
         spent = [number for number in passed if self._last_of(number) <= delivered]
@@ -206,7 +206,7 @@ class StreamReader:
         append_rejected(self.folder, rejected_events)
 
     def mark_retried(self, sequence: int) -> None:
-        """Marks a rejected event as delivered later."""
+        """Marks a rejected event as delivered by `podium outbox retry`."""
         append_retried(self.folder, sequence)
         self.note_delivered(self._delivered())
 
@@ -214,10 +214,10 @@ class StreamReader:
         return max(self._noted, self.progress().delivered)
 
     def _records(self, after: int) -> Iterator[tuple[Record, _Cursor]]:
-        """Yields the records after a sequence number, each with the offset of its end.
+        """Yields the records after a sequence number, each with the place behind it.
 
-        Damaged records are left out. Reading ends at a place where records were never written. Such
-        places occur after a power cut, and in a copy that was made while the stream was written.
+        Damaged records are left out. Reading ends at a gap of records that were never written. Such
+        gaps occur after a power cut, and in a copy that was made while the stream was written.
         """
         start = self._cursor if self._cursor.sequence == after else _BEGIN
         last, clean = start.sequence, start is not _BEGIN
@@ -275,9 +275,9 @@ class StreamReader:
         return max((record.sequence for record in records), default=0)
 
     def _drop(self, number: int, delivered: int) -> Path | None:
-        """Deletes a segment.
+        """Deletes a segment, and returns None.
 
-        If it has anything that was not delivered, renames it to `*.torn` instead.
+        If a record is damaged or undelivered, renames the segment to `*.torn` and returns its path.
         """
         path = segment_path(self.folder, number)
         if self._is_spent(path.read_bytes(), self._seed(number), delivered):

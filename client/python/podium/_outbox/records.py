@@ -1,12 +1,13 @@
 """The bytes of a segment: records one after the other, and zeros after the last.
 
-    length of the payload   4 bytes   little-endian, as all numbers CRC-32                  4 bytes
-    of length, sequence and payload, with the seed as initial value sequence                8 bytes
-    from 1 payload                 length bytes, and zeros up to the next multiple of 16
+    length of the payload   4 bytes        little-endian, as all numbers
+    CRC-32                  4 bytes        of length, sequence and payload; see `seed_of`
+    sequence                8 bytes        from 1
+    payload                 length bytes   and zeros up to the next multiple of 16
 
 The header is written last, so an unfinished record has a header of zeros. Headers begin at
-multiples of 16, so none lies across two pages. So a copy that is made while a record is written has
-its whole header or none of it.
+multiples of 16, so no header lies across two pages. Therefore a copy that is made while a record is
+written has the whole header or none of it.
 """
 
 import re
@@ -54,7 +55,7 @@ class Record(NamedTuple):
 
 
 def seed_of(writer_id: str, number: int) -> int:
-    """Returns the initial CRC of a segment. It makes old records of other segments invalid."""
+    """Returns the initial CRC of a segment, so that old records of other segments do not match."""
     return crc32(f"{writer_id}/{number}".encode())
 
 
@@ -85,7 +86,7 @@ def walk(data: bytes, seed: int, begin: int = 0, *, final: bool = False) -> Iter
     Args:
         data: A segment.
         seed: The seed of the segment; see `seed_of`.
-        begin: The offset at which a record begins.
+        begin: The offset of the first record.
         final: Whether the segment is complete. If so, damaged records are skipped. Otherwise a
             damaged record may be one that is being written, and ends the iteration.
     """

@@ -51,7 +51,7 @@ def read_rejected(folder: Path) -> list[RejectedEvent]:
 
 
 def append_rejected(folder: Path, rejected_events: Iterable[RejectedEvent]) -> None:
-    """Stores events permanently, so that they survive a power cut.
+    """Stores rejected events, so that they survive a power cut.
 
     Raises:
         OSError: Not all events could be written.
@@ -66,7 +66,7 @@ def append_rejected(folder: Path, rejected_events: Iterable[RejectedEvent]) -> N
 
 
 def append_retried(folder: Path, sequence: int) -> None:
-    """Marks a rejected event as delivered later.
+    """Marks a rejected event as delivered by `podium outbox retry`.
 
     Raises:
         OSError: The mark could not be written.
@@ -107,7 +107,7 @@ class RejectedCounter:
         self._sequences: set[int] = set()
 
     def count(self) -> int:
-        """Returns the present number."""
+        """Returns the number of rejected events that were not delivered later."""
         for line in filter(None, map(_line, self._news())):
             change = self._sequences.add if "event" in line else self._sequences.discard
             change(line["sequence"])

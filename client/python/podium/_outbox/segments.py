@@ -43,7 +43,7 @@ class Segment:
     """A segment of this process, mapped for writing."""
 
     def __init__(self, folder: Path, number: int, size: int) -> None:
-        """Creates the file with all its bytes.
+        """Creates the file, and reserves all its bytes on the disk.
 
         Raises:
             OSError: The disk has no room, or the file cannot be created. No file is left then.
@@ -82,7 +82,7 @@ class Segment:
         self._failed = False
 
     def close(self, used: int | None = None) -> None:
-        """Closes the file, and shortens it to the first `used` bytes. Deletes an empty file."""
+        """Closes the file. Shortens it to `used` bytes, if given. Deletes it if it is empty."""
         empty = self.is_empty()
         self.bytes.close()
         if used is not None:

@@ -35,7 +35,7 @@ _FILE = "sender.json"
 
 @dataclass(frozen=True)
 class SenderState:
-    """The status of a sender, and the reasons of pending events."""
+    """The status of a sender, and the reasons why events are pending."""
 
     pid: int
     address: str
@@ -44,7 +44,7 @@ class SenderState:
     error: str | None = None
     """The error, if the state is UNREACHABLE or THROTTLED."""
     since: float | None = None
-    """The time from which on the server accepted no events, in seconds since 1970."""
+    """The time since which the server has accepted no events, in seconds since 1970."""
     next_try: float | None = None
     """The time of the next retry, in seconds since 1970."""
     waits: dict[str, str] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class SenderState:
 
     @staticmethod
     def read(outbox: Path) -> "SenderState | None":
-        """Returns the status that the last sender of an outbox wrote, or None if unreadable."""
+        """Returns the status that the last sender wrote, or None if it cannot be read."""
         try:
             content = read_json(outbox / _FILE)
             return SenderState(**{item.name: content[item.name] for item in fields(SenderState)})

@@ -24,7 +24,7 @@ def wake_sender(folder: Path) -> None:
 
 
 class WakeSignal:
-    """Receives the signal. Signals before the creation of this object are ignored."""
+    """Receives the wake signals of a stream. Ignores those before this object was created."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE

@@ -36,7 +36,7 @@ class _Place(NamedTuple):
     seed: int
     offset: int
     sequence: int
-    """The sequence number of the last record."""
+    """The sequence number of the last record before this place."""
 
     def behind(self, length: int) -> "_Place":
         """Returns the place after a record with a payload of `length` bytes."""
@@ -52,7 +52,7 @@ class StreamWriter:
     """
 
     def __init__(self, folder: Path, info: StreamInfo, budget: Budget, segment_bytes: int) -> None:
-        """Opens a stream whose folder and first segment `create` has made."""
+        """Initializes a stream without files. `create` makes its folder and its first segment."""
         self.info = info
         self.folder = folder
         self._lock = Lock(folder / LOCK_FILE)
@@ -177,7 +177,7 @@ class StreamWriter:
         place = self._place
         begun = place.segment.bytes[place.offset : place.offset + HEADER]
         if begun not in FREE:
-            # An exception, such as that of Ctrl-C, came after the record and before its counting.
+            # An exception, as of Ctrl-C, came after a record was written and before it was counted.
             self._place = place = place.behind(int.from_bytes(begun[:4], "little"))
         if place.offset + size > place.segment.size:
             self._place = place = self._turn(size)
@@ -301,13 +301,13 @@ class StreamWriter:
     def release(self) -> None:
         """Closes the stream, and allows the sender to remove it.
 
-        Its progress is unknown afterwards.
+        Afterwards `progress` returns zeros if the sender has removed the stream.
         """
         self.close()
         self._lock.release()
 
     def abandon(self) -> None:
-        """Closes the stream in a forked child. Leaves its files to the parent, which continues."""
+        """Closes the stream in this process, without changing its files."""
         self._closed = True
         self._appending, self._upkeep, self._busy_thread = RLock(), ThreadLock(), 0
         for segment in self._open.values():
