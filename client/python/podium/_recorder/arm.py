@@ -41,7 +41,7 @@ __all__ = ["ArmRecording"]
 
 _LIMITS = Limits()
 _NO_SECONDS = 0.0
-"""The default of eval_seconds. A given zero is another object, and may have a sign."""
+"""The default of eval_seconds. It is compared by identity, because a caller may pass -0.0."""
 
 
 class ArmRecording(ArmBase, TimedEvalMixin):
@@ -84,7 +84,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing is recorded: this is not the main process, or the start failed."""
+        """Whether nothing is recorded, because this is not the main process or the start failed."""
         return self._is_silent
 
     @property
@@ -308,7 +308,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             try:
                 return stream.put(payload, needed=needed)
             except StreamEndedError:
-                # Another thread has just ended it.
+                # Another thread has just ended the stream.
                 continue
 
     def _begin(self) -> None:

@@ -60,13 +60,13 @@ def started_event(given: dict[str, Any], settings: Settings, keeper: Keeper) -> 
         check_event(found[-1], _LIMITS)
     event = found[-1]
     if event.ByteSize() > _LIMITS.arm_bytes:
-        # The configuration needs all the room that a server has for an arm.
+        # A server would reject the event as too large, so the provenance is left out.
         event.arm_started.ClearField("provenance")
     return event
 
 
 def _unchanged(given: dict[str, Any]) -> dict[str, Any]:
-    """Returns the arguments for `events.arm_started`, unchanged."""
+    """Returns the arguments of `start_arm` as those of `events.arm_started`, unconverted."""
     attempt = new_attempt(given["attempt_id"], given["order"])
     options = {name: item for name, item in given.items() if name not in _OF_ATTEMPT}
     return options | {"arm": options.pop("name"), "attempt": attempt}

@@ -291,7 +291,7 @@ class ExperimentRecording:
         return stream_order(self._settings).stream_of(subject, outlet)
 
     def received_arm(self, subject: Subject, *, is_silent: bool, owner: int) -> ArmRecording:
-        """Returns the recorder of an unpickled arm: one object for all copies of a recorder."""
+        """Returns the recorder of an unpickled arm. All copies of a recorder become one object."""
         arm = ArmRecording(self, subject, is_silent=is_silent, owner=owner)
         return self._arms.setdefault(subject, arm)
 

@@ -31,9 +31,7 @@ class Keeper:
 
     @contextlib.contextmanager
     def keeping(self, call: str, record_rest: Callable[[Problems], object]) -> Iterator[None]:
-        """Returns a context.
-
-        If its block raises an error, records the valid part of the call instead.
+        """Returns a context that records the valid part of a call if its block raises an error.
 
         Args:
             call: The name of the method.
@@ -45,7 +43,7 @@ class Keeper:
             self.keep(call, error, record_rest)
 
     def keep(self, call: str, error: Exception, record_rest: Callable[[Problems], object]) -> None:
-        """Records the valid part of a call that raised an error. If strict, raises the error."""
+        """Records the valid part of a call that raised an error. A strict recorder raises it."""
         if isinstance(error, RecordingError):
             # The stream has counted this event already.
             self._notices.refuse(call, error, self.target)

@@ -59,7 +59,7 @@ def _annotations(given: Annotations, where: str, problems: Problems) -> Annotati
 
 
 def provenance(given: Any, where: str, problems: Problems) -> Provenance | None:
-    """Returns the valid fields of a Provenance, or None."""
+    """Returns a Provenance with the valid fields, or None if the value is not one."""
     if given is None:
         return None
     if not isinstance(given, Provenance):

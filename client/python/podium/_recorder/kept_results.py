@@ -50,7 +50,7 @@ def row(problems: Problems, given: Mapping[str, Any], where: str = "") -> EvalRe
     Args:
         problems: Collects the arguments that are left out.
         given: The arguments by name.
-        where: A text before the argument's name in warnings, if the row is part of a whole arm.
+        where: A prefix for the names of the arguments in warnings, such as `arm_result.evals[0].`.
     """
 
     def at(name: str) -> str:
@@ -107,7 +107,7 @@ def run_config(
         given: The configuration.
         name: The name of the arm, or None to use that of the configuration.
         problems: Collects the arguments that are left out.
-        most: The most bytes of each field of the RunConfig that holds a dict of values.
+        most: The most bytes of each dict of values in the RunConfig.
     """
     if isinstance(given, RunConfig):
         config = _config(given, problems, most)
@@ -200,7 +200,7 @@ def _is_instance(given: Any, kind: type, where: str, problems: Problems) -> bool
 
 
 def run_result(given: Any, problems: Problems) -> RunResult | None:
-    """Returns the valid part of a training backend's result, or None."""
+    """Returns the valid part of a RunResult, or None if the value is not a RunResult."""
     where = "run_result"
     if not _is_instance(given, RunResult, where, problems):
         return None
@@ -223,7 +223,7 @@ def run_result(given: Any, problems: Problems) -> RunResult | None:
 
 
 def error(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns an error as text. The given error may be an exception."""
+    """Returns an error as text, or None. The text of an exception includes its traceback."""
     if isinstance(given, BaseException):
         return "".join(traceback.format_exception(given))
     # Servers shorten the text.
@@ -231,7 +231,7 @@ def error(given: Any, where: str, problems: Problems) -> str | None:
 
 
 def status(given: Any, problems: Problems, *, has_error: bool) -> ArmStatus:
-    """Returns the final status of an arm."""
+    """Returns the final status of an arm, or the most likely one if the given status is invalid."""
     lowered = given.strip().lower() if isinstance(given, str) else given
     if lowered in _ENDS:
         found = ArmStatus(lowered)
@@ -251,7 +251,7 @@ def status(given: Any, problems: Problems, *, has_error: bool) -> ArmStatus:
 
 
 def direction(given: Any, problems: Problems) -> Direction | None:
-    """Returns a direction, or None if it is invalid."""
+    """Returns a direction, or None if it is invalid or None."""
     lowered = given.strip().lower() if isinstance(given, str) else given
     if lowered is not None and lowered not in tuple(Direction):
         problems.lost("direction", "direction must be maximize or minimize", given)
@@ -315,7 +315,7 @@ def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, 
     Args:
         given: The arguments by name.
         problems: Collects the arguments that are left out.
-        most: The most bytes of each field of the RunConfig that holds a dict of values.
+        most: The most bytes of each dict of values in the RunConfig.
     """
     name = kept.optional_name(given["name"], "name", problems)
     config = run_config(given["run_config"], name, problems, most)

@@ -58,12 +58,12 @@ def _tried(
 
 
 def encodable(given: str) -> str:
-    """Returns a text without characters that UTF-8 cannot encode."""
+    """Returns a text with escapes in place of the characters that UTF-8 cannot encode."""
     return given.encode("utf-8", "backslashreplace").decode()
 
 
 def shortened(given: str, most: int) -> str:
-    """Returns a text of at most `most` bytes. A longer text is cut out in the middle."""
+    """Returns a text of at most `most` bytes. The middle of a longer text is left out."""
     data = given.encode()
     if len(data) <= most:
         return given
@@ -75,7 +75,7 @@ def shortened(given: str, most: int) -> str:
 
 
 def _as_text(given: Any, where: str) -> str:
-    """Returns a string, or the text of a number, path or other object that has one."""
+    """Returns a string as it is, or the text of a number, a path or a similar object."""
     if isinstance(given, str):
         return encodable(str.__str__(given))
     if given is None or isinstance(given, Mapping | list | tuple | set):
@@ -87,7 +87,7 @@ def _as_text(given: Any, where: str) -> str:
 
 
 def text(given: Any, where: str, problems: Problems, most: int = LIMITS.text_bytes) -> str | None:
-    """Returns a text of at most `most` bytes, or None."""
+    """Returns a text of at most `most` bytes, or None if the value is None or has no text."""
     if given is None:
         return None
     found = _tried(_as_text, given, where, problems)
@@ -189,7 +189,7 @@ def tags(given: Any, where: str, problems: Problems) -> list[str]:
 
 
 def seconds(given: Any, where: str, problems: Problems) -> float | None:
-    """Returns a finite number of seconds from 0, or None."""
+    """Returns a finite number of seconds, 0 or more. Returns None for any other value."""
     found = None if given is None else _tried(coerce.seconds, given, where, problems)
     if found is not None and not 0 <= found < float("inf"):
         problems.lost(where, f"{where} must be a finite number of seconds, 0 or more", given)
@@ -203,9 +203,9 @@ def integer(given: Any, where: str, problems: Problems) -> int | None:
 
 
 def step(given: Any, where: str, problems: Problems) -> int | None:
-    """Returns a step. Rounds a fraction down, and parses a text.
+    """Returns a step, or None if it is invalid. Rounds a fraction down, and parses a text.
 
-    A row without a step would be taken for the post-training row.
+    A row that lost its step would count as the post-training row.
     """
     found = given
     if isinstance(given, str):
@@ -346,7 +346,7 @@ def _within(
     size_of: Callable[[Any], int],
     what: str,
 ) -> dict[str, Any]:
-    """Shortens the largest values of a map until the map has at most `most` bytes."""
+    """Shortens the largest values of a map until its size, by `size_of`, is at most `most`."""
     sizes = {key: size_of(item) + len(key.encode()) + 24 for key, item in given.items()}
     if size_of is _nodes:
         sizes = {key: size_of(item) for key, item in given.items()}

@@ -22,7 +22,7 @@ _FIRST_DELAY, _MOST_DELAY = 2.0, 60.0
 _START_SECONDS, _WAIT_SECONDS = 60.0, 10.0
 """The most seconds for the start of a sender, and for waiting for it when this process ends."""
 _TIMES_LONGER = 4
-"""A failed start is repeated no sooner than after this many times its duration."""
+"""The least pause after a start, as a multiple of the duration of the start."""
 _STALE_SECONDS = 5.0
 _TOO_MANY_STARTS = 3
 _run_process = subprocess.run
@@ -94,7 +94,7 @@ def _start(outbox: Path) -> None:
         raise OSError("no Python interpreter was found to start the sender")
     command = [sys.executable, "-P", "-m", "podium._sender.detached", str(outbox)]
     with os.fdopen(os.open(outbox / _LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)) as log:
-        _run_process(  # this interpreter, with a path
+        _run_process(
             command,
             check=True,
             cwd=outbox,
@@ -108,9 +108,9 @@ def _start(outbox: Path) -> None:
 
 
 def _absolute_paths() -> dict[str, str]:
-    """Returns the environment variables for files of a connection, with absolute paths.
+    """Returns the environment variables that name certificate or token files, as absolute paths.
 
-    The sender runs in another folder.
+    The sender runs in another folder, so it would not find relative paths.
     """
     given = {name: os.environ.get(name, "").strip() for name in _FILES}
     return {name: str(Path(path).absolute()) for name, path in given.items() if path}

@@ -1,7 +1,7 @@
-"""The short way of most eval rows into an event.
+"""Makes the events of most eval rows quickly, because the training waits for it.
 
-A training waits for this. A row whose values need no conversion, and whose names were accepted
-before, is written without the conversions and checks that other rows need.
+A row whose values need no conversion, and whose names were accepted before, skips the conversions
+and checks that other rows need.
 """
 
 import time

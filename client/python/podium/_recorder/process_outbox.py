@@ -35,7 +35,7 @@ _LOOK_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 _WAKE_SECONDS = 1.0
 _SLOW_SECONDS = 30.0
-"""How long a strict recorder waits for a slow disk before it raises an error."""
+"""The seconds that a strict recorder waits for a slow disk before it raises an error."""
 _DISK_SECONDS = 5.0
 """The most seconds to wait for a sync, and for the end of the upkeep thread."""
 _FIRST_PROGRESS_SECONDS, _PROGRESS_SECONDS = 5.0, 20.0
@@ -128,7 +128,7 @@ class ProcessOutbox:
         self._upkeep.call(partial(self._end_all, [stream]), _DISK_SECONDS)
 
     def flush(self, streams: Sequence[Stream] | None, timeout: float) -> Flushed:
-        """Waits until the events in the given streams, or in all streams, are delivered."""
+        """Waits at most `timeout` seconds until the given streams, or all, are delivered."""
         chosen = tuple(self._streams if streams is None else streams)
         targets = [(stream, stream.last) for stream in chosen]
         deadline = time.monotonic() + timeout
@@ -350,7 +350,7 @@ class ProcessOutbox:
         return waits(self.folder, pending) if self.folder and pending else {}
 
     def _retire(self, streams: Sequence[Stream]) -> None:
-        """Releases ended streams: the delivered ones, and the oldest of too many others."""
+        """Releases ended streams that are delivered, and the oldest ones if there are too many."""
         ended = [stream for stream in streams if stream.has_ended]
         for stream in ended[:-_MOST_WATCHED]:
             self._release(stream)

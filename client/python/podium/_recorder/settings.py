@@ -14,7 +14,7 @@ class Settings:
     """How an experiment is recorded."""
 
     key: str
-    """A unique id. All recorders with one id that a process unpickles become the same object."""
+    """A unique id. In a process, all unpickled recorders with the same id become one object."""
     experiment: str
     declared: bytes
     """The serialized declaration of the experiment: the first event of the experiment's stream."""
@@ -23,7 +23,7 @@ class Settings:
     root: Path
     """The folder of the outboxes."""
     attempt: Attempt | None
-    """The attempt that several processes share."""
+    """The attempt that several processes share. None if each arm gets attempts of its own."""
     is_silent: bool
     """Whether this process records nothing, because it is not the main one."""
     is_main: bool

@@ -25,10 +25,10 @@ def forgiving(method: Callable[_P, _R]) -> Callable[_P, _R]:
 def forgiving_with(
     notices_of: Callable[[tuple[Any, ...], dict[str, Any]], RecorderWarnings],
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """Lets a function take any arguments.
+    """Returns a decorator that lets a function take any arguments, unless its recorder is strict.
 
     Args:
-        notices_of: Returns, given the arguments, the object that reports wrong signatures.
+        notices_of: Returns the object that reports wrong arguments. It gets the call's arguments.
     """
 
     def decorate(method: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -41,7 +41,7 @@ def forgiving_with(
             except TypeError as error:
                 notices = notices_of(given, named)
                 if error.__traceback__ is None or error.__traceback__.tb_next is not None:
-                    raise  # it was raised in the method
+                    raise  # the method itself raised the error
                 if notices.is_strict:
                     raise
             problems = Problems()

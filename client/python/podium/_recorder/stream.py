@@ -42,8 +42,7 @@ class Stream:
         starts_after: The stream that must be on disk before this one.
 
     Attributes:
-        replay: The first event of a new folder, which is made if a user has deleted the stream's
-            folder.
+        replay: The event that begins a new folder after a user has deleted the stream's folder.
     """
 
     def __init__(
@@ -111,7 +110,7 @@ class Stream:
             if self._is_closed:
                 raise StreamEndedError from None
             if writer is not self._writer:
-                return False  # a user has just deleted its folder
+                return False  # a user has just deleted the folder
             self._dropped += 1
             raise RecordingError(f"an event was dropped: {error}") from None
         return True
@@ -284,7 +283,7 @@ class Stream:
         if self._writer is not None and not was_released:
             self._writer.release()
 
-    # ---- For everybody -----------------------------------------------------------------------
+    # ---- For all threads ---------------------------------------------------------------------
 
     @property
     def last(self) -> int:

@@ -77,7 +77,7 @@ class Upkeep:
     def start(self) -> None:
         """Starts the thread.
 
-        If Python is ending and starts no more threads, `call` runs the function itself.
+        If Python is ending and starts no more threads, `call` runs its action itself.
         """
         thread = Thread(target=self._run, name="podium", daemon=True)
         try:

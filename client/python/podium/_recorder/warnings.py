@@ -53,7 +53,7 @@ class RecorderWarnings:
         self.say("unexpected errors", "".join(traceback.format_exception(error)).strip())
 
     def report(self, call: str, target: Target, problems: Problems) -> None:
-        """Logs the new problems of a call: no problem of the same kind and field was logged before.
+        """Logs the problems of a call, except those whose kind and field were logged before.
 
         Args:
             call: The name of the method.
