@@ -62,9 +62,9 @@ def damaged_event(sequence: int) -> Refused:
 
 @contextmanager
 def ignored_disk_errors(folder: Path) -> Iterator[None]:
-    """Logs and ignores disk errors of the block.
+    """Returns a context that logs and ignores the disk errors of its block.
 
-    Used for files that can be written again from what the server has.
+    Use it only for files that the sender can do without.
     """
     try:
         yield

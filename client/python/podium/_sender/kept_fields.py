@@ -1,4 +1,4 @@
-"""Describes the fields of an experiment that kept another value than the one that was given."""
+"""Describes fields of an experiment whose stored value was kept instead of the given value."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ _METADATA = "metadata."
 async def kept_fields_texts(
     client: RecordingClient, experiment: str, events: Sequence[Event], kept: Sequence[KeptField]
 ) -> list[str]:
-    """Returns a text for each kept field: its name, the kept value and the given value.
+    """Returns a text for each kept field, with its name, its stored value and the given value.
 
     Args:
         client: The client that reads the kept values.

@@ -1,7 +1,7 @@
 """Records the end of an arm whose process has ended without recording it.
 
-A killed process cannot record its end. The process was killed if the lock of its stream is free,
-all events are delivered, and the newest attempt in the stream has no end.
+A killed process cannot record the end of its arm. The process was killed if the lock of its stream
+is free, all events are delivered, and the newest attempt in the stream has no end.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Finds arms with names similar to one that does not exist."""
+"""Finds arms whose names are similar to the name of an arm that does not exist."""
 
 from podium._sender.recording_client import ExperimentReader
 from podium._values.suggest import did_you_mean

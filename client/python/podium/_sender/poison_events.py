@@ -44,7 +44,10 @@ class PoisonEventPolicy:
             self._seconds = min(2 * self._seconds, _MOST_SECONDS)
 
     def succeeded(self) -> None:
-        """Handles the success of an event: it ends the retries."""
+        """Notes that the server accepted an event.
+
+        If it follows a skipped event, the next bad event is retried for half the time.
+        """
         if self._has_given_up:
             self._has_given_up = False
             self._seconds = max(self._seconds / 2, self._least)

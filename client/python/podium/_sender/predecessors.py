@@ -10,7 +10,7 @@ __all__ = ["Predecessor", "Predecessors"]
 
 
 class Predecessor(Protocol):
-    """A stream, with the properties that are used by the streams after it."""
+    """A stream, with the properties that the streams after it use."""
 
     folder: Path
     is_gone: bool

@@ -1,7 +1,7 @@
 """Decides which events of a stream to send next, and handles answers. A state machine without I/O.
 
-    batch = delivery.next(entries)        # the entries after delivery.delivered
-    verdict = delivery.succeeded(batch, …) or delivery.failed(batch, error)
+    batch = delivery.next(entries)           # the entries after delivery.delivered
+    verdict = delivery.failed(batch, error)  # or delivery.succeeded(batch, …)
 
 An event is sent exactly as it was recorded, at its own sequence number, until the server confirms
 it. The server keeps the position of the stream and skips events that it has already. So a retry may
@@ -141,7 +141,7 @@ class Again(NamedTuple):
 
 
 class Rewound(NamedTuple):
-    """Tells the caller to send again from an earlier event, because the server has lost events."""
+    """Tells the caller to send again from event `expected` on: the server has lost events."""
 
     expected: int
 
@@ -184,13 +184,13 @@ class Delivery:
     """The delivery of one stream.
 
     Args:
-        delivered: The last event that the server is known to have; 0 for none.
+        delivered: The sequence number of the last event that the server is known to have, or 0.
         rejected: The sequence numbers of events that were rejected.
         opens: The kind of the first event.
         is_orphan: Whether the start of the stream's own arm was rejected.
 
     Attributes:
-        delivered: The last event that the server has. The server has all earlier events too.
+        delivered: The sequence number of the last event up to which the server has all events.
         is_orphan: Whether the server has not accepted any start of the stream's arm. If so, events
             of the stream do not wait for the arm.
     """
@@ -226,11 +226,11 @@ class Delivery:
     ) -> Absent:
         """Handles a successful call.
 
-        The server has the batch, and all events up to a sequence number.
+        The server has the batch, and all events up to `last_sequence`.
 
         Args:
             batch: The batch.
-            last_sequence: The last event of the stream that the server has.
+            last_sequence: The sequence number of the stream's last event that the server has.
             skipped: The number of events of the batch that the server had before.
             seconds: The duration of the call.
 
@@ -298,7 +298,7 @@ class Delivery:
 
     def _event(self, sequence: int, payload: bytes | None) -> Event | Refused:
         if payload is None and sequence == 1 and self._opens is Opening.EXPERIMENT:
-            # Its declaration is lost. Without an experiment, no arm could be delivered.
+            # The declaration is lost. Without an experiment, no arm could be delivered.
             return Event(experiment_declared=ExperimentDeclared())
         if payload is None or sequence in self._rejected:
             return Event(skipped=Skipped())

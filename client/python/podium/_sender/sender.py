@@ -109,7 +109,7 @@ class Sender:
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Delivers until nothing is left to do, or `stop` is set.
 
-        It may be cancelled or killed at any point. The next sender continues from there.
+        The sender may be cancelled or killed at any point. The next sender continues from there.
         """
         OUTBOX_LAG.set(self._lag)
         stopped = asyncio.ensure_future((stop or asyncio.Event()).wait())

@@ -70,7 +70,7 @@ class Stream:
             succeeded.
         advances: The number of calls that delivered or rejected an event.
         taken: The number of events that the server accepted from this sender.
-        rejected: The number of events that this sender has rejected.
+        rejected: The number of events that this sender has stored as rejected.
         missing: The number of events that neither the server nor the outbox has.
         answers: The number of answers of the server.
         notices: The texts for the user.
@@ -131,10 +131,7 @@ class Stream:
 
     @property
     def writer_alive(self) -> bool:
-        """Whether the writing process may still add events.
-
-        Once False, it never becomes True again.
-        """
+        """Whether the writing process may still add events. Once False, it stays False."""
         self._lives = self._lives and self._reader.writer_lives()
         return self._lives
 
@@ -196,7 +193,7 @@ class Stream:
     def lacks_end(self) -> bool:
         """Returns whether the sender has to record the end of the arm, because it is missing.
 
-        The process of the stream has ended, and all of its events are delivered.
+        Call this only after the process has ended and all of its events are delivered.
         """
         if not self._is_end_sought:
             self._is_end_sought = True
@@ -340,7 +337,10 @@ class Stream:
         return None
 
     def _tell_user(self, texts: list[str]) -> None:
-        """Stores texts for the recorder, which finds them when their event is delivered."""
+        """Logs texts as warnings and stores them.
+
+        The recorder shows them to the user once the event that they are about is delivered.
+        """
         self.notices += texts
         with ignored_disk_errors(self.folder):
             for text in texts:

@@ -145,7 +145,7 @@ class Streams:
         """
         other = self._named(stream, stream.info.follows)
         if other is not None and other.folder not in self._settled:
-            # The other one may be removed later in this look.
+            # The earlier stream may be removed later in this look.
             self.is_settling = True
             return
         stream.remove()
@@ -159,7 +159,7 @@ class Streams:
                 for other in self.known.values()
                 if other.info.attempt_id is not None and (other.writer_alive or other.has_pending)
             }
-        # The stream itself is not among them: it is finished.
+        # The stream itself is not in this set, because it is finished.
         return (stream.info.experiment, stream.info.arm) in self._open_arms
 
     def _is_followed(self, stream: Stream) -> bool:
