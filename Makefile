@@ -6,7 +6,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
 CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check container-check floors mutations chaos demo conformance bench-guard page-check test-page test-postgres test-front
-# What CI runs beside them: its libraries are 6 GB.
+# CI runs this check too. It is not in CHECKS, because its libraries take 6 GB.
 HEAVY_CHECKS := test-integrations
 GENERATED := client/python/podium/v1
 SERVICES := $(wildcard proto/podium/v1/*_service.proto)
@@ -17,8 +17,8 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 # Some tests wait for processes. Each worker takes 3 seconds of CPU to collect all tests.
 AT_ONCE := --numprocesses=3 --dist=worksteal
-# Kills, power cuts, chaos and documents try nothing of a library that the others don't.
-# How requests are framed is compared with the answers of the newest gRPC, which older ones word otherwise.
+# Tests of crashes, documents and the project use no library in a way that other tests do not.
+# test_framing.py expects the error texts of the newest gRPC, which differ in older versions.
 FLOOR_TESTS := $(foreach place,crash docs project server/rpc/test_framing.py,--ignore=tests/$(place))
 
 .DEFAULT_GOAL := help
@@ -35,10 +35,10 @@ $(call again,$(1)/bin/python -m pip install --quiet --disable-pip-version-check 
 @touch $@
 endef
 
-# $(call again,COMMAND) runs what fetches from a registry, once more if that fails: what it has is kept.
+# $(call again,COMMAND) runs a command that downloads packages, and repeats it once if it fails.
 again = @$(1) || { echo "That failed. Once more …"; sleep 20; $(1); }
 
-# $(call editable,FOLDER) installs Podium itself into it, as it stands in this folder.
+# $(call editable,FOLDER) installs Podium into an environment, from the sources in this folder.
 define editable
 @$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 @touch $@
@@ -49,8 +49,8 @@ endef
 .cache/%/locked: requirements/%.txt
 	$(call environment,.cache/$*,$<)
 
-# The heavy one. uv fetches several packages at once, says so of each, and leaves no second copy: the environment
-# is hard links into its cache.
+# This environment is large. uv downloads several packages at once, shows its progress, and stores each file once:
+# the environment consists of hard links into uv's cache.
 HEAVY_GB := 8
 UV = UV_CACHE_DIR=$(CURDIR)/.cache/uv UV_HTTP_TIMEOUT=120 UV_HTTP_RETRIES=10 $(BIN)/uv
 .cache/integrations/locked: requirements/integrations.txt | .venv/locked
@@ -72,7 +72,7 @@ UV = UV_CACHE_DIR=$(CURDIR)/.cache/uv UV_HTTP_TIMEOUT=120 UV_HTTP_RETRIES=10 $(B
 # ---- The two commands of the README --------------------------------------------
 
 .PHONY: test test-all test-slow demo
-test: .venv/ready ## run the tests, but for the slow ones
+test: .venv/ready ## run all tests except the slow ones
 	$(BIN)/pytest $(AT_ONCE) -m "not slow"
 
 test-slow: .venv/ready ## run the slow tests: kills, power cuts, many random cases
@@ -80,34 +80,34 @@ test-slow: .venv/ready ## run the slow tests: kills, power cuts, many random cas
 
 test-all: test test-slow ## run all tests
 
-# The tests of what a store does.
+# The tests whose results depend on the store.
 OVER_POSTGRES := $(addprefix tests/server/,postgres store/test_suite.py store/test_derived.py \
 	$(addprefix writes/test_,vectors.py scenarios.py random_writes.py) \
 	$(addprefix access/test_,access_service.py ownership.py row_quotas.py) \
 	$(addprefix rpc/test_,reads.py watch.py attacks.py))
-test-postgres: .venv/ready ## the tests of stores with PostgreSQL (Debian: postgresql; or PODIUM_TEST_POSTGRES=URL)
+test-postgres: .venv/ready ## run the tests of stores with PostgreSQL (Debian: postgresql; or PODIUM_TEST_POSTGRES=URL)
 	$(BIN)/pytest $(AT_ONCE) --store=postgres -m "not slow" $(OVER_POSTGRES)
 	PODIUM_FUZZ_REQUESTS=300 $(BIN)/pytest --store=postgres tests/server/rpc/test_fuzz.py
 
-demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(), rank it (DEMO=--serve: then serve the page)
+demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(), rank it (DEMO=--serve: serve the page at the end)
 	$(BIN)/python examples/digits_sweep/sweep.py $(DEMO)
 
 # ---- Checks ----------------------------------------------------------------------
 
 .PHONY: cluster cluster-test check check-all print-checks readme-check mutations-all $(CHECKS) $(HEAVY_CHECKS)
-check: test $(CHECKS) ## what CI runs, but for test-integrations and languages whose tools are missing here
+check: test $(CHECKS) ## run what CI runs, except test-integrations and clients whose tools are missing here
 
 check-all: CONFORMANCE = --all
-check-all: check $(HEAVY_CHECKS) ## everything that CI runs
+check-all: check $(HEAVY_CHECKS) ## run everything that CI runs
 
 print-checks:
 	@echo $(CHECKS) $(HEAVY_CHECKS)
 
-lint: .venv/ready ## ruff: rules and format
+lint: .venv/ready ## check rules and format with ruff
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-types: .venv/ready ## mypy --strict over everything
+types: .venv/ready ## check all types with mypy --strict
 	$(BIN)/mypy
 
 coverage: .venv/ready ## run the tests and report how much of the code they run
@@ -116,13 +116,13 @@ coverage: .venv/ready ## run the tests and report how much of the code they run
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-imports: .venv/ready ## the direction of imports
+imports: .venv/ready ## check the direction of imports
 	$(BIN)/lint-imports
 
-blocking-check: .venv/ready ## the blocking client is what the asynchronous one generates
+blocking-check: .venv/ready ## check that the blocking client is generated from the current asynchronous client
 	$(BIN)/python tools/make_blocking.py --check
 
-proto-check: .venv/ready .cache/proto/locked ## generated code, lint, format and compatibility of the protos
+proto-check: .venv/ready .cache/proto/locked ## check the generated code, lint, format and compatibility of the protos
 	$(call generate,.cache/generated)
 	diff --brief --recursive --exclude=__pycache__ .cache/generated/podium/v1 $(GENERATED) \
 		|| { echo "The generated code is not current: run make proto."; exit 1; }
@@ -130,19 +130,19 @@ proto-check: .venv/ready .cache/proto/locked ## generated code, lint, format and
 	$(BIN)/buf format --diff --exit-code proto
 	$(BIN)/buf breaking proto --against $(RELEASED)
 
-docs-check: .venv/ready ## docs/api.md says what the protos say
+docs-check: .venv/ready ## check that docs/api.md is generated from the current protos
 	$(call document,.cache/api.md)
 	diff docs/api.md .cache/api.md || { echo "docs/api.md is not current: run make docs."; exit 1; }
 
-wheel-check: .venv/ready ## the wheel, installed without extras, used against a server
+wheel-check: .venv/ready ## install the wheel without extras, and use it against a server
 	$(BIN)/python tools/wheel_check.py
 
-container-check: .venv/ready .cache/deploy/locked ## the files in deploy/, and the steps and the server of the container
+container-check: .venv/ready .cache/deploy/locked ## check the files in deploy/, and run the container's build and server without Docker
 	.cache/deploy/bin/hadolint deploy/Dockerfile
 	.cache/deploy/bin/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
 	$(BIN)/python tools/container_check.py
 
-floors: .cache/floor/ready ## the tests at the lowest versions that pyproject.toml allows
+floors: .cache/floor/ready ## run the tests with the lowest versions that pyproject.toml allows
 	.cache/floor/bin/pytest $(AT_ONCE) -m "not slow" $(FLOOR_TESTS)
 
 chaos: .venv/ready ## kill trainers, senders and the server while results are recorded
@@ -151,33 +151,33 @@ chaos: .venv/ready ## kill trainers, senders and the server while results are re
 # A cluster of three nodes on this machine (Debian: postgresql, etcd-server, iproute2).
 CLUSTER := PATH=$(CURDIR)/.cache/cluster/bin:$$PATH
 FAULTS ?= --kills 0 --cuts 1 --pauses 1 --fills 0
-cluster: .venv/ready .cache/cluster/locked ## three servers on a PostgreSQL cluster of three nodes, until Ctrl-C
+cluster: .venv/ready .cache/cluster/locked ## run three servers on a PostgreSQL cluster of three nodes, until Ctrl-C
 	@$(CLUSTER) $(BIN)/python -m tests.cluster.servers
 
-cluster-test: .venv/ready .cache/cluster/locked ## break such a cluster under load (FAULTS="--kills 20 --cuts 10 --pauses 5 --fills 2 --rows 20000")
+cluster-test: .venv/ready .cache/cluster/locked ## break a cluster as in `make cluster` under load (FAULTS="--kills 20 --cuts 10 --pauses 5 --fills 2 --rows 20000")
 	$(CLUSTER) $(BIN)/python -m tests.cluster.run $(FAULTS)
 
 MUTATED := scoring ranking statistics comparing values writes
-mutations: .venv/ready ## plant defects by rule in the quickly tested rooms, and count how many are found
+mutations: .venv/ready ## plant defects in packages with quick tests, and count how many the tests find
 	$(BIN)/python tests/project/mutations/run.py $(MUTATED)
 
-mutations-all: .venv/ready ## the same in all rooms: takes long
+mutations-all: .venv/ready ## do the same in all packages; this takes long
 	$(BIN)/python tests/project/mutations/run.py --most 16
 
-conformance: .venv/ready ## the clients of all languages against the vectors (CONFORMANCE=--all: none may be missing)
+conformance: .venv/ready ## test the clients of all languages with the same cases (CONFORMANCE=--all: fail if one is missing)
 	$(BIN)/python -m tests.conformance.run $(CONFORMANCE)
 
 # Fetches and compiles all dependencies of each language, so it is not part of CI.
 readme-check: .venv/ready ## run the example of each README in an empty folder (LANGUAGES="go rust": only these)
 	$(BIN)/python tools/readme_check.py $(LANGUAGES)
 
-test-integrations: .cache/integrations/ready ## the integrations with the real libraries, in an environment of 6 GB
+test-integrations: .cache/integrations/ready ## test the integrations with the real libraries, in an environment of 6 GB
 	.cache/integrations/bin/pytest -W default tests/client/integrations
 
-test-page: .cache/page/ready page/node_modules ## the page in Chromium (Debian: chromium and chromium-driver)
+test-page: .cache/page/ready page/node_modules ## test the page in Chromium (Debian: chromium and chromium-driver)
 	.cache/page/bin/pytest tests/page
 
-# The native front is no part of .venv: only what is given FRONT finds it.
+# The native front is not installed in .venv. A command finds it only if FRONT comes before it.
 FRONT := PYTHONPATH=.cache/front/site
 CARGO_TARGET_DIR ?= $(CURDIR)/.cache/front-target
 .cache/front/built: export CARGO_TARGET_DIR := $(CARGO_TARGET_DIR)
@@ -189,24 +189,24 @@ CARGO_TARGET_DIR ?= $(CURDIR)/.cache/front-target
 
 front: .cache/front/built ## build the native front (it needs cargo)
 
-# The tests of the wire. The other tests are about what lies behind both fronts.
+# The tests of the protocol. The other tests do not depend on the front.
 FRONT_TESTS := tests/server/front tests/server/rpc tests/server/access tests/server/watch \
 	tests/server/writes/test_vectors.py
-test-front: .cache/front/built ## the tests of the wire over the native front
+test-front: .cache/front/built ## run the tests of the protocol with the native front
 	@cd server/front && export CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) && cargo fmt --check && cargo clippy --quiet --release --locked -- --deny warnings
 	$(FRONT) $(BIN)/pytest $(AT_ONCE) -m "not slow" --front native $(FRONT_TESTS)
 
-front-fuzz: .cache/front/built ## 50,000 wrong requests to both fronts: the answers are equal
+front-fuzz: .cache/front/built ## send 50,000 wrong requests to both fronts, and check that the answers are equal
 	$(FRONT) PODIUM_FUZZ_REQUESTS=50000 $(BIN)/pytest -s tests/server/front/test_equal_answers.py
 
-front-deny: .cache/deny/locked ## the licenses, sources and duplicates of the libraries of the native front
+front-deny: .cache/deny/locked ## check the licenses, sources and duplicates of the native front's libraries
 	cd server/front && PATH="$(CURDIR)/.cache/deny/bin:$$PATH" cargo deny --locked check bans licenses sources
 
-page-figures: .cache/page/ready ## how fast the page shows results, and its size
+page-figures: .cache/page/ready ## measure how fast the page shows results, and its size
 	.cache/page/bin/python -m tests.page.measure
 
 .PHONY: bench bench-guard bench-scaling bench-postgres bench-peers front front-deny front-fuzz page-figures
-bench: .venv/ready ## measure and print the figures of the README (after `make front`, of both fronts)
+bench: .venv/ready ## measure and print the figures of the README (of both fronts after `make front`)
 	$(FRONT) $(BIN)/python benchmarks/run.py
 
 bench-guard: .venv/ready ## fail if a frequent operation costs 15 % more than the baseline
@@ -216,7 +216,7 @@ bench-guard: .venv/ready ## fail if a frequent operation costs 15 % more than th
 	@mkdir -p $(@D)
 	g++ -O2 -std=c++17 -o $@ $< $$(pkg-config --cflags --libs grpc++)
 
-bench-scaling: .venv/ready .cache/echo ## measure and draw what grows with an experiment (Debian: libgrpc++-dev)
+bench-scaling: .venv/ready .cache/echo ## measure and draw how times grow with the number of arms (Debian: libgrpc++-dev)
 	$(BIN)/python benchmarks/scaling.py
 
 bench-postgres: .venv/ready ## measure the PostgreSQL store, and two servers on one database
@@ -227,9 +227,9 @@ bench-peers: .venv/ready ## measure Podium beside other tools, each in its own e
 	-@$(MAKE) --keep-going $(PEERS:%=.cache/peers-%/locked)
 	PYTHONPATH=benchmarks $(BIN)/python -m peers $(QUICK)
 
-# ---- What is written by machine ----------------------------------------------------
+# ---- Generated files ----------------------------------------------------
 
-# $(call generate,FOLDER) fills FOLDER/podium/v1 from the protos, gRPC stubs for services only.
+# $(call generate,FOLDER) fills FOLDER/podium/v1 from the protos. Only services get gRPC stubs.
 define generate
 @rm -rf $(1)/podium/v1 && mkdir -p $(1)/podium/v1
 @.cache/proto/bin/python -m grpc_tools.protoc --proto_path=proto --python_out=$(1) \
@@ -247,14 +247,14 @@ define document
 endef
 
 .PHONY: page proto proto-go proto-rust proto-typescript stubs-check blocking docs format lock clean help
-proto: .cache/proto/locked ## write client/python/podium/v1 anew
+proto: .cache/proto/locked ## generate client/python/podium/v1 from the protos
 	$(call generate,client/python)
 
-proto-rust: ## write client/rust/src/v1 anew
+proto-rust: ## generate client/rust/src/v1 from the protos
 	cd client/rust && cargo run --locked --package podium-codegen
 
 GO_MODULE := podium.example/podium
-proto-go: .cache/proto/locked ## write client/go/podiumv1 anew
+proto-go: .cache/proto/locked ## generate client/go/podiumv1 from the protos
 	@GOBIN=$(CURDIR)/.cache/go go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 	@GOBIN=$(CURDIR)/.cache/go go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 	@rm -f client/go/podiumv1/*.pb.go
@@ -263,7 +263,7 @@ proto-go: .cache/proto/locked ## write client/go/podiumv1 anew
 		--plugin=.cache/go/protoc-gen-go-grpc --go-grpc_out=client/go --go-grpc_opt=module=$(GO_MODULE) $(PROTOS)
 
 TYPESCRIPT := client/typescript
-proto-typescript: .cache/proto/locked ## write client/typescript/src/podium/v1 anew
+proto-typescript: .cache/proto/locked ## generate client/typescript/src/podium/v1 from the protos
 	@npm --prefix $(TYPESCRIPT) ci --silent
 	@rm -rf $(TYPESCRIPT)/src/podium $(TYPESCRIPT)/src/google
 	@.cache/proto/bin/python -m grpc_tools.protoc --proto_path=proto --proto_path=$(TYPESCRIPT)/proto \
@@ -286,25 +286,25 @@ page: page/node_modules ## build the page for browsers into the package of the s
 	$(call build-page)
 	@rm -rf $(PAGE) && cp -r .cache/page-built $(PAGE)
 
-page-check: page/node_modules ## the types of the page, and that the built page is current
+page-check: page/node_modules ## check the types of the page, and that the built page is current
 	@npm --prefix page run --silent types
 	$(call build-page)
 	diff --brief --recursive .cache/page-built $(PAGE) || { echo "The built page is not current: run make page."; exit 1; }
 
-contract: .venv/ready ## with a release: today's protos are what later ones stay compatible with
+contract: .venv/ready ## at a release: store the protos, with which later ones must be compatible
 	$(BIN)/buf breaking proto --against $(RELEASED)
 	$(BIN)/buf build proto --exclude-source-info --output $(RELEASED)
 
-# What a change of the protos leaves out of date `make test` finds without any toolchain.
+# `make test` also finds generated code that is not current, without a toolchain, but does not compare comments.
 STUBS := client/go/podiumv1 $(TYPESCRIPT)/src/podium $(TYPESCRIPT)/src/google $(TYPESCRIPT)/src/v1.ts client/rust/src/v1
-stubs-check: proto-go proto-typescript proto-rust ## generated code of Go, TypeScript and Rust, comments included (it needs all three)
+stubs-check: proto-go proto-typescript proto-rust ## check that the generated code of Go, TypeScript and Rust is current (it needs all three toolchains)
 	@test -z "$$(git status --porcelain -- $(STUBS))" \
 		|| { echo "The generated code is not current: commit what make proto-go proto-typescript proto-rust wrote."; exit 1; }
 
-blocking: .venv/ready ## write the blocking client from the asynchronous one
+blocking: .venv/ready ## generate the blocking client from the asynchronous one
 	$(BIN)/python tools/make_blocking.py
 
-docs: .venv/ready ## write docs/api.md anew
+docs: .venv/ready ## generate docs/api.md from the protos
 	$(call document,docs/api.md)
 
 format: .venv/ready ## format Python and protos
@@ -314,9 +314,9 @@ format: .venv/ready ## format Python and protos
 
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock"
-# All but `fast`, which is built from server/front.
+# All extras except `fast`, which is built from server/front.
 EXTRAS := $(foreach extra,server http otel postgres pandas plot parquet import,--extra $(extra))
-lock: .venv/locked ## write requirements/*.txt anew, with the newest versions allowed
+lock: .venv/locked ## write requirements/*.txt with the newest allowed versions
 	$(LOCK) pyproject.toml --output-file requirements/client.txt
 	$(LOCK) requirements/cluster.in --output-file requirements/cluster.txt
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
@@ -330,7 +330,7 @@ lock: .venv/locked ## write requirements/*.txt anew, with the newest versions al
 	$(LOCK) requirements/dev.in pyproject.toml $(EXTRAS) --output-file requirements/dev.txt
 	$(LOCK) pyproject.toml --extra server --extra http --extra otel --extra postgres --constraint requirements/dev.txt --output-file requirements/server.txt
 
-clean: ## remove the environments and everything else that was made
+clean: ## remove the environments and all other generated files
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	rm -rf client/*/build client/*/target client/*/node_modules page/node_modules
 
