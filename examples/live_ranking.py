@@ -10,4 +10,4 @@ with podium.Client() as client, client.experiment(sys.argv[1]).follow() as live:
         print(state.rank(sys.argv[2], status=list(podium.ArmStatus)), flush=True)
         if state.experiment is not None and state.experiment.conclusion:
             break
-        live.wait_for(state.revision + 1)  # each change arrives by itself: nothing is polled
+        live.wait_for(state.revision + 1)  # returns at the next change, without polling

@@ -2,7 +2,7 @@
 
 import podium
 
-with podium.Client() as client:  # localhost:50051, or where PODIUM_ADDRESS says
+with podium.Client() as client:  # the address in PODIUM_ADDRESS, or localhost:50051
     experiment = client.experiment("quickstart")
     experiment.declare(hypothesis="Practice helps.", success_metric="test.accuracy")
 
@@ -19,5 +19,5 @@ with podium.Client() as client:  # localhost:50051, or where PODIUM_ADDRESS says
     print("val at step 0:", arm.eval("val", step=0))
     print("val at step 7:", arm.eval("val", step=7))
 
-    snapshot = arm.get()  # the whole arm: the same eval() and score(), and no more calls
+    snapshot = arm.get()  # the whole arm, with the same eval() and score(), which make no calls
     print(snapshot.name, snapshot.status, [row.step for row in snapshot.evals])

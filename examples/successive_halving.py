@@ -1,4 +1,4 @@
-"""Stops the worse half of arms that train in other processes, twice. Nobody polls."""
+"""Stops the worse half of arms that train in other processes, twice, without polling."""
 
 import math
 from functools import partial

@@ -1,4 +1,4 @@
-"""A training that goes on whatever happens to the server; its results arrive when it is back."""
+"""A training that goes on without a server. Its results are delivered when the server is back."""
 
 import math
 import sys

@@ -1,7 +1,7 @@
-"""Writes the reference of the protos, from their own comments, as Markdown.
+"""Prints the reference of the protos as Markdown, generated from the comments in the protos.
 
-Usage: `python tools/api_docs.py FILE`, where FILE holds a FileDescriptorSet with source
-info; `make docs` does it. The page is printed.
+Usage: `python tools/api_docs.py FILE`, where FILE contains a FileDescriptorSet with source info.
+`make docs` runs it, and writes docs/api.md.
 """
 
 import re
@@ -90,14 +90,14 @@ at most 7 KiB, because gRPC peers reject more than 8 KiB of headers: long texts 
 _ERROR_FILE = "podium/v1/error_reason.proto"
 _ERROR_PREFIX = "ERROR_REASON_"
 
-# `CODE, disposition. Meaning. Metadata: keys.` as the values of ErrorReason are commented.
+# Comments of ErrorReason's values have the form `CODE, disposition. Meaning. Metadata: keys.`
 _ERROR_COMMENT = re.compile(
     r"(?P<code>[A-Z_]+)(?:, (?P<refused>permanent|wait))?\. (?P<meaning>.*?)"
     r"(?: Metadata: (?P<metadata>.*?)\.)?(?:\n\n(?P<sample>.*))?",
     re.DOTALL,
 )
 
-# The numbers of fields in descriptor.proto, of which the paths of comments are made.
+# Numbers of fields in descriptor.proto. The path of a comment consists of them and of indices.
 _MESSAGE, _ENUM, _SERVICE = 4, 5, 6
 _MEMBER = 2
 
@@ -147,7 +147,7 @@ class _File:
         """Returns a comment, its paragraphs and list items unwrapped and separated by empty lines.
 
         Raises:
-            SystemExit: There is none, so that nothing stays without its meaning.
+            SystemExit: There is no comment.
         """
         paragraphs = re.split(r"\n\s*\n|\n\s*(?=- )", self._comments.get(path, ""))
         text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs).strip()
@@ -157,7 +157,7 @@ class _File:
 
 
 class _Page:
-    """The page: every proto file, and what links lead to."""
+    """The reference page of all proto files."""
 
     def __init__(self, files: Iterable[_File]) -> None:
         self._files = sorted(files, key=lambda file: file.name)
@@ -201,7 +201,7 @@ class _Page:
         yield from self._rest(file, shown)
 
     def _rest(self, file: _File, shown: set[str]) -> Iterator[str]:
-        """Yields the types that no request or response of the service holds."""
+        """Yields the types of a service's file that none of its requests or responses contains."""
         for name in file.types:
             if name not in shown:
                 yield from self._type(file, name, "###")
@@ -271,21 +271,21 @@ class _Page:
         return self._text(comment, but=but).replace("\n\n", "<br>").replace("|", r"\|")
 
     def _text(self, comment: str, *, but: str = "") -> str:
-        """Links the types and reasons that a comment names, except what it is about."""
+        """Returns a comment with links at the names of types and reasons, except the name `but`."""
 
         def link(match: re.Match[str]) -> str:
             word = match[0]
             known = word in self._names or word in self._reasons
             return _link(word) if known and word != but else word
 
-        # Names of two humps or parts only: Value and INTERNAL are words as well.
+        # Only names such as EvalResult or ARM_NOT_FOUND: Value and INTERNAL can be ordinary words.
         return re.sub(
             r"(?<![`\w.])(?:[A-Z][a-z]+){2,}\b(?![`.]\w)|\b[A-Z]+(?:_[A-Z]+)+\b", link, comment
         )
 
 
 def _types_of(file: _File, method: MethodDescriptorProto) -> Iterator[str]:
-    """Yields request, response and the types of this file that they hold, in that order."""
+    """Yields the request, the response, and then the types of this file that the two contain."""
     waiting = [_local(method.input_type), _local(method.output_type)]
     while waiting:
         name = waiting.pop(0)

@@ -1,8 +1,8 @@
-"""Runs the steps of deploy/Dockerfile without Docker, and the server as the container would.
+"""Runs the steps of deploy/Dockerfile without Docker, and then the server as in the container.
 
-Usage: `python tools/container_check.py` as root on Linux; `make container-check` does it. Each
-stage is an overlay over the file system of this machine. Its Python replaces that of the
-base image. The server runs as in deploy/kubernetes.yaml: an unprivileged user without
+Usage: `python tools/container_check.py` as root on Linux; `make container-check` runs it. Each
+stage is an overlay over the file system of this machine, whose Python replaces that of the base
+image. The server runs as in deploy/kubernetes.yaml: an unprivileged user without
 capabilities, a read-only root, its own process and network namespaces, and only the volumes
 writable. Exits with 1 and an error text if something is wrong.
 """
@@ -89,7 +89,7 @@ def _new_root(folder: Path) -> Path:
 
 
 def _build(text: str, scratch: Path) -> tuple[Stage, list[Instruction]]:
-    """Makes the stages. Returns the last one, and its instructions."""
+    """Builds the stages. Returns the last one, and its instructions."""
     stages: dict[str, Stage] = {}
     stage, last = Stage(Path(), {}), list[Instruction]()
     for name, arguments in instructions(text):
@@ -125,7 +125,7 @@ def _in_stage(stage: Stage, command: Sequence[str]) -> str:
 
 
 def _copy(parts: list[str], stage: Stage, stages: Mapping[str, Stage]) -> None:
-    """Copies from the repository or from another stage, as COPY does."""
+    """Copies files from the repository or from another stage, as COPY does."""
     source = _PROJECT
     if parts[0].startswith("--from="):
         source = stages[parts.pop(0).removeprefix("--from=")].root
@@ -237,7 +237,7 @@ def _expect(ended: subprocess.CompletedProcess[str], code: int) -> str:
 
 
 def _try(container: Container) -> None:
-    """Uses the server: restarts, rights, tokens."""
+    """Checks the rights, the tokens and the restarts of the server."""
     for folder, code in (("", 1), ("/usr/local/podium", 1), ("/tmp", 1), ("/var/lib/podium", 0)):  # noqa: S108 - it must fail
         _expect(container.command("touch", f"{folder}/x"), code)
     container.start()

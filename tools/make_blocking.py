@@ -1,11 +1,11 @@
 """Writes the blocking client from the asynchronous one.
 
 Usage: `python tools/make_blocking.py [--check]`. With --check it writes nothing, and fails if a
-file is not what it would write.
+file is not current.
 
-`_client/aio/NAME.py` becomes `_client/blocking/NAME.py`: without `async` and `await`, with the
-names of the blocking classes, in docstrings too. The modules in `BY_HAND` do different things in
-the two clients, so they are written twice.
+It translates `_client/aio/NAME.py` to `_client/blocking/NAME.py`: it removes `async` and `await`,
+and replaces the names of classes, in docstrings too. The modules in `BY_HAND` do different
+things in the two clients, so they are written twice.
 """
 
 import re
@@ -31,13 +31,13 @@ _REPLACEMENTS = {
     r"\bAsyncConnection\b": "BlockingConnection",
     r"\bAsync(?=[A-Z])": "",
     r"_client\.aio\b": "_client.blocking",
-    # A sentence that is true of one client only.
+    # This sentence is true only of the asynchronous client.
     r"It belongs to the event loop of its first call\.": "Threads may share it.",
 }
 
 
 def outdated(*, write: bool = False) -> list[Path]:
-    """Returns the generated files that are not current; writes them if asked to."""
+    """Returns the generated files that are not current. With `write`, brings them up to date."""
     found = []
     for source in sorted((_CLIENT / "aio").glob("[a-z]*.py")):
         target = _CLIENT / "blocking" / source.name

@@ -1,8 +1,8 @@
-"""Runs the first example of each README as a user does: in an empty folder, with the package.
+"""Runs the first example of each README as a user would: in an empty folder, with the package.
 
 Usage: `python tools/readme_check.py [LANGUAGE …]`, in the development environment; `make
-readme-check` does it. It is no part of CI, since it fetches and compiles all dependencies. The
-tests of each client compare its README with the examples that CI runs.
+readme-check` runs it. CI does not, since the check downloads and compiles all dependencies. In CI,
+the tests of each client check that its README has the examples that they run.
 """
 
 import os

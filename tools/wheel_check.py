@@ -1,8 +1,8 @@
 """Builds Podium, installs the wheel without extras, and uses that client against a server.
 
-Usage: `python tools/wheel_check.py`, in the development environment; `make wheel-check` does it.
-The server runs in this environment, the client in a clean one that holds nothing else. Exits
-with 1 and says what was wrong.
+Usage: `python tools/wheel_check.py`, in the development environment; `make wheel-check` runs it.
+The server runs in this environment, and the client in a new environment that has only the wheel
+and its dependencies. If a check fails, exits with 1 and an error text.
 """
 
 import json
@@ -18,7 +18,7 @@ _PROJECT = Path(__file__).parents[1]
 _LOCK = _PROJECT / "requirements" / "client.txt"
 _PACKAGES = (_PROJECT / "client" / "python" / "podium", _PROJECT / "server" / "podium_server")
 
-# What `pip install podium` brings: the three dependencies, and what grpcio needs itself.
+# The packages that `pip install podium` installs: podium, its dependencies, and theirs.
 _CLIENT = {"podium", "grpcio", "protobuf", "googleapis-common-protos", "typing-extensions"}
 _VENV = {"pip", "setuptools"}
 _LIST = "from importlib.metadata import distributions as d; print(*(x.name for x in d()))"
@@ -27,10 +27,10 @@ _HINT = "pip install 'podium[server]'"
 
 
 def _run(*command: str | Path, expect: int = 0) -> str:
-    """Returns what a command printed, on both streams.
+    """Returns what a command printed to standard output and standard error.
 
     Raises:
-        SystemExit: It ended with another code than expected.
+        SystemExit: The exit code is not the expected one.
     """
     ended = subprocess.run(
         [str(part) for part in command],
@@ -55,7 +55,7 @@ def _build(folder: Path) -> Path:
 
 
 def _check_contents(wheel: Path) -> None:
-    """Checks that the wheel has the two packages of this folder and nothing else."""
+    """Checks that the wheel has exactly the files of the two packages in this repository."""
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     here = {
@@ -69,7 +69,7 @@ def _check_contents(wheel: Path) -> None:
 
 
 def _install(wheel: Path, folder: Path) -> Path:
-    """Installs the wheel as a user does, from the locked packages only; returns the bin folder."""
+    """Installs the wheel as a user does, but only from locked packages. Returns the bin folder."""
     _run(sys.executable, "-m", "venv", folder / "venv")
     pip = (folder / "venv" / "bin" / "python", "-m", "pip", "--disable-pip-version-check")
     packages = folder / "packages"

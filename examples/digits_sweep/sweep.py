@@ -1,13 +1,13 @@
-"""A real sweep on handwritten digits, recorded and asked through Podium: `make demo`.
+"""Runs a small sweep on handwritten digits, and reads its results from Podium: `make demo`.
 
-Six configurations of a small neural network, three seeds each, and one arm that diverges. Several
-processes train and record at the same time, each with a client of its own; the parent watches
-through the same server, then asks for `eval()` and `score()` and prints the answers. At the end it
-ranks the configurations over their seeds, asks whether the best one really is better than the next
-one, and draws what it found.
+The sweep has six configurations of a small neural network with three seeds each, and one arm that
+diverges. Several processes train and record at the same time, each with a client of its own. The
+parent process watches them through the same server, and then prints the answers of `eval()` and
+`score()`. At the end it ranks the configurations over their seeds, tests whether the best one is
+better than the next one, and draws the ranking and the curves.
 
-`train` is what a trainer of your own would do; `watch`, `report`, `rank` and `draw` are what anyone
-can ask.
+`train` shows how a training records. `watch`, `report`, `rank` and `draw` show how any program
+reads results.
 """
 
 import argparse
@@ -45,10 +45,10 @@ QUESTIONS = ('eval("val")', 'eval("val", step=20)', 'score("test.accuracy")', 's
 
 
 def train(address: str, config: podium.RunConfig, group: str) -> None:
-    """Trains one arm and records it on the way; runs in a process of its own."""
-    # A client connects at its first call, so every process makes its own one. The arm is completed
-    # at the end of the block; if the block raises, the arm is failed, with the traceback as its
-    # error. With restart, an arm of an earlier run of this script begins anew.
+    """Trains one arm and records it. Runs in a process of its own."""
+    # A client connects at its first call, so every process makes its own client. At the end of the
+    # block, the arm is completed. If the block raises, the arm is failed, with the traceback as its
+    # error. With restart, the arm starts again if an earlier run of this script recorded it.
     with (
         podium.Client(address) as client,
         client.experiment(EXPERIMENT).start_arm(config, group_name=group, restart=True) as arm,
@@ -59,7 +59,7 @@ def train(address: str, config: podium.RunConfig, group: str) -> None:
         train_seconds = time.perf_counter() - began
 
         # No step: this is the post-training eval. `test` makes it the arm's primary one.
-        # Metrics are numbers of any library; the digits, keys of a breakdown, become strings.
+        # Metrics may be numbers of any library. The digits, as keys of a breakdown, become strings.
         inputs, labels = test
         recalls = recall_score(labels, model.predict(inputs), average=None)
         accuracy = model.score(inputs, labels)
@@ -141,7 +141,7 @@ def _config(width: int, rate: float, seed: int) -> podium.RunConfig:
 
 
 def watch(experiment: podium.ExperimentHandle, trainings: Sequence[Future[None]]) -> None:
-    """Prints every second how far the sweep has come."""
+    """Prints the progress of the sweep every second."""
     began = time.perf_counter()
     # The state is in memory and always current: reading it makes no calls.
     with experiment.follow() as live:
@@ -157,7 +157,7 @@ def watch(experiment: podium.ExperimentHandle, trainings: Sequence[Future[None]]
 
 
 def _progress(arm: podium.LiveArm) -> str:
-    # While there is no post-training row of this name, the latest in-loop row answers.
+    # Until there is a post-training row of `val`, this is the latest in-loop row.
     latest = arm.eval("val")
     reached = f"val {latest.metrics['accuracy']:.3f} at {latest.step}" if latest else "begins"
     return f"{arm.name} {reached}"
@@ -170,7 +170,7 @@ def report(experiment: podium.ExperimentHandle) -> None:
     for arm in experiment.arms(status="failed"):
         print(f"\n{arm.name} failed: {(arm.error or '').splitlines()[-1]}")
 
-    # get() brings a whole arm: a dataclass with the same eval() and score(), and no more calls.
+    # get() returns a whole arm: a dataclass with the same eval() and score(), which make no calls.
     snapshots = [experiment.arm(arm.name).get() for arm in experiment.arms()]
     experiment.conclude(podium.scoring.conclusion(snapshots, SUCCESS_METRIC))
     state = experiment.get()
@@ -238,7 +238,7 @@ def _difference(found: podium.statistics.Difference) -> str:
 
 
 def draw(experiment: podium.ExperimentHandle, folder: Path) -> None:
-    """Draws the ranking, and how each configuration came there."""
+    """Draws the ranking, and the validation curve of each configuration."""
     ranking, curves = folder / "ranking.svg", folder / "val_accuracy.svg"
     try:
         podium.plots.save_ranking(experiment.rank_groups(), ranking)
@@ -253,7 +253,7 @@ def draw(experiment: podium.ExperimentHandle, folder: Path) -> None:
 
 
 def sweep(address: str, configurations: int, seeds: int, processes: int, folder: Path) -> None:
-    """Declares the experiment, trains its arms in several processes, and says what came of it."""
+    """Declares the experiment, trains its arms in several processes, and prints the results."""
     with podium.Client(address) as client:
         experiment = client.experiment(EXPERIMENT)
         experiment.declare(

@@ -1,6 +1,7 @@
-"""Trains with Keras and records; killed and run again, it goes on where it was.
+"""Trains with Keras and records.
 
-Give it a folder for its models. Start a server first: `podium serve`.
+Give it a folder for its models. Start a server first: `podium serve`. If the script is killed and
+run again, it continues from the last saved model.
 """
 
 import os

@@ -1,6 +1,7 @@
-"""Trains with PyTorch Lightning and records; killed and run again, it goes on where it was.
+"""Trains with PyTorch Lightning and records.
 
-Give it a folder for its checkpoints. Start a server first: `podium serve`.
+Give it a folder for its checkpoints. Start a server first: `podium serve`. If the script is killed
+and run again, it continues from the last checkpoint.
 """
 
 import sys

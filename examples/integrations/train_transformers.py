@@ -1,6 +1,7 @@
-"""Trains with Hugging Face's Trainer and records; killed and run again, it goes on where it was.
+"""Trains with Hugging Face's Trainer and records.
 
-Give it a folder for its checkpoints. Start a server first: `podium serve`.
+Give it a folder for its checkpoints. Start a server first: `podium serve`. If the script is killed
+and run again, it continues from the last checkpoint.
 """
 
 import sys
@@ -14,7 +15,7 @@ from transformers.trainer_utils import get_last_checkpoint
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "checkpoints")
 folder.mkdir(parents=True, exist_ok=True)
 
-tokens = (torch.arange(64)[:, None] + torch.arange(8)) % 10  # counting, from anywhere
+tokens = (torch.arange(64)[:, None] + torch.arange(8)) % 10  # each row counts up from another digit
 rows = [{"input_ids": row, "labels": row} for row in tokens]
 
 trainer = Trainer(

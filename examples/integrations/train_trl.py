@@ -1,6 +1,7 @@
-"""Fine-tunes with TRL and records; killed and run again, it goes on where it was.
+"""Fine-tunes with TRL and records.
 
-Give it a folder for its checkpoints. Start a server first: `podium serve`.
+Give it a folder for its checkpoints. Start a server first: `podium serve`. If the script is killed
+and run again, it continues from the last checkpoint.
 """
 
 import sys
@@ -18,7 +19,7 @@ from trl import SFTConfig, SFTTrainer
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "checkpoints")
 folder.mkdir(parents=True, exist_ok=True)
 
-# A tokenizer and a model of this script's own, that know digits: nothing is fetched.
+# The tokenizer and the model are made here for digits, so nothing is downloaded.
 END = "<end>"
 words = Tokenizer(WordLevel({str(digit): digit for digit in range(10)} | {END: 10}, unk_token=END))
 words.pre_tokenizer = Whitespace()
