@@ -1,11 +1,12 @@
-"""What access control costs: the CPU time of the check of a token and its limits, for each call.
+"""Measures the CPU time per call that the check of a token and its limits takes.
 
     python benchmarks/access.py
 
-First the check alone: the best of many rounds counts, since other processes only add to the time.
-Then whole calls of Eval: one server process switches the check on and off between short rounds, in
-random order. The medians of the differences count, so that the load of the machine and the layout
-of a process do not. PODIUM_SERVE_FRONT chooses the front, by default grpcio.
+It first measures the check alone, and takes the best of many rounds, since other processes only add
+to the time. Then it measures whole calls of Eval: one server process switches the check on and off
+between short rounds, in random order. The result is the median of the differences, on which the
+load of the machine and the memory layout of the process have little influence. PODIUM_SERVE_FRONT
+chooses the front, by default grpcio.
 """
 
 import asyncio

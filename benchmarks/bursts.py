@@ -1,10 +1,10 @@
-"""What a call costs a server that rejects it: gRPC's own part, and what Podium adds.
+"""Measures the CPU time that a rejected call takes in gRPC itself, and in Podium.
 
     python benchmarks/bursts.py
 
 Connections send 1,000 calls each at the same moment. A bare server of grpcio rejects each call
-without reading it; Podium answers what it admits. Calls wait in the order of their arrival, so the
-cost of a call, times the calls of a burst, is the time that the burst delays other clients.
+without reading it. Podium rejects only the calls beyond its limits. Calls wait in the order of
+their arrival. So a burst delays other clients by the cost of a call, times the calls of the burst.
 """
 
 import asyncio
@@ -76,7 +76,7 @@ def _cpu_seconds(process: int) -> float:
 
 
 def _milliseconds_per_call(address: str, process: int) -> float:
-    """Returns the server's CPU time for a call of a burst: the least of some rounds."""
+    """Returns the server's CPU time for a call of a burst: the lowest of several rounds."""
     costs = []
     for _ in range(_ROUNDS):
         before = _cpu_seconds(process)

@@ -1,9 +1,9 @@
-"""What the server's caches buy: calls per second of its CPU with and without, in one run.
+"""Measures how many calls a server answers per second of CPU time, with and without its caches.
 
     python benchmarks/caches.py
 
-A cache that buys less than 1.3 times is not worth its code. The CPU's time counts, not the
-clock's: other processes on the machine change it little.
+A cache that makes calls less than 1.3 times as fast is not worth its code. CPU time is measured
+instead of wall time, since other processes on the machine change it little.
 """
 
 import asyncio

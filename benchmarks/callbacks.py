@@ -1,10 +1,11 @@
-"""What the callbacks for trainers cost beside the recorder, with the real libraries.
+"""Measures the time that callbacks for trainers add to the recorder, with the real libraries.
 
     make .cache/integrations/ready
     .cache/integrations/bin/python benchmarks/callbacks.py
 
-Each library trains for some hundred recorded steps, offline. A callback's own cost is the time in
-its hooks without the time in the recorder: CPU time of the thread, as a median of the steps.
+Each library trains for some hundred recorded steps, offline. A callback's own cost is the CPU time
+of the thread in the callback's hooks, without the time in the recorder. The median of the steps is
+printed.
 """
 
 import functools
@@ -178,7 +179,7 @@ def _watch(clock: _Clock, kind: type, *hooks: str) -> None:
 
 
 def _measure(train: Callable[[_Clock], None]) -> None:
-    """Prints the line of a library."""
+    """Trains with one library, and prints the line with its figures."""
     clock = _Clock()
     for name in ("log", "log_eval"):
         setattr(ArmRecording, name, clock.recorded(getattr(ArmRecording, name)))

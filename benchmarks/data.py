@@ -1,4 +1,4 @@
-"""What the benchmarks store and ask: made by rule, so that every answer can be checked."""
+"""The rows and requests of the benchmarks. Rules compute them, so every answer can be checked."""
 
 import asyncio
 import sys
@@ -112,7 +112,7 @@ def _fill_calls(
 
 
 async def fill_experiments(path: Path, experiments: dict[str, int]) -> None:
-    """Fills a store with experiments of so many arms each."""
+    """Fills a store with experiments. `experiments` has the number of arms by name."""
     store = SqliteStore(path)
     await store.open()
     CALLER.set(EVERYONE)
@@ -129,25 +129,25 @@ async def fill_experiments(path: Path, experiments: dict[str, int]) -> None:
 
 
 def fill(path: Path) -> None:
-    """Makes a store with smaller experiments and one of 1,000,000 rows."""
+    """Makes a store with an experiment of 1,000,000 rows and smaller experiments."""
     sizes = {SMALL: SMALL_ARMS, MEDIUM: MEDIUM_ARMS, MATRIX: MATRIX_ARMS, LARGE: LARGE_ARMS}
     asyncio.run(fill_experiments(path, sizes))
 
 
 def eval_request(experiment: str, arm: int) -> bytes:
-    """Asks for the latest `val` row of an arm."""
+    """Returns a request for the latest `val` row of an arm."""
     request = EvalRequest(experiment=experiment, arm=f"arm{arm}", name="val")
     return request.SerializeToString()
 
 
 def score_request(experiment: str, arm: int) -> bytes:
-    """Asks for the test score of an arm."""
+    """Returns a request for the test score of an arm."""
     request = ScoreRequest(experiment=experiment, arm=f"arm{arm}", metric="test.pass_rate")
     return request.SerializeToString()
 
 
 def check_eval(arm: int, answer: bytes) -> None:
-    """Fails on an answer to `eval_request` that is not right."""
+    """Fails if a response to `eval_request` is wrong."""
     row = EvalResponse.FromString(answer).eval_result
     last = ROWS_PER_ARM - 2
     if (row.step, dict(row.metrics)) != (10 * last, _metrics(arm, last)):
@@ -155,20 +155,20 @@ def check_eval(arm: int, answer: bytes) -> None:
 
 
 def check_score(arm: int, answer: bytes) -> None:
-    """Fails on an answer to `score_request` that is not right."""
+    """Fails if a response to `score_request` is wrong."""
     score = ScoreResponse.FromString(answer)
     if not score.HasField("value") or score.value != arm + ROWS_PER_ARM / 16:
         raise RuntimeError(f"a wrong answer for arm {arm}: {score}")
 
 
 def rank_request(experiment: str, *, by_group: bool = False) -> bytes:
-    """Asks for the first places of an experiment by its success metric."""
+    """Returns a request for the first places of an experiment by its success metric."""
     request = RankRequest(experiment=experiment, page_size=_TOP, by_group=by_group)
     return request.SerializeToString()
 
 
 def check_rank(arms: int, answer: bytes) -> None:
-    """Fails on an answer to `rank_request` by arm that is not right."""
+    """Fails if a response to `rank_request` by arm is wrong."""
     found = RankResponse.FromString(answer)
     best = [(f"arm{arms - 1 - place}", place + 1) for place in range(_TOP)]
     if [(arm.arm, arm.rank) for arm in found.arms] != best or found.counts.numbers != arms:
@@ -176,13 +176,13 @@ def check_rank(arms: int, answer: bytes) -> None:
 
 
 def scores_request() -> bytes:
-    """Asks for every score of the matrix."""
+    """Returns a request for every score of the matrix."""
     request = ScoresRequest(experiment=MATRIX, metrics=MATRIX_METRICS, page_size=MATRIX_ARMS)
     return request.SerializeToString()
 
 
 def check_scores(answer: bytes) -> None:
-    """Fails on an answer to `scores_request` that is not right."""
+    """Fails if a response to `scores_request` is wrong."""
     found = ScoresResponse.FromString(answer)
     if len(found.arms) != MATRIX_ARMS or found.next_page_token:
         raise RuntimeError(f"a matrix of {len(found.arms)} arms in the first page")
@@ -192,7 +192,7 @@ def check_scores(answer: bytes) -> None:
 
 
 def start_arms(experiment: str, writers: int) -> Iterator[RecordRequest]:
-    """Declares an experiment and starts an arm for each writer."""
+    """Yields requests that declare an experiment and start an arm for each writer."""
     declared = Event(experiment_declared=ExperimentDeclared())
     yield RecordRequest(experiment=experiment, events=[declared])
     for writer in range(writers):
@@ -205,7 +205,7 @@ def start_arms(experiment: str, writers: int) -> Iterator[RecordRequest]:
 
 
 def row_calls(experiment: str, writer: int, rows: int) -> Iterator[bytes]:
-    """Yields the calls of one writer, each with this many new rows, as one stream."""
+    """Yields the requests of one writer, which form one stream. Each has `rows` new rows."""
     sequence = 1
     while True:
         events = [

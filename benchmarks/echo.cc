@@ -1,4 +1,4 @@
-// The floor of what gRPC takes: a server that sends every request back, without Python.
+// A server without Python that sends every request back. It shows the least time that gRPC takes.
 
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>

@@ -1,7 +1,7 @@
-"""The measure of what the stack can do: a server that sends every request back as it came.
+"""Runs a server that sends every request back. Podium is compared with it.
 
-It runs on the same grpc.aio, loop and options as Podium's, behind the same admission and
-errors, without any work in between.
+The server uses the same grpc.aio, event loop, options, admission and errors as Podium, and does no
+other work. So no server in Python on this stack can be faster.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The table that a run of the benchmarks ends with."""
+"""The figures of a run of the benchmarks, and the table that shows them."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ __all__ = ["Figure", "table"]
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure: its number in the list of targets, what it is, and what was seen.
+    """A measured figure: its number in the list of targets, its description, value and target.
 
-    `met` is None where there is no target to hold it against.
+    `met` says whether the value meets the target. It is None if there is no target.
     """
 
     number: str

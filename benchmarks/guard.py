@@ -1,18 +1,18 @@
-"""Compares what the frequent operations cost with the committed baseline.
+"""Compares the costs of the frequent operations with the committed baseline.
 
     make bench-guard                         fails if one costs 15 % more than benchmarks/guard.json
-    python benchmarks/guard.py --update      writes the baseline, after a change that is meant
+    python benchmarks/guard.py --update      writes the baseline, after an intended change
 
-Busy and quiet machines must agree on a figure, so there are two kinds:
+A figure must be the same on a busy and on a quiet machine. So there are two kinds of figures:
 
 - Reads, and `log_eval` of a trainer: the CPU time of the operation in this process, without
   network, as a multiple of a floor of the same kind of work (one statement of SQLite, protobuf
   messages, plain Python). Both are measured in turn, and the best of many rounds counts, since
   other programs only add time. On a machine at load 20 they differed by 8 % at most.
-- Writes: how many functions are called for a row, of Python and of libraries. The CPU time of a
-  commit differed by 30 %.
+- Writes: the number of function calls for a row, in Python and in libraries. The CPU time of a
+  commit is not used, since it differed by 30 %.
 
-Times of calls over the network, of commits, and of starts are in `make bench`, and nothing fails.
+`make bench` measures times of calls over the network, of commits and of starts, without limits.
 """
 
 import argparse
@@ -108,7 +108,7 @@ async def _read_costs(folder: Path) -> dict[str, float]:
     }
     await store.close()
     with _logging(folder) as log:
-        # Without the thread that writes to the disk.
+        # Excludes the CPU time of the thread that writes to the disk.
         ratios["log_eval of a trainer"] = await _ratio(log, floor, time.thread_time)
     return {f"{name}, floors": round(ratio, 2) for name, ratio in ratios.items()}
 
@@ -132,7 +132,7 @@ async def _cpu_time(operation: Operation, clock: Callable[[], float]) -> float:
 
 
 def _floor() -> Operation:
-    """Returns the work that everything is compared with: a row read, decoded, changed, encoded."""
+    """Returns the work that all costs are divided by: to read, decode, change and encode a row."""
     connection = apsw.Connection(":memory:")
     connection.execute("CREATE TABLE rows (name TEXT, step INTEGER, row BLOB)")
     connection.execute("CREATE UNIQUE INDEX by_name ON rows (name, step)")
@@ -152,7 +152,7 @@ def _floor() -> Operation:
 
 
 def _reads(store: SqliteStore) -> dict[str, Operation]:
-    """Returns the reads, each with its first answer checked."""
+    """Returns the reads by name. A read raises an error if its answer is wrong."""
     results = Results(store, Limits())
     arms = itertools.cycle(range(MEDIUM_ARMS))
 
@@ -214,7 +214,7 @@ async def _write_calls(folder: Path) -> dict[str, float]:
 
 @contextmanager
 def _logging(folder: Path) -> Iterator[Operation]:
-    """Gives `log_eval` of a training that records into a folder, without a server."""
+    """Yields `log_eval` of a training that records into a folder, without a server."""
     os.environ |= {"PODIUM_OUTBOX": str(folder / "outbox"), "PODIUM_OFFLINE": "1"}
     steps = itertools.count()
     with (

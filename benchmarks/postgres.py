@@ -1,8 +1,8 @@
-"""P15 and P16: the PostgreSQL store against PostgreSQL alone, and two servers against one.
+"""Compares two servers with one (P15), and the PostgreSQL store with PostgreSQL alone (P16).
 
     python -m benchmarks.postgres [--seconds 5]
 
-It starts a PostgreSQL of its own, which syncs each commit to disk.
+It starts its own PostgreSQL, which syncs each commit to disk.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 async def _writes(url: str, seconds: float) -> list[Figure]:
-    """P16: calls of one row and of 100 rows on 8 experiments, against bare inserts."""
+    """Measures P16: calls of one row and of 100 rows on 8 experiments, against bare inserts."""
     CALLER.set(EVERYONE)
     store = await open_store(url)
     recording = Recording(store, Limits())
@@ -98,7 +98,7 @@ async def _writes(url: str, seconds: float) -> list[Figure]:
 
 
 def _requests(experiment: str, rows: int, count: int) -> Iterator[RecordRequest]:
-    """Returns requests that are built before the time is taken."""
+    """Yields the requests that writers send, built before the time is taken."""
     calls = itertools.islice(row_calls(experiment, 0, rows), count)
     return iter(list(map(RecordRequest.FromString, calls)))
 
@@ -118,7 +118,7 @@ def _inserting(
 
 
 async def _rate(actions: list[Callable[[], Awaitable[Any]]], seconds: float) -> float:
-    """Returns the actions per second if each runs again and again, all at the same time."""
+    """Returns the total actions per second if all actions run concurrently and repeat."""
     done, begin = 0, time.perf_counter()
 
     async def repeat(action: Callable[[], Awaitable[Any]]) -> None:
@@ -132,7 +132,7 @@ async def _rate(actions: list[Callable[[], Awaitable[Any]]], seconds: float) -> 
 
 
 def _reads(url: str, seconds: float) -> list[Figure]:
-    """P15 and P16: Eval at one server, and at two servers at the same time."""
+    """Measures P15 and P16: Eval at one server, and at two servers at the same time."""
     with ExitStack() as stack:
         servers = [stack.enter_context(running_server(url, "--log-level", "error")) for _ in "12"]
         with grpc.insecure_channel(servers[0].address) as channel:

@@ -1,4 +1,4 @@
-"""P4, P5: the first places of a ranking among few arms and many, and a matrix of scores."""
+"""Measures P4 and P5: the first places of small and large rankings, and a matrix of scores."""
 
 import threading
 import time
@@ -30,16 +30,16 @@ _ECHO = "/bench.Echo/Echo"
 _RANK = "/podium.v1.ResultsService/Rank"
 _SCORES = "/podium.v1.ResultsService/Scores"
 _WRITES = 100
-"""How many rows a second arms record that are training meanwhile."""
+"""The rows per second that running arms record meanwhile."""
 
 
 def first_places(
     address: str, echo: str, *, how: str, target: float | None, calls: int
 ) -> list[Figure]:
-    """P4: the top 10, at rest and while arms in training record their evals.
+    """Measures P4: the top 10, without writes and while running arms record evals.
 
-    A server keeps a ranking until an arm changes that has completed; one without that memory
-    shows what it takes to read it. `target` is the most that it may take of the echo's time.
+    A server caches a ranking until a completed arm changes. A server without that cache reads the
+    ranking from the store. `target` is the greatest allowed multiple of the echo server's time.
     """
     figures = []
     with grpc.insecure_channel(echo) as base, grpc.insecure_channel(address) as channel:
@@ -112,7 +112,7 @@ def groups(address: str, *, calls: int) -> list[Figure]:
 
 
 def matrix(address: str, *, calls: int) -> list[Figure]:
-    """P5: every score of a sweep in one call."""
+    """Measures P5: every score of a sweep in one call."""
     with grpc.insecure_channel(address) as channel, podium.Client(address) as client:
         scores, request = asking(channel, _SCORES), scores_request()
         check_scores(scores(request))

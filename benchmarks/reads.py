@@ -1,4 +1,4 @@
-"""P1, P2, P3: how fast Eval and Score answer, against an echo on the same stack."""
+"""Measures P1, P2 and P3: Eval and Score, compared with an echo server on the same stack."""
 
 import itertools
 import random
@@ -50,7 +50,7 @@ _QUESTIONS = (
 def throughput(
     podium_address: str, echo: str, *, how: str, target: float, slices: int
 ) -> list[Figure]:
-    """P1: measures calls a second in short slices, in turn with the echo server."""
+    """Measures P1: calls per second in short slices, in turn with the echo server."""
     drawn = random.sample(range(LARGE_ARMS), _ARMS)
     arms = [drawn[connection::_CONNECTIONS] for connection in range(_CONNECTIONS)]
     return [
@@ -96,7 +96,7 @@ def _check_answers(
 
 
 def latency(podium_address: str, echo: str, *, how: str, target: float, calls: int) -> list[Figure]:
-    """P2: the median a sync client sees, calls to both servers in turn."""
+    """Measures P2: the median time of a blocking client. The two servers are called in turn."""
     with grpc.insecure_channel(echo) as base, grpc.insecure_channel(podium_address) as channel:
         figures = []
         for question in _QUESTIONS:
@@ -129,7 +129,7 @@ def _client_latency(address: str, how: str, calls: int) -> Figure:
 
 
 def scaling(podium_address: str, *, calls: int) -> list[Figure]:
-    """P3: Score among few arms and among many."""
+    """Measures P3: Score in an experiment of few arms, and in one of many."""
     with grpc.insecure_channel(podium_address) as channel:
         score = asking(channel, _SCORE)
         sizes = {SMALL: SMALL_ARMS, LARGE: LARGE_ARMS}
@@ -146,9 +146,10 @@ def scaling(podium_address: str, *, calls: int) -> list[Figure]:
 
 
 def alternate(asked: dict[str, tuple[Ask, list[bytes]]], calls: int) -> dict[str, float]:
-    """Returns the median seconds of each kind of call. One call of each is made in turn.
+    """Returns the median seconds of each kind of call. In each round, one call of each is made.
 
-    Always in the same order, whoever comes second pays for caches that the first one filled.
+    The order is random: in a fixed order, one kind would always run with the CPU caches that the
+    kind before it has filled.
     """
     times: dict[str, list[float]] = {name: [] for name in asked}
     for call in range(calls):

@@ -1,4 +1,4 @@
-"""P9: what recording costs the thread that trains."""
+"""Measures P9: the time that recording takes in the thread that trains."""
 
 import contextlib
 import json
@@ -38,7 +38,7 @@ _LOADS = (
 
 
 def trainer_side(server: str, *, rounds: int) -> list[Figure]:
-    """P9: one `log_eval` after the first, with a server and without."""
+    """Measures P9: each `log_eval` after the first, with a server and without."""
     return [
         _figure(load, name, address, rounds)
         for name, address in (("server up", server), ("server down", _NOBODY))
@@ -74,7 +74,7 @@ def _train(load: _Load, address: str) -> list[float]:
 
 
 def _end_sender(root: Path) -> None:
-    """Ends the sender, which would go on delivering beside the next round."""
+    """Ends the sender, which would otherwise still deliver events during the next round."""
     for outbox in outboxes(root):
         state = SenderState.read(outbox)
         if state is not None:

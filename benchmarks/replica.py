@@ -1,7 +1,7 @@
-"""P8: what a followed experiment costs and how late it is: `python benchmarks/replica.py`.
+"""Measures P8, the cost and the delay of a followed experiment: `python benchmarks/replica.py`.
 
-It prints the time of one `score()` in memory, and the time from the acknowledgement of a write
-until a `follow()` in this process has it, while the server is idle and while others write. With
+It prints the time of one `score()` in memory. It also prints the time from the acknowledgement of a
+write until `follow()` in this process has it, while other clients write and while they do not. With
 `--across`, two servers share a PostgreSQL database: one gets the writes, the other is followed.
 """
 
@@ -26,7 +26,7 @@ _EXPERIMENT, _ARM = "followed", "measured"
 
 
 async def _load(address: str, ends: Connection) -> None:
-    """Writes to the same experiment with several writers, until the pipe says so."""
+    """Writes to the same experiment with several writers, until the pipe has a message."""
 
     async def write(client: podium.AsyncClient, number: int) -> None:
         run = await client.experiment(_EXPERIMENT).start_arm(podium.RunConfig(f"load{number}"))
@@ -75,7 +75,7 @@ def _delays(client: podium.Client, live: podium.Live, writes: int) -> str:
 
 
 def _postgres() -> str:
-    """Returns the URL of a new store in a PostgreSQL of its own."""
+    """Returns the URL of a new store in its own PostgreSQL."""
     sys.path.append(str(Path(__file__).parents[1]))
     from tests.postgres import running_postgres, schema_url  # noqa: PLC0415 - not always installed
 

@@ -20,7 +20,7 @@ from servers import echo_server
 
 
 def main() -> int:
-    """Runs the benchmarks; 1 if a target was missed and --strict was given."""
+    """Runs the benchmarks. Returns 1 if a target was missed and --strict was given, or else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter rounds, noisier figures")
     parser.add_argument("--strict", action="store_true", help="exit 1 if a target is missed")

@@ -1,7 +1,8 @@
-"""What grows with an experiment: `make bench-scaling` writes docs/scaling.png and prints a table.
+"""Measures how times and sizes grow with the number of arms of an experiment.
 
-Each store has one experiment of so many arms, with ten rows an arm. The echo in C++ is the floor of
-gRPC, and is asked in turn with Podium. Reads are answered from the store, without a cache.
+`make bench-scaling` writes docs/scaling.png and prints a table. Each store has one experiment, with
+ten rows per arm. The echo server in C++ shows the least time of a gRPC call, and is called in turn
+with Podium. Reads are answered from the store, without a cache.
 """
 
 import argparse
@@ -54,7 +55,7 @@ _PANELS = {
 
 
 def main() -> None:
-    """Measures experiments of 100 arms up to the given number."""
+    """Measures experiments with 100 arms, 1,000 arms and so on, up to the number of --arms."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arms", type=int, default=100_000, help="the largest experiment")
     parser.add_argument("--plot", type=Path, default=Path("docs/scaling.png"))
@@ -70,7 +71,7 @@ def main() -> None:
 
 
 def _measure(path: Path, arms: int, echo: str) -> dict[str, float]:
-    """Returns all figures of a new store with so many arms."""
+    """Returns all figures of a new store whose experiment has `arms` arms."""
     asyncio.run(fill_experiments(path, {_EXPERIMENT: arms}))
     figures = {"disk": path.stat().st_size / arms / ROWS_PER_ARM}
     begin = time.perf_counter()
@@ -90,7 +91,7 @@ def _measure(path: Path, arms: int, echo: str) -> dict[str, float]:
 
 
 def _reads(channel: grpc.Channel, base: grpc.Channel, arms: int) -> dict[str, float]:
-    """Returns the milliseconds of each kind of read, and of the echo."""
+    """Returns the milliseconds of each kind of read, and of the echo server."""
     rank = asking(channel, f"{_READS}/Rank")
     first, groups = rank_request(_EXPERIMENT), rank_request(_EXPERIMENT, by_group=True)
     check_rank(arms, rank(first))
@@ -112,7 +113,7 @@ def _reads(channel: grpc.Channel, base: grpc.Channel, arms: int) -> dict[str, fl
 
 
 def _writes(record: Ask) -> dict[str, float]:
-    """Returns the milliseconds of calls of 1 row and of 100, each on disk before the answer."""
+    """Returns the milliseconds of calls of 1 row and of 100 rows. Each call waits for the disk."""
     for call in start_arms(_WRITTEN, 2):
         record(call.SerializeToString())
     figures = {}

@@ -1,4 +1,4 @@
-"""The processes that are measured: Podium, the echo, and this machine's word about them."""
+"""Calls to the measured servers, the echo server, and the memory and CPU time of processes."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ class Ask(Protocol):
     """One rpc, from encoded request to encoded response."""
 
     def __call__(self, request: bytes, /, *, wait_for_ready: bool = False) -> bytes:
-        """Calls it."""
+        """Sends an encoded request, and returns the encoded response."""
 
 
 def asking(channel: grpc.Channel, path: str) -> Ask:
@@ -31,7 +31,7 @@ def asking(channel: grpc.Channel, path: str) -> Ask:
 
 @contextmanager
 def echo_server(command: Sequence[str | Path] = (sys.executable, _ECHO)) -> Iterator[str]:
-    """Runs an echo, by default the one in Python; gives its address."""
+    """Runs an echo server, by default the one in Python. Yields its address."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         if process.stdout is None:

@@ -1,4 +1,4 @@
-"""P10, P11, P12: what an import, a start and a large store cost."""
+"""Measures P10, P11 and P12: the time of an import and a start, and the memory of a large store."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ _HEAVY = "import podium, sys; print([m for m in ('grpc', 'google.protobuf') if m
 
 
 def imports(*, rounds: int) -> list[Figure]:
-    """P10: `import podium` over an interpreter that imports nothing."""
+    """Measures P10: the time that `import podium` adds to the start of an interpreter."""
     bare, full = [], []
     for _ in range(rounds):
         bare.append(_seconds("pass"))
@@ -43,7 +43,7 @@ def _seconds(code: str) -> float:
 
 
 def start(name: str, store: Path, *, rounds: int) -> Figure:
-    """P11: from starting the process to its first answer."""
+    """Measures P11: the time from the start of the server process until its first answer."""
     times = []
     for _ in range(rounds):
         begin = time.perf_counter()
@@ -61,7 +61,7 @@ def start(name: str, store: Path, *, rounds: int) -> Figure:
 
 
 def memory(server: RunningServer) -> Figure:
-    """P12: the server's memory with a million rows stored, after reads all over them."""
+    """Measures P12: the server's memory with a million rows stored, after reads of many of them."""
     with grpc.insecure_channel(server.address) as channel:
         ask = asking(channel, _EVAL)
         for arm in range(0, LARGE_ARMS, 5):

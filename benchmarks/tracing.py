@@ -1,9 +1,9 @@
-"""What traces cost: the CPU time of a call's trace in the server, and of its headers in the client.
+"""Measures the CPU time that traces add to a call, in the server and in the client.
 
     python benchmarks/tracing.py
 
-The best of many rounds counts, since other processes on the machine only add to the time. The time
-of the thread that sends the spans is included.
+It takes the best of many rounds, since other processes on the machine only add to the time. The
+figures include the thread that sends the spans.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
-"""A training that times its `log_eval`, in a process of its own, as trainings are.
+"""Trains in this process, and measures the time of each `log_eval`.
 
     python benchmarks/trainer.py EVENTS PAUSE BUSY
 
-Prints the median and the 99th percentile in microseconds, as JSON. Where to record is said by the
-environment.
+Prints the median and the 99th percentile in microseconds, as JSON. Variables of the
+environment, such as PODIUM_ADDRESS, say where to record.
 """
 
 import itertools
@@ -18,13 +18,13 @@ __all__ = ["main"]
 
 
 def main(events: int, pause: float, *, busy: bool) -> None:
-    """Trains, and prints what each call took."""
+    """Trains, and prints the median and the 99th percentile of the calls."""
     with (
         podium.record("benchmark", close_timeout=0, strict=True) as experiment,
         experiment.start_arm(podium.RunConfig("arm")) as arm,
     ):
         arm.log_eval("val", {"pass_rate": 0.5, "loss": 0.1}, step=-1, tags=["val"])
-        # Until the sender is at work; without a server, until it has found out.
+        # Waits until the sender delivers or, without a server, has noticed that none answers.
         arm.flush(3)
         if busy:
             threading.Thread(target=_spin, daemon=True).start()
@@ -42,7 +42,7 @@ def _timed(arm: podium.ArmRecording, step: int, pause: float) -> int:
 
 
 def _spin() -> None:
-    """Computes without a pause and without letting go of the interpreter."""
+    """Computes without a pause, so the thread never gives up the interpreter's lock by itself."""
     for _ in itertools.count():
         pass
 

@@ -1,6 +1,6 @@
-"""What watches cost a server: `python benchmarks/watching.py`.
+"""Measures the cost of watches in a server: `python benchmarks/watching.py`.
 
-It prints three figures, with watches in a process of their own:
+It prints three figures. A separate process makes the watches:
 
 - the server's memory with idle watches;
 - the server's memory with watches whose clients read nothing, one of them 500,000 revisions behind;
@@ -36,7 +36,7 @@ _WATCHED = "watched"
 _FILLERS = 64
 _IDLE_CONNECTIONS = 10
 _LARGE_ROWS, _LARGE_TEXT = 640, "x" * 32 * 1024
-"""More than the buffers of a connection hold, so that watches that are not read stall."""
+"""These rows exceed the buffers of a connection, so watches stall if their clients do not read."""
 _STALL_SECONDS = 2.0
 """The seconds after which the buffers are full. After 10 s, the server ends such watches."""
 _WRITE_PAUSE = 0.002
@@ -65,8 +65,8 @@ async def _fill(path: Path, revisions: int) -> None:
 async def _watches(
     address: str, requests: list[WatchRequest], connections: int, *, reading: bool
 ) -> AsyncIterator[None]:
-    """Opens watches. Each one reads its first marker, or nothing at all."""
-    # Without the probe a client buffers 64 KiB; with it, 4 MiB before the server has to wait.
+    """Opens watches. With `reading`, each reads up to its first marker; otherwise nothing."""
+    # A client buffers 64 KiB before the server has to wait. With the probe, it would buffer 4 MiB.
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
     async with AsyncExitStack() as stack:
         channels = [
@@ -109,7 +109,7 @@ def _run(address: str, raw: list[bytes], connections: int, reading: bool, ends: 
 def _watching(
     address: str, requests: list[WatchRequest], connections: int, *, reading: bool
 ) -> Iterator[None]:
-    """Opens watches in a process of their own, and waits until all are open."""
+    """Opens watches in a separate process, and waits until all are open."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     raw = [request.SerializeToString() for request in requests]
@@ -127,9 +127,9 @@ def _watching(
 
 
 async def _write(client: podium.AsyncClient, server: int, writes: int) -> tuple[float, float]:
-    """Returns the p99 of single-row writes to another experiment, and the server's time for all.
+    """Returns the p99 of single-row writes in milliseconds, and the CPU time of the server.
 
-    Meanwhile the watched experiment changes too, as it would in a sweep.
+    The writes are to another experiment. Meanwhile the watched experiment changes, as in a sweep.
     """
     arm = client.arm("written", "a")
     used = cpu_seconds(server)

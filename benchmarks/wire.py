@@ -1,9 +1,8 @@
-"""A load generator for unary gRPC calls that costs microseconds a call.
+"""A load generator for unary gRPC calls that takes some microseconds of CPU time per call.
 
-It speaks just enough HTTP/2 to send bodies that were encoded beforehand and to check the
-status of every answer. One process drives many connections, with one call at a time on
-each; `busy` says how much of its core it used, so that a report can show that the
-generator was not the bottleneck.
+It implements only the parts of HTTP/2 that send encoded bodies and check the status of every
+answer. One process drives many connections, with one call at a time on each. `Load.busy` is the
+share of a core that the process used, so a report can show that it was not the bottleneck.
 """
 
 import selectors
@@ -29,7 +28,7 @@ _FRAME = 16_384
 
 @dataclass
 class Load:
-    """What a run of the generator saw: calls, seconds, its own use of a core, answers kept."""
+    """The result of a run: calls, seconds, the generator's share of a core, and some answers."""
 
     calls: int = 0
     seconds: float = 0.0
@@ -38,17 +37,17 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Calls a second."""
+        """Returns the calls per second."""
         return self.calls / self.seconds
 
 
 def drive(
     address: str, path: str, bodies: list[Iterator[bytes]], seconds: float, *, keep_every: int = 500
 ) -> Load:
-    """Sends bodies on as many connections as there are iterators, for some seconds.
+    """Sends the bodies of each iterator over a connection of its own, for some seconds.
 
-    A connection whose iterator ends sends no more. Every `keep_every`th answer is kept with
-    the numbers of its connection and of its call on it, from 0.
+    A connection stops when its iterator ends. The result has every `keep_every`th answer, with the
+    number of its connection and the number of the call on that connection, both from 0.
 
     Raises:
         RuntimeError: A call did not end with grpc-status 0.
@@ -113,7 +112,7 @@ class _Connection:
         )
 
     def send_next(self) -> None:
-        """Begins the next call, or ends."""
+        """Starts the next call, or closes the connection if there is none."""
         body = next(self._source, None)
         if body is None:
             self.ended = True
@@ -127,7 +126,7 @@ class _Connection:
         )
 
     def _data(self) -> bytes:
-        """As many DATA frames as the windows let through."""
+        """Returns as many DATA frames as the windows of flow control allow."""
         frames = b""
         while self._unsent:
             room = min(self._window, self._stream_window - self._sent_on_stream, _FRAME)
@@ -141,7 +140,7 @@ class _Connection:
         return frames
 
     def receive(self) -> None:
-        """Takes in what has come, frame by frame."""
+        """Reads from the socket, and handles each complete frame."""
         self._received += self.socket.recv(262_144)
         while len(self._received) >= 9:
             length = int.from_bytes(self._received[:3])
@@ -204,7 +203,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def _headers(path: str, authority: str) -> bytes:
-    """Returns the header block of every call, encoded without the dynamic table."""
+    """Returns the header block, equal for all calls, encoded without the dynamic table."""
     fields = {
         ":method": "POST",
         ":scheme": "http",

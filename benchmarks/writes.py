@@ -1,4 +1,4 @@
-"""P6 and P7: durable writes, against the echo and against SQLite without anything around it."""
+"""Measures P6 and P7: durable writes, compared with the echo server and with bare SQLite."""
 
 import asyncio
 import itertools
@@ -38,7 +38,7 @@ Statements = list[tuple[str, Sequence[Any] | None]]
 def single_rows(
     podium_address: str, echo: str, *, how: str, target: float, seconds: float, rounds: int
 ) -> list[Figure]:
-    """P6: calls of one row from many writers, each answered when it is on disk."""
+    """Measures P6: calls of one row from many writers. Each call waits for the disk."""
     ratios, rates, busy = [], [], []
     for number in range(rounds):
         experiment = f"bench/single{number}"
@@ -75,7 +75,7 @@ def single_rows(
 
 
 def batches(podium_address: str, *, seconds: float, rounds: int) -> list[Figure]:
-    """P7: calls of 100 rows, against the very same statements in a bare loop."""
+    """Measures P7: calls of 100 rows, compared with the same statements of SQLite in a loop."""
     ratios, rates = [], []
     for number in range(rounds):
         experiment = f"bench/batch{number}"
@@ -90,7 +90,7 @@ def batches(podium_address: str, *, seconds: float, rounds: int) -> list[Figure]
 
 
 def _prepared(experiment: str, seconds: float) -> list[Iterator[bytes]]:
-    """Returns more calls than the batch writers can make. Making them takes long."""
+    """Returns the calls of each batch writer, more than it can send. Encoding them takes long."""
     calls = int(seconds * _MOST_ROWS / _BATCH_ROWS / _BATCH_WRITERS)
     streams = [row_calls(experiment, writer, _BATCH_ROWS) for writer in range(_BATCH_WRITERS)]
     return [iter(list(itertools.islice(stream, calls))) for stream in streams]
@@ -104,7 +104,7 @@ def _start(address: str, experiment: str, writers: int) -> None:
 
 
 def _check_stored(address: str, experiment: str, load: Load, rows: int) -> None:
-    """Fails unless every answered row is stored (a few more may be: calls cut off by the end)."""
+    """Fails unless every acknowledged row is stored. Calls without an answer may be stored too."""
     with podium.Client(address) as client:
         stored = sum(arm.eval_count for arm in client.experiment(experiment).arms())
     if stored < load.calls * rows:
@@ -112,7 +112,7 @@ def _check_stored(address: str, experiment: str, load: Load, rows: int) -> None:
 
 
 def _raw_rate(*, rows: int, calls: int) -> float:
-    """Returns the rows per second of SQLite alone, with the statements of the same calls."""
+    """Returns the rows per second of bare SQLite with the statements of such calls."""
     with tempfile.TemporaryDirectory() as folder:
         path, copy = Path(folder) / "podium.db", Path(folder) / "raw.db"
         statements = asyncio.run(_statements(path, copy, rows, calls))
@@ -132,7 +132,7 @@ def _raw_rate(*, rows: int, calls: int) -> float:
 
 
 async def _statements(path: Path, copy: Path, rows: int, calls: int) -> list[Statements]:
-    """Returns the statements of the store for these calls, and a copy of the file before them."""
+    """Returns the store's statements for the calls. Copies the file to `copy` before them."""
     store = SqliteStore(path)
     await store.open()
     CALLER.set(EVERYONE)

@@ -1,1 +1,1 @@
-"""Podium beside other tools, each in an environment and a process of its own."""
+"""Measures Podium and other tools, each in its own environment and process."""

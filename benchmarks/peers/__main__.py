@@ -1,4 +1,4 @@
-"""`make bench-peers`: Podium beside other tools, with the same rows, in turn, on this machine."""
+"""Measures Podium and other tools in turn, with the same rows (`make bench-peers`)."""
 
 import argparse
 import os
@@ -31,7 +31,7 @@ _QUICK = {"read": 50, "top": 10, "matrix": 3, "write": 50, "writers": 5, "log": 
 
 
 class _Run:
-    """What was measured until now, by figure and tool."""
+    """The measurements so far, by figure and tool."""
 
     def __init__(self, tools: Sequence[str], orders: dict[str, int]) -> None:
         self.numbers: dict[tuple[str, str], list[float]] = {}
@@ -46,7 +46,7 @@ class _Run:
         return False
 
     def measure(self, folder: Path, rounds: int) -> None:
-        """Starts each tool with an empty store, and gives each order to all of them in turn.
+        """Starts each tool with an empty store, and gives each order to all tools in turn.
 
         Only the first round fills the stores.
         """
@@ -71,7 +71,7 @@ class _Run:
                 self._ask("stop", tool, worker)
 
     def kills(self) -> None:
-        """Kills each tool after its writes and after its log calls, and counts what is left."""
+        """Kills each tool after its writes and after its log calls, and counts the lost rows."""
         for tool in self.tools:
             for do, lost, durable in (
                 ("write", "lost_write", "durable"),

@@ -1,4 +1,4 @@
-"""Aim, local: it stores in the process that logs, and is read after its index has the runs."""
+"""Aim, local: the process that logs stores the rows. They are read when Aim's index has them."""
 
 from typing import Any
 

@@ -22,7 +22,7 @@ class _MLflow(Peer):
         store = f"sqlite:///{self.folder / 'mlflow.db'}"
         command = [str(Path(sys.executable).parent / "mlflow"), "server", "--port", str(port)]
         options = ["--backend-store-uri", store, "--artifacts-destination", str(self.folder)]
-        # With several workers its supervisor ends those that answer slowly on a busy machine.
+        # With several workers, MLflow's supervisor ends those that are slow on a busy machine.
         options += ["--workers", "1"]
         self._server = subprocess.Popen([*command, *options], stdout=sys.stderr)
         mlflow.set_tracking_uri(f"http://{address}")

@@ -1,4 +1,4 @@
-"""Optuna: its gRPC storage proxy before SQLite. A run is a trial, a metric an attribute of it."""
+"""Optuna: its gRPC storage proxy over SQLite. A run is a trial, a metric an attribute of it."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ class _Optuna(Peer):
         )
 
     def _fresh(self) -> GrpcStorageProxy:
-        """Returns a storage without what an earlier one has cached of finished trials."""
+        """Returns a new storage, so that no finished trials are cached."""
         return GrpcStorageProxy(host="127.0.0.1", port=self._port)
 
     def begin(self) -> None:
@@ -61,7 +61,7 @@ class _Optuna(Peer):
         self._storage.set_trial_intermediate_value(self._live[writer], step, 1 / (1 + step))
 
     def log(self, step: int) -> None:
-        # `trial.report` takes one value, and does this and a look at the trial before it.
+        # `trial.report` takes one value. It makes this call after it has read the trial.
         self._storage.set_trial_intermediate_value(self._live[0], step, 1 / (1 + step))
 
     def count(self) -> int:

@@ -1,4 +1,4 @@
-"""The processes of the tools: started, asked, weighed and killed from outside."""
+"""Starts, calls, measures and kills the processes of the tools."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def python_of(tool: str) -> Path:
 
 
 class Worker:
-    """A tool in a process of its own, with all that it starts, and its files in one folder."""
+    """A tool in its own process, with the processes that it starts, and its files in one folder."""
 
     def __init__(self, tool: str, folder: Path, trace: Path | None = None) -> None:
         self.folder = folder
@@ -49,7 +49,7 @@ class Worker:
         )
 
     def ask(self, do: str, n: int = 1) -> Any:
-        """Gives an order and returns what the worker saw: None if the tool has no such operation.
+        """Gives an order. Returns the worker's result, or None if the tool has no such operation.
 
         Raises:
             Failure: The tool raised an error, or its process ended.
@@ -66,16 +66,16 @@ class Worker:
         return answer["seen"]
 
     def memory(self) -> float:
-        """Returns the MiB of its servers or, if it has none, of the process that logs."""
+        """Returns the memory in MiB of the tool's servers, or of the process that logs."""
         others = [process for process in self._processes() if process != self._process.pid]
         return sum(map(_proportional_mib, others or [self._process.pid]))
 
     def disk(self) -> float:
-        """Returns the MiB of disk that its files take."""
+        """Returns the disk space of the tool's files in MiB."""
         return sum(map(_blocks, self.folder.rglob("*"))) * 512 / 2**20
 
     def kill(self) -> None:
-        """Kills every process of it at once, as a lost machine would."""
+        """Kills all processes of the tool at once, as if the machine failed."""
         for process in self._processes():
             os.kill(process, signal.SIGKILL)
         self._process.communicate()
@@ -98,7 +98,7 @@ def _read(path: Path) -> bytes:
 
 
 def _blocks(path: Path) -> int:
-    """Returns its blocks on disk. Tools delete files at any time."""
+    """Returns the blocks of a file on disk, or 0 if the tool has just deleted it."""
     try:
         return path.stat().st_blocks
     except FileNotFoundError:
@@ -106,14 +106,14 @@ def _blocks(path: Path) -> int:
 
 
 def _proportional_mib(process: int) -> float:
-    """Returns its memory, with pages that processes share divided among them."""
+    """Returns the memory of a process. Shared pages are divided among the processes."""
     lines = _read(Path(f"/proc/{process}/smaps_rollup")).splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(b"Pss:")) / 1024
 
 
 @contextmanager
 def running_worker(tool: str, folder: Path) -> Iterator[Worker]:
-    """Runs a worker in the block; afterwards nothing of it is left."""
+    """Runs a worker in the block, and then kills all of its processes."""
     folder.mkdir(exist_ok=True)
     worker = Worker(tool, folder)
     try:
@@ -123,10 +123,10 @@ def running_worker(tool: str, folder: Path) -> Iterator[Worker]:
 
 
 def tried_kill(tool: str, do: str, rows: int) -> tuple[int, int | None] | None:
-    """Writes rows, kills everything, starts the tool again and counts.
+    """Writes rows, kills the tool, starts it again and counts its rows.
 
-    Returns how many rows were lost and, with strace, how often the tool told the disk to write
-    while it wrote them. Returns None if the tool has no such operation.
+    Returns the number of lost rows and, if strace is installed, of the syncs to disk while the tool
+    wrote them. Returns None if the tool has no such operation.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as root:
         folder, trace = Path(root) / tool, Path(root) / "trace"

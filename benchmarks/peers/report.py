@@ -1,4 +1,4 @@
-"""The table that `make bench-peers` ends with: a row for each figure, a column for each tool."""
+"""Makes the table of `make bench-peers`: a row for each figure, a column for each tool."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ NONE = "\N{EN DASH}"
 _OURS = "podium"
 
 Seen = Mapping[tuple[str, str], Sequence[float] | str]
-"""What was seen, by figure and tool: a number per round, or a text such as why there is none."""
+"""The results by figure and tool: a number for each round, or a text, such as an error."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: the order that measures it, its text, its unit as a factor, and what is better."""
+    """A figure: the order that measures it, its text, and the factor from seconds to its unit."""
 
     key: str
     what: str

@@ -18,7 +18,7 @@ class _TensorBoard(Peer):
         self._live.flush()
 
     def _run(self, name: str) -> Any:
-        # The name of its file has seconds only: a second process would overwrite the first one.
+        # The default file name has only the time in seconds, so two processes could use one file.
         return self._writer(str(self.folder / name), filename_suffix=f".{os.getpid()}")
 
     def stop(self) -> None:
@@ -35,7 +35,7 @@ class _TensorBoard(Peer):
             EventAccumulator,
         )
 
-        # Otherwise it drops rows that a later file seems to repeat.
+        # Otherwise the reader drops rows that a later file seems to repeat.
         return EventAccumulator(
             str(self.folder / name), size_guidance={"scalars": 0}, purge_orphaned_data=False
         ).Reload()

@@ -1,4 +1,4 @@
-"""trackio, local: it stores in the process that logs, with a delay, and is read by SQL."""
+"""trackio, local: the process that logs stores the rows, with a delay. They are read with SQL."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""W&B, offline: it only writes, to a file that `wandb sync` sends to a server later."""
+"""W&B, offline: it only writes a file, which `wandb sync` would later send to a server."""
 
 import os
 import struct
@@ -46,7 +46,7 @@ class _Wandb(Peer):
 
 
 def _records(data: bytes) -> Iterator[bytes]:
-    """Yields the whole records of a file in blocks, as LevelDB's logs are."""
+    """Yields the complete records of a file. Its format is that of LevelDB's logs."""
     place, parts = 7, b""
     while place + 7 <= len(data):
         if _BLOCK - place % _BLOCK < 7:

@@ -1,7 +1,7 @@
-"""What measures one tool from inside its own environment: only the standard library is imported.
+"""Measures one tool in the tool's own environment, so it imports only the standard library.
 
-A worker reads orders from its input, one JSON object a line, and writes each answer as JSON. Every
-tool gets the same rows, made here by rule, so that each answer can be checked.
+A worker reads orders from its input, one JSON object per line, and writes each answer as JSON.
+Every tool gets the same rows. Rules compute them, so that each answer can be checked.
 """
 
 import itertools
@@ -29,7 +29,7 @@ def value(arm: int, metric: int) -> float:
 
 
 class Peer:
-    """A tool. A method that it leaves out is an operation that the tool does not have."""
+    """A tool. A subclass does not override a method if the tool has no such operation."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -61,7 +61,7 @@ class Peer:
         raise NotImplementedError
 
     def batch(self, rows: int) -> None:
-        """Records rows of one run by the fastest way, and returns when they are stored."""
+        """Records rows of one run in the fastest way, and returns when they are stored."""
         raise NotImplementedError
 
     def write(self, writer: int, step: int) -> None:
@@ -78,8 +78,8 @@ class Peer:
 
 
 def serve(tool: type[Peer]) -> None:
-    """Works on orders until the input ends."""
-    # Tools print. Answers keep the real output; everything else becomes an error output.
+    """Executes orders until the input ends."""
+    # Tools print to standard output. It is redirected to standard error, except for answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     peer = tool(Path(os.environ["PEERS_FOLDER"]))
@@ -138,7 +138,7 @@ def _matrix(peer: Peer, calls: int) -> float:
 
 
 def _new_steps(calls: int) -> Iterable[int]:
-    """Returns steps that no row has. A tool may do less for a row that it has."""
+    """Returns steps that no row has yet, since a tool may do less if it already has the row."""
     return itertools.islice(_STEPS, calls)
 
 
@@ -191,7 +191,7 @@ def free_port() -> int:
 
 
 def wait_until(answers: Callable[[], object]) -> None:
-    """Calls until it raises nothing. Raises its last error after two minutes."""
+    """Calls `answers` until it raises no error. After two minutes, raises its last error."""
     end = time.monotonic() + _START_SECONDS
     while True:
         try:
