@@ -1,4 +1,4 @@
-"""Records from a training into the outbox, a local file.
+"""Records the events of a training in the outbox, which consists of local files.
 
 The training process loads no gRPC and never waits for a server. Another process delivers the events
 (`podium._sender`).

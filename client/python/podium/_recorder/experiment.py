@@ -56,7 +56,7 @@ _TERMINATED = "the process was ended by SIGTERM"
 _STARTED_TWICE = (
     "arm {!r} is started again before the first attempt ended: it starts from the beginning, "
     "and the server rejects later events of the first attempt; give each training its own arm "
-    "name. The server rejects a new attempt with another run_config: finish the first one before"
+    "name. While the first attempt runs, the server rejects a new attempt with another run_config"
 )
 
 

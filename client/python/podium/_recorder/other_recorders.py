@@ -13,11 +13,9 @@ from podium._recorder.warnings import RecorderWarnings
 __all__ = ["warn_of_other_recorders"]
 
 _WARNING = (
-    "start_arm{}: process {} of this machine records this arm, too (attempt {!r}, since "
-    "{}). Only the newest attempt of an arm is kept: the "
-    "server rejects everything that {} logs from now on. Give "
-    "each "
-    "training its own arm name, or end one of the processes"
+    "start_arm{}: process {} of this machine records this arm, too (attempt {!r}, since {}). Only "
+    "the newest attempt of an arm is kept: the server rejects everything that {} logs from now on. "
+    "Give each training its own arm name, or end one of the processes"
 )
 
 

@@ -78,7 +78,7 @@ def record(
         overwrite: If True, the given values replace other values that are stored.
         address: The server: `HOST:PORT` or `unix:PATH`, or several `HOST:PORT`, separated by
             commas, of servers with the same results. If not given, it is the environment variable
-            PODIUM_ADDRESS, or localhost:50051 if that is not set. No server need be running yet.
+            PODIUM_ADDRESS, or localhost:50051 if that is not set. The server may start later.
         outbox: The folder of the undelivered results. If not given, it is the environment variable
             PODIUM_OUTBOX, or `~/.local/state/podium/outbox` if that is not set.
         attempt: The attempt that the processes of a distributed training share. If given, all of
