@@ -66,7 +66,7 @@ class StreamInfo:
     This stream is delivered only after the first event of that stream.
     """
     is_main: bool = True
-    """Whether this process records the end of the arm. Children and other ranks do not."""
+    """Whether this process records the end of the arm. Forked children and other ranks do not."""
     lock_inode: int = 0
     """The inode of the lock file. In a copy of the folder, the lock file has another inode."""
 

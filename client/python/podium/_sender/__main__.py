@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Delivers the outbox that the arguments name.
 
     Returns:
-        0 if nothing is left to do or another sender is at work; 1 if the folder is not an outbox.
+        0 if nothing is left to do or another sender is at work; 1 if the outbox cannot be used.
     """
     given = _parser().parse_args(arguments)
     logging.basicConfig(

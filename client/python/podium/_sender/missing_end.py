@@ -69,8 +69,8 @@ def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | Non
     """Returns the end or the declaration that a delivered stream lacks, or None.
 
     The result is None for a copied stream and for a stream of another host, because the writing
-    process may still run. A process that is not the main one of its attempt lacks an end only if
-    it was killed.
+    process may still run. The stream of a process that is not the main one of its attempt lacks an
+    end only if the process was killed.
     """
     info, folder = reader.info, reader.folder
     if info.arm is None:

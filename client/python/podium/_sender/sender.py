@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 _MOST_CALLS = 8
 _SLOWEST = 10
-"""Without new events, the interval between two searches of an outbox grows up to this multiple."""
+"""Without new events, the time between two searches grows to this multiple of `poll_seconds`."""
 _SLOWING = 10
 
 
@@ -35,8 +35,8 @@ class Rules:
         idle_seconds: The seconds that a sender still runs when no events are pending.
         patience_seconds: The seconds that a sender still runs without progress while events are
             pending.
-        is_bounded: Whether a sender delivers only the events that exist at its start. Refused
-            events that have to wait are then retried only after other streams have progressed.
+        is_bounded: Whether a sender delivers only the events that exist at its start. Events for a
+            missing experiment or arm are then retried only after other streams have progressed.
         poll_seconds: The time between two searches of an outbox while events arrive. Without new
             events it grows to a tenth of the time since the last event, at most to ten times this
             value.
@@ -64,7 +64,7 @@ class Tally:
     rejected: int = 0
     """The number of events that the server rejected permanently."""
     missing: int = 0
-    """The number of events that were no longer in the outbox."""
+    """The number of events that neither the server nor the outbox has."""
     notices: list[str] = field(default_factory=list)
     """The texts for the user, such as about fields that keep another value."""
 
@@ -76,7 +76,7 @@ class Sender:
         outboxes: The folders.
         client: The client of the server.
         rules: Determines when the sender ends.
-        observe: Called whenever something may have changed.
+        observe: A function that is called with the sender whenever its state may have changed.
 
     Attributes:
         streams: The streams to deliver.
