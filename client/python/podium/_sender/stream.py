@@ -147,7 +147,7 @@ class Stream:
         return self.heartbeat.is_due() and self.writer_alive and not self.has_ended
 
     def count_pending(self) -> int:
-        """Counts the undelivered events. Slower than `has_pending`."""
+        """Returns the number of undelivered events. Slower than `has_pending`."""
         last = self.last_sequence() if self._until is None else self._until
         return max(0, last - self.delivered)
 

@@ -27,7 +27,7 @@ class Streams:
         known: The existing streams by folder, in the order in which they send next.
         unsent: The streams that have something to send, as an ordered set.
         damaged: Folders that cannot be read, with the reason.
-        is_settling: Whether the end of some stream's process may be confirmed within seconds.
+        is_settling: Whether some stream may be removed within seconds, so that a sender goes on.
     """
 
     def __init__(
