@@ -1,6 +1,6 @@
 /**
- * The calls of the page, with the same-origin cookie. They are made by the project's client, without
- * its handles: these would add all that records to the scripts of the page.
+ * The calls of the page, with the same-origin cookie. They use the project's client without its
+ * handles, since the handles would add the code for recording to the scripts of the page.
  */
 
 import { Connection } from "podium-client/connection";
@@ -52,7 +52,7 @@ export function listMetrics(experiment: string, signal: AbortSignal): Promise<Me
   return collected(page, (found) => found.metrics, 2_000);
 }
 
-/** The scores of all arms: for each arm, one for each metric, or undefined. */
+/** The scores of all arms by name: for each metric a score, or undefined if the arm has none. */
 export async function listScores(
   experiment: string, metrics: string[], signal: AbortSignal,
 ): Promise<Map<string, (number | undefined)[]>> {
@@ -71,7 +71,7 @@ export function isSignedIn(): boolean {
   return localStorage.getItem(signedIn) !== null;
 }
 
-/** Keeps the user's token for the calls of the page. Returns what is wrong with it, if anything. */
+/** Keeps the user's token for the calls of the page. Returns an error text if it is not valid. */
 export async function signIn(token: string): Promise<string | undefined> {
   const response = await fetch("session", { method: "POST", body: token });
   if (!response.ok) {
@@ -87,15 +87,15 @@ export async function signOut(): Promise<void> {
   localStorage.removeItem(signedIn);
 }
 
-/** How long a call waits that is made again, since the server was away or the machine asleep. */
+/** The wait before a failed call is repeated, such as after a restart of the server. */
 export const againMs = 3_000;
 
-/** Whether a call failed for a reason that ends by itself. */
+/** Whether a failed call may succeed if it is repeated later. */
 export function isTransient(error: unknown): boolean {
   return ["UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL"].includes((error as PodiumError).code);
 }
 
-/** Whether something was asked for that does not exist. */
+/** Whether a call failed because its experiment or arm does not exist. */
 export function isMissing(error: unknown): boolean {
   return (error as PodiumError).code === "NOT_FOUND";
 }

@@ -1,4 +1,4 @@
-/** A drawing of lines, bands and dots. Points are left out only where it has no room for them. */
+/** A drawing of lines, bands and dots. Points are left out only if there are too many to draw. */
 
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -10,9 +10,9 @@ import { greatest, least } from "./statistics";
 import { countBetween, thinned } from "./thinning";
 
 const height = 380;
-/** How near the pointer has to be to a point, in pixels, to read it. */
+/** The greatest distance in pixels at which the pointer selects a point. */
 const nearPixels = 40;
-/** About the width of a digit of a label. */
+/** The approximate width in pixels of a digit of a label. */
 const letterPixels = 7;
 const bandOpacity = "2e";
 const faintOpacity = "55";
@@ -35,13 +35,13 @@ export interface ChartAxis {
   readonly title: string;
   readonly isLog?: boolean;
   readonly format?: ((value: number) => string) | undefined;
-  /** The only places that have a label: few numbers, or values that are not numbers. */
+  /** If set, only these places have labels. They are few numbers, or stand for texts. */
   readonly places?: readonly number[] | undefined;
   /** Whether only integers have a label. */
   readonly isInteger?: boolean;
 }
 
-/** How many points of a mark are drawn, of how many in sight. */
+/** The number of drawn points of a mark, and of its points in the visible range. */
 export interface Drawn {
   readonly drawn: number;
   readonly inSight: number;
@@ -115,7 +115,7 @@ function extentOf(marks: readonly Mark[], isLog: boolean): [number, number] {
   return [from - room, to === from ? to + (room || 1) : to + room];
 }
 
-/** All marks over one axis. NaN, and what a logarithm cannot show, are gaps. */
+/** The data of all marks on one x axis. NaN, and 0 or less on a logarithmic axis, are gaps. */
 function joined(parts: readonly { x: readonly number[]; values: readonly (readonly number[])[] }[], isLogX: boolean, isLogY: boolean): uPlot.AlignedData {
   const shown = (value: number): number | null => (Number.isFinite(value) && (!isLogY || value > 0) ? value : null);
   const tables = parts.map(({ x, values }): uPlot.AlignedData => {
@@ -125,7 +125,7 @@ function joined(parts: readonly { x: readonly number[]; values: readonly (readon
   return tables.length === 0 ? [[]] : joinedTables(tables);
 }
 
-/** Dots may share an x, which `uPlot.join` does not allow: then the data have one row a point. */
+/** Joins tables. If dots have the same x, which `uPlot.join` does not allow, each point is a row. */
 function joinedTables(tables: uPlot.AlignedData[]): uPlot.AlignedData {
   if (tables.every(([x]) => x.every((value, index) => index === 0 || value > x[index - 1]!))) {
     return uPlot.join(tables);
@@ -189,7 +189,7 @@ function optionsOf(
   };
 }
 
-/** Leaves out labels that would cover the one before. */
+/** Removes the text of each label that would cover the previous label. */
 function blankNear(texts: string[], places: readonly number[]): void {
   let end = -Infinity;
   texts.forEach((text, index) => {
@@ -205,7 +205,7 @@ function blankNear(texts: string[], places: readonly number[]): void {
 /** The steps between the labels of integers: 1, 2, 5, 10, … */
 const integers = [...Array(16).keys()].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
 
-/** Powers of ten, at most ten of them; or also their multiples in a small range. */
+/** At most some ten powers of ten. In a small range, their multiples too. */
 function logSplits(from: number, to: number): number[] {
   const [first, last] = [Math.floor(Math.log10(from)), Math.ceil(Math.log10(to))];
   const every = Math.ceil((last - first) / 10);
@@ -242,7 +242,7 @@ function nearest(plot: uPlot, marks: readonly Mark[]): { mark: number; index: nu
   return found;
 }
 
-/** What is drawn, in pixels. */
+/** The drawing in pixels, to save it. */
 function pictureOf(plot: uPlot, marks: readonly Mark[], x: ChartAxis, y: ChartAxis, ticks: { x: Tick[]; y: Tick[] }): Picture {
   const ratio = uPlot.pxRatio;
   const frame = { left: plot.bbox.left / ratio, top: plot.bbox.top / ratio, width: plot.bbox.width / ratio, height: plot.bbox.height / ratio };
@@ -272,7 +272,7 @@ function formatTick(value: number): string {
   return Number(value.toPrecision(6)).toLocaleString("en-US", { maximumFractionDigits: 8 });
 }
 
-/** The theme of the page; what draws with its colours is drawn again when it changes. */
+/** The theme of the page. If it changes, a component that uses this is drawn again. */
 function useTheme(): string {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const [theme, setTheme] = useState(dark.matches ? "dark" : "light");

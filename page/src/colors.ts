@@ -7,13 +7,13 @@ import type { Live } from "./live";
 const colorCount = 8;
 const dashes = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
 
-/** How something is drawn: one of eight colours, and the dashes that tell apart what shares one. */
+/** One of eight colours, and dashes that distinguish arms or groups of the same colour. */
 export interface Style {
   readonly color: number;
   readonly dash: number[];
 }
 
-/** The place of each arm and each group in the order in which they were created. */
+/** The position of each arm and each group in the order of creation. */
 interface Order {
   readonly arms: Map<string, number>;
   readonly groups: Map<string, number>;
@@ -55,11 +55,11 @@ function hash(name: string): number {
   for (let index = 0; index < name.length; index++) {
     found = Math.imul(found ^ name.charCodeAt(index), 16777619);
   }
-  // The last bits alone change little from `seed0` to `seed1`.
+  // Mixes all bits, since the last bits of the names `seed0` and `seed1` differ little.
   return Math.imul(found ^ (found >>> 15), 2246822507) >>> 13;
 }
 
-/** The colour of the page with a name, such as `c0` or `ink`, in its theme. */
+/** The value of a named colour of the page, such as `c0` or `ink`, in the current theme. */
 export function colorValue(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }

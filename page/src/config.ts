@@ -34,7 +34,7 @@ export function flatConfig(config: RunConfig | undefined): Map<string, string> {
   return flat;
 }
 
-/** For each path, how many of the configs have which value. */
+/** For each path and value, the number of configs that have the value at the path. */
 export function valuesByPath(configs: Iterable<Map<string, string>>): Map<string, Map<string, number>> {
   const found = new Map<string, Map<string, number>>();
   for (const config of configs) {
@@ -55,7 +55,7 @@ export function varyingPaths(found: Map<string, Map<string, number>>, arms: numb
   return [...found].filter(([, values]) => isVarying(values)).map(([path]) => path);
 }
 
-/** The last parts of a path, for the head of a column. */
+/** A path without the prefix `algorithm.params.` or `backend.params.`, for the head of a column. */
 export function shortPath(path: string): string {
   return path.replace(/^(?:algorithm|backend)\.params\./, "");
 }
@@ -82,7 +82,7 @@ function putAll(flat: Map<string, string>, path: string, values: Record<string, 
   }
 }
 
-/** Enters maps, but no lists. */
+/** Puts each value of a map under its own path. A list is one value. */
 function putValue(flat: Map<string, string>, path: string, value: unknown): void {
   if (typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length > 0) {
     for (const [key, each] of Object.entries(value)) {

@@ -1,20 +1,20 @@
-/** What the page notices of its calls: that the server is heard or lost, and that it wants a token. */
+/** Observes the calls of the page: whether the server answers, and whether it requires a token. */
 
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 
-/** The server sends something every 10 seconds, so it is gone after three times that. */
+/** The server sends a message every 10 seconds. A stream without one for this time is lost. */
 const silentMs = 30_000;
 
 const heard = new Set<(isHeard: boolean) => void>();
 const refused = new Set<() => void>();
 
-/** Calls a function whenever a stream is heard or lost. Returns what ends that. */
+/** Calls a listener when a stream has a message or is lost. Returns a function that removes it. */
 export function onHeard(listener: (isHeard: boolean) => void): () => void {
   heard.add(listener);
   return () => heard.delete(listener);
 }
 
-/** Calls a function whenever a call needs a token, or another one. Returns what ends that. */
+/** Calls a listener when a call needs a valid token. Returns a function that removes it. */
 export function onTokenNeeded(listener: () => void): () => void {
   refused.add(listener);
   return () => refused.delete(listener);
@@ -46,12 +46,12 @@ async function* watched<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
     noteFailure(error, true);
     throw error;
   } finally {
-    // It may be waiting for a message that never arrives.
+    // Not awaited, since the iterator may wait for a message that never arrives.
     void iterator.return?.();
   }
 }
 
-/** Fails as a lost connection does, after a silence. */
+/** Waits for a message. After a silence, fails as if the connection were lost. */
 async function inTime<T>(next: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const silence = new Promise<never>((_resolve, reject) => {

@@ -6,14 +6,14 @@ import { ScoreOrigin } from "podium-client/v1";
 import { client, collected, reads } from "./api";
 import { dateOf } from "./format";
 
-/** A metric by step: of an eval's rows, or of the training series. */
+/** A metric by step, from the rows of an eval or from a training series. */
 export interface Curve {
   /** Unset for a training series. */
   readonly evalName: string | undefined;
   readonly key: string;
 }
 
-/** What is loaded of the curve of an arm, in the order of the steps. */
+/** The loaded points of an arm's curve, in the order of the steps. */
 export interface ArmPoints {
   readonly steps: number[];
   /** The seconds since the arm began, or NaN. Training series have no times. */
@@ -42,7 +42,7 @@ export function curveId({ evalName, key }: Curve): string {
   return JSON.stringify(evalName === undefined ? [key] : [evalName, key]);
 }
 
-/** The curve of such a text. */
+/** The curve of a text that `curveId` made, or undefined for any other text. */
 export function curveFrom(text: string | null): Curve | undefined {
   try {
     const parts: unknown = JSON.parse(text ?? "");

@@ -1,4 +1,4 @@
-/** What a drawing of curves shows: a line for each arm, or the mean and interval of each group. */
+/** The lines of a drawing of curves: one for each arm, or the mean and interval of each group. */
 
 import type { ArmPoints } from "./curve_data";
 import { describe } from "./statistics";
@@ -23,7 +23,7 @@ export interface Line extends Unit {
   readonly nans?: number[];
 }
 
-/** How the x axis measures. */
+/** The quantity on the x axis. */
 export type XAxis = "step" | "time";
 
 /** The line of an arm or a group. Its points are in the order of x. */
@@ -37,7 +37,7 @@ function armLine(unit: Unit, arm: ArmPoints | undefined, xAxis: XAxis): Line {
   return { ...unit, x: xAxis === "time" ? seconds : steps, steps, y: values };
 }
 
-/** At each step, the statistics of the arms that have a number there: the rule of `podium.curves`. */
+/** At each step, the statistics of the arms with a number at it, as `podium.curves` computes them. */
 function groupLine(unit: Unit, arms: readonly ArmPoints[], xAxis: XAxis): Line {
   const found = new Map<number, { values: number[]; seconds: number[] }>();
   for (const { steps, seconds, values } of arms) {
@@ -73,7 +73,7 @@ function sorted(line: Line): Line {
   return Object.fromEntries(entries) as Line;
 }
 
-/** A moving mean that forgets at the rate of a weight from 0 to 1; gaps stay gaps. */
+/** An exponential moving mean. `weight`, from 0 to 1, is that of the earlier values. Gaps stay. */
 export function smoothed(line: Line, weight: number): Line {
   const of = (values: number[]): number[] => {
     let [mean, total] = [0, 0];

@@ -26,10 +26,10 @@ const mostArms = 400;
 const atOnce = 4;
 /** The weights that smoothing offers. */
 const weights: readonly (readonly [string, string])[] = [["0", "None"], ["0.6", "Light"], ["0.9", "Strong"]];
-/** The arms of a group that count, as in `podium curve --by-group`. */
+/** The statuses of a group's arms that are part of its mean, as in `podium curve --by-group`. */
 const curved = [ArmStatus.RUNNING, ArmStatus.COMPLETED];
 
-/** How the URL asks for the curves to be drawn. */
+/** How the curves are drawn, from the URL. */
 interface Look {
   readonly curve: Curve;
   readonly xAxis: XAxis;
@@ -73,7 +73,7 @@ function lookOf(route: URLSearchParams, curve: Curve): Look {
   };
 }
 
-/** Whether groups are drawn: if some are selected, or nothing is and there are some. */
+/** Whether groups are drawn: some are selected, or nothing is selected and there are groups. */
 function showsGroups(route: URLSearchParams, live: Live): boolean {
   const asked = route.get("lines");
   return asked === null
@@ -94,13 +94,13 @@ function unitOfArm(name: string): Unit {
   return { name, isGroup: false, arms: [name] };
 }
 
-/** What is drawn: what is selected, or else what is first on the leaderboard. */
+/** The selected arms and groups, or else the first ones of the leaderboard. */
 function useUnits(route: URLSearchParams, live: Live) {
   const byGroup = showsGroups(route, live);
   const picked = route.getAll("pick");
   const groups = route.getAll("pickgroup");
   const metric = route.get("metric") ?? live.experiment!.successMetric;
-  // The arms of each group and their statuses, so that new ones are drawn too.
+  // Changes if a group gets an arm or an arm's status changes. Then the groups are drawn again.
   const members = byGroup || groups.length > 0 ? [...live.arms.values()].map((arm) => `${arm.groupName} ${arm.status}`).join() : "";
   return useCall(async (signal) => {
     const found = picked.length + groups.length > 0 ? selected(picked, groups, byGroup, live) : await firstOnes(live, metric, byGroup, signal);
@@ -199,7 +199,7 @@ function Tools({ route, live, curves, curve }: {
   );
 }
 
-/** Which arms or groups are drawn, if not those that the user selected. */
+/** A note about the drawn arms or groups, if they are not exactly those that the user selected. */
 function Chosen({ route, live, units }: { route: URLSearchParams; live: Live; units: readonly Unit[] }): JSX.Element | null {
   const count = route.getAll("pick").length + route.getAll("pickgroup").length;
   const noun = units.every(({ isGroup }) => isGroup) ? "group" : "arm";
@@ -252,7 +252,7 @@ function Drawing({ route, look, lines, live }: {
   );
 }
 
-/** The lines as drawn. If they are smoothed, the lines as recorded are behind them. */
+/** The drawn lines. If they are smoothed, the recorded lines are drawn behind them. */
 function marksOf(live: Live, shown: readonly Line[], smooth: readonly Line[], isSmoothed: boolean): Mark[] {
   return shown.flatMap((line, index): Mark[] => {
     const style = styleOf(live, line.name, line.isGroup);
@@ -315,7 +315,7 @@ function LegendRow({ route, line, hasGroup, drawn, live }: {
   );
 }
 
-/** How many arms of a group count, and which do not. */
+/** How many arms of a group are part of its mean, and how many are not, by status. */
 function runsText(live: Live, { name, arms }: Line): string {
   const all = membersOf(live, name).map((arm) => statusName(live.arms.get(arm)!.status));
   const left = allStatuses.filter((status) => !curved.includes(status)).map(statusName)
@@ -338,7 +338,7 @@ function notesText({ y, nans: counts, isGroup }: Line): string {
   return notes.length > 0 ? ` (${notes.join(", ")})` : "";
 }
 
-/** The numbers of all lines, as recorded. */
+/** The numbers of all lines, as recorded and without smoothing. */
 function tableOf(title: string, lines: readonly Line[]): (string | number)[][] {
   const head = ["name", "step", "x", title, "ci_low", "ci_high", "n", "nan"];
   const cell = (value: number | undefined): string | number => (value === undefined || Number.isNaN(value) ? "" : value);

@@ -68,7 +68,7 @@ function About({ experiment }: { experiment: Experiment }): JSX.Element {
   return <bdi class="name quiet" title={text}>{text}</bdi>;
 }
 
-/** The best arm. It is asked for when the row comes into sight. */
+/** The best arm. It is loaded when the row becomes visible. */
 function Best({ experiment }: { experiment: Experiment }): JSX.Element {
   const { name, successMetric, revision } = experiment;
   const { value } = useCall(async (signal) => {
@@ -80,7 +80,7 @@ function Best({ experiment }: { experiment: Experiment }): JSX.Element {
   );
 }
 
-/** A number that increases from time to time while the page is in sight. */
+/** A number that increases every `everyMs` milliseconds while the page is visible. */
 function useVisibleTurns(everyMs: number): number {
   const [turn, setTurn] = useState(0);
   useEffect(() => {

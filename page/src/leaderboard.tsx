@@ -17,10 +17,10 @@ import { Saves } from "./saving";
 import { Choice, Empty, Name, Problem, Search, useCall, VirtualTable } from "./ui";
 import { Texts, Verdict } from "./verdict";
 
-/** An arm or a group at its place. */
+/** A ranked arm or group. */
 export type Row = RankedArm | RankedGroup;
 
-/** The name of a row: of a group, or of an arm that has none. */
+/** The name of a row: that of the group or, for an arm without a group, that of the arm. */
 export function rowName(row: Row): string {
   return "arm" in row ? row.arm : (row.groupName ?? row.firstArm);
 }
@@ -35,7 +35,7 @@ export const allStatuses = [
   ArmStatus.COMPLETED, ArmStatus.RUNNING, ArmStatus.FAILED, ArmStatus.CANCELLED, ArmStatus.PENDING,
 ];
 const shownPaths = 4;
-/** The rows of a saved picture. */
+/** The most rows of a saved picture. */
 const mostBars = 300;
 
 /** The view of the ranking. */
@@ -53,7 +53,7 @@ export function Leaderboard({ route, live }: { route: URLSearchParams; live: Liv
     () => filtered(ranking, text, live, configs).filter((row) => !isOnly || isPicked(route, row)),
     [ranking, text, configs, route]);
   const isFiltered = text.trim() !== "" || isOnly;
-  // The verdict about the runs of a group needs all of them.
+  // A filter, and the verdict about the runs of a group, need all rows.
   if ((isFiltered || query.groupName !== undefined) && ranking !== undefined && ranking.rows.length < ranking.total) {
     load(ranking.total);
   }
@@ -80,7 +80,7 @@ function keyOf(row: Row): string {
   return "arm" in row ? row.arm : `${row.groupName === undefined ? "a" : "g"}${rowName(row)}`;
 }
 
-/** What the URL asks for. Groups are shown where there are some, unless arms are asked for. */
+/** The ranking that the URL asks for. If there are groups, it ranks them unless the URL has `by=arm`. */
 function queryOf(route: URLSearchParams, experiment: string, hasGroups: boolean): Query {
   const groupName = route.get("group") ?? undefined;
   const by = route.get("by") ?? (hasGroups && groupName === undefined ? "group" : "arm");
@@ -101,7 +101,7 @@ function configsOf(live: Live): Map<string, Map<string, string>> {
   return new Map([...live.arms].map(([name, arm]) => [name, flatConfig(arm.runConfig)]));
 }
 
-/** The configs of the arms of some rows, so that only values that differ between these are columns. */
+/** The configs of the arms of some rows. Columns show only values that differ between them. */
 function configsOfRows(
   rows: readonly Row[], live: Live, configs: Map<string, Map<string, string>>,
 ): Map<string, Map<string, string>> {
@@ -304,7 +304,7 @@ function barsOf({ rows }: Ranking): Bar[] {
   });
 }
 
-/** The interval of a row. An arm has none. */
+/** The statistics of a row. They are empty for an arm. */
 export function statisticsOf(row: Row): { n?: bigint; ciLow?: number; ciHigh?: number } {
   return "arm" in row ? {} : (row.statistics ?? {});
 }
@@ -326,7 +326,7 @@ function emptyText(isFiltered: boolean, name: string, live: Live): string {
     : "No arm has one of the chosen statuses yet. Choose others above.";
 }
 
-/** The route with a row picked for comparison, or no longer picked. */
+/** The route after a row was picked for comparison, or unpicked if it was picked. */
 export function withPick(route: URLSearchParams, row: Row): URLSearchParams {
   const kind = "arm" in row || row.groupName === undefined ? "pick" : "pickgroup";
   const name = rowName(row);

@@ -155,7 +155,7 @@ function metricColumns({ metrics, scores }: Shown): Column<Row>[] {
   }));
 }
 
-/** A head that ranks the rows by its metric. */
+/** A column head with a button that ranks the rows by the column's metric. */
 function SortBy({ metric }: { metric: string }): JSX.Element {
   return (
     <button type="button" class="link" title="Rank by this metric" onClick={() => go({ metric, better: undefined })}><Name>{metric}</Name></button>
@@ -164,7 +164,7 @@ function SortBy({ metric }: { metric: string }): JSX.Element {
 
 type Scale = (value: number) => number;
 
-/** From numbers to per cent of the plot's width, for all rows alike. */
+/** Returns a function from a number to per cent of the plot's width, the same for all rows. */
 function scaleOf(rows: readonly Row[]): Scale {
   let [least, most] = [Infinity, -Infinity];
   for (const row of rows) {
@@ -179,7 +179,7 @@ function scaleOf(rows: readonly Row[]): Scale {
   return (value) => (most > least ? 3 + (94 * (value - least)) / (most - least) : 50);
 }
 
-/** The score as a dot, with the interval as a line and the single scores' range as a thin one. */
+/** The score as a dot, with the interval as a line. */
 function Plot({ row, scale }: { row: Row; scale: Scale }): JSX.Element | null {
   const score = rowScore(row);
   if (score === undefined || !Number.isFinite(score)) {

@@ -7,19 +7,19 @@ import type { ArmSummary, Experiment, WatchResponse } from "podium-client/v1";
 import { againMs, client, collected, isTransient, reads, updatesOf } from "./api";
 import { onHeard } from "./connection";
 
-/** The arms of an experiment up to this number are all kept, so that their configs can be shown. */
+/** If an experiment has at most this many arms, the page keeps all of them with their configs. */
 const mostArms = 5_000;
 /** Changes are drawn together if they arrive within this time. */
 const drawEveryMs = 100;
 
-/** What is known of an experiment. */
+/** The known state of an experiment. */
 export interface Live {
   readonly experiment: Experiment | undefined;
   /** The arms by name. */
   readonly arms: ReadonlyMap<string, ArmSummary>;
   /** Whether `arms` has all arms. Of a large experiment it has only those that changed. */
   readonly hasAllArms: boolean;
-  /** Increases with every change, so that what depends on arms can be asked for again. */
+  /** Increases with every change, so that components can repeat calls that depend on arms. */
   readonly version: number;
   /** The arms that changed with this version. */
   readonly news: ReadonlySet<string>;
@@ -81,7 +81,7 @@ class Follower {
     this.draw = () => {};
   }
 
-  /** Changes what is known. Draws it at once if nothing was drawn just now. */
+  /** Changes the state. Draws it at once, or later if it was drawn within `drawEveryMs`. */
   publish(change: Partial<Live>): void {
     const isNew = Object.entries(change).some(([key, value]) => this.#live[key as keyof Live] !== value);
     if (!isNew) {
@@ -157,7 +157,7 @@ class Follower {
     removals.filter((gone) => gone.name === undefined).forEach((gone) => next.delete(gone.arm));
     arms.forEach(({ arm }) => next.set(arm!.name, arm!));
     this.#arms = next;
-    // Changes that are drawn together are news together.
+    // `news` has the arms of all changes that are drawn together.
     const changed = [...arms.map(({ arm }) => arm!.name), ...removals.map((gone) => gone.arm)];
     const news = new Set([...(this.#timer === 0 ? [] : this.#live.news), ...changed]);
     this.publish({

@@ -1,4 +1,4 @@
-/** The page: which view is shown, and what is around it. */
+/** The page: the current view, with head, tabs and sign-in. */
 
 import { type JSX, render } from "preact";
 import { useEffect, useState } from "preact/hooks";
@@ -67,7 +67,7 @@ function ExperimentView({ name, route }: { name: string; route: URLSearchParams 
 
 const tabs = [[undefined, "Leaderboard"], ["curves", "Curves"], ["scatter", "Scatter"]] as const;
 
-/** The views of an experiment. Each keeps what is selected. */
+/** Links to the views of an experiment. They keep the selected arms and groups. */
 function Tabs({ route }: { route: URLSearchParams }): JSX.Element {
   return (
     <nav class="tabs" aria-label="Views">
@@ -78,7 +78,7 @@ function Tabs({ route }: { route: URLSearchParams }): JSX.Element {
   );
 }
 
-/** How many arms have which status. The stream keeps the arms up to date, but not the experiment's own counts. */
+/** The number of arms by status. It is counted here: the stream updates arms, not the experiment's counts. */
 function Progress({ arms }: { arms: Live["arms"] }): JSX.Element {
   const counts = allStatuses.map((each) => [[...arms.values()].filter(({ status }) => status === each).length, statusName(each)] as const)
     .filter(([count]) => count > 0);
@@ -96,7 +96,7 @@ function View({ route, live }: { route: URLSearchParams; live: Live }): JSX.Elem
   }
 }
 
-/** Whether what is shown is the newest state. */
+/** Whether the page is connected, so that it shows the newest state. */
 function Connection({ live }: { live: Live }): JSX.Element {
   const [kind, text] = live.isDeleted
     ? ["lost", "deleted: this is its last state"]

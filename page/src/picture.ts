@@ -26,7 +26,7 @@ export interface Shape {
 export interface Picture {
   readonly width: number;
   readonly height: number;
-  /** The part between the axes. */
+  /** The area inside the axes. */
   readonly frame: { left: number; top: number; width: number; height: number };
   readonly xTitle: string;
   readonly yTitle: string;
@@ -96,7 +96,7 @@ export function barsSVG(title: string, bars: readonly Bar[], isBars: boolean): s
   return svg(title, width, bars.length * rowHeight + 12, rows);
 }
 
-/** A picture as PNG, with two pixels for each of the chart. */
+/** A picture as PNG, with two pixels per pixel of the chart in each direction. */
 export async function pngOf(picture: string): Promise<Blob> {
   const address = URL.createObjectURL(new Blob([picture], { type: "image/svg+xml" }));
   try {
@@ -166,7 +166,7 @@ function cut(name: string): string {
   return letters.length <= mostLetters ? name : `${letters.slice(0, mostLetters - 13).join("")}…${letters.slice(-12).join("")}`;
 }
 
-/** A text without markup, and without characters that XML cannot have. */
+/** A text with its markup escaped, and without characters that XML does not allow. */
 function escaped(content: string): string {
   // eslint-disable-next-line no-control-regex
   return content.replace(/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, "\ufffd")

@@ -1,4 +1,4 @@
-/** The rows of a leaderboard: pages of a ranking that are loaded as they come into sight. */
+/** The rows of a leaderboard: pages of a ranking, which are loaded when they become visible. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
 
@@ -7,10 +7,10 @@ import type { ArmStatus, Direction, RankedArm, RankedGroup, RankResponse } from 
 
 const firstRows = 50;
 const pageRows = 1_000;
-/** Changes are asked for no more often than this. */
+/** The ranking is loaded again at most this often. */
 const refreshEveryMs = 250;
 
-/** What is ranked. */
+/** The parameters of a ranking. */
 export interface Query {
   readonly experiment: string;
   readonly metric: string | undefined;
@@ -20,7 +20,7 @@ export interface Query {
   readonly groupName: string | undefined;
 }
 
-/** The rows that are loaded, and what was said about all of them. */
+/** The loaded rows, and the counts of all rows. */
 export interface Ranking {
   readonly rows: readonly (RankedArm | RankedGroup)[];
   /** The last response. Its counts are those of all rows. */
@@ -34,7 +34,7 @@ interface State {
   readonly error: unknown;
 }
 
-/** The ranking for a query. It is asked for again when `version` increases. */
+/** The ranking for a query. It is loaded again when `version` increases. */
 export function useRanking(query: Query | undefined, version: number): State & { load: (rows: number) => void } {
   const [state, setState] = useState<State>({ ranking: undefined, error: undefined });
   const loader = useRef<Loader | undefined>();
@@ -48,7 +48,7 @@ export function useRanking(query: Query | undefined, version: number): State & {
   return { ...state, load: (rows) => loader.current?.load(rows) };
 }
 
-/** Asks for pages one after another. */
+/** Loads the pages of a ranking one after another. */
 class Loader {
   readonly #ended = new AbortController();
   #ranking: Ranking | undefined;
@@ -65,7 +65,7 @@ class Loader {
     this.#ended.abort();
   }
 
-  /** Loads rows up to a number of them. */
+  /** Loads rows until there are `rows` of them, or no more. */
   load(rows: number): void {
     this.#wanted = Math.max(this.#wanted, rows);
     void this.#work();

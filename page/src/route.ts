@@ -1,4 +1,4 @@
-/** The URL holds the whole view: what is shown is in the part behind `#`, as a query. */
+/** The URL has all parameters of the view, as a query after `#`. */
 
 import { useEffect, useState } from "preact/hooks";
 
@@ -27,12 +27,12 @@ export function linkTo(changes: Changes, route = new URLSearchParams()): string 
   return `#${changed(route, changes)}`;
 }
 
-/** Changes the view in place. The browser's history keeps the view before. */
+/** Changes the view. The browser's history keeps the previous view. */
 export function go(changes: Changes): void {
   location.hash = changed(currentRoute(), changes).toString();
 }
 
-/** Changes the view without an entry in the history, for what changes with every key. */
+/** Changes the view without an entry in the history, such as at each key in a field. */
 export function replace(changes: Changes): void {
   history.replaceState(undefined, "", linkTo(changes, currentRoute()));
   dispatchEvent(new HashChangeEvent("hashchange"));

@@ -38,7 +38,7 @@ function download(name: string, content: Blob): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** Lines of CSV. A text that a spreadsheet would calculate is kept as a text. */
+/** Lines of CSV. A text that a spreadsheet would take for a formula gets a `'` before it. */
 function csv(rows: readonly (readonly (string | number)[])[]): string {
   const cell = (value: string | number): string => {
     const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);

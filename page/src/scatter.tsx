@@ -1,4 +1,4 @@
-/** A value of the config against the score: which values are good, and how sure that is. */
+/** The score by a value of the config: which values are good, and how certain that is. */
 
 import type { JSX } from "preact";
 import { useMemo, useRef } from "preact/hooks";
@@ -76,7 +76,7 @@ export function Scatter({ route, live }: { route: URLSearchParams; live: Live })
   );
 }
 
-/** The completed arms with a number as score, and how many arms are left out for which reason. */
+/** The completed arms with a finite score, and the number of arms left out, by reason. */
 function pointsOf(
   live: Live, configs: Map<string, Map<string, string>>, path: string,
   scores: Map<string, (number | undefined)[]> | undefined,
@@ -96,7 +96,7 @@ function pointsOf(
   return { points, left };
 }
 
-/** The values of the axis: numbers at their places, or texts side by side. */
+/** The values on the x axis and their places. If not all are numbers, they are side by side. */
 interface Places {
   readonly values: readonly string[];
   readonly isNumeric: boolean;
@@ -114,7 +114,7 @@ function placesOf(points: readonly Point[]): Places {
   return { values, isNumeric, at: (value) => indices.get(value)! };
 }
 
-/** A logarithmic axis, if the URL asks for one, or by itself for positive values of several sizes. */
+/** Whether the axis is logarithmic. Unless the URL says, it is if the values span a factor of 50. */
 function isLogX(route: URLSearchParams, { values, isNumeric }: Places): boolean {
   const [from, to] = [Number(values[0]), Number(values.at(-1))];
   return isNumeric && (route.has("logx") ? route.get("logx") === "1" : from > 0 && to / from >= 50);

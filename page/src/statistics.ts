@@ -1,6 +1,6 @@
-/** Statistics of some numbers, as `podium.statistics` computes them. A test compares the two. */
+/** Statistics of some numbers, as `podium.statistics` computes them. A test compares both. */
 
-/** The statistics of some numbers. What is not defined is absent. */
+/** The statistics of some numbers. A statistic that is not defined is absent. */
 export interface Description {
   readonly n: number;
   /** Infinite if a number is infinite; absent with infinities of both signs, or without numbers. */
@@ -22,7 +22,7 @@ export function describe(numbers: readonly number[]): Description {
   return { n, mean, ciLow: end(-1), ciHigh: end(1), min, max };
 }
 
-/** Half of the 95 % interval. The numbers are scaled, so that their squares are in range. */
+/** Half of the 95 % interval. The numbers are scaled, so that their squares do not overflow. */
 function halfWidth(numbers: readonly number[], mean: number, scale: number): number | undefined {
   const n = numbers.length;
   if (n < 2 || !Number.isFinite(mean)) {
@@ -32,7 +32,7 @@ function halfWidth(numbers: readonly number[], mean: number, scale: number): num
   return squares === 0 || scale === 0 ? 0 : quantile(n - 1) * Math.sqrt(squares / (n - 1) / n) * scale;
 }
 
-/** The smallest of some numbers, also of more than a call can have arguments. */
+/** The smallest of some numbers. Unlike `Math.min`, it has no limit on their number. */
 export function least(numbers: readonly number[]): number {
   return numbers.reduce((one, other) => Math.min(one, other), Infinity);
 }

@@ -1,4 +1,4 @@
-/** Fewer points for a drawing, without losing a spike. */
+/** Reduces the points of a drawing, but keeps each spike. */
 
 /** The points of a line, in the order of `x`, with one or more values each. A NaN is a gap. */
 export interface Points {
@@ -12,8 +12,8 @@ export function countBetween(x: readonly number[], from: number, to: number): nu
 }
 
 /**
- * The points in a range: of each of the columns of the drawing the first, the smallest, the
- * greatest and the last of each value. All of them if they are not more than that.
+ * The points in a range that are drawn. The drawing has columns; of each value, each column keeps
+ * the first, smallest, greatest and last point. If the range has few points, all are kept.
  */
 export function thinned({ x, values }: Points, from: number, to: number, columns: number): Points {
   const [begin, end] = [firstAt(x, from), firstAt(x, to, true)];
@@ -35,7 +35,7 @@ export function thinned({ x, values }: Points, from: number, to: number, columns
   return { x: kept.map((index) => x[index]!), values: values.map((each) => kept.map((index) => each[index]!)) };
 }
 
-/** The indices of a column that are drawn. A NaN is kept, so that its gap is seen. */
+/** The indices that a column keeps. A NaN is kept, so that its gap is visible. */
 function ofColumn(y: readonly number[], start: number, stop: number): number[] {
   let [low, high, gap] = [start, start, -1];
   for (let index = start; index < stop; index++) {
@@ -47,7 +47,7 @@ function ofColumn(y: readonly number[], start: number, stop: number): number[] {
   return [start, low, high, stop - 1, ...(gap >= 0 ? [gap] : [])];
 }
 
-/** The index of the first `x` that is at a bound or above it, or only above it. */
+/** The index of the first `x` at or above a bound, or with `isAbove` the first above it. */
 function firstAt(x: readonly number[], bound: number, isAbove = false): number {
   let [low, high] = [0, x.length];
   while (low < high) {

@@ -8,12 +8,12 @@ import type { Style } from "./colors";
 import { formatAgo } from "./format";
 
 const rowHeight = 36;
-/** Rows above and below the visible ones that are drawn too. */
+/** The number of rows that are drawn above and below the visible rows. */
 const spareRows = 8;
-/** The rows of a table that are printed. */
+/** The most rows of a table that are printed. */
 const mostPrinted = 1_000;
 
-/** Names with more letters show their last letters even where there is no room for all. */
+/** Of a longer name, the last letters are always shown, even if the whole name has no room. */
 const mostLetters = 30;
 const lastLetters = 8;
 
@@ -27,7 +27,7 @@ export function Name({ children }: { children: string }): JSX.Element {
   );
 }
 
-/** A text whose signs that reorder others are seen, so that `evil` is not shown as `live`. */
+/** A text whose bidirectional control characters are shown as codes, so they cannot reorder it. */
 function visible(text: string): string {
   return text.replace(/[\u202a-\u202e\u2066-\u2069]/g, (sign) => `⟨U+${sign.charCodeAt(0).toString(16).toUpperCase()}⟩`);
 }
@@ -72,7 +72,7 @@ export function Ago({ date }: { date: Date | undefined }): JSX.Element {
   );
 }
 
-/** An error where the results would be. */
+/** An error, shown in the place of the results. */
 export function Problem({ error, retry }: { error: unknown; retry?: () => void }): JSX.Element {
   const text = error instanceof Error ? error.message : String(error);
   return (
@@ -83,7 +83,7 @@ export function Problem({ error, retry }: { error: unknown; retry?: () => void }
   );
 }
 
-/** A text where nothing can be shown. */
+/** A text, shown if there is nothing else to show. */
 export function Empty({ children }: { children: ComponentChildren }): JSX.Element {
   return <p class="empty">{children}</p>;
 }
@@ -134,14 +134,14 @@ export interface Column<T> {
   readonly sort?: "ascending" | "descending" | undefined;
 }
 
-/** A table of any length: only the rows in sight are in the document. */
+/** A table of any length. The document has only the rows in and near the visible part. */
 export function VirtualTable<T>({ label, columns, rows, total = rows.length, keyOf, onEnd, isNew }: {
   label: string; columns: readonly Column<T>[]; rows: readonly T[]; total?: number;
   keyOf: (row: T) => string; onEnd?: (rows: number) => void; isNew?: (row: T) => boolean;
 }): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const [place, setPlace] = useState({ top: 0, height: 900 });
-  /** The first row in sight, which keeps its place when rows above it come or go. */
+  /** The first visible row. It keeps its place when rows are added or removed above it. */
   const anchor = useRef<{ key: string; index: number }>();
   const newest = useRef(rows);
   newest.current = rows;
@@ -166,7 +166,7 @@ export function VirtualTable<T>({ label, columns, rows, total = rows.length, key
     return () => observer.disconnect();
   }, []);
   useEffect(() => {
-    // On paper, there is nothing to scroll.
+    // Paper cannot be scrolled, so all rows are drawn before the page is printed.
     const all = (): void => setPlace({ top: 0, height: mostPrinted * rowHeight });
     addEventListener("beforeprint", all);
     addEventListener("afterprint", look);
@@ -213,7 +213,7 @@ function Space({ rows, columns }: { rows: number; columns: number }): JSX.Elemen
   );
 }
 
-/** What a call returns, asked for again when one of `inputs` changes. The old value stays meanwhile. */
+/** The result of a call. If one of `inputs` changes, the call is repeated, and the old value stays meanwhile. */
 export function useCall<T>(
   call: (signal: AbortSignal) => Promise<T>, inputs: readonly unknown[],
 ): { value: T | undefined; error: unknown; isLoading: boolean; again: () => void } {

@@ -1,4 +1,4 @@
-/** What the ranking says in words, and what the author of the experiment wrote. */
+/** A summary of the ranking in words, and the experiment's hypothesis and conclusion. */
 
 import type { JSX } from "preact";
 
@@ -12,7 +12,7 @@ import { Name } from "./ui";
 
 type Configs = Map<string, Map<string, string>>;
 
-/** The first row and its distance to the second; or the range of the scores, if all rows are runs of one group. */
+/** The first row and its lead over the second. If all rows are runs of one group, the range of their scores. */
 export function Verdict({ ranking, configs }: { ranking: Ranking; configs: Configs }): JSX.Element | null {
   const { rows, total } = ranking;
   const scores = rows.map(rowScore).filter((score) => score !== undefined && !Number.isNaN(score)) as number[];
@@ -46,7 +46,7 @@ function rangeOf(scores: readonly number[], total: number): string {
   return from === to ? `${noun} are all ${from}` : `${noun} lie between ${from} and ${to}`;
 }
 
-/** The first row, its distance to the second, and whether that may be chance. */
+/** The first row, its lead over the second, and whether the lead may be chance. */
 function Lead({ first, second }: { first: Row; second: Row | undefined }): JSX.Element {
   const [best, next] = [rowScore(first)!, second && rowScore(second)];
   return (
