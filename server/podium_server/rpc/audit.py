@@ -1,7 +1,8 @@
 """The audit log: a JSON object in each line, for calls that change rights or remove results.
 
 It has every call that creates, lists or revokes tokens, or that deletes or replaces results. Such a
-call is answered only when its line is on disk. The log also has a sample of the calls that were
+call is answered when its line is on disk, or after 5 seconds. If the disk is full, the call is
+answered, and the lost lines are counted. The log also has a sample of the calls that were
 rejected for lack of rights. It never contains a token.
 """
 

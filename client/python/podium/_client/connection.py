@@ -142,7 +142,7 @@ class Connection(Generic[_C]):
         return channel_options(address, has_others=len(self._servers) > 1)
 
     def _method(self, request: Message) -> _Method:
-        """Returns the method of a request, at any server."""
+        """Returns the method of a request at the first server, where the server does not matter."""
         return self._methods_of_servers()[0][type(request)]
 
     def _next_method(self, request: Message) -> _Method:

@@ -41,11 +41,14 @@ def own_fields(arm: Any) -> dict[str, Any]:
 
 
 def drop_copied(arm: Any) -> None:
-    """Clears the fields of a new arm that are copies from another arm's primary eval.
+    """Clears the fields of a new arm that were copied from a primary eval, not set by the user.
 
-    `dataclasses.replace` makes such copies. A cleared field returns the value of the new arm's own
-    primary eval. In a new arm without rows, values count as copies only if the metrics and the
-    breakdowns come from the same row. Also clears fields that are dicts of the new arm's own rows.
+    `dataclasses.replace` makes such copies: it reads each field of the old arm, which may return a
+    value of that arm's primary eval, and passes it to the new arm. A cleared field returns the
+    value of the new arm's own primary eval.
+
+    If the new arm has no rows, copies are cleared only if `eval_metrics` and `eval_breakdowns` were
+    read from the same row. A dict of one of the new arm's own rows is always cleared.
     """
     given = own_fields(arm)
     rows = {name: _source(given[name], source) for name, source in _MIRRORS.items()}

@@ -332,9 +332,8 @@ class ExperimentRecording:
         is_other = before is not None and before.attempt_id != arm.attempt_id
         if before is not None and is_other and not before.has_finished:
             text = _STARTED_TWICE.format(arm.name)
-            self.notices.say(
-                "arms started again before their end", text, Target(self.name, arm.name)
-            )
+            kind = "arms started again before the first attempt ended"
+            self.notices.say(kind, text, Target(self.name, arm.name))
         self._started[arm.name] = arm
 
     def _put(self, payload: bytes, subject: Subject) -> None:

@@ -144,7 +144,11 @@ class Stream:
         self._wake()
 
     def wait_for_room(self) -> None:
-        """Waits briefly until no event is only in memory. Returns at once if the disk is slow."""
+        """Waits until all events are in the outbox on disk, for at most one second.
+
+        After that second the disk counts as slow, and calls return at once. A call from a signal
+        handler that has interrupted `append` returns at once, too.
+        """
         if self._writer is not None and self._writer.is_interrupted:
             # A signal handler is logging. The interrupted `append` cannot go on while this waits.
             return

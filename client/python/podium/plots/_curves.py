@@ -324,7 +324,7 @@ def _name_line(
 ) -> None:
     """Writes a name beside the plot, after a short piece of the curve's line.
 
-    A thin line connects the name with the end of the curve.
+    A thin line connects the name with the end of the curve, or with its bar.
 
     Args:
         axes: The plot.
@@ -332,7 +332,8 @@ def _name_line(
         name: The text of the name.
         place: The distance of the name from the plot in points, and its height as a share of the
             plot's height.
-        bar: The distance of the curve's bar from the plot in points; None if the curve has no bar.
+        bar: The distance from the plot, in points, of the bar that shows the interval of the
+            curve's last point. None if the curve has no bar.
     """
     from matplotlib import lines, offsetbox  # noqa: PLC0415 - optional, and slow to load
 

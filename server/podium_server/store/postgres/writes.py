@@ -57,7 +57,7 @@ class _Buffered(Connection):
         self.has_written = False
 
     def execute(self, statement: str, bindings: Sequence[Any] = (), /) -> Any:
-        """Runs a statement after the collected rows are written."""
+        """Writes all collected rows, then runs a statement."""
         self._check()
         self.buffer.flush()
         if not statement.startswith("SELECT") and statement is not LOCK:
@@ -70,7 +70,7 @@ class _Buffered(Connection):
         return super().execute(statement, bindings).fetchall()
 
     def executemany(self, statement: str, bindings: Iterable[Sequence[Any]], /) -> Any:
-        """Runs a statement for each of the bindings, after the collected rows are written."""
+        """Writes all collected rows, then runs a statement for each of the bindings."""
         if bindings := list(bindings):
             self._check()
             self.buffer.flush()

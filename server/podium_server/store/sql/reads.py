@@ -369,22 +369,22 @@ class Reader(ChangeListener):
         return codec.arm_from(columns)
 
     # A store whose statements take long overrides these methods, to load the data of several rows
-    # at once.
+    # at once. Each yields what it is given.
 
     def views_ahead(self, _experiment: int | None, arms: Iterable[Any]) -> Iterable[Any]:
-        """Yields the columns of arms whose views are read next."""
+        """Yields the columns of arms. The caller reads their views next."""
         return arms
 
     def rows_ahead(self, _place: tuple[int, int], rows: Iterable[Any]) -> Iterable[Any]:
-        """Yields the positions and keys of the arm's rows that are read next."""
+        """Yields the positions and keys of an arm's rows. The caller reads these rows next."""
         return rows
 
     def contents_ahead(self, experiments: Iterable[Any]) -> Iterable[Any]:
-        """Yields the columns of experiments whose contents are read next."""
+        """Yields the columns of experiments. The caller reads their contents next."""
         return experiments
 
     def changes_ahead(self, _experiment: int, changes: Iterable[Any]) -> Iterable[Any]:
-        """Yields the places of changes that are read next."""
+        """Yields the places (arm and eval) of changes. The caller reads their arms next."""
         return changes
 
     def changing(self, _subjects: Collection[Subject]) -> None:
