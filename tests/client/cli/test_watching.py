@@ -8,6 +8,7 @@ import subprocess
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import podium as library
 import pytest
@@ -30,7 +31,18 @@ def arm(address: str, name: str) -> Iterator[library.ArmRun]:
 
 
 def _environment(address: str) -> dict[str, str]:
-    return {**os.environ, "PODIUM_ADDRESS": address, "TERM": "xterm", "PYTHONUTF8": "1"}
+    # pytest-xdist sets COLUMNS, which Python prefers to the width of a terminal.
+    kept = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    return {**kept, "PODIUM_ADDRESS": address, "TERM": "xterm", "PYTHONUTF8": "1"}
+
+
+@contextmanager
+def _ending(command: subprocess.Popen[Any]) -> Iterator[None]:
+    """Ends a command with the block, also if the block fails: leaving `Popen` waits for its end."""
+    try:
+        yield
+    finally:
+        command.kill()
 
 
 @contextmanager
@@ -138,12 +150,15 @@ def test_a_table_on_a_resized_terminal() -> None:
     with running_server() as server, library.Client(server.address) as client:
         client.experiment("x").declare()
         client.experiment("x").start_arm(library.RunConfig("rank4")).log({"loss": 0.5})
-        with zygote.start(
-            [*PODIUM, "watch", "x"],
-            stdout=its_end,
-            stderr=its_end,
-            env=_environment(server.address),
-        ) as command:
+        with (
+            zygote.start(
+                [*PODIUM, "watch", "x"],
+                stdout=its_end,
+                stderr=its_end,
+                env=_environment(server.address),
+            ) as command,
+            _ending(command),
+        ):
             shown = b""
             while b"rank4" not in shown:
                 shown += os.read(terminal, 4096)
@@ -153,6 +168,5 @@ def test_a_table_on_a_resized_terminal() -> None:
             command.send_signal(signal.SIGWINCH)
             while b"TRAINING METRICS" not in shown:
                 shown += os.read(terminal, 4096)
-            command.kill()
     os.close(its_end)
     os.close(terminal)
