@@ -82,6 +82,7 @@ test-all: test test-slow ## run all tests
 
 # The tests whose results depend on the store.
 OVER_POSTGRES := $(addprefix tests/server/,postgres store/test_suite.py store/test_derived.py \
+	store/test_migrate.py \
 	$(addprefix writes/test_,vectors.py scenarios.py random_writes.py) \
 	$(addprefix access/test_,access_service.py ownership.py row_quotas.py) \
 	$(addprefix rpc/test_,reads.py watch.py attacks.py))

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 from podium.errors import PodiumError
 
 from podium_server.store.contract import Store, StoreError
 from podium_server.store.shown_url import shown_url
-from podium_server.store.sqlite import SqliteStore, back_up, check, tokens
+from podium_server.store.sql.transfer import Migration, Side
+from podium_server.store.sqlite import SqliteStore, back_up, check, tokens, transfer
 from podium_server.store.tokens import TokenRow
 
 __all__ = [
@@ -18,6 +21,7 @@ __all__ = [
     "back_up_store",
     "check_store",
     "count_rows",
+    "migrate_store",
     "open_store",
     "read_tokens",
     "revoke_token",
@@ -41,7 +45,11 @@ async def open_store(url: str, on_broken: Callable[[], None] = lambda: None) -> 
     Raises:
         StoreError: The URL is of an unknown kind, or the store cannot be opened.
     """
-    store = _postgres(url) if _is_postgres(url) else SqliteStore(store_file(url), on_broken)
+    store: Store
+    if _is_postgres(url):
+        store = _postgres().PostgresStore(url)
+    else:
+        store = SqliteStore(store_file(url), on_broken)
     await store.open()
     return store
 
@@ -50,14 +58,14 @@ def _is_postgres(url: str) -> bool:
     return url.startswith(_POSTGRES)
 
 
-def _postgres(url: str) -> Store:
+def _postgres() -> ModuleType:
     try:
-        from podium_server.store.postgres import PostgresStore  # noqa: PLC0415 - an extra
+        from podium_server.store import postgres  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise StoreError(
             "a postgresql:// store needs more packages: pip install 'podium[postgres]'"
         ) from error
-    return PostgresStore(url)
+    return postgres
 
 
 def back_up_store(url: str, target: Path) -> None:
@@ -79,6 +87,52 @@ def check_store(url: str) -> list[str]:
         StoreError: The store cannot be read.
     """
     return check(store_file(url) if url.startswith(_SQLITE) else Path(url))
+
+
+def migrate_store(
+    source: str, target: str, report: Callable[[str], None], *, verify: bool = False
+) -> Migration:
+    """Copies all results of a store to another one: see `podium_server.store.sql.transfer`.
+
+    Servers may use the source meanwhile, but not the target.
+
+    Raises:
+        StoreError: A store cannot be opened or fails, the source has another version of the schema,
+            or the target has other results.
+    """
+
+    def copy() -> Migration:
+        with _side(source, is_source=True) as here, _side(target) as there:
+            migration = Migration(here, there, transfer.result_tables(), report)
+            migration.run(verify=verify)
+            return migration
+
+    def check_source() -> None:
+        with _side(source, is_source=True):
+            pass
+
+    run = _run_with_driver if _is_postgres(source) or _is_postgres(target) else _run
+    run(check_source)
+    # This creates the tables, or migrates them.
+    asyncio.run(_with_store(target, lambda store: store.tokens()))
+    return run(copy)
+
+
+def _run(action: Callable[[], T]) -> T:
+    return action()
+
+
+def _run_with_driver(action: Callable[[], T]) -> T:
+    """Runs a function that uses a PostgreSQL database."""
+    result: T = asyncio.run(_postgres().transfer.in_greenlet(action))
+    return result
+
+
+def _side(url: str, *, is_source: bool = False) -> AbstractContextManager[Side]:
+    if not _is_postgres(url):
+        return (transfer.source if is_source else transfer.target)(store_file(url))
+    side: AbstractContextManager[Side] = _postgres().transfer.side(url, is_source=is_source)
+    return side
 
 
 def store_file(url: str) -> Path:

@@ -10,6 +10,7 @@ from podium._limits.limits import Limits
 from podium.errors import PodiumError
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.run_config_pb2 import DataConfig, ModelConfig, RunConfig
+from podium_server.store.contract import Store
 from podium_server.store.message_fields import config_digest, text_field
 from podium_server.store.sqlite import schema
 from podium_server.testing.calls import arm, declared, record
@@ -31,18 +32,23 @@ _SURELY = (
 """Makes rows that random calls seldom make."""
 
 
+async def write_randomly(store: Store, seed: int) -> None:
+    """Makes random calls on the experiment x."""
+    rng, model = Random(seed), Experiment()  # noqa: S311 - the same calls every time
+    way = Direct(store, Limits())
+    for _ in range(_CALLS):
+        request = random_call(rng, model, "x")
+        try:
+            await way.call(type(request).__name__.removesuffix("Request"), request)
+        except PodiumError:
+            continue
+        follow(model, request)
+
+
 async def _written(place: SqlitePlace, seed: int) -> Dump:
     """Returns the rows that random calls made in a new store."""
-    rng, model = Random(seed), Experiment()  # noqa: S311 - the same calls every time
     async with opened(place) as store:
-        way = Direct(store, Limits())
-        for _ in range(_CALLS):
-            request = random_call(rng, model, "x")
-            try:
-                await way.call(type(request).__name__.removesuffix("Request"), request)
-            except PodiumError:
-                continue
-            follow(model, request)
+        await write_randomly(store, seed)
         await store.transact(record(declared(), *_SURELY, experiment="y"))
     return place.dump()
 

@@ -59,6 +59,7 @@ COMMANDS = {
     "serve": "start a server",
     "backup": "copy the store, also while a server uses it",
     "check": "check that a store or a backup is intact",
+    "migrate": "move all results to another store",
     "token": "create, list and revoke tokens",
 }
 """All commands, with their descriptions."""
@@ -67,6 +68,7 @@ SERVER_COMMANDS = {
     "serve": "podium_server.serve.command",
     "backup": "podium_server.serve.backup",
     "check": "podium_server.serve.check",
+    "migrate": "podium_server.serve.migrate",
 }
 """The commands that run on the machine of the store and make no calls, with their modules."""
 

@@ -1,5 +1,6 @@
 """The PostgreSQL store: one database for any number of servers, with group commit."""
 
+from podium_server.store.postgres import transfer
 from podium_server.store.postgres.store import PostgresStore
 
-__all__ = ["PostgresStore"]
+__all__ = ["PostgresStore", "transfer"]

@@ -8,8 +8,18 @@ import asyncpg
 from podium.errors import PodiumError
 
 from podium_server.errors import failure, overloaded
+from podium_server.store.contract import StoreError
+from podium_server.store.shown_url import shown_url
 
-__all__ = ["LOST", "REPEATED", "is_rejected", "is_undone", "outcome_unknown", "undone"]
+__all__ = [
+    "LOST",
+    "REPEATED",
+    "is_rejected",
+    "is_undone",
+    "not_opened",
+    "outcome_unknown",
+    "undone",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -82,3 +92,11 @@ def outcome_unknown() -> PodiumError:
         "the database failed while it committed; it is unknown whether the call was stored, so "
         "send it again",
     )
+
+
+def not_opened(url: str, error: Exception) -> StoreError:
+    """Returns the error of a database that cannot be opened, without its password."""
+    reason = str(error) or type(error).__name__
+    if type(error) is ValueError:  # Its text can contain a part of the password.
+        reason = "the URL is malformed; write %2F for / in a password, %3F for ? and %40 for @"
+    return StoreError(f"cannot open the database {shown_url(url)}: {reason}")

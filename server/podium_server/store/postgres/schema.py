@@ -15,7 +15,7 @@ import asyncpg
 
 from podium_server.store.contract import StoreError
 
-__all__ = ["MIGRATIONS", "VERSION", "migrate"]
+__all__ = ["MIGRATIONS", "VERSION", "check_current", "migrate"]
 
 _STORE = """
 CREATE TABLE IF NOT EXISTS store (
@@ -298,6 +298,18 @@ async def migrate(connection: asyncpg.Connection) -> None:
         else:
             await asyncio.sleep(_PAUSE_SECONDS)
     await _identify(connection)
+
+
+async def check_current(connection: asyncpg.Connection) -> None:
+    """Raises an error unless the database has the tables of the current version."""
+    columns = {tuple(row) for row in await connection.fetch(_COLUMNS)}
+    if ("store", "oldest_server") not in columns:
+        raise StoreError("the database is not a store of Podium")
+    if (version := await _version(connection)) != VERSION:
+        raise StoreError(
+            f"the database has schema version {version}, but this podium copies version {VERSION}; "
+            "start `podium serve` of this podium on it once"
+        )
 
 
 async def _create(connection: asyncpg.Connection) -> None:

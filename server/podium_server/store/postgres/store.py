@@ -19,7 +19,7 @@ from podium_server.store.postgres.bridge import in_greenlet, in_thread
 from podium_server.store.postgres.connection import PooledConnection
 from podium_server.store.postgres.connections import Connections
 from podium_server.store.postgres.dialect import translated
-from podium_server.store.postgres.errors import LOST, undone
+from podium_server.store.postgres.errors import LOST, not_opened, undone
 from podium_server.store.postgres.group_commit import GroupCommit
 from podium_server.store.postgres.hosts import connect, has_hosts, leaders
 from podium_server.store.postgres.point_reads import EVALS, SCORES, PointReads
@@ -33,7 +33,6 @@ from podium_server.store.ranking_queries import (
     ScoreMatrix,
 )
 from podium_server.store.rows import MetricRow, Score
-from podium_server.store.shown_url import shown_url
 from podium_server.store.sql import codec, feed, metrics, rankings
 from podium_server.store.sql.reads import Reader
 from podium_server.store.tokens import TokenRow
@@ -108,16 +107,10 @@ class PostgresStore(Store):
             await self._open()
         except (ValueError, asyncpg.PostgresError, *LOST) as error:
             await self._connections.close()
-            raise self._not_opened(error) from error
+            raise not_opened(self._url, error) from error
         except BaseException:
             await self._connections.close()
             raise
-
-    def _not_opened(self, error: Exception) -> StoreError:
-        reason = str(error) or type(error).__name__
-        if type(error) is ValueError:  # Its text can contain a part of the password.
-            reason = "the URL is malformed; write %2F for / in a password, %3F for ? and %40 for @"
-        return StoreError(f"cannot open the database {shown_url(self._url)}: {reason}")
 
     async def _connect(self) -> PooledConnection:
         """Opens a connection."""

@@ -13,7 +13,7 @@ from podium_server.store.sql.connection import fetch
 from podium_server.store.sqlite import schema
 from podium_server.store.sqlite.store_file import HEADER_BYTES, check_kind
 
-__all__ = ["back_up", "check"]
+__all__ = ["back_up", "check", "reading"]
 
 _MOST_FAULTS = 20
 _WITH_IDENTITY = 7
@@ -30,7 +30,7 @@ def check(path: Path) -> list[str]:
     Raises:
         StoreError: The file is missing, cannot be read, or is not Podium's.
     """
-    with _reading(path) as connection:
+    with reading(path) as connection:
         return _faults(connection)
 
 
@@ -44,7 +44,7 @@ def back_up(path: Path, target: Path) -> None:
         StoreError: The file cannot be read, or the copy cannot be written or is damaged.
     """
     part = target.with_name(f"{target.name}.part")
-    with _reading(path) as source:
+    with reading(path) as source:
         try:
             if target.exists():
                 raise StoreError(f"{target} exists; name a new file")
@@ -60,7 +60,7 @@ def back_up(path: Path, target: Path) -> None:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[apsw.Connection]:
+def reading(path: Path) -> Iterator[apsw.Connection]:
     """Opens a file of Podium to read it, without changing it."""
     try:
         check_kind(path)
