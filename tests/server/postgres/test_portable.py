@@ -4,6 +4,7 @@ Citus, YugabyteDB and CockroachDB lack some of what PostgreSQL has, or are slow 
 the experiment, by which rows are distributed.
 """
 
+import asyncio
 import re
 from pathlib import Path
 from random import Random
@@ -21,6 +22,7 @@ from podium_server.store.filters import (
     ExperimentFilter,
     SeriesFilter,
 )
+from podium_server.store.open import migrate_store
 from podium_server.store.postgres import schema
 from podium_server.store.postgres.connection import PooledConnection
 from podium_server.store.postgres.names import experiment_id
@@ -71,9 +73,10 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 async def test_statements(tmp_path: Path, statements: set[str]) -> None:
-    """Random calls and all reads run portable statements only."""
+    """Random calls, all reads, and a migration run portable statements only."""
     rng, model = Random(1), Experiment()  # noqa: S311 - the same calls every time
-    async with opened(new_place(tmp_path)) as opened_store:
+    place, other = new_place(tmp_path), new_place(tmp_path / "other")
+    async with opened(place) as opened_store:
         way = Direct(opened_store, Limits())
         for _ in range(250):
             request = random_call(rng, model, "x")
@@ -83,6 +86,7 @@ async def test_statements(tmp_path: Path, statements: set[str]) -> None:
                 continue
             follow(model, request)
         await _read_all(opened_store)
+    await asyncio.to_thread(migrate_store, place.url, other.url, print)
     assert len(statements) > 60
     for text in statements:
         _check(text)
