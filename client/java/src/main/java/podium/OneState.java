@@ -27,8 +27,8 @@ final class OneState {
       }
     }
     throw new PodiumException.Aborted(
-        "%s changed %d times while it was read: it is too busy to be read as a whole; "
-            + "try again, or ask for less"
+        ("%s changed %d times while it was read: it is too busy to be read as a whole; "
+                + "try again, or ask for less")
             .formatted(what, ATTEMPTS));
   }
 }

@@ -67,7 +67,7 @@ class ConnectionTest extends FailingServer {
   void anArmThatKeepsChanging() {
     var error = assertThrows(PodiumException.Aborted.class, () -> client.arm("e", "busy").get());
     assertEquals(5, calls.get());
-    assertTrue(error.getMessage().contains("'busy' of 'e' changed 5 times"));
+    assertTrue(error.getMessage().contains("'busy' of 'e' changed 5 times"), error.getMessage());
   }
 
   /** Nobody at the address is an error that names it. A write never left, so it was not stored. */
