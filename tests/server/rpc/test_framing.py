@@ -51,7 +51,7 @@ def _flagged(content: bytes) -> bytes:
         ({"content-type": "application/grpc+proto"}, message(_REQUEST), _NONE),
         ({":authority": "tmp%2Fpodium.sock"}, message(_REQUEST), _NONE),
         ({"grpc-timeout": "100S"}, message(_REQUEST), _NONE),
-        ({"grpc-timeout": "123456789n"}, message(_REQUEST), _NONE),
+        ({"grpc-timeout": "123456789u"}, message(_REQUEST), _NONE),
         (
             {"grpc-timeout": "abc"},
             message(_REQUEST),
