@@ -72,6 +72,7 @@ UV = UV_CACHE_DIR=$(CURDIR)/.cache/uv UV_HTTP_TIMEOUT=120 UV_HTTP_RETRIES=10 $(B
 # ---- The two commands of the README --------------------------------------------
 
 .PHONY: test test-all test-slow demo
+test: AT_ONCE := --numprocesses=5 --dist=worksteal # its tests wait more than they compute
 test: .venv/ready ## run all tests except the slow ones
 	$(BIN)/pytest $(AT_ONCE) -m "not slow"
 
