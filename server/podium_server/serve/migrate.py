@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Copies all experiments and tokens of a store to another one, and compares every row.\n"
         "A server may use FROM meanwhile. A later run copies only experiments that have changed.\n"
-        "An interrupted run leaves only whole ones. Stop the server before you make the last run.\n"
+        "An interrupted run leaves whole experiments only. Stop the server before the last run.\n"
         "Exit code 0: all rows are equal; 1: some differ, and are listed."
     )
     parser.epilog = (
@@ -44,11 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
         return _EXIT_USAGE
     for difference in done.differences:
         sys.stderr.write(f"podium: {difference}\n")
-    _print(f"{done.copied:,} experiments copied, {done.unchanged:,} had not changed")
+    _print(f"experiments copied: {done.copied:,}, unchanged since the last run: {done.unchanged:,}")
     if done.differences:
         return _EXIT_DIFFERENT
     if done.changed:
-        _print(f"{len(done.changed):,} changed during the run")
+        _print(f"changed during the run: {len(done.changed):,}")
     _print("stop all servers on FROM and run this again, before you start one on TO")
     return 0
 

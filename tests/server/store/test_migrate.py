@@ -384,7 +384,7 @@ async def test_the_command(places: Callable[..., Place]) -> None:
     assert done.code == 0, done.err
     assert done.out.splitlines() == [
         "nlp/a: 5 rows copied and compared (1 of 1)",
-        "1 experiments copied, 0 had not changed",
+        "experiments copied: 1, unchanged since the last run: 0",
         "stop all servers on FROM and run this again, before you start one on TO",
     ]
     done = await asyncio.to_thread(command, "migrate", target.url, source.url)
