@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import podium
 import pytest
+from podium._outbox import outbox_folder
 from podium_server.testing import running_server
 
 _NUMBERS = count(1)
@@ -25,6 +27,18 @@ def name(address: str) -> str:
     with podium.Client(address) as client:
         client.experiment(name).declare()
     return name
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder of all outboxes."""
+    return tmp_path / "outbox"
+
+
+@pytest.fixture
+def outbox(root: Path, address: str) -> Path:
+    """An outbox for the server of this folder."""
+    return outbox_folder(root, address)
 
 
 def _fill(experiment: podium.ExperimentHandle) -> None:

@@ -1,346 +1,19 @@
-"""`podium sync` and `podium outbox`: deliver waiting events, and explain those that remain."""
+"""`podium outbox`: list waiting and rejected events, and send the rejected ones again."""
 
-import json
-import shutil
-import signal
-import subprocess
-import sys
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import podium as library
 import pytest
-from podium._outbox import SenderLock, outbox_folder, streams
-from podium._sender import FOREGROUND
-from podium.cli import _syncing
-from podium.cli._outboxes import view_of
+from podium._outbox import outbox_folder, streams
 from podium.errors import error_for
 from podium_server.testing import running_server
 from podium_server.testing.calls import declared, row, started
 
-from tests import zygote
-from tests.client.cli.shell import PODIUM, Outcome, on_terminal, podium
+from tests.client.cli.outbox_commands import rows, run, run_json, steps
+from tests.client.cli.shell import podium
 from tests.client.client.broken import closed_port
-from tests.client.sender.outboxes import (
-    appended,
-    dead_stream,
-    rejected_events,
-    running_sender,
-    until,
-    writer,
-)
-
-_PATIENT_SYNC = """
-import sys
-from dataclasses import replace
-from podium.cli import _syncing, main
-_syncing.FOREGROUND = replace(_syncing.FOREGROUND, patience_seconds=120)
-sys.exit(main(["sync", sys.argv[1]]))
-"""
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """The folder of all outboxes."""
-    return tmp_path / "outbox"
-
-
-@pytest.fixture
-def outbox(root: Path, address: str) -> Path:
-    """An outbox for the server of this folder."""
-    return outbox_folder(root, address)
-
-
-def _run(root: Path, *arguments: str, patience: float = 60) -> Outcome:
-    """Runs a command in this process; a busy machine may take longer than users wait."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PODIUM_OUTBOX", str(root))
-        patch.setattr(_syncing, "FOREGROUND", replace(FOREGROUND, patience_seconds=patience))
-        return podium(*arguments, address=None)
-
-
-def _json(root: Path, *arguments: str) -> Any:
-    return json.loads(_run(root, *arguments, "--json").out)
-
-
-def _steps(address: str, name: str) -> list[int | None]:
-    with library.Client(address) as client:
-        return [found.step for found in client.arm(name, "a").evals()]
-
-
-def _rows(count: int) -> list[Any]:
-    return [row("val", step, metrics={"acc": step}) for step in range(count)]
-
-
-# ---- sync ----------------------------------------------------------------------------------
-
-
-def test_what_was_recorded_offline_is_delivered(
-    root: Path, outbox: Path, address: str, name: str
-) -> None:
-    """Everything arrives, the progress and a summary say so, and nothing is left of it."""
-    dead_stream(outbox, name, started("a", "A", 1), *_rows(2_500))
-    done = _run(root, "sync")
-    assert done.code == 0
-    assert done.out == f"2,501 events delivered to {address}\n"
-    assert done.err.endswith("2,501 of 2,501 events delivered\n")
-    assert _steps(address, name) == list(range(2_500))
-    assert streams(outbox) == []
-    again = _run(root, "sync")
-    assert again == (0, "all recorded events are delivered\n", "")
-
-
-def test_sync_names_values_that_are_not_stored(
-    root: Path, outbox: Path, address: str, name: str
-) -> None:
-    """If the experiment keeps another value than a declaration gives, sync shows both values."""
-    with library.Client(address) as client:
-        client.experiment(name).declare(success_metric="test.acc")
-    other = library.events.experiment_declared(success_metric="test.loss", hypothesis="h")
-    dead_stream(outbox, name, other, arm=None)
-    notice = (
-        f"experiment {name!r} keeps its success_metric 'test.acc': 'test.loss' was given "
-        "and is not stored; record with overwrite=True to replace the value"
-    )
-    done = _run(root, "sync")
-    assert (done.code, done.out) == (0, f"1 event delivered to {address}\n")
-    assert f"podium: {notice}\n" in done.err
-    assert _run(root, "sync").err == ""
-    dead_stream(outbox, name, other, arm=None)
-    [report] = _json(root, "sync")
-    assert report["notices"] == [notice]
-
-
-def test_nothing_was_ever_recorded(tmp_path: Path) -> None:
-    """If there is no folder of outboxes, there is no error."""
-    done = _run(tmp_path / "none", "sync")
-    assert done == (0, "all recorded events are delivered\n", "")
-    done = _run(tmp_path / "none", "outbox")
-    assert done == (0, "", "podium: no events are waiting or rejected\n")
-    assert _json(tmp_path / "none", "outbox") == []
-
-
-def test_a_copied_folder_on_another_machine(root: Path, tmp_path: Path, name: str) -> None:
-    """A copy is delivered to the address that is given, also twice, also after the original."""
-    elsewhere = outbox_folder(root, closed_port())
-    dead_stream(elsewhere, name, started("a", "A", 1), *_rows(5), host="gpu-node-7")
-    shutil.copytree(root, tmp_path / "copy")
-    shutil.move(tmp_path / "copy" / elsewhere.parent.name, tmp_path / "copy" / "gpu-node-7")
-    with running_server() as server:
-        with library.Client(server.address) as client:
-            client.experiment(name).declare()
-        given = ("--address", server.address)
-        assert podium("sync", str(tmp_path / "copy"), *given, address=None).code == 0
-        assert _steps(server.address, name) == [0, 1, 2, 3, 4]
-        assert podium("sync", str(tmp_path / "copy"), *given, address=None).out.startswith(
-            "all recorded events are delivered"
-        )
-        done = _run(root, "sync", *given)
-        assert (done.code, _steps(server.address, name)) == (0, [0, 1, 2, 3, 4])
-
-
-def test_a_copy_of_a_running_trainers_folder(
-    root: Path, outbox: Path, tmp_path: Path, address: str, name: str
-) -> None:
-    """What the copy has arrives, and the trainer's own sender delivers the rest, once each."""
-    stream = appended(writer(outbox, name), started("a", "A", 1), *_rows(3))
-    shutil.copytree(root, tmp_path / "copy")
-    assert podium("sync", str(tmp_path / "copy"), address=None).code == 0
-    assert _steps(address, name) == [0, 1, 2]
-    appended(stream, row("val", 3))
-    stream.release()
-    assert _run(root, "sync").out == f"5 events delivered to {address}\n"
-    assert _steps(address, name) == [0, 1, 2, 3]
-
-
-def test_a_server_that_is_away(root: Path, name: str) -> None:
-    """It is said how much waits and why, with exit code 3, and nothing is lost."""
-    address = closed_port()
-    outbox = outbox_folder(root, address)
-    dead_stream(outbox, name, started("a", "A", 1), *_rows(3))
-    done = _run(root, "sync", patience=0.5)
-    assert (done.code, done.out) == (3, f"0 events delivered to {address}\n")
-    assert f"podium: 4 events wait: no Podium server answers at {address}" in done.err
-    assert "safe to send" not in done.err
-    assert _json(root, "outbox")[0]["waiting"] == 4
-    found = _run(root, "outbox")
-    assert f"{outbox}, for {address}: no sender runs\n" in found.out
-    assert "no Podium server answers" in found.out
-
-
-def test_what_waits_and_what_is_rejected(root: Path, outbox: Path, name: str) -> None:
-    """Rejected and waiting events are listed with reasons, with exit code 1.
-
-    An early eval arrives later.
-    """
-    dead_stream(outbox, name, row("bench", name="late", metrics={"acc": 1}), arm="late")
-    folder = dead_stream(outbox, name, started("a", "A", 1), row("", 1), *_rows(2), arm="a")
-    done = _run(root, "sync")
-    assert (done.code, done.out[:20]) == (1, "3 events delivered t")
-    assert f"podium: 1 event waits: experiment '{name}' has no arm 'late'; " in done.err
-    assert "podium: the server rejected 1 event: `podium outbox " in done.err
-    assert rejected_events(folder) == [(2, "NAME_INVALID")]
-
-    table = _run(root, "outbox")
-    late, bad = table.out.splitlines()[2:]
-    assert "(ARM_NOT_FOUND)" in late
-    assert "1 NAME_INVALID: eval_recorded.eval_result: name is empty" in bad
-
-    dead_stream(outbox, name, started("late", "L", 1), arm="late")
-    done = _run(root, "sync")
-    assert (done.code, done.out[:20]) == (1, "2 events delivered t")
-
-
-def test_reasons_on_a_terminal(root: Path, outbox: Path, address: str, name: str) -> None:
-    """On a narrow terminal the whole reason is below its row, wrapped at spaces."""
-    with library.Client(address) as client:
-        config = library.RunConfig("a")
-        client.experiment(name).declare()
-        client.experiment(name).record_arm(library.ArmResult("a", config, "completed"))
-        with client.experiment(name).start_arm(config, attempt_id="x", order=9, restart=True):
-            pass
-    dead_stream(outbox, name, started("a", "A", 10))
-    _run(root, "sync")
-    reason = (
-        "1 ARM_FINISHED: arm 'a' is completed. To train it again, start it with resume_step, which "
-        "keeps its results up to that step, or with restart, which deletes its results. If this "
-        "run has recorded results, they wait in its outbox: `podium outbox retry --as NAME` "
-        "records them as another arm, and `podium outbox retry --restart` replaces the results of "
-        "this arm"
-    )
-    shown = on_terminal("outbox", str(root), address=address, columns=60).out
-    lines = shown.splitlines()
-    assert max(map(len, lines[1:])) <= 60
-    assert lines[1].endswith("REJECTED")
-    assert reason in " ".join(line.strip() for line in lines[3:])
-    assert reason in _run(root, "outbox").out
-    assert on_terminal("outbox", str(root / "none"), address=address).code == 2
-
-
-def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> None:
-    """Where a sender has the outbox, sync shows how far it comes; and takes over when it ends."""
-    with running_server(f"sqlite:///{tmp_path / 'podium.db'}") as server:
-        outbox = outbox_folder(root, server.address)
-        with library.Client(server.address) as client:
-            client.experiment(name).declare()
-        dead_stream(outbox, name, started("a", "A", 1), *_rows(100))
-        server.process.send_signal(signal.SIGSTOP)
-        with running_sender(outbox) as sender:
-            until(SenderLock(outbox).is_held)
-            refused = podium("sync", str(root), "--address", "localhost:1")
-            assert (refused.code, "to another server" in refused.err) == (3, True)
-            sync = zygote.start(
-                [sys.executable, "-c", _PATIENT_SYNC, str(root)],
-                stderr=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            assert sync.stderr is not None
-            assert "is delivering" in sync.stderr.readline()
-            sender.kill()
-            server.process.send_signal(signal.SIGCONT)
-            out, _ = sync.communicate(timeout=120)
-        assert sync.returncode == 0
-        assert out == f"101 events delivered to {server.address}\n"
-        assert _steps(server.address, name) == list(range(100))
-
-
-def _has_reason(folder: Path) -> bool:
-    return view_of(folder).streams[0].why not in {"", "no sender runs"}
-
-
-def test_the_reason_of_a_sender_that_waits(root: Path, outbox: Path, name: str) -> None:
-    """Beside a running sender, sync prints why that delivers nothing, and what would help."""
-    away = outbox_folder(root, closed_port())
-    dead_stream(away, name, started("a", "A", 1))
-    dead_stream(outbox, name, row("val", 1, name="early"), arm="early")
-    with running_sender(outbox) as sender, running_sender(away):
-        for folder in (away, outbox):
-            until(partial(_has_reason, folder))
-        done = _run(root, "sync", patience=0.5)
-        assert (done.code, done.out.count("0 events delivered")) == (3, 2)
-        assert "podium: 1 event waits: no Podium server answers at" in done.err
-        assert f"podium: 1 event waits: experiment {name!r} has no arm 'early'" in done.err
-        sender.send_signal(signal.SIGSTOP)
-        until(lambda: "\nState:\tT" in Path(f"/proc/{sender.pid}/status").read_text())
-        (outbox / "sender.json").unlink()
-        said = _run(root, "sync", patience=0.5).err
-        assert "delivered nothing for 0.5 seconds and gave no reason; stop it" in said
-
-
-def test_ctrl_c_ends_it_without_a_trace(root: Path, tmp_path: Path, name: str) -> None:
-    """Ended in the middle, the rest waits for the next one."""
-    with running_server(f"sqlite:///{tmp_path / 'podium.db'}") as server:
-        outbox = outbox_folder(root, server.address)
-        with library.Client(server.address) as client:
-            client.experiment(name).declare()
-        dead_stream(outbox, name, started("a", "A", 1), *_rows(3))
-        server.process.send_signal(signal.SIGSTOP)
-        sync = zygote.start([*PODIUM, "sync", str(root)], stderr=subprocess.PIPE, text=True)
-        until((outbox / "sender.json").exists)  # its loop runs by then, and takes the signal
-        sync.send_signal(signal.SIGINT)
-        _, said = sync.communicate(timeout=120)
-        assert (sync.returncode, said) == (130, "")
-        server.process.send_signal(signal.SIGCONT)
-        assert podium("sync", str(root)).code == 0
-        assert _steps(server.address, name) == [0, 1, 2]
-
-
-def test_sync_tells_programs(root: Path, outbox: Path, address: str, name: str) -> None:
-    """With --json, an object for each outbox."""
-    dead_stream(outbox, name, started("a", "A", 1), row("", 1))
-    assert _json(root, "sync") == [
-        {
-            "outbox": str(outbox),
-            "address": address,
-            "delivered": 1,
-            "waiting": 0,
-            "rejected": 1,
-            "missing": 0,
-            "error": None,
-            "notices": [],
-            "damaged": [],
-        }
-    ]
-
-
-def test_outboxes_for_several_servers(root: Path, outbox: Path, address: str, name: str) -> None:
-    """Each outbox goes to its own server.
-
-    One that fails, or has no address, does not stop the others.
-    """
-    dead_stream(outbox, name, started("a", "A", 1), *_rows(2))
-    away = closed_port()
-    dead_stream(outbox_folder(root, away), name, *_rows(1))
-    dead_stream(outbox_folder(root, "nowhere"), name, *_rows(1))
-    done = _run(root, "sync", patience=3)
-    assert done.code == 3
-    assert set(done.out.splitlines()) == {
-        f"3 events delivered to {address}",
-        f"0 events delivered to {away}",
-        "0 events delivered to nowhere",
-    }
-    wrong = "an address is HOST:PORT or unix:PATH, such as 'nowhere:50051', not 'nowhere'"
-    assert f"podium: 1 event waits: {wrong}; " in done.err
-    assert f"podium: 1 event waits: no Podium server answers at {away}" in done.err
-    assert _run(root, "sync", "--address", "nowhere") == (2, "", f"podium: {wrong}\n")
-
-
-def test_a_damaged_stream_is_named(root: Path, outbox: Path, address: str, name: str) -> None:
-    """A folder that cannot be read is kept and reported. The others are delivered."""
-    dead_stream(outbox, name, started("a", "A", 1), *_rows(2))
-    folder = dead_stream(outbox, name, *_rows(2))
-    (folder / "stream.json").write_text("{}")
-    done = _run(root, "sync")
-    assert (done.code, done.out) == (3, f"3 events delivered to {address}\n")
-    assert f"podium: {folder} cannot be read: " in done.err
-    assert f"podium: {folder} cannot be read: " in _run(root, "outbox").err
-    assert folder.exists()
-
-
-# ---- outbox --------------------------------------------------------------------------------
+from tests.client.sender.outboxes import appended, dead_stream, rejected_events, writer
 
 
 def test_the_outbox_of_a_running_trainer(root: Path, outbox: Path, name: str) -> None:
@@ -348,12 +21,12 @@ def test_the_outbox_of_a_running_trainer(root: Path, outbox: Path, name: str) ->
     event = row("val", 1)
     event.event_time.FromJsonString("2026-03-01T12:00:00Z")
     stream = appended(writer(outbox, name), event, row("val", 2))
-    [view] = _json(root, "outbox")
+    [view] = run_json(root, "outbox")
     [found] = view["streams"]
     assert (view["waiting"], view["rejected"], view["sender"]) == (2, 0, None)
     assert (found["experiment"], found["arm"], found["recording"]) == (name, "a", True)
     assert (found["oldest"], found["why"]) == ("2026-03-01T12:00:00+00:00", "no sender runs")
-    line = _run(root, "outbox").out.splitlines()[2].split()
+    line = run(root, "outbox").out.splitlines()[2].split()
     assert line[:2] == [name, "a"]
     assert line[2:5] == [f"{stream.info.pid}@{stream.info.host},", "recording", "2"]
     assert line[5:7] == ["2026-03-01", "12:00:00Z"]
@@ -363,8 +36,8 @@ def test_the_outbox_of_a_running_trainer(root: Path, outbox: Path, name: str) ->
 def test_what_was_rejected_is_shown_whole(root: Path, outbox: Path, name: str) -> None:
     """JSON has every event that was rejected, with its reason and its content."""
     dead_stream(outbox, name, started("a", "A", 1), row("val", 7, eval_seconds=-1))
-    _run(root, "sync")
-    [rejected] = _json(root, "outbox")[0]["streams"][0]["rejected"]
+    run(root, "sync")
+    [rejected] = run_json(root, "outbox")[0]["streams"][0]["rejected"]
     assert (rejected["sequence"], rejected["reason"]) == (2, "FIELD_OUT_OF_RANGE")
     assert rejected["event"] == {
         "eval_recorded": {
@@ -385,35 +58,35 @@ def test_retry_after_the_limit_was_raised(root: Path, tmp_path: Path) -> None:
         address = server.address
         outbox = outbox_folder(root, address)
         dead_stream(outbox, "x", declared(), arm=None)
-        folder = dead_stream(outbox, "x", started("a", "A", 1), large, *_rows(1))
-        assert _run(root, "sync").code == 1
+        folder = dead_stream(outbox, "x", started("a", "A", 1), large, *rows(1))
+        assert run(root, "sync").code == 1
         assert rejected_events(folder) == [(2, "LIMIT_EXCEEDED")]
-        done = _run(root, "outbox", "retry")
+        done = run(root, "outbox", "retry")
         assert (done.code, done.out) == (1, "0 of 1 event delivered\n")
         assert (
             "podium: event 2 of arm 'a' of 'x' remains rejected: eval_recorded.eval_res" in done.err
         )
     with _small(tmp_path) as server:
         given = ("--address", server.address)
-        none = _run(root, "outbox", "retry", *given, "--arm", "b")
+        none = run(root, "outbox", "retry", *given, "--arm", "b")
         note = "podium: no rejected event matches; `podium outbox` lists all rejected events\n"
         assert none == (0, "nothing to send again\n", note)
         chosen = ("--experiment", "x", "--arm", "a", "--reason", "LIMIT_EXCEEDED")
-        done = _run(root, "outbox", "retry", *given, *chosen)
+        done = run(root, "outbox", "retry", *given, *chosen)
         assert (done.code, done.out) == (0, "1 of 1 event delivered\n")
-        assert sorted(map(str, _steps(server.address, "x"))) == ["0", "1"]
+        assert sorted(map(str, steps(server.address, "x"))) == ["0", "1"]
         assert streams(outbox) == []
 
 
 def test_retry_without_a_server(root: Path, name: str, outbox: Path) -> None:
     """What cannot be sent remains rejected, with exit code 3; programs read it as JSON."""
     folder = dead_stream(outbox, name, started("a", "A", 1), row("", 1), row("", 2))
-    _run(root, "sync")
-    done = _run(root, "outbox", "retry", "--address", closed_port())
+    run(root, "sync")
+    done = run(root, "outbox", "retry", "--address", closed_port())
     assert (done.code, done.out) == (3, "0 of 2 events delivered\n")
     assert "podium: no Podium server answers at " in done.err
     assert rejected_events(folder) == [(2, "NAME_INVALID"), (3, "NAME_INVALID")]
-    told = _json(root, "outbox", "retry")
+    told = run_json(root, "outbox", "retry")
     assert (told["delivered"], told["error"]) == (0, None)
     assert [refused["sequence"] for refused in told["refused"]] == [2, 3]
 
@@ -425,7 +98,7 @@ def test_retry_goes_on_behind_what_makes_the_server_fail(
     folder = dead_stream(
         outbox, name, started("a", "A", 1), *(row("v", k, eval_seconds=-1) for k in range(2))
     )
-    _run(root, "sync")
+    run(root, "sync")
     failing = iter([error_for("INTERNAL", "internal error 4711")])
 
     def record(*_: object) -> None:

@@ -4,26 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import podium as library
-import pytest
-from podium._outbox import outbox_address, outbox_folder, outboxes, streams
+from podium._outbox import outbox_address, outboxes, streams
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED
 from podium.v1.event_pb2 import ArmFinished, Event
 from podium_server.testing.calls import metrics, row, started
 
 from tests.client.cli.shell import Outcome, podium
 from tests.client.sender.outboxes import appended, dead_stream, rejected_events, writer
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """The folder of all outboxes."""
-    return tmp_path / "outbox"
-
-
-@pytest.fixture
-def outbox(root: Path, address: str) -> Path:
-    """An outbox for the server of this folder."""
-    return outbox_folder(root, address)
 
 
 def _run(root: Path, *arguments: str) -> Outcome:

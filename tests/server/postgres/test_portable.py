@@ -31,7 +31,7 @@ from sqlglot import expressions as sql
 
 from tests.server.store.places import new_place, opened
 from tests.server.store.test_derived import follow
-from tests.server.writes.naive_events import Experiment
+from tests.server.writes.naive_state import Experiment
 from tests.server.writes.random_calls import random_call
 from tests.server.writes.ways import Direct
 

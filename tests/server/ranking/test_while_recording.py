@@ -20,7 +20,7 @@ from podium_server.testing import running_server
 
 from tests.server.ranking.holding import hold_arms, hold_groups, random_arms
 from tests.server.writes import naive
-from tests.server.writes.naive_events import Experiment
+from tests.server.writes.naive_state import Experiment
 from tests.server.writes.plain import plain
 
 _WRITERS, _READERS, _CALLS, _ARMS = 8, 2, 40, 30

@@ -26,7 +26,7 @@ from podium_server.store.sql import codec
 
 from tests.server.store.places import Dump, new_place, opened
 from tests.server.writes import naive
-from tests.server.writes.naive_events import Experiment, NaiveError
+from tests.server.writes.naive_state import Experiment, NaiveError
 from tests.server.writes.random_calls import random_call, reason_if_invalid
 from tests.server.writes.ways import Direct
 

@@ -18,7 +18,7 @@ from podium_server.writes.encoding import encode
 
 from tests.server.store.places import Dump, SqlitePlace, dump_sqlite, opened
 from tests.server.store.test_derived import check_derived, follow
-from tests.server.writes.naive_events import Experiment
+from tests.server.writes.naive_state import Experiment
 from tests.server.writes.random_calls import random_call
 from tests.server.writes.ways import Direct
 from tests.sparse import sparse

@@ -22,7 +22,7 @@ from podium_server.store.open import open_store
 from tests.server.store.test_derived import follow
 from tests.server.watch.judge import Filter, Judge, State, encoded_row, fingerprint
 from tests.server.watch.planted import NOTHING, Plant
-from tests.server.writes.naive_events import Experiment
+from tests.server.writes.naive_state import Experiment
 from tests.server.writes.random_calls import random_call
 from tests.server.writes.ways import Direct
 

@@ -15,16 +15,8 @@ from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, Attempt
 from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import RecordRequest, ReplacedAttempt
 
-from tests.server.writes.naive_events import (
-    Arm,
-    Experiment,
-    NaiveError,
-    Stream,
-    apply_event,
-    encoded,
-    lacks_attempt,
-    moment,
-)
+from tests.server.writes.naive_events import apply_event, lacks_attempt
+from tests.server.writes.naive_state import Arm, Experiment, NaiveError, Stream, encoded, moment
 
 __all__ = ["Outcome", "delete_arm", "delete_experiment", "record"]
 

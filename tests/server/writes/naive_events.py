@@ -2,20 +2,24 @@
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
-from dataclasses import dataclass, field
 from struct import pack
 from typing import Any
 
-from google.protobuf.message import Message
 from podium.v1 import arm_result_pb2, event_pb2, experiment_pb2, run_config_pb2
 from podium.v1.eval_result_pb2 import EvalResult
 
-from tests.server.writes.naive_annotations import Notes, notes_of
+from tests.server.writes.naive_annotations import notes_of
+from tests.server.writes.naive_state import (
+    Arm,
+    Experiment,
+    NaiveError,
+    Row,
+    Stream,
+    encoded,
+    moment,
+)
 
-__all__ = [
-    "Arm", "Experiment", "NaiveError", "Row", "Stream",
-    "apply_event", "encoded", "lacks_attempt", "moment",
-]  # fmt: skip
+__all__ = ["apply_event", "lacks_attempt"]
 
 _COMPLETED = 3
 _UNSUCCESSFUL = (4, 5)
@@ -25,84 +29,6 @@ _FACTS = (
     "run_id", "error", "train_seconds", "eval_seconds", "run_result", "group_id", "group_name",
     "provenance",
 )  # fmt: skip
-
-
-class NaiveError(Exception):
-    """A refusal: the reason of the call, and those of its refused events by index."""
-
-    def __init__(self, reason: str, events: dict[int, str] | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.events = events or {}
-
-
-@dataclass
-class Row:
-    """An eval row: its content, its event_time and its revision."""
-
-    said: EvalResult
-    event_time: Any
-    revision: int
-
-    @property
-    def identity(self) -> tuple[str, int | None]:
-        """Its name and step."""
-        return self.said.name, self.said.step if self.said.HasField("step") else None
-
-
-@dataclass
-class Arm:
-    """An arm: `facts` are its optional fields, `given` its eval metrics without rows.
-
-    `series` has the points of its training series by key and step.
-    """
-
-    name: str
-    config: run_config_pb2.RunConfig = field(default_factory=run_config_pb2.RunConfig)
-    status: int = 0
-    metrics: dict[str, float] = field(default_factory=dict)
-    series: dict[tuple[str, int], float] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
-    given: Any = None
-    facts: dict[str, Any] = field(default_factory=dict)
-    attempt: tuple[str, int] | None = None
-    recorded_last: bytes | None = None
-    noted: Notes = field(default_factory=Notes)
-    revision: int = 0
-
-
-@dataclass
-class Stream:
-    """A stream: its last sequence number, its subject, and why it is closed."""
-
-    last: int = 0
-    subject: str | None = None
-    closed: str = ""
-
-
-@dataclass
-class Experiment:
-    """An experiment, before its declaration, declared, or deleted."""
-
-    alive: bool = False
-    revision: int = 0
-    said: experiment_pb2.Experiment = field(default_factory=experiment_pb2.Experiment)
-    arms: list[Arm] = field(default_factory=list)
-    streams: dict[str, Stream] = field(default_factory=dict)
-
-    def arm(self, name: str) -> Arm | None:
-        """The arm of this name."""
-        return next((arm for arm in self.arms if arm.name == name), None)
-
-
-def encoded(message: Message) -> bytes:
-    """A message in a form in which equal messages are equal."""
-    return message.SerializeToString(deterministic=True)
-
-
-def moment(stamp: Any) -> Any:
-    """A time in a form in which equal times are equal; None for none."""
-    return None if stamp is None else (stamp.seconds, stamp.nanos)
 
 
 def lacks_attempt(event: event_pb2.Event, events: Iterable[event_pb2.Event]) -> bool:

@@ -3,7 +3,7 @@
 import podium
 from podium._wire import codec
 
-from tests.server.writes.naive_events import Arm
+from tests.server.writes.naive_state import Arm
 
 __all__ = ["plain"]
 

@@ -17,7 +17,7 @@ from podium.v1.run_config_pb2 import ModelConfig, RunConfig
 from podium.v1.run_result_pb2 import RunResult
 from podium.v1.value_pb2 import Value
 
-from tests.server.writes.naive_events import Experiment
+from tests.server.writes.naive_state import Experiment
 
 __all__ = ["ARMS", "KEYS", "NAMES", "STEPS", "random_call", "reason_if_invalid"]
 

@@ -34,7 +34,7 @@ from tests.server.ranking.asking import ask_arms, ask_groups
 from tests.server.ranking.holding import hold_arms, hold_groups
 from tests.server.writes import naive
 from tests.server.writes.conftest import MakeWire
-from tests.server.writes.naive_events import (
+from tests.server.writes.naive_state import (
     Arm,
     Experiment,
     NaiveError,
