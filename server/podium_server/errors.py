@@ -2,7 +2,15 @@
 
 from podium.errors import PodiumError, error_for
 
-__all__ = ["RETRY_SECONDS", "failure", "overloaded", "unknown_arm", "unknown_experiment"]
+__all__ = [
+    "RETRY_SECONDS",
+    "failure",
+    "out_of_range",
+    "overloaded",
+    "shutting_down",
+    "unknown_arm",
+    "unknown_experiment",
+]
 
 RETRY_SECONDS = 0.25
 """The seconds that a rejected client is asked to wait before a retry. Clients add a random time."""
@@ -18,6 +26,16 @@ def overloaded(message: str, seconds: float = RETRY_SECONDS) -> PodiumError:
     error = failure("OVERLOADED", message)
     error.retry_after = seconds
     return error
+
+
+def out_of_range(field: str, message: str) -> PodiumError:
+    """Returns the error of a request whose field has a value that is not allowed."""
+    return failure("FIELD_OUT_OF_RANGE", message, field=field)
+
+
+def shutting_down() -> PodiumError:
+    """Returns the error of a call that arrives, or still runs, while the server stops."""
+    return failure("SHUTTING_DOWN", "the server is stopping; try again later")
 
 
 def unknown_experiment(name: str) -> PodiumError:

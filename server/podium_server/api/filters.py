@@ -10,7 +10,7 @@ from podium._wire.values import experiment_status_from_proto, value_from_proto
 from podium.v1 import results_service_pb2 as results_pb2
 from podium.v1.config_filter_pb2 import ConfigFilter, NumberRange
 
-from podium_server.errors import failure
+from podium_server.errors import failure, out_of_range
 from podium_server.store.filters import (
     ArmFilter,
     ConfigCondition,
@@ -77,20 +77,15 @@ def check_config_filters(given: Sequence[ConfigFilter], limits: Limits) -> None:
         if item.range.HasField("min") and item.range.HasField("max"):
             _check_order(item.range, f"{field}.range")
         if kind == "range" and (math.isnan(item.range.min) or math.isnan(item.range.max)):
-            raise failure(
-                "FIELD_OUT_OF_RANGE",
-                f"{field}.range has NaN as a limit; give numbers",
-                field=f"{field}.range",
-            )
+            raise out_of_range(f"{field}.range", f"{field}.range has NaN as a limit; give numbers")
 
 
 def _check_order(bounds: NumberRange, field: str) -> None:
     if bounds.min > bounds.max:
-        raise failure(
-            "FIELD_OUT_OF_RANGE",
+        raise out_of_range(
+            field,
             f"{field} is from {bounds.min:g} to {bounds.max:g}, which is reversed; give the "
             "smaller number as min",
-            field=field,
         )
 
 

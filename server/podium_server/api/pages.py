@@ -7,8 +7,9 @@ So clients cannot read or forge a token, and cannot use a token for another requ
 import base64
 import binascii
 import hmac
+from copy import deepcopy
 from hashlib import blake2b, shake_256
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from podium._limits.checks import check_range
@@ -71,13 +72,14 @@ class PageTokens:
         token = digest + self._masked(digest, encoded)
         return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
 
-    def read(self, query: Message, token: str, start: T) -> T:
-        """Returns the place that a token contains, or `start` if the token is empty.
+    def read(self, query: Any, start: T) -> T:
+        """Returns the place in a request's page_token, or `start` if that token is empty.
 
         Raises:
             PodiumError: PAGE_TOKEN_INVALID if the token was not written for this request by a
                 server of this store.
         """
+        token: str = query.page_token
         if not token:
             return start
         raw = _decode(token)
@@ -100,8 +102,7 @@ class PageTokens:
 
         The digest ignores the request's page_token and page_size.
         """
-        asked = type(query)()
-        asked.CopyFrom(query)
+        asked = deepcopy(query)
         asked.ClearField("page_token")
         asked.ClearField("page_size")
         content = asked.SerializeToString(deterministic=True)

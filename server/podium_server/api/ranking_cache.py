@@ -6,41 +6,31 @@ changed. Fields that change more often are not cached.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 __all__ = ["RankingCache"]
 
-A = TypeVar("A")
 
-
-@dataclass(slots=True)
-class _Kept(Generic[A]):
-    revision: int
-    answer: A
-    size: int
-
-
-class RankingCache(Generic[A]):
+class RankingCache:
     """Caches responses up to a number of bytes. The least recently used ones are removed first."""
 
     def __init__(self, most_bytes: int) -> None:
         self._room = most_bytes
-        self._kept: OrderedDict[bytes, _Kept[A]] = OrderedDict()
+        self._kept: OrderedDict[bytes, tuple[int, bytes]] = OrderedDict()
 
-    def find(self, question: bytes, revision: int) -> A | None:
+    def find(self, question: bytes, revision: int) -> bytes | None:
         """Returns the response that was cached for a request at this revision, or None."""
-        kept = self._kept.get(question)
-        if kept is None or kept.revision != revision:
+        kept_at, answer = self._kept.get(question, (None, b""))
+        if kept_at != revision:
             return None
         self._kept.move_to_end(question)
-        return kept.answer
+        return answer
 
-    def keep(self, question: bytes, revision: int, answer: A, size: int) -> None:
-        """Caches the response to a request, with its size in bytes."""
-        before = self._kept.pop(question, None)
-        self._room += 0 if before is None else before.size
-        self._kept[question] = _Kept(revision, answer, size + len(question))
-        self._room -= size + len(question)
+    def keep(self, question: bytes, revision: int, answer: bytes) -> None:
+        """Caches the response to a request."""
+        if question in self._kept:
+            self._room += len(question) + len(self._kept.pop(question)[1])
+        self._kept[question] = revision, answer
+        self._room -= len(question) + len(answer)
         while self._room < 0:
-            self._room += self._kept.popitem(last=False)[1].size
+            oldest, (_, removed) = self._kept.popitem(last=False)
+            self._room += len(oldest) + len(removed)

@@ -1,9 +1,9 @@
 """The rpc Rank: builds queries from requests, and responses from pages of a ranking."""
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from math import isnan
-from typing import NamedTuple
 
 from podium._limits.limits import Limits
 from podium._model.results import Direction
@@ -19,11 +19,7 @@ from podium.v1.experiment_pb2 import (
     Experiment,
 )
 from podium.v1.experiment_pb2 import Direction as DirectionNumber
-from podium.v1.ranking_pb2 import (
-    RANK_FLAG_BENCHMARKS_DIFFER,
-    RANK_FLAG_NAN,
-    RankCounts,
-)
+from podium.v1.ranking_pb2 import RANK_FLAG_BENCHMARKS_DIFFER, RANK_FLAG_NAN, RankCounts
 from podium.v1.ranking_pb2 import RankSource as SourceMessage
 from podium.v1.results_service_pb2 import RankRequest, RankResponse
 
@@ -60,7 +56,7 @@ class Rankings:
         self._store = store
         self._limits = limits
         self._page_tokens = PageTokens(store.page_key)
-        self._cache: RankingCache[bytes] = RankingCache(cache_bytes)
+        self._cache = RankingCache(cache_bytes)
 
     async def answer(self, request: RankRequest) -> bytes:
         """Returns an encoded page of a ranking. The request must have been checked."""
@@ -73,51 +69,37 @@ class Rankings:
             kept = self._cache.find(question, changed)
             if kept is not None:
                 return kept + _fresh(experiment, asked)
-            answer = await (self._groups(asked) if asked.by_group else self._arms(asked))
-            experiment, changed = answer.tally.experiment, answer.tally.ranking_revision
+            response, tally = await (self._groups(asked) if asked.by_group else self._arms(asked))
+            experiment, changed = tally.experiment, tally.ranking_revision
             # The experiment may have been declared with another metric in between.
             if _resolved(request, experiment) == asked:
-                return self._keep(answer)
+                kept = response.SerializeToString()
+                self._cache.keep(question, response.ranking_revision, kept)
+                return kept + _fresh(experiment, asked)
 
     async def _arms(self, asked: RankRequest) -> "_Answer":
-        after, ranks = _read_place(self._page_tokens.read(asked, asked.page_token, ""))
+        after, ranks = _read_place(self._page_tokens.read(asked, ""))
         limits = page_limits(asked.page_size, self._limits)
         page = await self._store.rank(asked.experiment, _query(asked, after), limits)
-        answer = _arms_answer(asked, page, ranks)
-        answer.response.next_page_token = self._page_tokens.write(
-            asked, _write_place(page.next, ranks)
-        )
-        return answer
+        response = _arms_response(asked, page, ranks)
+        place = _write_place(page.next, ranks)
+        response.next_page_token = self._page_tokens.write(asked, place)
+        return response, page.tally
 
     async def _groups(self, asked: RankRequest) -> "_Answer":
-        begin = self._page_tokens.read(asked, asked.page_token, 0)
+        begin = self._page_tokens.read(asked, 0)
         rows = page_limits(asked.page_size, self._limits).rows
 
         def fold(members: Iterable[MemberRow], tally: RankTally) -> _Answer:
-            answer, end = _groups_answer(asked, members, tally, begin, rows)
-            answer.response.next_page_token = self._page_tokens.write(asked, end)
-            return answer
+            response, end = _groups_response(asked, members, tally, begin, rows)
+            response.next_page_token = self._page_tokens.write(asked, end)
+            return response, tally
 
         return await self._store.members(asked.experiment, _query(asked), fold)
 
-    def _keep(self, answer: "_Answer") -> bytes:
-        """Caches the part of a response that remains valid until the ranking changes.
 
-        Returns the whole response.
-        """
-        tally = answer.tally
-        kept = answer.response.SerializeToString()
-        question = answer.asked.SerializeToString(deterministic=True)
-        self._cache.keep(question, answer.response.ranking_revision, kept, len(kept))
-        return kept + _fresh(tally.experiment, answer.asked)
-
-
-class _Answer(NamedTuple):
-    """A request with all defaults filled in, and the cached part of its response."""
-
-    asked: RankRequest
-    response: RankResponse
-    tally: RankTally
+_Answer = tuple[RankResponse, RankTally]
+"""A response without the fields that `_fresh` encodes, and the tally of its ranking."""
 
 
 def _is_of_completed_arms(asked: RankRequest) -> bool:
@@ -141,17 +123,17 @@ def _left_out(counts: Sequence[int], asked: RankRequest) -> ArmCounts:
     return arm_counts(left_out_of(counts, asked.statuses))
 
 
-def _arms_answer(asked: RankRequest, page: RankPage, ranks: Ranks) -> _Answer:
+def _arms_response(asked: RankRequest, page: RankPage, ranks: Ranks) -> RankResponse:
     """Returns the response for a page of a ranking by arm."""
     mixed, response = _mixed_evals(page.tally), _response(asked, page.tally)
     for row in page.rows:
         _add_arm(response, row, ranks.next(row.place.key), mixed)
-    return _Answer(asked, response, page.tally)
+    return response
 
 
-def _groups_answer(
+def _groups_response(
     asked: RankRequest, members: Iterable[MemberRow], tally: RankTally, begin: int, rows: int
-) -> tuple[_Answer, int | None]:
+) -> tuple[RankResponse, int | None]:
     """Returns the response for a page of a ranking by group, and where the next page begins."""
     groups = Groups()
     for member in members:
@@ -162,7 +144,7 @@ def _groups_answer(
     response = _response(asked, tally)
     response.groups.extend(map(RANKED_GROUP.to_proto, found[begin:end]))
     response.group_counts.CopyFrom(RANK_GROUP_COUNTS.to_proto(counts))
-    return _Answer(asked, response, tally), end if end < len(found) else None
+    return response, end if end < len(found) else None
 
 
 def _response(asked: RankRequest, tally: RankTally) -> RankResponse:
@@ -197,8 +179,7 @@ def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
 
     Page tokens are bound to this form of the request.
     """
-    asked = RankRequest()
-    asked.CopyFrom(request)
+    asked = deepcopy(request)
     if not (request.HasField("metric") and request.direction):
         declared = Experiment.FromString(experiment.content or b"")
         asked.metric = request.metric or declared.success_metric

@@ -5,10 +5,9 @@ of its rpc in snake case. It takes the request and returns the response, as a me
 encoded.
 """
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import asdict
-from functools import lru_cache
 
 import podium
 from podium._limits.checks import (
@@ -39,16 +38,12 @@ from podium_server.api.filters import (
     experiment_filter,
     series_filter,
 )
-from podium_server.api.pages import (
-    PageTokens,
-    matrix_limits,
-    page_limits,
-    series_limits,
-)
+from podium_server.api.pages import PageTokens, matrix_limits, page_limits, series_limits
 from podium_server.api.rankings import Rankings
 from podium_server.api.watch import Watches
-from podium_server.errors import failure
+from podium_server.errors import failure, out_of_range
 from podium_server.store.contract import PageLimits, Store
+from podium_server.store.series_changes import FIRST_STEP
 
 __all__ = ["Results"]
 
@@ -56,22 +51,7 @@ _EXPERIMENT_STATUSES: Mapping[int, str] = {
     number: name for name, number in ExperimentStatus.items() if number
 }
 _DIRECTIONS: Mapping[int, str] = {number: name for name, number in Direction.items()}
-_known_candidates = lru_cache(1_000)(candidates)
-_MOST_DOTS = 8
-_FIRST_STEP = -(2**63)
 _LAST_REVISION = 2**62
-
-
-def _candidates(metric: str) -> Sequence[tuple[str | None, str]]:
-    """Returns pairs of eval name (or None) and key, under which a metric's score is looked up.
-
-    The result is cached, because clients request the same few metrics of many arms. The result for
-    a metric with many dots is not cached, because its size grows with the square of the metric's
-    length.
-    """
-    return (_known_candidates if metric.count(".") <= _MOST_DOTS else candidates)(metric)
-
-
 _MOST_MEMBERS = 2**31 - 1
 
 
@@ -101,13 +81,10 @@ class Results:
         return b"" if row is None else length_delimited(_EVAL_RESULT, row)
 
     async def score(self, request: results_pb2.ScoreRequest) -> bytes:
-        """Returns the score of a metric.
-
-        The response is empty if the arm has no score for the metric.
-        """
+        """Returns the score of a metric. Empty if the arm has no score on it."""
         self._check_arm(request.experiment, request.arm)
         check_metric(request.metric, "metric", self._limits)
-        places = _candidates(request.metric)
+        places = candidates(request.metric)
         found = await self._store.score(request.experiment, request.arm, places)
         return b"" if found is None else answers.score(found)
 
@@ -129,7 +106,7 @@ class Results:
         self._check_arm_filter(request)
         page = await self._store.arms(
             request.experiment,
-            self._page_tokens.read(request, request.page_token, -1),
+            self._page_tokens.read(request, -1),
             page_limits(request.page_size, self._limits),
             arm_filter(request),
         )
@@ -150,7 +127,7 @@ class Results:
         page = await self._store.evals(
             request.experiment,
             request.arm,
-            self._page_tokens.read(request, request.page_token, -1),
+            self._page_tokens.read(request, -1),
             page_limits(request.page_size, self._limits),
             eval_filter(request),
         )
@@ -163,17 +140,14 @@ class Results:
     async def list_series(
         self, request: results_pb2.ListSeriesRequest
     ) -> results_pb2.ListSeriesResponse:
-        """Returns a page of a training series.
-
-        Each key has a list of steps and a list of values.
-        """
+        """Returns a page of a training series: a list of steps and of values for each key."""
         self._check_arm(request.experiment, request.arm)
         check_keys(request.keys, "keys", self._limits)
-        first = request.min_step if request.HasField("min_step") else _FIRST_STEP
+        first = request.min_step if request.HasField("min_step") else FIRST_STEP
         page = await self._store.series(
             request.experiment,
             request.arm,
-            self._page_tokens.read(request, request.page_token, first),
+            self._page_tokens.read(request, first),
             series_limits(request.page_size, self._limits),
             series_filter(request),
         )
@@ -199,7 +173,7 @@ class Results:
         check_keys(request.tags, "tags", self._limits)
         check_text(request.name_prefix, "name_prefix", self._limits)
         page = await self._store.experiments(
-            self._page_tokens.read(request, request.page_token, ""),
+            self._page_tokens.read(request, ""),
             page_limits(request.page_size, self._limits),
             experiment_filter(request, CALLER.get().prefixes),
         )
@@ -217,10 +191,9 @@ class Results:
         self._check_arm_filter(request)
         check_range(request.min_members, "min_members", 0, _MOST_MEMBERS)
         if request.min_members and not request.by_group:
-            raise failure(
-                "FIELD_OUT_OF_RANGE",
+            raise out_of_range(
+                "min_members",
                 "min_members is set without by_group; set by_group, or leave out min_members",
-                field="min_members",
             )
         return await self._rankings.answer(request)
 
@@ -235,10 +208,10 @@ class Results:
             check_metric(metric, "metrics", self._limits)
         found = await self._store.scores(
             request.experiment,
-            self._page_tokens.read(request, request.page_token, -1),
+            self._page_tokens.read(request, -1),
             matrix_limits(request.page_size, len(request.metrics), self._limits),
             arm_filter(request),
-            [_candidates(metric) for metric in request.metrics],
+            list(map(candidates, request.metrics)),
         )
         token = self._page_tokens.write(request, found.next)
         return answers.scores(request.metrics, found, token)
@@ -250,7 +223,7 @@ class Results:
         check_experiment_name(request.experiment, "experiment", self._limits)
         page = await self._store.metrics(
             request.experiment,
-            self._page_tokens.read(request, request.page_token, ""),
+            self._page_tokens.read(request, ""),
             page_limits(request.page_size, self._limits),
         )
         return results_pb2.ListMetricsResponse(
@@ -304,10 +277,9 @@ _EVALS = results_pb2.ListEvalsResponse.EVALS_FIELD_NUMBER
 def _check_series(request: results_pb2.WatchRequest, limits: Limits) -> None:
     check_keys(request.series_keys, "series_keys", limits)
     if request.series_keys and not request.with_series:
-        raise failure(
-            "FIELD_OUT_OF_RANGE",
+        raise out_of_range(
+            "series_keys",
             "series_keys is set without with_series; set with_series, or leave out the keys",
-            field="series_keys",
         )
 
 

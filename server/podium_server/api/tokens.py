@@ -24,7 +24,7 @@ from podium.v1 import token_pb2
 
 from podium_server.api.callers import CALLER
 from podium_server.api.pages import PageTokens, page_limits
-from podium_server.errors import failure
+from podium_server.errors import failure, out_of_range
 from podium_server.store.contract import Store
 from podium_server.store.tokens import Role, TokenRow, digest_of, is_within
 
@@ -80,7 +80,7 @@ class Tokens:
     ) -> access_pb2.ListTokensResponse:
         """Returns a page of the tokens that the caller may manage."""
         limits = page_limits(request.page_size, self._limits)
-        first = self._page_tokens.read(request, request.page_token, 0)
+        first = self._page_tokens.read(request, 0)
         rows = _included(await self._store.tokens(), _manager())
         response = access_pb2.ListTokensResponse()
         size = 0
@@ -94,9 +94,8 @@ class Tokens:
                 break
             response.tokens.append(message)
         end = first + len(response.tokens)
-        response.next_page_token = self._page_tokens.write(
-            request, end if end < len(rows) else None
-        )
+        place = end if end < len(rows) else None
+        response.next_page_token = self._page_tokens.write(request, place)
         return response
 
     async def revoke_token(
@@ -134,16 +133,8 @@ def new_row(
     for prefix in prefixes:
         check_experiment_name(prefix, "prefixes", DEFAULT_LIMITS)
     new = new_token()
-    row = TokenRow(
-        new.id,
-        name,
-        digest_of(new.text),
-        role,
-        prefixes,
-        _now(),
-        expires,
-        limits=limits or TokenLimits(),
-    )
+    digest, limits = digest_of(new.text), limits or TokenLimits()
+    row = TokenRow(new.id, name, digest, role, prefixes, _now(), expires, limits=limits)
     return row, new.text
 
 
@@ -206,11 +197,10 @@ def _included(rows: Iterable[TokenRow], manager: TokenRow) -> list[TokenRow]:
 def _check_included(prefixes: Iterable[str], manager: TokenRow) -> None:
     for prefix in prefixes:
         if not _is_included(prefix, manager):
-            raise failure(
-                "FIELD_OUT_OF_RANGE",
-                f"prefixes has {prefix[:60]!r}; your token only allows names in "
-                f"{', '.join(manager.prefixes)}",
-                field="prefixes",
+            allowed = ", ".join(manager.prefixes)
+            raise out_of_range(
+                "prefixes",
+                f"prefixes has {prefix[:60]!r}; your token only allows names in {allowed}",
             )
 
 
@@ -218,11 +208,7 @@ def _expiry(request: access_pb2.CreateTokenRequest) -> int:
     check_time(request.expire_time, "expire_time")
     micros: int = request.expire_time.ToMicroseconds()
     if micros <= _now():
-        raise failure(
-            "FIELD_OUT_OF_RANGE",
-            "expire_time is in the past; give a later time",
-            field="expire_time",
-        )
+        raise out_of_range("expire_time", "expire_time is in the past; give a later time")
     return micros
 
 
@@ -235,12 +221,10 @@ def _limits(request: access_pb2.CreateTokenRequest, manager: TokenRow) -> TokenL
     for name, number in given.given().items():
         check_range(number, f"limits.{name}", 1, _MOST_LIMIT)
     for name, most in manager.limits.given().items():
-        if (getattr(given, name) or 0) > most:
-            raise failure(
-                "FIELD_OUT_OF_RANGE",
-                f"limits.{name} is {getattr(given, name):,}; your token is limited to {most:,}",
-                field=f"limits.{name}",
-            )
+        number = getattr(given, name) or 0
+        if number > most:
+            text = f"limits.{name} is {number:,}; your token is limited to {most:,}"
+            raise out_of_range(f"limits.{name}", text)
     return given.or_else(manager.limits)
 
 

@@ -108,23 +108,24 @@ async def test_groups_and_other_statuses_are_kept_until_anything_changes(store: 
 
 def test_the_memory_is_bounded() -> None:
     """The least recently used response is removed first; a too large one is not cached."""
-    cache: RankingCache[str] = RankingCache(20)
-    cache.keep(b"a", 1, "A", 8)
-    cache.keep(b"b", 1, "B", 8)
-    assert cache.find(b"a", 1) == "A"
-    cache.keep(b"c", 1, "C", 8)
-    assert [cache.find(key, 1) for key in (b"a", b"b", b"c")] == ["A", None, "C"]
+    cache = RankingCache(20)
+    a, b, c, newer = (letter * 8 for letter in (b"A", b"B", b"C", b"N"))
+    cache.keep(b"a", 1, a)
+    cache.keep(b"b", 1, b)
+    assert cache.find(b"a", 1) == a
+    cache.keep(b"c", 1, c)
+    assert [cache.find(key, 1) for key in (b"a", b"b", b"c")] == [a, None, c]
     assert cache.find(b"a", 2) is None
-    cache.keep(b"a", 2, "AA", 8)
-    assert [cache.find(b"a", 2), cache.find(b"a", 1), cache.find(b"c", 1)] == ["AA", None, "C"]
-    cache.keep(b"d", 1, "D", 99)
+    cache.keep(b"a", 2, newer)
+    assert [cache.find(b"a", 2), cache.find(b"a", 1), cache.find(b"c", 1)] == [newer, None, c]
+    cache.keep(b"d", 1, b"D" * 99)
     assert [cache.find(key, 1) for key in (b"c", b"d")] == [None, None]
-    cache.keep(b"e", 1, "E", 19)
-    assert cache.find(b"e", 1) == "E"
+    cache.keep(b"e", 1, b"E" * 19)
+    assert cache.find(b"e", 1) == b"E" * 19
 
 
 def test_without_memory_nothing_is_kept() -> None:
     """A server can be started without it."""
-    cache: RankingCache[str] = RankingCache(0)
-    cache.keep(b"a", 1, "A", 0)
+    cache = RankingCache(0)
+    cache.keep(b"a", 1, b"")
     assert cache.find(b"a", 1) is None
