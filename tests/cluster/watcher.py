@@ -4,6 +4,8 @@ import threading
 
 import podium
 
+from tests.crash.durability.writers import LATEST
+
 __all__ = ["Row", "Watcher"]
 
 Row = tuple[str, str, int | None]
@@ -13,8 +15,9 @@ class Watcher(threading.Thread):
     """Follows an experiment.
 
     Attributes:
+        experiment: The name of the experiment.
         revision: The revision of the last update.
-        rows: The number in each row, by arm, name and step.
+        rows: The number in each row that one call writes, by arm, name and step.
         faults: What must not happen.
     """
 
@@ -24,16 +27,16 @@ class Watcher(threading.Thread):
         self.rows: dict[Row, float] = {}
         self.faults: list[str] = []
         self._addresses = addresses
-        self._experiment = experiment
+        self.experiment = experiment
 
     def run(self) -> None:
         """Follows until the process ends."""
         try:
             with podium.Client(self._addresses) as client:
-                for update in client.experiment(self._experiment).watch():
+                for update in client.experiment(self.experiment).watch():
                     self._apply(update)
         except podium.PodiumError as error:
-            self.faults.append(f"a watch of {self._experiment} ended: {error}")
+            self.faults.append(f"a watch of {self.experiment} ended: {error}")
 
     def _apply(self, update: podium.WatchUpdate) -> None:
         revision = update.marker.revision if update.marker else -1
@@ -41,5 +44,6 @@ class Watcher(threading.Thread):
             self.faults.append(f"a watch went from revision {self.revision} to {revision}")
         for item in update.evals:
             row = item.eval_result
-            self.rows[item.arm, row.name, row.step] = row.metrics["value"]
+            if row.name != LATEST:
+                self.rows[item.arm, row.name, row.step] = row.metrics["value"]
         self.revision = revision
