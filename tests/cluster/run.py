@@ -178,7 +178,7 @@ class Trial:
 
         wait_until(leads, "there is no new leader")
         leading, rows = time.monotonic(), self._rows()
-        wait_until(lambda: self._rows() > rows or self._failures(), "no call is acknowledged")
+        wait_until(lambda: self._rows() > rows or self.failures(), "no call is acknowledged")
         now = time.monotonic()
         self.report.back.append(now - leading)
         self.report.outages.append(now - begin)
@@ -189,7 +189,7 @@ class Trial:
     def _watch(self) -> None:
         """Waits until each watch shows a revision that was acknowledged after the fault."""
         begin, rows = time.monotonic(), self._rows()
-        wait_until(lambda: self._rows() > rows or self._failures(), "no call is acknowledged")
+        wait_until(lambda: self._rows() > rows or self.failures(), "no call is acknowledged")
         revisions = {name: self._revision(name) for name in _EXPERIMENTS}
         try:
             wait_until(partial(self._have_shown, revisions), "a watch is late", _WATCH_SECONDS)
@@ -220,14 +220,14 @@ class Trial:
 
     def finish(self, rows: int) -> None:
         """Waits until so many rows are acknowledged, and compares everything."""
-        wait_until(lambda: self._rows() >= rows or self._failures(), "too few rows", 3_600)
+        wait_until(lambda: self._rows() >= rows or self.failures(), "too few rows", 3_600)
         for writer in self._writers:
             writer.stop()
         for writer in self._writers:
             writer.join()
         report = self.report
         report.rows, report.unknown = self._rows(), sum(each.unknown for each in self._writers)
-        for text in self._failures():
+        for text in self.failures():
             report.findings.note(text)
         arms = [arm for writer in self._writers for arm in writer.arms]
         for address in self._addresses:
@@ -236,7 +236,7 @@ class Trial:
             report.findings.doubled += found.doubled
             report.findings.other += found.other
             report.findings.samples += found.samples
-        for text in () if self._failures() else self._watch_faults():
+        for text in () if self.failures() else self._watch_faults():
             report.findings.note(text)
 
     def _watch_faults(self) -> Iterator[str]:
@@ -302,7 +302,8 @@ def main() -> int:
             ]
             random.shuffle(faults)
             for fault in faults:
-                fault()
+                if not trial.failures():
+                    fault()
             trial.finish(given.rows)
     except ClusterError as error:
         sys.stdout.write(f"{error}\n")

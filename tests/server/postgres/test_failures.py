@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -211,6 +213,8 @@ async def test_all_connections_are_busy(tmp_path: Path, monkeypatch: pytest.Monk
         (asyncpg.TooManyConnectionsError("too many clients"), "OVERLOADED"),
         (asyncpg.DeadlockDetectedError("deadlock"), "OVERLOADED"),
         (asyncpg.CannotConnectNowError("starting up"), "SHUTTING_DOWN"),
+        (asyncpg.OutOfMemoryError("out of memory"), "OVERLOADED"),
+        (asyncpg.PostgresIOError("could not write"), "SHUTTING_DOWN"),
         (ConnectionResetError("reset"), "SHUTTING_DOWN"),
         (asyncpg.InternalClientError("another operation is in progress"), "SHUTTING_DOWN"),
         (asyncpg.UndefinedTableError("no table"), "INTERNAL"),
@@ -305,3 +309,43 @@ async def test_texts_that_the_database_refuses(tmp_path: Path) -> None:
         assert found.items == []
     finally:
         await opened.close()
+
+
+async def test_a_database_that_opens_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls are rejected as undone, whatever reason the database has to refuse connections.
+
+    With a full disk or without memory, PostgreSQL has other reasons than in normal operation.
+    """
+    opened: Any = await open_store(store_url(tmp_path))
+    try:
+        await opened.transact(record(declared(), arm()))
+        async with opened._connection() as connection:
+            connection.terminate()
+        with monkeypatch.context() as patch:
+            patch.setattr(opened, "_url", urlsplit(opened._url)._replace(path="/none").geturl())
+            patch.setattr(group_commit, "_TRIES", 1)
+            assert await _reason(opened.transact(record(row("val", 1)))) == "SHUTTING_DOWN"
+            assert await _reason(opened.experiment("x")) == "SHUTTING_DOWN"
+        assert (await opened.transact(record(row("val", 1)))).revision == 2
+    finally:
+        await opened.close()
+
+
+def test_messages_of_a_failed_database(caplog: pytest.LogCaptureFixture) -> None:
+    """The log has a kind of message once for many failed calls, and every incident."""
+    log = logging.getLogger("podium_server.seldom")
+    seldom = errors.Seldom()
+    log.addFilter(seldom)
+    for number in range(3):
+        log.warning("lost: %d", number)
+    log.warning("full")
+    log.error("incident", exc_info=ValueError())
+    log.error("incident", exc_info=ValueError())
+    assert [each.getMessage() for each in caplog.records] == ["lost: 0", "full"] + 2 * ["incident"]
+    later = logging.LogRecord("", logging.WARNING, "", 0, "lost: %d", (3,), None)
+    later.created += 11
+    assert seldom.filter(later)
+    assert later.getMessage() == "lost: 3 (2 times more since the last such message)"
+    log.removeFilter(seldom)

@@ -12,7 +12,7 @@ from podium.errors import PodiumError
 
 from podium_server.errors import overloaded
 from podium_server.store.postgres.connection import PooledConnection
-from podium_server.store.postgres.errors import LOST
+from podium_server.store.postgres.errors import LOST, connecting
 
 __all__ = ["Connections"]
 
@@ -66,7 +66,7 @@ class Connections:
         """
         await self._wait()
         try:
-            connection = self._reusable() or await self._connect()
+            connection = self._reusable() or await self._open()
             self._used[connection] = time.monotonic()
             try:
                 yield connection
@@ -89,6 +89,12 @@ class Connections:
                 await self._free.acquire()
         except TimeoutError as error:
             raise overloaded("all connections to the database are busy; try again later") from error
+
+    async def _open(self) -> PooledConnection:
+        try:
+            return await self._connect()
+        except asyncpg.PostgresError as error:
+            raise connecting(error) from error
 
     def _reusable(self) -> PooledConnection | None:
         while self._idle:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections import Counter
 
 import asyncpg
 from podium.errors import PodiumError
@@ -14,6 +15,8 @@ from podium_server.store.shown_url import shown_url
 __all__ = [
     "LOST",
     "REPEATED",
+    "Seldom",
+    "connecting",
     "is_rejected",
     "is_undone",
     "not_opened",
@@ -21,7 +24,36 @@ __all__ = [
     "undone",
 ]
 
+_LOG_SECONDS = 10.0
+
+
+class Seldom(logging.Filter):
+    """Passes each kind of message once in 10 seconds.
+
+    A database that has failed causes a message at every call.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: dict[str, float] = {}
+        self._dropped: Counter[str] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Passes a message with the number of dropped ones. Always passes a traceback."""
+        if record.exc_info:
+            return True
+        kind = record.msg
+        if record.created < self._passed.get(kind, 0.0) + _LOG_SECONDS:
+            self._dropped[kind] += 1
+            return False
+        self._passed[kind] = record.created
+        if dropped := self._dropped.pop(kind, 0):
+            record.msg = f"{kind} ({dropped} times more since the last such message)"
+        return True
+
+
 _log = logging.getLogger(__name__)
+_log.addFilter(Seldom())
 
 LOST = (
     OSError,
@@ -34,6 +66,8 @@ LOST = (
     asyncpg.CannotConnectNowError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
+    # Such as: a disk with errors.
+    asyncpg.PostgresSystemError,
 )
 """The errors of a lost connection, and of a host that is no longer the leader. The transaction was
 rolled back, unless its COMMIT was sent."""
@@ -44,10 +78,18 @@ _BUSY = (
     asyncio.TimeoutError,
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
-    asyncpg.TooManyConnectionsError,
+    # Such as: too many connections, or no memory.
+    asyncpg.InsufficientResourcesError,
     *REPEATED,
 )
 _NOTHING = "nothing was changed; try again later"
+
+
+def connecting(error: asyncpg.PostgresError) -> Exception:
+    """Returns the error of a connection that cannot be opened, which changes nothing."""
+    is_known = isinstance(error, (*LOST, *_BUSY))
+    # Such as: "could not write init file" on a full disk, or a password that was changed.
+    return error if is_known else ConnectionError(f"cannot connect: {error}")
 
 
 def undone(error: BaseException) -> PodiumError:

@@ -14,12 +14,13 @@ import asyncpg
 from podium.errors import PodiumError
 
 from podium_server.store.contract import ChangeListener
-from podium_server.store.postgres.errors import LOST
+from podium_server.store.postgres.errors import LOST, Seldom
 from podium_server.store.postgres.names import experiment_id
 
 __all__ = ["Poll"]
 
 _log = logging.getLogger(__name__)
+_log.addFilter(Seldom())
 _PAUSE_SECONDS = 0.03
 _PAUSE_AFTER_ERROR_SECONDS = 1.0
 _REVISIONS = (
