@@ -210,7 +210,8 @@ class Trial:
     def _rows(self) -> int:
         return sum(writer.rows for writer in self._writers)
 
-    def _failures(self) -> list[str]:
+    def failures(self) -> list[str]:
+        """Returns the errors of writers that gave up."""
         return [writer.failure for writer in self._writers if writer.failure]
 
     def _show(self, name: str) -> None:
