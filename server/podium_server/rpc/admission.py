@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from podium.errors import PodiumError, ResourceExhaustedError
 
-from podium_server.errors import failure, overloaded
+from podium_server.errors import failure, overloaded, shutting_down
 from podium_server.rpc.reading import ReadGate
 from podium_server.rpc.shares import SharedBudget
 
@@ -106,7 +106,7 @@ class Admission:
         """
         if self._is_closed:
             self._refused_while_closed += 1
-            raise _shutting_down()
+            raise shutting_down()
         if self._wait_until and self._must_wait(peer):
             raise overloaded(_UNREAD)
         if not self.calls.take(peer):
@@ -172,10 +172,10 @@ class Admission:
         if self._watching:
             await asyncio.sleep(_LAST_WATCHES_SECONDS)
         for call in list(self._watching):
-            call.refuse(_shutting_down())
+            call.refuse(shutting_down())
         await self._wait_until_left(seconds)
         for call in list(self._under_way):
-            call.refuse(_shutting_down())
+            call.refuse(shutting_down())
         await self._wait_until_left(_LAST_REFUSALS_SECONDS)
         await self._wait_until_quiet()
 
@@ -298,10 +298,6 @@ class AdmittedCall:
             budget, size = self._held
             budget.give_back(self.peer, size)
             self._held = None
-
-
-def _shutting_down() -> PodiumError:
-    return failure("SHUTTING_DOWN", "the server is stopping; try again later")
 
 
 def too_large(size: int, limit: int) -> PodiumError:

@@ -7,7 +7,7 @@ from typing import Any
 from grpc_health.v1 import health_pb2
 from podium.errors import NotFoundError
 
-from podium_server.errors import failure
+from podium_server.errors import shutting_down
 from podium_server.rpc.handlers import Method, StreamMethod, UnaryMethod, parsed
 
 __all__ = ["HEALTH_SERVICE", "Health"]
@@ -63,7 +63,7 @@ class Health:
         yield self._response(service)
         await self._stopped.wait()
         yield self._response(service)
-        raise failure("SHUTTING_DOWN", "the server is stopping; try again later")
+        raise shutting_down()
 
     def _response(self, service: str) -> bytes:
         status = "SERVING" if self._is_serving else "NOT_SERVING"

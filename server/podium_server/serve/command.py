@@ -11,6 +11,7 @@ import re
 import resource
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from podium._limits.limits import Limits
@@ -35,10 +36,7 @@ __all__ = ["add_arguments", "loop_factory", "main", "run", "tune_collector"]
 _log = logging.getLogger(__name__)
 
 _COLLECT_EVERY = 20_000
-"""The number of new objects between two garbage collections.
-
-It can be large, since calls leave almost no reference cycles.
-"""
+"""The new objects between two garbage collections. Calls leave almost no reference cycles."""
 _OTHER_FILES = 200
 """The most files that the store, the event loop and the log have open."""
 _ORIGIN = re.compile(r"https?://[^/A-Z\s*]+")
@@ -56,26 +54,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Each option has an environment variable, such as PODIUM_SERVE_TLS_CERT for --tls-cert;\n"
         "those of --listen and --store are PODIUM_LISTEN and PODIUM_STORE."
     )
-    parser.add_argument(
+    repeated = partial(parser.add_argument, action=Repeated, default=[])
+    repeated(
         "--listen",
-        action=Repeated,
         default=[*defaults.listen],
         metavar="ADDRESS",
         help="HOST:PORT or unix:PATH; repeat the option for several "
         f"(default: $PODIUM_LISTEN or {defaults.listen[0]}; port 0 chooses a free one)",
     )
-    parser.add_argument(
+    repeated(
         "--http",
-        action=Repeated,
-        default=[],
         metavar="ADDRESS",
         help="HOST:PORT: also serve Connect and gRPC-Web over HTTP, for curl and browsers; "
         "repeat the option for several (needs podium[http])",
     )
-    parser.add_argument(
+    repeated(
         "--http-origin",
-        action=Repeated,
-        default=[],
         type=_origin,
         metavar="ORIGIN",
         help="let web pages of another origin use the HTTP addresses, such as "
@@ -123,26 +117,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reflection", action="store_true", help="let tools such as grpcurl list the services"
     )
-    parser.add_argument(
-        "--limit",
-        action=Repeated,
-        default=[],
-        type=_limit,
-        metavar="NAME=NUMBER",
-        help=f"change a limit: {', '.join(_LIMITS)}",
-    )
-    for option, whose in (
-        ("--token-limit", "for each token without limits of its own"),
-        ("--total-limit", "for all calls together"),
+    for option, kind, what, names in (
+        ("--limit", _limit, "change a limit", _LIMITS),
+        (
+            "--token-limit",
+            token_limit,
+            "a limit of tokens without limits of their own",
+            TOKEN_LIMITS,
+        ),
+        ("--total-limit", token_limit, "a limit for all calls together", TOKEN_LIMITS),
     ):
-        parser.add_argument(
-            option,
-            action=Repeated,
-            default=[],
-            type=token_limit,
-            metavar="NAME=NUMBER",
-            help=f"a limit {whose}: {', '.join(TOKEN_LIMITS)}",
-        )
+        repeated(option, type=kind, metavar="NAME=NUMBER", help=f"{what}: {', '.join(names)}")
     parser.add_argument(
         "--answer-cache",
         type=_size,

@@ -1,21 +1,35 @@
-"""Chooses the front that receives the calls of gRPC."""
+"""Loads the parts of a server that need an extra: fronts and traces."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Protocol
 
 from podium_server.rpc.fronts.grpcio import GrpcioFront
+from podium_server.rpc.fronts.ports import Certificates
 from podium_server.rpc.handlers import Method
 from podium_server.rpc.serving import CallServer
-from podium_server.serve.settings import ConfigError, Settings
-from podium_server.serve.tls import Certificates
+from podium_server.serve.settings import ConfigError, FrontName
 
-__all__ = ["Front", "front_of"]
+if TYPE_CHECKING:
+    from podium_server.rpc.fronts.connect import ConnectFront
+    from podium_server.rpc.tracing import Tracing
 
-Services = Mapping[str, Iterable[Method]]
+__all__ = ["Front", "front_of", "http_front", "tracing"]
 
 
 class Front(Protocol):
     """Receives the calls of gRPC."""
+
+    def __init__(
+        self,
+        services: Mapping[str, Iterable[Method]],
+        server: CallServer,
+        *,
+        message_bytes: int,
+        certificates: Certificates | None,
+        on_failed: Callable[[], None],
+    ) -> None: ...
 
     async def start(self, addresses: Sequence[str]) -> list[str]:
         """Serves on addresses. Returns them with the ports that were chosen."""
@@ -24,59 +38,34 @@ class Front(Protocol):
         """Ends all calls and connections in bounded time."""
 
 
-MakeFront = Callable[
-    [Settings, Services, CallServer, Certificates | None, Callable[[], None]], Front
-]
-"""A function that makes a front. The front calls the last argument if it fails for good."""
+def front_of(name: FrontName) -> type[Front]:
+    """Returns the front with a name. Raises ConfigError if it is not installed."""
+    is_missing = find_spec("podium_front") is None
+    if name == "grpcio" or (name == "auto" and is_missing):
+        return GrpcioFront
+    with _extra("--front native", "fast"):
+        from podium_server.rpc.fronts.native import NativeFront  # noqa: PLC0415 - an extra
+    return NativeFront
 
 
-def front_of(settings: Settings) -> MakeFront:
-    """Returns the function that makes the front of the settings.
+def http_front() -> type["ConnectFront"]:
+    """Returns the front of HTTP. Raises ConfigError if its libraries are not installed."""
+    with _extra("--http", "http"):
+        from podium_server.rpc.fronts.connect import ConnectFront  # noqa: PLC0415 - an extra
+    return ConnectFront
 
-    Raises:
-        ConfigError: The front is not installed.
-    """
-    if settings.front == "grpcio":
-        return _grpcio
+
+def tracing(share: float) -> "Tracing":
+    """Starts to trace a share of the calls. Raises ConfigError if libraries are missing."""
+    with _extra("--traces", "otel"):
+        from podium_server.rpc.tracing import Tracing  # noqa: PLC0415 - an extra
+    return Tracing(share)
+
+
+@contextlib.contextmanager
+def _extra(option: str, extra: str) -> Iterator[None]:
     try:
-        import podium_front  # noqa: F401, PLC0415 - an extra
+        yield
     except ImportError as error:
-        if settings.front == "auto":
-            return _grpcio
-        raise ConfigError(
-            "--front native needs another package: pip install 'podium[fast]'"
-        ) from error
-    return _native
-
-
-def _grpcio(
-    settings: Settings,
-    services: Services,
-    server: CallServer,
-    certificates: Certificates | None,
-    on_failed: Callable[[], None],
-) -> Front:
-    return GrpcioFront(
-        services,
-        server,
-        message_bytes=settings.limits.message_bytes,
-        on_failed=on_failed,
-        credentials=None if certificates is None else certificates.credentials,
-    )
-
-
-def _native(
-    settings: Settings,
-    services: Services,
-    server: CallServer,
-    certificates: Certificates | None,
-    _on_failed: Callable[[], None],
-) -> Front:
-    from podium_server.rpc.fronts.native import NativeFront  # noqa: PLC0415 - an extra
-
-    return NativeFront(
-        services,
-        server,
-        message_bytes=settings.limits.message_bytes,
-        certificates=None if certificates is None else certificates.newest,
-    )
+        text = f"{option} needs more packages: pip install 'podium[{extra}]'"
+        raise ConfigError(text) from error

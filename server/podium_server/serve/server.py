@@ -10,7 +10,6 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from podium.v1 import access_service_pb2, recording_service_pb2, results_service_pb2
 
@@ -27,17 +26,13 @@ from podium_server.rpc.health import HEALTH_SERVICE, Health
 from podium_server.rpc.reflection import reflection_services
 from podium_server.rpc.serving import CallServer
 from podium_server.rpc.telemetry import Telemetry
+from podium_server.serve import fronts
 from podium_server.serve.addresses import Reach, check_addresses, needs_tokens
-from podium_server.serve.fronts import front_of
-from podium_server.serve.settings import ConfigError, Settings
+from podium_server.serve.settings import Settings
 from podium_server.serve.tls import Certificates
 from podium_server.store.contract import Store
 from podium_server.store.open import open_store
 from podium_server.store.shown_url import shown_url
-
-if TYPE_CHECKING:
-    from podium_server.rpc.fronts.connect import ConnectFront
-    from podium_server.rpc.tracing import Tracing
 
 __all__ = ["running"]
 
@@ -59,9 +54,9 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
     """
     reach = check_addresses(settings)
     certificates = None if settings.tls is None else Certificates(settings.tls)
-    make_front = front_of(settings)
-    http_front = _http_front() if settings.http else None
-    tracing = None if settings.traces is None else _tracing(settings.traces)
+    make_front = fronts.front_of(settings.front)
+    make_http = fronts.http_front() if settings.http else None
+    tracing = None if settings.traces is None else fronts.tracing(settings.traces)
     store = await open_store(settings.store, on_broken=broken.set)
     audit = None
     is_started = False
@@ -97,15 +92,15 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
             store.histograms,
         )
         front = make_front(
-            settings,
             grpc_services,
             CallServer(admission, access, telemetry),
-            certificates,
-            broken.set,
+            message_bytes=message_bytes,
+            certificates=certificates,
+            on_failed=broken.set,
         )
         http = None
-        if http_front is not None:
-            http = http_front(
+        if make_http is not None:
+            http = make_http(
                 services,
                 admission,
                 access,
@@ -144,19 +139,3 @@ async def _access(store: Store, settings: Settings, reach: Reach, quotas: Quotas
             shown_url(settings.store),
         )
     return Access(store.tokens, is_on=is_on, is_exposed=reach.is_exposed, quotas=quotas)
-
-
-def _http_front() -> type["ConnectFront"]:
-    try:
-        from podium_server.rpc.fronts.connect import ConnectFront  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ConfigError("--http needs more packages: pip install 'podium[http]'") from error
-    return ConnectFront
-
-
-def _tracing(share: float) -> "Tracing":
-    try:
-        from podium_server.rpc.tracing import Tracing  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ConfigError("--traces needs more packages: pip install 'podium[otel]'") from error
-    return Tracing(share)

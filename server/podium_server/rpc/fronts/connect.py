@@ -38,7 +38,7 @@ from podium_server.rpc.fronts.connect_codec import CODECS, Payload, connect_erro
 from podium_server.rpc.fronts.http_guard import Guard
 from podium_server.rpc.fronts.http_pages import MetricsPage, Receive, Scope, Send
 from podium_server.rpc.fronts.http_server import HTTPServer
-from podium_server.rpc.fronts.ports import ListenError
+from podium_server.rpc.fronts.ports import ListenError, listen_hint
 from podium_server.rpc.fronts.web_page import WebPage, session_token
 from podium_server.rpc.handlers import Method, UnaryMethod
 from podium_server.rpc.telemetry import ObservedCall, Telemetry
@@ -135,19 +135,12 @@ class ConnectFront:
 def _bind(address: str) -> socket.socket:
     host, port = host_and_port(address)
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(place)
-            bound.listen()
-        except OSError:
-            bound.close()
-            raise
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, place = found[0]
+        is_ipv6 = family == socket.AF_INET6
+        bound = socket.create_server(place, family=family, dualstack_ipv6=is_ipv6)
     except OSError as error:
-        raise ListenError(f"cannot listen on {address}: {error.strerror}") from error
+        raise ListenError(f"cannot listen on {address}: {listen_hint(error)}") from error
     bound.setblocking(False)  # noqa: FBT003 - its only parameter has no name
     return bound
 

@@ -81,12 +81,15 @@ def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-class _Binary(Codec[Payload, Any]):
-    """Passes messages on as they are."""
+class _Codec(Codec[Payload, Any]):
+    """Passes encoded messages on as they are. The handler converts JSON."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def name(self) -> str:
         """Returns the name of the encoding in a content type."""
-        return "proto"
+        return self._name
 
     def encode(self, message: Payload) -> bytes:
         """Encodes a response."""
@@ -94,26 +97,10 @@ class _Binary(Codec[Payload, Any]):
 
     def decode(self, data: bytes | bytearray, message_class: type[Any]) -> Any:
         """Decodes a request."""
-        return Payload(message_class, bytes(data))
+        return Payload(message_class, bytes(data), is_json=self._name == "json")
 
 
-class _JSON(Codec[Payload, Any]):
-    """Passes JSON on as it is. The handler converts requests and responses."""
-
-    def name(self) -> str:
-        """Returns the name of the encoding in a content type."""
-        return "json"
-
-    def encode(self, message: Payload) -> bytes:
-        """Encodes a response."""
-        return message.content
-
-    def decode(self, data: bytes | bytearray, message_class: type[Any]) -> Any:
-        """Decodes a request."""
-        return Payload(message_class, bytes(data), is_json=True)
-
-
-CODECS: list[Codec[Any, Any]] = [_Binary(), _JSON()]
+CODECS: list[Codec[Any, Any]] = [_Codec("proto"), _Codec("json")]
 """The encodings of messages."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import grpc
 
 from podium_server.rpc.fronts.grpcio_handlers import generic_handler
-from podium_server.rpc.fronts.ports import ListenError, bind, remove_socket
+from podium_server.rpc.fronts.ports import Certificates, ListenError, bind, remove_socket
 from podium_server.rpc.handlers import Method
 from podium_server.rpc.serving import CallServer
 
@@ -71,8 +71,8 @@ class GrpcioFront:
         services: The methods of each service, by its full name.
         server: Serves the calls.
         message_bytes: The size of the largest request in bytes.
+        certificates: The certificates of the ports. None if they have no TLS.
         on_failed: Called when the server has ended and cannot be started again.
-        credentials: Returns the credentials of a port. None if the ports have no TLS.
     """
 
     def __init__(
@@ -81,15 +81,15 @@ class GrpcioFront:
         server: CallServer,
         *,
         message_bytes: int,
+        certificates: Certificates | None,
         on_failed: Callable[[], None],
-        credentials: Callable[[], grpc.ServerCredentials] | None = None,
     ) -> None:
         self._handlers = tuple(
             generic_handler(name, methods, server) for name, methods in services.items()
         )
         self._options = server_options(message_bytes)
         self._on_failed = on_failed
-        self._credentials = credentials
+        self._certificates = certificates
         self._addresses: list[str] = []
         self._watcher: asyncio.Task[None] | None = None
 
@@ -121,10 +121,11 @@ class GrpcioFront:
         return server
 
     def _bind(self, addresses: Sequence[str]) -> list[str]:
-        make, bound = self._credentials, list[str]()
+        certificates, bound = self._certificates, list[str]()
         try:
             for address in addresses:
-                bound.append(bind(self._server, address, make() if make else None))
+                credentials = certificates.credentials() if certificates else None
+                bound.append(bind(self._server, address, credentials))
         except ListenError:
             for address in bound:
                 remove_socket(address)

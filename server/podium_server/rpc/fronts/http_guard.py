@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from typing import Any
 
-from podium_server.rpc.fronts.http_pages import Receive, Scope, Send, send_error
+from podium_server.rpc.fronts.http_pages import Receive, Scope, Send, send_error, send_response
 
 __all__ = ["Guard"]
 
@@ -93,8 +93,7 @@ class Guard:
             await send(event)
 
         if scope["method"] == "OPTIONS":
-            await send_shared({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
-            await send({"type": "http.response.body", "body": b""})
+            await send_response(send_shared, 204, _PREFLIGHT)
         else:
             await self._application(scope, receive, send_shared)
 

@@ -1,7 +1,7 @@
 """Responses of the HTTP port outside of calls: errors as JSON, and the page with metrics."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from podium.errors import PodiumError
@@ -9,15 +9,15 @@ from podium.errors import PodiumError
 from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.telemetry import METRICS_PAGE, Telemetry
 
-__all__ = ["MetricsPage", "Receive", "Scope", "Send", "send_error", "send_refusal"]
+__all__ = ["MetricsPage", "Receive", "Scope", "Send", "send_error", "send_refusal", "send_response"]
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
-_JSON = b"application/json"
-_CLOSE = ((b"connection", b"close"),)
+_TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+_JSON = (b"content-type", b"application/json")
+_CLOSE = (b"connection", b"close")
 _STATUSES = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "RESOURCE_EXHAUSTED": 429}
 
 
@@ -50,7 +50,7 @@ class MetricsPage:
         except PodiumError as error:
             await send_refusal(send, error)
         else:
-            await _send(send, 200, _TEXT, (await self._telemetry.text()).encode())
+            await send_response(send, 200, [_TEXT], (await self._telemetry.text()).encode())
 
 
 async def send_error(
@@ -61,7 +61,7 @@ async def send_error(
     With `is_last`, also closes the connection.
     """
     body = json.dumps({"code": code, "message": message}).encode()
-    await _send(send, status, _JSON, body, _CLOSE if is_last else ())
+    await send_response(send, status, [_JSON, _CLOSE] if is_last else [_JSON], body)
 
 
 async def send_refusal(send: Send, error: PodiumError) -> None:
@@ -70,13 +70,9 @@ async def send_refusal(send: Send, error: PodiumError) -> None:
     await send_error(send, status, error.code.lower(), error.message)
 
 
-async def _send(
-    send: Send,
-    status: int,
-    content_type: bytes,
-    body: bytes,
-    more: Iterable[tuple[bytes, bytes]] = (),
+async def send_response(
+    send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes = b""
 ) -> None:
-    headers = [(b"content-type", content_type), *more]
+    """Sends a whole response."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

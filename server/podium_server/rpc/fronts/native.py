@@ -18,6 +18,7 @@ from podium._wire.status import Status, to_status
 from podium_server.errors import overloaded
 from podium_server.rpc.fronts.grpcio import MAX_CONNECTIONS, OVERSIZE
 from podium_server.rpc.fronts.ports import (
+    Certificates,
     ListenError,
     PEMFiles,
     bind_socket,
@@ -46,7 +47,7 @@ class NativeFront:
         services: The methods of each service, by its full name.
         server: Serves the calls.
         message_bytes: The size of the largest request in bytes.
-        certificates: Returns the newest files of encrypted ports. None if the ports have no TLS.
+        certificates: The certificates of the ports. None if they have no TLS.
     """
 
     def __init__(
@@ -55,7 +56,8 @@ class NativeFront:
         server: CallServer,
         *,
         message_bytes: int,
-        certificates: Callable[[], PEMFiles] | None = None,
+        certificates: Certificates | None,
+        on_failed: Callable[[], None],  # noqa: ARG002 - this front does not fail
     ) -> None:
         self._methods = [method for group in services.values() for method in group]
         self._calls: dict[int, _Exchange] = {}
@@ -124,7 +126,8 @@ class NativeFront:
 
     def _renew(self) -> None:
         """Makes new connections use the newest certificate."""
-        if self._certificates is not None and (newest := self._certificates()) is not self._used:
+        certificates = self._certificates
+        if certificates is not None and (newest := certificates.newest()) is not self._used:
             self._native.encrypt(*newest)
             self._used = newest
 

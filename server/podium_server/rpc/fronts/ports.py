@@ -6,12 +6,20 @@ import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import grpc
 from podium._values.address import host_and_port, socket_path
 
-__all__ = ["ListenError", "PEMFiles", "bind", "bind_socket", "listen_hint", "remove_socket"]
+__all__ = [
+    "Certificates",
+    "ListenError",
+    "PEMFiles",
+    "bind",
+    "bind_socket",
+    "listen_hint",
+    "remove_socket",
+]
 
 
 class PEMFiles(NamedTuple):
@@ -20,6 +28,16 @@ class PEMFiles(NamedTuple):
     chain: bytes
     key: bytes
     authorities: bytes | None
+
+
+class Certificates(Protocol):
+    """The certificates of encrypted ports, in the form that each front needs."""
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Returns the credentials of one port of grpcio."""
+
+    def newest(self) -> PEMFiles:
+        """Returns the contents of the current files: the same object until the files change."""
 
 
 class ListenError(Exception):

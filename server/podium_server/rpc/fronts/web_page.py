@@ -13,7 +13,14 @@ from collections.abc import Iterable, Mapping
 from podium.errors import PodiumError
 
 from podium_server.rpc.access.tokens import Access
-from podium_server.rpc.fronts.http_pages import Receive, Scope, Send, send_error, send_refusal
+from podium_server.rpc.fronts.http_pages import (
+    Receive,
+    Scope,
+    Send,
+    send_error,
+    send_refusal,
+    send_response,
+)
 from podium_server.rpc.telemetry import SESSION_PAGE, Telemetry
 from podium_server.web import PageFile, page_files
 
@@ -154,13 +161,13 @@ async def _send_cookie(
         seconds,
         b"; Secure" if is_encrypted else b"",
     )
-    await _send(send, 204, [(b"set-cookie", cookie), (b"cache-control", b"no-store")])
+    await send_response(send, 204, [(b"set-cookie", cookie), (b"cache-control", b"no-store")])
 
 
 async def _send_file(file: PageFile, headers: Mapping[bytes, bytes], send: Send) -> None:
     known = [*_HEADERS, (b"etag", file.etag.encode())]
     if headers.get(b"if-none-match") == file.etag.encode():
-        await _send(send, 304, known)
+        await send_response(send, 304, known)
         return
     content = file.content
     if b"gzip" in headers.get(b"accept-encoding", b""):
@@ -168,11 +175,4 @@ async def _send_file(file: PageFile, headers: Mapping[bytes, bytes], send: Send)
         known.append((b"content-encoding", b"gzip"))
     known.append((b"content-type", file.content_type.encode()))
     known.append((b"content-length", str(len(content)).encode()))
-    await _send(send, 200, known, content)
-
-
-async def _send(
-    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b""
-) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send_response(send, 200, known, content)

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import asyncpg
 from podium.errors import PodiumError
 
-from podium_server.errors import failure
+from podium_server.errors import shutting_down
 from podium_server.store.calls import Call
 from podium_server.store.contract import ChangeListener
 from podium_server.store.postgres.bridge import in_greenlet, in_thread
@@ -101,7 +101,7 @@ class GroupCommit:
     async def submit(self, call: Call[T]) -> T:
         """Runs a call, and returns its result when it is durable."""
         if self._closing:
-            raise failure("SHUTTING_DOWN", "the server is stopping; try again later")
+            raise shutting_down()
         waiting = Waiting(call, asyncio.get_running_loop().create_future())
         experiment = call.needs.experiment
         lane = self._lanes.setdefault(experiment, _Lane())

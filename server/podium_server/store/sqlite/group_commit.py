@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import apsw
 from podium.errors import PodiumError
 
-from podium_server.errors import failure, overloaded
+from podium_server.errors import failure, overloaded, shutting_down
 from podium_server.store.calls import Call, Changes
 from podium_server.store.contract import ChangeListener
 from podium_server.store.sql.waiting import Waiting, WriteTimes, notifying
@@ -87,7 +87,7 @@ class GroupCommit:
         if self.broken:
             raise _outcome_unknown()
         if self._closing:
-            raise failure("SHUTTING_DOWN", "the server is stopping; try again later")
+            raise shutting_down()
         waiting = Waiting(call, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._wake.set()

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import apsw
 
-from podium_server.errors import failure
+from podium_server.errors import shutting_down
 from podium_server.store.sql.reads import Reader
 from podium_server.store.sqlite.dialect import SQLITE
 
@@ -33,13 +33,13 @@ class SlowReads:
 
     def _run(self, read: Callable[[Reader], T]) -> T:
         if self._is_closing:
-            raise _shutting_down()
+            raise shutting_down()
         if self._connection is None:
             self._connection = self._connect()
         try:
             return read(Reader(self._connection, SQLITE))
         except apsw.InterruptError as error:
-            raise _shutting_down() from error
+            raise shutting_down() from error
 
     def close(self) -> None:
         """Ends the running read and all waiting reads with SHUTTING_DOWN."""
@@ -54,7 +54,3 @@ class SlowReads:
         self._thread.shutdown()
         if self._connection is not None:
             self._connection.close()
-
-
-def _shutting_down() -> Exception:
-    return failure("SHUTTING_DOWN", "the server is stopping; try again later")
