@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -21,7 +21,6 @@ from podium.errors import PodiumError
 
 from podium_server.errors import shutting_down
 from podium_server.store.calls import Call
-from podium_server.store.contract import ChangeListener
 from podium_server.store.postgres.bridge import in_greenlet, in_thread
 from podium_server.store.postgres.connection import PooledConnection
 from podium_server.store.postgres.errors import (
@@ -34,7 +33,7 @@ from podium_server.store.postgres.errors import (
 )
 from podium_server.store.postgres.known import KnownExperiments, KnownRows
 from podium_server.store.postgres.writes import PostgresTransaction, StatementNeededError
-from podium_server.store.sql.waiting import Waiting, WriteTimes, notifying
+from podium_server.store.sql.waiting import CallRunner, Waiting, notifying
 
 __all__ = ["GroupCommit"]
 
@@ -69,27 +68,16 @@ class _Lane:
     task: asyncio.Task[None] | None = None
 
 
-class GroupCommit:
+class GroupCommit(CallRunner):
     """Runs calls. `acquire` gives a connection to the database."""
 
     def __init__(self, acquire: Acquire) -> None:
+        super().__init__()
         self._acquire = acquire
         self._lanes: dict[str, _Lane] = {}
         self._known = KnownExperiments()
-        self._listeners: list[ChangeListener] = []
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="podium-writes")
-        self._closing = False
-        self.times = WriteTimes()
         self._unknown_outcomes = 0
-
-    @property
-    def listeners(self) -> Collection[ChangeListener]:
-        """The listeners, which are called at every commit."""
-        return self._listeners
-
-    def listen(self, listener: ChangeListener) -> None:
-        """Calls the listener at every commit from now on."""
-        self._listeners.append(listener)
 
     def gauges(self) -> Mapping[str, float]:
         """Returns the numbers of commits with an unknown outcome, and of waiting calls."""
@@ -197,7 +185,7 @@ class GroupCommit:
         if transaction.last is None:
             return False
         async with self._acquire() as connection:
-            with notifying(self._listeners, transaction.subjects):
+            with notifying(self.listeners, transaction.subjects):
                 statement, bindings = transaction.last
                 with self._commits_on(connection, is_rejected):
                     rows = await _uncancelled(
@@ -217,7 +205,7 @@ class GroupCommit:
             except BaseException:
                 await _roll_back(connection)
                 raise
-            with notifying(self._listeners, transaction.subjects):
+            with notifying(self.listeners, transaction.subjects):
                 if transaction.last is None:
                     await connection.execute("ROLLBACK")
                     return

@@ -1,19 +1,15 @@
 """The PostgreSQL store: opens the pool of connections, and passes each call to a connection."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
-from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import asyncpg
 from podium.errors import PodiumError
 
-from podium_server.histogram import Histogram
-from podium_server.store.calls import Call
-from podium_server.store.contract import ChangeListener, Page, PageLimits, Store, StoreError
-from podium_server.store.filters import ArmFilter
+from podium_server.store.contract import StoreError
 from podium_server.store.postgres import schema
 from podium_server.store.postgres.bridge import in_greenlet, in_thread
 from podium_server.store.postgres.connection import PooledConnection
@@ -25,16 +21,10 @@ from podium_server.store.postgres.hosts import connect, has_hosts, leaders
 from podium_server.store.postgres.point_reads import EVALS, SCORES, PointReads
 from podium_server.store.postgres.poll import Poll
 from podium_server.store.postgres.reads import PostgresReader
-from podium_server.store.ranking_queries import (
-    MemberRow,
-    RankPage,
-    RankQuery,
-    RankTally,
-    ScoreMatrix,
-)
-from podium_server.store.rows import MetricRow, Score
-from podium_server.store.sql import codec, feed, metrics, rankings
+from podium_server.store.rows import Score
+from podium_server.store.sql import codec
 from podium_server.store.sql.reads import Reader
+from podium_server.store.sql.store import SqlStore
 from podium_server.store.tokens import TokenRow
 
 __all__ = ["PostgresStore"]
@@ -58,42 +48,17 @@ _STATEMENTS = 1_000
 _PAGES_AT_ONCE = 3
 """The most pages that are read at the same time. Each can take some megabytes of memory."""
 _READ_TRIES = 2
-_FEW_SCORES = 25_000
 _TOKENS, _PUT_TOKEN, _REVOKE = map(translated, (codec.TOKENS, codec.PUT_TOKEN, codec.REVOKE))
 
 
-def _reading(
-    read: Callable[Concatenate[Any, P], T],
-) -> "Callable[Concatenate[PostgresStore, P], Coroutine[Any, Any, T]]":
-    """Makes a method of the store from a function that reads."""
-
-    @wraps(read)
-    async def method(self: "PostgresStore", /, *arguments: P.args, **named: P.kwargs) -> T:
-        return await self.read(lambda reader: read(reader, *arguments, **named))
-
-    return method
-
-
-def _reading_page(
-    read: Callable[Concatenate[Any, P], T],
-) -> "Callable[Concatenate[PostgresStore, P], Coroutine[Any, Any, T]]":
-    """Makes a method of the store from a function that reads a page."""
-    method = _reading(read)
-
-    @wraps(read)
-    async def page(self: "PostgresStore", /, *arguments: P.args, **named: P.kwargs) -> T:
-        async with self.pages:
-            return await method(self, *arguments, **named)
-
-    return page
-
-
-class PostgresStore(Store):
+class PostgresStore(SqlStore):
     """Keeps results in a PostgreSQL database, for any number of servers."""
+
+    _group: GroupCommit
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.pages = asyncio.Semaphore(_PAGES_AT_ONCE)
+        self._pages = asyncio.Semaphore(_PAGES_AT_ONCE)
 
     async def open(self) -> None:
         """Connects to the database. Creates the tables, or migrates them."""
@@ -122,7 +87,7 @@ class PostgresStore(Store):
             await _check_database(connection)
             await schema.migrate(connection)
             found = await connection.fetchrow("SELECT page_key, id FROM store")
-        self._page_key: bytes = found[0]
+        self._page_key = found[0]
         self._id: str = found[1]
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="podium-reads")
         self._evals = PointReads(self._connection, EVALS)
@@ -139,11 +104,6 @@ class PostgresStore(Store):
         await asyncio.to_thread(self._threads.shutdown)
         await self._connections.close()
 
-    @property
-    def page_key(self) -> bytes:
-        """The secret with which page tokens are encrypted."""
-        return self._page_key
-
     def gauges(self) -> Mapping[str, float]:
         """Returns gauges and counters for monitoring, by name."""
         connections = self._connections
@@ -152,19 +112,6 @@ class PostgresStore(Store):
             "store_idle_connections": connections.idle,
         }
         return gauges | dict(self._group.gauges())
-
-    @property
-    def histograms(self) -> Mapping[str, Histogram]:
-        """The times and sizes of commits."""
-        return self._group.times.histograms
-
-    def listen(self, listener: ChangeListener) -> None:
-        """Calls the listener at every commit from now on."""
-        self._group.listen(listener)
-
-    async def transact(self, call: Call[T]) -> T:
-        """Runs a call. Other calls may be in the same transaction."""
-        return await self._group.submit(call)
 
     async def store_id(self) -> str:
         """Returns the id of the store."""
@@ -198,11 +145,27 @@ class PostgresStore(Store):
         except Exception as error:
             raise undone(error) from error
 
-    async def read(self, read: Callable[[Reader], T], *, is_long: bool = False) -> T:
-        """Runs a function that reads, in a thread if it may take long.
+    def _read(
+        self, read: Callable[Concatenate[Reader, P], T], *arguments: P.args, **named: P.kwargs
+    ) -> Coroutine[Any, Any, T]:
+        """Calls a function that reads."""
+        return self._run_read(lambda reader: read(reader, *arguments, **named), is_long=False)
 
-        If the connection is lost, it runs once more.
-        """
+    def _read_slowly(
+        self, read: Callable[Concatenate[Reader, P], T], *arguments: P.args, **named: P.kwargs
+    ) -> Coroutine[Any, Any, T]:
+        """Does the same in a separate thread."""
+        return self._run_read(lambda reader: read(reader, *arguments, **named), is_long=True)
+
+    async def _read_page(
+        self, read: Callable[Concatenate[Reader, P], T], *arguments: P.args, **named: P.kwargs
+    ) -> T:
+        """Does the same for a function that returns a page: a few at a time."""
+        async with self._pages:
+            return await self._read(read, *arguments, **named)
+
+    async def _run_read(self, read: Callable[[Reader], T], *, is_long: bool) -> T:
+        """Runs a function that reads. If the connection is lost, runs it once more."""
         for tries_left in reversed(range(_READ_TRIES)):
             try:
                 async with self._connection() as connection:
@@ -224,7 +187,7 @@ class PostgresStore(Store):
         [found] = await self._evals.read(experiment, [(arm, name, step)])
         if found is None:
             # This raises the error of an unknown experiment or arm.
-            return await self.read(lambda reader: reader.eval(experiment, arm, name, step))
+            return await self._read(Reader.eval, experiment, arm, name, step)
         _, content, stamp = found
         return None if content is None else content + stamp
 
@@ -237,61 +200,12 @@ class PostgresStore(Store):
             candidates, await self._scores.read(experiment, wanted), strict=True
         ):
             if found is None:
-                return await self.read(lambda reader: reader.score(experiment, arm, candidates))
+                return await self._read(Reader.score, experiment, arm, candidates)
             _, value, origin, step, primary = found
             if value is not None:
                 source = primary if name is None and codec.is_of_row(origin) else name
                 return Score(codec.score_from(value, origin, step), key, source)
         return None
-
-    arm = _reading_page(Reader.arm)
-    arms = _reading_page(Reader.arms)
-    evals = _reading_page(Reader.evals)
-    series = _reading_page(Reader.series)
-    experiment = _reading(Reader.experiment)
-    experiments = _reading_page(Reader.experiments)
-    changes = _reading_page(feed.changes)
-    rows = _reading_page(Reader.rows)
-    row_count = _reading(Reader.row_count)
-    ranking_state = _reading(rankings.state)
-
-    async def rank(self, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:
-        """Returns a page of a ranking."""
-        page = await self.read(lambda reader: rankings.rank(reader, experiment, query, limits))
-        if page is not None:
-            return page
-        return await self.read(
-            lambda reader: rankings.rank_slowly(reader, experiment, query, limits), is_long=True
-        )
-
-    async def scores(
-        self,
-        experiment: str,
-        after: int,
-        limits: PageLimits,
-        shown: ArmFilter,
-        metrics: Sequence[Sequence[tuple[str | None, str]]],
-    ) -> ScoreMatrix:
-        """Returns a page of arms with their scores on each metric."""
-        return await self.read(
-            lambda reader: reader.scores(experiment, after, limits, shown, metrics),
-            is_long=limits.rows * sum(map(len, metrics)) > _FEW_SCORES,
-        )
-
-    async def metrics(self, experiment: str, after: str, limits: PageLimits) -> Page[MetricRow]:
-        """Returns a page of metrics, in order of their eval names and keys."""
-        return await self.read(
-            lambda reader: metrics.metrics(reader, experiment, after, limits), is_long=True
-        )
-
-    async def members(
-        self, experiment: str, query: RankQuery, fold: Callable[[Iterable[MemberRow], RankTally], T]
-    ) -> T:
-        """Calls `fold` with all arms, and returns its result."""
-        is_small = await self.read(lambda reader: rankings.is_small(reader, experiment))
-        return await self.read(
-            lambda reader: rankings.members(reader, experiment, query, fold), is_long=not is_small
-        )
 
 
 def _options() -> dict[str, Any]:

@@ -3,16 +3,19 @@
 import asyncio
 import contextlib
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from podium_server.histogram import COUNTS, SECONDS, Histogram
 from podium_server.store.calls import Call, Subject
 from podium_server.store.contract import ChangeListener
 from podium_server.store.stages import StageTimer, stage_timer
 
-__all__ = ["Waiting", "WriteTimes", "notifying"]
+__all__ = ["CallRunner", "Waiting", "WriteTimes", "notifying"]
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -70,6 +73,24 @@ class WriteTimes:
         """Notes that a transaction of some calls is durable. It began at `begin` (perf_counter)."""
         self._commit.add(time.perf_counter() - begin)
         self._calls.add(calls)
+
+
+class CallRunner(ABC):
+    """Runs calls, several in one transaction.
+
+    Attributes:
+        listeners: The listeners of every commit.
+        times: The times and sizes of commits.
+    """
+
+    def __init__(self) -> None:
+        self.listeners: list[ChangeListener] = []
+        self.times = WriteTimes()
+        self._closing = False
+
+    @abstractmethod
+    async def submit(self, call: Call[T]) -> T:
+        """Runs a call, and returns its result when it is durable."""
 
 
 @contextlib.contextmanager

@@ -20,8 +20,7 @@ from podium.errors import PodiumError
 
 from podium_server.errors import failure, overloaded, shutting_down
 from podium_server.store.calls import Call, Changes
-from podium_server.store.contract import ChangeListener
-from podium_server.store.sql.waiting import Waiting, WriteTimes, notifying
+from podium_server.store.sql.waiting import CallRunner, Waiting, notifying
 from podium_server.store.sql.writes import Transaction
 from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
 
@@ -45,7 +44,7 @@ DAMAGE = (apsw.CorruptError, apsw.NotADBError, FileDamagedError)
 """The errors that mean that the file is damaged."""
 
 
-class GroupCommit:
+class GroupCommit(CallRunner):
     """Runs calls on one connection. Calls that wait at the same time share a transaction.
 
     `on_broken` is called once if the store can no longer acknowledge calls: the file is damaged, or
@@ -56,27 +55,21 @@ class GroupCommit:
     def __init__(
         self, connection: apsw.Connection, file: StoreFile, on_broken: Callable[[], None]
     ) -> None:
+        super().__init__()
         self._connection = connection
         self._file = file
         self._on_broken = on_broken
-        self._listeners: list[ChangeListener] = []
         self._waiting: deque[Waiting] = deque()
         self._applied: list[Waiting] = []
         self._wake = asyncio.Event()
         self._arrived = asyncio.Event()
         self._expected = 0
         self._commit_seconds = self._begun = 0.0
-        self.times = WriteTimes()
-        self._closing = False
         self.broken = False
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="podium-commit")
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._run())
         self._watch_task = loop.create_task(self._watch())
-
-    def listen(self, listener: ChangeListener) -> None:
-        """Calls the listener at every commit from now on."""
-        self._listeners.append(listener)
 
     def gauges(self) -> Mapping[str, float]:
         """Returns the number of waiting calls."""
@@ -202,7 +195,7 @@ class GroupCommit:
             self._retry_without(applied, defect)
         else:
             changed = self._connection.total_changes() != before
-            with notifying(self._listeners, transaction.subjects):
+            with notifying(self.listeners, transaction.subjects):
                 await self._commit(applied, changed=changed)
         self._expected = len(applied) + len(self._waiting)
         for waiting in applied:

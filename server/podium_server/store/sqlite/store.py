@@ -3,29 +3,17 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 
 from podium_server.errors import failure
-from podium_server.histogram import Histogram
-from podium_server.store.calls import Call
-from podium_server.store.contract import ChangeListener, Page, PageLimits, Store, StoreError
-from podium_server.store.filters import ArmFilter
-from podium_server.store.ranking_queries import (
-    MemberRow,
-    RankPage,
-    RankQuery,
-    RankTally,
-    ScoreMatrix,
-)
-from podium_server.store.rows import MetricRow
-from podium_server.store.sql import feed, metrics, rankings
+from podium_server.store.contract import StoreError
 from podium_server.store.sql.connection import fetch_value
 from podium_server.store.sql.reads import Reader
+from podium_server.store.sql.store import SqlStore
 from podium_server.store.sqlite import schema, tokens
 from podium_server.store.sqlite.connection import (
     check_version,
@@ -44,8 +32,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-_FEW_SCORES = 25_000
-"""The most scores that are read on the event loop. Other calls wait meanwhile."""
 _CHECKED_BYTES = 4 * 1024 * 1024
 """Files with more bytes are checked in a thread, while the server already answers calls."""
 _CHECK_CACHE_KIB = 1024
@@ -53,33 +39,14 @@ _INTERRUPT_SECONDS = 0.01
 _HAS_CONTENT = "SELECT EXISTS (SELECT 1 FROM experiments) OR EXISTS (SELECT 1 FROM tokens)"
 
 
-def _reading(
-    read: Callable[Concatenate[Reader, P], T],
-) -> "Callable[Concatenate[SqliteStore, P], Coroutine[Any, Any, T]]":
-    """Makes a method of the store from a function that reads.
-
-    If the function finds the file damaged, the store stops.
-    """
-
-    @wraps(read)
-    async def method(self: "SqliteStore", /, *arguments: P.args, **named: P.kwargs) -> T:
-        if self._group.broken:
-            raise _stopped()
-        try:
-            return read(self._reader, *arguments, **named)
-        except DAMAGE as error:
-            self._group.stop(error)
-            raise _stopped() from error
-
-    return method
-
-
-class SqliteStore(Store):
+class SqliteStore(SqlStore):
     """Keeps results in one file of this machine, for one server at a time.
 
     `on_broken` is called once when the file is damaged, or when the outcome of a commit is unknown.
     From then on the store rejects all calls, and the process should end.
     """
+
+    _group: GroupCommit
 
     def __init__(self, path: Path, on_broken: Callable[[], None] = lambda: None) -> None:
         self._path = path
@@ -114,7 +81,7 @@ class SqliteStore(Store):
             )
         self._writing.pragma("synchronous", "full")
         schema.migrate(self._writing)
-        self._page_key: bytes = fetch_value(self._writing, "SELECT page_key FROM store")
+        self._page_key = fetch_value(self._writing, "SELECT page_key FROM store")
         schema.identify(self._writing, self._path.stat().st_ino)
         self._reading = self._connect_to_read()
         self._reader = Reader(self._reading, SQLITE, may_share=True)
@@ -122,7 +89,7 @@ class SqliteStore(Store):
         self._slow_reads = SlowReads(self._connect_to_read)
         self._file.watch(self._writing)
         self._group = GroupCommit(self._writing, self._file, self._on_broken)
-        self._group.listen(self._reader)
+        self.listen(self._reader)
         self._loop = asyncio.get_running_loop()
         self._checking = None if is_checked else _CheckBeside(self._connect_to_read, self._damaged)
 
@@ -162,29 +129,11 @@ class SqliteStore(Store):
             )
         self._file.close()
 
-    @property
-    def page_key(self) -> bytes:
-        """The secret with which page tokens are encrypted."""
-        return self._page_key
-
     def gauges(self) -> Mapping[str, float]:
         """Returns the bytes of the file with its log, and the number of waiting writes."""
         files = (self._path, Path(f"{self._path}-wal"))
         size = sum(file.stat().st_size for file in files if file.exists())
         return {"store_bytes": size, **self._group.gauges()}
-
-    @property
-    def histograms(self) -> Mapping[str, Histogram]:
-        """The times and sizes of commits."""
-        return self._group.times.histograms
-
-    def listen(self, listener: ChangeListener) -> None:
-        """Calls the listener at every commit from now on."""
-        self._group.listen(listener)
-
-    async def transact(self, call: Call[T]) -> T:
-        """Runs a call. Other calls may be in the same transaction."""
-        return await self._group.submit(call)
 
     def trace(self, sink: Callable[[str, Any], None]) -> None:
         """Passes all later statements of writes, with their bindings, to `sink`. For benchmarks."""
@@ -227,67 +176,24 @@ class SqliteStore(Store):
                 raise undone(error.__cause__) from error
             raise
 
-    store_id = _reading(Reader.store_id)
-    eval = _reading(Reader.eval)
-    score = _reading(Reader.score)
-    arm = _reading(Reader.arm)
-    arms = _reading(Reader.arms)
-    evals = _reading(Reader.evals)
-    series = _reading(Reader.series)
-    experiment = _reading(Reader.experiment)
-    experiments = _reading(Reader.experiments)
-    changes = _reading(feed.changes)
-    rows = _reading(Reader.rows)
-    row_count = _reading(Reader.row_count)
-    ranking_state = _reading(rankings.state)
-    _rank_quickly = _reading(rankings.rank)
-    _scores_quickly = _reading(Reader.scores)
-    _is_small = _reading(rankings.is_small)
-
-    async def rank(self, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:
-        """Returns a page of a ranking."""
-        page = await self._rank_quickly(experiment, query, limits)
-        if page is not None:
-            return page
-        return await self._read_slowly(
-            lambda reader: rankings.rank_slowly(reader, experiment, query, limits)
-        )
-
-    async def scores(
-        self,
-        experiment: str,
-        after: int,
-        limits: PageLimits,
-        shown: ArmFilter,
-        metrics: Sequence[Sequence[tuple[str | None, str]]],
-    ) -> ScoreMatrix:
-        """Returns a page of arms with their scores on each metric."""
-        if limits.rows * sum(map(len, metrics)) <= _FEW_SCORES:
-            return await self._scores_quickly(experiment, after, limits, shown, metrics)
-        return await self._read_slowly(
-            lambda reader: reader.scores(experiment, after, limits, shown, metrics)
-        )
-
-    async def metrics(self, experiment: str, after: str, limits: PageLimits) -> Page[MetricRow]:
-        """Returns a page of metrics, in order of their eval names and keys."""
-        return await self._read_slowly(
-            lambda reader: metrics.metrics(reader, experiment, after, limits)
-        )
-
-    async def members(
-        self, experiment: str, query: RankQuery, fold: Callable[[Iterable[MemberRow], RankTally], T]
+    async def _read(
+        self, read: Callable[Concatenate[Reader, P], T], *arguments: P.args, **named: P.kwargs
     ) -> T:
-        """Calls `fold` with all arms, and returns its result."""
-        if await self._is_small(experiment):
-            return await _reading(rankings.members)(self, experiment, query, fold)
-        return await self._read_slowly(
-            lambda reader: rankings.members(reader, experiment, query, fold)
-        )
-
-    async def _read_slowly(self, read: Callable[[Reader], T]) -> T:
-        """Runs a long read in a separate thread, so that the event loop stays free."""
+        """Calls a function that reads. If it finds the file damaged, the store stops."""
+        if self._group.broken:
+            raise _stopped()
         try:
-            return await self._slow_reads.run(read)
+            return read(self._reader, *arguments, **named)
+        except DAMAGE as error:
+            self._group.stop(error)
+            raise _stopped() from error
+
+    async def _read_slowly(
+        self, read: Callable[Concatenate[Reader, P], T], *arguments: P.args, **named: P.kwargs
+    ) -> T:
+        """Does the same in a separate thread."""
+        try:
+            return await self._slow_reads.run(lambda reader: read(reader, *arguments, **named))
         except DAMAGE as error:
             self._group.stop(error)
             raise _stopped() from error
