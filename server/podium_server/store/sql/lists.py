@@ -21,6 +21,7 @@ __all__ = [
     "evals_query",
     "experiments_query",
     "fill_page",
+    "within",
 ]
 
 T = TypeVar("T")
@@ -121,10 +122,17 @@ def experiments_query(
     if shown.within:
         # This condition is part of the range, so that no place of a page is the name of an
         # experiment that the caller may not know.
-        each = "name = ? OR (name > ? AND name < ?)"
-        where = f"{where} AND ({' OR '.join([each] * len(shown.within))})"
-        bindings += [text for name in shown.within for text in (name, f"{name}/", f"{name}0")]
+        condition, names = within(shown.within)
+        where, bindings = f"{where} AND {condition}", [*bindings, *names]
     return ListQuery("name", columns, f"experiments WHERE {where}", tuple(bindings), conditions)
+
+
+def within(prefixes: Sequence[str]) -> Condition:
+    """Returns the condition that the name of an experiment equals a prefix or is below one."""
+    each = "name = ? OR (name > ? AND name < ?)"
+    # The character after `/` is `0`.
+    bindings = tuple(text for name in prefixes for text in (name, f"{name}/", f"{name}0"))
+    return f"({' OR '.join([each] * len(prefixes))})", bindings
 
 
 def fill_page(

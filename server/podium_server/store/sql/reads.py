@@ -29,9 +29,14 @@ from podium_server.store.rows import (
 from podium_server.store.sql import codec
 from podium_server.store.sql.connection import Connection, fetch, fetch_value
 from podium_server.store.sql.dialect import Dialect
-from podium_server.store.sql.lists import arms_query, evals_query, experiments_query, fill_page
+from podium_server.store.sql.lists import (
+    arms_query,
+    evals_query,
+    experiments_query,
+    fill_page,
+    within,
+)
 from podium_server.store.sql.points import points_page
-from podium_server.store.tokens import is_within
 
 __all__ = ["Reader"]
 
@@ -52,7 +57,7 @@ _EVAL_AT = (
     "WHERE experiment = ? AND arm = ? AND name = ? AND post = 0 AND step = ?"
 )
 _SCORE = (
-    "SELECT s.value, s.origin, s.step FROM scores s "
+    "SELECT s.value, s.origin, s.step, s.eval_name FROM scores s "
     "WHERE s.experiment = ? AND s.arm = ? AND s.eval_name = ? AND s.key = ?"
 )
 _BARE_SCORE = (
@@ -67,8 +72,6 @@ _EXPERIMENT = (
 )
 _CONTENT = "SELECT content FROM experiment_contents WHERE experiment = ?"
 _ROW_COUNT = "SELECT CAST(sum(row_count) AS BIGINT) FROM experiments WHERE "
-_WITHIN = "name = ?1 OR (name > ?1 || '/' AND name < ?1 || '0')"
-"""The condition for the experiments of a prefix: `0` is the character after `/`."""
 _ARM = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND name = ?"
 _PARTS = (
     "SELECT part, content FROM arm_parts "
@@ -143,15 +146,12 @@ class Reader(ChangeListener):
 
     def _score(self, place: tuple[int, int], name: str | None, key: str) -> Score | None:
         if name is None:
-            return self._bare_score(place, key)
-        for value, origin, step in fetch(self.connection, _SCORE, (*place, name, key)):
-            return Score(codec.score_from(value, origin, step), key, name)
-        return None
-
-    def _bare_score(self, place: tuple[int, int], key: str) -> Score | None:
-        for value, origin, step, primary in fetch(self.connection, _BARE_SCORE, (*place, key)):
+            found = fetch(self.connection, _BARE_SCORE, (*place, key))
+        else:
+            found = fetch(self.connection, _SCORE, (*place, name, key))
+        for value, origin, step, eval_name in found:
             entry = codec.score_from(value, origin, step)
-            return Score(entry, key, primary if codec.is_of_row(origin) else None)
+            return Score(entry, key, eval_name if codec.is_of_row(origin) else None)
         return None
 
     def _find_place(self, experiment: str, arm: str) -> tuple[int, int]:
@@ -173,7 +173,7 @@ class Reader(ChangeListener):
         with self.one_state():
             identity, row = self._find_arm(experiment, arm)
             view = self.view(identity, row)
-            return view, self._evals(identity, row, -1, limits, EvalFilter())
+            return view, _contents(self._rows_of(identity, row, -1, limits, EvalFilter()))
 
     def arms(
         self, experiment: str, after: int, limits: PageLimits, shown: ArmFilter
@@ -196,32 +196,13 @@ class Reader(ChangeListener):
     ) -> Page[bytes]:
         """Returns a page of encoded eval rows after a position, in order of acceptance."""
         with self.one_state():
-            identity, row = self._find_arm(experiment, arm)
-            return self._evals(identity, row, after, limits, shown)
+            found = self._find_arm(experiment, arm)
+            return _contents(self._rows_of(*found, after, limits, shown))
 
     def rows(self, experiment: str, arm: str, after: int, limits: PageLimits) -> Page[ChangedRow]:
         """Returns a page of eval rows, in order of acceptance, after the position `after`."""
         with self.one_state():
-            identity, row = self._find_arm(experiment, arm)
-            place = (identity, row.ordinal)
-
-            def load(columns: Sequence[Any]) -> ChangedRow:
-                position, *key = columns
-                content = self.encoded(place, key)
-                return ChangedRow(
-                    row.name, codec.key_from(*key), content, position, row.status, row.group_name
-                )
-
-            query = evals_query(*place, after, EvalFilter())
-            return fill_page(
-                self.connection,
-                query,
-                load,
-                lambda item: len(item.content),
-                limits,
-                row.revision,
-                partial(self.rows_ahead, place),
-            )
+            return self._rows_of(*self._find_arm(experiment, arm), after, limits, EvalFilter())
 
     def series(
         self, experiment: str, arm: str, first: int, limits: PageLimits, shown: SeriesFilter
@@ -256,16 +237,21 @@ class Reader(ChangeListener):
         """Returns the encoded message of an experiment."""
         return fetch_value(self.connection, _CONTENT, (experiment,)) or b""
 
-    def _evals(
+    def _rows_of(
         self, experiment: int, arm: ArmRow, after: int, limits: PageLimits, shown: EvalFilter
-    ) -> Page[bytes]:
+    ) -> Page[ChangedRow]:
         place = (experiment, arm.ordinal)
-        query = evals_query(*place, after, shown)
+
+        def load(columns: Sequence[Any]) -> ChangedRow:
+            position, *key = columns
+            at, content = codec.key_from(*key), self._encoded(place, key)
+            return ChangedRow(arm.name, at, content, position, arm.status, arm.group_name)
+
         return fill_page(
             self.connection,
-            query,
-            lambda columns: self.encoded(place, columns[1:]),
-            len,
+            evals_query(*place, after, shown),
+            load,
+            lambda row: len(row.content),
             limits,
             arm.revision,
             partial(self.rows_ahead, place),
@@ -281,18 +267,8 @@ class Reader(ChangeListener):
 
     def row_count(self, prefixes: Sequence[str]) -> int:
         """Returns the number of stored rows under some prefixes, or of all rows without any."""
-        if not prefixes:
-            return fetch_value(self.connection, _ROW_COUNT + "name > ''") or 0
-        outermost = [
-            each
-            for each in set(prefixes)
-            if not any(is_within(each, other) for other in prefixes if other != each)
-        ]
-        with self.one_state():
-            return sum(
-                fetch_value(self.connection, _ROW_COUNT + _WITHIN, (each,)) or 0
-                for each in outermost
-            )
+        where, bindings = within(prefixes) if prefixes else ("1 = 1", ())
+        return fetch_value(self.connection, _ROW_COUNT + where, bindings) or 0
 
     def scores(
         self,
@@ -349,7 +325,7 @@ class Reader(ChangeListener):
             _, primary, _ = self.row(place, codec.key_values(row.primary))
         return ArmView(row, parts, primary)
 
-    def encoded(self, place: tuple[int, int], key: Sequence[Any]) -> bytes:
+    def _encoded(self, place: tuple[int, int], key: Sequence[Any]) -> bytes:
         """Returns the encoded row with a key. The key is given as column values."""
         _, content, stamp = self.row(place, key)
         return content + stamp
@@ -416,3 +392,7 @@ class Reader(ChangeListener):
             yield
         finally:
             self._execute("COMMIT")
+
+
+def _contents(page: Page[ChangedRow]) -> Page[bytes]:
+    return Page([row.content for row in page.items], page.next, page.revision)
