@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -111,21 +110,16 @@ def migrate_store(
         with _side(source, is_source=True):
             pass
 
-    run = _run_with_driver if _is_postgres(source) or _is_postgres(target) else _run
+    def run(action: Callable[[], T]) -> T:
+        if not (_is_postgres(source) or _is_postgres(target)):
+            return action()
+        result: T = asyncio.run(_postgres().transfer.in_greenlet(action))
+        return result
+
     run(check_source)
     # This creates the tables, or migrates them.
     asyncio.run(_with_store(target, lambda store: store.tokens()))
     return run(copy)
-
-
-def _run(action: Callable[[], T]) -> T:
-    return action()
-
-
-def _run_with_driver(action: Callable[[], T]) -> T:
-    """Runs a function that uses a PostgreSQL database."""
-    result: T = asyncio.run(_postgres().transfer.in_greenlet(action))
-    return result
 
 
 def _side(url: str, *, is_source: bool = False) -> AbstractContextManager[Side]:
@@ -161,9 +155,7 @@ def read_tokens(url: str) -> list[TokenRow]:
     Raises:
         StoreError: The store cannot be read.
     """
-    if _is_postgres(url):
-        return asyncio.run(_with_store(url, lambda store: store.tokens()))
-    return tokens.listed(store_file(url))
+    return _in_store_or_file(url, lambda store: store.tokens(), tokens.listed)
 
 
 def count_rows(url: str, prefixes: Iterable[tuple[str, ...]]) -> list[int]:
@@ -172,9 +164,11 @@ def count_rows(url: str, prefixes: Iterable[tuple[str, ...]]) -> list[int]:
     Raises:
         StoreError: The store cannot be read.
     """
-    if _is_postgres(url):
-        return asyncio.run(_with_store(url, partial(_counts, prefixes)))
-    return tokens.count_rows(store_file(url), prefixes)
+
+    async def count(store: Store) -> list[int]:
+        return [await store.row_count(each) for each in prefixes]
+
+    return _in_store_or_file(url, count, lambda path: tokens.count_rows(path, prefixes))
 
 
 def add_token(url: str, row: TokenRow) -> None:
@@ -183,11 +177,14 @@ def add_token(url: str, row: TokenRow) -> None:
     Raises:
         StoreError: The store cannot be written.
     """
-    if _is_postgres(url):
-        asyncio.run(_with_store(url, lambda store: store.add_token(row)))
-        return
-    asyncio.run(_prepare(store_file(url)))
-    tokens.add(store_file(url), row)
+
+    def add(path: Path) -> None:
+        # The file is always ready while a server uses it.
+        if not tokens.is_ready(path):
+            asyncio.run(_with_store(url, lambda store: store.tokens()))
+        tokens.add(path, row)
+
+    _in_store_or_file(url, lambda store: store.add_token(row), add)
 
 
 def revoke_token(url: str, token_id: str, now: int) -> None:
@@ -196,14 +193,20 @@ def revoke_token(url: str, token_id: str, now: int) -> None:
     Raises:
         StoreError: The store cannot be written.
     """
+    _in_store_or_file(
+        url,
+        lambda store: store.revoke_token(token_id, now),
+        lambda path: tokens.revoke(path, token_id, now),
+    )
+
+
+def _in_store_or_file(
+    url: str, in_store: Callable[[Store], Awaitable[T]], in_file: Callable[[Path], T]
+) -> T:
+    """Runs `in_store` for a database. Runs `in_file` for a file, which a server may have locked."""
     if _is_postgres(url):
-        asyncio.run(_with_store(url, lambda store: store.revoke_token(token_id, now)))
-        return
-    tokens.revoke(store_file(url), token_id, now)
-
-
-async def _counts(prefixes: Iterable[tuple[str, ...]], store: Store) -> list[int]:
-    return [await store.row_count(each) for each in prefixes]
+        return asyncio.run(_with_store(url, in_store))
+    return in_file(store_file(url))
 
 
 async def _with_store(url: str, action: Callable[[Store], Awaitable[T]]) -> T:
@@ -213,15 +216,4 @@ async def _with_store(url: str, action: Callable[[Store], Awaitable[T]]) -> T:
     except PodiumError as error:
         raise StoreError(str(error)) from error
     finally:
-        await store.close()
-
-
-async def _prepare(path: Path) -> None:
-    """Creates the store, or migrates it.
-
-    Does nothing if the store is up to date, which it always is while a server uses it.
-    """
-    if not tokens.is_ready(path):
-        store = SqliteStore(path)
-        await store.open()
         await store.close()

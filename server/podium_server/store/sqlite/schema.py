@@ -30,7 +30,9 @@ APPLICATION_ID = 0x506F6469
 _MARK_AT = 68
 """The offset of the mark in the header of a SQLite file."""
 
-_VERSION_1 = """
+MIGRATIONS: Sequence[str] = (
+    # Version 1
+    """
 CREATE TABLE experiments (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -136,9 +138,9 @@ CREATE TABLE removals (
     revision INTEGER NOT NULL,
     PRIMARY KEY (experiment, arm, eval_name, post, step)
 ) STRICT, WITHOUT ROWID;
-"""
-
-_VERSION_2 = """
+""",
+    # Version 2
+    """
 ALTER TABLE scores ADD COLUMN benchmark_id TEXT;
 UPDATE scores SET benchmark_id = (
     SELECT text_field(e.content, 2) FROM arms a JOIN evals e
@@ -200,22 +202,22 @@ SELECT experiment, eval_name, key, origin, source, benchmark_id,
     sum(sort_key < 9223372036854775807), sum(sort_key = 9223372036854775807)
 FROM completed GROUP BY 1, 2, 3, 4, 5, 6;
 DROP TABLE completed;
-"""
-
-_VERSION_3 = """
+""",
+    # Version 3
+    """
 -- The time of the newest event or heartbeat of an arm.
 ALTER TABLE arms ADD COLUMN last_heard INTEGER NOT NULL DEFAULT 0;
 UPDATE arms SET last_heard = updated;
-"""
-
-_VERSION_4 = """
+""",
+    # Version 4
+    """
 -- What changed after a revision.
 CREATE INDEX arms_by_revision ON arms (experiment, revision);
 CREATE INDEX evals_by_revision ON evals (experiment, revision);
 CREATE INDEX removals_by_revision ON removals (experiment, revision);
-"""
-
-_VERSION_5 = """
+""",
+    # Version 5
+    """
 -- Training series: the values of all keys at a step, see points.py.
 CREATE TABLE point_keys (
     experiment INTEGER NOT NULL,
@@ -231,15 +233,15 @@ CREATE TABLE points (
     content BLOB NOT NULL,
     PRIMARY KEY (experiment, arm, step)
 ) STRICT, WITHOUT ROWID;
-"""
-
-_VERSION_6 = """
+""",
+    # Version 6
+    """
 -- The id of the store, which backups of it have, too.
 CREATE TABLE store (id TEXT NOT NULL) STRICT;
 INSERT INTO store VALUES (lower(hex(randomblob(16))));
-"""
-
-_VERSION_7 = """
+""",
+    # Version 7
+    """
 -- The epoch of the file: a copy, and a file that took its place, have another one.
 CREATE TABLE identity (id BLOB NOT NULL, inode INTEGER NOT NULL) STRICT;
 INSERT INTO identity VALUES (randomblob(8), 0);
@@ -247,9 +249,9 @@ INSERT INTO identity VALUES (randomblob(8), 0);
 -- The revision in which the status or the group of an arm last changed.
 ALTER TABLE arms ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
 UPDATE arms SET moved = revision;
-"""
-
-_VERSION_8 = """
+""",
+    # Version 8
+    """
 -- Who may call: see podium_server.store.tokens. Prefixes are a list in JSON.
 CREATE TABLE tokens (
     id TEXT PRIMARY KEY,
@@ -261,43 +263,30 @@ CREATE TABLE tokens (
     expires INTEGER,
     revoked INTEGER
 ) STRICT, WITHOUT ROWID;
-"""
-
-_VERSION_9 = """
+""",
+    # Version 9
+    """
 -- The name of the token that first used a stream's writer id; NULL without tokens.
 ALTER TABLE streams ADD COLUMN owner TEXT;
 
 -- The secret with which page tokens are encrypted.
 ALTER TABLE store ADD COLUMN page_key BLOB NOT NULL DEFAULT x'';
 UPDATE store SET page_key = randomblob(32);
-"""
-
-_VERSION_10 = """
+""",
+    # Version 10
+    """
 -- The limits of the calls that are made with a token, as an object in JSON.
 ALTER TABLE tokens ADD COLUMN limits TEXT NOT NULL DEFAULT '{}';
-"""
-
-_VERSION_11 = """
+""",
+    # Version 11
+    """
 -- The number of stored rows of an experiment: see podium_server.store.rows.
 ALTER TABLE experiments ADD COLUMN row_count INTEGER NOT NULL DEFAULT 0;
 UPDATE experiments SET row_count = 1
     + (SELECT count(*) + ifnull(sum(eval_count), 0) FROM arms WHERE experiment = experiments.id)
     + (SELECT count(*) FROM points WHERE experiment = experiments.id)
 WHERE deleted = 0;
-"""
-
-MIGRATIONS: Sequence[str] = (
-    _VERSION_1,
-    _VERSION_2,
-    _VERSION_3,
-    _VERSION_4,
-    _VERSION_5,
-    _VERSION_6,
-    _VERSION_7,
-    _VERSION_8,
-    _VERSION_9,
-    _VERSION_10,
-    _VERSION_11,
+""",
 )
 VERSION = len(MIGRATIONS)
 """The version of files that this server writes."""
