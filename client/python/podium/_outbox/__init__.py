@@ -11,6 +11,7 @@ from podium._outbox.errors import DamagedError, OutboxFullError, UnknownFormatEr
 from podium._outbox.folders import (
     StreamInfo,
     default_root,
+    is_own,
     new_writer_id,
     outbox_address,
     outbox_folder,
@@ -57,6 +58,7 @@ __all__ = [
     "WakeSignal",
     "default_root",
     "forget_state",
+    "is_own",
     "new_writer_id",
     "outbox_address",
     "outbox_folder",

@@ -25,6 +25,7 @@ from podium._outbox.files import own_folder, read_json, sync_file, write_json
 __all__ = [
     "StreamInfo",
     "default_root",
+    "is_own",
     "new_writer_id",
     "outbox_address",
     "outbox_folder",
@@ -154,6 +155,11 @@ def outbox_folder(root: Path, address: str) -> Path:
         for each in (folder / _OUTBOX_FILE, folder, folder.parent, root):
             sync_file(each)
     return folder
+
+
+def is_own(outbox: Path) -> bool:
+    """Returns whether an outbox is one of this machine, not of another one or a copy."""
+    return outbox.absolute().parent.name == _slug(os.uname().nodename)
 
 
 def _says_address(outbox: Path) -> bool:

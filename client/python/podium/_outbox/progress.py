@@ -25,7 +25,7 @@ class Progress(NamedTuple):
     delivered: int
     """The last sequence number that was delivered or rejected; 0 for none."""
     rejected: int
-    """The number of rejected events, without those that `podium outbox retry` has delivered."""
+    """The number of rejected events that `podium outbox` has not delivered or discarded since."""
 
 
 def read_progress(folder: Path) -> Progress:

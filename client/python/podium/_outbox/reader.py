@@ -179,11 +179,20 @@ class StreamReader:
                 self._drop(number, delivered)
             stays = self.torn() or any(not rejected.retried for rejected in self.rejected_events())
             if not stays:
-                hidden = self.folder.rename(self.folder.with_name(f".{self.folder.name}"))
-                shutil.rmtree(hidden)
+                self._delete()
         finally:
             self._lock.release()
         return not stays
+
+    def discard(self) -> bool:
+        """Deletes a stream with all of its events. Returns False if the stream is locked."""
+        if not self._lock.try_acquire():
+            return False
+        try:
+            self._delete()
+        finally:
+            self._lock.release()
+        return True
 
     def torn(self) -> list[Path]:
         """Returns the segments that were kept because they have damaged or misplaced records."""
@@ -205,10 +214,15 @@ class StreamReader:
         """Stores permanently rejected events, so that they survive a power cut."""
         append_rejected(self.folder, rejected_events)
 
-    def mark_retried(self, sequence: int) -> None:
-        """Marks a rejected event as delivered by `podium outbox retry`."""
-        append_retried(self.folder, sequence)
+    def mark_retried(self, *sequences: int) -> None:
+        """Marks rejected events as delivered or discarded by `podium outbox`."""
+        append_retried(self.folder, sequences)
         self.note_delivered(self._delivered())
+
+    def _delete(self) -> None:
+        """Deletes the folder. If the process is killed meanwhile, `sweep` deletes the rest."""
+        hidden = self.folder.rename(self.folder.with_name(f".{self.folder.name}"))
+        shutil.rmtree(hidden)
 
     def _delivered(self) -> int:
         return max(self._noted, self.progress().delivered)

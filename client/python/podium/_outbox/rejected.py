@@ -34,7 +34,7 @@ class RejectedEvent:
     event: bytes
     """The serialized event."""
     retried: bool = False
-    """Whether the event was delivered later, by `podium outbox retry`."""
+    """Whether `podium outbox` has delivered or discarded the event later."""
 
 
 def read_rejected(folder: Path) -> list[RejectedEvent]:
@@ -65,13 +65,14 @@ def append_rejected(folder: Path, rejected_events: Iterable[RejectedEvent]) -> N
     _append(folder, lines)
 
 
-def append_retried(folder: Path, sequence: int) -> None:
-    """Marks a rejected event as delivered by `podium outbox retry`.
+def append_retried(folder: Path, sequences: Iterable[int]) -> None:
+    """Marks rejected events as delivered or discarded by `podium outbox`.
 
     Raises:
-        OSError: The mark could not be written.
+        OSError: The marks could not be written.
     """
-    _append(folder, [{"sequence": sequence, "retried": time.time()}])
+    now = time.time()
+    _append(folder, [{"sequence": sequence, "retried": now} for sequence in sequences])
 
 
 def _append(folder: Path, lines: Iterable[dict[str, Any]]) -> None:

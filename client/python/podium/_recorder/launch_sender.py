@@ -12,7 +12,7 @@ from podium._outbox import SenderLock
 from podium._outbox.sender_state import THROTTLED, UNREACHABLE, SenderState
 from podium._recorder.warnings import RecorderWarnings
 
-__all__ = ["SenderStarter", "is_delivering", "unreachable", "waits"]
+__all__ = ["SenderStarter", "is_delivering", "start_sender", "unreachable", "waits"]
 
 _PACKAGES = Path(__file__).parents[2]
 """The folder from which `podium` is imported."""
@@ -70,7 +70,7 @@ class SenderStarter:
     def _start(self, outbox: Path) -> None:
         begin = time.monotonic()
         try:
-            _start(outbox)
+            start_sender(outbox)
         except (OSError, subprocess.SubprocessError) as error:
             self._tell(outbox, str(error))
         now = time.monotonic()
@@ -84,11 +84,15 @@ class SenderStarter:
         )
 
 
-def _start(outbox: Path) -> None:
+def start_sender(outbox: Path) -> None:
     """Starts a sender process that outlives this process and is not its child.
 
     It is a new program, not a fork, so it shares nothing with the training process. `-P` prevents
     imports from the working folder of the training.
+
+    Raises:
+        OSError: The process cannot be started.
+        subprocess.SubprocessError: The process failed, or did not start in time.
     """
     if not sys.executable or getattr(sys, "frozen", False):
         raise OSError("no Python interpreter was found to start the sender")

@@ -1,7 +1,16 @@
 """Delivers outboxes to a server. The sender process and `podium sync` use this package."""
 
-from podium._sender.protocol import DEFECTS
+from podium._sender.protocol import DEFECTS, begins_arm
 from podium._sender.sender import BACKGROUND, FOREGROUND, Rules, Sender, Tally
 from podium._sender.status_file import Report
 
-__all__ = ["BACKGROUND", "DEFECTS", "FOREGROUND", "Report", "Rules", "Sender", "Tally"]
+__all__ = [
+    "BACKGROUND",
+    "DEFECTS",
+    "FOREGROUND",
+    "Report",
+    "Rules",
+    "Sender",
+    "Tally",
+    "begins_arm",
+]

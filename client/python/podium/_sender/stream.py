@@ -44,6 +44,7 @@ _log = logging.getLogger(__name__)
 _EVENTS, _BYTES = DEFAULT_LIMITS.call_events, 1 << 20
 """The most events, and the most bytes, that are read at a time."""
 _UNREADABLE = "OUTBOX_UNREADABLE"
+_REDIRECT = "Then `podium outbox retry --as NAME` records the waiting rows there"
 _PASSED_SECONDS = 60.0
 """The seconds for which a failing stream delays the streams after it."""
 
@@ -281,7 +282,8 @@ class Stream:
         """Adds the names of similar arms to a pause, because the arm's name may be misspelt."""
         if self._near_names is None:
             experiment = client.experiment(self.info.experiment)
-            self._near_names = await near_arms_text(experiment, self.info.arm or "")
+            near = await near_arms_text(experiment, self.info.arm or "")
+            self._near_names = near and f"{near} {_REDIRECT}"
         return pause._replace(message=pause.message + self._near_names)
 
     async def _send_end(self, client: RecordingClient) -> Verdict | None:

@@ -4,6 +4,7 @@ A server rejects a whole attempt if its arm has finished or has a newer attempt.
 are accepted as a restart of the arm, or as another arm.
 """
 
+import argparse
 import time
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from podium.cli._outboxes import StreamView, event_of
 from podium.v1.event_pb2 import ArmStarted, Event
 from podium.v1.run_config_pb2 import RunConfig
 
-__all__ = ["Item", "RejectedAttempt", "as_other_arm", "as_restart", "attempts_of"]
+__all__ = ["Item", "RejectedAttempt", "as_other_arm", "as_restart", "attempts_of", "is_chosen"]
 
 _WITH_ATTEMPT = ("metrics_recorded", "eval_recorded", "arm_finished")
 _START_IS_DELIVERED = (
@@ -50,12 +51,20 @@ class RejectedAttempt(NamedTuple):
         events = (item.event for item in self.items if item.event is not None)
         return next((each.arm_started for each in events if each.HasField("arm_started")), None)
 
+    @property
+    def has_whole_arm(self) -> bool:
+        """Whether one of the events is a whole arm."""
+        return any(
+            item.event is not None and item.event.HasField("arm_recorded") for item in self.items
+        )
+
 
 class Plan(NamedTuple):
     """How the events of an attempt are sent again."""
 
+    experiment: str
     arm: str
-    attempt_id: str | None
+    attempt_id: str | None = None
     start: Event | None = None
     """The start to send first, or None if the server has the attempt already."""
 
@@ -71,12 +80,25 @@ class Plan(NamedTuple):
         sent.CopyFrom(event)
         if kind == "arm_recorded":
             sent.arm_recorded.arm_result.name = self.arm
+        elif kind == "arm_annotated":
+            sent.arm_annotated.arm = self.arm
         elif kind in _WITH_ATTEMPT:
             content = getattr(sent, kind)
             content.arm = self.arm
             if content.HasField("attempt_id") and self.attempt_id is not None:
                 content.attempt_id = self.attempt_id
         return sent
+
+
+def is_chosen(
+    stream: StreamView, rejected: RejectedEvent | None, given: argparse.Namespace
+) -> bool:
+    """Returns whether the options select a rejected event, or the waiting events if it is None."""
+    if given.experiment not in {None, stream.info.experiment}:
+        return False
+    if given.arm not in {None, stream.info.arm}:
+        return False
+    return given.reason in {None, rejected and rejected.reason}
 
 
 def attempts_of(
@@ -104,36 +126,40 @@ def as_restart(attempt: RejectedAttempt, known: ArmSummary | None) -> Plan | str
     """
     arm = attempt.arm or ""
     if attempt.attempt_id is None:
-        return Plan(arm, None)
+        return Plan(attempt.experiment, arm)
     newest = _own_attempt(attempt, known)
     if attempt.start is None and known is not None:
-        return Plan(arm, newest) if newest else _START_IS_DELIVERED
-    return _started(attempt, attempt.start or _start_without(arm), arm, known)
+        return Plan(attempt.experiment, arm, newest) if newest else _START_IS_DELIVERED
+    start = attempt.start or _start_without(arm)
+    return _started(attempt, start, Plan(attempt.experiment, arm), known)
 
 
 def as_other_arm(
-    attempt: RejectedAttempt, name: str, known: ArmSummary | None, original: ArmSummary | None
+    attempt: RejectedAttempt, target: Plan, known: ArmSummary | None, original: ArmSummary | None
 ) -> Plan | str:
-    """Plans to send an attempt as another arm.
+    """Plans to send an attempt as another arm, or rows without an attempt to an existing arm.
 
     Args:
         attempt: The attempt.
-        name: The name of the other arm.
-        known: The arm with this name on the server, from an earlier, interrupted try, or None.
+        target: The experiment and the name of the other arm.
+        known: This arm on the server, or None. An attempt may go to it only if it comes from an
+            earlier, interrupted try.
         original: The arm that the attempt was recorded for, or None if the server lacks it.
 
     Returns:
         The plan, or a text with the reason why the attempt cannot be sent.
     """
     newest = _own_attempt(attempt, known)
-    if known is not None and newest is None:
-        return _NAME_IS_TAKEN.format(name)
+    creates = attempt.attempt_id is not None or attempt.has_whole_arm
+    if known is not None and newest is None and creates:
+        return _NAME_IS_TAKEN.format(target.arm)
     if attempt.attempt_id is None or (attempt.start is None and newest):
-        return Plan(name, newest)
+        return target._replace(attempt_id=newest)
     start = attempt.start
     if start is None and original is not None:
         start = ArmStarted(run_config=codec.run_config_to_proto(original.run_config))
-    return _started(attempt, start or _start_without(attempt.arm or name), name, known)
+    start = start or _start_without(attempt.arm or target.arm)
+    return _started(attempt, start, target, known)
 
 
 def _start_without(arm: str) -> ArmStarted:
@@ -145,7 +171,7 @@ def _start_without(arm: str) -> ArmStarted:
 
 
 def _started(
-    attempt: RejectedAttempt, start: ArmStarted, arm: str, known: ArmSummary | None
+    attempt: RejectedAttempt, start: ArmStarted, target: Plan, known: ArmSummary | None
 ) -> Plan:
     order = time.time_ns() // 1_000_000
     attempt_id = attempt.attempt_id or ""
@@ -155,7 +181,7 @@ def _started(
         # A server accepts only one order for each attempt_id.
         attempt_id = f"{attempt_id}-{order}"
     event = Event(arm_started=start)
-    event.arm_started.arm = arm
+    event.arm_started.arm = target.arm
     event.arm_started.attempt.id = attempt_id
     event.arm_started.attempt.order = order
     if start.WhichOneof("mode") != "resume_step":
@@ -164,7 +190,7 @@ def _started(
     first = next(times, None)
     if first is not None:
         event.event_time.CopyFrom(first)
-    return Plan(arm, attempt_id, event)
+    return target._replace(attempt_id=attempt_id, start=event)
 
 
 def _own_attempt(attempt: RejectedAttempt, known: ArmSummary | None) -> str | None:
@@ -185,6 +211,8 @@ def _names_of(event: Event | None, stream: StreamView) -> tuple[str | None, str 
         return event.arm_started.arm, event.arm_started.attempt.id
     if kind == "arm_recorded":
         return event.arm_recorded.arm_result.name, None
+    if kind == "arm_annotated":
+        return event.arm_annotated.arm, None
     if kind not in _WITH_ATTEMPT:
         return None, None
     content = getattr(event, kind)

@@ -1,7 +1,7 @@
 """`podium outbox retry`: sends rejected events again."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,12 +10,21 @@ from podium import ArmSummary
 from podium._client.blocking.client import Client
 from podium._limits.batches import Batch
 from podium._outbox import RejectedEvent, SenderLock, StreamReader
-from podium._sender import DEFECTS
+from podium._sender import DEFECTS, begins_arm
 from podium.cli import _format
-from podium.cli._attempts import Item, Plan, RejectedAttempt, as_other_arm, as_restart, attempts_of
+from podium.cli._attempts import (
+    Item,
+    Plan,
+    RejectedAttempt,
+    as_other_arm,
+    as_restart,
+    attempts_of,
+    is_chosen,
+)
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit, text_of
 from podium.cli._outboxes import OutboxView, StreamView, view_of
+from podium.cli._withdrawing import sender_stopped, withdraw
 from podium.errors import NotFoundError, PodiumError
 from podium.v1.event_pb2 import Event
 
@@ -36,10 +45,15 @@ class _Outcome(NamedTuple):
 
 
 def retry(folders: Sequence[Path], given: argparse.Namespace, console: Console) -> Exit:
-    """Sends the selected rejected events of outboxes again."""
-    wanted = [(view, _wanted(view, given, console)) for view in map(view_of, folders)]
-    if given.new_arm is not None:
-        _check_one_arm([attempt for _, attempts in wanted for attempt in attempts])
+    """Sends the selected rejected events of outboxes again.
+
+    With `--as` or `--into`, also redirects the selected events that wait for delivery.
+    """
+    views = list(map(view_of, folders))
+    if _is_redirected(given):
+        _check_one_arm(_selected(views, given))
+        views = [_with_waiting(view, given) for view in views]
+    wanted = [(view, _wanted(view, given, console)) for view in views]
     total = sum(len(attempt.items) for _, attempts in wanted for attempt in attempts)
     if not total and any(stream.rejected_events for view, _ in wanted for stream in view.streams):
         console.note("no rejected event matches; `podium outbox` lists all rejected events")
@@ -59,7 +73,7 @@ def _wanted(view: OutboxView, given: argparse.Namespace, console: Console) -> li
     attempts = attempts_of(_chosen(view, given))
     if given.attempt is not None:
         attempts = [attempt for attempt in attempts if attempt.attempt_id == given.attempt]
-    if given.attempt is not None or not (given.restart or given.new_arm is not None):
+    if given.attempt is not None or not (given.restart or _is_redirected(given)):
         return attempts
     # Each attempt would restart the arm and delete the results of the earlier one.
     newest = {(a.experiment, a.arm): a for a in attempts if a.attempt_id is not None}
@@ -77,23 +91,61 @@ def _chosen(
     view: OutboxView, given: argparse.Namespace
 ) -> Iterator[tuple[StreamView, RejectedEvent]]:
     for stream in view.streams:
-        if given.experiment not in {None, stream.info.experiment}:
-            continue
-        if given.arm not in {None, stream.info.arm}:
-            continue
         for rejected in stream.rejected_events:
-            if given.reason in {None, rejected.reason}:
+            if is_chosen(stream, rejected, given):
                 yield stream, rejected
 
 
-def _check_one_arm(attempts: Sequence[RejectedAttempt]) -> None:
-    arms = {(attempt.experiment, attempt.arm): attempt for attempt in attempts}
+def _is_redirected(given: argparse.Namespace) -> bool:
+    return given.new_arm is not None or given.into is not None
+
+
+def _waits(stream: StreamView, given: argparse.Namespace) -> bool:
+    """Returns whether the options select the stream's waiting events, and there are any."""
+    is_attempt = given.attempt in {None, stream.info.attempt_id}
+    return bool(stream.waiting) and is_attempt and is_chosen(stream, None, given)
+
+
+def _selected(views: Iterable[OutboxView], given: argparse.Namespace) -> Iterator[StreamView]:
+    for view in views:
+        yield from (stream for stream, _ in _chosen(view, given))
+        yield from (stream for stream in view.streams if _waits(stream, given))
+
+
+def _check_one_arm(streams: Iterable[StreamView]) -> None:
+    arms = dict.fromkeys((stream.info.experiment, stream.info.arm) for stream in streams)
     if len(arms) > 1:
         names = ", ".join(f"{arm!r} of {experiment!r}" for experiment, arm in list(arms)[:_SHOWN])
         raise CommandError(
-            "--as records the events of one arm, but the selected events are of "
+            "--as and --into record the events of one arm, but the selected events are of "
             f"{len(arms)} arms: {names}; choose one with --experiment and --arm"
         )
+
+
+def _with_waiting(view: OutboxView, given: argparse.Namespace) -> OutboxView:
+    """Returns an outbox in which the selected waiting events are stored as rejected."""
+    waiting = [stream for stream in view.streams if _waits(stream, given)]
+    if not waiting:
+        return view
+    with _client(given.address or view.address, given.timeout) as client:
+        for stream in waiting:
+            _check_target(client, stream, given)
+        with sender_stopped(view.folder):
+            withdraw(waiting, client)
+    return view_of(view.folder)
+
+
+def _check_target(client: Client, stream: StreamView, given: argparse.Namespace) -> None:
+    """Raises a NotFoundError, with similar names, if the other arm does not and will not exist."""
+    [first] = StreamReader(stream.folder).read(stream.delivered, most_events=1)
+    if not begins_arm(first.payload):
+        target = _target(given, stream.info.experiment, stream.info.arm)
+        bool(client.arm(target.experiment, target.arm).evals(page_size=1))
+
+
+def _target(given: argparse.Namespace, experiment: str, arm: str | None) -> Plan:
+    """Returns the experiment and arm that get the events."""
+    return Plan(given.into or experiment, given.new_arm or arm or "")
 
 
 # ---- sending -----------------------------------------------------------------------------------
@@ -105,7 +157,7 @@ def _sent_again(
     """Sends the events in their order. Stops if the server does not answer."""
     if not attempts:
         return
-    sent = _sent_anew if given.restart or given.new_arm is not None else _sent_singly
+    sent = _sent_anew if given.restart or _is_redirected(given) else _sent_singly
     with _client(given.address or view.address, given.timeout) as client:
         for attempt in attempts:
             for outcome in sent(client, attempt, given):
@@ -148,7 +200,7 @@ def _sent_anew(
     before, the next retry sends all of them.
     """
     try:
-        plan = _plan(client, attempt, given.new_arm)
+        plan = _plan(client, attempt, given)
         if isinstance(plan, str):
             yield from (_Outcome(item, refusal=plan) for item in attempt.items)
             return
@@ -162,12 +214,13 @@ def _sent_anew(
         yield outcome
 
 
-def _plan(client: Client, attempt: RejectedAttempt, new_arm: str | None) -> Plan | str:
-    known = _find_arm(client, attempt.experiment, new_arm or attempt.arm or "")
-    if new_arm is None:
+def _plan(client: Client, attempt: RejectedAttempt, given: argparse.Namespace) -> Plan | str:
+    target = _target(given, attempt.experiment, attempt.arm)
+    known = _find_arm(client, target.experiment, target.arm)
+    if not _is_redirected(given):
         return as_restart(attempt, known)
     original = _find_arm(client, attempt.experiment, attempt.arm or "")
-    return as_other_arm(attempt, new_arm, known, original)
+    return as_other_arm(attempt, target, known, original)
 
 
 def _find_arm(client: Client, experiment: str, arm: str) -> ArmSummary | None:
@@ -181,7 +234,7 @@ def _find_arm(client: Client, experiment: str, arm: str) -> ArmSummary | None:
 def _sent_by_plan(client: Client, attempt: RejectedAttempt, plan: Plan) -> Iterator[_Outcome]:
     if plan.start is not None:
         # The start is sent alone, because the other events depend on it.
-        [(_, refusal)] = _recorded(client, attempt.experiment, [(attempt.items[0], plan.start)])
+        [(_, refusal)] = _recorded(client, plan.experiment, [(attempt.items[0], plan.start)])
         if refusal:
             yield from (_Outcome(item, refusal) for item in attempt.items)
             return
@@ -194,17 +247,17 @@ def _sent_by_plan(client: Client, attempt: RejectedAttempt, plan: Plan) -> Itera
             continue
         fuller = batch.added("", event)
         if fuller is not batch:
-            yield from _outcomes(client, attempt, call)
+            yield from _outcomes(client, plan.experiment, call)
             call = []
         batch = fuller
         call.append((item, event))
-    yield from _outcomes(client, attempt, call)
+    yield from _outcomes(client, plan.experiment, call)
 
 
 def _outcomes(
-    client: Client, attempt: RejectedAttempt, call: Sequence[tuple[Item, Event]]
+    client: Client, experiment: str, call: Sequence[tuple[Item, Event]]
 ) -> Iterator[_Outcome]:
-    for item, refusal in _recorded(client, attempt.experiment, call):
+    for item, refusal in _recorded(client, experiment, call):
         yield _Outcome(item, refusal)
 
 

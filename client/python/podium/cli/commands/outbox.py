@@ -12,6 +12,7 @@ from google.protobuf.json_format import MessageToDict
 from podium._outbox import RejectedEvent, SenderState
 from podium.cli import _format
 from podium.cli._console import Console
+from podium.cli._discarding import discard
 from podium.cli._exits import CommandError, Exit
 from podium.cli._outboxes import (
     OutboxView,
@@ -25,7 +26,9 @@ from podium.cli._retry import retry
 
 __all__ = ["add_arguments", "run_locally"]
 
-_RETRY = "retry"
+_RETRY, _DISCARD = "retry", "discard"
+_ACTIONS = {_RETRY: retry, _DISCARD: discard}
+_OPTIONS = {"restart": "--restart", "new_arm": "--as", "into": "--into"}
 _HEADERS = ("EXPERIMENT", "ARM", "WRITER", ">WAITING", "SINCE", ">REJECTED", "~WHY")
 
 
@@ -42,35 +45,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "An attempt that was rejected as a whole, because its arm had finished or had a newer\n"
         "attempt, is delivered by --restart or --as. With --restart it becomes the newest one:\n"
         "the present results of the arm are deleted, unless the attempt resumes. With --as NAME\n"
-        "it is recorded as another arm. Of several attempts at an arm, the newest one is sent."
+        "it is recorded as another arm. Of several attempts at an arm, the newest one is sent.\n\n"
+        "--as and --into also redirect events that wait, such as an evaluation whose arm or\n"
+        "experiment is misspelt.\n\n"
+        "`podium outbox discard` deletes the waiting and rejected events of the selected streams.\n"
+        "It lists them first. On a terminal it asks for confirmation; elsewhere it requires --yes."
     )
     parser.epilog = (
         "examples:\n"
         "  podium outbox \n"
         "  podium outbox /mnt/usb/outbox --json | jq '.[].streams[].rejected'\n"
         "  podium outbox retry --experiment rank_sweep --reason LIMIT_EXCEEDED\n"
-        "  podium outbox retry --experiment rank_sweep --arm lora_rank4 --as lora_rank4_again"
+        "  podium outbox retry --experiment rank_sweep --arm lora_rank4 --as lora_rank4_again\n"
+        "  podium outbox discard --experiment rank_sweep --arm lora_rnak4"
     )
-    parser.add_argument("action", metavar=_RETRY, nargs="?", help="send rejected events again")
+    parser.add_argument(
+        "action",
+        metavar="retry|discard",
+        nargs="?",
+        help="send rejected events again, or delete events",
+    )
     add_folder(parser)
-    which = parser.add_argument_group("which events to send again (default: all)")
+    which = parser.add_argument_group("which events to send again or to delete (default: all)")
     which.add_argument("--experiment", metavar="NAME", help="only events of this experiment")
     which.add_argument("--arm", metavar="NAME", help="only events of this arm")
     which.add_argument("--attempt", metavar="ID", help="only events of this attempt")
     which.add_argument(
         "--reason", metavar="REASON", help="only events that were rejected for this reason"
     )
+    parser.add_argument("--yes", action="store_true", help="discard without confirmation")
     how = parser.add_argument_group("how to send them (default: unchanged)")
-    how = how.add_mutually_exclusive_group()
     how.add_argument("--restart", action="store_true", help="as the newest attempt of the arm")
     how.add_argument("--as", dest="new_arm", metavar="NAME", help="as another arm of this name")
+    how.add_argument("--into", metavar="EXPERIMENT", help="as an arm of this other experiment")
 
 
 def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
-    """Shows outboxes, or sends rejected events again."""
+    """Shows outboxes, sends rejected events again, or deletes events."""
     folder: Path | None = arguments.folder
-    if arguments.action == _RETRY:
-        return retry(find_outboxes(folder), arguments, console)
+    _check_options(arguments)
+    if arguments.action in _ACTIONS:
+        return _ACTIONS[arguments.action](find_outboxes(folder), arguments, console)
     if arguments.action is not None:
         if folder is not None:
             text = (
@@ -79,9 +94,18 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
             )
             raise CommandError(text)
         folder = Path(arguments.action)
-    if arguments.restart or arguments.new_arm is not None:
-        raise CommandError("--restart and --as are options of `podium outbox retry`")
     return _list([view_of(outbox) for outbox in find_outboxes(folder)], console)
+
+
+def _check_options(given: argparse.Namespace) -> None:
+    """Raises a CommandError if an option does not belong to the action or to another option."""
+    found = [option for name, option in _OPTIONS.items() if getattr(given, name)]
+    if found and given.action != _RETRY:
+        raise CommandError(f"{found[0]} is an option of `podium outbox retry`")
+    if given.yes and given.action != _DISCARD:
+        raise CommandError("--yes is an option of `podium outbox discard`")
+    if given.restart and len(found) > 1:
+        raise CommandError(f"--restart cannot be combined with {found[1]}")
 
 
 # ---- showing -------------------------------------------------------------------------------

@@ -1,0 +1,114 @@
+"""Withdraws waiting events from the sender, so that the user can redirect or discard them."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from podium._client.blocking.client import Client
+from podium._model.recording import StreamPosition
+from podium._outbox import Entry, RejectedEvent, SenderLock, SenderState, StreamReader, is_own
+from podium._recorder.launch_sender import start_sender
+from podium.cli._exits import CommandError
+from podium.cli._outboxes import StreamView, view_of
+from podium.errors import PodiumError
+from podium.v1.event_pb2 import Event, Skipped
+
+__all__ = ["sender_stopped", "withdraw"]
+
+_WITHDRAWN = "WITHDRAWN"
+"""The reason of an event that the user withdrew before the server had it."""
+_MESSAGE = "`podium outbox retry` withdrew the event to record it elsewhere, and did not finish"
+_STOP_SECONDS, _LOOK_SECONDS = 30.0, 0.05
+
+
+@contextmanager
+def sender_stopped(outbox: Path) -> Iterator[None]:
+    """Ensures that no sender delivers an outbox during the block.
+
+    Afterwards starts a sender again if there was one and it has work left.
+
+    Raises:
+        CommandError: The sender cannot be stopped, or the outbox cannot be written.
+    """
+    lock = SenderLock(outbox)
+    try:
+        was_running = _acquire(lock, outbox)
+    except OSError as error:
+        raise CommandError(f"{outbox} cannot be changed: {error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        if was_running and view_of(outbox).needs_sender:
+            # Otherwise a recorder starts a sender later, or the user does with `podium sync`.
+            with suppress(OSError, subprocess.SubprocessError):
+                start_sender(outbox)
+
+
+def _acquire(lock: SenderLock, outbox: Path) -> bool:
+    """Takes the lock. Stops its holders, since a recorder may start another sender meanwhile.
+
+    Returns whether a sender was running.
+    """
+    end = time.monotonic() + _STOP_SECONDS
+    stopped: set[int] = {os.getpid()}
+    while not lock.try_acquire():
+        state = SenderState.read(outbox)
+        if not is_own(outbox) or time.monotonic() > end:
+            pid = f" (process {state.pid})" if state else ""
+            raise CommandError(f"a sender{pid} is delivering {outbox}; stop it, then try again")
+        if state is not None and state.pid not in stopped:
+            stopped.add(state.pid)
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(state.pid, signal.SIGTERM)
+        time.sleep(_LOOK_SECONDS)
+    return len(stopped) > 1
+
+
+def withdraw(streams: Iterable[StreamView], client: Client) -> None:
+    """Stores the waiting events of streams as rejected, unless the server has them.
+
+    Call it within `sender_stopped`. If the process is killed, each event is either still waiting or
+    rejected.
+
+    Raises:
+        PodiumError: The server gave no answer.
+    """
+    for stream in streams:
+        reader = StreamReader(stream.folder)
+        known = {rejected.sequence for rejected in reader.rejected_events()}
+        after = stream.delivered
+        while entries := reader.read(after):
+            reader.reject(*(_rejected(each) for each in entries if each.sequence not in known))
+            stored = _skip(client, stream, after, entries)
+            # Places that were rejected before may be `Skipped` there, from a command that was killed.
+            reader.mark_retried(*({*range(after + 1, after + 1 + stored)} - known))
+            after = entries[-1].sequence
+            reader.note_delivered(after)
+
+
+def _rejected(entry: Entry) -> RejectedEvent:
+    return RejectedEvent(entry.sequence, _WITHDRAWN, _MESSAGE, time.time(), entry.payload)
+
+
+def _skip(client: Client, stream: StreamView, after: int, entries: Sequence[Entry]) -> int:
+    """Gives the places of events in their stream to `Skipped`.
+
+    A call of a stopped sender may still reach the server. It then has no effect.
+
+    Returns:
+        The number of the first events that the server has already.
+    """
+    events = [Event(skipped=Skipped())] * (entries[-1].sequence - after)
+    position = StreamPosition(stream.info.writer_id, after + 1)
+    try:
+        return client.record(stream.info.experiment, events, position=position).skipped_events
+    except PodiumError as error:
+        if not error.refusals and error.reason != "SEQUENCE_GAP":
+            raise
+        # The server does not have the experiment, or has another history of the stream.
+        return 0

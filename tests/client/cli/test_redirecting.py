@@ -1,0 +1,232 @@
+"""`podium outbox retry --as` and `--into` for waiting events, and `podium outbox discard`."""
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import podium as library
+import pytest
+from podium._model.recording import StreamPosition
+from podium._outbox import SenderState, StreamReader, outbox_address, outbox_folder, streams
+from podium.cli import _withdrawing
+from podium.v1.event_pb2 import Event
+from podium_server.testing.calls import metrics, row, started
+
+from tests.client.cli.shell import Outcome, on_terminal, podium
+from tests.client.sender.outboxes import (
+    appended,
+    dead_stream,
+    rejected_events,
+    running_sender,
+    sender_of,
+    until,
+    writer,
+)
+
+
+class _KilledError(BaseException):
+    """Ends a command where kill -9 would."""
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, address: str) -> Iterator[Path]:
+    """An outbox for the server of this folder; its sender ends with the test."""
+    outbox = outbox_folder(tmp_path / "outbox", address)
+    yield outbox
+    with contextlib.suppress(ProcessLookupError):
+        if pid := sender_of(outbox):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _run(outbox: Path, *arguments: str) -> Outcome:
+    action, *options = arguments
+    return podium("outbox", action, str(outbox), *options, address=outbox_address(outbox))
+
+
+def _evaluation(outbox: Path, name: str, arm: str = "typo") -> Path:
+    """The stream of an evaluator with two rows for an arm that does not exist."""
+    events = [_row(arm, step) for step in (1, 2)]
+    return dead_stream(outbox, name, *events, arm=arm)
+
+
+def _row(arm: str, step: int) -> Event:
+    event = row("val", step, metrics={"acc": step})
+    event.eval_recorded.arm = arm
+    return event
+
+
+def _start(address: str, experiment: str, arm: str = "right") -> None:
+    with library.Client(address) as client:
+        client.experiment(experiment).start_arm(library.RunConfig(arm))
+
+
+def _steps(address: str, experiment: str, arm: str) -> list[int | None]:
+    with library.Client(address) as client:
+        return [found.step for found in client.arm(experiment, arm).evals()]
+
+
+# ---- redirecting -----------------------------------------------------------------------------
+
+
+def test_rows_of_a_misspelt_arm(outbox: Path, address: str, name: str) -> None:
+    """Waiting rows without an attempt go to the existing arm that --as names."""
+    _start(address, name)
+    _evaluation(outbox, name)
+    assert podium("sync", str(outbox)).code == 1
+    done = _run(outbox, "retry", "--arm", "typo", "--as", "right")
+    assert done[:2] == (0, "2 of 2 events delivered\n")
+    assert _steps(address, name, "right") == [1, 2]
+    assert streams(outbox) == []
+
+
+def test_rows_of_a_misspelt_experiment(outbox: Path, address: str, name: str) -> None:
+    """--into sends waiting rows to the arm of another experiment, if it has that arm."""
+    _start(address, name)
+    folder = _evaluation(outbox, f"{name}_typo", "right")
+    missing = _run(outbox, "retry", "--into", name, "--as", "rihgt")
+    assert missing.code == 1
+    assert "; did you mean 'right'?" in missing.err
+    assert StreamReader(folder).rejected_events() == []
+    assert _run(outbox, "retry", "--into", name).code == 0
+    assert _steps(address, name, "right") == [1, 2]
+    assert streams(outbox) == []
+
+
+def test_an_attempt_that_was_never_sent(outbox: Path, address: str, name: str) -> None:
+    """--as records a waiting attempt under the new name only."""
+    dead_stream(outbox, name, started("a", "A", 1), row("val", 1), metrics({"loss": 1}))
+    assert _run(outbox, "retry", "--as", "b").code == 0
+    assert _steps(address, name, "b") == [1]
+    with library.Client(address) as client:
+        assert [arm.name for arm in client.experiment(name).arms()] == ["b"]
+
+
+def test_waiting_events_of_several_arms(outbox: Path, name: str) -> None:
+    """--as withdraws nothing if the selected events are of several arms."""
+    folders = [_evaluation(outbox, name, arm) for arm in ("typo", "tpyo")]
+    done = _run(outbox, "retry", "--as", "right")
+    assert done.code == 2
+    assert "the selected events are of 2 arms: 'typo' of" in done.err
+    assert [StreamReader(folder).rejected_events() for folder in folders] == [[], []]
+
+
+def test_events_that_the_server_has(outbox: Path, address: str, name: str) -> None:
+    """An event that the server had stored without the sender's knowledge is not recorded twice."""
+    _start(address, name, "typo")
+    _start(address, name)
+    folder = _evaluation(outbox, name)
+    with library.Client(address) as client:
+        client.record(name, [_row("typo", 1)], position=StreamPosition(folder.name, 1))
+    done = _run(outbox, "retry", "--as", "right")
+    assert done[:2] == (0, "1 of 1 event delivered\n")
+    assert (_steps(address, name, "typo"), _steps(address, name, "right")) == ([1], [2])
+
+
+@pytest.mark.parametrize(
+    "step", ["reject", "_skip", "mark_retried", "note_delivered", "remove"], ids=str
+)
+def test_killed_while_redirecting(
+    outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """After a kill at any step, the events are still there, and a retry records each once."""
+    _start(address, name)
+    _evaluation(outbox, name)
+    owner: Any = _withdrawing if step == "_skip" else StreamReader
+    real = getattr(owner, step)
+
+    def killed(*arguments: Any) -> None:
+        real(*arguments)
+        raise _KilledError
+
+    monkeypatch.setattr(owner, step, killed)
+    with pytest.raises(_KilledError):
+        _run(outbox, "retry", "--as", "right")
+    monkeypatch.undo()
+    assert _run(outbox, "retry", "--as", "right").code == 0
+    assert _steps(address, name, "right") == [1, 2]
+    podium("sync", str(outbox))
+    assert streams(outbox) == []
+
+
+def test_a_running_sender_goes_on_with_other_events(outbox: Path, address: str, name: str) -> None:
+    """The sender is stopped for a moment, then a sender delivers the other streams."""
+    _start(address, name)
+    _evaluation(outbox, name)
+    other = _evaluation(outbox, name, "later")
+    with running_sender(outbox) as sender:
+        until(lambda: (state := SenderState.read(outbox)) and len(state.waits) == 2)
+        assert _run(outbox, "retry", "--arm", "typo", "--as", "right").code == 0
+        assert sender.wait(120) == 0
+    _start(address, name, "later")
+    until(lambda: not other.exists())
+    assert _steps(address, name, "later") == [1, 2]
+    assert _steps(address, name, "right") == [1, 2]
+
+
+# ---- discarding ------------------------------------------------------------------------------
+
+
+def test_discarding(outbox: Path, address: str, name: str) -> None:
+    """The events of the selected streams are listed, confirmed and deleted; others stay."""
+    _evaluation(outbox, name)
+    other = _evaluation(outbox, name, "other")
+    chosen = ("outbox", "discard", str(outbox), "--arm", "typo")
+    assert podium(*chosen).err.endswith("no confirmation is possible; give --yes to discard\n")
+    refused = on_terminal(*chosen, address=address, answer="n\n", columns=200)
+    assert refused.code == 1
+    assert "row of 'val' (2)" in refused.out
+    assert "Discard 2 events? The server never gets them. [y/N]" in refused.out
+    assert len(streams(outbox)) == 2
+    assert on_terminal(*chosen, address=address, answer="y\n").code == 0
+    assert streams(outbox) == [other]
+    assert podium(*chosen, "--yes")[:2] == (0, "nothing to discard\n")
+
+
+def test_discarding_for_programs(outbox: Path, name: str) -> None:
+    """With --json, the deleted events are printed, so that they can be kept elsewhere."""
+    _evaluation(outbox, name)
+    [discarded] = json.loads(_run(outbox, "discard", "--yes", "--json").out)
+    assert (discarded["experiment"], discarded["arm"]) == (name, "typo")
+    steps = [event["eval_recorded"]["eval_result"]["step"] for event in discarded["events"]]
+    assert steps == ["1", "2"]
+
+
+def test_discarding_rejected_events(outbox: Path, name: str) -> None:
+    """--reason selects rejected events; the waiting ones of the same stream stay."""
+    bad = row("", 1)
+    stream = dead_stream(outbox, name, started("a", "A", 1), bad, row("val", 2))
+    podium("sync", str(outbox))
+    assert rejected_events(stream) == [(2, "NAME_INVALID")]
+    done = _run(outbox, "discard", "--reason", "NAME_INVALID", "--yes")
+    assert done.code == 0
+    assert done.out.endswith("1 event discarded\n")
+    assert streams(outbox) == []
+
+
+def test_a_process_that_records_keeps_its_events(outbox: Path, name: str) -> None:
+    """Nothing is deleted while the process of a selected stream runs."""
+    stream = appended(writer(outbox, name, "typo"), _row("typo", 1))
+    done = _run(outbox, "discard", "--yes")
+    assert done.code == 2
+    assert f"still records arm 'typo' of {name!r}; end it first" in done.err
+    assert stream.folder.exists()
+    stream.release()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("discard", "--as", "b"), "--as is an option of `podium outbox retry`"),
+        (("retry", "--yes"), "--yes is an option of `podium outbox discard`"),
+        (("retry", "--restart", "--into", "e"), "--restart cannot be combined with --into"),
+    ],
+    ids=["as", "yes", "restart"],
+)
+def test_options_of_other_actions(outbox: Path, arguments: tuple[str, ...], text: str) -> None:
+    """An option that does not belong to the action is an error."""
+    done = _run(outbox, *arguments)
+    assert (done.code, text in done.err) == (2, True)
