@@ -85,7 +85,7 @@ def withdraw(streams: Iterable[StreamView], client: Client) -> None:
         while entries := reader.read(after):
             reader.reject(*(_rejected(each) for each in entries if each.sequence not in known))
             stored = _skip(client, stream, after, entries)
-            # Places that were rejected before may be `Skipped` there, from a command that was killed.
+            # A command that was killed may have given places of rejected events to `Skipped`.
             reader.mark_retried(*({*range(after + 1, after + 1 + stored)} - known))
             after = entries[-1].sequence
             reader.note_delivered(after)
