@@ -5,8 +5,10 @@ Copies parts that are stored as encoded messages without decoding them.
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from podium._wire.values import experiment_status_to_proto
 from podium.scoring import experiment_status
 from podium.v1.arm_result_pb2 import (
     ARM_STATUS_COMPLETED,
@@ -16,13 +18,7 @@ from podium.v1.arm_result_pb2 import (
     Attempt,
 )
 from podium.v1.eval_result_pb2 import EvalResult
-from podium.v1.experiment_pb2 import (
-    EXPERIMENT_STATUS_COMPLETED,
-    EXPERIMENT_STATUS_FAILED,
-    EXPERIMENT_STATUS_RUNNING,
-    ArmCounts,
-    Experiment,
-)
+from podium.v1.experiment_pb2 import ArmCounts, Experiment
 from podium.v1.metric_pb2 import Metric, MetricSource
 from podium.v1.results_service_pb2 import ScoreResponse, ScoresResponse
 from podium.v1.run_config_pb2 import RunConfig
@@ -48,12 +44,6 @@ __all__ = [
     "watched_arm",
 ]
 
-_STATUSES = {
-    "running": EXPERIMENT_STATUS_RUNNING,
-    "completed": EXPERIMENT_STATUS_COMPLETED,
-    "failed": EXPERIMENT_STATUS_FAILED,
-}
-
 
 def length_delimited(number: int, content: bytes) -> bytes:
     """Encodes a message field: its tag, the length of its content, and the content."""
@@ -77,7 +67,8 @@ def _status_of(row: ExperimentRow) -> int:
         completed=row.counts[ARM_STATUS_COMPLETED],
         failed=row.counts[ARM_STATUS_FAILED],
     )
-    return _STATUSES[status]
+    number: int = experiment_status_to_proto(status)
+    return number
 
 
 def experiment(row: ExperimentRow) -> Experiment:
@@ -106,23 +97,10 @@ def arm_counts(counts: Sequence[int]) -> ArmCounts:
 
 def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> bytes:
     """Encodes an arm with its eval rows, which are already encoded."""
-    row = view.row
     answer = _recorded(view)
-    answer.name = row.name
     answer.run_config.MergeFromString(view.parts["config"])
     answer.MergeFromString(view.parts["metrics"])
-    answer.MergeFrom(
-        ArmResult(
-            status=row.status,  # type: ignore[arg-type]
-            experiment=experiment_name,
-            revision=row.revision,
-            create_time=_time(row.created),
-            update_time=_time(row.updated),
-            attempt=_attempt(row),
-            last_heard=_time(row.last_heard),
-            tags=row.tags,
-        )
-    )
+    answer.MergeFrom(ArmResult(**_of_row(experiment_name, view.row)))
     field = ArmResult.EVALS_FIELD_NUMBER
     return answer.SerializeToString() + b"".join(length_delimited(field, row) for row in rows)
 
@@ -148,23 +126,29 @@ def watched_arm(experiment_name: str, view: ArmView, *, breakdowns: bool) -> Wat
 def _summary(
     experiment_name: str, view: ArmView, recorded: ArmResult, *, config: bool
 ) -> ArmSummary:
-    row = view.row
     return ArmSummary(
-        name=row.name,
         run_config=RunConfig.FromString(view.parts["config"]) if config else None,
-        status=row.status,  # type: ignore[arg-type]
         metrics=ArmResult.FromString(view.parts["metrics"]).metrics,
         eval_metrics=recorded.eval_metrics,
-        eval_count=row.eval_count,
-        experiment=experiment_name,
-        revision=row.revision,
-        create_time=_time(row.created),
-        update_time=_time(row.updated),
-        attempt=_attempt(row),
-        last_heard=_time(row.last_heard),
-        tags=row.tags,
+        eval_count=view.row.eval_count,
+        **_of_row(experiment_name, view.row),
         **{f.name: value for f, value in recorded.ListFields() if f.name in _SHARED},
     )
+
+
+def _of_row(experiment_name: str, row: ArmRow) -> dict[str, Any]:
+    """Returns the fields of a message that come from the row of an arm."""
+    return {
+        "name": row.name,
+        "status": row.status,
+        "experiment": experiment_name,
+        "revision": row.revision,
+        "create_time": _time(row.created),
+        "update_time": _time(row.updated),
+        "attempt": _attempt(row),
+        "last_heard": _time(row.last_heard),
+        "tags": row.tags,
+    }
 
 
 def score(found: Score) -> bytes:
@@ -230,15 +214,10 @@ def series(points: Iterable[Points]) -> Iterable[Series]:
     return found.values()
 
 
-_SHARED = (
-    "run_id",
-    "error",
-    "train_seconds",
-    "eval_seconds",
-    "group_id",
-    "group_name",
-    "annotations",
+_SHARED = frozenset(
+    ("run_id", "error", "train_seconds", "eval_seconds", "group_id", "group_name", "annotations")
 )
+"""The fields that a summary has too."""
 
 
 def _recorded(view: ArmView) -> ArmResult:

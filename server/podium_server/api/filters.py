@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from podium._limits.checks import check_count, check_metric, check_set
 from podium._limits.limits import Limits
-from podium._wire.values import experiment_status_from_proto, value_from_proto
+from podium._wire.values import experiment_status_from_proto, get, value_from_proto
 from podium.v1 import results_service_pb2 as results_pb2
 from podium.v1.config_filter_pb2 import ConfigFilter, NumberRange
 
@@ -18,6 +18,7 @@ from podium_server.store.filters import (
     ExperimentFilter,
     SeriesFilter,
 )
+from podium_server.store.series_changes import LAST_STEP
 
 __all__ = [
     "ArmFilterRequest",
@@ -42,7 +43,7 @@ def arm_filter(request: ArmFilterRequest | results_pb2.WatchRequest) -> ArmFilte
     """
     shown = ArmFilter(
         statuses=frozenset(request.statuses),
-        group_name=request.group_name if request.HasField("group_name") else None,
+        group_name=get(request, "group_name"),
         name_prefix=request.name_prefix,
     )
     if isinstance(request, results_pb2.WatchRequest):
@@ -91,19 +92,13 @@ def _check_order(bounds: NumberRange, field: str) -> None:
 
 def eval_filter(request: results_pb2.ListEvalsRequest) -> EvalFilter:
     """Returns the filter of eval rows from a ListEvals request."""
-    return EvalFilter(
-        name=request.name if request.HasField("name") else None,
-        min_step=request.min_step if request.HasField("min_step") else None,
-        max_step=request.max_step if request.HasField("max_step") else None,
-    )
+    return EvalFilter(get(request, "name"), get(request, "min_step"), get(request, "max_step"))
 
 
 def series_filter(request: results_pb2.ListSeriesRequest) -> SeriesFilter:
     """Returns the filter of points from a ListSeries request."""
-    keys = frozenset(request.keys)
-    return (
-        SeriesFilter(keys, request.max_step) if request.HasField("max_step") else SeriesFilter(keys)
-    )
+    last = request.max_step if request.HasField("max_step") else LAST_STEP
+    return SeriesFilter(frozenset(request.keys), last)
 
 
 def experiment_filter(

@@ -1,6 +1,6 @@
 """The change feed of SQL stores. It merges three indexes that are ordered by revision."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from heapq import merge
 from operator import itemgetter
@@ -16,7 +16,7 @@ from podium_server.store.changes import (
 )
 from podium_server.store.contract import PageLimits
 from podium_server.store.filters import SeriesFilter
-from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow
+from podium_server.store.rows import ArmRow
 from podium_server.store.series_changes import FIRST_STEP, LAST_STEP, changed_from
 from podium_server.store.sql import codec
 from podium_server.store.sql.connection import fetch, fetch_value
@@ -34,8 +34,6 @@ the `ChangedPoints` follow.
 """
 _KEY_END = 6
 """The end of the key in the place of a row."""
-_Arms = dict[int, ArmRow]
-"""The arms of a page's rows, by ordinal."""
 
 _REMOVALS = (
     "SELECT revision, 0, arm, eval_name, post, step FROM removals WHERE experiment = ? AND "
@@ -90,11 +88,11 @@ def changes(
         identity = fetch_value(reader.connection, reader.dialect.identity)
         page = ChangePage(row, f"{identity}-{row.id}-{row.deletion}")
         room, last = limits.size, place
+        feed = _Feed(reader, row.id or 0, after, begun, series)
         with ExitStack() as stack:
-            arms: _Arms = {}
-            places = _found(reader, stack, row, after, begun, place, limits.rows, series)
+            places = feed.found(stack, place, limits.rows)
             for found in reader.changes_ahead(row.id or 0, places):
-                item, size = _load(reader, row.id or 0, found, arms)
+                item, size = feed.load(found)
                 room -= size
                 if page.items and (len(page.items) == limits.rows or room < 0):
                     page.next = last
@@ -107,100 +105,100 @@ def changes(
         return page
 
 
-def _found(
-    reader: Reader,
-    stack: ExitStack,
-    row: ExperimentRow,
-    after: int,
-    begun: int,
-    place: ChangePlace | None,
-    most: int,
-    series: SeriesFilter | None,
-) -> Iterator[_Found]:
-    """Yields changed items after a place, in order of revision and kind.
+class _Feed:
+    """The changes of an experiment after a revision, for one page.
 
-    Reads at most `most` removals, arms and rows each, and a few more.
+    Args:
+        reader: Reads the changes.
+        experiment: The id of the experiment.
+        after: The revision.
+        begun: See `ChangePlace.begun`.
+        series: The points to include, or None.
     """
-    at = place or ChangePlace(begun, after, _ROW + 1, ())
-    sources = []
-    for kind, statement in _SOURCES.items():
-        key = at.key if kind == at.kind else _FIRST[kind]
-        revision = at.revision + 1 if kind < at.kind else at.revision
-        if kind == _REMOVAL:
-            revision, key = max((revision, key), (begun + 1, _FIRST[kind]))
-        begin = key[:1] if kind == _ARM else key
-        bindings = (row.id, revision, *begin, most + _LOOKAHEAD)
-        rows: Any = reader.connection.execute(statement, bindings)
-        stack.enter_context(closing(rows))
+
+    def __init__(
+        self, reader: Reader, experiment: int, after: int, begun: int, series: SeriesFilter | None
+    ) -> None:
+        self._reader = reader
+        self._experiment = experiment
+        self._after, self._begun = after, begun
+        self._series = series
+        self._arms: dict[int, ArmRow] = {}
+
+    def found(self, stack: ExitStack, place: ChangePlace | None, most: int) -> Iterator[_Found]:
+        """Yields changed items after a place, in order of revision and kind.
+
+        Reads at most `most` removals, arms and rows each, and a few more. `stack` closes them.
+        """
+        at = place or ChangePlace(self._begun, self._after, _ROW + 1, ())
+        sources = []
+        for kind, statement in _SOURCES.items():
+            key = at.key if kind == at.kind else _FIRST[kind]
+            revision = at.revision + 1 if kind < at.kind else at.revision
+            if kind == _REMOVAL:
+                revision, key = max((revision, key), (self._begun + 1, _FIRST[kind]))
+            begin = key[:1] if kind == _ARM else key
+            bindings = (self._experiment, revision, *begin, most + _LOOKAHEAD)
+            rows: Any = self._reader.connection.execute(statement, bindings)
+            stack.enter_context(closing(rows))
+            if kind == _ARM:
+                rows = self._with_points(rows, (revision, *key))
+            sources.append(rows)
+        return merge(*sources, key=itemgetter(0, 1))
+
+    def _with_points(self, arms: Iterable[_Found], place: _Found) -> Iterator[_Found]:
+        """Yields the arms after a place, each followed by the pieces of its changed series."""
+        for found in arms:
+            revision, _, ordinal = found
+            is_known = (revision, ordinal) == place[:2]
+            if not is_known:
+                yield found
+            if self._series is not None:
+                done = next(iter(place[2:]), None) if is_known else None
+                for piece in self._pieces(ordinal, done, self._series):
+                    yield revision, _ARM, ordinal, piece
+
+    def _pieces(
+        self, ordinal: int, done: int | None, series: SeriesFilter
+    ) -> Iterator[ChangedPoints]:
+        """Yields the changed points of an arm in pieces.
+
+        `done` is the last step on the previous page, or None if that page had no points of the arm.
+        """
+        place, connection = (self._experiment, ordinal), self._reader.connection
+        [(name, status, group_name, content)] = fetch(connection, _SERIES_OF_ARM, place)
+        first = changed_from(content or b"", self._after) if self._after else FIRST_STEP
+        if done is not None:
+            first = None if done == LAST_STEP else done + 1
+        is_first = done is None
+        while first is not None:
+            page = points_page(connection, place, first, _PIECE, series, 0)
+            following = None if page.next is None else int(page.next)
+            last = LAST_STEP if following is None else following - 1
+            # Without points, the first piece still removes those that the consumer has.
+            if page.items or following is not None or (self._after and is_first):
+                yield ChangedPoints(name, first, last, page.items, status, group_name)
+            first, is_first = following, False
+
+    def load(self, found: _Found) -> tuple[Change, int]:
+        """Loads an item. Returns the item and its size."""
+        _, kind, *key = found
+        if isinstance(key[-1], ChangedPoints):
+            points = sum(len(values) for _, values in key[-1].points)
+            return key[-1], _POINT_BYTES * points or _EMPTY_BYTES
         if kind == _ARM:
-            rows = _with_points(reader, rows, row.id or 0, after, (revision, *key), series)
-        sources.append(rows)
-    return merge(*sources, key=itemgetter(0, 1))
+            view = self._reader.view(self._experiment, self._reader.arm_at(self._experiment, *key))
+            return view, view.size
+        arm, name, post, step, *values = key
+        at = codec.key_from(name, post, step)
+        if kind == _REMOVAL:
+            return Removal(arm, at if name else None), len(arm) + len(name)
+        position, content, stamp = values
+        of = self._arm(arm)
+        row = ChangedRow(of.name, at, content + stamp, position, of.status, of.group_name)
+        return row, len(content)
 
-
-def _with_points(
-    reader: Reader,
-    arms: Iterable[_Found],
-    experiment: int,
-    after: int,
-    place: _Found,
-    series: SeriesFilter | None,
-) -> Iterator[_Found]:
-    """Yields the arms after a place, each followed by the pieces of its changed series."""
-    for found in arms:
-        revision, _, ordinal = found
-        is_known = (revision, ordinal) == place[:2]
-        if not is_known:
-            yield found
-        if series is not None:
-            done = next(iter(place[2:]), None) if is_known else None
-            for piece in _pieces(reader, (experiment, ordinal), after, done, series):
-                yield revision, _ARM, ordinal, piece
-
-
-def _pieces(
-    reader: Reader, place: tuple[int, int], after: int, done: int | None, series: SeriesFilter
-) -> Iterator[ChangedPoints]:
-    """Yields the changed points of an arm in pieces.
-
-    `done` is the last step on the previous page, or None if that page had no points of the arm.
-    """
-    [(name, status, group_name, content)] = fetch(reader.connection, _SERIES_OF_ARM, place)
-    first = changed_from(content or b"", after) if after else FIRST_STEP
-    if done is not None:
-        first = None if done == LAST_STEP else done + 1
-    is_first = done is None
-    while first is not None:
-        page = points_page(reader.connection, place, first, _PIECE, series, 0)
-        following = None if page.next is None else int(page.next)
-        last = LAST_STEP if following is None else following - 1
-        # Without points, the first piece still removes those that the consumer has.
-        if page.items or following is not None or (after and is_first):
-            yield ChangedPoints(name, first, last, page.items, status, group_name)
-        first, is_first = following, False
-
-
-def _load(reader: Reader, experiment: int, found: _Found, arms: _Arms) -> tuple[Change, int]:
-    """Loads an item. Returns the item and its size."""
-    _, kind, *key = found
-    if isinstance(key[-1], ChangedPoints):
-        points = sum(len(values) for _, values in key[-1].points)
-        return key[-1], _POINT_BYTES * points or _EMPTY_BYTES
-    if kind == _ARM:
-        view = reader.view(experiment, reader.arm_at(experiment, *key))
-        return view, view.size
-    arm, name, post, step, *content = key
-    row = codec.key_from(name, post, step)
-    if kind == _REMOVAL:
-        return Removal(arm, row if name else None), len(arm) + len(name)
-    return _row(reader, experiment, arm, row, content, arms), len(content[1])
-
-
-def _row(
-    reader: Reader, experiment: int, arm: int, key: EvalKey, values: Sequence[Any], arms: _Arms
-) -> ChangedRow:
-    if arm not in arms:
-        arms[arm] = reader.arm_at(experiment, arm)
-    position, content, stamp = values
-    of = arms[arm]
-    return ChangedRow(of.name, key, content + stamp, position, of.status, of.group_name)
+    def _arm(self, ordinal: int) -> ArmRow:
+        if ordinal not in self._arms:
+            self._arms[ordinal] = self._reader.arm_at(self._experiment, ordinal)
+        return self._arms[ordinal]
