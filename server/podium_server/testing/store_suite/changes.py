@@ -31,6 +31,7 @@ from podium_server.testing.calls import (
     row,
     started,
 )
+from podium_server.testing.paging import every_item
 
 _ROOMY = PageLimits(1_000, 2**21)
 
@@ -43,7 +44,6 @@ class _Replica:
     arms: dict[str, ArmView] = field(default_factory=dict)
     rows: dict[tuple[str, EvalKey], bytes] = field(default_factory=dict)
     place: ChangePlace | None = None
-    resets: int = 0
 
     def apply(self, page: ChangePage) -> bool:
         """Applies a page; returns whether the replica now has the state of a revision."""
@@ -71,7 +71,6 @@ class _Replica:
     def reset(self) -> None:
         """Forgets everything."""
         self.revision, self.arms, self.rows, self.place = 0, {}, {}, None
-        self.resets += 1
 
 
 def _readable(view: ArmView) -> ArmView:
@@ -176,14 +175,7 @@ async def test_pages_of_one_revision(store: Store, limits: PageLimits) -> None:
     await store.transact(record(*(row("v", step) for step in range(5))))
     rows = [row("w", step, name) for name in "abc" for step in range(3)]
     await store.transact(record(arm("a", replace=True), metrics({"loss": 1}, "b"), *rows))
-    items, place = [], None
-    while True:
-        page = await store.changes("x", 2, place, limits)
-        items += page.items
-        place = page.next
-        if place is None:
-            break
-        assert len(items) < 100
+    items = await every_item(lambda place: store.changes("x", 2, place, limits), None)
     found = [item.row.name if isinstance(item, ArmView) else tuple(item[:2]) for item in items]
     removed = [("a", EvalKey("v", step)) for step in range(5)]
     recorded = [(name, EvalKey("w", step)) for name in "abc" for step in range(3)]
@@ -211,17 +203,13 @@ async def test_a_consumer_that_is_ahead_gets_nothing(store: Store) -> None:
 
 async def _points(store: Store, after: int, *keys: str, pages: int = 1) -> list[object]:
     """Returns the arm, first step and points of each changed piece. Reads `pages` items a page."""
-    found, place, shown = list[object](), None, SeriesFilter(frozenset(keys))
-    while True:
-        page = await store.changes("x", after, place, PageLimits(pages, 2**21), shown)
-        found += [
-            (item.arm, item.first, [tuple(point) for point in item.points])
-            for item in page.items
-            if isinstance(item, ChangedPoints)
-        ]
-        place = page.next
-        if place is None:
-            return found
+    shown, limits = SeriesFilter(frozenset(keys)), PageLimits(pages, 2**21)
+    items = await every_item(lambda place: store.changes("x", after, place, limits, shown), None)
+    return [
+        (item.arm, item.first, [tuple(point) for point in item.points])
+        for item in items
+        if isinstance(item, ChangedPoints)
+    ]
 
 
 @pytest.mark.parametrize("pages", [1, 100])

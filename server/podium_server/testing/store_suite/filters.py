@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from podium.scoring import experiment_status
-from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.run_config_pb2 import ModelConfig, RunConfig
 from podium.v1.value_pb2 import Value, ValueList, ValueMap
 
@@ -19,22 +18,11 @@ from podium_server.store.filters import ArmFilter, ConfigCondition, EvalFilter, 
 from podium_server.store.ranking_queries import RankQuery
 from podium_server.store.rows import ArmRow, ExperimentRow
 from podium_server.testing.calls import arm, declared, record, row
+from podium_server.testing.paging import every_item, step_of
 
 _PAGE = PageLimits(7, 2**21)
 _TAGS = ('"', "a", "A", "ä", "a,b", "%")
-_NAMES = (
-    "a",
-    "a%",
-    "a_",
-    "A",
-    "ab",
-    "abc",
-    "b",
-    "é",
-    "\U0010ffff",
-    "\U0010ffff\U0010ffff",
-    "\ud7ff",
-)
+_NAMES = ("a", "a%", "a_", "A", "ab", "abc", "b", "é", "\U0010ffff", "\U0010ffff" * 2, "\ud7ff")
 
 
 def _tags(rng: Random) -> list[str]:
@@ -113,13 +101,8 @@ async def _check_filtered_ranking(store: Store, shown: ArmFilter, expected: str)
 
 
 async def _all_arms(store: Store, shown: ArmFilter) -> list[ArmRow]:
-    found, place = [], -1
-    while True:
-        page = await store.arms("x", place, _PAGE, shown)
-        found += [view.row for view in page.items]
-        if page.next is None:
-            return found
-        place = int(page.next)
+    views = await every_item(lambda at: store.arms("x", at, _PAGE, shown), -1)
+    return [view.row for view in views]
 
 
 async def _fill(store: Store, rng: Random) -> None:
@@ -192,12 +175,7 @@ async def test_lists_of_rows(store: Store) -> None:
         page = await store.evals(
             "x", "a", -1, PageLimits(100, 2**21), EvalFilter(name, least, most)
         )
-        assert list(map(_step, page.items)) == list(expected)
-
-
-def _step(content: bytes) -> int | None:
-    result = EvalResult.FromString(content)
-    return result.step if result.HasField("step") else None
+        assert list(map(step_of, page.items)) == list(expected)
 
 
 def _status(found: ExperimentRow) -> str:
@@ -207,13 +185,7 @@ def _status(found: ExperimentRow) -> str:
 
 
 async def _all_experiments(store: Store, shown: ExperimentFilter) -> list[ExperimentRow]:
-    found, place = [], ""
-    while True:
-        page = await store.experiments(place, _PAGE, shown)
-        found += page.items
-        if page.next is None:
-            return found
-        place = str(page.next)
+    return await every_item(lambda at: store.experiments(at, _PAGE, shown), "")
 
 
 async def test_lists_of_experiments(store: Store) -> None:

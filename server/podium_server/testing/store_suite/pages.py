@@ -1,9 +1,7 @@
 """Tests of pages: each item is listed once, and a page reads a bounded number of rows."""
 
-from collections.abc import Awaitable, Callable
 from itertools import count
 from random import Random
-from typing import Any
 
 import pytest
 from podium.v1.eval_result_pb2 import EvalResult
@@ -11,26 +9,11 @@ from podium.v1.eval_result_pb2 import EvalResult
 from podium_server.store.contract import Page, PageLimits, Store
 from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.testing.calls import arm, declared, delete_arm, delete_experiment, record, row
+from podium_server.testing.paging import every_item, step_of
 
 _ROOMY = 2**21
 _SCANNED = 5_000
 """A page that finds nothing reads fewer rows than this."""
-
-
-async def _collect(
-    read: Callable[[Any], Awaitable[Page[Any]]],
-    start: Any,
-    between: Callable[[], Awaitable[None]] | None = None,
-) -> list[Any]:
-    """Returns the items of all pages; calls `between` after each page."""
-    items, place = [], start
-    while place is not None:
-        page = await read(place)
-        items += page.items
-        place = page.next
-        if between is not None:
-            await between()
-    return items
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
@@ -43,19 +26,14 @@ async def test_pages_of_any_size_show_everything_once(store: Store, size: int) -
     for name in reversed(names):
         await store.transact(record(declared(), experiment=name))
     limits = PageLimits(size, _ROOMY)
-    arms = await _collect(lambda at: store.arms("x", at, limits, ArmFilter()), -1)
+    arms = await every_item(lambda at: store.arms("x", at, limits, ArmFilter()), -1)
     assert [view.row.name for view in arms] == list("gfedcba")
-    rows = await _collect(lambda at: store.evals("x", "d", at, limits, EvalFilter()), -1)
-    assert [_step(content) for content in rows] == steps
-    found = await _collect(
+    rows = await every_item(lambda at: store.evals("x", "d", at, limits, EvalFilter()), -1)
+    assert [step_of(content) for content in rows] == steps
+    found = await every_item(
         lambda at: store.experiments(at, limits, ExperimentFilter(name_prefix="e")), ""
     )
     assert [experiment.name for experiment in found] == names
-
-
-def _step(content: bytes) -> int | None:
-    result = EvalResult.FromString(content)
-    return result.step if result.HasField("step") else None
 
 
 async def test_an_arm_comes_with_its_first_page(store: Store) -> None:
@@ -64,10 +42,10 @@ async def test_an_arm_comes_with_its_first_page(store: Store) -> None:
     await store.transact(record(*(row("val", step) for step in range(10))))
     view, page = await store.arm("x", "a", PageLimits(4, _ROOMY))
     assert (view.row.eval_count, len(page.items), page.revision) == (10, 4, 2)
-    rest = await _collect(
+    rest = await every_item(
         lambda at: store.evals("x", "a", at, PageLimits(4, _ROOMY), EvalFilter()), page.next
     )
-    assert [_step(content) for content in page.items + rest] == list(range(10))
+    assert [step_of(content) for content in page.items + rest] == list(range(10))
 
 
 async def test_a_page_keeps_to_its_bytes_but_one_item_always_fits(store: Store) -> None:
@@ -79,13 +57,13 @@ async def test_a_page_keeps_to_its_bytes_but_one_item_always_fits(store: Store) 
     pages, place = [], -1
     while True:
         page = await store.evals("x", "a", place, limits, EvalFilter())
-        pages.append([_step(content) for content in page.items])
+        pages.append([step_of(content) for content in page.items])
         if page.next is None:
             break
         place = int(page.next)
     assert pages == [[0, 1], [2, 3], [4, 5]]
     one = await store.evals("x", "a", -1, PageLimits(100, 1), EvalFilter())
-    assert [_step(content) for content in one.items] == [0]
+    assert [step_of(content) for content in one.items] == [0]
 
 
 async def test_rows_that_stay_appear_once_while_others_come_and_go(store: Store) -> None:
@@ -104,7 +82,7 @@ async def test_rows_that_stay_appear_once_while_others_come_and_go(store: Store)
         if n == 5:
             await store.transact(record(arm("a", *rows)))
 
-    found = await _collect(
+    found = await every_item(
         lambda at: store.evals("x", "a", at, PageLimits(3, _ROOMY), EvalFilter()), -1, change
     )
     names = [EvalResult.FromString(content).name for content in found]
@@ -126,7 +104,7 @@ async def test_arms_that_stay_appear_once_while_others_come_and_go(store: Store)
                 record(arm(f"new{n}"), arm(f"a{3 * n}"), arm("a1", status=n % 5 + 1))
             )
 
-    found = await _collect(
+    found = await every_item(
         lambda at: store.arms("x", at, PageLimits(4, _ROOMY), ArmFilter()), -1, change
     )
     shown = [view.row.name for view in found]
@@ -148,7 +126,7 @@ async def test_experiments_that_stay_appear_once_while_others_come_and_go(store:
         if n:
             await store.transact(delete_experiment(f"n{2 * n - 1:02}"))
 
-    found = await _collect(
+    found = await every_item(
         lambda at: store.experiments(at, PageLimits(3, _ROOMY), ExperimentFilter(name_prefix="n")),
         "",
         change,
@@ -174,7 +152,7 @@ async def test_a_page_that_finds_nothing_ends(store: Store) -> None:
         next(reads)
         return await store.evals("x", "a", at, PageLimits(10, _ROOMY), nothing)
 
-    assert await _collect(read, page.next) == []
+    assert await every_item(read, page.next) == []
     assert next(reads) < 10
 
 

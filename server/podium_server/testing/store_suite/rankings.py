@@ -1,6 +1,7 @@
 """Tests of rankings: pages of any size give the same ranking."""
 
 import math
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -13,6 +14,7 @@ from podium_server.store.contract import PageLimits, Store
 from podium_server.store.ranking_queries import RankPlace, RankQuery
 from podium_server.store.rows import Origin
 from podium_server.testing.calls import arm, declared, record
+from podium_server.testing.paging import every_item
 from podium_server.testing.places import Place, opened
 
 _CANDIDATES = (("e", "k"), (None, "e.k"))
@@ -99,13 +101,8 @@ async def test_metrics_are_counted_by_origin(store: Store) -> None:
         )
     )
     for size in (1, 2, 100):
-        found, place = [], ""
-        while True:
-            page = await store.metrics("x", place, PageLimits(size, 2**21))
-            found += page.items
-            if page.next is None:
-                break
-            place = str(page.next)
+        limits = PageLimits(size, 2**21)
+        found = await every_item(partial(store.metrics, "x", limits=limits), "")
         assert found == [
             ("", "k", {Origin.POST_TRAINING_EVAL: 2, Origin.GIVEN_EVAL_METRICS: 1}),
             ("", "loss", {Origin.TRAINING_METRICS: 2}),

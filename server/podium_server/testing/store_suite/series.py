@@ -2,7 +2,6 @@
 
 import struct
 from collections.abc import Mapping
-from typing import Any
 
 import podium
 import pytest
@@ -18,6 +17,7 @@ from podium_server.testing.calls import (
     record,
     started,
 )
+from podium_server.testing.paging import every_item
 
 _FIRST, _LAST = -(2**63), 2**63 - 1
 _ROOMY = PageLimits(10_000, 2**21)
@@ -28,13 +28,8 @@ async def _points(
     store: Store, limits: PageLimits = _ROOMY, shown: SeriesFilter = _ALL, first: int = _FIRST
 ) -> list[tuple[int, dict[str, float]]]:
     """Returns every point of arm a of experiment x, page by page."""
-    found: list[tuple[int, dict[str, float]]] = []
-    place: Any = first
-    while place is not None:
-        page = await store.series("x", "a", place, limits, shown)
-        found += [(step, dict(values)) for step, values in page.items]
-        place = page.next
-    return found
+    points = await every_item(lambda at: store.series("x", "a", at, limits, shown), first)
+    return [(step, dict(values)) for step, values in points]
 
 
 async def _store_points(store: Store, *points: tuple[int, Mapping[str, float]]) -> int:
