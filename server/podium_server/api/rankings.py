@@ -12,12 +12,7 @@ from podium._wire.values import arm_status_from_proto
 from podium.ranking import Groups, Member, mixed_evals
 from podium.scoring import DIRECTION_KEY, OrderKey, Ranks, candidates, direction_for
 from podium.v1.arm_result_pb2 import ArmStatus
-from podium.v1.experiment_pb2 import (
-    DIRECTION_MAXIMIZE,
-    DIRECTION_MINIMIZE,
-    ArmCounts,
-    Experiment,
-)
+from podium.v1.experiment_pb2 import DIRECTION_MAXIMIZE, DIRECTION_MINIMIZE, ArmCounts, Experiment
 from podium.v1.experiment_pb2 import Direction as DirectionNumber
 from podium.v1.ranking_pb2 import RANK_FLAG_BENCHMARKS_DIFFER, RANK_FLAG_NAN, RankCounts
 from podium.v1.ranking_pb2 import RankSource as SourceMessage

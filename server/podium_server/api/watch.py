@@ -16,12 +16,7 @@ from typing import NamedTuple
 from podium.errors import NotFoundError
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
-from podium.v1.watch_pb2 import (
-    WatchedEval,
-    WatchedSeries,
-    WatchMarker,
-    WatchRemoval,
-)
+from podium.v1.watch_pb2 import WatchedEval, WatchedSeries, WatchMarker, WatchRemoval
 
 from podium_server.api import answers
 from podium_server.api.callers import CALLER, EVERYONE

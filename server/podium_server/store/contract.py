@@ -46,12 +46,7 @@ from typing import Generic, Protocol, TypeVar
 from podium_server.histogram import Histogram
 from podium_server.store.calls import Call, Subject
 from podium_server.store.changes import ChangedRow, ChangePage, ChangePlace
-from podium_server.store.filters import (
-    ArmFilter,
-    EvalFilter,
-    ExperimentFilter,
-    SeriesFilter,
-)
+from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter, SeriesFilter
 from podium_server.store.ranking_queries import (
     MemberRow,
     RankPage,
@@ -59,13 +54,7 @@ from podium_server.store.ranking_queries import (
     RankTally,
     ScoreMatrix,
 )
-from podium_server.store.rows import (
-    ArmView,
-    ExperimentRow,
-    MetricRow,
-    Points,
-    Score,
-)
+from podium_server.store.rows import ArmView, ExperimentRow, MetricRow, Points, Score
 from podium_server.store.tokens import TokenRow
 
 __all__ = [

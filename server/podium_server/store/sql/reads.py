@@ -11,21 +11,9 @@ from podium_server.errors import unknown_arm, unknown_experiment
 from podium_server.store.calls import Subject
 from podium_server.store.changes import ChangedRow
 from podium_server.store.contract import ChangeListener, Page, PageLimits
-from podium_server.store.filters import (
-    ArmFilter,
-    EvalFilter,
-    ExperimentFilter,
-    SeriesFilter,
-)
+from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter, SeriesFilter
 from podium_server.store.ranking_queries import ScoreMatrix
-from podium_server.store.rows import (
-    PART_NAMES,
-    ArmRow,
-    ArmView,
-    ExperimentRow,
-    Points,
-    Score,
-)
+from podium_server.store.rows import PART_NAMES, ArmRow, ArmView, ExperimentRow, Points, Score
 from podium_server.store.sql import codec
 from podium_server.store.sql.connection import Connection, fetch, fetch_value
 from podium_server.store.sql.dialect import Dialect

@@ -15,11 +15,7 @@ from podium_server.store.sql.connection import fetch_value
 from podium_server.store.sql.reads import Reader
 from podium_server.store.sql.store import SqlStore
 from podium_server.store.sqlite import schema, tokens
-from podium_server.store.sqlite.connection import (
-    check_version,
-    connect,
-    make_log_durable,
-)
+from podium_server.store.sqlite.connection import check_version, connect, make_log_durable
 from podium_server.store.sqlite.dialect import SQLITE
 from podium_server.store.sqlite.group_commit import DAMAGE, GroupCommit, undone
 from podium_server.store.sqlite.slow_reads import SlowReads

@@ -11,13 +11,7 @@ from podium.errors import PodiumError
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import Event
 
-from podium_server.store.changes import (
-    ChangedPoints,
-    ChangedRow,
-    ChangePage,
-    ChangePlace,
-    Removal,
-)
+from podium_server.store.changes import ChangedPoints, ChangedRow, ChangePage, ChangePlace, Removal
 from podium_server.store.contract import PageLimits, Store
 from podium_server.store.filters import ArmFilter, EvalFilter, SeriesFilter
 from podium_server.store.rows import ArmView, EvalKey
