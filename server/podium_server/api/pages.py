@@ -90,18 +90,12 @@ class PageTokens:
         return type(start)(place.decode())
 
     def _masked(self, digest: bytes, place: bytes) -> bytes:
-        """Encrypts a place, or decrypts it.
-
-        A place may contain numbers that clients must not see.
-        """
+        """Encrypts or decrypts a place. It may contain numbers that clients must not see."""
         mask = shake_256(self._key + digest).digest(len(place))
         return bytes(a ^ b for a, b in zip(place, mask, strict=True))
 
     def _digest(self, query: Message, place: bytes) -> bytes:
-        """Returns a digest of a place and a request.
-
-        The digest ignores the request's page_token and page_size.
-        """
+        """Returns a digest of a place and a request, without its page_token and page_size."""
         asked = deepcopy(query)
         asked.ClearField("page_token")
         asked.ClearField("page_size")

@@ -170,10 +170,7 @@ _DIRECTIONS = {DIRECTION_MAXIMIZE: Direction.MAXIMIZE, DIRECTION_MINIMIZE: Direc
 
 
 def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
-    """Returns the request with all defaults filled in.
-
-    Page tokens are bound to this form of the request.
-    """
+    """Returns the request with all defaults filled in, to which page tokens are bound."""
     asked = deepcopy(request)
     if not (request.HasField("metric") and request.direction):
         declared = Experiment.FromString(experiment.content or b"")
@@ -231,10 +228,7 @@ def _read_place(place: str) -> tuple[RankPlace | None, Ranks]:
 
 
 def _add_arm(response: RankResponse, row: RankedRow, rank: int | None, mixed: set[str]) -> None:
-    """Adds an arm to the response.
-
-    It fills in the fields in place, which takes half the time of copying a message.
-    """
+    """Adds an arm in place, which takes half the time of copying a message."""
     _, name, status, group_name, value, source, benchmark_id = row
     arm = response.arms.add(
         arm=name,

@@ -25,10 +25,7 @@ __all__ = ["Recording"]
 _MAX_SEQUENCE = 2**63 - 1
 _LARGE_CALL_BYTES = 64 * 1024
 _MANY_EVENTS = 20
-"""A call with more events than this, not counting eval rows, takes milliseconds to parse.
-
-Such calls are parsed in a thread, like large requests, so that the event loop stays free.
-"""
+"""Calls with more events (without eval rows) or more bytes are parsed in a thread."""
 
 
 class Recording:

@@ -31,10 +31,7 @@ from podium_server.store.tokens import Role, TokenRow, digest_of, is_within
 __all__ = ["Tokens", "new_row", "public", "revocable"]
 
 _MOST_TOKENS = 10_000
-"""The most tokens of a store, including revoked and expired tokens.
-
-The server reads all tokens every 2 seconds.
-"""
+"""The most tokens of a store, also revoked ones. The server reads all every 2 seconds."""
 _MOST_OF_A_NAME = 100
 _MOST_PREFIXES = 100
 _MOST_LIMIT = 2**63 - 1
@@ -213,10 +210,7 @@ def _expiry(request: access_pb2.CreateTokenRequest) -> int:
 
 
 def _limits(request: access_pb2.CreateTokenRequest, manager: TokenRow) -> TokenLimits:
-    """Returns the limits of a new token.
-
-    Limits that are not given are those of the manager's token.
-    """
+    """Returns the limits of a new token: the given ones, else those of the manager."""
     given = TOKEN_LIMITS.from_proto(request.limits)
     for name, number in given.given().items():
         check_range(number, f"limits.{name}", 1, _MOST_LIMIT)

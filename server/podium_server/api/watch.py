@@ -47,10 +47,7 @@ _AHEAD_SECONDS = 5.0
 """The seconds after which a client is reset if it has a later revision than the store."""
 _PAUSE_SECONDS = 0.004
 _PAUSE_OF_EACH_SECONDS = 0.0005
-"""The seconds that each watch of the experiment adds to the pause between two markers.
-
-With many watches, each step thus merges more commits.
-"""
+"""The seconds that each watch adds to this pause, so that steps merge more commits."""
 
 
 class Watches(ChangeListener):
@@ -99,11 +96,7 @@ class Watches(ChangeListener):
                 self._check_stopped()
 
     async def _begin(self, sent: "_Sent", wake: asyncio.Event) -> bytes:
-        """Returns the first message of a watch.
-
-        The message resets a client that has another epoch, or a revision that is later than the
-        store's.
-        """
+        """Returns the first message. It resets a client with another epoch or a later revision."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + _AHEAD_SECONDS
         while True:
@@ -115,11 +108,7 @@ class Watches(ChangeListener):
             await self._wait(wake, ends - loop.time())
 
     async def _wait_for_change(self, wake: asyncio.Event) -> None:
-        """Waits for a commit or the next heartbeat.
-
-        Raises:
-            PodiumError: TOKEN_INVALID if the token of the caller ended meanwhile.
-        """
+        """Waits for a commit or the next heartbeat. Raises TOKEN_INVALID if the token has ended."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + _HEARTBEAT_SECONDS
         while not wake.is_set() and (left := ends - loop.time()) > 0:
@@ -254,10 +243,7 @@ class _Sent:
 
     @contextlib.asynccontextmanager
     async def _taking_turns(self) -> AsyncGenerator[None]:
-        """Makes watches read their pages one after the other, with other calls in between.
-
-        Otherwise, many watches that begin together would delay all other calls.
-        """
+        """Makes watches read in turn, so that many new watches do not delay all other calls."""
         async with self._turn:
             yield
             await asyncio.sleep(0)

@@ -31,10 +31,7 @@ __all__ = ["Audit", "AuditError", "AuditedCall"]
 _log = logging.getLogger(__name__)
 
 _MOST_WAITING = 10_000
-"""The most lines that wait for the disk.
-
-Further lines are lost, and the number of lost lines is counted.
-"""
+"""The most lines that wait for the disk. Further lines are lost, and counted."""
 _REFUSALS = 100
 """The most rejected calls a minute that are written."""
 _ROLES = {role.value: role.name for role in Role}
@@ -208,10 +205,7 @@ class Audit:
                 return
 
     def _write(self, lines: list[str]) -> None:
-        """Writes lines to disk.
-
-        If lines were lost before, the first line has the number of lost lines.
-        """
+        """Writes lines to disk, after a line with the number of lost lines if there are any."""
         unreported = self.lost - self._reported
         count = [json.dumps({"time": _now(), "lost": unreported})] if unreported else []
         # The last line of a failed write may be incomplete.

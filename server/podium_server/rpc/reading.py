@@ -20,10 +20,7 @@ from podium_server.rpc.shares import SharedBudget
 __all__ = ["ReadGate", "Reader"]
 
 _SLOW_SECONDS = 0.02
-"""The seconds in which a request on a local network arrives.
-
-The regular check ignores requests that are younger.
-"""
+"""The seconds in which a local request arrives. The regular check ignores younger ones."""
 _READ_SECONDS = 30.0
 """The most seconds that a request may take to arrive: the default deadline of a write."""
 
@@ -128,10 +125,7 @@ class ReadGate:
             del self._waiting[peer]
 
     def _sweep(self) -> None:
-        """Rejects requests that take too long.
-
-        If too many slots are in use, also rejects slow requests.
-        """
+        """Rejects requests that take too long, and slow ones if too many slots are in use."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         for call in self._late(now - _READ_SECONDS):

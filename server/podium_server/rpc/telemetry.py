@@ -36,10 +36,7 @@ SESSION_PAGE = "/session"
 _CANCELLED = "CANCELLED"
 
 Gauges = Callable[[], Mapping[str, float]]
-"""A function that returns metrics by name, without `podium_`.
-
-Names of counters end with `_total`.
-"""
+"""Returns metrics by name, without `podium_`. Names of counters end with `_total`."""
 
 Headers = Callable[[str], list[str]]
 """A function that returns the values of a call's header."""

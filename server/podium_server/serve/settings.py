@@ -13,17 +13,11 @@ __all__ = ["Auth", "ConfigError", "FrontName", "ServerTLS", "Settings"]
 
 
 Auth: TypeAlias = Literal["tokens", "none"]
-"""The values of `--auth`: whether calls need tokens.
-
-Without `--auth`, the addresses and the store decide whether calls need tokens.
-"""
+"""The values of `--auth`. Without it, the addresses and the store decide."""
 
 
 FrontName: TypeAlias = Literal["grpcio", "native", "auto"]
-"""The values of `--front`: which library receives the calls of gRPC.
-
-`auto` means `native` if the package podium-front is installed, and `grpcio` otherwise.
-"""
+"""The values of `--front`. `auto` means native if the package podium-front is installed."""
 
 
 class ConfigError(Exception):

@@ -98,11 +98,7 @@ class Certificates:
 
 
 def _load(tls: ServerTLS) -> _Loaded:
-    """Reads the files.
-
-    Raises:
-        ValueError: The files cannot be used, or another program is writing to them.
-    """
+    """Reads the files. Raises ValueError if they cannot be used or are being written."""
     states = file_states(tls.paths)
     check_pair(tls.cert, tls.key)
     if tls.client_ca is not None:

@@ -88,10 +88,7 @@ class LocalTokens:
 
     @contextmanager
     def _noted(self, method: str, subject: Mapping[str, Any]) -> Iterator[None]:
-        """Writes a line about the block's change to the audit log.
-
-        Opens the log before the block, so that nothing changes if the log cannot be opened.
-        """
+        """Writes a line about the block's change to the audit log, which it opens before."""
         if self._audit is None:
             yield
             return

@@ -20,15 +20,9 @@ from podium_server.store.tokens import Role, TokenRow, digest_of
 __all__ = ["Access"]
 
 _FRESH_SECONDS = 2.0
-"""The seconds for which the tokens of the store are cached.
-
-A revocation takes effect within this time.
-"""
+"""The seconds for which tokens are cached, and within which a revocation takes effect."""
 _PAUSE_SECONDS = 0.1
-"""The least seconds between two reads of the store's tokens.
-
-So calls with unknown tokens cause at most ten reads a second.
-"""
+"""The least seconds between two reads of tokens, which unknown tokens can cause."""
 _SCHEME = "bearer "
 _CERTIFICATE = b"podium-token:"
 """A client certificate with a name (SAN) of this prefix and a token's id counts as that token."""
@@ -118,10 +112,7 @@ class Access:
         _check_live((await self._current()).get(key))
 
     def _known(self, given: list[str]) -> Caller | None:
-        """Returns the caller of a header, or None if it was not checked since tokens were read.
-
-        Most calls need only this check, so it must be fast.
-        """
+        """Returns the caller of a header that was checked since tokens were read, else None."""
         if len(given) != 1 or self._read_at <= time.monotonic() - _FRESH_SECONDS:
             return None
         return self._checked.get(given[0])
@@ -160,10 +151,7 @@ class Access:
         return self._tokens if self._read_at > oldest else await self._read_after(oldest)
 
     async def _read_after(self, moment: float) -> Mapping[str, TokenRow]:
-        """Returns the store's tokens, read at `moment` or later.
-
-        Concurrent calls share one read.
-        """
+        """Returns the tokens, read at `moment` or later. Concurrent calls share one read."""
         pause = self._read_at + _PAUSE_SECONDS - time.monotonic()
         if pause > 0:
             await asyncio.sleep(pause)

@@ -367,10 +367,7 @@ async def _converted(payload: Payload, convert: Callable[[], T]) -> T:
 
 @contextlib.asynccontextmanager
 async def _ending(method: str) -> AsyncIterator[None]:
-    """Reports the end of a call to the telemetry.
-
-    Converts errors to those of connectrpc, with the same status as over gRPC.
-    """
+    """Reports the end of a call, and converts its error to one of connectrpc."""
     observed = _exchange.get().observed
     failed: BaseException | None = None
     try:

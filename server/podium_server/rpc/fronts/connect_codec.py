@@ -60,19 +60,12 @@ class Payload:
 
 
 def _integer(text: str) -> int | float:
-    """Parses a number without a fraction.
-
-    Returns -0.0 for "-0", since some clients write the double -0.0 so.
-    """
+    """Parses an integer. Returns -0.0 for "-0", since some clients write that double so."""
     return -0.0 if text == "-0" else int(text)
 
 
 def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Returns the fields of a JSON object as a dictionary.
-
-    Raises:
-        ParseError: Two fields have the same name.
-    """
+    """Returns a JSON object as a dict. Raises ParseError if two fields have the same name."""
     found = dict(fields)
     if len(found) < len(fields):
         names = [name for name, _ in fields]

@@ -133,10 +133,7 @@ class GrpcioFront:
         return bound
 
     async def _restart_when_ended(self) -> None:
-        """Starts the server again if it has ended.
-
-        Checks this from time to time, because gRPC's own wait may never return.
-        """
+        """Starts the server again if it has ended. Polls, as gRPC's own wait may never return."""
         while True:
             try:
                 await self._server.wait_for_termination(_LOOK_SECONDS)

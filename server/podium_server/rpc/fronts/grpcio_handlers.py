@@ -20,10 +20,7 @@ __all__ = ["generic_handler"]
 _SAN = "x509_subject_alternative_name"
 
 _aborts: set[asyncio.Task[None]] = set()
-"""The tasks that abort calls.
-
-They are kept here, because the event loop keeps no reference to them.
-"""
+"""The tasks that abort calls. The event loop itself keeps no reference to them."""
 
 
 def generic_handler(

@@ -35,10 +35,7 @@ class HTTPServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _close_waiting(self) -> None:
-        """Closes connections that have waited for the head of a request since the last check.
-
-        uvicorn itself lets the first request of a connection take any time.
-        """
+        """Closes connections without a request since the last check, which uvicorn keeps."""
         connections: Iterable[Any] = self.server_state.connections
         cycles = {connection: connection.cycle for connection in connections}
         before = self._waiting

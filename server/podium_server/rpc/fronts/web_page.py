@@ -136,10 +136,7 @@ def _is_encrypted(headers: Mapping[bytes, bytes]) -> bool:
 
 
 async def _token(receive: Receive) -> bytes:
-    """Reads a token from the body of a request.
-
-    Returns an empty text if the body cannot be a token.
-    """
+    """Reads a token from the body of a request. Returns b"" if the body cannot be one."""
     body = b""
     while len(body) <= _TOKEN_BYTES:
         event = await receive()

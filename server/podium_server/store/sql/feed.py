@@ -57,10 +57,7 @@ _SERIES_OF_ARM = (
 _PIECE = PageLimits(1_000, 0)
 _POINT_BYTES = 16
 _EMPTY_BYTES = 64 * 1024
-"""The bytes that a piece of a series without points counts in the size of the page.
-
-So it fills the page, because many points were read before the piece turned out to be empty.
-"""
+"""The size of a piece without points. It fills the page, as many points were read for it."""
 _FIRST: dict[int, tuple[Any, ...]] = {
     _REMOVAL: ("", "", 0, -(2**63)),
     _ARM: (-1,),
@@ -161,10 +158,7 @@ class _Feed:
     def _pieces(
         self, ordinal: int, done: int | None, series: SeriesFilter
     ) -> Iterator[ChangedPoints]:
-        """Yields the changed points of an arm in pieces.
-
-        `done` is the last step on the previous page, or None if that page had no points of the arm.
-        """
+        """Yields the changed points of an arm in pieces, after the step `done` of the last page."""
         place, connection = (self._experiment, ordinal), self._reader.connection
         [(name, status, group_name, content)] = fetch(connection, _SERIES_OF_ARM, place)
         first = changed_from(content or b"", self._after) if self._after else FIRST_STEP

@@ -285,10 +285,7 @@ class Migration:
         return _digest(written())
 
     def _copy_tokens(self) -> None:
-        """Copies the identity of the store for clients, and tokens that the target does not have.
-
-        A token that either store has revoked is revoked at the target.
-        """
+        """Copies the id and tokens of the store. Tokens revoked at either store are revoked."""
         with self.source.transaction():
             [store] = self.source.read(_STORE)
             tokens = _tokens(self.source)

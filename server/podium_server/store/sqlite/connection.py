@@ -9,10 +9,7 @@ from podium_server.store.contract import StoreError
 __all__ = ["check_version", "connect", "make_log_durable"]
 
 _SAFE_VERSION = (3, 51, 3)
-"""The oldest version of SQLite that is allowed.
-
-Earlier ones can lose committed writes in WAL mode with two connections.
-"""
+"""Older versions of SQLite can lose committed writes in WAL mode."""
 _CACHE_KIB = 12 * 1024
 _COPY_BYTES = 64 * 1024
 

@@ -17,10 +17,7 @@ __all__ = ["back_up", "check", "reading"]
 
 _MOST_FAULTS = 20
 _WITH_IDENTITY = 7
-"""The first version of the schema in which a file has an identity.
-
-Each copy of a file gets a new identity.
-"""
+"""The first version of the schema in which a file has an identity. Each copy gets its own."""
 _FILES = ("", "-journal", "-wal", "-shm")
 
 
@@ -85,10 +82,7 @@ def _create(part: Path) -> None:
 
 
 def _copy(source: apsw.Connection, part: Path) -> None:
-    """Copies all pages in one step.
-
-    With several steps, each write in between would start the copy again.
-    """
+    """Copies all pages in one step. With several, each write would start the copy again."""
     with closing(apsw.Connection(str(part))) as copy:
         with copy.backup("main", source, "main") as backup:
             backup.step(-1)

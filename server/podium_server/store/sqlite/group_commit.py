@@ -108,10 +108,7 @@ class GroupCommit(CallRunner):
             self._give_up()
 
     async def _watch(self) -> None:
-        """Stops the store when another program has removed, replaced or changed its file.
-
-        Looks from time to time, in the commit thread.
-        """
+        """Stops the store when a regular check finds that another program has changed its file."""
         while not self.broken:
             await asyncio.sleep(_CHECK_SECONDS)
             try:
@@ -165,10 +162,7 @@ class GroupCommit(CallRunner):
                 return
 
     async def _arrival(self) -> float:
-        """Waits until there are enough calls, but at most as long as a commit takes.
-
-        Returns how long the thread was idle.
-        """
+        """Waits for enough calls, at most as long as a commit takes. Returns the idle seconds."""
         begin, busy = time.monotonic(), time.thread_time()
         self._arrived.clear()
         timer = asyncio.get_running_loop().call_later(self._commit_seconds, self._arrived.set)

@@ -68,10 +68,7 @@ class StoreFile:
         self._is_discarded = False
 
     def _lock_name(self, stack: contextlib.ExitStack) -> None:
-        """Locks FILE.lock, and so the path.
-
-        If another file is put at this path, no other server can use it before this one ends.
-        """
+        """Locks FILE.lock, so that no other server can use another file at this path."""
         lock = self._open(_beside(self.path, ".lock"))
         stack.callback(os.close, lock)
         _lock(lock, self.path)
@@ -181,10 +178,7 @@ def _beside(path: Path, ending: str) -> Path:
 
 
 def _refuse_log_without_file(path: Path) -> None:
-    """Raises an error if the log has commits but its file is missing or empty.
-
-    SQLite would delete such a log and begin an empty file.
-    """
+    """Raises an error for a log with commits but without a file: SQLite would delete it."""
     log = _beside(path, "-wal")
     is_empty = not (path.exists() and path.stat().st_size)
     if is_empty and log.exists() and log.stat().st_size > _LOG_HEADER_BYTES:

@@ -91,10 +91,7 @@ def _writing(path: Path) -> Iterator[apsw.Connection]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[apsw.Connection]:
-    """Opens the file.
-
-    This connection never copies the log into the file, because only the server may do that.
-    """
+    """Opens the file. Never copies the log into it, because only the server may do that."""
     connection = connect(path)
     try:
         connection.set_busy_timeout(_WAIT_MS)
