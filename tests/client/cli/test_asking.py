@@ -278,6 +278,18 @@ def test_similar_names(address: str) -> None:
         assert f"; did you mean {near}" in done.err, line
 
 
+def test_the_step_of_a_primary_eval(address: str, name: str) -> None:
+    """The table shows the step of an in-loop eval, of a completed arm too."""
+    with library.Client(address) as client:
+        experiment = client.experiment(name)
+        for arm, steps in (("finished", [3, 5]), ("tested", [3, None])):
+            with experiment.start_arm(library.RunConfig(arm)) as attempt:
+                for step in steps:
+                    attempt.log_eval("val", {"acc": step or 0.0}, step=step)
+    lines = podium("arms", name, address=address).out.splitlines()
+    assert ["acc=3  (val at step 3)" in line for line in lines[1:]] == [True, False]
+
+
 def test_similar_filters(address: str, name: str) -> None:
     """A filter that matches no arm, or no row, is named, with similar names."""
     with library.Client(address) as client:

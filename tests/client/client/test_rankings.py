@@ -276,3 +276,28 @@ def test_a_metric_that_other_arms_have(
     assert experiment.scores(["loss"], name_prefix="b")["loss"] == [None]
     assert experiment.curve("loss", ["b"]).curves == ()
     assert caplog.messages == []
+
+
+def test_configuration_values_that_no_arm_has(
+    blocking: podium.Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A misspelt path in a filter is named once, with similar ones; a value without arms is not."""
+    experiment = blocking.experiment(name)
+    experiment.declare(success_metric="m")
+    config = podium.RunConfig(
+        "r", model=podium.ModelConfig("qwen"), algorithm=podium.Component("sft"), seed=3
+    )
+    assert list(experiment.arms(config={"sed": 1})) == []
+    experiment.record_arm(podium.ArmResult("a", config, "completed"))
+    assert list(experiment.arms(config={"seed": 1})) == []
+    assert caplog.messages == []
+    for _ in range(2):
+        assert list(experiment.arms(config={"sed": 1})) == []
+    assert experiment.rank(config={"model.nam": "x"}).arms == []
+    assert experiment.scores(["m"], config={"algorithm.knid": "x"}).arms == []
+    text = f"podium: no arms of {name!r} match: none has a configuration value"
+    assert caplog.messages == [
+        f"{text} 'sed'; did you mean 'seed'?",
+        f"{text} 'model.nam'; did you mean 'model.name'?",
+        f"{text} 'algorithm.knid'; did you mean 'algorithm.kind'?",
+    ]

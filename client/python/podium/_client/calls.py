@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
+from podium._client.near_names import warn_of_config
 from podium._limits.batches import batches
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.access import IssuedToken, Token, TokenLimits
@@ -106,7 +107,18 @@ class Pages(Generic[_T]):
         """Returns pages of the same list that begin with the first one."""
         request = deepcopy(self._next)
         request.ClearField("page_token")
-        return Pages(request, self.noun, self._read)
+        return type(self)(request, self.noun, self._read)
+
+
+class _ArmPages(Pages[ArmSummary]):
+    """The pages of a list of arms. Warns if no arm has a value by which the list is filtered."""
+
+    def next_page(self) -> Steps[list[ArmSummary]]:
+        is_first = not self._next.page_token
+        items = yield from super().next_page()
+        if is_first and not items:
+            yield from warn_of_config(self._next)
+        return items
 
 
 # ---- ResultsService ----------------------------------------------------------------------
@@ -190,7 +202,7 @@ def arms(
         config=config_filters_to_proto(config),
         omit_run_config=not run_configs,
     )
-    return Pages(request, "arms", codec.arm_summary_from_proto)
+    return _ArmPages(request, "arms", codec.arm_summary_from_proto)
 
 
 def evals(

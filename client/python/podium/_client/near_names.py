@@ -1,13 +1,29 @@
 """Finds names that are similar to one that does not exist, and adds them to errors. No I/O."""
 
-from typing import TypeVar
+from __future__ import annotations
 
-from podium._client.calls import Steps
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
+
 from podium._values.suggest import did_you_mean
+from podium._wire import codec
 from podium.errors import NotFoundError, PodiumError
 from podium.v1 import results_service_pb2 as results
 
-__all__ = ["near_metrics", "with_near_names"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from podium import ArmSummary
+    from podium._client.calls import Steps
+
+__all__ = ["is_first_time", "near_filters", "near_metrics", "warn_of_config", "with_near_names"]
+
+_LOGGER = logging.getLogger("podium")
+_CONFIG = "config."
+_ARMS = 1_000
+"""The most arms that are fetched to find names of configuration values."""
+_MOST_WARNED = 1_000
+_warned: set[tuple[str, str]] = set()
 
 _T = TypeVar("_T")
 
@@ -28,6 +44,61 @@ def near_metrics(experiment: str, metric: str) -> Steps[str | None]:
     except PodiumError:
         return ""
     return None if metric in known else did_you_mean(metric, known)
+
+
+def near_filters(
+    arms: Sequence[ArmSummary],
+    *,
+    config: Iterable[str],
+    group_name: str | None = None,
+    name_prefix: str | None = None,
+    tags: Iterable[str] = (),
+) -> str:
+    """Returns a text with similar values for the first filter that no arm passes, or ""."""
+    names = [arm.name for arm in arms]
+    groups = [arm.group_name for arm in arms if arm.group_name is not None]
+    known_tags = [tag for arm in arms for tag in arm.tags]
+    paths = [
+        key.removeprefix(_CONFIG) for arm in arms for key in arm.record() if key.startswith(_CONFIG)
+    ]
+    is_begun = name_prefix is None or any(name.startswith(name_prefix) for name in names)
+    for text, wanted, known in (
+        ("is in group", [group_name], groups),
+        ("has the tag", tags, known_tags),
+        ("begins with", [] if is_begun else [name_prefix], names),
+        ("has a configuration value", config, paths),
+    ):
+        for name in wanted:
+            if name is not None and name not in known:
+                return f": none {text} {name!r}{did_you_mean(name, dict.fromkeys(known))}"
+    return ""
+
+
+def warn_of_config(request: Any) -> Steps[None]:
+    """Logs a warning if no arm has a configuration value by which a request selects arms.
+
+    Logs only one warning for each experiment and path.
+    """
+    paths = [each.path for each in request.config]
+    if not paths:
+        return
+    experiment = request.experiment
+    try:
+        found = yield results.ListArmsRequest(experiment=experiment, page_size=_ARMS)
+    except PodiumError:
+        return
+    near = near_filters([codec.arm_summary_from_proto(arm) for arm in found.arms], config=paths)
+    if near and found.arms and is_first_time(experiment, near):
+        _LOGGER.warning("podium: no arms of %r match%s", experiment, near)
+
+
+def is_first_time(experiment: str, subject: str) -> bool:
+    """Returns whether a warning about an experiment was not logged before."""
+    key = (experiment, subject)
+    is_new = key not in _warned
+    if len(_warned) < _MOST_WARNED:
+        _warned.add(key)
+    return is_new
 
 
 def with_near_names(steps: Steps[_T]) -> Steps[_T]:

@@ -3,7 +3,7 @@
 import logging
 
 from podium._client.calls import ATTEMPTS, Steps, one_or_more
-from podium._client.near_names import near_metrics
+from podium._client.near_names import is_first_time, near_metrics, warn_of_config
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.rankings import GroupRanking, Ranking
 from podium._model.score_matrix import ScoreMatrix
@@ -18,9 +18,6 @@ __all__ = ["rank", "rank_groups", "request", "scores", "warn_of_unknown"]
 
 _LOGGER = logging.getLogger("podium")
 _PAGE = DEFAULT_LIMITS.page_rows
-_MOST_WARNED = 1_000
-_warned: set[tuple[str, str]] = set()
-"""The pairs of experiment and metric about which a warning was logged."""
 
 
 def rank(request: results.RankRequest, *, top: int | None) -> Steps[Ranking]:
@@ -44,10 +41,12 @@ def rank_groups(
 
 
 def _warn_if_unknown(request: results.RankRequest, found: Ranking | GroupRanking) -> Steps[None]:
-    """Logs a warning if no arm has the metric that a caller named."""
+    """Logs a warning if no arm has the metric, or a configuration value, that a caller named."""
     counts = found.counts
-    has_scores = counts.numbers or counts.nans or not counts.without_score
-    if request.HasField("metric") and not has_scores:
+    has_scores = counts.numbers or counts.nans
+    if not has_scores and not counts.without_score:
+        yield from warn_of_config(request)
+    elif request.HasField("metric") and not has_scores:
         yield from warn_of_unknown(request.experiment, found.metric, "a score on")
 
 
@@ -62,12 +61,9 @@ def warn_of_unknown(experiment: str, metric: str, what: str) -> Steps[None]:
         metric: The metric that no arm has. Its name may be misspelt.
         what: What the arms do not have, such as `a score on`.
     """
-    key = (experiment, metric)
-    if key in _warned:
+    if not is_first_time(experiment, metric):
         return
-    if len(_warned) < _MOST_WARNED:
-        _warned.add(key)
-    near = yield from near_metrics(*key)
+    near = yield from near_metrics(experiment, metric)
     if near is None:
         return  # arms that the request left out have the metric
     _LOGGER.warning("podium: no arm of %r has %s %r%s", experiment, what, metric, near)
@@ -158,6 +154,8 @@ def scores(
         pages.append(page)
         request.page_token = page.next_page_token
     found = rankings.score_matrix_from_proto(list(request.metrics), pages)
+    if not found.arms:
+        yield from warn_of_config(request)
     for column in found.columns:
         if found.arms and all(score is None for score in column.scores):
             yield from warn_of_unknown(experiment, column.metric, "a score on")

@@ -54,7 +54,7 @@ _FLUSH_SECONDS = 10.0
 _SEGMENT_MARGIN = 4096
 _TERMINATED = "the process was ended by SIGTERM"
 _STARTED_TWICE = (
-    "arm {!r} is started again before the first attempt ended: it starts from the beginning, "
+    "arm {!r} is started again before the first attempt ended: it {}, "
     "and the server rejects later events of the first attempt; give each training its own arm "
     "name. While the first attempt runs, the server rejects a new attempt with another run_config"
 )
@@ -148,7 +148,8 @@ class ExperimentRecording:
         opening = started.SerializeToString()
         with self.notices.guard("start_arm", Target(self.name, arm)):
             recording = ArmRecording(self, Subject(arm, attempt.id, attempt.order, opening))
-            self._note_start(recording)
+            is_resumed = started.arm_started.HasField("resume_step")
+            self._note_start(recording, started.arm_started.resume_step if is_resumed else None)
             return recording
         return ArmRecording(self, Subject(arm), is_silent=True)
 
@@ -326,12 +327,13 @@ class ExperimentRecording:
         flushed = outlet.flush(streams, min(max(seconds, 0.0), threading.TIMEOUT_MAX))
         return replace(flushed, dropped=flushed.dropped + lost.dropped, incomplete=lost.incomplete)
 
-    def _note_start(self, arm: ArmRecording) -> None:
+    def _note_start(self, arm: ArmRecording, step: int | None) -> None:
         """Warns if this process starts an arm again before it has finished the earlier attempt."""
         before = self._started.get(arm.name)
         is_other = before is not None and before.attempt_id != arm.attempt_id
         if before is not None and is_other and not before.has_finished:
-            text = _STARTED_TWICE.format(arm.name)
+            begins = "starts from the beginning" if step is None else f"continues from step {step}"
+            text = _STARTED_TWICE.format(arm.name, begins)
             kind = "arms started again before the first attempt ended"
             self.notices.say(kind, text, Target(self.name, arm.name))
         self._started[arm.name] = arm

@@ -1,12 +1,14 @@
 """Suggests similar names of evals, metrics, groups, tags and arms of an experiment."""
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from podium import Client, Metric
+from podium._client import near_names
 from podium._values.enums import ScoreOrigin
 from podium._values.suggest import did_you_mean
+from podium.cli._arguments import arm_filters
 from podium.errors import NotFoundError
 
 __all__ = ["near_arms", "near_evals", "near_filters", "near_metrics", "step_metrics"]
@@ -14,7 +16,6 @@ __all__ = ["near_arms", "near_evals", "near_filters", "near_metrics", "step_metr
 _IN_LOOP, _TRAINING = ScoreOrigin.IN_LOOP_EVAL, ScoreOrigin.TRAINING_METRICS
 _ARMS = _ROWS = 1_000
 """The most arms, or rows of an arm, that are fetched to find names."""
-_CONFIG = "config."
 
 
 def near_evals(client: Client, experiment: str, arm: str, name: str) -> str:
@@ -72,24 +73,6 @@ def near_arms(client: Client, experiment: str, arm: str) -> Iterator[None]:
 def near_filters(client: Client, given: argparse.Namespace) -> str:
     """Returns a text with similar values for the first filter that no arm passes, or ""."""
     arms = client.experiment(given.experiment).arms(page_size=_ARMS)[:_ARMS]
-    groups = [arm.group_name for arm in arms if arm.group_name is not None]
-    tags = [tag for arm in arms for tag in arm.tags]
-    names = [arm.name for arm in arms]
-    paths = [
-        key.removeprefix(_CONFIG) for arm in arms for key in arm.record() if key.startswith(_CONFIG)
-    ]
-    prefixes = [] if _begins(given.prefix, names) else [given.prefix]
-    for text, wanted, known in (
-        ("is in group", [given.group], groups),
-        ("has the tag", given.tag, tags),
-        ("begins with", prefixes, names),
-        ("has a configuration value", [path for path, _ in given.config], paths),
-    ):
-        for name in wanted:
-            if name is not None and name not in known:
-                return f": none {text} {name!r}{did_you_mean(name, dict.fromkeys(known))}"
-    return ""
-
-
-def _begins(prefix: str | None, names: Iterable[str]) -> bool:
-    return prefix is None or any(name.startswith(prefix) for name in names)
+    filters = arm_filters(given)
+    del filters["status"]
+    return near_names.near_filters(arms, **filters)

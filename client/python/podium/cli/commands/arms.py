@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from podium._files import json_form
 from podium._values.base import same
-from podium._values.enums import ArmStatus
+from podium._values.enums import ArmStatus, ScoreOrigin
 from podium.cli import _format
 from podium.cli._arguments import (
     add_arm_filters,
@@ -47,10 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Lists the arms of an experiment in the order in which they were created. EVAL METRICS\n"
         "are those of the primary eval: the first post-training row tagged `test`, else the\n"
-        "first post-training row, else the first row. If an arm is not completed and all of its\n"
-        "rows are in-loop, the column has the newest row of that eval, with its step. LAST\n"
-        "HEARD, for running arms, is when the server last received an event or a heartbeat of\n"
-        "the arm."
+        "first post-training row, else the first row. If that row is in-loop, the column shows\n"
+        "its step; if the arm is not completed either, it shows the newest row of that eval.\n"
+        "LAST HEARD, for running arms, is when the server last received an event or a heartbeat\n"
+        "of the arm."
     )
     parser.epilog = (
         "examples:\n"
@@ -91,7 +91,8 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     elif columns:
         shown = _show_columns(list(arms), columns, console)
     else:
-        shown = console.table((_row(arm, client) for arm in arms), *_HEADERS)
+        in_loop = _has_in_loop(client, arguments.experiment)
+        shown = console.table((_row(arm, client, in_loop=in_loop) for arm in arms), *_HEADERS)
     if not shown:
         console.note(f"no arms{near_filters(client, arguments)}")
     return Exit.OK
@@ -108,34 +109,46 @@ def _show_columns(arms: list[ArmSummary], columns: list[str], console: Console) 
     return console.table(rows, "ARM", "STATUS", *columns)
 
 
-def _row(arm: ArmSummary, client: Client) -> tuple[str, ...]:
+def _has_in_loop(client: Client, experiment: str) -> bool:
+    """Returns whether the primary eval of any arm may be in-loop."""
+    return any(
+        source.origin == ScoreOrigin.IN_LOOP_EVAL
+        for metric in client.experiment(experiment).metrics()
+        for source in metric.sources
+        if metric.eval_name is None
+    )
+
+
+def _row(arm: ArmSummary, client: Client, *, in_loop: bool) -> tuple[str, ...]:
     return (
         arm.name,
         arm.status,
         _format.last_heard(arm),
         arm.group_name or "",
         str(arm.eval_count),
-        _eval_metrics(arm, client),
+        _eval_metrics(arm, _shown_row(arm, client) if in_loop else None),
         _format.last_line(arm.error),
         _format.metrics(arm.metrics),
     )
 
 
-def _eval_metrics(arm: ArmSummary, client: Client) -> str:
-    row = None if arm.status == ArmStatus.COMPLETED else _newest_row(arm, client)
+def _eval_metrics(arm: ArmSummary, row: EvalResult | None) -> str:
     if row is None:
         return _format.metrics(arm.eval_metrics)
     return f"{_format.metrics(row.metrics)}  ({row.name} at step {row.step})"
 
 
-def _newest_row(arm: ArmSummary, client: Client) -> EvalResult | None:
-    """Returns the newest row of the primary eval's name; None if the primary eval has no step."""
+def _shown_row(arm: ArmSummary, client: Client) -> EvalResult | None:
+    """Returns the primary eval if it has a step, or for other than completed arms its newest row.
+
+    Returns None if the primary eval has no step.
+    """
     handle = client.arm(arm.experiment, arm.name)
     try:
         rows = handle.evals(page_size=1)
         if not rows or rows[0].step is None or not same(rows[0].metrics, arm.eval_metrics):
             return None
-        row = handle.eval(rows[0].name)
+        row = rows[0] if arm.status == ArmStatus.COMPLETED else handle.eval(rows[0].name)
     except NotFoundError:  # the arm was deleted after it was listed
         return None
     return None if row is None or row.step is None else row
