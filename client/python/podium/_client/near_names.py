@@ -13,8 +13,8 @@ from podium.v1 import results_service_pb2 as results
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from podium import ArmSummary
     from podium._client.calls import Steps
+    from podium._model.results import ArmSummary
 
 __all__ = ["is_first_time", "near_filters", "near_metrics", "warn_of_config", "with_near_names"]
 
