@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from podium import AsyncClient
 from podium.cli import _parsers
-from podium.cli._connecting import command_module, server_module
+from podium.cli._connecting import command_module
 from podium_server.serve import tokens
 
 from tests.client.cli.shell import podium
@@ -33,11 +33,7 @@ with podium.record("x", close_timeout=120):
 def _commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """Yields every command and every action of a command, with its parser."""
     for name in _parsers.COMMANDS:
-        if name in _parsers.SERVER_COMMANDS:
-            module = server_module(_parsers.SERVER_COMMANDS[name])
-            parser = _parsers.server_command_parser(name, module)
-        else:
-            parser = _parsers.command_parser(name, command_module(name))
+        parser = _parsers.command_parser(name, command_module(name))
         yield name, parser
         for action in parser._actions:
             if isinstance(action, argparse._SubParsersAction):

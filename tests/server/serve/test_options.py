@@ -1,7 +1,7 @@
 """Options of `podium serve` that are wrong, and their help."""
 
 import pytest
-from podium.cli._parsers import server_command_parser
+from podium.cli._parsers import command_parser
 from podium_server.serve import command
 from podium_server.serve.addresses import check_addresses
 from podium_server.serve.settings import ConfigError, Settings
@@ -25,7 +25,7 @@ from podium_server.serve.settings import ConfigError, Settings
 def test_a_wrong_limit(option: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The error quotes the input, and says which half of it is wrong."""
     with pytest.raises(SystemExit):
-        server_command_parser("serve", command).parse_args([option])
+        command_parser("serve", command).parse_args([option])
     assert message in capsys.readouterr().err
 
 
@@ -54,7 +54,7 @@ def test_a_wrong_address(settings: Settings, message: str) -> None:
 
 def test_every_option_has_a_help() -> None:
     """An option without a text in `podium serve --help` is a question."""
-    parser = server_command_parser("serve", command)
+    parser = command_parser("serve", command)
     assert [each.dest for each in parser._actions if not each.help] == []
 
 
@@ -62,7 +62,7 @@ def test_variables_have_several_values(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commas separate the addresses of a variable; options replace all of them."""
     monkeypatch.setenv("PODIUM_LISTEN", "127.0.0.1:0, unix:/run/p.sock")
     monkeypatch.setenv("PODIUM_SERVE_HTTP", "127.0.0.1:1")
-    parser = server_command_parser("serve", command)
+    parser = command_parser("serve", command)
     given = parser.parse_args([])
     assert given.listen == ["127.0.0.1:0", "unix:/run/p.sock"]
     assert given.http == ["127.0.0.1:1"]
@@ -75,6 +75,6 @@ def test_empty_variables_are_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable without a value leaves the default, as scripts expect that set `NAME=`."""
     monkeypatch.setenv("PODIUM_LISTEN", "")
     monkeypatch.setenv("PODIUM_STORE", "")
-    given = server_command_parser("serve", command).parse_args([])
+    given = command_parser("serve", command).parse_args([])
     assert given.listen == ["127.0.0.1:50051"]
     assert given.store == "sqlite:///podium.db"

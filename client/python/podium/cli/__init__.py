@@ -1,9 +1,9 @@
 """The `podium` command.
 
-Each command is a module of `podium.cli.commands` with `add_arguments(parser)` and
-`run(arguments, client, console)`, or with `run_locally(arguments, console)` if it uses only files
-of this machine. The modules of `serve`, `backup` and `check` are in `podium_server`. Only the
-module of the given command is loaded, and gRPC only if it is needed.
+Each command is a module of `podium.cli.commands` with `run(arguments, client, console)`, or with
+`run_locally(arguments, console)` if it opens no client of its own or uses only this machine. If it
+has arguments, it defines `add_arguments(parser)`. Its docstring is the text of `--help`. The
+modules of `SERVER_COMMANDS` are in `podium_server`. Only the module of the given command is loaded.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from podium.cli import _parsers
-from podium.cli._connecting import command_module, open_client, server_module
+from podium.cli._connecting import command_module, open_client
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit, exit_of, text_of
 from podium.errors import PodiumError
@@ -55,15 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     try:
         given = _parsers.parse(arguments)
-        if given.command in _parsers.SERVER_COMMANDS:
-            return _run_server_command(given)
         module = command_module(given.command)
-        return _call(module, _parsers.parse_command(given, module))
-    except CommandError as error:
-        return _failed(str(error), error.code)
+        parsed = _parsers.parse_command(given, module)
+        if given.command not in _parsers.SERVER_COMMANDS:
+            return _call(module, parsed)
+        code: int = module.run(parsed)
     except SystemExit as end:
         # argparse has printed its message.
         return end.code if isinstance(end.code, int) else Exit.OK
+    except CommandError as error:
+        return _failed(str(error), error.code)
+    return code
 
 
 def _call(module: ModuleType, arguments: argparse.Namespace) -> int:
@@ -84,15 +86,9 @@ def _run_command(module: ModuleType, arguments: argparse.Namespace, console: Con
     code: int
     if hasattr(module, "run_locally"):
         code = module.run_locally(arguments, console)
-        return code
-    with open_client(arguments) as client:
-        code = module.run(arguments, client, console)
-        return code
-
-
-def _run_server_command(given: argparse.Namespace) -> int:
-    command = server_module(_parsers.SERVER_COMMANDS[given.command])
-    code: int = command.run(_parsers.parse_server_command(given, command))
+    else:
+        with open_client(arguments) as client:
+            code = module.run(arguments, client, console)
     return code
 
 

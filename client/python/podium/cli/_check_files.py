@@ -1,25 +1,17 @@
 """Checks the files on this machine for `podium doctor`: outboxes, and a store."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING
 
 from podium._outbox import default_root, outboxes
 from podium.cli._connecting import server_module
 from podium.cli._exits import CommandError
-from podium.cli._findings import failed, ok, warning
-from podium.cli._outboxes import view_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from podium.cli._findings import Finding
-    from podium.cli._outboxes import OutboxView
+from podium.cli._findings import Finding, failed, ok, warning
+from podium.cli._outboxes import OutboxView, view_of
 
 __all__ = ["check_outbox", "check_store"]
 

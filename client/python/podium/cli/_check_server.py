@@ -1,31 +1,24 @@
 """Checks the connection to the server for `podium doctor`."""
 
-from __future__ import annotations
-
+import argparse
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import podium
+from podium import Client, Server, Token
 from podium._client.channel import is_loopback
 from podium._client.security import Security
 from podium._values.address import host_and_port, server_address, server_addresses, socket_path
+from podium._values.tls import TLS
 from podium.cli import _format
 from podium.cli._connecting import open_client
 from podium.cli._exits import text_of
-from podium.cli._findings import Level, failed, ok, warning
+from podium.cli._findings import Finding, Level, failed, ok, warning
 from podium.errors import PodiumError, UnauthenticatedError
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
-    from podium import Client, Server, Token
-    from podium._values.tls import TLS
-    from podium.cli._findings import Finding
 
 __all__ = ["check_server"]
 

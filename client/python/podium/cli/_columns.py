@@ -1,19 +1,14 @@
 """Columns of arms that a user names: configuration values, metrics, notes and other fields."""
 
-from __future__ import annotations
-
+import argparse
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from podium import ArmSummary, Client
 from podium._values.suggest import did_you_mean
 from podium.cli import _format
 from podium.cli._exits import CommandError
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from podium import ArmSummary, Client
 
 __all__ = ["add_columns", "cells", "check_columns", "of_arms", "sorted_arms"]
 

@@ -1,16 +1,12 @@
 """Scripts that complete commands in a shell, made from the parsers of the commands."""
 
-from __future__ import annotations
-
 import argparse
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from podium.cli import _parsers
-from podium.cli._connecting import command_module, server_module
+from podium.cli._connecting import command_module
 from podium.cli._exits import CommandError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 __all__ = ["SHELLS", "script"]
 
@@ -60,7 +56,7 @@ def script(shell: str) -> str:
 def _commands() -> Iterator[_Command]:
     for name, text in _parsers.COMMANDS.items():
         try:
-            parser = _parser(name)
+            parser = _parsers.command_parser(name, command_module(name))
         except CommandError:  # the server is not installed
             yield _Command(name, "", text, [])
             continue
@@ -70,13 +66,6 @@ def _commands() -> Iterator[_Command]:
         yield _Command(name, "", text, _options(actions), list(parsers))
         for action, inner in parsers.items():
             yield _Command(name, action, inner.description or "", _options(inner._actions))  # noqa: SLF001
-
-
-def _parser(name: str) -> argparse.ArgumentParser:
-    if name in _parsers.SERVER_COMMANDS:
-        module = server_module(_parsers.SERVER_COMMANDS[name])
-        return _parsers.server_command_parser(name, module)
-    return _parsers.command_parser(name, command_module(name))
 
 
 def _options(actions: Sequence[argparse.Action]) -> list[argparse.Action]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import podium
 from podium.cli._exits import CommandError
+from podium.cli._parsers import SERVER_COMMANDS
 
 if TYPE_CHECKING:
     import argparse
@@ -39,10 +40,14 @@ def open_client(arguments: argparse.Namespace) -> podium.Client:
 
 
 def command_module(command: str) -> ModuleType:
-    """Loads the module of a command of this package.
+    """Loads the module of a command.
 
-    A Python module cannot be called `import`, so the module of that command is `import_`.
+    Raises:
+        CommandError: The command belongs to the server, which is not installed.
     """
+    if command in SERVER_COMMANDS:
+        return server_module(SERVER_COMMANDS[command])
+    # A Python module cannot be called `import`, so the module of that command is `import_`.
     name = f"{command}_" if keyword.iskeyword(command) else command
     return import_module(f"podium.cli.commands.{name}")
 

@@ -1,16 +1,12 @@
 """Documents of headings, texts, tables and pictures, as one HTML or Markdown file."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import compress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Self
 
 from podium.cli._console import clean
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 __all__ = ["Block", "Heading", "Picture", "Table", "Text", "as_html", "as_markdown"]
 
@@ -34,11 +30,11 @@ class Table(NamedTuple):
     headers: Sequence[str]
     rows: Sequence[Sequence[str]]
 
-    def without_empty_columns(self) -> Table:
+    def without_empty_columns(self) -> Self:
         """Returns the table without the columns that are empty in all rows."""
         filled = [any(row[at] for row in self.rows) for at in range(len(self.headers))]
         rows = [list(compress(row, filled)) for row in self.rows]
-        return Table(list(compress(self.headers, filled)), rows)
+        return self._replace(headers=list(compress(self.headers, filled)), rows=rows)
 
 
 class Picture(NamedTuple):

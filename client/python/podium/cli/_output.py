@@ -1,18 +1,13 @@
 """Output files that appear only when they are complete."""
 
-from __future__ import annotations
-
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from podium.cli._exits import CommandError, Exit
 from podium.errors import PodiumError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["new_file"]
 

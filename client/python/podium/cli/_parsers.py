@@ -21,8 +21,6 @@ __all__ = [
     "command_parser",
     "parse",
     "parse_command",
-    "parse_server_command",
-    "server_command_parser",
 ]
 
 COMMANDS = {
@@ -166,14 +164,21 @@ def _unknown_command(command: str) -> str:
 
 
 def parse_command(given: argparse.Namespace, module: ModuleType) -> argparse.Namespace:
-    """Parses the arguments of a command of this package."""
-    return command_parser(given.command, module).parse_args(given.rest, given)
+    """Parses the arguments of a command."""
+    before = None if given.command in SERVER_COMMANDS else given
+    return command_parser(given.command, module).parse_args(given.rest, before)
 
 
 def command_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
-    """Returns the parser of a command of this package."""
-    parser = _Parser(prog=f"podium {name}")
-    module.add_arguments(parser)
+    """Returns the parser of a command. Its help begins with the docstring of the module."""
+    description, _, examples = (module.__doc__ or "").partition("\n\nExample")
+    parser = _Parser(
+        prog=f"podium {name}", description=description, epilog=f"example{examples.rstrip()}"
+    )
+    if hasattr(module, "add_arguments"):
+        module.add_arguments(parser)
+    if name in SERVER_COMMANDS:
+        return parser
     _add_options(parser.add_argument_group("options of every command"))
     for action in parser._actions:  # noqa: SLF001 - argparse has no public list of them
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
@@ -181,18 +186,6 @@ def command_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
                 # Without defaults, since they would replace the options before the action.
                 each.argument_default = argparse.SUPPRESS
                 _add_options(each.add_argument_group("options of every command"))
-    return parser
-
-
-def parse_server_command(given: argparse.Namespace, module: ModuleType) -> argparse.Namespace:
-    """Parses the arguments of a command of the server."""
-    return server_command_parser(given.command, module).parse_args(given.rest)
-
-
-def server_command_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
-    """Returns the parser of a command of the server."""
-    parser = _Parser(prog=f"podium {name}")
-    module.add_arguments(parser)
     return parser
 
 

@@ -1,18 +1,12 @@
 """The texts of a ranking: the rows of its table, and the numbers of entries that are left out."""
 
-from __future__ import annotations
+from collections.abc import Iterator
 
-from typing import TYPE_CHECKING
-
+from podium import RankedArm, RankedGroup, Ranking, RankSource
 from podium._model.rankings import GroupRanking
 from podium._values.enums import ArmStatus, RankFlag, ScoreOrigin
 from podium.cli import _format
 from podium.ranking import mixed_evals
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from podium import RankedArm, RankedGroup, Ranking, RankSource
 
 __all__ = [
     "ARM_HEADERS",

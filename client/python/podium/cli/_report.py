@@ -1,30 +1,22 @@
 """The content of `podium report`, from a ranking, curves and the arms of an experiment."""
 
-from __future__ import annotations
-
 import math
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import podium
-from podium import plots
+from podium import ArmSummary, Client, Curves, ExperimentHandle, GroupRanking, Ranking, plots
 from podium.cli import _chart, _format, _rankings
 from podium.cli._columns import cells
-from podium.cli._documents import Heading, Picture, Table, Text
+from podium.cli._documents import Block, Heading, Picture, Table, Text
 from podium.cli._exits import CommandError, Exit
 from podium.cli._suggestions import near_metrics, step_metrics
 from podium.errors import NotFoundError
 from podium.statistics import describe, holm, welch
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any
-
-    from podium import ArmSummary, Client, Curves, ExperimentHandle, GroupRanking, Ranking
-    from podium.cli._documents import Block
 
 __all__ = ["report"]
 

@@ -1,21 +1,23 @@
-"""`podium annotate`."""
+"""Changes notes, tags or the group of an arm at any time, even during the training.
 
-from __future__ import annotations
+Values that are not given stay unchanged. A later attempt of the arm keeps the changes.
 
-from typing import TYPE_CHECKING, Any
+Examples:
+  podium annotate rank_sweep lora_rank4 --note 'bad data shard' --tag broken
+  podium annotate rank_sweep lora_rank4 --untag broken --note ''
+  podium annotate rank_sweep lora_rank4 --group rank4
+"""
 
-from podium import events
+import argparse
+from typing import Any
+
+from podium import Client, RecordResult, events
 from podium._values.suggest import did_you_mean
 from podium.cli._arguments import add_arm
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit, text_of
 from podium.cli._suggestions import near_arms
 from podium.errors import InvalidArgumentError
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium import Client, RecordResult
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
@@ -30,16 +32,6 @@ _OPTIONS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Changes notes, tags or the group of an arm at any time, even during the training.\n"
-        "Values that are not given stay unchanged. A later attempt of the arm keeps the changes."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium annotate rank_sweep lora_rank4 --note 'bad data shard' --tag broken\n"
-        "  podium annotate rank_sweep lora_rank4 --untag broken --note ''\n"
-        "  podium annotate rank_sweep lora_rank4 --group rank4"
-    )
     add_arm(parser)
     parser.add_argument(
         "--note", metavar="TEXT", help="the new notes, in place of earlier ones; '' removes them"

@@ -1,10 +1,22 @@
-"""`podium arms`."""
+"""Lists the arms of an experiment in the order in which they were created.
 
-from __future__ import annotations
+EVAL METRICS are those of the primary eval: the first post-training row tagged `test`,
+else the first post-training row, else the first row. If that row is in-loop, the column
+shows its step; if the arm is not completed either, it shows the newest row of that eval.
+LAST HEARD, for running arms, is when the server last received an event or a heartbeat of
+the arm.
 
+Examples:
+  podium arms rank_sweep
+  podium arms rank_sweep --status failed --status cancelled
+  podium arms rank_sweep --column config.model.name --column eval.acc --sort config.seed
+  podium arms rank_sweep --group lora_rank4 --json | jq -r '.[].name'
+"""
+
+import argparse
 from itertools import islice
-from typing import TYPE_CHECKING
 
+from podium import ArmSummary, Client, EvalResult
 from podium._files import json_form
 from podium._values.base import same
 from podium._values.enums import ArmStatus, ScoreOrigin
@@ -17,16 +29,10 @@ from podium.cli._arguments import (
     page_size,
 )
 from podium.cli._columns import add_columns, cells, check_columns, sorted_arms
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
 from podium.cli._suggestions import near_filters
 from podium.errors import NotFoundError
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterable
-
-    from podium import ArmSummary, Client, EvalResult
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
@@ -44,21 +50,6 @@ _HEADERS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Lists the arms of an experiment in the order in which they were created. EVAL METRICS\n"
-        "are those of the primary eval: the first post-training row tagged `test`, else the\n"
-        "first post-training row, else the first row. If that row is in-loop, the column shows\n"
-        "its step; if the arm is not completed either, it shows the newest row of that eval.\n"
-        "LAST HEARD, for running arms, is when the server last received an event or a heartbeat\n"
-        "of the arm."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium arms rank_sweep\n"
-        "  podium arms rank_sweep --status failed --status cancelled\n"
-        "  podium arms rank_sweep --column config.model.name --column eval.acc --sort config.seed\n"
-        "  podium arms rank_sweep --group lora_rank4 --json | jq -r '.[].name'"
-    )
     add_experiment(parser)
     add_arm_filters(parser)
     add_columns(parser, "show these columns instead of the usual ones")
@@ -81,9 +72,11 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         run_configs=bool(console.as_json or columns or arguments.sort),
         page_size=page_size(None if arguments.sort else arguments.limit),
     )
-    in_order: Iterable[ArmSummary] = found.stream()
-    if arguments.sort:
-        in_order = sorted_arms(in_order, arguments.sort, is_reversed=arguments.reverse)
+    in_order = (
+        sorted_arms(found.stream(), arguments.sort, is_reversed=arguments.reverse)
+        if arguments.sort
+        else found.stream()
+    )
     arms = islice(in_order, arguments.limit)
     shown = True
     if console.as_json:

@@ -1,21 +1,26 @@
-"""`podium compare`."""
+"""Compares two arms or groups, A and B, number by number.
 
-from __future__ import annotations
+The numbers are the metrics and breakdowns of each eval, and the training metrics. Of a
+group, the completed arms are used. The table has the mean and the standard deviation (n -
+1) of each side, the difference of means with half the width of its 95% interval, its
+p-value (Welch's t-test), and the numbers of arms. An interval needs two arms on each
+side. Each p-value is for a single comparison: of twenty, one is below 0.05 by chance.
 
-from typing import TYPE_CHECKING
+Examples:
+  podium compare rank_sweep rank4 rank16
+  podium compare rank_sweep lora_rank4 lora_rank16 --eval test
+"""
 
+import argparse
+from collections.abc import Iterator
+
+from podium import Client, ComparedMetric, ComparedSide, Comparison
 from podium._files import json_form
 from podium._values.enums import ArmStatus
 from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_statuses
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
-    from podium import Client, ComparedMetric, ComparedSide, Comparison
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
@@ -24,19 +29,6 @@ _HEADERS = ("METRIC", ">A", ">SD", ">B", ">SD", ">A - B", ">±95%", ">P", ">N", 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Compares two arms or groups, A and B, number by number: the metrics and breakdowns of\n"
-        "each eval, and the training metrics. Of a group, the completed arms are used. The table\n"
-        "has the mean and the standard deviation (n - 1) of each side, the difference of means\n"
-        "with half the width of its 95% interval, its p-value (Welch's t-test), and the numbers\n"
-        "of arms. An interval needs two arms on each side. Each p-value is for a single\n"
-        "comparison: of twenty, one is below 0.05 by chance."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium compare rank_sweep rank4 rank16\n"
-        "  podium compare rank_sweep lora_rank4 lora_rank16 --eval test"
-    )
     add_experiment(parser)
     parser.add_argument(
         "left", metavar="A", help="the name of a group or an arm; a group is looked up first"

@@ -1,33 +1,25 @@
-"""`podium conclude`."""
+"""Stores the conclusion of an experiment, in place of an earlier one.
 
-from __future__ import annotations
+Without a TEXT, the conclusion names the best arm on the success metric, and the numbers
+of arms that completed and failed.
 
-from typing import TYPE_CHECKING
+Examples:
+  podium conclude rank_sweep
+  podium conclude rank_sweep 'Rank 4 is as good as rank 16.'
+"""
 
+import argparse
+
+from podium import Client
 from podium.cli._arguments import add_experiment
+from podium.cli._console import Console
 from podium.cli._exits import Exit
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium import Client
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Stores the conclusion of an experiment, in place of an earlier one. Without a TEXT, the\n"
-        "conclusion names the best arm on the success metric, and the numbers of arms that\n"
-        "completed and failed."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium conclude rank_sweep\n"
-        "  podium conclude rank_sweep 'Rank 4 is as good as rank 16.'"
-    )
     add_experiment(parser)
     parser.add_argument("conclusion", metavar="TEXT", nargs="?", help="the text of the conclusion")
 

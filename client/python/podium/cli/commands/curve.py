@@ -1,25 +1,34 @@
-"""`podium curve`."""
+"""Draws the values of a metric by step.
 
-from __future__ import annotations
+The metric is one of an in-loop eval, or a training metric that was logged with a step. It
+draws the running and completed arms, or the given ones. With --by-group it draws groups:
+at each step the mean of the arms that have a value there. The table has the last point of
+each curve: its step, its value or mean, half the width of the mean's 95% interval
+(Student's t), and the number of arms. More than ten curves have only a table: name some
+of them to see a chart.
 
-from typing import TYPE_CHECKING
+With --output it writes a picture instead: a .png, .svg or .pdf file.
 
-from podium import plots
+Examples:
+  podium curve rank_sweep val.pass_rate
+  podium curve rank_sweep loss
+  podium curve rank_sweep val.pass_rate lora_rank4 lora_rank16
+  podium curve rank_sweep val.pass_rate --by-group --output val.svg
+"""
+
+import argparse
+from collections.abc import Iterator
+
+from podium import Client, Curves, plots
 from podium._files import json_form
 from podium._values.enums import ArmStatus
 from podium.cli import _chart
 from podium.cli._arguments import add_experiment, add_statuses
 from podium.cli._chart import LETTERS, Series
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
 from podium.cli._pictures import add_picture, draw
 from podium.cli._suggestions import near_metrics
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
-    from podium import Client, Curves
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 _WIDTH = 80
@@ -30,22 +39,6 @@ _CHARTED = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Draws the values of a metric by step: in-loop values of an eval, or a training metric\n"
-        "that was logged with a step. It draws the running and completed arms, or the given ones.\n"
-        "With --by-group it draws groups: at each step the mean of the arms that have a value\n"
-        "there. The table has the last point of each curve: its step, its value or mean, half the\n"
-        "width of the mean's 95% interval (Student's t), and the number of arms. More than ten\n"
-        "curves have only a table: name some of them to see a chart.\n\n"
-        "With --output it writes a picture instead: a .png, .svg or .pdf file."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium curve rank_sweep val.pass_rate\n"
-        "  podium curve rank_sweep loss\n"
-        "  podium curve rank_sweep val.pass_rate lora_rank4 lora_rank16\n"
-        "  podium curve rank_sweep val.pass_rate --by-group --output val.svg"
-    )
     add_experiment(parser)
     parser.add_argument(
         "metric",

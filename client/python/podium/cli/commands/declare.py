@@ -1,40 +1,33 @@
-"""`podium declare`."""
+"""Creates an experiment, or sets its unset fields.
 
-from __future__ import annotations
+Fields that are already set keep their value, and are listed, unless --overwrite is given.
+Each key of the metadata is treated like a field: the value of KEY=VALUE is text, that of
+KEY:=VALUE is JSON. --clear removes the value of a field.
+
+Examples:
+  podium declare rank_sweep --success-metric test.pass_rate
+  podium declare rank_sweep --tag lora --metadata owner=ana --metadata gpus:=8
+  podium declare rank_sweep --clear hypothesis --clear metadata.owner
+"""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
+from podium import Client
 from podium._files import json_form
 from podium._model.results import Experiment
 from podium._values.enums import Direction
 from podium.cli._arguments import add_experiment
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
 from podium.cli._json import describe, loads
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from podium import Client
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Creates an experiment, or sets its unset fields. Fields that are already set keep their\n"
-        "value, and are listed, unless --overwrite is given. Each key of the metadata is treated\n"
-        "like a field: the value of KEY=VALUE is text, that of KEY:=VALUE is JSON. --clear\n"
-        "removes the value of a field."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium declare rank_sweep --success-metric test.pass_rate\n"
-        "  podium declare rank_sweep --tag lora --metadata owner=ana --metadata gpus:=8\n"
-        "  podium declare rank_sweep --clear hypothesis --clear metadata.owner"
-    )
     add_experiment(parser)
     parser.add_argument(
         "--hypothesis", metavar="TEXT", help="the hypothesis that the experiment tests"

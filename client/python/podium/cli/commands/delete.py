@@ -1,35 +1,28 @@
-"""`podium delete`."""
+"""Deletes an experiment with its arms, or one arm with its rows.
 
-from __future__ import annotations
+On a terminal it asks for confirmation; elsewhere it requires --yes. A deletion cannot be
+undone.
 
+Examples:
+  podium delete rank_sweep lora_rank4
+  podium delete rank_sweep --yes --allow-missing
+"""
+
+import argparse
 import sys
-from typing import TYPE_CHECKING
 
 import podium
+from podium import ArmHandle, Client, ExperimentHandle
 from podium.cli import _format
 from podium.cli._arguments import add_experiment
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium import ArmHandle, Client, ExperimentHandle
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Deletes an experiment with its arms, or one arm with its rows. On a terminal it asks for\n"
-        "confirmation; elsewhere it requires --yes. A deletion cannot be undone."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium delete rank_sweep lora_rank4\n"
-        "  podium delete rank_sweep --yes --allow-missing"
-    )
     add_experiment(parser)
     parser.add_argument(
         "arm", metavar="ARM", nargs="?", help="the arm to delete; the whole experiment if not given"

@@ -1,38 +1,31 @@
-"""`podium doctor`."""
+"""Checks what recording and reading need, and says how to solve each problem.
 
-from __future__ import annotations
+It checks the address, encryption, the token, the clocks and versions, the outbox of this
+user, and, with --store, a store on this machine. Exit code 0: no check has failed; 1:
+some have.
 
+Examples:
+  podium doctor --address results.example.org:50051
+  podium doctor --store sqlite:////srv/podium/podium.db
+  podium doctor --json | jq '.[] | select(.level == "failed")'
+"""
+
+import argparse
 import os
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from podium.cli._check_files import check_outbox, check_store
 from podium.cli._check_server import check_server
+from podium.cli._console import Console
 from podium.cli._exits import Exit
 from podium.cli._findings import Level
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run_locally"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Checks what recording and reading need: the address, encryption, the token, the clocks\n"
-        "and versions, the outbox of this user, and, with --store, a store on this machine. Each\n"
-        "problem is followed by what to do. Exit code 0: no check has failed; 1: some have."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium doctor --address results.example.org:50051\n"
-        "  podium doctor --store sqlite:////srv/podium/podium.db\n"
-        "  podium doctor --json | jq '.[] | select(.level == \"failed\")'"
-    )
     parser.add_argument(
         "--store",
         default=os.environ.get("PODIUM_STORE"),

@@ -1,36 +1,29 @@
-"""`podium eval`."""
+"""Looks up an eval row of an arm.
 
-from __future__ import annotations
+Without a step: the post-training row of that name if there is one, else the in-loop row
+with the greatest step. With a step: the in-loop row at exactly that step. Exit code 1 if
+there is no such row.
 
-from typing import TYPE_CHECKING
+Examples:
+  podium eval rank_sweep lora_rank4 test
+  podium eval rank_sweep lora_rank4 val --step 100 --json | jq .metrics.pass_rate
+"""
 
+import argparse
+
+from podium import Client, EvalResult
 from podium._files import json_form
 from podium.cli import _format
 from podium.cli._arguments import add_arm, step
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit, command_line
 from podium.cli._suggestions import near_evals
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium import Client, EvalResult
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Looks up an eval row of an arm. Without a step: the post-training row of that name if\n"
-        "there is one, else the in-loop row with the greatest step. With a step: the in-loop row\n"
-        "at exactly that step. Exit code 1 if there is no such row."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium eval rank_sweep lora_rank4 test\n"
-        "  podium eval rank_sweep lora_rank4 val --step 100 --json | jq .metrics.pass_rate"
-    )
     add_arm(parser)
     parser.add_argument("name", metavar="NAME", help="the name of the eval")
     parser.add_argument("--step", type=step, help="the training step, which may be 0 or negative")

@@ -1,21 +1,22 @@
-"""`podium evals`."""
+"""Lists the eval rows of an arm in the order in which they were first accepted.
 
-from __future__ import annotations
+The step `post` marks a post-training row, which has no step.
 
+Examples:
+  podium evals rank_sweep lora_rank4
+  podium evals rank_sweep lora_rank4 --name val --min-step 100
+"""
+
+import argparse
 from itertools import islice
-from typing import TYPE_CHECKING
 
+from podium import Client, EvalResult
 from podium._files import json_form
 from podium.cli import _format
 from podium.cli._arguments import add_arm, add_limit, page_size, step
+from podium.cli._console import Console
 from podium.cli._exits import Exit
 from podium.cli._suggestions import near_evals
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium import Client, EvalResult
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
@@ -24,15 +25,6 @@ _HEADERS = ("EVAL", ">STEP", "TAGS", "~MODEL", "~METRICS")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Lists the eval rows of an arm in the order in which they were first accepted. The step\n"
-        "`post` marks a post-training row, which has no step."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium evals rank_sweep lora_rank4\n"
-        "  podium evals rank_sweep lora_rank4 --name val --min-step 100"
-    )
     add_arm(parser)
     parser.add_argument("--name", help="only rows with this eval name")
     parser.add_argument(

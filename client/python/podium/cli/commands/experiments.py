@@ -1,21 +1,20 @@
-"""`podium experiments`."""
+"""Lists experiments by name.
 
-from __future__ import annotations
+Examples:
+  podium experiments --prefix nlp/ --status completed
+  podium experiments --json | jq -r '.[].name'
+"""
 
+import argparse
 from itertools import islice
-from typing import TYPE_CHECKING
 
+from podium import Client, Experiment
 from podium._files import json_form
 from podium._values.enums import ExperimentStatus
 from podium.cli import _format
 from podium.cli._arguments import add_filters, add_limit, page_size
+from podium.cli._console import Console
 from podium.cli._exits import Exit
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium import Client, Experiment
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
@@ -33,12 +32,6 @@ _HEADERS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = "Lists experiments by name."
-    parser.epilog = (
-        "examples:\n"
-        "  podium experiments --prefix nlp/ --status completed\n"
-        "  podium experiments --json | jq -r '.[].name'"
-    )
     add_filters(parser, "experiments", ExperimentStatus)
     add_limit(parser, "experiments")
 

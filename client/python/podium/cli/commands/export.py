@@ -1,30 +1,43 @@
-"""`podium export`."""
+"""Writes an experiment, or all of them, as JSON lines.
 
-from __future__ import annotations
+Each has its declaration, its arms with all of their rows and training series, and its
+conclusion. `podium record` records such a file on another server. Recording it twice
+changes nothing.
 
+With --format csv it writes a flat table instead, with a line for each number, for
+spreadsheets and data frames. The table lacks configurations, and breakdowns that are not
+numbers, so it cannot be imported. Texts that spreadsheets would run as formulas begin
+with an apostrophe. --format parquet writes the same table for data frames, and also whole
+records, which `podium import` reads.
+
+Each arm is written as of one revision. Changes during the export may be missing; a note
+then says so.
+
+Examples:
+  podium export rank_sweep --output rank_sweep.jsonl
+  podium export rank_sweep --format csv --output rank_sweep.csv
+  podium export | gzip > everything.jsonl.gz
+"""
+
+import argparse
 import csv
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TextIO
 
+from podium import ArmResult, Client, Experiment, Series
 from podium._files import exports, json_form
 from podium._files.parquet import ParquetWriter
 from podium._limits.limits import DEFAULT_LIMITS
 from podium.cli import _format
 from podium.cli._columns import add_columns
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
 from podium.cli._output import new_file
 from podium.errors import NotFoundError
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator, Mapping
-    from typing import TextIO
-
-    from podium import ArmResult, Client, Experiment, Series
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
@@ -35,24 +48,6 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Writes an experiment, or all of them, as JSON lines: its declaration, its arms with all\n"
-        "of their rows and training series, and its conclusion. `podium record` records such a\n"
-        "file on another server. Recording it twice changes nothing.\n\n"
-        "With --format csv it writes a flat table instead, with a line for each number, for\n"
-        "spreadsheets and data frames. The table lacks configurations, and breakdowns that are\n"
-        "not numbers, so it cannot be imported. Texts that spreadsheets would run as formulas\n"
-        "begin with an apostrophe. --format parquet writes the same table for data\n"
-        "frames, and also whole records, which `podium import` reads.\n\n"
-        "Each arm is written as of one revision. Changes during the export may be missing; a note\n"
-        "then says so."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium export rank_sweep --output rank_sweep.jsonl\n"
-        "  podium export rank_sweep --format csv --output rank_sweep.csv\n"
-        "  podium export | gzip > everything.jsonl.gz"
-    )
     parser.add_argument(
         "experiment",
         metavar="EXPERIMENT",
@@ -100,6 +95,16 @@ def _format_of(path: str | None, console: Console) -> str:
     return suffix if suffix in _FORMATS and not console.as_json else _FORMATS[0]
 
 
+class _Writer(Protocol):
+    """A format in which experiments are written."""
+
+    def item(self, item: dict[str, Any]) -> None:
+        """Writes an event."""
+
+    def arm(self, arm: ArmResult, series: Mapping[str, Series]) -> None:
+        """Writes an arm with its training series."""
+
+
 class _Count(NamedTuple):
     arms: int
     rows: int
@@ -138,16 +143,6 @@ def _say_what_changed(experiment: Experiment, client: Client, console: Console) 
 
 
 # ---- Forms ---------------------------------------------------------------------------------
-
-
-class _Writer(Protocol):
-    """A format in which experiments are written."""
-
-    def item(self, item: dict[str, Any]) -> None:
-        """Writes an event."""
-
-    def arm(self, arm: ArmResult, series: Mapping[str, Series]) -> None:
-        """Writes an arm with its training series."""
 
 
 class _JsonLines:

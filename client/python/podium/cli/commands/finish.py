@@ -1,20 +1,22 @@
-"""`podium finish`."""
+"""Records how the training of an arm ended.
 
-from __future__ import annotations
+Use it for an arm that is shown as running although its process is gone, for example on a
+machine that was switched off. An end that the training itself records later replaces this
+one.
 
-from typing import TYPE_CHECKING
+Examples:
+  podium finish rank_sweep lora_rank4 --status failed --error 'node7 was switched off'
+  podium finish rank_sweep lora_rank8 --status cancelled
+"""
 
-from podium import events
+import argparse
+
+from podium import Client, events
 from podium._values.enums import ArmStatus
 from podium.cli._arguments import add_arm
+from podium.cli._console import Console
 from podium.cli._exits import Exit
 from podium.cli._suggestions import near_arms
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium import Client
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
@@ -23,16 +25,6 @@ _STATUSES = (ArmStatus.COMPLETED, ArmStatus.FAILED, ArmStatus.CANCELLED)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Records how the training of an arm ended. Use it for an arm that is shown as running\n"
-        "although its process is gone, for example on a machine that was switched off. An end\n"
-        "that the training itself records later replaces this one."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium finish rank_sweep lora_rank4 --status failed --error 'node7 was switched off'\n"
-        "  podium finish rank_sweep lora_rank8 --status cancelled"
-    )
     add_arm(parser)
     parser.add_argument(
         "--status", required=True, choices=list(map(str, _STATUSES)), help="how the training ended"

@@ -1,8 +1,13 @@
-"""`podium health`."""
+"""Asks the health service of a server whether it serves, for probes of containers.
 
-from __future__ import annotations
+It needs no token. Exit code 0: the server serves; 1: it stops, or does not answer. Of
+several servers, each is asked, and the exit code is 0 if one serves.
 
-from typing import TYPE_CHECKING
+Example:
+  podium health --address unix:/run/podium/podium.sock --timeout 5
+"""
+
+import argparse
 
 import grpc
 
@@ -10,29 +15,15 @@ from podium._client.channel import channel_options, connection_failure
 from podium._client.security import Security, tls_problem
 from podium._values.address import server_address, server_addresses
 from podium._wire.status import from_rpc_error
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
 
-if TYPE_CHECKING:
-    import argparse
-
-    from podium.cli._console import Console
-
-__all__ = ["add_arguments", "run_locally"]
+__all__ = ["run_locally"]
 
 _CHECK = "/grpc.health.v1.Health/Check"
 _SERVING = b"\x08\x01"
 """The encoded response of a server that serves."""
 _SECONDS = 5.0
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describes the command, which has no arguments of its own."""
-    parser.description = (
-        "Asks the health service of a server whether it serves, for probes of containers. It\n"
-        "needs no token. Exit code 0: the server serves; 1: it stops, or does not answer. Of\n"
-        "several servers, each is asked, and the exit code is 0 if one serves."
-    )
-    parser.epilog = "example:\n  podium health --address unix:/run/podium/podium.sock --timeout 5"
 
 
 def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:

@@ -1,20 +1,33 @@
-"""`podium import`."""
+"""Imports results that other tools wrote, from a file or a tree of folders.
 
-from __future__ import annotations
+Detects the kind of each file. Importing the same files again changes nothing. Files that
+cannot be imported are listed, and the rest is imported.
 
-from typing import TYPE_CHECKING
+Examples:
+  podium import results/ --dry-run
+  podium import mlruns/
+  podium import out/results.json --experiment nlp/baselines
+  podium import scores.csv --map arm=model,step=iteration,metric=acc,metric=f1
 
+exit codes: 0 everything was imported; 1 nothing was found, or there was a problem with a
+file; 2 usage; 3 server error
+"""
+
+import argparse
+
+from podium import Client
 from podium._values.shorten_text import first_names
 from podium.cli import _format
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
-from podium.importing import broken_importers, import_results, importers, mapping_from_texts
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium import Client
-    from podium.cli._console import Console
-    from podium.importing import ImportReport, NotImported
+from podium.importing import (
+    ImportReport,
+    NotImported,
+    broken_importers,
+    import_results,
+    importers,
+    mapping_from_texts,
+)
 
 __all__ = ["add_arguments", "run"]
 
@@ -26,20 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     known = importers()
     width = max(map(len, known))
     table = "\n".join(f"  {kind:{width}}  {known[kind].summary}" for kind in sorted(known))
-    parser.description = (
-        "Imports results that other tools wrote, from a file or a tree of folders.\n"
-        "Detects the kind of each file. Importing the same files again changes nothing. Files\n"
-        f"that cannot be imported are listed, and the rest is imported.\n\nkinds:\n{table}"
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium import results/ --dry-run\n"
-        "  podium import mlruns/\n"
-        "  podium import out/results.json --experiment nlp/baselines\n"
-        "  podium import scores.csv --map arm=model,step=iteration,metric=acc,metric=f1\n\n"
-        "exit codes: 0 everything was imported; 1 nothing was found, or there was a problem\n"
-        "with a file; 2 usage; 3 server error"
-    )
+    parser.description = f"{parser.description}\n\nkinds:\n{table}"
     parser.add_argument("path", metavar="PATH", help="a file or folder")
     kinds = sorted({*known, *broken_importers()})
     parser.add_argument(

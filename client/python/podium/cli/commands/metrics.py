@@ -1,29 +1,25 @@
-"""`podium metrics`."""
+"""Lists the metrics on which arms of an experiment have scores.
 
-from __future__ import annotations
+The names are in the form that `podium score` accepts. Each metric has the number of arms
+that have a score on it.
 
-from typing import TYPE_CHECKING
+Example:
+  podium metrics rank_sweep --json | jq -r '.[].name'
+"""
 
+import argparse
+
+from podium import Client, Metric
 from podium._files import json_form
 from podium.cli._arguments import add_experiment
+from podium.cli._console import Console
 from podium.cli._exits import Exit
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium import Client, Metric
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Lists the metrics on which arms of an experiment have scores, in the form that `podium\n"
-        "score` accepts. Each metric has the number of arms that have a score on it."
-    )
-    parser.epilog = "example:\n  podium metrics rank_sweep --json | jq -r '.[].name'"
     add_experiment(parser)
 
 

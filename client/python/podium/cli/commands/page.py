@@ -1,7 +1,14 @@
-"""`podium page`."""
+"""Opens the page with leaderboards and curves in a browser, and prints its URL.
 
-from __future__ import annotations
+A server has the page at each address of --http.
 
+Examples:
+  podium serve --http 127.0.0.1:8080
+  podium page
+  podium page https://results.example.org --experiment rank_sweep
+"""
+
+import argparse
 import json
 import socket
 import ssl
@@ -9,17 +16,13 @@ import sys
 import urllib.request
 import webbrowser
 from http.client import HTTPException
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 
 from podium._values.suggest import did_you_mean
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run_locally"]
 
@@ -29,14 +32,6 @@ _SECONDS = 10.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Opens the page with leaderboards and curves in a browser, and prints its URL.\n"
-        "A server has the page at each address of --http."
-    )
-    parser.epilog = (
-        f"examples:\n  podium serve --http {_DEFAULT}\n  podium page\n"
-        "  podium page https://results.example.org --experiment rank_sweep"
-    )
     parser.add_argument(
         "page",
         nargs="?",

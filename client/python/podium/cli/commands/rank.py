@@ -1,15 +1,32 @@
-"""`podium rank`."""
+"""Ranks the completed arms of an experiment by their scores.
 
-from __future__ import annotations
+By default, it uses the experiment's success metric and direction. Equal scores share a
+rank; NaN comes after every number, and arms without a score come last. With --by-group,
+each entry is a group, such as the seeds of one configuration. It has the mean with half
+the width of its 95% interval (Student's t), the standard deviation (n - 1) and the number
+N of scores: 2/3 if one of three members is not counted. NOT COUNTED gives the reason. An
+arm without a group is a group of its own. The line below the table counts everything that
+the table leaves out.
 
-from typing import TYPE_CHECKING, Any
+Examples:
+  podium rank rank_sweep --top 10
+  podium rank rank_sweep val.loss --minimize
+  podium rank rank_sweep --column config.seed --column config.algorithm.params.lr
+  podium rank rank_sweep --by-group --min-members 3 --plot ranking.svg
+  podium rank rank_sweep --json | jq -r '.arms[0].arm'
+"""
 
-from podium import plots
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from podium import Client, Ranking, plots
 from podium._files import json_form
 from podium._model.rankings import GroupRanking
 from podium._values.enums import Direction
 from podium.cli._arguments import add_arm_filters, add_experiment, arm_filters, positive
 from podium.cli._columns import add_columns, cells, of_arms
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
 from podium.cli._pictures import add_picture, draw
 from podium.cli._rankings import (
@@ -23,35 +40,11 @@ from podium.cli._rankings import (
 )
 from podium.cli._suggestions import near_filters, near_metrics
 
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Mapping
-
-    from podium import Client, Ranking
-    from podium.cli._console import Console
-
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Ranks the completed arms of an experiment by their scores, on its success metric and in\n"
-        "its direction by default. Equal scores share a rank; NaN comes after every number, and\n"
-        "arms without a score come last. With --by-group, each entry is a group, such as the\n"
-        "seeds of one configuration. It has the mean with half the width of its 95% interval\n"
-        "(Student's t), the standard deviation (n - 1) and the number N of scores: 2/3 if one of\n"
-        "three members is not counted. NOT COUNTED gives the reason. An arm without a group is a\n"
-        "group of its own. The line below the table counts everything that the table leaves out."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium rank rank_sweep --top 10\n"
-        "  podium rank rank_sweep val.loss --minimize\n"
-        "  podium rank rank_sweep --column config.seed --column config.algorithm.params.lr\n"
-        "  podium rank rank_sweep --by-group --min-members 3 --plot ranking.svg\n"
-        "  podium rank rank_sweep --json | jq -r '.arms[0].arm'"
-    )
     add_experiment(parser)
     parser.add_argument(
         "positional_metric", metavar="METRIC", nargs="?", help="the same as --metric"

@@ -1,26 +1,39 @@
-"""`podium record`."""
+r"""Records whole arms and events from JSON: one object, a list of them, or JSON lines.
 
-from __future__ import annotations
+An object with "event" is an event of that kind; one without is a whole arm, as `podium
+show EXPERIMENT ARM --json` writes it. The experiment must exist, or the file must begin
+with its declaration. Without EXPERIMENT each object must name it ("experiment"), as the
+objects of `podium export` do.
 
+Everything is read and checked before anything is sent. Input that fits into one call
+(1,000 events, 10,000 metric values, 4 MB) is recorded as a whole or not at all. Larger
+input, or a server with lower limits, takes several calls, one after the other. Recording
+the same file again changes nothing.
+
+Examples:
+  podium record rank_sweep arms.jsonl
+  podium show rank_sweep lora_rank4 --json | podium record other_sweep -
+  podium export | podium --address backup:50051 record -
+  podium record rank_sweep - <<< \
+    '{"event": "eval_recorded", "arm": "lora_rank4", "eval_result":
+      {"name": "test", "tags": ["test"], "metrics": {"pass_rate": 0.61}}}'
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+from podium import Client, RecordResult
 from podium._files.event_json import event_from_json
-from podium._limits.batches import batches, record_all
+from podium._limits.batches import Batch, batches, record_all
 from podium.cli import _format
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit, exit_of, text_of
 from podium.cli._input import name_of, read_items
 from podium.errors import PodiumError
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator, Sequence
-
-    from podium import Client, RecordResult
-    from podium._limits.batches import Batch
-    from podium.cli._console import Console
-    from podium.v1.event_pb2 import Event
+from podium.v1.event_pb2 import Event
 
 __all__ = ["add_arguments", "run"]
 
@@ -31,26 +44,6 @@ _UNKNOWN = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Records whole arms and events from JSON: one object, a list of them, or JSON lines. An\n"
-        'object with "event" is an event of that kind; one without is a whole arm, as `podium\n'
-        "show EXPERIMENT ARM --json` writes it. The experiment must exist, or the file must begin\n"
-        'with its declaration. Without EXPERIMENT each object must name it ("experiment"), as\n'
-        "the objects of `podium export` do.\n\n"
-        "Everything is read and checked before anything is sent. Input that fits into one call\n"
-        "(1,000 events, 10,000 metric values, 4 MB) is recorded as a whole or not at all. Larger\n"
-        "input, or a server with lower limits, takes several calls, one after the other.\n"
-        "Recording the same file again changes nothing."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium record rank_sweep arms.jsonl\n"
-        "  podium show rank_sweep lora_rank4 --json | podium record other_sweep -\n"
-        "  podium export | podium --address backup:50051 record -\n"
-        "  podium record rank_sweep - <<< \\\n"
-        '    \'{"event": "eval_recorded", "arm": "lora_rank4", "eval_result":\n'
-        '      {"name": "test", "tags": ["test"], "metrics": {"pass_rate": 0.61}}}\''
-    )
     parser.add_argument(
         "experiment",
         metavar="EXPERIMENT",
@@ -76,10 +69,10 @@ class _Sum(NamedTuple):
 
     experiments: tuple[str, ...] = ()
 
-    def plus(self, experiment: str, batch: Batch, result: RecordResult) -> _Sum:
+    def plus(self, experiment: str, batch: Batch, result: RecordResult) -> Self:
         kept = (field.path for field in result.kept_fields)
         experiments = tuple(dict.fromkeys((*self.experiments, experiment)))
-        return _Sum(
+        return type(self)(
             result.revision if len(experiments) == 1 else None,
             self.events + len(batch.places),
             self.changed_events + result.changed_events,

@@ -1,21 +1,26 @@
-"""`podium report`."""
+"""Writes a file about an experiment, to attach to a paper or a pull request.
 
-from __future__ import annotations
+It has the ranking with intervals, tests of the best group against the others, curves, the
+arms with the settings in which they differ, the arms that are not counted with the
+reason, and the code and machines that made the numbers. The file needs no other file. The
+suffix of the file decides: .html has pictures, .md has none.
 
+Examples:
+  podium report rank_sweep --output rank_sweep.html
+  podium report rank_sweep --metric val.loss --output rank_sweep.md
+  podium report rank_sweep --curve loss --curve val.acc --output rank_sweep.html
+"""
+
+import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from podium import Client
 from podium.cli._arguments import add_experiment, positive
+from podium.cli._console import Console
 from podium.cli._documents import as_html, as_markdown
 from podium.cli._exits import CommandError, Exit
 from podium.cli._output import new_file
 from podium.cli._report import report
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium import Client
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
@@ -24,18 +29,6 @@ _FORMS = {".html": as_html, ".htm": as_html, ".md": as_markdown}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Writes one self-contained file about an experiment, to attach to a paper or a pull\n"
-        "request: the ranking with intervals, tests of the best group against the others, curves,\n"
-        "the arms with the settings in which they differ, what is left out and why, and where the\n"
-        "numbers come from. The suffix of the file decides: .html has pictures, .md has none."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium report rank_sweep --output rank_sweep.html\n"
-        "  podium report rank_sweep --metric val.loss --output rank_sweep.md\n"
-        "  podium report rank_sweep --curve loss --curve val.acc --output rank_sweep.html"
-    )
     add_experiment(parser)
     parser.add_argument(
         "--output", metavar="FILE", help="a .html or .md file (default: EXPERIMENT.html)"

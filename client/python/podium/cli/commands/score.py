@@ -1,38 +1,30 @@
-"""`podium score`."""
+"""Prints the score of an arm on a metric, with all of its digits.
 
-from __future__ import annotations
+`pass_rate` is looked up in the metrics of the primary eval, then in the training metrics;
+`bench.pass_rate` in the row that `podium eval EXPERIMENT ARM bench` shows. NaN is a score
+(`nan`). Exit code 1 if the arm has no score.
 
-from typing import TYPE_CHECKING
+Examples:
+  podium score rank_sweep lora_rank4 test.pass_rate
+  podium score rank_sweep lora_rank4 loss --source
+  best=$(podium score rank_sweep lora_rank4 pass_rate) || echo no score yet
+"""
 
+import argparse
+
+from podium import Client, Score
 from podium._files import json_form
 from podium._values.enums import ScoreOrigin
 from podium.cli._arguments import add_arm
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit, command_line
 from podium.cli._suggestions import near_metrics
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium import Client, Score
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Prints the score of an arm on a metric, with all of its digits. `pass_rate` is looked up\n"
-        "in the metrics of the primary eval, then in the training metrics; `bench.pass_rate` in\n"
-        "the row that `podium eval EXPERIMENT ARM bench` shows. NaN is a score (`nan`). Exit code\n"
-        "1 if the arm has no score."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium score rank_sweep lora_rank4 test.pass_rate\n"
-        "  podium score rank_sweep lora_rank4 loss --source\n"
-        "  best=$(podium score rank_sweep lora_rank4 pass_rate) || echo no score yet"
-    )
     add_arm(parser)
     parser.add_argument("metric", metavar="METRIC", help="a key, or the name of an eval and a key")
     parser.add_argument("--source", action="store_true", help="also print the source of the score")

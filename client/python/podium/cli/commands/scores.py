@@ -1,37 +1,31 @@
-"""`podium scores`."""
+"""Shows the scores of the arms of an experiment on several metrics side by side.
 
-from __future__ import annotations
+The arms are in the order in which they were created. A missing score is left blank; `nan`
+is a score.
 
-from typing import TYPE_CHECKING, Any
+Examples:
+  podium scores rank_sweep test.pass_rate val.pass_rate loss
+  podium scores rank_sweep test.pass_rate --group rank4 --json
+"""
 
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from podium import Client, ScoreColumn, ScoreMatrix
 from podium._files import json_form
 from podium.cli import _format
 from podium.cli._arguments import add_arm_filters, add_experiment, arm_filters
 from podium.cli._columns import add_columns, cells, of_arms
+from podium.cli._console import Console
 from podium.cli._exits import Exit
 from podium.cli._suggestions import near_filters, near_metrics
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Mapping
-
-    from podium import Client, ScoreColumn, ScoreMatrix
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Puts the scores of the arms of an experiment on several metrics side by side, in the\n"
-        "order in which the arms were created. A missing score is left blank; `nan` is a score."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium scores rank_sweep test.pass_rate val.pass_rate loss\n"
-        "  podium scores rank_sweep test.pass_rate --group rank4 --json"
-    )
     add_experiment(parser)
     parser.add_argument(
         "metrics", metavar="METRIC", nargs="+", help="a key, or the name of an eval and a key"

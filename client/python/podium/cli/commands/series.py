@@ -1,34 +1,26 @@
-"""`podium series`."""
+"""Lists the training series of an arm, a line for each step.
 
-from __future__ import annotations
+These are the training metrics that were logged with a step. `podium curve` draws them.
 
-from typing import TYPE_CHECKING
+Examples:
+  podium series rank_sweep lora_rank4
+  podium series rank_sweep lora_rank4 loss lr --min-step 100
+"""
 
+import argparse
+
+from podium import Client
 from podium._files import json_form
 from podium.cli._arguments import add_arm, step
+from podium.cli._console import Console
 from podium.cli._exits import Exit
 from podium.curves import points_by_step
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium import Client
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Lists the training series of an arm: the training metrics that were logged with a step,\n"
-        "a line for each step. `podium curve` draws them."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium series rank_sweep lora_rank4\n"
-        "  podium series rank_sweep lora_rank4 loss lr --min-step 100"
-    )
     add_arm(parser)
     parser.add_argument("keys", metavar="KEY", nargs="*", help="only these training metrics")
     parser.add_argument(

@@ -1,25 +1,17 @@
-"""`podium server`."""
+"""Shows the version and the limits of the server, and the id of its store.
 
-from __future__ import annotations
+Example:
+  podium server --json | jq .limits.call_events
+"""
 
-from typing import TYPE_CHECKING
+import argparse
 
+from podium import Client
 from podium._files import json_form
+from podium.cli._console import Console
 from podium.cli._exits import Exit
 
-if TYPE_CHECKING:
-    import argparse
-
-    from podium import Client
-    from podium.cli._console import Console
-
-__all__ = ["add_arguments", "run"]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describes the command, which has no arguments of its own."""
-    parser.description = "Shows the version and the limits of the server, and the id of its store."
-    parser.epilog = "example:\n  podium server --json | jq .limits.call_events"
+__all__ = ["run"]
 
 
 def run(_arguments: argparse.Namespace, client: Client, console: Console) -> Exit:

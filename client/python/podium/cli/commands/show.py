@@ -1,23 +1,35 @@
-"""`podium show`."""
+"""Shows an experiment, or an arm with one row of each eval.
 
-from __future__ import annotations
+The row is the post-training row (STEP `post`), or else the in-loop row with the greatest
+step. With --json an arm has all of its rows.
 
+Examples:
+  podium show rank_sweep
+  podium show rank_sweep lora_rank4
+  podium show rank_sweep lora_rank4 --json > lora_rank4.json
+"""
+
+import argparse
 import shlex
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from podium import scoring
+from podium import (
+    ArmCounts,
+    ArmResult,
+    Client,
+    EvalResult,
+    Experiment,
+    Provenance,
+    RunConfig,
+    scoring,
+)
 from podium._files import json_form
 from podium._values.base import same
 from podium.cli import _format
 from podium.cli._arguments import add_experiment
+from podium.cli._console import Console
 from podium.cli._exits import Exit
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator, Mapping
-
-    from podium import ArmCounts, ArmResult, Client, EvalResult, Experiment, Provenance, RunConfig
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
@@ -27,17 +39,6 @@ _HEADERS = ("EVAL", ">ROWS", ">STEP", "TAGS", "~METRICS")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Shows an experiment, or an arm with one row of each eval: the post-training row (STEP\n"
-        "`post`), or else the in-loop row with the greatest step. With --json an arm has all of\n"
-        "its rows."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium show rank_sweep\n"
-        "  podium show rank_sweep lora_rank4\n"
-        "  podium show rank_sweep lora_rank4 --json > lora_rank4.json"
-    )
     add_experiment(parser)
     parser.add_argument("arm", metavar="ARM", nargs="?", help="the name of an arm")
 

@@ -1,4 +1,17 @@
-"""`podium sync`."""
+"""Delivers recorded events that the server has not stored.
+
+These can be events of trainings without a connection, or of a folder that was copied from
+another machine. If a sender is running, the command shows the progress of the sender. The
+command can be stopped at any time and run again.
+
+Each outbox is delivered to the server that it was recorded for, unless --address is
+given. Exit code 0 means that everything is delivered, 1 that events wait or were
+rejected, 3 that the server could not be reached.
+
+Examples:
+  podium sync
+  podium sync /mnt/usb/outbox --address results.example.org:50051
+"""
 
 import argparse
 from typing import Any
@@ -15,20 +28,6 @@ __all__ = ["add_arguments", "run_locally"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Delivers recorded events that the server has not stored, such as events of trainings\n"
-        "without a connection, or of a folder that was copied from another machine. If a sender\n"
-        "is running, the command shows the progress of the sender. The command can be stopped at\n"
-        "any time and run again.\n\n"
-        "Each outbox is delivered to the server that it was recorded for, unless --address is\n"
-        "given. Exit code 0 means that everything is delivered, 1 that events wait or were\n"
-        "rejected, 3 that the server could not be reached."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium sync \n"
-        "  podium sync /mnt/usb/outbox --address results.example.org:50051"
-    )
     add_folder(parser)
 
 

@@ -1,16 +1,26 @@
-"""`podium token`."""
+"""Creates, lists and revokes the tokens of a store or of a server.
 
-from __future__ import annotations
+The store is on this machine (--store, PODIUM_STORE). A server (--address, PODIUM_ADDRESS)
+needs the token of an administrator. A running server rejects a revoked token within 5
+seconds.
+
+Examples:
+  podium token create trainers --role recorder --prefix nlp --expires-in 90d
+  podium token list
+  podium token revoke trainers
+"""
 
 import argparse
 import os
 import re
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from podium import IssuedToken, Token
 from podium._files import json_form
 from podium._model.access import TokenLimits
 from podium._values.enums import Role
@@ -18,13 +28,8 @@ from podium._values.tokens import ids_for_tokens
 from podium.cli import _format
 from podium.cli._arguments import TOKEN_LIMITS, token_limit
 from podium.cli._connecting import open_client, server_module
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from podium import IssuedToken, Token
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run_locally"]
 
@@ -54,17 +59,6 @@ class _Tokens(Protocol):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Creates, lists and revokes tokens of a store on this machine (--store, PODIUM_STORE), or\n"
-        "else of a server (--address, PODIUM_ADDRESS), which needs the token of an administrator.\n"
-        "A running server rejects a revoked token within 5 seconds."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium token create trainers --role recorder --prefix nlp --expires-in 90d\n"
-        "  podium token list\n"
-        "  podium token revoke trainers"
-    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_create(actions.add_parser("create", help="create a token, and print it once"))
     actions.add_parser("list", help="list the tokens, without their secrets")

@@ -1,27 +1,31 @@
-"""`podium watch`."""
+"""Shows an experiment, and every change of it until it is deleted or Ctrl-C is pressed.
 
-from __future__ import annotations
+On a terminal it shows a table of arms of all statuses, ranked by the success metric, with
+its curve by step. In a pipe it writes a line for each arm, row and step that changed.
+With --json it writes a line for each update: the removals, arms, rows and training series
+that lead to the revision in `marker`.
 
+Examples:
+  podium watch rank_sweep
+  podium watch rank_sweep --status running --json | jq -c '.arms[].arm.name'
+"""
+
+import argparse
 import shutil
 import signal
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
+from podium import Client, WatchUpdate
 from podium._client.follower import LiveState
 from podium._files import json_form
 from podium._model.watching import WatchMarker
 from podium._values.enums import ArmStatus
 from podium.cli import _chart, _format
 from podium.cli._arguments import add_experiment, add_statuses
+from podium.cli._console import Console
 from podium.cli._exits import Exit
 from podium.curves import points_by_step
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterable, Iterator
-
-    from podium import Client, WatchUpdate
-    from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
@@ -41,18 +45,6 @@ _CLEAR = "\x1b[H\x1b[J"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = (
-        "Shows an experiment, and every change of it until it is deleted or Ctrl-C is pressed. On\n"
-        "a terminal it shows a table of arms of all statuses, ranked by the success metric, with\n"
-        "its curve by step. In a pipe it writes a line for each arm, row and step that changed.\n"
-        "With --json it writes a line for each update: the removals, arms, rows and training\n"
-        "series that lead to the revision in `marker`."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  podium watch rank_sweep\n"
-        "  podium watch rank_sweep --status running --json | jq -c '.arms[].arm.name'"
-    )
     add_experiment(parser)
     add_statuses(parser, ArmStatus, "only arms with this status")
     parser.add_argument("--group", metavar="NAME", help="only arms of this group")

@@ -1,26 +1,18 @@
-"""`podium whoami`."""
+"""Shows the token that this command sends, and what it allows.
 
-from __future__ import annotations
+Example:
+  podium whoami --json | jq -r .role
+"""
 
-from typing import TYPE_CHECKING
+import argparse
 
+from podium import Client
 from podium._files import json_form
 from podium.cli import _format
+from podium.cli._console import Console
 from podium.cli._exits import Exit
 
-if TYPE_CHECKING:
-    import argparse
-
-    from podium import Client
-    from podium.cli._console import Console
-
-__all__ = ["add_arguments", "run"]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describes the command, which has no arguments of its own."""
-    parser.description = "Shows the token that this command sends, and what it allows."
-    parser.epilog = "example:\n  podium whoami --json | jq -r .role"
+__all__ = ["run"]
 
 
 def run(_arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
