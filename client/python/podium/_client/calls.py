@@ -79,12 +79,7 @@ In a successful try, all calls see the same revision.
 
 
 class Pages(Generic[_T]):
-    """A list in pages, without I/O.
-
-    Attributes:
-        request: The request for the next page; None after the last one.
-        noun: The field of the response that has the items, such as `arms`.
-    """
+    """A list in pages, without I/O. `noun` is the field of the response that has the items."""
 
     def __init__(self, request: Any, noun: str, read: Callable[[Any], _T]) -> None:
         self.request: Message | None = request

@@ -86,11 +86,7 @@ def _plain(metrics: Mapping[str, float]) -> dict[str, Any]:
 
 
 def latest_metrics(arm: ArmResult, series: SeriesByKey) -> dict[str, float]:
-    """Returns the training metrics of an arm that differ from the last point of their series.
-
-    Record these metrics after the series, because recording a series changes the latest value to
-    that of its last point.
-    """
+    """Returns the training metrics that differ from their series' ends. Record them after those."""
     return {
         key: arm.metrics[key]
         for key, one in series.items()
@@ -103,10 +99,7 @@ def _same(number: float, other: float) -> bool:
 
 
 def numbers(arm: ArmResult, series: SeriesByKey) -> Iterator[Number]:
-    """Yields each number of an arm, in the order of its rows.
-
-    For an arm without numbers, yields one item without a value.
-    """
+    """Yields each number of an arm by row, or one item without a value if the arm has none."""
     base = Number(arm.experiment, arm.name, arm.group_name, arm.run_config.seed, arm.status)
     found = [*_row_numbers(arm, base), *_own_numbers(arm, base)]
     yield from found or [base]

@@ -26,11 +26,7 @@ _TYPES = {"seed": "int64", "step": "int64", "value": "float64"}
 
 
 class ParquetWriter:
-    """Writes an export to a Parquet file.
-
-    Raises:
-        ValueError: pyarrow is not installed.
-    """
+    """Writes an export to a Parquet file. Raises a ValueError if pyarrow is not installed."""
 
     def __init__(self, path: Path) -> None:
         self._pa, self._pq = _libraries()
@@ -92,11 +88,7 @@ def is_export(path: Path) -> bool:
 
 
 def read_items(path: Path) -> Iterator[Any]:
-    """Yields the items of an export: the parsed JSON of each line with a record.
-
-    Raises:
-        ValueError: The file is not an export or is damaged, or pyarrow is not installed.
-    """
+    """Yields the items of an export. Raises a ValueError if it is damaged, or without pyarrow."""
     _pa, parquet = _libraries()
     file = parquet.ParquetFile(path)
     for batch in file.iter_batches(columns=[_ITEM]):

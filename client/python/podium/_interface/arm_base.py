@@ -8,13 +8,7 @@ __all__ = ["ArmBase"]
 
 
 class ArmBase:
-    """The base of objects that record one arm: the names of the arm, and the end of its block.
-
-    Args:
-        experiment: The name of the experiment.
-        name: The name of the arm.
-        attempt_id: The attempt to record for, or None.
-    """
+    """The base of objects that record one arm: the names of the arm, and the end of its block."""
 
     def __init__(self, experiment: str, name: str, attempt_id: str | None) -> None:
         self._experiment = experiment
@@ -42,18 +36,11 @@ class ArmBase:
         return f"{type(self).__name__}({self._experiment!r}, {self._name!r})"
 
     def _end_of_block(self, error: BaseException | None) -> Ending | None:
-        """Returns the end to record when a block ends, or None if `finish` has recorded one.
-
-        If a call of `finish` failed, returns the end that it should have recorded.
-        """
+        """Returns the end to record when a block ends, or None if `finish` has recorded one."""
         return None if self._finished else self._ending or ending_of(error)
 
     def _note_failure(self, error: BaseException | None, failure: Exception) -> None:
-        """If the block raised an error, adds a note to it that the end could not be recorded.
-
-        Raises:
-            Exception: The failure to record the end, if the block raised no error.
-        """
+        """Raises the failure to record the end, or adds it as a note to the error of the block."""
         if error is None:
             raise failure
         error.add_note(f"Podium could not record the end of {self!r}: {failure}")

@@ -39,9 +39,6 @@ def is_pruned(error: BaseException | None) -> bool:
 
 
 def error_text(text: str) -> str:
-    """Returns an error text of at most 1 MiB, with NUL and lone surrogates escaped.
-
-    Servers accept such a text.
-    """
+    """Returns an error text that servers accept: at most 1 MiB, NUL and lone surrogates escaped."""
     data = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace")
     return shorten_middle(data.decode(), _ERROR_BYTES)

@@ -57,10 +57,7 @@ _PACKAGES = {
 
 
 def collected() -> Provenance | None:
-    """Returns the provenance of this process; None if PODIUM_PROVENANCE is `off`.
-
-    Runs git once for each folder, for at most two seconds.
-    """
+    """Returns the provenance of this process, or None if PODIUM_PROVENANCE is `off`."""
     if _is_off():
         return None
     with suppress(Exception):  # no error may stop the training
@@ -83,10 +80,7 @@ def known(
     python: object = None,
     packages: Mapping[str, object] | None = None,
 ) -> Provenance | None:
-    """Returns the provenance from values of another tool's file. Ignores values that are not str.
-
-    Returns None if no value is left, or if PODIUM_PROVENANCE is `off`.
-    """
+    """Returns the provenance from values of a file, or None if none is a text or it is `off`."""
     versions = {_valid(key): _valid(text) for key, text in (packages or {}).items() if _is(text)}
     arguments = [str(each) for each in command if _is(each)]
     texts = [_valid(text) if _is(text) else None for text in (commit, host, python)]

@@ -201,11 +201,7 @@ class ExperimentRecorder(Protocol):
 
 
 def new_attempt(attempt_id: str | None, order: int | None) -> Attempt:
-    """Returns an attempt. Defaults: a new id, and the current time in milliseconds as the order.
-
-    A new id begins with the host and the process id. So an error about a newer attempt shows where
-    that attempt runs.
-    """
+    """Returns an attempt. A new id begins with the host and process, which errors then show."""
     return Attempt(
         f"{os.uname().nodename}-{os.getpid()}-{os.urandom(8).hex()}"
         if attempt_id is None

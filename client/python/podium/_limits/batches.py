@@ -68,10 +68,7 @@ class Batch:
             self._add(place, event, self._load.plus(load_of(event)))
 
     def added(self, place: str, event: Event) -> Self:
-        """Adds an event to this batch, or to a new batch if this one is full.
-
-        Returns the batch that now has the event.
-        """
+        """Returns the batch to which the event was added: this one, or a new one if it is full."""
         load = self._load.plus(load_of(event))
         if self._data and not load.fits():
             return type(self)([(place, event)])
@@ -88,11 +85,7 @@ class Batch:
         return map(Event.FromString, self._data)
 
     def halves(self, error: PodiumError) -> "list[Batch]":
-        """Returns the two halves of this batch, which a server has rejected as too large.
-
-        Raises:
-            PodiumError: `error`, if it has another cause or the batch cannot be split.
-        """
+        """Returns two halves, or raises `error` if the batch is not too large or has one event."""
         items = list(zip(self.places, self.events(), strict=True))
         if not is_too_large(error):
             raise error
@@ -183,10 +176,7 @@ def _time_of(row: EvalResult, event: Event) -> Timestamp | None:
 
 
 def _first_of_each(arm: ArmResult) -> list[EvalResult]:
-    """Returns the first row of each name and step, which is the row that a whole arm keeps.
-
-    If all rows were sent as events, the server would keep the last row of each name and step.
-    """
+    """Returns the first row of each name and step, as a whole arm does. Events keep the last."""
     rows: dict[tuple[str, int | None], EvalResult] = {}
     for row in arm.evals:
         rows.setdefault((row.name, row.step if row.HasField("step") else None), row)

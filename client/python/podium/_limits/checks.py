@@ -115,10 +115,7 @@ def check_keys(keys: Collection[str], field: str, limits: Limits) -> None:
 
 
 def check_count(actual: int, field: str, limit: int, unit: str, *, name: str = "") -> None:
-    """Raises LIMIT_EXCEEDED if a field has more than `limit` of a unit, such as bytes.
-
-    The error text names the counted object with `name`, or with `field` if `name` is empty.
-    """
+    """Raises LIMIT_EXCEEDED if a field, or the object `name`, has more than `limit` of a unit."""
     if actual > limit:
         raise error_for(
             "LIMIT_EXCEEDED",
@@ -204,10 +201,7 @@ _NULL = {0: "NULL_VALUE"}
 
 
 def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
-    """Checks the Values of one field: their kinds, their depth and the number of their nodes.
-
-    Stops at the first node over the limit, so that rejecting a large request takes little time.
-    """
+    """Checks kinds, depth and number of a field's values. Stops at the first one over a limit."""
     nodes = 0
     pending = [(value, 1) for value in islice(values, limits.value_nodes + 1)]
     while pending:

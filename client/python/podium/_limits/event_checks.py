@@ -88,10 +88,7 @@ _METRIC_BYTES = 7
 
 
 def check_metric_count(events: Sequence[Event], size: int, limits: Limits) -> None:
-    """Raises LIMIT_EXCEEDED if a call of `size` bytes has too many metric values.
-
-    An ArmFinished alone in a call always passes, because it is never rejected for its size.
-    """
+    """Raises LIMIT_EXCEEDED for too many values, except for an ArmFinished alone in a call."""
     if len(events) == 1 and events[0].HasField("arm_finished"):
         return
     if size > limits.call_metrics * _METRIC_BYTES:
@@ -190,11 +187,7 @@ def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
 
 
 def plain_row(event: Event, limits: Limits) -> PlainRow | None:
-    """Returns the fields of an event if it is a small eval row that needs no further checks.
-
-    Such a row has only numbers, and names that were accepted before. Returns None for any other
-    event. Callers must have checked the size of the event.
-    """
+    """Returns the fields of a small row with only numbers and accepted names; None for others."""
     recorded = event.eval_recorded
     row = recorded.eval_result
     arm, attempt_id, tags = recorded.arm, None, row.tags[:]

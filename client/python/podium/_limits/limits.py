@@ -41,10 +41,7 @@ class Limits:
     """The most bytes of a page."""
 
     def for_lookups(self) -> "Limits":
-        """Returns the limits for names in requests that read or delete.
-
-        They allow any name that could ever be stored, even if the server's limit was lowered later.
-        """
+        """Returns limits for reads and deletions: any name is allowed that was ever valid."""
         return replace(
             self,
             name_bytes=MOST_NAME_BYTES,

@@ -277,11 +277,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._put(self._metrics_event({key: good[key] for key in some}, known_step))
 
     def _note_keys(self, metrics: Any) -> None:
-        """Counts the metric keys of the arm, because a server limits their number.
-
-        Raises:
-            ValueError: The arm would have more keys than a server accepts.
-        """
+        """Counts the metric keys. Raises a ValueError if there are more than a server accepts."""
         if self.notices.is_strict or self._keys.issuperset(metrics):
             return
         if len(self._keys.union(metrics)) > _LIMITS.map_keys:
@@ -352,11 +348,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._finished = True
 
     def _may_record(self, ending: Ending) -> bool:
-        """Returns whether this process records how the arm ended.
-
-        Raises:
-            RecordingError: This process is a fork of the process that started the arm.
-        """
+        """Returns whether this process records the end. Raises a RecordingError in a fork."""
         if os.getpid() != self._owner:
             raise RecordingError(
                 f"process {os.getpid()} is a fork of process {self._owner}, which started arm "

@@ -26,13 +26,7 @@ _OF_ATTEMPT = frozenset({"attempt_id", "order"})
 
 
 def started_event(given: dict[str, Any], settings: Settings, keeper: Keeper) -> Event:
-    """Returns the event that starts an arm. Leaves out invalid arguments.
-
-    Args:
-        given: The arguments of `start_arm`.
-        settings: The settings of the recorder, such as whether to collect provenance.
-        keeper: Reports the invalid arguments.
-    """
+    """Returns the event that starts an arm, without the invalid arguments of `start_arm`."""
     if given["provenance"] is None and settings.has_provenance:
         given = given | {"provenance": collected()}
     shared = settings.attempt

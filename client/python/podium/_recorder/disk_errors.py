@@ -27,10 +27,7 @@ _LASTING = frozenset(
 
 
 def is_lasting(error: Exception) -> bool:
-    """Returns whether an error means that a folder can never be written to.
-
-    A full disk is a temporary error: space may be freed.
-    """
+    """Returns whether a folder can never be written to. A full disk is a temporary error."""
     if isinstance(error, PermissionError) or not isinstance(error, OSError):
         return True
     return error.errno in _LASTING

@@ -274,20 +274,12 @@ class ExperimentRecording:
         return self._settings.is_main
 
     def start(self, subject: Subject, size: int = 0) -> Stream:
-        """Logs the start of an attempt, and returns the stream that it was logged to.
-
-        Raises:
-            RecordingError: The outbox cannot be used.
-        """
+        """Logs the start of an attempt, and returns the stream that it was logged to."""
         outlet = self._outlet_here() or self._new_outlet()
         return stream_order(self._settings).start(subject, outlet, size)
 
     def stream_of(self, subject: Subject) -> Stream:
-        """Returns the stream of this process for the next event of an attempt or the experiment.
-
-        Raises:
-            RecordingError: The outbox cannot be used.
-        """
+        """Returns the stream for the next event of an attempt, or of the experiment itself."""
         outlet = self._outlet_here() or self._new_outlet()
         return stream_order(self._settings).stream_of(subject, outlet)
 
@@ -345,10 +337,7 @@ class ExperimentRecording:
                 return self.stream_of(subject).put(payload)
 
     def _outlet_here(self) -> ProcessOutbox | None:
-        """Returns the outbox of this process, or None if it has none.
-
-        A forked child does not use the outbox of its parent.
-        """
+        """Returns the outbox of this process, or None. A forked child does not use its parent's."""
         outlet = self._process_outbox
         return outlet if outlet is not None and outlet.pid == os.getpid() else None
 
@@ -375,10 +364,7 @@ class ExperimentRecording:
 
 
 def _sent(settings: Settings, notices: RecorderWarnings, owner: int) -> ExperimentRecording:
-    """Returns the recorder with unpickled settings.
-
-    All copies of one recorder become the same object.
-    """
+    """Returns the recorder of unpickled settings, which is the same object for all copies."""
     return _received.setdefault(settings.key, ExperimentRecording(settings, notices, owner))
 
 

@@ -12,12 +12,7 @@ __all__ = ["Keeper"]
 
 
 class Keeper:
-    """Reports invalid arguments as warnings. If the recorder is strict, they raise errors.
-
-    Args:
-        notices: Logs the problems.
-        target: The arm or the experiment that the calls are about.
-    """
+    """Reports invalid arguments of calls about one target: as warnings, or as errors if strict."""
 
     def __init__(self, notices: RecorderWarnings, target: Target) -> None:
         self.target = target
@@ -31,12 +26,7 @@ class Keeper:
 
     @contextlib.contextmanager
     def keeping(self, call: str, record_rest: Callable[[Problems], object]) -> Iterator[None]:
-        """Returns a context that records the valid part of a call if its block raises an error.
-
-        Args:
-            call: The name of the method.
-            record_rest: Records the valid part of the call, and collects the invalid arguments.
-        """
+        """Returns a context that calls `record_rest` for the valid arguments if its block fails."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on

@@ -18,10 +18,7 @@ __all__ = ["changes", "keep_with", "provenance"]
 def changes(
     notes: Any, add_tags: Any, remove_tags: Any, group_name: Any, problems: Problems
 ) -> tuple[str | None, list[str], list[str], str | None]:
-    """Returns the valid arguments of `annotate`.
-
-    A tag that is in both lists is added and not removed.
-    """
+    """Returns the valid arguments of `annotate`. A tag in both lists is added, not removed."""
     added = kept.tags(add_tags, "add_tags", problems)
     return (
         kept.text(notes, "notes", problems),

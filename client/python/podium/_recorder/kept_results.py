@@ -45,13 +45,7 @@ _ENDS = (ArmStatus.COMPLETED, ArmStatus.FAILED, ArmStatus.CANCELLED)
 
 
 def row(problems: Problems, given: Mapping[str, Any], where: str = "") -> EvalResult:
-    """Returns an eval row, made from the arguments of `log_eval`.
-
-    Args:
-        problems: Collects the arguments that are left out.
-        given: The arguments by name.
-        where: A prefix for the names of the arguments in warnings, such as `arm_result.evals[0].`.
-    """
+    """Returns an eval row. `problems` collects what is left out, with `where` before the names."""
 
     def at(name: str) -> str:
         return f"{where}{name}"
@@ -101,14 +95,7 @@ def _first_keys(metrics: dict[str, float], at: Any, problems: Problems) -> dict[
 def run_config(
     given: Any, name: str | None, problems: Problems, most: int = LIMITS.arm_bytes
 ) -> RunConfig:
-    """Returns a RunConfig, made from a mapping, a dataclass, a name or any other object.
-
-    Args:
-        given: The configuration.
-        name: The name of the arm, or None to use that of the configuration.
-        problems: Collects the arguments that are left out.
-        most: The most bytes of each dict of values in the RunConfig.
-    """
+    """Returns a RunConfig, made from a mapping, a dataclass, a name or any other object."""
     if isinstance(given, RunConfig):
         config = _config(given, problems, most)
         if name and not config.name:
@@ -310,13 +297,7 @@ def _timed(row: EvalResult, given: EvalResult) -> EvalResult:
 
 
 def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, Any]:
-    """Returns valid arguments of `events.arm_started`, from those of `start_arm`.
-
-    Args:
-        given: The arguments by name.
-        problems: Collects the arguments that are left out.
-        most: The most bytes of each dict of values in the RunConfig.
-    """
+    """Returns valid arguments of `events.arm_started`, from those of `start_arm`."""
     name = kept.optional_name(given["name"], "name", problems)
     config = run_config(given["run_config"], name, problems, most)
     attempt = new_attempt(

@@ -104,10 +104,7 @@ def text(given: Any, where: str, problems: Problems, most: int = LIMITS.text_byt
 
 
 def name(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns a name, key, tag or id within the limits, or None if no part of the name is valid.
-
-    A long name is cut and ends with a hash, so that different names stay different.
-    """
+    """Returns a valid name or None. A long name ends with a hash, so that names stay different."""
     found = _tried(_as_text, given, where, problems)
     if found is None:
         return None
@@ -130,10 +127,7 @@ def name(given: Any, where: str, problems: Problems) -> str | None:
 
 
 def name_or(default: str, given: Any, where: str, problems: Problems) -> str:
-    """Returns a name within the limits.
-
-    If no part of the given name is valid, returns the default, which a warning shows.
-    """
+    """Returns a name within the limits, or the default if no part of the name is valid."""
     found = Problems()
     kept = name(given, where, found)
     if kept is None:
@@ -203,10 +197,7 @@ def integer(given: Any, where: str, problems: Problems) -> int | None:
 
 
 def step(given: Any, where: str, problems: Problems) -> int | None:
-    """Returns a step, or None if it is invalid. Rounds a fraction down, and parses a text.
-
-    A row that lost its step would count as the post-training row.
-    """
+    """Returns a step or None. Without its step, a row would count as the post-training row."""
     found = given
     if isinstance(given, str):
         try:
@@ -250,14 +241,7 @@ def metrics(given: Any, where: str, problems: Problems) -> dict[str, float]:
 
 
 def value_map(given: Any, where: str, problems: Problems, most: int) -> dict[str, Any]:
-    """Returns the values that can be recorded, shortened to the limits of one field.
-
-    Args:
-        given: Values by key.
-        where: The name of the field.
-        problems: Collects the values that are left out.
-        most: The most bytes of all values together.
-    """
+    """Returns the values that can be recorded, shortened to `most` bytes in total."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):

@@ -85,14 +85,10 @@ class SenderStarter:
 
 
 def start_sender(outbox: Path) -> None:
-    """Starts a sender process that outlives this process and is not its child.
+    """Starts a sender that outlives this process. Raises an OSError or SubprocessError.
 
     It is a new program, not a fork, so it shares nothing with the training process. `-P` prevents
     imports from the working folder of the training.
-
-    Raises:
-        OSError: The process cannot be started.
-        subprocess.SubprocessError: The process failed, or did not start in time.
     """
     if not sys.executable or getattr(sys, "frozen", False):
         raise OSError("no Python interpreter was found to start the sender")
@@ -112,10 +108,7 @@ def start_sender(outbox: Path) -> None:
 
 
 def _absolute_paths() -> dict[str, str]:
-    """Returns the environment variables that name certificate or token files, as absolute paths.
-
-    The sender runs in another folder, so it would not find relative paths.
-    """
+    """Returns the variables that name files, as absolute paths: a sender runs in another folder."""
     given = {name: os.environ.get(name, "").strip() for name in _FILES}
     return {name: str(Path(path).absolute()) for name, path in given.items() if path}
 
@@ -132,10 +125,7 @@ def is_delivering(outbox: Path) -> bool:
 
 
 def unreachable(outbox: Path, *, or_throttled: bool = False) -> str | None:
-    """Returns the reason why the sender cannot reach the server, or None if it can.
-
-    With `or_throttled`, also returns why the server asks the sender to wait.
-    """
+    """Returns why the sender cannot reach the server or, with `or_throttled`, has to wait."""
     state = SenderState.read(outbox)
     states = (UNREACHABLE, THROTTLED) if or_throttled else (UNREACHABLE,)
     if state is None or state.state not in states:

@@ -81,17 +81,7 @@ class ProcessOutbox:
         follows: Stream | None = None,
         starts_after: Stream | None = None,
     ) -> Stream:
-        """Begins a stream.
-
-        Args:
-            subject: The arm and attempt of the stream.
-            size: The number of bytes that will be put into the stream, if it is known.
-            follows: The stream of the same arm that is delivered before the new stream.
-            starts_after: The stream whose first event is delivered before the new stream.
-
-        Raises:
-            RecordingError: The outbox cannot be written to, and the recorder is strict.
-        """
+        """Begins a stream, to be delivered after `follows` and the start of `starts_after`."""
         small = subject.arm is None or self._is_child
         segment_bytes = size or (_SMALL_SEGMENT if small else _ARM_SEGMENT)
         stream = Stream(
@@ -148,11 +138,7 @@ class ProcessOutbox:
         return sum((stream.counters for stream in tuple(self._streams)), self._past)
 
     def close(self, timeout: float) -> Counters:
-        """Ends all streams, waits for their delivery, and returns the counts.
-
-        Args:
-            timeout: The most seconds to wait.
-        """
+        """Ends all streams, waits for their delivery, and returns the counts."""
         streams = tuple(self._streams)
         self._upkeep.call(partial(self._end_all, streams), _DISK_SECONDS)
         self._upkeep.call(self._look_around, _DISK_SECONDS)
@@ -257,10 +243,7 @@ class ProcessOutbox:
         return writer
 
     def _falls_back(self, error: Exception) -> bool:
-        """Moves the outbox to the temporary folder if the error is a lasting one.
-
-        Returns whether the outbox was moved.
-        """
+        """Moves the outbox to the temporary folder if the error lasts. Returns whether it did."""
         if not is_lasting(error):
             return False
         fallback = temporary_root()

@@ -24,11 +24,7 @@ def is_main(rank: int | None) -> bool:
 
 
 def process_rank() -> Rank | None:
-    """Returns the rank of this process, or None if it is unknown.
-
-    The rank is that of torch.distributed, if the training has loaded and initialised it. Otherwise
-    it is the variable RANK (set by torchrun) or SLURM_PROCID (set by srun).
-    """
+    """Returns the rank in torch.distributed, or the variable RANK or SLURM_PROCID, or None."""
     number = _torch_rank()
     if number is not None:
         return Rank(number, "torch.distributed")

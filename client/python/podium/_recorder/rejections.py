@@ -19,11 +19,7 @@ _ARM_FINISHED = (
 
 
 def warn_of_rejected(stream: Stream, folder: Path, notices: RecorderWarnings) -> None:
-    """Logs each newly rejected event of a stream once, with the reason.
-
-    Events are rejected in order, so the last logged number shows which ones are new. If the attempt
-    is rejected, its later events are rejected too, and need no warnings of their own.
-    """
+    """Logs newly rejected events once. The rejected start of an attempt stands for its events."""
     reader = StreamReader(folder)
     target = Target(reader.info.experiment, reader.info.arm)
     for rejected in reader.rejected_events():

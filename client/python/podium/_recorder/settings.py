@@ -53,8 +53,5 @@ class Subject(NamedTuple):
 
     @property
     def token(self) -> str | bytes | None:
-        """A value that identifies the start of the attempt.
-
-        None for a whole arm, which has no attempt.
-        """
+        """The identity of the attempt's start. None for a whole arm, which has no attempt."""
         return self.opening if self.arm is None else self.attempt_id

@@ -25,11 +25,7 @@ def forgiving(method: Callable[_P, _R]) -> Callable[_P, _R]:
 def forgiving_with(
     notices_of: Callable[[tuple[Any, ...], dict[str, Any]], RecorderWarnings],
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """Returns a decorator that lets a function take any arguments, unless its recorder is strict.
-
-    Args:
-        notices_of: Returns the object that reports wrong arguments. It gets the call's arguments.
-    """
+    """Returns a decorator that lets a function take any arguments unless its recorder is strict."""
 
     def decorate(method: Callable[_P, _R]) -> Callable[_P, _R]:
         signature = inspect.signature(method)

@@ -136,10 +136,7 @@ class Stream:
         )
 
     def end_soon(self) -> None:
-        """Ends the stream as soon as its waiting events are written.
-
-        Later events need another stream.
-        """
+        """Ends the stream when its waiting events are written. Later events need another stream."""
         self.has_ended = True
         self._wake()
 
@@ -162,11 +159,7 @@ class Stream:
     # ---- For the upkeep thread ---------------------------------------------------------------
 
     def upkeep(self) -> None:
-        """Makes room in the outbox, and writes the events that wait in memory.
-
-        Raises:
-            OSError: The disk has no room, or fails.
-        """
+        """Makes room in the outbox, and writes the events that wait in memory."""
         if self._is_released or not self._may_begin():
             return
         try:
@@ -224,11 +217,7 @@ class Stream:
             self._memory -= len(self._waiting.popleft())
 
     def sync(self) -> bool:
-        """Syncs the stream. Returns whether all its events would survive a power cut.
-
-        Raises:
-            OSError: The disk fails.
-        """
+        """Syncs the stream. Returns whether all its events would survive a power cut."""
         writer = self._writer
         if writer is None:
             return False
@@ -278,11 +267,7 @@ class Stream:
             self._marks.popleft()
 
     def release(self) -> None:
-        """Lets the sender delete the stream after its delivery.
-
-        Raises:
-            OSError: The disk fails.
-        """
+        """Lets the sender delete the stream after its delivery."""
         was_released, self._is_released = self._is_released, True
         if self._writer is not None and not was_released:
             self._writer.release()

@@ -45,29 +45,13 @@ class StreamOrder:
         self._last_begun: Stream | None = None
 
     def start(self, subject: Subject, outbox: ProcessOutbox, size: int = 0) -> Stream:
-        """Logs the start of an attempt, and returns the stream of the start.
-
-        Args:
-            subject: The arm, with its start.
-            outbox: Opens a stream, if a new one is needed.
-            size: The bytes of the start, if it is large.
-
-        Raises:
-            RecordingError: The outbox takes no events.
-        """
+        """Logs the start of an attempt, and returns the stream of the start."""
         with self._lock:
             line = self._lines.setdefault(subject.arm, _Line())
             return self._start(line, subject, subject.opening or b"", outbox, size)
 
     def stream_of(self, subject: Subject, outbox: ProcessOutbox) -> Stream:
-        """Returns the stream that takes the next event of a subject: an attempt or the experiment.
-
-        If this process has not logged the start of the attempt (it may be a forked child), the
-        start is logged first.
-
-        Raises:
-            RecordingError: The outbox takes no events.
-        """
+        """Returns the stream for the next event. A fork first logs the attempt's start again."""
         with self._lock:
             line = self._lines.setdefault(subject.arm, _Line())
             if subject.opening is not None and subject.token not in line.starts:

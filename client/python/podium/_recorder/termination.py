@@ -20,10 +20,7 @@ _before_fork = threading.local()
 
 
 def on_sigterm(action: Callable[[], None]) -> None:
-    """Registers an action to call before SIGTERM ends the process.
-
-    Does nothing outside of the main thread, or if the signal is already handled or ignored.
-    """
+    """Calls an action before SIGTERM ends the process, unless the signal is handled or ignored."""
     if threading.current_thread() is not threading.main_thread():
         return
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:

@@ -14,11 +14,7 @@ _T = TypeVar("_T")
 
 
 class Signal:
-    """Wakes the one thread that waits for it.
-
-    A signal handler may call `set` even if it has interrupted `set` in the same thread. A
-    `threading.Event` could deadlock then.
-    """
+    """Wakes a thread. A signal handler may call `set` too, where a `threading.Event` could hang."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -32,10 +28,7 @@ class Signal:
             return  # already set
 
     def wait(self, timeout: float) -> bool:
-        """Waits until the signal is set.
-
-        Returns False after the timeout in seconds.
-        """
+        """Waits until the signal is set. Returns False after the timeout in seconds."""
         return self._lock.acquire(timeout=timeout)
 
 
@@ -58,12 +51,7 @@ class _Errand(Generic[_T]):
 
 
 class Upkeep:
-    """A thread that calls a function four times a second, and whenever it is woken.
-
-    Args:
-        work: The function to call.
-        tell: A function that is called with each unexpected error.
-    """
+    """A thread that calls `work` four times a second, and `tell` with each unexpected error."""
 
     def __init__(self, work: Callable[[], None], tell: Callable[[Exception], None]) -> None:
         self._work = work
@@ -75,10 +63,7 @@ class Upkeep:
         self._thread: Thread | None = None
 
     def start(self) -> None:
-        """Starts the thread.
-
-        If Python is ending and starts no more threads, `call` runs its action itself.
-        """
+        """Starts the thread. If Python is ending and starts none, `call` runs its action itself."""
         thread = Thread(target=self._run, name="podium", daemon=True)
         try:
             thread.start()

@@ -53,13 +53,7 @@ class RecorderWarnings:
         self.say("unexpected errors", "".join(traceback.format_exception(error)).strip())
 
     def report(self, call: str, target: Target, problems: Problems) -> None:
-        """Logs the problems of a call, except those whose kind and field were logged before.
-
-        Args:
-            call: The name of the method.
-            target: The arm or the experiment.
-            problems: The problems of the call.
-        """
+        """Logs the problems of a call, except those whose kind and field were logged before."""
         new = [
             problem
             for problem in problems

@@ -22,11 +22,7 @@ _FAILED = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Delivers the outbox that the arguments name.
-
-    Returns:
-        0 if nothing is left to do or another sender is at work; 1 if the outbox cannot be used.
-    """
+    """Delivers an outbox. Returns 1 if it cannot be used, otherwise 0."""
     given = _parser().parse_args(arguments)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(process)d %(message)s"

@@ -14,13 +14,9 @@ _random = SystemRandom()
 
 
 class Backoff:
-    """The random waits between retries, from 0 to a limit that doubles from 0.1 s to 30 s.
+    """Random waits up to a limit that doubles from 0.1 s to 30 s, so that senders retry apart.
 
-    Because waits are random, senders of the same server do not all retry at the same moment. This
-    is "full jitter": M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
-
-    Args:
-        uniform: Returns a random number between two numbers.
+    This is "full jitter": M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
     """
 
     def __init__(self, uniform: Callable[[float, float], float] = _random.uniform) -> None:

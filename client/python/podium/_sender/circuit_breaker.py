@@ -48,10 +48,7 @@ class CircuitBreaker:
         self.due, self.due_time = now + seconds, time.time() + seconds
 
     def hurry(self) -> None:
-        """Moves the next retry to about a second after the last one.
-
-        A server that has asked for a wait is not retried early.
-        """
+        """Retries a second after the last retry, unless the server has asked for a wait."""
         if self.pause is None or self.pause.is_throttled:
             return
         sooner = self.due - (self._tried + self._backoff.soon())

@@ -26,11 +26,7 @@ DAMAGED = "DAMAGED"
 
 
 class LostDeclaration:
-    """The declaration of an experiment, if its record in the outbox is damaged.
-
-    Args:
-        info: Describes the stream.
-    """
+    """The declaration of an experiment, if its record in the outbox is damaged."""
 
     def __init__(self, info: StreamInfo) -> None:
         self._info = info
@@ -62,10 +58,7 @@ def damaged_event(sequence: int) -> Refused:
 
 @contextmanager
 def ignored_disk_errors(folder: Path) -> Iterator[None]:
-    """Returns a context that logs and ignores the disk errors of its block.
-
-    Use it only for files that the sender can do without.
-    """
+    """Returns a context that logs and ignores disk errors, for files that the sender can lack."""
     try:
         yield
     except OSError as error:

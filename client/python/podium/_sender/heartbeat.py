@@ -19,11 +19,7 @@ _SECONDS = 45.0
 
 
 class Heartbeat:
-    """The heartbeat of one stream: an event without metrics for the running attempt.
-
-    Args:
-        info: Describes the stream.
-    """
+    """The heartbeat of one stream: an event without metrics for the running attempt."""
 
     def __init__(self, info: StreamInfo) -> None:
         self._info = info
@@ -31,10 +27,7 @@ class Heartbeat:
         self._last = time.monotonic()
 
     def note_delivered(self, delivered: Iterable[Event]) -> None:
-        """Notes which attempt runs, from delivered events.
-
-        A delivered event counts as a heartbeat.
-        """
+        """Notes which attempt runs. A delivered event counts as a heartbeat."""
         self._last = time.monotonic()
         for event in delivered:
             kind = event.WhichOneof("kind")
@@ -48,10 +41,7 @@ class Heartbeat:
         return self._attempt_id is not None and time.monotonic() - self._last >= _SECONDS
 
     async def send(self, client: RecordingClient) -> None:
-        """Sends a heartbeat.
-
-        It has no stream position, because a lost heartbeat need not be sent again.
-        """
+        """Sends a heartbeat. It has no stream position, since a lost one is not sent again."""
         self._last = time.monotonic()
         event = events.metrics_recorded(self._info.arm or "", {}, attempt_id=self._attempt_id)
         try:

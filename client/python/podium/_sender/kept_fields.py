@@ -21,14 +21,7 @@ _METADATA = "metadata."
 async def kept_fields_texts(
     client: RecordingClient, experiment: str, events: Sequence[Event], kept: Sequence[KeptField]
 ) -> list[str]:
-    """Returns a text for each kept field, with its name, its stored value and the given value.
-
-    Args:
-        client: The client that reads the kept values.
-        experiment: The name of the experiment.
-        events: The events of the call.
-        kept: The kept fields of the response.
-    """
+    """Returns a text for each kept field, with its name, its stored value and the given value."""
     stored = await _stored(client, experiment)
     return [
         f"experiment {experiment!r} keeps its {field.path}{_stored_text(stored, field.path)}: "

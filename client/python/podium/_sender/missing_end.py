@@ -28,13 +28,7 @@ _ERROR = "the process ended without finishing the arm: host {0.host}, pid {0.pid
 
 
 class MissingEnd:
-    """An attempt at an arm whose end was not recorded.
-
-    Args:
-        info: Describes the stream that holds the attempt.
-        attempt_id: The newest attempt in the stream.
-        last_event: The time of the last event of the stream.
-    """
+    """An attempt whose end was not recorded, with the time of the last event of its stream."""
 
     def __init__(self, info: StreamInfo, attempt_id: str, last_event: datetime | None) -> None:
         self._info = info
@@ -87,10 +81,7 @@ def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | Non
 
 @lru_cache(maxsize=100_000)
 def follows(folder: Path) -> str | None:
-    """Returns the name of the earlier stream that a stream continues, or None.
-
-    The result is cached.
-    """
+    """Returns the name of the earlier stream that a stream continues, or None. It is cached."""
     with suppress(OSError, DamagedError):
         return StreamInfo.read(folder).follows
     return None
@@ -99,11 +90,7 @@ def follows(folder: Path) -> str | None:
 def _open_attempt(
     info: StreamInfo, payloads: Iterable[bytes]
 ) -> tuple[str | None, datetime | None]:
-    """Returns the newest attempt if it has no end, and the time of the stream's last event.
-
-    Only the last events are still on disk. If the start of the attempt was deleted, the stream's
-    description names the attempt.
-    """
+    """Returns the newest attempt if it has no end, and the time of the stream's last event."""
     started = None if info.attempt_order is None else info.attempt_id
     last_event = None
     for payload in payloads:

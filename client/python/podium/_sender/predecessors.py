@@ -59,13 +59,7 @@ class Predecessors:
         continued: Predecessor | None,
         starts_after: Predecessor | None,
     ) -> None:
-        """Sets the streams that have to be delivered first.
-
-        Args:
-            older: Streams of older attempts at the arm, each with the last event to wait for.
-            continued: The earlier stream of the same arm and process.
-            starts_after: The stream of an arm that the process started earlier.
-        """
+        """Sets the streams to deliver first. `older` has the last event to wait for in each."""
         self._older = list(older)
         self._starts_after = starts_after
         if continued is not None:
@@ -79,10 +73,7 @@ class Predecessors:
         return self._is_continued_pending() or self.are_older_pending() or self._is_start_pending()
 
     def are_older_pending(self) -> bool:
-        """Returns whether older attempts have undelivered events.
-
-        Ignores attempts whose calls have failed for long.
-        """
+        """Returns whether older attempts have undelivered events that have not failed for long."""
         while self._older:
             other, last = self._older[-1]
             if other.delivered < last and not other.is_gone and not other.fails_for_long:

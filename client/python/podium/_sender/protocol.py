@@ -211,11 +211,7 @@ class Delivery:
         self._most_bytes = _FIRST_BYTES
 
     def next(self, entries: Sequence[Entry]) -> Batch | Reject | None:
-        """Returns the next batch, or the events to reject first, or None if nothing is pending.
-
-        Args:
-            entries: Records of the outbox in order, from the first existing one after `delivered`.
-        """
+        """Returns the next batch, or the events to reject first, or None if nothing is pending."""
         fresh = [entry for entry in entries if entry.sequence > self.delivered]
         if not fresh:
             return None
@@ -251,10 +247,7 @@ class Delivery:
         return Absent(len(absent) - len(damaged), damaged)
 
     def failed(self, batch: Batch, error: PodiumError) -> Verdict:
-        """Returns what to do after a failed call.
-
-        The server has rejected the batch, or the outcome of the call is unknown.
-        """
+        """Returns what to do after a failed call, which may have been rejected or lost."""
         if error.refusals:
             return self._refused(batch, error)
         if error.reason == "SEQUENCE_GAP":

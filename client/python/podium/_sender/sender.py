@@ -107,10 +107,7 @@ class Sender:
         self.tallies = {outbox: Tally() for outbox in outboxes}
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
-        """Delivers until nothing is left to do, or `stop` is set.
-
-        The sender may be cancelled or killed at any point. The next sender continues from there.
-        """
+        """Delivers until nothing is left to do, or `stop` is set. It may be killed at any point."""
         OUTBOX_LAG.set(self._lag)
         stopped = asyncio.ensure_future((stop or asyncio.Event()).wait())
         try:
@@ -136,10 +133,7 @@ class Sender:
         return time.monotonic() >= self._next_look or (self._is_stale and self._is_done())
 
     def _look(self) -> None:
-        """Searches the outboxes.
-
-        The pause before the next search is at least three times as long as this search took.
-        """
+        """Searches the outboxes, and waits at least three times as long before the next search."""
         begin = time.monotonic()
         self.streams.look(self._busy())
         self._listen()

@@ -18,12 +18,7 @@ _MOST = 100
 
 
 class Report:
-    """Writes the status of a sender whenever it changes. An observer of `Sender`.
-
-    Args:
-        outboxes: The outboxes that the sender delivers.
-        address: The address of the server.
-    """
+    """Writes the status of a sender whenever it changes. An observer of `Sender`."""
 
     def __init__(self, outboxes: Sequence[Path], address: str) -> None:
         self._outboxes = outboxes

@@ -137,10 +137,7 @@ class Stream:
         return self._lives
 
     def look(self) -> None:
-        """Checks whether the writing process has closed the stream.
-
-        A closed stream is never opened again.
-        """
+        """Checks whether the writing process has closed the stream. It is never opened again."""
         self.has_ended = self.has_ended or (self.folder / CLOSED_FILE).exists()
 
     def needs_heartbeat(self) -> bool:
@@ -192,10 +189,7 @@ class Stream:
         return self._reader.is_settling
 
     def lacks_end(self) -> bool:
-        """Returns whether the sender has to record the end of the arm, because it is missing.
-
-        Call this only after the process has ended and all of its events are delivered.
-        """
+        """Returns whether the arm's end is missing, after the process has ended and all is sent."""
         if not self._is_end_sought:
             self._is_end_sought = True
             self._missing_end = find_missing_end(self._reader)
@@ -207,10 +201,7 @@ class Stream:
             self._reader.remove()
 
     def _may_be_removed(self) -> bool:
-        """Returns whether the writer has certainly ended.
-
-        A lock that a process of another host holds may not be visible here.
-        """
+        """Returns whether the writer has certainly ended. Locks of other hosts are not reliable."""
         is_here = self.info.host == os.uname().nodename
         return is_here or self.has_ended
 
@@ -237,10 +228,7 @@ class Stream:
         return pause
 
     def cannot_read(self, error: Exception) -> bool:
-        """Pauses the stream because its files cannot be read.
-
-        Returns True, because the stream may have undelivered events.
-        """
+        """Pauses a stream whose files cannot be read. Returns True: it may have events left."""
         self.wait(_unreadable(error))
         return True
 
@@ -339,10 +327,7 @@ class Stream:
         return None
 
     def _tell_user(self, texts: list[str]) -> None:
-        """Logs texts as warnings and stores them.
-
-        The recorder shows them to the user once the event that they are about is delivered.
-        """
+        """Logs texts and stores them. The recorder shows them when their event is delivered."""
         self.notices += texts
         with ignored_disk_errors(self.folder):
             for text in texts:

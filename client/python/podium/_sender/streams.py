@@ -45,13 +45,7 @@ class Streams:
         self.is_settling = False
 
     def look(self, busy: Collection[Path]) -> None:
-        """Finds new streams and new events, and removes finished streams.
-
-        Reads files of every stream. Between two calls, `note_sent` keeps `unsent` current.
-
-        Args:
-            busy: The folders of streams that are being delivered now.
-        """
+        """Finds new streams and events, and removes finished streams. Skips the `busy` ones."""
         found = self._folders()
         for folder in self.known.keys() - set(found) - set(busy):
             self._drop(folder)
@@ -139,10 +133,7 @@ class Streams:
         return False
 
     def _remove(self, stream: Stream) -> None:
-        """Removes a finished stream, unless the earlier stream that it continues still exists.
-
-        Without the later stream, the end of the arm would seem to be missing in the earlier one.
-        """
+        """Removes a finished stream, unless it continues a stream that would then lack an end."""
         other = self._named(stream, stream.info.follows)
         if other is not None and other.folder not in self._settled:
             # The earlier stream may be removed later in this look.

@@ -37,10 +37,7 @@ def first_names(names: Sequence[str], most: int = 10) -> str:
 
 
 def shorten_middle(text: str, limit: int) -> str:
-    """Shortens a text to a number of bytes in its middle.
-
-    A line there gives the number of bytes that are left out.
-    """
+    """Replaces the middle of a text by a line with the number of bytes that are left out."""
     raw = text.encode()
     if len(raw) <= limit:
         return text

@@ -29,12 +29,7 @@ def near_names(unknown: str, known: Iterable[str]) -> list[str]:
 
 
 def did_you_mean(unknown: str, known: Iterable[str]) -> str:
-    """Returns the end of an error message, such as `; did you mean 'val.acc'?`, or an empty text.
-
-    Args:
-        unknown: The name that does not exist.
-        known: The names that exist.
-    """
+    """Returns the end of an error message, such as `; did you mean 'val.acc'?`, or ""."""
     near = [repr(name) for name in near_names(unknown, known)]
     if not near:
         return ""

@@ -93,11 +93,7 @@ def without_configs(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]
 
 
 def import_pandas() -> Any:
-    """Imports pandas.
-
-    Raises:
-        ImportError: pandas is not installed. The text names the extra that installs it.
-    """
+    """Imports pandas. The error of a missing pandas names the extra that installs it."""
     try:
         import pandas as pd  # noqa: PLC0415 - optional, and slow to load
     except ModuleNotFoundError as error:

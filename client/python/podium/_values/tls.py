@@ -72,11 +72,7 @@ class TLS:
 
 
 def check_authorities(path: PathLike) -> None:
-    """Checks that a file holds certificates of authorities.
-
-    Raises:
-        ValueError: The file cannot be read, or has no certificate. The text names the file.
-    """
+    """Raises a ValueError if a file has no certificates of authorities."""
     import ssl  # noqa: PLC0415 - only encrypted connections need it
 
     try:
@@ -88,11 +84,7 @@ def check_authorities(path: PathLike) -> None:
 
 
 def check_pair(cert: PathLike, key: PathLike) -> None:
-    """Checks that two files hold a certificate and its private key.
-
-    Raises:
-        ValueError: A file cannot be read or used, or the files do not belong together.
-    """
+    """Raises a ValueError if two files are not a certificate and its private key."""
     import ssl  # noqa: PLC0415 - only encrypted connections need it
 
     try:

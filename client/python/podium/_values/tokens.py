@@ -41,11 +41,7 @@ def new_token() -> NewToken:
 
 
 def token_id(text: str) -> str:
-    """Returns the id in a token.
-
-    Raises:
-        ValueError: The text is not a token.
-    """
+    """Returns the id in a token. Raises a ValueError if the text is not a token."""
     found = _TOKEN.fullmatch(text)
     if found is None:
         raise ValueError(

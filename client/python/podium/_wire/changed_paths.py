@@ -37,10 +37,7 @@ def complete_text(text: str, metadata: Mapping[str, str]) -> str:
 
 
 def shorten_paths(paths: str, room: int) -> str:
-    """Shortens each path in its middle, until all paths fit into a number of bytes.
-
-    Different paths stay different. If that needs more bytes, the last paths are left out.
-    """
+    """Shortens paths in their middle, or leaves the last ones out, to fit a number of bytes."""
     names = paths.split(",")
     length = max(room // len(names), _SHORTEST)
     while utf8_size(paths) > room and length >= _SHORTEST:

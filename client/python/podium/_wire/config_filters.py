@@ -11,11 +11,7 @@ __all__ = ["config_filters_to_proto"]
 
 
 def config_filters_to_proto(given: ConfigFilters | None) -> Iterator[ConfigFilter]:
-    """Yields the message of each condition.
-
-    Raises:
-        TypeError, ValueError: A path is not a text, or a value has a type that cannot be compared.
-    """
+    """Yields the message of each condition. Raises a TypeError or ValueError for invalid ones."""
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f"config must be a mapping, not {coerce.kind_of(given)}")
     for path, value in (given or {}).items():

@@ -66,11 +66,7 @@ def to_status(error: PodiumError) -> Status:
 
 
 def from_rpc_error(error: grpc.RpcError) -> PodiumError:
-    """Reads the status of a failed call from any server.
-
-    If its details are missing, damaged or from another service, the fields of the error that come
-    from them are empty, such as `reason`.
-    """
+    """Reads the status of a failed call. Fields that the details lack are empty (`reason`)."""
     code, text, status = _parts(error)
     info = _detail(status, error_details_pb2.ErrorInfo())
     if info.domain != ERROR_DOMAIN:
@@ -133,10 +129,7 @@ def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
 def _add_indexes(
     result: recording_service_pb2.Refusals, refusals: Sequence[RefusedEvent], room: int
 ) -> None:
-    """Adds refusals, grouped by reason, within a number of bytes.
-
-    About a thousand events fit. If there are more, only the first ones are listed.
-    """
+    """Adds refusals by reason: the first ones that fit into a number of bytes (some thousand)."""
     result.refusals.extend(_groups(refusals))
     while result.ByteSize() > room and len(refusals) > 1:
         refusals = refusals[: len(refusals) // 2]

@@ -29,11 +29,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command that the arguments name. By default, these are the process's arguments.
-
-    Returns:
-        The exit code, as in `Exit`.
-    """
+    """Runs the command that the arguments name, and returns its exit code, as in `Exit`."""
     _prepare_streams()
     try:
         code = _run(sys.argv[1:] if arguments is None else arguments)

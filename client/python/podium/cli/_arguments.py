@@ -51,10 +51,7 @@ def add_arm(parser: argparse.ArgumentParser) -> None:
 
 
 def add_arm_filters(parser: argparse.ArgumentParser, text: str = _ONLY_STATUS) -> None:
-    """Adds the filters of arms by name, status, tags and group.
-
-    `text` is the help on the status.
-    """
+    """Adds the filters of arms. `text` is the help on the status."""
     add_filters(parser, "arms", ArmStatus, text)
     parser.add_argument(
         "--config",
@@ -82,10 +79,7 @@ def arm_filters(given: argparse.Namespace) -> dict[str, Any]:
 def add_filters(
     parser: argparse.ArgumentParser, what: str, statuses: type[StrEnum], text: str = _ONLY_STATUS
 ) -> None:
-    """Adds the filters of a list by name, status and tags.
-
-    `what` names the entries of the list; `text` is the help on the status.
-    """
+    """Adds the filters of a list of `what` by name, status (with the help `text`) and tags."""
     parser.add_argument(
         "--prefix", metavar="TEXT", help=f"only {what} whose name begins with this text"
     )

@@ -115,15 +115,7 @@ def attempts_of(
 
 
 def as_restart(attempt: RejectedAttempt, known: ArmSummary | None) -> Plan | str:
-    """Plans to send an attempt as the newest one of its arm.
-
-    Args:
-        attempt: The attempt.
-        known: The arm on the server, or None if it does not exist.
-
-    Returns:
-        The plan, or a text with the reason why the attempt cannot be sent.
-    """
+    """Plans to send an attempt as the newest one of its arm, or returns why it cannot be sent."""
     arm = attempt.arm or ""
     if attempt.attempt_id is None:
         return Plan(attempt.experiment, arm)
@@ -163,10 +155,7 @@ def as_other_arm(
 
 
 def _start_without(arm: str) -> ArmStarted:
-    """Returns a start for an attempt whose own start is damaged.
-
-    Its configuration has only the arm's name.
-    """
+    """Returns a start, with only the arm's name, for an attempt whose own start is damaged."""
     return ArmStarted(run_config=RunConfig(name=arm))
 
 

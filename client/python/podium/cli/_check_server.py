@@ -108,10 +108,7 @@ def _encryption(address: str, tls: TLS | None) -> Finding:
 
 
 def _certificate_end(address: str, tls: TLS) -> datetime:
-    """Returns the time at which the server's certificate expires.
-
-    Checks it against the authorities.
-    """
+    """Checks the server's certificate, and returns the time at which it expires."""
     context = ssl.create_default_context(cafile=tls.ca)
     context.set_alpn_protocols(["h2"])
     if tls.cert is not None:

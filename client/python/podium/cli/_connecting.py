@@ -22,11 +22,7 @@ _CONNECT_SECONDS = 1.5
 
 
 def open_client(arguments: argparse.Namespace) -> podium.Client:
-    """Returns a client for the options `--address` and `--timeout`.
-
-    Raises:
-        CommandError: An option or an environment variable is malformed.
-    """
+    """Returns a client. Raises a CommandError if an option or a variable is malformed."""
     timeout: float | None = arguments.timeout
     try:
         return podium.Client(
@@ -40,11 +36,7 @@ def open_client(arguments: argparse.Namespace) -> podium.Client:
 
 
 def command_module(command: str) -> ModuleType:
-    """Loads the module of a command.
-
-    Raises:
-        CommandError: The command belongs to the server, which is not installed.
-    """
+    """Loads the module of a command."""
     if command in SERVER_COMMANDS:
         return server_module(SERVER_COMMANDS[command])
     # A Python module cannot be called `import`, so the module of that command is `import_`.
@@ -53,11 +45,7 @@ def command_module(command: str) -> ModuleType:
 
 
 def server_module(name: str) -> ModuleType:
-    """Loads a module of the server, which is optional (`pip install 'podium[server]'`).
-
-    Raises:
-        CommandError: The server is not installed.
-    """
+    """Loads a module of the server. Raises a CommandError if the server is not installed."""
     try:
         return import_module(name)
     except ModuleNotFoundError as error:

@@ -62,10 +62,7 @@ class Console:
         return bool(cells)
 
     def table_with_texts(self, rows: Iterable[Sequence[str]], *headers: str) -> None:
-        """Writes a table whose last column has texts that must not be shortened.
-
-        If there is not enough room, each text is below its row, wrapped.
-        """
+        """Writes a table. If its last column has no room, its texts are wrapped below the rows."""
         cells = [[clean(cell) for cell in row] for row in rows]
         if fits(columns_of(cells, *headers), self.width):
             self.table(cells, *headers)

@@ -29,14 +29,10 @@ class _Line(NamedTuple):
 
 
 def read_items(path: str) -> Iterator[Item]:
-    """Yields the values of a file while it is read. The name `-` means standard input.
+    """Yields the values of a file, or of standard input for `-`, while it is read.
 
     If the first line is a complete object, each line is a value. Otherwise the file is one value,
-    or a list of values.
-
-    Raises:
-        CommandError: The file cannot be read.
-        ValueError: The file is not JSON. The text names the place.
+    or a list of values. A ValueError names the place that is not JSON.
     """
     is_stdin = path == "-"
     prefix = "" if is_stdin else f"{path}, "

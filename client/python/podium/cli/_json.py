@@ -12,12 +12,7 @@ _DIGITS = 310
 
 
 def loads(text: str) -> Any:
-    """Reads JSON.
-
-    Raises:
-        json.JSONDecodeError: The text is not JSON. The error has the line and column.
-        ValueError: The text has NaN, Infinity, a repeated key, or a value that is not supported.
-    """
+    """Reads JSON. Raises a ValueError for NaN, Infinity, repeated keys and too large numbers."""
     try:
         value = json.loads(
             text,

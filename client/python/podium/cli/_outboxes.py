@@ -81,10 +81,7 @@ class OutboxView(NamedTuple):
         return any(stream.waiting or not stream.is_recording for stream in self.streams)
 
     def left_of(self, before: "OutboxView") -> int:
-        """Returns how many events that waited at an earlier time still wait.
-
-        Newer events are not counted.
-        """
+        """Returns how many events that waited at an earlier time still wait."""
         now = {stream.folder: stream.delivered for stream in self.streams}
         return sum(
             max(0, stream.delivered + stream.waiting - now[stream.folder])

@@ -14,11 +14,7 @@ __all__ = ["new_file"]
 
 @contextmanager
 def new_file(path: str) -> Iterator[Path]:
-    """Yields a temporary file that takes the place of `path` at the end of the block.
-
-    Raises:
-        CommandError: The file cannot be written.
-    """
+    """Yields a temporary file that takes the place of `path` at the end of the block."""
     part: Path | None = None
     try:
         # Only the owner can read this file. Others cannot put a link in its place, because they

@@ -134,10 +134,7 @@ class _Version(argparse.Action):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parses the options before the command, and the command's name.
-
-    `rest` of the result has the arguments after the name.
-    """
+    """Parses options and the command's name. The attribute `rest` has the other arguments."""
     for argument in arguments:
         if not argument.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in argument):
             raise CommandError(f"argument {argument!r} is not UTF-8")

@@ -33,11 +33,7 @@ def _picture_file(path: str) -> str:
 def draw(
     save: Callable[..., None], found: _T, arguments: argparse.Namespace, console: Console
 ) -> None:
-    """Calls `save`, a function of `podium.plots`, and prints that the picture is written.
-
-    Raises:
-        CommandError: The picture cannot be drawn or written.
-    """
+    """Calls `save`, a function of `podium.plots`, and prints that the picture is written."""
     path: str = arguments.picture
     try:
         save(found, path, title=arguments.title)

@@ -184,10 +184,7 @@ def _curves(
 def _default_curves(
     client: Client, handle: ExperimentHandle, ranked: str, *, is_grouped: bool
 ) -> list[Curves]:
-    """Returns the curves of the metric that arms are ranked by.
-
-    If this metric has no values by step, returns the curves of the first metrics that have some.
-    """
+    """Returns curves of the ranked metric or, if it has none, of the first metrics with some."""
     known = step_metrics(client, handle.name)
     for candidates, most in (([ranked] if ranked in known else [], 1), (known, _CURVES)):
         tried = (handle.curve(name, by_group=is_grouped) for name in candidates[:_CANDIDATES])

@@ -27,14 +27,7 @@ def near_evals(client: Client, experiment: str, arm: str, name: str) -> str:
 
 
 def near_metrics(client: Client, experiment: str, metric: str, *, by_step: bool = False) -> str:
-    """Returns a question that names similar metrics of an experiment, or an empty text.
-
-    Args:
-        client: The client for the requests.
-        experiment: The name of the experiment.
-        metric: The metric that no arm has.
-        by_step: Whether to suggest only metrics with values by step.
-    """
+    """Returns a question that names similar metrics (with values by step, if so given), or ""."""
     if by_step:
         known = dict.fromkeys(step_metrics(client, experiment))
     else:
@@ -44,11 +37,7 @@ def near_metrics(client: Client, experiment: str, metric: str, *, by_step: bool 
 
 
 def step_metrics(client: Client, experiment: str) -> list[str]:
-    """Returns the metrics of an experiment that may have values by step.
-
-    Metrics of in-loop evals come first, because they always have values by step. Training metrics
-    follow, although some may have been recorded without steps.
-    """
+    """Returns the metrics that may have values by step, those of in-loop evals first."""
     metrics = client.experiment(experiment).metrics()
     in_loop = [each.name for each in metrics if each.eval_name and _is_from(each, _IN_LOOP)]
     return in_loop + [each.name for each in metrics if _is_from(each, _TRAINING)]

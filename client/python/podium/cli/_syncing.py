@@ -54,14 +54,7 @@ class Done(NamedTuple):
 def sync(
     views: Sequence[OutboxView], address: str, timeout: float | None, console: Console
 ) -> list[Done]:
-    """Delivers all outboxes for one server together, so that older attempts precede newer ones.
-
-    Args:
-        views: The outboxes.
-        address: The address of the server.
-        timeout: The most seconds of a call.
-        console: Shows the progress.
-    """
+    """Delivers all outboxes for one server together, so that older attempts precede newer ones."""
     done = {view.folder: Done(view, address) for view in views}
     left = [view for view in views if view.needs_sender]
     while left:
@@ -175,10 +168,7 @@ def _follow(before: OutboxView, address: str, console: Console) -> Done:
 
 
 def _why_stuck(view: OutboxView) -> str:
-    """Returns the reason why a running sender delivers nothing.
-
-    The reason is empty if the events wait for other events.
-    """
+    """Returns why a running sender delivers nothing. Empty if events wait for other events."""
     state = view.state
     if state is not None and state.error:
         return state.error
@@ -192,10 +182,7 @@ def _why_stuck(view: OutboxView) -> str:
 
 
 def _watched(before: OutboxView, console: Console) -> tuple[OutboxView, bool]:
-    """Waits for a running sender.
-
-    Returns the last state of the outbox, and whether the sender makes no progress.
-    """
+    """Waits for a sender. Returns the outbox's last state, and whether there is no progress."""
     view, left, moved = before, before.waiting, time.monotonic()
     while left and view.is_sending:
         if time.monotonic() - moved >= FOREGROUND.patience_seconds:

@@ -91,10 +91,7 @@ def _fitted(columns: Sequence[Column], width: int | None) -> tuple[Sequence[Colu
 
 
 def _with_fewer(columns: Sequence[Column]) -> Iterator[Sequence[Column]]:
-    """Yields all columns, then again and again without one more column of long texts.
-
-    An ellipsis in the header shows that columns are left out.
-    """
+    """Yields all columns, then fewer of the long texts, with an ellipsis in the header."""
     yield columns
     sign = Column(_ELLIPSIS, [""] * max((len(column.cells) for column in columns), default=0))
     last = [index for index, column in enumerate(columns) if column.is_long]
@@ -109,10 +106,7 @@ def _natural_width(column: Column) -> int:
 
 
 def _narrowed(widths: list[int], least: Sequence[int], width: int) -> bool:
-    """Narrows the widest columns, but not below their least widths.
-
-    Returns whether the columns fit.
-    """
+    """Narrows the widest columns, down to their least widths. Returns whether they fit."""
     while sum(widths) + len(_GAP) * (len(widths) - 1) > width:
         shrinkable = [(size, i) for i, size in enumerate(widths) if size > least[i]]
         if not shrinkable:

@@ -74,10 +74,7 @@ def plain(text: str) -> Any:
 
 
 def seed_from(value: Any) -> int | None:
-    """Converts a number or text, such as 42, 42.0 or "42", to a seed.
-
-    Returns None for any other value.
-    """
+    """Converts a number or text, such as 42, 42.0 or "42", to a seed. Returns None otherwise."""
     given = unquoted(value)
     if isinstance(given, float) and given.is_integer():
         given = int(given)
@@ -116,10 +113,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def kept_values(data: Any, depth: int = DEFAULT_LIMITS.value_depth) -> Any:
-    """Converts data to values that Podium stores.
-
-    Unsupported values, and values that are nested too deeply, become text.
-    """
+    """Converts data to values that Podium stores. Other and deeply nested values become text."""
     if isinstance(data, dict | list | tuple) and depth <= 0:
         return json.dumps(data, default=str)
     if isinstance(data, dict):

@@ -84,10 +84,7 @@ def places(
     mapping: GivenMapping | None = None,
     on_other_file: Callable[[Path], None] = lambda _path: None,
 ) -> list[Place]:
-    """Returns the files and folders under a path that an importer reads, sorted by name.
-
-    Calls `on_other_file` with each file that no importer claims.
-    """
+    """Returns the files and folders that importers read. Calls `on_other_file` with others."""
     if not path.exists():
         raise ValueError(f"{path} does not exist")
     if mapping is None:
@@ -150,10 +147,7 @@ def _search(
 
 
 def _may_enter(here: Path, entered: set[Path]) -> bool:
-    """Returns whether to search a file or folder.
-
-    Links to folders are not searched if the search reaches the same folder without the link.
-    """
+    """Returns whether to search a path: not if it links to a folder that is searched anyway."""
     try:
         if not (here.is_symlink() and here.is_dir()):
             return True

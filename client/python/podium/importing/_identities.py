@@ -27,21 +27,14 @@ _MOST_PARTS = 3
 
 
 def digest_of(kind: str, begin: Any) -> str:
-    """Returns the identity of a run: its kind, and a digest of the beginning of its data.
-
-    Later states of the run have the same identity. Other runs have other identities, even if they
-    have the same name.
-    """
+    """Returns the identity of a run, which depends on its kind and the beginning of its data."""
     if not isinstance(begin, bytes):
         begin = json.dumps(begin, sort_keys=True, default=str).encode()
     return f"{kind}-{hashlib.sha256(begin).hexdigest()[:_DIGITS]}"
 
 
 def name_of_folder(folder: Path, is_generic: Callable[[Path], bool]) -> str:
-    """Returns the folder's name.
-
-    If the name is generic, such as `logs`, the names of up to two parent folders are added.
-    """
+    """Returns the folder's name, after the names of up to two parents if it is generic (`logs`)."""
     parts = [folder.name]
     while len(parts) < _MOST_PARTS and folder.parent.name and is_generic(folder):
         folder = folder.parent

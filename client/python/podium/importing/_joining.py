@@ -57,10 +57,7 @@ class _Joined:
     rows: dict[str, EvalResult] = field(default_factory=dict)
 
     def holds(self, part: _Part) -> bool:
-        """Returns whether the arm has this evaluation already.
-
-        It does if a row of both has the same time or, without times, if all metrics are the same.
-        """
+        """Returns whether a row has the same time or, without times, all metrics are the same."""
         pairs = [(self.rows[row.name], row) for row in part.rows if row.name in self.rows]
         dated = [(a.event_time, b.event_time) for a, b in pairs if a.event_time and b.event_time]
         if dated:
@@ -68,10 +65,7 @@ class _Joined:
         return len(pairs) == len(part.rows) and all(same(a.metrics, b.metrics) for a, b in pairs)
 
     def lacks(self, part: _Part) -> bool:
-        """Returns whether the evaluation can be added.
-
-        The arm must have none of its tasks, and must not have been recorded while it ran.
-        """
+        """Returns whether the arm has none of the tasks and was not recorded while it ran."""
         is_import = self.existing is None or self.existing.attempt is None
         return is_import and not any(row.name in self.rows for row in part.rows)
 
@@ -124,10 +118,7 @@ def _order(found: FoundArm) -> tuple[datetime, str, str]:
 
 
 class _Families:
-    """Groups arms into families of the same model, settings and seed.
-
-    The first arm of a family is its main arm.
-    """
+    """Groups arms of the same model, settings and seed. A family begins with its main arm."""
 
     def __init__(self, recorded: RecordedArms) -> None:
         self._recorded = recorded
@@ -172,10 +163,7 @@ class _Families:
 
 
 def _has_seed(arm: _Joined, part: _Part) -> bool:
-    """Returns whether a recorded arm has the evaluation's seed.
-
-    Names are not enough, since the arm `m-seed7` does not repeat the arm `m`.
-    """
+    """Returns whether a recorded arm has the same seed: `m-seed7` does not repeat the arm `m`."""
     existing = arm.existing
     return existing is not None and existing.run_config.seed == part.found.arm.run_config.seed
 
@@ -260,10 +248,7 @@ def _rows(joined: _Joined) -> list[EvalResult]:
 
 
 def _evaluations(joined: _Joined) -> dict[str, Any]:
-    """Returns the facts of each evaluation by key, including those of an earlier import.
-
-    If an arm cannot hold so many facts, returns only the durations.
-    """
+    """Returns the facts of each evaluation by key, or only the durations if there are too many."""
     result = joined.existing and joined.existing.run_result
     before = result.extras.get(_EVALUATIONS) if result else None
     depth = DEFAULT_LIMITS.value_depth - 2  # the facts are inside two maps: extras, and this one

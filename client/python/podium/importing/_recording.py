@@ -88,10 +88,7 @@ def import_results(
 
 
 class _Target:
-    """Sends the events of an import to the server.
-
-    With `dry_run`, the server only checks what the events would change.
-    """
+    """Sends the events of an import. With `dry_run`, the server checks but does not store them."""
 
     def __init__(self, client: Client, *, dry_run: bool) -> None:
         self._client = client
@@ -264,11 +261,7 @@ class _Import:
     def _arm_events(
         self, arm: ArmResult, found: FoundArm, existing: ArmResult | None
     ) -> list[Event]:
-        """Returns the event that records an arm, or none if that would change nothing.
-
-        Raises:
-            ValueError: The existing arm was imported from another run.
-        """
+        """Returns the event that records an arm, or an empty list if that would change nothing."""
         if existing is None or self._replace:
             return [_untimed(events.arm_recorded(arm, replace=self._replace))]
         if not found.run_may_change:

@@ -20,10 +20,7 @@ _MAX_VALUES = 5_000_000
 
 
 def eval_and_metric(key: str) -> tuple[str, str] | None:
-    """Returns the eval and the metric of a key like `val_loss` or `Loss/val`.
-
-    Returns None for a training metric.
-    """
+    """Splits a key like `val_loss` or `Loss/val`. Returns None for a training metric."""
     if found := _OF_EVAL.fullmatch(key):
         return found[1], found[2]
     found = _TO_EVAL.fullmatch(key)
@@ -31,18 +28,12 @@ def eval_and_metric(key: str) -> tuple[str, str] | None:
 
 
 def tags_of(name: str) -> list[str]:
-    """Returns the tags of an eval's post-training row: `test` for a test set, otherwise none.
-
-    Because of the tag, a test set is the primary eval of an arm that also has a validation set.
-    """
+    """Returns the tags of a post-training row. The tag `test` makes the row the primary eval."""
     return ["test"] if name.split("/", maxsplit=1)[0].lower() in _TESTS else []
 
 
 class Logged:
-    """Collects the values that a training logged: training series, and in-loop eval rows.
-
-    If a key has several values at one step, the last one is used.
-    """
+    """Collects training series and in-loop rows. The last value at a step replaces earlier ones."""
 
     def __init__(self) -> None:
         self.latest: dict[str, float] = {}
@@ -54,11 +45,7 @@ class Logged:
         self._count = 0
 
     def add(self, key: str, step: int, value: float, time: datetime | None = None) -> None:
-        """Adds a value. Its key determines whether it belongs to an eval or is a training metric.
-
-        Raises:
-            ValueError: The run has too many values.
-        """
+        """Adds a value. Its key tells whether it belongs to an eval or is a training metric."""
         of_eval = eval_and_metric(key)
         if of_eval is not None:
             self.add_to_eval(*of_eval, step, value, time)
@@ -72,11 +59,7 @@ class Logged:
     def add_to_eval(
         self, name: str, metric: str, step: int, value: float, time: datetime | None = None
     ) -> None:
-        """Adds a value of an eval.
-
-        Raises:
-            ValueError: The run has too many values.
-        """
+        """Adds a value of an eval."""
         self._count_value()
         row = self._rows.setdefault((name, step), EvalResult(name, step=step))
         self._note(f"{name}/{metric}", row.metrics.get(metric), value)
@@ -84,10 +67,7 @@ class Logged:
         row.event_time = time
 
     def value_of(self, eval_name: str | None, metric: str, step: int) -> float | None:
-        """Returns the value of a metric at a step, or None if there is none.
-
-        If `eval_name` is None, returns the value of a training metric.
-        """
+        """Returns a value at a step, or None. `eval_name` is None for a training metric."""
         if eval_name is None:
             return self._points.get(metric, {}).get(step)
         row = self._rows.get((eval_name, step))
@@ -123,11 +103,7 @@ class Logged:
 
 
 def with_last_rows(rows: Iterable[EvalResult]) -> list[EvalResult]:
-    """Returns the in-loop rows of a finished training, and a post-training row for each eval.
-
-    The post-training row is a copy of the eval's row at its last step. An eval that has a
-    post-training row keeps it.
-    """
+    """Adds a post-training row, a copy of the last in-loop row, to each eval that has none."""
     kept = list(rows)
     last: dict[str, EvalResult] = {}
     for row in kept:

@@ -31,12 +31,7 @@ def stem_of(path: Path) -> str:
 
 
 def columns_of(path: Path) -> list[str]:
-    """Returns the columns of a file: the header of CSV, or the keys of all JSON lines.
-
-    Raises:
-        ValueError: The file has no valid header, has too many columns, or is a link to a place
-            outside of the results.
-    """
+    """Returns the columns of a file: the header of CSV, or the keys of all JSON lines."""
     if not _is_json(path):
         with opened_inside(path) as plain, decompressed(plain, path) as file:
             return _header(_texts(bounded_lines(file), is_log=False))[0]
@@ -49,13 +44,7 @@ def columns_of(path: Path) -> list[str]:
 
 
 def table_rows(path: Path) -> Iterator[tuple[int, Row | ValueError]]:
-    """Yields the number of each line, and the row in it or the error.
-
-    The keys of nested JSON objects are joined with dots.
-
-    Raises:
-        ValueError: The file has no valid header, or is a link to a place outside of the results.
-    """
+    """Yields the number of each line, and the row in it or the error. Nested keys have dots."""
     if not _is_json(path):
         yield from csv_rows(path)
         return

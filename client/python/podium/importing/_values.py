@@ -52,12 +52,7 @@ def reading_in(folder: Path) -> Iterator[None]:
 
 
 def content_of(path: Path, limit: int = _MAX_FILE_BYTES) -> bytes:
-    """Returns the bytes of a file.
-
-    Raises:
-        ValueError: The file is a link to a place outside of the results, or is larger than the
-            limit.
-    """
+    """Returns the bytes of a file. Raises a ValueError for a large file, or as `opened_inside`."""
     with opened_inside(path) as file:
         found = file.read(limit + 1)
     if len(found) > limit:
@@ -66,21 +61,12 @@ def content_of(path: Path, limit: int = _MAX_FILE_BYTES) -> bytes:
 
 
 def text_of(path: Path) -> str:
-    """Returns the text of a file, with a replacement for each byte that is not UTF-8.
-
-    Raises:
-        ValueError: The file is a link to a place outside of the results, or is larger than the
-            limit.
-    """
+    """Returns the text of a file, with a replacement for each byte that is not UTF-8."""
     return content_of(path).decode(errors="replace")
 
 
 def opened_inside(path: Path) -> BufferedReader:
-    """Opens a file of the results for reading.
-
-    Raises:
-        ValueError: The file is a link to a place outside of the results.
-    """
+    """Opens a file. Raises a ValueError if it is a link to a place outside of the results."""
     folder = _folder.get()
     if folder is not None and not path.resolve().is_relative_to(folder):
         raise ValueError(f"{path} is a link to a file outside of the results")
@@ -88,11 +74,7 @@ def opened_inside(path: Path) -> BufferedReader:
 
 
 def json_object(path: Path) -> dict[str, Any]:
-    """Reads a file that holds one JSON object. NaN and Infinity are numbers, as in Python.
-
-    Raises:
-        ValueError: The file has other content. The message names the line.
-    """
+    """Reads a file that holds one JSON object, which may have NaN and Infinity, as in Python."""
     content = content_of(path)
     if not content.strip():
         raise ValueError("the file is empty")
@@ -130,13 +112,7 @@ def decompressed(file: BufferedReader, path: Path) -> gzip.GzipFile | BufferedRe
 
 
 def bounded_lines(file: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
-    """Yields the lines of a file.
-
-    Limits their length, because a line of a compressed file could fill the memory.
-
-    Raises:
-        EOFError: A line is too large, or a compressed file is cut off.
-    """
+    """Yields the lines of a file. Raises an EOFError for a line that would fill the memory."""
     while line := file.readline(_MAX_LINE_BYTES + 1):
         if len(line) > _MAX_LINE_BYTES:
             raise EOFError(f"a line is larger than the limit of {_MAX_LINE_BYTES:,} bytes")
@@ -164,20 +140,13 @@ def head(path: Path) -> bytes:
 
 
 def is_torn_object(begin: bytes) -> bool:
-    """Returns whether a file is empty or may be a JSON object that is cut off.
-
-    `begin` has the first bytes of the file.
-    """
+    """Returns whether the beginning of a file is empty, or a JSON object that may be cut off."""
     text = begin.strip()
     return not text or (text.startswith((b"{", b"\xef\xbb\xbf{")) and not text.endswith(b"}"))
 
 
 def yaml_object(path: Path) -> dict[str, Any]:
-    """Reads a file that holds one YAML mapping.
-
-    Raises:
-        ValueError: The file has other content, or no YAML package is installed.
-    """
+    """Reads a file that holds one YAML mapping. Raises a ValueError for any other content."""
     try:
         import yaml  # noqa: PLC0415 - an optional dependency
     except ImportError as error:

@@ -4,13 +4,7 @@ __all__ = ["missing"]
 
 
 def missing(module: str, package: str, cause: ImportError) -> ImportError:
-    """Returns the error of a module whose library cannot be imported.
-
-    Args:
-        module: The module's name in this package.
-        package: The package to install.
-        cause: The error of the import.
-    """
+    """Returns the error of a module of this package whose library cannot be imported."""
     return ImportError(
         f"podium.integrations.{module} needs {package}, which cannot be imported ({cause}); "
         f"install it: pip install {package}",

@@ -15,11 +15,7 @@ _LOGGER = logging.getLogger("podium")
 
 
 class ArmNames:
-    """The names of arms that a callback, and its copies for a search, have used.
-
-    Args:
-        is_received: Whether this object was unpickled in another process.
-    """
+    """The names of arms that a callback, and its copies for a search, have used."""
 
     def __init__(self, *, is_received: bool = False) -> None:
         self._times: Counter[str] = Counter()

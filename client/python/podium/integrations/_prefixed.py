@@ -42,10 +42,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _number(value: Any) -> Any:
-    """Converts a value, such as a tensor of one element, to a number.
-
-    Returns any other value unchanged, so that the recorder reports it.
-    """
+    """Converts a value, such as a tensor of one element, to a number, or returns it unchanged."""
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):

@@ -12,13 +12,7 @@ _recorders: dict[Any, ExperimentRecording] = {}
 
 
 def recorder_of(experiment: str, rank: int | None = None, **declared: Any) -> ExperimentRecording:
-    """Returns the recorder of an experiment, and creates it at the first call.
-
-    Args:
-        experiment: The name of the experiment.
-        rank: The rank of this process; None if the trainer does not know it.
-        declared: Fields of the experiment to declare, as for `podium.record`.
-    """
+    """Returns the recorder of an experiment, which the first call creates and declares."""
     # Imported here, since the package loads protobuf and the rank is known only in a training.
     from podium._recorder import record  # noqa: PLC0415
     from podium._recorder.process_rank import process_rank  # noqa: PLC0415

@@ -15,12 +15,7 @@ _INT64 = 1 << 63
 
 
 def settings_of(given: Mapping[Any, Any], *, without: frozenset[str] = frozenset()) -> Any:
-    """Returns the arguments that are not None, as plain values.
-
-    Args:
-        given: The arguments by name.
-        without: The names to leave out.
-    """
+    """Returns the arguments that are not None, as plain values, except those in `without`."""
     return {
         str(key): plain(item)
         for key, item in given.items()
@@ -29,10 +24,7 @@ def settings_of(given: Mapping[Any, Any], *, without: frozenset[str] = frozenset
 
 
 def plain(given: Any, depth: int = 1) -> Any:
-    """Converts any value to a JSON-like one. Functions and classes become their names.
-
-    The result is the same in each run of a program: it contains no memory addresses.
-    """
+    """Converts any value to a JSON-like one that is the same in each run of a program."""
     if isinstance(given, bool | float) or given is None:
         return given
     if isinstance(given, int):

@@ -63,13 +63,7 @@ The configuration of an arm has these arguments as extras.
 
 
 def rows_of(entry: Mapping[str, Any], step: int) -> list[Row]:
-    """Returns the rows of a log entry: one for each data set.
-
-    Args:
-        entry: The metrics, with names such as `eval_loss`, or `eval_NAME_loss` if there are several
-            sets.
-        step: The step.
-    """
+    """Returns the rows of a log entry: one for each data set, from names like `eval_NAME_loss`."""
     return [_row(entry, step, prefix) for prefix in _prefixes(tuple(entry))]
 
 
@@ -84,14 +78,7 @@ def training_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def last_rows(log: Iterable[Mapping[str, Any]], step: int | None) -> list[Row]:
-    """Returns the rows of a step, read from the Trainer's own log.
-
-    Checkpoints contain that log, so the step may be one before a training was continued.
-
-    Args:
-        log: The log's entries.
-        step: The step. If it is None, the result is an empty list.
-    """
+    """Returns the rows of a step from the log that checkpoints contain; none if it is None."""
     return (
         []
         if step is None
@@ -100,14 +87,7 @@ def last_rows(log: Iterable[Mapping[str, Any]], step: int | None) -> list[Row]:
 
 
 def run_config(name: str, kind: str, arguments: Mapping[str, Any], model: Any) -> RunConfig:
-    """Returns the configuration of an arm.
-
-    Args:
-        name: The name of the arm.
-        kind: The class of the arguments, such as TRL's `SFTConfig`.
-        arguments: The arguments by name.
-        model: The model.
-    """
+    """Returns the configuration of an arm. `kind` is the class of the arguments (`SFTConfig`)."""
     facts = {
         key: value
         for key, value in settings_of(arguments, without=_MACHINE).items()
@@ -160,21 +140,14 @@ def _may_change_on_resume(key: str) -> bool:
 # A trainer logs the same keys at each step.
 @lru_cache(maxsize=100)
 def _prefixes(keys: tuple[str, ...]) -> list[str]:
-    """Returns the prefixes of the keys of evaluations, such as `eval`.
-
-    A prefix is recognized by its key `PREFIX_runtime`, which each evaluation logs.
-    """
+    """Returns the prefixes of evaluations, such as `eval`. Each logs a key `PREFIX_runtime`."""
     timed = [key.removesuffix(_RUNTIME) for key in keys if key.endswith(_RUNTIME)]
     found = [prefix for prefix in timed if prefix != _TRAIN and not _is_metric(prefix, timed)]
     return found or ([_EVAL] if any(key.startswith(f"{_EVAL}_") for key in keys) else [])
 
 
 def _is_metric(prefix: str, timed: list[str]) -> bool:
-    """Returns whether a prefix is the beginning of another evaluation's metric.
-
-    With `eval_runtime` in the log, `eval_tokenizer_runtime` is the metric `tokenizer_runtime` of
-    `eval`.
-    """
+    """Returns whether a prefix begins a metric: `eval_x_runtime` is `x_runtime` of `eval`."""
     return any(prefix.startswith(f"{other}_") for other in timed)
 
 

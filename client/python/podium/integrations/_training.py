@@ -200,10 +200,7 @@ class Training:
         self._name = self._names.next(run_config.name)
 
     def log(self, metrics: Mapping[str, Any], step: int | None) -> None:
-        """Records training metrics.
-
-        While training runs, they are also points of the training series.
-        """
+        """Records training metrics. While training runs, they are also points of the series."""
         if self._arm is not None and metrics:
             self._arm.log(metrics, step=step if self._is_running else None)
             self._may_release()
@@ -255,10 +252,7 @@ class Training:
         self.stop("pruned" if step is None else f"pruned at step {step}")
 
     def settle(self) -> None:
-        """Ends the arm of a training whose trial Optuna has pruned, or whose trial failed.
-
-        Trainers do not report this to callbacks.
-        """
+        """Ends the arm of a pruned or failed trial of Optuna, which trainers do not report."""
         state = _trial_state(self._trial) if self._is_running else ""
         if state == "PRUNED":
             self.prune()
@@ -266,11 +260,7 @@ class Training:
             self._finish(ArmStatus.FAILED, "the trial of Optuna failed")
 
     def leave(self, error: BaseException | None) -> None:
-        """Ends a running training when its `with` block ends, and waits for delivery.
-
-        Args:
-            error: The exception that ended the block; None if there was none.
-        """
+        """Ends a running training with the error of its `with` block, and waits for delivery."""
         self._end_by(error)
         if self._recorder_of_our_own is not None:
             self._recorder_of_our_own.close()
@@ -373,10 +363,7 @@ class CallbackBase(Generic[_T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Ends a running training.
-
-        If the block raised an error, the training is failed or cancelled.
-        """
+        """Ends a running training: completed, or failed or cancelled by the block's error."""
         self._training.leave(error)
 
 

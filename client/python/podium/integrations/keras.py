@@ -78,10 +78,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._asked: RunConfig | None = None
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Reads the configuration before schedules change it.
-
-        The arm begins with the first epoch.
-        """
+        """Reads the configuration, before schedules change it. The first epoch begins the arm."""
         del logs
         self._is_fitting = False
         self._asked = self._run_config or _run_config(self._name, self.model, self.params)
@@ -104,10 +101,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
             self._training.log_row(self._rows[epoch])
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Records an evaluation outside of training.
-
-        During training, `on_epoch_end` records the evaluations.
-        """
+        """Records an evaluation outside of training. Others are recorded by `on_epoch_end`."""
         if not logs or self._training.is_running:
             return
         if self._training.arm is None:
@@ -125,11 +119,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
 
 
 def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration of an arm.
-
-    Its extras hold the values that may change when a training continues: the number of epochs, and
-    the learning rate, which schedules change.
-    """
+    """Returns the configuration. Values that may change when a training continues are extras."""
     optimizer = model.optimizer.get_config() if model.optimizer is not None else {}
     # The name of an optimizer contains a count of the optimizers in the process, so its class is
     # used.
@@ -162,10 +152,7 @@ def _seed() -> int | None:
 
 
 def _layers(model: Any) -> list[dict[str, Any]]:
-    """Returns the kind and arguments of each layer.
-
-    Leaves out the layer's name, because it contains a count of the layers in the process.
-    """
+    """Returns the kind and arguments of each layer. Layer names are left out: they have counts."""
     found = []
     for layer in getattr(model, "layers", [])[:_MAX_LAYERS]:
         kind = {"kind": type(layer).__name__}
@@ -181,10 +168,7 @@ def _layers(model: Any) -> list[dict[str, Any]]:
 
 
 def _simple(given: Any) -> Any:
-    """Returns the arguments of a layer, with plain values.
-
-    An argument that is an object becomes the name of its class and its own arguments.
-    """
+    """Returns plain arguments. An object becomes the name of its class and its arguments."""
     if not isinstance(given, Mapping):
         return given
     if "class_name" not in given:

@@ -105,10 +105,7 @@ class _Training(Training):
             self._rows[row.step].append(row)
 
     def settle(self) -> None:
-        """Ends the arm if training was stopped early.
-
-        After such a training, the model has the number of the best round.
-        """
+        """Ends the arm if training was stopped early: the model then has the best round."""
         super().settle()
         best = self._rows.get(getattr(self._model, "best_iteration", 0), [])
         if self.is_running and not best:
@@ -139,10 +136,7 @@ def _params(env: Any) -> dict[str, Any]:
 
 
 def run_config(name: str, params: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration of an arm, from the parameters of `lightgbm.train`.
-
-    The number of rounds is in extras, since a resumed training runs only the remaining ones.
-    """
+    """Returns the configuration. The number of rounds is an extra, since a resumed one has less."""
     seeds = (seed_of(params.get(key)) for key in _SEEDS)
     facts = settings_of(params, without=frozenset({*_SEEDS, *_ROUNDS, *_MACHINE}))
     extras = settings_of({key: params.get(key) for key in sorted(_ROUNDS)})

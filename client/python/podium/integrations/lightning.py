@@ -133,11 +133,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
             self._training.log(training_metrics(trainer.callback_metrics), step)
 
     def _log_result(self, trainer: Any, module: Any, name: str) -> None:
-        """Records post-training rows.
-
-        Outside of training, metrics without a prefix also belong to the data set that was
-        evaluated.
-        """
+        """Records post-training rows. Metrics without a prefix belong to the evaluated data set."""
         if self._training.is_running or trainer.fast_dev_run:
             return
         if self._training.arm is None:
@@ -249,10 +245,7 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
 
 
 def _run_config(name: str, trainer: Any, module: Any, others: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration.
-
-    The numbers of epochs and steps are extras, since they may change when training continues.
-    """
+    """Returns the configuration. Numbers of epochs and steps are extras, since they may change."""
     facts = {key: getattr(trainer, key, None) for key in _TRAINER}
     facts["batch_size"] = getattr(trainer.train_dataloader, "batch_size", None)
     facts["parameters"] = _parameter_count(module)

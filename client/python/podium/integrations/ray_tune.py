@@ -119,10 +119,7 @@ class PodiumCallback(Callback):  # type: ignore[misc, unused-ignore]
 
 
 def _error_of(trial: Any) -> str:
-    """Returns the error of a trial.
-
-    Reads the local file if it exists, since Ray copies it to its storage only after the callbacks.
-    """
+    """Returns the error of a trial from the local file. Ray copies it only after the callbacks."""
     local = Path(trial.error_file) if trial.storage and trial.error_file else None
     text = local.read_text() if local and local.is_file() else trial.get_error()
     return str(text or "the trial failed")

@@ -127,10 +127,7 @@ def _scores(found: Mapping[str, Any], prefix: str, to: str = "") -> dict[str, fl
 
 
 def _refit_metric(search: Any) -> str:
-    """Returns the metric by which the search chose the best candidate.
-
-    If the search did not choose by the name of a metric, returns the first metric.
-    """
+    """Returns the metric by which the search chose the best candidate, or the first metric."""
     chosen = search.refit
     if isinstance(chosen, str):
         return chosen

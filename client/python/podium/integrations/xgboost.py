@@ -124,12 +124,7 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
 
 
 def run_config(name: str, given: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration of an arm, with the parameters as the user gave them.
-
-    Args:
-        name: The name of the arm.
-        given: The arguments of `xgboost.train` or `xgboost.cv`.
-    """
+    """Returns the configuration of an arm, with the parameters as the user gave them."""
     params = dict(given.get("params") or {})
     seeds = (seed_of(params.get(key, given.get(key))) for key in _SEEDS)
     arguments = {key: given.get(key) for key in _ARGUMENTS}

@@ -163,10 +163,7 @@ def _most_named(figsize: tuple[float, float] | None) -> int:
 
 
 class _Beside(NamedTuple):
-    """The curves whose names are beside the plot, the lowest curve first.
-
-    `lines` and `names` are empty if there are more curves than the figure has room for names.
-    """
+    """The curves with names beside the plot, the lowest first; none if there are too many."""
 
     lines: Sequence[_Line]
     names: Sequence[str]
@@ -236,10 +233,7 @@ def _draw(axes: Axes, line: _Line, *, with_band: bool) -> None:
 
 
 def _draw_markers(axes: Axes, line: _Line) -> None:
-    """Draws the markers of a curve.
-
-    A marker is filled if all arms of the group have a value at its step, and hollow otherwise.
-    """
+    """Draws markers, hollow where some arms of the group have no value at the step."""
     every = math.ceil(len(line.points) / _MARKERS)
     for point in (*line.points[:-1:every], line.points[-1]):
         is_whole = point.statistics.n == len(line.curve.arms)
@@ -254,10 +248,7 @@ def _draw_markers(axes: Axes, line: _Line) -> None:
 
 
 def _frame(axes: Axes, lines: Sequence[_Line], metric: str, plot_size: tuple[float, float]) -> None:
-    """Fits the limits of the axes to the means, and cuts wide intervals off.
-
-    If the axes fitted a wide interval, all curves would look flat.
-    """
+    """Fits the axes to the means, and cuts wide intervals off, which would flatten all curves."""
     from matplotlib import ticker  # noqa: PLC0415 - optional, and slow to load
 
     means = [_mean(point) for line in lines for point in line.points]
@@ -290,10 +281,7 @@ def _frame(axes: Axes, lines: Sequence[_Line], metric: str, plot_size: tuple[flo
 
 
 def _name_lines(axes: Axes, beside: _Beside, distance: float, *, has_bars: bool) -> None:
-    """Writes each curve's name beside the end of the curve.
-
-    The names are in the order of the ends, and do not overlap.
-    """
+    """Writes each curve's name beside its end, in the order of the ends and without overlap."""
     with_bar = [line for line in beside.lines if has_bars and line.curve.is_group]
     for index, line in enumerate(with_bar):
         _draw_bar(axes, line, (index + 1) * _BAR_DISTANCE)
@@ -307,10 +295,7 @@ def _name_lines(axes: Axes, beside: _Beside, distance: float, *, has_bars: bool)
 
 
 def _draw_bar(axes: Axes, line: _Line, left: float) -> None:
-    """Draws the interval of the curve's last point as a bar to the right of the plot.
-
-    The bar is `left` points (1/72 inch each) away from the plot.
-    """
+    """Draws the last interval of a curve as a bar, `left` points to the right of the plot."""
     low, high = axes.get_ylim()
     color = line.style["color"]
     beside: dict[str, Any] = {"transform": _beside(axes, left, is_value=True), "clip_on": False}
@@ -358,10 +343,9 @@ def _name_line(
 
 
 def _beside(axes: Axes, points: float, *, is_value: bool = False) -> Transform:
-    """Returns a transform from coordinates to places beside the plot.
+    """Returns a transform that places x = 1 some points to the right of the plot.
 
-    The place of x = 1 is `points` (1/72 inch each) to the right of the plot. A y is a share of the
-    plot's height, or a value of the vertical axis if `is_value`.
+    A y is a share of the plot's height, or a value of the vertical axis if `is_value`.
     """
     from matplotlib.transforms import ScaledTranslation  # noqa: PLC0415 - as matplotlib itself
 

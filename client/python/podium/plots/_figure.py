@@ -82,11 +82,7 @@ _SETTINGS: Any = {
 
 
 def settings() -> Any:
-    """Returns a context manager that sets matplotlib's options for making and saving figures.
-
-    Raises:
-        ImportError: matplotlib is not installed.
-    """
+    """Returns a context manager that sets matplotlib's options for making and saving figures."""
     try:
         import matplotlib as mpl  # noqa: PLC0415 - optional, and slow to load
     except ModuleNotFoundError as error:
@@ -133,11 +129,7 @@ def new_figure(above: Header, width: float, height: float) -> tuple[Figure, Axes
 
 
 def check_size(size: tuple[float, float] | None) -> None:
-    """Checks the size of a figure in inches.
-
-    Raises:
-        ValueError: The size is too small for a plot with its texts.
-    """
+    """Raises a ValueError if the size in inches is too small for a plot with its texts."""
     if size is not None and not (size[0] >= _LEAST_SIZE[0] and size[1] >= _LEAST_SIZE[1]):
         least = f"{_LEAST_SIZE[0]:g} by {_LEAST_SIZE[1]:g}"
         raise ValueError(f"figsize must be at least {least} inches, not {size[0]:g} by {size[1]:g}")
@@ -151,13 +143,7 @@ def styles() -> Iterator[Mapping[str, Any]]:
 
 
 def number_ticks(axis: Axis, limits: tuple[float, float], inches: float) -> None:
-    """Sets ticks whose numbers do not overlap and are all different.
-
-    Args:
-        axis: The axis.
-        limits: The least and the greatest value of the axis.
-        inches: The length of the axis.
-    """
+    """Sets ticks whose numbers do not overlap on an axis of this length, and are all different."""
     from matplotlib import ticker  # noqa: PLC0415 - optional, and slow to load
 
     digits = digits_of(limits)
@@ -185,11 +171,9 @@ def digits_of(values: Sequence[float]) -> int:
 
 
 def apart(wanted: Sequence[float], distance: float) -> list[float]:
-    """Moves sorted label positions so that their distances are at least `distance`.
+    """Moves sorted label positions at least `distance` apart, within 0 and 1 if there is room.
 
-    If there is enough room, the positions stay between 0 and 1. Positions that are too close form a
-    block around their mean. Blocks that overlap are merged (the algorithm "pool adjacent
-    violators").
+    Positions that are too close form a block around their mean (pool adjacent violators).
     """
     blocks: list[list[float]] = []
     for place in wanted:

@@ -45,10 +45,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def shortened_to_fit(names: Sequence[str], size: float, inches: float) -> list[str]:
-    """Shortens names until the longest one fits a width in inches.
-
-    Names keep at least 12 characters, even if they do not fit, so that they remain different.
-    """
+    """Shortens names to a width in inches, but not below 12 characters, so that they differ."""
     length = max(map(len, names), default=0)
     length = min(length, LONGEST_NAME)
     result = shorten_names(names, length)

@@ -212,11 +212,7 @@ def _with_half_width(mean: float, half_width: float | None) -> str:
 
 
 def _limits(drawn: Sequence[_Entry]) -> tuple[float, float]:
-    """Returns the limits of the axis.
-
-    The limits fit the values and not the intervals, because a wide interval would make all
-    differences invisible.
-    """
+    """Returns the limits of the axis, which fit the values: wide intervals hide differences."""
     marks = [mark for entry in drawn for mark in (entry.value, *(entry.ends or ()))]
     low, high = min(marks), max(marks)
     room = 0.5 * (high - low) or 0.05 * abs(high) or 1.0

@@ -74,10 +74,7 @@ class AsyncArmStart(Awaitable[AsyncArmRun]):
 
 
 async def _uninterrupted(call: Awaitable[_T]) -> _T:
-    """Awaits a call until it ends, even if the task is cancelled meanwhile.
-
-    If the task was cancelled, raises CancelledError afterwards.
-    """
+    """Awaits a call until it ends. Raises CancelledError afterwards if the task was cancelled."""
     task = asyncio.ensure_future(call)
     try:
         return await asyncio.shield(task)

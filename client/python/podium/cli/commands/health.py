@@ -38,11 +38,7 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
 
 
 def _serves(address: str, seconds: float, console: Console, has_others: bool) -> bool:
-    """Shows and returns whether a server serves.
-
-    Raises:
-        CommandError: The server does not answer, and there are no other servers.
-    """
+    """Shows and returns whether a server serves. Raises a CommandError only for the last server."""
     try:
         is_serving = _ask(address, seconds) == _SERVING
     except CommandError as error:
@@ -58,11 +54,7 @@ def _serves(address: str, seconds: float, console: Console, has_others: bool) ->
 
 
 def _ask(address: str, seconds: float) -> bytes:
-    """Returns the encoded response of the health service.
-
-    Raises:
-        CommandError: The server does not answer.
-    """
+    """Returns the encoded response of the health service, or raises a CommandError."""
     security = Security(address, None, None)
     credentials = security.channel_credentials()
     options = channel_options(address)

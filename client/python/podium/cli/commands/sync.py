@@ -50,10 +50,7 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
 
 
 def _check_address(given: str | None) -> None:
-    """Raises a CommandError if the given address is malformed.
-
-    If no address is given, each outbox is delivered to the server that it was recorded for.
-    """
+    """Raises a CommandError for a malformed address. Without one, each outbox has its own."""
     try:
         server_address(given)
     except ValueError as error:

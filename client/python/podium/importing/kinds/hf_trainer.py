@@ -126,10 +126,7 @@ def _results_of(folder: Path) -> list[Path]:
 
 
 def _read_results(path: Path) -> Generator[Found, None, _Entry]:
-    """Reads the results files of a folder as one log entry.
-
-    Each key has the name of its data set as a prefix.
-    """
+    """Reads the results files of a folder as one entry, with the data sets as prefixes of keys."""
     entry: _Entry = {}
     for file in [path] if path.name in _RESULTS else _results_of(path):
         if not _is_file_of_kind(file):
@@ -148,11 +145,7 @@ def _read_results(path: Path) -> Generator[Found, None, _Entry]:
 
 
 def _with_prefix(content: _Entry, split: str) -> _Entry:
-    """Returns the metrics of a results file, with the name of its data set as the prefix.
-
-    Some scripts add metrics without a prefix (`perplexity`), or evaluate a test set with the
-    default prefix, `eval`.
-    """
+    """Adds the name of the data set to keys without it, since some scripts leave it out."""
     if split not in _SPLITS or split == _TRAIN:
         return content
     found = {}
@@ -163,10 +156,7 @@ def _with_prefix(content: _Entry, split: str) -> _Entry:
 
 
 def _arm_of_results(results: _Entry, path: Path) -> Iterator[Found]:
-    """Yields the arm of results files without a state file.
-
-    A script that only evaluates writes such files.
-    """
+    """Yields the arm of results files without a state, as scripts that only evaluate write."""
     if not any(key.endswith(_RUNTIME) for key in numbers(results)):
         why = "the file has no key that ends with _runtime, so it may be of another tool"
         yield from [NotImported(str(path), why, is_wrong=False)] if results else []
@@ -251,11 +241,7 @@ def _identity(log: _Log) -> str | None:
 
 
 def _name(path: Path, *, is_folders: bool) -> str:
-    """Returns the name of an arm, made from the path of its state file.
-
-    For a file in a checkpoint, it is `FOLDER/CHECKPOINT`, or `FOLDER` if `is_folders` is true. Only
-    the state with the longest log in a folder gets the name `FOLDER`.
-    """
+    """Returns the arm's name: `FOLDER/CHECKPOINT`, or `FOLDER` for the longest log of a folder."""
     folder = path.resolve().parent
     if not _CHECKPOINT.match(folder.name):
         return _folder_name(folder)

@@ -150,10 +150,7 @@ def _zipped(path: Path) -> _Object:
 
 
 def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Returns the content of a zip's entry.
-
-    Limits the bytes that are read, because the zip's directory may state a wrong size.
-    """
+    """Reads a zip's entry up to a limit, because the zip's directory may state a wrong size."""
     with archive.open(name) as file:
         found = file.read(_HEADER_BYTES + 1)
     if len(found) > _HEADER_BYTES:
@@ -327,10 +324,7 @@ def _evals(log: _Object, task: str, seconds: float, time: datetime | None) -> It
 
 
 def _scores(log: _Object) -> list[_Object]:
-    """Returns the scores of a log.
-
-    Older logs have them as `scorers`, or as `scorer` and `metrics`.
-    """
+    """Returns the scores of a log. Older logs have `scorers`, or `scorer` and `metrics`."""
     found = log.get("results")
     results = found if isinstance(found, dict) else {}
     scores = results.get("scores", results.get("scorers"))
@@ -342,11 +336,7 @@ def _scores(log: _Object) -> list[_Object]:
 
 
 def _names(scores: list[_Object]) -> list[str]:
-    """Returns a unique name for each score.
-
-    If a reducer combined several epochs, its name is part of the score's name. Equal names get the
-    scorers' names as prefixes. Names that are still equal get numbers as suffixes.
-    """
+    """Makes the names of scores unique by the name of the scorer, and then by a number."""
     names = [_name(score) for score in scores]
     counts = Counter(names)
     prefixed = [
@@ -365,10 +355,7 @@ def _name(score: _Object) -> str:
 
 
 def _benchmark(log: _Object, task: str) -> str:
-    """Returns a benchmark_id: the task, its version, and a digest of its settings.
-
-    Results are comparable only if all of these are the same.
-    """
+    """Returns the task, its version and a digest of its settings, which make rows comparable."""
     version = log["eval"].get("task_version")
     settings = json.dumps(_settings_of_task(log), sort_keys=True, default=str)
     return f"{task}{'' if version is None else f'@{version}'},{short_digest(settings)}"
@@ -379,10 +366,7 @@ def _metrics(score: _Object) -> dict[str, float]:
 
 
 def _values(score: _Object) -> _Object:
-    """Returns the values of a score's metrics.
-
-    In recent logs, a metric is an object with the key `value`.
-    """
+    """Returns the values of metrics, which recent logs wrap in an object with the key `value`."""
     found = score.get("metrics")
     metrics: _Object = found if isinstance(found, dict) else {}
     return {

@@ -81,10 +81,7 @@ def _is_log(files: list[Path]) -> bool:
 
 
 def _read(file: Path, logged: Logged, test: EvalResult) -> Generator[Found, None, str | None]:
-    """Reads the lines of a run into `logged` and `test`.
-
-    Returns a digest of the first line, which does not change when the run continues.
-    """
+    """Reads a run into `logged` and `test`. Returns a digest of its first line, which is stable."""
     identity = None
     not_numbers: Counter[str] = Counter()
     for line, found in csv_rows(file, is_log=True):
@@ -130,10 +127,7 @@ def _add(logged: Logged, test: EvalResult, column: str, step: int, value: float)
 
 
 def read_hparams(file: Path) -> Generator[Found, None, dict[str, Any]]:
-    """Returns the content of `hparams.yaml`, which Lightning's loggers write.
-
-    If it cannot be read, yields the reason and returns an empty dict.
-    """
+    """Returns the content of `hparams.yaml`. Yields the reason if it cannot be read."""
     try:
         return (
             {}

@@ -128,10 +128,7 @@ def _named_tasks(content: _Object) -> set[str]:
 
 
 def _non_numbers(content: _Object) -> dict[str, list[str]]:
-    """Returns the metrics of each task that are lists or objects.
-
-    Texts are not included, since they are labels or N/A.
-    """
+    """Returns the metrics of each task that are lists or objects. Texts are labels, or N/A."""
     found = {
         task: [key for key in values if key != _COUNTS and isinstance(values[key], list | dict)]
         for task, values in _maps(content, "results").items()
@@ -210,11 +207,7 @@ def _facts(content: _Object) -> _Object:
 
 
 def _suffix(content: _Object, path: Path, time: datetime | None) -> str:
-    """Returns a suffix that differs between files of a model: the date, or file name and digest.
-
-    Dates have microseconds, since jobs often start in the same second. File names alone are often
-    equal.
-    """
+    """Returns the date with microseconds, since jobs start together, or a name and a digest."""
     if time is not None:
         return time_text(time)
     return f"{path.stem}-{short_digest(json.dumps(content, sort_keys=True))}"
@@ -285,10 +278,7 @@ def _maps(content: _Object, field: str) -> Mapping[str, _Object]:
 
 
 def _metrics(task: _Object) -> dict[str, float]:
-    """Returns the metrics of a task.
-
-    Texts are left out even if they look like numbers, since they are labels or N/A.
-    """
+    """Returns the metrics of a task. Leaves texts out: they are labels, even if like numbers."""
     values = {
         key: value for key, value in task.items() if not isinstance(value, str) and key != _COUNT
     }
@@ -311,10 +301,7 @@ def _is_error(better: Any, metric: str) -> bool:
 
 
 def _benchmark(content: _Object, task: str) -> str | None:
-    """Returns a benchmark_id: the task with its version, shots and generation settings.
-
-    Results are comparable only if all of these are the same.
-    """
+    """Returns the task with its version, shots and generation settings, to tell what compares."""
     version = _maps(content, "versions").get(task)
     settings = f"{'' if version is None else f'@{version}'}{_settings_of_task(content, task)}"
     return f"{task}{settings}" if settings else None
@@ -328,20 +315,14 @@ def _settings_of_task(content: _Object, task: str) -> str:
 
 
 def _sampling(settings: _Object) -> str:
-    """Returns the generation settings that differ from greedy decoding, as a short text.
-
-    Leaves out `until`, because the texts that stop an answer belong to the task's version.
-    """
+    """Returns the settings unlike greedy decoding. `until` is part of the task's version."""
     kept = {key: value for key, value in settings.items() if value not in _GREEDY.get(key, (None,))}
     text = "".join(f",{key}={kept[key]}" for key in sorted(kept) if key != "until")
     return text if len(text) <= _MOST_SHOWN else f",{short_digest(text)}"
 
 
 def _sample_count(content: _Object, task: str) -> dict[str, float]:
-    """Returns the number of samples of a task or of a group of tasks, as the metric `n_samples`.
-
-    If the metrics of a group have different numbers of samples, returns an empty dict.
-    """
+    """Returns the number of samples as `n_samples`, unless the metrics of a group differ in it."""
     counts = _maps(content, "n-samples").get(task)
     count = numbers(counts).get("effective") if isinstance(counts, dict) else None
     values = _maps(content, "results").get(task, {})

@@ -98,11 +98,7 @@ class ColumnMapping:
 
 
 def mapping_from_texts(texts: Sequence[str]) -> dict[str, list[str]]:
-    """Returns the columns by field from texts like `arm=model,metric=acc,metric=f1`.
-
-    Raises:
-        ValueError: A part is not FIELD=COLUMN.
-    """
+    """Returns the columns by field from texts like `arm=model,metric=acc,metric=f1`."""
     found: dict[str, list[str]] = {}
     for part in (part for text in texts for part in text.split(",")):
         name, sign, column = part.partition("=")

@@ -61,10 +61,7 @@ def read(path: Path) -> Iterator[Found]:
 
 
 def _experiment_name(path: Path) -> str:
-    """Returns the folder's name. A time at its beginning becomes a suffix.
-
-    The time is kept because names without it are not unique.
-    """
+    """Returns the folder's name, with a time at its beginning moved to the end."""
     name = path.resolve().name
     stamp = _STAMP.match(name)
     if stamp is None:
@@ -110,10 +107,7 @@ def _arm(folder: Path) -> Generator[Found, None, ArmResult]:
 def _concluded_evals(
     file: Path, logged: list[EvalResult]
 ) -> Generator[Found, None, list[EvalResult]]:
-    """Returns the evals of `conclusion.md` with the exact numbers from the logs.
-
-    Rows that are only in the logs follow.
-    """
+    """Returns the evals of `conclusion.md` with the exact numbers of the logs, then other rows."""
     rows, unmatched = [], list(logged)
     for number, line in enumerate(_lines(file), start=1):
         match = _EVAL.fullmatch(line)

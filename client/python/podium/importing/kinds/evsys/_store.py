@@ -170,11 +170,7 @@ def _run_result(content: _Object, identity: str) -> RunResult:
 
 
 def _evals(file: Path) -> Generator[Found, None, list[EvalResult]]:
-    """Reads the eval rows. If several have the same name and step, the last one is kept.
-
-    Unnamed rows with different ids are different evals. The names of all but the first get the id
-    as a suffix.
-    """
+    """Reads the eval rows, the last one of each name and step. Unnamed rows differ by their ids."""
     rows: dict[tuple[str, int | None], tuple[int, str, EvalResult]] = {}
     if not file.is_file():
         return []

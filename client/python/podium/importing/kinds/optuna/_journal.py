@@ -42,10 +42,7 @@ def read(path: Path) -> Generator[Found, None, list[Study]]:
 
 
 class _Journal:
-    """The studies and trials after the operations so far.
-
-    The id of a study is its index. The id of a trial is its index among the trials of all studies.
-    """
+    """The studies and trials after the operations so far. Their ids are their indexes."""
 
     def __init__(self) -> None:
         self.studies: dict[int, Study | None] = {}

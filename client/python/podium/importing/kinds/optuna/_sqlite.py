@@ -30,12 +30,7 @@ def is_one(path: Path) -> bool:
 
 
 def read(path: Path) -> Generator[Found, None, list[Study]]:
-    """Reads the studies of a file.
-
-    Raises:
-        ValueError: The file is damaged, in use or too large, or is a link to a place outside of the
-            results.
-    """
+    """Reads the studies of a file. Raises a ValueError if it is damaged, in use or too large."""
     with opened_inside(path):
         pass
     try:
@@ -86,10 +81,7 @@ def _studies(database: sqlite3.Connection, source: str) -> Generator[Found, None
 def _take_values(
     database: sqlite3.Connection, trials: dict[int, Trial], source: str
 ) -> Iterator[NotImported]:
-    """Adds parameters, results and attributes to trials.
-
-    Yields an item for each row that is not in the form in which Optuna writes it.
-    """
+    """Adds parameters, results and attributes to trials. Yields an item for each malformed row."""
     adders = {
         "trial_params": _add_param,
         "trial_values": _add_value,
@@ -123,10 +115,7 @@ def _add_attribute(trial: Trial, row: _Row) -> None:
 
 
 def _value(value: Any, kind: str | None) -> float:
-    """Returns a value of a trial.
-
-    SQLite cannot store infinities and NaN. For these, `kind`, from another column, names the value.
-    """
+    """Returns a value. SQLite has no infinities and no NaN: another column names them (`kind`)."""
     if kind in _SPECIAL:
         return _SPECIAL[kind]
     found = number(value)

@@ -161,10 +161,7 @@ def _arm(run: _Run, name: str, identity: str) -> ArmResult:
 
 
 def _identity(files: list[Path]) -> str:
-    """Returns a digest of the beginning of the first file.
-
-    The digest does not change when the run continues.
-    """
+    """Returns a digest of the beginning of the first file, which stays when the run continues."""
     first = min(files, key=lambda file: file.name.partition(_MARK)[2])
     try:
         begin = first_record(first)

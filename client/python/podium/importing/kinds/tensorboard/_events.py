@@ -61,19 +61,11 @@ _MESSAGES = message_classes(
 
 
 class EventsError(ValueError):
-    """An event file is cut off within a record, or damaged.
-
-    The events before that place are valid.
-    """
+    """An event file is cut off or damaged. The events before that place are valid."""
 
 
 def events(path: Path) -> Iterator[Any]:
-    """Yields the events of a file that have a summary or mark a restart.
-
-    Raises:
-        EventsError: The file is cut off within a record, or damaged.
-        ValueError: The file is a link to a place outside of the results.
-    """
+    """Yields the events that have a summary or mark a restart. Raises an EventsError for damage."""
     with opened_inside(path) as file:
         for data, checksum in _records(file):
             try:
@@ -110,10 +102,7 @@ def scalar(value: Any) -> float | None:
 
 
 def hyperparameters(content: bytes) -> tuple[dict[str, Any], int]:
-    """Returns the hyperparameters and the final status in a record of the hparams plugin.
-
-    The status is 0 if the record has none or is invalid.
-    """
+    """Returns the hyperparameters and the final status (0: none) of a record of the plugin."""
     try:
         data = _MESSAGES["HParams"].FromString(content)
     except DecodeError:
@@ -134,10 +123,7 @@ def _hyperparameter(value: Any) -> float | str | bool | None:
 
 
 def _records(file: BufferedReader) -> Iterator[tuple[bytes, int]]:
-    """Yields the data of each record, and the checksum of the data.
-
-    Checks the checksum of the length, but not that of the data.
-    """
+    """Yields the data of each record, and the checksum of the data, which it does not check."""
     while begin := file.read(_HEAD.size):
         if len(begin) < _HEAD.size:
             raise _incomplete()

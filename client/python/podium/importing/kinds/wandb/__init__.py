@@ -31,11 +31,7 @@ class WandbImporter:
     summary = "runs of Weights & Biases (wandb/)"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the log, the summary and the configuration of each run in a folder.
-
-        A resumed run has several folders with the same id, which are read together. Other importers
-        may read the other files of a run.
-        """
+        """Returns the files of each run. The folders of a resumed run are read together."""
         if path.is_file():
             return [path] if _is_log(path) else []
         if not path.is_dir():
@@ -93,10 +89,7 @@ def _id_of_log(log: Path) -> str:
 
 
 def _id_of_copy(latest: Path) -> str:
-    """Returns the id of the run that a folder `latest-run` is a copy of.
-
-    If no other folder has the same files, the id is a digest of them.
-    """
+    """Returns the id of the run that `latest-run` is a copy of, or a digest if there is none."""
     files = [content_of(file) for file in _files(latest)]
     for folder in _folders(latest.parent):
         if [content_of(file) for file in _files(folder)] == files:

@@ -72,12 +72,7 @@ class LogError(ValueError):
 
 
 def records(path: Path) -> Iterator[Any]:
-    """Yields the records of a log.
-
-    Raises:
-        LogError: The log is cut off within a record, or damaged.
-        ValueError: The file is not a log of W&B, or is a link to a place outside of the results.
-    """
+    """Yields the records of a log. Raises a LogError if the log is cut off or damaged."""
     with opened_inside(path) as file:
         header = file.read(_HEADER_BYTES)
         if not header.startswith(HEADER):
