@@ -19,7 +19,9 @@ __all__ = [
     "add_experiment",
     "add_filters",
     "add_limit",
+    "add_several",
     "add_statuses",
+    "add_step_range",
     "arm_filters",
     "config_filter",
     "named_number",
@@ -53,15 +55,11 @@ def add_arm(parser: argparse.ArgumentParser) -> None:
 def add_arm_filters(parser: argparse.ArgumentParser, text: str = _ONLY_STATUS) -> None:
     """Adds the filters of arms. `text` is the help on the status."""
     add_filters(parser, "arms", ArmStatus, text)
-    parser.add_argument(
-        "--config",
-        action="append",
-        default=[],
-        type=config_filter,
-        metavar="PATH=VALUE",
-        help="only arms with this value in the run_config, such as algorithm.params.lr=0.1, or "
-        "with a number in a range: seed=1..5, seed=1.. or seed=..5",
+    text = (
+        "only arms with this value in the run_config, such as algorithm.params.lr=0.1, or with a "
+        "number in a range: seed=1..5, seed=1.. or seed=..5"
     )
+    add_several(parser, "--config", text, type=config_filter, metavar="PATH=VALUE")
     parser.add_argument("--group", metavar="NAME", help="only arms of this group")
 
 
@@ -84,22 +82,27 @@ def add_filters(
         "--prefix", metavar="TEXT", help=f"only {what} whose name begins with this text"
     )
     add_statuses(parser, statuses, text)
-    parser.add_argument(
-        "--tag",
-        action="append",
-        default=[],
-        help=f"only {what} with this tag; repeat the option to require several tags",
-    )
+    add_several(parser, "--tag", f"only {what} that have this tag, and each other given tag")
+
+
+def add_several(
+    parser: argparse._ActionsContainer, option: str, text: str, **settings: Any
+) -> None:
+    """Adds an option that can be repeated. `text` is its help."""
+    settings = {"default": [], "help": f"{text}; repeat the option for several", **settings}
+    parser.add_argument(option, action="append", **settings)
+
+
+def add_step_range(parser: argparse.ArgumentParser, what: str) -> None:
+    """Adds a filter of rows or points by step."""
+    for option, side in (("--min-step", "later"), ("--max-step", "earlier")):
+        text = f"only {what} at this step or {side}"
+        parser.add_argument(option, type=step, metavar="STEP", help=text)
 
 
 def add_statuses(parser: argparse.ArgumentParser, statuses: type[StrEnum], text: str) -> None:
     """Adds a filter by status. `text` is its help."""
-    parser.add_argument(
-        "--status",
-        action="append",
-        choices=[str(status) for status in statuses],
-        help=f"{text}; repeat the option for several statuses",
-    )
+    add_several(parser, "--status", text, default=None, choices=[str(each) for each in statuses])
 
 
 def add_limit(parser: argparse.ArgumentParser, what: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from podium import ArmSummary, Client
 from podium._values.suggest import did_you_mean
 from podium.cli import _format
+from podium.cli._arguments import add_several
 from podium.cli._exits import CommandError
 
 __all__ = ["add_columns", "cells", "check_columns", "of_arms", "sorted_arms"]
@@ -17,13 +18,7 @@ _KINDS = "config.PATH, eval.KEY, train.KEY, group, tags, notes, evals, train_sec
 
 def add_columns(parser: argparse.ArgumentParser, text: str) -> None:
     """Adds the option that names columns. `text` is the beginning of its help."""
-    parser.add_argument(
-        "--column",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help=f"{text}: {_KINDS}; repeat the option for several",
-    )
+    add_several(parser, "--column", f"{text}: {_KINDS}", metavar="NAME")
 
 
 def of_arms(

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from podium._model.recording import RecordResult
 from podium.cli._table import columns_of, fits, table, width_of
 
 __all__ = ["Console", "clean"]
@@ -41,6 +42,13 @@ class Console:
     def json(self, value: Any) -> None:
         """Writes one value as strict JSON."""
         sys.stdout.write(_dumped(value) + "\n")
+
+    def recorded(self, result: RecordResult, text: str) -> None:
+        """Writes the result of a recording call. `text` says, for people, what was recorded."""
+        if self.as_json:
+            self.json({"revision": result.revision, "changed_events": result.changed_events})
+        else:
+            self.line(f"{text}; revision {result.revision}")
 
     def json_list(self, values: Iterable[Any]) -> None:
         """Writes a list as strict JSON, one item a line, while items arrive."""

@@ -12,6 +12,7 @@ from podium.cli._table import cut
 
 __all__ = [
     "count",
+    "digits",
     "duration",
     "last_heard",
     "last_line",
@@ -22,6 +23,8 @@ __all__ = [
     "prefixes",
     "step",
     "value",
+    "with_statuses",
+    "words",
 ]
 
 _LINE = 200
@@ -32,6 +35,21 @@ _LEAST_P = 1e-4
 def number(given: float) -> str:
     """Returns a number with six significant digits. `podium score` and `--json` show all digits."""
     return f"{given:.6g}"
+
+
+def digits(given: float | None, form: str) -> str:
+    """Returns a number in a format, or an empty text for None."""
+    return "" if given is None else format(given, form)
+
+
+def words(name: str) -> str:
+    """Returns the name of a flag or an origin, such as `in_loop_eval`, as words."""
+    return name.replace("_", " ")
+
+
+def with_statuses(arms: Mapping[str, str]) -> str:
+    """Returns the names of arms, each with its status."""
+    return ", ".join(f"{name} ({status})" for name, status in arms.items())
 
 
 def p_value(given: float) -> str:

@@ -12,7 +12,6 @@ __all__ = [
     "ARM_HEADERS",
     "GROUP_HEADERS",
     "arm_row",
-    "digits",
     "doubts",
     "group_row",
     "sources",
@@ -30,14 +29,14 @@ def arm_row(arm: RankedArm) -> tuple[str, ...]:
     """Returns the cells of an arm, in the order of ARM_HEADERS."""
     source = arm.source
     return (
-        digits(arm.rank, ",d"),
+        _format.digits(arm.rank, ",d"),
         arm.arm,
         "" if arm.score is None else _format.number(arm.score),
         "" if source is None else _place(source.origin, source.eval_name, source.step),
         arm.benchmark_id or "",
         arm.group_name or "",
         "" if arm.status == ArmStatus.COMPLETED else arm.status,
-        ", ".join(map(_words, arm.flags)),
+        ", ".join(map(_format.words, arm.flags)),
     )
 
 
@@ -53,26 +52,17 @@ def group_row(group: RankedGroup) -> tuple[str, ...]:
         ]
     )
     return (
-        digits(group.rank, ",d"),
+        _format.digits(group.rank, ",d"),
         group.name,
-        digits(found.mean, ".6g"),
-        digits(found.half_width, ".2g"),
-        digits(found.sd, ".2g"),
+        _format.digits(found.mean, ".6g"),
+        _format.digits(found.half_width, ".2g"),
+        _format.digits(found.sd, ".2g"),
         f"{found.n}/{group.members}" if not_counted else str(found.n),
-        digits(found.min if group.members > 1 else None, ".6g"),
-        digits(found.max if group.members > 1 else None, ".6g"),
+        _format.digits(found.min if group.members > 1 else None, ".6g"),
+        _format.digits(found.max if group.members > 1 else None, ".6g"),
         ", ".join(not_counted),
-        ", ".join(_words(flag) for flag in group.flags if flag != RankFlag.NAN),
+        ", ".join(_format.words(flag) for flag in group.flags if flag != RankFlag.NAN),
     )
-
-
-def digits(number: float | None, form: str) -> str:
-    """Returns a number in a format, or an empty text for None."""
-    return "" if number is None else format(number, form)
-
-
-def _words(flag: str) -> str:
-    return flag.replace("_", " ")
 
 
 def _place(origin: str, eval_name: str | None, step: int | None = None) -> str:

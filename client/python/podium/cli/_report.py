@@ -141,8 +141,8 @@ def _tests(found: _Data) -> Iterator[Block]:
     rows = [
         (
             name,
-            _rankings.digits(test.difference, "+.3g"),
-            _rankings.digits(test.half_width, ".2g"),
+            _format.digits(test.difference, "+.3g"),
+            _format.digits(test.half_width, ".2g"),
             _format.p_value(p_value),
             _format.p_value(holm_value),
         )
@@ -201,7 +201,7 @@ def _curve_table(curves: Curves) -> Table:
         last = curve.points[-1]
         found = last.statistics
         mean = "NaN" if found.mean is None else f"{found.mean:.4g}"
-        half = _rankings.digits(found.half_width, ".2g")
+        half = _format.digits(found.half_width, ".2g")
         rows.append(
             (
                 curve.name,

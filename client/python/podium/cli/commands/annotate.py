@@ -13,7 +13,7 @@ from typing import Any
 
 from podium import Client, RecordResult, events
 from podium._values.suggest import did_you_mean
-from podium.cli._arguments import add_arm
+from podium.cli._arguments import add_arm, add_several
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit, text_of
 from podium.cli._suggestions import near_arms
@@ -36,16 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--note", metavar="TEXT", help="the new notes, in place of earlier ones; '' removes them"
     )
-    parser.add_argument(
-        "--tag", action="append", default=[], help="a tag to add; repeat the option for several"
-    )
-    parser.add_argument(
-        "--untag",
-        action="append",
-        default=[],
-        metavar="TAG",
-        help="a tag to remove; repeat the option for several",
-    )
+    add_several(parser, "--tag", "a tag to add")
+    add_several(parser, "--untag", "a tag to remove", metavar="TAG")
     parser.add_argument(
         "--group", metavar="NAME", help="the new group; '' removes the arm from its group"
     )
@@ -66,16 +58,11 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         "group_name": arguments.group,
     }
     if all(change in (None, []) for change in changes.values()):
-        revision, changed = client.experiment(arguments.experiment).get().revision, 0
+        result = RecordResult(client.experiment(arguments.experiment).get().revision, 0)
     else:
         result = _recorded(arguments, client, changes)
-        revision, changed = result.revision, result.changed_events
-    if console.as_json:
-        console.json({"revision": revision, "changed_events": changed})
-    else:
-        what = "is annotated" if changed else "is unchanged"
-        where = f"arm {arguments.arm!r} of {arguments.experiment!r}"
-        console.line(f"{where} {what}; revision {revision}")
+    what = "is annotated" if result.changed_events else "is unchanged"
+    console.recorded(result, f"arm {arguments.arm!r} of {arguments.experiment!r} {what}")
     return Exit.OK
 
 

@@ -18,7 +18,7 @@ from podium import Client, ComparedMetric, ComparedSide, Comparison
 from podium._files import json_form
 from podium._values.enums import ArmStatus
 from podium.cli import _format
-from podium.cli._arguments import add_experiment, add_statuses
+from podium.cli._arguments import add_experiment, add_several, add_statuses
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
 
@@ -39,12 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=["arm", "group"],
         help="look up both names only as arms, or only as groups",
     )
-    parser.add_argument(
-        "--eval",
-        action="append",
-        metavar="NAME",
-        help="compare only this eval; repeat the option for several",
-    )
+    add_several(parser, "--eval", "compare only this eval", default=None, metavar="NAME")
     add_statuses(
         parser, ArmStatus, "use the arms of a group with this status instead of the completed arms"
     )
@@ -97,9 +92,8 @@ def _side(side: ComparedSide) -> str:
         else f"arm {names}"
     )
     if side.left_out:
-        left_out = ", ".join(f"{name} ({status})" for name, status in side.left_out.items())
-        text += f"; left out: {left_out}"
-    return "; ".join([text, *map(_words, side.flags)])
+        text += f"; left out: {_format.with_statuses(side.left_out)}"
+    return "; ".join([text, *map(_format.words, side.flags)])
 
 
 def _unless_completed(status: str) -> str:
@@ -110,24 +104,20 @@ def _row(metric: ComparedMetric) -> tuple[str, ...]:
     left, right, difference = metric.left.statistics, metric.right.statistics, metric.difference
     return (
         metric.label,
-        _digits(left.mean, ".4g"),
-        _digits(left.sd, ".2g"),
-        _digits(right.mean, ".4g"),
-        _digits(right.sd, ".2g"),
-        _digits(difference.difference, "+.3g"),
-        _digits(difference.half_width, ".2g"),
+        _format.digits(left.mean, ".4g"),
+        _format.digits(left.sd, ".2g"),
+        _format.digits(right.mean, ".4g"),
+        _format.digits(right.sd, ".2g"),
+        _format.digits(difference.difference, "+.3g"),
+        _format.digits(difference.half_width, ".2g"),
         "" if difference.p_value is None else _format.p_value(difference.p_value),
         f"{left.n}, {right.n}",
         ", ".join(_remarks(metric)),
     )
 
 
-def _digits(number: float | None, form: str) -> str:
-    return "" if number is None else format(number, form)
-
-
 def _remarks(metric: ComparedMetric) -> Iterator[str]:
-    yield from map(_words, metric.flags)
+    yield from map(_format.words, metric.flags)
     missing = len(metric.left.missing) + len(metric.right.missing)
     nan = len(metric.left.nan) + len(metric.right.nan)
     if missing:
@@ -146,8 +136,4 @@ def _doubts(found: Comparison) -> Iterator[str]:
         for flag in metric.flags:
             places.setdefault(flag, []).append(metric.label)
     for flag, (first, *others) in places.items():
-        yield f"{_words(flag)} ({first}{f' and {len(others)} more' if others else ''})"
-
-
-def _words(flag: str) -> str:
-    return flag.replace("_", " ")
+        yield f"{_format.words(flag)} ({first}{f' and {len(others)} more' if others else ''})"

@@ -28,10 +28,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     """Stores the conclusion."""
     experiment = client.experiment(arguments.experiment)
     result = experiment.conclude(arguments.conclusion)
-    if console.as_json:
-        console.json({"revision": result.revision, "changed_events": result.changed_events})
-    else:
-        console.line(f"experiment {experiment.name!r} is concluded; revision {result.revision}")
-        if arguments.conclusion is None:
-            console.line(experiment.get().conclusion or "")
+    console.recorded(result, f"experiment {experiment.name!r} is concluded")
+    if arguments.conclusion is None and not console.as_json:
+        console.line(experiment.get().conclusion or "")
     return Exit.OK

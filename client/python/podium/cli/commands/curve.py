@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from podium import Client, Curves, plots
 from podium._files import json_form
 from podium._values.enums import ArmStatus
-from podium.cli import _chart
+from podium.cli import _chart, _format
 from podium.cli._arguments import add_experiment, add_statuses
 from podium.cli._chart import LETTERS, Series
 from podium.cli._console import Console
@@ -99,7 +99,7 @@ def _rows(found: Curves, series: list[Series], console: Console) -> Iterator[tup
             curve.name,
             str(last.step),
             "NaN" if mean is None else f"{mean:.4g}",
-            "" if half is None else f"{half:.2g}",
+            _format.digits(half, ".2g"),
             str(last.statistics.n) if curve.is_group else "",
             _chart.spark(one, series, _SPARK, is_ascii=not console.is_utf8),
         )
@@ -113,5 +113,5 @@ def _say_what_is_missing(found: Curves, console: Console) -> None:
             f"not drawn, without values of {found.metric} by step: {', '.join(found.without)}"
         )
     if found.left_out:
-        left_out = ", ".join(f"{name} ({status})" for name, status in found.left_out.items())
+        left_out = _format.with_statuses(found.left_out)
         console.note(f"left out because of their status: {left_out}; --status includes them")

@@ -18,7 +18,7 @@ from podium import Client
 from podium._files import json_form
 from podium._model.results import Experiment
 from podium._values.enums import Direction
-from podium.cli._arguments import add_experiment
+from podium.cli._arguments import add_experiment, add_several
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
 from podium.cli._json import describe, loads
@@ -45,28 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="EXPERIMENT",
         help="the name of the experiment that this experiment continues",
     )
-    parser.add_argument(
-        "--tag", action="append", default=[], help="a label; repeat the option for several"
-    )
-    parser.add_argument(
-        "--metadata",
-        action="append",
-        default=[],
-        type=_metadata,
-        metavar="KEY=VALUE",
-        help="further data; repeat the option for several keys",
-    )
+    add_several(parser, "--tag", "a label")
+    add_several(parser, "--metadata", "further data", type=_metadata, metavar="KEY=VALUE")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace values that are already set"
     )
-    parser.add_argument(
-        "--clear",
-        action="append",
-        default=[],
-        metavar="FIELD",
-        help="a field to clear: hypothesis, success_metric, conclusion, parent, direction, tags, "
-        "metadata or metadata.KEY; repeat the option for several",
+    text = (
+        "a field to clear: hypothesis, success_metric, conclusion, parent, direction, tags, "
+        "metadata or metadata.KEY"
     )
+    add_several(parser, "--clear", text, metavar="FIELD")
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:

@@ -13,7 +13,7 @@ from itertools import islice
 from podium import Client, EvalResult
 from podium._files import json_form
 from podium.cli import _format
-from podium.cli._arguments import add_arm, add_limit, page_size, step
+from podium.cli._arguments import add_arm, add_limit, add_step_range, page_size
 from podium.cli._console import Console
 from podium.cli._exits import Exit
 from podium.cli._suggestions import near_evals
@@ -27,12 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     add_arm(parser)
     parser.add_argument("--name", help="only rows with this eval name")
-    parser.add_argument(
-        "--min-step", type=step, metavar="STEP", help="only in-loop rows at this step or later"
-    )
-    parser.add_argument(
-        "--max-step", type=step, metavar="STEP", help="only in-loop rows at this step or earlier"
-    )
+    add_step_range(parser, "in-loop rows")
     add_limit(parser, "rows")
 
 

@@ -37,9 +37,6 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     finished = events.arm_finished(arguments.arm, arguments.status, error=arguments.error)
     with near_arms(client, arguments.experiment, arguments.arm):
         result = client.record(arguments.experiment, [finished])
-    if console.as_json:
-        console.json({"revision": result.revision, "changed_events": result.changed_events})
-    else:
-        where = f"arm {arguments.arm!r} of {arguments.experiment!r}"
-        console.line(f"{where} is {arguments.status}; revision {result.revision}")
+    where = f"arm {arguments.arm!r} of {arguments.experiment!r}"
+    console.recorded(result, f"{where} is {arguments.status}")
     return Exit.OK

@@ -11,6 +11,7 @@ import argparse
 
 from podium import Client, Metric
 from podium._files import json_form
+from podium.cli import _format
 from podium.cli._arguments import add_experiment
 from podium.cli._console import Console
 from podium.cli._exits import Exit
@@ -34,5 +35,5 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 
 
 def _row(metric: Metric) -> tuple[str, ...]:
-    sources = (f"{source.origin.replace('_', ' ')} ({source.arms:,})" for source in metric.sources)
+    sources = (f"{_format.words(source.origin)} ({source.arms:,})" for source in metric.sources)
     return metric.name, f"{metric.arms:,}", ", ".join(sources)

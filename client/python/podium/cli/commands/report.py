@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 from podium import Client
-from podium.cli._arguments import add_experiment, positive
+from podium.cli._arguments import add_experiment, add_several, positive
 from podium.cli._console import Console
 from podium.cli._documents import as_html, as_markdown
 from podium.cli._exits import CommandError, Exit
@@ -34,12 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", metavar="FILE", help="a .html or .md file (default: EXPERIMENT.html)"
     )
     parser.add_argument("--metric", help="the metric to rank by (default: the success metric)")
-    parser.add_argument(
-        "--curve",
-        action="append",
-        metavar="METRIC",
-        help="draw this metric by step; repeat the option for several (default: up to three)",
-    )
+    text = "draw this metric by step (default: up to three metrics)"
+    add_several(parser, "--curve", text, default=None, metavar="METRIC")
     parser.add_argument(
         "--top",
         type=positive,

@@ -11,7 +11,7 @@ import argparse
 
 from podium import Client
 from podium._files import json_form
-from podium.cli._arguments import add_arm, step
+from podium.cli._arguments import add_arm, add_step_range
 from podium.cli._console import Console
 from podium.cli._exits import Exit
 from podium.curves import points_by_step
@@ -23,12 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     add_arm(parser)
     parser.add_argument("keys", metavar="KEY", nargs="*", help="only these training metrics")
-    parser.add_argument(
-        "--min-step", type=step, metavar="STEP", help="only points at this step or later"
-    )
-    parser.add_argument(
-        "--max-step", type=step, metavar="STEP", help="only points at this step or earlier"
-    )
+    add_step_range(parser, "points")
     parser.add_argument(
         "--page-size",
         type=int,

@@ -26,7 +26,7 @@ from podium._model.access import TokenLimits
 from podium._values.enums import Role
 from podium._values.tokens import ids_for_tokens
 from podium.cli import _format
-from podium.cli._arguments import TOKEN_LIMITS, token_limit
+from podium.cli._arguments import TOKEN_LIMITS, add_several, token_limit
 from podium.cli._connecting import open_client, server_module
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
@@ -101,29 +101,19 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
         help="reader: can read; recorder: can also record; "
         "admin: can also delete, and manage tokens",
     )
-    parser.add_argument(
-        "--prefix",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="allow only the experiment of this name and the experiments below it (NAME/...); "
-        "repeat the option for several (default: all experiments)",
+    text = (
+        "allow only the experiment of this name and the experiments below it, NAME/... (default: "
+        "all experiments)"
     )
+    add_several(parser, "--prefix", text, metavar="NAME")
     parser.add_argument(
         "--expires-in",
         type=_moment,
         metavar="TIME",
         help="how long the token is valid, such as 12h or 90d (default: until it is revoked)",
     )
-    parser.add_argument(
-        "--limit",
-        action="append",
-        default=[],
-        type=token_limit,
-        metavar="NAME=NUMBER",
-        help=f"a limit of the token: {', '.join(TOKEN_LIMITS)}; repeat the option for "
-        "several (default: the limits of the server)",
-    )
+    text = f"a limit of the token: {', '.join(TOKEN_LIMITS)} (default: the limits of the server)"
+    add_several(parser, "--limit", text, type=token_limit, metavar="NAME=NUMBER")
 
 
 def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
