@@ -1,8 +1,7 @@
 """The steps of each rpc: they build its request and read its response. Both clients share them.
 
 Each function returns *steps*: a generator that yields requests, receives the response to each, and
-returns the result for the caller. Functions for lists return `Pages`, which makes the request for
-each page and reads its items. Arguments are checked before anything is sent.
+returns the result. Functions for lists return `Pages`. Arguments are checked before all requests.
 """
 
 from collections import deque
@@ -31,7 +30,7 @@ from podium._values.arguments import (
 from podium._wire import codec
 from podium._wire.config_filters import config_filters_to_proto
 from podium._wire.listings import METRIC, SERVER, TOKEN, TOKEN_LIMITS
-from podium._wire.values import ROLE, maybe, timestamp_to_proto
+from podium._wire.values import ROLE, get, maybe, timestamp_to_proto
 from podium.curves import Series
 from podium.errors import AbortedError, PodiumError
 from podium.scoring import Score
@@ -45,6 +44,7 @@ __all__ = [
     "ATTEMPTS",
     "Pages",
     "Steps",
+    "arm_filters",
     "arms",
     "create_token",
     "delete_arm",
@@ -72,10 +72,7 @@ _T = TypeVar("_T")
 Steps: TypeAlias = Generator[Message, Any, _T]
 
 ATTEMPTS = 5
-"""The most tries of a read that takes several calls.
-
-In a successful try, all calls see the same revision.
-"""
+"""The most tries of a read that takes several calls, until all see the same revision."""
 
 
 class Pages(Generic[_T]):
@@ -123,15 +120,10 @@ def eval_result(
     experiment: str, arm: str, name: str, step: StepLike | None
 ) -> Steps[EvalResult | None]:
     """Calls Eval: returns the row with a name, or with a name and a step; None if there is none."""
-    request = results.EvalRequest(experiment=experiment, arm=arm, name=coerce.text(name, "name"))
-    if step is not None:
-        request.step = coerce.integer(step, "step")
-    response = yield request
-    return (
-        codec.eval_result_from_proto(response.eval_result)
-        if response.HasField("eval_result")
-        else None
-    )
+    name = coerce.text(name, "name")
+    at = coerce.optional(coerce.integer, step, "step")
+    response = yield results.EvalRequest(experiment=experiment, arm=arm, name=name, step=at)
+    return maybe(codec.eval_result_from_proto, get(response, "eval_result"))
 
 
 def score(experiment: str, arm: str, metric: str) -> Steps[float | None]:
@@ -176,28 +168,34 @@ def _arm_in_one_state(experiment: str, arm: str) -> Steps[arm_result_pb2.ArmResu
 
 
 def arms(
-    experiment: str,
-    *,
-    status: ArmStatuses | None,
-    group_name: str | None,
-    name_prefix: str | None,
-    tags: Strings,
-    config: ConfigFilters | None = None,
-    run_configs: bool = True,
-    page_size: int | None,
+    experiment: str, *, run_configs: bool = True, page_size: int | None, **filters: Any
 ) -> Pages[ArmSummary]:
-    """Calls ListArms."""
+    """Calls ListArms. The filters are those of `arm_filters`."""
     request = results.ListArmsRequest(
         experiment=experiment,
         page_size=_page_size(page_size),
-        statuses=map(codec.arm_status_to_proto, one_or_more(status)),
-        group_name=coerce.optional(coerce.text, group_name, "group_name"),
-        name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
-        tags=coerce.texts(tags, "tags"),
-        config=config_filters_to_proto(config),
         omit_run_config=not run_configs,
+        **arm_filters(**filters),
     )
     return _ArmPages(request, "arms", codec.arm_summary_from_proto)
+
+
+def arm_filters(
+    *,
+    status: ArmStatuses | None = None,
+    group_name: str | None = None,
+    name_prefix: str | None = None,
+    tags: Strings = (),
+    config: ConfigFilters | None = None,
+) -> dict[str, Any]:
+    """Returns the fields of a request that choose arms."""
+    return {
+        "statuses": map(codec.arm_status_to_proto, one_or_more(status)),
+        "group_name": coerce.optional(coerce.text, group_name, "group_name"),
+        "name_prefix": coerce.optional(coerce.text, name_prefix, "name_prefix"),
+        "tags": coerce.texts(tags, "tags"),
+        "config": config_filters_to_proto(config),
+    }
 
 
 def evals(
@@ -290,9 +288,7 @@ def _page_size(given: int | None) -> int:
 
 def one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:
     """Returns a list of the values of an argument that accepts one value, several or None."""
-    if given is None:
-        return ()
-    return (given,) if isinstance(given, str) else given
+    return (given,) if isinstance(given, str) else given or ()
 
 
 # ---- RecordingService --------------------------------------------------------------------
@@ -319,7 +315,7 @@ def record(
         revision=response.revision,
         changed_events=response.changed_events,
         skipped_events=response.skipped_events,
-        last_sequence=response.last_sequence if response.HasField("last_sequence") else None,
+        last_sequence=get(response, "last_sequence"),
         kept_fields=tuple(KeptField(kept.path, kept.event_index) for kept in response.kept_fields),
         replaced_attempts=tuple(map(_replaced, response.replaced_attempts)),
     )
@@ -355,7 +351,7 @@ def _replaced(message: recording.ReplacedAttempt) -> ReplacedAttempt:
     return ReplacedAttempt(
         attempt_id=message.attempt.id,
         quiet_seconds=message.quiet_seconds,
-        host=message.host if message.HasField("host") else None,
+        host=get(message, "host"),
         event_index=message.event_index,
     )
 
@@ -365,8 +361,7 @@ def delete_arm(experiment: str, arm: str, *, allow_missing: bool) -> Steps[int]:
     response = yield recording.DeleteArmRequest(
         experiment=experiment, arm=arm, allow_missing=allow_missing
     )
-    revision: int = response.revision
-    return revision
+    return int(response.revision)
 
 
 def delete_experiment(experiment: str, *, allow_missing: bool) -> Steps[int]:
@@ -374,8 +369,7 @@ def delete_experiment(experiment: str, *, allow_missing: bool) -> Steps[int]:
     response = yield recording.DeleteExperimentRequest(
         experiment=experiment, allow_missing=allow_missing
     )
-    revision: int = response.revision
-    return revision
+    return int(response.revision)
 
 
 # ---- AccessService -----------------------------------------------------------------------
@@ -384,7 +378,7 @@ def delete_experiment(experiment: str, *, allow_missing: bool) -> Steps[int]:
 def whoami() -> Steps[Token | None]:
     """Calls WhoAmI."""
     response = yield access.WhoAmIRequest()
-    return TOKEN.from_proto(response.token) if response.HasField("token") else None
+    return maybe(TOKEN.from_proto, get(response, "token"))
 
 
 def create_token(

@@ -190,14 +190,7 @@ def _in_loop_rows(experiment: str, arm: str, names: Strings) -> Steps[list[EvalR
 
 
 def _arms(experiment: str, group_name: str | None = None) -> Steps[list[ArmSummary]]:
-    pages = calls.arms(
-        experiment,
-        status=None,
-        group_name=group_name,
-        name_prefix=None,
-        tags=(),
-        page_size=DEFAULT_LIMITS.page_rows,
-    )
+    pages = calls.arms(experiment, group_name=group_name, page_size=DEFAULT_LIMITS.page_rows)
     return (yield from _all(pages))
 
 

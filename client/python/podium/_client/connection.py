@@ -57,10 +57,7 @@ _SERVICES: tuple[tuple[Any, Any], ...] = (
 )
 
 CALLS_AT_ONCE = 256
-"""The most calls that a client makes at a time. Further calls wait in the client.
-
-A server takes up to 1,000 calls of one connection.
-"""
+"""The most calls of a client at a time; others wait. A server takes 1,000 per connection."""
 
 _LEFT_OUT_SECONDS = 1.0
 """The seconds for which a server that has failed gets no calls while there are others."""

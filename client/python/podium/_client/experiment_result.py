@@ -56,14 +56,7 @@ def conclude(experiment: str, text: str | None) -> Steps[RecordResult]:
 def _result_in_one_state(experiment: str) -> Steps[ExperimentResult | None]:
     about = yield from calls.get_experiment(experiment)
     arms: list[ArmSummary] = []
-    pages = calls.arms(
-        experiment,
-        status=None,
-        group_name=None,
-        name_prefix=None,
-        tags=(),
-        page_size=DEFAULT_LIMITS.page_rows,
-    )
+    pages = calls.arms(experiment, page_size=DEFAULT_LIMITS.page_rows)
     while pages.request is not None:
         page = yield pages.request
         if page.revision != about.revision:

@@ -1,16 +1,16 @@
 """The steps of calls that compare arms: Rank and Scores. No I/O; see `podium._client.calls`."""
 
 import logging
+from typing import Any
 
-from podium._client.calls import ATTEMPTS, Steps, one_or_more
+from podium._client.calls import ATTEMPTS, Steps, arm_filters
 from podium._client.near_names import is_first_time, near_metrics, warn_of_config
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.rankings import GroupRanking, Ranking
 from podium._model.score_matrix import ScoreMatrix
 from podium._values import coerce
-from podium._values.arguments import ArmStatuses, ConfigFilters, DirectionLike, Strings
+from podium._values.arguments import DirectionLike, Strings
 from podium._wire import codec, rankings
-from podium._wire.config_filters import config_filters_to_proto
 from podium.errors import AbortedError
 from podium.v1 import results_service_pb2 as results
 
@@ -74,22 +74,14 @@ def request(
     metric: str | None,
     *,
     direction: DirectionLike | None = None,
-    status: ArmStatuses | None = None,
-    group_name: str | None = None,
-    name_prefix: str | None = None,
-    tags: Strings = (),
-    config: ConfigFilters | None = None,
+    **filters: Any,
 ) -> results.RankRequest:
-    """Returns the request for a ranking of arms."""
+    """Returns the request for a ranking of arms. The filters are those of `arm_filters`."""
     return results.RankRequest(
         experiment=experiment,
         metric=coerce.optional(coerce.text, metric, "metric"),
         direction=codec.direction_to_proto(direction),
-        statuses=map(codec.arm_status_to_proto, one_or_more(status)),
-        group_name=coerce.optional(coerce.text, group_name, "group_name"),
-        name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
-        tags=coerce.texts(tags, "tags"),
-        config=config_filters_to_proto(config),
+        **arm_filters(**filters),
     )
 
 
@@ -127,25 +119,13 @@ def _ranked_in_one_state(
 
 
 def scores(
-    experiment: str,
-    metrics: Strings,
-    *,
-    status: ArmStatuses | None,
-    group_name: str | None,
-    name_prefix: str | None,
-    tags: Strings,
-    config: ConfigFilters | None = None,
-    page_size: int | None,
+    experiment: str, metrics: Strings, *, page_size: int | None, **filters: Any
 ) -> Steps[ScoreMatrix]:
-    """Calls Scores: returns the whole matrix."""
+    """Calls Scores: returns the whole matrix. The filters are those of `arm_filters`."""
     request = results.ScoresRequest(
         experiment=experiment,
         metrics=coerce.texts(metrics, "metrics"),
-        statuses=map(codec.arm_status_to_proto, one_or_more(status)),
-        group_name=coerce.optional(coerce.text, group_name, "group_name"),
-        name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
-        tags=coerce.texts(tags, "tags"),
-        config=config_filters_to_proto(config),
+        **arm_filters(**filters),
         page_size=_PAGE if page_size is None else coerce.count(page_size, "page_size"),
     )
     pages: list[results.ScoresResponse] = []

@@ -24,17 +24,11 @@ __all__ = ["collected", "known"]
 _OFF = frozenset({"off", "0", "false", "no"})
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _GIT_SECONDS = 1.0
-"""The most seconds that one call of git may take.
-
-The first start of an arm makes at most two calls.
-"""
+"""The most seconds of one call of git. The first start of an arm makes at most two calls."""
 _MOST_ARGUMENTS, _MOST_CHARACTERS, _MOST_OF_ONE = 200, 8_000, 1_000
 """The limits of a recorded command line: arguments, characters, and characters per argument."""
 _abandoned: list[subprocess.Popen[bytes]] = []
-"""The processes that were killed.
-
-They are kept here, because Python warns about processes without a reference.
-"""
+"""The killed processes, which are kept, because Python warns about those without a reference."""
 _PACKAGES = {
     "podium": "podium",
     "torch": "torch",

@@ -21,10 +21,7 @@ __all__ = ["Batch", "Load", "batches", "is_too_large", "load_of", "record_all"]
 _R = TypeVar("_R")
 
 _CALL_BYTES = DEFAULT_LIMITS.message_bytes - 128 * 1024
-"""The most bytes of events in a call.
-
-The rest of the limit is for the other fields of the request.
-"""
+"""The most bytes of events in a call, which leaves room for the other fields of the request."""
 _FRAME = 6
 """The most bytes that a field adds to its content in a message, for its number and length."""
 _GRPC_TOO_LARGE = "larger than max"

@@ -226,10 +226,7 @@ def is_too_large(result: RunResult, limits: Limits) -> bool:
 
 
 _TOO_LARGE = ("LIMIT_EXCEEDED", "VALUE_INVALID")
-"""The reasons for which an ArmFinished is stored without the content of its run_result.
-
-If the event was rejected instead, its arm would stay RUNNING.
-"""
+"""The reasons for which an ArmFinished is stored without its run_result, and not rejected."""
 
 
 def _run_result_error(result: RunResult, path: str, limits: Limits) -> PodiumError | None:

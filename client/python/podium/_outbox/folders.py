@@ -62,10 +62,7 @@ class StreamInfo:
     follows: str | None = None
     """The writer_id of the earlier stream of the same arm and process, which is delivered first."""
     starts_after: str | None = None
-    """The writer_id of an earlier stream of the same process.
-
-    This stream is delivered only after the first event of that stream.
-    """
+    """The writer_id of an earlier stream, whose first event is delivered before this stream."""
     is_main: bool = True
     """Whether this process records the end of the arm. Forked children and other ranks do not."""
     lock_inode: int = 0

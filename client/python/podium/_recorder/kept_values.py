@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from podium._limits.limits import Limits
 from podium._recorder.problems import Problems, shown
 from podium._values import coerce
+from podium._values.shorten_text import shorten_middle
 
 __all__ = [
     "LIMITS",
@@ -27,7 +28,6 @@ __all__ = [
     "name_or",
     "optional_name",
     "seconds",
-    "shortened",
     "step",
     "tags",
     "text",
@@ -62,18 +62,6 @@ def encodable(given: str) -> str:
     return given.encode("utf-8", "backslashreplace").decode()
 
 
-def shortened(given: str, most: int) -> str:
-    """Returns a text of at most `most` bytes. The middle of a longer text is left out."""
-    data = given.encode()
-    if len(data) <= most:
-        return given
-    mark = f" … [{len(data):,} bytes] … "
-    half = (most - len(mark.encode())) // 2
-    if half <= 0:
-        return data[:most].decode(errors="ignore")
-    return data[:half].decode(errors="ignore") + mark + data[-half:].decode(errors="ignore")
-
-
 def _as_text(given: Any, where: str) -> str:
     """Returns a string as it is, or the text of a number, a path or a similar object."""
     if isinstance(given, str):
@@ -95,7 +83,7 @@ def text(given: Any, where: str, problems: Problems, most: int = LIMITS.text_byt
         return None
     if found != given:
         problems.taken(where, f"{where} is {shown(given)}, and recorded as {shown(found)}")
-    kept = shortened(found.replace("\0", ""), most)
+    kept = shorten_middle(found.replace("\0", ""), most)
     if kept != found:
         problems.changed(
             where, f"{where} has NUL characters or over {most:,} bytes; it is shortened"
@@ -291,7 +279,7 @@ def _valid(given: Any, where: str, problems: Problems, depth: int) -> Any:
             f"{where} is nested more than {LIMITS.value_depth} levels deep; it is kept as text",
         )
         plain = coerce.settings_list([given], where)[0]
-        return shortened(json.dumps(plain), _DEEP_TEXT)
+        return shorten_middle(json.dumps(plain), _DEEP_TEXT)
     if isinstance(given, Mapping):
         return _valid_map(given, where, problems, depth + 1)
     if is_container:
@@ -352,7 +340,7 @@ def _within(
 def _cut(value: Any, room: int, size_of: Callable[[Any], int]) -> Any:
     """Returns the beginning of a list or map, or a text without its middle."""
     if isinstance(value, str):
-        return shortened(value, max(room - 16, 0))
+        return shorten_middle(value, max(room - 16, 0))
     if not isinstance(value, list | dict):
         return value
     pairs = list(value.items() if isinstance(value, dict) else enumerate(value))

@@ -21,10 +21,7 @@ _NUMBERS = (("is", "it waits", "it"), ("are", "they wait", "them"))
 _pending_later: dict[tuple[str, Path | None], int] = {}
 """The numbers of undelivered events by experiment and outbox, to log when the process ends."""
 _warned: WeakSet[ArmRecording] = WeakSet()
-"""The unfinished arms that were named in a warning.
-
-Each arm is named once, even if its recorder is closed several times.
-"""
+"""The unfinished arms that were named in a warning. Each arm is named once."""
 _NOT_FINISHED = (
     "arm {!r} of {!r} was not finished, so it will be recorded as failed; call finish(), or start "
     "the arm in a `with` block"

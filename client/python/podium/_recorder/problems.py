@@ -37,10 +37,7 @@ class Problem(NamedTuple):
     loses: bool
     """Whether some logged value is not recorded."""
     kind: str
-    """The kind of the problem: how the value was handled, and the kind of error.
-
-    One warning is logged for each kind.
-    """
+    """How the value was handled, and the kind of error. One warning is logged for each kind."""
     is_left_out: bool = False
     given: object = _NOT_GIVEN
     """The value that is left out."""

@@ -39,10 +39,7 @@ _SLOW_SECONDS = 30.0
 _DISK_SECONDS = 5.0
 """The most seconds to wait for a sync, and for the end of the upkeep thread."""
 _FIRST_PROGRESS_SECONDS, _PROGRESS_SECONDS = 5.0, 20.0
-"""The seconds without progress after which `close` stops waiting.
-
-The first number applies while a running sender has delivered nothing, the second otherwise.
-"""
+"""The seconds without progress after which `close` stops waiting: before and after the first."""
 _ARM_SEGMENT = 1 << 20
 _SMALL_SEGMENT = 1 << 17
 _MOST_WATCHED = 64

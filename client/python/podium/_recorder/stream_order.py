@@ -22,10 +22,7 @@ class _Line:
 
     last: Stream | None = None
     is_begun: bool = False
-    """Whether this process has started the arm.
-
-    Before that, events may have to wait until another process starts it.
-    """
+    """Whether this process has started the arm. Earlier events may wait for another process."""
     starts: set[str | bytes] = field(default_factory=set)
     """The attempts whose start this process has logged."""
     newest: Subject | None = None

@@ -42,16 +42,9 @@ __all__ = [
 
 _EVENTS = DEFAULT_LIMITS.call_events
 _FIRST_BYTES, _LEAST_BYTES, _MOST_BYTES = 1 << 16, 1 << 12, 1 << 20
-"""The most bytes of a call: at first, over a slow connection, and over a fast one.
-
-An event that is larger is sent alone.
-"""
+"""The most bytes of a call at first, over a slow connection and over a fast one."""
 _FAST_SECONDS, _SLOW_SECONDS = 1.0, 2.0
-"""The seconds of a fast call and of a slow call.
-
-After a fast call, calls get larger; after a slow one, they get smaller. So some events are
-delivered every few seconds.
-"""
+"""Calls get larger after a fast call and smaller after a slow one."""
 
 _ABOUT_THE_SERVER = frozenset(
     {
@@ -113,10 +106,7 @@ class Absent(NamedTuple):
     """Events that were not delivered because the outbox lacks them."""
 
     gone: int
-    """The number of events that were deleted after an earlier delivery.
-
-    They were delivered to another server, or before a backup of the server was restored.
-    """
+    """The number of events that were delivered earlier, such as to another server, and deleted."""
     damaged: list[int]
     """The sequence numbers of events that were never delivered and cannot be read."""
 

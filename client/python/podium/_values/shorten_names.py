@@ -11,10 +11,7 @@ LONGEST_NAME = 40
 
 _ELLIPSIS = "…"
 _LEAST_RUN = 4
-"""Words that all names share are kept up to this number of characters.
-
-Longer words become an ellipsis.
-"""
+"""Words that all names share become an ellipsis if they have more characters than this."""
 _PARTS = re.compile(r"([_/,; ]+)")
 _WORDS = re.compile(r"([\W_]+)")
 

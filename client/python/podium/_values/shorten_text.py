@@ -41,7 +41,9 @@ def shorten_middle(text: str, limit: int) -> str:
     raw = text.encode()
     if len(raw) <= limit:
         return text
-    room = max(limit - len(_mark(len(raw)).encode()), 0)
+    room = limit - len(_mark(len(raw)).encode())
+    if room <= 0:
+        return raw[:limit].decode(errors="ignore")
     head = raw[: room - room // 2].decode(errors="ignore")
     tail = raw[len(raw) - room // 2 :].decode(errors="ignore")
     return head + _mark(len(raw) - len((head + tail).encode())) + tail

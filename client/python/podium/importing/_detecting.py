@@ -1,14 +1,13 @@
 """Finds results in a tree of files and reads them."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from podium.importing._found import Found, FoundArm, FoundExperiment, Importer, NotImported
 from podium.importing._registry import broken_importers, importers
 from podium.importing._tables import is_table
-from podium.importing._unread import Unreadable
 from podium.importing._values import reading_in
 from podium.importing.kinds.table import ColumnMapping, CsvImporter
 
@@ -130,7 +129,7 @@ def _search(
             try:
                 claimed = set(importer.claims(here)) - taken
             except Exception as error:  # noqa: BLE001 - as in `read`
-                yield Place(Unreadable(_reason(error, importer.kind)), here)
+                yield Place(_Unreadable(_reason(error, importer.kind)), here)
                 continue
             if claimed:
                 taken |= claimed
@@ -143,7 +142,22 @@ def _search(
             else:
                 on_other_file(here)
         except OSError as error:
-            yield Place(Unreadable(_reason(error, "")), here)
+            yield Place(_Unreadable(_reason(error, "")), here)
+
+
+class _Unreadable:
+    """Reports a file or folder that cannot be opened."""
+
+    kind = summary = "unread"
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def claims(self, path: Path) -> Collection[Path]:
+        return [path]
+
+    def read(self, path: Path) -> Iterator[Found]:
+        yield NotImported(str(path), self._why)
 
 
 def _may_enter(here: Path, entered: set[Path]) -> bool:

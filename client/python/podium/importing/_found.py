@@ -1,9 +1,9 @@
 """The protocol of importers, and the items that they yield."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from podium._model.results import ArmResult, RunConfig
 from podium.curves import Series
@@ -17,7 +17,10 @@ __all__ = [
     "Importer",
     "NotImported",
     "Note",
+    "attempted",
 ]
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,15 @@ class Note(NamedTuple):
 
     source: str
     text: str
+
+
+def attempted(file: Path, read: Callable[[Path], _T]) -> Generator[NotImported, None, _T | None]:
+    """Returns what `read` returns for a file. If it fails, yields the reason and returns None."""
+    try:
+        return read(file)
+    except (ValueError, OSError) as error:
+        yield NotImported(str(file), str(error))
+        return None
 
 
 Found: TypeAlias = FoundArm | FoundExperiment | NotImported

@@ -1,36 +1,28 @@
 """Records the items that importers yield, and reports the outcome."""
 
-from __future__ import annotations
-
+import os
+from collections.abc import Callable, Iterator
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from podium import events
+from podium import Client, events
 from podium._files.exports import latest_metrics
 from podium._limits.batches import batches, record_all
 from podium._limits.limits import DEFAULT_LIMITS
+from podium._model.results import ArmResult, EvalResult
 from podium._values.base import same
 from podium._values.enums import Direction
 from podium.curves import points_by_step
 from podium.errors import NotFoundError, PodiumError, UnavailableError
-from podium.importing._detecting import places, read
-from podium.importing._found import FoundArm, FoundExperiment, Note, NotImported
+from podium.importing._detecting import GivenMapping, places, read
+from podium.importing._found import Found, FoundArm, FoundExperiment, Note, NotImported
 from podium.importing._identities import within_limit
 from podium.importing._joining import join
 from podium.importing._registry import broken_importers
 from podium.importing._report import ArmCount, ImportReport
 from podium.scoring import direction_metadata
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterator
-
-    from podium import Client
-    from podium._model.results import ArmResult, EvalResult
-    from podium.importing._detecting import GivenMapping
-    from podium.importing._found import Found
-    from podium.v1.event_pb2 import Event
+from podium.v1.event_pb2 import Event
 
 __all__ = ["import_results"]
 

@@ -21,10 +21,7 @@ from podium.importing.kinds.wandb import WandbImporter
 __all__ = ["GROUP", "Broken", "broken_importers", "importers"]
 
 GROUP = "podium.importers"
-"""The group of entry points for importers.
-
-Each entry point is a class whose constructor takes no arguments.
-"""
+"""The group of entry points for importers: classes whose constructors take no arguments."""
 
 _OWN: tuple[type[Importer], ...] = (
     CsvImporter,

@@ -23,6 +23,7 @@ __all__ = [
     "leaves",
     "number",
     "numbers",
+    "object_in",
     "opened_inside",
     "reading_in",
     "text_of",
@@ -187,6 +188,12 @@ def leaves(
             yield from leaves(value, whole=whole, above=f"{above}{key}.")
         else:
             yield f"{above}{key}", value
+
+
+def object_in(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Returns the JSON object that another one has under a key, or an empty dict."""
+    found = parent.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def number(value: Any) -> float | None:

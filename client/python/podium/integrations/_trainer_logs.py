@@ -35,10 +35,7 @@ _MACHINE = frozenset(
         "trackio_space_id",
     }
 )
-"""Arguments that may differ between attempts or seeds of one configuration.
-
-The configuration of an arm leaves them out.
-"""
+"""Arguments that may differ between attempts or seeds of one configuration. It has none of them."""
 _OF_A_LOAD = frozenset(
     {
         "_name_or_path",
@@ -50,16 +47,10 @@ _OF_A_LOAD = frozenset(
         "use_cache",
     }
 )
-"""Settings of a model that change when it is saved and loaded again.
-
-The configuration of an arm leaves them out.
-"""
+"""Settings of a model that change when it is saved and loaded. They are not recorded."""
 _LENGTH = frozenset({"num_train_epochs", "max_steps"})
 _PROGRESS_PREFIXES = ("dataloader_", "ddp_", "eval_", "logging_", "save_")
-"""Prefixes of arguments that may change when a training continues.
-
-The configuration of an arm has these arguments as extras.
-"""
+"""Arguments that may change when a training continues. They are recorded as extras."""
 
 
 def rows_of(entry: Mapping[str, Any], step: int) -> list[Row]:

@@ -87,10 +87,7 @@ class Training:
         self._last: dict[str, Row] = {}
         self._trial: Any = None
         self._baseline: list[Row] | None = None
-        """The rows of an evaluation before training; None if there was none.
-
-        A new training that follows records them as its in-loop rows at step 0.
-        """
+        """The rows of an evaluation before training, to be recorded at step 0, or None."""
 
     def __deepcopy__(self, copied: dict[int, Any]) -> Self:
         """Returns a copy that records its own arms, with the same recorder and names."""

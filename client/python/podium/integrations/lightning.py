@@ -175,10 +175,7 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
         self._trainer: Any = None
         self._has_warned = False
         self.callback = PodiumCallback(experiment, name, run_config=run_config, **options)
-        """The callback that records for this logger.
-
-        Before training begins, the logger adds it to the callbacks of the trainer.
-        """
+        """The callback that records for this logger. The logger adds it to the trainer."""
 
     @property
     def name(self) -> str:

@@ -43,8 +43,7 @@ _ARGUMENTS = {
     "torch_seed": "torch_random_seed",
     "fewshot_seed": "fewshot_random_seed",
 }
-"""The arguments of `simple_evaluate` that are part of the configuration, by their names in a file
-of results."""
+"""The arguments of `simple_evaluate` that are settings, by their names in a file of results."""
 
 
 class PodiumTracker(CallbackBase[Training], EvaluationTracker):  # type: ignore[misc, unused-ignore]

@@ -46,10 +46,7 @@ COLOR = _COLORS[0]
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINES = ("-", "--", ":", "-.")
 WIDTH, PLOT_WIDTH = 6.8, 3.4
-"""In inches: the width of a figure, which is that of a page's text, and the width of its plot.
-
-Long names make the figure wider.
-"""
+"""The width of a figure (that of a page's text) and of its plot in inches, for short names."""
 FONT_SIZE = 9.0
 _TITLE_SIZE, _NOTE_SIZE = 10, 8
 _TITLE_LINE, _NOTE_LINE, _MARGIN = 0.2, 0.155, 0.08

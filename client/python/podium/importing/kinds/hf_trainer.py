@@ -16,7 +16,7 @@ from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, R
 from podium._values.base import same
 from podium.curves import Series
 from podium.importing._configs import kept_values, step_from
-from podium.importing._found import Found, FoundArm, NotImported
+from podium.importing._found import Found, FoundArm, NotImported, attempted
 from podium.importing._identities import digest_of
 from podium.importing._rows import series_of, tags_of, with_last_rows
 from podium.importing._values import head, is_torn_object, json_object, number, numbers
@@ -25,10 +25,7 @@ __all__ = ["HfTrainerImporter"]
 
 _FILE = "trainer_state.json"
 _SPLITS = ("predict", "test", "eval", "train")
-"""The data sets that can have a results file.
-
-The arm's primary eval is that of the first data set with evals.
-"""
+"""The data sets that can have a results file. The first one that has evals is the primary."""
 _ALL_RESULTS = "all_results.json"
 _RESULTS = (_ALL_RESULTS, *(f"{split}_results.json" for split in _SPLITS))
 _CHECKPOINT = re.compile(r"(?:checkpoint-\d+|last-checkpoint)\Z")
@@ -90,12 +87,10 @@ class HfTrainerImporter:
         if path.name in _RESULTS or (results and not _states_of(path)):
             yield from _arm_of_results(results, path)
             return
-        states = []
+        states: list[_State] = []
         for found in [path] if path.is_file() else _states_of(path):
-            try:
-                states.append(_read(found))
-            except (ValueError, OSError) as error:
-                yield NotImported(str(found), str(error))
+            read = yield from attempted(found, _read)
+            states += [] if read is None else [read]
         states.sort(key=lambda state: len(state.log), reverse=True)
         is_folder = path.is_dir() and not _CHECKPOINT.match(path.name)
         longest = states[0] if is_folder and states else None
@@ -131,10 +126,8 @@ def _read_results(path: Path) -> Generator[Found, None, _Entry]:
     for file in [path] if path.name in _RESULTS else _results_of(path):
         if not _is_file_of_kind(file):
             continue
-        try:
-            content = json_object(file)
-        except (ValueError, OSError) as error:
-            yield NotImported(str(file), str(error))
+        content = yield from attempted(file, json_object)
+        if content is None:
             continue
         yield from _not_numbers(file, [content], "results")
         own = _with_prefix(content, file.name.removesuffix("_results.json"))

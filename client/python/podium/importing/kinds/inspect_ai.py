@@ -27,7 +27,7 @@ from podium._model.results import (
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import Evaluation, Found, FoundArm, NotImported
 from podium.importing._identities import group_of_model, short_digest
-from podium.importing._values import head, json_object, number, numbers
+from podium.importing._values import head, json_object, number, numbers, object_in
 from podium.importing._zips import zipfile
 
 __all__ = ["InspectImporter", "arm_of", "evaluation_of"]
@@ -93,13 +93,9 @@ class InspectImporter:
             )
         yield FoundArm(self.kind, arm_of(log), str(path), evaluation=evaluation_of(log))
         if not _scores(log) and (log.get("status") is None or log.get("results")):
-            is_incomplete = log.get("status") is None
-            why = (
-                "the log is incomplete: it has no results"
-                if is_incomplete
-                else "the log has no scores"
-            )
-            yield NotImported(str(path), why, is_wrong=False)
+            is_complete = log.get("status") is not None
+            why = "has no scores" if is_complete else "is incomplete: it has no results"
+            yield NotImported(str(path), f"the log {why}", is_wrong=False)
         for score in _scores(log):
             lost = [key for key, value in _values(score).items() if number(value) is None]
             if lost:
@@ -181,11 +177,8 @@ def arm_of(log: _Object) -> ArmResult:
         eval_seconds=seconds,
         group_name=group,
     )
-    revision, packages = spec.get("revision"), spec.get("packages")
-    arm.provenance = known(
-        revision.get("commit") if isinstance(revision, dict) else None,
-        packages=packages if isinstance(packages, dict) else None,
-    )
+    commit = object_in(spec, "revision").get("commit")
+    arm.provenance = known(commit, packages=object_in(spec, "packages"))
     return arm
 
 
@@ -237,7 +230,7 @@ def _status(log: _Object) -> ArmStatus:
 
 
 def _times(log: _Object) -> tuple[datetime | None, datetime | None]:
-    stats = _map(log, "stats")
+    stats = object_in(log, "stats")
     return _time(stats.get("started_at")), _time(stats.get("completed_at"))
 
 
@@ -254,23 +247,18 @@ def _run_config(log: _Object, model: str, name: str) -> RunConfig:
     """Returns the configuration of an evaluation, without the settings of its task."""
     spec = log["eval"]
     parts = {
-        "generation": _kept(_map(_plan(log), "config")),
-        "model_generate_config": _kept(_map(spec, "model_generate_config")),
-        "model_roles": _map(spec, "model_roles"),
+        "generation": _kept(object_in(_plan(log), "config")),
+        "model_generate_config": _kept(object_in(spec, "model_generate_config")),
+        "model_roles": object_in(spec, "model_roles"),
     }
     settings = {key: part for key, part in parts.items() if part}
     return RunConfig(
         name,
         model=ModelConfig(model),
-        backend=Component("inspect_ai", kept_values(_map(spec, "model_args"))),
-        eval=kept_values({**_kept(_map(spec, "config")), **settings}),
+        backend=Component("inspect_ai", kept_values(object_in(spec, "model_args"))),
+        eval=kept_values({**_kept(object_in(spec, "config")), **settings}),
         seed=_seed(log),
     )
-
-
-def _map(parent: _Object, key: str) -> _Object:
-    found = parent.get(key)
-    return found if isinstance(found, dict) else {}
 
 
 def _kept(settings: _Object) -> _Object:
@@ -283,7 +271,7 @@ def _kept(settings: _Object) -> _Object:
 
 
 def _seed(log: _Object) -> int | None:
-    parts = (_map(_plan(log), "config"), _map(log["eval"], "config"))
+    parts = (object_in(_plan(log), "config"), object_in(log["eval"], "config"))
     given = [part.get("seed") for part in parts]
     return next((seed for seed in map(seed_from, given) if seed is not None), None)
 
@@ -292,7 +280,7 @@ def _settings_of_task(log: _Object) -> _Object:
     """Returns the settings of the task: arguments, dataset, solvers, scorers."""
     spec = log["eval"]
     found = {key: spec[key] for key in _OF_TASK if spec.get(key)}
-    dataset = _map(spec, "dataset")
+    dataset = object_in(spec, "dataset")
     found["dataset"] = {key: dataset[key] for key in _DATASET if dataset.get(key) is not None}
     found["steps"] = _plan(log).get("steps")
     listed = spec.get("scorers") or _scores(log)  # only recent logs have them in the header
@@ -305,17 +293,16 @@ def _settings_of_task(log: _Object) -> _Object:
 
 
 def _plan(log: _Object) -> _Object:
-    return _map(log, "plan")
+    return object_in(log, "plan")
 
 
 def _evals(log: _Object, task: str, seconds: float, time: datetime | None) -> Iterator[EvalResult]:
     scores = _scores(log)
-    names = _names(scores)
-    for score, name in zip(scores, names, strict=True):
+    for score, name in zip(scores, _names(scores), strict=True):
         row = EvalResult(
             task if len(scores) == 1 else f"{task}/{name}",
             _benchmark(log, task),
-            {**_metrics(score), **_sample_count(log, score)},
+            {**numbers(_values(score)), **_sample_count(log, score)},
             eval_seconds=seconds,
             tags=["test"],
         )
@@ -325,12 +312,10 @@ def _evals(log: _Object, task: str, seconds: float, time: datetime | None) -> It
 
 def _scores(log: _Object) -> list[_Object]:
     """Returns the scores of a log. Older logs have `scorers`, or `scorer` and `metrics`."""
-    found = log.get("results")
-    results = found if isinstance(found, dict) else {}
+    results = object_in(log, "results")
     scores = results.get("scores", results.get("scorers"))
     if scores is None and isinstance(results.get("metrics"), dict):
-        scorer = results.get("scorer")
-        scores = {**(scorer if isinstance(scorer, dict) else {}), "metrics": results["metrics"]}
+        scores = {**object_in(results, "scorer"), "metrics": results["metrics"]}
     listed = scores if isinstance(scores, list) else [scores]
     return [score for score in listed if isinstance(score, dict)]
 
@@ -361,17 +346,11 @@ def _benchmark(log: _Object, task: str) -> str:
     return f"{task}{'' if version is None else f'@{version}'},{short_digest(settings)}"
 
 
-def _metrics(score: _Object) -> dict[str, float]:
-    return numbers(_values(score))
-
-
 def _values(score: _Object) -> _Object:
     """Returns the values of metrics, which recent logs wrap in an object with the key `value`."""
-    found = score.get("metrics")
-    metrics: _Object = found if isinstance(found, dict) else {}
     return {
         key: metric.get("value") if isinstance(metric, dict) else metric
-        for key, metric in metrics.items()
+        for key, metric in object_in(score, "metrics").items()
     }
 
 

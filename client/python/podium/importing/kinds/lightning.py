@@ -12,7 +12,7 @@ from typing import Any
 
 from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 from podium.importing._configs import kept_values, seed_from, step_from
-from podium.importing._found import Found, FoundArm, NotImported
+from podium.importing._found import Found, FoundArm, NotImported, attempted
 from podium.importing._identities import digest_of, name_of_folder
 from podium.importing._rows import Logged, eval_and_metric, with_last_rows
 from podium.importing._tables import csv_rows
@@ -128,17 +128,11 @@ def _add(logged: Logged, test: EvalResult, column: str, step: int, value: float)
 
 def read_hparams(file: Path) -> Generator[Found, None, dict[str, Any]]:
     """Returns the content of `hparams.yaml`. Yields the reason if it cannot be read."""
-    try:
-        return (
-            {}
-            if file.is_file() and head(file).strip() in (b"", b"{}", b"null")
-            else yaml_object(file)
-        )
-    except FileNotFoundError:
+    if not file.exists():
         why = f"the run has no {file.name}, so its settings are not known"
         yield NotImported(str(file.parent), why, is_wrong=False)
-    except (ValueError, OSError) as error:
-        yield NotImported(str(file), str(error))
+    elif head(file).strip() not in (b"", b"{}", b"null") or not file.is_file():
+        return (yield from attempted(file, yaml_object)) or {}
     return {}
 
 

@@ -6,7 +6,7 @@ eval. A filter remains in the metric's name (`exact_match,strict-match`) unless 
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,14 @@ from podium._model.results import (
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import Evaluation, Found, FoundArm, FoundExperiment, NotImported
 from podium.importing._identities import group_of_model, short_digest
-from podium.importing._values import head, json_object, number, numbers, time_from_seconds
+from podium.importing._values import (
+    head,
+    json_object,
+    number,
+    numbers,
+    object_in,
+    time_from_seconds,
+)
 
 __all__ = [
     "PROMPTS",
@@ -118,20 +125,24 @@ def _has_tasks(content: _Object) -> bool:
 
 def _lacks_config(content: _Object) -> bool:
     """Returns whether an object has results of the harness without their configuration."""
-    versions = _maps(content, "versions")
+    versions = object_in(content, "versions")
     is_named = isinstance(content.get("results"), dict) and _has_tasks(content)
     return is_named and bool(versions) and versions.keys() <= _named_tasks(content)
 
 
 def _named_tasks(content: _Object) -> set[str]:
-    return {*_maps(content, "results"), *_maps(content, "groups"), *_maps(content, "n-shot")}
+    return {
+        *object_in(content, "results"),
+        *object_in(content, "groups"),
+        *object_in(content, "n-shot"),
+    }
 
 
 def _non_numbers(content: _Object) -> dict[str, list[str]]:
     """Returns the metrics of each task that are lists or objects. Texts are labels, or N/A."""
     found = {
         task: [key for key in values if key != _COUNTS and isinstance(values[key], list | dict)]
-        for task, values in _maps(content, "results").items()
+        for task, values in object_in(content, "results").items()
     }
     return {task: names for task, names in found.items() if names}
 
@@ -185,15 +196,14 @@ def _settings_of_tasks(content: _Object) -> _Object:
     """Returns the settings of single tasks, by setting and task."""
     shots = content["config"].get(_SHOTS)
     generation = _generation(content)
-    found = {"generation_kwargs": generation, _SHOTS: shots}
-    kept: _Object = kept_values(_given(found))
+    kept: _Object = kept_values(_given({"generation_kwargs": generation, _SHOTS: shots}))
     return kept
 
 
 def _generation(content: _Object) -> dict[str, _Object]:
     return {
         task: settings["generation_kwargs"]
-        for task, settings in _maps(content, "configs").items()
+        for task, settings in object_in(content, "configs").items()
         if isinstance(settings, dict) and isinstance(settings.get("generation_kwargs"), dict)
     }
 
@@ -259,8 +269,8 @@ def _given(settings: _Object) -> _Object:
 
 def evals_of(content: _Object, time: datetime | None) -> Iterator[EvalResult]:
     """Yields a row for each task and each group of tasks."""
-    of_tasks = _maps(content, "results")
-    for task, values in {**of_tasks, **_maps(content, "groups"), **of_tasks}.items():
+    of_tasks = object_in(content, "results")
+    for task, values in {**of_tasks, **object_in(content, "groups"), **of_tasks}.items():
         row = EvalResult(
             task,
             _benchmark(content, task),
@@ -270,11 +280,6 @@ def evals_of(content: _Object, time: datetime | None) -> Iterator[EvalResult]:
         )
         row.event_time = time
         yield row
-
-
-def _maps(content: _Object, field: str) -> Mapping[str, _Object]:
-    found = content.get(field)
-    return found if isinstance(found, dict) else {}
 
 
 def _metrics(task: _Object) -> dict[str, float]:
@@ -287,29 +292,25 @@ def _metrics(task: _Object) -> dict[str, float]:
 
 def directions_of(content: _Object) -> dict[str, str]:
     """Returns `minimize` for each metric whose smaller values are better, such as perplexities."""
-    better: _Object = dict(_maps(content, "higher_is_better"))
+    better = object_in(content, "higher_is_better")
     return {
         f"{task}.{metric}": "minimize"
-        for task, values in _maps(content, "results").items()
+        for task, values in object_in(content, "results").items()
         for metric in _metrics(values)
-        if _is_error(better.get(task), metric)
+        if object_in(better, task).get(metric.partition(",")[0]) is False
     }
-
-
-def _is_error(better: Any, metric: str) -> bool:
-    return isinstance(better, dict) and better.get(metric.partition(",")[0]) is False
 
 
 def _benchmark(content: _Object, task: str) -> str | None:
     """Returns the task with its version, shots and generation settings, to tell what compares."""
-    version = _maps(content, "versions").get(task)
+    version = object_in(content, "versions").get(task)
     settings = f"{'' if version is None else f'@{version}'}{_settings_of_task(content, task)}"
     return f"{task}{settings}" if settings else None
 
 
 def _settings_of_task(content: _Object, task: str) -> str:
     """Returns the shots and the generation settings of a task, as a short text."""
-    shots = _maps(content, "n-shot").get(task, content["config"].get("num_fewshot"))
+    shots = object_in(content, "n-shot").get(task, content["config"].get("num_fewshot"))
     sampling = _sampling(_generation(content).get(task, {}))
     return f",{shots}-shot{sampling}" if isinstance(shots, int) else sampling
 
@@ -323,9 +324,8 @@ def _sampling(settings: _Object) -> str:
 
 def _sample_count(content: _Object, task: str) -> dict[str, float]:
     """Returns the number of samples as `n_samples`, unless the metrics of a group differ in it."""
-    counts = _maps(content, "n-samples").get(task)
-    count = numbers(counts).get("effective") if isinstance(counts, dict) else None
-    values = _maps(content, "results").get(task, {})
+    count = numbers(object_in(object_in(content, "n-samples"), task)).get("effective")
+    values = object_in(content, "results").get(task, {})
     by_metric = values.get(_COUNTS)
     count = number(values.get(_COUNT)) if count is None else count
     if count is None and isinstance(by_metric, dict):
@@ -336,7 +336,7 @@ def _sample_count(content: _Object, task: str) -> dict[str, float]:
 
 def _subtasks(content: _Object, task: str) -> dict[str, Any]:
     """Returns the metrics of a group's tasks. Each task has a row of its own, too."""
-    names = _maps(content, "group_subtasks").get(task)
-    results = _maps(content, "results")
+    names = object_in(content, "group_subtasks").get(task)
+    results = object_in(content, "results")
     listed: list[Any] = names if isinstance(names, list) else []
     return {name: _metrics(results[name]) for name in listed if name in results}

@@ -14,7 +14,7 @@ from podium._interface.provenance import known
 from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 from podium.importing._configs import kept_values, plain, seed_from
 from podium.importing._databases import has_tables
-from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
+from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported, attempted
 from podium.importing._rows import eval_and_metric, series_of, with_last_rows
 from podium.importing._values import head, number, text_of, time_from_seconds, yaml_object
 
@@ -127,14 +127,10 @@ def _name_of(meta: _Object, folder: Path) -> str:
 
 def _read_meta(folder: Path) -> Generator[Found, None, _Object | None]:
     """Reads a folder's description. If that fails, yields the error and returns None."""
-    try:
-        return yaml_object(folder / _META)
-    except FileNotFoundError:
-        yield NotImported(str(folder), f"the run lacks its description, {_META}")
-        return None
-    except (ValueError, OSError) as error:
-        yield NotImported(str(folder / _META), str(error))
-        return None
+    if (folder / _META).exists():
+        return (yield from attempted(folder / _META, yaml_object))
+    yield NotImported(str(folder), f"the run lacks its description, {_META}")
+    return None
 
 
 def _is_deleted(meta: _Object) -> bool:
@@ -189,10 +185,9 @@ def _texts(folder: Path) -> Generator[Found, None, dict[str, str]]:
     """Returns the content of each file in a folder, by its path relative to the folder."""
     texts = {}
     for file in sorted(found for found in folder.rglob("*") if found.is_file()):
-        try:
-            texts[_key(file, folder)] = text_of(file).rstrip("\n")
-        except (ValueError, OSError) as error:
-            yield NotImported(str(file), str(error))
+        text = yield from attempted(file, text_of)
+        if text is not None:
+            texts[_key(file, folder)] = text.rstrip("\n")
     return texts
 
 
@@ -240,12 +235,8 @@ def _row(name: str, step: int, values: dict[str, _Value]) -> EvalResult:
 def _values(file: Path) -> Generator[Found, None, list[_Value]]:
     """Reads the lines of a metric. Each has a time, a value and a step, which old files lack."""
     values: list[_Value] = []
-    try:
-        lines = text_of(file).splitlines(keepends=True)
-    except (ValueError, OSError) as error:
-        yield NotImported(str(file), str(error))
-        return values
-    for line_number, line in enumerate(lines, start=1):
+    text = yield from attempted(file, text_of)
+    for line_number, line in enumerate((text or "").splitlines(keepends=True), start=1):
         try:
             if not line.endswith("\n"):
                 raise ValueError("the line is incomplete: its writer was stopped")  # noqa: TRY301

@@ -27,10 +27,7 @@ _FIELD = re.compile(r"- (hypothesis|status|conclusion|error): (.*)")
 _MARK = re.compile(rb"^- (?:hypothesis|conclusion): ", re.MULTILINE)
 _EVAL = re.compile(r"- eval \*\*(.+)\*\* \((\w+), step=(None|-?\d+)\): (.*)")
 _FILES = ("conclusion.md", "metrics.jsonl", "*/metrics.jsonl")
-"""The files by which a folder is recognized as the logs of an arm.
-
-An arm without `conclusion.md` is running.
-"""
+"""The files by which the logs of an arm are recognized. A running arm has no `conclusion.md`."""
 _DIGITS = 4
 """The number of decimals in `conclusion.md`."""
 

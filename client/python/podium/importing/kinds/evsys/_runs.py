@@ -6,7 +6,7 @@ from typing import Any
 
 from podium._model.results import ArmResult, RunResult
 from podium.importing._configs import run_config_from, unquoted
-from podium.importing._found import Found, FoundArm, NotImported
+from podium.importing._found import Found, FoundArm, attempted
 from podium.importing._values import head, is_torn_object, json_object, numbers
 from podium.importing.kinds.evsys._common import (
     merged,
@@ -34,11 +34,9 @@ def read(path: Path) -> Iterator[Found]:
     """Yields a run as an arm of the experiment that its hyperparameters name."""
     content = json_object(path / _RESULT)
     hyperparams: dict[str, Any] = {}
-    if (path / "logs" / "hyperparams.json").is_file():
-        try:
-            hyperparams = json_object(path / "logs" / "hyperparams.json")
-        except ValueError as error:
-            yield NotImported(str(path / "logs" / "hyperparams.json"), str(error))
+    given = path / "logs" / "hyperparams.json"
+    if given.is_file():
+        hyperparams = (yield from attempted(given, json_object)) or {}
     logged, rows = yield from training_and_rows(path / "logs" / "metrics.jsonl")
     name = text_or_none(content.get("run_id")) or path.name
     result = _result(content, name)

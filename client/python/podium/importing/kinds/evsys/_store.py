@@ -11,7 +11,7 @@ from typing import Any
 
 from podium._model.results import ArmResult, EvalResult, RunResult
 from podium.importing._configs import run_config_from, seed_from, step_from, unquoted
-from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
+from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported, attempted
 from podium.importing._values import (
     head,
     is_torn_object,
@@ -34,10 +34,7 @@ __all__ = ["is_one", "read"]
 _ID_LENGTH = 8
 _OWN = ("id", "experiment_name", "hypothesis", "tags", "status", "conclusion")
 _MARKS = (b'"experiment_name"', b'"experiment_id"', b'"run_config"', b'"_created_at"')
-"""Keys of the files of a store, by which these files are recognized.
-
-Names of folders and files are not enough, because other tools use the same names.
-"""
+"""Keys by which the files of a store are recognized. Other tools use the same file names."""
 _TIMES = ("_created_at", "_updated_at")
 
 _Object = dict[str, Any]
@@ -63,22 +60,13 @@ def read(path: Path) -> Iterator[Found]:
     names: dict[str, str] = {}
     groups: dict[str, str] = {}
     for file in sorted(path.glob("experiments/*/experiment.json")):
-        content = yield from _object(file)
+        content = yield from attempted(file, json_object)
         if content is not None:
             identity = str(content.get("id") or file.parent.name)
             names[identity] = _unique(text_or_none(content.get("experiment_name")), identity)
             yield _experiment(names[identity], content, file)
             groups |= yield from _groups(file.with_name("groups.jsonl"))
     yield from _arms(path, names, groups)
-
-
-def _object(file: Path) -> Generator[Found, None, _Object | None]:
-    """Reads an object. If that fails, yields the error and returns None."""
-    try:
-        return json_object(file)
-    except ValueError as error:
-        yield NotImported(str(file), str(error))
-        return None
 
 
 def _unique(name: str | None, identity: str) -> str:
@@ -116,7 +104,7 @@ def _groups(file: Path) -> Generator[Found, None, dict[str, str]]:
 def _arms(path: Path, names: Mapping[str, str], groups: Mapping[str, str]) -> Iterator[Found]:
     found: list[tuple[Path, _Object]] = []
     for file in sorted(path.glob("generations/*/generation.json")):
-        content = yield from _object(file)
+        content = yield from attempted(file, json_object)
         if content is not None:
             found.append((file, content))
     # The earliest arm with a name keeps the name, also if a later import adds others.

@@ -21,7 +21,15 @@ from podium._values.shorten_text import first_names
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import Found, FoundArm, NotImported
 from podium.importing._rows import Logged, eval_and_metric, tags_of, with_last_rows
-from podium.importing._values import json_object, leaves, number, time_from_seconds, yaml_object
+from podium.importing._values import (
+    json_object,
+    leaves,
+    number,
+    numbers,
+    object_in,
+    time_from_seconds,
+    yaml_object,
+)
 from podium.importing.kinds.wandb._log import LogError, records
 
 __all__ = ["METADATA", "SUMMARY", "read_run"]
@@ -32,10 +40,7 @@ _OWN = frozenset({"_runtime", "_step", "_timestamp", "_wandb", "wandb_version"})
 """The keys that W&B itself adds to the history."""
 _MAX_DEPTH = 64
 _FACTS = ("entity", "notes", "sweep_id")
-"""Facts that can differ although the configuration is the same.
-
-The run_config of an arm leaves them out.
-"""
+"""Facts that are not part of the configuration, because they can differ between its runs."""
 
 
 @dataclass(slots=True)
@@ -96,14 +101,11 @@ def _read(run: _Run, file: Path) -> None:
 
 
 def _provenance(facts: Mapping[str, Any]) -> Provenance | None:
-    git, arguments = facts.get("git"), facts.get("args")
-    command = [facts.get("codePath") or facts.get("program")]
-    return known(
-        git.get("commit") if isinstance(git, dict) else None,
-        [*command, *(arguments if isinstance(arguments, list) else [])],
-        facts.get("host"),
-        facts.get("python"),
-    )
+    given = facts.get("args")
+    arguments: list[Any] = given if isinstance(given, list) else []
+    command = [facts.get("codePath") or facts.get("program"), *arguments]
+    commit = object_in(facts, "git").get("commit")
+    return known(commit, command, facts.get("host"), facts.get("python"))
 
 
 def _take(run: _Run, record: Any) -> None:
@@ -191,8 +193,7 @@ def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    found = {key: number(value) for key, value in _leaves(values)}
-    return {key: value for key, value in found.items() if value is not None}
+    return numbers(dict(_leaves(values)))
 
 
 def _notes(run: _Run, source: str) -> Iterator[NotImported]:
