@@ -70,22 +70,13 @@ _OPTIONS: dict[str, Any] = {
 
 
 def connection_failure(text: str) -> str | None:
-    """Returns the reason why no connection was made, or None if the call may have been sent.
-
-    Args:
-        text: The error text of gRPC.
-    """
+    """Returns why no connection was made, by gRPC's error text; None if the call may be sent."""
     found = _NOT_CONNECTED.fullmatch(text)
     return None if found is None else found[1]
 
 
 def channel_options(address: str, *, has_others: bool = False) -> list[tuple[str, Any]]:
-    """Returns the gRPC options of a channel to an address.
-
-    Args:
-        address: The address.
-        has_others: Whether the client has addresses of other servers too.
-    """
+    """Returns the gRPC options of a channel. `has_others` tells that there are other servers."""
     user_agent = f"podium-python/{metadata.version('podium')}"
     is_balanced = has_others or address.startswith(_ALL_SERVERS)
     known = _OPTIONS | _BALANCED if is_balanced else _OPTIONS
@@ -102,11 +93,7 @@ def is_loopback(address: str) -> bool:
 
 
 def deadline(seconds: float, where: str) -> float:
-    """Returns a time limit in seconds: positive and finite, so that every call ends.
-
-    Raises:
-        ValueError: The number is not positive and finite.
-    """
+    """Returns a time limit in seconds: positive and finite, so that every call ends."""
     result = coerce.number(seconds, where)
     if not 0 < result < math.inf:
         raise ValueError(f"{where} must be a positive number of seconds, not {result}")
@@ -120,10 +107,7 @@ def lag_metadata() -> tuple[tuple[str, str], ...]:
 
 
 def trace_metadata() -> tuple[tuple[str, str], ...]:
-    """Returns the headers that make the server's spans children of the current span.
-
-    Returns no headers if the process has not loaded OpenTelemetry.
-    """
+    """Returns the headers that link the server's spans to the current span of OpenTelemetry."""
     if "opentelemetry.trace" not in sys.modules:
         return ()
     from opentelemetry.propagate import inject  # noqa: PLC0415 - an optional package

@@ -142,11 +142,7 @@ def curve_arms(
     by_group: bool,
     status: ArmStatuses | None,
 ) -> tuple[list[ArmSummary], dict[str, str]]:
-    """Returns the arms to draw curves of, and the statuses of the arms that are left out.
-
-    Raises:
-        NotFoundError: No arm or group has one of the names.
-    """
+    """Returns the arms to draw curves of, and the statuses of the arms that are left out."""
     wanted = None if names is None else coerce.texts(names, "names")
     chosen = [arm for arm in listed if wanted is None or _name_of(arm, by_group) in wanted]
     found = {_name_of(arm, by_group) for arm in chosen}

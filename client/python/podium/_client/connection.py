@@ -143,10 +143,7 @@ class Connection(Generic[_C]):
         return self._methods_of_servers()[0][type(request)]
 
     def _next_method(self, request: Message) -> _Method:
-        """Returns the method of a request at the server whose turn it is.
-
-        Servers that have failed lately are left out while there are others.
-        """
+        """Returns the method of a request at the next server, if possible not one that failed."""
         servers, kind = self._methods_of_servers(), type(request)
         if len(servers) == 1:
             return servers[0][kind]
@@ -206,11 +203,7 @@ class Connection(Generic[_C]):
         return Retries(self._policy, method.timeout, is_write=method.is_write, others=others)
 
     def _pause(self, failure: Failure, retries: Retries) -> float:
-        """Returns the seconds to wait before the next attempt at a call that has failed.
-
-        Raises:
-            PodiumError: The call is not retried.
-        """
+        """Returns the seconds to wait before the next try, or raises the error if there is none."""
         if failure.error.reason:
             self._answered_at = time.monotonic()
         pause = retries.pause(failure, is_known=self._answered_at is not None)
@@ -234,10 +227,7 @@ class Connection(Generic[_C]):
         return left
 
     def _failure(self, error: grpc.RpcError, method: _Method) -> Failure:
-        """Converts a gRPC error to a Failure, and reopens the channel after a certificate change.
-
-        If the server gave no reason, the text names the address and the timeout.
-        """
+        """Converts a gRPC error to a Failure. Reopens the channel after a certificate change."""
         result = from_rpc_error(error)
         if isinstance(result, CanceledError) and not self._closed:
             # This client did not cancel the call. A stopping server cancels calls that just
@@ -258,10 +248,7 @@ class Connection(Generic[_C]):
     def _stream_failure(
         self, error: grpc.RpcError, method: _Method, metadata: tuple[tuple[str, str], ...]
     ) -> PodiumError:
-        """Returns the error of a stream.
-
-        If the token was replaced meanwhile, the returned error lets the stream retry.
-        """
+        """Returns the error of a stream, which is temporary if the token was replaced meanwhile."""
         result = self._failure(error, method).error
         if result.reason == "TOKEN_INVALID" and self._security.metadata() != metadata:
             return UnavailableError("the token was replaced; the next call sends the new one")

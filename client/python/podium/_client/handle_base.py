@@ -81,9 +81,6 @@ class ArmHandleBase(ArmBase, Generic[_N]):
         return result
 
     def _ended(self, error: BaseException | None) -> Steps[RecordResult] | None:
-        """Returns the steps that record the end of a block, or None if `finish` has recorded it.
-
-        If a call of `finish` failed, the end that it should have recorded is recorded now.
-        """
+        """Returns the steps that record the end of a block, or None if `finish` has recorded it."""
         ending = self._end_of_block(error)
         return None if ending is None else self._finish(ending.status, ending.error)

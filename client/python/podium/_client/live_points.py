@@ -10,11 +10,7 @@ __all__ = ["LivePoints"]
 
 
 class LivePoints:
-    """The points of one series in one state. It is immutable.
-
-    All states share the arrays. A later state appends points, and an earlier state uses only the
-    first points. So adding a point takes the same time for any length of the series.
-    """
+    """The points of a series in one state. Later states append to the same arrays."""
 
     __slots__ = ("_length", "_steps", "_values")
 

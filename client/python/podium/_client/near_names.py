@@ -33,11 +33,7 @@ _COMPARED = 200
 
 
 def near_metrics(experiment: str, metric: str) -> Steps[str | None]:
-    """Calls ListMetrics: returns a question that names metrics with similar names.
-
-    Returns None if the metric exists, and an empty text if no name is similar or the call fails.
-    The caller already has its result, so a failed suggestion is not an error.
-    """
+    """Returns a question that names similar metrics, or "". Returns None if the metric exists."""
     request = results.ListMetricsRequest(experiment=experiment, page_size=_METRICS)
     try:
         known = dict.fromkeys(each.name for each in (yield request).metrics)

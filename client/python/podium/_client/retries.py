@@ -67,12 +67,7 @@ class Retries:
         return self._begin + self._timeout - time.monotonic()
 
     def pause(self, failure: Failure, *, is_known: bool) -> float | None:
-        """Returns the seconds to wait before the call is sent again, or None if it is not retried.
-
-        Args:
-            failure: The failure of the last try.
-            is_known: Whether the server has answered any call of this client.
-        """
+        """Returns the seconds to wait before the next try, or None. `is_known`: it answered once."""
         if failure.is_of_server and self._untried:
             # The next server is tried at once. This is not a retry, because the call has not run.
             self._untried -= 1

@@ -52,11 +52,7 @@ class Security:
 
     @property
     def settings(self) -> tuple[TLS | bool, os.PathLike[str] | None]:
-        """Returns settings to pickle for a client in another process. They never contain a token.
-
-        Raises:
-            ClientStateError: The client was given a token as text.
-        """
+        """Returns settings to pickle. Raises a ClientStateError if a token was given as text."""
         if isinstance(self._given_token, str):
             raise ClientStateError(
                 "a client that was given a token as text cannot be pickled; pass the path of a "
@@ -65,11 +61,7 @@ class Security:
         return self.tls or False, self._given_token
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Returns the metadata of a call, with its token.
-
-        Raises:
-            UnauthenticatedError: The token cannot be read, or would be sent without encryption.
-        """
+        """Returns the metadata of a call. Raises an UnauthenticatedError for a bad token."""
         token = self._token.read()
         if token is None:
             return ()
@@ -81,11 +73,7 @@ class Security:
         return (("authorization", f"Bearer {token}"),)
 
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
-        """Returns the credentials of a new channel, or None for a channel without TLS.
-
-        Raises:
-            UnavailableError: A file cannot be read or used.
-        """
+        """Returns the credentials of a new channel, or None for a channel without TLS."""
         if self.tls is None:
             return None
         self._states = file_states(self.tls.paths)
@@ -113,11 +101,7 @@ class _Token:
             self._path = Path(given)
 
     def read(self) -> str | None:
-        """Returns the current token, or None if there is none.
-
-        Raises:
-            UnauthenticatedError: The file cannot be read, or has no token.
-        """
+        """Returns the current token or None. Raises an UnauthenticatedError for a bad file."""
         if self._path is not None and (states := file_states([self._path])) != self._states:
             self._token, self._states = self._read_file(self._path), states
         return self._token
@@ -158,13 +142,7 @@ def _content(path: PathLike | None) -> bytes | None:
 
 
 def tls_problem(address: str, why: str, tls: TLS | None) -> str | None:
-    """Returns a text that explains a TLS problem and its solution, or None for other problems.
-
-    Args:
-        address: The address of the server.
-        why: gRPC's reason why there is no connection.
-        tls: The files of the client; None without TLS.
-    """
+    """Returns a text about a TLS problem and its solution, or None for other problems."""
     if tls is None:
         if "Socket closed" not in why:
             return None

@@ -71,29 +71,14 @@ def _write_value(given: Any) -> Any:
 
 
 def arm_from_json(given: Any) -> results.ArmResult:
-    """Returns the arm that parsed JSON describes.
-
-    Fields that equal those of the primary eval are cleared, so that they change with the rows.
-
-    Raises:
-        ValueError: The JSON is not a valid arm; the message names the key.
-    """
+    """Returns the arm that parsed JSON describes. Raises a ValueError that names a wrong key."""
     arm = record_from_json(results.ArmResult, given, "arm")
     drop_mirrored(arm)
     return arm
 
 
 def record_from_json(kind: type[_R], given: Any, where: str) -> _R:
-    """Returns a dataclass, made from a parsed JSON object.
-
-    Args:
-        kind: The dataclass. Its constructor checks the values.
-        given: The parsed JSON.
-        where: The name of the object in errors.
-
-    Raises:
-        ValueError: The JSON is not valid; the message names the key.
-    """
+    """Returns a dataclass from a JSON object, which errors call `where`, with its keys."""
     try:
         return _construct(kind, given)
     except (TypeError, ValueError, OverflowError) as error:

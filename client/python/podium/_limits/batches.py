@@ -51,11 +51,7 @@ class Load(NamedTuple):
 
 
 class Batch:
-    """The events of one call. They are kept serialized to save memory, since files can be large.
-
-    Attributes:
-        places: The place of each event in the file from which it was read.
-    """
+    """The events of one call, serialized to save memory, and their places in the file of origin."""
 
     def __init__(self, items: Iterable[tuple[str, Event]] = ()) -> None:
         self.places: list[str] = []
@@ -97,11 +93,7 @@ class Batch:
 
 
 def batches(events: Iterable[tuple[str, Event]]) -> "list[Batch]":
-    """Splits events into batches, in order. Each batch has as many events as fit.
-
-    A whole arm that is too large for one call is split into an arm with the first rows, and an
-    event for each of the other rows.
-    """
+    """Splits events into batches, in order. The rows of a too large arm become separate events."""
     result = [Batch()]
     for place, event in events:
         for part in _parts(event):
@@ -114,11 +106,7 @@ def batches(events: Iterable[tuple[str, Event]]) -> "list[Batch]":
 def record_all(
     to_send: Iterable[Batch], record: Callable[[Batch], _R]
 ) -> Iterator[tuple[Batch, _R]]:
-    """Records batches one after the other. Halves those that the server rejects as too large.
-
-    Yields:
-        Each batch that was recorded, with the result of its call.
-    """
+    """Records batches, or halves of too large ones, and yields each with the result of its call."""
     pending = deque(to_send)
     while pending:
         batch = pending.popleft()

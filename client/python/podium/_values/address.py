@@ -74,11 +74,7 @@ def server_addresses(address: str) -> tuple[str, ...]:
 
 
 def socket_path(address: str, source: str = "address") -> str | None:
-    """Returns the path of a `unix:PATH` address, or None for an address of another form.
-
-    Raises:
-        ValueError: The path is empty or longer than the path of a socket can be.
-    """
+    """Returns the path of a `unix:PATH` address, or None. Raises a ValueError for a wrong path."""
     if not address.startswith(_UNIX):
         return None
     path = address.removeprefix(_UNIX)

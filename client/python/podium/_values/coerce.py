@@ -88,12 +88,7 @@ def seconds(given: Any, where: str) -> float:
 
 
 def integer(given: Any, where: str) -> int:
-    """Returns a 64-bit int, from an integer of any library or from a float without a fraction.
-
-    Raises:
-        TypeError: The value has another type, such as str or bool.
-        ValueError: The value is a float with a fraction, NaN or infinite, or needs over 64 bits.
-    """
+    """Returns a 64-bit int, from an integer of any library or a float without a fraction."""
     # The usual case comes first, because checking for a protocol is slow.
     result = given if type(given) is int else _integral(given, where)
     if not _LEAST <= result <= _MOST:
@@ -141,12 +136,7 @@ def boolean(given: Any, where: str) -> bool:
 
 
 def text(given: Any, where: str) -> str:
-    """Returns a plain str. An instance of a subclass, such as a member of an enum, is converted.
-
-    Raises:
-        TypeError: The value has another type.
-        ValueError: The text has an unpaired surrogate, which UTF-8 cannot encode.
-    """
+    """Returns a plain str without unpaired surrogates. A member of an enum is converted."""
     if not isinstance(given, str):
         raise TypeError(f"{where} must be a string, not {kind_of(given)}")
     result = given if type(given) is str else str.__str__(given)
@@ -237,11 +227,7 @@ def value_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
 
 
 def settings_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
-    """Returns a dict of str to Value, from the settings of a run.
-
-    Paths, enums, times, sets, types and other objects with a text of their own become text, because
-    settings are only shown and compared.
-    """
+    """Returns a dict of str to Value. Other objects become text, since settings are only shown."""
     return _value_map(given, where, 1, _setting)
 
 
@@ -350,10 +336,7 @@ def _setting(given: Any, where: str, depth: int) -> Value:
 
 
 def own_text(given: Any) -> str | None:
-    """Returns `str()` of an object; None if that text has a memory address.
-
-    Returns the full name of a class or function.
-    """
+    """Returns `str()` of an object, the full name of a class or function, or None."""
     if hasattr(given, "__qualname__"):  # a class or a function
         return f"{getattr(given, '__module__', None) or 'builtins'}.{given.__qualname__}"
     own: Any = type(given)

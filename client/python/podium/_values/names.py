@@ -16,10 +16,7 @@ _SHOWN = 60
 
 
 def wrong_name(text: str, most: int) -> str:
-    """Returns the problem of a name, as the end of an error message; empty if the name is valid.
-
-    A valid name has 1 to `most` bytes.
-    """
+    """Returns why a name is invalid, as the end of an error message, or an empty text."""
     size = len(text.encode())
     if not 0 < size <= most:
         what = "is empty" if not text else f"has {size} bytes: {shown(text)}"

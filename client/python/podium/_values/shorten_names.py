@@ -95,10 +95,7 @@ def _by_differences(
 
 
 def _joined(words: Sequence[tuple[str, bool]], length: int) -> str:
-    """Joins words.
-
-    Replaces common words in a row by an ellipsis, except for some at the start and end.
-    """
+    """Joins words. Replaces common words in a row by an ellipsis, except at the start and end."""
     room, parts, done = max(length // 4, _LEAST_RUN), [], 0
     for is_common, group in groupby(words, key=lambda word: word[1]):
         run = list(group)

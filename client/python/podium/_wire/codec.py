@@ -146,11 +146,7 @@ def _fill_output(message: eval_result_pb2.EvalResult, row: results.EvalResult) -
 
 
 def eval_result_from_proto(message: eval_result_pb2.EvalResult) -> results.EvalResult:
-    """Returns the eval row of a message.
-
-    It does not call the constructor, whose checks would take more time than everything else here.
-    The types are right already.
-    """
+    """Returns the eval row of a message. It calls no constructor, whose checks take too long."""
     row = object.__new__(results.EvalResult)
     row.name = message.name
     row.benchmark_id = get(message, "benchmark_id")
@@ -289,11 +285,7 @@ def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
 
 
 def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> results.ArmResult:
-    """Returns the arm of a message, with all of its rows.
-
-    Fields that equal those of the primary eval are cleared. So these fields change when rows are
-    added, and are not sent back.
-    """
+    """Returns the arm of a message. Fields that only repeat the primary eval are cleared."""
     arm: results.ArmResult = _ARM_RESULT.from_proto(message)
     drop_mirrored(arm)
     return arm

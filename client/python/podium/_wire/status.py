@@ -178,10 +178,7 @@ def _well_formed(text: str) -> str:
 
 @runtime_checkable
 class _FailedCall(Protocol):
-    """The methods that the errors of grpc and of grpc.aio share.
-
-    The common base class of these errors lacks the methods.
-    """
+    """The methods that the errors of grpc and of grpc.aio share; their base class lacks them."""
 
     def code(self) -> grpc.StatusCode | None: ...
     def details(self) -> str | None: ...

@@ -135,11 +135,7 @@ def _set_container(message: value_pb2.Value, value: list[Any] | dict[str, Any]) 
 
 
 def timestamp_to_proto(moment: datetime) -> Timestamp:
-    """Writes a datetime.
-
-    Raises:
-        ValueError: The datetime has no time zone.
-    """
+    """Writes a datetime. Raises a ValueError if it has no time zone."""
     if moment.tzinfo is None:
         raise ValueError(f"a time must have a time zone, such as UTC: {moment.isoformat()}")
     message = Timestamp()
@@ -156,20 +152,14 @@ def timestamp_from_proto(message: Timestamp) -> datetime:
 
 
 class Field(NamedTuple):
-    """A conversion between a field of a dataclass and its type in the message.
-
-    Neither function is called with None.
-    """
+    """A conversion between a field of a dataclass and a message. It is never called with None."""
 
     to_proto: Callable[[Any], Any]
     from_proto: Callable[[Any], Any]
 
 
 def _enum(enum: type[StrEnum], wrapper: Any, where: str) -> Field:
-    """Returns the conversion of the members of an enum.
-
-    In the proto, the names of the members begin with the name of the enum.
-    """
+    """Returns the conversion of an enum, whose name begins the names of members in the proto."""
     prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", enum.__name__).upper()
     numbers = {member: wrapper.Value(f"{prefix}_{member.name}") for member in enum}
     members = {number: member for member, number in numbers.items()}
