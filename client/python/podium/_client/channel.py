@@ -70,7 +70,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def connection_failure(text: str) -> str | None:
-    """Returns why no connection was made, by gRPC's error text; None if the call may be sent."""
+    """Returns why no connection was made, from gRPC's text; None if the call may have been sent."""
     found = _NOT_CONNECTED.fullmatch(text)
     return None if found is None else found[1]
 

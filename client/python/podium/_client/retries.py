@@ -67,7 +67,10 @@ class Retries:
         return self._begin + self._timeout - time.monotonic()
 
     def pause(self, failure: Failure, *, is_known: bool) -> float | None:
-        """Returns the seconds to wait before a retry, or None. `is_known`: a server answered."""
+        """Returns the seconds to wait before a retry, or None if the call is not retried.
+
+        `is_known` tells whether the server has answered any call of this client.
+        """
         if failure.is_of_server and self._untried:
             # The next server is tried at once. This is not a retry, because the call has not run.
             self._untried -= 1

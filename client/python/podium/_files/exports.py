@@ -86,7 +86,7 @@ def _plain(metrics: Mapping[str, float]) -> dict[str, Any]:
 
 
 def latest_metrics(arm: ArmResult, series: SeriesByKey) -> dict[str, float]:
-    """Returns the training metrics that differ from their series' ends. Record them after those."""
+    """Returns the training metrics that differ from the series' last points. Record them last."""
     return {
         key: arm.metrics[key]
         for key, one in series.items()

@@ -78,7 +78,7 @@ def arm_from_json(given: Any) -> results.ArmResult:
 
 
 def record_from_json(kind: type[_R], given: Any, where: str) -> _R:
-    """Returns a dataclass from a JSON object, which errors call `where`, with its keys."""
+    """Returns a dataclass, made from a JSON object. Errors name `where` and the wrong key."""
     try:
         return _construct(kind, given)
     except (TypeError, ValueError, OverflowError) as error:

@@ -78,7 +78,7 @@ class Batch:
         return map(Event.FromString, self._data)
 
     def halves(self, error: PodiumError) -> "list[Batch]":
-        """Returns two halves, or raises `error` if the batch is not too large or has one event."""
+        """Returns the two halves. Raises `error` if its cause is another, or one event is left."""
         items = list(zip(self.places, self.events(), strict=True))
         if not is_too_large(error):
             raise error
@@ -161,7 +161,7 @@ def _time_of(row: EvalResult, event: Event) -> Timestamp | None:
 
 
 def _first_of_each(arm: ArmResult) -> list[EvalResult]:
-    """Returns the first row of each name and step, as a whole arm does. Events keep the last."""
+    """Returns the first row of each name and step, as in a whole arm. Events keep the last one."""
     rows: dict[tuple[str, int | None], EvalResult] = {}
     for row in arm.evals:
         rows.setdefault((row.name, row.step if row.HasField("step") else None), row)

@@ -19,7 +19,7 @@ _ARM_FINISHED = (
 
 
 def warn_of_rejected(stream: Stream, folder: Path, notices: RecorderWarnings) -> None:
-    """Logs newly rejected events once. The rejected start of an attempt stands for its events."""
+    """Logs each newly rejected event once. A rejected start is logged instead of its events."""
     reader = StreamReader(folder)
     target = Target(reader.info.experiment, reader.info.arm)
     for rejected in reader.rejected_events():

@@ -58,7 +58,7 @@ def damaged_event(sequence: int) -> Refused:
 
 @contextmanager
 def ignored_disk_errors(folder: Path) -> Iterator[None]:
-    """Returns a context that logs and ignores disk errors, for files that the sender can lack."""
+    """Returns a context that logs and ignores disk errors, for files that are not needed."""
     try:
         yield
     except OSError as error:

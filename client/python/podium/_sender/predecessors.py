@@ -59,7 +59,7 @@ class Predecessors:
         continued: Predecessor | None,
         starts_after: Predecessor | None,
     ) -> None:
-        """Sets the streams to deliver first. `older` has the last event to wait for in each."""
+        """Sets the streams to deliver first, and for older attempts the last event to wait for."""
         self._older = list(older)
         self._starts_after = starts_after
         if continued is not None:

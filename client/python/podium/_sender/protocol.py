@@ -44,7 +44,7 @@ _EVENTS = DEFAULT_LIMITS.call_events
 _FIRST_BYTES, _LEAST_BYTES, _MOST_BYTES = 1 << 16, 1 << 12, 1 << 20
 """The most bytes of a call at first, over a slow connection and over a fast one."""
 _FAST_SECONDS, _SLOW_SECONDS = 1.0, 2.0
-"""Calls get larger after a fast call and smaller after a slow one."""
+"""The seconds below which calls get larger, and those above which calls get smaller."""
 
 _ABOUT_THE_SERVER = frozenset(
     {

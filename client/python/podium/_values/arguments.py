@@ -47,7 +47,10 @@ StepLike: TypeAlias = SupportsIndex | float
 
 
 class _StringContainer(Protocol):
-    """A list, tuple or set of strings. The `__contains__` of a single str accepts only a str."""
+    """A list, tuple or set of strings, and not a string.
+
+    `str.__contains__` takes only a str, so type checkers reject a plain string here.
+    """
 
     def __contains__(self, item: object, /) -> bool: ...
 

@@ -336,7 +336,7 @@ def _setting(given: Any, where: str, depth: int) -> Value:
 
 
 def own_text(given: Any) -> str | None:
-    """Returns `str()` of an object, the full name of a class or function, or None."""
+    """Returns the text of an object, or a class's name; None if the text has a memory address."""
     if hasattr(given, "__qualname__"):  # a class or a function
         return f"{getattr(given, '__module__', None) or 'builtins'}.{given.__qualname__}"
     own: Any = type(given)

@@ -129,7 +129,7 @@ def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
 def _add_indexes(
     result: recording_service_pb2.Refusals, refusals: Sequence[RefusedEvent], room: int
 ) -> None:
-    """Adds refusals by reason: the first ones that fit into a number of bytes (some thousand)."""
+    """Adds refusals by reason: the first ones that fit a number of bytes (about a thousand)."""
     result.refusals.extend(_groups(refusals))
     while result.ByteSize() > room and len(refusals) > 1:
         refusals = refusals[: len(refusals) // 2]

@@ -159,7 +159,7 @@ class Field(NamedTuple):
 
 
 def _enum(enum: type[StrEnum], wrapper: Any, where: str) -> Field:
-    """Returns the conversion of an enum, whose name begins the names of members in the proto."""
+    """Returns the conversion of an enum. In the proto, members have the enum's name as prefix."""
     prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", enum.__name__).upper()
     numbers = {member: wrapper.Value(f"{prefix}_{member.name}") for member in enum}
     members = {number: member for member, number in numbers.items()}

@@ -59,7 +59,10 @@ def _cell(value: Any) -> str:
 def sorted_arms(
     arms: Iterable[ArmSummary], column: str, *, is_reversed: bool
 ) -> Iterable[ArmSummary]:
-    """Returns arms by a column: numbers, then texts (both may be reversed), then NaN, then none."""
+    """Returns arms sorted by a column: numbers, then texts, then NaN, then arms without a value.
+
+    Arms with equal values are in order of creation. Reverse order only affects numbers and texts.
+    """
     records = [(arm, arm.record()) for arm in arms]
     check_columns([column], (record for _, record in records))
     found = [(arm, _key(record.get(column))) for arm, record in records]

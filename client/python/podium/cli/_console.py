@@ -44,7 +44,7 @@ class Console:
         sys.stdout.write(_dumped(value) + "\n")
 
     def recorded(self, result: RecordResult, text: str) -> None:
-        """Writes the result of a recording call. `text` says, for people, what was recorded."""
+        """Writes the result of a recording call. `text` describes it for people."""
         if self.as_json:
             self.json({"revision": result.revision, "changed_events": result.changed_events})
         else:

@@ -27,7 +27,7 @@ def near_evals(client: Client, experiment: str, arm: str, name: str) -> str:
 
 
 def near_metrics(client: Client, experiment: str, metric: str, *, by_step: bool = False) -> str:
-    """Returns a question that names similar metrics (with values by step, if so given), or ""."""
+    """Returns a question about similar metrics (with `by_step`, those by step), or an empty text."""
     if by_step:
         known = dict.fromkeys(step_metrics(client, experiment))
     else:

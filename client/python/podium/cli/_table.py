@@ -91,7 +91,7 @@ def _fitted(columns: Sequence[Column], width: int | None) -> tuple[Sequence[Colu
 
 
 def _with_fewer(columns: Sequence[Column]) -> Iterator[Sequence[Column]]:
-    """Yields all columns, then fewer of the long texts, with an ellipsis in the header."""
+    """Yields all columns, then one column of long texts less each time, with an ellipsis."""
     yield columns
     sign = Column(_ELLIPSIS, [""] * max((len(column.cells) for column in columns), default=0))
     last = [index for index, column in enumerate(columns) if column.is_long]

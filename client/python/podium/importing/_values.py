@@ -53,7 +53,7 @@ def reading_in(folder: Path) -> Iterator[None]:
 
 
 def content_of(path: Path, limit: int = _MAX_FILE_BYTES) -> bytes:
-    """Returns the bytes of a file. Raises a ValueError for a large file, or as `opened_inside`."""
+    """Returns the bytes of a file. Raises a ValueError for large files and links to the outside."""
     with opened_inside(path) as file:
         found = file.read(limit + 1)
     if len(found) > limit:

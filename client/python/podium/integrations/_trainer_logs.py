@@ -35,7 +35,7 @@ _MACHINE = frozenset(
         "trackio_space_id",
     }
 )
-"""Arguments that may differ between attempts or seeds of one configuration. It has none of them."""
+"""Arguments that may differ between attempts or seeds of an arm. They are not recorded."""
 _OF_A_LOAD = frozenset(
     {
         "_name_or_path",

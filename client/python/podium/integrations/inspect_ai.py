@@ -142,7 +142,7 @@ class PodiumHooks(Hooks):  # type: ignore[misc, unused-ignore]
 
 
 def _logs() -> Any:
-    """Returns the module that imports logs. It is loaded late: Inspect loads this module always."""
+    """Returns the module that imports logs. It is loaded only when a log is recorded."""
     from podium.importing.kinds import inspect_ai  # noqa: PLC0415 - it loads protobuf
 
     return inspect_ai

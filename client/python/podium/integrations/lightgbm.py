@@ -136,7 +136,7 @@ def _params(env: Any) -> dict[str, Any]:
 
 
 def run_config(name: str, params: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration. The number of rounds is an extra, since a resumed one has less."""
+    """Returns the configuration. The number of rounds is an extra: a resumed training has fewer."""
     seeds = (seed_of(params.get(key)) for key in _SEEDS)
     facts = settings_of(params, without=frozenset({*_SEEDS, *_ROUNDS, *_MACHINE}))
     extras = settings_of({key: params.get(key) for key in sorted(_ROUNDS)})

@@ -38,7 +38,7 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
 
 
 def _serves(address: str, seconds: float, console: Console, has_others: bool) -> bool:
-    """Shows and returns whether a server serves. Raises a CommandError only for the last server."""
+    """Shows whether a server serves. Raises a CommandError if the only server does not answer."""
     try:
         is_serving = _ask(address, seconds) == _SERVING
     except CommandError as error:

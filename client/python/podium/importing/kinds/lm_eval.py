@@ -217,7 +217,7 @@ def _facts(content: _Object) -> _Object:
 
 
 def _suffix(content: _Object, path: Path, time: datetime | None) -> str:
-    """Returns the date with microseconds, since jobs start together, or a name and a digest."""
+    """Returns a unique suffix: the date with microseconds, or else the file name and a digest."""
     if time is not None:
         return time_text(time)
     return f"{path.stem}-{short_digest(json.dumps(content, sort_keys=True))}"
@@ -283,7 +283,7 @@ def evals_of(content: _Object, time: datetime | None) -> Iterator[EvalResult]:
 
 
 def _metrics(task: _Object) -> dict[str, float]:
-    """Returns the metrics of a task. Leaves texts out: they are labels, even if like numbers."""
+    """Returns the metrics of a task. Texts are left out: they are labels, even if numeric."""
     values = {
         key: value for key, value in task.items() if not isinstance(value, str) and key != _COUNT
     }
@@ -302,7 +302,7 @@ def directions_of(content: _Object) -> dict[str, str]:
 
 
 def _benchmark(content: _Object, task: str) -> str | None:
-    """Returns the task with its version, shots and generation settings, to tell what compares."""
+    """Returns the task, its version, shots and generation settings, which make rows comparable."""
     version = object_in(content, "versions").get(task)
     settings = f"{'' if version is None else f'@{version}'}{_settings_of_task(content, task)}"
     return f"{task}{settings}" if settings else None
@@ -316,7 +316,7 @@ def _settings_of_task(content: _Object, task: str) -> str:
 
 
 def _sampling(settings: _Object) -> str:
-    """Returns the settings unlike greedy decoding. `until` is part of the task's version."""
+    """Returns the settings that differ from greedy decoding, without `until`, as a short text."""
     kept = {key: value for key, value in settings.items() if value not in _GREEDY.get(key, (None,))}
     text = "".join(f",{key}={kept[key]}" for key in sorted(kept) if key != "until")
     return text if len(text) <= _MOST_SHOWN else f",{short_digest(text)}"

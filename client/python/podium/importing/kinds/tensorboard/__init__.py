@@ -161,7 +161,7 @@ def _arm(run: _Run, name: str, identity: str) -> ArmResult:
 
 
 def _identity(files: list[Path]) -> str:
-    """Returns a digest of the beginning of the first file, which stays when the run continues."""
+    """Returns a digest of the start of the first file, which stays the same as the run goes on."""
     first = min(files, key=lambda file: file.name.partition(_MARK)[2])
     try:
         begin = first_record(first)
