@@ -27,7 +27,7 @@ def near_evals(client: Client, experiment: str, arm: str, name: str) -> str:
 
 
 def near_metrics(client: Client, experiment: str, metric: str, *, by_step: bool = False) -> str:
-    """Returns a question about similar metrics (with `by_step`, those by step), or an empty text."""
+    """Returns a question about similar metrics (with `by_step`, those with steps), or ""."""
     if by_step:
         known = dict.fromkeys(step_metrics(client, experiment))
     else:
