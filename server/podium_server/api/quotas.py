@@ -141,7 +141,8 @@ class Usage:
 
         Raises QUOTA_EXCEEDED or OVERLOADED if earlier calls have exceeded a limit.
         """
-        self._take(events_per_second=events, bytes_per_second=size)
+        if self._rates["events_per_second"] or self._rates["bytes_per_second"]:
+            self._take(events_per_second=events, bytes_per_second=size)
 
     def _check(self, name: str, used: int, limit: int | None) -> None:
         if limit is not None and used >= limit:

@@ -38,35 +38,38 @@ class Recording:
 
     async def record(self, request: recording_pb2.RecordRequest) -> recording_pb2.RecordResponse:
         """Records events of one experiment, all of them or none."""
-        size, events = request.ByteSize(), request.events[:]
-        CALLER.get().usage.count_recorded(len(events), size)
-        claim = RowClaim(CALLER.get().usage.row_quotas)
+        size, events, usage = request.ByteSize(), request.events[:], CALLER.get().usage
+        usage.count_recorded(len(events), size)
+        claim = RowClaim(usage.row_quotas) if usage.row_quotas else None
         if _is_large(events, size):
             call = await asyncio.to_thread(self._call, request, events, size, claim)
         else:
             call = self._call(request, events, size, claim)
-        outcome = await claim.hold(lambda: self._store.transact(call))
-        return recording_pb2.RecordResponse(
+        if claim is None:
+            outcome = await self._store.transact(call)
+        else:
+            outcome = await claim.hold(lambda: self._store.transact(call))
+        response = recording_pb2.RecordResponse(
             revision=outcome.revision,
             changed_events=outcome.changed_events,
             skipped_events=outcome.skipped_events,
             last_sequence=outcome.last_sequence,
-            kept_fields=[
-                recording_pb2.KeptField(event_index=index, path=path)
-                for index, path in outcome.kept_fields
-            ],
-            replaced_attempts=outcome.replaced_attempts,
         )
+        for index, path in outcome.kept_fields:
+            response.kept_fields.add(event_index=index, path=path)
+        if outcome.replaced_attempts:
+            response.replaced_attempts.extend(outcome.replaced_attempts)
+        return response
 
     def _call(
         self,
         request: recording_pb2.RecordRequest,
         events: Sequence[Event],
         size: int,
-        claim: RowClaim,
+        claim: RowClaim | None,
     ) -> RecordCall:
         """Checks the request and builds its RecordCall."""
-        self._check_record(request, size)
+        self._check_record(request, events, size)
         token = CALLER.get().token
         return RecordCall(
             request.experiment,
@@ -76,7 +79,7 @@ class Recording:
             now=_now(),
             size=size,
             owner=None if token is None else token.name,
-            claim_rows=claim.take,
+            claim_rows=None if claim is None else claim.take,
             validate_only=request.validate_only,
         )
 
@@ -101,17 +104,19 @@ class Recording:
         )
         return recording_pb2.DeleteExperimentResponse(revision=await self._store.transact(call))
 
-    def _check_record(self, request: recording_pb2.RecordRequest, size: int) -> None:
+    def _check_record(
+        self, request: recording_pb2.RecordRequest, events: Sequence[Event], size: int
+    ) -> None:
         """Checks the limits of the call as a whole. Each event is checked elsewhere."""
         check_experiment_name(request.experiment, "experiment", self._limits)
-        if not request.events:
+        if not events:
             raise failure("FIELD_MISSING", "events is empty; send at least one", field="events")
-        check_count(len(request.events), "events", self._limits.call_events, "events")
-        check_metric_count(request.events, size, self._limits)
+        check_count(len(events), "events", self._limits.call_events, "events")
+        check_metric_count(events, size, self._limits)
         if request.HasField("position"):
             position = request.position
             check_name(position.writer_id, "position.writer_id", self._limits)
-            most = _MAX_SEQUENCE - len(request.events)
+            most = _MAX_SEQUENCE - len(events)
             check_range(position.first_sequence, "position.first_sequence", 1, most)
 
 

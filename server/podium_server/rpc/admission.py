@@ -218,10 +218,10 @@ class AdmittedCall:
         Raises:
             PodiumError: The request is cut off or too large, or there is no room for it.
         """
-        raw = await self.read_next(receive)
+        raw = await self._admission.reads.read(self, receive)
         if raw is None:
             raise failure("MALFORMED_REQUEST", "the request ended before it was complete")
-        return raw
+        return self._held_request(raw)
 
     async def read_next(self, receive: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
         """Reads a further request of a stream. Returns None if there is none.
@@ -231,8 +231,10 @@ class AdmittedCall:
         """
         self._release_bytes()
         raw = await self._admission.reads.read(self, receive)
-        if raw is None:
-            return None
+        return None if raw is None else self._held_request(raw)
+
+    def _held_request(self, raw: bytes) -> bytes:
+        """Checks the size of a request, and reserves memory for it."""
         if len(raw) > self._admission.message_bytes:
             raise too_large(len(raw), self._admission.message_bytes)
         if not self._hold(self._admission.request_bytes, len(raw)):

@@ -60,6 +60,9 @@ class Telemetry:
             if calls are not traced.
         slow_gauges: Returns further metrics, which it reads from the store.
         histograms: The histograms that other parts of the server keep, by name.
+
+    Attributes:
+        has_audit: Whether there is an audit log.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Telemetry:
     ) -> None:
         self._gauges = tuple(gauges)
         self._audit = audit
+        self.has_audit = audit is not None
         self._streams = frozenset(streams)
         self._begin_trace = begin_trace
         self._slow_gauges = slow_gauges
@@ -81,11 +85,6 @@ class Telemetry:
         self._refused: Counter[str] = Counter()
         self._times: dict[str, Histogram] = {}
         self._lag = _Greatest()
-
-    @property
-    def has_audit(self) -> bool:
-        """Returns whether there is an audit log."""
-        return self._audit is not None
 
     def call(self, method: str, peer: str, headers: Headers | None = None) -> "ObservedCall":
         """Returns the object that measures a call. The call begins now.
@@ -107,7 +106,7 @@ class Telemetry:
         Waits for the call's line in the audit log, if the log needs one.
         """
         call.release()
-        code, reason = _outcome(error)
+        code, reason = ("OK", "") if error is None else _outcome(error)
         self._calls[call.method, code] += 1
         if reason:
             self._refused[reason] += 1
@@ -189,17 +188,17 @@ class ObservedCall(AuditedCall):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
+    def __aexit__(
         self,
         error_type: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:
-        await self._telemetry.end(self, error)
+    ) -> Awaitable[None]:
+        return self._telemetry.end(self, error)
 
-    async def end(self, error: BaseException | None) -> None:
+    def end(self, error: BaseException | None) -> Awaitable[None]:
         """Ends the call. Fronts use it if they cannot use the call as a context manager."""
-        await self._telemetry.end(self, error)
+        return self._telemetry.end(self, error)
 
 
 CURRENT_CALL: ContextVar[ObservedCall | None] = ContextVar("podium_call", default=None)
@@ -245,10 +244,8 @@ def _minute() -> int:
     return int(time.monotonic() // 60)
 
 
-def _outcome(error: BaseException | None) -> tuple[str, str]:
-    """Returns the status code and the reason of a call that has ended."""
-    if error is None:
-        return "OK", ""
+def _outcome(error: BaseException) -> tuple[str, str]:
+    """Returns the status code and the reason of a call that ended with an error."""
     if isinstance(error, PodiumError):
         return error.code, error.reason
     # gRPC raises its own error if a call was aborted from outside, or if its client is gone.

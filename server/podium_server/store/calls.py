@@ -165,10 +165,6 @@ class Changes:
     remove_arm: ArmRow | None = None
     remove_experiment: bool = False
 
-    @property
-    def _touches_arms(self) -> bool:
-        return bool(self.arms) or self.remove_arm is not None
-
     def subjects(self) -> set[Subject]:
         """Returns the changed arms, or the whole experiment if it was removed or no arm changed.
 
@@ -177,11 +173,11 @@ class Changes:
         if self.experiment is None:
             return set()
         experiment = self.experiment.name
-        if self.remove_experiment or (self.revision is not None and not self._touches_arms):
-            return {(experiment, None)}
         arms: set[Subject] = {(experiment, change.row.name) for change in self.arms}
         if self.remove_arm is not None:
             arms.add((experiment, self.remove_arm.name))
+        if self.remove_experiment or (self.revision is not None and not arms):
+            return {(experiment, None)}
         return arms
 
 

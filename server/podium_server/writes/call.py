@@ -94,7 +94,7 @@ class RecordCall:
         if self._size > _MANY_BYTES:
             return True
         others = [event.kind for event in self._valid if event.kind is not _ROW]
-        return len(others) > _MANY_REWRITES or any(kind.heavy for kind in others)
+        return len(others) > _MANY_REWRITES or True in [kind.heavy for kind in others]
 
     def decide(self, loaded: Loaded) -> Changes:
         """Applies the events in order.

@@ -62,7 +62,8 @@ class CallState:
         """Returns all changes of the call, marked with its revision."""
         changed = self.progress.changes_made > 0
         arms = [arm.change() for arm in self._arms.values() if arm.changed]
-        self.experiment.row_count += sum(change.added_rows for change in arms)
+        for change in arms:
+            self.experiment.row_count += change.added_rows
         if changed:
             self.experiment.revision = self.progress.revision
             self.experiment.updated = self.progress.now

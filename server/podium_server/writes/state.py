@@ -345,7 +345,7 @@ class ArmState:
             self._parts[SERIES_PART] = with_change(before, self.row.revision, self._series_from)
         self._change.parts = self._parts
         self._change.rows = list(self._written.values())
-        new_points = sum(not self._kept_points(step) for step in self._change.points)
+        new_points = len([step for step in self._change.points if not self._kept_points(step)])
         self._change.added_rows = 1 + self.row.eval_count + new_points - self._rows_before
         return self._change
 

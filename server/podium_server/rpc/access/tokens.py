@@ -26,6 +26,7 @@ _PAUSE_SECONDS = 0.1
 _SCHEME = "bearer "
 _CERTIFICATE = b"podium-token:"
 """A client certificate with a name (SAN) of this prefix and a token's id counts as that token."""
+_PUBLIC = frozenset(method for method, rule in RULES.items() if rule.role is None)
 
 
 class Access:
@@ -82,7 +83,7 @@ class Access:
                     "a token was sent to this server without encryption, so others may have read "
                     "it; revoke it, and connect with TLS"
                 )
-            if not _is_public(method):
+            if method not in _PUBLIC:
                 _admit(self._everybody)
             return
         rule = RULES.get(method)
@@ -170,11 +171,6 @@ def _admit(caller: Caller) -> None:
     caller.usage.enter()
     if call := CURRENT_CALL.get():
         call.on_end = caller.usage.leave
-
-
-def _is_public(method: str) -> bool:
-    rule = RULES.get(method)
-    return rule is not None and rule.role is None
 
 
 def _matching(tokens: Mapping[str, TokenRow], key: str, digest: bytes) -> TokenRow | None:

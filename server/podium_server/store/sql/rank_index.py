@@ -109,6 +109,8 @@ class RankWriter:
     def finish(self) -> None:
         """Writes the changes of the counts, and the noted revisions."""
         many, counts = self._connection.executemany, self._counts
+        if not (counts or self._revisions):  # most calls do not touch a COMPLETED arm
+            return
         many(_NOTE, list(self._revisions.items()))
         many(_COUNT, [(*place, *count) for place, count in counts.items() if any(count)])
         many(_FORGET, [place for place, count in counts.items() if min(count) < 0])

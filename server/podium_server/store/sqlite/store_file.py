@@ -54,7 +54,9 @@ class StoreFile:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self.checkpoint_pages = _CHECKPOINT_PAGES
-        self._beside: dict[Path, _State] = {}
+        # `check` runs before and after each commit, and a Path would cost more than its `stat`.
+        self._name = str(self.path)
+        self._beside: dict[str, _State] = {}
         self._log_pages = 0
         self._created: list[Path] = []
         self._is_discarded = True
@@ -109,7 +111,7 @@ class StoreFile:
     def watch(self, connection: apsw.Connection) -> None:
         """Stores the state of the files that the writing connection has opened, for `check`."""
         connection.set_wal_hook(self._note_log)
-        self._beside = {log: _state(log) for log in map(self._log, ("-wal", "-shm"))}
+        self._beside = {str(log): _state(log) for log in map(self._log, ("-wal", "-shm"))}
         self._state = _state(self._file)
 
     def _log(self, ending: str) -> Path:
@@ -130,7 +132,7 @@ class StoreFile:
             if now.size < before.size:
                 raise FileDamagedError(f"{path} was truncated while the server ran")
             self._beside[path] = now
-        now = _same_file(self.path, self._state)
+        now = _same_file(self._name, self._state)
         if now != self._state:
             how = "truncated" if now.size < self._state.size else "overwritten"
             raise FileDamagedError(f"{self.path} was {how} while the server ran")
@@ -189,12 +191,12 @@ def _refuse_log_without_file(path: Path) -> None:
         )
 
 
-def _state(file: Path | int) -> _State:
-    found = os.fstat(file) if isinstance(file, int) else file.stat()
+def _state(file: str | Path | int) -> _State:
+    found = os.stat(file)  # noqa: PTH116 - also for descriptors
     return _State((found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns)
 
 
-def _same_file(path: Path, before: _State) -> _State:
+def _same_file(path: str, before: _State) -> _State:
     """Returns the state of a path. Raises an error if it is not the same file as before."""
     try:
         now = _state(path)
