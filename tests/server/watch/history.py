@@ -5,28 +5,21 @@ import contextlib
 import shutil
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from podium._limits.limits import Limits
-from podium.errors import NotFoundError, PodiumError
-from podium.v1.results_service_pb2 import (
-    GetExperimentRequest,
-    ListArmsRequest,
-    ListEvalsRequest,
-    ListSeriesRequest,
-    WatchResponse,
-)
+from podium.errors import PodiumError
+from podium.v1.results_service_pb2 import WatchResponse
 from podium_server.api.watch import Watches
 from podium_server.store.open import open_store
 
 from tests.server.store.test_derived import follow
-from tests.server.watch.judge import Filter, Judge, State, encoded_row, fingerprint
-from tests.server.watch.planted import NOTHING, Plant
+from tests.server.watch.judge import Filter, Judge, State
+from tests.server.watch.states import NAME, read_state
 from tests.server.writes.naive_state import Experiment
 from tests.server.writes.random_calls import random_call
 from tests.server.writes.ways import Direct
 
-__all__ = ["FILTERS", "NAME", "History"]
+__all__ = ["FILTERS", "History"]
 
 FILTERS = (
     Filter(with_series=True),
@@ -36,7 +29,6 @@ FILTERS = (
     Filter(group_name="g", with_series=True),
     Filter(group_name="x", statuses=(2, 3)),
 )
-NAME = "x"
 _SETTLE_EVERY = 3
 _CUT_AFTER = (1, 1, 2, 3, 5, 200)
 """The messages after which a watch is cut off; the last number lets a whole state through."""
@@ -49,7 +41,6 @@ class History:
         folder: A folder for the store.
         seed: Makes the same calls every time.
         watches: The number of watches.
-        plant: A defect to plant.
         patience: The seconds for a marker to come.
     """
 
@@ -59,13 +50,12 @@ class History:
         seed: int,
         watches: int,
         *,
-        plant: Plant = NOTHING,
         patience: float = 60,
     ) -> None:
         self._folder = folder
         # Apart, so that the calls are the same however the watches are cut off.
         self._rng, self._cuts = Random(seed), Random(seed)  # noqa: S311 - not secret
-        self._plant, self._patience = plant, patience
+        self._patience = patience
         self._model = Experiment()
         self._states: dict[tuple[int, int], State] = {}
         self._lives = 0
@@ -123,7 +113,7 @@ class History:
         url = f"sqlite:///{self._folder / 'podium.db'}"
         self._store = await open_store(url, on_broken=lambda: None)
         self._way = Direct(self._store, Limits())
-        self._watches = Watches(self._plant[0](self._store))
+        self._watches = Watches(self._store)
         self._is_open.set()
 
     async def _close(self) -> None:
@@ -153,26 +143,9 @@ class History:
             await self._note_state()
 
     async def _note_state(self) -> None:
-        try:
-            found: Any = await self._way.call(
-                "GetExperiment", GetExperimentRequest(experiment=NAME)
-            )
-        except NotFoundError:
-            return
-        state = State()
-        listed: Any = await self._way.call("ListArms", ListArmsRequest(experiment=NAME))
-        for arm in listed.arms:
-            state.arms[arm.name] = fingerprint(arm)
-            request = ListEvalsRequest(experiment=NAME, arm=arm.name)
-            rows: Any = await self._way.call("ListEvals", request)
-            for row in rows.evals:
-                step = row.step if row.HasField("step") else None
-                state.rows[arm.name, row.name, step] = encoded_row(row)
-            series: Any = await self._way.call(
-                "ListSeries", ListSeriesRequest(experiment=NAME, arm=arm.name)
-            )
-            state.add_points(arm.name, series.series)
-        self._states[self._lives, found.experiment.revision] = state
+        revision, state = await read_state(self._way)
+        if revision:
+            self._states[self._lives, revision] = state
 
     def _is_other_epoch(self, _revision: int, epoch: str) -> bool:
         return self._life_of.get(epoch) != self._lives
@@ -199,12 +172,10 @@ class History:
         watches = self._watches
         async with contextlib.aclosing(watches.watch(judge.request(NAME))) as responses:
             async for raw in responses:
-                sent = WatchResponse.FromString(raw)
-                response = self._plant[1](sent)
-                if response is not None:
-                    await self._take(judge, response)
+                response = WatchResponse.FromString(raw)
+                await self._take(judge, response)
                 left -= 1
-                if not left or sent.deleted:
+                if not left or response.deleted:
                     self.cuts += 1
                     return
 

@@ -6,8 +6,6 @@ connects again by itself, and also apply each update to a `LiveState`, as `follo
 
 import asyncio
 import contextlib
-import shutil
-import sys
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,66 +15,25 @@ from unittest.mock import patch
 
 import grpc
 import podium
-from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 from podium._client import watching
 from podium._client.follower import LiveState
 from podium._wire import codec
-from podium._wire.status import from_rpc_error
 from podium.errors import AbortedError, NotFoundError, PodiumError, UnavailableError
 from podium.v1.results_service_pb2 import WatchResponse
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.store.sqlite.copies import back_up
-from podium_server.testing import RunningServer
 
 from tests.server.watch.cutting import CuttingProxy
-from tests.server.watch.history import FILTERS, NAME, History
+from tests.server.watch.history import FILTERS, History
 from tests.server.watch.judge import Judge, State
-from tests.server.writes.ways import METHODS
+from tests.server.watch.servers import CHANNEL, SpoiledServer, Wire, replace_store
+from tests.server.watch.states import NAME
 
 __all__ = ["Counts", "NetworkHistory"]
 
 _STATUSES = {2: "running", 3: "completed", 4: "failed"}
 _AHEAD = 1_000
 _SHORT_PAUSES: dict[str, Any] = {"_FIRST_PAUSE": 0.01, "_LONGEST_PAUSE": 0.1}
-_CHANNEL = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0))
-
-
-class _SpoiledServer(RunningServer):
-    """A server with small pages and perhaps a defect."""
-
-    def __init__(self, store: str, plant: str) -> None:
-        self._plant = plant
-        super().__init__(store)
-
-    def _command(self) -> list[str]:
-        module = "tests.server.watch.spoiled"
-        return [sys.executable, "-m", module, self._plant, *super()._command()[3:]]
-
-
-class _Wire:
-    """Calls a server without blocking the event loop."""
-
-    def __init__(self, address: str) -> None:
-        self._channel = grpc.aio.insecure_channel(address, _CHANNEL)
-
-    async def call(self, method: str, request: Message) -> Message:
-        """Returns the response to a call."""
-        about = METHODS[method]
-        call: Any = self._channel.unary_unary(
-            f"/{about.containing_service.full_name}/{method}",
-            type(request).SerializeToString,
-            GetMessageClass(about.output_type).FromString,
-        )
-        try:
-            response: Message = await call(request, timeout=120)
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from None
-        return response
-
-    async def close(self) -> None:
-        """Closes the connection."""
-        await self._channel.close()
 
 
 @dataclass
@@ -111,7 +68,6 @@ class NetworkHistory(History):
         folder: A folder for the store.
         seed: Makes the same calls every time.
         watches: The number of watches.
-        plant: The name of a defect of the server.
         patience: The seconds for a marker to come.
         cuts: The history goes on until each watch was cut off this often.
     """
@@ -122,13 +78,12 @@ class NetworkHistory(History):
         seed: int,
         watches: int,
         *,
-        plant: str = "",
         patience: float = 120,
         cuts: int = 1,
     ) -> None:
         super().__init__(folder, seed, watches, patience=patience)
         self._file = folder / "podium.db"
-        self._planted, self._wanted = plant, cuts
+        self._wanted = cuts
         self._rng_of_cuts = Random(seed)  # noqa: S311 - not secret
         self._proxies: list[CuttingProxy] = []
         self._server: Any = None
@@ -136,8 +91,7 @@ class NetworkHistory(History):
         self.counts = Counts()
 
     def _is_over(self, number: int, calls: int) -> bool:
-        # Only a plant may end with fewer cuts: it is found as soon as it matters.
-        is_cut = bool(self._planted) or min(proxy.cuts for proxy in self._proxies) >= self._wanted
+        is_cut = min(proxy.cuts for proxy in self._proxies) >= self._wanted
         return is_cut and super()._is_over(number, calls)
 
     async def run(self, calls: int, *, restart_every: int = 0, restore_every: int = 0) -> list[str]:
@@ -158,13 +112,11 @@ class NetworkHistory(History):
         if self._proxies:
             await asyncio.to_thread(self._server.start)
         else:
-            self._server = await asyncio.to_thread(
-                _SpoiledServer, f"sqlite:///{self._file}", self._planted
-            )
+            self._server = await asyncio.to_thread(SpoiledServer, self._file)
             for _ in self._judges:
                 self._proxies.append(CuttingProxy(self._server.address, self._rng_of_cuts))
                 await self._proxies[-1].start()
-        self._way: Any = _Wire(self._server.address)
+        self._way: Any = Wire(self._server.address)
         self._is_open.set()
 
     async def _close(self) -> None:
@@ -196,10 +148,7 @@ class NetworkHistory(History):
         self._saved = deepcopy(self._model)
 
     def _restore(self) -> None:
-        """Replaces the store by the backup, as the documentation says: the log goes too."""
-        for end in ("", "-wal", "-shm"):
-            Path(f"{self._file}{end}").unlink(missing_ok=True)
-        shutil.copyfile(self._folder / "backup.db", self._file)
+        replace_store(self._file, self._folder / "backup.db")
         self._model = deepcopy(self._saved)
         self._lives += 1
         self.counts.restores += 1
@@ -227,7 +176,7 @@ class NetworkHistory(History):
 
     async def _read(self, judge: Judge, address: str, until: int | None = None) -> None:
         """Reads the messages of a watch until the connection is cut, or until a marker."""
-        async with grpc.aio.insecure_channel(address, _CHANNEL) as channel:
+        async with grpc.aio.insecure_channel(address, CHANNEL) as channel:
             stub: Any = ResultsServiceStub(channel)
             with contextlib.suppress(grpc.RpcError):
                 async for response in stub.Watch(judge.request(NAME)):

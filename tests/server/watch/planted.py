@@ -68,10 +68,29 @@ class _SentAgain(Planted):
         return await super().changes(experiment, max(after - 1, 0), *place)
 
 
-class _OneEpoch(Planted):
+class _OneStore(Planted):
     def spoiled(self, page: ChangePage) -> ChangePage:
-        page.epoch = "the same for ever"
+        page.epoch = "-".join(page.epoch.rsplit("-", 2)[1:])
+        return page
+
+
+class _OneLife(Planted):
+    def spoiled(self, page: ChangePage) -> ChangePage:
+        page.epoch = page.epoch.rsplit("-", 2)[0]
         page.experiment = replace(page.experiment, deletion=0)
+        return page
+
+
+class _SkippedFirst(Planted):
+    async def changes(self, experiment: str, after: int, *place: Any) -> ChangePage:
+        return await super().changes(experiment, max(after, 1), *place)
+
+
+class _NeverBehind(Planted):
+    async def changes(self, experiment: str, after: int, *place: Any) -> ChangePage:
+        page = await super().changes(experiment, after, *place)
+        revision = max(page.experiment.revision, after)
+        page.experiment = replace(page.experiment, revision=revision)
         return page
 
 
@@ -91,8 +110,8 @@ class _MarkersAhead(Planted):
 
 def _only_with_content(response: WatchResponse) -> WatchResponse | None:
     """Leaves out markers of commits that a filter shows nothing of."""
-    has_content = response.arms or response.evals or response.removals or response.experiment.name
-    return response if has_content or response.deleted else None
+    has_rows = response.arms or response.evals or response.series or response.removals
+    return response if has_rows or response.experiment.name or response.deleted else None
 
 
 def _always_reset(response: WatchResponse) -> WatchResponse:
@@ -103,7 +122,7 @@ def _always_reset(response: WatchResponse) -> WatchResponse:
 
 def _backwards(response: WatchResponse) -> WatchResponse:
     """Goes back in time now and then."""
-    if response.marker.revision % 3 == 0:
+    if response.HasField("marker") and response.marker.revision % 3 == 0:
         response.marker.revision = max(response.marker.revision - 2, 0)
     return response
 
@@ -128,7 +147,10 @@ PLANTS: dict[str, Plant] = {
     "half a commit": (_HalfCommits, _as_sent),
     "a watch continues one revision late": (_OffByOne, _as_sent),
     "a watch continues one revision early": (_SentAgain, _as_sent),
-    "another epoch is not noticed": (_OneEpoch, _as_sent),
+    "a restored backup is not noticed": (_OneStore, _as_sent),
+    "an experiment that was created again is not noticed": (_OneLife, _as_sent),
+    "a watch of a new experiment begins after its first revision": (_SkippedFirst, _as_sent),
+    "a watch that is ahead of the store is not reset": (_NeverBehind, _as_sent),
     "a torn snapshot": (_TornSnapshots, _as_sent),
     "a filter holds markers back": (lambda store: store, _only_with_content),
     "resets in a loop": (lambda store: store, _always_reset),

@@ -10,11 +10,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.server.watch.built import BuiltHistory
 from tests.server.watch.network import NetworkHistory
 from tests.server.watch.planted import PLANTS
+from tests.server.watch.servers import NetworkServer
 
-_PLANT_WATCHES, _PLANT_CALLS = 6, 80
-_PLANT_SEEDS = (7, 8, 2, 3)
 _RESTART_EVERY, _RESTORE_EVERY = 11, 37
 _PATIENCE = 5.0
 
@@ -30,18 +30,10 @@ async def _history(seed: int, watches: int, cuts: int, calls: int) -> list[str]:
 
 
 async def _planted(name: str) -> list[str]:
-    """Runs short histories until one of them shows the defect."""
-    found: list[str] = []
-    for seed in _PLANT_SEEDS:
-        with tempfile.TemporaryDirectory() as folder:
-            history = NetworkHistory(
-                Path(folder), seed, _PLANT_WATCHES, plant=name, patience=_PATIENCE, cuts=0
-            )
-            found = await history.run(
-                _PLANT_CALLS, restart_every=_RESTART_EVERY, restore_every=_RESTORE_EVERY
-            )
-        if found:
-            break
+    """Runs the built history with a defect."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "podium.db"
+        found = await BuiltHistory(NetworkServer(file, name), file, patience=_PATIENCE).run()
     _say(f"{name}: {found[0] if found else 'NOT FOUND'}")
     return found
 

@@ -17,7 +17,7 @@ from podium_server.store.sql import feed
 
 from tests.server.watch.planted import NOTHING, PLANTS, Plant
 
-__all__ = ["SMALL_PAGES"]
+__all__ = ["SMALL_PAGES", "SpoiledWatches"]
 
 SMALL_PAGES: tuple[tuple[Any, str, Any], ...] = (
     (watch, "_PAGE", PageLimits(2, 2**16)),
@@ -25,17 +25,23 @@ SMALL_PAGES: tuple[tuple[Any, str, Any], ...] = (
     (feed, "_PIECE", PageLimits(1, 0)),
     (watch, "_PAUSE_SECONDS", 0),
     (watch, "_PAUSE_OF_EACH_SECONDS", 0),
+    (watch, "_AHEAD_SECONDS", 0.2),
 )
-"""Modules, names and values that make watches send small pages without pauses."""
-_AHEAD_SECONDS = 0.2
+"""Modules, names and values that make watches send small pages without pauses.
+
+A watch that is ahead of the store is reset soon.
+"""
 
 
-class _SpoiledWatches(watch.Watches):
+class SpoiledWatches(watch.Watches):
+    """Watches with a defect."""
+
     def __init__(self, plant: Plant, store: Store) -> None:
         super().__init__(plant[0](store))
         self._spoil = plant[1]
 
     async def watch(self, request: WatchRequest) -> AsyncGenerator[bytes]:
+        """Yields messages, as they are or with a defect."""
         async with aclosing(super().watch(request)) as responses:
             async for raw in responses:
                 response = self._spoil(WatchResponse.FromString(raw))
@@ -47,8 +53,7 @@ def _serve(name: str) -> int:
     plant = PLANTS[name] if name else NOTHING
     for module, attribute, value in SMALL_PAGES:
         setattr(module, attribute, value)
-    watch._AHEAD_SECONDS = _AHEAD_SECONDS
-    setattr(results, "Watches", lambda store: _SpoiledWatches(plant, store))  # noqa: B010
+    setattr(results, "Watches", lambda store: SpoiledWatches(plant, store))  # noqa: B010
     return main()
 
 
