@@ -26,47 +26,53 @@ FLOOR_TESTS := $(foreach place,crash docs project server/rpc/test_framing.py,--i
 
 # ---- Environments ------------------------------------------------------------
 
-# $(call environment,FOLDER,LOCK) makes a fresh environment of exactly what LOCK lists.
-define environment
+# uv installs an environment in seconds, and pip in a minute. uv stores each file once: environments consist of hard
+# links into its cache. The environment .venv has uv, for all others.
+UV = UV_CACHE_DIR=$(CURDIR)/.cache/uv UV_HTTP_TIMEOUT=120 UV_HTTP_RETRIES=5 $(BIN)/uv
+PIP_OPTIONS := --quiet --disable-pip-version-check --retries 10
+
+# $(call venv,FOLDER,LOCK) makes a fresh environment for what LOCK lists.
+define venv
 @$(or $(PYTHON),false) -c $(IS_NEW_ENOUGH) 2>/dev/null || { echo "Podium needs Python 3.11 or later. Install it, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
 @echo "Preparing $(1) from $(2) …"
 @$(PYTHON) -m venv --clear $(1) || { echo "Python cannot make environments here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
-$(call again,$(1)/bin/python -m pip install --quiet --disable-pip-version-check --retries 10 --require-hashes --requirement $(2))
-@touch $@
 endef
 
-# $(call again,COMMAND) runs a command that downloads packages, and repeats it once if it fails.
-again = @$(1) || { echo "That failed. Once more …"; sleep 20; $(1); }
+QUIET := --quiet
+# $(call install,FOLDER,ARGUMENTS) installs packages into an environment, with pip if uv fails: pip knows other settings.
+install = @$(UV) pip install $(QUIET) --python $(1) $(2) \
+	|| { echo "uv failed. Once more with pip …"; $(1)/bin/python -m pip install $(PIP_OPTIONS) $(2); }
 
-# $(call editable,FOLDER) installs Podium into an environment, from the sources in this folder.
-define editable
-@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-@touch $@
-endef
+.venv/locked: requirements/uv.txt requirements/dev.txt
+	$(call venv,.venv,requirements/dev.txt)
+	@.venv/bin/python -m pip install $(PIP_OPTIONS) --require-hashes --requirement $< || echo "pip cannot install uv."
+	$(call install,.venv,--require-hashes --requirement requirements/dev.txt)
+	@touch $@
+.cache/%/locked: requirements/%.txt | .venv/locked
+	$(call venv,.cache/$*,$<)
+	$(call install,.cache/$*,--require-hashes --requirement $<)
+	@touch $@
 
-.venv/locked: requirements/dev.txt
-	$(call environment,.venv,$<)
-.cache/%/locked: requirements/%.txt
-	$(call environment,.cache/$*,$<)
-
-# This environment is large. uv downloads several packages at once, shows its progress, and stores each file once:
-# the environment consists of hard links into uv's cache.
+# This environment is large, so uv shows its progress.
 HEAVY_GB := 8
-UV = UV_CACHE_DIR=$(CURDIR)/.cache/uv UV_HTTP_TIMEOUT=120 UV_HTTP_RETRIES=10 $(BIN)/uv
+.cache/integrations/locked: QUIET :=
 .cache/integrations/locked: requirements/integrations.txt | .venv/locked
 	@mkdir -p $(@D)
 	@df -Pk $(@D) | awk 'NR == 2 && $$4 < $(HEAVY_GB)e6 { \
 		printf "$(@D) needs $(HEAVY_GB) GB of disk; free are %.1f GB.\n", $$4 / 1e6; exit 1 }'
-	@echo "Preparing $(@D) from $< …"
-	@$(PYTHON) -m venv --clear $(@D)
-	$(call again,$(UV) pip install --python $(@D) --require-hashes --requirement $<)
+	$(call venv,$(@D),$<)
+	$(call install,$(@D),--require-hashes --requirement $<)
 	@du -sh $(@D)
 	@touch $@
 
+# Podium, from the sources in this folder.
+EDITABLE := --no-deps --no-build-isolation --editable .
 .venv/ready: .venv/locked pyproject.toml
-	$(call editable,.venv)
+	$(call install,.venv,$(EDITABLE))
+	@touch $@
 .cache/%/ready: .cache/%/locked pyproject.toml
-	$(call editable,.cache/$*)
+	$(call install,.cache/$*,$(EDITABLE))
+	@touch $@
 .PRECIOUS: .cache/%/locked
 
 # ---- The two commands of the README --------------------------------------------
@@ -186,7 +192,7 @@ CARGO_TARGET_DIR ?= $(CURDIR)/.cache/front-target
 .cache/front/built: $(wildcard server/front/*.* server/front/src/*) | .venv/ready
 	@rm -rf $(@D)
 	@$(BIN)/maturin build --quiet --release --locked --manifest-path server/front/Cargo.toml --out $(@D)/wheels
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --target $(@D)/site $(@D)/wheels/*.whl
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --no-index --target $(@D)/site $(@D)/wheels/*.whl
 	@touch $@
 
 front: .cache/front/built ## build the native front (it needs cargo)
@@ -330,6 +336,7 @@ lock: .venv/locked ## write requirements/*.txt with the newest allowed versions
 	for peer in $(PEERS); do $(LOCK) requirements/peers-$$peer.in --output-file requirements/peers-$$peer.txt || exit 1; done
 	$(LOCK) requirements/page.in pyproject.toml --extra server --extra http --output-file requirements/page.txt
 	$(LOCK) requirements/dev.in pyproject.toml $(EXTRAS) --output-file requirements/dev.txt
+	echo uv | $(LOCK) - --constraint requirements/dev.txt --output-file requirements/uv.txt
 	$(LOCK) pyproject.toml --extra server --extra http --extra otel --extra postgres --constraint requirements/dev.txt --output-file requirements/server.txt
 
 clean: ## remove the environments and all other generated files

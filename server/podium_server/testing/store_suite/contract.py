@@ -336,7 +336,7 @@ async def test_reads_see_what_a_commit_left_also_when_it_failed(store: Store) ->
     """Reads between, during and after commits never see an older state than an earlier read."""
     await store.transact(record(declared(), arm()))
     seen = []
-    for step in range(30):
+    for step in range(8):
         write = asyncio.create_task(store.transact(record(row("val", step))))
         while not write.done():
             found = await store.eval("x", "a", "val", None)
