@@ -4,12 +4,11 @@
 groups, both use `Groups`.
 """
 
-from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isnan
-from typing import Any, NamedTuple
+from typing import Any
 
 from podium._model.config import without_identity
 from podium._model.rankings import (
@@ -27,7 +26,7 @@ from podium._model.results import ArmCounts, ArmResult
 from podium._values.arguments import ArmStatuses, DirectionLike
 from podium._values.enums import ArmStatus, Direction, RankFlag, ScoreOrigin
 from podium.scoring import find_eval, ranked, score
-from podium.statistics import describe
+from podium.statistics import describe, mean
 
 __all__ = [
     "ExperimentResult",
@@ -53,26 +52,16 @@ _SHOWN_SOURCES = 100
 # ---- Groups ----------------------------------------------------------------------------
 
 
-class Member(NamedTuple):
-    """The parts of an arm that are needed to rank its group."""
+Member = tuple[str, object, str | None, object, float | None, str | None]
+"""The parts of an arm that are needed to rank its group.
 
-    arm: str
-    """The name of the arm."""
-    group_name: str | None
-    """The name of its group; None if the arm is a group of its own."""
-    status: str
-    """The status of the arm: an ArmStatus."""
-    counts: bool
-    """Whether the ranking uses arms of this status."""
-    score: float | None = None
-    """The score; None if there is none."""
-    eval_name: str | None = None
-    """The name of the eval that has the score."""
-    config: object = None
-    """A value that identifies the arm's configuration, such as a digest.
+They are its name, its status, its group_name (None if it is a group of its own), a value that
+identifies its configuration, its score, and the name of the eval that has the score. Two arms have
+the same configuration value if their configurations differ only in name and seed. A plain tuple
+takes half the time of a named one, and a ranking needs one for each arm.
+"""
 
-    Two arms have the same value if their configurations differ only in name and seed.
-    """
+_UNSET = object()
 
 
 @dataclass(slots=True)
@@ -81,36 +70,35 @@ class _Group:
 
     group_name: str | None
     first_arm: str
-    numbers: "array[float]" = field(default_factory=lambda: array("d"))
+    numbers: list[float] = field(default_factory=list)
     nans: int = 0
     missing: int = 0
     failed: int = 0
     left_out: int = 0
-    configs: list[object] = field(default_factory=list)
+    config: object = _UNSET
+    configs_differ: bool = False
     evals: set[str] = field(default_factory=set)
 
-    def add(self, member: Member) -> None:
-        if not member.counts:
-            self.failed += member.status == ArmStatus.FAILED
-            self.left_out += member.status != ArmStatus.FAILED
-            return
-        if not self.configs or (len(self.configs) == 1 and member.config != self.configs[0]):
-            self.configs.append(member.config)
-        if member.eval_name is not None:
-            self.evals.add(member.eval_name)
-        if member.score is None:
+    def add(self, config: object, score: float | None, eval_name: str | None) -> None:
+        if self.config is _UNSET:
+            self.config = config
+        elif config != self.config:
+            self.configs_differ = True
+        if eval_name is not None:
+            self.evals.add(eval_name)
+        if score is None:
             self.missing += 1
-        elif isnan(member.score):
+        elif isnan(score):
             self.nans += 1
         else:
-            self.numbers.append(member.score)
+            self.numbers.append(score)
 
-    def ranked(self, mixed: Collection[str]) -> RankedGroup:
+    def ranked(self, rank: int | None, mixed: Collection[str]) -> RankedGroup:
         without_number = self.nans + self.missing + self.failed + self.left_out
         return RankedGroup(
             group_name=self.group_name,
             first_arm=self.first_arm,
-            rank=None,
+            rank=rank,
             members=len(self.numbers) + without_number,
             statistics=describe(self.numbers),
             nans=self.nans,
@@ -125,30 +113,47 @@ class _Group:
             yield RankFlag.NAN
         if not self.evals.isdisjoint(mixed):
             yield RankFlag.BENCHMARKS_DIFFER
-        if len(self.configs) > 1:
+        if self.configs_differ:
             yield RankFlag.CONFIGS_DIFFER
 
 
 class Groups:
     """Collects the arms of an experiment, in the order of their creation, into groups."""
 
-    def __init__(self) -> None:
-        self._groups: dict[str, _Group] = {}
-        self._order: list[_Group] = []
+    def __init__(
+        self, members: Iterable[Member], statuses: Collection[object], failed: object
+    ) -> None:
+        """Puts the members into their groups.
 
-    def add(self, member: Member) -> None:
-        """Adds an arm to its group."""
-        name = member.group_name
-        group = None if name is None else self._groups.get(name)
-        if group is None:
-            group = _Group(name, member.arm)
-            self._order.append(group)
-            if name is not None:
-                self._groups[name] = group
-        group.add(member)
+        Args:
+            members: All arms of the experiment.
+            statuses: The statuses whose scores are used.
+            failed: The status of failed arms.
+        """
+        self._named: dict[str | None, _Group] = {}
+        self._order: list[_Group] = []
+        for arm, status, group_name, config, value, eval_name in members:
+            group = self._named.get(group_name) or self._new(group_name, arm)
+            if status in statuses:
+                group.add(config, value, eval_name)
+            elif status == failed:
+                group.failed += 1
+            else:
+                group.left_out += 1
+
+    def _new(self, name: str | None, first_arm: str) -> _Group:
+        group = _Group(name, first_arm)
+        self._order.append(group)
+        if name is not None:
+            self._named[name] = group
+        return group
 
     def ranked(
-        self, direction: DirectionLike | None, min_members: int, mixed: Collection[str]
+        self,
+        direction: DirectionLike | None,
+        min_members: int,
+        mixed: Collection[str],
+        page: slice = slice(None),
     ) -> tuple[list[RankedGroup], RankGroupCounts]:
         """Returns the groups, the best mean first, and counts of all groups.
 
@@ -156,15 +161,14 @@ class Groups:
             direction: Which means are better: a Direction.
             min_members: Groups with fewer numeric scores are left out.
             mixed: The names of evals whose rows have different benchmark_ids.
+            page: The places of the groups to return. Only these get their statistics.
         """
-        large = [group.ranked(mixed) for group in self._order if len(group.numbers) >= min_members]
-        order = ranked([group.statistics.mean for group in large], direction)
-        for index, place in order:
-            large[index].rank = place
+        large = [group for group in self._order if len(group.numbers) >= min_members]
+        order = ranked([mean(group.numbers) for group in large], direction)
         places = sum(place is not None for _, place in order)
         too_small = len(self._order) - len(large)
         counts = RankGroupCounts(places, len(large) - places, too_small)
-        return [large[index] for index, _ in order], counts
+        return [large[index].ranked(place, mixed) for index, place in order[page]], counts
 
 
 def mixed_evals(sources: Iterable[tuple[str | None, str | None]]) -> set[str]:
@@ -219,10 +223,10 @@ def rank_groups(
         status: The status, or statuses, of the arms whose scores are used.
         min_members: Groups with fewer numeric scores are left out.
     """
-    scored, groups = _Scored(arms, metric, status), Groups()
+    scored = _Scored(arms, metric, status)
     entries = {entry.arm: entry for entry in scored.arms}
-    for arm in arms:
-        groups.add(_member(arm, entries.get(arm.name)))
+    members = (_member(arm, entries.get(arm.name)) for arm in arms)
+    groups = Groups(members, scored.statuses, ArmStatus.FAILED)
     found, counts = groups.ranked(direction, min_members, scored.mixed)
     return GroupRanking(**scored.common_fields(direction), groups=found, group_counts=counts)
 
@@ -231,7 +235,7 @@ class _Scored:
     """The ranked arms with their scores and flags, and counts of the arms that are left out."""
 
     def __init__(self, arms: Sequence[ArmResult], metric: str, status: ArmStatuses) -> None:
-        wanted = {status} if isinstance(status, str) else set(status)
+        self.statuses = wanted = {status} if isinstance(status, str) else set(status)
         self.metric = metric
         self.arms = [_unranked(arm, metric) for arm in arms if arm.status in wanted]
         self.left_out = Counter(str(arm.status) for arm in arms if arm.status not in wanted)
@@ -287,9 +291,7 @@ def _unranked(arm: ArmResult, metric: str) -> RankedArm:
 
 
 def _member(arm: ArmResult, entry: RankedArm | None) -> Member:
-    member = Member(arm.name, arm.group_name, arm.status, counts=entry is not None)
-    if entry is None:
-        return member
-    name = None if entry.source is None else entry.source.eval_name
-    config = without_identity(arm.run_config)
-    return member._replace(score=entry.score, eval_name=name, config=config)
+    score = None if entry is None else entry.score
+    eval_name = None if entry is None or entry.source is None else entry.source.eval_name
+    config = None if entry is None else without_identity(arm.run_config)
+    return arm.name, arm.status, arm.group_name, config, score, eval_name

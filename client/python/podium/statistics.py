@@ -27,6 +27,7 @@ __all__ = [
     "Difference",
     "describe",
     "holm",
+    "mean",
     "student_t_quantile",
     "student_t_tails",
     "welch",
@@ -111,34 +112,48 @@ def describe(values: Iterable[float]) -> Description:
         )
     if not numbers:
         return Description(0)
-    mean, sd = _mean_and_sd(numbers, min(numbers), max(numbers))
+    center, sd = mean(numbers), _sd(numbers, min(numbers), max(numbers))
     standard_error = None if sd is None else sd / math.sqrt(len(numbers))
-    low, high = _interval(mean, standard_error, len(numbers) - 1)
+    low, high = _interval(center, standard_error, len(numbers) - 1)
     return Description(
-        len(numbers), mean, sd, standard_error, low, high, min(numbers), max(numbers)
+        len(numbers), center, sd, standard_error, low, high, min(numbers), max(numbers)
     )
 
 
-def _mean_and_sd(
-    numbers: Sequence[float], least: float, greatest: float
-) -> tuple[float | None, float | None]:
+def mean(numbers: Sequence[float]) -> float | None:
+    """Returns the mean of numbers, as in their `Description`. None of them may be NaN."""
+    if not numbers:
+        return None
+    least, greatest = min(numbers), max(numbers)
     if math.isinf(least) or math.isinf(greatest):
-        mean = least + greatest
-        return None if math.isnan(mean) else mean, None
+        infinity = least + greatest
+        return None if math.isnan(infinity) else infinity
     if least == greatest:
-        return least, 0.0 if len(numbers) > 1 else None
-    # Scaling by a power of two is exact, and keeps sums and squares in the range of a double.
+        return least
+    scaled, scale = _scaled(numbers, least, greatest)
+    return math.ldexp(math.fsum(scaled) / len(scaled), scale)
+
+
+def _scaled(numbers: Sequence[float], least: float, greatest: float) -> tuple[list[float], int]:
+    """Returns the numbers without a common power of two, and its exponent.
+
+    This is exact, and keeps sums and squares in the range of a double.
+    """
     scale = math.frexp(max(-least, greatest))[1]
-    scaled = [math.ldexp(number, -scale) for number in numbers]
-    mean = math.fsum(scaled) / len(scaled)
-    return math.ldexp(mean, scale), _unscaled(_sd(scaled, mean), scale)
+    return [math.ldexp(number, -scale) for number in numbers], scale
 
 
-def _sd(numbers: Sequence[float], mean: float) -> float:
-    deviations = [number - mean for number in numbers]
+def _sd(numbers: Sequence[float], least: float, greatest: float) -> float | None:
+    if len(numbers) == 1 or math.isinf(least) or math.isinf(greatest):
+        return None
+    if least == greatest:
+        return 0.0
+    scaled, scale = _scaled(numbers, least, greatest)
+    center = math.fsum(scaled) / len(scaled)
+    deviations = [number - center for number in scaled]
     # The second sum corrects the error that rounding the mean causes in the first one.
     squares = math.fsum(d * d for d in deviations) - math.fsum(deviations) ** 2 / len(numbers)
-    return math.sqrt(squares / (len(numbers) - 1))
+    return _unscaled(math.sqrt(squares / (len(numbers) - 1)), scale)
 
 
 def _unscaled(number: float, scale: int) -> float | None:

@@ -8,10 +8,9 @@ from math import isnan
 from podium._limits.limits import Limits
 from podium._model.results import Direction
 from podium._wire.rankings import RANK_GROUP_COUNTS, RANKED_GROUP
-from podium._wire.values import arm_status_from_proto
 from podium.ranking import Groups, Member, mixed_evals
 from podium.scoring import DIRECTION_KEY, OrderKey, Ranks, candidates, direction_for
-from podium.v1.arm_result_pb2 import ArmStatus
+from podium.v1.arm_result_pb2 import ARM_STATUS_FAILED
 from podium.v1.experiment_pb2 import DIRECTION_MAXIMIZE, DIRECTION_MINIMIZE, ArmCounts, Experiment
 from podium.v1.experiment_pb2 import Direction as DirectionNumber
 from podium.v1.ranking_pb2 import RANK_FLAG_BENCHMARKS_DIFFER, RANK_FLAG_NAN, RankCounts
@@ -25,7 +24,6 @@ from podium_server.api.ranking_cache import RankingCache
 from podium_server.errors import failure
 from podium_server.store.contract import Store
 from podium_server.store.ranking_queries import (
-    MemberRow,
     RankedRow,
     RankPage,
     RankPlace,
@@ -85,7 +83,7 @@ class Rankings:
         begin = self._page_tokens.read(asked, 0)
         rows = page_limits(asked.page_size, self._limits).rows
 
-        def fold(members: Iterable[MemberRow], tally: RankTally) -> _Answer:
+        def fold(members: Iterable[Member], tally: RankTally) -> _Answer:
             response, end = _groups_response(asked, members, tally, begin, rows)
             response.next_page_token = self._page_tokens.write(asked, end)
             return response, tally
@@ -127,19 +125,18 @@ def _arms_response(asked: RankRequest, page: RankPage, ranks: Ranks) -> RankResp
 
 
 def _groups_response(
-    asked: RankRequest, members: Iterable[MemberRow], tally: RankTally, begin: int, rows: int
+    asked: RankRequest, members: Iterable[Member], tally: RankTally, begin: int, rows: int
 ) -> tuple[RankResponse, int | None]:
     """Returns the response for a page of a ranking by group, and where the next page begins."""
-    groups = Groups()
-    for member in members:
-        groups.add(_member(member, counts=member.status in asked.statuses))
-    direction = _DIRECTIONS[asked.direction]
-    found, counts = groups.ranked(direction, asked.min_members, _mixed_evals(tally))
-    end = begin + rows
+    groups = Groups(members, set(asked.statuses), ARM_STATUS_FAILED)
+    direction, end = _DIRECTIONS[asked.direction], begin + rows
+    found, counts = groups.ranked(
+        direction, asked.min_members, _mixed_evals(tally), slice(begin, end)
+    )
     response = _response(asked, tally)
-    response.groups.extend(map(RANKED_GROUP.to_proto, found[begin:end]))
+    response.groups.extend(map(RANKED_GROUP.to_proto, found))
     response.group_counts.CopyFrom(RANK_GROUP_COUNTS.to_proto(counts))
-    return response, end if end < len(found) else None
+    return response, end if end < counts.ranked + counts.without_mean else None
 
 
 def _response(asked: RankRequest, tally: RankTally) -> RankResponse:
@@ -160,12 +157,6 @@ def _response(asked: RankRequest, tally: RankTally) -> RankResponse:
     )
 
 
-def _member(row: MemberRow, *, counts: bool) -> Member:
-    name, status, group_name, digest, value, eval_name = row
-    return Member(name, group_name, _STATUSES[status], counts, value, eval_name, digest)
-
-
-_STATUSES: dict[int, str] = {number: arm_status_from_proto(number) for number in ArmStatus.values()}
 _DIRECTIONS = {DIRECTION_MAXIMIZE: Direction.MAXIMIZE, DIRECTION_MINIMIZE: Direction.MINIMIZE}
 
 

@@ -43,12 +43,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from podium.ranking import Member
+
 from podium_server.histogram import Histogram
 from podium_server.store.calls import Call, Subject
 from podium_server.store.changes import ChangedRow, ChangePage, ChangePlace
 from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter, SeriesFilter
 from podium_server.store.ranking_queries import (
-    MemberRow,
     RankPage,
     RankQuery,
     RankTally,
@@ -301,7 +302,7 @@ class Store(ABC):
 
     @abstractmethod
     async def members(
-        self, experiment: str, query: RankQuery, fold: Callable[[Iterable[MemberRow], RankTally], T]
+        self, experiment: str, query: RankQuery, fold: Callable[[Iterable[Member], RankTally], T]
     ) -> T:
         """Calls `fold` with all arms in order of creation, and with counts of them.
 

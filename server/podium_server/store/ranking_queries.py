@@ -10,7 +10,6 @@ from podium_server.store.filters import ArmFilter
 from podium_server.store.rows import COMPLETED, ArmRow, ExperimentRow, Origin
 
 __all__ = [
-    "MemberRow",
     "RankPage",
     "RankPlace",
     "RankQuery",
@@ -78,17 +77,6 @@ class RankedRow(NamedTuple):
     value: float | None = None
     source: ScorePlace | None = None
     benchmark_id: str | None = None
-
-
-class MemberRow(NamedTuple):
-    """An arm as a member of its group, with its score if it has one."""
-
-    name: str
-    status: int
-    group_name: str | None
-    config_digest: bytes
-    value: float | None
-    eval_name: str | None
 
 
 class RankSource(NamedTuple):

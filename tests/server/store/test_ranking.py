@@ -10,9 +10,10 @@ from typing import Any, Self
 import apsw
 import podium
 import pytest
+from podium.ranking import Member
 from podium.v1.eval_result_pb2 import EvalResult
 from podium_server.store.contract import PageLimits, Store
-from podium_server.store.ranking_queries import MemberRow, RankPlace, RankQuery, RankTally
+from podium_server.store.ranking_queries import RankPlace, RankQuery, RankTally
 from podium_server.store.sqlite import SqliteStore
 from podium_server.testing.calls import arm, declared, record
 
@@ -94,7 +95,7 @@ async def test_what_takes_long_holds_up_nobody(tmp_path: Any) -> None:
     """A look at very many arms happens beside the event loop, which answers others meanwhile."""
     may_go_on = threading.Event()
 
-    def fold(members: Iterable[MemberRow], _tally: RankTally) -> int:
+    def fold(members: Iterable[Member], _tally: RankTally) -> int:
         assert may_go_on.wait(120)
         return len(list(members))
 
@@ -121,7 +122,7 @@ async def test_closing_ends_slow_reads(tmp_path: Any) -> None:
     await _with_many_arms(store)
     is_read = threading.Event()
 
-    def fold(members: Iterable[MemberRow], _tally: RankTally) -> int:
+    def fold(members: Iterable[Member], _tally: RankTally) -> int:
         """Stays in the middle of its statement until the store closes."""
         first = next(iter(members))
         is_read.set()

@@ -46,6 +46,7 @@ __all__ = [
     "token_from",
     "token_values",
     "value_from",
+    "values_from",
     "values_of",
 ]
 
@@ -174,6 +175,13 @@ def value_from(bits: int) -> float:
     """Returns the double with these 64 bits."""
     value: float = _DOUBLE.unpack(_INTEGER.pack(bits))[0]
     return value
+
+
+def values_from(bits: Sequence[int | None]) -> list[float | None]:
+    """Returns the double with each 64 bits, and None for None."""
+    packed = struct.pack(f"<{len(bits)}q", *[each or 0 for each in bits])
+    doubles = struct.unpack(f"<{len(bits)}d", packed)
+    return [None if each is None else value for each, value in zip(bits, doubles, strict=True)]
 
 
 def stream_from(values: Sequence[Any]) -> StreamRow:

@@ -18,7 +18,7 @@ from podium_server.store.rows import Origin
 from podium_server.store.sql import codec
 from podium_server.store.sql.connection import Connection, fetch
 
-__all__ = ["SCORED", "SOURCE", "RankIndexReader", "RankWriter", "ranked_row"]
+__all__ = ["SCORED", "SOURCE", "SOURCE_NAME", "RankIndexReader", "RankWriter", "ranked_row"]
 
 SCORED = (
     "SELECT {key}, a.ordinal, a.name, a.status, a.group_name, s.value, s.benchmark_id, "
@@ -30,14 +30,12 @@ SCORED = (
 
 The first column is a sort key.
 """
-SOURCE = (
-    "CASE WHEN s.origin > 2 THEN '' WHEN s.eval_name = '' THEN a.primary_name "
-    "ELSE s.eval_name END, coalesce(s.benchmark_id, '')"
+SOURCE_NAME = (
+    "CASE WHEN s.origin > 2 THEN '' WHEN s.eval_name = '' THEN a.primary_name ELSE s.eval_name END"
 )
-"""SQL expressions for the eval name and the benchmark_id of a score `s` of an arm `a`.
-
-Their value is '' if the score has none.
-"""
+"""An SQL expression for the eval name of a score `s` of an arm `a`; '' if the score has none."""
+SOURCE = f"{SOURCE_NAME}, coalesce(s.benchmark_id, '')"
+"""SQL expressions for the eval name and the benchmark_id of a score; '' if the score has none."""
 _Entry = tuple[str, str, int, int, str, str]
 """A score of an arm: eval name, key, value, origin, source eval, benchmark_id."""
 

@@ -5,12 +5,13 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from podium.ranking import Member
+
 from podium_server.histogram import Histogram
 from podium_server.store.calls import Call
 from podium_server.store.contract import ChangeListener, Page, PageLimits, Store
 from podium_server.store.filters import ArmFilter
 from podium_server.store.ranking_queries import (
-    MemberRow,
     RankPage,
     RankQuery,
     RankTally,
@@ -130,7 +131,7 @@ class SqlStore(Store):
         return await self._read_slowly(metrics.metrics, experiment, after, limits)
 
     async def members(
-        self, experiment: str, query: RankQuery, fold: Callable[[Iterable[MemberRow], RankTally], T]
+        self, experiment: str, query: RankQuery, fold: Callable[[Iterable[Member], RankTally], T]
     ) -> T:
         """Calls `fold` with all arms, and returns its result."""
         is_small = await self._read(rankings.is_small, experiment)

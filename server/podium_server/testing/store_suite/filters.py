@@ -154,7 +154,7 @@ async def _check_ranking(store: Store, everything: list[ArmRow], shown: ArmFilte
     assert page.tally.without_score == len(ranked)
     by_status = Counter(row.status for row in counted)
     assert list(page.tally.counts) == [by_status[status] for status in range(6)]
-    members = await store.members("x", query, lambda members, _: [row.name for row in members])
+    members = await store.members("x", query, lambda members, _: [name for name, *_ in members])
     assert members == [row.name for row in counted]
 
 
