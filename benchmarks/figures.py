@@ -7,12 +7,11 @@ __all__ = ["Figure", "table"]
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured figure: its number in the list of targets, its description, value and target.
+    """A measured figure: its description, value and target.
 
     `met` says whether the value meets the target. It is None if there is no target.
     """
 
-    number: str
     what: str
     seen: str
     target: str
@@ -21,12 +20,11 @@ class Figure:
 
 def table(figures: list[Figure]) -> str:
     """Returns the figures as a Markdown table, aligned for a terminal."""
-    rows = [("#", "figure", "seen", "target", "met")]
+    rows = [("figure", "seen", "target", "met")]
     rows += [
-        (f.number, f.what, f.seen, f.target, {True: "yes", False: "NO", None: ""}[f.met])
-        for f in figures
+        (f.what, f.seen, f.target, {True: "yes", False: "NO", None: ""}[f.met]) for f in figures
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])

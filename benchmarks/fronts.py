@@ -1,4 +1,4 @@
-"""Measures P1, P2 and P6 (reads and writes) for each front that is installed."""
+"""Measures reads and writes for each front that is installed."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -26,7 +26,7 @@ _FRONTS = (_Front("grpcio", 0.85, 1.10, 0.55), _Front("native", 2.5, 0.75, 0.8))
 
 
 def measure_reads(store: Path, echo: str, *, slices: int, calls: int) -> Iterator[Figure]:
-    """Measures P1 and P2: Eval and Score of a filled store, without a cache."""
+    """Measures Eval and Score of a filled store, without a cache."""
     for front in _installed():
         options = ("--log-level", "error", "--answer-cache", "0", "--front", front.name)
         with running_server(f"sqlite:///{store}", *options) as server:
@@ -39,7 +39,7 @@ def measure_reads(store: Path, echo: str, *, slices: int, calls: int) -> Iterato
 
 
 def measure_writes(folder: Path, echo: str, *, seconds: float, rounds: int) -> Iterator[Figure]:
-    """Measures P6: calls of one row from many writers."""
+    """Measures calls of one row from many writers."""
     for front in _installed():
         options = ("--log-level", "error", "--front", front.name)
         with running_server(f"sqlite:///{folder / front.name}.db", *options) as server:

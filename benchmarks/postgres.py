@@ -1,4 +1,4 @@
-"""Compares two servers with one (P15), and the PostgreSQL store with PostgreSQL alone (P16).
+"""Compares two servers with one, and the PostgreSQL store with PostgreSQL alone.
 
     python -m benchmarks.postgres [--seconds 5]
 
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 async def _writes(url: str, seconds: float) -> list[Figure]:
-    """Measures P16: calls of one row and of 100 rows on 8 experiments, against bare inserts."""
+    """Measures calls of one row and of 100 rows on 8 experiments, against bare inserts."""
     CALLER.set(EVERYONE)
     store = await open_store(url)
     recording = Recording(store, Limits())
@@ -90,7 +90,7 @@ async def _writes(url: str, seconds: float) -> list[Figure]:
         rate = await _rate(ours, seconds)
         what = f"calls of {rows} rows, {_EXPERIMENTS} experiments, against PostgreSQL's own inserts"
         seen = f"{rate / base:.2f} ({rate * rows:,.0f} of {base * rows:,.0f} rows/s)"
-        figures.append(Figure("P16", what, seen, f">= {target}", rate / base >= target))
+        figures.append(Figure(what, seen, f">= {target}", rate / base >= target))
     for connection in connections:
         await connection.close()
     await store.close()
@@ -132,7 +132,7 @@ async def _rate(actions: list[Callable[[], Awaitable[Any]]], seconds: float) -> 
 
 
 def _reads(url: str, seconds: float) -> list[Figure]:
-    """Measures P15 and P16: Eval at one server, and at two servers at the same time."""
+    """Measures Eval at one server, and at two servers at the same time."""
     with ExitStack() as stack:
         servers = [stack.enter_context(running_server(url, "--log-level", "error")) for _ in "12"]
         with grpc.insecure_channel(servers[0].address) as channel:
@@ -144,9 +144,8 @@ def _reads(url: str, seconds: float) -> list[Figure]:
         one = _driven([servers[0].address], seconds)
         both = _driven([server.address for server in servers], seconds)
     return [
-        Figure("P16", "Eval per server process", f"{one:,.0f}/s", ">= 4,000/s", one >= 4_000),
+        Figure("Eval per server process", f"{one:,.0f}/s", ">= 4,000/s", one >= 4_000),
         Figure(
-            "P15",
             "Eval at two servers against one",
             f"{both / one:.2f} ({both:,.0f}/s)",
             ">= 1.6",

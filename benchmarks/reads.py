@@ -1,4 +1,4 @@
-"""Measures P1, P2 and P3: Eval and Score, compared with an echo server on the same stack."""
+"""Measures Eval and Score, compared with an echo server on the same stack."""
 
 import itertools
 import random
@@ -50,7 +50,7 @@ _QUESTIONS = (
 def throughput(
     podium_address: str, echo: str, *, how: str, target: float, slices: int
 ) -> list[Figure]:
-    """Measures P1: calls per second in short slices, in turn with the echo server."""
+    """Measures calls per second in short slices, in turn with the echo server."""
     drawn = random.sample(range(LARGE_ARMS), _ARMS)
     arms = [drawn[connection::_CONNECTIONS] for connection in range(_CONNECTIONS)]
     return [
@@ -82,7 +82,7 @@ def _throughput(
         busy.append(max(load.busy, base.busy))
     what = f"{question.name}, {how}: throughput against the echo, {_CONNECTIONS} connections"
     seen = f"{median(ratios):.2f} ({median(rates):,.0f}/s, generator {max(busy):.0%} busy)"
-    return Figure("P1", what, seen, f">= {target}", median(ratios) >= target)
+    return Figure(what, seen, f">= {target}", median(ratios) >= target)
 
 
 def _check_answers(
@@ -96,7 +96,7 @@ def _check_answers(
 
 
 def latency(podium_address: str, echo: str, *, how: str, target: float, calls: int) -> list[Figure]:
-    """Measures P2: the median time of a blocking client. The two servers are called in turn."""
+    """Measures the median time of a blocking client. The two servers are called in turn."""
     with grpc.insecure_channel(echo) as base, grpc.insecure_channel(podium_address) as channel:
         figures = []
         for question in _QUESTIONS:
@@ -111,7 +111,7 @@ def latency(podium_address: str, echo: str, *, how: str, target: float, calls: i
             ratio = asked["podium"] / asked["echo"]
             what = f"{question.name}, {how}: p50 of a sync stub against the echo"
             seen = f"{ratio:.2f} ({asked['podium'] * 1e3:.2f} ms)"
-            figures.append(Figure("P2", what, seen, f"<= {target}", ratio <= target))
+            figures.append(Figure(what, seen, f"<= {target}", ratio <= target))
     return [*figures, _client_latency(podium_address, how, calls)]
 
 
@@ -124,12 +124,12 @@ def _client_latency(address: str, how: str, calls: int) -> Figure:
             arm.score("test.pass_rate")
             times.append(time.perf_counter() - begin)
     return Figure(
-        "P2", f"score() of podium.Client, {how}: p50", f"{median(times) * 1e3:.2f} ms", "", None
+        f"score() of podium.Client, {how}: p50", f"{median(times) * 1e3:.2f} ms", "", None
     )
 
 
 def scaling(podium_address: str, *, calls: int) -> list[Figure]:
-    """Measures P3: Score in an experiment of few arms, and in one of many."""
+    """Measures Score in an experiment of few arms, and in one of many."""
     with grpc.insecure_channel(podium_address) as channel:
         score = asking(channel, _SCORE)
         sizes = {SMALL: SMALL_ARMS, LARGE: LARGE_ARMS}
@@ -142,7 +142,7 @@ def scaling(podium_address: str, *, calls: int) -> list[Figure]:
         )
     ratio = asked[LARGE] / asked[SMALL]
     what = f"Score: p50 at {LARGE_ARMS:,} arms against {SMALL_ARMS}"
-    return [Figure("P3", what, f"{ratio:.2f}", "<= 1.1", ratio <= 1.1)]
+    return [Figure(what, f"{ratio:.2f}", "<= 1.1", ratio <= 1.1)]
 
 
 def alternate(asked: dict[str, tuple[Ask, list[bytes]]], calls: int) -> dict[str, float]:

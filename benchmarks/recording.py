@@ -1,4 +1,4 @@
-"""Measures P9: the time that recording takes in the thread that trains."""
+"""Measures the time that recording takes in the thread that trains."""
 
 import contextlib
 import json
@@ -38,7 +38,7 @@ _LOADS = (
 
 
 def trainer_side(server: str, *, rounds: int) -> list[Figure]:
-    """Measures P9: each `log_eval` after the first, with a server and without."""
+    """Measures each `log_eval` after the first, with a server and without."""
     return [
         _figure(load, name, address, rounds)
         for name, address in (("server up", server), ("server down", _NOBODY))
@@ -50,7 +50,6 @@ def _figure(load: _Load, name: str, address: str, rounds: int) -> Figure:
     seen = [_train(load, address) for _ in range(rounds)]
     p50, p99 = (median(round_[place] for round_ in seen) for place in range(2))
     return Figure(
-        "P9",
         f"log_eval, p50 / p99, {load.what}, {name}",
         f"{p50:.0f} / {p99:.0f} µs",
         f"<= {load.p50} / {load.p99} µs",

@@ -1,4 +1,4 @@
-"""Measures P8, the cost and the delay of a followed experiment: `python benchmarks/replica.py`.
+"""Measures the cost and the delay of a followed experiment: `python benchmarks/replica.py`.
 
 It prints the time of one `score()` in memory. It also prints the time from the acknowledgement of a
 write until `follow()` in this process has it, while other clients write and while they do not. With

@@ -67,7 +67,7 @@ def _measure(folder: Path, rounds: int, seconds: float, calls: int) -> list[Figu
             figures += writes.batches(server.address, seconds=seconds, rounds=rounds)
             _say("the trainer's side")
             figures += recording.trainer_side(server.address, rounds=rounds)
-    return sorted(figures, key=lambda figure: int(figure.number[1:]))
+    return figures
 
 
 def _say(what: str) -> None:

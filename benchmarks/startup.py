@@ -1,4 +1,4 @@
-"""Measures P10, P11 and P12: the time of an import and a start, and the memory of a large store."""
+"""Measures the time of an import and a start, and the memory of a large store."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ _HEAVY = "import podium, sys; print([m for m in ('grpc', 'google.protobuf') if m
 
 
 def imports(*, rounds: int) -> list[Figure]:
-    """Measures P10: the time that `import podium` adds to the start of an interpreter."""
+    """Measures the time that `import podium` adds to the start of an interpreter."""
     bare, full = [], []
     for _ in range(rounds):
         bare.append(_seconds("pass"))
@@ -29,10 +29,8 @@ def imports(*, rounds: int) -> list[Figure]:
         [sys.executable, "-c", _HEAVY], capture_output=True, text=True, check=True
     ).stdout.strip()
     return [
-        Figure(
-            "P10", "import podium over a bare interpreter", f"{cost:.0f} ms", "<= 15 ms", cost <= 15
-        ),
-        Figure("P10", "… grpc or protobuf loaded by it", loaded, "[]", loaded == "[]"),
+        Figure("import podium over a bare interpreter", f"{cost:.0f} ms", "<= 15 ms", cost <= 15),
+        Figure("grpc or protobuf loaded by import podium", loaded, "[]", loaded == "[]"),
     ]
 
 
@@ -43,7 +41,7 @@ def _seconds(code: str) -> float:
 
 
 def start(name: str, store: Path, *, rounds: int) -> Figure:
-    """Measures P11: the time from the start of the server process until its first answer."""
+    """Measures the time from the start of the server process until its first answer."""
     times = []
     for _ in range(rounds):
         begin = time.perf_counter()
@@ -57,15 +55,15 @@ def start(name: str, store: Path, *, rounds: int) -> Figure:
         times.append(time.perf_counter() - begin)
         server.stop()
     seen = f"{median(times):.2f} s"
-    return Figure("P11", f"start to first answer, {name}", seen, "<= 0.3 s", median(times) <= 0.3)
+    return Figure(f"start to first answer, {name}", seen, "<= 0.3 s", median(times) <= 0.3)
 
 
 def memory(server: RunningServer) -> Figure:
-    """Measures P12: the server's memory with a million rows stored, after reads of many of them."""
+    """Measures the server's memory with a million rows stored, after reads of many of them."""
     with grpc.insecure_channel(server.address) as channel:
         ask = asking(channel, _EVAL)
         for arm in range(0, LARGE_ARMS, 5):
             check_eval(arm, ask(eval_request(LARGE, arm)))
     used = memory_mib(server.process.pid)
     what = f"server memory with {LARGE_ARMS * ROWS_PER_ARM:,} rows stored"
-    return Figure("P12", what, f"{used:.0f} MB", "<= 80 MB", used <= 80)
+    return Figure(what, f"{used:.0f} MB", "<= 80 MB", used <= 80)

@@ -1,4 +1,4 @@
-"""Measures P6 and P7: durable writes, compared with the echo server and with bare SQLite."""
+"""Measures durable writes, compared with the echo server and with bare SQLite."""
 
 import asyncio
 import itertools
@@ -38,7 +38,7 @@ Statements = list[tuple[str, Sequence[Any] | None]]
 def single_rows(
     podium_address: str, echo: str, *, how: str, target: float, seconds: float, rounds: int
 ) -> list[Figure]:
-    """Measures P6: calls of one row from many writers. Each call waits for the disk."""
+    """Measures calls of one row from many writers. Each call waits for the disk."""
     ratios, rates, busy = [], [], []
     for number in range(rounds):
         experiment = f"bench/single{number}"
@@ -58,15 +58,13 @@ def single_rows(
     slow = 1 / raw >= _SLOW_COMMIT
     return [
         Figure(
-            "P6",
             f"Record of one row, {how}, {_WRITERS} writers, durable: against the echo",
             seen,
             f">= {target}",
             median(ratios) >= target,
         ),
         Figure(
-            "P6",
-            f"… against raw SQLite commits ({1e3 / raw:.2f} ms each)",
+            f"Record of one row, {how}: against raw SQLite commits ({1e3 / raw:.2f} ms each)",
             f"{against_raw:.2f}",
             ">= 2 where a commit takes >= 0.8 ms",
             against_raw >= 2 if slow else None,
@@ -75,7 +73,7 @@ def single_rows(
 
 
 def batches(podium_address: str, *, seconds: float, rounds: int) -> list[Figure]:
-    """Measures P7: calls of 100 rows, compared with the same statements of SQLite in a loop."""
+    """Measures calls of 100 rows, compared with the same statements of SQLite in a loop."""
     ratios, rates = [], []
     for number in range(rounds):
         experiment = f"bench/batch{number}"
@@ -86,7 +84,7 @@ def batches(podium_address: str, *, seconds: float, rounds: int) -> list[Figure]
         ratios.append(rates[-1] / _raw_rate(rows=_BATCH_ROWS, calls=200))
     what = f"Record in calls of {_BATCH_ROWS} rows: rows/s against raw SQLite"
     seen = f"{median(ratios):.2f} ({median(rates):,.0f} rows/s)"
-    return [Figure("P7", what, seen, ">= 0.7", median(ratios) >= 0.7)]
+    return [Figure(what, seen, ">= 0.7", median(ratios) >= 0.7)]
 
 
 def _prepared(experiment: str, seconds: float) -> list[Iterator[bytes]]:
