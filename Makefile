@@ -5,7 +5,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$python && break; done)
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check container-check floors mutations chaos demo conformance bench-guard page-check test-page test-postgres test-front
+# CI runs `make prepare` beside the first checks. These use what it downloads and builds.
+PREPARED := proto-check container-check floors conformance page-check test-page test-front
+CHECKS := test-slow lint types imports blocking-check docs-check wheel-check mutations chaos demo bench-guard test-postgres $(PREPARED)
 # CI runs this check too. It is not in CHECKS, because its libraries take 6 GB.
 HEAVY_CHECKS := test-integrations
 GENERATED := client/python/podium/v1
@@ -17,9 +19,9 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 # Some tests wait for processes. Each worker takes 3 seconds of CPU to collect all tests.
 AT_ONCE := --numprocesses=3 --dist=worksteal
-# Tests of crashes, documents and the project use no library in a way that other tests do not.
+# Tests of crashes, documents, the project and conformance use no library in a way that other tests do not.
 # test_framing.py expects the error texts of the newest gRPC, which differ in older versions.
-FLOOR_TESTS := $(foreach place,crash docs project server/rpc/test_framing.py,--ignore=tests/$(place))
+FLOOR_TESTS := $(foreach place,crash conformance docs project server/rpc/test_framing.py,--ignore=tests/$(place))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -102,7 +104,7 @@ demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(),
 
 # ---- Checks ----------------------------------------------------------------------
 
-.PHONY: cluster cluster-test check check-all print-checks readme-check mutations-all $(CHECKS) $(HEAVY_CHECKS)
+.PHONY: cluster cluster-test check check-all prepare print-checks print-prepared readme-check mutations-all $(CHECKS) $(HEAVY_CHECKS)
 check: test $(CHECKS) ## run what CI runs, except test-integrations and clients whose tools are missing here
 
 check-all: CONFORMANCE = --all
@@ -110,6 +112,12 @@ check-all: check $(HEAVY_CHECKS) ## run everything that CI runs
 
 print-checks:
 	@echo $(CHECKS) $(HEAVY_CHECKS)
+
+print-prepared:
+	@echo $(PREPARED) $(HEAVY_CHECKS)
+
+prepare: .cache/integrations/ready .cache/front/built .cache/floor/ready .cache/page/ready .cache/proto/locked .cache/deploy/locked front-lint page/node_modules ## download and build what later checks need; each check can do that itself
+	$(BIN)/python -m tests.conformance.run --build
 
 lint: .venv/ready ## check rules and format with ruff
 	$(BIN)/ruff check
@@ -200,8 +208,10 @@ front: .cache/front/built ## build the native front (it needs cargo)
 # The tests of the protocol. The other tests do not depend on the front.
 FRONT_TESTS := tests/server/front tests/server/rpc tests/server/access tests/server/watch \
 	tests/server/writes/test_vectors.py
-test-front: .cache/front/built ## run the tests of the protocol with the native front
+front-lint: ## check the native front with rustfmt and clippy
 	@cd server/front && export CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) && cargo fmt --check && cargo clippy --quiet --release --locked -- --deny warnings
+
+test-front: .cache/front/built front-lint ## run the tests of the protocol with the native front
 	$(FRONT) $(BIN)/pytest $(AT_ONCE) -m "not slow" --front native $(FRONT_TESTS)
 
 front-fuzz: .cache/front/built ## send 50,000 wrong requests to both fronts, and check that the answers are equal
@@ -213,7 +223,7 @@ front-deny: .cache/deny/locked ## check the licenses, sources and duplicates of 
 page-figures: .cache/page/ready ## measure how fast the page shows results, and its size
 	.cache/page/bin/python -m tests.page.measure
 
-.PHONY: bench bench-guard bench-scaling bench-postgres bench-peers front front-deny front-fuzz page-figures
+.PHONY: bench bench-guard bench-scaling bench-postgres bench-peers front front-deny front-fuzz front-lint page-figures
 bench: .venv/ready ## measure and print the figures of the README (of both fronts after `make front`)
 	$(FRONT) $(BIN)/python benchmarks/run.py
 

@@ -36,6 +36,8 @@ class Language:
     """The tools that the build needs: commands that succeed if they are installed."""
     build: tuple[Command, ...] = ()
     """Builds the client and everything below."""
+    test_build: tuple[Command, ...] = ()
+    """Builds the tests, where `build` does not."""
     lint: tuple[Command, ...] = ()
     """Checks of the code beyond those of its build."""
     tests: Command = ()
@@ -84,6 +86,7 @@ _GO = Language(
         ("go", "vet", "./..."),
         ("sh", "-c", 'unformatted=$(gofmt -l .) && test -z "$unformatted"'),
     ),
+    test_build=(("go", "test", "-run", "^$", "./..."),),
     tests=("go", "test", "./..."),
     example=("sh", "-c", "go run ./examples/quickstart && go run ./examples/training"),
     runner=("build/conformance",),
@@ -128,6 +131,7 @@ _RUST = Language(
         ("cargo", "clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"),
         ("env", "RUSTDOCFLAGS=-D warnings", "cargo", "doc", "--locked", "--no-deps"),
     ),
+    test_build=(("cargo", "test", "--locked", "--no-run"),),
     tests=("cargo", "test", "--locked"),
     example=("cargo", "run", "--locked", "--quiet", "--example", "quickstart"),
     runner=("target/debug/podium-conformance",),

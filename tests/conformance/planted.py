@@ -42,13 +42,13 @@ def defects() -> list[Defect]:
 
 
 @contextmanager
-def planted(defect: Defect) -> Iterator[None]:
+def planted(defect: Defect, project: Path = PROJECT) -> Iterator[None]:
     """Has the defect in its file within the block.
 
     Raises:
         ValueError: The text that it replaces does not occur exactly once.
     """
-    file = PROJECT / defect.file
+    file = project / defect.file
     text = file.read_text(encoding="utf-8")
     if text.count(defect.before) != 1:
         raise ValueError(f"{defect.file}: not found exactly once: {defect.before}")

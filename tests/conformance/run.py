@@ -1,6 +1,6 @@
 """Holds the clients of all languages to the vectors, over the wire and by themselves.
 
-    python -m tests.conformance.run [--all] [LANGUAGE ...]
+    python -m tests.conformance.run [--all] [--build] [LANGUAGE ...]
 
 Builds each language whose toolchain is present and names those that are not (with `--all`, it
 fails where one is not), runs their own tests and examples, and prints a table: language by file
@@ -16,6 +16,7 @@ from tests.conformance.languages import LANGUAGES, Language
 from tests.conformance.running import (
     Row,
     Servers,
+    build_checks,
     built,
     run_checks,
     run_exchange,
@@ -37,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     missing = _missing(languages)
     rows = [built(language) for language in languages if language.name not in missing]
+    if options.build:
+        for row in rows:
+            build_checks(row)
+        return int(any(row.complaints for row in rows))
     able = [row for row in rows if not row.complaints]
     if able:
         with servers() as started:
@@ -52,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Holds every language's client to the vectors.")
     parser.add_argument("--all", action="store_true", help="fail where a toolchain is missing")
+    parser.add_argument("--build", action="store_true", help="build everything, and run nothing")
     names = [language.name for language in LANGUAGES]
     parser.add_argument("languages", nargs="*", metavar="LANGUAGE", help=", ".join(names))
     options = parser.parse_args(arguments)

@@ -157,12 +157,14 @@ def test_a_red_language_fails_the_run(
     assert "0 of 16" in capsys.readouterr().out
 
 
-def test_every_planted_defect_can_be_planted() -> None:
+def test_every_planted_defect_can_be_planted(tmp_path: Path) -> None:
     """The text of each listed defect is there exactly once, and is back afterwards."""
     for defect in defects():
-        file = PROJECT / defect.file
-        before = file.read_bytes()
-        with planted(defect):
+        file = tmp_path / defect.file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        before = (PROJECT / defect.file).read_bytes()
+        file.write_bytes(before)
+        with planted(defect, tmp_path):
             assert file.read_bytes() != before
         assert file.read_bytes() == before
 
