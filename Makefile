@@ -6,7 +6,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
 # CI runs `make prepare` beside the first checks. These use what it downloads and builds.
-PREPARED := proto-check container-check floors conformance page-check test-page test-front
+PREPARED := proto-check container-check floors conformance page-check test-page test-front front-deny
 CHECKS := test-slow lint types imports blocking-check docs-check wheel-check mutations chaos demo bench-guard test-postgres $(PREPARED)
 # CI runs this check too. It is not in CHECKS, because its libraries take 6 GB.
 HEAVY_CHECKS := test-integrations
@@ -223,7 +223,7 @@ front-deny: .cache/deny/locked ## check the licenses, sources and duplicates of 
 page-figures: .cache/page/ready ## measure how fast the page shows results, and its size
 	.cache/page/bin/python -m tests.page.measure
 
-.PHONY: bench bench-guard bench-scaling bench-postgres bench-peers front front-deny front-fuzz front-lint page-figures
+.PHONY: bench bench-guard bench-scaling bench-postgres bench-peers front front-fuzz front-lint page-figures
 bench: .venv/ready ## measure and print the figures of the README (of both fronts after `make front`)
 	$(FRONT) $(BIN)/python benchmarks/run.py
 

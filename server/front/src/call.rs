@@ -9,10 +9,10 @@ use http::HeaderMap;
 
 use crate::connection::Peer;
 use crate::locked;
+use crate::server::UNSENT_BYTES;
 
 /// An order of Python to the task of a call.
 pub enum Order {
-    /// Read the next request.
     Read,
     /// Send a message of a stream.
     Write(Bytes),
@@ -29,11 +29,9 @@ pub enum Order {
 /// Whether a stream took a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// The message will be sent.
     Sent,
     /// The message was not taken: wait until the stream is writable.
     Full,
-    /// The call has ended.
     Closed,
 }
 
@@ -63,26 +61,15 @@ enum State {
 pub struct CallState {
     /// A number that no other call of this server has.
     pub number: u64,
-    /// The index of the method.
     pub method: usize,
-    /// The connection.
     pub peer: Arc<Peer>,
-    /// The metadata of the request.
     pub headers: HeaderMap,
-    most_unsent: usize,
     mailbox: Mutex<Mailbox>,
 }
 
 impl CallState {
-    /// Makes a call whose stream holds at most so many bytes of unsent messages.
-    pub fn new(
-        number: u64,
-        method: usize,
-        peer: Arc<Peer>,
-        headers: HeaderMap,
-        most_unsent: usize,
-    ) -> Self {
-        Self { number, method, peer, headers, most_unsent, mailbox: Mutex::default() }
+    pub fn new(number: u64, method: usize, peer: Arc<Peer>, headers: HeaderMap) -> Self {
+        Self { number, method, peer, headers, mailbox: Mutex::default() }
     }
 
     /// Gives an order; returns whether the call still takes orders. After an end it takes none.
@@ -114,7 +101,7 @@ impl CallState {
             if mailbox.state >= State::Ended {
                 return Written::Closed;
             }
-            if mailbox.unsent > 0 && mailbox.unsent + size > self.most_unsent {
+            if mailbox.unsent > 0 && mailbox.unsent + size > UNSENT_BYTES {
                 mailbox.is_awaited = true;
                 return Written::Full;
             }
@@ -140,7 +127,6 @@ impl CallState {
         is_new
     }
 
-    /// Returns the next order.
     pub fn poll_order(&self, context: &Context<'_>) -> Poll<Order> {
         let mut mailbox = locked(&self.mailbox);
         if let Some(order) = mailbox.orders.pop_front() {

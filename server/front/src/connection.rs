@@ -1,7 +1,6 @@
 //! Connections: their limits, their handshake, their end.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -16,11 +15,14 @@ use tokio::time::{Instant, interval, timeout};
 use crate::locked;
 use crate::meter::Meter;
 use crate::queue::NewCall;
-use crate::server::{Limits, Shared};
+use crate::server::{Limits, METADATA_BYTES, Shared};
 use crate::stream;
 
 const TICK: Duration = Duration::from_secs(1);
 const UNWRITTEN_BYTES: usize = 64 * 1024;
+const STREAMS: u32 = 1_000;
+/// Bytes that a client may send of a request before it is read.
+const WINDOW_BYTES: u32 = 16 * 1024;
 
 /// The client at the other end of a connection.
 #[derive(Default)]
@@ -38,17 +40,14 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Makes a peer that has sent nothing yet.
     pub fn new(text: String, names: Vec<String>) -> Self {
         Self { text, names, ..Self::default() }
     }
 
-    /// Notes that bytes have arrived.
     pub fn note_read(&self) {
         self.has_read.store(true, Relaxed);
     }
 
-    /// Notes that the client has acknowledged the settings.
     pub fn note_settings(&self) {
         self.has_settings.store(true, Relaxed);
     }
@@ -87,27 +86,6 @@ impl Peer {
     }
 }
 
-/// A number that is one higher while this exists.
-pub struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    /// Counts one more, unless there are that many.
-    pub fn new(count: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
-        if count.fetch_add(1, Relaxed) < most {
-            return Some(Self(Arc::clone(count)));
-        }
-        count.fetch_sub(1, Relaxed);
-        None
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Serves a connection until it ends.
 pub async fn serve<T>(inner: T, peer: Peer, server: Arc<Shared>)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -115,25 +93,25 @@ where
     let peer = Arc::new(peer);
     let limits = &server.limits;
     let meter = Meter::new(inner, Arc::clone(&peer));
-    let handshake = builder(limits).handshake::<_, Bytes>(meter);
+    let handshake = builder().handshake::<_, Bytes>(meter);
     if let Ok(Ok(connection)) = timeout(limits.handshake, handshake).await {
         Life::new(limits, peer).run(connection, &server).await;
     }
 }
 
-fn builder(limits: &Limits) -> Builder {
+fn builder() -> Builder {
     let mut builder = Builder::new();
     builder
-        .max_concurrent_streams(limits.streams)
-        .initial_window_size(limits.window_bytes)
+        .max_concurrent_streams(STREAMS)
+        .initial_window_size(WINDOW_BYTES)
         // Streams limit what is unread; a stream must never wait for the window of another one.
-        .initial_connection_window_size((limits.streams + 64) * limits.window_bytes)
-        .max_header_list_size(4 * limits.metadata_bytes)
+        .initial_connection_window_size((STREAMS + 64) * WINDOW_BYTES)
+        .max_header_list_size(4 * METADATA_BYTES)
         .max_send_buffer_size(UNWRITTEN_BYTES)
         // Clients may cancel all their calls at once. The meter limits how often.
-        .max_pending_accept_reset_streams(2 * limits.streams as usize)
+        .max_pending_accept_reset_streams(2 * STREAMS as usize)
         .max_concurrent_reset_streams(64)
-        .max_local_error_reset_streams(Some(2 * limits.streams as usize));
+        .max_local_error_reset_streams(Some(2 * STREAMS as usize));
     builder
 }
 
@@ -171,7 +149,7 @@ impl<'a> Life<'a> {
         let mut ping = connection.ping_pong();
         let mut ticks = interval(TICK);
         let mut stopping = server.stopping.subscribe();
-        let calls = Arc::new(AtomicUsize::new(0));
+        let calls = Arc::new(());
         loop {
             tokio::select! {
                 accepted = connection.accept() => match accepted {
@@ -182,7 +160,7 @@ impl<'a> Life<'a> {
                     _ => return,
                 },
                 _ = ticks.tick() => {
-                    if !self.may_go_on(calls.load(Relaxed), ping.as_mut()) {
+                    if !self.may_go_on(Arc::strong_count(&calls) - 1, ping.as_mut()) {
                         return;
                     }
                     if self.is_closing.is_some() {
@@ -232,12 +210,4 @@ impl<'a> Life<'a> {
         }
         true
     }
-}
-
-/// Runs a part of the start of a connection within the time for handshakes.
-pub async fn in_time<T>(
-    limits: &Limits,
-    part: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
-    timeout(limits.handshake, part).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }

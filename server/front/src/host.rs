@@ -34,7 +34,6 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// Begins before the first block.
     pub fn new() -> Self {
         Self { part: Part::Outside, skip: 0, number: 0, shift: 0, texts: 0, is_host: false }
     }
@@ -45,7 +44,6 @@ impl Hosts {
         self.skip = if flags & PRIORITY == 0 { 0 } else { PRIORITY_BYTES };
     }
 
-    /// Ends a block.
     pub fn end(&mut self) {
         self.part = Part::Outside;
     }

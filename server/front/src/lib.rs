@@ -14,11 +14,8 @@ mod status;
 mod stream;
 mod tls;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -26,11 +23,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use tokio::net::UnixListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use call::{CallState, Order, Written};
 use queue::{Event, Queue};
-use server::{Limits, Listener, Shared};
+use request::Refused;
+use server::{Limits, Listener, STREAMS_IN_ALL, Shared};
 
 /// Locks what no panic can leave half-done.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -89,8 +87,7 @@ impl Call {
         metadata: Vec<(String, Vec<u8>)>,
         drop: bool,
     ) -> PyResult<()> {
-        let fields = status::fields_with(code, text, &metadata)
-            .ok_or_else(|| PyValueError::new_err("the metadata has an invalid key or value"))?;
+        let fields = error_fields(code, text, &metadata)?;
         self.0.order(if drop { Order::Drop(fields) } else { Order::Fail(fields) });
         Ok(())
     }
@@ -119,64 +116,31 @@ struct Server {
 
 #[pymethods]
 impl Server {
-    /// Makes a server of methods with these paths. Times are in seconds.
+    /// Makes a server of methods with these paths.
     #[new]
-    #[pyo3(signature = (
-        paths, overloaded, *, message_bytes, connections, threads, waiting=4_096,
-        handshake=5.0, idle=300.0, age=600.0, grace=30.0, ping=30.0, ping_timeout=10.0
-    ))]
-    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (paths, overloaded, **limits))]
     fn new(
         paths: Vec<String>,
         overloaded: (u16, String, Vec<(String, Vec<u8>)>),
-        message_bytes: usize,
-        connections: usize,
-        threads: usize,
-        waiting: usize,
-        handshake: f64,
-        idle: f64,
-        age: f64,
-        grace: f64,
-        ping: f64,
-        ping_timeout: f64,
+        limits: Option<Limits>,
     ) -> PyResult<Self> {
-        let limits = Limits {
-            message_bytes,
-            metadata_bytes: 16 * 1024,
-            window_bytes: 16 * 1024,
-            connections,
-            streams: 1_000,
-            streams_in_all: 8_000,
-            streams_of_each: 8,
-            unsent_bytes: 64 * 1024,
-            handshake: Duration::from_secs_f64(handshake),
-            idle: Duration::from_secs_f64(idle),
-            age: Duration::from_secs_f64(age),
-            grace: Duration::from_secs_f64(grace),
-            ping: Duration::from_secs_f64(ping),
-            ping_timeout: Duration::from_secs_f64(ping_timeout),
-        };
+        let limits = limits.ok_or_else(|| PyValueError::new_err("no limits are given"))?;
         let (code, text, metadata) = overloaded;
-        let shared = Shared {
-            limits,
-            queue: Queue::new(waiting)?,
-            paths: paths
-                .into_iter()
-                .enumerate()
-                .map(|(at, path)| (path, at))
-                .collect::<HashMap<_, _>>(),
-            overloaded: status::fields_with(code, &text, &metadata)
-                .ok_or_else(|| PyValueError::new_err("the metadata has an invalid key or value"))?,
-            numbers: 1.into(),
-            streams: Arc::new(AtomicUsize::new(0)),
-            tls: Mutex::new(None),
-            stopping: watch::channel(false).0,
-        };
         let runtime = Builder::new_multi_thread()
-            .worker_threads(threads)
+            .worker_threads(limits.threads)
             .thread_name("front")
             .enable_all()
             .build()?;
+        let shared = Shared {
+            queue: Queue::new(limits.waiting)?,
+            limits,
+            paths: paths.into_iter().enumerate().map(|(at, path)| (path, at)).collect(),
+            overloaded: error_fields(code, &text, &metadata)?,
+            numbers: 1.into(),
+            streams: Arc::new(Semaphore::new(STREAMS_IN_ALL)),
+            tls: Mutex::new(None),
+            stopping: watch::channel(false).0,
+        };
         Ok(Self { shared: Arc::new(shared), runtime: Mutex::new(Some(runtime)) })
     }
 
@@ -190,9 +154,8 @@ impl Server {
         let ip = address.parse().map_err(|_| PyValueError::new_err("not an IP address"))?;
         self.with_runtime(|runtime| {
             let _guard = runtime.enter();
-            let listener =
-                server::bind(SocketAddr::new(ip, port)).map_err(|error| os_error(&error))?;
-            let port = listener.local_addr().map_err(|error| os_error(&error))?.port();
+            let listener = server::bind(SocketAddr::new(ip, port)).map_err(with_number)?;
+            let port = listener.local_addr()?.port();
             runtime.spawn(server::accept(Listener::Tcp(listener), Arc::clone(&self.shared)));
             Ok(port)
         })
@@ -202,7 +165,7 @@ impl Server {
     fn listen_unix(&self, path: &str) -> PyResult<()> {
         self.with_runtime(|runtime| {
             let _guard = runtime.enter();
-            let listener = UnixListener::bind(path).map_err(|error| os_error(&error))?;
+            let listener = UnixListener::bind(path).map_err(with_number)?;
             runtime.spawn(server::accept(Listener::Unix(listener), Arc::clone(&self.shared)));
             Ok(())
         })
@@ -256,6 +219,11 @@ impl Server {
     }
 }
 
+fn error_fields(code: u16, text: &str, metadata: &[(String, Vec<u8>)]) -> PyResult<Refused> {
+    status::fields_with(code, text, metadata)
+        .ok_or_else(|| PyValueError::new_err("the metadata has an invalid key or value"))
+}
+
 /// Returns an event as a tuple.
 fn converted(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
     let bytes = |message: Option<Bytes>| message.map(|content| PyBytes::new(py, &content));
@@ -271,10 +239,11 @@ fn converted(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
     }
 }
 
-fn os_error(error: &std::io::Error) -> PyErr {
+/// Returns the error of Python, with the number that the conversion of pyo3 leaves out.
+fn with_number(error: std::io::Error) -> PyErr {
     match error.raw_os_error() {
         Some(number) => PyOSError::new_err((number, error.to_string())),
-        None => PyOSError::new_err(error.to_string()),
+        None => error.into(),
     }
 }
 

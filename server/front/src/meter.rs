@@ -64,7 +64,6 @@ pub struct Meter<T> {
 }
 
 impl<T> Meter<T> {
-    /// Counts the frames of a connection.
     pub fn new(inner: T, peer: Arc<Peer>) -> Self {
         Self {
             inner,

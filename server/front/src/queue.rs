@@ -29,7 +29,6 @@ pub type NewCall = (Arc<CallState>, Option<Bytes>);
 
 /// Something that Python has to know.
 pub enum Event {
-    /// A call has arrived.
     New(NewCall),
     /// The request that a call waits for; None if it was cut off.
     Message(u64, Option<Bytes>),
@@ -77,7 +76,6 @@ impl Waiting {
     }
 }
 
-/// The events that wait for Python.
 pub struct Queue {
     waiting: Mutex<Waiting>,
     most_new: usize,
@@ -86,7 +84,6 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Makes an empty queue for at most so many new calls.
     pub fn new(most_new: usize) -> io::Result<Self> {
         let (signal, wake) = UnixStream::pair()?;
         signal.set_nonblocking(true)?;
@@ -94,17 +91,14 @@ impl Queue {
         Ok(Self { waiting: Mutex::default(), most_new, signal, wake })
     }
 
-    /// The file descriptor that is readable while events wait.
     pub fn descriptor(&self) -> RawFd {
         self.wake.as_raw_fd()
     }
 
-    /// Returns the number of new calls that wait.
     pub fn waiting(&self) -> usize {
         locked(&self.waiting).new
     }
 
-    /// Returns the number of calls for which there was no room.
     pub fn refused(&self) -> u64 {
         locked(&self.waiting).refused
     }
@@ -130,7 +124,6 @@ impl Queue {
         true
     }
 
-    /// Adds any other event.
     pub fn push(&self, event: Event) {
         let mut waiting = locked(&self.waiting);
         waiting.events.push_back(event);

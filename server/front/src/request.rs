@@ -24,7 +24,6 @@ enum Encoding {
     Deflate,
 }
 
-/// The body of a request.
 pub struct Body {
     stream: RecvStream,
     encoding: Encoding,

@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::HeaderMap;
+use pyo3::prelude::*;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{oneshot, watch};
-use tokio::time::sleep;
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-use crate::connection::{Counted, Peer, in_time, serve};
+use crate::connection::{Peer, serve};
 use crate::locked;
 use crate::queue::{Event, Queue};
 use crate::tls;
@@ -22,63 +23,68 @@ use crate::tls;
 const BACKLOG: u32 = 1_024;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The limits of a server.
+/// Bytes of the metadata of a call.
+pub const METADATA_BYTES: u32 = 16 * 1024;
+/// Bytes of a stream that are written and not sent.
+pub const UNSENT_BYTES: usize = 64 * 1024;
+/// Streams of all connections, beside a few of each.
+pub const STREAMS_IN_ALL: usize = 8_000;
+
+/// The limits that Python sets. Times are in seconds there.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
 pub struct Limits {
     /// Bytes of a message, compressed or not.
     pub message_bytes: usize,
-    /// Bytes of the metadata of a call.
-    pub metadata_bytes: u32,
-    /// Bytes that a client may send of a request before it is read.
-    pub window_bytes: u32,
     /// Connections to each address.
     pub connections: usize,
-    /// Streams of a connection.
-    pub streams: u32,
-    /// Streams of all connections.
-    pub streams_in_all: usize,
-    /// Streams that each connection may have in any case.
-    pub streams_of_each: usize,
-    /// Bytes of a stream that are written and not sent.
-    pub unsent_bytes: usize,
+    pub threads: usize,
+    /// New calls that wait for Python.
+    #[pyo3(default = 4_096)]
+    pub waiting: usize,
     /// The time for TLS and for the settings of HTTP/2.
+    #[pyo3(from_py_with = seconds, default = Duration::from_secs(5))]
     pub handshake: Duration,
     /// The time without a call after which a connection is closed.
+    #[pyo3(from_py_with = seconds, default = Duration::from_secs(300))]
     pub idle: Duration,
     /// The time after which a connection is closed.
+    #[pyo3(from_py_with = seconds, default = Duration::from_secs(600))]
     pub age: Duration,
     /// The time that the calls of a closing connection get.
+    #[pyo3(from_py_with = seconds, default = Duration::from_secs(30))]
     pub grace: Duration,
     /// The time without a byte after which a client is pinged.
+    #[pyo3(from_py_with = seconds, default = Duration::from_secs(30))]
     pub ping: Duration,
     /// The time in which it has to answer.
+    #[pyo3(from_py_with = seconds, default = Duration::from_secs(10))]
     pub ping_timeout: Duration,
+}
+
+fn seconds(value: &Bound<'_, PyAny>) -> PyResult<Duration> {
+    value.extract().map(Duration::from_secs_f64)
 }
 
 /// What all tasks of a server share.
 pub struct Shared {
-    /// The limits.
     pub limits: Limits,
-    /// The events for Python.
     pub queue: Queue,
     /// The index of each method by its path.
     pub paths: HashMap<String, usize>,
     /// The error of a call for which the queue has no room.
     pub overloaded: Box<HeaderMap>,
-    /// The number of the next call.
     pub numbers: AtomicU64,
-    /// The number of streams.
-    pub streams: Arc<AtomicUsize>,
+    /// The room for more streams.
+    pub streams: Arc<Semaphore>,
     /// What encrypts the next connections.
     pub tls: Mutex<Option<Arc<ServerConfig>>>,
     /// Changes when the server stops.
     pub stopping: watch::Sender<bool>,
 }
 
-/// What accepts connections.
 pub enum Listener {
-    /// A port.
     Tcp(TcpListener),
-    /// A Unix socket.
     Unix(UnixListener),
 }
 
@@ -105,7 +111,6 @@ impl Listener {
     }
 }
 
-/// Binds an address of TCP.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
@@ -114,9 +119,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts connections.
 pub async fn accept(listener: Listener, server: Arc<Shared>) {
-    let count = Arc::new(AtomicUsize::new(0));
+    let room = Arc::new(Semaphore::new(server.limits.connections));
     let mut stopping = server.stopping.subscribe();
     loop {
         let accepted = tokio::select! {
@@ -125,9 +129,7 @@ pub async fn accept(listener: Listener, server: Arc<Shared>) {
         };
         match accepted {
             Ok((socket, text)) => {
-                let Some(counted) = Counted::new(&count, server.limits.connections) else {
-                    continue;
-                };
+                let Ok(counted) = Arc::clone(&room).try_acquire_owned() else { continue };
                 let server = Arc::clone(&server);
                 tokio::spawn(async move {
                     let _counted = counted;
@@ -151,13 +153,12 @@ async fn open(socket: Socket, text: String, server: Arc<Shared>) {
     }
     let (proceed, may_proceed) = oneshot::channel();
     server.queue.push(Event::Handshake(proceed));
-    let limits = &server.limits;
-    let shaken = in_time(limits, async {
+    let shaken = timeout(server.limits.handshake, async {
         may_proceed.await.map_err(io::Error::other)?;
         let config = locked(&server.tls).clone().ok_or_else(|| io::Error::other("no TLS"))?;
         TlsAcceptor::from(config).accept(socket).await
     });
-    if let Ok(stream) = shaken.await {
+    if let Ok(Ok(stream)) = shaken.await {
         let names = tls::names(stream.get_ref().1);
         serve(stream, Peer::new(text, names), server).await;
     }

@@ -5,13 +5,10 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-/// The number of a gRPC code.
+// The numbers of gRPC's codes.
 pub const DEADLINE_EXCEEDED: u16 = 4;
-/// The number of a gRPC code.
 pub const RESOURCE_EXHAUSTED: u16 = 8;
-/// The number of a gRPC code.
 pub const UNIMPLEMENTED: u16 = 12;
-/// The number of a gRPC code.
 pub const INTERNAL: u16 = 13;
 
 const ENCODED: &AsciiSet = &CONTROLS.add(b'%');

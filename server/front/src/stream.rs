@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use tokio::time::{Sleep, sleep};
 
 use crate::call::{CallState, Order};
-use crate::connection::{Counted, Peer};
+use crate::connection::Peer;
 use crate::queue::Event;
 use crate::request::{Body, Refused};
-use crate::server::Shared;
+use crate::server::{METADATA_BYTES, Shared, UNSENT_BYTES};
 use crate::status::{DEADLINE_EXCEEDED, INTERNAL, RESOURCE_EXHAUSTED, UNIMPLEMENTED, fields};
 
 const CONTENT_TYPE: &str = "application/grpc";
@@ -27,6 +27,8 @@ const FIELD_BYTES: usize = 32;
 const UNREAD: Duration = Duration::from_secs(10);
 const LATE: &str = "Deadline Exceeded";
 const MOST_DIGITS: usize = 8;
+/// The streams that each connection may have, even if the server has too many.
+const STREAMS_OF_EACH: usize = 8;
 
 /// Serves a call in a task of its own. Resets it if there are too many streams.
 pub fn start(
@@ -34,18 +36,17 @@ pub fn start(
     mut respond: SendResponse<Bytes>,
     peer: &Arc<Peer>,
     server: &Arc<Shared>,
-    of_connection: &Arc<AtomicUsize>,
+    of_connection: &Arc<()>,
 ) {
-    let mine = Counted::new(of_connection, usize::MAX);
-    let least = of_connection.load(Relaxed) <= server.limits.streams_of_each;
-    let most = if least { usize::MAX } else { server.limits.streams_in_all };
-    let Some(all) = Counted::new(&server.streams, most) else {
+    let mine = Arc::clone(of_connection);
+    let room = Arc::clone(&server.streams).try_acquire_owned().ok();
+    if room.is_none() && Arc::strong_count(&mine) - 1 > STREAMS_OF_EACH {
         respond.send_reset(Reason::REFUSED_STREAM);
         return;
-    };
+    }
     let (peer, server) = (Arc::clone(peer), Arc::clone(server));
     tokio::spawn(async move {
-        let _counted = (mine, all);
+        let _counted = (mine, room);
         serve(request, respond, peer, server).await;
     });
 }
@@ -63,12 +64,15 @@ async fn serve(
     }
     let (method, body, left) = match opened(head.uri.path(), &head.headers, body, &server) {
         Ok(opened) => opened,
-        Err(refused) => return refuse(respond, peer, refused).await,
+        Err(refused) => {
+            send_error(&mut respond, *refused);
+            return;
+        }
     };
     let deadline = left.map(|left| Box::pin(sleep(left)));
     let number = server.numbers.fetch_add(1, Relaxed);
-    let call = CallState::new(number, method, peer, head.headers, server.limits.unsent_bytes);
-    let mut exchange = Exchange::new(Arc::new(call), respond, Some(body), deadline);
+    let call = CallState::new(number, method, peer, head.headers);
+    let mut exchange = Exchange::new(Arc::new(call), respond, body, deadline);
     let first = exchange.first_message().await;
     if poll_fn(|context| Poll::Ready(exchange.poll_reset(context))).await {
         return; // Python does not need to know of it
@@ -96,7 +100,7 @@ fn opened(
 ) -> Result<(usize, Body, Option<Duration>), Refused> {
     let size: usize =
         headers.iter().map(|(key, value)| key.as_str().len() + value.len() + FIELD_BYTES).sum();
-    let most = server.limits.metadata_bytes as usize;
+    let most = METADATA_BYTES as usize;
     if size > most {
         let text = format!("received metadata size exceeds hard limit ({size} vs. {most})");
         return Err(fields(RESOURCE_EXHAUSTED, &text));
@@ -134,20 +138,11 @@ fn timeout_of(value: &HeaderValue) -> Result<Option<Duration>, Refused> {
     Ok(number.map(|number: u32| one * number))
 }
 
-/// Ends a call that Python never sees.
-async fn refuse(respond: SendResponse<Bytes>, peer: Arc<Peer>, refused: Refused) {
-    let call = Arc::new(CallState::new(0, 0, peer, HeaderMap::new(), 0));
-    let mut exchange = Exchange::new(call, respond, None, None);
-    exchange.end = Some(refused);
-    poll_fn(|context| exchange.poll_sending(context, None)).await;
-}
-
-/// Both directions of a call.
 struct Exchange {
     call: Arc<CallState>,
     respond: SendResponse<Bytes>,
     response: Option<SendStream<Bytes>>,
-    body: Option<Body>,
+    body: Body,
     deadline: Option<Pin<Box<Sleep>>>,
     is_reading: bool,
     unsent: VecDeque<Bytes>,
@@ -161,7 +156,7 @@ impl Exchange {
     fn new(
         call: Arc<CallState>,
         respond: SendResponse<Bytes>,
-        body: Option<Body>,
+        body: Body,
         deadline: Option<Pin<Box<Sleep>>>,
     ) -> Self {
         Self {
@@ -182,7 +177,7 @@ impl Exchange {
     /// Returns the request if all of it has arrived together with its headers.
     async fn first_message(&mut self) -> Result<Option<Bytes>, Refused> {
         for attempt in 0..2 {
-            let Some(body) = &mut self.body else { break };
+            let body = &mut self.body;
             let found = poll_fn(|context| Poll::Ready(body.poll_message(context, false))).await;
             if let Poll::Ready(found) = found {
                 return found;
@@ -201,7 +196,7 @@ impl Exchange {
         }
         if self.poll_reset(context) {
             // HTTP/2 drops what it has not written of a stream that was reset.
-            self.call.peer.note_written(self.given.min(server.limits.unsent_bytes));
+            self.call.peer.note_written(self.given.min(UNSENT_BYTES));
             return Poll::Ready(false);
         }
         if let Some(deadline) = &mut self.deadline
@@ -212,22 +207,21 @@ impl Exchange {
             if !self.has_failed {
                 self.end = Some(fields(DEADLINE_EXCEEDED, LATE));
             }
-            return self.poll_sending(context, Some(server)).map(|_| false);
+            return self.poll_sending(context, server).map(|_| false);
         }
         if self.is_reading
-            && let Some(body) = &mut self.body
-            && let Poll::Ready(message) = body.poll_message(context, true)
+            && let Poll::Ready(message) = self.body.poll_message(context, true)
         {
             self.is_reading = false;
             match message {
                 Ok(message) => server.queue.push(Event::Message(self.call.number, message)),
                 Err(refused) => {
                     self.end = Some(refused);
-                    return self.poll_sending(context, Some(server)).map(|_| false);
+                    return self.poll_sending(context, server).map(|_| false);
                 }
             }
         }
-        self.poll_sending(context, Some(server))
+        self.poll_sending(context, server)
     }
 
     fn carry_out(&mut self, order: Order) {
@@ -264,13 +258,17 @@ impl Exchange {
     }
 
     /// Sends what the client takes. Ready when the call has ended.
-    fn poll_sending(&mut self, context: &mut Context<'_>, server: Option<&Shared>) -> Poll<bool> {
+    fn poll_sending(&mut self, context: &mut Context<'_>, server: &Shared) -> Poll<bool> {
         while !self.unsent.is_empty() {
             if self.call.peer.poll_room(context).is_pending() {
                 return Poll::Pending;
             }
             match self.poll_piece(context) {
-                Poll::Ready(Some(size)) => self.note_sent(size, server),
+                Poll::Ready(Some(size)) => {
+                    if self.call.note_sent(size) {
+                        server.queue.push(Event::Writable(self.call.number));
+                    }
+                }
                 Poll::Ready(None) => return Poll::Ready(false),
                 Poll::Pending => return Poll::Pending,
             }
@@ -314,14 +312,6 @@ impl Exchange {
         Poll::Ready(self.sizes.pop_front())
     }
 
-    fn note_sent(&self, size: usize, server: Option<&Shared>) {
-        if self.call.note_sent(size)
-            && let Some(server) = server
-        {
-            server.queue.push(Event::Writable(self.call.number));
-        }
-    }
-
     fn send_end(&mut self) -> bool {
         let Some(fields) = self.end.take() else {
             return false;
@@ -329,10 +319,15 @@ impl Exchange {
         if let Some(response) = &mut self.response {
             return response.send_trailers(*fields).is_ok();
         }
-        let mut response = head();
-        response.headers_mut().extend(*fields);
-        self.respond.send_response(response, true).is_ok()
+        send_error(&mut self.respond, *fields)
     }
+}
+
+/// Ends a call that has no response yet; returns whether that was possible.
+fn send_error(respond: &mut SendResponse<Bytes>, fields: HeaderMap) -> bool {
+    let mut response = head();
+    response.headers_mut().extend(fields);
+    respond.send_response(response, true).is_ok()
 }
 
 fn head() -> Response<()> {
