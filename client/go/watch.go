@@ -194,6 +194,9 @@ func merged(update, response *podiumv1.WatchResponse) *podiumv1.WatchResponse {
 			return isArm && item.Arm == gone.Arm
 		})
 	}
+	if response.Experiment != nil {
+		update.Experiment = nil // Merge would keep the tags and metadata of an earlier declaration
+	}
 	proto.Merge(update, response)
 	return update
 }

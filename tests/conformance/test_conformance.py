@@ -127,7 +127,7 @@ def test_the_python_client_agrees(capsys: pytest.CaptureFixture[str]) -> None:
     assert "curves.json live              4\n" in printed
     assert "reads_steps.json wire         16\n" in printed
     assert "record_attempt.json wire      5\n" in printed
-    assert "watch_stream.json wire        13\n" in printed
+    assert "watch_stream.json wire        14\n" in printed
     assert "reads grpc-web                72\n" in printed
     assert "exchange read                 5\n" in printed
 

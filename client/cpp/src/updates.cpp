@@ -34,6 +34,9 @@ void merge(v1::WatchResponse& update, const v1::WatchResponse& response) {
              [&](const auto& item) { return is_arm(gone, item.arm()) || is_row(gone, item); });
     erase_if(*update.mutable_series(), [&](const auto& item) { return is_arm(gone, item.arm()); });
   }
+  if (response.has_experiment()) {
+    update.clear_experiment();  // a merge would keep the tags and metadata of an earlier declaration
+  }
   update.MergeFrom(response);
 }
 

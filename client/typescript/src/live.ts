@@ -202,10 +202,12 @@ export class Live {
 
   /** Waits for the next change or for the signal. */
   async #change(signal: AbortSignal | undefined): Promise<void> {
+    const ended = new AbortController();
     await new Promise<void>((resolve) => {
       this.#waiting.push(resolve);
-      signal?.addEventListener("abort", () => resolve(), { once: true });
+      signal?.addEventListener("abort", () => resolve(), { once: true, signal: ended.signal });
     });
+    ended.abort(); // removes the listener: a signal may outlive many changes
   }
 
   async #follow(updates: AsyncIterable<WatchResponse>): Promise<void> {

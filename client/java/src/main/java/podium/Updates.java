@@ -28,6 +28,9 @@ final class Updates {
       update.clearSeries().addAllSeries(series);
       update.clearEvals().addAllEvals(evals);
     }
+    if (response.hasExperiment()) {
+      update.clearExperiment(); // a merge would keep the tags and metadata of an earlier declaration
+    }
     update.mergeFrom(response);
   }
 
