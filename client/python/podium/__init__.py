@@ -60,13 +60,7 @@ if TYPE_CHECKING:
         WatchRemoval,
         WatchUpdate,
     )
-    from podium._recorder import (
-        ArmRecording,
-        Counters,
-        ExperimentRecording,
-        Flushed,
-        record,
-    )
+    from podium._recorder import ArmRecording, Counters, ExperimentRecording, Flushed, record
     from podium._values.enums import ComparisonFlag, Role
     from podium._values.tls import TLS
     from podium.comparing import ComparedMetric, ComparedSide, Comparison

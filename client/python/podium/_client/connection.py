@@ -16,12 +16,7 @@ import grpc
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message_factory import GetMessageClass
 
-from podium._client.channel import (
-    OUTCOME_UNKNOWN,
-    channel_options,
-    connection_failure,
-    deadline,
-)
+from podium._client.channel import OUTCOME_UNKNOWN, channel_options, connection_failure, deadline
 from podium._client.retries import Failure, Retries, RetryPolicy
 from podium._client.security import Security, tls_problem
 from podium._values.address import server_address, server_addresses

@@ -19,13 +19,7 @@ from podium._values.arguments import FinalStatus, StepLike, Strings
 from podium._values.coerce import Metrics
 from podium._values.enums import ArmStatus
 
-__all__ = [
-    "ArmRecorder",
-    "ExperimentRecorder",
-    "Metrics",
-    "host_of_attempt",
-    "new_attempt",
-]
+__all__ = ["ArmRecorder", "ExperimentRecorder", "Metrics", "host_of_attempt", "new_attempt"]
 
 _NEW_ATTEMPT = re.compile(r"(.+)-\d+-[0-9a-f]{16}")
 

@@ -4,11 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from podium._limits.annotation_checks import (
-    check_annotated,
-    check_annotations,
-    check_provenance,
-)
+from podium._limits.annotation_checks import check_annotated, check_annotations, check_provenance
 from podium._limits.checks import (
     are_accepted,
     check_count,

@@ -20,13 +20,7 @@ from podium import scoring
 from podium._model import results
 from podium._model.primary_fields import drop_mirrored, own_fields
 from podium._model.rankings import ScoreSource
-from podium._model.watching import (
-    WatchedArm,
-    WatchedEval,
-    WatchedSeries,
-    WatchMarker,
-    WatchRemoval,
-)
+from podium._model.watching import WatchedArm, WatchedEval, WatchedSeries, WatchMarker, WatchRemoval
 from podium._values import coerce
 from podium._wire.tables import Codec, repeated
 from podium._wire.values import (

@@ -3,13 +3,7 @@
 from podium._limits.limits import Limits
 from podium._model import access, listings
 from podium._wire.tables import Codec, repeated
-from podium._wire.values import (
-    ROLE,
-    SCORE_ORIGIN,
-    Field,
-    timestamp_from_proto,
-    timestamp_to_proto,
-)
+from podium._wire.values import ROLE, SCORE_ORIGIN, Field, timestamp_from_proto, timestamp_to_proto
 from podium.v1 import metric_pb2, server_pb2, token_pb2
 
 __all__ = ["METRIC", "SERVER", "TOKEN", "TOKEN_LIMITS"]

@@ -11,22 +11,8 @@ from google.protobuf.struct_pb2 import NULL_VALUE
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from podium._values import coerce
-from podium._values.enums import (
-    ArmStatus,
-    Direction,
-    ExperimentStatus,
-    RankFlag,
-    Role,
-    ScoreOrigin,
-)
-from podium.v1 import (
-    arm_result_pb2,
-    experiment_pb2,
-    ranking_pb2,
-    score_pb2,
-    token_pb2,
-    value_pb2,
-)
+from podium._values.enums import ArmStatus, Direction, ExperimentStatus, RankFlag, Role, ScoreOrigin
+from podium.v1 import arm_result_pb2, experiment_pb2, ranking_pb2, score_pb2, token_pb2, value_pb2
 
 __all__ = [
     "ARM_STATUS",

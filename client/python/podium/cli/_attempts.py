@@ -101,9 +101,7 @@ def is_chosen(
     return given.reason in {None, rejected and rejected.reason}
 
 
-def attempts_of(
-    chosen: Iterable[tuple[StreamView, RejectedEvent]],
-) -> list[RejectedAttempt]:
+def attempts_of(chosen: Iterable[tuple[StreamView, RejectedEvent]]) -> list[RejectedAttempt]:
     """Groups rejected events by experiment, arm and attempt, in the order of their first events."""
     found: dict[tuple[str, str | None, str | None], RejectedAttempt] = {}
     for stream, rejected in chosen:

@@ -15,13 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
-__all__ = [
-    "COMMANDS",
-    "SERVER_COMMANDS",
-    "command_parser",
-    "parse",
-    "parse_command",
-]
+__all__ = ["COMMANDS", "SERVER_COMMANDS", "command_parser", "parse", "parse_command"]
 
 COMMANDS = {
     "experiments": "list experiments",

@@ -8,15 +8,7 @@ from podium._values.enums import ArmStatus, RankFlag, ScoreOrigin
 from podium.cli import _format
 from podium.ranking import mixed_evals
 
-__all__ = [
-    "ARM_HEADERS",
-    "GROUP_HEADERS",
-    "arm_row",
-    "doubts",
-    "group_row",
-    "sources",
-    "summary",
-]
+__all__ = ["ARM_HEADERS", "GROUP_HEADERS", "arm_row", "doubts", "group_row", "sources", "summary"]
 
 ARM_HEADERS = (">RANK", "ARM", ">SCORE", "SOURCE", "~BENCHMARK", "GROUP", "STATUS", "FLAGS")
 GROUP_HEADERS = (

@@ -91,11 +91,7 @@ class Training:
 
     def __deepcopy__(self, copied: dict[int, Any]) -> Self:
         """Returns a copy that records its own arms, with the same recorder and names."""
-        return type(self)(
-            self._experiment,
-            names=self._names,
-            **self._options,
-        )
+        return type(self)(self._experiment, names=self._names, **self._options)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _received, (type(self), self._experiment, self._names, self._options)

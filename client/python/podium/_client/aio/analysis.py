@@ -6,13 +6,7 @@ from podium._client.handle_base import ExperimentHandleBase
 from podium._model.rankings import ExperimentResult, GroupRanking, RankedArm, Ranking
 from podium._model.recording import RecordResult
 from podium._model.score_matrix import ScoreMatrix
-from podium._values.arguments import (
-    ArmStatuses,
-    CompareKind,
-    ConfigFilters,
-    DirectionLike,
-    Strings,
-)
+from podium._values.arguments import ArmStatuses, CompareKind, ConfigFilters, DirectionLike, Strings
 from podium.comparing import Comparison
 from podium.curves import Curves
 

@@ -17,13 +17,7 @@ from podium._model.listings import Metric
 from podium._model.recording import RecordResult
 from podium._model.results import ArmResult, ArmSummary, Experiment, Provenance, RunConfig
 from podium._model.watching import WatchMarker, WatchUpdate
-from podium._values.arguments import (
-    ArmStatuses,
-    ConfigFilters,
-    DirectionLike,
-    StepLike,
-    Strings,
-)
+from podium._values.arguments import ArmStatuses, ConfigFilters, DirectionLike, StepLike, Strings
 
 __all__ = ["AsyncExperimentHandle"]
 

@@ -21,13 +21,7 @@ from podium._files import json_form
 from podium._values.base import same
 from podium._values.enums import ArmStatus, ScoreOrigin
 from podium.cli import _format
-from podium.cli._arguments import (
-    add_arm_filters,
-    add_experiment,
-    add_limit,
-    arm_filters,
-    page_size,
-)
+from podium.cli._arguments import add_arm_filters, add_experiment, add_limit, arm_filters, page_size
 from podium.cli._columns import add_columns, cells, check_columns, sorted_arms
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit

@@ -8,12 +8,7 @@ from podium._model.results import ArmResult, RunResult
 from podium.importing._configs import run_config_from, unquoted
 from podium.importing._found import Found, FoundArm, attempted
 from podium.importing._values import head, is_torn_object, json_object, numbers
-from podium.importing.kinds.evsys._common import (
-    merged,
-    status_of,
-    text_or_none,
-    training_and_rows,
-)
+from podium.importing.kinds.evsys._common import merged, status_of, text_or_none, training_and_rows
 
 __all__ = ["is_one", "read"]
 

@@ -6,14 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from podium._model.results import (
-    ArmResult,
-    ArmStatus,
-    Component,
-    EvalResult,
-    RunConfig,
-    RunResult,
-)
+from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig, RunResult
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import Found, FoundArm, FoundExperiment
 from podium.importing._identities import digest_of
