@@ -288,11 +288,9 @@ def _valid(given: Any, where: str, problems: Problems, depth: int) -> Any:
             _add_valid(valid, str(index), item, f"{where}[{index}]", problems, depth + 1)
         return list(valid.values())
     plain = coerce.settings_list([given], where)[0]
-    return (
-        plain
-        if isinstance(plain, str | int | float | None)
-        else _valid(plain, where, problems, depth)
-    )
+    if isinstance(plain, str | int | float | None):
+        return plain
+    return _valid(plain, where, problems, depth)
 
 
 def _nodes(value: Any) -> int:

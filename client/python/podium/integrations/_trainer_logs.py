@@ -70,11 +70,9 @@ def training_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def last_rows(log: Iterable[Mapping[str, Any]], step: int | None) -> list[Row]:
     """Returns the rows of a step from the log that checkpoints contain; none if it is None."""
-    return (
-        []
-        if step is None
-        else [row for entry in log if entry.get("step") == step for row in rows_of(entry, step)]
-    )
+    if step is None:
+        return []
+    return [row for entry in log if entry.get("step") == step for row in rows_of(entry, step)]
 
 
 def run_config(name: str, kind: str, arguments: Mapping[str, Any], model: Any) -> RunConfig:

@@ -66,12 +66,10 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         run_configs=bool(console.as_json or columns or arguments.sort),
         page_size=page_size(None if arguments.sort else arguments.limit),
     )
-    in_order = (
-        sorted_arms(found.stream(), arguments.sort, is_reversed=arguments.reverse)
-        if arguments.sort
-        else found.stream()
-    )
-    arms = islice(in_order, arguments.limit)
+    arms = found.stream()
+    if arguments.sort:
+        arms = iter(sorted_arms(arms, arguments.sort, is_reversed=arguments.reverse))
+    arms = islice(arms, arguments.limit)
     shown = True
     if console.as_json:
         console.json_list(map(json_form.to_json, arms))

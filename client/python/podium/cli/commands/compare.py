@@ -86,11 +86,9 @@ def _show(found: Comparison, console: Console) -> None:
 
 def _side(side: ComparedSide) -> str:
     names = ", ".join(f"{name}{_unless_completed(status)}" for name, status in side.arms.items())
-    text = (
-        f"group {side.name}: {names or 'no arm with a selected status'}"
-        if side.is_group
-        else f"arm {names}"
-    )
+    text = f"arm {names}"
+    if side.is_group:
+        text = f"group {side.name}: {names or 'no arm with a selected status'}"
     if side.left_out:
         text += f"; left out: {_format.with_statuses(side.left_out)}"
     return "; ".join([text, *map(_format.words, side.flags)])

@@ -238,11 +238,8 @@ def _name(path: Path, *, is_folders: bool) -> str:
     folder = path.resolve().parent
     if not _CHECKPOINT.match(folder.name):
         return _folder_name(folder)
-    return (
-        _folder_name(folder.parent)
-        if is_folders
-        else f"{_folder_name(folder.parent)}/{folder.name}"
-    )
+    name = _folder_name(folder.parent)
+    return name if is_folders else f"{name}/{folder.name}"
 
 
 def _folder_name(folder: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from podium._model.results import ArmResult, RunResult
 from podium.importing._configs import run_config_from, unquoted
 from podium.importing._found import Found, FoundArm, attempted
-from podium.importing._values import head, is_torn_object, json_object, numbers
+from podium.importing._values import head, is_torn_object, json_object, numbers, object_in
 from podium.importing.kinds.evsys._common import merged, status_of, text_or_none, training_and_rows
 
 __all__ = ["is_one", "read"]
@@ -51,14 +51,12 @@ def read(path: Path) -> Iterator[Found]:
 
 
 def _result(content: dict[str, Any], name: str) -> RunResult:
-    metrics, artifacts = unquoted(content.get("metrics")), unquoted(content.get("artifacts"))
+    parts = {key: unquoted(content.get(key)) for key in ("metrics", "artifacts")}
     return RunResult(
         name,
         str(content.get("status") or ""),
-        numbers(metrics) if isinstance(metrics, dict) else {},
-        {str(key): str(place) for key, place in artifacts.items()}
-        if isinstance(artifacts, dict)
-        else {},
+        numbers(object_in(parts, "metrics")),
+        {str(key): str(place) for key, place in object_in(parts, "artifacts").items()},
         text_or_none(content.get("error")),
         {"ts": content["ts"]} if content.get("ts") is not None else {},
     )

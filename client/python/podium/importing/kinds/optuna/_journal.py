@@ -32,11 +32,8 @@ def read(path: Path) -> Generator[Found, None, list[Study]]:
                 raise operation
             journal.apply(operation)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            why = (
-                str(error)
-                if isinstance(error, ValueError)
-                else "the line is not an operation of Optuna"
-            )
+            is_known = isinstance(error, ValueError)
+            why = str(error) if is_known else "the line is not an operation of Optuna"
             yield NotImported(f"{path}:{line}", why)
     return [study for study in journal.studies.values() if study is not None]
 
