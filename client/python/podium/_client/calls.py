@@ -28,7 +28,7 @@ from podium._values.arguments import (
     Strings,
 )
 from podium._wire import codec
-from podium._wire.config_filters import config_filters_to_proto
+from podium._wire.arm_filters import config_filters_to_proto
 from podium._wire.listings import METRIC, SERVER, TOKEN, TOKEN_LIMITS
 from podium._wire.values import ROLE, get, maybe, timestamp_to_proto
 from podium.curves import Series
