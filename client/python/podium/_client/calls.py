@@ -21,14 +21,12 @@ from podium._model.recording import KeptField, RecordResult, ReplacedAttempt, St
 from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
 from podium._values import coerce
 from podium._values.arguments import (
-    ArmStatuses,
-    ConfigFilters,
     ExperimentStatuses,
     StepLike,
     Strings,
 )
 from podium._wire import codec
-from podium._wire.arm_filters import config_filters_to_proto
+from podium._wire.arm_filters import arm_filters, one_or_more
 from podium._wire.listings import METRIC, SERVER, TOKEN, TOKEN_LIMITS
 from podium._wire.values import ROLE, get, maybe, timestamp_to_proto
 from podium.curves import Series
@@ -44,7 +42,6 @@ __all__ = [
     "ATTEMPTS",
     "Pages",
     "Steps",
-    "arm_filters",
     "arms",
     "create_token",
     "delete_arm",
@@ -56,7 +53,6 @@ __all__ = [
     "get_arm",
     "get_experiment",
     "metrics",
-    "one_or_more",
     "record",
     "record_in_parts",
     "revoke_token",
@@ -180,24 +176,6 @@ def arms(
     return _ArmPages(request, "arms", codec.arm_summary_from_proto)
 
 
-def arm_filters(
-    *,
-    status: ArmStatuses | None = None,
-    group_name: str | None = None,
-    name_prefix: str | None = None,
-    tags: Strings = (),
-    config: ConfigFilters | None = None,
-) -> dict[str, Any]:
-    """Returns the fields of a request that choose arms."""
-    return {
-        "statuses": map(codec.arm_status_to_proto, one_or_more(status)),
-        "group_name": coerce.optional(coerce.text, group_name, "group_name"),
-        "name_prefix": coerce.optional(coerce.text, name_prefix, "name_prefix"),
-        "tags": coerce.texts(tags, "tags"),
-        "config": config_filters_to_proto(config),
-    }
-
-
 def evals(
     experiment: str,
     arm: str,
@@ -284,11 +262,6 @@ def experiments(
 
 def _page_size(given: int | None) -> int:
     return 0 if given is None else coerce.count(given, "page_size")
-
-
-def one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:
-    """Returns a list of the values of an argument that accepts one value, several or None."""
-    return (given,) if isinstance(given, str) else given or ()
 
 
 # ---- RecordingService --------------------------------------------------------------------

@@ -13,6 +13,7 @@ from podium._values import coerce
 from podium._values.arguments import ArmStatuses, CompareKind, Strings
 from podium._values.enums import ArmStatus
 from podium._values.suggest import did_you_mean
+from podium._wire.arm_filters import one_or_more
 from podium.comparing import Comparison, Members
 from podium.curves import Curves, Series, curves_of, eval_names
 from podium.errors import NotFoundError
@@ -201,7 +202,7 @@ def _statuses(given: str | Iterable[str] | None, default: Collection[str]) -> Co
     if given is None:
         return default
     member = coerce.member_of(ArmStatus)
-    return {member(status, "status") for status in ((given,) if isinstance(given, str) else given)}
+    return {member(status, "status") for status in one_or_more(given)}
 
 
 def _left_out(arms: Iterable[ArmSummary], statuses: Collection[str]) -> dict[str, str]:

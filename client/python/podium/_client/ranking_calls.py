@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from podium._client.calls import ATTEMPTS, Steps, arm_filters
+from podium._client.calls import ATTEMPTS, Steps
 from podium._client.near_names import is_first_time, near_metrics, warn_of_config
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.rankings import GroupRanking, Ranking
@@ -11,6 +11,7 @@ from podium._model.score_matrix import ScoreMatrix
 from podium._values import coerce
 from podium._values.arguments import DirectionLike, Strings
 from podium._wire import codec, rankings
+from podium._wire.arm_filters import arm_filters
 from podium.errors import AbortedError
 from podium.v1 import results_service_pb2 as results
 

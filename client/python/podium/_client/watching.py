@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from podium._client.calls import one_or_more
 from podium._model.watching import WatchMarker, WatchRemoval, WatchUpdate
 from podium._values import coerce
 from podium._values.arguments import ArmStatuses, Strings
 from podium._wire import codec
+from podium._wire.arm_filters import one_or_more
 from podium.errors import AbortedError, InternalError, NotFoundError, PodiumError, UnavailableError
 from podium.v1.results_service_pb2 import WatchRequest
 

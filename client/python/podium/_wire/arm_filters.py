@@ -1,16 +1,40 @@
-"""Converts conditions on configurations to podium.v1."""
+"""Converts filters of arms to the fields of requests in podium.v1."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from podium._values import coerce
-from podium._values.arguments import ConfigFilters
-from podium._wire.values import value_to_proto
+from podium._values.arguments import ArmStatuses, ConfigFilters, Strings
+from podium._wire.values import arm_status_to_proto, value_to_proto
 from podium.v1.config_filter_pb2 import ConfigFilter, NumberRange
 
-__all__ = ["config_filters_to_proto"]
+__all__ = ["arm_filters", "one_or_more"]
 
 
-def config_filters_to_proto(given: ConfigFilters | None) -> Iterator[ConfigFilter]:
+def arm_filters(
+    *,
+    status: ArmStatuses | None = None,
+    group_name: str | None = None,
+    name_prefix: str | None = None,
+    tags: Strings = (),
+    config: ConfigFilters | None = None,
+) -> dict[str, Any]:
+    """Returns the fields of a request that choose arms."""
+    return {
+        "statuses": map(arm_status_to_proto, one_or_more(status)),
+        "group_name": coerce.optional(coerce.text, group_name, "group_name"),
+        "name_prefix": coerce.optional(coerce.text, name_prefix, "name_prefix"),
+        "tags": coerce.texts(tags, "tags"),
+        "config": _config_filters(config),
+    }
+
+
+def one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:
+    """Returns a list of the values of an argument that accepts one value, several or None."""
+    return (given,) if isinstance(given, str) else given or ()
+
+
+def _config_filters(given: ConfigFilters | None) -> Iterator[ConfigFilter]:
     """Yields the message of each condition. Raises a TypeError or ValueError for invalid ones."""
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f"config must be a mapping, not {coerce.kind_of(given)}")
