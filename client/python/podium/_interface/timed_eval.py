@@ -6,7 +6,6 @@ ev.log({"pass_rate": evaluate(model)})
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from podium._values import coerce
@@ -68,12 +67,7 @@ class Evaluation(_Gathered):
         self._begin = time.perf_counter()
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None:
             self._log_eval(**self._row())
 
@@ -91,12 +85,7 @@ class AsyncEvaluation(_Gathered):
         self._begin = time.perf_counter()
         return self
 
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None:
             await self._log_eval(**self._row())
 

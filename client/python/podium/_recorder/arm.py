@@ -25,7 +25,6 @@ from podium.errors import PodiumError, RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
     from typing import Self
 
     from podium._interface.timed_eval import Evaluation
@@ -216,12 +215,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if self._is_silent:
             return
         try:

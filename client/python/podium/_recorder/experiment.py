@@ -38,7 +38,6 @@ from podium.errors import RecordingError
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-    from types import TracebackType
     from typing import Self
 
     from podium._recorder.stream import Stream
@@ -254,12 +253,7 @@ class ExperimentRecording:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         timeout = self._settings.close_timeout
         if error is not None and not isinstance(error, Exception):
             # A user who interrupts a training does not want to wait.

@@ -16,7 +16,6 @@ from podium.integrations._recorders import recorder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from types import TracebackType
     from typing import Self, Unpack
 
     from podium._interface.recorders import ArmRecorder, ExperimentRecorder
@@ -350,12 +349,7 @@ class CallbackBase(Generic[_T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Ends a running training: completed, or failed or cancelled by the block's error."""
         self._training.leave(error)
 

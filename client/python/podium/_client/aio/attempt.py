@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Generator
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from podium._client import calls
@@ -29,12 +28,7 @@ class AsyncArmRun(AsyncArmHandle):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         steps = self._ended(error)
         if steps is None:
             return
@@ -64,13 +58,8 @@ class AsyncArmStart(Awaitable[AsyncArmRun]):
             raise
         return self._run
 
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._run.__aexit__(error_type, error, trace)
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        await self._run.__aexit__(None, error, None)
 
 
 async def _uninterrupted(call: Awaitable[_T]) -> _T:

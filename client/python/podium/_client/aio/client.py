@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from datetime import datetime
 from os import PathLike
-from types import TracebackType
 from typing import Self
 
 from podium._client import calls
@@ -214,12 +213,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_raised: object) -> None:
         await self.close()
 
     def __repr__(self) -> str:

@@ -4,7 +4,6 @@
 from collections.abc import Iterable
 from datetime import datetime
 from os import PathLike
-from types import TracebackType
 from typing import Self
 
 from podium._client import calls
@@ -215,12 +214,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
