@@ -116,7 +116,7 @@ print-checks:
 print-prepared:
 	@echo $(PREPARED) $(HEAVY_CHECKS)
 
-prepare: .cache/integrations/ready .cache/front/built .cache/floor/ready .cache/page/ready .cache/proto/locked .cache/deploy/locked front-lint page/node_modules ## download and build what later checks need; each check can do that itself
+prepare: .cache/integrations/ready .cache/front/built .cache/floor/ready .cache/page/ready .cache/proto/locked .cache/deploy/locked .cache/deny/locked front-lint page/node_modules ## download and build what later checks need; each check can do that itself
 	$(BIN)/python -m tests.conformance.run --build
 
 lint: .venv/ready ## check rules and format with ruff
