@@ -24,7 +24,7 @@ const CALLS_OF_EACH: usize = 8;
 /// The events of calls that Python gets at once, each of which takes it some microseconds.
 const EVENTS_AT_ONCE: usize = 128;
 
-/// The bytes of requests after which other calls have their turn: Python takes 7 ms to check 1 MB.
+/// The bytes of requests after which other calls have their turn. Python takes long to check them.
 const BYTES_AT_ONCE: usize = 256 * 1024;
 
 /// A call that Python does not know yet, with its request if that is small and complete.
