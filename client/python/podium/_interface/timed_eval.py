@@ -67,7 +67,7 @@ class Evaluation(_Gathered):
         self._begin = time.perf_counter()
         return self
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+    def __exit__(self, error_type: object, error: BaseException | None, trace: object) -> None:
         if error is None:
             self._log_eval(**self._row())
 
@@ -85,7 +85,9 @@ class AsyncEvaluation(_Gathered):
         self._begin = time.perf_counter()
         return self
 
-    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+    async def __aexit__(
+        self, error_type: object, error: BaseException | None, trace: object
+    ) -> None:
         if error is None:
             await self._log_eval(**self._row())
 

@@ -215,7 +215,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+    def __exit__(self, error_type: object, error: BaseException | None, trace: object) -> None:
         if self._is_silent:
             return
         try:

@@ -253,7 +253,7 @@ class ExperimentRecording:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+    def __exit__(self, error_type: object, error: BaseException | None, trace: object) -> None:
         timeout = self._settings.close_timeout
         if error is not None and not isinstance(error, Exception):
             # A user who interrupts a training does not want to wait.

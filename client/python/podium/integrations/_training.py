@@ -349,7 +349,7 @@ class CallbackBase(Generic[_T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+    def __exit__(self, error_type: object, error: BaseException | None, trace: object) -> None:
         """Ends a running training: completed, or failed or cancelled by the block's error."""
         self._training.leave(error)
 

@@ -28,7 +28,9 @@ class AsyncArmRun(AsyncArmHandle):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+    async def __aexit__(
+        self, error_type: object, error: BaseException | None, trace: object
+    ) -> None:
         steps = self._ended(error)
         if steps is None:
             return
@@ -58,7 +60,9 @@ class AsyncArmStart(Awaitable[AsyncArmRun]):
             raise
         return self._run
 
-    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+    async def __aexit__(
+        self, error_type: object, error: BaseException | None, trace: object
+    ) -> None:
         await self._run.__aexit__(None, error, None)
 
 

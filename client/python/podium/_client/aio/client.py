@@ -213,7 +213,9 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_raised: object) -> None:
+    async def __aexit__(
+        self, error_type: object, error: BaseException | None, trace: object
+    ) -> None:
         await self.close()
 
     def __repr__(self) -> str:

@@ -43,7 +43,9 @@ class AsyncLive(LiveBase):
             raise
         return self
 
-    async def __aexit__(self, *_raised: object) -> None:
+    async def __aexit__(
+        self, error_type: object, error: BaseException | None, trace: object
+    ) -> None:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task

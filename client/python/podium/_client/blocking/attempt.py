@@ -1,6 +1,5 @@
 """Attempts at training an arm."""
 
-from types import TracebackType
 from typing import Self
 
 from podium._client import calls
@@ -25,12 +24,7 @@ class ArmRun(ArmHandle):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, error_type: object, error: BaseException | None, trace: object) -> None:
         steps = self._ended(error)
         if steps is None:
             return

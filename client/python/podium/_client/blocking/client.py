@@ -214,7 +214,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_raised: object) -> None:
+    def __exit__(self, error_type: object, error: BaseException | None, trace: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -11,7 +11,6 @@ from podium._client.follower import LiveBase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
     from typing import Self
 
     from podium._client.blocking.connection import BlockingConnection
@@ -45,12 +44,7 @@ class Live(LiveBase):
             raise
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, error_type: object, error: BaseException | None, trace: object) -> None:
         self._session.stop()
         self._thread.join()
 
