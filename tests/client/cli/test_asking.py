@@ -272,6 +272,9 @@ def test_similar_names(address: str) -> None:
         ("show sweep R16", "'r16'"),
         ("eval sweep r4 tset", "'test'"),
         ("score sweep r4 test.ac", "'test.acc'"),
+        ("series sweep r4 train/los", "'train/loss'"),
+        ("conclude sweeep", "'sweep'"),
+        ("watch sweeep", "'sweep'"),
     ):
         done = podium(*line.split(), address=address)
         assert (done.code, done.out) == (1, "")

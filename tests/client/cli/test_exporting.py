@@ -103,7 +103,7 @@ def test_everything_goes_to_another_server(source: str, target: str, tmp_path: P
     """All experiments, recorded elsewhere twice, are the same there, times of rows included."""
     file = tmp_path / "all.jsonl"
     done = podium("export", "--output", str(file), address=source)
-    assert done == (0, "", f"podium: {file}: 2 experiments, 3 arms, 2 eval rows\n")
+    assert done == (0, "", f"podium: {file} (jsonl): 2 experiments, 3 arms, 2 eval rows\n")
     first = podium("record", str(file), address=target)
     assert (first.code, first.out) == (0, "8 events recorded; 2 experiments\n")
     again = podium("record", str(file), address=target)

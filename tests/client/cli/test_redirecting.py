@@ -230,3 +230,10 @@ def test_options_of_other_actions(outbox: Path, arguments: tuple[str, ...], text
     """An option that does not belong to the action is an error."""
     done = _run(outbox, *arguments)
     assert (done.code, text in done.err) == (2, True)
+
+
+def test_a_misspelt_action() -> None:
+    """An argument that is no folder, but similar to an action, is answered with the action."""
+    done = podium("outbox", "discrad")
+    assert done.code == 2
+    assert "'discrad' is neither an action nor a folder; did you mean 'discard'?" in done.err

@@ -60,3 +60,27 @@ async def test_a_wrong_step_is_refused(client: AnyClient, declared: str) -> None
     with pytest.raises(TypeError, match="step"):
         await result(arm.log({"loss": 1}, step="x"))
     assert (await result(arm.get())).metrics == {}
+
+
+async def test_a_key_that_no_arm_has(
+    client: AnyClient, declared: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A misspelt key is named once, with similar keys; a key of another arm is not."""
+    experiment = client.experiment(declared)
+    arm = await result(experiment.start_arm(CONFIG, name="a"))
+    await result(arm.log({"loss": 1}, step=1))
+    other = await result(experiment.start_arm(CONFIG, name="b"))
+    for key in ("los", "los", "loss"):
+        assert await result(other.series(key)) == podium.Series(key)
+    assert caplog.messages == [
+        f"podium: no arm of {declared!r} has values by step of 'los'; did you mean 'loss'?"
+    ]
+
+
+async def test_a_reversed_range_of_steps(client: AnyClient, declared: str) -> None:
+    """A range whose end is before its start is an error, for rows and for series."""
+    arm = client.experiment(declared).arm("a")
+    with pytest.raises(ValueError, match="min_step is 5 and max_step is 1: the range is reversed"):
+        await result(arm.evals(min_step=5, max_step=1))
+    with pytest.raises(ValueError, match="the range is reversed; exchange them"):
+        await result(arm.series("loss", min_step=1, max_step=0))

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
-from podium._client.near_names import warn_of_config
+from podium._client.near_names import warn_of_config, warn_of_unknown
 from podium._limits.batches import batches
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.access import IssuedToken, Token, TokenLimits
@@ -191,9 +191,8 @@ def evals(
         arm=arm,
         page_size=_page_size(page_size),
         name=coerce.optional(coerce.text, name, "name"),
-        min_step=coerce.optional(coerce.integer, min_step, "min_step"),
-        max_step=coerce.optional(coerce.integer, max_step, "max_step"),
     )
+    _set_steps(request, min_step, max_step)
     return Pages(request, "evals", codec.eval_result_from_proto)
 
 
@@ -212,9 +211,8 @@ def series(
         arm=arm,
         page_size=_page_size(page_size),
         keys=coerce.texts(keys, "keys"),
-        min_step=coerce.optional(coerce.integer, min_step, "min_step"),
-        max_step=coerce.optional(coerce.integer, max_step, "max_step"),
     )
+    _set_steps(request, min_step, max_step)
     pages = Pages(request, "series", codec.SERIES.from_proto)
     found: dict[str, Series] = {}
     while pages.request is not None:
@@ -222,7 +220,22 @@ def series(
             known = found.setdefault(part.key, Series(part.key))
             known.steps.extend(part.steps)
             known.values.extend(part.values)
+    for key in request.keys:
+        if key not in found and min_step is max_step is None:
+            yield from warn_of_unknown(experiment, key, "values by step of")
     return found
+
+
+def _set_steps(request: Any, least: StepLike | None, most: StepLike | None) -> None:
+    """Sets a range of steps. Raises ValueError if it is reversed."""
+    for name, given in (("min_step", least), ("max_step", most)):
+        if given is not None:
+            setattr(request, name, coerce.integer(given, name))
+    if least is not None and most is not None and request.min_step > request.max_step:
+        raise ValueError(
+            f"min_step is {request.min_step} and max_step is {request.max_step}: the range is "
+            "reversed; exchange them"
+        )
 
 
 def metrics(experiment: str) -> Pages[Metric]:

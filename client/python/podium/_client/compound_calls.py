@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 from podium import comparing
 from podium._client import calls
 from podium._client.calls import Pages, Steps
-from podium._client.ranking_calls import warn_of_unknown
+from podium._client.near_names import warn_of_unknown
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.results import ArmResult, ArmSummary, EvalResult
 from podium._values import coerce

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from podium._client.calls import Steps
     from podium._model.results import ArmSummary
 
-__all__ = ["is_first_time", "near_filters", "near_metrics", "warn_of_config", "with_near_names"]
+__all__ = ["near_filters", "near_metrics", "warn_of_config", "warn_of_unknown", "with_near_names"]
 
 _LOGGER = logging.getLogger("podium")
 _CONFIG = "config."
@@ -84,11 +84,30 @@ def warn_of_config(request: Any) -> Steps[None]:
     except PodiumError:
         return
     near = near_filters([codec.arm_summary_from_proto(arm) for arm in found.arms], config=paths)
-    if near and found.arms and is_first_time(experiment, near):
+    if near and found.arms and _is_first_time(experiment, near):
         _LOGGER.warning("podium: no arms of %r match%s", experiment, near)
 
 
-def is_first_time(experiment: str, subject: str) -> bool:
+def warn_of_unknown(experiment: str, metric: str, what: str) -> Steps[None]:
+    """Logs a warning that no arm has a metric. It names similar metrics, which ListMetrics returns.
+
+    Logs only one warning for each experiment and metric. Logs none if arms that the caller's
+    request left out have the metric.
+
+    Args:
+        experiment: The name of the experiment.
+        metric: The metric that no arm has. Its name may be misspelt.
+        what: What the arms do not have, such as `a score on`.
+    """
+    if not _is_first_time(experiment, metric):
+        return
+    near = yield from near_metrics(experiment, metric)
+    if near is None:
+        return  # arms that the request left out have the metric
+    _LOGGER.warning("podium: no arm of %r has %s %r%s", experiment, what, metric, near)
+
+
+def _is_first_time(experiment: str, subject: str) -> bool:
     """Returns whether a warning about an experiment was not logged before."""
     key = (experiment, subject)
     is_new = key not in _warned

@@ -1,10 +1,9 @@
 """The steps of calls that compare arms: Rank and Scores. No I/O; see `podium._client.calls`."""
 
-import logging
 from typing import Any
 
 from podium._client.calls import ATTEMPTS, Steps
-from podium._client.near_names import is_first_time, near_metrics, warn_of_config
+from podium._client.near_names import warn_of_config, warn_of_unknown
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.rankings import GroupRanking, Ranking
 from podium._model.score_matrix import ScoreMatrix
@@ -15,9 +14,8 @@ from podium._wire.arm_filters import arm_filters
 from podium.errors import AbortedError
 from podium.v1 import results_service_pb2 as results
 
-__all__ = ["rank", "rank_groups", "request", "scores", "warn_of_unknown"]
+__all__ = ["rank", "rank_groups", "request", "scores"]
 
-_LOGGER = logging.getLogger("podium")
 _PAGE = DEFAULT_LIMITS.page_rows
 
 
@@ -49,25 +47,6 @@ def _warn_if_unknown(request: results.RankRequest, found: Ranking | GroupRanking
         yield from warn_of_config(request)
     elif request.HasField("metric") and not has_scores:
         yield from warn_of_unknown(request.experiment, found.metric, "a score on")
-
-
-def warn_of_unknown(experiment: str, metric: str, what: str) -> Steps[None]:
-    """Logs a warning that no arm has a metric. It names similar metrics, which ListMetrics returns.
-
-    Logs only one warning for each experiment and metric. Logs none if arms that the caller's
-    request left out have the metric.
-
-    Args:
-        experiment: The name of the experiment.
-        metric: The metric that no arm has. Its name may be misspelt.
-        what: What the arms do not have, such as `a score on`.
-    """
-    if not is_first_time(experiment, metric):
-        return
-    near = yield from near_metrics(experiment, metric)
-    if near is None:
-        return  # arms that the request left out have the metric
-    _LOGGER.warning("podium: no arm of %r has %s %r%s", experiment, what, metric, near)
 
 
 def request(

@@ -48,14 +48,15 @@ def _is_from(metric: Metric, origin: ScoreOrigin) -> bool:
 
 
 @contextmanager
-def near_arms(client: Client, experiment: str, arm: str) -> Iterator[None]:
-    """Adds similar names to the error of an event whose arm or experiment does not exist."""
+def near_arms(client: Client, experiment: str, arm: str | None = None) -> Iterator[None]:
+    """Adds similar names to the error of an event or watch of an unknown arm or experiment."""
     try:
         yield
     except NotFoundError:
         # This read raises an error with similar names. The error of an event has none, because an
         # event may arrive before its arm exists.
-        bool(client.arm(experiment, arm).evals(page_size=1))
+        handle = client.experiment(experiment)
+        _ = handle.get() if arm is None else bool(handle.arm(arm).evals(page_size=1))
         raise
 
 

@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         arms = sum(count.arms for count in counts)
         rows = sum(count.rows for count in counts)
         console.note(
-            f"{arguments.output}: {_format.count(len(counts), 'experiment')}, "
+            f"{arguments.output} ({arguments.format}): {_format.count(len(counts), 'experiment')}, "
             f"{_format.count(arms, 'arm')}, {_format.count(rows, 'eval row')}"
         )
     return Exit.OK

@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from podium._outbox import RejectedEvent, SenderState
+from podium._values.suggest import did_you_mean
 from podium.cli import _format
 from podium.cli._console import Console
 from podium.cli._discarding import discard
@@ -94,6 +95,9 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
             )
             raise CommandError(text)
         folder = Path(arguments.action)
+        near = did_you_mean(arguments.action, _ACTIONS)
+        if near and not folder.exists():
+            raise CommandError(f"{arguments.action!r} is neither an action nor a folder{near}")
     return _list([view_of(outbox) for outbox in find_outboxes(folder)], console)
 
 

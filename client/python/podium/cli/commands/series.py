@@ -14,6 +14,7 @@ from podium._files import json_form
 from podium.cli._arguments import add_arm, add_step_range
 from podium.cli._console import Console
 from podium.cli._exits import Exit
+from podium.cli._suggestions import near_metrics
 from podium.curves import points_by_step
 
 __all__ = ["add_arguments", "run"]
@@ -56,6 +57,11 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         for at, values in points
     )
     if not console.table(rows, ">STEP", *(f">{key}" for key in keys)):
-        console.note("no training metric was logged with a step")
+        missing = [key for key in arguments.keys if key not in series]
+        near = [near_metrics(client, arguments.experiment, key, by_step=True) for key in missing]
+        for key, suggestion in zip(missing, near, strict=True):
+            console.note(f"arm {arguments.arm!r} has no values by step of {key!r}{suggestion}")
+        if not missing:
+            console.note("no training metric was logged with a step")
         return Exit.NOTHING
     return Exit.OK

@@ -25,6 +25,7 @@ from podium.cli import _chart, _format
 from podium.cli._arguments import add_experiment, add_statuses
 from podium.cli._console import Console
 from podium.cli._exits import Exit
+from podium.cli._suggestions import near_arms
 from podium.curves import points_by_step
 
 __all__ = ["add_arguments", "run"]
@@ -83,15 +84,16 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         with_breakdowns=not (arguments.no_breakdowns or is_table),
         with_series=_series(arguments.series, metric),
     )
-    if is_table:
-        _follow(updates, _Screen(console))
-    for update in updates:
-        if console.as_json:
-            console.json(json_form.to_json(update))
-        else:
-            for line in _lines(update):
-                console.line(line)
-        sys.stdout.flush()
+    with near_arms(client, arguments.experiment):
+        if is_table:
+            _follow(updates, _Screen(console))
+        for update in updates:
+            if console.as_json:
+                console.json(json_form.to_json(update))
+            else:
+                for line in _lines(update):
+                    console.line(line)
+            sys.stdout.flush()
     console.note(f"experiment {arguments.experiment!r} was deleted")
     return Exit.NOTHING
 
