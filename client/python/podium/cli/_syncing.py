@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from podium._client.aio.client import AsyncClient
-from podium._outbox import SenderLock, SenderState, wake_sender
+from podium._outbox import UNREACHABLE, SenderLock, SenderState, wake_sender
 from podium._sender import FOREGROUND, Report, Sender, Tally
 from podium.cli._console import Console
-from podium.cli._exits import Exit
+from podium.cli._exits import CommandError, Exit
 from podium.cli._outboxes import OutboxView, view_of
+from podium.cli._withdrawing import acquire_lock
 
 __all__ = ["Done", "sync"]
 
@@ -58,7 +59,7 @@ def sync(
     done = {view.folder: Done(view, address) for view in views}
     left = [view for view in views if view.needs_sender]
     while left:
-        with _locked(left) as failures:
+        with _locked(left, address) as failures:
             ours = [view for view in left if failures[view.folder] is None]
             news = _deliver(ours, address, timeout, console) if ours else []
         for view in left:
@@ -78,25 +79,35 @@ def sync(
 
 
 @contextmanager
-def _locked(views: Sequence[OutboxView]) -> Iterator[dict[Path, str | None]]:
+def _locked(views: Sequence[OutboxView], address: str) -> Iterator[dict[Path, str | None]]:
     """Holds the locks of outboxes during the block.
+
+    Stops senders that wait for another server, which does not answer.
 
     Yields a result for each folder: None if this process has the lock, an empty text if another
     sender has it, or the reason why the outbox cannot be used.
     """
     locks = {view.folder: SenderLock(view.folder) for view in views}
     try:
-        yield {folder: _try_lock(lock) for folder, lock in locks.items()}
+        yield {folder: _try_lock(lock, folder, address) for folder, lock in locks.items()}
     finally:
         for lock in locks.values():
             lock.release()
 
 
-def _try_lock(lock: SenderLock) -> str | None:
+def _try_lock(lock: SenderLock, outbox: Path, address: str) -> str | None:
     try:
-        return None if lock.try_acquire() else ""
+        if lock.try_acquire():
+            return None
+        state = SenderState.read(outbox)
+        if state is None or state.address == address or state.state != UNREACHABLE:
+            return ""
+        acquire_lock(lock, outbox)
     except OSError as error:
         return f"the progress of the delivery cannot be stored in the outbox: {error}"
+    except CommandError as error:
+        return str(error)
+    return None
 
 
 # ---- delivering ----------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from podium.cli._outboxes import StreamView, view_of
 from podium.errors import PodiumError
 from podium.v1.event_pb2 import Event, Skipped
 
-__all__ = ["sender_stopped", "withdraw"]
+__all__ = ["acquire_lock", "sender_stopped", "withdraw"]
 
 _WITHDRAWN = "WITHDRAWN"
 """The reason of an event that the user withdrew before the server had it."""
@@ -36,7 +36,7 @@ def sender_stopped(outbox: Path) -> Iterator[None]:
     """
     lock = SenderLock(outbox)
     try:
-        was_running = _acquire(lock, outbox)
+        was_running = acquire_lock(lock, outbox)
     except OSError as error:
         raise CommandError(f"{outbox} cannot be changed: {error}") from error
     try:
@@ -49,10 +49,13 @@ def sender_stopped(outbox: Path) -> Iterator[None]:
                 start_sender(outbox)
 
 
-def _acquire(lock: SenderLock, outbox: Path) -> bool:
+def acquire_lock(lock: SenderLock, outbox: Path) -> bool:
     """Takes the lock. Stops its holders, since a recorder may start another sender meanwhile.
 
     Returns whether a sender was running.
+
+    Raises:
+        CommandError: The sender cannot be stopped.
     """
     end = time.monotonic() + _STOP_SECONDS
     stopped: set[int] = {os.getpid()}
