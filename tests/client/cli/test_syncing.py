@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import podium as library
-from podium._outbox import SenderLock, outbox_folder, streams
+from podium._outbox import UNREACHABLE, SenderLock, SenderState, outbox_folder, streams
 from podium.cli._outboxes import view_of
 from podium_server.testing import running_server
 from podium_server.testing.calls import row, started
@@ -203,6 +203,19 @@ def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> 
         assert sync.returncode == 0
         assert out == f"101 events delivered to {server.address}\n"
         assert steps(server.address, name) == list(range(100))
+
+
+def test_a_sender_of_a_server_that_is_gone(root: Path, address: str, name: str) -> None:
+    """`--address` delivers to a new server, although a sender still waits for the old one."""
+    outbox = outbox_folder(root, closed_port())
+    folder = dead_stream(outbox, name, started("a", "A", 1), *rows(2))
+    with running_sender(outbox) as sender:
+        until(lambda: (state := SenderState.read(outbox)) and state.state == UNREACHABLE)
+        done = podium("sync", str(root), "--address", address)
+        assert done[:2] == (0, f"3 events delivered to {address}\n")
+        assert sender.wait(120) == 0
+    assert steps(address, name) == [0, 1]
+    assert not folder.exists()
 
 
 def _has_reason(folder: Path) -> bool:
