@@ -77,15 +77,13 @@ class _Group:
     left_out: int = 0
     config: object = _UNSET
     configs_differ: bool = False
-    evals: set[str] = field(default_factory=set)
+    benchmarks_differ: bool = False
 
-    def add(self, config: object, score: float | None, eval_name: str | None) -> None:
+    def add(self, config: object, score: float | None) -> None:
         if self.config is _UNSET:
             self.config = config
         elif config != self.config:
             self.configs_differ = True
-        if eval_name is not None:
-            self.evals.add(eval_name)
         if score is None:
             self.missing += 1
         elif isnan(score):
@@ -93,7 +91,7 @@ class _Group:
         else:
             self.numbers.append(score)
 
-    def ranked(self, rank: int | None, mixed: Collection[str]) -> RankedGroup:
+    def ranked(self, rank: int | None) -> RankedGroup:
         without_number = self.nans + self.missing + self.failed + self.left_out
         return RankedGroup(
             group_name=self.group_name,
@@ -105,13 +103,13 @@ class _Group:
             missing=self.missing,
             failed=self.failed,
             left_out=self.left_out,
-            flags=list(self._flags(mixed)),
+            flags=list(self._flags()),
         )
 
-    def _flags(self, mixed: Collection[str]) -> Iterator[RankFlag]:
+    def _flags(self) -> Iterator[RankFlag]:
         if self.nans:
             yield RankFlag.NAN
-        if not self.evals.isdisjoint(mixed):
+        if self.benchmarks_differ:
             yield RankFlag.BENCHMARKS_DIFFER
         if self.configs_differ:
             yield RankFlag.CONFIGS_DIFFER
@@ -121,7 +119,11 @@ class Groups:
     """Collects the arms of an experiment, in the order of their creation, into groups."""
 
     def __init__(
-        self, members: Iterable[Member], statuses: Collection[object], failed: object
+        self,
+        members: Iterable[Member],
+        statuses: Collection[object],
+        failed: object,
+        mixed: Collection[str],
     ) -> None:
         """Puts the members into their groups.
 
@@ -129,13 +131,16 @@ class Groups:
             members: All arms of the experiment.
             statuses: The statuses whose scores are used.
             failed: The status of failed arms.
+            mixed: The names of evals whose rows have different benchmark_ids.
         """
         self._named: dict[str | None, _Group] = {}
         self._order: list[_Group] = []
         for arm, status, group_name, config, value, eval_name in members:
             group = self._named.get(group_name) or self._new(group_name, arm)
             if status in statuses:
-                group.add(config, value, eval_name)
+                group.add(config, value)
+                if eval_name in mixed:
+                    group.benchmarks_differ = True
             elif status == failed:
                 group.failed += 1
             else:
@@ -149,18 +154,13 @@ class Groups:
         return group
 
     def ranked(
-        self,
-        direction: DirectionLike | None,
-        min_members: int,
-        mixed: Collection[str],
-        page: slice = slice(None),
+        self, direction: DirectionLike | None, min_members: int, page: slice = slice(None)
     ) -> tuple[list[RankedGroup], RankGroupCounts]:
         """Returns the groups, the best mean first, and counts of all groups.
 
         Args:
             direction: Which means are better: a Direction.
             min_members: Groups with fewer numeric scores are left out.
-            mixed: The names of evals whose rows have different benchmark_ids.
             page: The places of the groups to return. Only these get their statistics.
         """
         large = [group for group in self._order if len(group.numbers) >= min_members]
@@ -168,7 +168,7 @@ class Groups:
         places = sum(place is not None for _, place in order)
         too_small = len(self._order) - len(large)
         counts = RankGroupCounts(places, len(large) - places, too_small)
-        return [large[index].ranked(place, mixed) for index, place in order[page]], counts
+        return [large[index].ranked(place) for index, place in order[page]], counts
 
 
 def mixed_evals(sources: Iterable[tuple[str | None, str | None]]) -> set[str]:
@@ -226,8 +226,8 @@ def rank_groups(
     scored = _Scored(arms, metric, status)
     entries = {entry.arm: entry for entry in scored.arms}
     members = (_member(arm, entries.get(arm.name)) for arm in arms)
-    groups = Groups(members, scored.statuses, ArmStatus.FAILED)
-    found, counts = groups.ranked(direction, min_members, scored.mixed)
+    groups = Groups(members, scored.statuses, ArmStatus.FAILED, scored.mixed)
+    found, counts = groups.ranked(direction, min_members)
     return GroupRanking(**scored.common_fields(direction), groups=found, group_counts=counts)
 
 

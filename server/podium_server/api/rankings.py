@@ -128,11 +128,9 @@ def _groups_response(
     asked: RankRequest, members: Iterable[Member], tally: RankTally, begin: int, rows: int
 ) -> tuple[RankResponse, int | None]:
     """Returns the response for a page of a ranking by group, and where the next page begins."""
-    groups = Groups(members, set(asked.statuses), ARM_STATUS_FAILED)
+    groups = Groups(members, set(asked.statuses), ARM_STATUS_FAILED, _mixed_evals(tally))
     direction, end = _DIRECTIONS[asked.direction], begin + rows
-    found, counts = groups.ranked(
-        direction, asked.min_members, _mixed_evals(tally), slice(begin, end)
-    )
+    found, counts = groups.ranked(direction, asked.min_members, slice(begin, end))
     response = _response(asked, tally)
     response.groups.extend(map(RANKED_GROUP.to_proto, found))
     response.group_counts.CopyFrom(RANK_GROUP_COUNTS.to_proto(counts))
