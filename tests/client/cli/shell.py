@@ -11,6 +11,7 @@ import os
 import pty
 import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from unittest import mock
 
-from podium.cli import main
+from podium.cli import _connecting, main
 from podium.cli._parsers import SERVER_COMMANDS
 
 from tests import zygote
@@ -52,6 +53,7 @@ def podium(
     )
     with (
         mock.patch.dict(os.environ, _environment(address, variables), clear=True),
+        mock.patch.object(_connecting, "_CONNECT_SECONDS", _connect_seconds(address)),
         _standard_input(_bytes(stdin)),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
@@ -120,6 +122,19 @@ def _converse(
                 _interrupt(command, terminal, stop)
             os.write(terminal, answer.encode())
     return shown
+
+
+def _connect_seconds(address: str | None) -> float:
+    """Returns how long a command waits for a connection: long if a server has its port open.
+
+    A busy machine may need more than the seconds that users wait.
+    """
+    host, _, port = (address or "").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), _NOTICE_SECONDS).close()
+    except (OSError, ValueError):
+        return _connecting._CONNECT_SECONDS
+    return _SECONDS
 
 
 def _interrupt(command: subprocess.Popen[bytes], terminal: int, stop: signal.Signals) -> None:

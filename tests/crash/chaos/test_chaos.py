@@ -1,11 +1,4 @@
-"""Nothing is lost or doubled when trainers, senders and the server are killed while they record.
-
-`make chaos` does it for longer.
-"""
-
-import subprocess
-import sys
-from pathlib import Path
+"""The search of `make chaos` finds planted defects."""
 
 import pytest
 
@@ -13,23 +6,7 @@ from tests.crash.chaos.run import run
 
 pytestmark = pytest.mark.slow
 
-_PROJECT = Path(__file__).parents[3]
 _SEED = 20_261_123
-
-
-def test_kills_lose_nothing_and_double_nothing() -> None:
-    """After 20 kills, on a small disk where one can be mounted, everything is there once."""
-    arguments = ("--kills", "20", "--rows", "6000", "--seed", str(_SEED))
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.crash.chaos.run", *arguments],
-        cwd=_PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert f"seed {_SEED}: " in ran.stdout
-    assert "0 lost, 0 doubled, 0 other findings" in ran.stdout
 
 
 @pytest.mark.parametrize(
