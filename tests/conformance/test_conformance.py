@@ -118,20 +118,6 @@ def test_a_defect_of_each_http_runner_is_planted() -> None:
     assert found == {language.name for language in LANGUAGES}
 
 
-@pytest.mark.slow
-def test_the_python_client_agrees(capsys: pytest.CaptureFixture[str]) -> None:
-    """The row of the Python client is green in the table."""
-    assert run.main(["python"]) == 0
-    printed = capsys.readouterr().out
-    assert "busy_rank.json wire           3\n" in printed
-    assert "curves.json live              4\n" in printed
-    assert "reads_steps.json wire         16\n" in printed
-    assert "record_attempt.json wire      5\n" in printed
-    assert "watch_stream.json wire        14\n" in printed
-    assert "reads grpc-web                72\n" in printed
-    assert "exchange read                 5\n" in printed
-
-
 @pytest.mark.parametrize(("arguments", "code"), [([], 1), (["--all"], 1)])
 def test_a_language_without_its_toolchain_is_named(
     arguments: list[str],
