@@ -93,7 +93,7 @@ def test_series_in_a_pipe(address: str, name: str, arm: library.ArmRun) -> None:
 
 
 def test_json_for_programs(address: str, name: str, arm: library.ArmRun) -> None:
-    """With --json each update is one line, and one can go on after its revision."""
+    """With --json each update is a line that one can continue after, also a deletion."""
     with _watched(address, name, "--json", "--status", "running") as command:
         first = json.loads(_line(command), parse_constant=pytest.fail)
         assert first["series"] == []
@@ -105,13 +105,15 @@ def test_json_for_programs(address: str, name: str, arm: library.ArmRun) -> None
         assert last["removals"] == [{"arm": "rank4", "name": None, "step": None}]
     revision, epoch = last["marker"]["revision"], last["marker"]["epoch"]
     place = ["--after", str(revision), "--epoch", epoch]
-    with _watched(address, name, "--json", *place) as command:
+    with _watched(address, name, "--json", *place) as command, library.Client(address) as client:
         arm.log_eval("late", {"acc": 0.5})
         # The first update has what was there before only if the row came earlier.
         found = json.loads(_line(command))
         while not found["evals"]:
             found = json.loads(_line(command))
         assert [item["eval_result"]["name"] for item in found["evals"]] == ["late"]
+        client.experiment(name).delete()
+        assert (found["is_deleted"], json.loads(_line(command))["is_deleted"]) == (False, True)
 
 
 def test_a_table_on_a_terminal(address: str, name: str, arm: library.ArmRun) -> None:

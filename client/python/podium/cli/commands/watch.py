@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
             _follow(updates, _Screen(console))
         for update in updates:
             if console.as_json:
-                console.json(json_form.to_json(update))
+                console.json(json_form.to_json(update) | {"is_deleted": update.is_deleted})
             else:
                 for line in _lines(update):
                     console.line(line)
