@@ -14,6 +14,7 @@ Examples:
 """
 
 import argparse
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from podium import ArmSummary, Client, EvalResult
@@ -76,8 +77,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     elif columns:
         shown = _show_columns(list(arms), columns, console)
     else:
-        in_loop = _has_in_loop(client, arguments.experiment)
-        shown = console.table((_row(arm, client, in_loop=in_loop) for arm in arms), *_HEADERS)
+        shown = console.table(_rows(arms, client), *_HEADERS)
     if not shown:
         console.note(f"no arms{near_filters(client, arguments)}")
     return Exit.OK
@@ -92,6 +92,14 @@ def _show_columns(arms: list[ArmSummary], columns: list[str], console: Console) 
         for arm, each in zip(arms, records, strict=True)
     ]
     return console.table(rows, "ARM", "STATUS", *columns)
+
+
+def _rows(arms: Iterable[ArmSummary], client: Client) -> Iterator[tuple[str, ...]]:
+    in_loop: bool | None = None
+    for arm in arms:
+        if in_loop is None:
+            in_loop = _has_in_loop(client, arm.experiment)
+        yield _row(arm, client, in_loop=in_loop)
 
 
 def _has_in_loop(client: Client, experiment: str) -> bool:
