@@ -1,10 +1,14 @@
 """Builds the errors of the server, each with its reason."""
 
+import logging
+import secrets
+
 from podium.errors import PodiumError, error_for
 
 __all__ = [
     "RETRY_SECONDS",
     "failure",
+    "internal_error",
     "out_of_range",
     "overloaded",
     "shutting_down",
@@ -31,6 +35,17 @@ def overloaded(message: str, seconds: float = RETRY_SECONDS) -> PodiumError:
 def out_of_range(field: str, message: str) -> PodiumError:
     """Returns the error of a request whose field has a value that is not allowed."""
     return failure("FIELD_OUT_OF_RANGE", message, field=field)
+
+
+def internal_error(log: logging.Logger, message: str, error: BaseException) -> PodiumError:
+    """Logs an exception with a new id. Returns the error INTERNAL, with the id and a message.
+
+    So the text of the exception appears only in the log.
+    """
+    incident = secrets.token_hex(4)
+    log.error("incident %s: %s", incident, message, exc_info=error)
+    text = f"{message}, incident {incident}; the log of the server has the details"
+    return failure("INTERNAL", text, incident=incident)
 
 
 def shutting_down() -> PodiumError:

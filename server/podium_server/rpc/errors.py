@@ -1,12 +1,11 @@
 """Converts exceptions to the statuses of calls. No other module does so."""
 
 import logging
-import secrets
 
 from podium._wire.status import Status, to_status
 from podium.errors import PodiumError
 
-from podium_server.errors import failure
+from podium_server.errors import internal_error
 
 __all__ = ["status_of"]
 
@@ -19,16 +18,6 @@ def status_of(error: Exception, method: str) -> Status:
     If the exception is not a PodiumError, its text appears only in the log.
     """
     if not isinstance(error, PodiumError):
-        return to_status(_defect(method, error))
+        return to_status(internal_error(_log, f"an internal error in {method}", error))
     _log.debug("%s: %s: %s", method, error.reason, error.message)
     return to_status(error)
-
-
-def _defect(method: str, error: Exception) -> PodiumError:
-    incident = secrets.token_hex(4)
-    _log.error("incident %s in %s", incident, method, exc_info=error)
-    return failure(
-        "INTERNAL",
-        f"an internal error of the server, incident {incident}; the server's log has the details",
-        incident=incident,
-    )

@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-import secrets
 from collections import Counter
 
 import asyncpg
 from podium.errors import PodiumError
 
-from podium_server.errors import failure, overloaded
+from podium_server.errors import failure, internal_error, overloaded
 from podium_server.store.contract import StoreError
 from podium_server.store.shown_url import shown_url
 
@@ -106,13 +105,7 @@ def undone(error: BaseException) -> PodiumError:
     if isinstance(error, LOST):
         _log.warning("the connection to the database was lost: %s", error)
         return failure("SHUTTING_DOWN", f"the database cannot be reached; {_NOTHING}")
-    incident = secrets.token_hex(4)
-    _log.error("incident %s: the database refused a statement", incident, exc_info=error)
-    return failure(
-        "INTERNAL",
-        f"the store failed, incident {incident}; nothing was changed; the log has the details",
-        incident=incident,
-    )
+    return internal_error(_log, "the database refused a statement; nothing was changed", error)
 
 
 def is_undone(error: BaseException) -> bool:

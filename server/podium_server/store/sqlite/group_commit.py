@@ -8,7 +8,6 @@ does not affect the other calls.
 
 import asyncio
 import logging
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from typing import Any, TypeVar
 import apsw
 from podium.errors import PodiumError
 
-from podium_server.errors import failure, overloaded, shutting_down
+from podium_server.errors import failure, internal_error, overloaded, shutting_down
 from podium_server.store.calls import Call, Changes
 from podium_server.store.sql.waiting import CallRunner, Waiting, notifying
 from podium_server.store.sql.writes import Transaction
@@ -42,6 +41,7 @@ _CHECK_SECONDS = 1.0
 """The seconds between two checks of the file while there are no writes."""
 DAMAGE = (apsw.CorruptError, apsw.NotADBError, FileDamagedError)
 """The errors that mean that the file is damaged."""
+_NOTHING = "nothing was changed; try again later"
 
 
 class GroupCommit(CallRunner):
@@ -291,21 +291,11 @@ def undone(error: apsw.Error) -> PodiumError:
     """Returns the error for a call if its transaction failed and was rolled back."""
     if isinstance(error, apsw.FullError):
         _log.error("the disk of the store is full")
-        return failure(
-            "STORAGE_FULL", "the disk of the store is full; nothing was changed; try again later"
-        )
+        return failure("STORAGE_FULL", f"the disk of the store is full; {_NOTHING}")
     if isinstance(error, apsw.BusyError):
         _log.error("another process has locked the file of the store")
-        return overloaded(
-            "another process has locked the file of the store; nothing was changed; try again later"
-        )
-    incident = secrets.token_hex(4)
-    _log.error("incident %s: a transaction failed and was rolled back", incident, exc_info=error)
-    return failure(
-        "INTERNAL",
-        f"the store failed, incident {incident}; nothing was changed; the log has the details",
-        incident=incident,
-    )
+        return overloaded(f"another process has locked the file of the store; {_NOTHING}")
+    return internal_error(_log, "the store failed; nothing was changed", error)
 
 
 def _outcome_unknown() -> PodiumError:
