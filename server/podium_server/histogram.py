@@ -14,8 +14,7 @@ COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 class Histogram:
     """Counts numbers in buckets, and adds them up.
 
-    Args:
-        bounds: The upper bounds of the buckets. A further bucket has all greater numbers.
+    `bounds` are the upper bounds of the buckets. A further bucket has all greater numbers.
     """
 
     __slots__ = ("_bounds", "_buckets", "_sum")
@@ -33,11 +32,7 @@ class Histogram:
     def lines(self, name: str, label: str = "") -> Iterator[str]:
         """Yields the lines of the histogram in the text format of Prometheus.
 
-        Each bucket includes the numbers in all smaller buckets.
-
-        Args:
-            name: The name of the metric.
-            label: The labels of the histogram, such as `method="m"`.
+        `label` has its labels, such as `method="m"`. A bucket includes those before it.
         """
         count = 0
         for bound, number in zip((*self._bounds, "+Inf"), self._buckets, strict=True):

@@ -53,12 +53,7 @@ def series_limits(page_size: int, limits: Limits) -> PageLimits:
 
 
 class PageTokens:
-    """Writes and reads page tokens.
-
-    Args:
-        key: A secret that is kept in the store, so that page tokens stay valid after a restart of
-            the server.
-    """
+    """Writes and reads page tokens, encrypted with a secret that the store keeps."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key

@@ -56,13 +56,7 @@ _MOST_MEMBERS = 2**31 - 1
 
 
 class Results:
-    """Serves ResultsService from a store.
-
-    Args:
-        store: The store.
-        limits: The limits of requests and pages.
-        ranking_cache_bytes: The size of the cache of rankings.
-    """
+    """Serves ResultsService from a store. The cache of rankings has `ranking_cache_bytes`."""
 
     def __init__(self, store: Store, limits: Limits, ranking_cache_bytes: int = 0) -> None:
         self._store = store

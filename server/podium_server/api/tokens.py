@@ -120,11 +120,7 @@ def new_row(
     expires: int | None,
     limits: TokenLimits | None = None,
 ) -> tuple[TokenRow, str]:
-    """Returns the row of a new token, and the token itself, which is not stored.
-
-    Raises:
-        PodiumError: A name or a prefix is invalid.
-    """
+    """Returns the row of a new token, and the token itself, which is not stored."""
     check_name(name, "name", DEFAULT_LIMITS)
     check_count(len(prefixes), "prefixes", _MOST_PREFIXES, "names")
     for prefix in prefixes:

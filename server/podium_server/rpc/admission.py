@@ -213,22 +213,14 @@ class AdmittedCall:
         self._watches: SharedBudget | None = None
 
     async def read(self, receive: Callable[[], Awaitable[bytes | None]]) -> bytes:
-        """Reads the request.
-
-        Raises:
-            PodiumError: The request is cut off or too large, or there is no room for it.
-        """
+        """Reads the request. Raises an error if it is cut off or too large, or there is no room."""
         raw = await self._admission.reads.read(self, receive)
         if raw is None:
             raise failure("MALFORMED_REQUEST", "the request ended before it was complete")
         return self._held_request(raw)
 
     async def read_next(self, receive: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
-        """Reads a further request of a stream. Returns None if there is none.
-
-        Raises:
-            PodiumError: The request is too large, or there is no room for it.
-        """
+        """Reads a further request of a stream. Returns None if there is none."""
         self._release_bytes()
         raw = await self._admission.reads.read(self, receive)
         return None if raw is None else self._held_request(raw)
@@ -253,13 +245,9 @@ class AdmittedCall:
         self._admission.note_watch(self)
 
     def answer(self, response: bytes) -> bytes:
-        """Reserves memory for the response until the client has read it.
+        """Reserves memory for the response until the client has read it, and frees the request's.
 
-        Releases the memory of the request.
-
-        Raises:
-            PodiumError: Too many bytes of earlier responses are unread, or the call was rejected
-                meanwhile.
+        Raises OVERLOADED if too many responses are unread, or the call was rejected meanwhile.
         """
         if self.refusal is not None:
             raise overloaded(

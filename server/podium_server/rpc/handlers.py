@@ -89,11 +89,7 @@ def snake_case(name: str) -> str:
 
 
 def parsed(parse: Parser, raw: bytes) -> Any:
-    """Parses a request.
-
-    Raises:
-        PodiumError: MALFORMED_REQUEST if the bytes cannot be parsed.
-    """
+    """Parses a request. Raises MALFORMED_REQUEST if its bytes are not of this type."""
     try:
         return parse(raw)
     except DecodeError as error:

@@ -18,11 +18,7 @@ _pb2: Any = health_pb2
 
 
 class Health:
-    """Reports whether services are served.
-
-    Args:
-        services: The names of the services; `""` is the server as a whole.
-    """
+    """Reports whether services are served, by name. `""` is the server as a whole."""
 
     def __init__(self, services: Iterable[str]) -> None:
         self._services = tuple(services)

@@ -35,12 +35,7 @@ class Reader(Protocol):
 
 
 class ReadGate:
-    """Reads requests when they get a slot.
-
-    Args:
-        slots: The number of incomplete requests at a time.
-        message_bytes: The most bytes of a request.
-    """
+    """Reads requests, as many at a time as there are slots, each up to `message_bytes`."""
 
     def __init__(self, slots: int, message_bytes: int) -> None:
         self._slots = SharedBudget(slots, least=1)

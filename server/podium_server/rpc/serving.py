@@ -40,11 +40,7 @@ class Exchange(Protocol):
         """Reads the request. Returns None if it ends before it is complete."""
 
     async def write(self, response: bytes, seconds: float) -> None:
-        """Sends a response of a stream.
-
-        Raises:
-            TimeoutError: The client has not read enough of the stream within the given time.
-        """
+        """Sends a response of a stream. Raises TimeoutError if the client reads too slowly."""
 
     async def abort(self, status: Status) -> None:
         """Ends the call with an error, in the call's own task."""
@@ -57,13 +53,7 @@ class Exchange(Protocol):
 
 
 class CallServer:
-    """Serves the calls of all methods.
-
-    Args:
-        admission: Decides which calls the server works on.
-        access: Decides which callers may call which methods.
-        telemetry: Counts the calls.
-    """
+    """Serves the calls of all methods."""
 
     def __init__(self, admission: Admission, access: Access, telemetry: Telemetry) -> None:
         self._admission = admission

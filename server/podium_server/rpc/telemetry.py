@@ -87,14 +87,7 @@ class Telemetry:
         self._lag = _Greatest()
 
     def call(self, method: str, peer: str, headers: Headers | None = None) -> "ObservedCall":
-        """Returns the object that measures a call. The call begins now.
-
-        Args:
-            method: The full name of the method.
-            peer: The address of the client.
-            headers: Returns the values of a header of the call, for its trace. None for requests
-                that are not traced.
-        """
+        """Returns the object that measures a call from now on. Without headers, it has no trace."""
         call = ObservedCall(self, method, peer)
         if self._begin_trace is not None and headers is not None:
             call.trace = self._begin_trace(method, headers)

@@ -57,12 +57,7 @@ class Tracing:
         self._tracer = self._provider.get_tracer("podium_server", podium.__version__)
 
     def begin(self, method: str, headers: Headers) -> "_TracedCall | None":
-        """Begins the span of a call. Returns None if the call is not sampled.
-
-        Args:
-            method: The full name of the method.
-            headers: Returns the values of a header.
-        """
+        """Begins the span of a call. Returns None if the call is not sampled."""
         name, attributes = _described(method)
         span = self._tracer.start_span(
             name, extract(headers, Context(), _HEADERS), SpanKind.SERVER, attributes

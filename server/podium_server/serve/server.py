@@ -48,9 +48,7 @@ _SERVICES = ("", _RESULTS.full_name, _RECORDING.full_name, _ACCESS.full_name)
 async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Sequence[str]]:
     """Serves inside the block. Yields the addresses that the server listens on.
 
-    Args:
-        settings: The settings of the server.
-        broken: An event that is set when the server has failed. The process must then end.
+    Sets `broken` when the server has failed. The process must then end.
     """
     reach = check_addresses(settings)
     certificates = None if settings.tls is None else Certificates(settings.tls)

@@ -28,12 +28,7 @@ def create(
     expires: datetime | None,
     limits: TokenLimits | None = None,
 ) -> tuple[TokenRow, str]:
-    """Creates a token. Returns its row and the token itself, which is not stored.
-
-    Raises:
-        PodiumError: A name or prefix is invalid.
-        StoreError: The store cannot be opened or written.
-    """
+    """Creates a token. Returns its row and the token itself, which is not stored."""
     ends = None if expires is None else round(expires.timestamp() * 1_000_000)
     row, secret = new_row(name, Role[role.upper()], prefixes, ends, limits)
     add_token(url, row)

@@ -16,11 +16,7 @@ _NAME, _SEED = 1, 8
 
 
 def config_digest(config: bytes) -> bytes:
-    """Returns a digest of a configuration without its name and seed.
-
-    Args:
-        config: The RunConfig in its deterministic encoding. Empty fields are ignored.
-    """
+    """Returns a digest of an encoded RunConfig without its name, its seed and empty fields."""
     digest = blake2b(digest_size=16)
     for number, field, content in _fields(config):
         if number not in {_NAME, _SEED} and content != b"":

@@ -1,4 +1,7 @@
-"""Opens stores by URL. All kinds of stores are listed in this module."""
+"""Opens stores by URL. All kinds of stores are listed in this module.
+
+Each function raises StoreError if a store cannot be opened, read or written.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -68,22 +71,14 @@ def _postgres() -> ModuleType:
 
 
 def back_up_store(url: str, target: Path) -> None:
-    """Writes a verified copy of a store to a new file, also while a server uses the store.
-
-    Raises:
-        StoreError: The store cannot be read, or the copy cannot be written or is damaged.
-    """
+    """Writes a verified copy of a store to a new file, also while a server uses the store."""
     back_up(store_file(url), target)
 
 
 def check_store(url: str) -> list[str]:
-    """Checks the content of a store, also while a server uses it. Returns the faults found.
+    """Checks a store or a backup, also while a server uses it. Returns the faults found.
 
-    Args:
-        url: The URL of a store, or the path of a store's file or of a backup.
-
-    Raises:
-        StoreError: The store cannot be read.
+    `url` is the URL of a store, or the path of a file.
     """
     return check(store_file(url) if url.startswith(_SQLITE) else Path(url))
 
@@ -130,11 +125,7 @@ def _side(url: str, *, is_source: bool = False) -> AbstractContextManager[Side]:
 
 
 def store_file(url: str) -> Path:
-    """Returns the file of a SQLite store.
-
-    Raises:
-        StoreError: The URL is not that of a SQLite store.
-    """
+    """Returns the file of a SQLite store, or raises StoreError for another URL."""
     if _is_postgres(url):
         raise StoreError(
             f"{shown_url(url)} is a PostgreSQL database; check it with pg_amcheck, and back it up "
@@ -150,20 +141,12 @@ def store_file(url: str) -> Path:
 
 
 def read_tokens(url: str) -> list[TokenRow]:
-    """Returns the tokens of a store, also while a server uses it.
-
-    Raises:
-        StoreError: The store cannot be read.
-    """
+    """Returns the tokens of a store, also while a server uses it."""
     return _in_store_or_file(url, lambda store: store.tokens(), tokens.listed)
 
 
 def count_rows(url: str, prefixes: Iterable[tuple[str, ...]]) -> list[int]:
-    """Returns the number of stored rows under each group of prefixes: see `Store.row_count`.
-
-    Raises:
-        StoreError: The store cannot be read.
-    """
+    """Returns the number of stored rows under each group of prefixes: see `Store.row_count`."""
 
     async def count(store: Store) -> list[int]:
         return [await store.row_count(each) for each in prefixes]
@@ -172,11 +155,7 @@ def count_rows(url: str, prefixes: Iterable[tuple[str, ...]]) -> list[int]:
 
 
 def add_token(url: str, row: TokenRow) -> None:
-    """Adds a token to a store, also while a server uses it. Creates the store if it is missing.
-
-    Raises:
-        StoreError: The store cannot be written.
-    """
+    """Adds a token to a store, also while a server uses it. Creates a missing store."""
 
     def add(path: Path) -> None:
         # The file is always ready while a server uses it.
@@ -188,11 +167,7 @@ def add_token(url: str, row: TokenRow) -> None:
 
 
 def revoke_token(url: str, token_id: str, now: int) -> None:
-    """Revokes a token of a store, also while a server uses it.
-
-    Raises:
-        StoreError: The store cannot be written.
-    """
+    """Revokes a token of a store, also while a server uses it."""
     _in_store_or_file(
         url,
         lambda store: store.revoke_token(token_id, now),

@@ -59,13 +59,8 @@ _REASONS = {Code.INVALID_ARGUMENT: "MALFORMED_REQUEST", Code.RESOURCE_EXHAUSTED:
 class ConnectFront:
     """Serves methods over HTTP/1.1.
 
-    Args:
-        services: The methods of each service, by its full name.
-        admission: Decides which calls the server works on.
-        access: Decides which callers may call which methods.
-        telemetry: Counts the calls.
-        tls: The TLS context of the connections. None for no encryption.
-        origins: Other origins whose web pages may call the server.
+    `tls` is the TLS context, or None for no encryption. `origins` are other origins whose web pages
+    may call the server.
     """
 
     def __init__(
@@ -85,11 +80,7 @@ class ConnectFront:
         self._servers: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
 
     def bind(self, addresses: Sequence[str]) -> list[str]:
-        """Binds HOST:PORT addresses. Returns their URLs with the ports that were chosen.
-
-        Raises:
-            ListenError: An address cannot be listened on.
-        """
+        """Binds HOST:PORT addresses, or raises ListenError. Returns URLs with the chosen ports."""
         scheme = "http" if self._tls is None else "https"
         urls = []
         for address in addresses:

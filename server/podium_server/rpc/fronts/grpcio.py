@@ -65,14 +65,8 @@ class GrpcioFront:
     """Serves methods with grpcio.
 
     The server of grpcio ends if it gets a call whose path is not UTF-8. All running calls then
-    fail. The front starts the server again, and clients connect again.
-
-    Args:
-        services: The methods of each service, by its full name.
-        server: Serves the calls.
-        message_bytes: The size of the largest request in bytes.
-        certificates: The certificates of the ports. None if they have no TLS.
-        on_failed: Called when the server has ended and cannot be started again.
+    fail. The front starts the server again, and clients connect again. If that fails, it calls
+    `on_failed`.
     """
 
     def __init__(
@@ -94,11 +88,7 @@ class GrpcioFront:
         self._watcher: asyncio.Task[None] | None = None
 
     async def start(self, addresses: Sequence[str]) -> list[str]:
-        """Serves on addresses. Returns the addresses with the ports that were chosen.
-
-        Raises:
-            ListenError: An address cannot be listened on.
-        """
+        """Serves on addresses, or raises ListenError. Returns them with the chosen ports."""
         self._server = self._new_server()
         self._addresses = self._bind(addresses)
         await self._server.start()

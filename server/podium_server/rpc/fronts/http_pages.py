@@ -22,12 +22,7 @@ _STATUSES = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "RESOURCE_EXHAUST
 
 
 class MetricsPage:
-    """Serves the metrics of the server, to callers that may see all experiments.
-
-    Args:
-        access: Decides which callers may see the page.
-        telemetry: The metrics.
-    """
+    """Serves the metrics of the server, to callers that may see all experiments."""
 
     def __init__(self, access: Access, telemetry: Telemetry) -> None:
         self._access = access

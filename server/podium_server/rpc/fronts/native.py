@@ -41,14 +41,7 @@ _SENT, _FULL, _CLOSED = range(3)
 
 
 class NativeFront:
-    """Serves methods with the extension module.
-
-    Args:
-        services: The methods of each service, by its full name.
-        server: Serves the calls.
-        message_bytes: The size of the largest request in bytes.
-        certificates: The certificates of the ports. None if they have no TLS.
-    """
+    """Serves methods with the extension module."""
 
     def __init__(
         self,
@@ -78,11 +71,7 @@ class NativeFront:
         )
 
     async def start(self, addresses: Sequence[str]) -> list[str]:
-        """Serves on addresses. Returns the addresses with the ports that were chosen.
-
-        Raises:
-            ListenError: An address cannot be listened on.
-        """
+        """Serves on addresses, or raises ListenError. Returns them with the chosen ports."""
         self._renew()
         asyncio.get_running_loop().add_reader(self._native.fileno(), self._take)
         try:

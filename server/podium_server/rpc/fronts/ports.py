@@ -47,16 +47,7 @@ class ListenError(Exception):
 def bind(
     server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None = None
 ) -> str:
-    """Binds a HOST:PORT or unix:PATH address. Returns it with the port that was chosen.
-
-    Args:
-        server: The server.
-        address: The address.
-        credentials: The credentials of a port with TLS. A Unix socket has none.
-
-    Raises:
-        ListenError: The address cannot be listened on.
-    """
+    """Binds an address of a server, or raises ListenError. Returns it with the chosen port."""
     path = socket_path(address)
     try:
         if path is not None:
@@ -74,13 +65,7 @@ def bind(
 def bind_socket(address: str, path: str, bind: Callable[[], object]) -> None:
     """Binds a socket that only this user can open, and replaces one that no server listens on.
 
-    Args:
-        address: The address.
-        path: The path of the socket.
-        bind: Creates the socket. It raises a RuntimeError or OSError if that fails.
-
-    Raises:
-        ListenError: Another server listens on the socket, or it cannot be created.
+    `bind` creates it, or raises RuntimeError or OSError. Any failure becomes a ListenError.
     """
     file = Path(path)
     if _is_served(file):

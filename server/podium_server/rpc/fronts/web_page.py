@@ -52,12 +52,7 @@ _HEADERS = (
 
 
 class WebPage:
-    """Serves the page, and stores the token of its user in a cookie.
-
-    Args:
-        access: Checks tokens.
-        telemetry: Counts the checks.
-    """
+    """Serves the page, and stores the token of its user in a cookie."""
 
     def __init__(self, access: Access, telemetry: Telemetry) -> None:
         self._access = access

@@ -1,4 +1,7 @@
-"""Copies and checks the file of a store, also while a server uses it."""
+"""Copies and checks the file of a store, also while a server uses it.
+
+Each function raises StoreError if the file cannot be read, or is not a store of Podium.
+"""
 
 import contextlib
 import os
@@ -22,11 +25,7 @@ _FILES = ("", "-journal", "-wal", "-shm")
 
 
 def check(path: Path) -> list[str]:
-    """Reads every page and every index of a file. Returns the faults found, at most 20.
-
-    Raises:
-        StoreError: The file is missing, cannot be read, or is not Podium's.
-    """
+    """Reads every page and every index of a file. Returns the faults found, at most 20."""
     with reading(path) as connection:
         return _faults(connection)
 

@@ -122,11 +122,7 @@ class StoreFile:
         return apsw.SQLITE_OK
 
     def check(self) -> None:
-        """Checks that no other program has changed the files. It takes some microseconds.
-
-        Raises:
-            FileDamagedError: A file was removed, replaced, truncated or overwritten.
-        """
+        """Raises FileDamagedError if another program changed the files. Takes microseconds."""
         for path, before in self._beside.items():
             now = _same_file(path, before)
             if now.size < before.size:
@@ -138,11 +134,7 @@ class StoreFile:
             raise FileDamagedError(f"{self.path} was {how} while the server ran")
 
     def committed(self, connection: apsw.Connection) -> None:
-        """Notes the new size of the log after a commit. Copies a long log into the file.
-
-        Raises:
-            FileDamagedError: See `check`.
-        """
+        """Checks the files and notes the size of the log after a commit. Merges a long log."""
         self.check()
         if self._log_pages < self.checkpoint_pages:
             return

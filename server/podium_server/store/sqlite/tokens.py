@@ -1,4 +1,7 @@
-"""Reads and changes the tokens in the file. `podium token` can change them while a server runs."""
+"""Reads and changes the tokens in the file. `podium token` can change them while a server runs.
+
+Each function raises StoreError if the file cannot be read or written.
+"""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -35,11 +38,7 @@ def is_ready(path: Path) -> bool:
 
 
 def listed(path: Path) -> list[TokenRow]:
-    """Returns all tokens of a file.
-
-    Raises:
-        StoreError: The file cannot be read, or is not a store of the current version.
-    """
+    """Returns all tokens of a file, which must be a store of the current version."""
     if not path.exists():
         raise StoreError(f"there is no store {path}; name one with --store, or create a token")
     if not is_ready(path):
@@ -51,32 +50,20 @@ def listed(path: Path) -> list[TokenRow]:
 
 
 def count_rows(path: Path, prefixes: Iterable[tuple[str, ...]]) -> list[int]:
-    """Returns the number of stored rows under each group of prefixes: see `Store.row_count`.
-
-    Raises:
-        StoreError: The file cannot be read.
-    """
+    """Returns the number of stored rows under each group of prefixes: see `Store.row_count`."""
     with _opened(path) as connection:
         reader = Reader(connection, SQLITE)
         return [reader.row_count(each) for each in prefixes]
 
 
 def add(path: Path, row: TokenRow) -> None:
-    """Adds a token.
-
-    Raises:
-        StoreError: The file cannot be written.
-    """
+    """Adds a token."""
     with _writing(path) as connection:
         connection.execute(codec.PUT_TOKEN, codec.token_values(row))
 
 
 def revoke(path: Path, token_id: str, now: int) -> None:
-    """Revokes a token. A token that was revoked before keeps its time of revocation.
-
-    Raises:
-        StoreError: The file cannot be written.
-    """
+    """Revokes a token. A token that was revoked before keeps its time of revocation."""
     with _writing(path) as connection:
         connection.execute(codec.REVOKE, (now, token_id))
 

@@ -50,11 +50,7 @@ def _table(name: str, columns: list[tuple[str, int]]) -> ResultTable:
 
 @contextmanager
 def source(path: Path) -> Iterator[Side]:
-    """Opens a file to read it, also while a server uses it.
-
-    Raises:
-        StoreError: The file cannot be read, or has another version of the schema.
-    """
+    """Opens a file to read it, also while a server uses it. Its schema must be current."""
     with reading(path) as connection:
         connection.set_busy_timeout(_WAIT_MS)
         schema.check(connection, str(path))
@@ -68,11 +64,7 @@ def source(path: Path) -> Iterator[Side]:
 
 @contextmanager
 def target(path: Path) -> Iterator[Side]:
-    """Opens an up-to-date file to write to it. No server can use it meanwhile.
-
-    Raises:
-        StoreError: A server uses the file.
-    """
+    """Opens an up-to-date file to write to it. No server can use it meanwhile."""
     file = StoreFile(path)
     try:
         with closing(connect(file.path)) as connection:
