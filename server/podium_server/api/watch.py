@@ -24,7 +24,6 @@ from podium_server.api.filters import arm_filter
 from podium_server.errors import failure
 from podium_server.store.calls import Subject
 from podium_server.store.changes import (
-    Change,
     ChangedPoints,
     ChangedRow,
     ChangePage,
@@ -283,13 +282,17 @@ class _Sent:
         for item in page.items:
             if isinstance(item, ArmView):
                 self._add_arm(response, item, begun, entered)
-            elif self._shows_item(item):
-                if isinstance(item, Removal):
+            elif not item.arm.startswith(self._filter.name_prefix):
+                continue
+            elif isinstance(item, Removal):
+                if item.key is None or self._with_rows:
                     response.removals.append(_removal(item))
-                elif isinstance(item, ChangedPoints):
-                    response.series.append(_watched_series(item))
-                else:
-                    response.evals.append(self._watched(item))
+            elif not _is_selected(self._filter, item.status, item.group_name):
+                continue
+            elif isinstance(item, ChangedPoints):
+                response.series.append(_watched_series(item))
+            elif self._with_rows:
+                response.evals.append(self._watched(item))
         return response, entered
 
     def _add_arm(
@@ -308,16 +311,6 @@ class _Sent:
         is_narrow = bool(self._filter.statuses) or self._filter.group_name is not None
         if has_moved and is_narrow and (self._with_rows or self._series is not None):
             entered.append(row.name)
-
-    def _shows_item(self, item: Change) -> bool:
-        """Returns whether a row, a removal or a piece of a series is sent to the client."""
-        assert not isinstance(item, ArmView)  # noqa: S101 - for type checkers
-        if not item.arm.startswith(self._filter.name_prefix):
-            return False
-        if isinstance(item, Removal):
-            return item.key is None or self._with_rows
-        is_sent = self._with_rows or isinstance(item, ChangedPoints)
-        return is_sent and _is_selected(self._filter, item.status, item.group_name)
 
     def _watched(self, item: ChangedRow) -> WatchedEval:
         row = EvalResult.FromString(item.content)

@@ -11,6 +11,7 @@ import re
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--traces",
-        type=_share,
+        type=_between(0, 1, "a number from 0 to 1, such as 0.01"),
         metavar="SHARE",
         help="trace a share of the calls, from 0 to 1, and all calls whose clients trace them; "
         "send the traces to $OTEL_EXPORTER_OTLP_ENDPOINT (needs podium[otel]; default: none)",
@@ -137,7 +138,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--grace",
-        type=_seconds,
+        type=_between(0, sys.float_info.max, "a number of seconds, 0 or more"),
         default=defaults.grace_seconds,
         metavar="SECONDS",
         help="the seconds that running calls get to end after SIGTERM (default: %(default)s)",
@@ -297,18 +298,16 @@ def _size(text: str) -> int:
     return int(text)
 
 
-def _seconds(text: str) -> float:
-    seconds = _number(text)
-    if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"give a number of seconds, 0 or more, not {text!r}")
-    return seconds
+def _between(least: float, most: float, what: str) -> Callable[[str], float]:
+    """Returns the parser of a number that is `least` or more, and `most` or less."""
 
+    def parse(text: str) -> float:
+        number = _number(text)
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"give {what}, not {text!r}")
+        return number
 
-def _share(text: str) -> float:
-    share = _number(text)
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"give a number from 0 to 1, such as 0.01, not {text!r}")
-    return share
+    return parse
 
 
 def _number(text: str) -> float:

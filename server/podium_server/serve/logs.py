@@ -9,6 +9,7 @@ import grpc.aio
 
 __all__ = ["set_up_logs"]
 
+_LINE = "%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s"
 _LIBRARIES = ("asyncio", "grpc", "opentelemetry")
 _REST = "further errors of libraries are not logged for the rest of this minute"
 _LIBRARY_RECORDS = 10
@@ -19,7 +20,8 @@ def set_up_logs(style: str, level: str) -> None:
     """Sends all logs of the process to standard error. `style` is `text` or `json`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_LibraryFilter())
-    handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
+    text = logging.Formatter(_LINE, "%Y-%m-%d %H:%M:%S")
+    handler.setFormatter(_JsonFormatter() if style == "json" else text)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # Below warnings, libraries log what they do themselves, not what happens to calls.
     for library in _LIBRARIES:
@@ -60,13 +62,6 @@ def _lowered(record: logging.LogRecord, message: str) -> bool:
     record.levelno, record.levelname = logging.DEBUG, "DEBUG"
     record.msg, record.args, record.exc_info, record.exc_text = message, (), None, None
     return logging.getLogger().isEnabledFor(logging.DEBUG)
-
-
-class _TextFormatter(logging.Formatter):
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(message)s")
-
-    default_msec_format = "%s.%03d"
 
 
 class _JsonFormatter(logging.Formatter):

@@ -57,19 +57,15 @@ class Certificates:
             gRPC calls this before each handshake.
             """
             nonlocal used
-            with self._lock:
-                self._refresh()
-                before, used = used, self._current
-                return None if used is before else used.grpc
+            before, used = used, self._newest()
+            return None if used is before else used.grpc
 
         must_show = self._tls.client_ca is not None
         return grpc.dynamic_ssl_server_credentials(used.grpc, changed, must_show)  # type: ignore[arg-type]  # None: nothing new
 
     def newest(self) -> PEMFiles:
         """Returns the contents of the current files: the same object until the files change."""
-        with self._lock:
-            self._refresh()
-            return self._current.pem
+        return self._newest().pem
 
     def context(self) -> ssl.SSLContext:
         """Returns the TLS context of an HTTP port."""
@@ -77,24 +73,24 @@ class Certificates:
 
         def use_newest(connection: ssl.SSLObject, _name: str | None, _: ssl.SSLContext) -> None:
             """Makes a connection use the current files. OpenSSL calls this in each handshake."""
-            with self._lock:
-                self._refresh()
-                connection.context = self._current.http
+            connection.context = self._newest().http
 
         context.sni_callback = use_newest
         return context
 
-    def _refresh(self) -> None:
-        states = file_states(self._tls.paths)
-        if states == self._states:
-            return
-        self._states = states
-        try:
-            self._current = _load(self._tls)
-        except ValueError as error:
-            _log.error("the previous certificate stays in use: %s", error)
-        else:
-            _log.info("the files of the certificate have changed: new connections use them")
+    def _newest(self) -> _Loaded:
+        """Returns the current certificates, which are loaded again if their files have changed."""
+        with self._lock:
+            states = file_states(self._tls.paths)
+            if states != self._states:
+                self._states = states
+                try:
+                    self._current = _load(self._tls)
+                except ValueError as error:
+                    _log.error("the previous certificate stays in use: %s", error)
+                else:
+                    _log.info("the files of the certificate have changed: new connections use them")
+            return self._current
 
 
 def _load(tls: ServerTLS) -> _Loaded:

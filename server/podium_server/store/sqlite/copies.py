@@ -3,7 +3,6 @@
 Each function raises StoreError if the file cannot be read, or is not a store of Podium.
 """
 
-import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -112,8 +111,7 @@ def _sync(path: Path) -> None:
 
 def _remove(part: Path) -> None:
     for ending in _FILES:
-        with contextlib.suppress(FileNotFoundError):
-            part.with_name(part.name + ending).unlink()
+        part.with_name(part.name + ending).unlink(missing_ok=True)
 
 
 def _text(error: Exception) -> str:

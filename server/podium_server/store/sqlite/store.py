@@ -86,17 +86,17 @@ class SqliteStore(SqlStore):
         self._file.watch(self._writing)
         self._group = GroupCommit(self._writing, self._file, self._on_broken)
         self.listen(self._reader)
-        self._loop = asyncio.get_running_loop()
-        self._checking = None if is_checked else _CheckBeside(self._connect_to_read, self._damaged)
+        loop = asyncio.get_running_loop()
+
+        def stop(error: Exception) -> None:
+            loop.call_soon_threadsafe(self._group.stop, error)
+
+        self._checking = None if is_checked else _CheckBeside(self._connect_to_read, stop)
 
     def _connect_to_read(self) -> apsw.Connection:
         connection = connect(self._path)
         connection.pragma("query_only", 1)
         return connection
-
-    def _damaged(self, error: Exception) -> None:
-        """Stops the store. May be called from any thread."""
-        self._loop.call_soon_threadsafe(self._group.stop, error)
 
     async def discard(self) -> None:
         """Closes the file, and removes it if `open` has created it and nothing was stored."""
