@@ -19,9 +19,9 @@ def candidates(metric: str) -> list[tuple[str | None, str]]:
     """
     if not metric:
         check_metric(metric)
-    dots = [index for index, letter in enumerate(metric) if letter == "."]
-    splits = [(metric[:dot], metric[dot + 1 :]) for dot in dots]
-    return [*((name, key) for name, key in splits if name and key), (None, metric)]
+    dots = range(1, len(metric) - 1)
+    splits = [(metric[:dot], metric[dot + 1 :]) for dot in dots if metric[dot] == "."]
+    return [*splits, (None, metric)]
 
 
 def check_eval_name(name: str) -> None:

@@ -25,6 +25,8 @@ __all__ = [
     "ARM_COLUMNS",
     "EVAL_COLUMNS",
     "EXPERIMENT_COLUMNS",
+    "FIND_ARM",
+    "FIND_CONTENT",
     "PUT_TOKEN",
     "REVOKE",
     "STREAM_COLUMNS",
@@ -73,6 +75,9 @@ EXPERIMENT_COLUMNS = ", ".join(("tags", "deleted", *_EXPERIMENT_FIELDS, *_COUNTS
 _ARM_FIELDS = tuple(f.name for f in fields(ArmRow) if f.name not in ("tags", "primary"))
 ARM_COLUMNS = ", ".join(("tags", "primary_name", "primary_step", *_ARM_FIELDS))
 EVAL_COLUMNS = "name, post, step, position, primary_class, model_ref, revision, stamp, content"
+
+FIND_ARM = f"SELECT {ARM_COLUMNS} FROM arms WHERE experiment = ? AND name = ?"
+FIND_CONTENT = "SELECT content FROM experiment_contents WHERE experiment = ?"
 
 _COLUMNS_OF_TOKENS = "id, name, digest, role, prefixes, created, expires, revoked, limits"
 TOKENS = f"SELECT {_COLUMNS_OF_TOKENS} FROM tokens ORDER BY created, id"

@@ -17,9 +17,7 @@ _Place = tuple[int, int]
 """An arm: the id of its experiment, and its ordinal."""
 
 _FIND_EXPERIMENT = f"SELECT {codec.EXPERIMENT_COLUMNS} FROM experiments WHERE name = ?"
-_FIND_CONTENT = "SELECT content FROM experiment_contents WHERE experiment = ?"
 _FIND_STREAM = f"SELECT {codec.STREAM_COLUMNS} FROM streams WHERE experiment = ? AND writer_id = ?"
-_FIND_ARM = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND name = ?"
 _FIND_PART = "SELECT content FROM arm_parts WHERE experiment = ? AND arm = ? AND part = ?"
 _FIND_EVAL = (
     f"SELECT {codec.EVAL_COLUMNS} FROM evals "
@@ -71,7 +69,7 @@ class Loader:
 
     def content(self, experiment: ExperimentRow) -> bytes | None:
         """Returns the content of an experiment, or None if it has none."""
-        content: bytes | None = fetch_value(self._connection, _FIND_CONTENT, (experiment.id,))
+        content: bytes | None = fetch_value(self._connection, codec.FIND_CONTENT, (experiment.id,))
         return content
 
     def stream(self, experiment: int, writer_id: str) -> StreamRow | None:
@@ -104,7 +102,7 @@ class Loader:
 
     def arm_columns(self, experiment: int, name: str) -> tuple[Any, ...] | None:
         """Returns the column values of an arm, or None."""
-        found = fetch(self._connection, _FIND_ARM, (experiment, name))
+        found = fetch(self._connection, codec.FIND_ARM, (experiment, name))
         return found[0] if found else None
 
     def part(self, place: _Place, part: str) -> bytes:

@@ -58,9 +58,7 @@ _EXPERIMENT = (
     f"SELECT {codec.EXPERIMENT_COLUMNS}, c.content FROM experiments x "
     "LEFT JOIN experiment_contents c ON c.experiment = x.id WHERE name = ? AND deleted = 0"
 )
-_CONTENT = "SELECT content FROM experiment_contents WHERE experiment = ?"
 _ROW_COUNT = "SELECT CAST(sum(row_count) AS BIGINT) FROM experiments WHERE "
-_ARM = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND name = ?"
 _PARTS = (
     "SELECT part, content FROM arm_parts "
     "WHERE experiment = ? AND arm = ? AND part NOT IN ('series', 'values')"
@@ -223,7 +221,7 @@ class Reader(ChangeListener):
 
     def content(self, experiment: int | None) -> bytes:
         """Returns the encoded message of an experiment."""
-        return fetch_value(self.connection, _CONTENT, (experiment,)) or b""
+        return fetch_value(self.connection, codec.FIND_CONTENT, (experiment,)) or b""
 
     def _rows_of(
         self, experiment: int, arm: ArmRow, after: int, limits: PageLimits, shown: EvalFilter
@@ -299,7 +297,7 @@ class Reader(ChangeListener):
 
     def _find_arm(self, experiment: str, name: str) -> tuple[int, ArmRow]:
         identity = self.experiment(experiment).id or 0
-        found = fetch(self.connection, _ARM, (identity, name))
+        found = fetch(self.connection, codec.FIND_ARM, (identity, name))
         if not found:
             raise unknown_arm(experiment, name)
         return identity, codec.arm_from(found[0])
