@@ -12,11 +12,8 @@ package podium
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -26,7 +23,6 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/resolver"
 
 	"podium.example/podium/podiumv1"
 )
@@ -51,12 +47,16 @@ type Client struct {
 	// Access has every rpc about tokens, with the same deadlines and errors.
 	Access podiumv1.AccessServiceClient
 
+	address    string
 	connection *grpc.ClientConn
 }
 
 // Connect makes a client of the server at an address, HOST:PORT or unix:PATH. An empty address
 // stands for the environment variable PODIUM_ADDRESS, or localhost:50051 if that is not set either.
 // The first call connects. An address in another form is an error.
+//
+// HOST:PORT,HOST:PORT are several servers with the same results, and dns:NAME:PORT all servers of a
+// name. They get calls in turns. If one stops or cannot be reached, the others get its calls.
 //
 // Options are added to those of the client. WithTLS encrypts the connection, and WithToken sends a token.
 // Metadata of a single call goes with its context, by metadata.AppendToOutgoingContext.
@@ -67,15 +67,18 @@ func Connect(address string, options ...grpc.DialOption) (*Client, error) {
 	if address == "" {
 		address = defaultAddress
 	}
-	if err := checkAddress(address); err != nil {
-		return nil, err
-	}
-	secure, err := securityOptions(address, options)
+	servers, err := serversOf(address)
 	if err != nil {
 		return nil, err
 	}
-	all := slices.Concat(dialOptions(address), secure, options)
-	connection, err := grpc.NewClient(address, all...)
+	address = strings.Join(servers, ",")
+	secure, err := securityOptions(servers, options)
+	if err != nil {
+		return nil, err
+	}
+	target, balancing := targetOf(servers)
+	all := slices.Concat(dialOptions(address, len(servers)), balancing, secure, options)
+	connection, err := grpc.NewClient(target, all...)
 	if err != nil {
 		return nil, err
 	}
@@ -83,21 +86,9 @@ func Connect(address string, options ...grpc.DialOption) (*Client, error) {
 		Results:    podiumv1.NewResultsServiceClient(connection),
 		Recording:  podiumv1.NewRecordingServiceClient(connection),
 		Access:     podiumv1.NewAccessServiceClient(connection),
+		address:    address,
 		connection: connection,
 	}, nil
-}
-
-// checkAddress rejects addresses that gRPC would take for a host without a port, or for a scheme.
-func checkAddress(address string) error {
-	scheme, rest, hasScheme := strings.Cut(address, ":")
-	if hasScheme && rest != "" && resolver.Get(scheme) != nil {
-		return nil
-	}
-	host, port, err := net.SplitHostPort(address)
-	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || host == "" {
-		return fmt.Errorf("podium: an address is HOST:PORT or unix:PATH, not %q", address)
-	}
-	return nil
 }
 
 // Close closes the connection, and cancels running calls.
@@ -105,7 +96,7 @@ func (c *Client) Close() error {
 	return c.connection.Close()
 }
 
-func dialOptions(address string) []grpc.DialOption {
+func dialOptions(address string, servers int) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithUserAgent(userAgent()),
 		// everyCall retries calls. The retries of gRPC would end after 5 attempts, even before the deadline.
@@ -123,12 +114,12 @@ func dialOptions(address string) []grpc.DialOption {
 			MinConnectTimeout: 5 * time.Second,
 		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxResponseBytes)),
-		grpc.WithChainUnaryInterceptor(everyCall(address)),
+		grpc.WithChainUnaryInterceptor(everyCall(address, servers)),
 	}
 }
 
 // everyCall gives each call a deadline, retries it until then, and converts its error to an *Error.
-func everyCall(address string) grpc.UnaryClientInterceptor {
+func everyCall(address string, servers int) grpc.UnaryClientInterceptor {
 	return func(
 		ctx context.Context, method string, request, response any,
 		connection *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption,
@@ -138,7 +129,9 @@ func everyCall(address string) grpc.UnaryClientInterceptor {
 			defer cancel()
 			ctx = limited
 		}
-		isWrite, isLost := isWrite(method), false
+		deadline, _ := ctx.Deadline()
+		timeout := time.Until(deadline).Round(time.Millisecond)
+		isWrite, isLost, others := isWrite(method), false, servers-1
 		for attempt := 0; ; attempt++ {
 			var server peer.Peer
 			err := invoke(ctx, method, request, response, connection,
@@ -153,13 +146,18 @@ func everyCall(address string) grpc.UnaryClientInterceptor {
 					failed.Code = codes.Unavailable
 				}
 			}
+			if failed.Reason == shuttingDown && others > 0 {
+				// It is the turn of the next server.
+				others--
+				continue
+			}
 			// A call without a peer was not sent, since there was no connection.
 			isLost = isLost || (isWrite && server.Addr != nil && failed.Reason == "")
 			if !isRetried(failed, isWrite && !hasPosition(request)) {
-				return explained(failed, address, isLost && failed.Reason == "")
+				return explained(failed, address, timeout, isLost && failed.Reason == "")
 			}
 			if !pausedBefore(ctx, pauseAfter(attempt, failed)) {
-				return explained(failed, address, isLost)
+				return explained(failed, address, timeout, isLost)
 			}
 		}
 	}

@@ -118,9 +118,9 @@ func fromCall(err error) *Error {
 
 // explained completes an error: with the cause if the server gave none, and with a note if a write may
 // have been stored.
-func explained(failed *Error, address string, maybeStored bool) *Error {
+func explained(failed *Error, address string, timeout time.Duration, maybeStored bool) *Error {
 	if failed.Reason == "" {
-		describe(failed, address)
+		describe(failed, address, timeout)
 	}
 	if maybeStored && failed.Code != codes.Unimplemented {
 		failed.Message += outcomeUnknown
@@ -128,7 +128,7 @@ func explained(failed *Error, address string, maybeStored bool) *Error {
 	return failed
 }
 
-func describe(failed *Error, address string) {
+func describe(failed *Error, address string, timeout time.Duration) {
 	switch failed.Code {
 	case codes.Unavailable:
 		if strings.Contains(failed.Message, "authentication handshake failed") {
@@ -138,7 +138,7 @@ func describe(failed *Error, address string) {
 		failed.Message = fmt.Sprintf("no Podium server answers at %s: start one with `podium serve`, "+
 			"or give the right address (%s)", address, failed.Message)
 	case codes.DeadlineExceeded:
-		failed.Message = address + " did not answer in time"
+		failed.Message = fmt.Sprintf("%s did not answer within %.6g s", address, timeout.Seconds())
 	case codes.Unauthenticated:
 		// This client has set the code: a server would give a reason.
 	case codes.Canceled:

@@ -3,6 +3,7 @@ package podium
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -18,16 +19,16 @@ const (
 
 	overloaded    = "OVERLOADED"
 	quotaExceeded = "QUOTA_EXCEEDED"
+	shuttingDown  = "SHUTTING_DOWN"
 )
 
-// isRetried reports whether a failed call is retried. Any call that an overloaded server rejects is
-// retried, since the server has done nothing. While no server answers, a call is retried unless it is a
-// write that could be applied twice.
+// turnedAway has the reasons of a server that rejects a call before it does anything.
+var turnedAway = []string{overloaded, quotaExceeded, shuttingDown}
+
+// isRetried reports whether a failed call is retried: if the server rejected it before any work, or if no
+// server answers and the call is not a write that could be applied twice.
 func isRetried(failed *Error, isSentOnce bool) bool {
-	if failed.Code == codes.ResourceExhausted {
-		return failed.Reason == overloaded || failed.Reason == quotaExceeded
-	}
-	return failed.Code == codes.Unavailable && !isSentOnce
+	return slices.Contains(turnedAway, failed.Reason) || (failed.Code == codes.Unavailable && !isSentOnce)
 }
 
 // hasPosition reports whether a request has a position in a stream, so that the server applies it once.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -57,7 +58,8 @@ type tokenOption struct {
 }
 
 // securityOptions returns the options of TLS and tokens. Those of the environment come first.
-func securityOptions(address string, options []grpc.DialOption) ([]grpc.DialOption, error) {
+func securityOptions(servers []string, options []grpc.DialOption) ([]grpc.DialOption, error) {
+	address := strings.Join(servers, ",")
 	isSocket := strings.HasPrefix(address, "unix:")
 	files := TLS{os.Getenv("PODIUM_TLS_CA"), os.Getenv("PODIUM_TLS_CERT"), os.Getenv("PODIUM_TLS_KEY")}
 	result := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
@@ -74,7 +76,7 @@ func securityOptions(address string, options []grpc.DialOption) ([]grpc.DialOpti
 		}
 	}
 	if token != nil {
-		isPrivate := isSocket || isLoopback(address)
+		isPrivate := isSocket || !slices.ContainsFunc(servers, isExposed)
 		result = append(result, grpc.WithPerRPCCredentials(bearer{token.read, address, isPrivate}))
 	}
 	return result, nil
@@ -123,11 +125,11 @@ func (b bearer) RequireTransportSecurity() bool {
 	return false
 }
 
-// isLoopback reports whether an address is a port that only this machine can reach.
-func isLoopback(address string) bool {
+// isExposed reports whether an address is a port that other machines can reach.
+func isExposed(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	ip := net.ParseIP(host)
-	return err == nil && (host == "localhost" || (ip != nil && ip.IsLoopback()))
+	return err != nil || (host != "localhost" && (ip == nil || !ip.IsLoopback()))
 }
 
 // fileCredentials are credentials of files that are read for each connection.

@@ -20,7 +20,7 @@ import (
 const mostResets = 3
 
 // The reasons of errors after which a watch continues.
-var transient = []string{overloaded, quotaExceeded, "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"}
+var transient = []string{overloaded, quotaExceeded, shuttingDown, "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"}
 
 // WatchOptions are the optional arguments of Watch. The zero value watches everything.
 type WatchOptions struct {
@@ -92,7 +92,7 @@ func (w *watch) run(ctx context.Context, yield func(*podiumv1.WatchResponse, err
 			yield(&podiumv1.WatchResponse{Deleted: true}, nil)
 			return
 		case !w.isRetried(ctx, failed) || !pausedBefore(ctx, watchPauseAfter(w.attempt, failed)):
-			yield(nil, explained(failed, w.client.connection.Target(), false))
+			yield(nil, explained(failed, w.client.address, 0, false))
 			return
 		}
 		w.attempt++

@@ -25,7 +25,7 @@ from podium.v1.results_service_pb2 import (
 )
 from podium.v1.series_pb2 import Series
 
-from tests.conformance import attempts, paging, watches
+from tests.conformance import attempts, paging, several, texts, watches
 from tests.conformance.languages import PROJECT
 from tests.conformance.runner import Runner
 from tests.server.ranking import vectors as rankings
@@ -38,9 +38,11 @@ __all__ = [
     "Check",
     "Session",
     "checks",
+    "error_texts",
     "exchange",
     "http_checks",
     "limits_of",
+    "several_servers",
 ]
 
 Case = dict[str, Any]
@@ -158,6 +160,18 @@ def exchange(way: str, languages: Iterable[str]) -> Iterator[Check]:
         for given in _content(_FOLDER / "exchange.json")["arms"]:
             arm = ParseDict(given, ArmResult())
             yield Check(EXCHANGE, way, f"{experiment}/{arm.name}", partial(hold, experiment, arm))
+
+
+def several_servers() -> Iterator[Check]:
+    """Returns the requests to a client that has the addresses of two servers."""
+    for leaves in several.LEAVES:
+        yield Check(several.SEVERAL, "wire", leaves, partial(several.go_on, leaves))
+
+
+def error_texts() -> Iterator[Check]:
+    """Returns the requests to a client that fail before a server answers."""
+    for case in (texts.silent, texts.absent):
+        yield Check("texts of errors", "wire", case.__name__, case)
 
 
 def _content(file: Path) -> Any:

@@ -8,7 +8,7 @@ import tempfile
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -99,7 +99,7 @@ def _said(error: podium.PodiumError) -> dict[str, Any]:
     }
 
 
-def _respond(asked: dict[str, str]) -> Message:
+def _respond(asked: dict[str, Any]) -> Message:
     request: Message = GetMessageClass(METHODS[asked["call"]].input_type)()
     request.ParseFromString(b64decode(asked["request"]))
     match asked["way"]:
@@ -107,7 +107,8 @@ def _respond(asked: dict[str, str]) -> Message:
             arm = ArmResult.FromString(b64decode(asked["arm"]))
             return _PURE[asked["call"]](codec.arm_result_from_proto(arm), request)
         case "client":
-            return _CLIENT[asked["call"]](_client(asked["address"]), request)
+            client = _client(asked["address"], asked.get("timeout_ms", 10_000))
+            return _CLIENT[asked["call"]](client, request)
         case "live":
             return _ask_live(_client(asked["address"]), request)
         case "attempt":
@@ -116,8 +117,8 @@ def _respond(asked: dict[str, str]) -> Message:
 
 
 @cache
-def _client(address: str) -> podium.Client:
-    return podium.Client(address)
+def _client(address: str, timeout_ms: int = 10_000) -> podium.Client:
+    return podium.Client(address, read_timeout=timeout_ms / 1_000)
 
 
 @cache
@@ -286,7 +287,9 @@ async def _deliver(address: str, recorder: podium.ExperimentRecording) -> None:
     """Delivers the logged events in this process, as `podium sync` does."""
     assert recorder.outbox
     async with podium.AsyncClient(address, retry=False) as client:
-        sender = Sender([recorder.outbox], client, FOREGROUND)
+        # A busy machine may make no progress for seconds.
+        rules = replace(FOREGROUND, patience_seconds=100)
+        sender = Sender([recorder.outbox], client, rules)
         await sender.run()
     if sender.streams.unsent or sender.tallies[recorder.outbox].rejected:
         raise podium.UnavailableError(f"not delivered: {recorder.flush(0)}")

@@ -41,7 +41,7 @@ class Runner:
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - see close
         self._failure: RunnerError | None = None
 
-    def ask(self, way: str, call: str, request: Message, **more: str) -> Message:
+    def ask(self, way: str, call: str, request: Message, **more: str | int) -> Message:
         """Returns the response to a call.
 
         Args:
@@ -49,7 +49,7 @@ class Runner:
                 function of an arm in the runner's process.
             call: The name of the rpc.
             request: Its request.
-            more: The `address` of the server, or the `arm`.
+            more: The `address` of the server, or the `arm`; `timeout_ms`, the deadline of a read.
 
         Raises:
             PodiumError: The client failed with it.

@@ -134,6 +134,8 @@ def run_vectors(row: Row, servers: Servers) -> None:
                 if check.way != "live" or row.language.has_live
             ]
             hold(row, wanted, own)
+        hold(row, judging.several_servers(), session)
+        hold(row, judging.error_texts(), session)
         hold(row, judging.exchange("write", [row.language.name]), session)
 
 

@@ -5,6 +5,7 @@
 #include <google/protobuf/wrappers.pb.h>
 #include <podium/podium.h>
 
+#include <chrono>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -252,7 +253,11 @@ std::string respond(const Struct& asked) {
     const bool is_json = text(asked, "protocol") == "connect-json";
     return answer(*call_connect(text(asked, "address"), is_json, text(asked, "call"), sent.value()));
   }
-  const podium::Client& client = clients.try_emplace(text(asked, "address"), text(asked, "address")).first->second;
+  podium::Client client = clients.try_emplace(text(asked, "address"), text(asked, "address")).first->second;
+  if (const auto found = asked.fields().find("timeout_ms"); found != asked.fields().end()) {
+    const std::chrono::milliseconds timeout(static_cast<std::int64_t>(found->second.number_value()));
+    client = client.with_timeouts({timeout, timeout});
+  }
   if (text(asked, "call") == "Watch") {
     return watched(client, asked);
   }

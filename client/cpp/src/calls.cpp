@@ -1,5 +1,7 @@
 #include "podium/calls.h"
 
+#include <algorithm>
+#include <sstream>
 #include <utility>
 
 #include "address.h"
@@ -7,10 +9,12 @@
 #include "podium/error.h"
 #include "retries.h"
 #include "security.h"
+#include "servers.h"
 
 namespace podium {
 namespace {
 
+using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
@@ -26,14 +30,21 @@ bool is_unanswered(grpc::StatusCode code) {
          code == grpc::StatusCode::CANCELLED;
 }
 
+std::string seconds(milliseconds time) {
+  std::ostringstream text;
+  text << static_cast<double>(time.count()) / 1'000;
+  return text.str();
+}
+
 /// Returns a text for an error that gRPC raised, rather than the server.
-std::string explained(grpc::StatusCode code, const std::string& address, const std::string& message) {
+std::string explained(grpc::StatusCode code, const std::string& address, const std::string& message,
+                      milliseconds timeout) {
   switch (code) {
     case grpc::StatusCode::UNAVAILABLE:
       return "no Podium server answers at " + address +
              ": start one with `podium serve`, or give the right address (" + message + ")";
     case grpc::StatusCode::DEADLINE_EXCEEDED:
-      return address + " did not answer in time";
+      return address + " did not answer within " + seconds(timeout) + " s";
     case grpc::StatusCode::UNIMPLEMENTED:
       return address + " is not a Podium server, or an older one without this call";
     case grpc::StatusCode::CANCELLED:
@@ -45,16 +56,18 @@ std::string explained(grpc::StatusCode code, const std::string& address, const s
 
 }  // namespace
 
-Calls::Calls(const std::string& address, Options options) : address_(address), options_(std::move(options)) {
-  const bool is_socket = address.rfind("unix:", 0) == 0;
+Calls::Calls(const std::string& address, Options options) : options_(std::move(options)) {
+  const std::vector<std::string> addresses = addresses_of(address);
+  for (const std::string& each : addresses) {
+    address_ += (address_.empty() ? "" : ",") + each;
+  }
+  const bool is_socket = address_.rfind("unix:", 0) == 0;
   if (options_.tls && !options_.credentials && !is_socket) {
     options_.credentials = credentials_of(*options_.tls);
   }
-  is_exposed_ = !options_.credentials && !is_socket && !is_loopback(address);
-  const auto channel = channel_to(address, options_.credentials);
-  results_ = v1::ResultsService::NewStub(channel);
-  recording_ = v1::RecordingService::NewStub(channel);
-  access_ = v1::AccessService::NewStub(channel);
+  const bool is_near = is_socket || std::all_of(addresses.begin(), addresses.end(), is_loopback);
+  is_exposed_ = !options_.credentials && !is_near;
+  servers_ = std::make_shared<Servers>(addresses, options_.credentials);
 }
 
 Calls Calls::with_timeouts(Timeouts timeouts) const {
@@ -75,47 +88,52 @@ Error Calls::error_of(const grpc::Status& status) const {
   return is_stopping ? Error(grpc::StatusCode::UNAVAILABLE, error.message(), error.reason()) : error;
 }
 
-void Calls::fail(const Error& error, bool maybe_stored) const {
+void Calls::fail(const Error& error, milliseconds timeout, bool maybe_stored) const {
   if (!error.reason().empty()) {
     throw error;
   }
-  const std::string text = explained(error.code(), address_, error.message());
+  const std::string text = explained(error.code(), address_, error.message(), timeout);
   throw Error(error.code(), maybe_stored && is_unanswered(error.code()) ? text + kOutcomeUnknown : text);
 }
 
-void Calls::repeat(bool is_write, bool is_repeatable,
-                   const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const {
-  const auto deadline = steady_clock::now() + (is_write ? options_.timeouts.writes : options_.timeouts.reads);
+void Calls::repeat(bool is_write, bool is_repeatable, const Attempt& attempt) const {
+  const milliseconds timeout = is_write ? options_.timeouts.writes : options_.timeouts.reads;
+  const auto deadline = steady_clock::now() + timeout;
+  int untried = servers_->others();
   for (int failures = 0;; ++failures) {
     const grpc::Status status = make(deadline - steady_clock::now(), attempt);
     if (status.ok()) {
       return;
     }
     const Error error = error_of(status);
+    if (untried > 0 && (never_left(status) || error.is(v1::ERROR_REASON_SHUTTING_DOWN))) {
+      --untried;  // It is the turn of the next server. The call has not run.
+      continue;
+    }
+    untried = servers_->others();
     const nanoseconds pause = pause_after(failures, status);
     if (!is_retried(error, is_repeatable) || deadline - steady_clock::now() <= pause) {
-      fail(error, is_write && !never_left(status));
+      fail(error, timeout, is_write && !never_left(status));
     }
     cancellation_.state_->wait(pause);
     if (steady_clock::now() >= deadline) {
-      fail(error, is_write);
+      fail(error, timeout, is_write);
     }
   }
 }
 
-grpc::Status Calls::make(nanoseconds left,
-                         const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const {
+grpc::Status Calls::make(nanoseconds left, const Attempt& attempt) const {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + left);
   add_metadata(context);
   const Cancellation::State::UnderWay under_way(*cancellation_.state_, context);
-  return attempt(&context);
+  return attempt(&context, servers_->next());
 }
 
 std::unique_ptr<grpc::ClientReaderInterface<v1::WatchResponse>> Calls::watch(
     grpc::ClientContext& context, const v1::WatchRequest& request) const {
   add_metadata(context);
-  return results_->Watch(&context, request);
+  return servers_->next().results->Watch(&context, request);
 }
 
 void Calls::add_metadata(grpc::ClientContext& context) const {
@@ -134,94 +152,98 @@ void Calls::add_metadata(grpc::ClientContext& context) const {
 }
 
 template <class Stub, class Request, class Response>
-Response Calls::read(Stub& stub, Method<Stub, Request, Response> method, const Request& request) const {
+Response Calls::read(Service<Stub> service, Method<Stub, Request, Response> method, const Request& request) const {
   Response response;
-  repeat(false, true, [&](auto* context) { return (stub.*method)(context, request, &response); });
+  repeat(false, true, [&](auto* context, const Stubs& stubs) {
+    return ((*(stubs.*service)).*method)(context, request, &response);
+  });
   return response;
 }
 
 template <class Stub, class Request, class Response>
-Response Calls::write(Stub& stub, Method<Stub, Request, Response> method, const Request& request,
+Response Calls::write(Service<Stub> service, Method<Stub, Request, Response> method, const Request& request,
                       bool is_repeatable) const {
   Response response;
-  repeat(true, is_repeatable, [&](auto* context) { return (stub.*method)(context, request, &response); });
+  repeat(true, is_repeatable, [&](auto* context, const Stubs& stubs) {
+    return ((*(stubs.*service)).*method)(context, request, &response);
+  });
   return response;
 }
 
 v1::EvalResponse Calls::eval(const v1::EvalRequest& request) const {
-  return read(*results_, &Results::Eval, request);
+  return read(&Stubs::results, &Results::Eval, request);
 }
 
 v1::ScoreResponse Calls::score(const v1::ScoreRequest& request) const {
-  return read(*results_, &Results::Score, request);
+  return read(&Stubs::results, &Results::Score, request);
 }
 
 v1::GetArmResponse Calls::get_arm(const v1::GetArmRequest& request) const {
-  return read(*results_, &Results::GetArm, request);
+  return read(&Stubs::results, &Results::GetArm, request);
 }
 
 v1::ListMetricsResponse Calls::list_metrics(const v1::ListMetricsRequest& request) const {
-  return read(*results_, &Results::ListMetrics, request);
+  return read(&Stubs::results, &Results::ListMetrics, request);
 }
 
 v1::ListSeriesResponse Calls::list_series(const v1::ListSeriesRequest& request) const {
-  return read(*results_, &Results::ListSeries, request);
+  return read(&Stubs::results, &Results::ListSeries, request);
 }
 
 v1::GetServerResponse Calls::get_server(const v1::GetServerRequest& request) const {
-  return read(*results_, &Results::GetServer, request);
+  return read(&Stubs::results, &Results::GetServer, request);
 }
 
 v1::ListArmsResponse Calls::list_arms(const v1::ListArmsRequest& request) const {
-  return read(*results_, &Results::ListArms, request);
+  return read(&Stubs::results, &Results::ListArms, request);
 }
 
 v1::ListEvalsResponse Calls::list_evals(const v1::ListEvalsRequest& request) const {
-  return read(*results_, &Results::ListEvals, request);
+  return read(&Stubs::results, &Results::ListEvals, request);
 }
 
 v1::GetExperimentResponse Calls::get_experiment(const v1::GetExperimentRequest& request) const {
-  return read(*results_, &Results::GetExperiment, request);
+  return read(&Stubs::results, &Results::GetExperiment, request);
 }
 
 v1::ListExperimentsResponse Calls::list_experiments(const v1::ListExperimentsRequest& request) const {
-  return read(*results_, &Results::ListExperiments, request);
+  return read(&Stubs::results, &Results::ListExperiments, request);
 }
 
 v1::RankResponse Calls::rank(const v1::RankRequest& request) const {
-  return read(*results_, &Results::Rank, request);
+  return read(&Stubs::results, &Results::Rank, request);
 }
 
 v1::ScoresResponse Calls::scores(const v1::ScoresRequest& request) const {
-  return read(*results_, &Results::Scores, request);
+  return read(&Stubs::results, &Results::Scores, request);
 }
 
 v1::RecordResponse Calls::record(const v1::RecordRequest& request) const {
-  return write(*recording_, &Recording::Record, request, request.has_position());
+  return write(&Stubs::recording, &Recording::Record, request, request.has_position());
 }
 
 v1::DeleteArmResponse Calls::delete_arm(const v1::DeleteArmRequest& request) const {
-  return write(*recording_, &Recording::DeleteArm, request);
+  return write(&Stubs::recording, &Recording::DeleteArm, request);
 }
 
 v1::DeleteExperimentResponse Calls::delete_experiment(const v1::DeleteExperimentRequest& request) const {
-  return write(*recording_, &Recording::DeleteExperiment, request);
+  return write(&Stubs::recording, &Recording::DeleteExperiment, request);
 }
 
 v1::WhoAmIResponse Calls::who_am_i(const v1::WhoAmIRequest& request) const {
-  return read(*access_, &Access::WhoAmI, request);
+  return read(&Stubs::access, &Access::WhoAmI, request);
 }
 
 v1::ListTokensResponse Calls::list_tokens(const v1::ListTokensRequest& request) const {
-  return read(*access_, &Access::ListTokens, request);
+  return read(&Stubs::access, &Access::ListTokens, request);
 }
 
 v1::CreateTokenResponse Calls::create_token(const v1::CreateTokenRequest& request) const {
-  return write(*access_, &Access::CreateToken, request);
+  return write(&Stubs::access, &Access::CreateToken, request);
 }
 
 v1::RevokeTokenResponse Calls::revoke_token(const v1::RevokeTokenRequest& request) const {
-  return write(*access_, &Access::RevokeToken, request);
+  return write(&Stubs::access, &Access::RevokeToken, request);
 }
 
 }  // namespace podium

@@ -56,7 +56,8 @@ nanoseconds watch_pause_after(int attempt, const grpc::Status& status) {
 
 bool never_left(const grpc::Status& status) {
   // gRPC reports it only by these texts.
-  for (const char* text : {"failed to connect to all addresses", "DNS resolution failed", "errors resolving "}) {
+  for (const char* text : {"failed to connect to all addresses", "connections to all backends failing",
+                           "DNS resolution failed", "errors resolving "}) {
     if (status.error_message().rfind(text, 0) == 0) {
       return true;
     }

@@ -201,7 +201,7 @@ std::optional<v1::WatchResponse> Watch::State::after_failure(const grpc::Status&
   const Error error = calls->error_of(failed);
   // If the server has answered before, there is no limit to the retries.
   if (!is_transient(error) || (!marker && steady_clock::now() - begun > kConnectTime)) {
-    calls->fail(error, false);
+    calls->fail(error, {}, false);
   }
   pause(watch_pause_after(failures++, failed));
   return std::nullopt;

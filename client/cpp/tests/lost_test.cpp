@@ -119,6 +119,7 @@ TEST(Lost, ThePeerIsSilent) {
   const auto start = std::chrono::steady_clock::now();
   const podium::Error read = error_of([&] { return client.arm("e", "a").score("x"); });
   EXPECT_EQ(read.code(), grpc::StatusCode::DEADLINE_EXCEEDED) << read.what();
+  EXPECT_EQ(read.message(), peer.address() + " did not answer within 0.3 s");
   const podium::Error write = error_of([&] { client.arm("e", "a").remove(); });
   EXPECT_EQ(write.code(), grpc::StatusCode::DEADLINE_EXCEEDED) << write.what();
   EXPECT_NE(write.message().find("unknown"), std::string::npos) << write.what();
@@ -127,6 +128,28 @@ TEST(Lost, ThePeerIsSilent) {
       [&] { return patient.with_timeouts({milliseconds(50), milliseconds(50)}).arm("e", "a").score("x"); });
   EXPECT_EQ(one.code(), grpc::StatusCode::DEADLINE_EXCEEDED) << one.what();
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(9));
+}
+
+// If no server of a list answers, the error names all, and a write was not sent.
+TEST(Lost, NoServerListens) {
+  const podium::Error write = error_of([] { podium::Client("127.0.0.1:1, 127.0.0.1:2").experiment("e").declare(); });
+  EXPECT_EQ(write.message().rfind("no Podium server answers at 127.0.0.1:1,127.0.0.1:2: ", 0), 0U) << write.what();
+  EXPECT_EQ(write.message().find("unknown"), std::string::npos) << write.what();
+}
+
+// A malformed address in a list is named, and a socket has no list.
+TEST(Lost, ListsOfAddresses) {
+  EXPECT_NO_THROW(podium::Client(" one:1, [::1]:2,one:1\n"));
+  EXPECT_NO_THROW(podium::Client("unix:/run/a,b"));
+  for (const char* bad : {"two", "", "unix:/run/podium.sock"}) {
+    const std::string expected = "an address is HOST:PORT or unix:PATH, not \"" + std::string(bad) + "\"";
+    try {
+      const podium::Client client("one:1," + std::string(bad));
+      FAIL() << bad;
+    } catch (const std::invalid_argument& error) {
+      EXPECT_EQ(error.what(), expected);
+    }
+  }
 }
 
 // What was to be written to an absent server never left, so its outcome is known.

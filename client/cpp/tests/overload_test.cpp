@@ -32,6 +32,7 @@ class Refusing final : public v1::ResultsService::Service {
   }
 
   podium::Client client(podium::Options options = {}) const { return podium::Client(address_, std::move(options)); }
+  const std::string& address() const { return address_; }
   int calls() const { return calls_; }
   std::string token() const { return token_; }
   std::string agent() const { return agent_; }
@@ -115,6 +116,27 @@ TEST(Overload, AStoppingServerIsAskedAgain) {
   const Refusing server("SHUTTING_DOWN", 3, milliseconds(1), grpc::StatusCode::UNAVAILABLE);
   EXPECT_NO_THROW(server.client().experiment("e").declare());
   EXPECT_EQ(server.calls(), 4);
+}
+
+// A call that a stopping server rejects is sent to the next server at once.
+TEST(Overload, TheNextServerIsAskedAtOnce) {
+  const Refusing server("SHUTTING_DOWN", 1, std::chrono::hours(1), grpc::StatusCode::UNAVAILABLE);
+  const std::string port = server.address().substr(server.address().rfind(':'));
+  EXPECT_NO_THROW(podium::Client(server.address() + ",localhost" + port).experiment("e").declare());
+  EXPECT_EQ(server.calls(), 2);
+}
+
+// Each server gets calls, and one that is absent gets none.
+TEST(Overload, ServersGetCallsInTurns) {
+  const Refusing one("", 0, milliseconds(0));
+  const Refusing other("", 0, milliseconds(0));
+  const podium::Client client("127.0.0.1:1, " + one.address() + "," + other.address());
+  for (int call = 0; call < 6; ++call) {
+    client.experiment("e").declare();
+  }
+  EXPECT_GT(one.calls(), 0);
+  EXPECT_GT(other.calls(), 0);
+  EXPECT_EQ(one.calls() + other.calls(), 6);
 }
 
 // A write with a position is repeated while no server answers: the server applies it once.

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use crate::calls::Calls;
-use crate::channel::channel;
+use crate::channel::{addresses, channel, channel_to_one};
 use crate::client::Client;
 use crate::error::Result;
 use crate::security::{CallMetadata, Tls, Token, is_local};
+use crate::servers::Servers;
 
 /// Makes a client; see [`Client::builder`].
 ///
@@ -30,7 +31,7 @@ impl Builder {
     pub(crate) fn new(address: &str) -> Self {
         Self {
             address: address.to_owned(),
-            tls: if address.starts_with("unix:") {
+            tls: if address.trim_start().starts_with("unix:") {
                 Ok(None)
             } else {
                 Tls::from_env()
@@ -68,11 +69,21 @@ impl Builder {
     /// be used. `FailedPrecondition`: there is no Tokio runtime.
     pub fn connect(self) -> Result<Client> {
         let tls = self.tls?;
-        let channel = channel(&self.address, tls.as_ref())?;
-        let mut calls = Calls::new(channel, &self.address);
+        let addresses = addresses(&self.address);
+        let name = addresses.join(",");
+        let mut calls = if let [address] = addresses[..] {
+            Calls::new(channel(address, tls.as_ref())?, &name)
+        } else {
+            let channels = addresses
+                .iter()
+                .map(|each| channel_to_one(each, tls.as_ref()))
+                .collect::<Result<Vec<_>>>()?;
+            Calls::new(Servers::new(channels), &name)
+        };
+        calls.others = addresses.len() - 1;
         calls.metadata = CallMetadata {
             token: self.token,
-            is_exposed: tls.is_none() && !is_local(&self.address),
+            is_exposed: tls.is_none() && !addresses.iter().all(|each| is_local(each)),
             ..Default::default()
         };
         Ok(Client::new(calls))

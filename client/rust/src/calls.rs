@@ -65,6 +65,8 @@ pub struct Calls {
     recording: RecordingServiceClient<Channel>,
     access: AccessServiceClient<Channel>,
     address: Arc<str>,
+    /// The number of other servers, which get a call if one cannot.
+    pub(crate) others: usize,
     pub(crate) metadata: CallMetadata,
     pub(crate) read_timeout: Duration,
     pub(crate) write_timeout: Duration,
@@ -89,6 +91,7 @@ impl Calls {
             recording: RecordingServiceClient::new(channel)
                 .max_decoding_message_size(LARGEST_RESPONSE),
             address: address.into(),
+            others: 0,
             metadata: CallMetadata::default(),
             read_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
@@ -104,20 +107,23 @@ impl Calls {
         Answer: Future<Output = Result<Response<A>, Status>>,
     {
         let is_write = kind != Kind::Read;
-        let deadline = Instant::now() + self.timeout(is_write);
-        let mut failures = 0;
+        let timeout = self.timeout(is_write);
+        let deadline = Instant::now() + timeout;
+        let explained = |error: Error| error.explained(&self.address, timeout, is_write);
+        let (mut failures, mut untried) = (0, self.others);
         loop {
             let request = self.request(deadline, message.clone())?;
             match within(deadline, call(stub.clone(), request)).await {
+                // It is the turn of the next server. The call has not run.
+                Err(error) if untried > 0 && error.is_of_server() => untried -= 1,
                 Err(error) if error.is_retried(kind != Kind::Write) => {
-                    let pause = pause_after(failures, &error);
-                    if !paused_before(deadline, pause).await {
-                        return Err(error.explained(&self.address, is_write));
+                    if !paused_before(deadline, pause_after(failures, &error)).await {
+                        return Err(explained(error));
                     }
+                    (failures, untried) = (failures + 1, self.others);
                 }
-                answer => return answer.map_err(|error| error.explained(&self.address, is_write)),
+                answer => return answer.map_err(explained),
             }
-            failures += 1;
         }
     }
 
@@ -146,7 +152,7 @@ impl Calls {
 
     /// Returns an error of a read, with a text if gRPC raised it rather than the server.
     pub(crate) fn explained(&self, error: Error) -> Error {
-        error.explained(&self.address, false)
+        error.explained(&self.address, Duration::ZERO, false)
     }
 
     /// Records events. With a position, the call is retried while no server answers.

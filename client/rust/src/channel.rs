@@ -13,12 +13,24 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Returns the address of each server in a list of addresses, without repetitions.
+pub(crate) fn addresses(list: &str) -> Vec<&str> {
+    let list = list.trim();
+    if list.starts_with("unix:") {
+        return vec![list];
+    }
+    let mut addresses = Vec::new();
+    for address in list.split(',').map(str::trim) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    addresses
+}
+
 /// Returns a channel that connects with its first call, and again after the connection is lost.
 pub(crate) fn channel(address: &str, tls: Option<&Tls>) -> Result<Channel> {
-    let endpoint = endpoint(address, tls.is_some()).ok_or_else(|| {
-        let message = format!("an address is HOST:PORT or unix:PATH, not {address:?}");
-        Error::new(Code::InvalidArgument, message)
-    })?;
+    let endpoint = endpoint(address, tls.is_some()).ok_or_else(|| malformed(address))?;
     if tokio::runtime::Handle::try_current().is_err() {
         let message = "a client is made within a Tokio runtime, such as #[tokio::main]";
         return Err(Error::new(Code::FailedPrecondition, message));
@@ -29,6 +41,19 @@ pub(crate) fn channel(address: &str, tls: Option<&Tls>) -> Result<Channel> {
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
         .connect_lazy())
+}
+
+/// Returns the channel to one of several servers, which has no socket.
+pub(crate) fn channel_to_one(address: &str, tls: Option<&Tls>) -> Result<Channel> {
+    if address.starts_with("unix:") {
+        return Err(malformed(address));
+    }
+    channel(address, tls)
+}
+
+fn malformed(address: &str) -> Error {
+    let message = format!("an address is HOST:PORT or unix:PATH, not {address:?}");
+    Error::new(Code::InvalidArgument, message)
 }
 
 fn endpoint(address: &str, is_encrypted: bool) -> Option<Endpoint> {
@@ -60,7 +85,15 @@ fn encrypted(endpoint: Endpoint, address: &str, tls: Option<&Tls>) -> Result<End
 
 #[cfg(test)]
 mod tests {
-    use super::endpoint;
+    use super::{addresses, endpoint};
+
+    /// White space and repetitions are left out. A socket may have a comma in its path.
+    #[test]
+    fn lists_of_addresses() {
+        assert_eq!(addresses(" one:1, [::1]:2,one:1\n"), ["one:1", "[::1]:2"]);
+        assert_eq!(addresses("unix:/run/a,b"), ["unix:/run/a,b"]);
+        assert_eq!(addresses("one:1,"), ["one:1", ""]);
+    }
 
     /// Only HOST:PORT and unix:PATH are addresses.
     #[test]

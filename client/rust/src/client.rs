@@ -34,6 +34,9 @@ impl Client {
 
     /// Returns a client of the server at `HOST:PORT` or `unix:PATH`. The first call connects.
     ///
+    /// `HOST:PORT,HOST:PORT` are several servers with the same results. They get calls in turns. If
+    /// one stops or cannot be reached, the others get its calls.
+    ///
     /// The environment variables `PODIUM_TLS_CA`, `PODIUM_TLS_CERT` and `PODIUM_TLS_KEY` name the
     /// files of an encrypted connection; `PODIUM_TOKEN` or `PODIUM_TOKEN_FILE` have the token.
     /// [`builder`](Self::builder) takes other files and tokens.

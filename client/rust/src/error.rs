@@ -120,9 +120,9 @@ impl Error {
     }
 
     /// Sets a text for an error that gRPC raised, rather than the server.
-    pub(crate) fn explained(mut self, address: &str, is_write: bool) -> Self {
+    pub(crate) fn explained(mut self, address: &str, timeout: Duration, is_write: bool) -> Self {
         if self.reason.is_empty() {
-            self.message = self.explanation(address);
+            self.message = self.explanation(address, timeout);
             if is_write && self.is_unanswered() && !self.never_left() {
                 self.message.push_str(OUTCOME_UNKNOWN);
             }
@@ -142,6 +142,11 @@ impl Error {
         }
     }
 
+    /// Returns whether the server cannot be reached or stops, and has not run the call.
+    pub(crate) fn is_of_server(&self) -> bool {
+        self.never_left() || self.is(ErrorReason::ShuttingDown)
+    }
+
     /// Returns the delay before a retry that the server asks for.
     pub(crate) fn retry_delay(&self) -> Option<Duration> {
         let details = Details::decode(self.source.0.as_deref()?.details()).ok()?;
@@ -155,7 +160,7 @@ impl Error {
         is_caused_by::<ConnectError>(error::Error::source(self))
     }
 
-    fn explanation(&self, address: &str) -> String {
+    fn explanation(&self, address: &str, timeout: Duration) -> String {
         match self.code {
             Code::Unavailable => format!(
                 "no Podium server answers at {address}: start one with `podium serve`, or give the \
@@ -166,7 +171,10 @@ impl Error {
                     .and_then(error::Error::source)
                     .map_or_else(|| self.message.clone(), cause_of)
             ),
-            Code::DeadlineExceeded => format!("{address} did not answer in time"),
+            Code::DeadlineExceeded => {
+                let seconds = timeout.as_secs_f64();
+                format!("{address} did not answer within {seconds} s")
+            }
             Code::Unimplemented => {
                 format!("{address} is not a Podium server, or an older one without this call")
             }
@@ -293,6 +301,8 @@ fn name_of(code: Code) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use prost::Message;
     use tonic::{Code, Status};
     use tonic_types::pb::Status as Details;
@@ -326,7 +336,8 @@ mod tests {
     /// A server that stops cancels new calls: the caller gets UNAVAILABLE.
     #[test]
     fn what_a_server_cancels_is_unavailable() {
-        let error = Error::from(Status::cancelled("stopping")).explained("h:1", true);
+        let error =
+            Error::from(Status::cancelled("stopping")).explained("h:1", Duration::ZERO, true);
         assert_eq!(error.code(), Code::Unavailable);
         assert!(
             error.message().ends_with("safe to send it again"),

@@ -26,6 +26,7 @@ mod handles;
 mod listing;
 mod scoring;
 mod security;
+mod servers;
 mod value;
 mod watching;
 

@@ -92,6 +92,17 @@ async fn nobody_listens() {
     assert!(std::error::Error::source(&error).is_some());
 }
 
+/// If no server of a list answers, the error names all, and a write was not sent.
+#[tokio::test]
+async fn no_server_listens() {
+    let list = "127.0.0.1:1,127.0.0.1:2";
+    let client = Client::connect(list).unwrap();
+    let error = client.experiment("e").delete(false).await.unwrap_err();
+    let hint = format!("no Podium server answers at {list}: ");
+    assert!(error.message().starts_with(&hint), "{error}");
+    assert!(!error.message().contains("unknown"), "{error}");
+}
+
 /// A peer that never answers holds nobody up for longer than the deadline.
 #[tokio::test]
 async fn calls_end_at_their_deadline() {
@@ -108,6 +119,8 @@ async fn calls_end_at_their_deadline() {
     let start = Instant::now();
     let error = client.arm("e", "a").score("x").await.unwrap_err();
     assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+    let text = format!("{address} did not answer within 0.3 s");
+    assert_eq!(error.message(), text);
     let error = client.arm("e", "a").delete(false).await.unwrap_err();
     assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
     assert!(error.message().contains("unknown"), "{error}");
@@ -117,9 +130,21 @@ async fn calls_end_at_their_deadline() {
 /// A bad address and a missing runtime are said before anything is sent.
 #[test]
 fn clients_that_cannot_be() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let within = runtime.enter();
     let error = Client::connect("http://localhost:1").unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
     assert!(error.message().contains("HOST:PORT or unix:PATH"));
+    for (list, bad) in [
+        ("one:1,", ""),
+        ("one:1,two", "two"),
+        ("one:1,unix:/x", "unix:/x"),
+    ] {
+        let error = Client::connect(list).unwrap_err();
+        let text = format!("an address is HOST:PORT or unix:PATH, not {bad:?}");
+        assert_eq!(error.message(), text);
+    }
+    drop(within);
     let error = Client::connect("localhost:1").unwrap_err();
     assert_eq!(error.code(), Code::FailedPrecondition);
 }

@@ -35,15 +35,20 @@ impl Refusing {
 
     /// A client of the server, which now runs.
     async fn client(&self) -> Client {
+        Client::connect(&format!("127.0.0.1:{}", self.port().await)).unwrap()
+    }
+
+    /// The port of the server, which now runs.
+    async fn port(&self) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
+        let port = listener.local_addr().unwrap().port();
         let server = self.clone();
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 tokio::spawn(server.clone().serve(socket));
             }
         });
-        Client::connect(&address).unwrap()
+        port
     }
 
     async fn serve(self, socket: TcpStream) {
@@ -122,6 +127,31 @@ async fn stopping_servers_are_asked_again() {
     let client = server.client().await;
     assert_eq!(client.arm("e", "a").delete(false).await, Ok(0));
     assert_eq!(server.calls(), 4);
+}
+
+/// A call that a stopping server rejects is sent to the next server at once.
+#[tokio::test]
+async fn the_next_server_is_asked_at_once() {
+    let mut server = Refusing::new("SHUTTING_DOWN", 1, Duration::from_secs(3600));
+    server.code = Code::Unavailable;
+    let port = server.port().await;
+    let client = Client::connect(&format!("127.0.0.1:{port},localhost:{port}")).unwrap();
+    assert_eq!(client.arm("e", "a").delete(false).await, Ok(0));
+    assert_eq!(server.calls(), 2);
+}
+
+/// Each server gets calls, and one that is absent gets none.
+#[tokio::test]
+async fn servers_get_calls_in_turns() {
+    let [one, other] = [(); 2].map(|()| Refusing::new("", 0, Duration::ZERO));
+    let ports = [one.port().await, other.port().await];
+    let list = format!("127.0.0.1:1, 127.0.0.1:{},127.0.0.1:{}", ports[0], ports[1]);
+    let client = Client::connect(&list).unwrap();
+    for _ in 0..6 {
+        assert_eq!(client.arm("e", "a").delete(false).await, Ok(0));
+    }
+    assert!(one.calls() > 0 && other.calls() > 0);
+    assert_eq!(one.calls() + other.calls(), 6);
 }
 
 /// A call is not repeated where the pause would end after its time: it fails at once, as the server

@@ -54,6 +54,8 @@ interface Asked {
   arm?: string;
   /** The number of updates after which a watch ends; 0 if it goes on to its end. */
   take?: number;
+  /** The deadline of a read, if it is not the default. */
+  timeout_ms?: number;
 }
 
 const clients = new Map<string, ClientBase>();
@@ -99,9 +101,10 @@ function watched(client: ClientBase, asked: Asked): AsyncIterable<WatchResponse>
   });
 }
 
-function clientOf({ address = "", protocol = "" }: Asked): ClientBase {
+function clientOf({ address = "", protocol = "", timeout_ms: readTimeoutMs }: Asked): ClientBase {
   const key = `${protocol} ${address}`;
-  const made = clients.get(key) ?? (protocol === "" ? new Client(address) : httpClient(address, protocol));
+  const made = clients.get(key) ??
+    (protocol === "" ? new Client(address, { readTimeoutMs }) : httpClient(address, protocol));
   clients.set(key, made);
   return made;
 }

@@ -9,7 +9,7 @@ import {
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 
-import { fromCall, isLost, neverLeft, outcomeUnknown, PodiumError, reasonOf } from "./errors.js";
+import { fromCall, isLost, isOfServer, neverLeft, outcomeUnknown, PodiumError, reasonOf } from "./errors.js";
 import { hasPosition, isRetried, pauseAfter, pausedBefore } from "./retries.js";
 
 /** Options of a single call. */
@@ -41,6 +41,8 @@ export interface Link {
   /** The address that errors name. */
   readonly address: string;
   readonly transport: Transport;
+  /** The number of other servers that get a call if one cannot. None by default. */
+  readonly others?: number;
   /** Ends the running calls. */
   close(): void;
 }
@@ -85,22 +87,30 @@ export class Connection {
   ): Promise<MessageShape<O>> {
     const isWrite = method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
     const { read, write } = this.#timeouts;
-    const end = performance.now() + checkedTimeout(options.timeoutMs ?? (isWrite ? write : read));
+    const timeoutMs = checkedTimeout(options.timeoutMs ?? (isWrite ? write : read));
+    const end = performance.now() + timeoutMs;
     const message = create(method.input, request);
     const isSentOnce = isWrite && !hasPosition(message);
+    const { others = 0 } = this.#link;
+    let untried = others;
     let maybeStored = false;
     for (let attempt = 0; ; attempt++) {
       try {
         return await this.#attempt(method, message, end, options);
       } catch (error) {
         const failed = this.#cause(error, options.signal);
+        if (isOfServer(failed) && untried > 0) {
+          untried -= 1; // It is the turn of the next server. The call has not run.
+          continue;
+        }
+        untried = others;
         maybeStored ||= isWrite && !neverLeft(failed) && reasonOf(failed) === "";
         if (!isRetried(failed, isSentOnce)) {
-          throw fromCall(failed, this.address, maybeStored && reasonOf(failed) === "");
+          throw fromCall(failed, this.address, timeoutMs, maybeStored && reasonOf(failed) === "");
         }
         const pause = pauseAfter(attempt, failed);
         if (!(await this.#paused(end, pause, maybeStored, options.signal))) {
-          throw fromCall(failed, this.address, maybeStored);
+          throw fromCall(failed, this.address, timeoutMs, maybeStored);
         }
       }
     }

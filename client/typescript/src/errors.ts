@@ -63,12 +63,15 @@ export const outcomeUnknown = ": whether it was stored is unknown, and it is saf
  * Returns the error of a failed call, from any server. Fields for which the server sent no details are
  * empty.
  *
+ * @param timeoutMs The time to the deadline of the call.
  * @param maybeStored Whether the call, or an earlier attempt at it, may have been stored.
  */
-export function fromCall(error: ConnectError, address: string, maybeStored: boolean): PodiumError {
+export function fromCall(
+  error: ConnectError, address: string, timeoutMs: number, maybeStored: boolean,
+): PodiumError {
   const info = podiumInfo(error);
   const [refusals] = error.findDetails(RefusalsSchema);
-  const text = info === undefined ? described(error, address) : error.rawMessage;
+  const text = info === undefined ? described(error, address, timeoutMs) : error.rawMessage;
   const isUnknown =
     info !== undefined || [Code.Unavailable, Code.DeadlineExceeded, Code.Canceled].includes(error.code);
   return new PodiumError(
@@ -87,14 +90,17 @@ export function reasonOf(error: ConnectError): string {
   return podiumInfo(error)?.reason ?? "";
 }
 
-const busy = new Set(["OVERLOADED", "QUOTA_EXCEEDED"]);
+const shuttingDown = "SHUTTING_DOWN";
+const turnedAway = new Set(["OVERLOADED", "QUOTA_EXCEEDED", shuttingDown]);
 
-/**
- * Returns whether the server rejected the call because the server or this client's token has reached a
- * limit. Such a call has changed nothing.
- */
-export function isOverloaded(error: ConnectError): boolean {
-  return error.code === Code.ResourceExhausted && busy.has(reasonOf(error));
+/** Returns whether the server rejected the call before it began it: it has reached a limit, or stops. */
+export function isTurnedAway(error: ConnectError): boolean {
+  return turnedAway.has(reasonOf(error));
+}
+
+/** Returns whether the server cannot be reached or stops, and has not run the call. */
+export function isOfServer(error: ConnectError): boolean {
+  return neverLeft(error) || reasonOf(error) === shuttingDown;
 }
 
 /** Returns the delay before a retry that the server asks for, or 0. */
@@ -142,7 +148,7 @@ function podiumInfo(error: ConnectError): ErrorInfo | undefined {
 }
 
 /** Returns a text for an error that gRPC raised, rather than the server. */
-function described(error: ConnectError, address: string): string {
+function described(error: ConnectError, address: string, timeoutMs: number): string {
   switch (error.code) {
     case Code.Unavailable:
       if (isInsecure(error)) {
@@ -153,7 +159,7 @@ function described(error: ConnectError, address: string): string {
         `or give the right address (${error.rawMessage})`
       );
     case Code.DeadlineExceeded:
-      return `${address} did not answer in time`;
+      return `${address} did not answer within ${Number((timeoutMs / 1_000).toPrecision(6))} s`;
     case Code.Canceled:
       return `the call was cancelled (${error.rawMessage})`;
     case Code.Unimplemented:

@@ -5,7 +5,9 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 
 import type { InterceptorOptions, Link } from "./connection.js";
 import { type Place, Security, type SecurityOptions } from "./security.js";
+import { Servers } from "./servers.js";
 import { Sessions } from "./sessions.js";
+import { isLoopback } from "./tokens.js";
 
 const defaultAddress = "localhost:50051";
 const addressForm =
@@ -13,19 +15,41 @@ const addressForm =
 // A response is larger than the request that recorded it: it also has times and revisions.
 const maxResponseBytes = 16 << 20;
 
+/** Options of a connection from Node.js. */
+type Http2Options = InterceptorOptions & SecurityOptions;
+
+/**
+ * Returns a connection to a server, or to several servers with the same results.
+ *
+ * @throws TypeError One of the addresses is malformed.
+ */
+export function linkTo(
+  list = process.env["PODIUM_ADDRESS"] || defaultAddress, options: Http2Options,
+): Link {
+  const text = list.trim();
+  const given = text.startsWith("unix:") ? [text] : text.split(",").map((each) => each.trim());
+  const addresses = [...new Set(given)];
+  const places = addresses.map((address) => placeOf(address, given.length > 1));
+  const isNear = places.every((place) => "path" in place || isLoopback(place.host));
+  const links = addresses.map((each, at) => new Http2Link(each, places[at]!, isNear, options));
+  return links.length === 1 ? links[0]! : new Servers(addresses.join(","), links);
+}
+
 /** A gRPC connection to a server, from Node.js. */
-export class Http2Link implements Link {
+class Http2Link implements Link {
   readonly address: string;
   readonly transport: Transport;
   readonly #session: Sessions;
   #socket: Socket | undefined;
 
   constructor(
-    address = process.env["PODIUM_ADDRESS"] || defaultAddress,
-    { interceptors = [], ...security }: InterceptorOptions & SecurityOptions,
+    address: string,
+    place: Place,
+    isNear: boolean,
+    { interceptors = [], ...security }: Http2Options,
   ) {
     this.address = address;
-    const secure = new Security(address, placeOf(address), security);
+    const secure = new Security(address, place, isNear, security);
     this.#session = this.#sessionBy(secure);
     this.transport = createGrpcTransport({
       baseUrl: this.#session.authority,
@@ -53,9 +77,9 @@ export class Http2Link implements Link {
   }
 }
 
-function placeOf(address: string): Place {
+function placeOf(address: string, isOneOfSeveral: boolean): Place {
   const { path, host, port } = addressForm.exec(address)?.groups ?? {};
-  if (path !== undefined) {
+  if (path !== undefined && !isOneOfSeveral) {
     return { path };
   }
   if (host === undefined) {

@@ -1,7 +1,7 @@
 import { isMessage, type Message } from "@bufbuild/protobuf";
 import { Code, type ConnectError } from "@connectrpc/connect";
 
-import { isOverloaded, retryDelayMs } from "./errors.js";
+import { isTurnedAway, retryDelayMs } from "./errors.js";
 import { RecordRequestSchema } from "./podium/v1/recording_service_pb.js";
 
 const firstPauseMs = 100;
@@ -10,12 +10,11 @@ const longestPauseMs = 1_000;
 const longestWatchPauseMs = 10_000;
 
 /**
- * Returns whether a failed call is retried. Any call that an overloaded server rejects is retried, since
- * the server has done nothing. While no server answers, a call is retried unless it is a write that could
- * be applied twice.
+ * Returns whether a failed call is retried: if the server rejected it before any work, or if no server
+ * answers and the call is not a write that could be applied twice.
  */
 export function isRetried(failed: ConnectError, isSentOnce: boolean): boolean {
-  return isOverloaded(failed) || (failed.code === Code.Unavailable && !isSentOnce);
+  return isTurnedAway(failed) || (failed.code === Code.Unavailable && !isSentOnce);
 }
 
 /** Returns whether a request has a position in a stream, so that the server applies it once. */

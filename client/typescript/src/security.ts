@@ -4,7 +4,7 @@ import { connect as connectTls } from "node:tls";
 
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 
-import { isLoopback, withToken } from "./tokens.js";
+import { withToken } from "./tokens.js";
 
 /** The PEM files of an encrypted connection. They are read for each new connection. */
 export interface TLS {
@@ -42,13 +42,20 @@ export class Security {
   readonly isEncrypted: boolean;
   readonly #address: string;
   readonly #place: Place;
+  readonly #isNear: boolean;
   readonly #tls: TLS;
   readonly #readToken: () => string | undefined;
 
-  /** @throws TypeError A certificate has no key, or the address is a socket, which has no TLS. */
-  constructor(address: string, place: Place, { tls, token, tokenFile }: SecurityOptions) {
+  /**
+   * @param isNear Whether all servers of the client are on this machine.
+   * @throws TypeError A certificate has no key, or the address is a socket, which has no TLS.
+   */
+  constructor(
+    address: string, place: Place, isNear: boolean, { tls, token, tokenFile }: SecurityOptions,
+  ) {
     this.#address = address;
     this.#place = place;
+    this.#isNear = isNear;
     const isSocket = "path" in place;
     if (isSocket && tls) {
       throw new TypeError("TLS is not used on unix:PATH addresses; leave out tls");
@@ -78,9 +85,8 @@ export class Security {
 
   /** Adds the name of the client to each call, and the token unless the call has one. */
   get interceptors(): Interceptor[] {
-    const isPrivate = this.isEncrypted || "path" in this.#place || isLoopback(this.#place.host);
     const remedy = "set PODIUM_TLS_CA, or give tls";
-    return [named, withToken(this.#readToken, isPrivate, this.#address, remedy)];
+    return [named, withToken(this.#readToken, this.isEncrypted || this.#isNear, this.#address, remedy)];
   }
 }
 

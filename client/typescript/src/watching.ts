@@ -69,7 +69,7 @@ export async function* watch(
       const end = state.marker === undefined ? begun + readTimeoutMs : Infinity;
       const pause = watchPauseAfter(state.attempt++, failed);
       if (!isTransient(failed) || !(await paused(end, pause, signal))) {
-        throw fromCall(failed, connection.address, false);
+        throw fromCall(failed, connection.address, 0, false);
       }
     }
   }

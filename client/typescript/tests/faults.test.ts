@@ -254,6 +254,7 @@ test("a server that accepts and says nothing ends in a deadline", async () => {
   const client = connected(`127.0.0.1:${(silent.address() as AddressInfo).port}`);
   const read = await failure(client.arm("x", "a").eval("val", 0, { timeoutMs: 200 }));
   assert.equal(read.code, "DEADLINE_EXCEEDED");
+  assert.match(read.message, /did not answer within 0\.2 s$/);
   const write = await failure(client.experiment("x").delete({ timeoutMs: 200 }));
   assert.match(write.message, /is unknown/);
 });
@@ -300,6 +301,47 @@ test("a session that is over is not asked whether it still lives", async () => {
   sessions.abort();
   await closed;
   await sleep(100); // A ping of a session that is over would be an uncaught error.
+});
+
+test("a call that a stopping server rejects is sent to the next server at once", async () => {
+  const service = Object.assign(new Overloaded(), { reason: "SHUTTING_DOWN", refusals: 1, delayMs: 3_600_000 });
+  const { port } = await serve(service, 0);
+  await connected(`127.0.0.1:${port},localhost:${port}`).experiment("x").record([]);
+  assert.equal(service.calls, 2);
+});
+
+test("each server gets calls, and one that is absent gets none", async () => {
+  const [one, other] = [new Overloaded(), new Overloaded()].map((each) => Object.assign(each, { refusals: 0 }));
+  const [{ port }, { port: otherPort }] = [await serve(one!, 0), await serve(other!, 0)];
+  const client = connected(`127.0.0.1:1,127.0.0.1:${port},127.0.0.1:${otherPort}`);
+  for (let call = 0; call < 6; call++) {
+    await client.experiment("x").record([]);
+  }
+  assert.ok(one!.calls > 0 && other!.calls > 0, `${one!.calls} and ${other!.calls} calls`);
+  assert.equal(one!.calls + other!.calls, 6);
+});
+
+test("if no server answers, the error names all addresses, and no write was sent", async () => {
+  const absent = await failure(connected("127.0.0.1:1,127.0.0.1:2").experiment("x").delete());
+  assert.match(absent.message, /^no Podium server answers at 127\.0\.0\.1:1,127\.0\.0\.1:2:/);
+  assert.doesNotMatch(absent.message, /unknown/);
+});
+
+test("white space and repetitions in a list are left out, and a malformed address is named", () => {
+  connected(" one:1, [::1]:2,one:1\n");
+  connected("unix:/run/a,b");
+  const malformed = { "one:1,two": "two", "one:1,": "", "one:1,unix:/run/podium.sock": "unix:/run/podium.sock" };
+  for (const [list, bad] of Object.entries(malformed)) {
+    const message = `an address is HOST:PORT or unix:PATH, not "${bad}"`;
+    assert.throws(() => new Client(list), { name: "TypeError", message });
+  }
+});
+
+test("a token stays here if only some of the servers are on this machine", async () => {
+  using client = new Client("127.0.0.1:1,results.example:2", { token: "pdm_a_b" });
+  for (let call = 0; call < 2; call++) {
+    assert.match((await failure(client.experiment("x").record([]))).message, /without encryption/);
+  }
 });
 
 test("a socket is an address too", async () => {

@@ -53,7 +53,7 @@ struct Options {
 /// retried if the server rejects it because it is overloaded or stops. Any number of threads can use one object.
 class Calls {
  public:
-  /// Throws std::invalid_argument unless the address is HOST:PORT or unix:PATH.
+  /// Throws std::invalid_argument unless the address is HOST:PORT, unix:PATH, or several HOST:PORT with commas.
   Calls(const std::string& address, Options options);
 
   /// Returns the same calls over the same connection, with other deadlines.
@@ -107,18 +107,22 @@ class Calls {
  private:
   friend class Watch;
 
+  struct Stubs;
+  class Servers;
+  using Attempt = std::function<grpc::Status(grpc::ClientContext*, const Stubs&)>;
+  /// The stubs of one service.
+  template <class Stub>
+  using Service = std::unique_ptr<Stub> Stubs::*;
   template <class Stub, class Request, class Response>
   using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
 
   template <class Stub, class Request, class Response>
-  Response read(Stub& stub, Method<Stub, Request, Response> method, const Request& request) const;
+  Response read(Service<Stub> service, Method<Stub, Request, Response> method, const Request& request) const;
   template <class Stub, class Request, class Response>
-  Response write(Stub& stub, Method<Stub, Request, Response> method, const Request& request,
+  Response write(Service<Stub> service, Method<Stub, Request, Response> method, const Request& request,
                  bool is_repeatable = false) const;
-  void repeat(bool is_write, bool is_repeatable,
-              const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const;
-  grpc::Status make(std::chrono::nanoseconds left,
-                    const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const;
+  void repeat(bool is_write, bool is_repeatable, const Attempt& attempt) const;
+  grpc::Status make(std::chrono::nanoseconds left, const Attempt& attempt) const;
 
   /// Begins the call Watch. It has no deadline.
   std::unique_ptr<grpc::ClientReaderInterface<v1::WatchResponse>> watch(grpc::ClientContext& context,
@@ -126,7 +130,7 @@ class Calls {
   /// Returns the error of a call whose status is not OK. If this client did not cancel it, a stopping server did.
   [[nodiscard]] Error error_of(const grpc::Status& status) const;
   /// Throws an error, with a text if gRPC raised it rather than the server.
-  [[noreturn]] void fail(const Error& error, bool maybe_stored) const;
+  [[noreturn]] void fail(const Error& error, std::chrono::milliseconds timeout, bool maybe_stored) const;
 
   /// Adds the metadata of a call.
   void add_metadata(grpc::ClientContext& context) const;
@@ -136,9 +140,7 @@ class Calls {
   bool is_exposed_;
   Options options_;
   Cancellation cancellation_;
-  std::shared_ptr<v1::ResultsService::StubInterface> results_;
-  std::shared_ptr<v1::RecordingService::StubInterface> recording_;
-  std::shared_ptr<v1::AccessService::StubInterface> access_;
+  std::shared_ptr<Servers> servers_;
 };
 
 }  // namespace podium

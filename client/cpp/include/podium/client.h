@@ -22,6 +22,9 @@ class Client {
 
   /// Makes a client of the server at HOST:PORT or unix:PATH.
   ///
+  /// HOST:PORT,HOST:PORT are several servers with the same results. They get calls in turns. If one stops or
+  /// cannot be reached, the others get its calls. dns:NAME:PORT stands for all servers of a name.
+  ///
   /// Throws std::invalid_argument if the address is not in one of these forms.
   explicit Client(const std::string& address, Options options = {});
 

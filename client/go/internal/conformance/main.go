@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/protobuf/proto"
@@ -26,6 +27,8 @@ type request struct {
 	Request, Arm       []byte
 	// Take is the number of updates after which a watch ends; 0 if it goes on to its end.
 	Take int
+	// TimeoutMs is the deadline of a read by the way client, or 0.
+	TimeoutMs int `json:"timeout_ms"`
 }
 
 // answer is a line that is printed: a response or an error. A watch has responses, and maybe an error.
@@ -122,7 +125,13 @@ func respond(asked request) (proto.Message, error) {
 	}
 	switch asked.Way {
 	case "client":
-		return askClient(client, message)
+		ctx := context.Background()
+		if asked.TimeoutMs > 0 {
+			limited, cancel := context.WithTimeout(ctx, time.Duration(asked.TimeoutMs)*time.Millisecond)
+			defer cancel()
+			ctx = limited
+		}
+		return askClient(ctx, client, message)
 	case "live":
 		return askLive(client, message)
 	case "attempt":
@@ -165,8 +174,9 @@ func askArm(arm *podium.ArmResult, message proto.Message) (proto.Message, error)
 	return whole(arm), nil
 }
 
-func askClient(client *podium.Client, message proto.Message) (proto.Message, error) {
-	ctx := context.Background()
+func askClient(
+	ctx context.Context, client *podium.Client, message proto.Message,
+) (proto.Message, error) {
 	switch asked := message.(type) {
 	case *podiumv1.EvalRequest:
 		arm := client.Arm(asked.Experiment, asked.Arm)

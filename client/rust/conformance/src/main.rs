@@ -5,6 +5,7 @@ mod connect;
 
 use std::collections::HashMap;
 use std::io::{self, BufRead};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -97,7 +98,11 @@ fn client_of(asked: &Asked, clients: &mut HashMap<String, Client>) -> Result<Cli
     if !clients.contains_key(address) {
         clients.insert(address.to_owned(), Client::connect(address)?);
     }
-    Ok(clients[address].clone())
+    let client = clients[address].clone();
+    Ok(match asked.0["timeout_ms"].as_u64().map(Duration::from_millis) {
+        Some(timeout) => client.with_timeouts(timeout, timeout),
+        None => client,
+    })
 }
 
 /// Answers with the updates of a watch, and with the error that ends it.

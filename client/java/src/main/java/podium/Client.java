@@ -47,7 +47,9 @@ public final class Client implements AutoCloseable {
   /**
    * Connects to a server. Nothing is sent before the first call.
    *
-   * @param address {@code HOST:PORT} or {@code unix:PATH}
+   * @param address {@code HOST:PORT}, {@code unix:PATH}, or {@code HOST:PORT,HOST:PORT} for several
+   *     servers with the same results. They get calls in turns. If one stops or cannot be reached,
+   *     the others get its calls. {@code dns:NAME:PORT} stands for all servers of a name.
    */
   public static Client connect(String address) {
     return builder().address(address).build();
@@ -151,7 +153,7 @@ public final class Client implements AutoCloseable {
 
     private Builder() {}
 
-    /** Names the server: {@code HOST:PORT} or {@code unix:PATH}. */
+    /** Names the server: {@code HOST:PORT}, {@code unix:PATH}, or {@code HOST:PORT,HOST:PORT}. */
     public Builder address(String address) {
       this.address = address;
       return this;

@@ -8,6 +8,7 @@ import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ClientCalls;
 import io.grpc.stub.StreamObserver;
+import java.math.BigDecimal;
 import java.time.Duration;
 import java.util.Iterator;
 import java.util.concurrent.CompletableFuture;
@@ -66,7 +67,7 @@ final class Connection implements AutoCloseable {
       } catch (StatusRuntimeException error) {
         var failure = failure(error);
         if (!Retries.isRetried(failure, isRepeatable(method, request))
-            || !Retries.pausedBefore(deadline, Retries.pauseAfter(attempt, failure))) {
+            || !Retries.pausedBefore(deadline, pauseAfter(attempt, failure))) {
           throw error;
         }
       }
@@ -106,7 +107,7 @@ final class Connection implements AutoCloseable {
     Consumer<StatusRuntimeException> failed =
         error -> {
           var failure = failure(error);
-          Duration pause = Retries.pauseAfter(attempt, failure);
+          Duration pause = pauseAfter(attempt, failure);
           boolean isInTime = deadline.timeRemaining(TimeUnit.NANOSECONDS) > pause.toNanos();
           if (!isInTime || !Retries.isRetried(failure, isRepeatable(method, request))) {
             result.completeExceptionally(explained(error, method));
@@ -149,6 +150,12 @@ final class Connection implements AutoCloseable {
     public void onCompleted() {
       // The response has arrived before.
     }
+  }
+
+  /** Returns the delay after a failed attempt. If the server stops, the next server gets the call. */
+  private Duration pauseAfter(int attempt, Failures.Failure failure) {
+    boolean isNextsTurn = attempt < server.others() && failure.reason().equals("SHUTTING_DOWN");
+    return isNextsTurn ? Duration.ZERO : Retries.pauseAfter(attempt, failure);
   }
 
   private Duration timeout(MethodDescriptor<?, ?> method) {
@@ -199,7 +206,12 @@ final class Connection implements AutoCloseable {
               + failure.message()
               + ")";
       case DEADLINE_EXCEEDED ->
-          "%s did not answer within %s s".formatted(address, timeout(method).toMillis() / 1e3);
+          "%s did not answer within %s s"
+              .formatted(
+                  address,
+                  BigDecimal.valueOf(timeout(method).toMillis(), 3)
+                      .stripTrailingZeros()
+                      .toPlainString());
       case CANCELLED -> "the call was cancelled: " + failure.message();
       case UNIMPLEMENTED ->
           "%s is not a Podium server, or an older one without %s"

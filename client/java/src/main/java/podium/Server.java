@@ -18,12 +18,8 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 
-/** A server and its channel. */
+/** A server, or several servers with the same results, and their channel. */
 final class Server {
-  private static final Pattern ADDRESS =
-      Pattern.compile(
-          "unix:.+|(?:(?:dns|ipv4|ipv6):/*)?(?:\\[[^\\]\\s]+\\]|[^:/\\s\\[\\]]+):[0-9]{1,5}");
-
   private static final Pattern LOCAL =
       Pattern.compile("unix:.+|(?:localhost|127\\.[0-9.]+|\\[::1\\]):[0-9]+");
 
@@ -33,7 +29,10 @@ final class Server {
   /** A response is larger than the request that recorded it: it has times and revisions. */
   private static final int LARGEST_RESPONSE = 16 << 20;
 
+  private static final long RECONNECT_NANOS = TimeUnit.SECONDS.toNanos(1);
+
   private final String address;
+  private final List<String> addresses;
   private final ManagedChannel channel;
   private final Channel intercepted;
   private final CallOptions options;
@@ -41,23 +40,21 @@ final class Server {
   private final boolean isTokenExposed;
 
   private volatile boolean closed;
+  private volatile long reconnected = System.nanoTime();
 
   Server(
       String address,
       ChannelCredentials credentials,
       CallCredentials callCredentials,
       List<ClientInterceptor> interceptors) {
-    if (!ADDRESS.matcher(address).matches()) {
-      throw new IllegalArgumentException(
-          "an address is HOST:PORT or unix:PATH, not '" + address + "'");
-    }
-    this.address = address;
-    channel = channelTo(address, credentials);
+    addresses = Addresses.of(address);
+    this.address = String.join(",", addresses);
+    channel = channelTo(addresses, credentials);
     intercepted = ClientInterceptors.intercept(channel, interceptors);
     isTokenExposed =
         callCredentials instanceof TokenCredentials
             && credentials instanceof InsecureChannelCredentials
-            && !LOCAL.matcher(address).matches();
+            && !addresses.stream().allMatch(each -> LOCAL.matcher(each).matches());
     options = CallOptions.DEFAULT.withCallCredentials(callCredentials);
   }
 
@@ -71,8 +68,9 @@ final class Server {
     }
   }
 
-  private static ManagedChannel channelTo(String address, ChannelCredentials credentials) {
-    return builder(address, credentials)
+  private static ManagedChannel channelTo(
+      List<String> addresses, ChannelCredentials credentials) {
+    return Addresses.balanced(addresses, builder(Addresses.target(addresses), credentials))
         .userAgent("podium-java/" + VERSION)
         .disableServiceConfigLookUp()
         // Connection retries calls. gRPC would end after 5 attempts, even before the deadline.
@@ -108,11 +106,22 @@ final class Server {
     if (closed) {
       throw new IllegalStateException("this client is closed; create a new one");
     }
-    if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) {
-      // gRPC waits up to two minutes before it reconnects, which is too long for a call.
+    // gRPC waits up to two minutes before it reconnects, which is too long for a call.
+    if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE || isTimeToReconnect()) {
+      reconnected = System.nanoTime();
       channel.resetConnectBackoff();
     }
     return intercepted;
+  }
+
+  /** Returns whether there may be a server that has returned while the others get its calls. */
+  private boolean isTimeToReconnect() {
+    return addresses.size() > 1 && System.nanoTime() - reconnected > RECONNECT_NANOS;
+  }
+
+  /** Returns how many other servers there are. */
+  int others() {
+    return addresses.size() - 1;
   }
 
   void close() {

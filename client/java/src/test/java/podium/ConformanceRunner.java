@@ -12,6 +12,7 @@ import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.HashMap;
@@ -96,7 +97,10 @@ final class ConformanceRunner {
   }
 
   private Client client(JsonObject asked) {
-    return clients.computeIfAbsent(asked.get("address").getAsString(), Client::connect);
+    var client = clients.computeIfAbsent(asked.get("address").getAsString(), Client::connect);
+    return asked.has("timeout_ms")
+        ? client.withTimeout(Duration.ofMillis(asked.get("timeout_ms").getAsLong()))
+        : client;
   }
 
   private static Map<String, Object> said(PodiumException error) {
