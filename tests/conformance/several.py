@@ -138,7 +138,8 @@ class _Front:
         if leaves == LEAVES[0]:
             return self._leave()
         method = f"/{METHODS[name].containing_service.full_name}/{name}"
-        response: bytes = self._channel.unary_unary(method)(data, timeout=120)
+        forward: Callable[..., bytes] = self._channel.unary_unary(method)
+        response = forward(data, timeout=120)
         return self._leave() if leaves else response
 
     def _leave(self) -> bytes:
