@@ -1,6 +1,8 @@
 """Calls whose server knows the stored rows take one statement, and stay right beside others."""
 
 import asyncio
+import sys
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,6 +16,7 @@ from podium_server.store.open import open_store
 from podium_server.store.postgres import known
 from podium_server.store.postgres.connection import PooledConnection
 from podium_server.store.postgres.known import KnownExperiments, KnownRows
+from podium_server.store.rows import EvalKey, EvalRow
 from podium_server.testing.calls import arm, declared, delete_arm, metrics, record, row
 
 from tests.postgres import connected
@@ -178,7 +181,65 @@ def test_the_oldest_known_rows_are_forgotten(monkeypatch: pytest.MonkeyPatch) ->
     experiments = KnownExperiments()
     for number in range(100):
         rows = KnownRows(number)
-        rows.set_part((1, 1), "metrics", b"x" * 2_000)
+        rows.put(rows.parts, ((1, 1), "metrics"), b"x" * 2_000)
         experiments.put(str(number), rows)
     kept = [number for number in range(100) if experiments.take(str(number)) is not None]
     assert kept == [97, 98, 99]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("parts", b"x" * 9_000),
+        ("answering", EvalRow(EvalKey("val", 1), 0, None, None, 1, b"x" * 9_000, b"")),
+        ("score_keys", frozenset(f"{number:0100}" for number in range(90))),
+        ("point_ids", {f"{number:0100}": number for number in range(90)}),
+    ],
+)
+def test_the_size_of_known_rows(attribute: str, value: Any) -> None:
+    """What can be large counts with its size, and a row that is replaced or removed no more."""
+    rows = KnownRows(0)
+    empty = rows.size
+    rows.put(getattr(rows, attribute), "place", value)
+    assert 9_000 < rows.size - empty < 30_000
+    rows.put(getattr(rows, attribute), "place", value)
+    assert 9_000 < rows.size - empty < 30_000
+    rows.remove(getattr(rows, attribute), "place")
+    assert rows.size == empty
+
+
+def test_changes_that_are_taken_back() -> None:
+    """The known rows are as before the transaction, whatever it has changed."""
+    rows = KnownRows(1)
+    for name in ("kept", "replaced", "removed"):
+        rows.put(rows.last_steps, (1, len(name)), 1)
+    before = (rows.size, dict(rows.last_steps))
+    for forgets in (False, True):
+        rows.begin()
+        rows.put(rows.last_steps, (1, len("replaced")), 2)
+        rows.put(rows.last_steps, (1, len("replaced")), 3)
+        rows.remove(rows.last_steps, (1, len("removed")))
+        rows.put(rows.streams, "new", None)
+        if forgets:
+            rows.forget_arms()
+            rows.put(rows.last_steps, (2, 2), 2)
+        rows.write_id = 2
+        rows.undo()
+        assert (rows.write_id, rows.streams) == (1, {})
+        assert (rows.size, rows.last_steps) == before
+
+
+def test_the_cost_of_a_change_beside_many_rows() -> None:
+    """A transaction takes no copy of the known rows of an experiment, which can be many."""
+    rows = KnownRows(1)
+    for number in range(20_000):
+        rows.put(rows.arms, f"arm{number}", None)
+    tracemalloc.start()
+    try:
+        rows.begin()
+        rows.put(rows.arms, "arm1", None)
+        rows.keep()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < sys.getsizeof(rows.arms) / 10

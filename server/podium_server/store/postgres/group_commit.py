@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -22,7 +21,7 @@ from podium.errors import PodiumError
 from podium_server.errors import shutting_down
 from podium_server.store.calls import Call
 from podium_server.store.postgres.bridge import in_greenlet, in_thread
-from podium_server.store.postgres.connection import PooledConnection
+from podium_server.store.postgres.connection import Acquire, PooledConnection
 from podium_server.store.postgres.errors import (
     LOST,
     REPEATED,
@@ -39,7 +38,6 @@ __all__ = ["GroupCommit"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-Acquire = Callable[[], AbstractAsyncContextManager[PooledConnection]]
 
 _GROUP_CALLS = 256
 """The most calls in a transaction."""
@@ -177,12 +175,14 @@ class GroupCommit(CallRunner):
         It fails without any change if the known rows are not enough or out of date. It also fails
         if no call changes anything, because then no statement checks the known rows.
         """
-        transaction = PostgresTransaction(None, known.copy())
+        known.begin()
+        transaction = PostgresTransaction(None, known)
         try:
             _apply_all(transaction, group)
         except StatementNeededError:
-            return False
+            transaction.last = None
         if transaction.last is None:
+            known.undo()
             return False
         async with self._acquire() as connection:
             with notifying(self.listeners, transaction.subjects):
@@ -191,9 +191,12 @@ class GroupCommit(CallRunner):
                     rows = await _uncancelled(
                         connection.fetch(statement, *bindings, timeout=_NEVER)
                     )
-        if rows:
-            self._note(transaction, group, begin)
-        return bool(rows)
+        if not rows:
+            known.undo()
+            return False
+        known.keep()
+        self._note(transaction, group, begin)
+        return True
 
     async def _transact_locked(self, known: KnownRows, group: list[Waiting], begin: float) -> None:
         """Runs calls in a transaction that locks the experiment first."""

@@ -6,22 +6,31 @@ known rows then equal the stored ones. So most calls need no statement that read
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar, cast
 
 from podium_server.store.rows import EvalRow, ExperimentRow, StreamRow
+from podium_server.store.sql import codec
 
 __all__ = ["KnownExperiments", "KnownRows", "Place"]
 
+K = TypeVar("K")
+V = TypeVar("V")
 Place = tuple[int, int]
 """An arm: the id of its experiment, and its ordinal."""
 _ENTRY_BYTES = 500
+_KEY_BYTES = 100
 _MOST_BYTES = 16 * 2**20
+_ABSENT: Any = object()
+_TAGS = codec.ARM_COLUMNS.split(", ").index("tags")
 
 
 @dataclass(slots=True)
 class KnownRows:
     """The known rows of an experiment. None is a row that is known not to exist.
+
+    Only `put`, `remove` and `forget_arms` change the rows.
 
     Attributes:
         write_id: The known rows are valid while the experiment's row has this `write_id`.
@@ -33,61 +42,78 @@ class KnownRows:
         score_keys: The keys of an eval's scores, by arm and eval name.
         point_ids: The numbers of the keys of training series, by arm and key.
         last_steps: The last step of each arm's training series.
-        contents: The total size of parts and rows in bytes.
+        size: An estimate of the size in memory, in bytes.
         is_contended: Whether another server writes to the experiment too.
     """
 
     write_id: int
     experiment: ExperimentRow | None = None
-    streams: dict[str, StreamRow | None] = field(default_factory=dict)
-    arms: dict[str, tuple[Any, ...] | None] = field(default_factory=dict)
-    parts: dict[tuple[Place, str], bytes] = field(default_factory=dict)
-    answering: dict[tuple[Place, str], EvalRow | None] = field(default_factory=dict)
-    score_keys: dict[tuple[Place, str], set[str]] = field(default_factory=dict)
-    point_ids: dict[Place, dict[str, int]] = field(default_factory=dict)
-    last_steps: dict[Place, int] = field(default_factory=dict)
-    contents: int = 0
+    streams: Mapping[str, StreamRow | None] = field(default_factory=dict)
+    arms: Mapping[str, tuple[Any, ...] | None] = field(default_factory=dict)
+    parts: Mapping[tuple[Place, str], bytes] = field(default_factory=dict)
+    answering: Mapping[tuple[Place, str], EvalRow | None] = field(default_factory=dict)
+    score_keys: Mapping[tuple[Place, str], frozenset[str]] = field(default_factory=dict)
+    point_ids: Mapping[Place, dict[str, int]] = field(default_factory=dict)
+    last_steps: Mapping[Place, int] = field(default_factory=dict)
+    size: int = _ENTRY_BYTES
     is_contended: bool = False
+    _undo: list[tuple[dict[Any, Any], Any, Any]] | None = None
+    _before: tuple[Any, ...] = ()
 
-    def copy(self) -> "KnownRows":
-        """Returns a copy to which a transaction can add what it writes."""
-        return KnownRows(
-            self.write_id,
-            self.experiment,
-            self.streams.copy(),
-            self.arms.copy(),
-            self.parts.copy(),
-            self.answering.copy(),
-            self.score_keys.copy(),
-            self.point_ids.copy(),
-            self.last_steps.copy(),
-            self.contents,
-        )
+    def begin(self) -> None:
+        """Remembers changes from now on, for `undo`. This takes the same time for any size."""
+        self._undo, self._before = [], tuple(getattr(self, name) for name in _STATE)
 
-    @property
-    def size(self) -> int:
-        """An estimate of the size in memory, in bytes."""
-        entries = len(self.streams) + len(self.arms) + len(self.parts) + len(self.answering)
-        return (entries + 1) * _ENTRY_BYTES + self.contents
+    def keep(self) -> None:
+        """Keeps the changes since `begin`."""
+        self._undo, self._before = None, ()
 
-    def set_part(self, place: Place, part: str, content: bytes) -> None:
-        """Stores a part of an arm."""
-        self.contents += len(content) - len(self.parts.get((place, part), b""))
-        self.parts[place, part] = content
+    def undo(self) -> None:
+        """Takes the changes since `begin` back."""
+        for rows, key, value in reversed(self._undo or ()):
+            if value is _ABSENT:
+                del rows[key]
+            else:
+                rows[key] = value
+        for name, value in zip(_STATE, self._before, strict=True):
+            setattr(self, name, value)
+        self.keep()
 
-    def set_answering(self, place: Place, name: str, row: EvalRow | None) -> None:
-        """Stores the row that `eval(name)` returns."""
-        before = self.answering.get((place, name))
-        self.contents += (len(row.content) if row else 0) - (len(before.content) if before else 0)
-        self.answering[place, name] = row
+    def put(self, rows: Mapping[K, V], key: K, value: V) -> None:
+        """Stores a row. `rows` is one of the attributes."""
+        changed, before = cast("dict[K, V]", rows), rows.get(key, _ABSENT)
+        if self._undo is not None:
+            self._undo.append((changed, key, before))
+        changed[key] = value
+        self.size += _size(value) - _size(before)
+
+    def remove(self, rows: Mapping[K, V], key: K) -> None:
+        """Forgets a row. `rows` is one of the attributes."""
+        if key in rows:
+            self.put(rows, key, _ABSENT)
+            del cast("dict[K, V]", rows)[key]
 
     def forget_arms(self) -> None:
         """Forgets arms and streams, because some data of theirs was removed."""
-        for each in (self.streams, self.arms, self.parts, self.answering, self.score_keys):
-            each.clear()
-        self.point_ids.clear()
-        self.last_steps.clear()
-        self.contents = 0
+        self.streams, self.arms, self.parts, self.answering = {}, {}, {}, {}
+        self.score_keys, self.point_ids, self.last_steps = {}, {}, {}
+        self.size = _ENTRY_BYTES
+
+
+_STATE = tuple(each.name for each in fields(KnownRows) if not each.name.startswith("_"))
+
+
+def _size(value: Any) -> int:
+    """Estimates the size of a row and its entry, in bytes."""
+    if value is _ABSENT:
+        return 0
+    if isinstance(value, bytes):
+        return _ENTRY_BYTES + len(value)
+    if isinstance(value, EvalRow):
+        return _ENTRY_BYTES + len(value.content)
+    if isinstance(value, frozenset | dict):
+        return _ENTRY_BYTES + _KEY_BYTES * len(value) + sum(map(len, value))
+    return _ENTRY_BYTES + (len(value[_TAGS]) if isinstance(value, tuple) else 0)
 
 
 class KnownExperiments:

@@ -88,7 +88,7 @@ class PostgresPoints(PointTable):
         unknown = list({at[1] for at, _ in wanted if at not in last_steps})
         if unknown:
             for arm, step in self._connection.read(_LAST_STEPS, (place, unknown)):
-                last_steps[place, arm] = _BEFORE_ALL if step is None else step
+                self.known.put(last_steps, (place, arm), _BEFORE_ALL if step is None else step)
         self._contents.update(dict.fromkeys(wanted, b""))
         earlier = [(at[1], step) for at, step in wanted if step <= last_steps.get(at, step)]
         if earlier:
@@ -105,13 +105,13 @@ class PostgresPoints(PointTable):
     def note_new(self, place: Place) -> None:
         """Notes that an arm is new, so that it has no points."""
         self._ids[place] = {}
-        self.known.last_steps[place] = _BEFORE_ALL
+        self.known.put(self.known.last_steps, place, _BEFORE_ALL)
 
     def note_point(self, place: Place, step: int) -> None:
         """Notes a point that the transaction writes."""
         last = self.known.last_steps.get(place)
         if last is not None and step > last:
-            self.known.last_steps[place] = step
+            self.known.put(self.known.last_steps, place, step)
 
     def _known(self, place: Place) -> dict[str, int]:
         if place not in self._ids and place in self.known.point_ids:
@@ -120,18 +120,19 @@ class PostgresPoints(PointTable):
 
     def cut(self, place: Place, after: int) -> int:
         """Removes the points after a step. Returns the number of steps that had points."""
-        self.known.last_steps.pop(place, None)
+        self.known.remove(self.known.last_steps, place)
         return super().cut(place, after)
 
     def clear(self, place: Place) -> int:
         """Removes the series of an arm. Returns the number of steps that had points."""
-        self.known.last_steps.pop(place, None)
-        self.known.point_ids.pop(place, None)
+        self.known.remove(self.known.last_steps, place)
+        self.known.remove(self.known.point_ids, place)
         return super().clear(place)
 
     def settle(self) -> None:
         """Adds the keys that the transaction has loaded or written to the known rows."""
-        self.known.point_ids.update(self._ids)
+        for place, ids in self._ids.items():
+            self.known.put(self.known.point_ids, place, ids)
 
 
 class PostgresLoader(Loader):
@@ -164,12 +165,15 @@ class PostgresLoader(Loader):
 
     def load(self, experiment: int, needs: Sequence[Needs]) -> None:
         """Loads the rows that calls need and that are not known: one statement for each table."""
-        streams = self.known.streams
-        writers = {each.writer_id for each in needs if each.writer_id is not None} - streams.keys()
+        streams, put = self.known.streams, self.known.put
+        named = {each.writer_id for each in needs if each.writer_id is not None}
+        # `set - dict.keys()` would take longer the more rows are known.
+        writers = {writer for writer in named if writer not in streams}
         if writers:
-            streams.update(dict.fromkeys(writers))
+            for writer in writers:
+                put(streams, writer, None)
             for values in self._connection.read(_STREAMS, (experiment, list(writers))):
-                streams[values[0]] = codec.stream_from(values)
+                put(streams, values[0], codec.stream_from(values))
         arms = [pair for each in needs for pair in each.arms.items()]
         if arms:
             unknown = (pair for each in arms for pair in self._unknown(experiment, *each))
@@ -207,42 +211,39 @@ class PostgresLoader(Loader):
             return
         known = self.known
         for name, _ in pairs:
-            known.arms.setdefault(name)
+            if name not in known.arms:
+                known.put(known.arms, name, None)
         bindings = ([arm for arm, _ in pairs], [name for _, name in pairs])
         for values in self._connection.read(_ARMS, (experiment, *bindings)):
-            columns, name, keys, found = (
-                values[:_WIDTH],
-                values[_WIDTH],
-                values[_WIDTH + 1],
-                values[_WIDTH + 2 :],
-            )
+            columns, (name, keys, *found) = values[:_WIDTH], values[_WIDTH:]
             arm = codec.arm_from(columns)
             place = (experiment, arm.ordinal)
-            known.arms[arm.name] = columns
+            known.put(known.arms, arm.name, columns)
             if arm.eval_count == 0:
                 self._whole.add(place)
             if name is not None:
                 row = None if found[0] is None else codec.eval_from(found)
-                known.set_answering(place, name, row)
-                known.score_keys[place, name] = set(keys or ())
+                known.put(known.answering, (place, name), row)
+                known.put(known.score_keys, (place, name), frozenset(keys or ()))
 
     def _load_of_arms(self, experiment: int, places: Sequence[tuple[Place, ArmNeeds]]) -> None:
         """Loads the points, parts and rows that calls need of arms."""
         steps = {(at, step) for at, w in places for step in w.point_steps}
         if steps:
             self._points.load(experiment, steps)
-        parts = {(at, part) for at, w in places for part in w.parts} - self.known.parts.keys()
+        known = self.known.parts
+        parts = {(at, part) for at, w in places for part in w.parts if (at, part) not in known}
         self._load_parts(experiment, parts)
         keys = {(at, key) for at, w in places if not w.all_rows for key in w.keys}
         self._load_rows(experiment, {pair for pair in keys if pair[0] not in self._whole})
 
     def _load_parts(self, experiment: int, wanted: Collection[tuple[Place, str]]) -> None:
         if wanted:
-            for place, part in wanted:
-                self.known.set_part(place, part, b"")
-            bindings = ([at[1] for at, _ in wanted], [part for _, part in wanted])
-            for arm, part, content in self._connection.read(_PARTS, (experiment, *bindings)):
-                self.known.set_part((experiment, arm), part, content)
+            for each in wanted:
+                self.known.put(self.known.parts, each, b"")
+            arms, names = [at[1] for at, _ in wanted], [part for _, part in wanted]
+            for arm, part, content in self._connection.read(_PARTS, (experiment, arms, names)):
+                self.known.put(self.known.parts, ((experiment, arm), part), content)
 
     def _load_rows(self, experiment: int, wanted: Collection[tuple[Place, EvalKey]]) -> None:
         """Loads the rows that come before the row of `eval(name)`. No row comes after it."""
@@ -286,7 +287,7 @@ class PostgresLoader(Loader):
         """Returns the stream of a writer, or None."""
         streams = self.known.streams
         if writer_id not in streams:
-            streams[writer_id] = super().stream(experiment, writer_id)
+            self.known.put(streams, writer_id, super().stream(experiment, writer_id))
         row = streams[writer_id]
         return None if row is None else replace(row)
 
@@ -294,23 +295,25 @@ class PostgresLoader(Loader):
         """Returns the column values of an arm, or None."""
         arms = self.known.arms
         if name not in arms:
-            arms[name] = super().arm_columns(experiment, name)
+            self.known.put(arms, name, super().arm_columns(experiment, name))
         return arms[name]
 
     def part(self, place: Place, part: str) -> bytes:
         """Returns a part of an arm, or b"" if it is empty."""
-        if (place, part) not in self.known.parts:
-            self.known.set_part(place, part, super().part(place, part))
-        return self.known.parts[place, part]
+        parts = self.known.parts
+        if (place, part) not in parts:
+            self.known.put(parts, (place, part), super().part(place, part))
+        return parts[place, part]
 
     def answering(self, place: Place, name: str) -> EvalRow | None:
         """Returns the row that `eval(name)` returns without a step, or None."""
         if place in self._whole:
             rows = [row for row in self._all(place) if row.key.name == name]
             return max(rows, key=lambda row: precedence(row.key.step), default=None)
-        if (place, name) not in self.known.answering:
-            self.known.set_answering(place, name, super().answering(place, name))
-        return self.known.answering[place, name]
+        known = self.known.answering
+        if (place, name) not in known:
+            self.known.put(known, (place, name), super().answering(place, name))
+        return known[place, name]
 
     def row(self, place: Place, key: EvalKey) -> EvalRow | None:
         """Returns the row with a key, or None."""
@@ -339,7 +342,7 @@ class PostgresLoader(Loader):
     def note_arm(self, name: str, columns: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """Notes an arm that the transaction writes. Returns its previous columns, or None."""
         before = self.known.arms.get(name)
-        self.known.arms[name] = columns
+        self.known.put(self.known.arms, name, columns)
         return before
 
     def note_new(self, place: Place, name: str) -> None:
@@ -368,7 +371,7 @@ class PostgresLoader(Loader):
             noted[key] = row
         for name, newest in current.items():
             if newest is not None:
-                self.known.set_answering(place, name, newest[1])
+                self.known.put(self.known.answering, (place, name), newest[1])
         return are_new
 
     def _current(self, place: Place, name: str) -> _Current | None:
@@ -381,11 +384,13 @@ class PostgresLoader(Loader):
 
     def note_scores(self, place: Place, name: str, keys: Collection[str]) -> bool:
         """Notes the scores that an eval gets. Returns whether it is known to have no others."""
-        before = self.known.score_keys.get((place, name))
-        if before is None and place in self._whole and name != _BARE:
-            before = set()
-        self.known.score_keys[place, name] = set(keys)
-        return before is not None and before <= set(keys)
+        known, after = self.known.score_keys, frozenset(keys)
+        before = known.get((place, name))
+        if before != after:
+            self.known.put(known, (place, name), after)
+        if before is None:
+            return place in self._whole and name != _BARE
+        return before <= after
 
     def settle(self) -> None:
         """Adds the keys of training series to the known rows."""

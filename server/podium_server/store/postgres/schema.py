@@ -7,13 +7,16 @@ lets one server at a time migrate.
 """
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 import asyncpg
 
 from podium_server.store.contract import StoreError
+from podium_server.store.postgres.connection import Acquire
+from podium_server.store.postgres.errors import LOST
 
 __all__ = ["MIGRATIONS", "VERSION", "check_current", "migrate"]
 
@@ -244,6 +247,8 @@ _OLDEST_SERVER = 2
 
 _APPLICATION = "podium"
 _LEASE_TIME = timedelta(seconds=60)
+_NEVER = 1e9
+"""The timeout in seconds of a migration's statements. An index of a large table takes hours."""
 _PAUSE_SECONDS = 0.05
 _WAIT_SECONDS = 120
 _TRIES = 20
@@ -277,8 +282,12 @@ _DATABASE = "SELECT CAST(oid AS TEXT) FROM pg_database WHERE datname = current_d
 _IDENTIFY = "UPDATE store SET identity = $1, database = $2 WHERE singleton = 1 AND database <> $2"
 
 
-async def migrate(connection: asyncpg.Connection) -> None:
+async def migrate(connection: asyncpg.Connection, acquire: Acquire) -> None:
     """Creates the tables, or migrates them to the current version.
+
+    Args:
+        connection: Runs the statements.
+        acquire: Gives a connection that renews the lease meanwhile.
 
     Raises:
         StoreError: The tables belong to another program, or need a newer server.
@@ -290,14 +299,36 @@ async def migrate(connection: asyncpg.Connection) -> None:
     while await _version(connection) < VERSION:
         version = await connection.fetchval(_LEASE, server, _LEASE_TIME)
         if version is not None:
-            for statement in (text for step in MIGRATIONS[version:] for text in step):
-                await connection.execute(statement)
+            async with _kept_lease(acquire, server):
+                await connection.execute("SET statement_timeout = 0")
+                for statement in (text for step in MIGRATIONS[version:] for text in step):
+                    await connection.execute(statement, timeout=_NEVER)
+                await connection.execute("RESET statement_timeout")
             await connection.execute(_RELEASE, server, max(version, VERSION), _OLDEST_SERVER)
         elif loop.time() > ends:
             raise StoreError("another server is still migrating the store; try again later")
         else:
             await asyncio.sleep(_PAUSE_SECONDS)
     await _identify(connection)
+
+
+@contextlib.asynccontextmanager
+async def _kept_lease(acquire: Acquire, server: str) -> AsyncIterator[None]:
+    """Renews the lease of a server inside the block, so that no other server migrates too."""
+    renewing = asyncio.create_task(_renew(acquire, server))
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.wait([renewing])
+
+
+async def _renew(acquire: Acquire, server: str) -> None:
+    while True:
+        await asyncio.sleep(_LEASE_TIME.total_seconds() / 4)
+        with contextlib.suppress(asyncpg.PostgresError, *LOST):
+            async with acquire() as connection:
+                await connection.fetchval(_LEASE, server, _LEASE_TIME)
 
 
 async def check_current(connection: asyncpg.Connection) -> None:

@@ -186,12 +186,14 @@ class _Writer(Writer):
 
     def put_stream(self, row: StreamRow) -> None:
         """Writes a stream."""
-        self._loader.known.streams[row.writer_id] = row
+        known = self._loader.known
+        known.put(known.streams, row.writer_id, row)
         self._buffer.put(STREAMS, codec.stream_values(row))
 
     def put_part(self, place: Place, part: str, content: bytes) -> None:
         """Writes a part of an arm."""
-        self._loader.known.set_part(place, part, content)
+        known = self._loader.known
+        known.put(known.parts, (place, part), content)
         self._buffer.put(PARTS, (place[1], part, content))
 
     def put_rows(self, place: Place, rows: Sequence[EvalRow]) -> None:
