@@ -36,6 +36,7 @@ from tests.server.writes.random_calls import random_call
 from tests.server.writes.ways import Direct
 
 _PAGE = PageLimits(100, 2**21)
+_SESSION = ("SET statement_timeout", "RESET statement_timeout")
 _OF_ALL = {"store", "tokens"}
 """The small tables that every node keeps whole."""
 _DISTRIBUTED = {
@@ -133,7 +134,7 @@ def test_statements_that_other_engines_lack_are_noticed() -> None:
 
 
 def _check(text: str) -> None:
-    if text.startswith(("BEGIN", "COMMIT", "ROLLBACK", "SHOW")):
+    if text.startswith((*_SESSION, "BEGIN", "COMMIT", "ROLLBACK", "SHOW")):
         return
     _check_words(text)
     if text.lstrip().startswith(("ALTER", "CREATE")):
