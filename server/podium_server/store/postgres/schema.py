@@ -315,20 +315,24 @@ async def migrate(connection: asyncpg.Connection, acquire: Acquire) -> None:
 @contextlib.asynccontextmanager
 async def _kept_lease(acquire: Acquire, server: str) -> AsyncIterator[None]:
     """Renews the lease of a server inside the block, so that no other server migrates too."""
-    renewing = asyncio.create_task(_renew(acquire, server))
+    ended = asyncio.Event()
+    renewing = asyncio.create_task(_renew(acquire, server, ended))
     try:
         yield
     finally:
-        renewing.cancel()
+        # A statement that is cancelled can raise another error than CancelledError.
+        ended.set()
         await asyncio.wait([renewing])
 
 
-async def _renew(acquire: Acquire, server: str) -> None:
-    while True:
-        await asyncio.sleep(_LEASE_TIME.total_seconds() / 4)
+async def _renew(acquire: Acquire, server: str, ended: asyncio.Event) -> None:
+    while not ended.is_set():
         with contextlib.suppress(asyncpg.PostgresError, *LOST):
             async with acquire() as connection:
                 await connection.fetchval(_LEASE, server, _LEASE_TIME)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEASE_TIME.total_seconds() / 4):
+                await ended.wait()
 
 
 async def check_current(connection: asyncpg.Connection) -> None:
