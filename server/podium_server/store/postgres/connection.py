@@ -1,7 +1,7 @@
 """Adapts asyncpg's connections to the interface that `podium_server.store.sql` uses."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
@@ -10,7 +10,7 @@ from podium_server.store.postgres.bridge import wait
 from podium_server.store.postgres.dialect import translated
 from podium_server.store.postgres.hosts import notice_loss
 
-__all__ = ["Acquire", "Connection", "PooledConnection", "without_nul"]
+__all__ = ["Connection", "PooledConnection", "without_nul"]
 
 _FIRST_ROWS, _MOST_ROWS = 16, 1_000
 
@@ -38,10 +38,6 @@ class PooledConnection(asyncpg.Connection):  # type: ignore[misc]
         finally:
             # `remove_log_listener` does nothing if the connection was lost.
             self._log_listeners.clear()
-
-
-Acquire = Callable[[], AbstractAsyncContextManager[PooledConnection]]
-"""Gives a connection inside a block."""
 
 
 class _Cursor:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from podium.errors import PodiumError
 from podium_server.errors import shutting_down
 from podium_server.store.calls import Call
 from podium_server.store.postgres.bridge import in_greenlet, in_thread
-from podium_server.store.postgres.connection import Acquire, PooledConnection
+from podium_server.store.postgres.connection import PooledConnection
 from podium_server.store.postgres.errors import (
     LOST,
     REPEATED,
@@ -38,6 +39,7 @@ __all__ = ["GroupCommit"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+Acquire = Callable[[], AbstractAsyncContextManager[PooledConnection]]
 
 _GROUP_CALLS = 256
 """The most calls in a transaction."""

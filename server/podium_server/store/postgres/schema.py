@@ -7,16 +7,13 @@ lets one server at a time migrate.
 """
 
 import asyncio
-import contextlib
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import asyncpg
 
 from podium_server.store.contract import StoreError
-from podium_server.store.postgres.connection import Acquire
-from podium_server.store.postgres.errors import LOST
 
 __all__ = ["MIGRATIONS", "VERSION", "check_current", "migrate"]
 
@@ -282,12 +279,8 @@ _DATABASE = "SELECT CAST(oid AS TEXT) FROM pg_database WHERE datname = current_d
 _IDENTIFY = "UPDATE store SET identity = $1, database = $2 WHERE singleton = 1 AND database <> $2"
 
 
-async def migrate(connection: asyncpg.Connection, acquire: Acquire) -> None:
+async def migrate(connection: asyncpg.Connection) -> None:
     """Creates the tables, or migrates them to the current version.
-
-    Args:
-        connection: Runs the statements.
-        acquire: Gives a connection that renews the lease meanwhile.
 
     Raises:
         StoreError: The tables belong to another program, or need a newer server.
@@ -299,40 +292,18 @@ async def migrate(connection: asyncpg.Connection, acquire: Acquire) -> None:
     while await _version(connection) < VERSION:
         version = await connection.fetchval(_LEASE, server, _LEASE_TIME)
         if version is not None:
-            async with _kept_lease(acquire, server):
-                await connection.execute("SET statement_timeout = 0")
-                for statement in (text for step in MIGRATIONS[version:] for text in step):
-                    await connection.execute(statement, timeout=_NEVER)
-                await connection.execute("RESET statement_timeout")
+            await connection.execute("SET statement_timeout = 0")
+            for statement in (text for step in MIGRATIONS[version:] for text in step):
+                # If a statement takes longer than the lease, another server can run it too.
+                await connection.fetchval(_LEASE, server, _LEASE_TIME)
+                await connection.execute(statement, timeout=_NEVER)
+            await connection.execute("RESET statement_timeout")
             await connection.execute(_RELEASE, server, max(version, VERSION), _OLDEST_SERVER)
         elif loop.time() > ends:
             raise StoreError("another server is still migrating the store; try again later")
         else:
             await asyncio.sleep(_PAUSE_SECONDS)
     await _identify(connection)
-
-
-@contextlib.asynccontextmanager
-async def _kept_lease(acquire: Acquire, server: str) -> AsyncIterator[None]:
-    """Renews the lease of a server inside the block, so that no other server migrates too."""
-    ended = asyncio.Event()
-    renewing = asyncio.create_task(_renew(acquire, server, ended))
-    try:
-        yield
-    finally:
-        # A statement that is cancelled can raise another error than CancelledError.
-        ended.set()
-        await asyncio.wait([renewing])
-
-
-async def _renew(acquire: Acquire, server: str, ended: asyncio.Event) -> None:
-    while not ended.is_set():
-        with contextlib.suppress(asyncpg.PostgresError, *LOST):
-            async with acquire() as connection:
-                await connection.fetchval(_LEASE, server, _LEASE_TIME)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LEASE_TIME.total_seconds() / 4):
-                await ended.wait()
 
 
 async def check_current(connection: asyncpg.Connection) -> None:

@@ -85,7 +85,7 @@ class PostgresStore(SqlStore):
     async def _open(self) -> None:
         async with self._connection() as connection:
             await _check_database(connection)
-            await schema.migrate(connection, self._connection)
+            await schema.migrate(connection)
             found = await connection.fetchrow("SELECT page_key, id FROM store")
         self._page_key = found[0]
         self._id: str = found[1]

@@ -279,7 +279,9 @@ def _completed_members(
     reader: Reader, row: ExperimentRow, candidate: _Candidate
 ) -> Iterator[Member]:
     """Yields all arms. The COMPLETED arms have their scores of one candidate."""
-    with closing(reader.connection.execute(_SCORED_MEMBERS, _place(row, candidate))) as rows:
+    with closing(reader.connection.execute(_SCORED_MEMBERS, _place(row, candidate))) as found:
+        # Each iter() of PostgreSQL's result begins at the first row.
+        rows = iter(found)
         while batch := list(islice(rows, _BATCH)):
             names, statuses, groups, digests, bits, sources = zip(*batch, strict=True)
             values = codec.values_from(bits)
