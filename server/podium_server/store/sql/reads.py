@@ -253,7 +253,7 @@ class Reader(ChangeListener):
 
     def row_count(self, prefixes: Sequence[str]) -> int:
         """Returns the number of stored rows under some prefixes, or of all rows without any."""
-        where, bindings = within(prefixes) if prefixes else ("1 = 1", ())
+        where, bindings = within(prefixes) if prefixes else ("name >= ''", ())
         return fetch_value(self.connection, _ROW_COUNT + where, bindings) or 0
 
     def scores(
