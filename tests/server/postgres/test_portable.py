@@ -52,7 +52,7 @@ _FORBIDDEN_WORDS = (
 )  # fmt: skip
 _FUNCTIONS = {
     "array_agg", "coalesce", "convert_from", "count", "current_database", "current_schema",
-    "current_timestamp", "json_array_elements_text", "json_each", "json_typeof", "length",
+    "current_timestamp", "json_array_elements_text", "json_each", "json_typeof", "length", "nullif",
     "substr", "sum", "unnest",
 }  # fmt: skip
 """The functions that all of these engines have."""
