@@ -69,6 +69,8 @@ def _environment(request: pytest.FixtureRequest) -> Iterator[None]:
         # Each attempt would run git.
         patch.setenv("PODIUM_PROVENANCE", "off")
         patch.setenv("PODIUM_SERVE_FRONT", request.config.getoption("--front"))
+        # Processes that tests start import `tests` from here.
+        patch.chdir(request.config.rootpath)
         yield
 
 
