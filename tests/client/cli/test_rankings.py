@@ -273,6 +273,7 @@ def test_columns_of_configurations(sweep: str, address: str) -> None:
         ("arms ranked --column config.algorithm.params.rang", "did you mean 'config.algorithm.p"),
         ("arms ranked --sort nothing.alike.at.all", "no arm has a value for 'nothing.alike"),
         ("arms ranked --reverse", "--reverse needs --sort NAME"),
+        ("watch ranked --epoch a1", "--epoch needs --after REVISION"),
         ("arms ranked --config seed=5..1", "the range 5..1 is reversed; give 1..5"),
         ("rank ranked test.acc --metric loss", "two metrics are given"),
         ("rank ranked --by-group --column group", "--column is for arms: leave --by-group out"),

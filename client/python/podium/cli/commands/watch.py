@@ -24,7 +24,7 @@ from podium._values.enums import ArmStatus
 from podium.cli import _chart, _format
 from podium.cli._arguments import add_experiment, add_statuses
 from podium.cli._console import Console
-from podium.cli._exits import Exit
+from podium.cli._exits import CommandError, Exit
 from podium.cli._suggestions import near_arms
 from podium.curves import points_by_step
 
@@ -73,6 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Shows updates until the experiment is deleted."""
     after, is_table = arguments.after, console.width is not None and not console.as_json
+    if arguments.epoch and after is None:
+        raise CommandError("--epoch needs --after REVISION")
     experiment = client.experiment(arguments.experiment)
     metric = experiment.get().success_metric if is_table else None
     updates = experiment.watch(
