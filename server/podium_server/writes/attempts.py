@@ -109,10 +109,10 @@ def _check_is_newer(arm: ArmState, attempt: Attempt) -> None:
     if newest is not None and attempt.order <= newest:
         raise _stale(
             arm,
-            f"attempt {attempt.id!r} of arm {arm.row.name!r} has order {_shown(attempt.order)}, "
-            "which is not greater than that of the newest "
-            "attempt; start it with a greater order, or deliver "
-            "its results afterwards with `podium outbox retry --restart`",
+            f"attempt {attempt.id!r} of arm {arm.row.name!r} cannot start with order "
+            f"{_shown(attempt.order)}, because the newest attempt has an equal or greater order. "
+            "Give the attempt a greater order. If its results wait in an outbox, "
+            "`podium outbox retry --restart` makes it the newest and delivers them",
         )
 
 

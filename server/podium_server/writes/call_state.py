@@ -32,7 +32,10 @@ class CallState:
         self._arms = {name: ArmState(arm, self.progress) for name, arm in loaded.arms.items()}
 
     def serves(self, subject: str | None) -> bool:
-        """Returns whether the experiment exists, or the event is without a subject."""
+        """Returns whether an event with this subject can be applied to the experiment.
+
+        If the experiment does not exist, only a Skipped event can. Its subject is None.
+        """
         return self.exists or subject is None
 
     def create_experiment(self) -> None:

@@ -292,7 +292,10 @@ class ArmState:
         self._loaded.answering.clear()
 
     def mark_primary_stale(self) -> None:
-        """Marks the primary eval and every bare score, so that they are derived again."""
+        """Marks the primary eval and all bare scores, so that they are derived again.
+
+        Bare scores are the arm's own scores, which have no eval name.
+        """
         self._change.stale_scores.primary = True
         self.touch()
 

@@ -98,8 +98,11 @@ def test_without_an_arm_a_file_is_an_arm(client: podium.Client, tmp_path: Path) 
     [
         ({"amr": "model", "metric": "loss"}, "'amr' is not a field of a mapping; give .*'arm'"),
         ({"arm": "model"}, "has no field 'metric'; name the column with the metric's values"),
-        ({"step": ["a", "b"], "metric": "loss"}, "the field step of a mapping needs one column"),
-        ({"value": "v", "metric": ["a", "b"]}, "with value=COLUMN, give one metric=COLUMN"),
+        (
+            {"step": ["a", "b"], "metric": "loss"},
+            "the mapping has 2 columns for step; give exactly one",
+        ),
+        ({"value": "v", "metric": ["a", "b"]}, "with value=COLUMN, give exactly one metric=COLUMN"),
     ],
 )
 def test_a_wrong_mapping_is_an_error(tmp_path: Path, mapping: Any, why: str) -> None:

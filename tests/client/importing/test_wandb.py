@@ -158,7 +158,7 @@ def test_a_record_over_several_blocks_is_read_whole(tmp_path: Path) -> None:
     ("content", "why", "arms"),
     [
         (b"", "the file is empty", 0),
-        (log_bytes(), "the log has no record of its run", 0),
+        (log_bytes(), "the log lacks the record that describes its run (`run`)", 0),
         (log_bytes(_RUN)[:-3], "the log is incomplete: its writer was stopped", 0),
         (log_bytes(_RUN, *_ROWS[::2])[:-3], "the log is incomplete: its writer was stopped", 1),
         (log_bytes(_RUN, b"\xff\xff"), "damaged before byte", 1),

@@ -337,7 +337,7 @@ async def test_files_that_cannot_take_part(tmp_path: Path) -> None:
     connection.pragma("user_version", 10)
     connection.close()
     with pytest.raises(
-        StoreError, match=r"schema version 10, .*start `podium serve` of this podium"
+        StoreError, match=r"schema version 10, .*run `podium serve` of this release"
     ):
         await asyncio.to_thread(migrate_store, old.url, target, print)
     async with opened(source):

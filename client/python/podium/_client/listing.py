@@ -97,7 +97,10 @@ class Listing(Tabular, Sequence[_T]):
         return Listing, (self._noun, self._first(None))
 
     def _first(self, count: int | None) -> list[_T]:
-        """Returns all fetched items: at least the first `count` of the list, or all if None."""
+        """Fetches pages until there are `count` items, or all pages if `count` is None.
+
+        Returns all items that were fetched so far.
+        """
         while self._rest is not None and (count is None or len(self._items) < count):
             with self._lock:
                 self._fetch_page()

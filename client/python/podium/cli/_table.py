@@ -91,7 +91,10 @@ def _fitted(columns: Sequence[Column], width: int | None) -> tuple[Sequence[Colu
 
 
 def _with_fewer(columns: Sequence[Column]) -> Iterator[Sequence[Column]]:
-    """Yields all columns, then one column of long texts less each time, with an ellipsis."""
+    """Yields all columns, then the columns without the last long one, the last two, and so on.
+
+    A column with an ellipsis as its header stands for the columns that are left out.
+    """
     yield columns
     sign = Column(_ELLIPSIS, [""] * max((len(column.cells) for column in columns), default=0))
     last = [index for index, column in enumerate(columns) if column.is_long]

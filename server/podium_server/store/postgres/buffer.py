@@ -161,7 +161,11 @@ def _put(shape: _Shape, first: int) -> str:
 
 @lru_cache(1_000)
 def _statement(guard: str, first: int, shapes: tuple[_Shape, ...]) -> str:
-    """Returns one statement that writes rows of tables, if the guard finds the experiment."""
+    """Returns one statement that first runs the guard, and then writes rows of several tables.
+
+    If the guard finds no experiment, the statement writes no rows. `first` is the number of
+    the first binding after those of the guard.
+    """
     parts = [f"guard AS ({guard})"]
     for number, shape in enumerate(shapes):
         parts.append(f"w{number} AS ({_put(shape, first)})")

@@ -313,8 +313,9 @@ async def check_current(connection: asyncpg.Connection) -> None:
         raise StoreError("the database is not a store of Podium")
     if (version := await _version(connection)) != VERSION:
         raise StoreError(
-            f"the database has schema version {version}, but this podium copies version {VERSION}; "
-            "start `podium serve` of this podium on it once"
+            f"the database has schema version {version}, but this release of Podium "
+            f"copies only version {VERSION}; to update the schema, run `podium serve` of this "
+            "release on it once"
         )
 
 

@@ -219,12 +219,15 @@ class _Writer(Writer):
         self._buffer.put_scores(place[1:], found, is_whole=is_whole)
 
     def put_bare(self, place: Place, scores: Mapping[str, ScoreRow]) -> None:
-        """Replaces all bare scores of an arm."""
+        """Replaces the bare scores of an arm: the scores that have no eval name."""
         values = {key: codec.score_values(score) for key, score in scores.items()}
         self._buffer.put_scores((place[1], _BARE), values, is_whole=False)
 
     def put_training(self, place: Place, scores: Mapping[str, ScoreRow]) -> None:
-        """Writes bare scores of training metrics. Does not replace a score of another origin."""
+        """Writes the scores of training metrics, which have no eval name.
+
+        Does not replace a score of another origin.
+        """
         for key, score in scores.items():
             self._buffer.put_training((place[1], _BARE), key, codec.score_values(score))
 

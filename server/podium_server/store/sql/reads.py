@@ -53,7 +53,7 @@ _BARE_SCORE = (
     "JOIN arms a ON a.experiment = s.experiment AND a.ordinal = s.arm "
     "WHERE s.experiment = ? AND s.arm = ? AND s.eval_name = '' AND s.key = ?"
 )
-"""For a bare score, the name of the primary eval is looked up too."""
+"""Finds a bare score (one without an eval name), and the name of the arm's primary eval."""
 _EXPERIMENT = (
     f"SELECT {codec.EXPERIMENT_COLUMNS}, c.content FROM experiments x "
     "LEFT JOIN experiment_contents c ON c.experiment = x.id WHERE name = ? AND deleted = 0"

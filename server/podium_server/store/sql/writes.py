@@ -103,7 +103,7 @@ _AFTER = " AND (post = 1 OR step > ?)"
 _OF_AN_ARM = ("evals", "scores", "arm_parts")
 _Place = tuple[int, int]
 _BARE = ""
-"""The eval name under which bare scores are stored."""
+"""The stored eval name of bare scores, which have no eval name."""
 
 
 class Transaction:
@@ -337,13 +337,16 @@ class Writer:
         self._executemany(_PUT_EVAL, [(*place, *codec.eval_values(row)) for row in rows])
 
     def put_bare(self, place: _Place, scores: Mapping[str, ScoreRow]) -> None:
-        """Replaces all bare scores of an arm."""
+        """Replaces the bare scores of an arm: the scores that have no eval name."""
         self._execute(_DROP_SCORES, (*place, _BARE))
         for key, score in scores.items():
             self._execute(_PUT_BARE, (*place, _BARE, key, *codec.score_values(score)))
 
     def put_training(self, place: _Place, scores: Mapping[str, ScoreRow]) -> None:
-        """Writes bare scores of training metrics. Does not replace a score of another origin."""
+        """Writes the scores of training metrics, which have no eval name.
+
+        Does not replace a score of another origin.
+        """
         for key, score in scores.items():
             self._execute(_PUT_TRAINING, (*place, _BARE, key, *codec.score_values(score)))
 

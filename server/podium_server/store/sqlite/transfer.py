@@ -56,8 +56,9 @@ def source(path: Path) -> Iterator[Side]:
         schema.check(connection, str(path))
         if (version := connection.pragma("user_version")) != schema.VERSION:
             raise StoreError(
-                f"{path} has schema version {version}, but this podium copies version "
-                f"{schema.VERSION}; start `podium serve` of this podium on it once"
+                f"{path} has schema version {version}, but this release of Podium "
+                f"copies only version {schema.VERSION}; to update the schema, run `podium serve` "
+                "of this release on it once"
             )
         yield _side(path, connection, "BEGIN")
 

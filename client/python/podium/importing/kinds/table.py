@@ -76,7 +76,9 @@ class ColumnMapping:
                 )
             listed = (columns,) if isinstance(columns, str) else tuple(columns)
             if name not in _SEVERAL and len(listed) != 1:
-                raise ValueError(f"the field {name} of a mapping needs one column")
+                raise ValueError(
+                    f"the mapping has {len(listed)} columns for {name}; give exactly one"
+                )
             fields[name] = listed if name in _SEVERAL else listed[0]
         if not fields.get("metric"):
             raise ValueError(
@@ -85,7 +87,7 @@ class ColumnMapping:
             )
         if "value" in fields and len(fields["metric"]) != 1:
             raise ValueError(
-                "with value=COLUMN, give one metric=COLUMN: the column with the metric's name"
+                "with value=COLUMN, give exactly one metric=COLUMN: the column with metric names"
             )
         return cls(**fields)
 

@@ -89,7 +89,7 @@ def _read(run: _Run, file: Path) -> None:
         for record in records(file):
             _take(run, record)
         if not run.has_log:
-            raise ValueError("the log has no record of its run")
+            raise ValueError("the log lacks the record that describes its run (`run`)")
     elif file.name == SUMMARY:
         run.summary |= json_object(file)
     elif file.name == METADATA:
