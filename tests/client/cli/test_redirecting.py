@@ -12,7 +12,7 @@ import podium as library
 import pytest
 from podium._model.recording import StreamPosition
 from podium._outbox import SenderState, StreamReader, outbox_address, outbox_folder, streams
-from podium.cli import _withdrawing
+from podium.cli import _retry, _withdrawing
 from podium.v1.event_pb2 import Event
 from podium_server.testing.calls import metrics, row, started
 
@@ -152,6 +152,31 @@ def test_killed_while_redirecting(
     assert streams(outbox) == []
 
 
+def test_killed_after_a_sender_delivered_more(
+    outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a sender delivers while the target is checked is never recorded a second time."""
+    _start(address, name, "typo")
+    _start(address, name)
+    folder = _evaluation(outbox, name)
+
+    def delivered(*_arguments: Any) -> None:
+        with library.Client(address) as client:
+            client.record(name, [_row("typo", 1)], position=StreamPosition(folder.name, 1))
+        StreamReader(folder).note_delivered(1)
+
+    def killed(*_arguments: Any) -> None:
+        raise _KilledError
+
+    monkeypatch.setattr(_retry, "_check_target", delivered)
+    monkeypatch.setattr(_withdrawing, "_skip", killed)
+    with pytest.raises(_KilledError):
+        _run(outbox, "retry", "--as", "right")
+    monkeypatch.undo()
+    assert _run(outbox, "retry", "--as", "right").code == 0
+    assert (_steps(address, name, "typo"), _steps(address, name, "right")) == ([1], [2])
+
+
 def test_a_running_sender_goes_on_with_other_events(outbox: Path, address: str, name: str) -> None:
     """The sender is stopped for a moment, then a sender delivers the other streams."""
     _start(address, name)
@@ -205,6 +230,20 @@ def test_discarding_rejected_events(outbox: Path, name: str) -> None:
     assert done.code == 0
     assert done.out.endswith("1 event discarded\n")
     assert streams(outbox) == []
+
+
+def test_discarding_an_attempt(outbox: Path, name: str) -> None:
+    """--attempt selects the rejected events of one attempt; those of others stay."""
+    bad = [metrics({"": 1}) for _ in range(2)]
+    bad[0].metrics_recorded.attempt_id, bad[1].metrics_recorded.attempt_id = "A", "B"
+    stream = dead_stream(outbox, name, started("a", "A", 1), bad[0], started("a", "B", 2), bad[1])
+    podium("sync", str(outbox))
+    kept = rejected_events(stream)
+    assert [sequence for sequence, _ in kept] == [2, 4]
+    for attempt, left in (("C", kept), ("A", kept[1:])):
+        assert _run(outbox, "discard", "--attempt", attempt, "--yes").code == 0
+        found = StreamReader(stream).rejected_events()
+        assert [each.sequence for each in found if not each.retried] == [s for s, _ in left]
 
 
 def test_a_process_that_records_keeps_its_events(outbox: Path, name: str) -> None:

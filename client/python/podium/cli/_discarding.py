@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from google.protobuf.json_format import MessageToDict
 
-from podium._outbox import Entry, StreamReader
+from podium._outbox import Entry, RejectedEvent, StreamReader
 from podium.cli import _format
-from podium.cli._attempts import is_chosen
+from podium.cli._attempts import attempts_of, is_chosen
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
 from podium.cli._outboxes import OutboxView, StreamView, event_of, view_of
@@ -76,7 +76,7 @@ def _selections(view: OutboxView, given: argparse.Namespace) -> Iterator[_Select
     """
     is_whole = given.reason is None and given.attempt is None
     for stream in view.streams:
-        rejected = [each for each in stream.rejected_events if is_chosen(stream, each, given)]
+        rejected = _rejected(stream, given)
         payloads = [each.event for each in rejected]
         if is_whole and is_chosen(stream, None, given):
             known = {each.sequence for each in stream.rejected_events}
@@ -90,6 +90,19 @@ def _selections(view: OutboxView, given: argparse.Namespace) -> Iterator[_Select
                 "or select other events with --experiment and --arm"
             )
         yield _Selection(stream, [each.sequence for each in rejected], payloads, is_whole)
+
+
+def _rejected(stream: StreamView, given: argparse.Namespace) -> list[RejectedEvent]:
+    chosen = [each for each in stream.rejected_events if is_chosen(stream, each, given)]
+    if given.attempt is None:
+        return chosen
+    attempts = attempts_of((stream, each) for each in chosen)
+    return [
+        item.rejected
+        for attempt in attempts
+        if attempt.attempt_id == given.attempt
+        for item in attempt.items
+    ]
 
 
 def _discard(selection: _Selection) -> None:

@@ -84,7 +84,8 @@ def withdraw(streams: Iterable[StreamView], client: Client) -> None:
     for stream in streams:
         reader = StreamReader(stream.folder)
         known = {rejected.sequence for rejected in reader.rejected_events()}
-        after = stream.delivered
+        # A sender may have delivered more since the stream was looked at.
+        after = reader.progress().delivered
         while entries := reader.read(after):
             reader.reject(*(_rejected(each) for each in entries if each.sequence not in known))
             stored = _skip(client, stream, after, entries)
