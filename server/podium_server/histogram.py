@@ -32,7 +32,8 @@ class Histogram:
     def lines(self, name: str, label: str = "") -> Iterator[str]:
         """Yields the lines of the histogram in the text format of Prometheus.
 
-        `label` has its labels, such as `method="m"`. A bucket includes those before it.
+        `label` has the histogram's labels, such as `method="m"`. As Prometheus expects, each bucket
+        also counts the numbers of the buckets before it.
         """
         count = 0
         for bound, number in zip((*self._bounds, "+Inf"), self._buckets, strict=True):

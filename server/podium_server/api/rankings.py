@@ -159,7 +159,7 @@ _DIRECTIONS = {DIRECTION_MAXIMIZE: Direction.MAXIMIZE, DIRECTION_MINIMIZE: Direc
 
 
 def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
-    """Returns the request with all defaults filled in, to which page tokens are bound."""
+    """Returns the request with all defaults filled in. A page token is valid only for it."""
     asked = deepcopy(request)
     if not (request.HasField("metric") and request.direction):
         declared = Experiment.FromString(experiment.content or b"")

@@ -67,7 +67,7 @@ class Results:
         self.watches = Watches(store)
 
     async def eval(self, request: results_pb2.EvalRequest) -> bytes:
-        """Returns the row of an eval name, encoded as it is stored. Empty if there is no row."""
+        """Returns the stored row of an eval name; an empty response if there is no row."""
         self._check_arm(request.experiment, request.arm)
         check_name(request.name, "name", self._limits)
         step = request.step if request.HasField("step") else None
@@ -75,7 +75,7 @@ class Results:
         return b"" if row is None else length_delimited(_EVAL_RESULT, row)
 
     async def score(self, request: results_pb2.ScoreRequest) -> bytes:
-        """Returns the score of a metric. Empty if the arm has no score on it."""
+        """Returns the score of a metric; an empty response if the arm has no score on it."""
         self._check_arm(request.experiment, request.arm)
         check_metric(request.metric, "metric", self._limits)
         places = candidates(request.metric)

@@ -95,7 +95,10 @@ class Watches(ChangeListener):
                 self._check_stopped()
 
     async def _begin(self, sent: "_Sent", wake: asyncio.Event) -> bytes:
-        """Returns the first message. It resets a client with another epoch or a later revision."""
+        """Returns the first message.
+
+        If the client has a later revision than the store, first waits briefly for the store.
+        """
         loop = asyncio.get_running_loop()
         ends = loop.time() + _AHEAD_SECONDS
         while True:

@@ -213,7 +213,10 @@ class AdmittedCall:
         self._watches: SharedBudget | None = None
 
     async def read(self, receive: Callable[[], Awaitable[bytes | None]]) -> bytes:
-        """Reads the request. Raises an error if it is cut off or too large, or there is no room."""
+        """Reads the request.
+
+        Raises an error if the request is cut off or too large, or if too many bytes are in use.
+        """
         raw = await self._admission.reads.read(self, receive)
         if raw is None:
             raise failure("MALFORMED_REQUEST", "the request ended before it was complete")

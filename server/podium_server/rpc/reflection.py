@@ -11,7 +11,7 @@ _VERSIONS = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.Ser
 
 
 def reflection_services(services: Iterable[str]) -> dict[str, list[Method]]:
-    """Returns the methods of both versions of the service, which list the other services."""
+    """Returns the methods of both versions of the reflection service. They list `services`."""
     # Imported only when it is used: the import takes a tenth of a second. Both versions have the
     # same messages.
     from grpc_reflection.v1alpha import reflection, reflection_pb2  # noqa: PLC0415

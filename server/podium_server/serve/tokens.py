@@ -83,7 +83,7 @@ class LocalTokens:
 
     @contextmanager
     def _noted(self, method: str, subject: Mapping[str, Any]) -> Iterator[None]:
-        """Writes a line about the block's change to the audit log, which it opens before."""
+        """Opens the audit log, runs the block, and then writes a line about the block's change."""
         if self._audit is None:
             yield
             return

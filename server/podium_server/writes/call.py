@@ -227,7 +227,11 @@ def _needs_attempt(event: ParsedEvent) -> PodiumError:
 
 
 def _check_stream(stream: StreamRow, event: ParsedEvent) -> None:
-    """Raises an error if the stream's subject was deleted, or an event has another subject."""
+    """Raises an error if the stream was closed, or if the event has another subject.
+
+    The subject is the arm or the experiment that the stream writes to. Its deletion closes the
+    stream.
+    """
     if event.subject is None:
         return
     if stream.state is not StreamState.OPEN:

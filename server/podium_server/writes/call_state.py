@@ -32,9 +32,9 @@ class CallState:
         self._arms = {name: ArmState(arm, self.progress) for name, arm in loaded.arms.items()}
 
     def serves(self, subject: str | None) -> bool:
-        """Returns whether an event with this subject can be applied to the experiment.
+        """Returns whether an event can be applied to the experiment.
 
-        If the experiment does not exist, only a Skipped event can. Its subject is None.
+        `subject` is None for a Skipped event, which needs no experiment. Other events need one.
         """
         return self.exists or subject is None
 

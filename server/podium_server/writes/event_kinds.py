@@ -63,7 +63,7 @@ class Kind(NamedTuple):
 
 @dataclass(slots=True)
 class ParsedEvent:
-    """A parsed event, with its subject and its time."""
+    """A parsed event, with its subject (see `Kind.subject`) and its time."""
 
     kind: Kind
     subject: str | None

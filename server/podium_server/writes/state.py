@@ -87,7 +87,10 @@ class Progress:
 
 @dataclass(slots=True)
 class _Cut:
-    """The removed rows: `everything`, the `keys`, or all but in-loop rows up to `after`."""
+    """The rows that a call removes: all rows (`everything`), or those with the `keys`.
+
+    If `after` is set, also the post-training rows, and the in-loop rows after this step.
+    """
 
     after: int | None = None
     everything: bool = False

@@ -86,7 +86,10 @@ def _plain(metrics: Mapping[str, float]) -> dict[str, Any]:
 
 
 def latest_metrics(arm: ArmResult, series: SeriesByKey) -> dict[str, float]:
-    """Returns the training metrics that differ from the series' last points. Record them last."""
+    """Returns the training metrics that differ from the last points of their series.
+
+    Record them after the series, because each recorded point changes the latest value.
+    """
     return {
         key: arm.metrics[key]
         for key, one in series.items()
@@ -99,7 +102,10 @@ def _same(number: float, other: float) -> bool:
 
 
 def numbers(arm: ArmResult, series: SeriesByKey) -> Iterator[Number]:
-    """Yields each number of an arm by row, or one item without a value if the arm has none."""
+    """Yields each number of an arm with its source, also the points of the training series.
+
+    If the arm has no number beside these points, yields one item without a value.
+    """
     base = Number(arm.experiment, arm.name, arm.group_name, arm.run_config.seed, arm.status)
     found = [*_row_numbers(arm, base), *_own_numbers(arm, base)]
     yield from found or [base]

@@ -78,7 +78,10 @@ def arm_from_json(given: Any) -> results.ArmResult:
 
 
 def record_from_json(kind: type[_R], given: Any, where: str) -> _R:
-    """Returns a dataclass, made from a JSON object. Errors name `where` and the wrong key."""
+    """Returns an object of the dataclass `kind`, made from a JSON object.
+
+    Raises a ValueError that names `where`, the place of the object, and the wrong key.
+    """
     try:
         return _construct(kind, given)
     except (TypeError, ValueError, OverflowError) as error:

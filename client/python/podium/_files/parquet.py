@@ -82,7 +82,10 @@ def is_export(path: Path) -> bool:
 
 
 def read_items(path: Path) -> Iterator[Any]:
-    """Yields the items of an export. Raises a ValueError if it is damaged, or without pyarrow."""
+    """Yields the items of an export.
+
+    Raises a ValueError if the file is damaged, or if pyarrow is not installed.
+    """
     _pa, parquet = _libraries()
     file = parquet.ParquetFile(path)
     for batch in file.iter_batches(columns=[_ITEM]):

@@ -8,7 +8,7 @@ __all__ = ["ArmBase"]
 
 
 class ArmBase:
-    """The base of objects that record one arm: the names of the arm, and the end of its block."""
+    """The base class of objects that record one arm. It knows how the arm's `with` block ended."""
 
     def __init__(self, experiment: str, name: str, attempt_id: str | None) -> None:
         self._experiment = experiment
@@ -40,7 +40,10 @@ class ArmBase:
         return None if self._finished else self._ending or ending_of(error)
 
     def _note_failure(self, error: BaseException | None, failure: Exception) -> None:
-        """Raises the failure to record the end, or adds it as a note to the error of the block."""
+        """Raises `failure`, the error of recording the end, if the block itself raised no error.
+
+        Otherwise adds the failure as a note to the block's error.
+        """
         if error is None:
             raise failure
         error.add_note(f"Podium could not record the end of {self!r}: {failure}")

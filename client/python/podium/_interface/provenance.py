@@ -74,7 +74,10 @@ def known(
     python: object = None,
     packages: Mapping[str, object] | None = None,
 ) -> Provenance | None:
-    """Returns the provenance in a tool's file; None if it has none, or if it is switched off."""
+    """Returns the provenance that the file of another tool states.
+
+    Returns None if the file states nothing, or if PODIUM_PROVENANCE is `off`.
+    """
     versions = {_valid(key): _valid(text) for key, text in (packages or {}).items() if _is(text)}
     arguments = [str(each) for each in command if _is(each)]
     texts = [_valid(text) if _is(text) else None for text in (commit, host, python)]

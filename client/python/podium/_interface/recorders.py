@@ -195,7 +195,10 @@ class ExperimentRecorder(Protocol):
 
 
 def new_attempt(attempt_id: str | None, order: int | None) -> Attempt:
-    """Returns an attempt. A new id begins with the host and process, which errors then show."""
+    """Returns an attempt. Makes a new id or order if it is None.
+
+    A new id begins with the host and the process, so that errors which show the id name both.
+    """
     return Attempt(
         f"{os.uname().nodename}-{os.getpid()}-{os.urandom(8).hex()}"
         if attempt_id is None

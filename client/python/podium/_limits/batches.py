@@ -51,7 +51,10 @@ class Load(NamedTuple):
 
 
 class Batch:
-    """The events of one call, serialized to save memory, and their places in the file of origin."""
+    """The events of one call, and the place of each event in the file that it comes from.
+
+    Events are kept serialized, to save memory.
+    """
 
     def __init__(self, items: Iterable[tuple[str, Event]] = ()) -> None:
         self.places: list[str] = []
@@ -61,7 +64,7 @@ class Batch:
             self._add(place, event, self._load.plus(load_of(event)))
 
     def added(self, place: str, event: Event) -> Self:
-        """Returns the batch to which the event was added: this one, or a new one if it is full."""
+        """Adds the event to this batch, or to a new one if this one is full. Returns that batch."""
         load = self._load.plus(load_of(event))
         if self._data and not load.fits():
             return type(self)([(place, event)])
@@ -78,7 +81,10 @@ class Batch:
         return map(Event.FromString, self._data)
 
     def halves(self, error: PodiumError) -> "list[Batch]":
-        """Returns the two halves. Raises `error` if its cause is another, or one event is left."""
+        """Returns the two halves of a batch that was rejected with `error` because of its size.
+
+        Raises `error` if it has another cause, or if the batch cannot be split.
+        """
         items = list(zip(self.places, self.events(), strict=True))
         if not is_too_large(error):
             raise error
@@ -93,7 +99,10 @@ class Batch:
 
 
 def batches(events: Iterable[tuple[str, Event]]) -> "list[Batch]":
-    """Splits events into batches, in order. The rows of a too large arm become separate events."""
+    """Splits events into batches, in order.
+
+    If an arm is too large for one call, rows that do not fit become events of their own.
+    """
     result = [Batch()]
     for place, event in events:
         for part in _parts(event):
@@ -106,7 +115,10 @@ def batches(events: Iterable[tuple[str, Event]]) -> "list[Batch]":
 def record_all(
     to_send: Iterable[Batch], record: Callable[[Batch], _R]
 ) -> Iterator[tuple[Batch, _R]]:
-    """Records batches, or halves of too large ones, and yields each with the result of its call."""
+    """Records batches. Yields each recorded batch with the result of its call.
+
+    A batch that the server rejects because of its size is recorded in two halves.
+    """
     pending = deque(to_send)
     while pending:
         batch = pending.popleft()
@@ -161,7 +173,10 @@ def _time_of(row: EvalResult, event: Event) -> Timestamp | None:
 
 
 def _first_of_each(arm: ArmResult) -> list[EvalResult]:
-    """Returns the first row of each name and step, as in a whole arm. Events keep the last one."""
+    """Returns the first row of each name and step.
+
+    A server also stores the first one of a whole arm. Of separate events, it would store the last.
+    """
     rows: dict[tuple[str, int | None], EvalResult] = {}
     for row in arm.evals:
         rows.setdefault((row.name, row.step if row.HasField("step") else None), row)

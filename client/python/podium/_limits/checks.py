@@ -115,7 +115,10 @@ def check_keys(keys: Collection[str], field: str, limits: Limits) -> None:
 
 
 def check_count(actual: int, field: str, limit: int, unit: str, *, name: str = "") -> None:
-    """Raises LIMIT_EXCEEDED if a field, or the object `name`, has more than `limit` of a unit."""
+    """Raises LIMIT_EXCEEDED if `actual` is more than `limit`. `unit` is what is counted.
+
+    The message names the field, or `name` if it is given.
+    """
     if actual > limit:
         raise error_for(
             "LIMIT_EXCEEDED",
@@ -201,7 +204,10 @@ _NULL = {0: "NULL_VALUE"}
 
 
 def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
-    """Checks kinds, depth and number of a field's values. Stops at the first one over a limit."""
+    """Checks the kinds, the depth and the number of a field's values, nested ones included.
+
+    Stops at the first value beyond a limit.
+    """
     nodes = 0
     pending = [(value, 1) for value in islice(values, limits.value_nodes + 1)]
     while pending:

@@ -84,7 +84,10 @@ _METRIC_BYTES = 7
 
 
 def check_metric_count(events: Sequence[Event], size: int, limits: Limits) -> None:
-    """Raises LIMIT_EXCEEDED for too many values, except for an ArmFinished alone in a call."""
+    """Raises LIMIT_EXCEEDED if the events of a call have too many metric values.
+
+    A call whose only event is an ArmFinished is always accepted.
+    """
     if len(events) == 1 and events[0].HasField("arm_finished"):
         return
     if size > limits.call_metrics * _METRIC_BYTES:
@@ -183,7 +186,10 @@ def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
 
 
 def plain_row(event: Event, limits: Limits) -> PlainRow | None:
-    """Returns the fields of a small row with only numbers and accepted names; None for others."""
+    """Returns the fields of a small eval row that has only numbers and names accepted before.
+
+    Returns None for any other row.
+    """
     recorded = event.eval_recorded
     row = recorded.eval_result
     arm, attempt_id, tags = recorded.arm, None, row.tags[:]

@@ -215,7 +215,7 @@ class StreamReader:
         append_rejected(self.folder, rejected_events)
 
     def mark_retried(self, *sequences: int) -> None:
-        """Marks rejected events as delivered or discarded by `podium outbox`."""
+        """Notes that `podium outbox` has delivered or discarded some rejected events."""
         append_retried(self.folder, sequences)
         self.note_delivered(self._delivered())
 

@@ -66,7 +66,7 @@ def append_rejected(folder: Path, rejected_events: Iterable[RejectedEvent]) -> N
 
 
 def append_retried(folder: Path, sequences: Iterable[int]) -> None:
-    """Marks rejected events as delivered or discarded by `podium outbox`.
+    """Notes that `podium outbox` has delivered or discarded some rejected events.
 
     Raises:
         OSError: The marks could not be written.

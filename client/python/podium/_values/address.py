@@ -74,7 +74,10 @@ def server_addresses(address: str) -> tuple[str, ...]:
 
 
 def socket_path(address: str, source: str = "address") -> str | None:
-    """Returns the path of a `unix:PATH` address, or None. Raises a ValueError for a wrong path."""
+    """Returns the path of a `unix:PATH` address, or None for an address of another form.
+
+    Raises a ValueError if the path is invalid.
+    """
     if not address.startswith(_UNIX):
         return None
     path = address.removeprefix(_UNIX)

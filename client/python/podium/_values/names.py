@@ -16,7 +16,7 @@ _SHOWN = 60
 
 
 def wrong_name(text: str, most: int) -> str:
-    """Returns why a name is invalid, as the end of an error message, or an empty text."""
+    """Returns why a name is invalid, as the end of an error message; "" if the name is valid."""
     size = len(text.encode())
     if not 0 < size <= most:
         what = "is empty" if not text else f"has {size} bytes: {shown(text)}"

@@ -95,7 +95,10 @@ def _by_differences(
 
 
 def _joined(words: Sequence[tuple[str, bool]], length: int) -> str:
-    """Joins words. Replaces common words in a row by an ellipsis, except at the start and end."""
+    """Joins words. Replaces each long run of common words by an ellipsis.
+
+    A run at the start or the end of the name is only shortened.
+    """
     room, parts, done = max(length // 4, _LEAST_RUN), [], 0
     for is_common, group in groupby(words, key=lambda word: word[1]):
         run = list(group)

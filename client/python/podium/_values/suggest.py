@@ -29,7 +29,10 @@ def near_names(unknown: str, known: Iterable[str]) -> list[str]:
 
 
 def did_you_mean(unknown: str, known: Iterable[str]) -> str:
-    """Returns the end of an error message, such as `; did you mean 'val.acc'?`, or ""."""
+    """Returns the end of an error message, such as `; did you mean 'val.acc'?`.
+
+    Returns "" if no known name is similar.
+    """
     near = [repr(name) for name in near_names(unknown, known)]
     if not near:
         return ""

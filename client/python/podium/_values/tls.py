@@ -60,7 +60,7 @@ class TLS:
         return [Path(path) for path in (self.ca, self.cert, self.key) if path is not None]
 
     def check(self) -> None:
-        """Raises a ValueError that names the file if one cannot be read or used."""
+        """Raises a ValueError if a file cannot be read or used. The message names the file."""
         if self.ca is not None:
             check_authorities(self.ca)
         if self.cert is not None and self.key is not None:

@@ -30,7 +30,7 @@ def arm_filters(
 
 
 def one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:
-    """Returns a list of the values of an argument that accepts one value, several or None."""
+    """Returns the values of an argument that accepts one value, several, or None for none."""
     return (given,) if isinstance(given, str) else given or ()
 
 

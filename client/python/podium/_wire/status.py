@@ -66,7 +66,10 @@ def to_status(error: PodiumError) -> Status:
 
 
 def from_rpc_error(error: grpc.RpcError) -> PodiumError:
-    """Reads the status of a failed call. Fields that the details lack are empty (`reason`)."""
+    """Returns the error that the status of a failed call describes.
+
+    Fields are empty if the details of the status lack them, for example `reason`.
+    """
     code, text, status = _parts(error)
     info = _detail(status, error_details_pb2.ErrorInfo())
     if info.domain != ERROR_DOMAIN:
@@ -129,7 +132,10 @@ def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
 def _add_indexes(
     result: recording_service_pb2.Refusals, refusals: Sequence[RefusedEvent], room: int
 ) -> None:
-    """Adds refusals by reason: the first ones that fit a number of bytes (about a thousand)."""
+    """Adds the indexes of rejected events, grouped by reason.
+
+    If they take more than `room` bytes, adds only the first ones: about a thousand.
+    """
     result.refusals.extend(_groups(refusals))
     while result.ByteSize() > room and len(refusals) > 1:
         refusals = refusals[: len(refusals) // 2]

@@ -62,7 +62,7 @@ class Codec(Generic[_T, _M]):
         return self.message(**{name: write(given) for name, write in self._writers.items()})
 
     def from_proto(self, message: _M) -> _T:
-        """Returns the object of a message, also with values that the constructor rejects."""
+        """Returns the object of a message, even if the constructor would reject its values."""
         made = object.__new__(self._model)
         for name, read in self._readers.items():
             object.__setattr__(made, name, read(message))

@@ -138,14 +138,17 @@ def timestamp_from_proto(message: Timestamp) -> datetime:
 
 
 class Field(NamedTuple):
-    """A conversion between a field of a dataclass and a message. It is never called with None."""
+    """Two functions that convert a value between a field of a dataclass and a message.
+
+    They are never called with None.
+    """
 
     to_proto: Callable[[Any], Any]
     from_proto: Callable[[Any], Any]
 
 
 def _enum(enum: type[StrEnum], wrapper: Any, where: str) -> Field:
-    """Returns the conversion of an enum. In the proto, members have the enum's name as prefix."""
+    """Returns the conversion of an enum. A member's name in the proto has the enum's as prefix."""
     prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", enum.__name__).upper()
     numbers = {member: wrapper.Value(f"{prefix}_{member.name}") for member in enum}
     members = {number: member for member, number in numbers.items()}

@@ -15,7 +15,10 @@ Scores = dict[str, dict[str, float]]
 
 
 def rows_of(scores: Mapping[str, Mapping[str, Any]], step: int) -> list[Row]:
-    """Returns one row for each data set; in a cross-validation, with mean and sd of the folds."""
+    """Returns one row for each data set.
+
+    In a cross-validation, a row has the mean and the standard deviation of the folds.
+    """
     return [Row(name, dict(_flat(metrics)), step) for name, metrics in scores.items()]
 
 

@@ -4,7 +4,7 @@ __all__ = ["missing"]
 
 
 def missing(module: str, package: str, cause: ImportError) -> ImportError:
-    """Returns the error of a module of this package whose library cannot be imported."""
+    """Returns the ImportError of an integration whose library cannot be imported."""
     return ImportError(
         f"podium.integrations.{module} needs {package}, which cannot be imported ({cause}); "
         f"install it: pip install {package}",

@@ -69,14 +69,14 @@ def training_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def last_rows(log: Iterable[Mapping[str, Any]], step: int | None) -> list[Row]:
-    """Returns the rows of a step from the log that checkpoints contain; none if it is None."""
+    """Returns the rows of a step from the log of a checkpoint. Without a step, returns none."""
     if step is None:
         return []
     return [row for entry in log if entry.get("step") == step for row in rows_of(entry, step)]
 
 
 def run_config(name: str, kind: str, arguments: Mapping[str, Any], model: Any) -> RunConfig:
-    """Returns the configuration of an arm. `kind` is the class of the arguments (`SFTConfig`)."""
+    """Returns the configuration of an arm. `kind` names the class of the trainer's arguments."""
     facts = {
         key: value
         for key, value in settings_of(arguments, without=_MACHINE).items()
@@ -129,14 +129,17 @@ def _may_change_on_resume(key: str) -> bool:
 # A trainer logs the same keys at each step.
 @lru_cache(maxsize=100)
 def _prefixes(keys: tuple[str, ...]) -> list[str]:
-    """Returns the prefixes of evaluations, such as `eval`. Each logs a key `PREFIX_runtime`."""
+    """Returns the prefixes of evaluations, such as `eval`. Each has a key `PREFIX_runtime`."""
     timed = [key.removesuffix(_RUNTIME) for key in keys if key.endswith(_RUNTIME)]
     found = [prefix for prefix in timed if prefix != _TRAIN and not _is_metric(prefix, timed)]
     return found or ([_EVAL] if any(key.startswith(f"{_EVAL}_") for key in keys) else [])
 
 
 def _is_metric(prefix: str, timed: list[str]) -> bool:
-    """Returns whether a prefix begins a metric: `eval_x_runtime` is `x_runtime` of `eval`."""
+    """Returns whether `PREFIX_runtime` is a metric of another evaluation.
+
+    For example, if `eval` is an evaluation, `eval_x_runtime` is its metric `x_runtime`.
+    """
     return any(prefix.startswith(f"{other}_") for other in timed)
 
 

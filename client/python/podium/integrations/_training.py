@@ -244,7 +244,7 @@ class Training:
         self.stop("pruned" if step is None else f"pruned at step {step}")
 
     def settle(self) -> None:
-        """Ends the arm of a pruned or failed trial of Optuna, which trainers do not report."""
+        """Ends the arm if its Optuna trial was pruned or failed. Trainers do not report that."""
         state = _trial_state(self._trial) if self._is_running else ""
         if state == "PRUNED":
             self.prune()

@@ -119,7 +119,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
 
 
 def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration. Values that may change when a training continues are extras."""
+    """Returns the configuration. `extras` has the values that a continued training may change."""
     optimizer = model.optimizer.get_config() if model.optimizer is not None else {}
     # The name of an optimizer contains a count of the optimizers in the process, so its class is
     # used.

@@ -105,7 +105,7 @@ class _Training(Training):
             self._rows[row.step].append(row)
 
     def settle(self) -> None:
-        """Ends the arm if training was stopped early: the model then has the best round."""
+        """Ends the arm if training was stopped early. The model then knows its best round."""
         super().settle()
         best = self._rows.get(getattr(self._model, "best_iteration", 0), [])
         if self.is_running and not best:
@@ -136,7 +136,10 @@ def _params(env: Any) -> dict[str, Any]:
 
 
 def run_config(name: str, params: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration. The number of rounds is an extra: a resumed training has fewer."""
+    """Returns the configuration of an arm.
+
+    The number of rounds is in `extras`, because a resumed training has fewer rounds.
+    """
     seeds = (seed_of(params.get(key)) for key in _SEEDS)
     facts = settings_of(params, without=frozenset({*_SEEDS, *_ROUNDS, *_MACHINE}))
     extras = settings_of({key: params.get(key) for key in sorted(_ROUNDS)})

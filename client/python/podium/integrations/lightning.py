@@ -242,7 +242,7 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
 
 
 def _run_config(name: str, trainer: Any, module: Any, others: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration. Numbers of epochs and steps are extras, since they may change."""
+    """Returns the configuration. `extras` has the numbers of epochs and steps, which may change."""
     facts = {key: getattr(trainer, key, None) for key in _TRAINER}
     facts["batch_size"] = getattr(trainer.train_dataloader, "batch_size", None)
     facts["parameters"] = _parameter_count(module)

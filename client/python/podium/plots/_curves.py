@@ -157,7 +157,7 @@ def _most_named(figsize: tuple[float, float] | None) -> int:
 
 
 class _Beside(NamedTuple):
-    """The curves with names beside the plot, the lowest first; none if there are too many."""
+    """The curves whose names are beside the plot, the lowest first. Empty for too many curves."""
 
     lines: Sequence[_Line]
     names: Sequence[str]
@@ -242,7 +242,10 @@ def _draw_markers(axes: Axes, line: _Line) -> None:
 
 
 def _frame(axes: Axes, lines: Sequence[_Line], metric: str, plot_size: tuple[float, float]) -> None:
-    """Fits the axes to the means, and cuts wide intervals off, which would flatten all curves."""
+    """Fits the axes to the means.
+
+    Cuts off intervals that are very wide, because these would flatten all curves.
+    """
     from matplotlib import ticker  # noqa: PLC0415 - optional, and slow to load
 
     means = [_mean(point) for line in lines for point in line.points]
@@ -339,7 +342,7 @@ def _name_line(
 def _beside(axes: Axes, points: float, *, is_value: bool = False) -> Transform:
     """Returns a transform that places x = 1 some points to the right of the plot.
 
-    A y is a share of the plot's height, or a value of the vertical axis if `is_value`.
+    A y coordinate is a share of the plot's height, or with `is_value` a value of the vertical axis.
     """
     from matplotlib.transforms import ScaledTranslation  # noqa: PLC0415 - as matplotlib itself
 

@@ -212,7 +212,10 @@ def _with_half_width(mean: float, half_width: float | None) -> str:
 
 
 def _limits(drawn: Sequence[_Entry]) -> tuple[float, float]:
-    """Returns the limits of the axis, which fit the values: wide intervals hide differences."""
+    """Returns the limits of the axis. They fit the values, and cut off very wide intervals.
+
+    Otherwise these intervals would hide the differences between the values.
+    """
     marks = [mark for entry in drawn for mark in (entry.value, *(entry.ends or ()))]
     low, high = min(marks), max(marks)
     room = 0.5 * (high - low) or 0.05 * abs(high) or 1.0

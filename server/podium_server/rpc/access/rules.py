@@ -87,7 +87,7 @@ The oldest health service has no List, and not every server has reflection or an
 
 
 def check_rules(methods: Iterable[str]) -> None:
-    """Raises RuleError unless each served method has a rule, and each rule a method."""
+    """Raises RuleError unless each served method has a rule, and each rule a served method."""
     served = set(methods)
     missing, unused = sorted(served - RULES.keys()), sorted(RULES.keys() - served - _OPTIONAL)
     if missing or unused:

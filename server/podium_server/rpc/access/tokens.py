@@ -113,7 +113,10 @@ class Access:
         _check_live((await self._current()).get(key))
 
     def _known(self, given: list[str]) -> Caller | None:
-        """Returns the caller of a header that was checked since tokens were read, else None."""
+        """Returns the caller whose header was already checked against the current tokens.
+
+        Returns None if the header has to be checked.
+        """
         if len(given) != 1 or self._read_at <= time.monotonic() - _FRESH_SECONDS:
             return None
         return self._checked.get(given[0])

@@ -60,7 +60,7 @@ class Payload:
 
 
 def _integer(text: str) -> int | float:
-    """Parses an integer. Returns -0.0 for "-0", since some clients write that double so."""
+    """Parses an integer. Returns -0.0 for "-0": some clients write -0.0 as "-0"."""
     return -0.0 if text == "-0" else int(text)
 
 

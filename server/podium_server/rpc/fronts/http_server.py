@@ -35,7 +35,7 @@ class HTTPServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _close_waiting(self) -> None:
-        """Closes connections without a request since the last check, which uvicorn keeps."""
+        """Closes connections that were idle since the last check. uvicorn would keep them open."""
         connections: Iterable[Any] = self.server_state.connections
         cycles = {connection: connection.cycle for connection in connections}
         before = self._waiting

@@ -65,7 +65,7 @@ def bind(
 def bind_socket(address: str, path: str, bind: Callable[[], object]) -> None:
     """Binds a socket that only this user can open, and replaces one that no server listens on.
 
-    `bind` creates it, or raises RuntimeError or OSError. Any failure becomes a ListenError.
+    `bind` creates the socket, or raises RuntimeError or OSError. Any failure becomes a ListenError.
     """
     file = Path(path)
     if _is_served(file):

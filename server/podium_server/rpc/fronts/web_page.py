@@ -131,7 +131,7 @@ def _is_encrypted(headers: Mapping[bytes, bytes]) -> bool:
 
 
 async def _token(receive: Receive) -> bytes:
-    """Reads a token from the body of a request. Returns b"" if the body cannot be one."""
+    """Reads a token from the body of a request. Returns b"" if the body cannot be a token."""
     body = b""
     while len(body) <= _TOKEN_BYTES:
         event = await receive()

@@ -161,10 +161,10 @@ def _put(shape: _Shape, first: int) -> str:
 
 @lru_cache(1_000)
 def _statement(guard: str, first: int, shapes: tuple[_Shape, ...]) -> str:
-    """Returns one statement that first runs the guard, and then writes rows of several tables.
+    """Returns one statement that runs `guard`, and then writes rows of several tables.
 
-    If the guard finds no experiment, the statement writes no rows. `first` is the number of
-    the first binding after those of the guard.
+    The guard updates the row of the experiment. If it finds no row to update, the statement writes
+    nothing. `first` is the number of the first binding after those of the guard.
     """
     parts = [f"guard AS ({guard})"]
     for number, shape in enumerate(shapes):

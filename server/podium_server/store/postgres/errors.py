@@ -38,7 +38,10 @@ class Seldom(logging.Filter):
         self._dropped: Counter[str] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Passes a message with the number of dropped ones. Always passes a traceback."""
+        """Returns whether to log a message. Adds to it the number of messages dropped before.
+
+        A message with a traceback is always logged.
+        """
         if record.exc_info:
             return True
         kind = record.msg
@@ -85,7 +88,7 @@ _NOTHING = "nothing was changed; try again later"
 
 
 def connecting(error: asyncpg.PostgresError) -> Exception:
-    """Returns the error of a connection that cannot be opened, which changes nothing."""
+    """Returns the error to raise when no connection can be opened, so that nothing is changed."""
     is_known = isinstance(error, (*LOST, *_BUSY))
     # Such as: "could not write init file" on a full disk, or a password that was changed.
     return error if is_known else ConnectionError(f"cannot connect: {error}")

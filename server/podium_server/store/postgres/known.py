@@ -69,7 +69,7 @@ class KnownRows:
         self._undo, self._before = None, ()
 
     def undo(self) -> None:
-        """Takes the changes since `begin` back."""
+        """Undoes the changes since `begin`."""
         for rows, key, value in reversed(self._undo or ()):
             if value is _ABSENT:
                 del rows[key]

@@ -246,7 +246,10 @@ class PostgresLoader(Loader):
                 self.known.put(self.known.parts, ((experiment, arm), part), content)
 
     def _load_rows(self, experiment: int, wanted: Collection[tuple[Place, EvalKey]]) -> None:
-        """Loads the rows that come before the row of `eval(name)`. No row comes after it."""
+        """Loads those of the wanted rows that come before the row that `eval(name)` returns.
+
+        No row of that name comes after it.
+        """
         answering = self.known.answering
         others = [
             (at, key)

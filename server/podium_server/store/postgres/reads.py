@@ -73,7 +73,7 @@ class PostgresReader(Reader):
         return super().parts(place) if found is None else found
 
     def row(self, place: tuple[int, int], key: Sequence[Any]) -> tuple[int, bytes, bytes]:
-        """Returns the position, content and stamp of the row with a key."""
+        """Returns the position, content and stamp (see `EvalRow`) of the row with a key."""
         found = self._rows.pop((place[1], *key), None)
         return super().row(place, key) if found is None else found
 

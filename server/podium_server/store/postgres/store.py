@@ -154,13 +154,13 @@ class PostgresStore(SqlStore):
     def _read_slowly(
         self, read: Callable[Concatenate[Reader, P], T], *arguments: P.args, **named: P.kwargs
     ) -> Coroutine[Any, Any, T]:
-        """Does the same in a separate thread."""
+        """Calls a function that reads, in a separate thread."""
         return self._run_read(lambda reader: read(reader, *arguments, **named), is_long=True)
 
     async def _read_page(
         self, read: Callable[Concatenate[Reader, P], T], *arguments: P.args, **named: P.kwargs
     ) -> T:
-        """Does the same for a function that returns a page: a few at a time."""
+        """Calls a function that reads a page. Only a few such calls run at the same time."""
         async with self._pages:
             return await self._read(read, *arguments, **named)
 

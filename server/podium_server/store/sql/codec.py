@@ -183,7 +183,7 @@ def value_from(bits: int) -> float:
 
 
 def values_from(bits: Sequence[int | None]) -> list[float | None]:
-    """Returns the double with each 64 bits, and None for None."""
+    """Returns the double that each number has as its 64 bits, and None for None."""
     packed = struct.pack(f"<{len(bits)}q", *[each or 0 for each in bits])
     doubles = struct.unpack(f"<{len(bits)}d", packed)
     return [None if each is None else value for each, value in zip(bits, doubles, strict=True)]

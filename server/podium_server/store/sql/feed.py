@@ -125,7 +125,8 @@ class _Feed:
     def found(self, stack: ExitStack, place: ChangePlace | None, most: int) -> Iterator[_Found]:
         """Yields changed items after a place, in order of revision and kind.
 
-        Reads at most `most` removals, arms and rows each, and a few more. `stack` closes them.
+        Reads at most `most` removals, arms and rows each, and a few more. `stack` closes
+        the statements.
         """
         at = place or ChangePlace(self._begun, self._after, _ROW + 1, ())
         sources = []
@@ -158,7 +159,10 @@ class _Feed:
     def _pieces(
         self, ordinal: int, done: int | None, series: SeriesFilter
     ) -> Iterator[ChangedPoints]:
-        """Yields the changed points of an arm in pieces, after the step `done` of the last page."""
+        """Yields the changed points of an arm in pieces.
+
+        `done` is the last step on the previous page, or None if that page had none of the arm.
+        """
         place, connection = (self._experiment, ordinal), self._reader.connection
         [(name, status, group_name, content)] = fetch(connection, _SERIES_OF_ARM, place)
         first = changed_from(content or b"", self._after) if self._after else FIRST_STEP

@@ -321,7 +321,7 @@ class Reader(ChangeListener):
         return dict(fetch(self.connection, _PARTS, place))
 
     def row(self, place: tuple[int, int], key: Sequence[Any]) -> tuple[int, bytes, bytes]:
-        """Returns the position, content and stamp of the row with a key."""
+        """Returns the position, content and stamp (see `EvalRow`) of the row with a key."""
         [found] = fetch(self.connection, _ROW_AT, (*place, *key))
         return found
 

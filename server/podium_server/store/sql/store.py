@@ -50,7 +50,7 @@ class SqlStore(Store):
 
     Attributes:
         _group: Runs calls that change results. It is set when the store is open.
-        _page_key: The secret of page tokens, likewise.
+        _page_key: The secret of page tokens. It is set when the store is open.
     """
 
     _group: CallRunner
@@ -66,12 +66,12 @@ class SqlStore(Store):
     async def _read_slowly(
         self, read: Callable[Concatenate[Any, P], T], *arguments: P.args, **named: P.kwargs
     ) -> T:
-        """Does the same in a thread, so that the event loop stays free."""
+        """Calls a function that reads, in a thread, so that the event loop stays free."""
 
     def _read_page(
         self, read: Callable[Concatenate[Any, P], T], *arguments: P.args, **named: P.kwargs
     ) -> Coroutine[Any, Any, T]:
-        """Does the same for a function that returns a page."""
+        """Calls a function that reads a page."""
         return self._read(read, *arguments, **named)
 
     @property

@@ -162,7 +162,10 @@ class GroupCommit(CallRunner):
                 return
 
     async def _arrival(self) -> float:
-        """Waits for enough calls, at most as long as a commit takes. Returns the idle seconds."""
+        """Waits for enough calls, at most as long as a commit takes.
+
+        Returns the seconds in which this thread was idle meanwhile.
+        """
         begin, busy = time.monotonic(), time.thread_time()
         self._arrived.clear()
         timer = asyncio.get_running_loop().call_later(self._commit_seconds, self._arrived.set)

@@ -187,7 +187,7 @@ class SqliteStore(SqlStore):
     async def _read_slowly(
         self, read: Callable[Concatenate[Reader, P], T], *arguments: P.args, **named: P.kwargs
     ) -> T:
-        """Does the same in a separate thread."""
+        """Calls a function that reads, in a separate thread."""
         try:
             return await self._slow_reads.run(lambda reader: read(reader, *arguments, **named))
         except DAMAGE as error:

@@ -134,7 +134,7 @@ class StoreFile:
             raise FileDamagedError(f"{self.path} was {how} while the server ran")
 
     def committed(self, connection: apsw.Connection) -> None:
-        """Checks the files and notes the size of the log after a commit. Merges a long log."""
+        """Checks the files after a commit. If the log is long, merges it into the file."""
         self.check()
         if self._log_pages < self.checkpoint_pages:
             return
@@ -172,7 +172,7 @@ def _beside(path: Path, ending: str) -> Path:
 
 
 def _refuse_log_without_file(path: Path) -> None:
-    """Raises an error for a log with commits but without a file: SQLite would delete it."""
+    """Raises an error if a log with commits has no file, because SQLite would delete the log."""
     log = _beside(path, "-wal")
     is_empty = not (path.exists() and path.stat().st_size)
     if is_empty and log.exists() and log.stat().st_size > _LOG_HEADER_BYTES:
