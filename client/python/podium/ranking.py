@@ -159,7 +159,7 @@ class Groups:
         """Returns the groups, the best mean first, and counts of all groups.
 
         Args:
-            direction: Which means are better: a Direction.
+            direction: Whether greater or smaller means are better.
             min_members: Groups with fewer numeric scores are left out.
             page: The places of the groups to return. Only these get their statistics.
         """

@@ -135,9 +135,9 @@ def mean(numbers: Sequence[float]) -> float | None:
 
 
 def _scaled(numbers: Sequence[float], least: float, greatest: float) -> tuple[list[float], int]:
-    """Returns the numbers without a common power of two, and its exponent.
+    """Divides the numbers by a power of two. Returns the quotients and the exponent.
 
-    This is exact, and keeps sums and squares in the range of a double.
+    The division is exact. Sums and squares of the quotients are in the range of a double.
     """
     scale = math.frexp(max(-least, greatest))[1]
     return [math.ldexp(number, -scale) for number in numbers], scale

@@ -88,7 +88,10 @@ class Pages(Generic[_T]):
         return items
 
     def next_page(self) -> Steps[list[_T]]:
-        """Returns the items of the next page; none after the last page. Can be retried."""
+        """Returns the items of the next page; none after the last page.
+
+        After an error, call it again.
+        """
         return [] if self.request is None else self.read((yield self.request))
 
     def from_start(self) -> "Pages[_T]":

@@ -134,11 +134,14 @@ class Connection(Generic[_C]):
         return channel_options(address, has_others=len(self._servers) > 1)
 
     def _method(self, request: Message) -> _Method:
-        """Returns the method of a request at the first server, where the server does not matter."""
+        """Returns the method of a request at the first server. Use it if any server will do."""
         return self._methods_of_servers()[0][type(request)]
 
     def _next_method(self, request: Message) -> _Method:
-        """Returns the method of a request at the next server, if possible not one that failed."""
+        """Returns the method of a request at the next server.
+
+        Skips servers that failed recently.
+        """
         servers, kind = self._methods_of_servers(), type(request)
         if len(servers) == 1:
             return servers[0][kind]
@@ -198,7 +201,10 @@ class Connection(Generic[_C]):
         return Retries(self._policy, method.timeout, is_write=method.is_write, others=others)
 
     def _pause(self, failure: Failure, retries: Retries) -> float:
-        """Returns the seconds to wait before the next try, or raises the error if there is none."""
+        """Returns the seconds to wait before a retry.
+
+        Raises the error if the call is not retried.
+        """
         if failure.error.reason:
             self._answered_at = time.monotonic()
         pause = retries.pause(failure, is_known=self._answered_at is not None)
@@ -243,7 +249,10 @@ class Connection(Generic[_C]):
     def _stream_failure(
         self, error: grpc.RpcError, method: _Method, metadata: tuple[tuple[str, str], ...]
     ) -> PodiumError:
-        """Returns the error of a stream, which is temporary if the token was replaced meanwhile."""
+        """Returns the error of a stream.
+
+        It is temporary if the token was replaced during the stream.
+        """
         result = self._failure(error, method).error
         if result.reason == "TOKEN_INVALID" and self._security.metadata() != metadata:
             return UnavailableError("the token was replaced; the next call sends the new one")

@@ -10,7 +10,7 @@ __all__ = ["LivePoints"]
 
 
 class LivePoints:
-    """The points of a series in one state. Later states append to the same arrays."""
+    """The points of a series at one revision. Later revisions append to the same arrays."""
 
     __slots__ = ("_length", "_steps", "_values")
 

@@ -52,7 +52,10 @@ class Security:
 
     @property
     def settings(self) -> tuple[TLS | bool, os.PathLike[str] | None]:
-        """Returns settings to pickle. Raises a ClientStateError if a token was given as text."""
+        """Returns TLS files and token file, for pickling.
+
+        Raises a ClientStateError if the token is a text.
+        """
         if isinstance(self._given_token, str):
             raise ClientStateError(
                 "a client that was given a token as text cannot be pickled; pass the path of a "

@@ -39,6 +39,9 @@ def is_pruned(error: BaseException | None) -> bool:
 
 
 def error_text(text: str) -> str:
-    """Returns an error text that servers accept: at most 1 MiB, NUL and lone surrogates escaped."""
+    """Shortens an error text to 1 MiB and escapes NUL and lone surrogates.
+
+    Servers accept it then.
+    """
     data = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace")
     return shorten_middle(data.decode(), _ERROR_BYTES)

@@ -331,7 +331,10 @@ class ExperimentRecording:
                 return self.stream_of(subject).put(payload)
 
     def _outlet_here(self) -> ProcessOutbox | None:
-        """Returns the outbox of this process, or None. A forked child does not use its parent's."""
+        """Returns the outbox of this process, or None if there is none.
+
+        A forked child does not use the outbox of its parent.
+        """
         outlet = self._process_outbox
         return outlet if outlet is not None and outlet.pid == os.getpid() else None
 
@@ -358,7 +361,7 @@ class ExperimentRecording:
 
 
 def _sent(settings: Settings, notices: RecorderWarnings, owner: int) -> ExperimentRecording:
-    """Returns the recorder of unpickled settings, which is the same object for all copies."""
+    """Returns the recorder of unpickled settings. All copies in a process become one object."""
     return _received.setdefault(settings.key, ExperimentRecording(settings, notices, owner))
 
 

@@ -26,7 +26,7 @@ class Keeper:
 
     @contextlib.contextmanager
     def keeping(self, call: str, record_rest: Callable[[Problems], object]) -> Iterator[None]:
-        """Returns a context that calls `record_rest` for the valid arguments if its block fails."""
+        """Returns a context. If its block fails, `record_rest` records the valid arguments."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on

@@ -185,7 +185,11 @@ def integer(given: Any, where: str, problems: Problems) -> int | None:
 
 
 def step(given: Any, where: str, problems: Problems) -> int | None:
-    """Returns a step or None. Without its step, a row would count as the post-training row."""
+    """Returns a step, or None for an invalid value.
+
+    Rounds a fraction down instead of leaving the step out, since a row without a step counts as
+    post-training.
+    """
     found = given
     if isinstance(given, str):
         try:

@@ -125,7 +125,10 @@ def is_delivering(outbox: Path) -> bool:
 
 
 def unreachable(outbox: Path, *, or_throttled: bool = False) -> str | None:
-    """Returns why the sender cannot reach the server or, with `or_throttled`, has to wait."""
+    """Returns why the sender cannot reach the server, or None if it can.
+
+    With `or_throttled`, also returns why the server makes the sender wait.
+    """
     state = SenderState.read(outbox)
     states = (UNREACHABLE, THROTTLED) if or_throttled else (UNREACHABLE,)
     if state is None or state.state not in states:

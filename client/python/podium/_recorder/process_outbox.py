@@ -78,7 +78,10 @@ class ProcessOutbox:
         follows: Stream | None = None,
         starts_after: Stream | None = None,
     ) -> Stream:
-        """Begins a stream, to be delivered after `follows` and the start of `starts_after`."""
+        """Begins a stream.
+
+        It is delivered after all events of `follows`, and the first of `starts_after`.
+        """
         small = subject.arm is None or self._is_child
         segment_bytes = size or (_SMALL_SEGMENT if small else _ARM_SEGMENT)
         stream = Stream(
@@ -240,7 +243,10 @@ class ProcessOutbox:
         return writer
 
     def _falls_back(self, error: Exception) -> bool:
-        """Moves the outbox to the temporary folder if the error lasts. Returns whether it did."""
+        """Moves the outbox to the temporary folder after a lasting error.
+
+        Returns whether it moved.
+        """
         if not is_lasting(error):
             return False
         fallback = temporary_root()

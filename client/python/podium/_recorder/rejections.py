@@ -19,7 +19,10 @@ _ARM_FINISHED = (
 
 
 def warn_of_rejected(stream: Stream, folder: Path, notices: RecorderWarnings) -> None:
-    """Logs each newly rejected event once. A rejected start is logged instead of its events."""
+    """Logs each newly rejected event once.
+
+    After a rejected start, logs no event that is rejected as one of an older attempt.
+    """
     reader = StreamReader(folder)
     target = Target(reader.info.experiment, reader.info.arm)
     for rejected in reader.rejected_events():

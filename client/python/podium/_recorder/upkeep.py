@@ -63,7 +63,10 @@ class Upkeep:
         self._thread: Thread | None = None
 
     def start(self) -> None:
-        """Starts the thread. If Python is ending and starts none, `call` runs its action itself."""
+        """Starts the thread.
+
+        While Python ends it starts no threads; `call` then runs actions itself.
+        """
         thread = Thread(target=self._run, name="podium", daemon=True)
         try:
             thread.start()

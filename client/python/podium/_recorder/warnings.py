@@ -83,7 +83,10 @@ class RecorderWarnings:
     def guard(
         self, call: str, target: Target = _UNKNOWN, outcome: str = "it is not recorded"
     ) -> Iterator[None]:
-        """Logs an error that the block raises as a warning. A strict recorder raises it instead."""
+        """If the block raises an error, logs it as a warning.
+
+        A strict recorder raises it instead.
+        """
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever it is, training goes on

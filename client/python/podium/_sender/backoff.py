@@ -14,7 +14,7 @@ _random = SystemRandom()
 
 
 class Backoff:
-    """Random waits up to a limit that doubles from 0.1 s to 30 s. Senders do not retry together.
+    """Random waits, so that senders do not retry together. Their limit doubles from 0.1 s to 30 s.
 
     This is "full jitter": M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
     """

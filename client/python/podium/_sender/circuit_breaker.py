@@ -48,7 +48,10 @@ class CircuitBreaker:
         self.due, self.due_time = now + seconds, time.time() + seconds
 
     def hurry(self) -> None:
-        """Retries a second after the last retry, unless the server has asked for a wait."""
+        """Moves the next retry to about a second after the last.
+
+        Keeps it if the server set the wait.
+        """
         if self.pause is None or self.pause.is_throttled:
             return
         sooner = self.due - (self._tried + self._backoff.soon())

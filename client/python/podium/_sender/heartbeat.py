@@ -41,7 +41,7 @@ class Heartbeat:
         return self._attempt_id is not None and time.monotonic() - self._last >= _SECONDS
 
     async def send(self, client: RecordingClient) -> None:
-        """Sends a heartbeat. It has no stream position, since a lost one is not sent again."""
+        """Sends a heartbeat without a stream position, since a lost heartbeat is not sent again."""
         self._last = time.monotonic()
         event = events.metrics_recorded(self._info.arm or "", {}, attempt_id=self._attempt_id)
         try:

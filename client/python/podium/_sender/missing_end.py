@@ -81,7 +81,10 @@ def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | Non
 
 @lru_cache(maxsize=100_000)
 def follows(folder: Path) -> str | None:
-    """Returns the name of the earlier stream that a stream continues, or None. It is cached."""
+    """Returns the name of the earlier stream that a stream continues, or None.
+
+    Caches the result.
+    """
     with suppress(OSError, DamagedError):
         return StreamInfo.read(folder).follows
     return None

@@ -44,7 +44,10 @@ class PoisonEventPolicy:
             self._seconds = min(2 * self._seconds, _MOST_SECONDS)
 
     def succeeded(self) -> None:
-        """Notes an accepted event. After a skipped event, the next bad one gets half the time."""
+        """Notes an accepted event.
+
+        If one was skipped before, halves the time for the next bad event.
+        """
         if self._has_given_up:
             self._has_given_up = False
             self._seconds = max(self._seconds / 2, self._least)

@@ -59,7 +59,10 @@ class Predecessors:
         continued: Predecessor | None,
         starts_after: Predecessor | None,
     ) -> None:
-        """Sets the streams to deliver first, and for older attempts the last event to wait for."""
+        """Sets the streams to deliver first.
+
+        Each stream of an older attempt comes with the number of the last event to wait for.
+        """
         self._older = list(older)
         self._starts_after = starts_after
         if continued is not None:
@@ -73,7 +76,10 @@ class Predecessors:
         return self._is_continued_pending() or self.are_older_pending() or self._is_start_pending()
 
     def are_older_pending(self) -> bool:
-        """Returns whether older attempts have undelivered events that have not failed for long."""
+        """Returns whether to wait for events of older attempts.
+
+        Ignores streams that fail for long.
+        """
         while self._older:
             other, last = self._older[-1]
             if other.delivered < last and not other.is_gone and not other.fails_for_long:

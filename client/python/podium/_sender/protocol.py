@@ -237,7 +237,7 @@ class Delivery:
         return Absent(len(absent) - len(damaged), damaged)
 
     def failed(self, batch: Batch, error: PodiumError) -> Verdict:
-        """Returns what to do after a failed call, which may have been rejected or lost."""
+        """Returns what to do after the call that sent a batch has failed."""
         if error.refusals:
             return self._refused(batch, error)
         if error.reason == "SEQUENCE_GAP":

@@ -228,7 +228,10 @@ class Stream:
         return pause
 
     def cannot_read(self, error: Exception) -> bool:
-        """Pauses a stream whose files cannot be read. Returns True: it may have events left."""
+        """Pauses a stream whose files cannot be read.
+
+        Returns True, since it may have events left.
+        """
         self.wait(_unreadable(error))
         return True
 

@@ -133,7 +133,10 @@ class Streams:
         return False
 
     def _remove(self, stream: Stream) -> None:
-        """Removes a finished stream, unless it continues a stream that would then lack an end."""
+        """Removes a finished stream, unless the stream that it continues is left.
+
+        That stream would then seem to lack an end.
+        """
         other = self._named(stream, stream.info.follows)
         if other is not None and other.folder not in self._settled:
             # The earlier stream may be removed later in this look.

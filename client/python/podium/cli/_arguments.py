@@ -77,7 +77,10 @@ def arm_filters(given: argparse.Namespace) -> dict[str, Any]:
 def add_filters(
     parser: argparse.ArgumentParser, what: str, statuses: type[StrEnum], text: str = _ONLY_STATUS
 ) -> None:
-    """Adds filters by name, status and tags. `what` names the entries; `text` is a help."""
+    """Adds filters by name, status and tags.
+
+    `what` names the entries; `text` is the status help.
+    """
     parser.add_argument(
         "--prefix", metavar="TEXT", help=f"only {what} whose name begins with this text"
     )

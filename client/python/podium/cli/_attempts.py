@@ -132,8 +132,8 @@ def as_other_arm(
     Args:
         attempt: The attempt.
         target: The experiment and the name of the other arm.
-        known: This arm on the server, or None. An attempt may go to it only if it comes from an
-            earlier, interrupted try.
+        known: The other arm, or None if the server lacks it. If it exists, an attempt can be sent
+            to it only if an earlier, interrupted retry has created it.
         original: The arm that the attempt was recorded for, or None if the server lacks it.
 
     Returns:

@@ -65,7 +65,7 @@ def _connection(address: str, tls: TLS | None) -> Iterator[Finding]:
 
 
 def _address(address: str) -> Finding:
-    """Returns the finding whether an address accepts connections."""
+    """Returns a finding that tells whether an address accepts connections."""
     path = socket_path(address)
     try:
         if path is not None:

@@ -184,7 +184,10 @@ def _curves(
 def _default_curves(
     client: Client, handle: ExperimentHandle, ranked: str, *, is_grouped: bool
 ) -> list[Curves]:
-    """Returns curves of the ranked metric or, if it has none, of the first metrics with some."""
+    """Returns the curves of the ranked metric.
+
+    If it has none, returns those of the first metrics that have curves.
+    """
     known = step_metrics(client, handle.name)
     for candidates, most in (([ranked] if ranked in known else [], 1), (known, _CURVES)):
         tried = (handle.curve(name, by_group=is_grouped) for name in candidates[:_CANDIDATES])

@@ -136,7 +136,10 @@ def _with_waiting(view: OutboxView, given: argparse.Namespace) -> OutboxView:
 
 
 def _check_target(client: Client, stream: StreamView, given: argparse.Namespace) -> None:
-    """Raises a NotFoundError, with similar names, if the other arm does not and will not exist."""
+    """Raises a NotFoundError with similar names if the other arm is unknown.
+
+    Raises none if the waiting events begin that arm.
+    """
     [first] = StreamReader(stream.folder).read(stream.delivered, most_events=1)
     if not begins_arm(first.payload):
         target = _target(given, stream.info.experiment, stream.info.arm)

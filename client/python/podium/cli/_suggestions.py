@@ -49,7 +49,7 @@ def _is_from(metric: Metric, origin: ScoreOrigin) -> bool:
 
 @contextmanager
 def near_arms(client: Client, experiment: str, arm: str | None = None) -> Iterator[None]:
-    """Adds similar names to the error of an event or watch of an unknown arm or experiment."""
+    """Returns a context. If its block raises a NotFoundError, the error gets similar names."""
     try:
         yield
     except NotFoundError:

@@ -82,7 +82,7 @@ def sync(
 def _locked(views: Sequence[OutboxView], address: str) -> Iterator[dict[Path, str | None]]:
     """Holds the locks of outboxes during the block.
 
-    Stops senders that wait for another server, which does not answer.
+    Stops a sender that waits for a server at another address and gets no answer.
 
     Yields a result for each folder: None if this process has the lock, an empty text if another
     sender has it, or the reason why the outbox cannot be used.
@@ -179,7 +179,7 @@ def _follow(before: OutboxView, address: str, console: Console) -> Done:
 
 
 def _why_stuck(view: OutboxView) -> str:
-    """Returns why a running sender delivers nothing. Empty if events wait for other events."""
+    """Returns why a running sender delivers nothing, or "" if its events wait for other events."""
     state = view.state
     if state is not None and state.error:
         return state.error

@@ -50,7 +50,7 @@ def sender_stopped(outbox: Path) -> Iterator[None]:
 
 
 def acquire_lock(lock: SenderLock, outbox: Path) -> bool:
-    """Takes the lock. Stops its holders, since a recorder may start another sender meanwhile.
+    """Takes the lock. Stops each sender that holds it, as a recorder may start new ones.
 
     Returns whether a sender was running.
 
@@ -100,12 +100,12 @@ def _rejected(entry: Entry) -> RejectedEvent:
 
 
 def _skip(client: Client, stream: StreamView, after: int, entries: Sequence[Entry]) -> int:
-    """Gives the places of events in their stream to `Skipped`.
+    """Records `Skipped` at the positions of waiting events in their stream.
 
-    A call of a stopped sender may still reach the server. It then has no effect.
+    If a call of the stopped sender still reaches the server, it then has no effect.
 
     Returns:
-        The number of the first events that the server has already.
+        How many of the waiting events, from the first one on, the server has already.
     """
     events = [Event(skipped=Skipped())] * (entries[-1].sequence - after)
     position = StreamPosition(stream.info.writer_id, after + 1)

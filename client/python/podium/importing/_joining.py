@@ -57,7 +57,11 @@ class _Joined:
     rows: dict[str, EvalResult] = field(default_factory=dict)
 
     def holds(self, part: _Part) -> bool:
-        """Returns whether a row has the same time or, without times, all metrics are the same."""
+        """Returns whether the arm already has a part.
+
+        This is so if a row of both has the same time. Without times, the arm must have all rows of
+        the part, with the same metrics.
+        """
         pairs = [(self.rows[row.name], row) for row in part.rows if row.name in self.rows]
         dated = [(a.event_time, b.event_time) for a, b in pairs if a.event_time and b.event_time]
         if dated:
@@ -65,7 +69,10 @@ class _Joined:
         return len(pairs) == len(part.rows) and all(same(a.metrics, b.metrics) for a, b in pairs)
 
     def lacks(self, part: _Part) -> bool:
-        """Returns whether the arm has none of the tasks and was not recorded while it ran."""
+        """Returns whether the arm has no row of a part.
+
+        Returns False if a training recorded the arm.
+        """
         is_import = self.existing is None or self.existing.attempt is None
         return is_import and not any(row.name in self.rows for row in part.rows)
 
@@ -104,7 +111,7 @@ def join(
 def _without_results(
     found: FoundArm, evaluation: Evaluation, recorded: RecordedArms
 ) -> FoundArm | NotImported:
-    """Returns an evaluation without results, or an item if it was recorded while it ran."""
+    """Returns an evaluation without results, or a NotImported if it was recorded while it ran."""
     name = evaluation.arms_of_run()[0][1]
     existing = recorded.arm(name)
     if existing is None or existing.attempt is None or existing.status != found.arm.status:

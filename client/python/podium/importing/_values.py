@@ -53,7 +53,10 @@ def reading_in(folder: Path) -> Iterator[None]:
 
 
 def content_of(path: Path, limit: int = _MAX_FILE_BYTES) -> bytes:
-    """Returns the bytes of a file. Raises a ValueError for large files and links to the outside."""
+    """Returns the bytes of a file.
+
+    Raises a ValueError if it is too large or links to the outside.
+    """
     with opened_inside(path) as file:
         found = file.read(limit + 1)
     if len(found) > limit:

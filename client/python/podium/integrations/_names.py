@@ -15,7 +15,7 @@ _LOGGER = logging.getLogger("podium")
 
 
 class ArmNames:
-    """The names of arms that a callback, and its copies for a search, have used."""
+    """Makes arm names unique among the trainings of a callback, and of its copies in a search."""
 
     def __init__(self, *, is_received: bool = False) -> None:
         self._times: Counter[str] = Counter()

@@ -152,7 +152,10 @@ def _seed() -> int | None:
 
 
 def _layers(model: Any) -> list[dict[str, Any]]:
-    """Returns the kind and arguments of each layer, without names, since these contain counts."""
+    """Returns the kind and arguments of each layer.
+
+    Leaves out names, which have running numbers.
+    """
     found = []
     for layer in getattr(model, "layers", [])[:_MAX_LAYERS]:
         kind = {"kind": type(layer).__name__}

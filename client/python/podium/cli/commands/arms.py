@@ -2,7 +2,8 @@
 
 EVAL METRICS are those of the primary eval: the first post-training row tagged `test`,
 else the first post-training row, else the first row. If that row is in-loop, the column
-shows its step; if the arm is not completed either, it shows the newest row of that eval.
+also shows its step. For an arm that is not completed, it then shows the newest row of
+that eval instead.
 LAST HEARD, for running arms, is when the server last received an event or a heartbeat of
 the arm.
 
@@ -132,9 +133,10 @@ def _eval_metrics(arm: ArmSummary, row: EvalResult | None) -> str:
 
 
 def _shown_row(arm: ArmSummary, client: Client) -> EvalResult | None:
-    """Returns the primary eval if it has a step, or for other than completed arms its newest row.
+    """Returns the in-loop row that the table shows: the primary eval, or its newest row.
 
-    Returns None if the primary eval has no step.
+    It is the newest row for an arm that is not completed. Returns None if the table shows a
+    post-training row, or no row.
     """
     handle = client.arm(arm.experiment, arm.name)
     try:

@@ -184,7 +184,7 @@ class _Csv:
 
 
 def _cell(value: Any) -> Any:
-    """Returns a cell of a table. Its apostrophe keeps spreadsheets from running a formula."""
+    """Returns a cell of a table. Puts an apostrophe before a text that spreadsheets would run."""
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return json_form.to_json(value)

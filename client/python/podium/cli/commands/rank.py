@@ -110,7 +110,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Raises an error for arguments that exclude each other, and sets the metric."""
+    """Raises an error for arguments that exclude each other. Sets `metric` from either argument."""
     if None not in (arguments.metric, arguments.positional_metric):
         raise CommandError(
             f"two metrics are given, {arguments.positional_metric!r} and --metric "

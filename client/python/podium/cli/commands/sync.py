@@ -50,7 +50,7 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
 
 
 def _check_address(given: str | None) -> None:
-    """Raises a CommandError for a malformed address. Without one, each outbox has its own."""
+    """Raises a CommandError if an address is given and malformed."""
     try:
         server_address(given)
     except ValueError as error:

@@ -149,7 +149,10 @@ def _with_prefix(content: _Entry, split: str) -> _Entry:
 
 
 def _arm_of_results(results: _Entry, path: Path) -> Iterator[Found]:
-    """Yields the arm of results files without a state, as scripts that only evaluate write."""
+    """Yields the arm of results files without a trainer state.
+
+    Scripts that only evaluate write no trainer state.
+    """
     if not any(key.endswith(_RUNTIME) for key in numbers(results)):
         why = "the file has no key that ends with _runtime, so it may be of another tool"
         yield from [NotImported(str(path), why, is_wrong=False)] if results else []
@@ -234,7 +237,11 @@ def _identity(log: _Log) -> str | None:
 
 
 def _name(path: Path, *, is_folders: bool) -> str:
-    """Returns the arm's name: `FOLDER/CHECKPOINT`, or `FOLDER` for the longest log of a folder."""
+    """Returns the arm's name.
+
+    It is `FOLDER/CHECKPOINT` for a file of a checkpoint, unless `is_folders` is set. Otherwise it
+    is `FOLDER`.
+    """
     folder = path.resolve().parent
     if not _CHECKPOINT.match(folder.name):
         return _folder_name(folder)

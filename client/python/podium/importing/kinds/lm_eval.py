@@ -139,7 +139,10 @@ def _named_tasks(content: _Object) -> set[str]:
 
 
 def _non_numbers(content: _Object) -> dict[str, list[str]]:
-    """Returns the metrics of each task that are lists or objects. Texts are labels, or N/A."""
+    """Returns the names of each task's metrics that are lists or objects, by task.
+
+    Texts are no metrics: they are labels or N/A.
+    """
     found = {
         task: [key for key in values if key != _COUNTS and isinstance(values[key], list | dict)]
         for task, values in object_in(content, "results").items()
@@ -316,14 +319,17 @@ def _settings_of_task(content: _Object, task: str) -> str:
 
 
 def _sampling(settings: _Object) -> str:
-    """Returns the settings that differ from greedy decoding, without `until`, as a short text."""
+    """Returns a short text with the settings that differ from greedy decoding, except `until`."""
     kept = {key: value for key, value in settings.items() if value not in _GREEDY.get(key, (None,))}
     text = "".join(f",{key}={kept[key]}" for key in sorted(kept) if key != "until")
     return text if len(text) <= _MOST_SHOWN else f",{short_digest(text)}"
 
 
 def _sample_count(content: _Object, task: str) -> dict[str, float]:
-    """Returns the number of samples as `n_samples`, unless the metrics of a group differ in it."""
+    """Returns the number of samples as `n_samples`.
+
+    Returns an empty dict if it is unknown, or differs among the metrics of a group.
+    """
     count = numbers(object_in(object_in(content, "n-samples"), task)).get("effective")
     values = object_in(content, "results").get(task, {})
     by_metric = values.get(_COUNTS)

@@ -104,7 +104,10 @@ def _arm(folder: Path) -> Generator[Found, None, ArmResult]:
 def _concluded_evals(
     file: Path, logged: list[EvalResult]
 ) -> Generator[Found, None, list[EvalResult]]:
-    """Returns the evals of `conclusion.md` with the exact numbers of the logs, then other rows."""
+    """Returns the evals of `conclusion.md`, then the other logged rows.
+
+    The exact numbers of the logs replace the rounded ones of the file.
+    """
     rows, unmatched = [], list(logged)
     for number, line in enumerate(_lines(file), start=1):
         match = _EVAL.fullmatch(line)

@@ -158,7 +158,10 @@ def _run_result(content: _Object, identity: str) -> RunResult:
 
 
 def _evals(file: Path) -> Generator[Found, None, list[EvalResult]]:
-    """Reads the eval rows, the last one of each name and step. Unnamed rows differ by their ids."""
+    """Reads the eval rows.
+
+    Keeps the last one of each name and step. Unnamed rows with different ids get different names.
+    """
     rows: dict[tuple[str, int | None], tuple[int, str, EvalResult]] = {}
     if not file.is_file():
         return []

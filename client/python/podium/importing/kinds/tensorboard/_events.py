@@ -102,7 +102,10 @@ def scalar(value: Any) -> float | None:
 
 
 def hyperparameters(content: bytes) -> tuple[dict[str, Any], int]:
-    """Returns the hyperparameters and the final status (0: none) of a record of the plugin."""
+    """Returns the hyperparameters and the final status of an HParams record.
+
+    Status 0 means none.
+    """
     try:
         data = _MESSAGES["HParams"].FromString(content)
     except DecodeError:
@@ -123,7 +126,7 @@ def _hyperparameter(value: Any) -> float | str | bool | None:
 
 
 def _records(file: BufferedReader) -> Iterator[tuple[bytes, int]]:
-    """Yields the data of each record, and the checksum of the data, which it does not check."""
+    """Yields the data of each record, and the data's checksum for the caller to check."""
     while begin := file.read(_HEAD.size):
         if len(begin) < _HEAD.size:
             raise _incomplete()
