@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _rate(server: RunningServer, name: str) -> float:
-    """Returns the calls that a second of the server's CPU answers."""
+    """Returns how many calls the server answers per second of its CPU time."""
     path, bodies = f"{_SERVICE}/{name.split(maxsplit=1)[0]}", _QUESTIONS[name]
     asked = [bodies] * _CONNECTIONS
     begin = _cpu_seconds(server.process.pid)

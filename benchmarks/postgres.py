@@ -39,7 +39,7 @@ from tests.postgres import running_postgres, schema_url
 _EXPERIMENTS = 8
 _ROWS = 100
 _MOST_ROWS = 8_000
-"""The most rows a second of an experiment for which requests are built."""
+"""The rows per second for which requests are built, for each experiment."""
 _ARMS = 16
 _READERS = 16
 _RECORD = "/podium.v1.RecordingService/Record"

@@ -28,7 +28,10 @@ __all__ = ["alternate", "latency", "scaling", "throughput"]
 _CONNECTIONS = 16
 _SLICE_SECONDS = 0.5
 _ARMS = 1_024
-"""How many arms are asked for in turn: what a busy experiment has, and a cold disk has not."""
+"""The number of arms whose rows are read in turn.
+
+A busy experiment has about as many. Their rows fit into memory, so few reads wait for the disk.
+"""
 _ECHO = "/bench.Echo/Echo"
 _EVAL = "/podium.v1.ResultsService/Eval"
 _SCORE = "/podium.v1.ResultsService/Score"

@@ -1,4 +1,7 @@
-"""Aim, local: the process that logs stores the rows. They are read when Aim's index has them."""
+"""Measures Aim without a server: the process that logs stores the rows.
+
+Rows are read when Aim's index has them.
+"""
 
 from typing import Any
 

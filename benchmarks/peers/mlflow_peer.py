@@ -1,4 +1,4 @@
-"""MLflow: its tracking server on SQLite, and its client."""
+"""Measures MLflow, with its tracking server on SQLite and its client."""
 
 import os
 import subprocess

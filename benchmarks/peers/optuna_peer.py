@@ -1,4 +1,7 @@
-"""Optuna: its gRPC storage proxy over SQLite. A run is a trial, a metric an attribute of it."""
+"""Measures Optuna, with its gRPC storage proxy over SQLite.
+
+Each run is a trial, and each metric is an attribute of the trial.
+"""
 
 import subprocess
 import sys

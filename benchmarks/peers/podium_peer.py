@@ -1,4 +1,4 @@
-"""Podium: its server on SQLite, its blocking client, and `podium.record` for the log call."""
+"""Measures Podium: its server on SQLite, its blocking client, and `podium.record` for logs."""
 
 import os
 import subprocess

@@ -1,4 +1,7 @@
-"""TensorBoard: files that tensorboardX writes and TensorBoard's own reader reads, without torch."""
+"""Measures TensorBoard without torch.
+
+Its own reader reads the files that tensorboardX writes.
+"""
 
 import os
 from typing import Any

@@ -1,4 +1,7 @@
-"""trackio, local: the process that logs stores the rows, with a delay. They are read with SQL."""
+"""Measures trackio without a server: the process that logs stores the rows, with a delay.
+
+Rows are read with SQL.
+"""
 
 import os
 from typing import Any

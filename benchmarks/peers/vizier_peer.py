@@ -1,4 +1,7 @@
-"""OSS Vizier: its gRPC server on SQLite. A run is a trial, its metrics the final measurement."""
+"""Measures OSS Vizier, with its gRPC server on SQLite.
+
+Each run is a trial, whose final measurement has the metrics.
+"""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""W&B, offline: it only writes a file, which `wandb sync` would later send to a server."""
+"""Measures W&B offline. It only writes a file, which `wandb sync` could later send to a server."""
 
 import os
 import struct

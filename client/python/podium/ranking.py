@@ -1,7 +1,7 @@
 """Ranks arms and groups, with the same results as the server's rankings.
 
-`rank` ranks any list of arms. The server ranks arms from an index, with the same result. To rank
-groups, both use `Groups`.
+`rank` ranks any list of arms. The server ranks arms from an index, with the same result. The
+server and `rank_groups` both use `Groups` to rank groups.
 """
 
 from collections import Counter

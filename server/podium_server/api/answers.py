@@ -217,7 +217,7 @@ def series(points: Iterable[Points]) -> Iterable[Series]:
 _SHARED = frozenset(
     ("run_id", "error", "train_seconds", "eval_seconds", "group_id", "group_name", "annotations")
 )
-"""The fields that a summary has too."""
+"""The fields of an ArmResult that an ArmSummary has too."""
 
 
 def _recorded(view: ArmView) -> ArmResult:

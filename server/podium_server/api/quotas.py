@@ -72,7 +72,7 @@ class Usage:
         rows: Counts the stored rows. None if no store counts them.
 
     Attributes:
-        rows: As given.
+        rows: Counts the stored rows. None if no store counts them.
         row_quotas: The limits of stored rows that apply.
     """
 

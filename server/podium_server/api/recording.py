@@ -25,7 +25,7 @@ __all__ = ["Recording"]
 _MAX_SEQUENCE = 2**63 - 1
 _LARGE_CALL_BYTES = 64 * 1024
 _MANY_EVENTS = 20
-"""Calls with more events (without eval rows) or more bytes are parsed in a thread."""
+"""Calls with more bytes, or more events that are not eval rows, are parsed in a thread."""
 
 
 class Recording:

@@ -25,7 +25,7 @@ _LONGEST_PAUSE_SECONDS = 1.0
 _LOCK = threading.Lock()
 """Guards all quotas: calls in several threads take rows of several quotas together."""
 _RETRY_SECONDS = 60.0
-"""The seconds until a rejected call is sent again. Rows are seldom deleted."""
+"""The seconds after which a rejected call is sent again: many, as rows are seldom deleted."""
 
 
 class RowQuota:

@@ -43,10 +43,10 @@ _HEARTBEAT_SECONDS = 10.0
 _CHECK_SECONDS = 2.0
 """The seconds between two checks of the token while nothing changes."""
 _AHEAD_SECONDS = 5.0
-"""The seconds after which a client is reset if it has a later revision than the store."""
+"""The seconds for which a client with a later revision waits for the store, before a reset."""
 _PAUSE_SECONDS = 0.004
 _PAUSE_OF_EACH_SECONDS = 0.0005
-"""The seconds that each watch adds to this pause, so that steps merge more commits."""
+"""The seconds that each watch adds to `_PAUSE_SECONDS`, so that steps merge more commits."""
 
 
 class Watches(ChangeListener):

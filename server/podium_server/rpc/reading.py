@@ -20,7 +20,7 @@ from podium_server.rpc.shares import SharedBudget
 __all__ = ["ReadGate", "Reader"]
 
 _SLOW_SECONDS = 0.02
-"""The seconds in which a local request arrives. The regular check ignores younger ones."""
+"""The seconds in which a local request arrives. The regular check ignores younger requests."""
 _READ_SECONDS = 30.0
 """The most seconds that a request may take to arrive: the default deadline of a write."""
 

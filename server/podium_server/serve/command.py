@@ -37,7 +37,7 @@ __all__ = ["add_arguments", "loop_factory", "main", "run", "tune_collector"]
 _log = logging.getLogger(__name__)
 
 _COLLECT_EVERY = 20_000
-"""The new objects between two garbage collections. Calls leave almost no reference cycles."""
+"""The number of new objects between two garbage collections. Calls leave few cycles."""
 _OTHER_FILES = 200
 """The most files that the store, the event loop and the log have open."""
 _ORIGIN = re.compile(r"https?://[^/A-Z\s*]+")

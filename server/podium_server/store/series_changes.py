@@ -14,7 +14,7 @@ __all__ = ["FIRST_STEP", "LAST_STEP", "changed_from", "with_change"]
 FIRST_STEP, LAST_STEP = -(2**63), 2**63 - 1
 _PAIR = struct.Struct("<qq")
 _MOST_PAIRS = 24
-"""With so many pairs, 10^6 commits cost a consumer less than twice the points it needs."""
+"""The most pairs. With these, 10^6 commits cost a consumer less than twice the needed points."""
 
 
 def with_change(content: bytes, revision: int, step: int) -> bytes:

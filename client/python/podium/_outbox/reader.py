@@ -228,7 +228,7 @@ class StreamReader:
         return max(self._noted, self.progress().delivered)
 
     def _records(self, after: int) -> Iterator[tuple[Record, _Cursor]]:
-        """Yields the records after a sequence number, each with the place behind it.
+        """Yields the records after a sequence number, each with the place of the next record.
 
         Damaged records are left out. Reading ends at a gap of records that were never written. Such
         gaps occur after a power cut, and in a copy that was made while the stream was written.

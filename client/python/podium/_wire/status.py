@@ -31,13 +31,14 @@ ERROR_DOMAIN = "podium"
 DETAILS_KEY = "grpc-status-details-bin"
 """The key of the trailing metadata that carries the google.rpc.Status."""
 
-# The text and the details in base64. With the other headers that is below 8 KiB.
+# The most bytes of the text and the details in base64. With the other headers, they take less than
+# 8 KiB.
 _STATUS_BYTES = 7168
 _TEXT_BYTES = 1024
 _TEXT_BYTES_BESIDE_PATHS = 384
 _REFUSED_TEXT_BYTES_BESIDE_PATHS = 128
 _METADATA_VALUE_BYTES = 300
-# The Any around a Refusals, and the header of one text in it.
+# The most bytes of the Any around a Refusals, and of the header of one text in the Refusals.
 _ANY_BYTES = 64
 _HEADER_BYTES = 4
 

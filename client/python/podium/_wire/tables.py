@@ -26,7 +26,7 @@ def repeated(field: Field) -> Field:
 class Codec(Generic[_T, _M]):
     """Converts a dataclass to and from a message.
 
-    A field that is not set in the message is None in the dataclass, unless `required` has it.
+    A field that is not set in the message is None in the dataclass, unless `required` names it.
 
     Args:
         model: The dataclass.

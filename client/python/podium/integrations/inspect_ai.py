@@ -68,7 +68,7 @@ class PodiumHooks(Hooks):  # type: ignore[misc, unused-ignore]
     All tasks of a run that have the same model and settings are one arm, `MODEL@SETTINGS-RUN`.
     While they run, the training metric `samples` counts the finished samples. When a task ends,
     each of its scores becomes a post-training row. If an arm has scores, each of its failed and
-    cancelled tasks becomes another arm. If it has none, it gets the status of such a task itself.
+    cancelled tasks becomes another arm. An arm without scores gets the status of such a task.
     """
 
     def __init__(self) -> None:

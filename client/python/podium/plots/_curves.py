@@ -44,7 +44,7 @@ _HEIGHT, _AROUND = 3.9, 0.6
 _NAMED = 24
 """The most curves that are drawn with names. If there are more curves, all are thin and grey."""
 _BANDS = 4
-"""The most groups with intervals as bands. Of more groups, only the last points have some."""
+"""The most groups with intervals as bands. Of more groups, only the last points have any."""
 _MARKERS = 12
 """The approximate number of markers on a curve with more points, at equal distances."""
 _UNNAMED = {"color": GREY, "marker": "", "linestyle": "-", "alpha": 0.5}

@@ -50,7 +50,7 @@ WIDTH, PLOT_WIDTH = 6.8, 3.4
 FONT_SIZE = 9.0
 _TITLE_SIZE, _NOTE_SIZE = 10, 8
 _TITLE_LINE, _NOTE_LINE, _MARGIN = 0.2, 0.155, 0.08
-"""Inches."""
+"""In inches: the height of a line of the title, and of a line of notes; the margin."""
 _LEAST_SIZE = (3.0, 2.0)
 _LEAST, _GREATEST = 1e-3, 1e6
 _DIGITS = (4, 15)

@@ -43,7 +43,8 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", 1_000),
         # Old versions also count ended calls, and then reject new ones without a reason.
         ("grpc.http.overload_protection", 0),
-        # Calls that wait for Python. With the default of 1,000, gRPC cancels more without a reason.
+        # The most calls that wait for Python. gRPC cancels further calls without a reason, by
+        # default from 1,000 on.
         ("grpc.server.max_pending_requests", 8_000),
         ("grpc.server.max_pending_requests_hard_limit", 8_000),
         # gRPC cancels calls that Python has not accepted within this time, also without a
@@ -53,7 +54,7 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
         # The part of a request that gRPC buffers before a handler reads it.
         ("grpc.http2.lookahead_bytes", 16 * 1024),
         ("grpc.http2.bdp_probe", 0),
-        # Pings: limits those of clients, and sends some to clients that may be gone.
+        # Limits the pings of clients, and sends pings to clients that may be gone.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.keepalive_time_ms", 30_000),

@@ -18,7 +18,10 @@ __all__ = ["Connections"]
 
 _CHECK_SECONDS = 1.0
 _HUNG_SECONDS = 3.0
-"""If a call uses a connection for longer (in seconds), its host may hang: it may be paused."""
+"""The seconds of one call after which the host of its connection may hang.
+
+For example, the host may be paused.
+"""
 
 
 class Connections:

@@ -68,7 +68,7 @@ LOST = (
     asyncpg.CannotConnectNowError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
-    # Such as: a disk with errors.
+    # For example, a disk with errors.
     asyncpg.PostgresSystemError,
 )
 """The errors of a lost connection, and of a host that is no longer the leader. The transaction was
@@ -80,7 +80,7 @@ _BUSY = (
     asyncio.TimeoutError,
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
-    # Such as: too many connections, or no memory.
+    # For example, too many connections, or no memory.
     asyncpg.InsufficientResourcesError,
     *REPEATED,
 )
@@ -90,7 +90,7 @@ _NOTHING = "nothing was changed; try again later"
 def connecting(error: asyncpg.PostgresError) -> Exception:
     """Returns the error to raise when no connection can be opened, so that nothing is changed."""
     is_known = isinstance(error, (*LOST, *_BUSY))
-    # Such as: "could not write init file" on a full disk, or a password that was changed.
+    # For example, "could not write init file" on a full disk, or a password that was changed.
     return error if is_known else ConnectionError(f"cannot connect: {error}")
 
 

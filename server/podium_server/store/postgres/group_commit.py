@@ -252,7 +252,7 @@ class GroupCommit(CallRunner):
             self._unknown_outcomes += 1
             raise outcome_unknown() from error
         if warned:
-            # Such as: the wait for the replica was cancelled.
+            # For example, the wait for the replica was cancelled.
             _log.warning("it is unknown whether a commit is durable: %s", "; ".join(warned))
             self._unknown_outcomes += 1
             raise outcome_unknown()

@@ -17,7 +17,10 @@ from podium_server.store.sql.reads import Reader
 __all__ = ["PostgresReader"]
 
 _FIRST_ROWS, _MOST_ROWS = 8, 128
-"""The first pieces of a page are small, because each row can be large."""
+"""The rows in the first piece of a page, and in the largest piece.
+
+The first pieces are small, because each row can be large.
+"""
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _ARMS = (
     f"SELECT {codec.ARM_COLUMNS} FROM arms "

@@ -33,7 +33,7 @@ For a row, its position, content and stamp follow. For points, the key is the ke
 the `ChangedPoints` follow.
 """
 _KEY_END = 6
-"""The end of the key in the place of a row."""
+"""The index in the place of a row at which its key ends."""
 
 _REMOVALS = (
     "SELECT revision, 0, arm, eval_name, post, step FROM removals WHERE experiment = ? AND "

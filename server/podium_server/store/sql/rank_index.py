@@ -163,13 +163,13 @@ class RankIndexReader:
         self._upward = upward
 
     def key(self, row: _Row) -> OrderKey:
-        """Returns the sort key of a row of `SCORED`."""
+        """Returns the sort key of a row that the statement `SCORED` selects."""
         if row[0] == NAN_KEY:
             return _NAN
         return OrderKey(0, row[0] if self._upward else -row[0])
 
     def rows(self, after: RankPlace | None) -> Generator[_Row]:
-        """Yields the rows of `SCORED` after a place: numbers first, then NaN."""
+        """Yields the rows that `SCORED` selects after a place: numbers first, then NaN."""
         key, ordinal = after or RankPlace(OrderKey(0, 0), -1)
         if key.section == 0:
             yield from self._numbers(after)

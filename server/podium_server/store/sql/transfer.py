@@ -24,7 +24,10 @@ _BATCH_ROWS, _BATCH_BYTES = 500, 4 * 2**20
 _PROGRESS_ROWS = 500_000
 _MOST_NAMES = 5
 _FINGERPRINT = ("experiments", "streams", "arms")
-"""Whenever a row of any table changes, a row of one of these tables changes too."""
+"""The tables from which a fingerprint is computed.
+
+Whenever a row of any table changes, a row of one of these tables changes too.
+"""
 _MIGRATED = (
     "CREATE TABLE IF NOT EXISTS migrated "
     "(name TEXT PRIMARY KEY, source TEXT NOT NULL, fingerprint TEXT NOT NULL)"

@@ -32,8 +32,8 @@ def check(path: Path) -> list[str]:
 def back_up(path: Path, target: Path) -> None:
     """Copies the state of a file at one moment to a new file that only this user can read.
 
-    The copy has everything that was acknowledged before. The copy is checked and synced before it
-    gets its final name, so a file of that name is always complete.
+    The copy has everything that was acknowledged before the call. The copy is checked and synced
+    before it gets its final name, so a file of that name is always complete.
 
     Raises:
         StoreError: The file cannot be read, or the copy cannot be written or is damaged.
