@@ -182,7 +182,11 @@ def begin(address: str, experiment: str) -> None:
     with channel(address) as connection:
         stub = RecordingServiceStub(connection)
         for event in (declared, _started(EVALUATED)):
-            stub.Record(RecordRequest(experiment=experiment, events=[event]), timeout=120)
+            stub.Record(
+                RecordRequest(experiment=experiment, events=[event]),
+                timeout=120,
+                wait_for_ready=True,
+            )
 
 
 def channel(address: str) -> grpc.Channel:
