@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import podium
 import pytest
+from podium._client import near_names
 from podium.v1.ranking_pb2 import RankedArm
 from podium.v1.results_service_pb2 import (
     GetExperimentResponse,
@@ -301,3 +302,20 @@ def test_configuration_values_that_no_arm_has(
         f"{text} 'model.nam'; did you mean 'model.name'?",
         f"{text} 'algorithm.knid'; did you mean 'algorithm.kind'?",
     ]
+
+
+def test_configuration_values_of_very_many_arms(
+    blocking: podium.Client,
+    name: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There is no warning about a value that an arm behind the fetched ones may have."""
+    monkeypatch.setattr(near_names, "_ARMS", 1)
+    experiment = blocking.experiment(name)
+    experiment.declare(success_metric="m")
+    for arm, seed in (("a", None), ("b", 3)):
+        config = podium.RunConfig(arm, seed=seed)
+        experiment.record_arm(podium.ArmResult(arm, config, "completed"))
+    assert list(experiment.arms(config={"seed": 1})) == []
+    assert caplog.messages == []
