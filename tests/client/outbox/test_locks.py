@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from podium._outbox import SenderLock, StreamReader
+import pytest
+from podium._outbox import UNREACHABLE, SenderLock, SenderState, StreamReader
+from podium.cli import _withdrawing
+from podium.cli._exits import CommandError
 
 from tests.client.outbox.places import all_of, new_outbox, new_writer
 
@@ -31,9 +34,12 @@ def test_one_sender_at_a_time(tmp_path: Path) -> None:
         assert process.stdout.readline() == b"True\n"
         assert SenderLock(outbox).is_held()
         assert not SenderLock(outbox).try_acquire()
+        assert SenderLock(outbox).is_held_by(process.pid)
+        assert not SenderLock(outbox).is_held_by(os.getppid())
         process.send_signal(signal.SIGKILL)
     lock = SenderLock(outbox)
     assert not lock.is_held()
+    assert not lock.is_held_by(process.pid)
     assert lock.try_acquire()
     lock.release()
     assert not SenderLock(outbox).is_held()
@@ -46,6 +52,7 @@ def test_a_lock_is_not_lost_by_looking_at_it(tmp_path: Path) -> None:
     assert lock.try_acquire()
     assert SenderLock(outbox).is_held()
     assert not SenderLock(outbox).try_acquire()
+    assert not SenderLock(outbox).is_held_by(os.getpid())
     assert _is_held_for_others(outbox)
     lock.release()
     assert not _is_held_for_others(outbox)
@@ -87,3 +94,27 @@ def test_a_live_stream_is_not_removed(tmp_path: Path) -> None:
     assert not reader.remove()
     assert all_of(reader) == [(1, b"first")]
     assert writer.append(b"second") == 2
+
+
+def test_a_process_with_the_id_of_an_earlier_sender_is_not_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command ends the process that delivers, not one that has got the id in an old status."""
+    outbox = new_outbox(tmp_path)
+    monkeypatch.setattr(_withdrawing, "_STOP_SECONDS", 0.5)
+    monkeypatch.setattr(_withdrawing, "is_own", lambda _outbox: True)
+    commands = ((sys.executable, "-c", _HOLD, str(outbox)), ("sleep", "60"))
+    holder, other = (subprocess.Popen(each, stdout=subprocess.PIPE) for each in commands)
+    with holder, other:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"True\n"
+        SenderState(other.pid, "localhost:1", UNREACHABLE).write(outbox)
+        with pytest.raises(CommandError, match="stop it, then try again"):
+            _withdrawing.acquire_lock(SenderLock(outbox), outbox)
+        assert (holder.poll(), other.poll()) == (None, None)
+        SenderState(holder.pid, "localhost:1", UNREACHABLE).write(outbox)
+        lock = SenderLock(outbox)
+        assert _withdrawing.acquire_lock(lock, outbox)
+        lock.release()
+        assert holder.wait(60) == -signal.SIGTERM
+        other.kill()

@@ -7,6 +7,8 @@ lock loses the lock. So this package never opens the file of a lock that its pro
 
 import fcntl
 import os
+import struct
+import sys
 import time
 from pathlib import Path
 
@@ -19,6 +21,11 @@ _TRIES = 20
 _TRY_SECONDS = 0.01
 _TAKEN = (BlockingIOError, PermissionError)
 """The errors with which operating systems report that another process has the lock."""
+
+_FLOCK = struct.Struct("hhqqi0q" if sys.platform == "linux" else "qqihh")
+"""The `struct flock` of the operating system."""
+_HOLDER = 4 if sys.platform == "linux" else 2
+"""The place of the pid of a lock's holder in it."""
 
 _held: dict[tuple[int, int], int] = {}
 """The pid of the process that took each lock, by device and inode of the lock's file."""
@@ -88,6 +95,21 @@ class Lock:
             os.close(descriptor)
         return False
 
+    def is_held_by(self, pid: int) -> bool:
+        """Returns whether a pid is that of another process, and that process holds the lock."""
+        try:
+            if self._is_ours():
+                return False
+            descriptor = os.open(self._path, os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            found = fcntl.fcntl(descriptor, fcntl.F_GETLK, _question())
+        finally:
+            os.close(descriptor)
+        holder: int = _FLOCK.unpack(found)[_HOLDER]
+        return holder == pid
+
     def _is_ours(self) -> bool:
         return _held.get(_identity(self._path.stat())) == os.getpid()
 
@@ -115,6 +137,13 @@ def _lock(descriptor: int) -> bool:
         else:
             return True
     return False
+
+
+def _question() -> bytes:
+    """Returns the `struct flock` that asks which process has locked any part of a file."""
+    kind, whence = fcntl.F_WRLCK, os.SEEK_SET
+    order = (kind, whence, 0, 0, 0) if sys.platform == "linux" else (0, 0, 0, kind, whence)
+    return _FLOCK.pack(*order)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -64,7 +64,8 @@ def acquire_lock(lock: SenderLock, outbox: Path) -> bool:
         if not is_own(outbox) or time.monotonic() > end:
             pid = f" (process {state.pid})" if state else ""
             raise CommandError(f"a sender{pid} is delivering {outbox}; stop it, then try again")
-        if state is not None and state.pid not in stopped:
+        # A sender that has ended leaves its status, and its pid may be that of any process now.
+        if state is not None and state.pid not in stopped and lock.is_held_by(state.pid):
             stopped.add(state.pid)
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(state.pid, signal.SIGTERM)
