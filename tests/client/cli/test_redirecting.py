@@ -138,7 +138,9 @@ def test_killed_while_redirecting(
     owner: Any = _withdrawing if step == "_skip" else StreamReader
     real = getattr(owner, step)
 
-    def killed(*arguments: Any) -> None:
+    def killed(*arguments: Any, validate_only: bool = False) -> Any:
+        if validate_only:
+            return real(*arguments, validate_only=True)
         real(*arguments)
         raise _KilledError
 
@@ -165,7 +167,11 @@ def test_killed_after_a_sender_delivered_more(
             client.record(name, [_row("typo", 1)], position=StreamPosition(folder.name, 1))
         StreamReader(folder).note_delivered(1)
 
-    def killed(*_arguments: Any) -> None:
+    real = _withdrawing._skip
+
+    def killed(*arguments: Any, validate_only: bool = False) -> int:
+        if validate_only:
+            return real(*arguments, validate_only=True)
         raise _KilledError
 
     monkeypatch.setattr(_retry, "_check_target", delivered)
@@ -175,6 +181,35 @@ def test_killed_after_a_sender_delivered_more(
     monkeypatch.undo()
     assert _run(outbox, "retry", "--as", "right").code == 0
     assert (_steps(address, name, "typo"), _steps(address, name, "right")) == ([1], [2])
+
+
+@pytest.mark.parametrize("is_sent", [False, True], ids=["before", "after"])
+def test_killed_after_a_lost_answer(
+    outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch, *, is_sent: bool
+) -> None:
+    """An event that only the server knows of stays where it is, also after a kill and a retry."""
+    _start(address, name, "typo")
+    _start(address, name)
+    folder = _evaluation(outbox, name)
+    with library.Client(address) as client:
+        client.record(name, [_row("typo", 1)], position=StreamPosition(folder.name, 1))
+    real = _withdrawing._skip
+
+    def killed(*arguments: Any, validate_only: bool = False) -> int:
+        if validate_only:
+            return real(*arguments, validate_only=True)
+        if is_sent:
+            real(*arguments)
+        raise _KilledError
+
+    monkeypatch.setattr(_withdrawing, "_skip", killed)
+    with pytest.raises(_KilledError):
+        _run(outbox, "retry", "--as", "right")
+    monkeypatch.undo()
+    assert _run(outbox, "retry", "--as", "right").code == 0
+    assert (_steps(address, name, "typo"), _steps(address, name, "right")) == ([1], [2])
+    podium("sync", str(outbox))
+    assert streams(outbox) == []
 
 
 def test_a_running_sender_goes_on_with_other_events(outbox: Path, address: str, name: str) -> None:

@@ -88,10 +88,13 @@ def withdraw(streams: Iterable[StreamView], client: Client) -> None:
         # A sender may have delivered more since the stream was looked at.
         after = reader.progress().delivered
         while entries := reader.read(after):
-            reader.reject(*(_rejected(each) for each in entries if each.sequence not in known))
-            stored = _skip(client, stream, after, entries)
-            # A command that was killed may have given places of rejected events to `Skipped`.
-            reader.mark_retried(*({*range(after + 1, after + 1 + stored)} - known))
+            # The server may have events although the sender got no answer.
+            begin = after + _skip(client, stream, after, entries, validate_only=True)
+            lacked = (each for each in entries if each.sequence > begin)
+            reader.reject(*(_rejected(each) for each in lacked if each.sequence not in known))
+            end = after + _skip(client, stream, after, entries)
+            # Since then, a call of a stopped sender may have arrived.
+            reader.mark_retried(*({*range(begin + 1, end + 1)} - known))
             after = entries[-1].sequence
             reader.note_delivered(after)
 
@@ -100,20 +103,29 @@ def _rejected(entry: Entry) -> RejectedEvent:
     return RejectedEvent(entry.sequence, _WITHDRAWN, _MESSAGE, time.time(), entry.payload)
 
 
-def _skip(client: Client, stream: StreamView, after: int, entries: Sequence[Entry]) -> int:
+def _skip(
+    client: Client,
+    stream: StreamView,
+    after: int,
+    entries: Sequence[Entry],
+    *,
+    validate_only: bool = False,
+) -> int:
     """Records `Skipped` at the positions of waiting events in their stream.
 
     If a call of the stopped sender still reaches the server, it then has no effect.
 
     Returns:
-        How many of the waiting events, from the first one on, the server has already.
+        How many positions, from the first one on, the server has filled already.
     """
     events = [Event(skipped=Skipped())] * (entries[-1].sequence - after)
     position = StreamPosition(stream.info.writer_id, after + 1)
+    name = stream.info.experiment
     try:
-        return client.record(stream.info.experiment, events, position=position).skipped_events
+        result = client.record(name, events, position=position, validate_only=validate_only)
     except PodiumError as error:
         if not error.refusals and error.reason != "SEQUENCE_GAP":
             raise
         # The server does not have the experiment, or has another history of the stream.
         return 0
+    return result.skipped_events
