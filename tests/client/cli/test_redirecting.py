@@ -4,15 +4,16 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import podium as library
 import pytest
 from podium._model.recording import StreamPosition
-from podium._outbox import SenderState, StreamReader, outbox_address, outbox_folder, streams
-from podium.cli import _retry, _withdrawing
+from podium._outbox import SenderState, StreamReader, outbox_address, outbox_folder, reader, streams
+from podium._outbox.rejected import append_retried
+from podium.cli import _discarding, _retry, _withdrawing
 from podium.v1.event_pb2 import Event
 from podium_server.testing.calls import metrics, row, started
 
@@ -227,6 +228,23 @@ def test_a_running_sender_goes_on_with_other_events(outbox: Path, address: str, 
     assert _steps(address, name, "right") == [1, 2]
 
 
+def test_a_sender_removes_the_stream(
+    outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command succeeds if a sender removes the stream once its last event is marked."""
+    _start(address, name)
+    _evaluation(outbox, name)
+
+    def marked(folder: Path, sequences: Iterable[int]) -> None:
+        append_retried(folder, sequences)
+        if StreamReader(folder).is_finished():
+            StreamReader(folder).remove()
+
+    monkeypatch.setattr(reader, "append_retried", marked)
+    assert _run(outbox, "retry", "--as", "right")[:2] == (0, "2 of 2 events delivered\n")
+    assert streams(outbox) == []
+
+
 # ---- discarding ------------------------------------------------------------------------------
 
 
@@ -244,6 +262,21 @@ def test_discarding(outbox: Path, address: str, name: str) -> None:
     assert on_terminal(*chosen, address=address, answer="y\n").code == 0
     assert streams(outbox) == [other]
     assert podium(*chosen, "--yes")[:2] == (0, "nothing to discard\n")
+
+
+def test_discarding_what_was_delivered_meanwhile(
+    outbox: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no error if a stream disappears before it is discarded."""
+    folder = _evaluation(outbox, name)
+    stop = _withdrawing.sender_stopped
+
+    def stopped(outbox: Path) -> Any:
+        assert StreamReader(folder).discard()
+        return stop(outbox)
+
+    monkeypatch.setattr(_discarding, "sender_stopped", stopped)
+    assert _run(outbox, "discard", "--yes").code == 0
 
 
 def test_discarding_for_programs(outbox: Path, name: str) -> None:

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from google.protobuf.json_format import MessageToDict
 
-from podium._outbox import Entry, RejectedEvent, StreamReader
+from podium._outbox import Entry, RejectedEvent
 from podium.cli import _format
 from podium.cli._attempts import attempts_of, is_chosen
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
-from podium.cli._outboxes import OutboxView, StreamView, event_of, view_of
+from podium.cli._outboxes import OutboxView, StreamView, event_of, opened, view_of
 from podium.cli._withdrawing import sender_stopped
 from podium.v1.event_pb2 import Event
 
@@ -106,7 +106,9 @@ def _rejected(stream: StreamView, given: argparse.Namespace) -> list[RejectedEve
 
 
 def _discard(selection: _Selection) -> None:
-    reader = StreamReader(selection.stream.folder)
+    reader = opened(selection.stream)
+    if reader is None:
+        return
     if not selection.is_whole:
         reader.mark_retried(*selection.rejected)
         if reader.is_finished():
@@ -116,8 +118,8 @@ def _discard(selection: _Selection) -> None:
 
 
 def _waiting(stream: StreamView) -> Iterator[Entry]:
-    reader, after = StreamReader(stream.folder), stream.delivered
-    while entries := reader.read(after):
+    reader, after = opened(stream), stream.delivered
+    while reader is not None and (entries := reader.read(after)):
         yield from entries
         after = entries[-1].sequence
 

@@ -23,7 +23,15 @@ from podium._outbox import (
 from podium.cli._exits import CommandError
 from podium.v1.event_pb2 import Event
 
-__all__ = ["OutboxView", "StreamView", "add_folder", "event_of", "find_outboxes", "view_of"]
+__all__ = [
+    "OutboxView",
+    "StreamView",
+    "add_folder",
+    "event_of",
+    "find_outboxes",
+    "opened",
+    "view_of",
+]
 
 
 class StreamView(NamedTuple):
@@ -144,6 +152,14 @@ def view_of(outbox: Path) -> OutboxView:
             damaged[folder] = str(error)
     seen.sort(key=lambda stream: stream.info.create_time)
     return OutboxView(outbox, address, state, is_sending, seen, damaged)
+
+
+def opened(stream: StreamView) -> StreamReader | None:
+    """Returns a reader of a stream. None if a sender has delivered and removed it meanwhile."""
+    try:
+        return StreamReader(stream.folder)
+    except FileNotFoundError:
+        return None
 
 
 def event_of(payload: bytes) -> Event | None:

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from podium.cli._attempts import (
 )
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit, text_of
-from podium.cli._outboxes import OutboxView, StreamView, view_of
+from podium.cli._outboxes import OutboxView, StreamView, opened, view_of
 from podium.cli._withdrawing import sender_stopped, withdraw
 from podium.errors import NotFoundError, PodiumError
 from podium.v1.event_pb2 import Event
@@ -140,8 +141,9 @@ def _check_target(client: Client, stream: StreamView, given: argparse.Namespace)
 
     Raises none if the waiting events begin that arm.
     """
-    [first] = StreamReader(stream.folder).read(stream.delivered, most_events=1)
-    if not begins_arm(first.payload):
+    reader = opened(stream)
+    first = reader.read(stream.delivered, most_events=1) if reader else []
+    if first and not begins_arm(first[0].payload):
         target = _target(given, stream.info.experiment, stream.info.arm)
         bool(client.arm(target.experiment, target.arm).evals(page_size=1))
 
@@ -313,7 +315,9 @@ def _unreadable(item: Item) -> str:
 
 
 def _mark_retried(item: Item) -> None:
-    StreamReader(item.stream.folder).mark_retried(item.rejected.sequence)
+    # A running sender removes the stream as soon as its last event is marked.
+    with suppress(FileNotFoundError):
+        StreamReader(item.stream.folder).mark_retried(item.rejected.sequence)
 
 
 def _clean_up(view: OutboxView) -> None:
@@ -323,8 +327,8 @@ def _clean_up(view: OutboxView) -> None:
         return
     try:
         for stream in view.streams:
-            reader = StreamReader(stream.folder)
-            if stream.rejected_events and reader.is_finished():
+            reader = opened(stream)
+            if reader and stream.rejected_events and reader.is_finished():
                 reader.remove()
     finally:
         lock.release()

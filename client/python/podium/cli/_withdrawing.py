@@ -10,10 +10,10 @@ from pathlib import Path
 
 from podium._client.blocking.client import Client
 from podium._model.recording import StreamPosition
-from podium._outbox import Entry, RejectedEvent, SenderLock, SenderState, StreamReader, is_own
+from podium._outbox import Entry, RejectedEvent, SenderLock, SenderState, is_own
 from podium._recorder.launch_sender import start_sender
 from podium.cli._exits import CommandError
-from podium.cli._outboxes import StreamView, view_of
+from podium.cli._outboxes import StreamView, opened, view_of
 from podium.errors import PodiumError
 from podium.v1.event_pb2 import Event, Skipped
 
@@ -83,7 +83,9 @@ def withdraw(streams: Iterable[StreamView], client: Client) -> None:
         PodiumError: The server gave no answer.
     """
     for stream in streams:
-        reader = StreamReader(stream.folder)
+        reader = opened(stream)
+        if reader is None:
+            continue
         known = {rejected.sequence for rejected in reader.rejected_events()}
         # A sender may have delivered more since the stream was looked at.
         after = reader.progress().delivered
