@@ -90,7 +90,7 @@ class Pages(Generic[_T]):
     def next_page(self) -> Steps[list[_T]]:
         """Returns the items of the next page; none after the last page.
 
-        After an error, call it again.
+        After an error, another call fetches the same page.
         """
         return [] if self.request is None else self.read((yield self.request))
 
@@ -102,7 +102,10 @@ class Pages(Generic[_T]):
 
 
 class _ArmPages(Pages[ArmSummary]):
-    """The pages of a list of arms. Warns if no arm has a value by which the list is filtered."""
+    """The pages of a list of arms.
+
+    Warns if no arm has a configuration value that a filter names.
+    """
 
     def next_page(self) -> Steps[list[ArmSummary]]:
         is_first = not self._next.page_token

@@ -76,7 +76,10 @@ def connection_failure(text: str) -> str | None:
 
 
 def channel_options(address: str, *, has_others: bool = False) -> list[tuple[str, Any]]:
-    """Returns the gRPC options of a channel. `has_others`: whether the client has more servers."""
+    """Returns the gRPC options of a channel.
+
+    `has_others` is True if the client has more servers.
+    """
     user_agent = f"podium-python/{metadata.version('podium')}"
     is_balanced = has_others or address.startswith(_ALL_SERVERS)
     known = _OPTIONS | _BALANCED if is_balanced else _OPTIONS

@@ -140,7 +140,7 @@ class Connection(Generic[_C]):
     def _next_method(self, request: Message) -> _Method:
         """Returns the method of a request at the next server.
 
-        Skips servers that failed recently.
+        Prefers servers that have not failed recently.
         """
         servers, kind = self._methods_of_servers(), type(request)
         if len(servers) == 1:

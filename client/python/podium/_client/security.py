@@ -52,9 +52,9 @@ class Security:
 
     @property
     def settings(self) -> tuple[TLS | bool, os.PathLike[str] | None]:
-        """Returns TLS files and token file, for pickling.
+        """Returns the settings that are pickled: TLS files, and the token file.
 
-        Raises a ClientStateError if the token is a text.
+        Raises a ClientStateError if the token was given as text.
         """
         if isinstance(self._given_token, str):
             raise ClientStateError(

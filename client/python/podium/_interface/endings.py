@@ -41,7 +41,7 @@ def is_pruned(error: BaseException | None) -> bool:
 def error_text(text: str) -> str:
     """Shortens an error text to 1 MiB and escapes NUL and lone surrogates.
 
-    Servers accept it then.
+    Servers accept the result.
     """
     data = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace")
     return shorten_middle(data.decode(), _ERROR_BYTES)

@@ -80,7 +80,7 @@ class ProcessOutbox:
     ) -> Stream:
         """Begins a stream.
 
-        It is delivered after all events of `follows`, and the first of `starts_after`.
+        It is delivered after all events of `follows` and the first event of `starts_after`.
         """
         small = subject.arm is None or self._is_child
         segment_bytes = size or (_SMALL_SEGMENT if small else _ARM_SEGMENT)

@@ -53,5 +53,5 @@ class Subject(NamedTuple):
 
     @property
     def token(self) -> str | bytes | None:
-        """The identity of the start of an attempt or an experiment. None for a whole arm."""
+        """The identity of an experiment's or attempt's start. None for a whole arm."""
         return self.opening if self.arm is None else self.attempt_id

@@ -188,7 +188,7 @@ class Stream:
     def _open(self) -> StreamWriter:
         if self._writer is None:
             writer = self._begin(self)
-            # Otherwise each stream would keep its predecessor in memory, and so all of them.
+            # Otherwise each stream would keep its predecessor, and so all earlier ones, in memory.
             self.follows = self.starts_after = None
             if self._opening is not None:
                 writer.append(self._opening)

@@ -48,7 +48,10 @@ class StreamOrder:
             return self._start(line, subject, subject.opening or b"", outbox, size)
 
     def stream_of(self, subject: Subject, outbox: ProcessOutbox) -> Stream:
-        """Returns the stream for the next event. A fork first logs the attempt's start again."""
+        """Returns the stream for the next event.
+
+        In a fork, logs the start of the attempt again first.
+        """
         with self._lock:
             line = self._lines.setdefault(subject.arm, _Line())
             if subject.opening is not None and subject.token not in line.starts:

@@ -65,7 +65,7 @@ class Upkeep:
     def start(self) -> None:
         """Starts the thread.
 
-        While Python ends it starts no threads; `call` then runs actions itself.
+        Python starts no threads while it ends. `call` then runs its action itself.
         """
         thread = Thread(target=self._run, name="podium", daemon=True)
         try:

@@ -48,9 +48,9 @@ class CircuitBreaker:
         self.due, self.due_time = now + seconds, time.time() + seconds
 
     def hurry(self) -> None:
-        """Moves the next retry to about a second after the last.
+        """Moves the next retry to about a second after the last one.
 
-        Keeps it if the server set the wait.
+        Does nothing if the server has asked for the wait.
         """
         if self.pause is None or self.pause.is_throttled:
             return

@@ -46,7 +46,7 @@ class PoisonEventPolicy:
     def succeeded(self) -> None:
         """Notes an accepted event.
 
-        If one was skipped before, halves the time for the next bad event.
+        If an event was skipped before it, the next bad event is retried for half the time.
         """
         if self._has_given_up:
             self._has_given_up = False

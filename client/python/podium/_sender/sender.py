@@ -133,7 +133,10 @@ class Sender:
         return time.monotonic() >= self._next_look or (self._is_stale and self._is_done())
 
     def _look(self) -> None:
-        """Searches the outboxes, and waits at least three times as long before the next search."""
+        """Searches the outboxes.
+
+        The next search waits at least three times as long as this one took.
+        """
         begin = time.monotonic()
         self.streams.look(self._busy())
         self._listen()

@@ -230,7 +230,7 @@ class Stream:
     def cannot_read(self, error: Exception) -> bool:
         """Pauses a stream whose files cannot be read.
 
-        Returns True, since it may have events left.
+        Returns True, since the stream may have events left.
         """
         self.wait(_unreadable(error))
         return True

@@ -133,9 +133,9 @@ class Streams:
         return False
 
     def _remove(self, stream: Stream) -> None:
-        """Removes a finished stream, unless the stream that it continues is left.
+        """Removes a finished stream, unless the earlier stream that it continues still exists.
 
-        That stream would then seem to lack an end.
+        The earlier stream would then seem to lack an end.
         """
         other = self._named(stream, stream.info.follows)
         if other is not None and other.folder not in self._settled:

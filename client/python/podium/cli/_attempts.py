@@ -93,7 +93,10 @@ class Plan(NamedTuple):
 def is_chosen(
     stream: StreamView, rejected: RejectedEvent | None, given: argparse.Namespace
 ) -> bool:
-    """Returns whether the options select a rejected event, or the waiting events if it is None."""
+    """Returns whether the options select a rejected event.
+
+    If the event is None, returns whether they select the stream's waiting events.
+    """
     if given.experiment not in {None, stream.info.experiment}:
         return False
     if given.arm not in {None, stream.info.arm}:

@@ -69,7 +69,7 @@ def discard(folders: Sequence[Path], given: argparse.Namespace, console: Console
 
 
 def _selections(view: OutboxView, given: argparse.Namespace) -> Iterator[_Selection]:
-    """Yields what to discard of each stream: all, or rejected events with a reason or attempt.
+    """Yields the events to discard of each stream: all events, or the selected rejected ones.
 
     Raises:
         CommandError: The process of a selected stream still records.

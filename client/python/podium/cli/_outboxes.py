@@ -89,7 +89,7 @@ class OutboxView(NamedTuple):
         return any(stream.waiting or not stream.is_recording for stream in self.streams)
 
     def left_of(self, before: "OutboxView") -> int:
-        """Returns how many events that waited at an earlier time still wait."""
+        """Returns how many of the events that waited in `before` still wait."""
         now = {stream.folder: stream.delivered for stream in self.streams}
         return sum(
             max(0, stream.delivered + stream.waiting - now[stream.folder])

@@ -83,7 +83,10 @@ def places(
     mapping: GivenMapping | None = None,
     on_other_file: Callable[[Path], None] = lambda _path: None,
 ) -> list[Place]:
-    """Returns the files and folders that importers read. Calls `on_other_file` with others."""
+    """Returns the files and folders that importers read.
+
+    Calls `on_other_file` for each other file.
+    """
     if not path.exists():
         raise ValueError(f"{path} does not exist")
     if mapping is None:

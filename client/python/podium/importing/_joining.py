@@ -170,7 +170,7 @@ class _Families:
 
 
 def _has_seed(arm: _Joined, part: _Part) -> bool:
-    """Returns whether a recorded arm has the same seed: `m-seed7` does not repeat the arm `m`."""
+    """Returns whether an arm was recorded before this import, with the same seed as a part."""
     existing = arm.existing
     return existing is not None and existing.run_config.seed == part.found.arm.run_config.seed
 

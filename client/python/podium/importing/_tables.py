@@ -44,7 +44,7 @@ def columns_of(path: Path) -> list[str]:
 
 
 def table_rows(path: Path) -> Iterator[tuple[int, Row | ValueError]]:
-    """Yields the number of each line, and the row in it or the error. Nested keys have dots."""
+    """Yields the number of each line, and its row or the error. Joins nested keys with dots."""
     if not _is_json(path):
         yield from csv_rows(path)
         return

@@ -130,7 +130,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
             await asyncio.sleep(self._pause(outcome, retries))
 
     def _check_cancelled(self) -> None:
-        """Raises CanceledError if closing the channel, and not the task, cancelled a call."""
+        """Raises a CanceledError if a call was cancelled because the client was closed."""
         task = asyncio.current_task()
         if self._closed and not (task and task.cancelling()):
             raise CanceledError("the client was closed during the call") from None

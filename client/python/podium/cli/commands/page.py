@@ -1,6 +1,6 @@
 """Opens the page with leaderboards and curves in a browser, and prints its URL.
 
-A server has the page at each address of --http.
+A server has the page at each address that was given to `podium serve --http`.
 
 Examples:
   podium serve --http 127.0.0.1:8080

@@ -104,7 +104,7 @@ def scalar(value: Any) -> float | None:
 def hyperparameters(content: bytes) -> tuple[dict[str, Any], int]:
     """Returns the hyperparameters and the final status of an HParams record.
 
-    Status 0 means none.
+    The status is 0 if the record has none.
     """
     try:
         data = _MESSAGES["HParams"].FromString(content)
