@@ -221,7 +221,8 @@ class Quotas:
 def _exceeded(owner: str | None, name: str, number: int, seconds: float) -> PodiumError:
     if owner is None:
         return overloaded(
-            f"the server takes {number:,} {_UNITS[name]} in total; try again later", seconds
+            f"the server takes at most {number:,} {_UNITS[name]} in total; try again later",
+            seconds,
         )
     text = f"the token {owner!r} is limited to {number:,} {_UNITS[name]}; wait {seconds:.3g} s"
     error = failure("QUOTA_EXCEEDED", text, limit=name)

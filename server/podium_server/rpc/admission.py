@@ -243,7 +243,9 @@ class AdmittedCall:
         is_health = method == _HEALTH_WATCH
         watches = self._admission.health_watches if is_health else self._admission.watches
         if not watches.take(self.peer):
-            raise self._admission.overload("the server has too many watches at once")
+            raise self._admission.overload(
+                "the server has too many watches at once; try again later"
+            )
         self._watches = watches
         self._admission.note_watch(self)
 

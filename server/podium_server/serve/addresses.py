@@ -90,5 +90,7 @@ def is_reachable(address: str, *, is_http: bool = False) -> bool:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     except OSError as error:
-        raise ConfigError(f"{option} {address!r}: {error.strerror}") from error
+        raise ConfigError(
+            f"the host in {option} {address!r} cannot be found: {error.strerror}"
+        ) from error
     return not all(ipaddress.ip_address(item[4][0]).is_loopback for item in found)

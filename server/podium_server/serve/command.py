@@ -268,7 +268,7 @@ def _allow_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < needed:
         _log.warning(
-            "the process may open %d files; %d are needed for all connections (see ulimit -n)",
+            "the process may open %d files, but needs %d for all connections; raise ulimit -n",
             allowed,
             needed,
         )

@@ -52,8 +52,9 @@ def is_newest(arm: ArmState, attempt: Attempt) -> bool:
     if row.attempt_order != attempt.order:
         raise _stale(
             arm,
-            f"attempt {attempt.id!r} of arm {row.name!r} was started before with order "
-            f"{_shown(row.attempt_order or 0)}, not {_shown(attempt.order)}; use a new attempt id",
+            f"attempt {attempt.id!r} of arm {row.name!r} has already started with order "
+            f"{_shown(row.attempt_order or 0)}, and cannot start again with order "
+            f"{_shown(attempt.order)}; use a new attempt id",
         )
     return True
 

@@ -172,8 +172,8 @@ class RecordCall:
         if first > expected:
             raise failure(
                 "SEQUENCE_GAP",
-                f"the call begins with event {first} of writer {stream.writer_id!r}, but the next "
-                f"event is {expected}; send from {expected} on",
+                f"the call begins with event {first} of writer {stream.writer_id!r}, but the "
+                f"server expects event {expected} next; send from {expected} on",
                 expected_sequence=str(expected),
             )
         return min(expected - first, len(self._parsed))

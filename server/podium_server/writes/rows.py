@@ -162,7 +162,8 @@ def _primary(rows: Sequence[EvalResult]) -> EvalResult:
 def _contradiction(field: str, source: str) -> Exception:
     return failure(
         "MIRROR_CONTRADICTS_EVALS",
-        f"{field} differ from the {source} of the primary eval among evals; leave {field} empty",
+        f"{field} of the arm differ from the {source} of its primary eval, which is one of its "
+        f"evals; leave {field} empty",
         field=f"arm_recorded.arm_result.{field}",
     )
 

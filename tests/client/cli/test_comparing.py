@@ -73,7 +73,10 @@ def test_what_differs_is_refused_when_strict(address: str, sweep: str) -> None:
     statuses = ["--status", "completed", "--status", "failed"]
     done = podium(*line, *statuses, address=address)
     assert (done.code, done.out) == (2, "")
-    assert done.err == "podium: not comparable: benchmarks differ (test.acc and 1 more)\n"
+    assert (
+        done.err
+        == "podium: the two sides are not comparable: benchmarks differ (test.acc and 1 more)\n"
+    )
 
 
 def test_a_group_with_itself(address: str, sweep: str) -> None:

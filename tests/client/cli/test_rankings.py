@@ -136,7 +136,10 @@ def test_what_cannot_be_compared(address: str, sweep: str) -> None:
     assert done == (
         2,
         "",
-        "podium: not comparable: configurations differ in more than name and seed within b\n",
+        (
+            "podium: the scores are not comparable: "
+            "configurations differ in more than name and seed within b\n"
+        ),
     )
 
 

@@ -82,7 +82,9 @@ def test_white_space_around_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_port_that_is_too_large() -> None:
     """A channel would take the rest of it by 65536, and so call some other server."""
-    with pytest.raises(ValueError, match="'localhost:70000': a port is at most 65535"):
+    with pytest.raises(
+        ValueError, match="'localhost:70000' has no valid port: a port is at most 65535"
+    ):
         podium.Client("localhost:70000")
 
 

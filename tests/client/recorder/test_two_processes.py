@@ -139,7 +139,7 @@ def test_the_older_attempt_reads_where_the_newest_one_runs(
     warned = [line for line in told(caplog) if "STALE_ATTEMPT" in line]
     assert f"Newest attempt: '{newest}-{os.getpid()}-" in warned[0]
     assert "`podium outbox retry --" in warned[0]
-    replacing = [line for line in told(caplog) if "was running when this one started" in line]
+    replacing = [line for line in told(caplog) if "was running when this attempt started" in line]
     assert len(replacing) == (order > 1)
     if replacing:
         assert f"attempt 'gpu-7-{os.getpid()}-" in replacing[0]

@@ -150,7 +150,7 @@ def test_the_other_forms() -> None:
         ({**_ARM, "run_config": "x"}, "arm: run_config: must be an object, not str"),
         (
             {**_ARM, "run_config": {"name": "a", "lr": 1, "extras": {"lr": 2}}},
-            "arm: run_config: 'lr' is given twice, here and in extras",
+            "arm: run_config: 'lr' is given twice, in run_config and in its extras",
         ),
         (
             {**_ARM, "run_config": {"name": "a", "extras": 3}},

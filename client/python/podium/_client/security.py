@@ -94,12 +94,15 @@ class _Token:
     """A token, or the file of a token. The file is read again when it has changed."""
 
     def __init__(self, given: str | os.PathLike[str] | None) -> None:
-        self._source, self._path, self._token = "token", None, None
+        self._source, self._path, self._token = "the argument token", None, None
         self._states: FileStates = ()
         if given is None:
             self._source, given = _token_of_environment()
         if isinstance(given, str):
-            self._token = self._checked(given)
+            try:
+                self._token = _checked(given)
+            except ValueError as error:
+                raise ValueError(f"the text of {self._source} is no valid token: {error}") from None
         elif given is not None:
             self._path = Path(given)
 
@@ -111,19 +114,18 @@ class _Token:
 
     def _read_file(self, path: Path) -> str:
         try:
-            return self._checked(path.read_text(encoding="utf-8"))
+            return _checked(path.read_text(encoding="utf-8"))
         except OSError as error:
-            text = f"{self._source}: {path} cannot be read: {error.strerror}"
+            text = f"the file {path} of {self._source} cannot be read: {error.strerror}"
             raise UnauthenticatedError(text) from error
         except ValueError as error:
-            raise UnauthenticatedError(f"{self._source}: {path}: {error}") from error
+            text = f"the file {path} of {self._source} has no valid token: {error}"
+            raise UnauthenticatedError(text) from error
 
-    def _checked(self, text: str) -> str:
-        try:
-            token_id(text.strip())
-        except ValueError as error:
-            raise ValueError(f"{self._source}: {error}") from None
-        return text.strip()
+
+def _checked(text: str) -> str:
+    token_id(text.strip())
+    return text.strip()
 
 
 def _token_of_environment() -> tuple[str, str | Path | None]:
@@ -167,8 +169,9 @@ def tls_problem(address: str, why: str, tls: TLS | None) -> str | None:
         # What gRPC reports if the server closes the connection, with and without an alert of TLS.
         **dict.fromkeys(
             ("Socket closed", "TSI_DATA_CORRUPTED"),
-            "it closes the connection: it may require a certificate of the client; set "
-            "PODIUM_TLS_CERT and PODIUM_TLS_KEY, or give tls=, with a certificate that it accepts",
+            "the server closes the connection, so it may require a certificate of the client: set "
+            "PODIUM_TLS_CERT and PODIUM_TLS_KEY, or give tls=, with a certificate that the server "
+            "accepts",
         ),
     }
     found = next((text for part, text in texts.items() if part in why), None)

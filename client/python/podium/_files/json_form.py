@@ -121,7 +121,9 @@ def _merged(extras: Mapping[str, Any], unknown: dict[str, Any]) -> dict[str, Any
         raise TypeError(f"extras must be a mapping, not {coerce.kind_of(extras)}")
     twice = extras.keys() & unknown.keys()
     if twice:
-        raise ValueError(f"{min(twice)!r} is given twice, here and in extras")
+        raise ValueError(
+            f"{min(twice)!r} is given twice, in run_config and in its extras; leave one out"
+        )
     return {**extras, **unknown}
 
 

@@ -81,7 +81,8 @@ def check_experiment_name(text: str, field: str, limits: Limits) -> None:
     if not _NO_SEGMENT.isdisjoint(text.split("/")):
         raise error_for(
             "NAME_INVALID",
-            f"{field} {names.shown(text)} has a segment between slashes that is empty, '.' or '..'",
+            f"{field} {names.shown(text)} has a segment between slashes that is empty, '.' or "
+            "'..'; leave the segment out",
             {"field": field},
         )
     _accept(accepted, text)
@@ -214,9 +215,9 @@ def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
         value, depth = pending.pop()
         nodes += 1
         if nodes + len(pending) > limits.value_nodes:
-            raise _value_invalid(field, f"has more than {limits.value_nodes:,} nodes")
+            raise _value_invalid(field, _too_many(limits))
         if depth > limits.value_depth:
-            raise _value_invalid(field, f"is nested more than {limits.value_depth} deep")
+            raise _value_invalid(field, f"is nested more than {limits.value_depth} levels deep")
         kind = value.WhichOneof("kind")
         if kind is None:
             raise _value_invalid(
@@ -235,7 +236,11 @@ def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
 
 def _check_room(wanted: int, taken: int, field: str, limits: Limits) -> None:
     if wanted + taken > limits.value_nodes:
-        raise _value_invalid(field, f"has more than {limits.value_nodes:,} nodes")
+        raise _value_invalid(field, _too_many(limits))
+
+
+def _too_many(limits: Limits) -> str:
+    return f"has more than {limits.value_nodes:,} values, counting nested ones; give fewer"
 
 
 def _value_invalid(field: str, what: str) -> Exception:

@@ -132,7 +132,7 @@ def _lock(descriptor: int) -> bool:
         except _TAKEN:
             time.sleep(_TRY_SECONDS)
         except OSError as error:
-            text = f"no file can be locked here ({error}): set PODIUM_OUTBOX to a local folder"
+            text = f"the outbox cannot lock files ({error}): set PODIUM_OUTBOX to a local folder"
             raise OSError(error.errno, text) from None
         else:
             return True

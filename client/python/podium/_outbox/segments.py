@@ -157,7 +157,7 @@ def _map(descriptor: int, size: int) -> mmap.mmap:
     try:
         return mmap.mmap(descriptor, size, flags=mmap.MAP_SHARED | _POPULATE)
     except OSError as error:
-        text = f"no file can be mapped here ({error}): set PODIUM_OUTBOX to a local folder"
+        text = f"the outbox cannot map files ({error}): set PODIUM_OUTBOX to a local folder"
         raise OSError(error.errno, text) from None
 
 

@@ -53,8 +53,8 @@ _FLUSH_SECONDS = 10.0
 _SEGMENT_MARGIN = 4096
 _TERMINATED = "the process was ended by SIGTERM"
 _STARTED_TWICE = (
-    "arm {!r} is started again before the first attempt ended: it {}, "
-    "and the server rejects later events of the first attempt; give each training its own arm "
+    "arm {!r} is started again before the first attempt ended. The new attempt {}, "
+    "and the server rejects later events of the first attempt. Give each training its own arm "
     "name. While the first attempt runs, the server rejects a new attempt with another run_config"
 )
 

@@ -31,9 +31,9 @@ _MAX_BYTES = 1 << 30
 _CLOSE_TIMEOUT = 60.0
 _UNIX = "unix:"
 _OTHER_RANK = (
-    "this process is rank {0.number} ({0.source}): only the main process records, and this one "
-    "records nothing; to record from each process, pass the same attempt= in every process, or "
-    "rank=0 here"
+    "this process is rank {0.number} ({0.source}) and records nothing, because only the main "
+    "process records. To record from each process, pass the same attempt= in every process. If "
+    "this is a training of its own, pass rank=0"
 )
 
 

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         while _deliver_locked(given.outbox, rules):
             pass
     except (OSError, ValueError) as error:
-        _log.error("this outbox cannot be delivered: %s: %s", given.outbox, error)
+        _log.error("the outbox %s cannot be delivered: %s", given.outbox, error)
         return _FAILED
     return 0
 

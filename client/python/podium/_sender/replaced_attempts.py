@@ -38,7 +38,8 @@ def replaced_attempts_texts(
 def _text(arm: str, attempt: ReplacedAttempt, host: str | None) -> str:
     return (
         f"arm {arm!r}: attempt {attempt.attempt_id!r} on host {host!r} was running when "
-        f"this one started; its last event came {attempt.quiet_seconds:.0f} s before. Only the "
+        f"this attempt started; its last event came {attempt.quiet_seconds:.0f} s before. Only the "
         "newest attempt of an arm is kept: the server rejects everything that the other attempt "
-        "logs from now on. If it still runs, give each training its own arm name, or end one"
+        "logs from now on. If both still run, give each training its own arm name, or end one of "
+        "them"
     )

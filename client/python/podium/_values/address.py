@@ -85,7 +85,8 @@ def socket_path(address: str, source: str = "address") -> str | None:
         raise _malformed(address, source)
     if len(os.fsencode(path)) > _SOCKET_BYTES:
         raise ValueError(
-            f"{source} {address!r}: the path of a socket has at most {_SOCKET_BYTES} bytes"
+            f"{source} {address!r} is too long: the path of a socket has at most "
+            f"{_SOCKET_BYTES} bytes"
         )
     return path
 
@@ -109,7 +110,7 @@ def host_and_port(
         raise _malformed(address, source, example_port)
     port = int(found[3])
     if port > _MAX_PORT:
-        raise ValueError(f"{source} {address!r}: a port is at most {_MAX_PORT}")
+        raise ValueError(f"{source} {address!r} has no valid port: a port is at most {_MAX_PORT}")
     return HostPort(found[1] or found[2], port)
 
 

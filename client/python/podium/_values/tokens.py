@@ -45,11 +45,11 @@ def token_id(text: str) -> str:
     found = _TOKEN.fullmatch(text)
     if found is None:
         raise ValueError(
-            "this is not a token: it must have the form "
-            "pdm_ID_SECRET, as `podium token create` prints it"
+            "the token is malformed: it must have the form pdm_ID_SECRET, "
+            "as `podium token create` prints it"
         )
     if _checksum(found[1]) != found[3]:
-        raise ValueError("the token has a wrong checksum: it was mistyped or changed")
+        raise ValueError("the token has a wrong checksum, so it was mistyped or changed")
     return found[2]
 
 

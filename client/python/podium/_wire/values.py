@@ -123,7 +123,7 @@ def _set_container(message: value_pb2.Value, value: list[Any] | dict[str, Any]) 
 def timestamp_to_proto(moment: datetime) -> Timestamp:
     """Writes a datetime. Raises a ValueError if it has no time zone."""
     if moment.tzinfo is None:
-        raise ValueError(f"a time must have a time zone, such as UTC: {moment.isoformat()}")
+        raise ValueError(f"the time {moment.isoformat()} has no time zone; give one, such as UTC")
     message = Timestamp()
     message.FromDatetime(moment)
     return message

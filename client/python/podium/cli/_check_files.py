@@ -63,7 +63,7 @@ def _events(outbox: Path) -> Iterator[Finding]:
         yield failed("events", str(error), "keep the folder, and see the log of the sender in it")
         return
     for folder, why in view.damaged.items():
-        yield failed("events", f"{folder} cannot be read: {why}", "keep it for an analysis")
+        yield failed("events", f"{folder} cannot be read: {why}", "keep the folder for an analysis")
     if view.rejected:
         text = f"the server has rejected {view.rejected:,} events for {view.address}"
         yield warning("events", text, "`podium outbox` shows why; `podium outbox retry` sends them")
@@ -77,7 +77,8 @@ def _waiting(view: OutboxView) -> Finding:
         return warning("events", f"{text}, and no sender runs", "deliver them with `podium sync`")
     why = next((stream.why for stream in view.streams if stream.why), "")
     if why:
-        return warning("events", f"{text}: {why}", "they are delivered as soon as this is solved")
+        remedy = "solve this problem; then the sender delivers the events"
+        return warning("events", f"{text}: {why}", remedy)
     return ok("events", f"{text}, and are being delivered")
 
 

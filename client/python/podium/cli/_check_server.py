@@ -182,7 +182,10 @@ def _clock(server: Server, middle: float, pause: float) -> Finding:
     text = f"the clock of this machine is {abs(ahead):,.0f} s {where} the server's"
     if certain <= _SKEW_WARNING:
         return ok("clock", f"differs from the server's by less than {_SKEW_WARNING:g} s")
-    remedy = "synchronise both clocks (timedatectl); attempts at an arm are ordered by their time"
+    remedy = (
+        "synchronise both clocks (timedatectl), "
+        "because the attempts of an arm are ordered by the time at which they started"
+    )
     found = failed if certain > _SKEW_FAILED else warning
     return found("clock", text, remedy)
 
@@ -194,9 +197,15 @@ def _token(token: Token) -> Finding:
         f"{_format.limits(token)}, valid until {_format.moment(end) or 'it is revoked'}"
     )
     if end is not None and end - datetime.now(UTC) < _EXPIRES_SOON:
-        return warning("token", text, "create one with the same name, and replace the file")
+        return warning(
+            "token", text, "create a new token with the same name, and replace this token with it"
+        )
     if token.role == podium.Role.READER:
-        return warning("token", f"{text}: it cannot record", "record with the role recorder")
+        return warning(
+            "token",
+            f"{text}: a reader cannot record",
+            "get a token with the role recorder to record",
+        )
     most = token.limits.stored_rows
     if most is not None and (token.stored_rows or 0) >= _NEARLY_FULL * most:
         text += f": {_format.stored_rows(token)} rows are stored"

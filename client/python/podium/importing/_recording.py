@@ -288,8 +288,8 @@ def _check_same_run(arm: ArmResult, existing: ArmResult) -> None:
     if arm.run_id and existing.run_id and arm.run_id != existing.run_id:
         raise ValueError(
             f"arm {arm.name!r} of {existing.experiment!r} was imported from another run "
-            f"({existing.run_id}; this one is {arm.run_id}); import this run into another "
-            "experiment (--experiment), or overwrite the arm (--replace)"
+            f"({existing.run_id}), and not from this one ({arm.run_id}); import this run into "
+            "another experiment (--experiment), or overwrite the arm (--replace)"
         )
 
 

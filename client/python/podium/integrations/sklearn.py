@@ -61,7 +61,9 @@ def record_search(
                 recorder.record_arm(arm)
     except Exception:
         # An error must not stop the script before it saves the model of the finished search.
-        _LOGGER.exception("podium: record_search: the search is not recorded, or only in part")
+        _LOGGER.exception(
+            "podium: record_search failed, so the search is not recorded, or only in part"
+        )
 
 
 def _arms(

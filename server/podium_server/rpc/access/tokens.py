@@ -101,7 +101,8 @@ class Access:
         if token.role < rule.role:
             raise _too_low(method, Role(rule.role).name.lower())
         if rule.is_about_all and token.prefixes:
-            raise failure("ROLE_TOO_LOW", f"{method} needs a token without prefixes", role="reader")
+            text = f"{method} needs a token without prefixes; create one without --prefix"
+            raise failure("ROLE_TOO_LOW", text, role="reader")
 
     def _caller(self, token: TokenRow | None) -> Caller:
         usage = self._quotas.of(token)

@@ -63,7 +63,11 @@ class Guard:
         if self._is_local and _host_name(host) not in _LOCAL_NAMES:
             await _forbid(send, f"the Host header must be localhost, not {host!r}")
         elif origin is not None and not is_allowed and origin.rpartition("//")[2] != host:
-            await _forbid(send, f"pages of {origin!r} may not call this server: see --http-origin")
+            text = (
+                f"pages of {origin!r} may not call this server; "
+                "the option --http-origin of the server can allow them"
+            )
+            await _forbid(send, text)
         elif _GRPC.fullmatch(headers.get(b"content-type", "")):
             await send_error(send, 415, "unknown", "gRPC needs HTTP/2: use an address of --listen")
         else:

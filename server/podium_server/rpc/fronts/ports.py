@@ -69,7 +69,9 @@ def bind_socket(address: str, path: str, bind: Callable[[], object]) -> None:
     """
     file = Path(path)
     if _is_served(file):
-        raise ListenError(f"cannot listen on {address}: another server does")
+        raise ListenError(
+            f"cannot listen on {address}: another server listens there; give another address"
+        )
     before = os.umask(0o177)
     try:
         if file.is_socket():

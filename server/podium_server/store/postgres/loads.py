@@ -275,7 +275,10 @@ class PostgresLoader(Loader):
         for write_id, *columns in fetch(self._connection, LOCK, (experiment_id(name),)):
             row = codec.experiment_from(columns)
             if row.name != name:
-                text = f"its id is that of experiment {row.name!r}; choose another name"
+                text = (
+                    f"experiment {name!r} would have the same id as experiment {row.name!r}; "
+                    "choose another name"
+                )
                 raise failure("NAME_INVALID", text)
             if self.known.write_id != write_id:
                 is_contended = self.known.experiment is not None

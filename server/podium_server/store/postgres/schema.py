@@ -265,6 +265,7 @@ _CREATE = (
     "INSERT INTO store VALUES (1, $1, 0, 0, '', CURRENT_TIMESTAMP, $2, $3, $4, $5) "
     "ON CONFLICT (singleton) DO NOTHING"
 )
+_OTHER_PROGRAM = "the database has tables of another program; create a database for Podium alone"
 _STATE = "SELECT application, version, oldest_server FROM store WHERE singleton = 1"
 _LEASE = (
     "UPDATE store SET leased_by = $1, leased_until = CURRENT_TIMESTAMP + CAST($2 AS INTERVAL) "
@@ -325,9 +326,7 @@ async def _create(connection: asyncpg.Connection) -> None:
     if ("store", "oldest_server") in columns:
         return
     if columns:
-        raise StoreError(
-            "the database has tables of another program; create a database for Podium alone"
-        )
+        raise StoreError(_OTHER_PROGRAM)
     for attempt in range(_TRIES):
         try:
             await connection.execute(_STORE)
@@ -350,7 +349,7 @@ async def _version(connection: asyncpg.Connection) -> int:
         return 0
     application, version, oldest = state
     if application != _APPLICATION:
-        raise StoreError("the database has tables of another program")
+        raise StoreError(_OTHER_PROGRAM)
     if oldest > VERSION:
         raise StoreError(
             f"the store has schema version {version}, but this server supports at most {VERSION}; "

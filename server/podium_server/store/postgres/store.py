@@ -227,7 +227,7 @@ async def _check_database(connection: asyncpg.Connection) -> None:
     """Raises an error for a database that cannot keep results as the contract demands."""
     encoding = await connection.fetchval("SHOW server_encoding")
     if encoding.upper().replace("-", "") != "UTF8":
-        raise StoreError(f"the database has the encoding {encoding}; create one with UTF8")
+        raise StoreError(f"the database has the encoding {encoding}; create a database with UTF8")
     if await connection.fetchval("SHOW synchronous_commit") == "off":
         raise StoreError(
             "synchronous_commit is off, so a crash of the database would lose results that were "

@@ -40,10 +40,14 @@ def is_ready(path: Path) -> bool:
 def listed(path: Path) -> list[TokenRow]:
     """Returns all tokens of a file, which must be a store of the current version."""
     if not path.exists():
-        raise StoreError(f"there is no store {path}; name one with --store, or create a token")
+        raise StoreError(
+            f"there is no store {path}; name one with --store, or make one with "
+            "`podium token create`"
+        )
     if not is_ready(path):
         raise StoreError(
-            f"{path} has the format of an older Podium: start a server on it to upgrade it"
+            f"{path} has the format of an older Podium; to upgrade it, "
+            "start a server with this store"
         )
     with _opened(path) as connection:
         return read_tokens(connection)

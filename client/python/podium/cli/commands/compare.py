@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     except ValueError as error:
         raise CommandError(str(error)) from error
     if arguments.strict and found.flags:
-        raise CommandError(f"not comparable: {', '.join(_doubts(found))}")
+        raise CommandError(f"the two sides are not comparable: {', '.join(_doubts(found))}")
     if console.as_json:
         console.json(json_form.to_json(found))
     else:

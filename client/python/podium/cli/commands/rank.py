@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     found = _ranked(arguments, client)
     warnings = list(doubts(found))
     if arguments.strict and warnings:
-        raise CommandError(f"not comparable: {'; '.join(warnings)}")
+        raise CommandError(f"the scores are not comparable: {'; '.join(warnings)}")
     counts = found.counts
     has_scores = counts.numbers + counts.nans > 0
     if console.as_json:
