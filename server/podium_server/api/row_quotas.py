@@ -104,8 +104,9 @@ class RowQuota:
             # Numbers in this message would tell a caller how much others have stored.
             error = failure(
                 "STORAGE_FULL",
-                "this call would exceed the server's limit of all stored rows; nothing was changed. "
-                "The server's operator can delete results, or raise stored_rows in `--total-limit`",
+                "this call would exceed the server's limit of all stored rows; nothing was "
+                "changed. The server's operator can delete results, or raise stored_rows in "
+                "`--total-limit`",
             )
         else:
             where = f" in {', '.join(self._prefixes)}" if self._prefixes else ""
