@@ -4,10 +4,10 @@
     python benchmarks/guard.py --update      writes the baseline, after an intended change
 
 The cost is the number of function calls, in Python and in libraries, of an operation in this
-process. It is the same on every machine, at any load. Times are not: even as a ratio to similar
-work in the same run, the CPU time of a ranking differed by 40 % between a quiet machine and a busy
-one, and that of `log_eval` by 100 %. `make bench` prints times, without a limit. What SQLite does
-within a statement is not counted.
+process. It is the same on every machine, at any load. Times are not the same, even as a ratio to
+similar work in the same run. Between a quiet machine and a busy one, the ratio of a ranking's CPU
+time differed by 40 %, and that of `log_eval` by 100 %. `make bench` prints times, without a limit.
+What SQLite does within a statement is not counted.
 """
 
 import argparse

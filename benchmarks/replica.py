@@ -1,8 +1,9 @@
 """Measures the cost and the delay of a followed experiment: `python benchmarks/replica.py`.
 
 It prints the time of one `score()` in memory. It also prints the time from the acknowledgement of a
-write until `follow()` in this process has it, while other clients write and while they do not. With
-`--across`, two servers share a PostgreSQL database: one gets the writes, the other is followed.
+write until `follow()` in this process has it: while other clients write, and while they do not.
+With `--across`, two servers share a PostgreSQL database. One gets the writes, and the other is
+followed.
 """
 
 import argparse

@@ -23,17 +23,18 @@ Calls on one experiment are applied one after the other; each call sees the chan
 before it.
 
 **Reads.** Each read sees one committed state, which includes every call whose `transact` has
-returned. Unless its docstring says otherwise, the time of a read does not depend on the number of
-experiments, arms or rows, and a page reads at most a fixed number of rows. If the filters match few
-of these rows, the page ends early, with the place to continue from.
+returned. Two rules hold unless a docstring says otherwise. The time of a read does not depend on
+the number of experiments, arms or rows. A page reads at most a fixed number of rows. If the filters
+match few of these rows, the page ends early, with the place to continue from.
 
 **Damage.** Other programs can damage or change the files of a store. A store that notices this
 acknowledges no further calls: calls raise OUTCOME_UNKNOWN, and reads raise SHUTTING_DOWN.
 
-**Listeners** are called twice at every commit, with the subjects that it changes: before the first
-reader can see the changes (`changing`), and after the commit has succeeded or failed (`changed`).
-`transact` returns after the second of these calls. If other processes can change the store,
-`changed` is also called soon after they have changed an experiment that a listener watches.
+**Listeners** are called twice at every commit, with its subjects: the arms and experiments that it
+changes. `changing` is called before the first reader can see the changes, and `changed` after the
+commit has succeeded or failed. `transact` returns after the call of `changed`. If other processes
+can change the store, `changed` is also called soon after they have changed an experiment that a
+listener watches.
 
 **Names** compare as bytes. Doubles are returned bit by bit, NaN and -0.0 included.
 """

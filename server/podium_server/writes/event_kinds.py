@@ -1,4 +1,8 @@
-"""The kinds of events. Each has functions that find its subject, list its needs, and apply it."""
+"""The kinds of events.
+
+Each kind has functions that find the subject of an event (the arm or the experiment that it is
+about), list the data that the store must load for it, and apply it.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -92,9 +96,9 @@ def parse_events(
 
 
 def _parse_plain(event: Event, limits: Limits) -> ParsedEvent | None:
-    """Parses a simple eval row, with the values that its check has read.
+    """Parses an eval row that `plain_row` accepts, with the fields that `plain_row` returns.
 
-    Returns None for other events.
+    Returns None for any other event.
     """
     plain = plain_row(event, limits)
     if plain is None:

@@ -70,7 +70,7 @@ class Progress:
         return self._stamp + _TIME_TAG + bytes((len(time),)) + time
 
     def _encoded_stamp(self) -> bytes:
-        """Returns the part of a stamp that is the same for every row."""
+        """Returns the part of the result of `stamp` that is the same for every row."""
         row = EvalResult(revision=self.revision)
         seconds, micros = divmod(self.now, 1_000_000)
         row.record_time.seconds, row.record_time.nanos = seconds, micros * 1000
@@ -157,7 +157,7 @@ class ArmState:
         self.row.moved = self._call.revision
 
     def part(self, name: str) -> bytes:
-        """Returns a part of the arm. The call must have listed the part in its needs."""
+        """Returns a part of the arm. `Call.needs` must have listed the part."""
         written = self._parts.get(name)
         return self._loaded.parts[name] if written is None else written
 
@@ -184,7 +184,7 @@ class ArmState:
     def find(self, key: EvalKey) -> EvalRow | None:
         """Returns the row with this key, or None.
 
-        The call must have listed the key in its needs, because only those rows are loaded.
+        `Call.needs` must have listed the key, because only the listed rows are loaded.
         """
         row = self._written.get(key)
         if row is None:
@@ -194,7 +194,7 @@ class ArmState:
         return row
 
     def stored_rows(self) -> list[EvalRow]:
-        """Returns all rows, sorted by position. The call's needs must include all rows."""
+        """Returns all rows, sorted by position. `Call.needs` must have asked for all rows."""
         rows = {k: r for k, r in self._loaded.rows.items() if self._cut.keeps(k)}
         rows.update(self._written)
         return sorted(rows.values(), key=lambda row: row.position)
@@ -303,7 +303,7 @@ class ArmState:
         self.touch()
 
     def value_at(self, step: int, key: str) -> float | None:
-        """Returns a point of the training series, or None. The call's needs must list its step."""
+        """Returns a point of the training series, or None. `Call.needs` must list its step."""
         written = self._change.points.get(step, {}).get(key)
         return self._kept_points(step).get(key) if written is None else written
 

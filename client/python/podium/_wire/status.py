@@ -236,7 +236,7 @@ def _refusals_from_proto(refusals: recording_service_pb2.Refusals) -> list[Refus
 
 
 def _completed(refused: RefusedEvent, reason: str, text: str) -> RefusedEvent:
-    """Returns a refusal. If its text was cut but is whole in the status, uses the whole text."""
+    """Returns a refusal. If its text was cut, takes the whole text from `text`, if it is there."""
     start = refused.message.removesuffix("…")
     place = text.find(start)
     is_cut = start != refused.message and refused.reason == reason and place >= 0

@@ -176,8 +176,8 @@ def _statement(guard: str, first: int, shapes: tuple[_Shape, ...]) -> str:
 def _bound_rows(table: Table, rows: Collection[tuple[Any, ...]]) -> tuple[_Shape, list[Any]]:
     """Returns the shape of rows, and their bindings.
 
-    If all rows have the same values in the shared columns, each of these columns is bound once,
-    because that takes less time than a list.
+    If all rows have the same values in the shared columns, each of these columns is bound as one
+    value. That takes less time than a list.
     """
     first = next(iter(rows))
     if len(rows) == 1:

@@ -22,8 +22,8 @@ _OPTIONS = {
 async def connect(url: str, **options: Any) -> asyncpg.Connection:
     """Connects to the database of a URL.
 
-    If the URL has several hosts, connects to all of them at the same time, so that a host that does
-    not answer causes no delay. Keeps the connection to the host that takes writes, unless the URL
+    If the URL has several hosts, connects to all of them at the same time. So a host that does not
+    answer causes no delay. Keeps the connection to the host that takes writes, unless the URL
     has `target_session_attrs`.
     """
     return await _first(_trials(url, options)) if has_hosts(url) else await _connect(url, options)

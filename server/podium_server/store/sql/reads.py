@@ -141,7 +141,7 @@ class Reader(ChangeListener):
         return None
 
     def _find_place(self, experiment: str, arm: str) -> tuple[int, int]:
-        """Returns the place of an arm's rows. Caches the place for the next read.
+        """Returns the place of an arm's rows: the experiment's id and the arm's ordinal. Caches it.
 
         A place is never used for another arm, and deleting an arm deletes its rows. So rows at a
         cached place belong to the arm. If there are no rows, the place is looked up again.
@@ -334,19 +334,19 @@ class Reader(ChangeListener):
     # at once. Each yields what it is given.
 
     def views_ahead(self, _experiment: int | None, arms: Iterable[Any]) -> Iterable[Any]:
-        """Yields the columns of arms. The caller reads their views next."""
+        """Yields the columns of arms unchanged. The caller reads the views of these arms next."""
         return arms
 
     def rows_ahead(self, _place: tuple[int, int], rows: Iterable[Any]) -> Iterable[Any]:
-        """Yields the positions and keys of an arm's rows. The caller reads these rows next."""
+        """Yields the positions and keys of rows unchanged. The caller reads these rows next."""
         return rows
 
     def contents_ahead(self, experiments: Iterable[Any]) -> Iterable[Any]:
-        """Yields the columns of experiments. The caller reads their contents next."""
+        """Yields the columns of experiments unchanged. The caller reads their contents next."""
         return experiments
 
     def changes_ahead(self, _experiment: int, changes: Iterable[Any]) -> Iterable[Any]:
-        """Yields the places (arm and eval) of changes. The caller reads their arms next."""
+        """Yields the places of changes unchanged. The caller reads the changed arms next."""
         return changes
 
     def changing(self, _subjects: Collection[Subject]) -> None:

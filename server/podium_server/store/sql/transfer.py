@@ -1,8 +1,8 @@
 """Copies all results of a store to another one, and compares every row.
 
 Each experiment is read in one consistent state, and written and compared in one transaction. The
-target notes a fingerprint of each copied experiment in the table `migrated`, so that a later run
-copies only what has changed, and notices results that did not come from the source.
+table `migrated` of the target has a fingerprint of each copied experiment. So a later run copies
+only what has changed, and notices results that did not come from the source.
 """
 
 import contextlib
@@ -67,8 +67,9 @@ class Side:
         dialect: The parts of statements that are written for its database.
         begin: The statement that begins a transaction: one consistent state to read, or a write.
         errors: The errors of its database.
-        new_row: Returns the columns of a new experiment's row that only this store has, by name:
-            the id, which is the given one if the experiment was there before, and others.
+        new_row: Returns the values of the columns that are not copied, such as the id, by column.
+            Its arguments are the experiment's name, and the id that the experiment had in this
+            store before, or None.
     """
 
     name: str
@@ -170,7 +171,7 @@ class Migration:
         return self._noted.get(name, "") not in ("", self._fingerprint(self.source, name))
 
     def _begin(self) -> Collection[str]:
-        """Returns the experiments of the source, once the target may get them."""
+        """Checks that the target may get the results. Returns the names of the experiments."""
         source, target = self.source, self.target
         with source.transaction():
             [(self._id, _)] = source.read(_STORE)

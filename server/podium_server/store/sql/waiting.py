@@ -50,8 +50,9 @@ class WriteTimes:
     """Measures the writes of a store.
 
     Attributes:
-        histograms: The times in which calls wait for a transaction, the times from the start of a
-            transaction until it is durable, and the numbers of calls in a transaction.
+        histograms: The times for which calls wait (`queue_seconds`), the times from the start of a
+            transaction until it is durable (`commit_seconds`), and the numbers of its calls
+            (`commit_calls`).
     """
 
     def __init__(self) -> None:
