@@ -107,7 +107,7 @@ class _Token:
             self._path = Path(given)
 
     def read(self) -> str | None:
-        """Returns the current token or None. Raises an UnauthenticatedError for a bad file."""
+        """Returns the token, or None without one. Raises an UnauthenticatedError for a bad file."""
         if self._path is not None and (states := file_states([self._path])) != self._states:
             self._token, self._states = self._read_file(self._path), states
         return self._token

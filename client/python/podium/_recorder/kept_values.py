@@ -92,7 +92,10 @@ def text(given: Any, where: str, problems: Problems, most: int = LIMITS.text_byt
 
 
 def name(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns a valid name or None. A long name ends with a hash, so that names stay different."""
+    """Returns a valid name, or None if nothing of the name is valid.
+
+    A long name is shortened and ends with a hash, so that names stay different.
+    """
     found = _tried(_as_text, given, where, problems)
     if found is None:
         return None

@@ -81,7 +81,7 @@ def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | Non
 
 @lru_cache(maxsize=100_000)
 def follows(folder: Path) -> str | None:
-    """Returns the name of the earlier stream that a stream continues, or None.
+    """Returns the name of the earlier stream that a stream continues, or None if it continues none.
 
     Caches the result.
     """

@@ -137,7 +137,10 @@ class Stream:
         return self._lives
 
     def look(self) -> None:
-        """Checks whether the writing process has closed the stream. It is never opened again."""
+        """Checks whether the writing process has closed the stream.
+
+        A closed stream stays closed.
+        """
         self.has_ended = self.has_ended or (self.folder / CLOSED_FILE).exists()
 
     def needs_heartbeat(self) -> bool:
@@ -330,7 +333,7 @@ class Stream:
         return None
 
     def _tell_user(self, texts: list[str]) -> None:
-        """Logs texts and stores them. The recorder shows them when their event is delivered."""
+        """Logs texts for the user, and stores them for the recorder, which logs them too."""
         self.notices += texts
         with ignored_disk_errors(self.folder):
             for text in texts:

@@ -1,9 +1,10 @@
 """The `podium` command.
 
 Each command is a module of `podium.cli.commands` with `run(arguments, client, console)`, or with
-`run_locally(arguments, console)` if it opens no client of its own or uses only this machine. If it
-has arguments, it defines `add_arguments(parser)`. Its docstring is the text of `--help`. The
-modules of `SERVER_COMMANDS` are in `podium_server`. Only the module of the given command is loaded.
+`run_locally(arguments, console)` if it does not use the client that `main` opens. If it has
+arguments, it defines `add_arguments(parser)`. The docstring of the module is the text of `--help`.
+The modules of `SERVER_COMMANDS` are in `podium_server`. Only the module of the given command is
+loaded.
 """
 
 from __future__ import annotations

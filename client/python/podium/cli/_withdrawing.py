@@ -115,7 +115,8 @@ def _skip(
 ) -> int:
     """Records `Skipped` at the positions of waiting events in their stream.
 
-    If a call of the stopped sender still reaches the server, it then has no effect.
+    If a call of the stopped sender still reaches the server, it then has no effect. With
+    `validate_only`, nothing is recorded.
 
     Returns:
         How many positions, from the first one on, the server has filled already.

@@ -74,7 +74,7 @@ def plain(text: str) -> Any:
 
 
 def seed_from(value: Any) -> int | None:
-    """Converts a number or text, such as 42, 42.0 or "42", to a seed. Returns None otherwise."""
+    """Converts a number or text, such as 42, 42.0 or "42", to a seed. Other values become None."""
     given = unquoted(value)
     if isinstance(given, float) and given.is_integer():
         given = int(given)

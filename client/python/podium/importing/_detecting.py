@@ -164,7 +164,7 @@ class _Unreadable:
 
 
 def _may_enter(here: Path, entered: set[Path]) -> bool:
-    """Returns whether to search a path: not if it links to a folder that is searched anyway."""
+    """Returns whether to search a path. False for a link to a folder that is searched anyway."""
     try:
         if not (here.is_symlink() and here.is_dir()):
             return True

@@ -67,7 +67,10 @@ class Logged:
         row.event_time = time
 
     def value_of(self, eval_name: str | None, metric: str, step: int) -> float | None:
-        """Returns a value at a step, or None. `eval_name` is None for a training metric."""
+        """Returns a value at a step, or None without one.
+
+        `eval_name` is None for a training metric.
+        """
         if eval_name is None:
             return self._points.get(metric, {}).get(step)
         row = self._rows.get((eval_name, step))

@@ -321,7 +321,7 @@ def _scores(log: _Object) -> list[_Object]:
 
 
 def _names(scores: list[_Object]) -> list[str]:
-    """Makes the names of scores unique by the name of the scorer, and then by a number."""
+    """Returns a unique name for each score. Equal names get the name of the scorer, or a number."""
     names = [_name(score) for score in scores]
     counts = Counter(names)
     prefixed = [
@@ -340,7 +340,7 @@ def _name(score: _Object) -> str:
 
 
 def _benchmark(log: _Object, task: str) -> str:
-    """Returns the task, its version and a digest of its settings, which make rows comparable."""
+    """Returns a benchmark_id: the task, its version and a digest of its settings."""
     version = log["eval"].get("task_version")
     settings = json.dumps(_settings_of_task(log), sort_keys=True, default=str)
     return f"{task}{'' if version is None else f'@{version}'},{short_digest(settings)}"

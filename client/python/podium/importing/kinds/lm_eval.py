@@ -305,7 +305,10 @@ def directions_of(content: _Object) -> dict[str, str]:
 
 
 def _benchmark(content: _Object, task: str) -> str | None:
-    """Returns the task, its version, shots and generation settings, which make rows comparable."""
+    """Returns a benchmark_id: the task, its version, shots and generation settings.
+
+    Returns None if only the name of the task is known.
+    """
     version = object_in(content, "versions").get(task)
     settings = f"{'' if version is None else f'@{version}'}{_settings_of_task(content, task)}"
     return f"{task}{settings}" if settings else None

@@ -68,7 +68,7 @@ class PodiumImporter:
 
 
 def _add_points(arm: FoundArm, item: _Object) -> bool:
-    """Adds the points of a line to an arm's series. Returns False if there are none of this arm."""
+    """Adds the points of a line to an arm's series. Returns False if they are not of this arm."""
     if item.get("event") != _METRICS or item.get("arm") != arm.arm.name:
         return False
     recorded = event_from_json(item).metrics_recorded

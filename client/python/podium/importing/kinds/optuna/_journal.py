@@ -39,7 +39,10 @@ def read(path: Path) -> Generator[Found, None, list[Study]]:
 
 
 class _Journal:
-    """The studies and trials after the operations so far. Their ids are their indexes."""
+    """The studies and trials that result from the operations so far.
+
+    The id of a study or trial is its index.
+    """
 
     def __init__(self) -> None:
         self.studies: dict[int, Study | None] = {}
