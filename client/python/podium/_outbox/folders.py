@@ -155,7 +155,7 @@ def outbox_folder(root: Path, address: str) -> Path:
 
 
 def is_own(outbox: Path) -> bool:
-    """Returns whether an outbox is in the folder of this machine, so not a copy or another's."""
+    """Returns whether an outbox is in the folder of this machine, not of another machine."""
     return outbox.absolute().parent.name == _slug(os.uname().nodename)
 
 

@@ -336,7 +336,10 @@ def _setting(given: Any, where: str, depth: int) -> Value:
 
 
 def own_text(given: Any) -> str | None:
-    """Returns the text of an object, or a class's name; None if the text has a memory address."""
+    """Returns the text of an object, or the name of a class.
+
+    Returns None if the text contains a memory address, which differs in each run.
+    """
     if hasattr(given, "__qualname__"):  # a class or a function
         return f"{getattr(given, '__module__', None) or 'builtins'}.{given.__qualname__}"
     own: Any = type(given)

@@ -148,7 +148,7 @@ class Field(NamedTuple):
 
 
 def _enum(enum: type[StrEnum], wrapper: Any, where: str) -> Field:
-    """Returns the conversion of an enum. A member's name in the proto has the enum's as prefix."""
+    """Returns the conversion of an enum. Member names in the proto begin with the enum's name."""
     prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", enum.__name__).upper()
     numbers = {member: wrapper.Value(f"{prefix}_{member.name}") for member in enum}
     members = {number: member for member, number in numbers.items()}

@@ -149,7 +149,7 @@ class NativeFront:
     def _adapt(self, begun: int, since: float) -> None:
         """Sets how many calls the next turn of the event loop may begin.
 
-        This turn began `begun` calls at the time `since`, and has just run their first parts.
+        This turn has begun `begun` calls at the time `since`, and run their first parts.
         """
         fitting = begun * _TURN_SECONDS / (time.monotonic() - since + 1e-9)
         self._calls_at_once = max(1, min(int(fitting), 2 * self._calls_at_once, _MOST_CALLS))

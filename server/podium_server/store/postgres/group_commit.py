@@ -278,7 +278,7 @@ def _is_heavy(group: list[Waiting]) -> bool:
 
 
 async def _write_last(connection: PooledConnection, transaction: PostgresTransaction) -> None:
-    """Writes the rows that are left. Works for certain, because the experiment is locked."""
+    """Writes the rows that are left. No other server can have changed the locked experiment."""
     if transaction.last is not None:
         statement, bindings = transaction.last
         if not await connection.fetch(statement, *bindings):
