@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from podium_server.rpc.fronts.grpcio import GrpcioFront
@@ -40,11 +39,16 @@ class Front(Protocol):
 
 def front_of(name: FrontName) -> type[Front]:
     """Returns the front with a name. Raises ConfigError if it is not installed."""
-    is_missing = find_spec("podium_front") is None
-    if name == "grpcio" or (name == "auto" and is_missing):
+    if name == "grpcio":
         return GrpcioFront
-    with _extra("--front native", "fast"):
-        from podium_server.rpc.fronts.native import NativeFront  # noqa: PLC0415 - an extra
+    try:
+        with _extra("--front native", "fast"):
+            from podium_server.rpc.fronts.native import NativeFront  # noqa: PLC0415 - an extra
+    except ConfigError:
+        if name == "native":
+            raise
+        # It is not installed, or was built for another system.
+        return GrpcioFront
     return NativeFront
 
 
