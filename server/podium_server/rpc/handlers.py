@@ -96,7 +96,7 @@ def parsed(parse: Parser, raw: bytes) -> Any:
         raise failure(
             "MALFORMED_REQUEST",
             "the request is not a message of its type: it is cut off, "
-            "nested more than 100 deep, or contains text that is not UTF-8",
+            "nested more than 100 levels deep, or contains text that is not UTF-8",
         ) from error
 
 

@@ -94,7 +94,7 @@ def test_an_arm_that_is_started_twice(
         assert told(caplog) == []
         with experiment.start_arm(CONFIG, order=3, restart=True) as second:
             assert "podium: arm 'arm' is started again" in told(caplog)[0]
-            assert "ended: it starts from the beginning, and" in told(caplog)[0]
+            assert "ended. The new attempt starts from the beginning, and" in told(caplog)[0]
             assert (first.has_finished, second.has_finished) == (False, False)
         assert second.has_finished
     assert len(told(caplog)) == 1
@@ -108,7 +108,7 @@ def test_an_arm_that_is_resumed_while_it_runs(
         first = experiment.start_arm(CONFIG, order=1)
         experiment.start_arm(CONFIG, order=2, resume_step=0).finish()
         assert not first.has_finished
-        assert "ended: it continues from step 0, and" in told(caplog)[0]
+        assert "ended. The new attempt continues from step 0, and" in told(caplog)[0]
 
 
 BAD_EVALS: dict[str, tuple[dict[str, Any], podium.EvalResult | None]] = {

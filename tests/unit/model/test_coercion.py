@@ -278,7 +278,7 @@ def test_a_value_that_contains_itself_is_refused() -> None:
     """An endless value is an error and not a crash."""
     endless: list[Any] = []
     endless.append(endless)
-    with pytest.raises(ValueError, match="nested more than 40 deep"):
+    with pytest.raises(ValueError, match="nested more than 40 levels deep"):
         _value(endless)
 
 

@@ -54,7 +54,7 @@ def _check_distinct(added: Iterable[str], removed: Iterable[str], field: str, ot
     if both:
         raise error_for(
             "FIELD_OUT_OF_RANGE",
-            f"{field} has {min(both)!r}, which is also in {other}; give it in one of them",
+            f"{field} has {min(both)!r}, which is also in {other}; leave out one of the two",
             {"field": field},
         )
 

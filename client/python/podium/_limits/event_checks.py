@@ -144,7 +144,7 @@ def _check_cleared(event: ExperimentDeclared, limits: Limits) -> None:
         if path not in _CLEARABLE and not (name == "metadata" and key):
             problem = f"; give one of {', '.join(_CLEARABLE)}, or metadata.KEY"
         elif path in given or key in event.metadata:
-            problem = ", which this event also sets; give it in one of them"
+            problem = ", which this event also sets; leave out one of the two"
         else:
             continue
         raise error_for(

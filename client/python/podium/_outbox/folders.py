@@ -129,8 +129,10 @@ def temporary_root() -> Path:
 def _home() -> Path:
     try:
         return Path.home()
-    except RuntimeError as error:
-        raise FileNotFoundError(f"{error}: set PODIUM_OUTBOX to a folder of your own") from None
+    except RuntimeError:
+        raise FileNotFoundError(
+            "this user has no home directory: set PODIUM_OUTBOX to a folder of your own"
+        ) from None
 
 
 def outbox_folder(root: Path, address: str) -> Path:

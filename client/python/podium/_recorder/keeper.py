@@ -49,7 +49,7 @@ class Keeper:
             self._dropped += 1
             self._notices.dropped += 1
             problems.clear()
-            problems.changed(call, f"it is not recorded: {failure}")
+            problems.changed(call, f"{call} is not recorded: {failure}")
         else:
             if not problems:
                 problems.lost(call, error)

@@ -187,19 +187,19 @@ class _Checks:
         return None
 
     def root(self, given: Any) -> Path:
-        with self._notices.guard("outbox", outcome="it is not used"):
+        with self._notices.guard("outbox", outcome="the folder is not used"):
             root = default_root() if given is None else Path(given).expanduser()
             return root.absolute()
         # No folder can be made there, so the process uses the temporary folder, with a warning.
         return Path(os.devnull, "outbox")
 
     def attempt(self, given: Any) -> Attempt | None:
-        with self._notices.guard("attempt", outcome="it is not used"):
+        with self._notices.guard("attempt", outcome="the attempt is not used"):
             return coerce.optional(coerce.instance_of(Attempt), given, "attempt")
         return None
 
     def rank(self, given: Any) -> Rank | None:
-        with self._notices.guard("rank", outcome="it is not used"):
+        with self._notices.guard("rank", outcome="the rank is not used"):
             number = coerce.optional(coerce.integer, given, "rank")
             return process_rank() if number is None else Rank(number, "rank=")
         return None

@@ -70,18 +70,18 @@ class RecorderWarnings:
         call: str,
         error: Exception,
         target: Target = _UNKNOWN,
-        outcome: str = "it is not recorded",
+        outcome: str | None = None,
     ) -> None:
         """Logs why a call is not recorded or a setting not used. If strict, raises the error."""
         if self.is_strict:
             raise error
         text = f"{error} ({type(error).__name__})"
         if self._is_new((call, text), f"{call}: {text}", target):
-            _warn(f"{call}{target}: {text}; {outcome}")
+            _warn(f"{call}{target}: {text}; {outcome or f'{call} is not recorded'}")
 
     @contextlib.contextmanager
     def guard(
-        self, call: str, target: Target = _UNKNOWN, outcome: str = "it is not recorded"
+        self, call: str, target: Target = _UNKNOWN, outcome: str | None = None
     ) -> Iterator[None]:
         """If the block raises an error, logs it as a warning.
 

@@ -269,7 +269,9 @@ def _value(given: Any, where: str, depth: int, fallback: _Fallback) -> Value:
 def _value_container(given: Any, where: str, depth: int, fallback: _Fallback) -> Value:
     if depth > _MAX_DEPTH:
         field = where.partition("[")[0]
-        raise ValueError(f"{field} contains itself, or is nested more than {_MAX_DEPTH} deep")
+        raise ValueError(
+            f"{field} contains itself, or is nested more than {_MAX_DEPTH} levels deep"
+        )
     if isinstance(given, Mapping):
         return _value_map(given, where, depth + 1, fallback)
     if isinstance(given, Sequence) and not isinstance(given, _BINARY):

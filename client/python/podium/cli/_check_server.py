@@ -88,7 +88,7 @@ def _address(address: str) -> Finding:
 def _encryption(address: str, tls: TLS | None) -> Finding:
     if tls is None:
         if socket_path(address) is not None or is_loopback(address):
-            return ok("tls", "not encrypted, which is safe on this machine")
+            return ok("tls", "the connection is not encrypted, which is safe on this machine")
         text = f"the connection to {address} is not encrypted"
         return warning("tls", text, "give the server a certificate, and set PODIUM_TLS_CA here")
     try:
@@ -152,7 +152,7 @@ def _calls(client: Client, *, has_token: bool) -> Iterator[Finding]:
         text = "a token is set, but the server requires none, and so allows every call"
         yield warning("token", text, "start the server with --auth tokens")
     else:
-        yield ok("token", "the server requires none, and allows every call")
+        yield ok("token", "the server requires no token, and allows every call")
 
 
 def _remedy(error: PodiumError) -> str:
