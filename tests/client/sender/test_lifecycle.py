@@ -163,7 +163,7 @@ def _is_at_work(outbox: Path, pid: int) -> bool:
 def test_a_folder_that_is_no_outbox(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The error is reported, and the exit code is 1."""
     assert main([str(tmp_path)]) == 1
-    assert "this outbox cannot be delivered" in caplog.text
+    assert f"the outbox {tmp_path} cannot be delivered: " in caplog.text
 
 
 @pytest.mark.slow
