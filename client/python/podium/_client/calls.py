@@ -20,11 +20,7 @@ from podium._model.listings import Metric, Server
 from podium._model.recording import KeptField, RecordResult, ReplacedAttempt, StreamPosition
 from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
 from podium._values import coerce
-from podium._values.arguments import (
-    ExperimentStatuses,
-    StepLike,
-    Strings,
-)
+from podium._values.arguments import ExperimentStatuses, StepLike, Strings
 from podium._wire import codec
 from podium._wire.arm_filters import arm_filters, one_or_more
 from podium._wire.listings import METRIC, SERVER, TOKEN, TOKEN_LIMITS

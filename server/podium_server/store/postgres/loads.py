@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from podium.scoring import precedence
 
@@ -11,19 +11,18 @@ from podium_server.errors import failure
 from podium_server.store.calls import ArmNeeds, Needs
 from podium_server.store.postgres.known import KnownRows, Place
 from podium_server.store.postgres.names import experiment_id
+from podium_server.store.postgres.points import BEFORE_ALL, PostgresPoints, ReadingConnection
 from podium_server.store.rows import EvalKey, EvalRow, ExperimentRow, StreamRow
 from podium_server.store.sql import codec
-from podium_server.store.sql.connection import Connection, fetch
+from podium_server.store.sql.connection import fetch
 from podium_server.store.sql.loads import Loader
-from podium_server.store.sql.points import PointTable
 
-__all__ = ["LOCK", "PostgresLoader", "PostgresPoints", "ReadingConnection"]
+__all__ = ["LOCK", "PostgresLoader"]
 
 _BARE = ""
 _COLUMNS = codec.ARM_COLUMNS.split(", ")
 _WIDTH = len(_COLUMNS)
 _ORDINAL, _EVAL_COUNT = _COLUMNS.index("ordinal"), _COLUMNS.index("eval_count")
-_BEFORE_ALL = -(2**63) - 1
 _Current = tuple[tuple[bool, int], EvalRow | None]
 
 # The update changes nothing. It locks the row, and returns it as the last transaction left it.
@@ -53,86 +52,12 @@ _ARMS = (
 )
 """Selects arms by name, each with an eval: the keys of the eval's scores, and the row that
 `eval(name)` returns."""
-_POINTS = (
-    "SELECT p.arm, p.step, p.content FROM unnest(CAST(?2 AS BIGINT[]), CAST(?3 AS BIGINT[])) "
-    "AS u(arm, step) JOIN points p ON p.experiment = ?1 AND p.arm = u.arm AND p.step = u.step"
-)
-_LAST_STEPS = (
-    "SELECT u.arm, (SELECT p.step FROM points p WHERE p.experiment = ?1 AND p.arm = u.arm "
-    "ORDER BY p.step DESC LIMIT 1) FROM unnest(CAST(?2 AS BIGINT[])) AS u(arm)"
-)
 _ROWS = (
     f"SELECT u.arm, {', '.join(f'e.{name}' for name in codec.EVAL_COLUMNS.split(', '))} "
     "FROM unnest(CAST(?2 AS BIGINT[]), CAST(?3 AS TEXT[]), CAST(?4 AS BIGINT[]), "
     "CAST(?5 AS BIGINT[])) AS u(arm, name, post, step) JOIN evals e ON e.experiment = ?1 "
     "AND e.arm = u.arm AND e.name = u.name AND e.post = u.post AND e.step = u.step"
 )
-
-
-class ReadingConnection(Connection, Protocol):
-    """A connection that collects rows before it writes them."""
-
-    def read(self, statement: str, bindings: Sequence[Any]) -> list[Any]:
-        """Returns the rows of a statement that reads none of the collected rows."""
-
-
-class PostgresPoints(PointTable):
-    """Reads and writes training series. `known` has the rows that are known."""
-
-    _connection: ReadingConnection
-    known: KnownRows
-
-    def load(self, place: int, wanted: Collection[tuple[Place, int]]) -> None:
-        """Loads the points of an experiment's arms, each at a step."""
-        last_steps = self.known.last_steps
-        unknown = list({at[1] for at, _ in wanted if at not in last_steps})
-        if unknown:
-            for arm, step in self._connection.read(_LAST_STEPS, (place, unknown)):
-                self.known.put(last_steps, (place, arm), _BEFORE_ALL if step is None else step)
-        self._contents.update(dict.fromkeys(wanted, b""))
-        earlier = [(at[1], step) for at, step in wanted if step <= last_steps.get(at, step)]
-        if earlier:
-            bindings = (list(column) for column in zip(*earlier, strict=True))
-            for arm, step, content in self._connection.read(_POINTS, (place, *bindings)):
-                self._contents[(place, arm), step] = content
-
-    def at(self, place: Place, step: int) -> dict[str, float]:
-        """Returns the values at a step, by key."""
-        if step > self.known.last_steps.get(place, step):
-            self._contents.setdefault((place, step), b"")
-        return super().at(place, step)
-
-    def note_new(self, place: Place) -> None:
-        """Notes that an arm is new, so that it has no points."""
-        self._ids[place] = {}
-        self.known.put(self.known.last_steps, place, _BEFORE_ALL)
-
-    def note_point(self, place: Place, step: int) -> None:
-        """Notes a point that the transaction writes."""
-        last = self.known.last_steps.get(place)
-        if last is not None and step > last:
-            self.known.put(self.known.last_steps, place, step)
-
-    def _known(self, place: Place) -> dict[str, int]:
-        if place not in self._ids and place in self.known.point_ids:
-            self._ids[place] = self.known.point_ids[place].copy()
-        return super()._known(place)
-
-    def cut(self, place: Place, after: int) -> int:
-        """Removes the points after a step. Returns the number of steps that had points."""
-        self.known.remove(self.known.last_steps, place)
-        return super().cut(place, after)
-
-    def clear(self, place: Place) -> int:
-        """Removes the series of an arm. Returns the number of steps that had points."""
-        self.known.remove(self.known.last_steps, place)
-        self.known.remove(self.known.point_ids, place)
-        return super().clear(place)
-
-    def settle(self) -> None:
-        """Adds the keys that the transaction has loaded or written to the known rows."""
-        for place, ids in self._ids.items():
-            self.known.put(self.known.point_ids, place, ids)
 
 
 class PostgresLoader(Loader):
@@ -386,7 +311,7 @@ class PostgresLoader(Loader):
         if (place, name) not in answering and place not in self._whole:
             return None
         row = answering.get((place, name))
-        return ((False, _BEFORE_ALL), None) if row is None else (precedence(row.key.step), row)
+        return ((False, BEFORE_ALL), None) if row is None else (precedence(row.key.step), row)
 
     def note_scores(self, place: Place, name: str, keys: Collection[str]) -> bool:
         """Notes the scores that an eval gets. Returns whether it is known to have no others."""

@@ -21,8 +21,9 @@ from podium_server.store.postgres.buffer import (
 )
 from podium_server.store.postgres.connection import Connection
 from podium_server.store.postgres.known import KnownRows, Place
-from podium_server.store.postgres.loads import LOCK, PostgresLoader, PostgresPoints
+from podium_server.store.postgres.loads import LOCK, PostgresLoader
 from podium_server.store.postgres.names import experiment_id
+from podium_server.store.postgres.points import PostgresPoints
 from podium_server.store.rows import ArmRow, EvalRow, ExperimentRow, RowScores, ScoreRow, StreamRow
 from podium_server.store.sql import codec
 from podium_server.store.sql.connection import fetch
