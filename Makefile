@@ -99,7 +99,7 @@ test-postgres: .venv/ready ## run the tests of stores with PostgreSQL (Debian: p
 	$(BIN)/pytest $(AT_ONCE) --store=postgres -m "not slow" $(OVER_POSTGRES)
 	PODIUM_FUZZ_REQUESTS=300 $(BIN)/pytest --store=postgres tests/server/rpc/test_fuzz.py
 
-demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(), rank it (DEMO=--serve: serve the page at the end)
+demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(), rank it (DEMO='--serve --store URL': serve the page at the end, keep the results in another store)
 	$(BIN)/python examples/digits_sweep/sweep.py $(DEMO)
 
 # ---- Checks ----------------------------------------------------------------------

@@ -14,6 +14,7 @@ import argparse
 import itertools
 import multiprocessing
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import podium
+from podium_server.store.shown_url import shown_url
 from podium_server.testing import running_server
 from sklearn.datasets import load_digits
 from sklearn.metrics import recall_score
@@ -283,23 +285,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=min(4, max(2, os.cpu_count() or 2)))
     parser.add_argument("--serve", action="store_true", help="then serve the page, until stopped")
+    parser.add_argument("--store", metavar="URL", help="the store (default: a file in FOLDER)")
     given = parser.parse_args()
 
     os.environ["OMP_NUM_THREADS"] = "1"  # each process uses one core
     given.folder.mkdir(parents=True, exist_ok=True)
-    store = f"sqlite:///{given.folder / 'podium.db'}"
+    store = given.store or f"sqlite:///{given.folder / 'podium.db'}"
     with running_server(store, "--log-level", "warning") as server:
-        print(f"A server on {server.address} keeps the results in {store}.")
+        print(f"A server on {server.address} keeps the results in {shown_url(store)}.")
         sweep(server.address, given.configurations, given.seeds, given.processes, given.folder)
     podium_command = os.path.relpath(Path(sys.prefix) / "bin" / "podium")
-    serve = f"{podium_command} serve --http 127.0.0.1:8080 --store {store}"
-    print(f"\nThe results stay there. To ask more: {serve}")
+    serve = [podium_command, "serve", "--http", "127.0.0.1:8080", "--store"]
+    print(f"\nThe results stay there. To ask more: {shlex.join([*serve, shown_url(store)])}")
     print(f"and in another terminal: {podium_command} rank {EXPERIMENT} --by-group")
     print(f"or, for leaderboards and curves: {podium_command} page --experiment {EXPERIMENT}")
     if given.serve:
         page = f"http://127.0.0.1:8080/#experiment={EXPERIMENT}"
         print(f"The page is at {page} until you stop this with Ctrl-C.", flush=True)
-        os.execv(podium_command, serve.split())  # noqa: S606
+        os.execv(podium_command, [*serve, store])  # noqa: S606
 
 
 if __name__ == "__main__":
