@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent import futures
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -127,17 +126,17 @@ async def test_calls_while_a_server_stops(kind: Any, tmp_path: Path) -> None:
         assert min(await asyncio.gather(*asking)) > 0
 
 
-@contextmanager
-def _unhealthy_server() -> Iterator[str]:
+@asynccontextmanager
+async def _unhealthy_server() -> AsyncIterator[str]:
     """Runs a server whose health service says that it does not serve."""
-    server = grpc.server(futures.ThreadPoolExecutor(4))
-    servicer = health.HealthServicer()
-    servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    server = grpc.aio.server()
+    servicer = health.aio.HealthServicer()
+    await servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
+    await server.start()
     yield f"127.0.0.1:{port}"
-    server.stop(None).wait()
+    await server.stop(None)
 
 
 @both_kinds
@@ -145,7 +144,7 @@ async def test_an_unhealthy_server(kind: Any, tmp_path: Path) -> None:
     """A server whose health service says that it does not serve gets no calls."""
     async with AsyncExitStack() as stack:
         one = await _started(stack, tmp_path / "one", 1)
-        unhealthy = stack.enter_context(_unhealthy_server())
+        unhealthy = await stack.enter_async_context(_unhealthy_server())
         asked = await stack.enter_async_context(_asking(kind, f"{unhealthy},{one}", retry=False))
         assert [await asked(_score) for _ in range(4)] == [1.0] * 4
         alone = await stack.enter_async_context(_asking(kind, f"dns:{unhealthy}", retry=False))
