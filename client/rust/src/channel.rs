@@ -97,7 +97,7 @@ mod tests {
 
     /// Only HOST:PORT and unix:PATH are addresses.
     #[test]
-    fn addresses() {
+    fn good_and_bad_addresses() {
         for good in ["localhost:50051", "127.0.0.1:1", "[::1]:2", "unix:/tmp/x"] {
             assert!(endpoint(good, false).is_some(), "{good}");
         }
