@@ -99,10 +99,12 @@ fn client_of(asked: &Asked, clients: &mut HashMap<String, Client>) -> Result<Cli
         clients.insert(address.to_owned(), Client::connect(address)?);
     }
     let client = clients[address].clone();
-    Ok(match asked.0["timeout_ms"].as_u64().map(Duration::from_millis) {
-        Some(timeout) => client.with_timeouts(timeout, timeout),
-        None => client,
-    })
+    Ok(
+        match asked.0["timeout_ms"].as_u64().map(Duration::from_millis) {
+            Some(timeout) => client.with_timeouts(timeout, timeout),
+            None => client,
+        },
+    )
 }
 
 /// Answers with the updates of a watch, and with the error that ends it.
