@@ -55,12 +55,20 @@ func TestAStoppingServer(t *testing.T) {
 		serve(t, listener, services[i])
 		addresses[i] = listener.Addr().String()
 	}
-	services[0].refusals = 1_000_000
 	experiment := connected(t, strings.Join(addresses, ",")).Experiment("x")
-	for services[0].writes.Load() == 0 {
+	record := func() {
 		if _, err := experiment.Record(t.Context(), podium.Skipped()); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// Until the client is connected to both.
+	for services[0].writes.Load() == 0 || services[1].writes.Load() == 0 {
+		record()
+	}
+	services[0].refusals = 1_000_000
+	before := services[0].writes.Load()
+	for services[0].writes.Load() == before {
+		record()
 	}
 	if stored := services[1].writes.Load(); stored == 0 {
 		t.Errorf("%d writes", stored)
