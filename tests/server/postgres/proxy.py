@@ -50,10 +50,10 @@ class Proxy:
                     self.cuts += 1
                     back.cancel()
                     await asyncio.wait([back])
-                    writer.close()
                     if self.passes_it_on:
                         to_database.write(data)
-                        # The database answers when it has committed.
+                        # The database answers when it has committed. Only then is the store cut
+                        # off, because it can send the call again at once.
                         await there.readuntil(self.answer)
                     break
                 to_database.write(data)
