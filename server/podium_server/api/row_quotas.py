@@ -130,15 +130,21 @@ class RowClaim:
         self._exceeded: RowQuota | None = None
 
     def take(self, rows: int) -> None:
-        """Claims rows. Raises an error if a quota has no room for them."""
+        """Claims rows. Raises an error if a quota has no room for them.
+
+        If the store repeats the transaction, this replaces the claim of the earlier try.
+        """
         with _LOCK:
+            for quota in self._quotas:
+                quota.add(-self._rows)
+            self._rows = 0
             for quota in self._quotas:
                 self._exceeded = quota
                 quota.check(rows)
             self._exceeded = None
             for quota in self._quotas:
                 quota.add(rows)
-        self._rows += rows
+            self._rows = rows
 
     async def hold(self, transact: Callable[[], Awaitable[T]]) -> T:
         """Runs a transaction that claims rows. If a quota is full, recounts and retries once."""
