@@ -25,6 +25,7 @@ from tests.client.client.broken import closed_port
 from tests.client.sender.outboxes import appended, writer
 from tests.server.access.certificates import Authority
 from tests.server.access.serving import serving
+from tests.stores import only_sqlite, store_url
 
 
 def findings(outcome: Outcome) -> dict[str, tuple[str, str]]:
@@ -121,7 +122,7 @@ async def test_a_token_that_has_ended(tmp_path: Path, state: str) -> None:
     new = new_token()
     ends, text = TOKEN_CASES[state]
     row = TokenRow(new.id, "t", digest_of(new.text), Role.RECORDER, (), created=1, **ends)
-    await asyncio.to_thread(add_token, f"sqlite:///{tmp_path / 'podium.db'}", row)
+    await asyncio.to_thread(add_token, store_url(tmp_path), row)
     async with serving(tmp_path, auth="tokens") as [address]:
         outcome = await doctor(tmp_path, address, PODIUM_TOKEN=new.text)
         missing = findings(await doctor(tmp_path, address))
@@ -136,7 +137,7 @@ async def test_a_token_that_has_ended(tmp_path: Path, state: str) -> None:
 
 async def test_the_rights_of_a_token(tmp_path: Path) -> None:
     """The line has name, role, prefixes and expiry. That of a reader is a warning."""
-    url = f"sqlite:///{tmp_path / 'podium.db'}"
+    url = store_url(tmp_path)
     made = [
         (await asyncio.to_thread(tokens.create, url, "t", role, ("nlp",), None))[1]
         for role in ("recorder", "reader")
@@ -153,7 +154,7 @@ async def test_the_rights_of_a_token(tmp_path: Path) -> None:
 
 async def test_a_token_without_room(tmp_path: Path) -> None:
     """A warning says how many rows are stored before the limit stops a recording."""
-    url, limits = f"sqlite:///{tmp_path / 'podium.db'}", TokenLimits(stored_rows=10)
+    url, limits = store_url(tmp_path), TokenLimits(stored_rows=10)
     create = partial(tokens.create, url, "t", "recorder", (), None, limits)
     _, token = await asyncio.to_thread(create)
     async with serving(tmp_path, auth="tokens") as [address]:
@@ -200,6 +201,7 @@ async def test_outboxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_di
     assert "No space left" in findings(await doctor(tmp_path, address))["outbox"][1]
 
 
+@only_sqlite
 async def test_stores(tmp_path: Path) -> None:
     """A store that is intact, a file that is none, and an unknown URL."""
     async with serving(tmp_path, auth="none") as [address]:

@@ -21,6 +21,7 @@ from podium_server.testing.calls import declared, metrics, started
 
 from tests.client.sender.outboxes import appended, writer
 from tests.server.access.serving import serving
+from tests.stores import store_url
 
 
 @pytest.mark.parametrize("reason", ["OVERLOADED", "QUOTA_EXCEEDED"])
@@ -38,7 +39,7 @@ async def test_events_beyond_a_quota_wait(tmp_path: Path, monkeypatch: pytest.Mo
     now = 1000.0
     monkeypatch.setattr(quotas, "_clock", lambda: now)
     monkeypatch.setattr(quotas, "_BURST_SECONDS", 0.0)
-    store = f"sqlite:///{tmp_path / 'podium.db'}"
+    store = store_url(tmp_path)
     limits = TokenLimits(events_per_second=1000)
     _, token = await asyncio.to_thread(tokens.create, store, "t", "recorder", (), None, limits)
     states: list[SenderState] = []
@@ -78,7 +79,7 @@ async def test_events_beyond_a_quota_of_rows_wait(
 ) -> None:
     """Events for which there is no room wait, and the status says why. Then they are delivered."""
     monkeypatch.setattr(row_quotas, "_RETRY_SECONDS", 0.01)
-    store = f"sqlite:///{tmp_path / 'podium.db'}"
+    store = store_url(tmp_path)
     limits = TokenLimits(stored_rows=20)
     _, token = await asyncio.to_thread(tokens.create, store, "t", "recorder", (), None, limits)
     _, boss = await asyncio.to_thread(tokens.create, store, "admins", "admin", (), None)

@@ -24,7 +24,7 @@ from podium_server.store.tokens import Role, digest_of
 
 from tests.server.access.serving import serving
 from tests.server.access.test_every_rpc import RPCS, WITHOUT_NAME, Case, ask, record
-from tests.stores import store_url
+from tests.stores import only_sqlite, store_url
 
 _EVAL = "podium.v1.ResultsService.Eval"
 
@@ -110,6 +110,7 @@ def statements() -> Iterator[list[str]]:
     apsw.connection_hooks.remove(hook)
 
 
+@only_sqlite
 @pytest.mark.parametrize("rpc", [rpc for rpc in RPCS.values() if rpc.name not in WITHOUT_NAME])
 async def test_a_forbidden_name_reaches_no_store(
     rpc: Any, statements: list[str], tmp_path: Path

@@ -11,6 +11,7 @@ from podium_server.rpc.telemetry import Telemetry
 from podium_server.serve import tokens
 
 from tests.server.access.serving import serving
+from tests.stores import only_sqlite, store_url
 
 pytest.importorskip("connectrpc")
 
@@ -29,6 +30,7 @@ async def _page(url: str, token: str | None = None, method: str = "GET") -> tupl
     return await asyncio.to_thread(send)
 
 
+@only_sqlite
 async def test_the_page_counts_calls_and_commits(tmp_path: Path) -> None:
     """Calls by method and code, errors by reason, times, and the store's numbers."""
     async with serving(tmp_path, http=("127.0.0.1:0",)) as [address, url]:
@@ -67,7 +69,7 @@ async def test_the_page_counts_calls_and_commits(tmp_path: Path) -> None:
 
 async def test_who_may_see_the_page(tmp_path: Path) -> None:
     """Only a token without prefixes: the numbers are about the experiments of all."""
-    store = f"sqlite:///{tmp_path / 'podium.db'}"
+    store = store_url(tmp_path)
 
     def create(prefixes: tuple[str, ...]) -> str:
         return tokens.create(store, "t", "reader", prefixes, None)[1]

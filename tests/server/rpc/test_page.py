@@ -10,6 +10,7 @@ from podium_server.rpc.fronts import web_page
 from podium_server.serve import tokens
 
 from tests.server.access.serving import serving
+from tests.stores import store_url
 
 pytest.importorskip("connectrpc")
 
@@ -87,7 +88,7 @@ async def test_a_token_that_does_not_arrive_ends(
 
 async def test_the_cookie_reads_for_the_page_only(tmp_path: Path) -> None:
     """A token that was given once counts for reading calls of the page, and for nothing else."""
-    store = f"sqlite:///{tmp_path / 'podium.db'}"
+    store = store_url(tmp_path)
     _, token = await asyncio.to_thread(tokens.create, store, "admin", "admin", (), None)
     async with serving(tmp_path, auth="tokens", http=("127.0.0.1:0",)) as [_, url]:
         refused, _ = await _ask(url, "/session", "POST", "pdm_wrong", origin=url)
@@ -115,7 +116,7 @@ async def test_the_cookie_reads_for_the_page_only(tmp_path: Path) -> None:
 
 async def test_a_cookie_of_https_is_secure(tmp_path: Path) -> None:
     """Behind a proxy with TLS, the cookie never travels without encryption."""
-    store = f"sqlite:///{tmp_path / 'podium.db'}"
+    store = store_url(tmp_path)
     _, token = await asyncio.to_thread(tokens.create, store, "r", "reader", ("team",), None)
     async with serving(tmp_path, auth="tokens", http=("127.0.0.1:0",)) as [_, url]:
         origin = url.replace("http:", "https:")
