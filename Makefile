@@ -94,7 +94,7 @@ OVER_POSTGRES := $(addprefix tests/server/,postgres store/test_suite.py store/te
 	store/test_migrate.py \
 	$(addprefix writes/test_,vectors.py scenarios.py random_writes.py) \
 	$(addprefix access/test_,access_service.py ownership.py row_quotas.py) \
-	$(addprefix rpc/test_,reads.py watch.py attacks.py))
+	$(addprefix rpc/test_,reads.py watch.py attacks.py)) tests/client/sender/test_throttled.py
 test-postgres: .venv/ready ## run the tests of stores with PostgreSQL (Debian: postgresql; or PODIUM_TEST_POSTGRES=URL)
 	$(BIN)/pytest $(AT_ONCE) --store=postgres -m "not slow" $(OVER_POSTGRES)
 	PODIUM_FUZZ_REQUESTS=300 $(BIN)/pytest --store=postgres tests/server/rpc/test_fuzz.py
