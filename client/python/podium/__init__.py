@@ -6,7 +6,8 @@
         arm.score("test.pass_rate")
 
 Everything public is a name of this package. Importing it is quick and loads neither grpc nor
-protobuf, so that a training can fork. The module of a name is loaded when the name is first used.
+protobuf, so that a training process can fork. The module of a name is loaded when the name is first
+used.
 """
 
 from importlib import import_module

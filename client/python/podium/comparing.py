@@ -1,7 +1,7 @@
 """Compares two arms or groups of arms, number by number, without a server.
 
-It compares the training metrics and, for each eval name, the metrics and breakdowns of the row that
-`eval(name)` returns. In breakdowns, it compares only numbers, including those in nested dicts.
+The compared numbers are the training metrics and, for each eval name, the metrics and breakdowns of
+the row that `eval(name)` returns. In breakdowns, only numbers are compared, also in nested dicts.
 """
 
 import math
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class Members(NamedTuple):
-    """One side of a comparison: an arm, or the arms of a group that are not left out."""
+    """An argument of `compare`: an arm, or the arms of a group that are compared."""
 
     name: str
     is_group: bool
@@ -40,7 +40,7 @@ class Members(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ComparedSide:
-    """One side of a comparison."""
+    """One side of a comparison: which arms it has, and which of them are compared."""
 
     name: str
     """The name of the arm or group."""
@@ -51,7 +51,7 @@ class ComparedSide:
     left_out: dict[str, str]
     """The arms that are left out because of their status: each arm's status by its name."""
     flags: tuple[str, ...]
-    """Warnings about the side: CONFIGS_DIFFER, or nothing."""
+    """Warnings about the side: CONFIGS_DIFFER if its arms' configurations differ, else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,11 @@ class Observed:
     """The values of one number on one side, such as the metric `loss` of each arm of a group."""
 
     statistics: Description
-    """The statistics over the arms that have the number."""
+    """The statistics over the arms that have the number, without those where it is NaN."""
     missing: tuple[str, ...]
     """The names of the arms that do not have the number."""
     nan: tuple[str, ...]
-    """The names of the arms whose number is NaN. The statistics leave them out."""
+    """The names of the arms whose number is NaN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class ComparedMetric:
     """One compared number: a metric or a breakdown, with its values on both sides."""
 
     eval_name: str | None
-    """The name of the eval; None for metrics of the arm itself."""
+    """The name of the eval; None for a training metric, or for given eval metrics without rows."""
     key: str | None
     """The key of the metric; None for a breakdown."""
     breakdown: tuple[str, ...]
@@ -83,7 +83,7 @@ class ComparedMetric:
     difference: Difference
     """The left mean minus the right mean, with Welch's interval and p-value."""
     flags: tuple[str, ...]
-    """Warnings about the rows: ComparisonFlags."""
+    """Warnings about the eval rows that the values come from: ComparisonFlags."""
 
     @property
     def label(self) -> str:
@@ -106,7 +106,7 @@ class Comparison(Tabular):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """All flags of the sides and of the compared numbers."""
+        """All flags of the two sides and of the compared numbers, each once."""
         parts = (self.left.flags, self.right.flags, *(metric.flags for metric in self.metrics))
         return tuple(dict.fromkeys(flag for part in parts for flag in part))
 
@@ -138,16 +138,12 @@ def _record(metric: ComparedMetric) -> dict[str, Any]:
 
 
 class _Place(NamedTuple):
-    """The eval, key and path of a number in an arm."""
-
     eval_name: str | None
     key: str | None
     breakdown: tuple[str, ...] = ()
 
 
 class _Found(NamedTuple):
-    """A number of an arm, and its source."""
-
     value: float
     origin: str
     step: int | None = None
@@ -156,12 +152,13 @@ class _Found(NamedTuple):
 
 
 def compare(left: Members, right: Members, evals: Collection[str] | None = None) -> Comparison:
-    """Compares every number that at least one arm has. Differences are left minus right.
+    """Compares every number that at least one arm of either side has.
 
     Args:
         left: The left arm or group.
         right: The right arm or group.
-        evals: The names of the evals to compare; all evals and training metrics if not given.
+        evals: The names of the evals to compare, without the training metrics. If not given, all
+            evals and the training metrics are compared.
     """
     found = [{arm.name: dict(_numbers(arm, evals)) for arm in side.arms} for side in (left, right)]
     places = dict.fromkeys(place for side in found for arm in side.values() for place in arm)
@@ -245,7 +242,7 @@ def _row_numbers(arm: ArmResult, name: str) -> Iterator[tuple[_Place, _Found]]:
 def breakdown_numbers(
     values: Mapping[str, Any], path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Yields the numbers in breakdowns and in nested dicts, each with its path of keys."""
+    """Yields the numbers in breakdowns and in their nested dicts, each with its path of keys."""
     for key, value in values.items():
         if isinstance(value, dict):
             yield from breakdown_numbers(value, (*path, key))
@@ -254,9 +251,9 @@ def breakdown_numbers(
 
 
 def _sorted(places: Collection[_Place]) -> list[_Place]:
-    """Sorts numbers: those of evals first, in the order of recording, then the arms' own metrics.
+    """Sorts numbers by eval, in the order of recording. Those without an eval come last.
 
-    The numbers of each eval are sorted by key, and so are the arms' own metrics.
+    The numbers of one eval are sorted by key: first its metrics, then its breakdowns.
     """
     names = list(dict.fromkeys(place.eval_name for place in places))
     return sorted(
@@ -272,5 +269,5 @@ def _sorted(places: Collection[_Place]) -> list[_Place]:
 
 
 def _natural(part: str) -> tuple[int, str]:
-    """Returns a sort key. Texts that are numbers come first, by their value; then other texts."""
+    """Returns a sort key for a text. Decimal numbers come first, by their value."""
     return (len(part), part) if part.isdecimal() else (sys.maxsize, part)

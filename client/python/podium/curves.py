@@ -1,6 +1,6 @@
 """Curves: the values of a metric by step, for arms and groups of arms.
 
-A curve consists of the in-loop values of an eval, or of a training metric logged with steps.
+The values come from the in-loop rows of an eval, or from a training metric logged with steps.
 """
 
 import math
@@ -26,7 +26,7 @@ __all__ = [
 
 @dataclass(slots=True)
 class Series:
-    """The training series of one metric of an arm, in the order of the steps."""
+    """The training series of an arm: the values of one training metric by step, sorted by step."""
 
     key: str
     """The key of the training metric."""
@@ -37,7 +37,7 @@ class Series:
 
 
 class CurveArm(Protocol):
-    """The parts of an arm that curves need. An ArmResult has them."""
+    """The fields of an arm that curves need. An ArmResult has them."""
 
     @property
     def name(self) -> str:
@@ -54,14 +54,14 @@ class CurveArm(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """The values of all arms of a curve at one step."""
+    """The values at one step of all arms of a curve, as statistics."""
 
     step: int
     """The step."""
     statistics: Description
-    """The statistics over the arms with a number at this step."""
+    """The statistics over the arms that have a number other than NaN at this step."""
     nan: int
-    """The number of arms with NaN at this step. The statistics leave them out."""
+    """The number of arms with NaN at this step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +73,14 @@ class Curve:
     is_group: bool
     """Whether the curve is that of a group of arms."""
     arms: tuple[str, ...]
-    """The names of the arms that have values."""
+    """The names of the arms from which the values come."""
     points: tuple[CurvePoint, ...]
-    """The points, by step."""
+    """The points, sorted by step."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Curves(Tabular):
-    """The curves of an experiment's arms or groups."""
+    """The curves of an experiment's arms or groups on one metric."""
 
     metric: str
     """The requested metric."""
@@ -90,7 +90,7 @@ class Curves(Tabular):
     Groups are in the order in which their first arms were created.
     """
     without: tuple[str, ...]
-    """The names of the arms without values."""
+    """The names of the arms that have no value of the metric at any step."""
     left_out: dict[str, str]
     """The arms that are left out because of their status: each arm's status by its name."""
 
@@ -138,15 +138,15 @@ def curves_of(
     """Returns the curves of a metric from the in-loop rows and training series of arms.
 
     Args:
-        arms: The arms, with their rows.
-        metric: The name of an eval and a key, such as `val.pass_rate`, or the key of a training
-            metric, such as `loss`. If there are several dots, each is tried as the separator, from
-            the left, as in a score. If there is no such eval, a training metric of this name is
-            used.
-        by_group: Whether to make one curve for each group. An arm without a group gets
-            its own curve.
+        arms: The arms, with their eval rows.
+        metric: The name of an eval, a dot and a key, such as `val.pass_rate`, or the key of a
+            training metric, such as `loss`. If there are several dots, each is tried as the
+            separator, from the left. If no eval has the key, the whole text is the key of a
+            training metric.
+        by_group: Whether to make one curve for each group. An arm without a group gets its own
+            curve.
         left_out: The arms that are left out because of their status: each arm's status by its name.
-        series: The training series of the metric, by arm.
+        series: The training series of the metric, by the name of the arm.
 
     Raises:
         ValueError: The metric is empty.
@@ -168,7 +168,10 @@ def curves_of(
 
 
 def eval_names(metric: str) -> list[str]:
-    """Returns the names of the evals that a metric may belong to: one for each dot."""
+    """Returns the names of the evals that a metric may belong to: the text before each dot.
+
+    Raises an InvalidArgumentError if the metric is empty.
+    """
     return [name for name, _ in scoring.candidates(metric) if name is not None]
 
 
@@ -177,7 +180,7 @@ def _points(series: Series | None) -> dict[int, float]:
 
 
 def points_by_step(series: Iterable[Series]) -> Iterator[tuple[int, dict[str, float]]]:
-    """Yields each step of several series of an arm, with the values at this step by key."""
+    """Yields each step of several training series of an arm, with the values at it by key."""
     steps: dict[int, dict[str, float]] = {}
     for one in series:
         for step, value in zip(one.steps, one.values, strict=True):

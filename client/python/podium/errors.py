@@ -18,8 +18,9 @@
      └── RecordingError              a result cannot be recorded    also a RuntimeError
 
 Each class has a gRPC status code. The `reason` of an error is its exact cause: a name of the proto
-enum `ErrorReason` without the prefix. `REASONS` lists the code of each reason, and whether an event
-that was rejected for this reason can be accepted later. Server and client use the same table.
+enum `ErrorReason` without the prefix. The table `REASONS`, which server and client use, has the
+code of each reason. It also tells whether an event that was rejected for this reason can be
+accepted later.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Disposition(StrEnum):
     PERMANENT = "permanent"
     """The event will never be accepted unchanged."""
     WAIT = "wait"
-    """The event needs something that may still be recorded: wait and send it again."""
+    """The event needs something that may be recorded later, such as its arm: send it again then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +74,23 @@ class RefusedEvent:
     index: int
     """The index of the event in the call, from 0."""
     reason: str
-    """The reason, such as `STALE_ATTEMPT`. A newer server may send one that is not in `REASONS`."""
+    """The reason, such as `STALE_ATTEMPT`. A newer server may send one that REASONS lacks."""
     permanent: bool
     """True if the event will never be accepted unchanged, False if it can be accepted later."""
     message: str
-    """The problem of the first event with this reason, and how to fix it."""
+    """The problem, and how to fix it: the text for the first event with this reason."""
 
 
 class PodiumError(Exception):
-    """Raised if a call to Podium failed. The base class of all errors.
+    """Raised if a call to a server failed, or could not be made. The base class of all errors.
 
     Attributes:
         code: The name of the canonical gRPC status code, such as `NOT_FOUND`.
         message: The problem, and how to fix it.
         reason: The exact cause, such as `STALE_ATTEMPT`: a key of `REASONS`. Empty if unknown.
         metadata: Details of the reason, such as `{"arm": "lora_rank4"}`.
-        refusals: Every rejected event of a Record call; empty for other calls.
-        retry_after: The seconds to wait before a retry; None if the server gives none.
+        refusals: The rejected events of a Record call, by index; empty for other calls.
+        retry_after: The seconds to wait before a retry; None if the server does not ask to wait.
     """
 
     code: str = "UNKNOWN"
@@ -130,19 +131,22 @@ class FailedPreconditionError(PodiumError):
 
 
 class AbortedError(PodiumError):
-    """The data changed during the call. Retry the call."""
+    """Data that the call needs changed during the call. Retry the call."""
 
     code = "ABORTED"
 
 
 class OutOfRangeError(PodiumError):
-    """Events of the stream that come before the first event of the call are missing."""
+    """The position of a Record call is too far ahead: earlier events of its stream are missing."""
 
     code = "OUT_OF_RANGE"
 
 
 class ResourceExhaustedError(PodiumError):
-    """The server is overloaded, its disk is full, or the message is too large."""
+    """The server is overloaded or its disk is full, a quota is used up, or a message is too large.
+
+    `reason` tells which; it is empty if gRPC itself rejected a message that is too large.
+    """
 
     code = "RESOURCE_EXHAUSTED"
 
@@ -172,7 +176,7 @@ class CanceledError(PodiumError):
 
 
 class UnauthenticatedError(PodiumError):
-    """The server does not accept the caller's credentials, or got none."""
+    """The call has no token or client certificate that the server accepts."""
 
     code = "UNAUTHENTICATED"
 
@@ -205,14 +209,14 @@ class ClientStateError(PodiumError, RuntimeError):
 
 
 class ReasonInfo(NamedTuple):
-    """The status code of a reason, and whether rejected events can be accepted later."""
+    """The status code of a reason, and whether an event with this reason can be accepted later."""
 
     code: str
     """The name of the gRPC status code."""
     disposition: Disposition | None
-    """Whether an event rejected for this reason can be accepted later.
+    """Whether an event that was rejected for this reason can be accepted later.
 
-    None for reasons of whole calls.
+    None if the reason is never that of a single event, but of a whole call.
     """
 
 
@@ -271,7 +275,7 @@ _CLASSES: Mapping[str, type[PodiumError]] = {
 
 
 def error_class_for(code: str) -> type[PodiumError]:
-    """Returns the exception class of a status code; PodiumError for codes without one."""
+    """Returns the exception class of a gRPC status code, or PodiumError if the code has none."""
     return _CLASSES.get(code, PodiumError)
 
 

@@ -1,7 +1,7 @@
 """Makes events for `Client.record`, with one function for each kind of event.
 
-The handles of a client call these functions. Call them yourself to record several events at once,
-or to give the position of events in a stream.
+The handles of a client call these functions. Call them yourself to record several events in one
+call, or to give the call a `StreamPosition`.
 """
 
 import time
@@ -74,9 +74,9 @@ def arm_started(
     provenance: Provenance | None = None,
     event_time: datetime | None = None,
 ) -> event_pb2.Event:
-    """Makes the event that starts an attempt at training an arm; see `ExperimentHandle.start_arm`.
+    """Makes the event that starts an attempt of an arm; see `ExperimentHandle.start_arm`.
 
-    If `arm` is None, the name of the run_config is used.
+    If `arm` is None, the arm has the name of the run_config.
     """
     run_config = coerce.instance_of(RunConfig)(run_config, "run_config")
     restart = coerce.boolean(restart, "restart")
@@ -210,16 +210,14 @@ def experiment_concluded(conclusion: str, *, event_time: datetime | None = None)
 def skipped(*, event_time: datetime | None = None) -> event_pb2.Event:
     """Makes an event that does nothing.
 
-    In a stream, this event takes the place of a permanently rejected event.
+    In a stream, send it in place of an event that is permanently rejected, so that the positions of
+    later events stay the same.
     """
     return event_pb2.Event(event_time=_time(event_time), skipped=event_pb2.Skipped())
 
 
 def _event(given: datetime | None) -> event_pb2.Event:
-    """Returns an event that has only its time.
-
-    Callers fill in the other fields in place, which is faster than copying a message into it.
-    """
+    # Callers fill in the other fields in place, which is faster than copying a message.
     event = event_pb2.Event()
     if given is not None:
         event.event_time.CopyFrom(codec.timestamp_to_proto(given))

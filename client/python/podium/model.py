@@ -1,4 +1,4 @@
-"""The results of experiments as plain Python data: the dataclasses of `podium`, in one module."""
+"""The results of experiments as plain Python data: dataclasses and enums of `podium`."""
 
 from podium._model.config import Component, DataConfig, ModelConfig, RunConfig
 from podium._model.results import (

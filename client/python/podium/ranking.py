@@ -1,7 +1,7 @@
-"""Ranks arms and groups, with the same results as the server's rankings.
+"""Ranks arms and groups of arms without a server, with the same results as the server's rankings.
 
-`rank` ranks any list of arms. The server ranks arms from an index, with the same result. The
-server and `rank_groups` both use `Groups` to rank groups.
+The server does not call `rank`: it reads the order of arms from an index. To rank groups, both the
+server and `rank_groups` use `Groups`.
 """
 
 from collections import Counter
@@ -66,8 +66,6 @@ _UNSET = object()
 
 @dataclass(slots=True)
 class _Group:
-    """Collects the scores and the counts of one group's members."""
-
     group_name: str | None
     first_arm: str
     numbers: list[float] = field(default_factory=list)
@@ -125,12 +123,12 @@ class Groups:
         failed: object,
         mixed: Collection[str],
     ) -> None:
-        """Puts the members into their groups.
+        """Puts the arms into their groups.
 
         Args:
-            members: All arms of the experiment.
-            statuses: The statuses whose scores are used.
-            failed: The status of failed arms.
+            members: All arms of the experiment, in the order of their creation.
+            statuses: The statuses of the arms whose scores are used.
+            failed: The value that a failed arm has as its status.
             mixed: The names of evals whose rows have different benchmark_ids.
         """
         self._named: dict[str | None, _Group] = {}
@@ -161,7 +159,7 @@ class Groups:
         Args:
             direction: Whether greater or smaller means are better.
             min_members: Groups with fewer numeric scores are left out.
-            page: The places of the groups to return. Only these get their statistics.
+            page: Which of the ranked groups to return. Others take no time for their statistics.
         """
         large = [group for group in self._order if len(group.numbers) >= min_members]
         order = ranked([mean(group.numbers) for group in large], direction)
@@ -172,9 +170,9 @@ class Groups:
 
 
 def mixed_evals(sources: Iterable[tuple[str | None, str | None]]) -> set[str]:
-    """Returns the names of evals that have several benchmark_ids.
+    """Returns the names of evals that have several benchmark_ids, from pairs of both.
 
-    For an eval row without a benchmark_id, the eval's name is used as its benchmark_id.
+    If a row has no benchmark_id, its benchmark is the eval's name.
     """
     pairs = {(name, benchmark_id or name) for name, benchmark_id in sources if name is not None}
     return {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
@@ -255,7 +253,7 @@ class _Scored:
             yield RankFlag.BENCHMARKS_DIFFER
 
     def common_fields(self, direction: DirectionLike | None) -> dict[str, Any]:
-        """Returns the fields that both kinds of rankings have, without the entries."""
+        """Returns the fields that rankings of arms and rankings of groups have in common."""
         scores = [entry.score for entry in self.arms if entry.score is not None]
         nans = sum(map(isnan, scores))
         without = len(self.arms) - len(scores)
@@ -278,7 +276,6 @@ def _source_order(place: tuple[str, str | None, str | None]) -> tuple[int, str, 
 
 
 def _unranked(arm: ArmResult, metric: str) -> RankedArm:
-    """Returns the entry of an arm in a ranking, with its score and without a rank."""
     entry = RankedArm(arm.name, None, None, None, None, arm.group_name, arm.status)
     found = score(arm, metric)
     if found is not None:

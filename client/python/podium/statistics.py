@@ -1,4 +1,4 @@
-"""Statistics of a few numbers, such as the scores of one configuration's seeds.
+"""Statistics of a few numbers, such as the scores of one configuration with several seeds.
 
 Uses only the standard library. Sources of the formulas:
 
@@ -13,7 +13,7 @@ Uses only the standard library. Sources of the formulas:
   Several Different Population Variances Are Involved", Biometrika 34 (1947).
 
 Intervals and p-values assume that the numbers are independent draws from a normal distribution.
-They do not include effects that are the same in all runs, such as the choice of the data.
+They do not show how the numbers would differ with other data if all runs used the same data.
 """
 
 import math
@@ -43,10 +43,10 @@ _TERMS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """Statistics of some numbers. A statistic that is not defined is None.
+    """Statistics of some numbers, here called values. A statistic that is not defined is None.
 
-    If one of the numbers is infinite, the mean is infinite, and the standard deviation and the
-    interval are None. With infinities of both signs, the mean is None, too.
+    If a value is infinite, the mean is infinite, and the standard deviation and the interval are
+    None. With infinities of both signs, the mean is None, too.
     """
 
     n: int
@@ -54,9 +54,9 @@ class Description:
     mean: float | None = None
     """The mean; None without values."""
     sd: float | None = None
-    """The standard deviation, with n - 1; None for fewer than two values."""
+    """The sample standard deviation (divisor n - 1); None for fewer than two values."""
     standard_error: float | None = None
-    """The standard error of the mean: sd / sqrt(n)."""
+    """The standard error of the mean, sd / sqrt(n); None without sd."""
     ci_low: float | None = None
     """The lower end of the 95 % interval of the mean (Student's t)."""
     ci_high: float | None = None
@@ -91,7 +91,7 @@ class Difference:
     ci_high: float | None = None
     """The upper end of the 95 % interval of the difference."""
     p_value: float | None = None
-    """The two-sided p-value: the probability of such a difference if the means were equal."""
+    """The two-sided p-value: how probable so large a difference is if the true means are equal."""
 
     @property
     def half_width(self) -> float | None:
@@ -100,7 +100,7 @@ class Difference:
 
 
 def describe(values: Iterable[float]) -> Description:
-    """Returns statistics of numbers in any order.
+    """Returns statistics of numbers. Their order does not matter.
 
     Raises:
         ValueError: One of the numbers is NaN.
@@ -108,7 +108,7 @@ def describe(values: Iterable[float]) -> Description:
     numbers = [float(value) for value in values]
     if any(map(math.isnan, numbers)):
         raise ValueError(
-            "NaN has no mean: remove NaN from the values, and report their number separately"
+            "the values contain NaN, which has no mean: remove NaN, and report its count separately"
         )
     if not numbers:
         return Description(0)
@@ -121,7 +121,7 @@ def describe(values: Iterable[float]) -> Description:
 
 
 def mean(numbers: Sequence[float]) -> float | None:
-    """Returns the mean of numbers, as in their `Description`. None of them may be NaN."""
+    """Returns the mean of numbers, which must not be NaN: the same value as `describe(…).mean`."""
     if not numbers:
         return None
     least, greatest = min(numbers), max(numbers)
@@ -164,7 +164,7 @@ def _unscaled(number: float, scale: int) -> float | None:
 
 
 def welch(left: Description, right: Description) -> Difference:
-    """Returns the left mean minus the right mean, with interval and p-value of Welch's test."""
+    """Compares two means by Welch's test. Differences are left minus right."""
     if left.mean is None or right.mean is None:
         return Difference()
     difference = left.mean - right.mean
@@ -182,7 +182,7 @@ def welch(left: Description, right: Description) -> Difference:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Returns p-values adjusted for the number of tests by Holm's method, in the same order."""
+    """Returns the p-values of several tests, adjusted by Holm's method, in the given order."""
     adjusted = [0.0] * len(p_values)
     greatest = 0.0
     for place, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):

@@ -44,6 +44,11 @@ WRONG: list[tuple[Callable[[AnyClient], Any], type[Exception], str]] = [
     (lambda client: client.experiment("e").arms(config="a"), TypeError, "config must be a mapping"),
     (lambda client: client.experiment("e").arms(config={"a": {1}}), TypeError, r"config\['a'\]"),
     (lambda client: client.experiment("e").arms(page_size=2**31), ValueError, "page_size is 2147"),
+    (
+        lambda client: client.experiment("e").arms(page_size=-1),
+        ValueError,
+        "page_size is -1; give a number from 0 to 2147483647",
+    ),
     (lambda client: client.experiment("e").scores(["m"], page_size=2**31), ValueError, "page_size"),
     (
         lambda client: client.experiment("e").rank_groups(min_members=2**31),

@@ -47,7 +47,7 @@ def test_what_few_or_odd_numbers_determine(values: list[float], expected: Descri
 
 def test_nan_is_refused() -> None:
     """NaN is never taken for a number, and never left out without a word."""
-    with pytest.raises(ValueError, match="NaN has no mean"):
+    with pytest.raises(ValueError, match="NaN, which has no mean"):
         describe([0.5, math.nan])
 
 

@@ -1,1 +1,1 @@
-"""Limits of requests and stored results, for server, recorder, sender, CLI and importers."""
+"""Limits of requests and stored results, and their checks."""

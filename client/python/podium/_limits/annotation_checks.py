@@ -20,7 +20,7 @@ __all__ = ["check_annotated", "check_annotations", "check_provenance"]
 
 
 def check_annotated(event: ArmAnnotated, limits: Limits) -> None:
-    """Checks an event that changes annotations."""
+    """Checks the event that changes annotations of an arm."""
     check_name(event.arm, "arm_annotated.arm", limits)
     _check_notes(event, "arm_annotated", limits)
     check_optional_names(event, "arm_annotated", ("group_name",), limits)
@@ -33,7 +33,7 @@ def check_annotated(event: ArmAnnotated, limits: Limits) -> None:
 
 
 def check_annotations(noted: Annotations, path: str, limits: Limits) -> None:
-    """Checks the annotations of a whole arm."""
+    """Checks the annotations of an arm that is recorded with all its results."""
     _check_notes(noted, path, limits)
     check_optional_names(noted, path, ("group_name",), limits)
     if noted.HasField("no_group"):

@@ -1,6 +1,6 @@
 """Splits events into calls within the default limits.
 
-Halves calls that a server with lower limits rejects.
+If a server with lower limits rejects a call because of its size, the call is split in two.
 """
 
 from collections import deque
@@ -23,13 +23,13 @@ _R = TypeVar("_R")
 _CALL_BYTES = DEFAULT_LIMITS.message_bytes - 128 * 1024
 """The most bytes of events in a call, which leaves room for the other fields of the request."""
 _FRAME = 6
-"""The most bytes that a field adds to its content in a message, for its number and length."""
+"""The most bytes that a message uses for the number and the length of one field."""
 _GRPC_TOO_LARGE = "larger than max"
-"""Part of gRPC's error text for a message over the server's limit. Such an error has no reason."""
+"""Part of gRPC's error text for a message that is too large. Such an error has no reason."""
 
 
 class Load(NamedTuple):
-    """The amounts that a server limits in a call."""
+    """The amounts of a call that a server limits: events, metric values, and bytes."""
 
     events: int = 0
     metrics: int = 0
@@ -42,7 +42,7 @@ class Load(NamedTuple):
         )
 
     def fits(self, call_bytes: int = _CALL_BYTES) -> bool:
-        """Returns whether one call can carry this load."""
+        """Returns whether the load is within the limits of one call."""
         return (
             self.events <= DEFAULT_LIMITS.call_events
             and self.metrics <= DEFAULT_LIMITS.call_metrics
@@ -51,7 +51,7 @@ class Load(NamedTuple):
 
 
 class Batch:
-    """The events of one call, and the place of each event in the file that it comes from.
+    """The events of one call, each with a text for the place that it was read from.
 
     Events are kept serialized, to save memory.
     """
@@ -101,7 +101,8 @@ class Batch:
 def batches(events: Iterable[tuple[str, Event]]) -> "list[Batch]":
     """Splits events into batches, in order.
 
-    If an arm is too large for one call, rows that do not fit become events of their own.
+    If an event with a whole arm is too large for one call, the rows that do not fit become events
+    of their own.
     """
     result = [Batch()]
     for place, event in events:
@@ -149,7 +150,7 @@ def _row_count(event: Event) -> int:
 
 
 def _arm_in_parts(event: Event, count: int) -> list[Event]:
-    """Splits a whole arm into an arm with its first rows, and an event for each other row."""
+    """Splits an arm into an event with its first `count` rows, and an event for each other row."""
     if not _row_count(event):
         return [event]
     rows = _first_of_each(event.arm_recorded.arm_result)
@@ -166,7 +167,6 @@ def _row_event(row: EvalResult, event: Event) -> Event:
 
 
 def _time_of(row: EvalResult, event: Event) -> Timestamp | None:
-    """Returns the row's event_time, or the event's if it has none."""
     if row.HasField("event_time"):
         return row.event_time
     return event.event_time if event.HasField("event_time") else None
@@ -175,7 +175,8 @@ def _time_of(row: EvalResult, event: Event) -> Timestamp | None:
 def _first_of_each(arm: ArmResult) -> list[EvalResult]:
     """Returns the first row of each name and step.
 
-    A server also stores the first one of a whole arm. Of separate events, it would store the last.
+    If an arm repeats a name and step, a server stores the first of these rows. If they came in
+    separate events, it would store the last.
     """
     rows: dict[tuple[str, int | None], EvalResult] = {}
     for row in arm.evals:
@@ -184,7 +185,7 @@ def _first_of_each(arm: ArmResult) -> list[EvalResult]:
 
 
 def _count_that_fits(event: Event) -> int:
-    """Returns how many of an arm's rows fit into one call with the arm itself."""
+    """Returns how many of the first rows of an arm fit into one call with the arm itself."""
     rows = _first_of_each(event.arm_recorded.arm_result)
     head = Event()
     head.CopyFrom(event)

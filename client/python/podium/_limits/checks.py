@@ -1,7 +1,7 @@
-"""Checks values against the limits, for the server and the recorder.
+"""Checks values against the limits.
 
-A check raises `podium.InvalidArgumentError`. The error has a reason and the path of the field, and
-explains what is expected. Sizes are checked before contents.
+A failed check raises `podium.InvalidArgumentError`. The error has a reason and the path of the
+field, and explains what is expected. Sizes are checked before contents.
 """
 
 import math
@@ -42,17 +42,20 @@ _NO_SEGMENT = frozenset({"", ".", ".."})
 
 
 _accepted: defaultdict[int, set[str]] = defaultdict(set)
-"""Caches the names that were accepted, by the limit of bytes. Most calls use the same names."""
+"""Caches valid names by the limit of bytes that they were checked with.
+
+Most calls use the same names.
+"""
 _accepted_experiments: defaultdict[int, set[str]] = defaultdict(set)
 
 
 def check_name(text: str, field: str, limits: Limits) -> None:
-    """Checks a name, key, tag or id: 1 to 256 bytes of UTF-8 without control characters."""
+    """Checks a name, key, tag or id: 1 to `name_bytes` bytes, without control characters."""
     _check_name(text, field, limits.name_bytes)
 
 
 def check_metric(text: str, field: str, limits: Limits) -> None:
-    """Checks the name of a metric: a key, or an eval name, a dot and a key."""
+    """Checks the name of a metric, which is a key, or an eval name, a dot and a key."""
     _check_name(text, field, 2 * limits.name_bytes + 1)
 
 
@@ -97,28 +100,28 @@ def check_names(texts: Collection[str], field: str, limits: Limits) -> None:
 
 
 def check_optional_names(message: Message, path: str, names: Iterable[str], limits: Limits) -> None:
-    """Checks those fields of a message that hold names and are set."""
+    """Checks the values of the fields `names` as names. Unset fields are allowed."""
     for name in names:
         if message.HasField(name):
             check_name(getattr(message, name), f"{path}.{name}", limits)
 
 
 def are_accepted(names: Collection[str], limits: Limits) -> bool:
-    """Returns whether each of these names was accepted before."""
+    """Returns whether each of these names has passed `check_name` before."""
     return _accepted[limits.name_bytes].issuperset(names)
 
 
 def check_keys(keys: Collection[str], field: str, limits: Limits) -> None:
-    """Checks the number and the names of the keys of a map, or of a list of tags."""
+    """Checks the keys of a map, or a list of tags: their number, and each as a name."""
     if keys:
         check_count(len(keys), field, limits.map_keys, "keys")
         check_names(keys, field, limits)
 
 
 def check_count(actual: int, field: str, limit: int, unit: str, *, name: str = "") -> None:
-    """Raises LIMIT_EXCEEDED if `actual` is more than `limit`. `unit` is what is counted.
+    """Raises LIMIT_EXCEEDED if `actual` is more than `limit`.
 
-    The message names the field, or `name` if it is given.
+    The message names the field, or `name` if it is given, and `unit`, such as "keys" or "bytes".
     """
     if actual > limit:
         raise error_for(
@@ -129,7 +132,7 @@ def check_count(actual: int, field: str, limit: int, unit: str, *, name: str = "
 
 
 def check_text(text: str, field: str, limits: Limits) -> None:
-    """Checks a text: at most 64 KiB of UTF-8 without NUL."""
+    """Checks a text: at most `text_bytes` bytes of UTF-8, without NUL."""
     check_count(len(text.encode()), field, limits.text_bytes, "bytes")
     if "\0" in text:
         raise error_for(
@@ -140,7 +143,7 @@ def check_text(text: str, field: str, limits: Limits) -> None:
 
 
 def check_texts(message: Message, path: str, limits: Limits) -> None:
-    """Checks every text field of a message. The fields may be unset."""
+    """Checks every text field that is set in a message. Lists of texts are not checked."""
     for field, value in message.ListFields():
         if field.type == field.TYPE_STRING and not field.is_repeated:
             check_text(value, f"{path}.{field.name}", limits)
@@ -205,10 +208,7 @@ _NULL = {0: "NULL_VALUE"}
 
 
 def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
-    """Checks the kinds, the depth and the number of a field's values, nested ones included.
-
-    Stops at the first value beyond a limit.
-    """
+    """Checks the kinds, the depth and the number of a field's values, nested ones included."""
     nodes = 0
     pending = [(value, 1) for value in islice(values, limits.value_nodes + 1)]
     while pending:

@@ -1,4 +1,4 @@
-"""Checks every event, field by field. Paths are relative to the event."""
+"""Checks events, field by field. The path of a field in an error begins at the event."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -56,20 +56,20 @@ ARM_STATUSES: Mapping[int, str] = {number: name for name, number in ArmStatus.it
 """The statuses that an arm can have, by number."""
 _DIRECTIONS: Mapping[int, str] = {number: name for name, number in Direction.items()}
 PlainRow = tuple[EvalResult, str, str | None, list[str]]
-"""An eval row, the names of its arm and attempt, and its tags."""
+"""An eval row, the name of its arm, the id of its attempt, and its tags."""
 _FINAL_STATUSES = {
     number: name for number, name in ARM_STATUSES.items() if number > ARM_STATUS_RUNNING
 }
 
 
 def check_event(event: Event, limits: Limits) -> None:
-    """Checks all fields of an event, including its kind and its time."""
+    """Checks all fields of an event. For most eval rows, the quick check `plain_row` is enough."""
     if event.ByteSize() > limits.row_bytes or plain_row(event, limits) is None:
         check_fields(event, limits)
 
 
 def check_fields(event: Event, limits: Limits) -> None:
-    """Checks all fields of an event one by one. `check_event` is faster for plain rows."""
+    """Checks all fields of an event, including its kind and its time, one by one."""
     kind = event.WhichOneof("kind")
     if kind is None:
         check_set(is_set=False, field="kind")
@@ -96,7 +96,7 @@ def check_metric_count(events: Sequence[Event], size: int, limits: Limits) -> No
 
 
 def metric_count(event: Event) -> int:
-    """Returns the number of metric values of an event, as the limit of a call counts them."""
+    """Returns the number of metric values of an event, as `Limits.call_metrics` counts them."""
     kind = event.WhichOneof("kind")
     if kind == "eval_recorded":
         return len(event.eval_recorded.eval_result.metrics)
@@ -186,9 +186,10 @@ def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
 
 
 def plain_row(event: Event, limits: Limits) -> PlainRow | None:
-    """Returns the fields of a small eval row that has only numbers and names accepted before.
+    """Checks quickly whether an event is a valid, simple eval row. If so, returns the row's parts.
 
-    Returns None for any other row.
+    A simple row has only metrics, a step, tags and seconds, and names that were accepted before.
+    Returns None for any other event, which may be valid or not.
     """
     recorded = event.eval_recorded
     row = recorded.eval_result
@@ -222,13 +223,13 @@ def _check_finished(event: ArmFinished, limits: Limits) -> None:
 
 
 def is_too_large(result: RunResult, limits: Limits) -> bool:
-    """Returns whether a run_result exceeds a limit, so that no arm can store it."""
+    """Returns whether a run_result exceeds a limit, so that it cannot be stored with any arm."""
     wrong = _run_result_error(result, "run_result", limits)
     return wrong is not None and wrong.reason in _TOO_LARGE
 
 
 _TOO_LARGE = ("LIMIT_EXCEEDED", "VALUE_INVALID")
-"""The reasons for which an ArmFinished is stored without its run_result, and not rejected."""
+"""If a run_result has an error with one of these reasons, the ArmFinished is stored without it."""
 
 
 def _run_result_error(result: RunResult, path: str, limits: Limits) -> PodiumError | None:
@@ -283,7 +284,7 @@ def _check_row_at(path: str, row: EvalResult, limits: Limits) -> None:
 
 
 def _check_row(row: EvalResult, limits: Limits) -> None:
-    """Checks a row. Paths in errors are relative to the row; the caller adds the prefix."""
+    """Checks a row. The path of a field in an error begins at the row; callers add the prefix."""
     check_name(row.name, "name", limits)
     check_count(row.ByteSize(), "", limits.row_bytes, "bytes", name=f"eval {row.name!r}")
     check_keys(row.metrics, "metrics", limits)

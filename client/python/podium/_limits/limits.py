@@ -18,7 +18,7 @@ class Limits:
     value_depth: int = 8
     """The most levels of nesting of a Value."""
     value_nodes: int = 10_000
-    """The most nodes of all Values of one field together."""
+    """The most Values of one field, nested ones included."""
     call_events: int = 1_000
     """The most events of a Record call."""
     call_metrics: int = 10_000
@@ -28,20 +28,23 @@ class Limits:
     row_bytes: int = 960 * 1024
     """The most bytes of an eval row."""
     arm_bytes: int = 960 * 1024
-    """The most bytes of an arm without its rows, and of an experiment."""
+    """The most bytes of an arm without its eval rows, and of an experiment without its arms."""
     text_bytes: int = 64 * 1024
     """The most bytes of any other text."""
     error_bytes: int = 64 * 1024
-    """The most bytes of an error text. Longer ones are shortened in the middle."""
+    """The most bytes of an error text of an arm. Longer texts are shortened in the middle."""
     page_rows: int = 1_000
     """The most rows of a page."""
     page_scores: int = 10_000
-    """The most scores of a page of a matrix."""
+    """The most scores of a page of a score matrix, and the most points of a page of series."""
     page_bytes: int = 2 * 1024 * 1024
     """The most bytes of a page."""
 
     def for_lookups(self) -> "Limits":
-        """Returns limits for reads and deletions: any name is allowed that was ever valid."""
+        """Returns the limits for reads and deletions, which accept any name that was ever valid.
+
+        The limit of names may have been greater when a name was stored.
+        """
         return replace(
             self,
             name_bytes=MOST_NAME_BYTES,

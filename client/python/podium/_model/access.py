@@ -14,15 +14,15 @@ __all__ = ["IssuedToken", "Token", "TokenLimits"]
 class TokenLimits(ModelBase):
     """The limits of the calls that are made with a token. Each server counts only its own calls.
 
-    If a limit is None, the default of the server is used; without a default, there is no limit. A
-    call beyond a limit waits as long as the server asks, at most up to its deadline. Then it raises
-    ResourceExhaustedError (`QUOTA_EXCEEDED`).
+    If a limit is None, the default of the server is used; without a default, there is no limit. If
+    a call exceeds a limit, the client repeats it after the time that the server names. If the
+    call's deadline ends before, it raises ResourceExhaustedError (`QUOTA_EXCEEDED`).
     """
 
     calls_per_second: int | None = None
     """The most calls per second. After a pause, twice as many are allowed in the first second."""
     calls: int | None = None
-    """The most calls under way at the same time. Watches are not counted."""
+    """The most calls at the same time. Watches are not counted."""
     watches: int | None = None
     """The most watches at the same time."""
     events_per_second: int | None = None
@@ -33,7 +33,7 @@ class TokenLimits(ModelBase):
     """The most rows in the experiments of the token's prefixes, no matter which token stored them.
 
     Each experiment, arm, eval row and step of a training series is a row. A call that adds rows
-    beyond this limit is rejected. A sender repeats it once a minute until there is room.
+    beyond this limit is rejected. A sender repeats the call once a minute until there is room.
     """
 
     def __post_init__(self) -> None:
@@ -46,7 +46,7 @@ class TokenLimits(ModelBase):
         return {name: number for name, number in found.items() if number is not None}
 
     def or_else(self, default: "TokenLimits") -> "TokenLimits":
-        """Returns these limits, with the limits of `default` in place of those that are None."""
+        """Returns limits in which each None is replaced by the limit of `default`."""
         return TokenLimits(**{**default.given(), **self.given()})
 
 
@@ -61,7 +61,10 @@ class Token(ModelBase):
     role: str
     """The role of the token, a Role, which decides the calls that it allows."""
     prefixes: list[str] = field(default_factory=list)
-    """The experiments to which the token gives access, with those below them; all if empty."""
+    """The experiments to which the token gives access, with all experiments below them.
+
+    An experiment `nlp/sweep` is below `nlp`. An empty list gives access to all experiments.
+    """
     create_time: datetime | None = None
     """The time at which the token was created."""
     expire_time: datetime | None = None

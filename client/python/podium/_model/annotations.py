@@ -1,4 +1,4 @@
-"""Data about an arm beside its results: annotations, and the provenance of an attempt."""
+"""Data about an arm that are not results: annotations, and the provenance of an attempt."""
 
 from dataclasses import dataclass, field
 
@@ -12,8 +12,8 @@ __all__ = ["Annotations", "Provenance"]
 class Annotations(ModelBase):
     """Notes, tags and a group that people gave to an arm.
 
-    They take precedence over the notes, tags and group that the training recorded. Later attempts
-    of the arm keep the annotations.
+    They take precedence over the tags and the group that the training process recorded. Later
+    attempts of the arm keep the annotations.
     """
 
     notes: str | None = None

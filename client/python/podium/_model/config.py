@@ -80,14 +80,14 @@ class Component(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class RunConfig(ModelBase):
-    """The expanded configuration of one training run, and so of an arm."""
+    """The complete configuration of one training run, and so of one arm."""
 
     name: str
-    """The name of the run. It usually names the arm as well."""
+    """The name of the run, which is also the name of the arm unless another one is given."""
     data: DataConfig | None = None
     """The source of the training data."""
     model: ModelConfig | None = None
-    """The model that was trained."""
+    """The model that the run trains."""
     algorithm: Component | None = None
     """The training algorithm."""
     backend: Component | None = None
@@ -131,9 +131,9 @@ def _values(parts: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def without_identity(config: RunConfig) -> RunConfig:
-    """Returns a configuration without name and seed, to compare the rest.
+    """Returns a configuration without name and seed, to compare everything else.
 
-    A part without any values is replaced by None, since both mean the same.
+    A part such as `data` in which no field is set becomes None, because both mean the same.
     """
     parts = {name: getattr(config, name) for name in ("data", "model", "algorithm", "backend")}
     empty: dict[str, Any] = {

@@ -12,12 +12,12 @@ __all__ = ["Metric", "MetricSource", "Server"]
 
 @dataclass(eq=False, repr=False)
 class MetricSource(ModelBase):
-    """A kind of result, such as in-loop eval rows, and the number of arms that have it."""
+    """A kind of result from which scores on a metric come, and the number of these scores."""
 
     origin: str
     """The kind of result: a ScoreOrigin."""
     arms: int
-    """The number of arms that have a score in this kind of result."""
+    """The number of arms whose score comes from this kind of result."""
 
 
 @dataclass(eq=False, repr=False)
@@ -31,10 +31,10 @@ class Metric(ModelBase):
     arms: int
     """The number of arms that have a score."""
     sources: list[MetricSource] = field(default_factory=list)
-    """The kinds of results that have the scores, each with its number of arms."""
+    """The kinds of results from which the scores come, each with its number of arms."""
 
     def record(self) -> dict[str, Any]:
-        """Returns the metric as a row of a table, with the arms of each kind of result."""
+        """Returns the metric as a row of a table, with the arm count of each kind of result."""
         counts = {source.origin: source.arms for source in self.sources}
         return {"metric": self.name, "eval": self.eval_name, "arms": self.arms, **counts}
 

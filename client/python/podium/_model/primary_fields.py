@@ -1,7 +1,7 @@
 """Makes fields of an arm return the values of the arm's primary eval if they were not set.
 
-Values that were passed to the constructor are in the instance's own dict, and in its copies and
-pickles. All other values are read from the arm's eval rows each time.
+Values that were passed to the constructor are kept in the arm's `__dict__`, so copies and pickles
+have them, too. All other values are read from the arm's eval rows each time.
 """
 
 from typing import Any, TypeVar
@@ -28,20 +28,20 @@ constructor can distinguish such a value from a value that the user gave.
 
 
 def mirror_primary(cls: type[_T]) -> type[_T]:
-    """Makes three fields of a dataclass of arms return the values of the arm's primary eval."""
+    """Makes three unset fields of a dataclass of arms return the values of the primary eval."""
     for name, source in _MIRRORS.items():
         setattr(cls, name, _mirror(name, source))
     return cls
 
 
 def own_fields(arm: Any) -> dict[str, Any]:
-    """Returns the fields of an arm as they were set, without values of its primary eval."""
+    """Returns the fields of an arm as they were set. Unset fields are empty or None."""
     given: dict[str, Any] = vars(arm)
     return given
 
 
 def drop_copied(arm: Any) -> None:
-    """Clears the fields of a new arm that were copied from a primary eval, not set by the user.
+    """Clears the fields of a new arm whose values are copies from a primary eval.
 
     `dataclasses.replace` makes such copies: it reads each field of the old arm, which may return a
     value of that arm's primary eval, and passes it to the new arm. A cleared field returns the

@@ -1,4 +1,4 @@
-"""The parts of rankings; the public module is `podium.ranking`."""
+"""The dataclasses of rankings. The public module `podium.ranking` exports them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,16 +26,16 @@ _COUNTS = ("nans", "missing", "failed", "left_out")
 
 @dataclass(eq=False, repr=False)
 class ScoreSource(ModelBase):
-    """The source of a score."""
+    """Where a score comes from: the kind of result, the key, and the eval row if it is one."""
 
     origin: str
-    """The kind of result that has the score: a ScoreOrigin."""
+    """The kind of result from which the score comes: a ScoreOrigin."""
     key: str
     """The key of the metric."""
     eval_name: str | None = None
     """The name of the eval row; None for other kinds of results."""
     step: int | None = None
-    """The step of an in-loop row."""
+    """The step of an in-loop row; None for any other source."""
 
 
 @dataclass(eq=False, repr=False)
@@ -49,11 +49,11 @@ class RankedArm(ModelBase):
     score: float | None
     """The score of the arm, which may be NaN; None if the arm has no score."""
     source: ScoreSource | None
-    """The source of the score."""
+    """The source of the score; None without a score."""
     benchmark_id: str | None
-    """The benchmark_id of the eval row that the score came from."""
+    """The benchmark_id of the eval row that the score came from, or None."""
     group_name: str | None
-    """The name of the arm's group."""
+    """The name of the arm's group; None without a group."""
     status: str
     """The status of the arm: an ArmStatus."""
     flags: list[str] = field(default_factory=list)
@@ -77,7 +77,7 @@ class RankedGroup(ModelBase):
     members: int
     """The number of members, whatever their status."""
     statistics: Description
-    """The statistics of the scores that are numbers."""
+    """The statistics of the members' scores that are numbers."""
     nans: int = 0
     """The number of members whose score is NaN."""
     missing: int = 0
@@ -85,7 +85,7 @@ class RankedGroup(ModelBase):
     failed: int = 0
     """The number of members that are left out because they failed."""
     left_out: int = 0
-    """The number of members that are left out because of a status other than failed."""
+    """The number of members that are left out because of another status, such as running."""
     flags: list[str] = field(default_factory=list)
     """Warnings about the place: RankFlags."""
 
@@ -97,21 +97,21 @@ class RankedGroup(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class RankSource(ModelBase):
-    """A source of scores of a ranking."""
+    """A source of scores in a ranking, and the number of scores that come from it."""
 
     origin: str
-    """The kind of result that has the scores: a ScoreOrigin."""
+    """The kind of result from which the scores come: a ScoreOrigin."""
     eval_name: str | None
     """The name of the eval rows; None for other kinds of results."""
     benchmark_id: str | None
-    """The benchmark_id of the eval rows."""
+    """The benchmark_id of the eval rows, or None."""
     scores: int
     """The number of scores from this source, NaN included."""
 
 
 @dataclass(eq=False, repr=False)
 class RankCounts(ModelBase):
-    """Counts the arms of an experiment in a ranking, each arm once."""
+    """Counts the arms of an experiment for a ranking. Each arm is in one of the counts."""
 
     numbers: int = 0
     """The number of arms whose score is a number, infinities included."""
@@ -125,12 +125,12 @@ class RankCounts(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class RankGroupCounts(ModelBase):
-    """Counts the groups of an experiment in a ranking, each group once."""
+    """Counts the groups of an experiment for a ranking. Each group is in one of the counts."""
 
     ranked: int = 0
-    """The number of groups with a place."""
+    """The number of groups that have a rank."""
     without_mean: int = 0
-    """The number of groups without a mean."""
+    """The number of groups without a mean, which have no rank."""
     too_small: int = 0
     """The number of groups that are left out: they have fewer than `min_members` numeric scores."""
 
@@ -142,7 +142,10 @@ class ExperimentResult(Tabular, ModelBase):
     experiment: Experiment
     """The experiment."""
     status: str
-    """COMPLETED if any arm completed, FAILED if all arms failed, else RUNNING."""
+    """The status: an ExperimentStatus.
+
+    COMPLETED if any arm completed, FAILED if there are arms and all failed, else RUNNING.
+    """
     arms: list[ArmSummary]
     """The arms, in the order in which they were created."""
     best_arm: str | None
@@ -151,9 +154,9 @@ class ExperimentResult(Tabular, ModelBase):
     If several arms have the best score, it is the one created first. NaN is never the best.
     """
     best_score: float | None
-    """The score of the best arm."""
+    """The score of the best arm, or None."""
     conclusion: str
-    """The conclusion as a text."""
+    """The conclusion as a text: the best arm, and how many arms completed and failed."""
 
     def _heading(self) -> str:
         return f"{self.experiment.name}, {self.status}; {self.conclusion}"
@@ -174,7 +177,7 @@ class _AnyRanking(Tabular, ModelBase):
     revision: int
     """The revision of the experiment that the ranking shows; 0 without a server."""
     counts: RankCounts
-    """Counts of all arms of the experiment."""
+    """Counts of all arms of the experiment, also of those that are not in the ranking."""
     sources: list[RankSource]
     """The sources of all scores, the most frequent first; at most 100."""
 
@@ -187,7 +190,7 @@ class Ranking(_AnyRanking):
     """The arms of an experiment, the best arms first: all arms, or as many as were requested."""
 
     arms: list[RankedArm]
-    """The arms in order: numbers, then NaN, then those without a score."""
+    """The arms in order: those whose score is a number, then NaN, then those without a score."""
 
     def _records(self) -> list[dict[str, Any]]:
         return [
@@ -209,12 +212,12 @@ class Ranking(_AnyRanking):
 
 @dataclass(eq=False, repr=False)
 class GroupRanking(_AnyRanking):
-    """The groups of an experiment, the best groups first: all, or as many as were requested."""
+    """The groups of an experiment, the best first: all groups, or as many as were requested."""
 
     groups: list[RankedGroup]
     """The groups in order; those without a mean last."""
     group_counts: RankGroupCounts
-    """Counts of all groups."""
+    """Counts of all groups of the experiment, also of those that are not in the ranking."""
 
     def _records(self) -> list[dict[str, Any]]:
         return [

@@ -7,11 +7,14 @@ __all__ = ["KeptField", "RecordResult", "ReplacedAttempt", "StreamPosition"]
 
 @dataclass(frozen=True, slots=True)
 class StreamPosition:
-    """A position in the stream of events that one writer process records for one arm.
+    """The position of a call's events in a stream, so that the server applies each event once.
+
+    A stream is the sequence of the events that one process records for one arm, or for the
+    experiment itself. Its events are numbered from 1.
 
     Attributes:
-        writer_id: An id that only this writer uses, and only for this arm.
-        first_sequence: The sequence number of the call's first event, from 1.
+        writer_id: The id of the stream: a text that no other stream uses.
+        first_sequence: The number of the call's first event in the stream.
     """
 
     writer_id: str
@@ -24,7 +27,7 @@ class KeptField:
 
     Attributes:
         path: The path of the field, such as `success_metric` or `metadata.owner`.
-        event_index: The index of the declaration in the call.
+        event_index: The index, in the call, of the event with the declaration.
     """
 
     path: str
@@ -39,7 +42,7 @@ class ReplacedAttempt:
         attempt_id: The id of the replaced attempt.
         quiet_seconds: The seconds since the server received the replaced attempt's last event.
         host: The host of the replaced attempt; None if not known.
-        event_index: The index of the event that started the newer attempt.
+        event_index: The index, in the call, of the event that started the newer attempt.
     """
 
     attempt_id: str
@@ -55,12 +58,13 @@ class RecordResult:
     Attributes:
         revision: The experiment's revision after the call.
         changed_events: How many of the call's events changed something.
-        skipped_events: How many events at the start of the call had been applied before, and were
-            skipped.
-        last_sequence: The sequence number of the stream's last event; None if the call has no
-            position.
-        kept_fields: The fields of the experiment that a declaration did not change.
-        replaced_attempts: The running attempts that newer attempts replaced.
+        skipped_events: How many events at the start of the call were skipped, because an earlier
+            call had already applied them.
+        last_sequence: The number of the last event that the server has of the call's stream; None
+            if the call has no position.
+        kept_fields: The fields of the experiment that a declaration in the call did not change,
+            because they already had another value.
+        replaced_attempts: The running attempts that the call replaced by newer attempts.
     """
 
     revision: int

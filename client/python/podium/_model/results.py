@@ -102,11 +102,11 @@ class RunResult(ModelBase):
     run_id: str
     """The backend's id of the run."""
     status: str
-    """The backend's own word for how the run ended."""
+    """The backend's own word for the state in which the run ended."""
     metrics: dict[str, float] = field(default_factory=dict)
     """The training metrics that the backend returned."""
     artifacts: dict[str, str] = field(default_factory=dict)
-    """Where the run's artifacts are: a name and a path or URL."""
+    """The path or URL of each artifact of the run, by the artifact's name."""
     error: str | None = None
     """Why the run failed, in the backend's words."""
     extras: dict[str, Any] = field(default_factory=dict)
@@ -127,7 +127,7 @@ class Attempt(ModelBase):
     id: str
     """An id that only this attempt uses."""
     order: int
-    """A number. The attempt with the greatest order is the newest."""
+    """The place in the order of attempts: the attempt with the greatest number is the newest."""
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "id")
@@ -158,7 +158,7 @@ class ArmResult(ModelBase):
     eval_breakdowns: dict[str, Any] = field(default_factory=dict)
     """The breakdowns of the primary eval."""
     evals: list[EvalResult] = field(default_factory=list)
-    """The rows, in the order in which they were first accepted."""
+    """The eval rows, in the order in which the server first accepted them."""
     run_id: str | None = None
     """The id of the training run in the system that ran it."""
     error: str | None = None
@@ -176,7 +176,7 @@ class ArmResult(ModelBase):
     experiment: str = field(init=False, default="", compare=False, repr=False)
     """Output only. The experiment that the arm belongs to."""
     revision: int = field(init=False, default=0, compare=False, repr=False)
-    """Output only. The experiment's revision in which the arm or a row last changed."""
+    """Output only. The experiment's revision in which the arm or one of its rows last changed."""
     create_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
     """Output only. The time at which the arm was first recorded."""
     update_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
@@ -186,7 +186,10 @@ class ArmResult(ModelBase):
     last_heard: datetime | None = field(init=False, default=None, compare=False, repr=False)
     """Output only. The time at which the arm's newest event or heartbeat reached the server."""
     annotations: Annotations | None = field(init=False, default=None, compare=False, repr=False)
-    """The changes by `annotate`. Not a constructor argument; `record_arm` records them."""
+    """The notes, tags and group given by `annotate`.
+
+    Not a constructor argument; `record_arm` records them.
+    """
     tags: list[str] = field(init=False, default_factory=list, compare=False, repr=False)
     """Output only. The tags of the run_config, with the changes by `annotate`."""
     provenance: Provenance | None = field(init=False, default=None, compare=False, repr=False)
@@ -285,21 +288,21 @@ class ArmSummary(ModelBase):
     group_id: str | None = None
     """The id of the group of arms that repeat one configuration."""
     group_name: str | None = None
-    """The name of that group."""
+    """The name of the group of arms that repeat one configuration."""
     experiment: str = ""
     """The experiment that the arm belongs to."""
     revision: int = 0
     """The experiment's revision in which the arm or one of its rows last changed."""
     create_time: datetime | None = None
-    """When the arm was first recorded."""
+    """The time at which the arm was first recorded."""
     update_time: datetime | None = None
-    """When the arm or one of its rows last changed."""
+    """The time at which the arm or one of its rows last changed."""
     attempt: Attempt | None = None
     """The newest attempt; None if none was started."""
     last_heard: datetime | None = None
     """The time at which the arm's newest event or heartbeat reached the server."""
     annotations: Annotations | None = None
-    """The changes by `annotate`; None if there are none."""
+    """The notes, tags and group given by `annotate`; None if nothing was given."""
     tags: list[str] = field(default_factory=list)
     """The tags of the run_config, with the changes by `annotate`."""
 
@@ -366,7 +369,7 @@ class Experiment(ModelBase):
     status: str = field(init=False, default=ExperimentStatus.RUNNING, compare=False, repr=False)
     """Output only. The status, which follows from the arms: an ExperimentStatus."""
     revision: int = field(init=False, default=0, compare=False, repr=False)
-    """Output only. The number of calls that have changed something so far."""
+    """Output only. The number of calls that have changed the experiment or anything in it."""
     create_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
     """Output only. The time at which the experiment was declared."""
     update_time: datetime | None = field(init=False, default=None, compare=False, repr=False)

@@ -24,7 +24,7 @@ class ScoredArm(ModelBase):
     status: str
     """The status of the arm: an ArmStatus."""
     group_name: str | None = None
-    """The name of the arm's group."""
+    """The name of the arm's group; None without a group."""
 
 
 @dataclass(eq=False, repr=False)
@@ -49,7 +49,7 @@ class ScoreMatrix(Tabular, ModelBase):
     """The experiment's revision at which the scores were read.
 
     None if the experiment changed while a large matrix was read, which takes several calls. Scores
-    of different arms may then belong to different revisions; all scores of one arm belong to one.
+    of different arms may then be of different revisions. All scores of one arm are of one revision.
     """
 
     def __getitem__(self, metric: str) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""The dataclasses that a watch of an experiment returns."""
+"""The dataclasses of the changes that a watch of an experiment returns."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,15 +28,15 @@ class WatchedArm(ModelBase):
     eval_breakdowns: dict[str, Any]
     """The eval_breakdowns of the arm, if it was recorded with breakdowns and without eval rows."""
     run_result: RunResult | None
-    """The result of the training backend."""
+    """The result that the training backend returned, or None."""
 
 
 @dataclass(eq=False, repr=False)
 class WatchedEval(ModelBase):
-    """A row that was added or replaced."""
+    """An eval row that was added or replaced."""
 
     arm: str
-    """The name of its arm."""
+    """The name of the row's arm."""
     position: int
     """The place of the row in the order of the arm's rows."""
     eval_result: EvalResult
@@ -52,7 +52,7 @@ class WatchedSeries(ModelBase):
     from_step: int
     """Discard all points of the arm at this step or later, of every key."""
     series: list[Series]
-    """The points that replace the discarded ones. Some may be the same as before."""
+    """The points that replace the discarded ones. Some may be equal to a discarded one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ class WatchRemoval:
     arm: str
     """The name of the arm."""
     name: str | None = None
-    """The name of the eval; None if the whole arm was removed."""
+    """The name of the removed eval row; None if the whole arm was removed."""
     step: int | None = None
-    """The step of the row; None for a post-training row."""
+    """The step of the removed row; None for a post-training row, or if the arm was removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,10 @@ class WatchMarker:
     revision: int
     """The revision of the experiment."""
     epoch: str
-    """The id of this experiment in this store. Another experiment or store has another id."""
+    """The id of this experiment in this store.
+
+    It changes if the experiment is deleted and declared again, or if the store is restored.
+    """
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ a segment), `progress`, `rejected`. Only the standard library is used, because t
 load this package, and fork.
 """
 
-from podium._outbox.budget import Budget
+from podium._outbox.budget import MAX_BYTES, Budget
 from podium._outbox.errors import DamagedError, OutboxFullError, UnknownFormatError
 from podium._outbox.folders import (
     StreamInfo,
@@ -40,6 +40,7 @@ from podium._outbox.writer import StreamWriter
 __all__ = [
     "DELIVERING",
     "IDLE",
+    "MAX_BYTES",
     "THROTTLED",
     "UNREACHABLE",
     "WAITING",

@@ -11,7 +11,7 @@ from podium._limits.checks import check_experiment_name
 from podium._limits.event_checks import check_event
 from podium._limits.limits import Limits
 from podium._model.results import Attempt
-from podium._outbox import default_root
+from podium._outbox import MAX_BYTES, default_root
 from podium._recorder import kept_results, kept_values
 from podium._recorder.experiment import ExperimentRecording
 from podium._recorder.keeper import Keeper
@@ -27,7 +27,6 @@ from podium._values.arguments import DirectionLike, Strings
 __all__ = ["record"]
 
 _LIMITS = Limits()
-_MAX_BYTES = 1 << 30
 _CLOSE_TIMEOUT = 60.0
 _UNIX = "unix:"
 _OTHER_RANK = (
@@ -56,7 +55,7 @@ def record(
     strict: bool = False,
     provenance: bool = True,
     close_timeout: float | None = None,
-    max_bytes: int = _MAX_BYTES,
+    max_bytes: int = MAX_BYTES,
 ) -> ExperimentRecording:
     """Declares an experiment and begins to record it.
 
@@ -129,7 +128,7 @@ def record(
         is_strict=bool(strict),
         has_provenance=bool(provenance),
         close_timeout=checks.close_timeout(close_timeout),
-        max_bytes=checks.integer(max_bytes, "max_bytes", _MAX_BYTES),
+        max_bytes=checks.integer(max_bytes, "max_bytes", MAX_BYTES),
     )
     return ExperimentRecording(settings, notices)
 

@@ -42,7 +42,7 @@ class HostPort(NamedTuple):
 def server_address(address: str | None) -> str:
     """Returns the address of the server, or of several servers, that a client connects to.
 
-    Surrounding white space is removed, such as the line break at the end of a mounted secret.
+    Removes white space around the address, such as the line break at the end of a mounted secret.
 
     Args:
         address: `HOST:PORT`, several of them separated by commas, or `unix:PATH`. If None, the
@@ -67,7 +67,10 @@ def server_address(address: str | None) -> str:
 
 
 def server_addresses(address: str) -> tuple[str, ...]:
-    """Returns the address of each server in the result of `server_address`, without repetitions."""
+    """Splits the result of `server_address` into one address for each server, without repetitions.
+
+    An address `unix:PATH` is one server, even if its path has commas.
+    """
     if address.startswith(_UNIX):
         return (address,)
     return tuple(dict.fromkeys(each.strip() for each in address.split(",")))
@@ -85,7 +88,7 @@ def socket_path(address: str, source: str = "address") -> str | None:
         raise _malformed(address, source)
     if len(os.fsencode(path)) > _SOCKET_BYTES:
         raise ValueError(
-            f"{source} {address!r} is too long: the path of a socket has at most "
+            f"{source} {address!r} is too long: the path after {_UNIX} has at most "
             f"{_SOCKET_BYTES} bytes"
         )
     return path
@@ -99,8 +102,8 @@ def host_and_port(
     Args:
         address: The address.
         source: The name of the option or variable that has the address.
-        example_port: The port of an example in the error; None if the address could also be a
-            `unix:PATH`.
+        example_port: The port of the example in the error text. None if `unix:PATH` is valid, too:
+            the error text then names both forms.
 
     Raises:
         ValueError: The address has another form, or the port is too large.
@@ -123,7 +126,7 @@ def _malformed(address: str, source: str, example_port: int | None = None) -> Va
 
 
 def _similar(address: str, port: int) -> str | None:
-    """Returns a valid address with the host or port of a malformed one; None if it has neither."""
+    """Returns a valid address with the host or port of a malformed one; None if none is found."""
     if address.isdecimal() and int(address) <= _MAX_PORT:
         return f"127.0.0.1:{address}"
     url = _URL.match(address)

@@ -1,7 +1,7 @@
-"""Types of arguments, with which a type checker finds more mistakes than with `str` or `int`.
+"""Types of arguments. They let a type checker find more mistakes than `str` or `int` would.
 
-Attributes of results have plain types: a newer server may send a status that this version does not
-know.
+Attributes of results have plain types instead, because a newer server may send a status that this
+version does not know.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,7 +28,7 @@ ArmStatuses: TypeAlias = ArmStatusLike | Iterable[ArmStatusLike]
 """A filter by one status or several."""
 
 FinalStatus: TypeAlias = ArmStatus | Literal["completed", "failed", "cancelled"]
-"""The status of a training that has ended."""
+"""The status of an arm whose training has ended."""
 
 _ExperimentStatusLike: TypeAlias = ExperimentStatus | Literal["running", "completed", "failed"]
 ExperimentStatuses: TypeAlias = _ExperimentStatusLike | Iterable[_ExperimentStatusLike]
@@ -40,7 +40,7 @@ CompareKind: TypeAlias = Literal["arm", "group"]
 ConfigFilters: TypeAlias = Mapping[
     str, bool | int | float | str | tuple[float | None, float | None] | None
 ]
-"""Values of a run_config by path, or ranges of numbers."""
+"""Conditions on a run_config: the expected value, or the range of numbers, by path."""
 
 StepLike: TypeAlias = SupportsIndex | float
 """An integer of any library, or an integral float."""

@@ -37,7 +37,7 @@ class ModelBase:
         texts = (_Repr(level).repr(self) for level in range(_LEVELS, 0, -1))
         return next((text for text in texts if len(text) <= _SCREEN), _Repr(0).repr(self))
 
-    __hash__ = None  # type: ignore[assignment]  # the way to say that it has none
+    __hash__ = None  # type: ignore[assignment]  # instances are mutable, so not hashable
 
     def _coerce(self, convert: Callable[[Any, str], Any], *names: str) -> None:
         for name in names:
@@ -85,9 +85,9 @@ def same(left: object, right: object) -> bool:
 
 
 def identical(left: object, right: object) -> bool:
-    """Returns whether two values have the same types and the same bits.
+    """Returns whether two values, and all values nested in them, have the same type and bits.
 
-    1, 1.0 and True are different.
+    1, 1.0 and True are different; NaN is identical to itself.
     """
     if type(left) is not type(right):
         return False

@@ -1,8 +1,9 @@
-"""Converts arguments to plain values of Python.
+"""Converts arguments to plain Python values.
 
 Numbers of any library (NumPy, PyTorch, Decimal) become Python numbers. Containers are copied, so
 that later changes of a dict in a training loop do not change the recorded values.
-Each function takes `where`, the name of the argument in error texts.
+Each function takes `where`, the name of the argument in error texts. A function raises a TypeError
+if the argument has a wrong type, and a ValueError if its value is not allowed.
 """
 
 import contextlib
@@ -63,7 +64,7 @@ _BINARY = (bytes, bytearray, memoryview)
 
 
 def number(given: Any, where: str) -> float:
-    """Converts an object with `__float__` or `__index__` to a float. Rejects str."""
+    """Converts an object with `__float__` or `__index__` to a float. A str is a wrong type."""
     if type(given) is float:
         return given
     if not isinstance(given, SupportsFloat | SupportsIndex):
@@ -99,18 +100,17 @@ def integer(given: Any, where: str) -> int:
 
 
 def count(given: Any, where: str) -> int:
-    """Returns an int that fits into 32 bits, such as the size of a page."""
+    """Returns an int from 0 to 2^31 - 1, such as the size of a page."""
     result = integer(given, where)
-    if abs(result) > _MOST_COUNT:
+    if not 0 <= result <= _MOST_COUNT:
         raise ValueError(f"{where} is {result}; give a number from 0 to {_MOST_COUNT}")
     return result
 
 
 def _digits(given: int) -> str:
-    """Returns a number in decimal, or in hexadecimal if it is longer than Python converts."""
     try:
         return str(given)
-    except ValueError:
+    except ValueError:  # Python converts no more than 4,300 decimal digits by default
         return hex(given)
 
 
@@ -136,7 +136,7 @@ def boolean(given: Any, where: str) -> bool:
 
 
 def text(given: Any, where: str) -> str:
-    """Returns a plain str without unpaired surrogates. A member of an enum is converted."""
+    """Returns a plain str, also from a member of a StrEnum. Rejects unpaired surrogates."""
     if not isinstance(given, str):
         raise TypeError(f"{where} must be a string, not {kind_of(given)}")
     result = given if type(given) is str else str.__str__(given)
@@ -159,7 +159,7 @@ def optional(convert: Callable[[Any, str], _T], given: Any, where: str) -> _T | 
 
 
 def member_of(enum: type[_E]) -> Callable[[Any, str], _E]:
-    """Returns a converter from a text to the member of an enum."""
+    """Returns a converter from the text of an enum's member to the member."""
 
     def member(given: Any, where: str) -> _E:
         try:
@@ -172,7 +172,7 @@ def member_of(enum: type[_E]) -> Callable[[Any, str], _E]:
 
 
 def instance_of(kind: type[_T]) -> Callable[[Any, str], _T]:
-    """Returns a converter that only checks that an object is of a class."""
+    """Returns a function that returns an object unchanged if it is an instance of a class."""
 
     def instance(given: Any, where: str) -> _T:
         if not isinstance(given, kind):
@@ -183,7 +183,7 @@ def instance_of(kind: type[_T]) -> Callable[[Any, str], _T]:
 
 
 def list_of(kind: type[_T]) -> Callable[[Any, str], list[_T]]:
-    """Returns a converter from an iterable to a list of objects of a class."""
+    """Returns a converter from an iterable of a class's instances to a list of them."""
     instance = instance_of(kind)
 
     def instances(given: Iterable[Any], where: str) -> list[_T]:
@@ -227,12 +227,15 @@ def value_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
 
 
 def settings_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
-    """Returns a dict of str to Value. Other objects become text, since settings are only shown."""
+    """Returns a dict of str to Value. Objects that are not a Value become a text.
+
+    Settings are only shown and compared, so a text of a path or an enum is enough.
+    """
     return _value_map(given, where, 1, _setting)
 
 
 def settings_list(given: Sequence[Any], where: str) -> list[Any]:
-    """Returns a list of Values, from the settings of a run."""
+    """Returns a list of Values. Objects that are not a Value become a text, as in settings_map."""
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise TypeError(f"{where} must be a list, not {kind_of(given)}")
     return [_value(item, f"{where}[{index}]", 1, _setting) for index, item in enumerate(given)]
@@ -338,9 +341,9 @@ def _setting(given: Any, where: str, depth: int) -> Value:
 
 
 def own_text(given: Any) -> str | None:
-    """Returns the text of an object, or the name of a class.
+    """Returns the text of an object, or the full name of a class or function.
 
-    Returns None if the text contains a memory address, which differs in each run.
+    Returns None if the text would contain a memory address, which differs in each run.
     """
     if hasattr(given, "__qualname__"):  # a class or a function
         return f"{getattr(given, '__module__', None) or 'builtins'}.{given.__qualname__}"

@@ -26,10 +26,10 @@ class ArmStatus(StrEnum):
 class ComparisonFlag(StrEnum):
     """A reason why a comparison may be misleading.
 
-    CONFIGS_DIFFER: the arms of a group differ in more than name and seed. The other flags are about
-    the eval rows from which a compared number comes. BENCHMARKS_DIFFER and MODELS_DIFFER: the
-    benchmark_ids or model_refs of the rows differ. STEPS_DIFFER: the rows were measured at
-    different steps, or some in-loop and some after training.
+    CONFIGS_DIFFER: the configurations of a group's arms differ in more than name and seed. The
+    other flags are about the eval rows from which a compared number comes. BENCHMARKS_DIFFER: their
+    benchmark_ids differ. MODELS_DIFFER: their model_refs differ. STEPS_DIFFER: they were measured
+    at different steps, or some in-loop and some after training.
     """
 
     CONFIGS_DIFFER = "configs_differ"
@@ -59,9 +59,9 @@ class ExperimentStatus(StrEnum):
 class RankFlag(StrEnum):
     """A reason why a place in a ranking may be misleading.
 
-    NAN: a score is not a number. BENCHMARKS_DIFFER: in this ranking, the rows of the score's eval
-    have different benchmark_ids. CONFIGS_DIFFER: the arms of a group differ in more than name and
-    seed.
+    NAN: a score is NaN. BENCHMARKS_DIFFER: the score comes from an eval whose rows in this ranking
+    have different benchmark_ids. CONFIGS_DIFFER: the configurations of a group's arms differ in
+    more than name and seed.
     """
 
     NAN = "nan"
@@ -82,7 +82,7 @@ class Role(StrEnum):
 
 
 class ScoreOrigin(StrEnum):
-    """The kind of result that has a score.
+    """The kind of result from which a score comes.
 
     GIVEN_EVAL_METRICS: the `eval_metrics` of an arm that was recorded without rows.
     """

@@ -1,6 +1,6 @@
-"""The keys of the metadata of calls that clients and servers share."""
+"""The keys of gRPC metadata that clients send and servers read."""
 
 __all__ = ["OUTBOX_LAG_KEY"]
 
 OUTBOX_LAG_KEY = "podium-outbox-lag"
-"""The key for the age, in seconds, of the oldest event that waits in the outbox of a sender."""
+"""The key under which a sender sends the age, in seconds, of the oldest undelivered event."""

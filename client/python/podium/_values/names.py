@@ -1,4 +1,4 @@
-"""The rule for names: 1 byte up to a limit, UTF-8, without control characters."""
+"""The rule for names: UTF-8 of at least 1 byte and at most a limit, without control characters."""
 
 import re
 
@@ -7,7 +7,7 @@ from podium._values.shorten_text import shorten
 __all__ = ["MOST_METRIC_BYTES", "MOST_NAME_BYTES", "shown", "wrong_name"]
 
 MOST_NAME_BYTES = 1024
-"""The highest limit that a server can set for the bytes of a name."""
+"""The highest limit, in bytes of UTF-8, that a server can set for names."""
 MOST_METRIC_BYTES = 2 * MOST_NAME_BYTES + 1
 """The bytes of the longest name of a metric: an eval name, a dot and a key."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -27,5 +27,5 @@ def wrong_name(text: str, most: int) -> str:
 
 
 def shown(text: str) -> str:
-    """Returns the beginning of an invalid text, for error messages."""
+    """Returns the quoted beginning of an invalid text, for error messages."""
     return repr(shorten(text[: _SHOWN + 1], _SHOWN, size=len))

@@ -7,7 +7,7 @@ from itertools import groupby
 __all__ = ["LONGEST_NAME", "shorten_names"]
 
 LONGEST_NAME = 40
-"""The default length, in characters."""
+"""The default of the greatest length of a shortened name, in characters."""
 
 _ELLIPSIS = "…"
 _LEAST_RUN = 4
@@ -17,11 +17,11 @@ _WORDS = re.compile(r"([\W_]+)")
 
 
 def shorten_names(names: Sequence[str], length: int = LONGEST_NAME) -> list[str]:
-    """Shortens names so that different names stay different.
+    """Returns the names, each shortened to `length` characters. Different names stay different.
 
     The words in which long names differ are kept. Words and numbers are kept whole if possible, so
-    that `rank128` does not become `rank12…`. A result is longer than `length` only if it would
-    otherwise be equal to another one.
+    that `rank128` does not become `rank12…`. A shortened name is longer than `length` only if it
+    would otherwise be equal to another one.
     """
     result = {name: name for name in names}
     too_long = [name for name in result if len(name) > length]
@@ -76,7 +76,7 @@ def _is_inside_word(character: str) -> bool:
 def _by_differences(
     names: Sequence[str], separators: re.Pattern[str], length: int
 ) -> Sequence[str]:
-    """Replaces words that all names have in common by an ellipsis."""
+    """Replaces long runs of words that all names have in common by an ellipsis."""
     split = [separators.split(name) for name in names]
     counts = {len(words) for words in split}
     shortest = min(counts)
@@ -97,7 +97,7 @@ def _by_differences(
 def _joined(words: Sequence[tuple[str, bool]], length: int) -> str:
     """Joins words. Replaces each long run of common words by an ellipsis.
 
-    A run at the start or the end of the name is only shortened.
+    A run at the start or the end of the name is shortened instead.
     """
     room, parts, done = max(length // 4, _LEAST_RUN), [], 0
     for is_common, group in groupby(words, key=lambda word: word[1]):

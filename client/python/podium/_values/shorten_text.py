@@ -10,7 +10,7 @@ _ELLIPSIS = "…"
 
 
 def utf8_size(text: str) -> int:
-    """Returns the bytes of a text in UTF-8."""
+    """Returns the number of bytes of a text in UTF-8."""
     return len(text.encode("utf-8", "replace"))
 
 
@@ -21,7 +21,7 @@ def shorten(text: str, limit: int, size: Callable[[str], int] = utf8_size) -> st
         text: The text.
         limit: The greatest size of the result. If the ellipsis alone is larger, the result is
             empty.
-        size: Returns the size of a character. By default, it is the bytes in UTF-8.
+        size: Returns the size of a character. By default, the size is the number of bytes in UTF-8.
     """
     sizes = list(accumulate(map(size, text)))
     if not sizes or sizes[-1] <= limit:
@@ -31,13 +31,16 @@ def shorten(text: str, limit: int, size: Callable[[str], int] = utf8_size) -> st
 
 
 def first_names(names: Sequence[str], most: int = 10) -> str:
-    """Returns the first names, and how many others there are."""
+    """Returns the first `most` names, joined by commas, and how many more names there are."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def shorten_middle(text: str, limit: int) -> str:
-    """Replaces the middle of a text by a line with the number of bytes that are left out."""
+    """Shortens a text to `limit` bytes of UTF-8.
+
+    A line with the number of bytes that are left out replaces the middle of the text.
+    """
     raw = text.encode()
     if len(raw) <= limit:
         return text

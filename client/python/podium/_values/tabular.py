@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["SHOWN_ROWS", "Tabular", "data_frame", "import_pandas", "without_configs"]
 
 SHOWN_ROWS = 20
-"""The most rows in a console and in notebooks."""
+"""The most rows of a table that `repr()` and notebooks show."""
 _CELL, _WIDTH = 48, 120
 
 
 class Tabular(ABC):
-    """A base class with a text of one screen, a table for notebooks, and `to_pandas`."""
+    """A base class that adds a repr of one screen, an HTML table for notebooks, and `to_pandas`."""
 
     __slots__ = ()
 
@@ -39,7 +39,7 @@ class Tabular(ABC):
         return self._records()
 
     def _shown_count(self, shown: Sequence[Mapping[str, Any]]) -> int:
-        """Returns the number of all rows. `_shown` may return only the first of them."""
+        """Returns the number of all rows, of which `shown` may have only the first ones."""
         return len(shown)
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class Tabular(ABC):
         return f"<div><p><b>{kind}</b>: {text}</p>{table if names else ''}</div>"
 
     def _texts(self) -> tuple[str, str, list[str], list[list[str]], list[str]]:
-        """Returns the class name, heading, column names, cells, and a line about left-out rows."""
+        """Returns the class name, heading, column names, cells, and a line about omitted rows."""
         records = self._shown()
         more = self._shown_count(records) - SHOWN_ROWS
         rest = [f"… and {more:,} more"] if more > 0 else []
@@ -93,7 +93,7 @@ def without_configs(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]
 
 
 def import_pandas() -> Any:
-    """Imports pandas. The error of a missing pandas names the extra that installs it."""
+    """Imports pandas. If it is missing, raises an ImportError with the command to install it."""
     try:
         import pandas as pd  # noqa: PLC0415 - optional, and slow to load
     except ModuleNotFoundError as error:

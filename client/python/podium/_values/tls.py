@@ -1,7 +1,7 @@
-"""The files of an encrypted connection, checked before gRPC reads them.
+"""The files of an encrypted connection, and checks of these files.
 
-If gRPC cannot use a file, an error is raised only when a connection fails, and does not name the
-file.
+Check the files before gRPC reads them: gRPC raises an error only when a connection fails, and the
+error does not name the file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["TLS", "FileStates", "PathLike", "check_authorities", "check_pair", "
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 FileStates: TypeAlias = "tuple[tuple[int, int, int], ...]"
-"""The state of some files: a value that differs after one of the files has changed."""
+"""A value for the state of some files, which is another one after a file has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class TLS:
         ca: The certificates of the authorities that may have issued the server's certificate. If
             not given, those of the public authorities that come with gRPC.
         cert: The certificate of this client, with the certificates between it and its authority.
-            Only for servers that require a certificate of the client.
+            Needed only if the server requires a certificate of the client.
         key: The private key of `cert`, without a password.
 
     Raises:
@@ -68,7 +68,7 @@ class TLS:
 
 
 def check_authorities(path: PathLike) -> None:
-    """Raises a ValueError if a file has no certificates of authorities."""
+    """Raises a ValueError if a file cannot be read, or has no certificates of authorities."""
     import ssl  # noqa: PLC0415 - only encrypted connections need it
 
     try:
@@ -80,7 +80,7 @@ def check_authorities(path: PathLike) -> None:
 
 
 def check_pair(cert: PathLike, key: PathLike) -> None:
-    """Raises a ValueError if two files are not a certificate and its private key."""
+    """Raises a ValueError if two files cannot be read, or are not a certificate and its key."""
     import ssl  # noqa: PLC0415 - only encrypted connections need it
 
     try:
@@ -99,7 +99,7 @@ def check_pair(cert: PathLike, key: PathLike) -> None:
 
 
 def file_states(paths: list[Path]) -> FileStates:
-    """Returns a value that differs after one of the files was changed, created or deleted."""
+    """Returns a value that is another one after a file was changed, created or deleted."""
     return tuple(map(_state, paths))
 
 

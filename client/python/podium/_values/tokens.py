@@ -1,7 +1,7 @@
 """The form of access tokens: `pdm_<id>_<secret><checksum>`.
 
-Scanners find tokens in files by the prefix. The checksum shows that a token was cut off, without
-asking a server. No error text of this module contains a part of a token.
+Scanners find tokens in files by the prefix. The checksum shows, without asking a server, that a
+token was mistyped or cut off. No error text of this module contains a part of a token.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["NewToken", "ids_for_tokens", "new_token", "token_id"]
 
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _ID_SIZE, _SECRET_SIZE, _CHECKSUM_SIZE = 10, 30, 6
-"""The characters of each part of a token. The 30 characters of a secret are 178 random bits."""
+"""The number of characters of each part. The 30 characters of a secret are 178 random bits."""
 _TOKEN = re.compile(
     rf"(pdm_([0-9A-Za-z]{{{_ID_SIZE}}})_[0-9A-Za-z]{{{_SECRET_SIZE}}})"
     rf"([0-9A-Za-z]{{{_CHECKSUM_SIZE}}})"

@@ -1,6 +1,6 @@
 """Defines the results of `eval` and `score`, for the server and the Python clients.
 
-All functions are pure. They accept any objects with the fields of a `Row` or an `Arm`.
+All functions are pure. They accept any objects that have the fields of a `Row` or an `Arm`.
 """
 
 from podium._values.enums import ScoreOrigin

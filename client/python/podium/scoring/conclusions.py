@@ -27,8 +27,8 @@ def best_arm(
     """Returns the completed arm with the best score, and this score.
 
     If several arms have the best score, returns the first of them. NaN is never the best. Without a
-    direction, greater scores are better. Returns None if no metric is given, or if no arm has a
-    score.
+    direction, greater scores are better. Returns None if no metric is given, or if no completed arm
+    has a score other than NaN.
     """
     if metric is None:
         return None

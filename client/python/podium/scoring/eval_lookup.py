@@ -33,10 +33,10 @@ def precedence(step: int | None) -> tuple[bool, int]:
 
 
 def primary_class(step: int | None, tags: Collection[str], model_ref: str | None) -> int | None:
-    """Returns the class of a row. The primary eval is the first row of the lowest class.
+    """Returns the class of a row. The primary eval of an arm is its first row of the lowest class.
 
-    0: post-training and tagged `test`; 1: other post-training rows; 2: in-loop rows. None: rows of
-    another model than the arm's, which are never primary.
+    0: post-training and tagged `test`; 1: other post-training rows; 2: in-loop rows. None: rows
+    with a model_ref, which belong to another model than the arm's and are never primary.
     """
     if model_ref is not None:
         return None
@@ -61,7 +61,7 @@ def primary(rows: Iterable[_R]) -> _R | None:
 
 
 def _distinct(rows: Iterable[_R]) -> Iterator[_R]:
-    """Yields the rows. Of several rows with the same name and step, yields only the first."""
+    """Yields the first row of each name and step."""
     seen: set[tuple[str, int | None]] = set()
     for row in rows:
         identity = (row.name, row.step)

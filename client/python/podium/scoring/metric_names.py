@@ -25,12 +25,12 @@ def candidates(metric: str) -> list[tuple[str | None, str]]:
 
 
 def check_eval_name(name: str) -> None:
-    """Raises an InvalidArgumentError if a text cannot be the name of an eval."""
+    """Raises an InvalidArgumentError if a text is not a valid name of an eval on any server."""
     _check(name, "name", MOST_NAME_BYTES)
 
 
 def check_metric(metric: str) -> None:
-    """Raises an InvalidArgumentError if a text cannot be a metric."""
+    """Raises an InvalidArgumentError if a text is not a valid metric on any server."""
     _check(metric, "metric", MOST_METRIC_BYTES)
 
 

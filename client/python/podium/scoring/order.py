@@ -35,7 +35,7 @@ NAN_KEY = 2**63 - 1
 
 
 def direction_metadata(directions: Mapping[str, str]) -> dict[str, str]:
-    """Returns metadata for an experiment that store the direction of each given metric."""
+    """Returns the entries of an experiment's metadata that store the direction of each metric."""
     return {DIRECTION_KEY.format(metric=metric): way for metric, way in directions.items()}
 
 
@@ -49,7 +49,7 @@ def direction_for(
         success_metric: The success metric of the experiment.
         direction: The direction of the experiment. It is used for the success metric, and for
             metrics without a stated direction.
-        stated: The value of `DIRECTION_KEY` for the metric in the experiment's metadata.
+        stated: The value that the experiment's metadata has under the metric's `DIRECTION_KEY`.
     """
     if stated not in tuple(Direction) or (direction and metric == success_metric):
         return direction
@@ -57,12 +57,13 @@ def direction_for(
 
 
 def sort_key(value: float) -> int:
-    """Maps numbers to 64-bit integers in the same order; 0.0 and -0.0 have the same integer.
+    """Returns a 64-bit integer for a number. The integers have the order of the numbers.
 
-    The bits of positive doubles sort like the numbers, those of negative doubles in reverse.
+    0.0 and -0.0 have the same integer. NaN has `NAN_KEY`.
     """
     if isnan(value):
         return NAN_KEY
+    # The bits of positive doubles sort like the numbers, those of negative doubles in reverse.
     bits: int = _INTEGER.unpack(_DOUBLE.pack(value + 0.0))[0]
     return bits if bits >= 0 else bits ^ _MAGNITUDE
 
@@ -88,10 +89,10 @@ def order_key(score: float | None, direction: str | None = None) -> OrderKey:
 
 @dataclass(slots=True)
 class Ranks:
-    """Assigns ranks to sorted scores. Equal scores share a rank (1, 2, 2, 4).
+    """Assigns ranks to scores, one after the other, the best first. Equal scores share a rank.
 
-    To continue a ranking on its next page, create an instance with the fields of the last page's
-    instance.
+    The ranks are 1, 2, 2, 4 if the second and third score are equal. To continue a ranking on its
+    next page, create an instance with the fields of the previous page's instance.
     """
 
     seen: int = 0
@@ -109,7 +110,7 @@ class Ranks:
 def ranked(
     scores: Sequence[float | None], direction: str | None = None
 ) -> list[tuple[int, int | None]]:
-    """Returns the index and the rank of each score, the best first.
+    """Returns the index and the rank of each score, the best first. The rank of None is None.
 
     Equal scores are in their original order.
     """

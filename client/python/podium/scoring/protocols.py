@@ -39,7 +39,7 @@ class Arm(Protocol):
 
     @property
     def eval_metrics(self) -> Mapping[str, float]:
-        """The eval metrics. If they are empty, `score` reads the metrics of the primary eval."""
+        """The given eval metrics. If there are none, `score` reads those of the primary eval."""
 
     @property
     def metrics(self) -> Mapping[str, float]:

@@ -1,4 +1,4 @@
-"""Defines what `score` returns, and where the number comes from."""
+"""Defines which number `score` returns, and the source of the number."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Score:
     value: float
     """The number, which may be NaN."""
     origin: str
-    """The kind of result that has the score: a ScoreOrigin."""
+    """The kind of result from which the score comes: a ScoreOrigin."""
     key: str
     """The key of the metric."""
     eval_name: str | None = None
