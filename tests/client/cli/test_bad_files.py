@@ -22,7 +22,7 @@ ARM = '{"name": "a", "run_config": {"name": "a"}, "status": "%s"}'
         ('{\n"name": "a"\n"status": 1\n}', "line 3: Expecting ',' delimiter at column 1"),
         ('[{"event": "skipped"},\n3]', "item 2: an arm or event must be an object, not int"),
         ("3", "line 1: an arm or event must be an object, not int"),
-        ("{}", 'line 1: expected a whole arm, with a run_config, or an event, with "event": '),
+        ("{}", 'line 1: expected an arm, which has the key "run_config", or an event, whose '),
         ('{"event": "eval"}', "line 1: event must be experiment_declared, arm_started, "),
         ('{"event": ["x"]}', "arm_recorded, experiment_concluded or skipped; not ['x']"),
         (SKIPPED + EVAL % '{"a": "x"}', "line 2: eval_recorded: eval_result: metrics['a'] must be"),

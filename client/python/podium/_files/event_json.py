@@ -1,8 +1,9 @@
 """Events as JSON: `{"event": "eval_recorded", "arm": "lora_rank4", "eval_result": {...}}`.
 
-`event` is the kind, a name of the oneof in the proto `Event`. The other keys are the fields of the
-kind's message, in the form of `json_form`, and optionally `event_time`. An object without `event`
-is a whole arm. An event and a whole arm may also have the key `experiment`.
+`event` is the kind of the event: the name of a field in the proto `Event`. The other keys are the
+fields of this field's message, in the form of `json_form`, and optionally `event_time`. An object
+without the key `event` is an arm with its rows, as `podium show --json` prints it. An object of
+either form may also have the key `experiment`.
 """
 
 from collections.abc import Callable
@@ -32,11 +33,11 @@ _FINAL = (ArmStatus.COMPLETED, ArmStatus.FAILED, ArmStatus.CANCELLED)
 
 
 def event_from_json(given: Any, *, replace: bool = False) -> Event:
-    """Returns the event of a parsed JSON object, which is an event or a whole arm.
+    """Returns the event of a parsed JSON object, which is an event or an arm with its rows.
 
     Args:
         given: The parsed JSON.
-        replace: Whether to set `replace` of every `arm_recorded` event.
+        replace: Whether to set the field `replace` of the event if it is an `arm_recorded`.
 
     Raises:
         ValueError: The object is not valid. The text of the error shows what is expected.
@@ -51,7 +52,7 @@ def event_from_json(given: Any, *, replace: bool = False) -> Event:
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{kind}: {error}") from error
     if values["event_time"] is None:
-        # The time at which a file is read is not the time of the event.
+        # The time now, which `make` sets, is not the time of the event.
         event.ClearField("event_time")
     return event
 
@@ -69,7 +70,8 @@ def _kind_and_fields(given: Any) -> tuple[str, dict[str, Any]]:
         )
     if "run_config" not in given:
         raise ValueError(
-            f'expected a whole arm, with a run_config, or an event, with "event": {_kinds()}'
+            'expected an arm, which has the key "run_config", or an event, whose key "event" is '
+            f"{_kinds()}"
         )
     return "arm_recorded", {"arm_result": given}
 

@@ -1,6 +1,6 @@
-"""Exports results as JSON items that `podium record` reads, and as rows of a flat table.
+"""Converts experiments and arms to JSON items that `podium record` reads, and to rows of a table.
 
-Does no I/O: callers pass experiments and whole arms.
+Does no I/O.
 """
 
 from collections.abc import Iterator, Mapping
@@ -42,7 +42,7 @@ class Number(NamedTuple):
     metric: str | None = None
     """The key of a metric; None for a breakdown."""
     breakdown: str | None = None
-    """The path in the breakdowns, joined by `/`; None for a metric."""
+    """The keys that lead to the number in the breakdowns, joined by `/`; None for a metric."""
     value: float | None = None
     benchmark_id: str | None = None
     model_ref: str | None = None
@@ -53,7 +53,7 @@ class Number(NamedTuple):
 
 
 def declaration_item(experiment: Experiment) -> dict[str, Any]:
-    """Returns the event that declares an experiment, with the fields that have a value."""
+    """Returns the JSON event that declares an experiment, with the fields that have a value."""
     values = json_form.to_json(experiment)
     names = ("hypothesis", "success_metric", "direction", "parent", "tags", "metadata")
     fields = {name: values[name] for name in names if values[name] not in (None, [], {})}
@@ -61,7 +61,7 @@ def declaration_item(experiment: Experiment) -> dict[str, Any]:
 
 
 def conclusion_item(experiment: Experiment) -> dict[str, Any] | None:
-    """Returns the event that concludes an experiment; None if it has no conclusion."""
+    """Returns the JSON event that concludes an experiment; None if it has no conclusion."""
     if experiment.conclusion is None:
         return None
     return {
@@ -72,7 +72,10 @@ def conclusion_item(experiment: Experiment) -> dict[str, Any] | None:
 
 
 def series_items(arm: ArmResult, series: SeriesByKey) -> Iterator[dict[str, Any]]:
-    """Yields the events that record the training series of an arm. Record the arm before them."""
+    """Yields the JSON events that record the training series of an arm.
+
+    Record the arm before them.
+    """
     event = {"event": "metrics_recorded", "experiment": arm.experiment, "arm": arm.name}
     for step, metrics in points_by_step(series.values()):
         yield {**event, "metrics": _plain(metrics), "step": step}
@@ -86,9 +89,9 @@ def _plain(metrics: Mapping[str, float]) -> dict[str, Any]:
 
 
 def latest_metrics(arm: ArmResult, series: SeriesByKey) -> dict[str, float]:
-    """Returns the training metrics that differ from the last points of their series.
+    """Returns the training metrics whose value differs from the last point of their series.
 
-    Record them after the series, because each recorded point changes the latest value.
+    Record them after the series, because each recorded point also replaces the metric's value.
     """
     return {
         key: arm.metrics[key]
@@ -102,9 +105,9 @@ def _same(number: float, other: float) -> bool:
 
 
 def numbers(arm: ArmResult, series: SeriesByKey) -> Iterator[Number]:
-    """Yields each number of an arm with its source, also the points of the training series.
+    """Yields each number of an arm and of its training series, with its source.
 
-    If the arm has no number beside these points, yields one item without a value.
+    If the arm has no number besides its training series, also yields one item without a value.
     """
     base = Number(arm.experiment, arm.name, arm.group_name, arm.run_config.seed, arm.status)
     found = [*_row_numbers(arm, base), *_own_numbers(arm, base)]
@@ -138,7 +141,7 @@ def _of_row(row: EvalResult, base: Number) -> Number:
 
 
 def _own_numbers(arm: ArmResult, base: Number) -> Iterator[Number]:
-    """Yields the numbers that are not part of a row."""
+    """Yields the numbers of an arm that are not part of an eval row."""
     given = {} if arm.evals else arm.eval_metrics
     for source, metrics in (
         (ScoreOrigin.TRAINING_METRICS, arm.metrics),

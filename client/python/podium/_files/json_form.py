@@ -1,11 +1,14 @@
 """Converts results to and from plain JSON, for the command line and for files.
 
-Keys are the names of the dataclasses' fields. A key that is missing or null has its default. An
-unknown key is an error, except in a RunConfig, where it becomes a key of `extras`. Times are
-ISO 8601 in UTC. JSON has no NaN and no infinities. In metrics they are the texts "NaN", "Infinity"
-and "-Infinity". In values they are `{"$double": "NaN"}`, since the text "NaN" is an ordinary value
-there. A dict with `$double` or `$map` as its only key is written as `{"$map": {...}}`. Maps are
-sorted by key, so that equal results have equal texts. Ints may have any size.
+Keys are the names of the dataclasses' fields. If a key is missing or null, its field gets the
+default. An unknown key is an error, except in a RunConfig, where it becomes a key of `extras`.
+Times are ISO 8601 in UTC.
+
+JSON has no NaN and no infinities. In metrics they are the texts "NaN", "Infinity" and "-Infinity".
+In JSON-like values, where "NaN" is an ordinary text, they are written as `{"$double": "NaN"}`. A
+dict whose only key is `$double` or `$map` is written as `{"$map": {...}}`, so that it is not
+mistaken. Maps are sorted by key, so that equal results have equal texts. Integers have up to 64
+bits.
 """
 
 import math
@@ -53,7 +56,7 @@ def _write_field(item: Field[Any], given: Any) -> Any:
 
 
 def _write_items(given: Any) -> Any:
-    # Only dicts inside the field can be escapes, not the field itself.
+    # The field itself is never written as `$double` or `$map`, only dicts in it are.
     if isinstance(given, list):
         return [_write_value(value) for value in given]
     return {key: _write_value(given[key]) for key in sorted(given)}
@@ -71,7 +74,10 @@ def _write_value(given: Any) -> Any:
 
 
 def arm_from_json(given: Any) -> results.ArmResult:
-    """Returns the arm that parsed JSON describes. Raises a ValueError that names a wrong key."""
+    """Returns the arm that parsed JSON describes.
+
+    Raises a ValueError that names the wrong key if the JSON is invalid.
+    """
     arm = record_from_json(results.ArmResult, given, "arm")
     drop_mirrored(arm)
     return arm
@@ -105,7 +111,7 @@ def _construct(kind: type[_R], given: Any) -> _R:
 def _with_extras(
     kind: type, given: dict[str, Any], known: Mapping[str, Field[Any]]
 ) -> dict[str, Any]:
-    """Checks the keys, and moves unknown ones of a RunConfig into its extras."""
+    """Checks the keys of an object. Moves unknown keys of a RunConfig into its extras."""
     for item in known.values():
         required = item.default is MISSING and item.default_factory is MISSING
         if required and item.name not in given:

@@ -1,8 +1,9 @@
-"""Exports as Parquet: a line for each number, and lines with whole records.
+"""Reads and writes exports in the format Parquet.
 
-The columns are those of `exports.Number`, and `item`. A line with the source `record` has no
-number. Its `item` is the JSON that `podium export` writes for an experiment or an arm. Imports
-read only the lines with records. A data frame can use the lines with numbers.
+The columns are those of `exports.Number`, and `item`. There are two kinds of lines. A line with the
+source `record` has no number: its `item` is the JSON of an experiment, arm or event, as `podium
+export` writes it. Imports read only these lines. Each other line has one number and no `item`, for
+use in a data frame.
 """
 
 import json
@@ -42,11 +43,11 @@ class ParquetWriter:
         self._writer.close()
 
     def item(self, item: dict[str, Any]) -> None:
-        """Writes an event."""
+        """Writes an event, given as JSON."""
         self._record(item["experiment"], None, item)
 
     def arm(self, arm: ArmResult, series: Mapping[str, Series]) -> None:
-        """Writes an arm with its training series, and their numbers."""
+        """Writes an arm with its training series: as JSON, and as one line for each number."""
         for item in (json_form.to_json(arm), *exports.series_items(arm, series)):
             self._record(arm.experiment, arm.name, item)
         for number in exports.numbers(arm, series):
@@ -73,7 +74,7 @@ class ParquetWriter:
 
 
 def is_export(path: Path) -> bool:
-    """Returns whether a Parquet file is an export; False if pyarrow is not installed."""
+    """Returns whether a Parquet file is an export of Podium; False if pyarrow is not installed."""
     try:
         names = _libraries()[1].read_schema(path).names
     except (ValueError, OSError):  # the base classes of pyarrow's errors
@@ -82,7 +83,7 @@ def is_export(path: Path) -> bool:
 
 
 def read_items(path: Path) -> Iterator[Any]:
-    """Yields the items of an export.
+    """Yields the parsed JSON of each `item` in an export.
 
     Raises a ValueError if the file is damaged, or if pyarrow is not installed.
     """

@@ -1,1 +1,1 @@
-"""The interface that client handles and recorders implement."""
+"""The methods for recording that client handles and recorders have in common."""

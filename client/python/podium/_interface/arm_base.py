@@ -1,4 +1,4 @@
-"""The base of all objects that record one arm: its names, and how its block ends."""
+"""The base of all objects that record one arm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ __all__ = ["ArmBase"]
 
 
 class ArmBase:
-    """The base class of objects that record one arm. It knows how the arm's `with` block ended."""
+    """The base class of objects that record one arm.
+
+    It keeps the names of the experiment and arm, and decides which end of the arm to record when
+    its `with` block ends.
+    """
 
     def __init__(self, experiment: str, name: str, attempt_id: str | None) -> None:
         self._experiment = experiment
@@ -29,20 +33,23 @@ class ArmBase:
 
     @property
     def attempt_id(self) -> str | None:
-        """The attempt that this object records for, or None."""
+        """The id of the attempt that this object records for; None if it records for no attempt."""
         return self._attempt_id
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._experiment!r}, {self._name!r})"
 
     def _end_of_block(self, error: BaseException | None) -> Ending | None:
-        """Returns the end to record when a block ends, or None if `finish` has recorded one."""
+        """Returns the end to record when the block ends; None if `finish` has recorded one.
+
+        `error` is the exception that ended the block, or None.
+        """
         return None if self._finished else self._ending or ending_of(error)
 
     def _note_failure(self, error: BaseException | None, failure: Exception) -> None:
-        """Raises `failure`, the error of recording the end, if the block itself raised no error.
+        """Raises `failure`, which occurred when the arm's end was recorded.
 
-        Otherwise adds the failure as a note to the block's error.
+        If the block itself raised an error, adds `failure` as a note to this error instead.
         """
         if error is None:
             raise failure

@@ -1,4 +1,4 @@
-"""Determines how an arm ends when the block that trains it ends."""
+"""Determines the final status and the error of an arm when the block that trains it ends."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _ERROR_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a block that trained an arm ended."""
+    """The final status of an arm, and its error text, if any."""
 
     status: ArmStatus
     error: str | None = None
 
 
 def ending_of(error: BaseException | None) -> Ending:
-    """Returns how an arm's block ended. `error` is the exception that ended it, or None."""
+    """Returns the end of an arm whose block ended with the exception `error`, or with None."""
     if error is None:
         return Ending(ArmStatus.COMPLETED)
     if is_pruned(error):
@@ -34,14 +34,14 @@ def ending_of(error: BaseException | None) -> Ending:
 
 
 def is_pruned(error: BaseException | None) -> bool:
-    """Returns whether an exception is Optuna's TrialPruned, which ends a trial early."""
+    """Returns whether an exception is Optuna's TrialPruned, which ends a bad trial early."""
     return any(kind.__name__ == "TrialPruned" for kind in type(error).__mro__)
 
 
 def error_text(text: str) -> str:
-    """Shortens an error text to 1 MiB and escapes NUL and lone surrogates.
+    """Makes an error text one that servers accept.
 
-    Servers accept the result.
+    Shortens it to 1 MiB in the middle, and escapes NUL and unpaired surrogates.
     """
     data = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace")
     return shorten_middle(data.decode(), _ERROR_BYTES)

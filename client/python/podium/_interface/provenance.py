@@ -1,4 +1,7 @@
-"""Collects the provenance of a training: its code, and where it runs. Never raises an error."""
+"""Collects the provenance of a training process: its code, and where it runs.
+
+The functions raise no error.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,11 @@ __all__ = ["collected", "known"]
 _OFF = frozenset({"off", "0", "false", "no"})
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _GIT_SECONDS = 1.0
-"""The most seconds of one call of git. The first start of an arm makes at most two calls."""
+"""The most seconds of one call of git. A process makes at most two calls for each folder."""
 _MOST_ARGUMENTS, _MOST_CHARACTERS, _MOST_OF_ONE = 200, 8_000, 1_000
-"""The limits of a recorded command line: arguments, characters, and characters per argument."""
+"""The most arguments and characters of a recorded command line, and characters per argument."""
 _abandoned: list[subprocess.Popen[bytes]] = []
-"""The killed processes, which are kept, because Python warns about those without a reference."""
+"""Killed processes of git. They are kept, because Python warns when it deletes a running one."""
 _PACKAGES = {
     "podium": "podium",
     "torch": "torch",
@@ -47,11 +50,11 @@ _PACKAGES = {
     "lightgbm": "lightgbm",
     "numpy": "numpy",
 }
-"""Packages by module. A package is recorded only if the program has imported its module."""
+"""The packages whose versions are recorded, by module, if the program has imported the module."""
 
 
 def collected() -> Provenance | None:
-    """Returns the provenance of this process, or None if PODIUM_PROVENANCE is `off`."""
+    """Returns the provenance of this process; None if PODIUM_PROVENANCE is `off`."""
     if _is_off():
         return None
     with suppress(Exception):  # no error may stop the training
@@ -74,9 +77,9 @@ def known(
     python: object = None,
     packages: Mapping[str, object] | None = None,
 ) -> Provenance | None:
-    """Returns the provenance that the file of another tool states.
+    """Makes a provenance from values in the file of another tool. Leaves out those of other types.
 
-    Returns None if the file states nothing, or if PODIUM_PROVENANCE is `off`.
+    Returns None if no value is left, or if PODIUM_PROVENANCE is `off`.
     """
     versions = {_valid(key): _valid(text) for key, text in (packages or {}).items() if _is(text)}
     arguments = [str(each) for each in command if _is(each)]
@@ -97,7 +100,7 @@ def _is_off() -> bool:
 
 
 def _program_folder() -> str:
-    """Returns the folder of the main script, or the working folder for an installed command."""
+    """Returns the folder of the main script; for an installed command, the working folder."""
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     if script is not None:
         path = Path(script).resolve()
@@ -108,7 +111,10 @@ def _program_folder() -> str:
 
 @cache
 def _git_state(folder: str) -> tuple[str | None, bool | None]:
-    """Returns the commit of a work tree, and whether its tracked files are unchanged."""
+    """Returns the commit of the git work tree of a folder, and whether it has no changes.
+
+    Both are None if the folder is in no work tree, or if git fails.
+    """
     commit = _git(folder, "rev-parse", "--verify", "HEAD")
     if not commit or not _COMMIT.fullmatch(commit):  # such as the message of a script named git
         return None, None
@@ -141,7 +147,7 @@ def _git(folder: str, *arguments: str) -> str | None:
 
 
 def _shown(command: Sequence[str]) -> list[str]:
-    """Returns a command line without secrets, and within the limits."""
+    """Returns a command line without secrets, shortened to the limits."""
     first = command[:_MOST_ARGUMENTS]
     arguments = [_valid(argument) for argument in redacted(map(_valid, first))]
     ends = accumulate(len(argument) + 1 for argument in arguments)

@@ -1,7 +1,7 @@
-"""The interface for recording, which client handles and recorders share.
+"""The interface for recording: ExperimentRecorder and ArmRecorder.
 
-Client handles and recorders both implement ExperimentRecorder and ArmRecorder, so training code
-works with either. A client handle sends each event to the server; a recorder writes it to the
+Both the handles of a client and the recorders of `podium.record` implement it, so training code
+works with either of them. A handle sends each event to the server; a recorder writes it to the
 outbox.
 """
 
@@ -122,10 +122,10 @@ class ArmRecorder(Protocol):
         remove_tags: Strings = (),
         group_name: str | None = None,
     ) -> None:
-        """Changes notes, tags or group of the arm at any time.
+        """Changes notes, tags or group of the arm, during or after its training.
 
         Values that are not given stay unchanged. Annotations take precedence over the tags of the
-        run_config and over the group that the training names. A later attempt keeps them.
+        run_config and over the group that `start_arm` was given. Later attempts keep them.
 
         Args:
             notes: The new notes; "" removes them.
@@ -172,32 +172,32 @@ class ExperimentRecorder(Protocol):
             run_config: The configuration of the run.
             name: The name of the arm; the name of the run_config if not given.
             group_id: The id of the group of arms that repeat one configuration.
-            group_name: The name of that group.
+            group_name: The name of the group of arms that repeat one configuration.
             run_id: The id of the training run in the system that runs it.
             attempt_id: An id that no other attempt uses; a new one if not given.
             order: The attempt with the greatest order is the newest. If not given, it is the
                 start time in milliseconds since 1970. If a scheduler counts restarts, its count is
                 better.
-            resume_step: Continues after this step. Metrics and in-loop rows up to this step are
-                kept.
-            restart: Starts the arm from the beginning, even if it has finished.
+            resume_step: Continues an earlier attempt after this step. Its metrics, and its in-loop
+                rows and training series up to this step, are kept.
+            restart: Starts the arm from the beginning, even if it has completed.
             provenance: Where the attempt's code came from, and where it runs. If not given, it is
                 collected, unless PODIUM_PROVENANCE is `off`.
         """
 
     def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> object:
-        """Records a whole arm: the stored arm becomes equal to the given one.
+        """Records an arm with all its results. The stored arm becomes equal to the given one.
 
         Args:
             arm_result: The arm. Its output-only fields are ignored.
-            replace: Whether to replace an arm that has attempts.
+            replace: Whether to replace the stored arm even if it has attempts.
         """
 
 
 def new_attempt(attempt_id: str | None, order: int | None) -> Attempt:
-    """Returns an attempt. Makes a new id or order if it is None.
+    """Returns an attempt. If the id is None, makes a new one; if the order is None, uses the time.
 
-    A new id begins with the host and the process, so that errors which show the id name both.
+    A new id begins with the host and the pid, so that errors that show the id also show both.
     """
     return Attempt(
         f"{os.uname().nodename}-{os.getpid()}-{os.urandom(8).hex()}"

@@ -11,9 +11,9 @@ _WORD = (
     r"auth(?:orization)?|(?:api|access|private|secret|account|encryption)[-_]?key)"
 )
 _NAME = rf"(?<![\w.-])[\w.-]*{_WORD}"
-"""A whole name that ends with a word for a secret.
+"""A name that ends with a word for a secret.
 
-If a match could begin inside a name, the search in a long argument would take minutes.
+A match begins only where the name begins. Otherwise the search in a long argument takes minutes.
 """
 _OPTION = re.compile(rf"-[\w.-]*{_WORD}", re.IGNORECASE)
 _ASSIGNED = re.compile(rf"(\+*{_NAME}=).+", re.IGNORECASE | re.DOTALL)
@@ -26,7 +26,7 @@ _IN_URL = re.compile(r"(\w://[^\s/@:]*:)[^\s/]+(?=@)")
 _KNOWN = re.compile(
     r"\b(?:pdm_|sk-|hf_|gh[pousr]_|github_pat_|glpat-|xox[a-z]-|AKIA|eyJ)[\w.-]{12,}"
 )
-"""The prefixes of tokens of services that training programs often use."""
+"""Matches tokens of services that training programs often use, by their prefix."""
 
 
 def redacted(arguments: Iterable[str]) -> list[str]:

@@ -1,7 +1,9 @@
-"""A timed evaluation: a block whose result is recorded as one row when it ends.
+"""A timed evaluation: a block whose logged values are recorded as one row when the block ends.
 
-with arm.evaluating("val", step=100) as ev:
-ev.log({"pass_rate": evaluate(model)})
+    with arm.evaluating("val", step=100) as ev:
+        ev.log({"pass_rate": evaluate(model)})
+
+The metrics of this row are those that were passed to `ev.log`.
 """
 
 import time
@@ -42,7 +44,7 @@ class _Gathered:
         self._metrics |= measured
 
     def _row(self) -> dict[str, Any]:
-        """Returns the arguments of `log_eval` for the row."""
+        """Returns the arguments with which to call `log_eval` when the block ends."""
         return {
             **self._fields,
             "name": self._name,
@@ -107,8 +109,8 @@ class _EvaluatingMixin(Generic[_EvaluationT]):
         """Times an evaluation: `with arm.evaluating("val", step=100) as ev: ev.log({...})`.
 
         At the end of the block, everything that was passed to `ev.log` is recorded as one row. Its
-        `eval_seconds` is the duration of the block. If the block raises, nothing is recorded. An
-        arm of an `AsyncClient` needs `async with`.
+        `eval_seconds` is the duration of the block. If the block raises, nothing is recorded. For
+        an arm of an `AsyncClient`, use `async with`.
 
         Args:
             name: The name of the eval, which may be any text.

@@ -1,1 +1,1 @@
-"""Converts the model and errors to and from the messages of podium.v1."""
+"""Converts results, requests and errors to and from the messages of podium.v1."""

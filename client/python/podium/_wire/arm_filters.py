@@ -35,7 +35,7 @@ def one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:
 
 
 def _config_filters(given: ConfigFilters | None) -> Iterator[ConfigFilter]:
-    """Yields the message of each condition. Raises a TypeError or ValueError for invalid ones."""
+    """Yields the messages of conditions. Raises a TypeError or ValueError if one is invalid."""
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f"config must be a mapping, not {coerce.kind_of(given)}")
     for path, value in (given or {}).items():

@@ -1,4 +1,4 @@
-"""Writes the paths in which a run_config changed into the metadata and the text of an error."""
+"""The paths of changed fields of a run_config, in the metadata and the text of an error."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from podium._values.shorten_text import shorten, utf8_size
 __all__ = ["PATHS_KEY", "add_paths", "complete_text", "paths_metadata", "shorten_paths"]
 
 PATHS_KEY = "paths"
-"""The key of the error's metadata that has the paths, separated by commas."""
+"""The key of the error's metadata whose value is the paths, separated by commas."""
 
 _COUNT_KEY = "path_count"
 _MOST_PATHS = 100
@@ -22,7 +22,7 @@ def paths_metadata(paths: list[str]) -> dict[str, str]:
 
 
 def add_paths(text: str, metadata: Mapping[str, str]) -> str:
-    """Adds the paths to the text of an error, and how many more there are."""
+    """Adds the paths of the metadata to the text of an error, and how many more paths there are."""
     paths = metadata[PATHS_KEY].split(",")
     more = int(metadata[_COUNT_KEY]) - _MOST_PATHS
     # The end of a long text is cut, so the paths come last.
@@ -30,14 +30,17 @@ def add_paths(text: str, metadata: Mapping[str, str]) -> str:
 
 
 def complete_text(text: str, metadata: Mapping[str, str]) -> str:
-    """Returns the text of an error. If the text was cut, adds all paths of the metadata to it."""
+    """Returns the text of an error. If its paths were cut off, they are replaced from metadata."""
     start, label, _ = text.partition(_LABEL)
     is_cut = text.endswith("…") and label and metadata.get(_COUNT_KEY, "").isdecimal()
     return add_paths(start, metadata) if is_cut and PATHS_KEY in metadata else text
 
 
 def shorten_paths(paths: str, room: int) -> str:
-    """Shortens paths in their middle, or leaves the last ones out, to fit a number of bytes."""
+    """Shortens paths, separated by commas, to `room` bytes.
+
+    First shortens each path in its middle. If that is not enough, leaves the last paths out.
+    """
     names = paths.split(",")
     length = max(room // len(names), _SHORTEST)
     while utf8_size(paths) > room and length >= _SHORTEST:

@@ -3,7 +3,7 @@
 `x_to_proto` writes every field of an object, output-only fields included. It writes `eval_metrics`,
 `eval_breakdowns` and `eval_seconds` of an arm only if they were given, not if they come from the
 primary eval. It raises a TypeError or ValueError for values that a message cannot hold.
-`x_from_proto` never fails: a newer server may send
+`x_from_proto` never raises an error, although a newer server may send
 
 - an unknown enum value, which becomes the text `unknown(N)`; `x_to_proto` rejects it;
 - an unknown kind of Value, which becomes None;
@@ -107,9 +107,9 @@ def eval_result_to_proto(row: results.EvalResult) -> eval_result_pb2.EvalResult:
 def fill_eval_result(message: eval_result_pb2.EvalResult, row: results.EvalResult) -> None:
     """Writes an eval row into an empty message, such as a field of an event.
 
-    Training loops wait for this function, so it writes in place. Making a message and copying it
-    into the event takes three times as long. It converts each field again, because callers can
-    assign any value to a field.
+    A training loop waits for this function. Making a message and copying it into the event would
+    take three times as long. Each field is converted again, because users can assign any value to
+    a field of a row.
     """
     message.name = coerce.text(row.name, "name")
     metrics = message.metrics
@@ -140,7 +140,8 @@ def _fill_output(message: eval_result_pb2.EvalResult, row: results.EvalResult) -
 
 
 def eval_result_from_proto(message: eval_result_pb2.EvalResult) -> results.EvalResult:
-    """Returns the eval row of a message. It calls no constructor, whose checks take too long."""
+    """Returns the eval row of a message."""
+    # The checks of the constructor would take too long.
     row = object.__new__(results.EvalResult)
     row.name = message.name
     row.benchmark_id = get(message, "benchmark_id")
@@ -273,13 +274,16 @@ _ARM_RESULT: Codec[Any, arm_result_pb2.ArmResult] = Codec(
 
 
 def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
-    """Returns the message of an arm, without fields that only repeat its primary eval."""
+    """Returns the message of an arm. Fields that were not given are unset, as described above."""
     given = {item.name: item.default for item in fields(arm)} | own_fields(arm)
     return _ARM_RESULT.to_proto(SimpleNamespace(**given))
 
 
 def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> results.ArmResult:
-    """Returns the arm of a message. Fields that only repeat the primary eval are cleared."""
+    """Returns the arm of a message.
+
+    Clears fields that only repeat the primary eval, so that they follow it if it changes.
+    """
     arm: results.ArmResult = _ARM_RESULT.from_proto(message)
     drop_mirrored(arm)
     return arm
@@ -307,7 +311,7 @@ SCORE_SOURCE: Codec[Any, score_pb2.ScoreSource] = Codec(
 
 
 def score_from_proto(message: results_service_pb2.ScoreResponse) -> scoring.Score | None:
-    """Returns the score and source of a message; None if it has no value."""
+    """Returns the score of a response, with its source; None if the response has no value."""
     if not message.HasField("value"):
         return None
     return scoring.Score(message.value, **vars(SCORE_SOURCE.from_proto(message.source)))

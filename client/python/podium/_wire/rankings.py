@@ -49,12 +49,12 @@ SCORED_ARM = Codec(score_matrix.ScoredArm, score_matrix_pb2.ScoredArm, status=AR
 
 
 def ranking_from_proto(message: results_service_pb2.RankResponse) -> rankings.Ranking:
-    """Reads a ranking by arm."""
+    """Returns the ranking of arms in a response."""
     return rankings.Ranking(**_common(message), arms=list(map(RANKED_ARM.from_proto, message.arms)))
 
 
 def group_ranking_from_proto(message: results_service_pb2.RankResponse) -> rankings.GroupRanking:
-    """Reads a ranking by group."""
+    """Returns the ranking of groups in a response."""
     return rankings.GroupRanking(
         **_common(message),
         groups=list(map(RANKED_GROUP.from_proto, message.groups)),
@@ -74,7 +74,7 @@ def _common(message: results_service_pb2.RankResponse) -> dict[str, Any]:
 
 
 def score_column_from_proto(message: score_matrix_pb2.ScoreColumn) -> score_matrix.ScoreColumn:
-    """Reads the scores for a metric."""
+    """Returns the scores of arms on one metric. A score that is not present is None."""
     cells = zip(message.values, message.present, strict=False)
     return score_matrix.ScoreColumn(
         message.metric, [value if is_there else None for value, is_there in cells]
@@ -84,7 +84,7 @@ def score_column_from_proto(message: score_matrix_pb2.ScoreColumn) -> score_matr
 def score_matrix_from_proto(
     metrics: Sequence[str], pages: Sequence[results_service_pb2.ScoresResponse]
 ) -> score_matrix.ScoreMatrix:
-    """Reads the pages of a matrix."""
+    """Returns the matrix of scores on `metrics` whose pages are the given responses."""
     arms = [SCORED_ARM.from_proto(arm) for page in pages for arm in page.arms]
     columns = [score_matrix.ScoreColumn(metric, []) for metric in metrics]
     for page in pages:

@@ -2,10 +2,11 @@
 
 A status is sent twice: as gRPC's code and text, and as a google.rpc.Status in the trailing
 metadata. The google.rpc.Status has a google.rpc.ErrorInfo and, for Record, a podium.v1.Refusals as
-details. Text and metadata are headers, and peers reject more than 8 KiB of headers. So texts and
-details are shortened: the indexes of rejected events are kept first, then the changed paths of a
-run_config, and the texts of rejected events share the remaining bytes. If there are many paths, the
-text of the status is shorter too. The reader completes it from the paths.
+details. The text and the trailing metadata are sent as headers, and a client or proxy rejects more
+than 8 KiB of headers. So texts and details are shortened. The indexes of rejected events have
+priority, then the changed paths of a run_config. The texts of rejected events share the remaining
+bytes. If there are many paths, the text of the status is shortened too, and the client completes it
+from the paths.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -69,7 +70,7 @@ def to_status(error: PodiumError) -> Status:
 def from_rpc_error(error: grpc.RpcError) -> PodiumError:
     """Returns the error that the status of a failed call describes.
 
-    Fields are empty if the details of the status lack them, for example `reason`.
+    Without details, as in an error of gRPC itself, fields such as `reason` are empty.
     """
     code, text, status = _parts(error)
     info = _detail(status, error_details_pb2.ErrorInfo())
@@ -92,12 +93,12 @@ def from_rpc_error(error: grpc.RpcError) -> PodiumError:
 
 
 def _percent_encoded_size(character: str) -> int:
-    """Returns the bytes of a character in the text of a status, as gRPC encodes it."""
+    """Returns how many bytes gRPC uses for a character in the text of a status."""
     return 1 if " " <= character <= "~" and character != "%" else 3 * utf8_size(character)
 
 
 def _details(error: PodiumError, room: int) -> list[Message]:
-    """Returns the details of a status, within a number of bytes."""
+    """Returns the details of a status, with at most `room` bytes."""
     info = _error_info(error)
     details: list[Message] = [info] if error.reason else []
     if error.retry_after is not None:
@@ -135,7 +136,7 @@ def _add_indexes(
 ) -> None:
     """Adds the indexes of rejected events, grouped by reason.
 
-    If they take more than `room` bytes, adds only the first ones: about a thousand.
+    If they take more than `room` bytes, adds only the first ones.
     """
     result.refusals.extend(_groups(refusals))
     while result.ByteSize() > room and len(refusals) > 1:
@@ -185,7 +186,10 @@ def _well_formed(text: str) -> str:
 
 @runtime_checkable
 class _FailedCall(Protocol):
-    """The methods that the errors of grpc and of grpc.aio share; their base class lacks them."""
+    """The methods that the errors of grpc and of grpc.aio have in common.
+
+    Their base class, grpc.RpcError, does not have these methods.
+    """
 
     def code(self) -> grpc.StatusCode | None: ...
     def details(self) -> str | None: ...
@@ -209,7 +213,7 @@ def _status(metadata: Iterable[tuple[str, str | bytes]]) -> status_pb2.Status:
 
 
 def _detail(status: status_pb2.Status, empty: _M) -> _M:
-    """Returns the first detail of the given type, or an empty message."""
+    """Returns the first detail of the type of `empty`, or `empty` if there is none."""
     for detail in status.details:
         try:
             if detail.Unpack(empty):
@@ -236,7 +240,7 @@ def _refusals_from_proto(refusals: recording_service_pb2.Refusals) -> list[Refus
 
 
 def _completed(refused: RefusedEvent, reason: str, text: str) -> RefusedEvent:
-    """Returns a refusal. If its text was cut, takes the whole text from `text`, if it is there."""
+    """Returns a rejected event. If its text was cut, completes it from the text of the status."""
     start = refused.message.removesuffix("…")
     place = text.find(start)
     is_cut = start != refused.message and refused.reason == reason and place >= 0
@@ -244,5 +248,5 @@ def _completed(refused: RefusedEvent, reason: str, text: str) -> RefusedEvent:
 
 
 def _is_permanent(refusal: recording_service_pb2.Refusal) -> bool:
-    # Waiting helps only with a kind that is known to be temporary.
+    # A kind that this version does not know counts as permanent.
     return refusal.kind != recording_service_pb2.REFUSAL_KIND_WAIT

@@ -1,4 +1,4 @@
-"""Converts dataclasses to and from messages whose fields have the same names, by tables."""
+"""Converts dataclasses to and from messages whose fields have the same names."""
 
 from collections.abc import Callable, Collection
 from dataclasses import fields
@@ -16,7 +16,7 @@ _M = TypeVar("_M", bound=Message)
 
 
 def repeated(field: Field) -> Field:
-    """Returns the conversion of a list, given the conversion of one item."""
+    """Returns the conversion of a list whose items are converted by `field`."""
     return Field(
         lambda items: [field.to_proto(item) for item in items],
         lambda items: [field.from_proto(item) for item in items],
@@ -30,10 +30,10 @@ class Codec(Generic[_T, _M]):
 
     Args:
         model: The dataclass.
-        message: The message, which has a field for each field of the dataclass.
-        required: The fields that are never None in the dataclass. If not set in the message, they
-            are zero or empty.
-        converted: The conversions of fields that have another type in the message.
+        message: The class of the message, which has a field for each field of the dataclass.
+        required: The fields that are never None in the dataclass. If such a field is not set in the
+            message, it is zero or empty in the dataclass.
+        converted: The conversions of fields whose type in the message differs, by field name.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Codec(Generic[_T, _M]):
         return self.message(**{name: write(given) for name, write in self._writers.items()})
 
     def from_proto(self, message: _M) -> _T:
-        """Returns the object of a message, even if the constructor would reject its values."""
+        """Returns the object of a message. Does not call the constructor, so nothing is checked."""
         made = object.__new__(self._model)
         for name, read in self._readers.items():
             object.__setattr__(made, name, read(message))
@@ -70,7 +70,7 @@ class Codec(Generic[_T, _M]):
 
     @property
     def field(self) -> Field:
-        """The conversion of a field whose type is this message."""
+        """The conversion of a field whose values are such messages and objects."""
         return Field(self.to_proto, self.from_proto)
 
 

@@ -45,22 +45,22 @@ _G = TypeVar("_G")
 
 
 def get(message: Message, name: str) -> Any:
-    """Returns an optional field, or None if it is not set."""
+    """Returns the value of an optional field, or None if the field is not set."""
     return getattr(message, name) if message.HasField(name) else None
 
 
 def maybe(convert: Callable[[_G], _T], given: _G | None) -> _T | None:
-    """Converts a value. None stays None."""
+    """Converts a value with `convert`. None stays None."""
     return None if given is None else convert(given)
 
 
 def value_to_proto(value: Any) -> value_pb2.Value:
-    """Writes a value."""
+    """Returns the message of a value. Raises a TypeError or ValueError if it is not a value."""
     return _plain_to_proto(coerce.value(value, "value"))
 
 
 def value_from_proto(message: value_pb2.Value) -> Any:
-    """Reads a value: None, bool, int, float, str, list or dict."""
+    """Returns the value of a message: None, bool, int, float, str, or a list or dict of values."""
     kind = message.WhichOneof("kind")
     if kind is None or kind == "null_value":
         return None
@@ -72,19 +72,19 @@ def value_from_proto(message: value_pb2.Value) -> Any:
 
 
 def values_to_proto(values: Mapping[Any, Any], where: str = "values") -> dict[str, value_pb2.Value]:
-    """Writes a dict of values, for a map field. `where` is the name of the field in errors."""
+    """Returns the messages of a dict of values. `where` is the name of the dict in errors."""
     plain = coerce.value_map(values, where)
     return {key: _plain_to_proto(item) for key, item in plain.items()}
 
 
 def fill_values(entries: Any, values: Mapping[Any, Any], where: str) -> None:
-    """Writes a dict of values into an empty map field."""
+    """Writes a dict of values into an empty map field. `where` is the dict's name in errors."""
     for key, item in coerce.value_map(values, where).items():
         _set(entries[key], item)
 
 
 def values_from_proto(messages: Mapping[str, value_pb2.Value]) -> dict[str, Any]:
-    """Reads a map field of values."""
+    """Returns the dict of values of a map field, sorted by key."""
     return {key: value_from_proto(messages[key]) for key in sorted(messages)}
 
 
@@ -121,7 +121,7 @@ def _set_container(message: value_pb2.Value, value: list[Any] | dict[str, Any]) 
 
 
 def timestamp_to_proto(moment: datetime) -> Timestamp:
-    """Writes a datetime. Raises a ValueError if it has no time zone."""
+    """Returns the message of a time. Raises a ValueError if the time has no time zone."""
     if moment.tzinfo is None:
         raise ValueError(f"the time {moment.isoformat()} has no time zone; give one, such as UTC")
     message = Timestamp()
@@ -130,7 +130,7 @@ def timestamp_to_proto(moment: datetime) -> Timestamp:
 
 
 def timestamp_from_proto(message: Timestamp) -> datetime:
-    """Reads a time in UTC, cut to whole microseconds."""
+    """Returns the time of a message in UTC, rounded down to whole microseconds."""
     return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
 
 
@@ -138,9 +138,9 @@ def timestamp_from_proto(message: Timestamp) -> datetime:
 
 
 class Field(NamedTuple):
-    """Two functions that convert a value between a field of a dataclass and a message.
+    """The conversion of a field: a function to its value in a message, and one from it.
 
-    They are never called with None.
+    The functions are never called with None.
     """
 
     to_proto: Callable[[Any], Any]
@@ -148,7 +148,7 @@ class Field(NamedTuple):
 
 
 def _enum(enum: type[StrEnum], wrapper: Any, where: str) -> Field:
-    """Returns the conversion of an enum. Member names in the proto begin with the enum's name."""
+    """Returns the conversion of an enum. `ArmStatus.FAILED` is `ARM_STATUS_FAILED` in the proto."""
     prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", enum.__name__).upper()
     numbers = {member: wrapper.Value(f"{prefix}_{member.name}") for member in enum}
     members = {number: member for member, number in numbers.items()}
@@ -171,12 +171,12 @@ experiment_status_to_proto, experiment_status_from_proto = EXPERIMENT_STATUS
 
 
 def direction_to_proto(direction: str | None) -> Any:
-    """Writes a direction; None is unspecified."""
+    """Returns the number of a direction in the proto; that of UNSPECIFIED for None."""
     return (
         experiment_pb2.DIRECTION_UNSPECIFIED if direction is None else DIRECTION.to_proto(direction)
     )
 
 
 def direction_from_proto(number: int) -> str | None:
-    """Reads a direction; None if it is unspecified."""
+    """Returns the direction with a number in the proto; None for UNSPECIFIED."""
     return DIRECTION.from_proto(number) if number else None
