@@ -58,7 +58,7 @@ def test_the_undelivered_is_bounded(tmp_path: Path) -> None:
     first.append(b"x" * 3_000)
     first.prepare()
     first.append(b"x" * 3_000)
-    with pytest.raises(OutboxFullError, match="undelivered events take 12288 of 12288 bytes"):
+    with pytest.raises(OutboxFullError, match="undelivered events take 12,288 of 12,288 bytes"):
         first.prepare()
     with pytest.raises(OutboxFullError):
         first.append(b"x" * 3_000)

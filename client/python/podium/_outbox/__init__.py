@@ -1,9 +1,9 @@
 """The outbox: files with the events that a process has recorded and the sender delivers.
 
-A stream is the sequence of events that one process records for one arm. The modules that write the
-files describe the format of the files: `folders` (names and descriptions), `records` (the bytes of
-a segment), `progress`, `rejected`. Only the standard library is used, because training processes
-load this package, and fork.
+A stream is the sequence of events that one process records for one arm, or for the experiment
+itself. It is a folder with segments: files that contain the events. The format of the files is
+described in the modules that write them: `folders`, `records`, `segments`, `progress`, `rejected`.
+Only the standard library is used, because training processes load this package, and fork.
 """
 
 from podium._outbox.budget import MAX_BYTES, Budget

@@ -9,11 +9,11 @@ from podium._outbox.errors import OutboxFullError
 __all__ = ["MAX_BYTES", "Budget"]
 
 MAX_BYTES = 1 << 30
-"""The default limit of the undelivered events, in bytes."""
+"""The default of the most bytes of undelivered events that one recorder keeps on disk."""
 
 
 class Budget:
-    """A limit in bytes that the streams of a recorder share."""
+    """A limit, in bytes, for the segments of all streams of a recorder together."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.max_bytes = max_bytes
@@ -22,7 +22,7 @@ class Budget:
 
     @property
     def taken(self) -> int:
-        """The bytes that are in use."""
+        """The number of bytes that the segments take."""
         return self._taken
 
     def check(self, size: int) -> None:
@@ -33,23 +33,23 @@ class Budget:
         """
         if size > self.max_bytes:
             raise ValueError(
-                f"an event of {size} bytes is larger than the "
-                f"limit of the whole outbox, {self.max_bytes} bytes"
+                f"an event of {size:,} bytes is larger than the limit of all undelivered events, "
+                f"max_bytes={self.max_bytes:,}"
             )
 
     def take(self, size: int, *, beyond: bool = False) -> None:
-        """Takes `size` bytes if they are free. With `beyond`, takes them even beyond the limit.
+        """Reserves `size` bytes. With `beyond`, the limit may be exceeded.
 
         Raises:
-            OutboxFullError: The bytes are not free.
+            OutboxFullError: Fewer bytes are free.
         """
         with self._lock:
             if self._taken + size > self.max_bytes and not beyond:
-                taken = f"undelivered events take {self._taken} of {self.max_bytes} bytes"
+                taken = f"undelivered events take {self._taken:,} of {self.max_bytes:,} bytes"
                 raise OutboxFullError(taken)
             self._taken += size
 
     def give_back(self, size: int) -> None:
-        """Gives back bytes that were taken."""
+        """Frees `size` bytes that `take` has reserved."""
         with self._lock:
             self._taken -= size

@@ -4,7 +4,7 @@ __all__ = ["DamagedError", "OutboxFullError", "UnknownFormatError"]
 
 
 class OutboxFullError(OSError):
-    """There is no room for a record now: the next segment is not ready, or the outbox is full."""
+    """There is no room for an event now: the next segment is not ready, or a limit is reached."""
 
 
 class DamagedError(ValueError):

@@ -1,4 +1,4 @@
-"""Makes files and folders that only the current user can access, and JSON files with a checksum."""
+"""Makes files and folders that only the current user can access, and JSON files with checksums."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def make_folder(folder: Path) -> None:
 
 
 def own_folder(folder: Path) -> None:
-    """Makes a folder that only the current user can access, or makes an existing folder so.
+    """Makes a folder that only the current user can access. An existing one gets these permissions.
 
     Raises:
         PermissionError: The folder belongs to another user.

@@ -1,9 +1,10 @@
-"""The layout of outboxes: their folders, and the files that describe them.
+"""The folders of outboxes, and the files that describe them.
 
-Under the root:
+An outbox has the events that the processes of one machine record for one server. Under the root
+folder of all outboxes:
 
     HOST/SERVER/outbox.json            the address of the server
-    HOST/SERVER/WRITER_ID/stream.json  the experiment, arm and process of the stream
+    HOST/SERVER/WRITER_ID/stream.json  the experiment, arm and process of one stream
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _STREAM_FILE = "stream.json"
 _OUTBOX_FILE = "outbox.json"
 _READABLE = 40
 _LEFT_SECONDS = 3600
-"""A hidden folder that is older than this number of seconds was left by a killed process."""
+"""The age in seconds after which a hidden folder counts as left behind by a killed process."""
 
 
 @dataclass(frozen=True)
@@ -60,21 +61,24 @@ class StreamInfo:
     create_time: float = 0.0
     """The time at which the stream was created, in seconds since 1970."""
     follows: str | None = None
-    """The writer_id of the earlier stream of the same arm and process, which is delivered first."""
+    """The writer_id of the process's previous stream of the same arm, which is delivered first."""
     starts_after: str | None = None
-    """The writer_id of an earlier stream, whose first event is delivered before this stream."""
+    """The writer_id of the stream whose first event is delivered before this stream.
+
+    So arms are created in the order in which the process started them.
+    """
     is_main: bool = True
     """Whether this process records the end of the arm. Forked children and other ranks do not."""
     lock_inode: int = 0
-    """The inode of the lock file. In a copy of the folder, the lock file has another inode."""
+    """The inode of the lock file. It shows whether the folder is a copy: then it differs."""
 
     @staticmethod
     def read(folder: Path) -> StreamInfo:
         """Returns the description in the folder of a stream.
 
         Raises:
-            DamagedError: The file is unreadable or incomplete.
-            OSError: The file does not exist.
+            DamagedError: The description is unreadable or incomplete.
+            OSError: The folder has no description.
         """
         content = _read(folder / _STREAM_FILE)
         names = {item.name for item in fields(StreamInfo)}
@@ -93,13 +97,15 @@ class StreamInfo:
 
 
 def new_writer_id() -> str:
-    """Returns a unique writer_id. Later ones sort after earlier ones."""
+    """Returns a unique writer_id. It sorts after those of earlier seconds."""
     now = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     return f"{now}-{os.getpid()}-{secrets.token_hex(8)}"
 
 
 def default_root() -> Path:
-    """Returns the folder of all outboxes: $PODIUM_OUTBOX, or one in the user's state folder.
+    """Returns the root folder of all outboxes.
+
+    It is $PODIUM_OUTBOX, or `podium/outbox` in $XDG_STATE_HOME or `~/.local/state`.
 
     Raises:
         FileNotFoundError: The user has no home folder.
@@ -113,7 +119,9 @@ def default_root() -> Path:
 
 
 def temporary_root() -> Path:
-    """Returns the root of outboxes in the temporary folder. Makes it for the current user only.
+    """Makes and returns the root folder that replaces `default_root` if that cannot be written to.
+
+    It is in the temporary folder of the machine. Only the current user can access it.
 
     Raises:
         PermissionError: The folder belongs to another user.
@@ -136,7 +144,7 @@ def _home() -> Path:
 
 
 def outbox_folder(root: Path, address: str) -> Path:
-    """Returns the outbox of this machine for a server, and creates it if it does not exist.
+    """Returns the folder of this machine's outbox for a server. Makes it if it does not exist.
 
     Raises:
         UnknownFormatError: Another version of podium made the outbox.
@@ -157,7 +165,7 @@ def outbox_folder(root: Path, address: str) -> Path:
 
 
 def is_own(outbox: Path) -> bool:
-    """Returns whether an outbox is in the folder of this machine, not of another machine."""
+    """Returns whether an outbox is that of this machine, by the name of its parent folder."""
     return outbox.absolute().parent.name == _slug(os.uname().nodename)
 
 
@@ -183,7 +191,7 @@ def outbox_address(outbox: Path) -> str:
 def outboxes(root: Path) -> list[Path]:
     """Returns the outboxes under a root folder or the folder of one host, sorted by path.
 
-    If the folder is an outbox itself, returns only it.
+    If `root` is itself an outbox, returns only it.
     """
     if (root / _OUTBOX_FILE).exists():
         return [root]
@@ -203,9 +211,10 @@ def streams(outbox: Path) -> list[Path]:
 
 
 def sweep(outbox: Path) -> None:
-    """Deletes hidden folders that a process left when it was killed.
+    """Deletes hidden folders that are left over, because a process was killed.
 
-    The process was making or removing a stream then. Only the sender may call this function.
+    A stream has a hidden folder while it is made or deleted. Only the sender may call this
+    function.
     """
     with os.scandir(outbox) as entries:
         hidden = [entry for entry in entries if entry.name.startswith(".") and entry.is_dir()]

@@ -1,8 +1,9 @@
-"""Locks that end with the process that holds them, however it ends.
+"""File locks that end with the process that holds them, even if it is killed.
 
-These are POSIX record locks. A forked child does not inherit them, so a training's lock ends with
-the training and not with its last worker. But a process that opens and closes the file of its own
-lock loses the lock. So this package never opens the file of a lock that its process holds.
+These are POSIX record locks. A forked child does not inherit them, so the lock of a training
+process ends with this process, even if its workers still run. But a process that opens and closes
+the file of its own lock loses the lock. So this package never opens the file of a lock that its
+process holds.
 """
 
 import fcntl
@@ -23,12 +24,15 @@ _TAKEN = (BlockingIOError, PermissionError)
 """The errors with which operating systems report that another process has the lock."""
 
 _FLOCK = struct.Struct("hhqqi0q" if sys.platform == "linux" else "qqihh")
-"""The `struct flock` of the operating system."""
+"""The C structure `struct flock` of the operating system."""
 _HOLDER = 4 if sys.platform == "linux" else 2
-"""The place of the pid of a lock's holder in it."""
+"""The index of the field of `struct flock` that has the pid of the lock's holder."""
 
 _held: dict[tuple[int, int], int] = {}
-"""The pid of the process that took each lock, by device and inode of the lock's file."""
+"""The locks that this process holds: its pid by the device and inode of the lock's file.
+
+A forked child inherits this dict, but not the locks. It sees that the pid is not its own.
+"""
 
 
 class Lock:
@@ -49,8 +53,7 @@ class Lock:
         descriptor = self._open_unless_ours()
         if descriptor is None:
             return False
-        # Noted before the lock is taken, so that no other thread opens and closes the file
-        # meanwhile.
+        # Set before the lock is taken, so that no other thread opens and closes the file meanwhile.
         _held[_identity(os.fstat(descriptor))] = os.getpid()
         self._descriptor = descriptor
         if _lock(descriptor):
@@ -68,7 +71,7 @@ class Lock:
         return descriptor
 
     def assure(self) -> bool:
-        """Takes the lock again if it was lost. Returns False if another process has it now."""
+        """Takes the lock again in case it was lost. Returns False if another process has it now."""
         return _lock(self._descriptor)
 
     def release(self) -> None:
@@ -96,7 +99,7 @@ class Lock:
         return False
 
     def is_held_by(self, pid: int) -> bool:
-        """Returns whether a pid is that of another process, and that process holds the lock."""
+        """Returns whether the process with a pid holds the lock. False for this process."""
         try:
             if self._is_ours():
                 return False
@@ -104,7 +107,7 @@ class Lock:
         except FileNotFoundError:
             return False
         try:
-            found = fcntl.fcntl(descriptor, fcntl.F_GETLK, _question())
+            found = fcntl.fcntl(descriptor, fcntl.F_GETLK, _holder_query())
         finally:
             os.close(descriptor)
         holder: int = _FLOCK.unpack(found)[_HOLDER]
@@ -115,7 +118,7 @@ class Lock:
 
 
 class SenderLock(Lock):
-    """The lock of an outbox. Only the process that holds it may be its sender."""
+    """The lock of an outbox. Only the process that holds the lock may deliver the outbox."""
 
     def __init__(self, outbox: Path) -> None:
         super().__init__(outbox / _SENDER_LOCK)
@@ -124,7 +127,7 @@ class SenderLock(Lock):
 def _lock(descriptor: int) -> bool:
     """Locks a file. Returns False if another process has locked it.
 
-    Retries briefly, because `is_held` of another process takes the lock for a moment.
+    Retries briefly, because `is_held`, called by another process, takes the lock for a moment.
     """
     for _ in range(_TRIES):
         try:
@@ -139,8 +142,8 @@ def _lock(descriptor: int) -> bool:
     return False
 
 
-def _question() -> bytes:
-    """Returns the `struct flock` that asks which process has locked any part of a file."""
+def _holder_query() -> bytes:
+    """Returns the `struct flock` with which F_GETLK asks who has locked any part of a file."""
     kind, whence = fcntl.F_WRLCK, os.SEEK_SET
     order = (kind, whence, 0, 0, 0) if sys.platform == "linux" else (0, 0, 0, kind, whence)
     return _FLOCK.pack(*order)

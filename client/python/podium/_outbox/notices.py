@@ -1,7 +1,7 @@
-"""Stores notices in the file `notices.jsonl`: texts of the sender for the user of a stream.
+"""Stores notices: texts of the sender that the recorder of a stream logs as warnings.
 
-Each line is one notice as a JSON string. The recorder logs the notices as warnings. The file is not
-synced, so a power cut may lose notices.
+The file `notices.jsonl` in the stream's folder has one notice, a JSON string, in each line. It is
+not synced, so a power cut may lose notices.
 """
 
 import json
@@ -16,7 +16,7 @@ _FILE = "notices.jsonl"
 
 
 def append_notice(folder: Path, text: str) -> None:
-    """Stores a notice for the user of a stream.
+    """Stores a notice for the recorder of a stream.
 
     Raises:
         OSError: The notice could not be written.
@@ -31,7 +31,10 @@ def append_notice(folder: Path, text: str) -> None:
 
 
 def read_notices(folder: Path, after: int = 0) -> list[str]:
-    """Returns a stream's notices, except the first `after` ones and an incomplete last one."""
+    """Returns the notices of a stream without the first `after` ones.
+
+    Leaves out an incomplete last line. Returns no notices if the file cannot be read.
+    """
     try:
         lines = (folder / _FILE).read_text(encoding="utf-8").split("\n")[:-1]
     except OSError:

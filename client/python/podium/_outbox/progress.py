@@ -1,7 +1,7 @@
-"""The progress of a stream's delivery, which the sender writes and the recorder reads.
+"""The progress of a stream's delivery, in a file that the sender writes and the recorder reads.
 
-The server knows the true position, so this file is only a cache and is not synced. If it is
-unreadable, the sender sends all events again, and the server skips those that it has.
+The server knows the last event that it has stored, so the file is only a cache and is not synced.
+If it is unreadable, the sender sends all events again, and the server skips those that it has.
 """
 
 import os
@@ -23,13 +23,13 @@ class Progress(NamedTuple):
     """The progress of a stream's delivery."""
 
     delivered: int
-    """The last sequence number that was delivered or rejected; 0 for none."""
+    """The sequence number of the last event that was delivered or rejected; 0 for none."""
     rejected: int
-    """The number of rejected events that `podium outbox` has not delivered or discarded since."""
+    """The number of rejected events, without those that `podium outbox` delivered or discarded."""
 
 
 def read_progress(folder: Path) -> Progress:
-    """Returns the last written progress, or zeros if the file is missing or damaged."""
+    """Returns the progress of a stream; zeros if its file is missing or damaged."""
     try:
         content = (folder / _FILE).read_bytes()
         numbers, check = content[: _NUMBERS.size], _CHECK.unpack_from(content, _NUMBERS.size)[0]

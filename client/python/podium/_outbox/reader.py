@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 _TORN = ".torn"
 _SURE_SECONDS = 3.0
-"""The seconds for which the lock of an unclosed stream must be free before the stream is removed.
+"""How many seconds the lock of an unclosed stream must be free before the stream is removed.
 
 A process that copies its own outbox loses the lock for a moment (see `locks`).
 """
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
 
 class _Cursor(NamedTuple):
-    """The place in a stream at which the next record begins."""
+    """A place between two records: the sequence number before it, and where the next begins."""
 
     sequence: int
     segment: int
@@ -55,7 +55,7 @@ _BEGIN = _Cursor(-1, 0, 0)
 
 
 class StreamReader:
-    """Reads a stream in its folder. Only the sender may call the methods that change files."""
+    """Reads the stream in a folder. Only the sender may call the methods that change files."""
 
     def __init__(self, folder: Path) -> None:
         """Opens a stream.
@@ -76,7 +76,7 @@ class StreamReader:
     def read(
         self, after: int, *, most_events: int = 1_000, most_bytes: int = 1 << 20
     ) -> list[Entry]:
-        """Returns the events after a sequence number, in order, within both limits.
+        """Returns the events after the sequence number `after`, in order, up to one of the limits.
 
         The first event is returned even if it is larger than `most_bytes`. Events that were deleted
         after their delivery, or that are damaged (see `torn`), are left out.
@@ -92,21 +92,21 @@ class StreamReader:
         return entries
 
     def has_more(self, after: int) -> bool:
-        """Returns whether there are events after a sequence number.
+        """Returns whether there are events after the sequence number `after`.
 
         Has no effect on later calls of `read`.
         """
         return next(self._records(after), None) is not None
 
     def remaining(self) -> Iterator[bytes]:
-        """Yields the payloads of all events on disk, including delivered ones.
+        """Yields the payloads of all events on disk, also of those that are delivered.
 
         Has no effect on later calls of `read`.
         """
         return (record.payload for record, _ in self._records(0))
 
     def is_unread(self) -> bool:
-        """Returns whether the stream has content, but no event was delivered or is readable."""
+        """Returns whether the stream has content of which no event was delivered or is readable."""
         numbers = segment_numbers(self.folder)
         return not self._delivered() and self._last_begun(numbers) > 0 and not self.has_more(0)
 
@@ -126,31 +126,38 @@ class StreamReader:
         return max(self._end.sequence, self._delivered())
 
     def writer_lives(self) -> bool:
-        """Returns whether the recording process runs and has not closed the stream."""
+        """Returns whether the process that writes the stream runs and has not closed it."""
         return self._lock.is_held() and not self._is_closed()
 
     def progress(self) -> Progress:
-        """Returns the progress of the delivery."""
+        """Returns the progress of the stream's delivery."""
         return read_progress(self.folder)
 
     def note_delivered(self, sequence: int) -> None:
         """Stores that all events up to a sequence number are delivered or rejected.
 
         Raises:
-            OSError: The progress could not be written. This object uses the new value anyway.
+            OSError: The progress could not be written. This reader uses the new value anyway.
         """
         self._noted = sequence
         note_progress(self.folder, Progress(sequence, self._rejected_counter.count()))
 
     def drop_delivered(self) -> list[Path]:
-        """Deletes delivered segments. Renames damaged ones to `*.torn`, and returns their paths."""
+        """Deletes delivered segments. Renames those with damaged records to `*.torn`.
+
+        Returns the paths of the renamed segments.
+        """
         delivered = self._delivered()
         passed = [n for n in segment_numbers(self.folder) if n < self._cursor.segment]
         spent = [number for number in passed if self._last_of(number) <= delivered]
         return [kept for number in spent if (kept := self._drop(number, delivered))]
 
     def is_finished(self) -> bool:
-        """Returns whether the recording process has ended and every readable event is delivered."""
+        """Returns whether no more events will come and every readable event is delivered.
+
+        No more events come if the writing process has closed the stream and released its lock, or
+        has ended at least 3 s ago.
+        """
         if self._lock.is_held():
             self._alone_since = None
             return False
@@ -162,14 +169,14 @@ class StreamReader:
     def is_settling(self) -> bool:
         """Whether the writing process seems to have ended less than 3 s ago.
 
-        The stream is kept for these 3 s.
+        Such a stream is not removed yet.
         """
         return self._alone_since is not None and not self._writer_gone_long_enough()
 
     def remove(self) -> bool:
         """Deletes a finished stream.
 
-        Returns False if the stream is kept for its rejected or damaged events, or is locked.
+        Returns False if the stream is locked, or is kept because it has rejected or damaged events.
         """
         if not self._lock.try_acquire():
             return False
@@ -195,7 +202,7 @@ class StreamReader:
         return True
 
     def torn(self) -> list[Path]:
-        """Returns the segments that were kept because they have damaged or misplaced records."""
+        """Returns the paths of segments that are kept because they have damaged records."""
         return sorted(self.folder.glob(f"*{_TORN}"))
 
     def rejected_events(self) -> list[RejectedEvent]:
@@ -203,7 +210,7 @@ class StreamReader:
         return read_rejected(self.folder)
 
     def add_notice(self, text: str) -> None:
-        """Stores a text for the user, which the recorder logs as a warning.
+        """Stores a text that the recorder of the stream logs as a warning.
 
         Raises:
             OSError: The text could not be written.
@@ -211,7 +218,7 @@ class StreamReader:
         append_notice(self.folder, text)
 
     def reject(self, *rejected_events: RejectedEvent) -> None:
-        """Stores permanently rejected events, so that they survive a power cut."""
+        """Stores permanently rejected events and syncs them, so that they survive a power cut."""
         append_rejected(self.folder, rejected_events)
 
     def mark_retried(self, *sequences: int) -> None:
@@ -220,7 +227,7 @@ class StreamReader:
         self.note_delivered(self._delivered())
 
     def _delete(self) -> None:
-        """Deletes the folder. If the process is killed meanwhile, `sweep` deletes the rest."""
+        # If this process is killed meanwhile, `sweep` deletes the hidden folder.
         hidden = self.folder.rename(self.folder.with_name(f".{self.folder.name}"))
         shutil.rmtree(hidden)
 
@@ -230,8 +237,9 @@ class StreamReader:
     def _records(self, after: int) -> Iterator[tuple[Record, _Cursor]]:
         """Yields the records after a sequence number, each with the place of the next record.
 
-        Damaged records are left out. Reading ends at a gap of records that were never written. Such
-        gaps occur after a power cut, and in a copy that was made while the stream was written.
+        Leaves out damaged records. Ends at a gap: a place at which no record was written, although
+        there are later records. Gaps occur after a power cut, and in a copy that was made while the
+        stream was written.
         """
         start = self._cursor if self._cursor.sequence == after else _BEGIN
         last, clean = start.sequence, start is not _BEGIN
@@ -248,10 +256,10 @@ class StreamReader:
             clean = clean and not is_written(data, end)
 
     def _segments(self) -> tuple[list[int], set[int]]:
-        """Returns the numbers of the segments to read, and the numbers of the complete segments.
+        """Returns the numbers of the segments to read, and of those among them that are complete.
 
-        While the writing process runs, segments after its current one are not read, because a
-        record that is being written looks damaged.
+        While the writing process runs, the segment that it writes to is not complete: a record that
+        is being written looks damaged. Later segments are empty and not read.
         """
         lives = self.writer_lives()
         numbers = segment_numbers(self.folder)
@@ -266,10 +274,7 @@ class StreamReader:
         return next((n for n in reversed(numbers) if self._bytes(n, most=HEADER)), 0)
 
     def _bytes(self, number: int, begin: int = 0, most: int | None = None) -> bytes:
-        """Returns the bytes of a segment from an offset on.
-
-        Returns no bytes if no record begins there.
-        """
+        """Returns the bytes of a segment from an offset on; none if no record begins there."""
         try:
             descriptor = os.open(segment_path(self.folder, number), os.O_RDONLY)
         except FileNotFoundError:
@@ -289,9 +294,9 @@ class StreamReader:
         return max((record.sequence for record in records), default=0)
 
     def _drop(self, number: int, delivered: int) -> Path | None:
-        """Deletes a segment, and returns None.
+        """Deletes a segment whose records are all intact and delivered, and returns None.
 
-        If a record is damaged or undelivered, renames the segment to `*.torn` and returns its path.
+        Renames any other segment to `*.torn`, and returns the new path.
         """
         path = segment_path(self.folder, number)
         if self._is_spent(path.read_bytes(), self._seed(number), delivered):
@@ -299,8 +304,7 @@ class StreamReader:
             return None
         kept = path.rename(path.with_suffix(_TORN))
         _log.error(
-            "%s: the segment is kept, because some of "
-            "its records cannot be read or are out of order",
+            "%s: this segment is kept, because some of its events could not be read or delivered",
             kept,
         )
         return kept

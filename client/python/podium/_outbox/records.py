@@ -2,12 +2,12 @@
 
     length of the payload   4 bytes        little-endian, as all numbers
     CRC-32                  4 bytes        of length, sequence and payload; see `seed_of`
-    sequence                8 bytes        from 1
+    sequence                8 bytes        the sequence number of the event, from 1
     payload                 length bytes   and zeros up to the next multiple of 16
 
-The header is written last, so an unfinished record has a header of zeros. Headers begin at
-multiples of 16, so no header lies across two pages. Therefore a copy that is made while a record is
-written has the whole header or none of it.
+The first three fields are the header. It is written after the payload, so an unfinished record has
+a header of zeros. Headers begin at multiples of 16, so no header lies across two pages of memory.
+Therefore a copy that is made while a record is written has the whole header or none of it.
 """
 
 import re
@@ -31,14 +31,14 @@ __all__ = [
 HEADER = 16
 """The size of a header in bytes."""
 FREE = frozenset({bytes(HEADER), b""})
-"""The bytes at a place without a header: zeros, or nothing at the end of the segment."""
+"""The possible contents of a place without a header: zeros, or nothing at the segment's end."""
 
 _GRID = 16
 _CRC_PIECE = 4096
-"""Larger payloads are passed to zlib in pieces of this size.
+"""The size in bytes of the pieces in which larger payloads are passed to zlib.
 
-For more than 5 KiB zlib releases the GIL, and may then wait 5 ms for it while another thread is
-busy.
+For more than 5 KiB, zlib releases the GIL. It may then wait 5 ms to get the GIL back while another
+thread is busy.
 """
 _WRITTEN = re.compile(rb"[^\0]")
 _NUMBERS = Struct("<IQ")
@@ -46,7 +46,7 @@ _HEADER = Struct("<IIQ")
 
 
 class Record(NamedTuple):
-    """A record that was read, with its begin and end in the segment."""
+    """A record that was read, with the offsets of its begin and its end in the segment."""
 
     sequence: int
     payload: bytes
@@ -55,12 +55,15 @@ class Record(NamedTuple):
 
 
 def seed_of(writer_id: str, number: int) -> int:
-    """Returns the initial CRC of a segment, so that old records of other segments do not match."""
+    """Returns the initial value of the CRCs of a segment's records.
+
+    It differs between segments, so bytes of another segment are not taken for a record.
+    """
     return crc32(f"{writer_id}/{number}".encode())
 
 
 def room_for(length: int) -> int:
-    """Returns the size of a record in bytes, given the size of its payload."""
+    """Returns the size of a record in bytes, given the number of bytes of its payload."""
     return (HEADER + length + _GRID - 1) & -_GRID
 
 
@@ -81,14 +84,14 @@ def _check(length: int, sequence: int, payload: bytes, seed: int) -> int:
 
 
 def walk(data: bytes, seed: int, begin: int = 0, *, final: bool = False) -> Iterator[Record]:
-    """Yields the records from an offset, up to the first one that is missing.
+    """Yields the records of a segment, up to the first place without a header.
 
     Args:
-        data: A segment.
+        data: The bytes of the segment.
         seed: The seed of the segment; see `seed_of`.
         begin: The offset of the first record.
-        final: Whether the segment is complete. If so, damaged records are skipped. Otherwise a
-            damaged record may be one that is being written, and ends the iteration.
+        final: Whether nothing more is written to the segment. If so, damaged records are skipped.
+            Otherwise a damaged record may be one that is being written, and ends the iteration.
     """
     while True:
         record = _at(data, begin, seed)
@@ -106,7 +109,7 @@ def is_written(data: bytes, begin: int) -> bool:
 
 
 def find(data: bytes, seed: int, begin: int) -> Record | None:
-    """Returns the first intact record at or after an offset."""
+    """Returns the first intact record at or after an offset, or None if there is none."""
     while begin < len(data):
         record = _at(data, begin, seed)
         if record is not None:

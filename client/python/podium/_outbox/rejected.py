@@ -1,5 +1,6 @@
-"""Stores permanently rejected events in the file `rejected.jsonl`, one in each line.
+"""Stores the permanently rejected events of a stream in its file `rejected.jsonl`.
 
+Each line is a rejected event, or the mark that `podium outbox` delivered or discarded one later.
 Unreadable lines are skipped, so that a damaged line does not hide others.
 """
 
@@ -34,7 +35,7 @@ class RejectedEvent:
     event: bytes
     """The serialized event."""
     retried: bool = False
-    """Whether `podium outbox` has delivered or discarded the event later."""
+    """Whether `podium outbox` delivered or discarded the event later."""
 
 
 def read_rejected(folder: Path) -> list[RejectedEvent]:
@@ -51,7 +52,7 @@ def read_rejected(folder: Path) -> list[RejectedEvent]:
 
 
 def append_rejected(folder: Path, rejected_events: Iterable[RejectedEvent]) -> None:
-    """Stores rejected events, so that they survive a power cut.
+    """Stores rejected events and syncs them, so that they survive a power cut.
 
     Raises:
         OSError: Not all events could be written.
@@ -66,7 +67,7 @@ def append_rejected(folder: Path, rejected_events: Iterable[RejectedEvent]) -> N
 
 
 def append_retried(folder: Path, sequences: Iterable[int]) -> None:
-    """Notes that `podium outbox` has delivered or discarded some rejected events.
+    """Marks rejected events that `podium outbox` has delivered or discarded.
 
     Raises:
         OSError: The marks could not be written.
@@ -90,7 +91,7 @@ def _append(folder: Path, lines: Iterable[dict[str, Any]]) -> None:
 
 
 def _write(descriptor: int, lines: bytes) -> None:
-    """Writes and syncs lines. If the last line of the file is incomplete, begins a new line."""
+    """Appends and syncs lines. If the last line of the file is incomplete, begins a new line."""
     size = os.fstat(descriptor).st_size
     if size and os.pread(descriptor, 1, size - 1) != b"\n":
         lines = b"\n" + lines
@@ -100,7 +101,10 @@ def _write(descriptor: int, lines: bytes) -> None:
 
 
 class RejectedCounter:
-    """Counts rejected events that were not delivered later. Reads only new lines at each call."""
+    """Counts rejected events without those that `podium outbox` delivered or discarded later.
+
+    Each call reads only the lines that are new since the previous call.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
@@ -108,7 +112,7 @@ class RejectedCounter:
         self._sequences: set[int] = set()
 
     def count(self) -> int:
-        """Returns the number of rejected events that were not delivered later."""
+        """Returns the number of rejected events that were not delivered or discarded later."""
         for line in filter(None, map(_line, self._news())):
             change = self._sequences.add if "event" in line else self._sequences.discard
             change(line["sequence"])

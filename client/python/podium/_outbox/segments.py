@@ -1,8 +1,8 @@
-"""The segments: files that hold the records of a stream.
+"""The segments of a stream: files that contain its records one after the other.
 
-All bytes of a segment are on disk, as zeros, before its first record. It is mapped into memory, so
-writing a record only copies bytes. This needs no system call and cannot fail because of a full
-disk. The record survives the end of the process.
+Before the first record, a segment is filled with zeros, so that the disk has room for all its
+bytes. The file is mapped into memory, so writing a record only copies bytes. This needs no system
+call and cannot fail because of a full disk. The record survives the end of the process.
 """
 
 import errno
@@ -40,13 +40,13 @@ def segment_numbers(folder: Path) -> list[int]:
 
 
 class Segment:
-    """A segment of this process, mapped for writing."""
+    """A segment that this process writes."""
 
     def __init__(self, folder: Path, number: int, size: int) -> None:
         """Creates the file, and reserves all its bytes on the disk.
 
         Raises:
-            OSError: The disk has no room, or the file cannot be created. No file is left then.
+            OSError: The disk has no room, or the file cannot be created. No file is left behind.
         """
         self.number = number
         self._failed = False
@@ -71,18 +71,17 @@ class Segment:
         """Syncs the first `used` bytes, so that they survive a power cut.
 
         Raises:
-            OSError: The disk fails, so the bytes may be lost.
+            OSError: The disk reports an error, so a power cut may lose the bytes.
         """
         if self._failed:
-            # After a failed sync, the kernel writes the pages again only if they are changed
-            # again.
+            # After a failed sync, the kernel writes pages again only if they are changed again.
             self.bytes[0:used] = self.bytes[0:used]
         self._failed = True
         _fdatasync(self._descriptor)
         self._failed = False
 
     def close(self, used: int | None = None) -> None:
-        """Closes the file. Shortens it to `used` bytes, if given. Deletes it if it is empty."""
+        """Closes the file, and shortens it to `used` bytes if given. Deletes it without a record."""
         empty = self.is_empty()
         self.bytes.close()
         if used is not None:
@@ -92,13 +91,13 @@ class Segment:
             self.path.unlink(missing_ok=True)
 
     def forget(self) -> None:
-        """Closes the segment in this process without changing the file."""
+        """Closes the file without changing it."""
         self.bytes.close()
         os.close(self._descriptor)
 
 
 class Memory(Protocol):
-    """The bytes of a segment, in memory that is mapped to the file."""
+    """Access to the bytes of a segment, by slices. An `mmap.mmap` is one implementation."""
 
     def __getitem__(self, place: slice) -> bytes: ...
     def __setitem__(self, place: slice, content: bytes) -> None: ...
@@ -106,10 +105,10 @@ class Memory(Protocol):
 
 
 class _Calls:
-    """The bytes of a segment on btrfs, which are accessed by slower but safe system calls.
+    """Access to the bytes of a segment on btrfs, by system calls, which are slower but safe.
 
     On a full btrfs, writing to mapped memory hangs, or ends the process with SIGBUS. A system call
-    does not, if the file is overwritten in place (see `_keep_in_place`).
+    does neither if the file is overwritten in place (see `_keep_in_place`).
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -132,7 +131,7 @@ class _Calls:
 
 
 def _memory(descriptor: int, size: int) -> Memory:
-    """Reserves the bytes of a new file on the disk, and returns access to them."""
+    """Reserves the bytes of a new file on the disk. Returns access to these bytes."""
     keeps_in_place = _keep_in_place(descriptor)
     _fill(descriptor, size)
     return _Calls(descriptor) if keeps_in_place else _map(descriptor, size)

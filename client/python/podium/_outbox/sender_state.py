@@ -1,6 +1,6 @@
-"""The sender's status file `sender.json` in an outbox, for recorders and the CLI.
+"""The status that the sender of an outbox writes to `sender.json`, for recorders and the CLI.
 
-The file is kept after the sender has ended. `SenderLock.is_held` returns whether a sender runs.
+The file still exists after the sender has ended. `SenderLock.is_held` returns whether one runs.
 """
 
 from dataclasses import asdict, dataclass, field, fields
@@ -26,16 +26,16 @@ WAITING = "waiting"
 UNREACHABLE = "unreachable"
 """A state: the server does not answer, or accepts no events now."""
 THROTTLED = "throttled"
-"""A state: a limit is reached, and the sender waits as long as the server asks."""
+"""A state: a quota or limit of the server is reached, and the sender waits before it retries."""
 IDLE = "idle"
-"""A state: no events are pending."""
+"""A state: no events wait for delivery."""
 
 _FILE = "sender.json"
 
 
 @dataclass(frozen=True)
 class SenderState:
-    """The status of a sender, and the reasons why events are pending."""
+    """The status of a sender, and the reasons why events wait for delivery."""
 
     pid: int
     address: str
@@ -48,12 +48,9 @@ class SenderState:
     next_try: float | None = None
     """The time of the next retry, in seconds since 1970."""
     waits: dict[str, str] = field(default_factory=dict)
-    """The reasons why streams wait, by writer_id. Only a limited number of streams is included."""
+    """The reasons why streams wait, by writer_id; only of a limited number of streams."""
     damaged: dict[str, str] = field(default_factory=dict)
-    """The reasons why streams cannot be read, by folder.
-
-    Only a limited number of streams is included.
-    """
+    """The reasons why streams cannot be read, by folder; only of a limited number of streams."""
 
     def write(self, outbox: Path) -> None:
         """Writes this status to an outbox.
@@ -74,7 +71,7 @@ class SenderState:
 
 
 def forget_state(outbox: Path) -> None:
-    """Deletes the status of the previous sender. Called by a new sender that has the lock.
+    """Deletes the status that the previous sender wrote. Only the holder of the lock may call it.
 
     Raises:
         OSError: The file cannot be deleted.

@@ -1,6 +1,6 @@
-"""Wakes the sender: a process that waits for delivery asks it to retry a stream soon.
+"""A signal to the sender: a process that waits for delivery asks it to retry a stream soon.
 
-The signal is a new modification time of a file. If a signal is lost, the process only waits longer.
+The signal is a new modification time of a file. If it is lost, the process only waits longer.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ def wake_sender(folder: Path) -> None:
 
 
 class WakeSignal:
-    """Receives the wake signals of a stream. Ignores those before this object was created."""
+    """Receives the signals for a stream that are sent after this object was created."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE

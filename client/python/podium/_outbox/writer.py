@@ -29,7 +29,7 @@ CLOSED_FILE = "closed"
 class _Place(NamedTuple):
     """The place of the next record.
 
-    It is replaced in one step, so an exception cannot leave an invalid place.
+    A writer replaces its place in one step, so an exception cannot leave an invalid place.
     """
 
     segment: Segment
@@ -45,14 +45,14 @@ class _Place(NamedTuple):
 
 
 class StreamWriter:
-    """Appends to a new stream. Any thread may call `append`, which is quick.
+    """Makes a stream and appends events to it. Any thread may call `append`, which is quick.
 
     The methods `prepare`, `sync`, `progress`, `close` and `release` may wait for the disk. Only one
-    background thread calls them.
+    background thread may call them.
     """
 
     def __init__(self, folder: Path, info: StreamInfo, budget: Budget, segment_bytes: int) -> None:
-        """Initializes a stream without files. `create` makes its folder and its first segment."""
+        """Initializes the writer only. Call `create`, which also makes the stream's files."""
         self.info = info
         self.folder = folder
         self._lock = Lock(folder / LOCK_FILE)
@@ -89,7 +89,7 @@ class StreamWriter:
 
         Raises:
             OutboxFullError: The budget has no room for another stream.
-            OSError: The folder cannot be made, or the disk is full. No folder is left then.
+            OSError: The folder cannot be made, or the disk is full. No folder is left behind.
         """
         hidden = outbox / f".{info.writer_id}"
         writer = cls(hidden, info, budget or Budget(), segment_bytes)
@@ -125,9 +125,9 @@ class StreamWriter:
 
     @property
     def needs_room(self) -> bool:
-        """Whether `prepare` should be called soon.
+        """Whether `prepare` should be called soon, to make the next segment.
 
-        Quick, so that appending threads can check it.
+        It is quick to compute, so threads can check it after each `append`.
         """
         place = self._place
         return self._wanted > 0 or (not self._spares and place.offset * 4 >= place.segment.size)
@@ -141,13 +141,13 @@ class StreamWriter:
         return self._busy_thread == get_ident()
 
     def append(self, payload: bytes) -> int:
-        """Appends a record, and returns its sequence number.
+        """Appends an event, and returns its sequence number.
 
-        The record then survives the end of the process.
+        When this method returns, the event survives the end of the process.
 
         Raises:
             OutboxFullError: There is no room now. `prepare` may make room.
-            ValueError: The stream is closed, or the record is larger than the limit of the outbox.
+            ValueError: The stream is closed, or the event is larger than the limit of the budget.
         """
         with self._appending:
             if self._busy_thread:
@@ -177,7 +177,7 @@ class StreamWriter:
         place = self._place
         begun = place.segment.bytes[place.offset : place.offset + HEADER]
         if begun not in FREE:
-            # An exception, as of Ctrl-C, came after a record was written and before it was counted.
+            # An exception, such as that of Ctrl-C, came between writing a record and counting it.
             self._place = place = place.behind(int.from_bytes(begun[:4], "little"))
         if place.offset + size > place.segment.size:
             self._place = place = self._turn(size)
@@ -197,7 +197,7 @@ class StreamWriter:
         raise OutboxFullError("the next segment of the outbox is not ready")
 
     def prepare(self) -> None:
-        """Makes a spare segment if one is needed soon, and frees the budget of deleted segments.
+        """Makes the next segment if one is needed soon. Frees the budget of deleted segments.
 
         Raises:
             OutboxFullError: The undelivered events take as many bytes as the limit allows.
@@ -207,8 +207,8 @@ class StreamWriter:
             self._give_back()
             if self._closed or not self.needs_room:
                 return
-            # A delivered stream may exceed the limit: its last segment is deleted when the next
-            # begins.
+            # A delivered stream may exceed the limit: the sender deletes its last segment only when
+            # the next one has begun.
             delivered = self.progress().delivered >= self.last_sequence
             size = max(self._segment_bytes, self._wanted)
             self._spares.append(self._make(size, beyond=delivered))
@@ -236,7 +236,7 @@ class StreamWriter:
                 self._budget.give_back(self._sizes.pop(number))
 
     def sync(self) -> int:
-        """Syncs the stream, and returns the last sequence number that survives a power cut.
+        """Syncs the stream to disk. Returns the sequence number of the last event that is synced.
 
         Raises:
             OSError: The disk fails, or a user deleted the stream.
@@ -270,13 +270,14 @@ class StreamWriter:
         self._synced_names = made
 
     def progress(self) -> Progress:
-        """Returns the progress of the delivery."""
+        """Returns the progress of the stream's delivery."""
         return read_progress(self.folder)
 
     def close(self) -> None:
-        """Closes the stream: syncs it, and frees unused bytes.
+        """Ends the stream: syncs it, and frees the unused bytes of its segments.
 
-        The folder stays until all events are delivered and `release` is called or the process ends.
+        The sender keeps the folder until all events are delivered, and `release` was called or the
+        process has ended.
 
         Raises:
             OSError: The disk fails. The stream is closed anyway.
@@ -299,15 +300,15 @@ class StreamWriter:
         self._open.clear()
 
     def release(self) -> None:
-        """Closes the stream, and allows the sender to remove it.
+        """Closes the stream, and allows the sender to remove it after its delivery.
 
-        Afterwards `progress` returns zeros if the sender has removed the stream.
+        When the sender has removed it, `progress` returns zeros.
         """
         self.close()
         self._lock.release()
 
     def abandon(self) -> None:
-        """Closes the stream in this process, without changing its files."""
+        """Closes the files of the stream without changing them."""
         self._closed = True
         self._appending, self._upkeep, self._busy_thread = RLock(), ThreadLock(), 0
         for segment in self._open.values():
