@@ -60,7 +60,7 @@ def test_both_are_told(
             r"records this arm, too \(attempt 'first', since .* UTC\)\. Only the newest attempt of "
             r"an arm is kept: the server rejects everything that the other process logs from now "
             r"on\. Give "
-            r"each training its own arm name, or end one of the processes",
+            r"each training run its own arm name, or end one of the processes",
             line,
         )
         assert "rejected=1" in _say(first, 5)

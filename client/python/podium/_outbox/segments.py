@@ -81,7 +81,7 @@ class Segment:
         self._failed = False
 
     def close(self, used: int | None = None) -> None:
-        """Closes the file, and shortens it to `used` bytes if given. Deletes it without a record."""
+        """Closes the file. Shortens it to `used` bytes, if given. Deletes it if it is empty."""
         empty = self.is_empty()
         self.bytes.close()
         if used is not None:

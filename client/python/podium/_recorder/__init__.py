@@ -1,7 +1,7 @@
-"""Records the events of a training in the outbox, which consists of local files.
+"""Implements `podium.record`: a training process writes its events to the outbox, local files.
 
-The training process loads no gRPC and never waits for a server. Another process delivers the events
-(`podium._sender`).
+The training process loads no gRPC and never waits for a server. Another process, the sender
+(`podium._sender`), delivers the events.
 """
 
 from podium._recorder.arm import ArmRecording

@@ -47,14 +47,15 @@ class ArmRecording(ArmBase, TimedEvalMixin):
     """Records one arm. `experiment.start_arm` returns it.
 
     Each call writes an event to a local file, within microseconds, and another process delivers
-    it. An invalid argument is left out and named in a warning, unless the recorder is strict.
+    the event. An invalid argument is left out and named in a warning, unless the recorder is
+    strict.
 
     At the end of a `with` block the arm is completed. If the block raises, the arm is failed with
     the error. On KeyboardInterrupt, `sys.exit()` or a cancelled task, the arm is cancelled. After a
     call of `finish`, the end of the block changes nothing.
 
     A forked process, or one that gets the recorder as an argument, may log to the arm as well.
-    Only the process that started the arm records how it ended.
+    Only the process that started the arm records how the arm ended.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
 
     @property
     def counters(self) -> Counters:
-        """Counts of the events that all recorders of this process have logged for this arm."""
+        """Counts of the events that this process has logged for this arm, by any recorder."""
         return sum((stream.counters for stream in self._streams()), self._keeper.lost)
 
     @forgiving
@@ -110,7 +111,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._put(event)
         except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on
             self._keeper.keep(
-                "log", error, lambda problems: self._log_rest(metrics, step, problems)
+                "log", error, lambda problems: self._log_valid(metrics, step, problems)
             )
 
     @forgiving
@@ -205,10 +206,10 @@ class ArmRecording(ArmBase, TimedEvalMixin):
 
     @forgiving
     def flush(self, timeout: float = 10.0) -> Flushed:
-        """Waits until the server has all events that this process logged to this arm.
+        """Waits until the events that this process has logged to this arm are delivered.
 
         Args:
-            timeout: The most seconds to wait; 0 returns the counts at once.
+            timeout: The most seconds to wait; 0 only counts the events.
         """
         return self._recorder.flush_streams(self._streams(), timeout, self._keeper.lost)
 
@@ -251,8 +252,11 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         check_event(event, _LIMITS)
         self._put(event)
 
-    def _log_rest(self, metrics: Any, step: Any, problems: Problems) -> None:
-        """Records the valid metrics of a call, in several events if they are too many for one."""
+    def _log_valid(self, metrics: Any, step: Any, problems: Problems) -> None:
+        """Records the valid metrics of a call that could not be recorded unchanged.
+
+        Splits them into several events if they are too many for one.
+        """
         known_step = kept_values.step(step, "step", problems)
         good = kept_values.metrics(metrics, "metrics", problems)
         keys = [key for key in good if key in self._keys]
@@ -271,7 +275,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._put(self._metrics_event({key: good[key] for key in some}, known_step))
 
     def _note_keys(self, metrics: Any) -> None:
-        """Counts the metric keys. Raises a ValueError if there are more than a server accepts."""
+        """Remembers the keys of metrics. Raises a ValueError if the arm would have too many."""
         if self.notices.is_strict or self._keys.issuperset(metrics):
             return
         if len(self._keys.union(metrics)) > _LIMITS.map_keys:
@@ -306,7 +310,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._take(self._recorder.start(self._subject))
 
     def _take(self, stream: Stream) -> Stream:
-        """Notes that this recorder logs to a stream from now on, and returns the stream."""
+        """Makes this recorder log to a stream from now on. Returns the stream."""
         before = self._stream
         if before is not None and before is not stream:
             self._past.append(before)
@@ -342,7 +346,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._finished = True
 
     def _may_record(self, ending: Ending) -> bool:
-        """Returns whether this process records the end. Raises a RecordingError in a fork."""
+        """Returns whether this process records the arm's end. Raises a RecordingError in a fork."""
         if os.getpid() != self._owner:
             raise RecordingError(
                 f"process {os.getpid()} is a fork of process {self._owner}, which started arm "
@@ -372,7 +376,10 @@ def _sent(
 
 
 def _row_of(given: dict[str, Any]) -> EvalResult:
-    """Makes a row from the arguments of `log_eval`, unconverted. The event converts the values."""
+    """Returns a row with the arguments of `log_eval`, without a check or conversion.
+
+    Making the event converts them.
+    """
     row = object.__new__(EvalResult)
     vars(row).update(given, revision=0, event_time=None, record_time=None)
     return row

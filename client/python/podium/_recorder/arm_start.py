@@ -26,7 +26,7 @@ _OF_ATTEMPT = frozenset({"attempt_id", "order"})
 
 
 def started_event(given: dict[str, Any], settings: Settings, keeper: Keeper) -> Event:
-    """Returns the event that starts an arm, without the invalid arguments of `start_arm`."""
+    """Returns the event that starts an arm. Invalid arguments of `start_arm` are left out."""
     if given["provenance"] is None and settings.has_provenance:
         given = given | {"provenance": collected()}
     shared = settings.attempt
@@ -60,7 +60,7 @@ def started_event(given: dict[str, Any], settings: Settings, keeper: Keeper) -> 
 
 
 def _unchanged(given: dict[str, Any]) -> dict[str, Any]:
-    """Returns the arguments of `start_arm` as those of `events.arm_started`, unconverted."""
+    """Returns the arguments of `start_arm` under the names that `events.arm_started` has."""
     attempt = new_attempt(given["attempt_id"], given["order"])
     options = {name: item for name, item in given.items() if name not in _OF_ATTEMPT}
     return options | {"arm": options.pop("name"), "attempt": attempt}

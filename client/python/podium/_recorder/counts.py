@@ -1,4 +1,4 @@
-"""Counts of delivered and waiting events."""
+"""Counts of delivered, waiting, rejected and lost events."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ __all__ = ["Counters", "Flushed"]
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Counts of the events of this process, refreshed about once a second.
+    """Counts of the events that this process has logged, refreshed about once a second.
 
     Attributes:
         pending: Events that wait for delivery, on disk or in memory.
         delivered: Events that the server has stored.
         rejected: Events that the server rejected permanently. `podium outbox` shows them.
-        dropped: Events that are lost, because disk and memory had no room or no part of the call
-            could be recorded.
-        incomplete: Calls that were recorded without some of their values; a warning names each
-            missing value.
+        dropped: Events that are lost: the disk and the memory had no room, or no part of the call
+            was valid.
+        incomplete: Calls that were recorded without some of their values. Warnings name these
+            values.
         lag_seconds: The seconds since the oldest pending event was logged; 0.0 if no event is
             pending.
     """
@@ -41,17 +41,17 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """The result of `flush`: counts of the events that were logged before the call.
+    """The result of `flush`: counts of the events that were logged before `flush` was called.
 
     Attributes:
         delivered: Events that the server has stored.
-        pending: Events that wait for delivery.
-        rejected: Events that the server rejected permanently.
-        dropped: Events that are lost, because disk and memory had no room or no part of the call
-            could be recorded.
-        synced: Whether the pending events would survive a power cut of this machine.
-        incomplete: Calls that were recorded without some of their values; a warning names each
-            missing value.
+        pending: Events that still wait for delivery.
+        rejected: Events that the server rejected permanently. `podium outbox` shows them.
+        dropped: Events that are lost: the disk and the memory had no room, or no part of the call
+            was valid.
+        synced: Whether the pending events are synced to disk, so that they survive a power cut.
+        incomplete: Calls that were recorded without some of their values. Warnings name these
+            values.
     """
 
     delivered: int
@@ -63,5 +63,5 @@ class Flushed:
 
     @property
     def durable(self) -> bool:
-        """Whether the server has stored all events that were logged before the call."""
+        """Whether the server has stored everything that was logged before `flush` was called."""
         return not (self.pending or self.rejected or self.dropped or self.incomplete)

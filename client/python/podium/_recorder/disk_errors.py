@@ -1,4 +1,4 @@
-"""Distinguishes lasting errors of a folder from temporary ones, such as a full disk."""
+"""Distinguishes lasting errors of the outbox folder from temporary ones, such as a full disk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ _LASTING = frozenset(
 
 
 def is_lasting(error: Exception) -> bool:
-    """Returns whether a folder can never be written to. A full disk is a temporary error."""
+    """Returns whether an error means that the outbox folder can never be written to.
+
+    A full disk is a temporary error.
+    """
     if isinstance(error, PermissionError) or not isinstance(error, OSError):
         return True
     return error.errno in _LASTING

@@ -53,9 +53,9 @@ _FLUSH_SECONDS = 10.0
 _SEGMENT_MARGIN = 4096
 _TERMINATED = "the process was ended by SIGTERM"
 _STARTED_TWICE = (
-    "arm {!r} is started again before the first attempt ended. The new attempt {}, "
-    "and the server rejects later events of the first attempt. Give each training its own arm "
-    "name. While the first attempt runs, the server rejects a new attempt with another run_config"
+    "arm {!r} is started again before its previous attempt ended. The new attempt {}, and the "
+    "server rejects later events of the previous attempt. Give each training run its own arm name. "
+    "While the previous attempt runs, the server rejects a new attempt with another run_config"
 )
 
 
@@ -107,7 +107,7 @@ class ExperimentRecording:
 
     @property
     def outbox(self) -> Path | None:
-        """The folder of the undelivered results. None before the first event."""
+        """The folder of this process's undelivered events. None before the first event."""
         outlet = self._outlet_here()
         return None if outlet is None else outlet.folder
 
@@ -132,11 +132,10 @@ class ExperimentRecording:
         restart: bool = False,
         provenance: Provenance | None = None,
     ) -> ArmRecording:
-        """Begins an attempt at training an arm.
+        """Starts an attempt at training an arm.
 
-        Arguments that are not valid are left out or shortened, and named in a warning.
-
-        The arguments are those of `ExperimentRecorder.start_arm`.
+        The arguments are those of `ExperimentRecorder.start_arm`. Invalid ones are left out or
+        shortened, and named in a warning.
         """
         given = {key: item for key, item in locals().items() if key != "self"}
         if self.is_silent:
@@ -158,7 +157,8 @@ class ExperimentRecording:
 
         Args:
             name: The name of the arm. It may be started later.
-            attempt_id: The attempt that the results belong to, or None.
+            attempt_id: The id of the attempt that the results belong to. If None, they belong to
+                the arm, whichever attempt is the newest.
         """
         found = [Subject(str(name), attempt_id)]
 
@@ -175,11 +175,11 @@ class ExperimentRecording:
 
     @forgiving
     def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> None:
-        """Records a whole arm: the stored arm becomes equal to the given one.
+        """Records an arm with all its results. The stored arm becomes equal to the given one.
 
         Args:
             arm_result: The arm. Its output-only fields are ignored.
-            replace: Whether to replace an arm that has attempts.
+            replace: Whether to replace the stored arm even if it has attempts.
         """
         if self.is_silent:
             return
@@ -209,7 +209,7 @@ class ExperimentRecording:
 
     @forgiving
     def conclude(self, conclusion: str) -> None:
-        """Stores the conclusion of the experiment. A later one replaces it."""
+        """Records the conclusion of the experiment. It replaces an earlier conclusion."""
         if self.is_silent:
             return
 
@@ -227,10 +227,10 @@ class ExperimentRecording:
 
     @forgiving
     def flush(self, timeout: float = _FLUSH_SECONDS) -> Flushed:
-        """Waits until the server has all events that this process logged.
+        """Waits until the events that this process has logged are delivered.
 
         Args:
-            timeout: The most seconds to wait; 0 returns the counts at once.
+            timeout: The most seconds to wait; 0 only counts the events.
         """
         return self.flush_streams(None, timeout, self._lost)
 
@@ -239,11 +239,14 @@ class ExperimentRecording:
         return Counters(dropped=self.notices.dropped, incomplete=self.notices.incomplete)
 
     def close(self) -> None:
-        """Waits up to `close_timeout` for delivery, ends recording, and logs what is pending."""
+        """Waits up to `close_timeout` for delivery, and ends recording.
+
+        A warning gives the number of events that are not delivered.
+        """
         self._close(self._settings.close_timeout)
 
     def terminate(self) -> None:
-        """Cancels the arms and ends recording, because the process got SIGTERM."""
+        """Records unfinished arms as cancelled and ends recording, because of a SIGTERM."""
         if os.getpid() == self._owner:
             for arm in tuple(self._started.values()):
                 if not arm.has_finished:
@@ -268,7 +271,7 @@ class ExperimentRecording:
         return self._settings.is_main
 
     def start(self, subject: Subject, size: int = 0) -> Stream:
-        """Logs the start of an attempt, and returns the stream that it was logged to."""
+        """Logs the start of an attempt, and returns the stream that the start was logged to."""
         outlet = self._outlet_here() or self._new_outlet()
         return stream_order(self._settings).start(subject, outlet, size)
 
@@ -278,7 +281,10 @@ class ExperimentRecording:
         return stream_order(self._settings).stream_of(subject, outlet)
 
     def received_arm(self, subject: Subject, *, is_silent: bool, owner: int) -> ArmRecording:
-        """Returns the recorder of an unpickled arm. All copies of a recorder become one object."""
+        """Returns the recorder of an arm that was unpickled in this process.
+
+        All unpickled copies of a recorder become one object.
+        """
         arm = ArmRecording(self, subject, is_silent=is_silent, owner=owner)
         return self._arms.setdefault(subject, arm)
 
@@ -296,7 +302,7 @@ class ExperimentRecording:
         Args:
             streams: The streams; None for all of them.
             timeout: The most seconds to wait.
-            lost: The counts of events that could not be put into a stream.
+            lost: The counts of calls that were not recorded in full, to add to the result.
         """
         outlet = self._outlet_here()
         if outlet is None:
@@ -314,27 +320,24 @@ class ExperimentRecording:
         return replace(flushed, dropped=flushed.dropped + lost.dropped, incomplete=lost.incomplete)
 
     def _note_start(self, arm: ArmRecording, step: int | None) -> None:
-        """Warns if this process starts an arm again before it has finished the earlier attempt."""
+        """Remembers a started arm. Warns if its previous attempt in this process has not ended."""
         before = self._started.get(arm.name)
         is_other = before is not None and before.attempt_id != arm.attempt_id
         if before is not None and is_other and not before.has_finished:
             begins = "starts from the beginning" if step is None else f"continues from step {step}"
             text = _STARTED_TWICE.format(arm.name, begins)
-            kind = "arms started again before the first attempt ended"
+            kind = "arms started again before the previous attempt ended"
             self.notices.say(kind, text, Target(self.name, arm.name))
         self._started[arm.name] = arm
 
     def _put(self, payload: bytes, subject: Subject) -> None:
-        """Logs an event of the experiment itself, or of a whole arm."""
+        """Logs an event of the experiment itself, or of an arm that is recorded at once."""
         while True:
             with contextlib.suppress(StreamEndedError):
                 return self.stream_of(subject).put(payload)
 
     def _outlet_here(self) -> ProcessOutbox | None:
-        """Returns the outbox of this process, or None if there is none.
-
-        A forked child does not use the outbox of its parent.
-        """
+        """Returns the outbox of this process, or None if it has none, as in a new forked child."""
         outlet = self._process_outbox
         return outlet if outlet is not None and outlet.pid == os.getpid() else None
 
@@ -361,7 +364,10 @@ class ExperimentRecording:
 
 
 def _sent(settings: Settings, notices: RecorderWarnings, owner: int) -> ExperimentRecording:
-    """Returns the recorder of unpickled settings. All copies in a process become one object."""
+    """Returns the recorder of unpickled settings.
+
+    All copies of a recorder that are unpickled in one process become one object.
+    """
     return _received.setdefault(settings.key, ExperimentRecording(settings, notices, owner))
 
 

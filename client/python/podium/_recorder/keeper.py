@@ -1,4 +1,4 @@
-"""Handles calls with invalid arguments: records the valid part, and reports the rest."""
+"""Handles calls with invalid arguments: records the valid ones, and reports the invalid ones."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -12,7 +12,11 @@ __all__ = ["Keeper"]
 
 
 class Keeper:
-    """Reports invalid arguments of calls about one target: as warnings, or as errors if strict."""
+    """Handles failed calls about one target, an arm or the experiment.
+
+    Records the valid arguments, and logs a warning about the others. A strict recorder raises the
+    error instead.
+    """
 
     def __init__(self, notices: RecorderWarnings, target: Target) -> None:
         self.target = target
@@ -21,19 +25,26 @@ class Keeper:
 
     @property
     def lost(self) -> Counters:
-        """The numbers of calls that were recorded in part, and of calls that were not recorded."""
+        """The numbers of calls that were not recorded (dropped), or only in part (incomplete)."""
         return Counters(dropped=self._dropped, incomplete=self._incomplete)
 
     @contextlib.contextmanager
-    def keeping(self, call: str, record_rest: Callable[[Problems], object]) -> Iterator[None]:
-        """Returns a context. If its block fails, `record_rest` records the valid arguments."""
+    def keeping(self, call: str, record_valid: Callable[[Problems], object]) -> Iterator[None]:
+        """Returns a context manager. If its block raises an error, it calls `keep`."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on
-            self.keep(call, error, record_rest)
+            self.keep(call, error, record_valid)
 
-    def keep(self, call: str, error: Exception, record_rest: Callable[[Problems], object]) -> None:
-        """Records the valid part of a call that raised an error. A strict recorder raises it."""
+    def keep(self, call: str, error: Exception, record_valid: Callable[[Problems], object]) -> None:
+        """Handles a call that raised an error. A strict recorder raises the error again.
+
+        Args:
+            call: The name of the called method, for warnings.
+            error: The error.
+            record_valid: A function that records the valid arguments of the call, and adds the
+                invalid ones to its argument.
+        """
         if isinstance(error, RecordingError):
             # The stream has counted this event already.
             self._notices.refuse(call, error, self.target)
@@ -42,7 +53,7 @@ class Keeper:
             raise error
         problems = Problems()
         try:
-            record_rest(problems)
+            record_valid(problems)
         except RecordingError as failure:
             self._notices.refuse(call, failure, self.target)
         except Exception as failure:  # noqa: BLE001 - as above

@@ -18,7 +18,10 @@ __all__ = ["changes", "keep_with", "provenance"]
 def changes(
     notes: Any, add_tags: Any, remove_tags: Any, group_name: Any, problems: Problems
 ) -> tuple[str | None, list[str], list[str], str | None]:
-    """Returns the valid arguments of `annotate`. A tag in both lists is added, not removed."""
+    """Returns the valid arguments of `annotate`.
+
+    A tag that is both in `add_tags` and in `remove_tags` is added, not removed.
+    """
     added = kept.tags(add_tags, "add_tags", problems)
     return (
         kept.text(notes, "notes", problems),
@@ -36,7 +39,7 @@ def _others(tags: list[str], added: list[str], where: str, problems: Problems) -
 
 
 def keep_with(result: ArmResult, given: ArmResult, problems: Problems) -> ArmResult:
-    """Copies valid annotations and provenance of the given arm into `result`, the valid arm."""
+    """Sets the valid annotations and the provenance of the arm `given` in the arm `result`."""
     if given.annotations is not None:
         result.annotations = _annotations(given.annotations, "arm_result.annotations", problems)
     result.provenance = provenance(given.provenance, "arm_result.provenance", problems)
@@ -56,7 +59,7 @@ def _annotations(given: Annotations, where: str, problems: Problems) -> Annotati
 
 
 def provenance(given: Any, where: str, problems: Problems) -> Provenance | None:
-    """Returns a Provenance with the valid fields, or None if the value is not one."""
+    """Returns a Provenance with the valid fields of the given one; None for any other object."""
     if given is None:
         return None
     if not isinstance(given, Provenance):

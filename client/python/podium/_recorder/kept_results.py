@@ -1,4 +1,7 @@
-"""Converts rows, configurations and whole arms, and leaves out their invalid parts."""
+"""Makes valid rows, configurations and arms from invalid ones, by leaving out invalid values.
+
+Each left-out or changed value is added to `problems`.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,10 @@ _ENDS = (ArmStatus.COMPLETED, ArmStatus.FAILED, ArmStatus.CANCELLED)
 
 
 def row(problems: Problems, given: Mapping[str, Any], where: str = "") -> EvalResult:
-    """Returns an eval row. `problems` collects what is left out, with `where` before the names."""
+    """Returns a valid eval row from the arguments of `log_eval`, by name.
+
+    `where` is the prefix of the names of arguments in `problems`.
+    """
 
     def at(name: str) -> str:
         return f"{where}{name}"
@@ -69,7 +75,7 @@ def row(problems: Problems, given: Mapping[str, Any], where: str = "") -> EvalRe
 
 
 def _unique(name: str) -> str:
-    """Returns a name with a random suffix, so that no other name is equal."""
+    """Returns a name with a random suffix, so that it differs from all other names."""
     return f"{name}-{os.urandom(4).hex()}"
 
 
@@ -95,7 +101,11 @@ def _first_keys(metrics: dict[str, float], at: Any, problems: Problems) -> dict[
 def run_config(
     given: Any, name: str | None, problems: Problems, most: int = LIMITS.arm_bytes
 ) -> RunConfig:
-    """Returns a RunConfig, made from a mapping, a dataclass, a name or any other object."""
+    """Returns a valid RunConfig, made from a RunConfig, a mapping, a dataclass or a name.
+
+    Any other object is left out. `name` is used if the object has no name, and `most` is the
+    number of bytes to which each field is shortened.
+    """
     if isinstance(given, RunConfig):
         config = _config(given, problems, most)
         if name and not config.name:
@@ -187,7 +197,7 @@ def _is_instance(given: Any, kind: type, where: str, problems: Problems) -> bool
 
 
 def run_result(given: Any, problems: Problems) -> RunResult | None:
-    """Returns the valid part of a RunResult, or None if the value is not a RunResult."""
+    """Returns a RunResult with the valid values of the given one; None for any other object."""
     where = "run_result"
     if not _is_instance(given, RunResult, where, problems):
         return None
@@ -210,7 +220,7 @@ def run_result(given: Any, problems: Problems) -> RunResult | None:
 
 
 def error(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns an error as text, or None. The text of an exception includes its traceback."""
+    """Returns the text of an error, with the traceback of an exception; None if it has no text."""
     if isinstance(given, BaseException):
         return "".join(traceback.format_exception(given))
     # Servers shorten the text.
@@ -218,7 +228,7 @@ def error(given: Any, where: str, problems: Problems) -> str | None:
 
 
 def status(given: Any, problems: Problems, *, has_error: bool) -> ArmStatus:
-    """Returns the final status of an arm, or the most likely one if the given status is invalid."""
+    """Returns the final status of an arm. If the given status is invalid, returns a likely one."""
     lowered = given.strip().lower() if isinstance(given, str) else given
     if lowered in _ENDS:
         found = ArmStatus(lowered)
@@ -238,7 +248,7 @@ def status(given: Any, problems: Problems, *, has_error: bool) -> ArmStatus:
 
 
 def direction(given: Any, problems: Problems) -> Direction | None:
-    """Returns a direction, or None if it is invalid or None."""
+    """Returns a direction, or None if the given value is None or invalid."""
     lowered = given.strip().lower() if isinstance(given, str) else given
     if lowered is not None and lowered not in tuple(Direction):
         problems.lost("direction", "direction must be maximize or minimize", given)
@@ -247,7 +257,7 @@ def direction(given: Any, problems: Problems) -> Direction | None:
 
 
 def arm_result(given: ArmResult, problems: Problems) -> ArmResult | None:
-    """Returns the valid part of a whole arm, or None if it has no name."""
+    """Returns an arm without the invalid values of the given one; None if it has no valid name."""
     given_fields = vars(given)
     name = kept.name(given.name, "arm_result.name", problems)
     if name is None:
@@ -297,7 +307,10 @@ def _timed(row: EvalResult, given: EvalResult) -> EvalResult:
 
 
 def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, Any]:
-    """Returns valid arguments of `events.arm_started`, from those of `start_arm`."""
+    """Returns valid arguments for `events.arm_started`, from those of `start_arm`.
+
+    `most` is the number of bytes to which each field of the run_config is shortened.
+    """
     name = kept.optional_name(given["name"], "name", problems)
     config = run_config(given["run_config"], name, problems, most)
     attempt = new_attempt(
@@ -329,7 +342,7 @@ def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, 
 
 
 def declaration(given: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
-    """Returns valid arguments of `events.experiment_declared`."""
+    """Returns valid arguments for `events.experiment_declared`, from those of `record`."""
     success_metric = kept.optional_name(given["success_metric"], "success_metric", problems)
     return {
         "hypothesis": kept.text(given["hypothesis"], "hypothesis", problems),

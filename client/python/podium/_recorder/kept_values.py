@@ -1,7 +1,7 @@
-"""Converts invalid values, texts and numbers to valid ones, if possible.
+"""Makes valid values, texts and numbers from invalid ones, if possible.
 
-Each function takes any object and returns the valid part of the object. Parts that are left out or
-changed are added to `problems`.
+Each function accepts any object, and returns what can be recorded of it. Each part that is left out
+or changed is added to `problems` with its name, `where`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LIMITS = Limits()
 """The default limits of a server. A recorder cannot ask its server for other limits."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DEEP_TEXT = 4_096
-"""A value that is nested too deeply is kept as JSON text of at most this number of bytes."""
+"""The most bytes of the JSON text that replaces a value that is nested too deeply."""
 _HASH = 8
 
 _T = TypeVar("_T")
@@ -58,12 +58,12 @@ def _tried(
 
 
 def encodable(given: str) -> str:
-    """Returns a text with escapes in place of the characters that UTF-8 cannot encode."""
+    """Returns a text in which escapes replace the characters that UTF-8 cannot encode."""
     return given.encode("utf-8", "backslashreplace").decode()
 
 
 def _as_text(given: Any, where: str) -> str:
-    """Returns a string as it is, or the text of a number, a path or a similar object."""
+    """Returns a string, or the text of a number, a path or a similar object."""
     if isinstance(given, str):
         return encodable(str.__str__(given))
     if given is None or isinstance(given, Mapping | list | tuple | set):
@@ -75,7 +75,7 @@ def _as_text(given: Any, where: str) -> str:
 
 
 def text(given: Any, where: str, problems: Problems, most: int = LIMITS.text_bytes) -> str | None:
-    """Returns a text of at most `most` bytes, or None if the value is None or has no text."""
+    """Returns a text, shortened to `most` bytes; None if the value is None or cannot be a text."""
     if given is None:
         return None
     found = _tried(_as_text, given, where, problems)
@@ -92,9 +92,10 @@ def text(given: Any, where: str, problems: Problems, most: int = LIMITS.text_byt
 
 
 def name(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns a valid name, or None if nothing of the name is valid.
+    """Returns a valid name, or None if no character of the given name is valid.
 
-    A long name is shortened and ends with a hash, so that names stay different.
+    A name that is too long is shortened and gets a hash at its end, so that different names stay
+    different.
     """
     found = _tried(_as_text, given, where, problems)
     if found is None:
@@ -118,7 +119,7 @@ def name(given: Any, where: str, problems: Problems) -> str | None:
 
 
 def name_or(default: str, given: Any, where: str, problems: Problems) -> str:
-    """Returns a name within the limits, or the default if no part of the name is valid."""
+    """Returns a valid name, or the default if no character of the given name is valid."""
     found = Problems()
     kept = name(given, where, found)
     if kept is None:
@@ -129,12 +130,15 @@ def name_or(default: str, given: Any, where: str, problems: Problems) -> str:
 
 
 def optional_name(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns a name within the limits. None stays None."""
+    """Returns a valid name, as `name` does. None stays None."""
     return None if given is None else name(given, where, problems)
 
 
 def experiment_name(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns the name of an experiment, without segments that are empty, `.` or `..`."""
+    """Returns a valid name of an experiment, or None if no segment of the name is valid.
+
+    Segments that are empty, `.` or `..` are left out.
+    """
     found = optional_name(given, where, problems)
     if found is None:
         return None
@@ -174,7 +178,7 @@ def tags(given: Any, where: str, problems: Problems) -> list[str]:
 
 
 def seconds(given: Any, where: str, problems: Problems) -> float | None:
-    """Returns a finite number of seconds, 0 or more. Returns None for any other value."""
+    """Returns a number of seconds, finite and at least 0; None for any other value."""
     found = None if given is None else _tried(coerce.seconds, given, where, problems)
     if found is not None and not 0 <= found < float("inf"):
         problems.lost(where, f"{where} must be a finite number of seconds, 0 or more", given)
@@ -183,14 +187,14 @@ def seconds(given: Any, where: str, problems: Problems) -> float | None:
 
 
 def integer(given: Any, where: str, problems: Problems) -> int | None:
-    """Returns an integer of 64 bits, or None."""
+    """Returns an integer of 64 bits; None for any other value."""
     return None if given is None else _tried(coerce.integer, given, where, problems)
 
 
 def step(given: Any, where: str, problems: Problems) -> int | None:
-    """Returns a step, or None for an invalid value.
+    """Returns a step; None for a value that is not a number.
 
-    Rounds a fraction down instead of leaving the step out, since a row without a step counts as
+    Rounds a number with a fraction down. If its step were left out, a row would count as
     post-training.
     """
     found = given
@@ -210,7 +214,7 @@ def step(given: Any, where: str, problems: Problems) -> int | None:
 
 
 def flag(given: Any, where: str, problems: Problems) -> bool:
-    """Returns a bool, or False for any other object."""
+    """Returns a bool; False for any other object."""
     if given is None:
         problems.taken(where, f"{where} is None; it is used as False")
         return False
@@ -218,7 +222,7 @@ def flag(given: Any, where: str, problems: Problems) -> bool:
 
 
 def metrics(given: Any, where: str, problems: Problems) -> dict[str, float]:
-    """Returns the metrics whose values are numbers."""
+    """Returns the metrics whose values are numbers, with valid keys."""
     if not isinstance(given, Mapping):
         problems.lost(where, f"{where} must be a mapping, not {coerce.kind_of(given)}", given)
         return {}
@@ -236,7 +240,7 @@ def metrics(given: Any, where: str, problems: Problems) -> dict[str, float]:
 
 
 def value_map(given: Any, where: str, problems: Problems, most: int) -> dict[str, Any]:
-    """Returns the values that can be recorded, shortened to `most` bytes in total."""
+    """Returns the values of a mapping that can be recorded, shortened to `most` bytes in total."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):
@@ -276,7 +280,7 @@ def _add_valid(
 
 
 def _valid(given: Any, where: str, problems: Problems, depth: int) -> Any:
-    """Returns a value within the limits of depth and keys."""
+    """Returns a value that is within the limits of nested levels and of keys."""
     if isinstance(given, str):
         return encodable(given)
     is_container = isinstance(given, Mapping | list | tuple)
@@ -307,7 +311,7 @@ def _nodes(value: Any) -> int:
 
 
 def _bytes(value: Any) -> int:
-    """Returns an upper estimate of the bytes that a value takes in a message."""
+    """Returns an upper bound of the bytes that a value takes in a message."""
     if isinstance(value, str):
         return len(value.encode()) + 16
     if isinstance(value, Mapping):
@@ -323,7 +327,10 @@ def _within(
     size_of: Callable[[Any], int],
     what: str,
 ) -> dict[str, Any]:
-    """Shortens the largest values of a map until its size, by `size_of`, is at most `most`."""
+    """Shortens the largest values of a dict so that the sizes of all are at most `most` in total.
+
+    `size_of` returns the size of a value, and `what` is the unit of sizes.
+    """
     sizes = {key: size_of(item) + len(key.encode()) + 24 for key, item in given.items()}
     if size_of is _nodes:
         sizes = {key: size_of(item) for key, item in given.items()}
@@ -343,7 +350,7 @@ def _within(
 
 
 def _cut(value: Any, room: int, size_of: Callable[[Any], int]) -> Any:
-    """Returns the beginning of a list or map, or a text without its middle."""
+    """Shortens a value to the size `room`: a text in its middle, a list or dict at its end."""
     if isinstance(value, str):
         return shorten_middle(value, max(room - 16, 0))
     if not isinstance(value, list | dict):

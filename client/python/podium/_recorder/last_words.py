@@ -1,4 +1,4 @@
-"""Makes the log lines at the end of recording: about unfinished arms and undelivered events."""
+"""Makes the log lines about unfinished arms and undelivered events when recording ends."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["last_words", "postponed_words", "warn_of_unfinished"]
 _NUMBERS = (("is", "it waits", "it"), ("are", "they wait", "them"))
 
 _pending_later: dict[tuple[str, Path | None], int] = {}
-"""The numbers of undelivered events by experiment and outbox, to log when the process ends."""
+"""The numbers of undelivered events to log when the process ends, by experiment and outbox."""
 _warned: WeakSet[ArmRecording] = WeakSet()
-"""The unfinished arms that were named in a warning. Each arm is named once."""
+"""The unfinished arms about which a warning was logged."""
 _NOT_FINISHED = (
     "arm {!r} of {!r} was not finished, so it will be recorded as failed; call finish(), or start "
     "the arm in a `with` block"
@@ -31,7 +31,7 @@ _NOT_FINISHED = (
 def warn_of_unfinished(
     experiment: str, arms: Iterable[ArmRecording], notices: RecorderWarnings
 ) -> None:
-    """Logs a warning, once, for each arm that was not finished when its recorder is closed."""
+    """Logs a warning for each unfinished arm of a recorder that is closed, once per arm."""
     for arm in arms:
         if not arm.has_finished and arm not in _warned:
             _warned.add(arm)
@@ -39,11 +39,14 @@ def warn_of_unfinished(
 
 
 def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> Iterator[str]:
-    """Yields a line each for undelivered, rejected and lost events, if there are any."""
+    """Yields a line about undelivered events, one about rejected and one about lost events.
+
+    Leaves out a line if there are no such events.
+    """
     key = (experiment, outlet.folder)
     if counters.pending and key in _pending_later:
-        # Callbacks close a recorder after each training, so the lines of later trainings are merged
-        # into one.
+        # Callbacks close a recorder after each training run. All but the first line about
+        # undelivered events become one line at the end of the process.
         _pending_later[key] += counters.pending
     elif counters.pending:
         _pending_later[key] = 0
@@ -57,7 +60,7 @@ def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> It
 
 
 def postponed_words() -> Iterator[str]:
-    """Yields the lines that `last_words` postponed to the end of the process."""
+    """Yields the lines that `last_words` postponed until the process ends."""
     for (experiment, folder), count in _pending_later.items():
         if count:
             yield _not_delivered(

@@ -20,9 +20,9 @@ _LOG = "sender.log"
 _FILES = ("PODIUM_TLS_CA", "PODIUM_TLS_CERT", "PODIUM_TLS_KEY", "PODIUM_TOKEN_FILE")
 _FIRST_DELAY, _MOST_DELAY = 2.0, 60.0
 _START_SECONDS, _WAIT_SECONDS = 60.0, 10.0
-"""The most seconds for the start of a sender, and for waiting for it when this process ends."""
+"""The most seconds that a start of a sender may take, and that this process waits at its end."""
 _TIMES_LONGER = 4
-"""The least pause after a start, as a multiple of the duration of the start."""
+"""The least pause between two starts of a sender, as a multiple of the duration of the first."""
 _STALE_SECONDS = 5.0
 _TOO_MANY_STARTS = 3
 _run_process = subprocess.run
@@ -30,7 +30,7 @@ _run_process = subprocess.run
 
 
 class SenderStarter:
-    """Keeps a sender process running. Only the upkeep thread uses this object."""
+    """Starts a sender process again whenever none runs. Only the upkeep thread uses this object."""
 
     def __init__(self, notices: RecorderWarnings) -> None:
         self._notices = notices
@@ -63,7 +63,7 @@ class SenderStarter:
             self._start(outbox)
 
     def wait(self) -> None:
-        """Waits until a sender that is being started no longer needs this process."""
+        """Waits until a start of a sender that is under way is done, for at most 10 seconds."""
         if self._thread is not None:
             self._thread.join(_WAIT_SECONDS)
 
@@ -85,10 +85,14 @@ class SenderStarter:
 
 
 def start_sender(outbox: Path) -> None:
-    """Starts a sender that outlives this process. Raises an OSError or SubprocessError.
+    """Starts a sender that outlives this process.
 
     It is a new program, not a fork, so it shares nothing with the training process. `-P` prevents
-    imports from the working folder of the training.
+    imports from the working folder of the training process.
+
+    Raises:
+        OSError: No Python interpreter was found, or it cannot be started.
+        SubprocessError: The sender ended with an error, or its start took too long.
     """
     if not sys.executable or getattr(sys, "frozen", False):
         raise OSError("no Python interpreter was found to start the sender")
@@ -108,13 +112,16 @@ def start_sender(outbox: Path) -> None:
 
 
 def _absolute_paths() -> dict[str, str]:
-    """Returns the variables that name files, as absolute paths: a sender runs in another folder."""
+    """Returns the environment variables that name files, as absolute paths.
+
+    The sender runs in another folder, where relative paths would be wrong.
+    """
     given = {name: os.environ.get(name, "").strip() for name in _FILES}
     return {name: str(Path(path).absolute()) for name, path in given.items() if path}
 
 
 def _python_path() -> str:
-    """Returns the PYTHONPATH with which a new interpreter imports this package."""
+    """Returns the PYTHONPATH with which a new interpreter imports this copy of podium."""
     inherited = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     return os.pathsep.join([str(_PACKAGES), *map(os.path.abspath, inherited)])
 
@@ -125,20 +132,23 @@ def is_delivering(outbox: Path) -> bool:
 
 
 def unreachable(outbox: Path, *, or_throttled: bool = False) -> str | None:
-    """Returns why the sender cannot reach the server, or None if it can.
+    """Returns why the sender cannot reach the server; None if it can, or if it runs no longer.
 
-    With `or_throttled`, also returns why the server makes the sender wait.
+    With `or_throttled`, also returns why the server lets the sender wait.
     """
     state = SenderState.read(outbox)
     states = (UNREACHABLE, THROTTLED) if or_throttled else (UNREACHABLE,)
     if state is None or state.state not in states:
         return None
     if state.next_try is not None and state.next_try + _STALE_SECONDS < time.time():
-        return None  # the sender that wrote it has ended
+        return None  # the sender that wrote this status has ended
     return (state.error or f"{state.address} does not answer").partition(" (")[0]
 
 
 def waits(outbox: Path, streams: Collection[str | None]) -> dict[str, str]:
-    """Returns the reason why each stream waits, by writer_id, from the sender's status file."""
+    """Returns the reasons why some of the streams wait, by writer_id.
+
+    They are those that the sender has written to its status file.
+    """
     state = SenderState.read(outbox)
     return {} if state is None else {s: why for s, why in state.waits.items() if s in streams}

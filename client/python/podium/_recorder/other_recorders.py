@@ -15,12 +15,12 @@ __all__ = ["warn_of_other_recorders"]
 _WARNING = (
     "start_arm{}: process {} of this machine records this arm, too (attempt {!r}, since {}). Only "
     "the newest attempt of an arm is kept: the server rejects everything that {} logs from now on. "
-    "Give each training its own arm name, or end one of the processes"
+    "Give each training run its own arm name, or end one of the processes"
 )
 
 
 def warn_of_other_recorders(outbox: Path, own: StreamInfo, notices: RecorderWarnings) -> None:
-    """Logs a warning if another live process trains the arm of a new stream."""
+    """Logs a warning if another live process on this machine trains the arm of the stream `own`."""
     if own.arm is None or own.attempt_order is None:
         return
     with contextlib.suppress(OSError):

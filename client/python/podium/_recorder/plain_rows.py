@@ -1,7 +1,7 @@
-"""Makes the events of most eval rows quickly, because the training waits for it.
+"""Makes the events of most eval rows quickly, because the training loop waits for `log_eval`.
 
-A row whose values need no conversion, and whose names were accepted before, skips the conversions
-and checks that other rows need.
+If the values of a row need no conversion, and its names were accepted before, this module skips the
+conversions and checks that other rows need.
 """
 
 import time
@@ -15,7 +15,7 @@ __all__ = ["plain_row_event"]
 
 _LIMITS = Limits()
 _FEW_NAMES = 100
-"""An event with at most this many names is far below the limits of keys and bytes."""
+"""The most names of an event that is certainly within the limits of keys and bytes."""
 _NANOS = 1_000_000_000
 _GREATEST = 2**63 - 1
 _TEXTS = frozenset({str})
@@ -25,7 +25,7 @@ _FLOATS = frozenset({float})
 def plain_row_event(
     arm: str, attempt_id: str | None, name: Any, metrics: Any, step: Any, tags: Any
 ) -> Event | None:
-    """Returns the event of an eval row, or None if a value needs a conversion or a check."""
+    """Returns the event of an eval row; None if an argument may need a conversion or a check."""
     if type(metrics) is not dict or type(tags) not in {tuple, list}:
         return None
     if step is not None and (type(step) is not int or not -_GREATEST <= step <= _GREATEST):

@@ -33,18 +33,18 @@ class Problem(NamedTuple):
     field: str
     """The argument or key, such as `metrics['loss']`."""
     why: str
-    """The reason. If the value was changed, the text also describes the change."""
+    """The reason why it is invalid. If the value was changed, the text also gives the change."""
     loses: bool
     """Whether some logged value is not recorded."""
     kind: str
-    """How the value was handled, and the kind of error. One warning is logged for each kind."""
+    """How the value was handled, and the kind of error. Each kind is logged once for each field."""
     is_left_out: bool = False
     given: object = _NOT_GIVEN
-    """The value that is left out."""
+    """The value that is left out, if it is to be shown."""
 
     @property
     def label(self) -> str:
-        """The field and how its value was handled."""
+        """The field, and how its value was handled."""
         return f"{self.field} {'left out' if self.is_left_out else 'changed'}"
 
     @property
@@ -59,7 +59,7 @@ class Problems(list[Problem]):
     """The problems of one call."""
 
     arm: str | None = None
-    """The arm of the call, if its name is determined while the call is handled."""
+    """The arm of the call, if its name is known only after the arguments are checked."""
 
     def lost(self, field: str, why: object, given: object = _NOT_GIVEN) -> None:
         """Adds the problem that an argument, or a part of one, is left out."""

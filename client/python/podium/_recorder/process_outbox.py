@@ -1,4 +1,4 @@
-"""The outbox of one process: its streams, their upkeep thread, and the start of the sender."""
+"""The streams that one process writes to an outbox, their upkeep thread, and the sender's start."""
 
 import os
 import time
@@ -39,7 +39,10 @@ _SLOW_SECONDS = 30.0
 _DISK_SECONDS = 5.0
 """The most seconds to wait for a sync, and for the end of the upkeep thread."""
 _FIRST_PROGRESS_SECONDS, _PROGRESS_SECONDS = 5.0, 20.0
-"""The seconds without progress after which `close` stops waiting: before and after the first."""
+"""The seconds without progress after which `close` stops waiting for delivery.
+
+The first number applies from the start of a sender until its first progress, the second otherwise.
+"""
 _ARM_SEGMENT = 1 << 20
 _SMALL_SEGMENT = 1 << 17
 _MOST_WATCHED = 64
@@ -47,7 +50,10 @@ _MOST_WATCHED = 64
 
 
 class ProcessOutbox:
-    """The outbox of one process. A forked child does not use or close its parent's outbox."""
+    """The streams of one process for one experiment, and their upkeep and delivery.
+
+    A forked child does not use or close the object of its parent.
+    """
 
     def __init__(self, settings: Settings, notices: RecorderWarnings, *, is_child: bool) -> None:
         self.pid = os.getpid()
@@ -78,9 +84,13 @@ class ProcessOutbox:
         follows: Stream | None = None,
         starts_after: Stream | None = None,
     ) -> Stream:
-        """Begins a stream.
+        """Begins a stream for an arm or the experiment itself.
 
-        It is delivered after all events of `follows` and the first event of `starts_after`.
+        The stream is delivered after all events of `follows` and the first event of `starts_after`.
+        Its first segment has `size` bytes, or a default if that is 0.
+
+        Raises:
+            RecordingError: The recorder is strict, and the stream's file cannot be made.
         """
         small = subject.arm is None or self._is_child
         segment_bytes = size or (_SMALL_SEGMENT if small else _ARM_SEGMENT)
@@ -118,7 +128,7 @@ class ProcessOutbox:
         self._upkeep.call(partial(self._end_all, [stream]), _DISK_SECONDS)
 
     def flush(self, streams: Sequence[Stream] | None, timeout: float) -> Flushed:
-        """Waits at most `timeout` seconds until the given streams, or all, are delivered."""
+        """Waits at most `timeout` seconds until streams are delivered; if None, all streams."""
         chosen = tuple(self._streams if streams is None else streams)
         targets = [(stream, stream.last) for stream in chosen]
         deadline = time.monotonic() + timeout
@@ -132,7 +142,7 @@ class ProcessOutbox:
         return Flushed(counts.delivered, pending, counts.rejected, counts.dropped, synced)
 
     def counters(self, streams: Sequence[Stream] | None = None) -> Counters:
-        """Returns the counts of the given streams, or of all streams of this process."""
+        """Returns the counts of streams; if None, of all streams of this process, ended or not."""
         if streams is not None:
             return sum((stream.counters for stream in streams), Counters())
         return sum((stream.counters for stream in tuple(self._streams)), self._past)
@@ -173,14 +183,17 @@ class ProcessOutbox:
             pending = self._pending(targets, _DISK_SECONDS)
 
     def _is_safe(self, streams: Sequence[Stream]) -> bool:
-        """Returns whether all events are on disk and none can be delivered now."""
+        """Returns whether all events are on disk and none can be delivered now.
+
+        Waiting longer is useless then.
+        """
         if any(stream.in_memory for stream in streams):
             return False
         pending = [stream for stream in streams if stream.counters.pending]
         return self.unreachable() is not None or len(self._waits(pending)) == len(pending)
 
     def _final(self, streams: Sequence[Stream]) -> Counters:
-        """Returns the final counts: events that are only in memory count as dropped."""
+        """Returns the counts at the end. Events that are only in memory are lost, so dropped."""
         lost = sum(stream.in_memory for stream in streams)
         counters = self.counters()
         return replace(counters, pending=counters.pending - lost, dropped=counters.dropped + lost)
@@ -203,7 +216,7 @@ class ProcessOutbox:
         return sum(stream.pending_of(target) for stream, target in targets)
 
     def _wake_sender(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> None:
-        """Asks the sender, about once a second, to deliver the pending streams soon."""
+        """Asks the sender to deliver the pending streams soon. Does so about once a second."""
         if time.monotonic() >= self._next_wake and not self._settings.is_offline:
             self._next_wake = time.monotonic() + _WAKE_SECONDS
             waiting = [stream for stream, target in targets if stream.pending_of(target)]
@@ -243,9 +256,9 @@ class ProcessOutbox:
         return writer
 
     def _falls_back(self, error: Exception) -> bool:
-        """Moves the outbox to the temporary folder after a lasting error.
+        """Uses the temporary folder for further streams if an error is a lasting one.
 
-        Returns whether it moved.
+        Returns whether the folder has changed.
         """
         if not is_lasting(error):
             return False
@@ -323,7 +336,7 @@ class ProcessOutbox:
                 pass_on_notices(stream, stream.folder, self._notices)
 
     def _warn_of_waiting(self, streams: Sequence[Stream]) -> None:
-        """Logs, once for each stream, why its events wait, such as for a misspelt arm."""
+        """Logs, once for each stream, why its events wait, such as for an arm that is misspelt."""
         for name, why in self._waits(streams).items():
             if name not in self._named_as_waiting:
                 self._named_as_waiting.add(name)
@@ -331,7 +344,7 @@ class ProcessOutbox:
                 self._notices.say(text, text)
 
     def _waits(self, streams: Sequence[Stream]) -> dict[str, str]:
-        """Returns the reasons why pending streams wait for an experiment or arm, by stream name."""
+        """Returns the reasons why pending streams wait for an experiment or arm, by writer_id."""
         pending = {_name_of(stream) for stream in streams if stream.counters.pending}
         return waits(self.folder, pending) if self.folder and pending else {}
 

@@ -1,4 +1,7 @@
-"""Determines the rank of this process in a distributed training. Only the main process records."""
+"""Determines the rank of this process in a distributed training run.
+
+By default, only the main process, with rank 0, records.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,23 @@ _VARIABLES = ("RANK", "SLURM_PROCID")
 
 
 class Rank(NamedTuple):
-    """The number of a process in a distributed training, and where the number comes from."""
+    """The number of a process in a distributed training run, and the source of the number."""
 
     number: int
     source: str
 
 
 def is_main(rank: int | None) -> bool:
-    """Returns whether a rank is that of the main process. The rank None means a single process."""
+    """Returns whether a process is the main process. Its rank is None if it is the only process."""
     return rank is None or rank == 0
 
 
 def process_rank() -> Rank | None:
-    """Returns the rank in torch.distributed, or the variable RANK or SLURM_PROCID, or None."""
+    """Returns the rank of this process, or None if it is part of no distributed training run.
+
+    It is the rank in torch.distributed if that is initialized, or else the environment variable
+    RANK or SLURM_PROCID.
+    """
     number = _torch_rank()
     if number is not None:
         return Rank(number, "torch.distributed")

@@ -1,4 +1,4 @@
-"""Logs warnings about events that the server rejected permanently, and the sender's notices."""
+"""Logs warnings about permanently rejected events, and the notices of the sender."""
 
 from pathlib import Path
 
@@ -19,9 +19,10 @@ _ARM_FINISHED = (
 
 
 def warn_of_rejected(stream: Stream, folder: Path, notices: RecorderWarnings) -> None:
-    """Logs each newly rejected event once.
+    """Logs a warning about each rejected event of a stream that is not logged yet.
 
-    After a rejected start, logs no event that is rejected as one of an older attempt.
+    After the start of the attempt was rejected, its other events are rejected, too (STALE_ATTEMPT).
+    These are not logged.
     """
     reader = StreamReader(folder)
     target = Target(reader.info.experiment, reader.info.arm)
@@ -38,14 +39,13 @@ def warn_of_rejected(stream: Stream, folder: Path, notices: RecorderWarnings) ->
 
 
 def pass_on_notices(stream: Stream, folder: Path, notices: RecorderWarnings) -> None:
-    """Logs each new text that the sender has stored for the user of a stream."""
+    """Logs each notice of the sender about a stream that is not logged yet."""
     for text in read_notices(folder, stream.notices_read):
         stream.notices_read += 1
         notices.say(text, text)
 
 
 def _text(rejected: RejectedEvent, target: Target) -> str:
-    """Returns the warning for a rejected event."""
     if rejected.reason == _FINISHED:
         return _ARM_FINISHED.format(str(target).removeprefix(" of "))
     return (

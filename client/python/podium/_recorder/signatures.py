@@ -1,4 +1,7 @@
-"""Handles calls with wrong arguments: uses the fitting ones, reports the rest."""
+"""Handles calls whose arguments do not fit the signature: uses those that fit.
+
+Reports the others as warnings.
+"""
 
 import functools
 import inspect
@@ -18,14 +21,21 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 def forgiving(method: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Lets a recording method take any arguments, unless its recorder is strict."""
+    """Makes a recording method accept any arguments, unless its recorder is strict.
+
+    Arguments that do not fit its signature are left out and named in a warning.
+    """
     return forgiving_with(lambda given, _: given[0].notices)(method)
 
 
 def forgiving_with(
     notices_of: Callable[[tuple[Any, ...], dict[str, Any]], RecorderWarnings],
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """Returns a decorator that lets a function take any arguments unless its recorder is strict."""
+    """Returns the decorator `forgiving` for any function.
+
+    `notices_of` returns the RecorderWarnings to use, from the function's positional and named
+    arguments.
+    """
 
     def decorate(method: Callable[_P, _R]) -> Callable[_P, _R]:
         signature = inspect.signature(method)
@@ -62,7 +72,7 @@ def _fitting(
     named: dict[str, Any],
     problems: Problems,
 ) -> dict[str, Any]:
-    """Returns the arguments that fit a signature. Missing arguments are None."""
+    """Returns the arguments that fit a signature, by name. Missing arguments are None."""
     names = list(signature.parameters)
     positional = [name for name in names if signature.parameters[name].kind in _POSITIONAL]
     fitting: dict[str, Any] = dict(zip(positional, given, strict=False))
@@ -71,7 +81,7 @@ def _fitting(
     for extra in given[len(positional) :]:
         name = next(keywords, None)
         if name is None:
-            problems.lost("arguments", f"it takes at most {len(names) - 1} arguments", extra)
+            problems.lost("arguments", f"the call takes at most {len(names) - 1} arguments", extra)
         else:
             problems.taken(name, f"{name} must be given by its name, as {name}=")
             fitting[name] = extra

@@ -1,4 +1,4 @@
-"""Timed evaluations of a recorder."""
+"""The timed evaluations of a recorder, which leave out invalid values."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _UNIX = "unix:"
 _OTHER_RANK = (
     "this process is rank {0.number} ({0.source}) and records nothing, because only the main "
     "process records. To record from each process, pass the same attempt= in every process. If "
-    "this is a training of its own, pass rank=0"
+    "this process is a separate training run, pass rank=0"
 )
 
 
@@ -78,21 +78,21 @@ def record(
         address: The server: `HOST:PORT` or `unix:PATH`, or several `HOST:PORT`, separated by
             commas, of servers with the same results. If not given, it is the environment variable
             PODIUM_ADDRESS, or localhost:50051 if that is not set. The server may start later.
-        outbox: The folder of the undelivered results. If not given, it is the environment variable
+        outbox: The folder of the undelivered events. If not given, it is the environment variable
             PODIUM_OUTBOX, or `~/.local/state/podium/outbox` if that is not set.
-        attempt: The attempt that the processes of a distributed training share. If given, all of
-            them record; otherwise only the main one does.
-        rank: The number of this process in a distributed training. Only process 0 records. If not
-            given, it is the rank in torch.distributed if that is loaded, or else the environment
-            variable RANK or SLURM_PROCID.
-        offline: Whether results stay in the outbox until `podium sync` delivers them. If not given,
-            this is the case if the environment variable PODIUM_OFFLINE is 1.
+        attempt: The attempt that the processes of a distributed training run share. If given, all
+            of these processes record; otherwise only the main one does.
+        rank: The number of this process in a distributed training run. Without `attempt`, only
+            process 0 records. If not given, it is the rank in torch.distributed if that is
+            initialized, or else the environment variable RANK or SLURM_PROCID.
+        offline: Whether events stay in the outbox until `podium sync` delivers them. If not given,
+            they do so if the environment variable PODIUM_OFFLINE is 1.
         strict: Whether a value that cannot be recorded raises an error.
         provenance: Whether each attempt records its git commit, command line, host, and versions of
             packages. The environment variable PODIUM_PROVENANCE=off has the same effect as False.
         close_timeout: The most seconds that the end of the block waits for delivery. If not given,
-            it is PODIUM_CLOSE_TIMEOUT, or 60 if that is not set.
-        max_bytes: The most bytes of undelivered events that the outbox of this process may have.
+            it is the environment variable PODIUM_CLOSE_TIMEOUT, or 60 if that is not set.
+        max_bytes: The most bytes of undelivered events that this process keeps on disk.
     """
     notices = RecorderWarnings(is_strict=bool(strict))
     checks = _Checks(notices)
@@ -161,7 +161,7 @@ class _Checks:
         return str(found[-1])
 
     def declared(self, given: dict[str, Any]) -> bytes:
-        """Returns the serialized declaration with the valid fields."""
+        """Returns the serialized event that declares the experiment, with the valid fields."""
         found = [events.experiment_declared()]
 
         def keep(problems: Problems) -> None:
@@ -176,7 +176,7 @@ class _Checks:
         return found[-1].SerializeToString()
 
     def address(self, given: str | None) -> str | None:
-        """Returns the address, or None if it is malformed. Results then stay in the outbox."""
+        """Returns the address; None if it is malformed, so that results stay in the outbox."""
         with self._notices.guard("address", outcome="results wait in the outbox"):
             address = server_address(coerce.optional(coerce.text, given, "address"))
             if address.startswith(_UNIX):
@@ -189,7 +189,7 @@ class _Checks:
         with self._notices.guard("outbox", outcome="the folder is not used"):
             root = default_root() if given is None else Path(given).expanduser()
             return root.absolute()
-        # No folder can be made there, so the process uses the temporary folder, with a warning.
+        # No folder can be made below this path, so the recorder uses the temporary folder.
         return Path(os.devnull, "outbox")
 
     def attempt(self, given: Any) -> Attempt | None:

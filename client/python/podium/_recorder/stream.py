@@ -1,8 +1,8 @@
 """A stream: the events that this process records for one arm, or for the experiment itself.
 
-An event is in the outbox when `put` returns. The training thread copies events into a mapped file,
-and the upkeep thread does all disk work. While the outbox has no room or its disk hangs, events
-wait in memory, in order. If too many events wait, the newest are dropped and counted.
+The thread that logs an event copies it into a mapped file, and the upkeep thread does all disk
+work. While the outbox has no room or its disk hangs, events wait in memory, in order. If too many
+events wait, new ones are dropped and counted.
 """
 
 import os
@@ -23,7 +23,7 @@ MEMORY_BYTES = 16 << 20
 """The most bytes of one stream's events that wait in memory."""
 _ROOM_SECONDS = 1.0
 """The seconds that `put` waits for room before the disk counts as slow."""
-_STEP = 0.001
+_POLL_SECONDS = 0.001
 
 
 class StreamEndedError(Exception):
@@ -37,12 +37,12 @@ class Stream:
         begin: A function that creates the stream's file. The upkeep thread calls it.
         wake: A function that wakes the upkeep thread.
         notices: Logs warnings.
-        follows: The earlier stream of the same arm. This stream gets its file after that stream has
-            ended.
-        starts_after: The stream that must be on disk before this one.
+        follows: The previous stream of the same arm, or None. The file of this stream is made after
+            that stream has ended.
+        starts_after: A stream whose file must be made before that of this stream, or None.
 
     Attributes:
-        replay: The event that begins a new folder after a user has deleted the stream's folder.
+        replay: The event to write first into a new folder if a user deletes the stream's folder.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class Stream:
         self.pid = os.getpid()
         self.has_ended = False
         self.is_rejected = False
-        """Whether the server rejected the attempt of this stream."""
+        """Whether the server rejected the attempt's start, or an event as one of an old attempt."""
         self.last_warned = 0
         """The sequence number of the last rejected event about which a warning was logged."""
         self.notices_read = 0
-        """The number of the sender's texts for the user that were logged."""
+        """The number of the sender's notices about this stream that were logged."""
         self.replay: bytes | None = None
         self.follows = follows
         self.starts_after = starts_after
@@ -83,11 +83,13 @@ class Stream:
     # ---- For the threads that train ----------------------------------------------------------
 
     def put(self, payload: bytes, *, needed: bool = False) -> None:
-        """Appends an event, which then survives the end of the process unless the disk hangs.
+        """Appends an event. When this method returns, the event survives the end of the process.
+
+        If the outbox has no room or its disk hangs, the event waits in memory instead.
 
         Args:
             payload: The serialized event.
-            needed: Whether to keep the event even if too many other events already wait.
+            needed: Whether to keep the event in memory even if too many other events wait there.
 
         Raises:
             StreamEndedError: The stream has ended.
@@ -136,15 +138,15 @@ class Stream:
         )
 
     def end_soon(self) -> None:
-        """Ends the stream when its waiting events are written. Later events need another stream."""
+        """Ends the stream after the events that wait in memory are written to it."""
         self.has_ended = True
         self._wake()
 
     def wait_for_room(self) -> None:
-        """Waits until all events are in the outbox on disk, for at most one second.
+        """Waits until all events are in the file, for at most one second.
 
-        After that second the disk counts as slow, and calls return at once. A call from a signal
-        handler that has interrupted `append` returns at once, too.
+        After that second the disk counts as slow. Until it is quick again, this method returns at
+        once. It also returns at once in a signal handler that has interrupted `append`.
         """
         if self._writer is not None and self._writer.is_interrupted:
             # A signal handler is logging. The interrupted `append` cannot go on while this waits.
@@ -154,12 +156,12 @@ class Stream:
             if time.monotonic() > deadline:
                 self._is_slow = True
                 self._notices.say("delays by a slow disk", _SLOW)
-            time.sleep(_STEP)
+            time.sleep(_POLL_SECONDS)
 
     # ---- For the upkeep thread ---------------------------------------------------------------
 
     def upkeep(self) -> None:
-        """Makes room in the outbox, and writes the events that wait in memory."""
+        """Makes room in the outbox, and writes the events that wait in memory to the file."""
         if self._is_released or not self._may_begin():
             return
         try:
@@ -179,7 +181,10 @@ class Stream:
             return self._is_closed
 
     def _may_begin(self) -> bool:
-        """Returns whether the streams that the sender must find before this one are on disk."""
+        """Returns whether this stream may get its file, so that the sender keeps the order.
+
+        `follows` must have ended, and `starts_after` must have a file.
+        """
         follows, starts_after = self.follows, self.starts_after
         return (follows is None or follows.is_over) and (
             starts_after is None or starts_after.is_over or starts_after.folder is not None
@@ -217,7 +222,7 @@ class Stream:
             self._memory -= len(self._waiting.popleft())
 
     def sync(self) -> bool:
-        """Syncs the stream. Returns whether all its events would survive a power cut."""
+        """Syncs the file. Returns whether all events of the stream survive a power cut."""
         writer = self._writer
         if writer is None:
             return False
@@ -225,7 +230,7 @@ class Stream:
         return writer.sync() >= logged and not self._waiting
 
     def look(self) -> None:
-        """Reads how many events the sender has delivered."""
+        """Reads from the outbox how many events of the stream are delivered."""
         writer = self._writer
         if writer is None:
             return
@@ -245,7 +250,7 @@ class Stream:
             wake_sender(self._writer.folder)
 
     def _begin_again(self, writer: StreamWriter) -> None:
-        """Continues in a new folder after a user deleted the old one."""
+        """Continues the stream in a new folder, because a user has deleted the old one."""
         lost = writer.last_sequence - self._progress.delivered
         self._dropped += lost
         self._notices.say(
@@ -259,7 +264,7 @@ class Stream:
         self._marks.clear()
 
     def _mark(self, progress: Progress) -> None:
-        """Stores the time of the newest event, and drops the times of delivered events."""
+        """Remembers when the newest event was first seen. Forgets the times of delivered events."""
         now, last = time.monotonic(), self.last
         if last > (self._marks[-1][0] if self._marks else progress.delivered):
             self._marks.append((last, now))
@@ -267,7 +272,7 @@ class Stream:
             self._marks.popleft()
 
     def release(self) -> None:
-        """Lets the sender delete the stream after its delivery."""
+        """Allows the sender to delete the stream after its delivery."""
         was_released, self._is_released = self._is_released, True
         if self._writer is not None and not was_released:
             self._writer.release()
@@ -281,7 +286,10 @@ class Stream:
         return written + self.in_memory
 
     def pending_of(self, sequence: int) -> int:
-        """Returns how many events up to a sequence number were undelivered at the last `look`."""
+        """Returns how many of the events up to a sequence number were undelivered.
+
+        It is the number at the last call of `look`.
+        """
         return max(0, sequence - self._progress.delivered)
 
     @property
@@ -291,7 +299,7 @@ class Stream:
 
     @property
     def folder(self) -> Path | None:
-        """The folder of the stream, or None if it is not on disk yet."""
+        """The folder of the stream, or None if it is not made yet."""
         return None if self._writer is None else self._writer.folder
 
     @property

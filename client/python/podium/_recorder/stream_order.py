@@ -1,8 +1,8 @@
-"""Chooses the stream of an event. Events of one arm are applied in the order of their logging.
+"""Chooses the stream for an event, so that the events of one arm are delivered in their order.
 
-Each arm has one open stream in a process, which all attempts, handles and recorders share. After a
-stream has ended, a new stream takes the next events of its arm. The sender delivers the new stream
-after the ended one.
+In a process, each arm has one open stream, which all attempts and recorders of the arm share. After
+a stream has ended, the next events of its arm go to a new stream. The sender delivers the new
+stream after the ended one.
 """
 
 import os
@@ -18,17 +18,20 @@ __all__ = ["StreamOrder", "stream_order"]
 
 @dataclass
 class _Line:
-    """The streams of one arm, or of the experiment itself. Only the last stream takes events."""
+    """The streams of one arm, or of the experiment itself. New events go to the last one."""
 
     last: Stream | None = None
     is_begun: bool = False
-    """Whether this process has started the arm. Earlier events may wait for another process."""
+    """Whether this process has started the arm.
+
+    Events that it logged before may wait at the server until another process starts the arm.
+    """
     starts: set[str | bytes] = field(default_factory=set)
-    """The attempts whose start this process has logged."""
+    """The tokens of the subjects whose opening event this process has logged."""
     newest: Subject | None = None
     """The newest attempt that this process has started.
 
-    The description of each stream names this attempt, so that the sender can order the streams of
+    The descriptions of new streams name this attempt, so that the sender can order the streams of
     several processes.
     """
 
@@ -42,15 +45,15 @@ class StreamOrder:
         self._last_begun: Stream | None = None
 
     def start(self, subject: Subject, outbox: ProcessOutbox, size: int = 0) -> Stream:
-        """Logs the start of an attempt, and returns the stream of the start."""
+        """Logs the opening event of a subject, and returns the stream that it was logged to."""
         with self._lock:
             line = self._lines.setdefault(subject.arm, _Line())
             return self._start(line, subject, subject.opening or b"", outbox, size)
 
     def stream_of(self, subject: Subject, outbox: ProcessOutbox) -> Stream:
-        """Returns the stream for the next event.
+        """Returns the stream for the next event of a subject.
 
-        In a fork, logs the start of the attempt again first.
+        A process that has not logged the opening event yet, such as a fork, logs it first.
         """
         with self._lock:
             line = self._lines.setdefault(subject.arm, _Line())
@@ -108,6 +111,6 @@ _orders: dict[tuple[int, str, str, str], StreamOrder] = {}
 
 
 def stream_order(settings: Settings) -> StreamOrder:
-    """Returns the StreamOrder that all recorders of an experiment in this process share."""
+    """Returns the StreamOrder of an experiment, which all its recorders in this process share."""
     key = (os.getpid(), str(settings.root), settings.address, settings.experiment)
     return _orders.get(key) or _orders.setdefault(key, StreamOrder())

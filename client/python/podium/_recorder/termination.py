@@ -1,7 +1,7 @@
 """Ends recording when a scheduler stops the process with SIGTERM.
 
-The handler is installed only if the signal has no other handler, so that a training can use its
-own. The process is still killed by SIGTERM afterwards. Forked processes start without the handler.
+A handler is installed only if SIGTERM has no other handler, so that a program can use its own.
+After the handler, SIGTERM kills the process as usual. Forked processes start without the handler.
 """
 
 import functools
@@ -13,14 +13,17 @@ from collections.abc import Callable
 __all__ = ["on_sigterm"]
 
 _SHELL_CODE = 128
-"""If a signal kills a process, a shell returns this plus the signal's number as exit code."""
+"""The exit code with which a shell reports a process that a signal killed, minus the signal."""
 
 _actions: list[Callable[[], None]] = []
 _before_fork = threading.local()
 
 
 def on_sigterm(action: Callable[[], None]) -> None:
-    """Calls an action before SIGTERM ends the process, unless the signal is handled or ignored."""
+    """Makes SIGTERM call an action before it ends the process.
+
+    Does nothing if SIGTERM has another handler or is ignored, or outside of the main thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         return
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -53,7 +56,7 @@ def _restore_default() -> None:
 
 def _handle(number: int, _frame: object) -> None:
     if signal.getsignal(number) is not _handle:
-        # Called by a handler that was installed later, which decides how the process ends.
+        # A handler that was installed later called this one. It decides how the process ends.
         return
     signal.signal(number, signal.SIG_DFL)
     try:

@@ -14,26 +14,26 @@ _T = TypeVar("_T")
 
 
 class Signal:
-    """Wakes a thread. A signal handler may call `set` too, where a `threading.Event` could hang."""
+    """Wakes a thread. Unlike that of `threading.Event`, `set` cannot hang in a signal handler."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._lock.acquire()
 
     def set(self) -> None:
-        """Wakes the waiting thread. If none waits, the next call of `wait` returns at once."""
+        """Wakes the thread that waits. If none waits, the next call of `wait` returns at once."""
         try:
             self._lock.release()
         except RuntimeError:
             return  # already set
 
     def wait(self, timeout: float) -> bool:
-        """Waits until the signal is set. Returns False after the timeout in seconds."""
+        """Waits until the signal is set. Returns False if `timeout` seconds pass before."""
         return self._lock.acquire(timeout=timeout)
 
 
 class _Errand(Generic[_T]):
-    """A function that another thread has passed to the upkeep thread."""
+    """An action that the upkeep thread does for another thread."""
 
     def __init__(self, action: Callable[[], _T]) -> None:
         self._action = action
@@ -51,7 +51,7 @@ class _Errand(Generic[_T]):
 
 
 class Upkeep:
-    """A thread that calls `work` four times a second, and `tell` with each unexpected error."""
+    """A thread that calls `work` four times a second, and passes errors of `work` to `tell`."""
 
     def __init__(self, work: Callable[[], None], tell: Callable[[Exception], None]) -> None:
         self._work = work
@@ -65,7 +65,7 @@ class Upkeep:
     def start(self) -> None:
         """Starts the thread.
 
-        Python starts no threads while it ends. `call` then runs its action itself.
+        Python starts no threads while it ends. In this case, `call` runs its action itself.
         """
         thread = Thread(target=self._run, name="podium", daemon=True)
         try:
@@ -75,12 +75,15 @@ class Upkeep:
         self._thread = thread
 
     def wake(self) -> None:
-        """Makes the thread call the function soon. A signal handler may call this method."""
+        """Makes the thread call `work` soon. A signal handler may call this method."""
         self._next = 0.0
         self._signal.set()
 
     def call(self, action: Callable[[], _T], timeout: float) -> _T | None:
-        """Calls an action in the thread, and returns its result, or None on failure or timeout."""
+        """Calls an action in the thread and returns its result.
+
+        Returns None if the action raises an error or takes longer than `timeout` seconds.
+        """
         errand = _Errand(action)
         if self._thread is None:
             self._do(errand.run)
@@ -90,7 +93,7 @@ class Upkeep:
         return errand.result if errand.wait(timeout) else None
 
     def stop(self, timeout: float) -> None:
-        """Ends the thread. Waits at most `timeout` seconds for its end, because a disk may hang."""
+        """Ends the thread. Waits for its end, but at most `timeout` seconds: a disk may hang."""
         self._is_stopping = True
         self.wake()
         if self._thread is not None:

@@ -1,4 +1,4 @@
-"""Logs warnings of a recorder to the logger `podium`: each problem once, as soon as it occurs."""
+"""Logs the warnings of a recorder to the logger `podium`: each problem once, when it occurs."""
 
 import contextlib
 import logging
@@ -20,14 +20,14 @@ _LIBRARIES = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")
 _MOST_KINDS = 10_000
 """The most kinds of problems that are remembered, to limit memory."""
 _MOST_ARMS, _MOST_SUMMED = 10, 20
-"""The most arms per problem, and the most problems, that the summary names."""
+"""The most arms of one problem, and the most problems, that a summary names."""
 _MOST_NAMED = 200
 """The most problems of one call that are named in a warning."""
 _UNKNOWN = Target()
 
 
 class RecorderWarnings:
-    """Logs each problem when it first occurs, with the line of the user's code. Counts repetitions.
+    """Logs each problem when it first occurs, with the line of the user's code. Counts the others.
 
     Args:
         is_strict: Whether an invalid call raises its error.
@@ -44,7 +44,7 @@ class RecorderWarnings:
         self._kinds: dict[tuple[str, ...], _Kind] = {}
 
     def say(self, kind: str, text: str, target: Target = _UNKNOWN) -> None:
-        """Logs a text, unless one of the same kind was logged before. Then only counts it."""
+        """Logs a text. If a text of the same kind was logged before, only counts it."""
         if self._is_new((kind,), kind, target):
             _warn(text, names_place=False)
 
@@ -53,7 +53,10 @@ class RecorderWarnings:
         self.say("unexpected errors", "".join(traceback.format_exception(error)).strip())
 
     def report(self, call: str, target: Target, problems: Problems) -> None:
-        """Logs the problems of a call, except those whose kind and field were logged before."""
+        """Logs the problems of a call.
+
+        Only counts a problem if one of the same call, field and kind was logged before.
+        """
         new = [
             problem
             for problem in problems
@@ -72,7 +75,10 @@ class RecorderWarnings:
         target: Target = _UNKNOWN,
         outcome: str | None = None,
     ) -> None:
-        """Logs why a call is not recorded or a setting not used. If strict, raises the error."""
+        """Logs that a call is not recorded because of an error. If strict, raises the error.
+
+        `outcome` replaces the words "… is not recorded", for example for a setting.
+        """
         if self.is_strict:
             raise error
         text = f"{error} ({type(error).__name__})"
@@ -83,17 +89,14 @@ class RecorderWarnings:
     def guard(
         self, call: str, target: Target = _UNKNOWN, outcome: str | None = None
     ) -> Iterator[None]:
-        """If the block raises an error, logs it as a warning.
-
-        A strict recorder raises it instead.
-        """
+        """Returns a context manager. If its block raises an error, it calls `refuse`."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever it is, training goes on
             self.refuse(call, error, target, outcome)
 
     def summary(self) -> list[str]:
-        """Returns a line for each problem that occurred again after it was last logged."""
+        """Returns a line for each problem that occurred again after its warning or last summary."""
         again = [kind for kind in self._kinds.values() if kind.later]
         more = len(again) - _MOST_SUMMED
         rest = [f"{more:,} more problems occurred again"] if more > 0 else []
@@ -138,7 +141,7 @@ class _Kind:
 
 
 def _warn(text: str, *, names_place: bool = True) -> None:
-    """Logs a warning with the line of the user's code that called Podium."""
+    """Logs a warning. With `names_place`, names the line of the user's code that called Podium."""
     callers = list(_callers())
     # A trainer that calls an integration is a library. Its caller is the user's code.
     own = (caller for caller in callers if not _is_installed(caller[0].f_code.co_filename))
@@ -152,7 +155,7 @@ def _warn(text: str, *, names_place: bool = True) -> None:
 
 
 def _callers() -> Iterator[tuple[FrameType, int]]:
-    """Yields the frames outside of Podium that led to a warning, each with its stack level."""
+    """Yields the frames of callers outside of Podium with their stack levels, innermost first."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as the logging module does
     level = 1
     while frame is not None:
