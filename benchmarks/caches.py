@@ -13,7 +13,15 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from data import MEDIUM, MEDIUM_ARMS, fill_experiments, rank_request
+from data import (
+    MATRIX,
+    MATRIX_ARMS,
+    MEDIUM,
+    MEDIUM_ARMS,
+    fill_experiments,
+    rank_request,
+    scores_request,
+)
 from podium_server.testing import RunningServer, running_server
 from wire import drive
 
@@ -22,6 +30,7 @@ _SERVICE = "/podium.v1.ResultsService"
 _QUESTIONS = {
     "Rank": [rank_request(MEDIUM)],
     "Rank by group": [rank_request(MEDIUM, by_group=True)],
+    "Scores": [scores_request()],
 }
 
 
@@ -30,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         stores = [Path(folder) / name for name in ("without.db", "with.db")]
         for store in stores:
-            asyncio.run(fill_experiments(store, {MEDIUM: MEDIUM_ARMS}))
+            asyncio.run(fill_experiments(store, {MEDIUM: MEDIUM_ARMS, MATRIX: MATRIX_ARMS}))
         without, kept = (f"sqlite:///{store}" for store in stores)
         with running_server(without, "--answer-cache", "0") as off, running_server(kept) as on:
             for name in _QUESTIONS:

@@ -138,8 +138,7 @@ def _reads(store: SqliteStore) -> dict[str, Operation]:
         await results.rank(RankRequest.FromString(rank_request(MEDIUM, by_group=True)))
 
     async def matrix() -> None:
-        answer = await results.scores(ScoresRequest.FromString(scores_request()))
-        check_scores(answer.SerializeToString())
+        check_scores(await results.scores(ScoresRequest.FromString(scores_request())))
 
     return {
         "Eval": evals,

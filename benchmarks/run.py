@@ -56,11 +56,14 @@ def _measure(folder: Path, rounds: int, seconds: float, calls: int) -> list[Figu
                 server.address, echo, how="read from the store", target=None, calls=calls
             )
             figures += ranking.groups(server.address, calls=calls)
-            figures += ranking.matrix(server.address, calls=calls)
+            figures += ranking.matrix(
+                server.address, how="read from the store", target=None, calls=calls
+            )
         with running_server(f"sqlite:///{large}", *quiet) as server:
             figures += ranking.first_places(
                 server.address, echo, how="asked again", target=1.3, calls=calls
             )
+            figures += ranking.matrix(server.address, how="asked again", target=0.005, calls=calls)
         _say("writes")
         figures += fronts.measure_writes(folder, echo, seconds=seconds, rounds=rounds)
         with running_server(f"sqlite:///{folder / 'writes.db'}", *quiet) as server:

@@ -1,21 +1,27 @@
-"""Caches the responses of rankings until the ranking changes.
+"""Caches encoded responses until the results that they were computed from change.
 
-A ranking of completed arms changes only when a completed arm changes, while running arms change the
-experiment all the time. So each response is cached with the revision in which its ranking last
-changed. Fields that change more often are not cached.
+A response is cached together with a revision of the experiment. It is used only for a request that
+names the same revision.
 """
 
 from collections import OrderedDict
 
-__all__ = ["RankingCache"]
+from google.protobuf.message import Message
+
+__all__ = ["AnswerCache"]
 
 
-class RankingCache:
+class AnswerCache:
     """Caches responses up to a number of bytes. The least recently used ones are removed first."""
 
     def __init__(self, most_bytes: int) -> None:
         self._room = most_bytes
         self._kept: OrderedDict[bytes, tuple[int, bytes]] = OrderedDict()
+
+    @staticmethod
+    def question(request: Message) -> bytes:
+        """Returns the key of a request."""
+        return request.DESCRIPTOR.name.encode() + request.SerializeToString(deterministic=True)
 
     def find(self, question: bytes, revision: int) -> bytes | None:
         """Returns the response that was cached for a request at this revision, or None."""

@@ -17,10 +17,10 @@ from podium.v1.ranking_pb2 import RANK_FLAG_BENCHMARKS_DIFFER, RANK_FLAG_NAN, Ra
 from podium.v1.ranking_pb2 import RankSource as SourceMessage
 from podium.v1.results_service_pb2 import RankRequest, RankResponse
 
+from podium_server.api.answer_cache import AnswerCache
 from podium_server.api.answers import arm_counts, score_source
 from podium_server.api.filters import arm_filter
 from podium_server.api.pages import PageTokens, page_limits
-from podium_server.api.ranking_cache import RankingCache
 from podium_server.errors import failure
 from podium_server.store.contract import Store
 from podium_server.store.ranking_queries import (
@@ -41,15 +41,17 @@ _SHOWN_SOURCES = 100
 class Rankings:
     """Answers Rank from a store, or from a cache while the ranking has not changed.
 
-    The cache has encoded responses without two fields that change while arms are training: the
-    revision, and the counts of arms that are left out.
+    A ranking of completed arms changes only when a completed arm changes, while running arms change
+    the experiment all the time. So a response is cached with the revision in which its ranking last
+    changed, and without two fields that change more often: the experiment's revision, and the
+    counts of arms that are left out.
     """
 
-    def __init__(self, store: Store, limits: Limits, cache_bytes: int) -> None:
+    def __init__(self, store: Store, limits: Limits, cache: AnswerCache) -> None:
         self._store = store
         self._limits = limits
         self._page_tokens = PageTokens(store.page_key)
-        self._cache = RankingCache(cache_bytes)
+        self._cache = cache
 
     async def answer(self, request: RankRequest) -> bytes:
         """Returns an encoded page of a ranking. The request must have been checked."""
@@ -58,7 +60,7 @@ class Rankings:
             asked = _resolved(request, experiment)
             if not _is_of_completed_arms(asked):
                 changed = experiment.revision
-            question = asked.SerializeToString(deterministic=True)
+            question = self._cache.question(asked)
             kept = self._cache.find(question, changed)
             if kept is not None:
                 return kept + _fresh(experiment, asked)

@@ -28,6 +28,7 @@ from podium.v1.experiment_pb2 import Direction, ExperimentStatus
 from podium.v1.server_pb2 import Server, ServerLimits
 
 from podium_server.api import answers
+from podium_server.api.answer_cache import AnswerCache
 from podium_server.api.answers import length_delimited
 from podium_server.api.callers import CALLER
 from podium_server.api.filters import (
@@ -56,14 +57,15 @@ _MOST_MEMBERS = 2**31 - 1
 
 
 class Results:
-    """Serves ResultsService from a store. The cache of rankings has `ranking_cache_bytes`."""
+    """Serves ResultsService from a store. The cache of responses has `answer_cache_bytes`."""
 
-    def __init__(self, store: Store, limits: Limits, ranking_cache_bytes: int = 0) -> None:
+    def __init__(self, store: Store, limits: Limits, answer_cache_bytes: int = 0) -> None:
         self._store = store
         self._server_limits = limits
         self._limits = limits.for_lookups()
         self._page_tokens = PageTokens(store.page_key)
-        self._rankings = Rankings(store, limits, ranking_cache_bytes)
+        self._cache = AnswerCache(answer_cache_bytes)
+        self._rankings = Rankings(store, limits, self._cache)
         self.watches = Watches(store)
 
     async def eval(self, request: results_pb2.EvalRequest) -> bytes:
@@ -191,8 +193,8 @@ class Results:
             )
         return await self._rankings.answer(request)
 
-    async def scores(self, request: results_pb2.ScoresRequest) -> results_pb2.ScoresResponse:
-        """Returns a page of a matrix of scores."""
+    async def scores(self, request: results_pb2.ScoresRequest) -> bytes:
+        """Returns a page of a matrix of scores, from the cache if the experiment is unchanged."""
         check_experiment_name(request.experiment, "experiment", self._limits)
         self._check_arm_filter(request)
         if not request.metrics:
@@ -200,6 +202,17 @@ class Results:
         check_count(len(request.metrics), "metrics", self._limits.map_keys, "metrics")
         for metric in request.metrics:
             check_metric(metric, "metrics", self._limits)
+        experiment, _ = await self._store.ranking_state(request.experiment)
+        question = self._cache.question(request)
+        kept = self._cache.find(question, experiment.revision)
+        if kept is not None:
+            return kept
+        revision, answer = await self._matrix(request)
+        self._cache.keep(question, revision, answer)
+        return answer
+
+    async def _matrix(self, request: results_pb2.ScoresRequest) -> tuple[int, bytes]:
+        """Reads a page of a matrix. Returns its revision, and the encoded response."""
         found = await self._store.scores(
             request.experiment,
             self._page_tokens.read(request, -1),
@@ -208,7 +221,8 @@ class Results:
             list(map(candidates, request.metrics)),
         )
         token = self._page_tokens.write(request, found.next)
-        return answers.scores(request.metrics, found, token)
+        answer = answers.scores(request.metrics, found, token)
+        return found.revision, answer.SerializeToString()
 
     async def list_metrics(
         self, request: results_pb2.ListMetricsRequest

@@ -4,12 +4,26 @@ from typing import Any
 
 import pytest
 from podium._limits.limits import Limits
-from podium.v1.results_service_pb2 import RankRequest, RankResponse
-from podium_server.api.ranking_cache import RankingCache
+from podium.v1.results_service_pb2 import (
+    RankRequest,
+    RankResponse,
+    ScoresRequest,
+    ScoresResponse,
+)
+from podium_server.api.answer_cache import AnswerCache
 from podium_server.api.results import Results
 from podium_server.store.contract import Store
 from podium_server.store.sqlite import SqliteStore
-from podium_server.testing.calls import arm, declared, delete_arm, metrics, record, row, started
+from podium_server.testing.calls import (
+    arm,
+    declared,
+    delete_arm,
+    delete_experiment,
+    metrics,
+    record,
+    row,
+    started,
+)
 
 
 @pytest.fixture
@@ -27,10 +41,10 @@ class _Asker:
     """Asks a server that keeps rankings, and counts how often that looks for one."""
 
     def __init__(self, store: Store) -> None:
-        self._results = Results(store, Limits(), ranking_cache_bytes=10_000)
+        self._results = Results(store, Limits(), answer_cache_bytes=10_000)
         self._store: Any = store
         self.looked = 0
-        for name in ("rank", "members"):
+        for name in ("rank", "members", "scores"):
             setattr(store, name, self._counting(getattr(store, name)))
 
     def _counting(self, look: Any) -> Any:
@@ -44,6 +58,12 @@ class _Asker:
         """The answer to a question."""
         request = RankRequest(experiment="x", **asked)
         return RankResponse.FromString(await self._results.rank(request))
+
+    async def matrix(self, *metrics: str) -> list[tuple[str, list[float]]]:
+        """The scores of a matrix by metric."""
+        request = ScoresRequest(experiment="x", metrics=metrics)
+        found = ScoresResponse.FromString(await self._results.scores(request))
+        return [(column.metric, list(column.values)) for column in found.columns]
 
 
 async def test_a_ranking_is_kept_while_other_arms_train(store: Store) -> None:
@@ -106,9 +126,39 @@ async def test_groups_and_other_statuses_are_kept_until_anything_changes(store: 
         assert asker.looked == before + 2
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: record(metrics({"m": 3}, "a")),
+        lambda: record(started("c", "A", 1)),
+        lambda: delete_arm("b"),
+    ],
+)
+async def test_a_matrix_is_kept_until_anything_changes(store: Store, change: Any) -> None:
+    """A cached matrix is read again after any change, and equals one of a server without cache."""
+    asker = _Asker(store)
+    assert await asker.matrix("m") == await asker.matrix("m") == [("m", [1, 2])]
+    assert asker.looked == 1
+    assert await asker.matrix("m", "n") == [("m", [1, 2]), ("n", [0, 0])]
+    await store.transact(change())
+    request = ScoresRequest(experiment="x", metrics=["m"])
+    without = ScoresResponse.FromString(await Results(store, Limits()).scores(request))
+    assert await asker.matrix("m") == [("m", list(without.columns[0].values))]
+    assert await asker.matrix("m") != [("m", [1, 2])]
+
+
+async def test_an_experiment_made_again_has_no_old_matrix(store: Store) -> None:
+    """After a deletion, a cached matrix is not returned for the experiment of the same name."""
+    asker = _Asker(store)
+    await asker.matrix("m")
+    await store.transact(delete_experiment())
+    await store.transact(record(declared(success_metric="m"), arm("a", status=3, metrics={"m": 5})))
+    assert await asker.matrix("m") == [("m", [5])]
+
+
 def test_the_memory_is_bounded() -> None:
     """The least recently used response is removed first; a too large one is not cached."""
-    cache = RankingCache(20)
+    cache = AnswerCache(20)
     a, b, c, newer = (letter * 8 for letter in (b"A", b"B", b"C", b"N"))
     cache.keep(b"a", 1, a)
     cache.keep(b"b", 1, b)
@@ -126,6 +176,6 @@ def test_the_memory_is_bounded() -> None:
 
 def test_without_memory_nothing_is_kept() -> None:
     """A server can be started without it."""
-    cache = RankingCache(0)
+    cache = AnswerCache(0)
     cache.keep(b"a", 1, b"")
     assert cache.find(b"a", 1) is None
