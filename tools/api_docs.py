@@ -66,7 +66,7 @@ An attempt at a training begins with [ArmStarted](#armstarted) and ends with
 [ArmFinished](#armfinished). The events of the attempt have its id. To record them exactly once,
 choose a random `writer_id` for each attempt, and send its events with the positions 1, 2, 3, and so
 on, one call after the other. Repeat a call that fails with the same position. If you give up on a
-call, continue with another `writer_id` from 1 ([more](clients.md#recording-a-training)).
+call, continue with another `writer_id` from 1 ([more](clients.md#recording-a-training-run)).
 
 ## Errors, deadlines and retries
 

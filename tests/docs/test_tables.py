@@ -96,7 +96,7 @@ def test_names_of_the_clients() -> None:
 def test_names_of_attempts() -> None:
     """docs/clients.md names all methods of attempts in every language."""
     cells = r" \| ".join([r"([^|\n]*)"] * len(_SOURCES))
-    calls = "start an attempt|train in a block|log metrics|log an eval|finish"
+    calls = "start an attempt|run a function or block as an attempt|log metrics|log an eval|finish"
     rows = _rows("clients.md", rf"\w+ \| (?:{calls}) \| {cells}")
     assert len(rows) == 5
     for at, language in enumerate(LANGUAGES):
