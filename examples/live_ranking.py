@@ -1,4 +1,7 @@
-"""Shows an experiment's ranking until it is concluded: `live_ranking.py EXPERIMENT METRIC`."""
+"""Prints an experiment's ranking after each change, until the experiment has a conclusion.
+
+Run it as `live_ranking.py EXPERIMENT METRIC`.
+"""
 
 import sys
 

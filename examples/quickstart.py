@@ -19,5 +19,5 @@ with podium.Client() as client:  # the address in PODIUM_ADDRESS, or localhost:5
     print("val at step 0:", arm.eval("val", step=0))
     print("val at step 7:", arm.eval("val", step=7))
 
-    snapshot = arm.get()  # the whole arm, with the same eval() and score(), which make no calls
+    snapshot = arm.get()  # the arm with all its rows; its eval() and score() make no calls
     print(snapshot.name, snapshot.status, [row.step for row in snapshot.evals])

@@ -1,4 +1,4 @@
-"""Stops the worse half of arms that train in other processes, twice, without polling."""
+"""Trains four arms in processes, and cancels the worse half of them at two steps (rungs)."""
 
 import math
 from functools import partial
@@ -23,7 +23,7 @@ def train(name: str, rate: float) -> None:
 
 
 def is_decided(state: podium.LiveState, name: str, rung: int) -> str | None:
-    """Returns the status of an arm once the scheduler has decided about it at a rung."""
+    """Returns the status of an arm, or None until the scheduler has decided about it at a rung."""
     arm = state.arm(name)
     return arm.status if arm.status == "cancelled" or arm.eval("go_on", step=rung) else None
 
@@ -36,7 +36,7 @@ def scores(state: podium.LiveState, names: list[str], rung: int) -> dict[str, fl
 
 
 def halve(experiment: podium.ExperimentHandle, names: list[str]) -> None:
-    """Cancels the worse half of the arms at each rung, and lets the others go on."""
+    """Cancels the worse half of the arms at each rung, and lets the others continue."""
     with experiment.follow() as live:
         for rung in RUNGS:
             found = live.wait_until(partial(scores, names=names, rung=rung), TIMEOUT)

@@ -1,4 +1,4 @@
-"""A training that goes on without a server. Its results are delivered when the server is back."""
+"""Trains also while no server answers. The results are delivered when a server answers again."""
 
 import math
 import sys

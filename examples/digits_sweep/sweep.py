@@ -3,11 +3,11 @@
 The sweep has six configurations of a small neural network with three seeds each, and one arm that
 diverges. Several processes train and record at the same time, each with a client of its own. The
 parent process watches them through the same server, and then prints the answers of `eval()` and
-`score()`. At the end it ranks the configurations over their seeds, tests whether the best one is
-better than the next one, and draws the ranking and the curves.
+`score()`. At the end it ranks the configurations by the mean over their seeds, tests whether the
+best one is better than the second, and draws the ranking and the curves.
 
-`train` shows how a training records. `watch`, `report`, `rank` and `draw` show how any program
-reads results.
+`train` shows how a training process records. `watch`, `report`, `rank` and `draw` show how any
+program reads results.
 """
 
 import argparse
@@ -49,8 +49,9 @@ QUESTIONS = ('eval("val")', 'eval("val", step=20)', 'score("test.accuracy")', 's
 def train(address: str, config: podium.RunConfig, group: str) -> None:
     """Trains one arm and records it. Runs in a process of its own."""
     # A client connects at its first call, so every process makes its own client. At the end of the
-    # block, the arm is completed. If the block raises, the arm is failed, with the traceback as its
-    # error. With restart, the arm starts again if an earlier run of this script recorded it.
+    # block, the arm is set to completed. If the block raises, it is set to failed, with the
+    # traceback as its error. With restart, the arm starts again if an earlier run of this script
+    # recorded it.
     with (
         podium.Client(address) as client,
         client.experiment(EXPERIMENT).start_arm(config, group_name=group, restart=True) as arm,
@@ -61,7 +62,7 @@ def train(address: str, config: podium.RunConfig, group: str) -> None:
         train_seconds = time.perf_counter() - began
 
         # No step: this is the post-training eval. `test` makes it the arm's primary one.
-        # Metrics may be numbers of any library. The digits, as keys of a breakdown, become strings.
+        # Metrics may be numbers of any library. Keys of a breakdown, here digits, become strings.
         inputs, labels = test
         recalls = recall_score(labels, model.predict(inputs), average=None)
         accuracy = model.score(inputs, labels)
@@ -113,7 +114,7 @@ def _digits() -> tuple[Any, Any, Any]:
 
 
 def arms(configurations: int, seeds: int) -> Iterator[tuple[podium.RunConfig, str]]:
-    """Yields the run_config of each arm of the sweep, and the group of its seeds."""
+    """Yields the run_config of each arm of the sweep, and the name of its group."""
     grid = itertools.islice(itertools.product(WIDTHS, LEARNING_RATES), configurations)
     for width, rate in grid:
         for seed in range(seeds):
@@ -172,7 +173,7 @@ def report(experiment: podium.ExperimentHandle) -> None:
     for arm in experiment.arms(status="failed"):
         print(f"\n{arm.name} failed: {(arm.error or '').splitlines()[-1]}")
 
-    # get() returns a whole arm: a dataclass with the same eval() and score(), which make no calls.
+    # get() returns an arm with all its rows. Its methods eval() and score() make no calls.
     snapshots = [experiment.arm(arm.name).get() for arm in experiment.arms()]
     experiment.conclude(podium.scoring.conclusion(snapshots, SUCCESS_METRIC))
     state = experiment.get()
@@ -205,7 +206,7 @@ def _print_table(header: list[str], rows: Iterable[list[str]]) -> None:
 
 
 def rank(experiment: podium.ExperimentHandle) -> None:
-    """Ranks the configurations by the mean of their seeds, and tests the first against the next."""
+    """Ranks the configurations by their means, and tests the first against the second."""
     ranking = experiment.rank_groups()
     _print_table(["rank", "group", f"mean {ranking.metric}", "n"], map(_place, ranking.groups))
     counts = ranking.counts
@@ -296,7 +297,7 @@ def main() -> None:
         sweep(server.address, given.configurations, given.seeds, given.processes, given.folder)
     podium_command = os.path.relpath(Path(sys.prefix) / "bin" / "podium")
     serve = [podium_command, "serve", "--http", "127.0.0.1:8080", "--store"]
-    print(f"\nThe results stay there. To ask more: {shlex.join([*serve, shown_url(store)])}")
+    print(f"\nThe store keeps the results. To read them: {shlex.join([*serve, shown_url(store)])}")
     print(f"and in another terminal: {podium_command} rank {EXPERIMENT} --by-group")
     print(f"or, for leaderboards and curves: {podium_command} page --experiment {EXPERIMENT}")
     if given.serve:

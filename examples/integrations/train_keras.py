@@ -1,4 +1,4 @@
-"""Trains with Keras and records.
+"""Trains with Keras and records the results.
 
 Give it a folder for its models. Start a server first: `podium serve`. If the script is killed and
 run again, it continues from the last saved model.

@@ -1,4 +1,4 @@
-"""Trains with a plain loop of PyTorch and records it. Start a server first: `podium serve`."""
+"""Trains with a plain PyTorch loop and records it. Start a server first: `podium serve`."""
 
 import podium
 import torch

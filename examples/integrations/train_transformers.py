@@ -1,4 +1,4 @@
-"""Trains with Hugging Face's Trainer and records.
+"""Trains with Hugging Face's Trainer and records the results.
 
 Give it a folder for its checkpoints. Start a server first: `podium serve`. If the script is killed
 and run again, it continues from the last checkpoint.

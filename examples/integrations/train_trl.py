@@ -1,4 +1,4 @@
-"""Fine-tunes with TRL and records.
+"""Fine-tunes with TRL and records the results.
 
 Give it a folder for its checkpoints. Start a server first: `podium serve`. If the script is killed
 and run again, it continues from the last checkpoint.
