@@ -164,9 +164,9 @@ class Admission:
         self._watching[call] = self._under_way.pop(call)
 
     async def close(self, seconds: float) -> None:
-        """Rejects new calls, waits for running calls, and ends calls that run after `seconds`.
+        """Rejects new calls, waits for running calls, and ends calls still running after `seconds`.
 
-        First ends the watches that did not end by themselves, because their clients do not read.
+        First ends the watches that have not ended by themselves, because their clients do not read.
         """
         self._is_closed = True
         if self._watching:
@@ -250,9 +250,9 @@ class AdmittedCall:
         self._admission.note_watch(self)
 
     def answer(self, response: bytes) -> bytes:
-        """Reserves memory for the response until the client has read it, and frees the request's.
+        """Reserves memory for the response until the client has read it. Frees that of the request.
 
-        Raises OVERLOADED if too many responses are unread, or the call was rejected meanwhile.
+        Raises OVERLOADED if too many responses are unread, or if the call was rejected meanwhile.
         """
         if self.refusal is not None:
             raise overloaded(
@@ -266,7 +266,7 @@ class AdmittedCall:
         return response
 
     def refuse(self, error: PodiumError) -> None:
-        """Ends the call with an error. Awaiting `refusal` waits for that end.
+        """Ends the call with an error. `refusal` then waits for the end of the call.
 
         Does nothing if the call is already answered or rejected.
         """

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 _MOST_WAITING = 10_000
 """The most lines that wait for the disk. Further lines are lost, and counted."""
 _REFUSALS = 100
-"""The most rejected calls a minute that are written."""
+"""The most rejected calls that are written in a minute."""
 _ROLES = {role.value: role.name for role in Role}
 _DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 _SYNC_SECONDS = 5.0
@@ -63,7 +63,7 @@ class AuditedCall:
         self.hidden_name: str | None = None
 
     def note_request(self, request: Message) -> None:
-        """Stores the names in a request, if the log has the call also when it succeeds."""
+        """Stores the names in a request, if the log also has successful calls of this method."""
         describe = _SUBJECTS.get(self.method)
         if describe is not None:
             self.subject = describe(request)
@@ -74,7 +74,7 @@ def _fields(*names: str) -> Callable[[Any], Mapping[str, Any]]:
 
 
 def _replaced(request: Any) -> Mapping[str, Any] | None:
-    """Describes a Record call that replaces arms or changes declared fields. None for others."""
+    """Describes a Record call that replaces arms or declared fields. Returns None for others."""
     if request.validate_only:
         return None
     arms = [

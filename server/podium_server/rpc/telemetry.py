@@ -36,7 +36,7 @@ SESSION_PAGE = "/session"
 _CANCELLED = "CANCELLED"
 
 Gauges = Callable[[], Mapping[str, float]]
-"""Returns metrics by name, without `podium_`. Names of counters end with `_total`."""
+"""A function that returns metrics by name, without `podium_`. Only counters end with `_total`."""
 
 Headers = Callable[[str], list[str]]
 """A function that returns the values of a call's header."""
@@ -87,7 +87,7 @@ class Telemetry:
         self._lag = _Greatest()
 
     def call(self, method: str, peer: str, headers: Headers | None = None) -> "ObservedCall":
-        """Returns the object that measures a call from now on. Without headers, it has no trace."""
+        """Returns an object that measures a call from now on. Without headers, it is not traced."""
         call = ObservedCall(self, method, peer)
         if self._begin_trace is not None and headers is not None:
             call.trace = self._begin_trace(method, headers)
@@ -114,7 +114,10 @@ class Telemetry:
             await self._audit.note(call, code, reason)
 
     def note_lag(self, values: Iterable[str]) -> None:
-        """Stores the seconds that a sender's oldest event waits, from the values of a header."""
+        """Stores for how many seconds a sender's oldest event has waited.
+
+        `values` are the values of the header with this number.
+        """
         for value in values:
             with suppress(ValueError):
                 self._lag.add(float(value))

@@ -1,8 +1,7 @@
 """Traces of calls for OpenTelemetry. Loaded only if tracing is on, since it needs podium[otel].
 
 A call is a child of the span in the client's `traceparent` header, if there is one. The export runs
-in a thread, and a slow collector never delays a call: spans that find no place in the queue are
-dropped.
+in a thread, and a slow collector never delays a call: spans are dropped if their queue is full.
 """
 
 import os
@@ -81,7 +80,7 @@ class _TracedCall:
         STAGES.set(self._stages)
 
     def end(self, code: str, reason: str) -> None:
-        """Ends the span of the call, with spans of its stages as children."""
+        """Ends the span of the call. Adds a child span for each stage of the call in the store."""
         context = set_span_in_context(self._span)
         for stage in self._stages:
             child = self._tracer.start_span(stage.name, context, start_time=stage.begin)

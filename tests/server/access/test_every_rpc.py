@@ -17,7 +17,7 @@ from podium._values.tokens import new_token
 from podium._wire.status import from_rpc_error
 from podium.v1 import access_service_pb2, recording_service_pb2, results_service_pb2
 from podium_server.rpc.access import tokens as access_tokens
-from podium_server.rpc.access.rules import RULES, RuleError, check_rules
+from podium_server.rpc.access.rules import RULES, Rule, RuleError, check_rules, name_check
 from podium_server.serve import tokens
 from podium_server.store.open import add_token
 from podium_server.store.tokens import Role, TokenRow, digest_of
@@ -284,3 +284,14 @@ def test_every_rpc_has_a_case_and_a_rule() -> None:
         check_rules([*RULES, "podium.v1.New.Rpc"])
     with pytest.raises(RuleError, match="rules of no method"):
         check_rules(set(RULES) - {"podium.v1.ResultsService.Eval"})
+
+
+def test_a_rule_names_the_field_with_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method without a rule, and one whose rule names no field, have errors of their own."""
+    method = RPCS["Eval"]
+    monkeypatch.setitem(RULES, method.full_name, Rule(Role.READER))
+    with pytest.raises(RuleError, match=r"None for .*\.Eval, .* are \['experiment'\]"):
+        name_check(method)
+    monkeypatch.delitem(RULES, method.full_name)
+    with pytest.raises(RuleError, match=r"\.Eval has no access rule"):
+        name_check(method)

@@ -222,7 +222,7 @@ async def test_a_token_over_plaintext_is_refused(url: str, tmp_path: Path) -> No
     async with serving(tmp_path, "0.0.0.0:0", **settings) as [address]:
         local = address.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - compared only
         async with podium.AsyncClient(local, token=token) as client:
-            with pytest.raises(podium.UnauthenticatedError, match="revoke it"):
+            with pytest.raises(podium.UnauthenticatedError, match="needs tokens: unset"):
                 await client.experiment("x").get()
 
 

@@ -1,6 +1,6 @@
 """The access rule of each method: the required role, and the request field with the experiment.
 
-A server does not start if a method has no rule, or if a rule does not fit its method.
+A server does not start if a method has no rule, or if a rule does not fit its method's request.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -33,7 +33,11 @@ class Rule(NamedTuple):
 
 
 class RuleError(Exception):
-    """A method has no rule, or a rule does not fit its method."""
+    """The rules and the served methods do not fit together.
+
+    A method has no rule, a rule has no method, or a rule and its method's request differ in the
+    field with the experiment.
+    """
 
 
 _ONE = "experiment"
@@ -101,12 +105,18 @@ def name_check(method: MethodDescriptor) -> Callable[[Any], bytes | None]:
     experiment, it returns the response, or raises the error, for a missing experiment.
 
     Raises:
-        RuleError: The method has no rule, or its rule names a field that the request lacks.
+        RuleError: The method has no rule, or its rule and its request differ in the field with
+            the experiment.
     """
     rule = RULES.get(method.full_name)
     names = [name for name in method.input_type.fields_by_name if name == _ONE]
-    if rule is None or names != [rule.field] * bool(rule.field):
-        raise RuleError(f"{method.full_name} has no access rule that fits its request")
+    if rule is None:
+        raise RuleError(f"{method.full_name} has no access rule; add one to RULES")
+    if names != [rule.field] * bool(rule.field):
+        raise RuleError(
+            f"RULES names the field {rule.field!r} for {method.full_name}, but the fields of its "
+            f"request with an experiment are {names}"
+        )
     field = rule.field
     if field is None:
         return lambda _request: None

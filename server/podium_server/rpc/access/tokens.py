@@ -22,10 +22,10 @@ __all__ = ["Access"]
 _FRESH_SECONDS = 2.0
 """The seconds for which tokens are cached, and within which a revocation takes effect."""
 _PAUSE_SECONDS = 0.1
-"""The least seconds between two reads of tokens, which unknown tokens can cause."""
+"""The least seconds between two reads of all tokens. Each unknown token causes such a read."""
 _SCHEME = "bearer "
 _CERTIFICATE = b"podium-token:"
-"""A client certificate with a name (SAN) of this prefix and a token's id counts as that token."""
+"""A client certificate counts as a token if one of its names (SAN) is this prefix and its id."""
 _PUBLIC = frozenset(method for method, rule in RULES.items() if rule.role is None)
 
 
@@ -81,14 +81,15 @@ class Access:
             if self._is_exposed and any(authorization()):
                 raise _invalid(
                     "a token was sent to this server without encryption, so others may have read "
-                    "it; revoke it, and connect with TLS"
+                    "it; revoke it. This server neither encrypts nor needs tokens: unset "
+                    "PODIUM_TOKEN and PODIUM_TOKEN_FILE, or use a server with TLS"
                 )
             if method not in _PUBLIC:
                 _admit(self._everybody)
             return
         rule = RULES.get(method)
         if rule is None:
-            raise _too_low(method, "no")
+            raise failure("ROLE_TOO_LOW", f"no role may call {method}", role="no")
         if rule.role is None:
             return
         given = list(authorization())

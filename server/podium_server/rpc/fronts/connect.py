@@ -113,7 +113,7 @@ class ConnectFront:
         self._servers.append((server, asyncio.create_task(server.serve(sockets=[bound]))))
 
     async def stop(self) -> None:
-        """Ends all connections in bounded time."""
+        """Ends all connections within a limited time."""
         if not self._servers:
             for bound in self._bound:
                 bound.close()

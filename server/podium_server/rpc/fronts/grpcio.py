@@ -41,7 +41,7 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
         ("grpc.max_connection_age_grace_ms", 30_000),
         # A client with more calls than streams would see some of them fail.
         ("grpc.max_concurrent_streams", 1_000),
-        # Old versions also count ended calls, and then reject new ones without a reason.
+        # Old versions of gRPC also count ended calls, and then reject new ones without a reason.
         ("grpc.http.overload_protection", 0),
         # The most calls that wait for Python. gRPC cancels further calls without a reason, by
         # default from 1,000 on.
@@ -66,8 +66,8 @@ class GrpcioFront:
     """Serves methods with grpcio.
 
     The server of grpcio ends if it gets a call whose path is not UTF-8. All running calls then
-    fail. The front starts the server again, and clients connect again. If that fails, it calls
-    `on_failed`.
+    fail. The front starts the server again, and clients connect again. If the server cannot start
+    again, the front calls `on_failed`.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ class HTTPServer(uvicorn.Server):
         yield
 
     async def on_tick(self, counter: int) -> bool:
-        """Does the regular work of uvicorn."""
+        """Does the regular work of uvicorn, and regularly closes unused connections."""
         if counter % _WAIT_TICKS == 0:
             self._close_waiting()
         return await super().on_tick(counter)

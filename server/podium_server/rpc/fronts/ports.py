@@ -63,9 +63,10 @@ def bind(
 
 
 def bind_socket(address: str, path: str, bind: Callable[[], object]) -> None:
-    """Binds a socket that only this user can open, and replaces one that no server listens on.
+    """Binds a unix:PATH address. Only this user can open its socket.
 
-    `bind` creates the socket, or raises RuntimeError or OSError. Any failure becomes a ListenError.
+    Replaces a socket at this path that no server listens on. `bind` creates the socket, or raises
+    RuntimeError or OSError. Any failure becomes a ListenError.
     """
     file = Path(path)
     if _is_served(file):
