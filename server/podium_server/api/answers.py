@@ -1,6 +1,6 @@
-"""Builds responses from rows.
+"""Builds the responses of the rpcs from rows of the store.
 
-Copies parts that are stored as encoded messages without decoding them.
+Parts that are stored as encoded messages are copied without decoding them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -61,7 +61,6 @@ def _varint(number: int) -> bytes:
 
 
 def _status_of(row: ExperimentRow) -> int:
-    """Returns the enum number of an experiment's status."""
     status = experiment_status(
         total=sum(row.counts),
         completed=row.counts[ARM_STATUS_COMPLETED],
@@ -72,7 +71,7 @@ def _status_of(row: ExperimentRow) -> int:
 
 
 def experiment(row: ExperimentRow) -> Experiment:
-    """Returns the message of an experiment."""
+    """Returns a row of the store as an Experiment message."""
     answer = Experiment.FromString(row.content or b"")
     answer.MergeFrom(
         Experiment(
@@ -88,7 +87,10 @@ def experiment(row: ExperimentRow) -> Experiment:
 
 
 def arm_counts(counts: Sequence[int]) -> ArmCounts:
-    """Returns the message with the number of arms in each status. `counts` is indexed by status."""
+    """Returns the number of arms in each status as a message.
+
+    `counts` is indexed by the number of the status.
+    """
     _, pending, running, completed, failed, cancelled = counts
     return ArmCounts(
         pending=pending, running=running, completed=completed, failed=failed, cancelled=cancelled
@@ -96,7 +98,7 @@ def arm_counts(counts: Sequence[int]) -> ArmCounts:
 
 
 def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> bytes:
-    """Encodes an arm with its eval rows, which are already encoded."""
+    """Encodes an ArmResult. `rows` are the arm's eval rows, already encoded."""
     answer = _recorded(view)
     answer.run_config.MergeFromString(view.parts["config"])
     answer.MergeFromString(view.parts["metrics"])
@@ -106,7 +108,7 @@ def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> by
 
 
 def arm_summary(experiment_name: str, view: ArmView, *, config: bool) -> ArmSummary:
-    """Returns the message of an arm without its rows, with or without its run_config."""
+    """Returns an arm without its eval rows. `config` includes the arm's run_config."""
     return _summary(experiment_name, view, _recorded(view), config=config)
 
 
@@ -137,7 +139,7 @@ def _summary(
 
 
 def _of_row(experiment_name: str, row: ArmRow) -> dict[str, Any]:
-    """Returns the fields of a message that come from the row of an arm."""
+    """Returns the fields of an ArmResult or ArmSummary that come from the arm's row."""
     return {
         "name": row.name,
         "status": row.status,
@@ -152,7 +154,7 @@ def _of_row(experiment_name: str, row: ArmRow) -> dict[str, Any]:
 
 
 def score(found: Score) -> bytes:
-    """Encodes the response with a score."""
+    """Encodes a ScoreResponse."""
     entry = found.entry
     source = _encoded_source(entry.origin, found.key, found.eval_name, entry.step)
     return ScoreResponse(value=entry.value).SerializeToString() + source
@@ -160,7 +162,7 @@ def score(found: Score) -> bytes:
 
 @lru_cache(1_000)
 def score_source(origin: int, key: str, eval_name: str | None, step: int | None) -> ScoreSource:
-    """Returns the message of a score's source.
+    """Returns a ScoreSource message: where a score comes from.
 
     The message is cached, because there are few different sources. Callers must not change it.
     """
@@ -174,7 +176,7 @@ def _encoded_source(origin: int, key: str, eval_name: str | None, step: int | No
 
 
 def metric(row: MetricRow) -> Metric:
-    """Returns the message of a metric."""
+    """Returns a row of the store as a Metric message."""
     return Metric(
         name=f"{row.eval_name}.{row.key}" if row.eval_name else row.key,
         eval_name=row.eval_name or None,
@@ -187,7 +189,7 @@ def metric(row: MetricRow) -> Metric:
 
 
 def scores(metrics: Iterable[str], found: ScoreMatrix, token: str) -> ScoresResponse:
-    """Returns the response with a page of a matrix of scores."""
+    """Returns a ScoresResponse: a page of a score matrix. `token` is the token of the next page."""
     arms = [
         ScoredArm(arm=arm.name, status=arm.status, group_name=arm.group_name)  # type: ignore[arg-type]
         for arm in found.arms
@@ -202,7 +204,7 @@ def scores(metrics: Iterable[str], found: ScoreMatrix, token: str) -> ScoresResp
 
 
 def series(points: Iterable[Points]) -> Iterable[Series]:
-    """Returns one Series for each metric key. `points` must be in the order of their steps."""
+    """Returns one Series for each metric key. The steps of `points` must be ascending."""
     found: dict[str, Series] = {}
     for step, values in points:
         for key, value in values.items():
@@ -221,7 +223,7 @@ _SHARED = frozenset(
 
 
 def _recorded(view: ArmView) -> ArmResult:
-    """Returns the fields of an arm, including the results copied from the arm's primary eval."""
+    """Returns what was recorded about an arm, and the results that come from its primary eval."""
     answer = ArmResult.FromString(view.parts["facts"])
     if view.row.eval_count == 0:
         answer.MergeFromString(view.parts["given"])

@@ -19,7 +19,7 @@ async def _is_unlimited() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A caller.
+    """The token of a caller, and what the caller may do.
 
     Attributes:
         token: The token of the caller. None if the server answers calls without tokens.

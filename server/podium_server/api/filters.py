@@ -62,7 +62,7 @@ def _condition(given: ConfigFilter) -> ConfigCondition:
 
 
 def check_config_filters(given: Sequence[ConfigFilter], limits: Limits) -> None:
-    """Checks a request's conditions on the configurations of arms."""
+    """Raises an error if a condition on the run_configs of arms is invalid."""
     check_count(len(given), "config", _MOST_CONDITIONS, "items")
     for index, item in enumerate(given):
         field = f"config[{index}]"

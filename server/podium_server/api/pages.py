@@ -46,7 +46,10 @@ def matrix_limits(page_size: int, metrics: int, limits: Limits) -> PageLimits:
 
 
 def series_limits(page_size: int, limits: Limits) -> PageLimits:
-    """Returns the limits of a page of a training series. The page size is a number of points."""
+    """Returns the limits of a page of a training series.
+
+    `page_size` is a number of points. 0 means the most points that a page may have.
+    """
     check_range(page_size, "page_size", 0, _MOST_ROWS)
     points = min(page_size or limits.page_scores, limits.page_scores)
     return PageLimits(points, limits.page_bytes)

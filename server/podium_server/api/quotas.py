@@ -1,4 +1,4 @@
-"""Quotas: limits for each token, and for all callers together."""
+"""Quotas: limits on the calls and stored rows of each token, and of all callers together."""
 
 import math
 import time
@@ -29,19 +29,19 @@ _RATES = ("calls_per_second", "events_per_second", "bytes_per_second")
 
 
 class _Rate:
-    """A token bucket: limits an amount per second.
+    """Limits an amount per second with the algorithm called token bucket.
 
     Any amount can be taken unless the bucket is overdrawn. So a single large call passes, and the
     call after it waits longer.
 
     Args:
         number: The limit, as an amount per second.
-        owner: The name of the limited token; None for the limit of all callers together.
+        owner: The name of the limited access token; None for the limit of all callers together.
         name: The name of the limit.
 
     Attributes:
         full_at: The time at which the bucket is full again.
-        seconds: The time in which an amount of 1 flows into the bucket.
+        seconds: The seconds in which an amount of 1 flows into the bucket.
     """
 
     __slots__ = ("_name", "_number", "_owner", "full_at", "seconds")
@@ -52,13 +52,13 @@ class _Rate:
         self.seconds = 1 / number
 
     def check(self, now: float) -> None:
-        """Raises an error if the bucket is overdrawn."""
+        """Raises QUOTA_EXCEEDED or OVERLOADED if the bucket is overdrawn."""
         wait = self.full_at - now - _BURST_SECONDS
         if wait > _ROUNDING:
             raise _exceeded(self._owner, self._name, self._number, wait)
 
     def take(self, amount: int, now: float) -> None:
-        """Takes an amount."""
+        """Takes an amount, even if that overdraws the bucket."""
         self.full_at = max(self.full_at, now) + amount * self.seconds
 
 
@@ -69,11 +69,10 @@ class Usage:
         limits: The limits of the token.
         owner: The name of the token; None for all callers together.
         total: The usage of the calls of all tokens together.
-        rows: Counts the stored rows. None if no store counts them.
+        rows: Counts and limits the token's stored rows. None if rows are not counted.
 
     Attributes:
-        rows: Counts the stored rows. None if no store counts them.
-        row_quotas: The limits of stored rows that apply.
+        row_quotas: The limits of stored rows that apply to the token's calls.
     """
 
     __slots__ = (
@@ -102,7 +101,7 @@ class Usage:
         return own if total is None else own + total._rates[name]  # noqa: SLF001 - its own kind
 
     def enter(self) -> None:
-        """Begins a call. Raises QUOTA_EXCEEDED or OVERLOADED if there are too many."""
+        """Begins a call. Raises QUOTA_EXCEEDED or OVERLOADED if the caller has too many calls."""
         # Every call runs this, so it calls few functions.
         if self._calls >= self._most_calls:
             self._check("calls", self._calls, self._limits.calls)
@@ -169,7 +168,7 @@ class Quotas:
     Args:
         each: The limits of tokens that have no limits of their own.
         total: The limits of all callers together.
-        count_rows: Counts the stored rows. None if they are not limited.
+        count_rows: Counts the stored rows. None if rows are not counted.
     """
 
     def __init__(
@@ -204,7 +203,11 @@ class Quotas:
         return RowQuota(self._count_rows, token.prefixes, limits.stored_rows, token.name)
 
     async def row_gauges(self) -> Mapping[str, float]:
-        """Returns metrics: all stored rows, and the stored rows and limit of each limited token."""
+        """Returns metrics for monitoring, by name.
+
+        They are the number of all stored rows, and for each token with a limit of stored rows its
+        number and its limit.
+        """
         if self._everybody.rows is None:
             return {}
         found: dict[str, float] = {"stored_rows": await self._everybody.rows.stored()}

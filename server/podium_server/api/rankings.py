@@ -44,7 +44,7 @@ class Rankings:
     A ranking of completed arms changes only when a completed arm changes, while running arms change
     the experiment all the time. So a response is cached with the revision in which its ranking last
     changed, and without two fields that change more often: the experiment's revision, and the
-    counts of arms that are left out.
+    counts of arms that are left out of the ranking.
     """
 
     def __init__(self, store: Store, limits: Limits, cache: AnswerCache) -> None:
@@ -66,7 +66,7 @@ class Rankings:
                 return kept + _fresh(experiment, asked)
             response, tally = await (self._groups(asked) if asked.by_group else self._arms(asked))
             experiment, changed = tally.experiment, tally.ranking_revision
-            # The experiment may have been declared with another metric in between.
+            # Meanwhile, the experiment may have got another success_metric or direction.
             if _resolved(request, experiment) == asked:
                 kept = response.SerializeToString()
                 self._cache.keep(question, response.ranking_revision, kept)
@@ -94,7 +94,7 @@ class Rankings:
 
 
 _Answer = tuple[RankResponse, RankTally]
-"""A response without the fields that `_fresh` encodes, and the tally of its ranking."""
+"""A response without the fields that `_fresh` encodes, and the counts of its ranking."""
 
 
 def _is_of_completed_arms(asked: RankRequest) -> bool:
@@ -129,7 +129,10 @@ def _arms_response(asked: RankRequest, page: RankPage, ranks: Ranks) -> RankResp
 def _groups_response(
     asked: RankRequest, members: Iterable[Member], tally: RankTally, begin: int, rows: int
 ) -> tuple[RankResponse, int | None]:
-    """Returns the response for a page of a ranking by group, and where the next page begins."""
+    """Returns the response for a page of a ranking by group.
+
+    Also returns the place where the next page begins; None after the last page.
+    """
     groups = Groups(members, set(asked.statuses), ARM_STATUS_FAILED, _mixed_evals(tally))
     direction, end = _DIRECTIONS[asked.direction], begin + rows
     found, counts = groups.ranked(direction, asked.min_members, slice(begin, end))
@@ -161,7 +164,7 @@ _DIRECTIONS = {DIRECTION_MAXIMIZE: Direction.MAXIMIZE, DIRECTION_MINIMIZE: Direc
 
 
 def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
-    """Returns the request with all defaults filled in. A page token is valid only for it."""
+    """Returns the request with all defaults filled in. Page tokens are written for this request."""
     asked = deepcopy(request)
     if not (request.HasField("metric") and request.direction):
         declared = Experiment.FromString(experiment.content or b"")
@@ -180,7 +183,7 @@ def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
 
 
 def _direction(declared: Experiment, metric: str) -> "DirectionNumber.ValueType":
-    """Returns the direction of a metric in an experiment, or MAXIMIZE if it has none."""
+    """Returns the direction that an experiment declares for a metric, or MAXIMIZE."""
     key = DIRECTION_KEY.format(metric=metric)
     stated = declared.metadata[key].string_value if key in declared.metadata else None
     given = _DIRECTIONS.get(declared.direction)

@@ -107,7 +107,7 @@ class Recording:
     def _check_record(
         self, request: recording_pb2.RecordRequest, events: Sequence[Event], size: int
     ) -> None:
-        """Checks the limits of the call as a whole. Each event is checked elsewhere."""
+        """Checks the limits of the call as a whole. RecordCall checks each event."""
         check_experiment_name(request.experiment, "experiment", self._limits)
         if not events:
             raise failure("FIELD_MISSING", "events is empty; send at least one", field="events")

@@ -57,7 +57,7 @@ _MOST_MEMBERS = 2**31 - 1
 
 
 class Results:
-    """Serves ResultsService from a store. The cache of responses has `answer_cache_bytes`."""
+    """Serves ResultsService from a store. `answer_cache_bytes` limits the cache of responses."""
 
     def __init__(self, store: Store, limits: Limits, answer_cache_bytes: int = 0) -> None:
         self._store = store
@@ -69,7 +69,7 @@ class Results:
         self.watches = Watches(store)
 
     async def eval(self, request: results_pb2.EvalRequest) -> bytes:
-        """Returns the stored row of an eval name; an empty response if there is no row."""
+        """Returns the eval row of a name and a step; an empty response if there is none."""
         self._check_arm(request.experiment, request.arm)
         check_name(request.name, "name", self._limits)
         step = request.step if request.HasField("step") else None
@@ -85,7 +85,7 @@ class Results:
         return b"" if found is None else answers.score(found)
 
     async def get_arm(self, request: results_pb2.GetArmRequest) -> bytes:
-        """Returns an arm with its first page of rows."""
+        """Returns an arm with the first page of its eval rows."""
         self._check_arm(request.experiment, request.arm)
         limits = PageLimits(self._limits.page_rows, self._limits.page_bytes)
         view, page = await self._store.arm(request.experiment, request.arm, limits)
@@ -116,7 +116,7 @@ class Results:
         )
 
     async def list_evals(self, request: results_pb2.ListEvalsRequest) -> bytes:
-        """Returns a page of rows, encoded as they are stored."""
+        """Returns a page of an arm's eval rows, encoded as they are stored."""
         self._check_arm(request.experiment, request.arm)
         if request.HasField("name"):
             check_name(request.name, "name", self._limits)
@@ -253,7 +253,7 @@ class Results:
         return results_pb2.GetServerResponse(server=server)
 
     async def watch(self, request: results_pb2.WatchRequest) -> AsyncGenerator[bytes]:
-        """Yields the changes of an experiment as they are committed."""
+        """Yields the changes of an experiment as they are committed, as encoded WatchResponses."""
         check_experiment_name(request.experiment, "experiment", self._limits)
         check_range(request.after_revision, "after_revision", 0, _LAST_REVISION)
         check_text(request.epoch, "epoch", self._limits)

@@ -21,7 +21,7 @@ _FRESH_SECONDS = 2.0
 """The seconds after which the store counts the rows again."""
 _SHARE = 20
 _LONGEST_PAUSE_SECONDS = 1.0
-"""After a count, the next waits 20 times as long as the count took, but at most a second."""
+"""The next count waits 20 times as long as the last one took, but at most one second."""
 _LOCK = threading.Lock()
 """Guards all quotas: calls in several threads take rows of several quotas together."""
 _RETRY_SECONDS = 60.0
@@ -37,7 +37,7 @@ class RowQuota:
 
     Args:
         count_rows: Counts the rows.
-        prefixes: The prefixes; without any, all rows count.
+        prefixes: The prefixes of experiment names. If empty, the rows of all experiments count.
         limit: The most rows; None for no limit.
         owner: The name of the limited token; None for the limit of the server.
     """
@@ -59,7 +59,7 @@ class RowQuota:
         self._counting = asyncio.Lock()
 
     async def stored(self) -> int:
-        """Returns the number of stored rows, and of rows that running calls may add."""
+        """Returns the number of stored rows, plus the rows that running calls may still add."""
         if not self._is_counted or _clock() - self._begun > max(_FRESH_SECONDS, self._pause):
             await self.count_again()
         return self._rows
@@ -95,7 +95,7 @@ class RowQuota:
         self._in_flight += rows
 
     def end(self, rows: int) -> None:
-        """Ends a running call that has added rows."""
+        """Stops counting the rows of a call as rows of a running call."""
         with _LOCK:
             self._in_flight -= rows
 
@@ -122,7 +122,7 @@ class RowQuota:
 
 
 class RowClaim:
-    """The rows that one call adds to some quotas."""
+    """The rows that one call adds, counted in each quota that limits the call."""
 
     def __init__(self, quotas: Sequence[RowQuota]) -> None:
         self._quotas = quotas

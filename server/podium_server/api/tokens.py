@@ -31,7 +31,7 @@ from podium_server.store.tokens import Role, TokenRow, digest_of, is_within
 __all__ = ["Tokens", "new_row", "public", "revocable"]
 
 _MOST_TOKENS = 10_000
-"""The most tokens of a store, revoked ones included. The server reads all every 2 seconds."""
+"""The most tokens of a store, with revoked ones. The server reads all of them every 2 seconds."""
 _MOST_OF_A_NAME = 100
 _MOST_PREFIXES = 100
 _MOST_LIMIT = 2**63 - 1
@@ -167,7 +167,7 @@ def _manager() -> TokenRow:
         raise failure(
             "TOKEN_MISSING",
             "tokens cannot be managed through a server that requires no tokens; "
-            "run `podium token` with --store on the machine of the store",
+            "run `podium token` with --store and the URL of the server's store",
         )
     return token
 
@@ -177,7 +177,10 @@ def _is_included(prefix: str, manager: TokenRow) -> bool:
 
 
 def _included(rows: Iterable[TokenRow], manager: TokenRow) -> list[TokenRow]:
-    """Returns the tokens whose prefixes are all within the prefixes of the manager."""
+    """Returns the tokens that the manager may manage.
+
+    All prefixes of such a token are within the manager's prefixes.
+    """
     if not manager.prefixes:
         return list(rows)
     return [
@@ -193,7 +196,7 @@ def _check_included(prefixes: Iterable[str], manager: TokenRow) -> None:
             allowed = ", ".join(manager.prefixes)
             raise out_of_range(
                 "prefixes",
-                f"prefixes has {prefix[:60]!r}; your token only allows names in {allowed}",
+                f"prefixes has {prefix[:60]!r}; your token only allows names within {allowed}",
             )
 
 
@@ -206,7 +209,7 @@ def _expiry(request: access_pb2.CreateTokenRequest) -> int:
 
 
 def _limits(request: access_pb2.CreateTokenRequest, manager: TokenRow) -> TokenLimits:
-    """Returns the limits of a new token: the given ones, else those of the manager."""
+    """Returns the limits of a new token: the requested ones, else those of the manager's token."""
     given = TOKEN_LIMITS.from_proto(request.limits)
     for name, number in given.given().items():
         check_range(number, f"limits.{name}", 1, _MOST_LIMIT)

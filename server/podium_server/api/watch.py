@@ -1,8 +1,9 @@
 """The rpc Watch: sends clients the changes of an experiment from one revision to another.
 
 A watch reads the changes from the feed of the store. It keeps only the last revision that it has
-sent completely, and at most one page. So there is no queue of changes: a slow client gets fewer,
-larger steps. Each commit wakes the watches, so nothing is polled.
+sent completely, and at most one page of changes. So there is no queue of changes: for a slow
+client, a message merges the changes of more commits. Each commit wakes the watches of its
+experiment, so nothing is polled.
 
 Messages are yielded as bytes, and the objects that they were made from are released before. A
 client that does not read thus holds one copy of a page.
@@ -43,10 +44,10 @@ _HEARTBEAT_SECONDS = 10.0
 _CHECK_SECONDS = 2.0
 """The seconds between two checks of the token while nothing changes."""
 _AHEAD_SECONDS = 5.0
-"""The seconds for which a client with a later revision waits for the store, before a reset."""
+"""The seconds to wait for the store if the client has a later revision. Then comes a reset."""
 _PAUSE_SECONDS = 0.004
 _PAUSE_OF_EACH_SECONDS = 0.0005
-"""The seconds that each watch adds to `_PAUSE_SECONDS`, so that steps merge more commits."""
+"""The seconds that each watch adds to `_PAUSE_SECONDS`, so that messages merge more commits."""
 
 
 class Watches(ChangeListener):
@@ -186,7 +187,7 @@ class _Sent:
         return await self._store.changes(self._experiment, self._revision, None, PageLimits(1, 0))
 
     def is_ahead(self, page: ChangePage) -> bool:
-        """Returns whether the client has a later revision than the store, of the same epoch."""
+        """Returns whether the client has a later revision of the same epoch than the store."""
         return self._epoch in ("", page.epoch) and self._revision > page.experiment.revision
 
     def first_response(self, page: ChangePage) -> WatchResponse:
@@ -251,7 +252,10 @@ class _Sent:
             await asyncio.sleep(0)
 
     async def _content(self, arm: str) -> AsyncGenerator[bytes]:
-        """Yields all rows and series of an arm. A removal follows if the arm no longer exists."""
+        """Yields all rows and series of an arm that newly matches the filters.
+
+        Ends early if the arm no longer exists. Its removal follows with the changes.
+        """
         with contextlib.suppress(NotFoundError):
             after: int | None = -1 if self._with_rows else None
             while after is not None:

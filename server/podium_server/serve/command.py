@@ -37,7 +37,7 @@ __all__ = ["add_arguments", "loop_factory", "main", "run", "tune_collector"]
 _log = logging.getLogger(__name__)
 
 _COLLECT_EVERY = 20_000
-"""The number of new objects between two garbage collections. Calls leave few cycles."""
+"""The number of new objects between two garbage collections. Calls leave few reference cycles."""
 _OTHER_FILES = 200
 """The most files that the store, the event loop and the log have open."""
 _ORIGIN = re.compile(r"https?://[^/A-Z\s*]+")
@@ -180,7 +180,7 @@ def _tls_of(arguments: argparse.Namespace) -> ServerTLS | None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serves until a signal to stop. Returns the exit code of the process."""
+    """Serves until a signal stops the server. Returns the exit code of the process."""
     set_up_logs(arguments.log_format, arguments.log_level)
     tune_collector()
     _allow_open_files()

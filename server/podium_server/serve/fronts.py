@@ -34,11 +34,15 @@ class Front(Protocol):
         """Serves on addresses. Returns them with the ports that were chosen."""
 
     async def stop(self) -> None:
-        """Ends all calls and connections in bounded time."""
+        """Ends all calls and connections within a limited time."""
 
 
 def front_of(name: FrontName) -> type[Front]:
-    """Returns the front with a name. Raises ConfigError if it is not installed."""
+    """Returns the front with a name. For `auto`, returns the native front if it is installed.
+
+    Raises:
+        ConfigError: The name is `native`, and the native front is not installed.
+    """
     if name == "grpcio":
         return GrpcioFront
     try:

@@ -1,4 +1,4 @@
-"""`podium migrate`: moves all results to another store, also while a server uses the first."""
+"""`podium migrate`: copies all results to another store, also while a server uses the first one."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Copies all experiments and tokens of a store to another one, and compares every row.\n"
         "A server may use FROM meanwhile. A later run copies only experiments that have changed.\n"
-        "An interrupted run leaves whole experiments only. Stop the server before the last run.\n"
+        "An interrupted run copies only whole experiments. Stop the server before the last run.\n"
         "Exit code 0: all rows are equal; 1: some differ, and are listed."
     )
     parser.epilog = (

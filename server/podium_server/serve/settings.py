@@ -13,7 +13,7 @@ __all__ = ["Auth", "ConfigError", "FrontName", "ServerTLS", "Settings"]
 
 
 Auth: TypeAlias = Literal["tokens", "none"]
-"""The values of `--auth`. Without it, the addresses and the store decide."""
+"""The values of `--auth`. Without this option, `podium_server.serve.addresses` decides."""
 
 
 FrontName: TypeAlias = Literal["grpcio", "native", "auto"]

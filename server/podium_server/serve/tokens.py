@@ -1,4 +1,7 @@
-"""Creates, lists and revokes the tokens of a store on this machine, also while a server uses it."""
+"""Creates, lists and revokes the tokens of a store without a call to its server.
+
+A server may use the store meanwhile.
+"""
 
 import asyncio
 import os
