@@ -35,7 +35,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 Subject: TypeAlias = "tuple[str, str | None]"
-"""A subject: an arm by experiment and name. Without a name it is the whole experiment."""
+"""What a commit changes: an arm, by experiment and name, or an experiment if the name is None."""
 
 
 @dataclass(slots=True)
@@ -150,7 +150,7 @@ class ArmChange:
 
 @dataclass(slots=True)
 class Changes:
-    """The changes of a call. Their `revision` is None if readers see no change.
+    """The changes of a call. `revision` is the new revision; None if readers see no change.
 
     The content of `experiment` is written if neither the content nor `revision` is None.
 
@@ -188,7 +188,8 @@ class CurrentRows:
     The store reads them after it has written the arm's changes. `answering` maps each stale eval
     name to the row that `eval(name)` returns: the post-training row, else the one with the greatest
     step, else None. `first` is the primary eval: the row with the lowest primary class, and among
-    these the lowest position. `eval_count` is the number of rows, or 0 without `cut_after`.
+    these the lowest position. `eval_count` is the number of rows if the changes have `cut_after`;
+    otherwise it is 0.
     """
 
     answering: dict[str, EvalRow | None] = field(default_factory=dict)

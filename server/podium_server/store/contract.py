@@ -266,7 +266,7 @@ class Store(ABC):
 
     @abstractmethod
     async def ranking_state(self, experiment: str) -> tuple[ExperimentRow, int]:
-        """Returns an experiment, and the revision of the last change of a COMPLETED arm of it."""
+        """Returns an experiment, and the last revision that changed one of its COMPLETED arms."""
 
     @abstractmethod
     async def rank(self, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:
@@ -305,9 +305,9 @@ class Store(ABC):
     async def members(
         self, experiment: str, query: RankQuery, fold: Callable[[Iterable[Member], RankTally], T]
     ) -> T:
-        """Calls `fold` with all arms in order of creation, and with counts of them.
+        """Calls `fold` with all arms in order of creation, and with the counts of the ranking.
 
         Returns the result of `fold`. Arms that do not match `query.shown` are left out. Arms whose
         status is not in the query have no score. If there are many arms, `fold` runs in another
-        thread, so that other calls do not wait for it. The store does not collect them in a list.
+        thread, so that other calls do not wait for it. The arms are never collected in a list.
         """

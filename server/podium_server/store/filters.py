@@ -9,7 +9,7 @@ __all__ = ["ArmFilter", "ConfigCondition", "EvalFilter", "ExperimentFilter", "Se
 
 @dataclass(frozen=True, slots=True)
 class ConfigCondition:
-    """Selects arms by a value of their configuration. Values of another type do not match.
+    """Selects arms by a value of their run_config. Values of another type do not match.
 
     Attributes:
         path: The path of the value, as a key of the JSON object in `ArmChange.parts["values"]`.
@@ -29,7 +29,7 @@ class ArmFilter:
         group_name: The name of the group that an arm must belong to.
         name_prefix: The prefix that the name of an arm must have.
         tags: The tags that an arm must have. It needs all of them.
-        config: The conditions on the arm's configuration. All of them must hold.
+        config: The conditions on the arm's run_config. All of them must hold.
     """
 
     statuses: frozenset[int] = frozenset()

@@ -92,7 +92,7 @@ def migrate_store(
 
     Raises:
         StoreError: A store cannot be opened or fails, the source has another version of the schema,
-            or the target has other results.
+            or the target has results of another source.
     """
 
     def copy() -> Migration:

@@ -38,8 +38,8 @@ class RankPlace(NamedTuple):
 class RankQuery:
     """A query for a ranking.
 
-    A candidate is an eval name (or None) and a key. Each arm is ranked by its score of the first
-    candidate for which it has one.
+    A candidate is one way to read the name of the metric: an eval name (or None) and a key. Each
+    arm is ranked by its score of the first candidate for which it has one.
 
     `direction` is one of `podium.Direction`. `statuses` are the numbers of the statuses that are
     ranked. `after` is the place of the last arm before the page. Arms that do not match the filter

@@ -1,6 +1,6 @@
 """The rows that a store keeps: plain data, the same for every store.
 
-Configurations, breakdowns and results are kept as encoded messages. A store never parses them.
+The run_configs, breakdowns and results are kept as encoded messages. A store never parses them.
 """
 
 from collections.abc import Mapping
@@ -30,13 +30,15 @@ __all__ = [
 ]
 
 VALUES_PART = "values"
-"""The name of the part that filters use: a JSON object with the configuration's values by path."""
+"""The name of the part that filters use: a JSON object with the run_config's values by path."""
 SERIES_PART = "series"
 """The name of the part with the changes of the training series: see `series_changes`."""
 PART_NAMES = ("config", "metrics", "facts", "given")
 """The names of the parts of an arm that reads return.
 
-Parts are stored separately from the arm's row. A part is written only when it has changed.
+`config` is the run_config. `metrics` has the training metrics. `given` has the eval_metrics and
+eval_breakdowns of an arm that was recorded without eval rows. `facts` has all other recorded fields
+of the arm. Parts are stored separately from the arm's row, and written only when they have changed.
 """
 
 
@@ -62,7 +64,7 @@ class StreamState(IntEnum):
 
 
 class EvalKey(NamedTuple):
-    """The identity of a row within its arm. A post-training row has the step None."""
+    """The identity of an eval row within its arm. A post-training row has the step None."""
 
     name: str
     step: int | None
@@ -111,7 +113,7 @@ class ArmRow:
     arms by creation. `primary` is the key of its primary eval, and `primary_class` is the class of
     that row (see `podium.scoring.primary_class`). `part_bytes` is the total size of its parts.
     `digest` identifies the content that `record_arm` recorded last. `config_digest` identifies its
-    configuration (see `podium_server.store.message_fields`). `last_heard` is the time of its newest
+    run_config (see `podium_server.store.message_fields`). `last_heard` is the time of its newest
     event or heartbeat. `moved` is the revision in which its status or group last changed.
     """
 

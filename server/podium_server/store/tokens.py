@@ -33,11 +33,11 @@ class TokenRow:
         digest: The SHA-256 of the token.
         role: The calls that the token allows.
         prefixes: The names of experiments that it allows calls on, including all names below them.
-            Without any, all names are allowed.
+            If empty, all names are allowed.
         created: The time of its creation, in microseconds since 1970 like the other times.
         expires: The time when it ends, or None if it never does.
         revoked: The time when it was revoked, or None.
-        limits: The limits of its calls.
+        limits: The limits of its calls and stored rows.
     """
 
     id: str

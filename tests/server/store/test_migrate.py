@@ -262,7 +262,7 @@ async def test_a_target_with_other_results_is_refused(places: Callable[..., Plac
     async with opened(target) as store:
         await store.transact(record(arm("b"), experiment="mine"))
     changed = _content(target)
-    with pytest.raises(StoreError, match="changed after they came: mine"):
+    with pytest.raises(StoreError, match="changed after the copy: mine"):
         await _move(source, target)
     assert _content(target) == changed
     with pytest.raises(StoreError, match="mine"):

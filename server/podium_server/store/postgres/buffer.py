@@ -44,11 +44,16 @@ _TEXTS = {
 class Table:
     """A table whose rows are collected. Tables are compared by identity, which is faster.
 
-    The experiment and the first `key` columns identify a row. Stored rows are updated, under the
-    WHERE clause `condition` if there is one. If `is_new`, no row is stored yet, so all of them are
-    inserted. If `key` is 0, all rows are stored: the first column identifies them, and the others
-    are updated. Many rows of a call have the same values in the columns with the indexes `shared`.
-    `others` has the names of the other columns.
+    Attributes:
+        name: The name of the table.
+        columns: The names of the columns without `experiment`.
+        key: How many of the first columns identify a row of an experiment. A row that is already
+            stored is updated. 0 if all rows are already stored, and the first column identifies
+                them.
+        condition: A WHERE clause: stored rows that do not fulfil it are not updated.
+        shared: The indexes of columns in which many rows of a call have the same value.
+        others: The names of the columns that are not in `shared`.
+        is_new: Whether no row is stored yet, so that all rows are inserted.
     """
 
     name: str
@@ -129,7 +134,7 @@ def _type(column: str) -> str:
 
 
 def _put(shape: _Shape, first: int) -> str:
-    """Returns a statement that inserts or updates rows. `first` is its first binding's number."""
+    """Returns a statement that inserts or updates rows. Its bindings begin with number `first`."""
     table, listed = shape
     names, lists, values = ", ".join(table.columns), [], []
     for at, name in enumerate(table.columns, first):
@@ -226,14 +231,17 @@ class WriteBuffer:
         self._rows.setdefault(_MOVED_ARMS, {})[ordinal,] = tuple(values)
 
     def put_evals(self, rows: Iterable[tuple[Any, ...]], *, are_new: bool) -> None:
-        """Adds eval rows. `are_new` tells that none of them is stored."""
+        """Adds eval rows. `are_new` means that none of them is stored yet."""
         self._evals_are_new = self._evals_are_new and are_new
         self._rows.setdefault(_EVALS, {}).update((row[:4], row) for row in rows)
 
     def put_scores(
         self, place: tuple[int, str], scores: Mapping[str, tuple[Any, ...]], *, is_whole: bool
     ) -> None:
-        """Replaces all scores of an eval. `is_whole` tells that no other keys are stored."""
+        """Replaces all scores of an eval.
+
+        `is_whole` means that no score of the eval is stored on a key that is not in `scores`.
+        """
         for rows in (self._rows.get(_REPLACED_SCORES, {}), self._training):
             for old in [old for old in rows if old[:2] == place]:
                 del rows[old]
@@ -262,7 +270,7 @@ class WriteBuffer:
     def finish(
         self, before: int, after: int, experiment: Sequence[Any] | None
     ) -> tuple[str, tuple[Any, ...]]:
-        """Returns the statement that writes the rest of the rows, and its bindings.
+        """Returns the statement that writes all rows that are still collected, and its bindings.
 
         If the experiment's `write_id` is not `before`, another transaction has changed the
         experiment. The statement then changes nothing and returns no row. Otherwise, it sets the

@@ -49,7 +49,6 @@ class _Cursor:
         self._bindings = [without_nul(value) for value in bindings]
 
     def fetchall(self) -> list[Any]:
-        """Returns all rows."""
         rows = wait(self._connection.fetch(self._statement, *self._bindings))
         return [tuple(row) for row in rows]
 
@@ -83,11 +82,9 @@ class _Rows:
         self._rows = rows
 
     def fetchall(self) -> list[Any]:
-        """Returns all rows."""
         return self._rows
 
     def __iter__(self) -> Iterator[Any]:
-        """Yields the rows."""
         return iter(self._rows)
 
     def close(self) -> None:

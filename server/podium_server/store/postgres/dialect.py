@@ -11,7 +11,7 @@ __all__ = ["POSTGRES", "translated"]
 
 _BINDING = re.compile(r"\?(\d*)")
 _TEXTS = (
-    # For SQLite, these words decide the order in which it reads tables.
+    # The words that tell SQLite in which order, or by which index, to read tables.
     ("CROSS JOIN", "JOIN"),
     (" INDEXED BY evals_by_position", ""),
     ("zeroblob(0)", "''::bytea"),

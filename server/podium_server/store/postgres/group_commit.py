@@ -118,7 +118,7 @@ class GroupCommit(CallRunner):
             del self._lanes[experiment]
 
     async def _group(self, queue: deque[Waiting]) -> None:
-        """Runs one transaction, and passes on the results."""
+        """Runs the next waiting calls in one transaction, and gives each call its result."""
         group: list[Waiting] = []
         while queue and len(group) < _GROUP_CALLS:
             waiting = queue.popleft()
@@ -278,7 +278,7 @@ def _is_heavy(group: list[Waiting]) -> bool:
 
 
 async def _write_last(connection: PooledConnection, transaction: PostgresTransaction) -> None:
-    """Writes the rows that are left. No other server can have changed the locked experiment."""
+    """Writes the rows that are still collected. The experiment is locked, so it has not changed."""
     if transaction.last is not None:
         statement, bindings = transaction.last
         if not await connection.fetch(statement, *bindings):
@@ -286,7 +286,6 @@ async def _write_last(connection: PooledConnection, transaction: PostgresTransac
 
 
 def _apply_all(transaction: PostgresTransaction, group: list[Waiting]) -> None:
-    """Applies calls one after the other."""
     transaction.prepare([waiting.call.needs for waiting in group])
     for waiting in group:
         try:

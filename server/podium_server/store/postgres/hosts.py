@@ -89,7 +89,7 @@ def _is_replica(failed: asyncio.Task[Any]) -> bool:
 
 
 def notice_loss(transport: Any) -> None:
-    """Makes the system close a connection whose host has disappeared without closing it."""
+    """Makes the operating system close a connection whose host has disappeared."""
     connection = transport.get_extra_info("socket")
     if connection.family == socket.AF_UNIX:
         return

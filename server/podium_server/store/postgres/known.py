@@ -28,7 +28,7 @@ _TAGS = codec.ARM_COLUMNS.split(", ").index("tags")
 
 @dataclass(slots=True)
 class KnownRows:
-    """The known rows of an experiment. None is a row that is known not to exist.
+    """The known rows of an experiment. None in place of a row means that no such row exists.
 
     Only `put`, `remove` and `forget_arms` change the rows.
 

@@ -1,4 +1,7 @@
-"""Loads the rows that calls on one experiment need: all at once, without those already known."""
+"""Loads the rows that calls on one experiment need, with one statement for each table.
+
+Rows that are already known are not loaded.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence

@@ -44,7 +44,7 @@ class Poll:
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Ends the reads."""
+        """Stops reading revisions."""
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task

@@ -78,7 +78,6 @@ class PostgresStore(SqlStore):
             raise
 
     async def _connect(self) -> PooledConnection:
-        """Opens a connection."""
         connection: PooledConnection = await connect(self._url, **_options())
         return connection
 
@@ -132,11 +131,10 @@ class PostgresStore(SqlStore):
         await self._run(lambda connection: connection.execute(_REVOKE, now, token_id))
 
     def _connection(self) -> AbstractAsyncContextManager[PooledConnection]:
-        """Gives a connection inside a block."""
         return self._connections.use()
 
     async def _run(self, action: Callable[[asyncpg.Connection], Coroutine[Any, Any, T]]) -> T:
-        """Runs one statement."""
+        """Calls a function with a connection. Converts any error to a PodiumError."""
         try:
             async with self._connection() as connection:
                 return await action(connection)
@@ -148,7 +146,6 @@ class PostgresStore(SqlStore):
     def _read(
         self, read: Callable[Concatenate[Reader, P], T], *arguments: P.args, **named: P.kwargs
     ) -> Coroutine[Any, Any, T]:
-        """Calls a function that reads."""
         return self._run_read(lambda reader: read(reader, *arguments, **named), is_long=False)
 
     def _read_slowly(
@@ -183,7 +180,7 @@ class PostgresStore(SqlStore):
         raise AssertionError
 
     async def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
-        """Returns the encoded row of an eval, at a step if one is given; None if there is none."""
+        """Returns the encoded row of an eval, or None if there is none: see `Store.eval`."""
         [found] = await self._evals.read(experiment, [(arm, name, step)])
         if found is None:
             # This raises the error of an unknown experiment or arm.
@@ -194,7 +191,7 @@ class PostgresStore(SqlStore):
     async def score(
         self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
     ) -> Score | None:
-        """Returns the score of the first candidate that has one, or None."""
+        """Returns the score of the first candidate that has one, or None: see `Store.score`."""
         wanted = [(arm, name or "", key) for name, key in candidates]
         for (name, key), found in zip(
             candidates, await self._scores.read(experiment, wanted), strict=True
@@ -209,7 +206,6 @@ class PostgresStore(SqlStore):
 
 
 def _options() -> dict[str, Any]:
-    """Returns the options of connections."""
     return {
         "timeout": _CONNECT_SECONDS,
         "command_timeout": _STATEMENT_SECONDS,

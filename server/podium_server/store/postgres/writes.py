@@ -43,7 +43,7 @@ _CREATE = (
 
 
 class StatementNeededError(Exception):
-    """The known rows are not enough for the calls, which need a transaction with statements."""
+    """The known rows are not enough for the calls. They need a transaction with statements."""
 
 
 class _Buffered(Connection):
@@ -186,30 +186,25 @@ class _Writer(Writer):
         self._buffer = connection.buffer
 
     def put_stream(self, row: StreamRow) -> None:
-        """Writes a stream."""
         known = self._loader.known
         known.put(known.streams, row.writer_id, row)
         self._buffer.put(STREAMS, codec.stream_values(row))
 
     def put_part(self, place: Place, part: str, content: bytes) -> None:
-        """Writes a part of an arm."""
         known = self._loader.known
         known.put(known.parts, (place, part), content)
         self._buffer.put(PARTS, (place[1], part, content))
 
     def put_rows(self, place: Place, rows: Sequence[EvalRow]) -> None:
-        """Writes eval rows of an arm."""
         are_new = self._loader.note_rows(place, rows)
         values = ((place[1], *codec.eval_values(row)) for row in rows)
         self._buffer.put_evals(values, are_new=are_new)
 
     def put_arm(self, row: ArmRow) -> None:
-        """Writes the row of an arm."""
         columns = codec.arm_values(row)
         self._buffer.put_arm(columns, self._loader.note_arm(row.name, columns))
 
     def put_scores(self, place: tuple[int, int, str], scores: RowScores | None) -> None:
-        """Replaces all scores of an eval by the given scores."""
         found: dict[str, tuple[Any, ...]] = {}
         if scores is not None:
             shared = (int(scores.origin), scores.step, scores.benchmark_id)
@@ -220,15 +215,10 @@ class _Writer(Writer):
         self._buffer.put_scores(place[1:], found, is_whole=is_whole)
 
     def put_bare(self, place: Place, scores: Mapping[str, ScoreRow]) -> None:
-        """Replaces the bare scores of an arm: the scores that have no eval name."""
         values = {key: codec.score_values(score) for key, score in scores.items()}
         self._buffer.put_scores((place[1], _BARE), values, is_whole=False)
 
     def put_training(self, place: Place, scores: Mapping[str, ScoreRow]) -> None:
-        """Writes the scores of training metrics, which have no eval name.
-
-        Does not replace a score of another origin.
-        """
         for key, score in scores.items():
             self._buffer.put_training((place[1], _BARE), key, codec.score_values(score))
 
@@ -241,6 +231,5 @@ class _Writer(Writer):
         self._loader.forget()
 
     def forget_arms(self) -> None:
-        """Forgets the known arms and streams, because some were removed."""
         super().forget_arms()
         self._loader.forget()

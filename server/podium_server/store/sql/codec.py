@@ -171,19 +171,19 @@ def is_of_row(origin: int) -> bool:
 
 
 def values_of(doubles: Collection[float]) -> tuple[int, ...]:
-    """Returns the 64 bits of each double, because SQLite cannot store NaN and -0.0."""
+    """Returns the 64 bits of each double as an integer. SQLite cannot store NaN and -0.0."""
     count = len(doubles)
     return struct.unpack(f"<{count}q", struct.pack(f"<{count}d", *doubles))
 
 
 def value_from(bits: int) -> float:
-    """Returns the double with these 64 bits."""
+    """Converts a 64-bit integer to the double with the same bits."""
     value: float = _DOUBLE.unpack(_INTEGER.pack(bits))[0]
     return value
 
 
 def values_from(bits: Sequence[int | None]) -> list[float | None]:
-    """Returns the double that each number has as its 64 bits, and None for None."""
+    """Converts 64-bit integers to the doubles with the same bits. None stays None."""
     packed = struct.pack(f"<{len(bits)}q", *[each or 0 for each in bits])
     doubles = struct.unpack(f"<{len(bits)}d", packed)
     return [None if each is None else value for each, value in zip(bits, doubles, strict=True)]

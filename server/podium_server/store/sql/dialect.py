@@ -9,7 +9,7 @@ __all__ = ["Condition", "ConfigValue", "Dialect"]
 Condition = tuple[str, tuple[Any, ...]]
 """An SQL condition ("" for none) and its bindings."""
 ConfigValue = bool | int | float | str | tuple[float, float] | None
-"""A value of a configuration, or the inclusive bounds of a number."""
+"""A value of a run_config, or the inclusive bounds of a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class Dialect:
 
     Attributes:
         has_tags: The condition that the column `tags` has all tags of a JSON list, which is bound.
-        has_value: The condition that an arm has a value `v` in its configuration. Its bindings are
-            the experiment and the value's path. `{passes}` is replaced by a condition on `v`.
+        has_value: The condition that an arm has a value `v` in its run_config. Its bindings are the
+            experiment and the value's path. `{passes}` is replaced by a condition on `v`.
         compared: Returns the condition that `v` equals a value, or is within its bounds.
         score_column: The statement that selects the arms that have a score on a metric, and these
             scores. Its bindings are the experiment, a JSON list of arms, the eval name and the key.

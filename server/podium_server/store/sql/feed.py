@@ -57,7 +57,7 @@ _SERIES_OF_ARM = (
 _PIECE = PageLimits(1_000, 0)
 _POINT_BYTES = 16
 _EMPTY_BYTES = 64 * 1024
-"""The size of a piece without points. It fills the page, as many points were read for it."""
+"""The size of a piece without points. It fills the page, because many points were read for it."""
 _FIRST: dict[int, tuple[Any, ...]] = {
     _REMOVAL: ("", "", 0, -(2**63)),
     _ARM: (-1,),
@@ -161,7 +161,7 @@ class _Feed:
     ) -> Iterator[ChangedPoints]:
         """Yields the changed points of an arm in pieces.
 
-        `done` is the last step on the previous page, or None if that page had none of the arm.
+        `done` is the last step on the previous page; None if that page had no points of the arm.
         """
         place, connection = (self._experiment, ordinal), self._reader.connection
         [(name, status, group_name, content)] = fetch(connection, _SERIES_OF_ARM, place)

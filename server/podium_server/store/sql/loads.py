@@ -62,7 +62,7 @@ class Loader:
         self.columns: dict[_Place, tuple[Any, ...]] = {}
 
     def experiment(self, name: str) -> ExperimentRow | None:
-        """Returns the row of an experiment, or None, without its encoded message."""
+        """Returns the row of an experiment without its content, or None if there is none."""
         for columns in fetch(self._connection, _FIND_EXPERIMENT, (name,)):
             return codec.experiment_from(columns)
         return None

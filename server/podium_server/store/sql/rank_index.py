@@ -26,7 +26,7 @@ SCORED = (
     "CROSS JOIN scores s ON s.experiment = a.experiment AND s.arm = a.ordinal "
     "WHERE a.experiment = ?1 AND s.eval_name = ?2 AND s.key = ?3 {rest}"
 )
-"""A statement that selects the scores of one candidate with their arms.
+"""A statement that selects the scores of one candidate (see `RankQuery`) with their arms.
 
 The first column is a sort key.
 """

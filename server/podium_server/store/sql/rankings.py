@@ -1,9 +1,9 @@
 """The rankings of SQL stores, from the rank index or over all arms.
 
-A candidate is an eval name (or None) and a key. If all scores of the COMPLETED arms are of one
-candidate, a page is read from the rank index. The time for that does not depend on the number of
-arms. Any other ranking reads every arm. A ranking by group does so in one statement if all scores
-are of one candidate.
+A candidate is one way to read the name of the metric: an eval name (or None) and a key. If all
+scores of the COMPLETED arms are of one candidate, a page is read from the rank index. The time for
+that does not depend on the number of arms. Any other ranking reads every arm. A ranking by group
+does so in one statement if all scores are of one candidate.
 """
 
 from bisect import bisect_right
@@ -87,7 +87,7 @@ class _Found(NamedTuple):
 
 
 def state(reader: Reader, experiment: str) -> tuple[ExperimentRow, int]:
-    """Returns an experiment, and the revision of the last change of a COMPLETED arm of it."""
+    """Returns an experiment, and the last revision that changed one of its COMPLETED arms."""
     with reader.one_state():
         row = reader.experiment(experiment)
         return row, _changed(reader, row)

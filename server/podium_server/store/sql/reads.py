@@ -1,4 +1,4 @@
-"""The reads of SQL stores: point reads, pages of lists, and matrices of scores."""
+"""The reads of SQL stores: single rows and scores, pages of lists, and matrices of scores."""
 
 import json
 import struct
@@ -29,7 +29,7 @@ from podium_server.store.sql.points import points_page
 __all__ = ["Reader"]
 
 _PLACES_LIMIT = 10_000
-"""The most arms whose places are cached."""
+"""The most arms whose places are cached: see `Reader._find_place`."""
 _Candidates = Sequence[tuple[str | None, str]]
 
 _PLACE = (
@@ -96,7 +96,7 @@ class Reader(ChangeListener):
         return str(fetch_value(self.connection, "SELECT id FROM store"))
 
     def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
-        """Returns the encoded row of an eval, at a step if one is given; None if there is none."""
+        """Returns the encoded row of an eval, or None if there is none: see `Store.eval`."""
         self._share_state()
         known = self._places.get((experiment, arm))
         found = None if known is None else self._eval(known, name, step)

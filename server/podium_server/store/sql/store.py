@@ -1,4 +1,4 @@
-"""What all SQL stores have in common: the methods that read, and those that pass calls on."""
+"""What all SQL stores have in common: the methods that read, and those that run calls."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -71,7 +71,6 @@ class SqlStore(Store):
     def _read_page(
         self, read: Callable[Concatenate[Any, P], T], *arguments: P.args, **named: P.kwargs
     ) -> Coroutine[Any, Any, T]:
-        """Calls a function that reads a page."""
         return self._read(read, *arguments, **named)
 
     @property

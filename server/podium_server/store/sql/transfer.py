@@ -152,7 +152,7 @@ class Migration:
             verify: Whether to also compare the rows of experiments that are not copied.
 
         Raises:
-            StoreError: A database fails, or the target has results that did not come from here.
+            StoreError: A database fails, or the target has results of another source.
         """
         names = self._begin()
         for at, name in enumerate(names, 1):
@@ -171,7 +171,10 @@ class Migration:
         return self._noted.get(name, "") not in ("", self._fingerprint(self.source, name))
 
     def _begin(self) -> Collection[str]:
-        """Checks that the target may get the results. Returns the names of the experiments."""
+        """Returns the names of the source's experiments.
+
+        Raises a StoreError if the target is the source, or has results of another source.
+        """
         source, target = self.source, self.target
         with source.transaction():
             [(self._id, _)] = source.read(_STORE)
@@ -201,7 +204,7 @@ class Migration:
             more = f" and {len(others) - _MOST_NAMES} more" if len(others) > _MOST_NAMES else ""
             raise StoreError(
                 f"{self.target.name} has results that did not come from {self.source.name}, or "
-                f"that changed after they came: {', '.join(others[:_MOST_NAMES])}{more}; "
+                f"that changed after the copy: {', '.join(others[:_MOST_NAMES])}{more}; "
                 "give an empty store"
             )
 
@@ -214,7 +217,7 @@ class Migration:
         return " ".join(_digest(_rows(side, self.tables[each], number)) for each in _FINGERPRINT)
 
     def _migrate(self, name: str, place: str, *, verify: bool) -> None:
-        """Copies an experiment, unless the target has it. Keeps the source in one state."""
+        """Copies an experiment, unless an earlier run has copied it in its current state."""
         fingerprint = self._fingerprint(self.source, name)
         if self._noted.get(name) == fingerprint:
             self.unchanged += 1
@@ -289,7 +292,10 @@ class Migration:
         return _digest(written())
 
     def _copy_tokens(self) -> None:
-        """Copies the id and tokens of the store. Tokens revoked at either store are revoked."""
+        """Copies the id and the tokens of the store.
+
+        A token that is revoked at the source or at the target is then revoked at the target.
+        """
         with self.source.transaction():
             [store] = self.source.read(_STORE)
             tokens = _tokens(self.source)

@@ -74,7 +74,7 @@ _PUT_SCORES = [
     + ",".join(f"(?1,?2,?3,?{at},?{at + 1},?4,?5,?6)" for at in range(7, 7 + 2 * scores, 2))
     for scores in range(_SCORES_AT_ONCE + 1)
 ]
-"""Statements by the number of scores that they write: one is faster than several."""
+"""Statements by the number of scores that each writes. One statement is faster than several."""
 _PUT_BARE = "INSERT INTO scores VALUES (?,?,?,?,?,?,?,?)"
 _PUT_TRAINING = (
     "INSERT INTO scores VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (experiment, arm, eval_name, key) "

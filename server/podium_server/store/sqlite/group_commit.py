@@ -174,7 +174,7 @@ class GroupCommit(CallRunner):
         return time.monotonic() - begin - (time.thread_time() - busy)
 
     async def _group(self) -> None:
-        """Runs one transaction: applies calls, commits, and then passes on the results."""
+        """Runs the next waiting calls in one transaction, and gives each call its result."""
         applied = self._applied = []
         before = self._connection.total_changes()
         self._begun = time.perf_counter()

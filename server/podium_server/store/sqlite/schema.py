@@ -50,7 +50,7 @@ CREATE TABLE experiments (
     tags TEXT NOT NULL
 ) STRICT;
 
--- Apart from the row, which every call rewrites.
+-- A table of its own, because every call rewrites the row of the experiment.
 CREATE TABLE experiment_contents (
     experiment INTEGER PRIMARY KEY,
     content BLOB NOT NULL
@@ -128,7 +128,7 @@ CREATE TABLE scores (
     PRIMARY KEY (experiment, arm, eval_name, key)
 ) STRICT, WITHOUT ROWID;
 
--- What was removed, for consumers who follow. A whole arm has eval_name ''.
+-- The removed rows, for the change feed. The removal of a whole arm has eval_name ''.
 CREATE TABLE removals (
     experiment INTEGER NOT NULL,
     arm TEXT NOT NULL,
@@ -150,14 +150,14 @@ UPDATE scores SET benchmark_id = (
     WHERE a.experiment = scores.experiment AND a.ordinal = scores.arm
 ) WHERE origin <= 2;
 
--- Tells configurations apart, but for name and seed.
+-- A digest of the run_config without its name and seed.
 ALTER TABLE arms ADD COLUMN config_digest BLOB NOT NULL DEFAULT x'';
 UPDATE arms SET config_digest = config_digest(ifnull((
     SELECT content FROM arm_parts p
     WHERE p.experiment = arms.experiment AND p.arm = arms.ordinal AND p.part = 'config'
 ), x''));
 
--- The scores of COMPLETED arms in order: `sort_key` is as `podium.scoring.sort_key` says.
+-- The scores of COMPLETED arms in order. `podium.scoring.sort_key` defines `sort_key`.
 CREATE TABLE ranks (
     experiment INTEGER NOT NULL,
     eval_name TEXT NOT NULL,
@@ -167,8 +167,8 @@ CREATE TABLE ranks (
     PRIMARY KEY (experiment, eval_name, key, sort_key, arm)
 ) STRICT, WITHOUT ROWID;
 
--- How many of them there are, by where they come from: `source` is the name of the eval, '' for
--- none, and so is `benchmark_id`.
+-- The number of these scores by their source. `source` is the name of the eval. `source` and
+-- `benchmark_id` are '' if there is none.
 CREATE TABLE rank_counts (
     experiment INTEGER NOT NULL,
     eval_name TEXT NOT NULL,
@@ -181,7 +181,7 @@ CREATE TABLE rank_counts (
     PRIMARY KEY (experiment, eval_name, key, origin, source, benchmark_id)
 ) STRICT, WITHOUT ROWID;
 
--- When a COMPLETED arm last changed, so that pages of a ranking can be told from those of another.
+-- The revision in which a COMPLETED arm last changed. Pages of one ranking have the same revision.
 CREATE TABLE rank_changes (
     experiment INTEGER PRIMARY KEY,
     revision INTEGER NOT NULL
@@ -211,7 +211,7 @@ UPDATE arms SET last_heard = updated;
 """,
     # Version 4
     """
--- What changed after a revision.
+-- For the change feed: the rows that changed after a revision.
 CREATE INDEX arms_by_revision ON arms (experiment, revision);
 CREATE INDEX evals_by_revision ON evals (experiment, revision);
 CREATE INDEX removals_by_revision ON removals (experiment, revision);
@@ -236,13 +236,13 @@ CREATE TABLE points (
 """,
     # Version 6
     """
--- The id of the store, which backups of it have, too.
+-- The id of the store. Backups of the store have the same id.
 CREATE TABLE store (id TEXT NOT NULL) STRICT;
 INSERT INTO store VALUES (lower(hex(randomblob(16))));
 """,
     # Version 7
     """
--- The epoch of the file: a copy, and a file that took its place, have another one.
+-- The identity of the file, which is a part of epochs. A copy of the file gets another one.
 CREATE TABLE identity (id BLOB NOT NULL, inode INTEGER NOT NULL) STRICT;
 INSERT INTO identity VALUES (randomblob(8), 0);
 
@@ -252,7 +252,7 @@ UPDATE arms SET moved = revision;
 """,
     # Version 8
     """
--- Who may call: see podium_server.store.tokens. Prefixes are a list in JSON.
+-- The access tokens: see podium_server.store.tokens. Prefixes are a list in JSON.
 CREATE TABLE tokens (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
@@ -275,7 +275,7 @@ UPDATE store SET page_key = randomblob(32);
 """,
     # Version 10
     """
--- The limits of the calls that are made with a token, as an object in JSON.
+-- The limits of a token (see podium.model.TokenLimits), as an object in JSON.
 ALTER TABLE tokens ADD COLUMN limits TEXT NOT NULL DEFAULT '{}';
 """,
     # Version 11

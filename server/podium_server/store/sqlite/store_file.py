@@ -122,7 +122,7 @@ class StoreFile:
         return apsw.SQLITE_OK
 
     def check(self) -> None:
-        """Raises FileDamagedError if another program changed the files. Takes microseconds."""
+        """Raises FileDamagedError if another program has changed the files."""
         for path, before in self._beside.items():
             now = _same_file(path, before)
             if now.size < before.size:
