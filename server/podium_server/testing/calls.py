@@ -67,7 +67,7 @@ def declared(**fields: Any) -> Event:
 
 
 def arm(name: str = "a", *rows: EvalResult, replace: bool = False, **fields: Any) -> Event:
-    """Returns the event of a whole arm. The arm is RUNNING unless another status is given."""
+    """Returns an event that records a whole arm. Unless another status is given, it is RUNNING."""
     fields = {"status": 2, "run_config": RunConfig(name="r"), **fields}
     result = ArmResult(name=name, evals=rows, **fields)
     return Event(arm_recorded=ArmRecorded(arm_result=result, replace=replace))

@@ -1,6 +1,6 @@
-"""The places where the suite's stores keep their rows, such as files.
+"""The places where the stores of the suite keep their rows, such as files.
 
-A place outlives its stores.
+A store can be closed, and another store opened at the same place.
 """
 
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Applies the events about an arm as a whole."""
+"""Applies the events ArmStarted, MetricsRecorded and ArmRecorded."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,7 +132,11 @@ def read_whole(event: ArmRecorded) -> WholeArm:
 def record_whole(
     state: CallState, whole: WholeArm, event_time: Timestamp | None, limits: Limits
 ) -> None:
-    """Replaces the content of an arm by a whole arm, or creates the arm."""
+    """Makes an arm equal to a whole arm. Creates the arm if it does not exist.
+
+    Unless `whole.replace` is set, raises ARM_HAS_ATTEMPTS if the arm has attempts, and
+    MODEL_REF_CHANGED if the model_ref of a row would change.
+    """
     result = whole.result
     rows.check_mirror(result)
     arm = state.arm(result.name)

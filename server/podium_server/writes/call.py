@@ -97,9 +97,9 @@ class RecordCall:
         return len(others) > _MANY_REWRITES or True in [kind.heavy for kind in others]
 
     def decide(self, loaded: Loaded) -> Changes:
-        """Applies the events in order.
+        """Applies the events in order, and returns the changes.
 
-        If any is rejected, raises an error that lists all rejected events.
+        If any event is rejected, raises an error that lists all rejected events.
         """
         before = loaded.experiment
         revision, rows = (0, 0) if before is None else (before.revision, before.row_count)

@@ -16,8 +16,8 @@ __all__ = ["conclude", "declare"]
 def declare(state: CallState, index: int, event: ExperimentDeclared, limits: Limits) -> None:
     """Creates the experiment if it does not exist, clears fields, and sets fields.
 
-    Unless the event has `overwrite`, a field with another value keeps it. `state.kept` lists such
-    fields.
+    Unless the event has `overwrite`, a field that already has another value is not changed.
+    `state.kept` lists such fields.
     """
     content = _content(state)
     _clear_fields(content, event.clear_fields)

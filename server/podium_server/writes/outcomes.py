@@ -59,7 +59,7 @@ def _outcome(event: ArmFinished) -> ArmResult:
 def _fit(outcome: ArmResult, room: int, limits: Limits) -> None:
     """Shortens an outcome so that it fits into `room` bytes.
 
-    It keeps at least `_LEAST_ERROR_BYTES` of each error text, even if that is more.
+    Keeps at least `_LEAST_ERROR_BYTES` of each error text, even if the outcome then does not fit.
     """
     shorten_errors(outcome, limits.error_bytes)
     if outcome.HasField("run_result") and is_too_large(outcome.run_result, limits):

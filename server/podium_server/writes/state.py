@@ -176,7 +176,7 @@ class ArmState:
     def set_digest(self, digest: bytes) -> None:
         """Stores the digest of the whole arm that was recorded last.
 
-        This alone makes no revision.
+        A new digest alone makes no revision.
         """
         self.changed = self.changed or digest != self.row.digest
         self.row.digest = digest

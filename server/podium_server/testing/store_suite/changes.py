@@ -63,7 +63,6 @@ class _Replica:
         return page.next is None
 
     def reset(self) -> None:
-        """Forgets everything."""
         self.revision, self.arms, self.rows, self.place = 0, {}, {}, None
 
 
@@ -72,7 +71,7 @@ def _readable(view: ArmView) -> ArmView:
     return replace(view, row=replace(view.row, digest=None, last_heard=0))
 
 
-async def _hold(store: Store, replica: _Replica) -> None:
+async def _compare_with_reads(store: Store, replica: _Replica) -> None:
     """Compares a replica with the results of all reads."""
     arms = await store.arms("x", -1, _ROOMY, ArmFilter())
     assert replica.revision == arms.revision
@@ -135,7 +134,7 @@ async def _ask(store: Store, rng: Random, replica: _Replica) -> int:
             replica.reset()
             return 0
         if replica.apply(page):
-            await _hold(store, replica)
+            await _compare_with_reads(store, replica)
             return 1
     return 0
 

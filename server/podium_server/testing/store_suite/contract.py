@@ -48,7 +48,7 @@ async def _everything(store: Store) -> object:
 
 
 async def test_what_was_answered_is_there_after_reopening(place: Place) -> None:
-    """A store that is closed and opened again reads the same in every respect."""
+    """All reads return the same after a store is closed and opened again."""
     async with opened(place) as store:
         await store.transact(record(declared(hypothesis="h"), arm("a", metrics={"loss": 0.5})))
         await store.transact(record(row("val", 5, metrics={"acc": 0.25}), writer="w"))

@@ -28,7 +28,7 @@ def _scored(name: str, value: float | None, status: int = _COMPLETED) -> Any:
 
 
 async def _filled(store: Store, rng: Random, count: int) -> list[podium.ArmResult]:
-    """Records arms with few different scores; returns them as local objects."""
+    """Records arms with few different scores. Returns them as ArmResults."""
     events, arms = [], []
     for number in range(count):
         value, status = rng.choice(_VALUES), rng.choice((_COMPLETED,) * 4 + (_FAILED,))
