@@ -1,4 +1,4 @@
-//! One call, as Python sees it: a mailbox of orders to the task that serves its stream.
+//! One call: its data, and a mailbox with Python's orders to the task that serves the call.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,7 @@ use crate::server::UNSENT_BYTES;
 
 /// An order of Python to the task of a call.
 pub enum Order {
+    /// Read the request.
     Read,
     /// Send a message of a stream.
     Write(Bytes),
@@ -44,20 +45,20 @@ struct Mailbox {
     state: State,
 }
 
-/// Each state follows the one before it.
+/// The states of a call, in the order in which they follow each other.
 #[derive(Default, PartialEq, PartialOrd)]
 enum State {
     #[default]
     New,
     /// Python has the call.
     Taken,
-    /// Python has ordered its end.
+    /// Python has ordered the end of the call.
     Ended,
-    /// It takes no orders.
+    /// The call has ended.
     Closed,
 }
 
-/// What Python and the task of a call share.
+/// The data that Python and the task of a call share.
 pub struct CallState {
     /// A number that no other call of this server has.
     pub number: u64,
@@ -72,7 +73,7 @@ impl CallState {
         Self { number, method, peer, headers, mailbox: Mutex::default() }
     }
 
-    /// Gives an order; returns whether the call still takes orders. After an end it takes none.
+    /// Gives an order. Returns false if the call has ended, or if its end was ordered before.
     pub fn order(&self, order: Order) -> bool {
         let mut mailbox = locked(&self.mailbox);
         if mailbox.state >= State::Ended {
@@ -93,7 +94,7 @@ impl CallState {
         true
     }
 
-    /// Orders that a message of a stream is sent, unless too many bytes are unsent.
+    /// Orders to send a message of a stream, unless too many bytes wait to be sent.
     pub fn write(&self, message: Bytes) -> Written {
         let size = message.len();
         {
@@ -110,14 +111,14 @@ impl CallState {
         if self.order(Order::Write(message)) { Written::Sent } else { Written::Closed }
     }
 
-    /// Notes that bytes of a stream were sent; returns whether Python waits to write more.
+    /// Notes that bytes of a stream were sent. Returns whether Python waits to write, and now may.
     pub fn note_sent(&self, size: usize) -> bool {
         let mut mailbox = locked(&self.mailbox);
         mailbox.unsent = mailbox.unsent.saturating_sub(size);
         mailbox.unsent == 0 && std::mem::take(&mut mailbox.is_awaited)
     }
 
-    /// Notes that Python gets the call; returns false if the call has ended before.
+    /// Notes that Python gets the call. Returns false if the call has ended before.
     pub fn take(&self) -> bool {
         let mut mailbox = locked(&self.mailbox);
         let is_new = mailbox.state == State::New;
@@ -136,7 +137,7 @@ impl CallState {
         Poll::Pending
     }
 
-    /// Takes no orders from now on; returns whether Python has the call.
+    /// Rejects all further orders. Returns whether Python has the call.
     pub fn close(&self) -> bool {
         let mut mailbox = locked(&self.mailbox);
         let was_taken = mailbox.state > State::New;

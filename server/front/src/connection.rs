@@ -1,4 +1,4 @@
-//! Connections: their limits, their handshake, their end.
+//! One connection: its handshake, its limits, and when it is closed.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -21,17 +21,17 @@ use crate::stream;
 const TICK: Duration = Duration::from_secs(1);
 const UNWRITTEN_BYTES: usize = 64 * 1024;
 const STREAMS: u32 = 1_000;
-/// Bytes that a client may send of a request before it is read.
+/// The bytes of a request that a client may send before Python reads the request.
 const WINDOW_BYTES: u32 = 16 * 1024;
 
 /// The client at the other end of a connection.
 #[derive(Default)]
 pub struct Peer {
-    /// Its address, in gRPC's form.
+    /// The client's address, as gRPC writes it.
     pub text: String,
-    /// The URIs in the certificate that it has proved.
+    /// The URIs in the client's verified certificate.
     pub names: Vec<String>,
-    /// Its calls that wait for Python.
+    /// The calls of the connection that wait for Python.
     pub new_calls: Mutex<VecDeque<NewCall>>,
     has_settings: AtomicBool,
     has_read: AtomicBool,
@@ -52,14 +52,14 @@ impl Peer {
         self.has_settings.store(true, Relaxed);
     }
 
-    /// Notes bytes of messages that HTTP/2 has to write.
+    /// Notes that bytes of messages were passed to the HTTP/2 library, which has to write them.
     pub fn note_given(&self, size: usize) {
         self.unwritten.fetch_add(size, Relaxed);
     }
 
-    /// Notes bytes that were written, or dropped.
+    /// Notes that bytes were written to the client, or dropped.
     ///
-    /// Bytes of headers and frames count too, so the number of unwritten bytes is a lower bound.
+    /// Bytes of headers and frames count too. So at least `unwritten` bytes are unwritten.
     pub fn note_written(&self, size: usize) {
         let left = |unwritten: usize| Some(unwritten.saturating_sub(size));
         let before = self.unwritten.fetch_update(Relaxed, Relaxed, left).unwrap_or(0);
@@ -69,13 +69,13 @@ impl Peer {
         }
     }
 
-    /// Waits until the client has read enough of what was given.
+    /// Waits until only few bytes of messages are unwritten.
     pub fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
         if self.unwritten.load(Relaxed) < UNWRITTEN_BYTES {
             return Poll::Ready(());
         }
         let mut waiting = locked(&self.waiting);
-        // It may have been written meanwhile.
+        // Another task may have written bytes meanwhile.
         if self.unwritten.load(Relaxed) < UNWRITTEN_BYTES {
             return Poll::Ready(());
         }
@@ -104,7 +104,8 @@ fn builder() -> Builder {
     builder
         .max_concurrent_streams(STREAMS)
         .initial_window_size(WINDOW_BYTES)
-        // Streams limit what is unread; a stream must never wait for the window of another one.
+        // The windows of streams limit the unread bytes. The window of the connection is so large
+        // that no stream waits until another stream is read.
         .initial_connection_window_size((STREAMS + 64) * WINDOW_BYTES)
         .max_header_list_size(4 * METADATA_BYTES)
         .max_send_buffer_size(UNWRITTEN_BYTES)
@@ -115,7 +116,7 @@ fn builder() -> Builder {
     builder
 }
 
-/// The times of a connection.
+/// The times by which it is decided when to close a connection.
 struct Life<'a> {
     limits: &'a Limits,
     peer: Arc<Peer>,
@@ -175,7 +176,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Whether the connection may stay open. Begins to close one that is old or idle.
+    /// Returns whether the connection may stay open. Begins to close it if it is old or idle.
     fn may_go_on(&mut self, calls: usize, ping: Option<&mut PingPong>) -> bool {
         let now = Instant::now();
         if calls > 0 {
@@ -197,7 +198,7 @@ impl<'a> Life<'a> {
         self.is_alive(now, ping)
     }
 
-    /// Whether the client answers pings.
+    /// Returns whether the client answers pings. Pings a client that has sent nothing for long.
     fn is_alive(&mut self, now: Instant, ping: Option<&mut PingPong>) -> bool {
         if let Some(since) = self.pinged {
             return now - since <= self.limits.ping_timeout;

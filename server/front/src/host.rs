@@ -1,12 +1,13 @@
-//! Makes the host of requests valid.
+//! Makes the host of requests (`:authority`) valid, before the HTTP/2 library reads it.
 //!
-//! For a Unix socket, gRPC's C library sends the path as the host, with `%2F` for each slash. The
-//! HTTP library rejects that. Nothing reads the host, so each `%` in it becomes `-`, in the bytes.
+//! For a `unix:` address, gRPC's C library sends the path of the socket as the host, with `%2F` for
+//! each slash. The HTTP/2 library rejects such a host. Nothing else reads the host. So each `%` in
+//! it is replaced by `-`, in the received bytes.
 
 /// The part of a header block to which the next byte belongs.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
-    /// Not in a block that can be read.
+    /// Outside of header blocks, or in a padded block.
     Outside,
     Field,
     Index,
@@ -16,7 +17,7 @@ enum Part {
 }
 
 const NAME: &[u8] = b":authority";
-/// The index of this name in HTTP/2's table.
+/// The index of this name in the static table of HPACK, the encoding of headers.
 const INDEX: usize = 1;
 const PERCENT: u8 = b'%';
 const PADDED: u8 = 0x08;
@@ -38,7 +39,8 @@ impl Hosts {
         Self { part: Part::Outside, skip: 0, number: 0, shift: 0, texts: 0, is_host: false }
     }
 
-    /// Begins a block, with the flags of its first frame. No client pads blocks.
+    /// Begins a block, with the flags of its first frame. Ignores padded blocks: no client sends
+    /// them.
     pub fn begin(&mut self, flags: u8) {
         self.part = if flags & PADDED == 0 { Part::Field } else { Part::Outside };
         self.skip = if flags & PRIORITY == 0 { 0 } else { PRIORITY_BYTES };
@@ -48,7 +50,7 @@ impl Hosts {
         self.part = Part::Outside;
     }
 
-    /// Follows a piece of a block, and replaces what is invalid in its host.
+    /// Follows a piece of a block, and replaces each `%` in its host.
     pub fn follow(&mut self, piece: &mut [u8]) {
         if self.part == Part::Outside {
             return;
@@ -74,7 +76,7 @@ impl Hosts {
                 self.begin_number(*byte, mask, Part::Index);
             }
             Part::LengthBegin => {
-                // A host in Huffman's code has no byte that could be replaced.
+                // A Huffman-coded host has no byte of its own for `%`, so it is left as it is.
                 self.is_host &= *byte & 0x80 == 0;
                 self.begin_number(*byte, 0x7f, Part::Length);
             }
@@ -110,7 +112,7 @@ impl Hosts {
     fn end_number(&mut self) {
         if self.part == Part::Length {
             self.part = Part::Text;
-            // The name that comes before a value, or the value.
+            // This text is the value, or a name that can be `:authority`.
             self.is_host &= self.texts == 1 || self.number == NAME.len();
             return self.end_text_at_zero();
         }
@@ -118,7 +120,7 @@ impl Hosts {
             self.part = Part::Field;
             return;
         }
-        // A name that is in no table comes before the value.
+        // With index 0, the name is sent as a text before the value.
         self.texts = if self.number == 0 { 2 } else { 1 };
         self.is_host = self.number == INDEX || self.number == 0;
         self.part = Part::LengthBegin;

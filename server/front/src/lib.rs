@@ -1,7 +1,7 @@
 //! The native front of Podium's server.
 //!
-//! It accepts connections, limits them, reads requests as bytes, and sends responses, outside of
-//! Python's lock. It knows no message and no meaning: Python gets calls in batches, and answers.
+//! It accepts connections, limits them, reads requests and sends responses, without Python's global
+//! lock. It does not decode messages. Python takes calls in batches, and answers them.
 
 mod call;
 mod connection;
@@ -30,7 +30,7 @@ use queue::{Event, Queue};
 use request::Refused;
 use server::{Limits, Listener, STREAMS_IN_ALL, Shared};
 
-/// Locks what no panic can leave half-done.
+/// Locks a mutex, even after a panic of its holder: no panic can leave its data half-changed.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -41,28 +41,29 @@ struct Call(Arc<CallState>);
 
 #[pymethods]
 impl Call {
-    /// The values of a header. Values that are not UTF-8 are read as Latin-1.
+    /// Returns the values of a header. Values that are not UTF-8 are read as Latin-1.
     fn values(&self, key: &str) -> Vec<String> {
         let values = self.0.headers.get_all(key);
         values.iter().map(|value| text_of(value.as_bytes())).collect()
     }
 
-    /// The URIs in the certificate that the client has proved.
+    /// Returns the URIs in the client's verified certificate.
     fn names(&self) -> Vec<String> {
         self.0.peer.names.clone()
     }
 
-    /// Asks for the request. An event brings it.
+    /// Begins to read the request. A later event of `Server.take` brings it.
     fn read(&self) {
         self.0.order(Order::Read);
     }
 
-    /// Sends the only response.
+    /// Sends the only response, and ends the call.
     fn answer(&self, response: &[u8]) {
         self.0.order(Order::Answer(framed(response)));
     }
 
-    /// Sends a message of a stream: 0 if it was taken, 1 if the stream is full, 2 if it is closed.
+    /// Sends a message of a stream. Returns 0 if it was accepted, 1 if the stream is full, and 2 if
+    /// the stream is closed.
     fn write(&self, response: &[u8]) -> u8 {
         match self.0.write(framed(response)) {
             Written::Sent => 0,
@@ -71,14 +72,15 @@ impl Call {
         }
     }
 
-    /// Ends a stream.
+    /// Ends a stream without an error.
     fn finish(&self) {
         self.0.order(Order::Finish);
     }
 
-    /// Ends the call with an error, after the messages that are not sent yet or without them.
+    /// Ends the call with an error, after the messages that are not sent yet.
     ///
-    /// Raises `ValueError` if the metadata cannot be sent. The call then goes on.
+    /// With `drop`, does not send these messages. Raises `ValueError` if the metadata cannot be
+    /// sent. The call then goes on.
     #[pyo3(signature = (code, text, metadata, *, drop=false))]
     fn fail(
         &self,
@@ -107,7 +109,7 @@ impl Handshake {
     }
 }
 
-/// A server of gRPC that hands its calls to Python.
+/// A server of gRPC that passes its calls to Python.
 #[pyclass(frozen)]
 struct Server {
     shared: Arc<Shared>,
@@ -116,7 +118,10 @@ struct Server {
 
 #[pymethods]
 impl Server {
-    /// Makes a server of methods with these paths.
+    /// Makes a server for methods with these paths.
+    ///
+    /// `overloaded` is the error of calls for which the queue has no room: its code, its text and
+    /// its metadata.
     #[new]
     #[pyo3(signature = (paths, overloaded, **limits))]
     fn new(
@@ -144,7 +149,7 @@ impl Server {
         Ok(Self { shared: Arc::new(shared), runtime: Mutex::new(Some(runtime)) })
     }
 
-    /// The file descriptor that is readable while events wait.
+    /// Returns the file descriptor that is readable while events wait.
     fn fileno(&self) -> i32 {
         self.shared.queue.descriptor()
     }
@@ -171,7 +176,7 @@ impl Server {
         })
     }
 
-    /// Encrypts new connections to ports with these files, in PEM.
+    /// Encrypts new connections to ports, with the contents of these PEM files.
     #[pyo3(signature = (chain, key, authorities=None))]
     fn encrypt(&self, chain: &[u8], key: &[u8], authorities: Option<&[u8]>) -> PyResult<()> {
         let config = tls::config(chain, key, authorities).map_err(PyValueError::new_err)?;
@@ -179,19 +184,20 @@ impl Server {
         Ok(())
     }
 
-    /// Returns events: their kind, what they are about, and their content. At most so many are new
-    /// calls.
+    /// Returns events as tuples: the number of the kind, the number of the call, and the content.
+    ///
+    /// At most `most` of them are new calls. A handshake has its object in place of a call.
     fn take<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         let events = self.shared.queue.take(most);
         events.into_iter().map(|event| converted(py, event)).collect()
     }
 
-    /// The number of new calls that wait for Python.
+    /// Returns the number of new calls that wait for Python.
     fn waiting(&self) -> usize {
         self.shared.queue.waiting()
     }
 
-    /// The number of calls for which the queue had no room.
+    /// Returns the number of calls for which the queue had no room.
     fn refused(&self) -> u64 {
         self.shared.queue.refused()
     }
@@ -201,7 +207,7 @@ impl Server {
         self.shared.stopping.send_replace(true);
     }
 
-    /// Ends everything at once.
+    /// Ends all calls and connections at once.
     fn close(&self) {
         self.stop();
         if let Some(runtime) = locked(&self.runtime).take() {
@@ -239,7 +245,7 @@ fn converted(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
     }
 }
 
-/// Returns the error of Python, with the number that the conversion of pyo3 leaves out.
+/// Returns Python's `OSError` with the error's number, which the conversion of pyo3 leaves out.
 fn with_number(error: std::io::Error) -> PyErr {
     match error.raw_os_error() {
         Some(number) => PyOSError::new_err((number, error.to_string())),

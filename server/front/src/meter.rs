@@ -1,6 +1,6 @@
-//! Counts the frames and bytes of a connection, below HTTP/2.
+//! Counts the frames and bytes of a connection, between the socket and the HTTP/2 library.
 //!
-//! Frames that carry no request cost the server time, and HTTP/2 does not limit them: pings,
+//! Frames that carry no request take time, and the HTTP/2 library does not limit them: pings,
 //! settings, resets, window updates, continued headers. A connection that sends too many is closed.
 
 use std::io;
@@ -23,10 +23,10 @@ const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
-/// The frames after which the other connections have their turn.
+/// The frames that are read before other connections have their turn.
 const FRAMES_AT_ONCE: u32 = 64;
 
-/// The frames of one kind: as many at once, and as many a second.
+/// Limits the frames of one kind: `most` at once, and `each_second` in the long run.
 struct Allowance {
     left: f64,
     most: f64,
@@ -48,7 +48,7 @@ impl Allowance {
     }
 }
 
-/// A connection's bytes, with its frames counted.
+/// Reads and writes the bytes of a connection, and counts its frames.
 pub struct Meter<T> {
     inner: T,
     peer: Arc<Peer>,
@@ -80,7 +80,7 @@ impl<T> Meter<T> {
         }
     }
 
-    /// Counts the frames in received bytes; returns whether they are few enough.
+    /// Counts the frames in received bytes. Returns false if there are too many.
     fn count(&mut self, mut bytes: &mut [u8]) -> bool {
         let now = Instant::now();
         let seconds = (now - self.read_at).as_secs_f64();
@@ -138,7 +138,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Meter<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.frames > FRAMES_AT_ONCE {
-            // HTTP/2 would go on to read for as long as there is something to read.
+            // The HTTP/2 library would read on for as long as there is something to read.
             self.frames = 0;
             context.waker().wake_by_ref();
             return Poll::Pending;

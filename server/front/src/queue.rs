@@ -1,9 +1,9 @@
-//! The queue of events towards Python.
+//! The queue of events for Python.
 //!
-//! One byte in a socket wakes Python's event loop, however many events wait. New calls are bounded,
-//! and Python takes them from each connection in turn. So a connection with thousands of calls
-//! delays no other one. Events of calls that Python already has are few for each, and never
-//! dropped.
+//! One byte in a socket wakes Python's event loop, however many events wait. The number of waiting
+//! new calls is limited, and Python takes them from each connection in turn. So a connection with
+//! thousands of calls delays no other connection. A call that Python already has causes few events,
+//! which are never dropped.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -18,26 +18,26 @@ use crate::call::CallState;
 use crate::connection::Peer;
 use crate::locked;
 
-/// The calls of each connection that may wait even if the queue is full.
+/// The new calls of each connection that may wait even if the queue is full.
 const CALLS_OF_EACH: usize = 8;
 
-/// The events of calls that Python gets at once, each of which takes it some microseconds.
+/// The most events of its calls that Python takes at once. Each takes Python some microseconds.
 const EVENTS_AT_ONCE: usize = 128;
 
-/// The bytes of requests after which other calls have their turn. Python takes long to check them.
+/// The bytes of requests that Python takes at once. Python takes long to check large requests.
 const BYTES_AT_ONCE: usize = 256 * 1024;
 
 /// A call that Python does not know yet, with its request if that is small and complete.
 pub type NewCall = (Arc<CallState>, Option<Bytes>);
 
-/// Something that Python has to know.
+/// An event that Python has to handle.
 pub enum Event {
     New(NewCall),
     /// The request that a call waits for; None if it was cut off.
     Message(u64, Option<Bytes>),
     /// A stream that was full takes messages again.
     Writable(u64),
-    /// A call has ended; the flag tells whether its response was sent in full.
+    /// A call has ended. The flag is true if its response was sent in full.
     Done(u64, bool),
     /// A connection waits for its TLS handshake.
     Handshake(oneshot::Sender<()>),
@@ -46,9 +46,9 @@ pub enum Event {
 #[derive(Default)]
 struct Waiting {
     events: VecDeque<Event>,
-    /// The connections that had no new call before these, each with its first one.
+    /// The connections with new calls, of which Python has not taken any yet.
     fresh: VecDeque<Arc<Peer>>,
-    /// The connections that have further new calls.
+    /// The connections with new calls, of which Python has already taken some.
     turns: VecDeque<Arc<Peer>>,
     is_fresh_next: bool,
     new: usize,
@@ -59,7 +59,7 @@ struct Waiting {
 impl Waiting {
     /// Removes the oldest new call of the connection whose turn it is.
     ///
-    /// Every second turn belongs to the connections that have just begun to wait.
+    /// Every second turn belongs to the connections in `fresh`.
     fn next_new(&mut self) -> Option<NewCall> {
         self.is_fresh_next = !self.is_fresh_next;
         let (first, second) = if self.is_fresh_next {
@@ -106,10 +106,10 @@ impl Queue {
         locked(&self.waiting).refused
     }
 
-    /// Adds a new call; returns whether there was room for it.
+    /// Adds a new call. Returns whether there was room for it.
     ///
-    /// A connection may use at most half of what the others leave free, and has room for some calls
-    /// in any case.
+    /// A connection may use at most half of what the others leave free, but always
+    /// `CALLS_OF_EACH`.
     pub fn push_new(&self, call: &Arc<CallState>, message: Option<Bytes>) -> bool {
         let mut waiting = locked(&self.waiting);
         let mut calls = locked(&call.peer.new_calls);
@@ -141,7 +141,7 @@ impl Queue {
         }
     }
 
-    /// Removes events of calls that Python has, and at most so many new calls.
+    /// Removes and returns events of calls that Python has, and at most `most` new calls.
     pub fn take(&self, most: usize) -> Vec<Event> {
         let mut waiting = locked(&self.waiting);
         let (mut taken, mut bytes) = (Vec::new(), 0);

@@ -14,7 +14,7 @@ use crate::status::{INTERNAL, RESOURCE_EXHAUSTED, fields};
 
 const PREFIX_BYTES: usize = 5;
 
-/// Why a request cannot be read, as the fields of an error.
+/// The header fields of an error: why a request cannot be read.
 pub type Refused = Box<HeaderMap>;
 
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ pub struct Body {
 }
 
 impl Body {
-    /// Takes the body of a request, whose messages may have at most so many bytes.
+    /// Makes a reader of a request's body. A message may have at most `most_bytes`.
     pub fn new(
         stream: RecvStream,
         encoding: Option<&HeaderValue>,
@@ -50,9 +50,10 @@ impl Body {
         Ok(Self { stream, encoding, received, unreleased: 0, most_bytes, has_ended: false })
     }
 
-    /// Returns a message, or None if the request ends before it is complete.
+    /// Returns the next message, or None if the request ends before the message is complete.
     ///
-    /// With `is_eager`, the client may send more at once. Otherwise it may only fill its window.
+    /// With `is_eager`, the client may send the whole message. Otherwise it may only fill its
+    /// window.
     pub fn poll_message(
         &mut self,
         context: &mut Context<'_>,
@@ -102,7 +103,7 @@ impl Body {
         if flag & 1 == 0 { Ok(Some(message)) } else { self.unpacked(&message).map(Some) }
     }
 
-    /// Unpacks a message. Stops at the largest size, so a small request cannot fill the memory.
+    /// Unpacks a message. Stops at the size limit, so that a small request cannot fill the memory.
     fn unpacked(&self, message: &[u8]) -> Result<Bytes, Refused> {
         let most = self.most_bytes as u64 + 1;
         let mut content = Vec::new();

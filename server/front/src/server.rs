@@ -1,4 +1,4 @@
-//! The server: its limits, its listeners and its end.
+//! The server: its limits, and how it accepts connections.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,26 +23,26 @@ use crate::tls;
 const BACKLOG: u32 = 1_024;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Bytes of the metadata of a call.
+/// The most bytes of a call's metadata.
 pub const METADATA_BYTES: u32 = 16 * 1024;
-/// Bytes of a stream that are written and not sent.
+/// The most bytes of a stream that Python has written and that are not sent yet.
 pub const UNSENT_BYTES: usize = 64 * 1024;
-/// Streams of all connections, beside a few of each.
+/// The most streams of all connections together. Each connection may have a few more.
 pub const STREAMS_IN_ALL: usize = 8_000;
 
-/// The limits that Python sets. Times are in seconds there.
+/// The limits that Python sets. Python passes times in seconds.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub struct Limits {
-    /// Bytes of a message, compressed or not.
+    /// The most bytes of a message, before and after it is unpacked.
     pub message_bytes: usize,
-    /// Connections to each address.
+    /// The most connections to each address.
     pub connections: usize,
     pub threads: usize,
-    /// New calls that wait for Python.
+    /// The most new calls that wait for Python.
     #[pyo3(default = 4_096)]
     pub waiting: usize,
-    /// The time for TLS and for the settings of HTTP/2.
+    /// The time in which a client must complete the handshake of TLS, and then that of HTTP/2.
     #[pyo3(from_py_with = seconds, default = Duration::from_secs(5))]
     pub handshake: Duration,
     /// The time without a call after which a connection is closed.
@@ -51,13 +51,13 @@ pub struct Limits {
     /// The time after which a connection is closed.
     #[pyo3(from_py_with = seconds, default = Duration::from_secs(600))]
     pub age: Duration,
-    /// The time that the calls of a closing connection get.
+    /// The time that running calls get to end when their connection is closed.
     #[pyo3(from_py_with = seconds, default = Duration::from_secs(30))]
     pub grace: Duration,
-    /// The time without a byte after which a client is pinged.
+    /// The time without a received byte after which the server pings the client.
     #[pyo3(from_py_with = seconds, default = Duration::from_secs(30))]
     pub ping: Duration,
-    /// The time in which it has to answer.
+    /// The time in which the client must answer the ping.
     #[pyo3(from_py_with = seconds, default = Duration::from_secs(10))]
     pub ping_timeout: Duration,
 }
@@ -66,7 +66,7 @@ fn seconds(value: &Bound<'_, PyAny>) -> PyResult<Duration> {
     value.extract().map(Duration::from_secs_f64)
 }
 
-/// What all tasks of a server share.
+/// The data that all tasks of a server share.
 pub struct Shared {
     pub limits: Limits,
     pub queue: Queue,
@@ -74,10 +74,11 @@ pub struct Shared {
     pub paths: HashMap<String, usize>,
     /// The error of a call for which the queue has no room.
     pub overloaded: Box<HeaderMap>,
+    /// The number of the next call.
     pub numbers: AtomicU64,
-    /// The room for more streams.
+    /// A permit for each further stream.
     pub streams: Arc<Semaphore>,
-    /// What encrypts the next connections.
+    /// The configuration that encrypts new connections. None without TLS.
     pub tls: Mutex<Option<Arc<ServerConfig>>>,
     /// Changes when the server stops.
     pub stopping: watch::Sender<bool>,
@@ -94,7 +95,7 @@ enum Socket {
 }
 
 impl Listener {
-    /// Waits for a connection; returns it with its address in gRPC's form.
+    /// Waits for a connection. Returns it with the client's address as gRPC writes it.
     async fn accept(&self) -> io::Result<(Socket, String)> {
         match self {
             Self::Tcp(listener) => {
@@ -136,7 +137,7 @@ pub async fn accept(listener: Listener, server: Arc<Shared>) {
                     open(socket, text, server).await;
                 });
             }
-            // Out of file descriptors.
+            // For example, the process has no more file descriptors.
             Err(_) => sleep(PAUSE).await,
         }
     }
@@ -145,7 +146,7 @@ pub async fn accept(listener: Listener, server: Arc<Shared>) {
 async fn open(socket: Socket, text: String, server: Arc<Shared>) {
     let socket = match socket {
         Socket::Tcp(socket) => socket,
-        // Only this machine can reach it, so it has no TLS.
+        // Only this machine can reach a Unix socket, so it has no TLS.
         Socket::Unix(socket) => return serve(socket, Peer::new(text, Vec::new()), server).await,
     };
     if locked(&server.tls).is_none() {

@@ -1,4 +1,4 @@
-//! The fields that end a call.
+//! The header fields that end a call: its gRPC status.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;

@@ -1,4 +1,4 @@
-//! One call: reads its request when Python asks for it, and sends what Python answers.
+//! One call: reads its request when Python asks for it, and sends Python's responses.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -23,7 +23,7 @@ use crate::status::{DEADLINE_EXCEEDED, INTERNAL, RESOURCE_EXHAUSTED, UNIMPLEMENT
 
 const CONTENT_TYPE: &str = "application/grpc";
 const FIELD_BYTES: usize = 32;
-/// The time that a client has to read the messages before an error.
+/// The time in which a client must read the messages that come before an error.
 const UNREAD: Duration = Duration::from_secs(10);
 const LATE: &str = "Deadline Exceeded";
 const MOST_DIGITS: usize = 8;
@@ -75,7 +75,7 @@ async fn serve(
     let mut exchange = Exchange::new(Arc::new(call), respond, body, deadline);
     let first = exchange.first_message().await;
     if poll_fn(|context| Poll::Ready(exchange.poll_reset(context))).await {
-        return; // Python does not need to know of it
+        return; // The client has cancelled the call before Python knows it.
     }
     match first {
         Ok(message) => {
@@ -91,7 +91,7 @@ async fn serve(
     }
 }
 
-/// Returns the method, the body and the time of a call, or the error of one that is not served.
+/// Returns the method, the body and the remaining time of a call, or the call's error.
 fn opened(
     path: &str,
     headers: &HeaderMap,
@@ -174,7 +174,7 @@ impl Exchange {
         }
     }
 
-    /// Returns the request if all of it has arrived together with its headers.
+    /// Returns the request if all of it has arrived together with its headers, otherwise None.
     async fn first_message(&mut self) -> Result<Option<Bytes>, Refused> {
         for attempt in 0..2 {
             let body = &mut self.body;
@@ -189,13 +189,14 @@ impl Exchange {
         Ok(None)
     }
 
-    /// Carries out orders. Ready when the call has ended; true if its response was sent in full.
+    /// Carries out Python's orders. Ready when the call has ended, with true if its response was
+    /// sent in full.
     fn poll(&mut self, context: &mut Context<'_>, server: &Shared) -> Poll<bool> {
         while let Poll::Ready(order) = self.call.poll_order(context) {
             self.carry_out(order);
         }
         if self.poll_reset(context) {
-            // HTTP/2 drops what it has not written of a stream that was reset.
+            // The HTTP/2 library drops the unwritten bytes of a stream that was reset.
             self.call.peer.note_written(self.given.min(UNSENT_BYTES));
             return Poll::Ready(false);
         }
@@ -257,7 +258,8 @@ impl Exchange {
         }
     }
 
-    /// Sends what the client takes. Ready when the call has ended.
+    /// Sends as much as the client accepts. Ready when the call has ended, with true if its end was
+    /// sent.
     fn poll_sending(&mut self, context: &mut Context<'_>, server: &Shared) -> Poll<bool> {
         while !self.unsent.is_empty() {
             if self.call.peer.poll_room(context).is_pending() {
@@ -279,8 +281,8 @@ impl Exchange {
         Poll::Ready(self.send_end())
     }
 
-    /// Sends a piece of the oldest message. Returns the message's size when all of it is sent, 0
-    /// before, and None if the stream is closed.
+    /// Sends a piece of the oldest message. Returns the size of the message if this was its last
+    /// piece, otherwise 0. Returns None if the stream is closed.
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<usize>> {
         if self.response.is_none() {
             match self.respond.send_response(head(), false) {
@@ -323,7 +325,7 @@ impl Exchange {
     }
 }
 
-/// Ends a call that has no response yet; returns whether that was possible.
+/// Ends a call that has no response yet with an error. Returns whether that was possible.
 fn send_error(respond: &mut SendResponse<Bytes>, fields: HeaderMap) -> bool {
     let mut response = head();
     response.headers_mut().extend(fields);

@@ -8,7 +8,8 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, ServerConnection};
 use webpki::EndEntityCert;
 
-/// Makes the configuration of a server. With authorities, clients need a certificate of one.
+/// Makes the configuration of a server. With `authorities`, each client must have a certificate of
+/// one of them.
 pub fn config(
     chain: &[u8],
     key: &[u8],
@@ -37,7 +38,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 
-/// Returns the URIs in the certificate that a client has proved.
+/// Returns the URIs in the verified certificate of a client.
 pub fn names(connection: &ServerConnection) -> Vec<String> {
     let Some(certificate) = connection.peer_certificates().and_then(<[_]>::first) else {
         return Vec::new();
