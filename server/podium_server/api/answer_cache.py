@@ -32,7 +32,7 @@ class AnswerCache:
         return answer
 
     def keep(self, question: bytes, revision: int, answer: bytes) -> None:
-        """Caches the response to a request."""
+        """Caches the response to a request, with the revision in which its ranking last changed."""
         if question in self._kept:
             self._room += len(question) + len(self._kept.pop(question)[1])
         self._kept[question] = revision, answer

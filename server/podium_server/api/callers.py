@@ -49,7 +49,7 @@ class Caller:
 
     def allows(self, experiment: str) -> bool:
         """Returns whether the caller may know that an experiment exists."""
-        # Every call asks this. It means the same as `is_within` for any of the prefixes.
+        # Every call runs this. It is a faster `is_within` for any of the prefixes.
         return f"{experiment}/".startswith(self._beginnings)
 
 

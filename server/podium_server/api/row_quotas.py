@@ -132,7 +132,7 @@ class RowClaim:
     def take(self, rows: int) -> None:
         """Claims rows. Raises an error if a quota has no room for them.
 
-        If the store repeats the transaction, this replaces the claim of the earlier try.
+        If the store repeats the transaction, the new claim replaces that of the earlier try.
         """
         with _LOCK:
             for quota in self._quotas:

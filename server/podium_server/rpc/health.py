@@ -31,7 +31,7 @@ class Health:
             UnaryMethod(f"{HEALTH_SERVICE}.Check", self._check),
             StreamMethod(f"{HEALTH_SERVICE}.Watch", self._watch),
         ]
-        # The oldest packages have no List. The server then answers UNIMPLEMENTED.
+        # Old versions of grpcio-health-checking lack List. The server then answers UNIMPLEMENTED.
         if hasattr(_pb2, "HealthListRequest"):
             methods.append(UnaryMethod(f"{HEALTH_SERVICE}.List", self._list))
         return methods

@@ -6,7 +6,7 @@ import os
 __all__ = ["Repeated", "read_variables", "variable_of"]
 
 _OLDER = {"listen": "PODIUM_LISTEN", "store": "PODIUM_STORE"}
-"""The variables without PODIUM_SERVE_, by option. Other commands read them too."""
+"""The variables whose names lack PODIUM_SERVE_, by option. Other commands read them too."""
 _NO = {"", "0", "false", "no"}
 
 

@@ -51,7 +51,7 @@ def front_of(name: FrontName) -> type[Front]:
     except ConfigError:
         if name == "native":
             raise
-        # It is not installed, or was built for another system.
+        # The native front is not installed, or was built for another system.
         return GrpcioFront
     return NativeFront
 

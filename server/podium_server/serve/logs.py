@@ -23,7 +23,7 @@ def set_up_logs(style: str, level: str) -> None:
     text = logging.Formatter(_LINE, "%Y-%m-%d %H:%M:%S")
     handler.setFormatter(_JsonFormatter() if style == "json" else text)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Below warnings, libraries log what they do themselves, not what happens to calls.
+    # Messages of libraries below the level WARNING are about their own work, not about calls.
     for library in _LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)

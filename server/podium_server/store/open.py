@@ -112,7 +112,7 @@ def migrate_store(
         return result
 
     run(check_source)
-    # This creates the tables, or migrates them.
+    # Opening the target creates its tables, or migrates them.
     asyncio.run(_with_store(target, lambda store: store.tokens()))
     return run(copy)
 

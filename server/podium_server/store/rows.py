@@ -149,7 +149,7 @@ class ArmView:
 
     @property
     def size(self) -> int:
-        """The size of its contents in bytes."""
+        """The size of the parts and of the primary eval row in bytes."""
         return self.row.part_bytes + len(self.primary or b"")
 
 

@@ -14,11 +14,12 @@ __all__ = ["FIRST_STEP", "LAST_STEP", "changed_from", "with_change"]
 FIRST_STEP, LAST_STEP = -(2**63), 2**63 - 1
 _PAIR = struct.Struct("<qq")
 _MOST_PAIRS = 24
-"""The most pairs. With these, 10^6 commits cost a consumer less than twice the needed points."""
+"""The most pairs. So a consumer reads less than twice the needed points, even after 10^6 commits.
+"""
 
 
 def with_change(content: bytes, revision: int, step: int) -> bytes:
-    """Returns the encoded pairs with one added: points at `step` or later have changed."""
+    """Returns the encoded pairs with a new one: points at `step` or later changed in `revision`."""
     pairs = [pair for pair in _PAIR.iter_unpack(content) if pair[1] < step]
     pairs.append((revision, step))
     if len(pairs) > _MOST_PAIRS:

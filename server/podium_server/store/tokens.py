@@ -1,6 +1,7 @@
 """The tokens that a store keeps.
 
-A token's role determines the calls that it allows. Its prefixes determine on which experiments.
+A token's role determines the calls that it allows. Its prefixes determine the experiments on which
+it allows them.
 """
 
 import hashlib

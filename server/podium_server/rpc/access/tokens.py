@@ -25,7 +25,7 @@ _PAUSE_SECONDS = 0.1
 """The least seconds between two reads of all tokens. Each unknown token causes such a read."""
 _SCHEME = "bearer "
 _CERTIFICATE = b"podium-token:"
-"""A client certificate counts as a token if one of its names (SAN) is this prefix and its id."""
+"""A certificate counts as the token whose id follows this prefix in one of its names (SAN)."""
 _PUBLIC = frozenset(method for method, rule in RULES.items() if rule.role is None)
 
 

@@ -358,7 +358,7 @@ async def _converted(payload: Payload, convert: Callable[[], T]) -> T:
 
 @contextlib.asynccontextmanager
 async def _ending(method: str) -> AsyncIterator[None]:
-    """Reports the end of a call, and converts its error to one of connectrpc."""
+    """Reports the end of a call, and converts its error to an error of connectrpc."""
     observed = _exchange.get().observed
     failed: BaseException | None = None
     try:

@@ -75,7 +75,7 @@ def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _Codec(Codec[Payload, Any]):
-    """Passes encoded messages on as they are. The handler converts JSON."""
+    """Passes encoded messages on unchanged. The handler of the method converts JSON."""
 
     def __init__(self, name: str) -> None:
         self._name = name

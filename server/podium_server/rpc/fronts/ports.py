@@ -85,7 +85,7 @@ def bind_socket(address: str, path: str, bind: Callable[[], object]) -> None:
 
 
 def remove_socket(address: str) -> None:
-    """Removes the file of a bound unix:PATH address. gRPC leaves it if the server never starts."""
+    """Removes the file of a bound unix:PATH address. If a server never starts, gRPC does not."""
     path = socket_path(address)
     if path is not None:
         Path(path).unlink(missing_ok=True)

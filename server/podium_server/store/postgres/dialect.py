@@ -28,7 +28,10 @@ def translated(statement: str) -> str:
 
 
 def _number(condition: str) -> str:
-    """Returns a condition that holds only for numbers. It does not cast other values."""
+    """Returns the condition that a value is a number for which `condition` holds.
+
+    Other values are never cast to a number, because the cast would fail.
+    """
     value = "CAST(CAST(v.value AS TEXT) AS NUMERIC)"
     passes = condition.format(value=value)
     return f"CASE WHEN json_typeof(v.value) = 'number' THEN {passes} ELSE FALSE END"

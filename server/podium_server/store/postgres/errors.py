@@ -60,7 +60,7 @@ _log.addFilter(Seldom())
 LOST = (
     OSError,
     asyncpg.InterfaceError,
-    # asyncpg raises it for a connection that the database has ended, and if no host is the leader.
+    # asyncpg raises this error if the database has ended a connection, or if no host is the leader.
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,

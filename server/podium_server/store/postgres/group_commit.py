@@ -149,7 +149,7 @@ class GroupCommit(CallRunner):
             try:
                 await self._transact(group)
             except PodiumError:
-                # Some of these are also in LOST. After OUTCOME_UNKNOWN, nothing may run again.
+                # Some PodiumErrors are also in LOST. After OUTCOME_UNKNOWN, nothing may run again.
                 raise
             except (*REPEATED, *LOST):
                 if attempt == _TRIES - 1:
@@ -267,7 +267,7 @@ async def _uncancelled(commit: Coroutine[Any, Any, T]) -> T:
     running = asyncio.create_task(commit)
     await asyncio.wait([running], timeout=_COMMIT_SECONDS)
     if not running.done():
-        # Its error, when the connection is closed, is of no interest.
+        # The commit fails when its connection is closed. Nobody else reads that error.
         running.add_done_callback(asyncio.Task.exception)
         raise TimeoutError
     return running.result()

@@ -95,6 +95,6 @@ def notice_loss(transport: Any) -> None:
         return
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _OPTIONS.items():
-        # Not every system has all of them.
+        # Not every operating system has all of these options.
         if (option := getattr(socket, name, None)) is not None:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)

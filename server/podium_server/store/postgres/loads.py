@@ -317,7 +317,10 @@ class PostgresLoader(Loader):
         return ((False, BEFORE_ALL), None) if row is None else (precedence(row.key.step), row)
 
     def note_scores(self, place: Place, name: str, keys: Collection[str]) -> bool:
-        """Notes the scores that an eval gets. Returns whether it is known to have no others."""
+        """Notes the scores that an eval gets.
+
+        Returns whether it is known that the eval has no stored scores on other keys.
+        """
         known, after = self.known.score_keys, frozenset(keys)
         before = known.get((place, name))
         if before != after:

@@ -155,7 +155,7 @@ class PostgresTransaction(Transaction):
     def _create_experiment(self, row: ExperimentRow) -> int:
         row.id = experiment_id(row.name)
         if not fetch(self._connection, _CREATE, codec.experiment_values(row)):
-            # Another server has just created it. The calls run again.
+            # Another server has just created the experiment. The calls run again.
             raise asyncpg.SerializationError
         self._loader.use(KnownRows(0))
         return row.id

@@ -26,7 +26,7 @@ __all__ = [
 
 T = TypeVar("T")
 _SCAN_ROWS = 2_000
-"""The most rows that a page reads. Then it ends early, with the place to continue from."""
+"""The most rows that are read for a page. Then the page ends, with the place to continue from."""
 _EXPERIMENT_STATUS = (
     "CASE WHEN completed > 0 THEN 'completed' "
     "WHEN failed > 0 AND failed = pending + running + completed + failed + cancelled "

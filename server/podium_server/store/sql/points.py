@@ -19,7 +19,7 @@ POINT_TABLES = ("points", "point_keys")
 _Place = tuple[int, int]
 _POINT = struct.Struct("<Id")
 _SCANNED_BYTES = 50_000 * _POINT.size
-"""The most bytes that a page reads. Then it ends early, with the place to continue from."""
+"""The most bytes that are read for a page. Then the page ends, with the place to continue from."""
 
 _KEYS = "SELECT id, key FROM point_keys WHERE experiment = ? AND arm = ?"
 _PUT_KEY = "INSERT INTO point_keys VALUES (?,?,?,?)"

@@ -102,7 +102,7 @@ class Side:
             yield
             self.run("COMMIT")
         except BaseException:
-            # A lost connection, or a full disk, has undone it already.
+            # A lost connection, or a full disk, has already undone the transaction.
             with contextlib.suppress(StoreError):
                 self.run("ROLLBACK")
             raise

@@ -19,7 +19,7 @@ __all__ = ["back_up", "check", "reading"]
 
 _MOST_FAULTS = 20
 _WITH_IDENTITY = 7
-"""The first version of the schema in which a file has an identity. Each copy gets its own."""
+"""The first version of the schema in which a file has an identity. Each copy gets a new one."""
 _FILES = ("", "-journal", "-wal", "-shm")
 
 
@@ -80,7 +80,7 @@ def _create(part: Path) -> None:
 
 
 def _copy(source: apsw.Connection, part: Path) -> None:
-    """Copies all pages in one step. With more steps, each write would restart it."""
+    """Copies all pages in one step. With more steps, each write would restart the copy."""
     with closing(apsw.Connection(str(part))) as copy:
         with copy.backup("main", source, "main") as backup:
             backup.step(-1)

@@ -29,7 +29,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _GROUP_CALLS = 256
-"""The most calls in a transaction. It limits how long the first one waits."""
+"""The most calls in a transaction. This limits how long the first call waits."""
 _TURN_SECONDS = 0.005
 """The seconds in which calls are applied before other tasks of the event loop may run."""
 _GATHER_SECONDS = 0.01

@@ -148,7 +148,7 @@ class StoreFile:
         self._is_discarded = True
 
     def close(self) -> None:
-        """Unlocks the file, once its connections are closed."""
+        """Unlocks the file. All connections to it must have been closed before."""
         self._stack.close()
 
     def _remove_created(self) -> None:
