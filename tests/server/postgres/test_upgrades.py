@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from podium_server.store.contract import PageLimits, Store, StoreError
 from podium_server.store.filters import ArmFilter, EvalFilter
-from podium_server.store.open import open_store
+from podium_server.store.open import migrate_store, open_store
 from podium_server.store.postgres import schema
 from podium_server.testing.calls import arm, declared, record, row
 
@@ -140,3 +140,14 @@ async def test_a_long_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert await used.fetchval("SHOW statement_timeout") == "100s"
         assert await used.fetchval("SELECT version FROM store") == schema.VERSION
     await store.close()
+
+
+async def test_a_migration_names_the_database_with_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error of a source with an older schema says which of two databases has it."""
+    url = store_url(tmp_path)
+    await (await open_store(url)).close()
+    _release(monkeypatch, _EXPANDED, 1)
+    with pytest.raises(StoreError, match=r"^postgresql://.* has schema version \d+, .* only"):
+        await asyncio.to_thread(migrate_store, url, f"sqlite:///{tmp_path}/new.db", print)

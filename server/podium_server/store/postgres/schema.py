@@ -14,6 +14,7 @@ from datetime import timedelta
 import asyncpg
 
 from podium_server.store.contract import StoreError
+from podium_server.store.sql.transfer import check_version
 
 __all__ = ["MIGRATIONS", "VERSION", "check_current", "migrate"]
 
@@ -307,17 +308,15 @@ async def migrate(connection: asyncpg.Connection) -> None:
     await _identify(connection)
 
 
-async def check_current(connection: asyncpg.Connection) -> None:
-    """Raises an error unless the database has the tables of the current version."""
+async def check_current(connection: asyncpg.Connection, name: str) -> None:
+    """Raises an error unless a database has the tables of the current version.
+
+    `name` is the name of the database in messages.
+    """
     columns = {tuple(row) for row in await connection.fetch(_COLUMNS)}
     if ("store", "oldest_server") not in columns:
-        raise StoreError("the database is not a store of Podium")
-    if (version := await _version(connection)) != VERSION:
-        raise StoreError(
-            f"the database has schema version {version}, but this release of Podium "
-            f"copies only version {VERSION}; to update the schema, run `podium serve` of this "
-            "release on it once"
-        )
+        raise StoreError(f"{name} is not a store of Podium")
+    check_version(name, await _version(connection), VERSION)
 
 
 async def _create(connection: asyncpg.Connection) -> None:

@@ -48,7 +48,7 @@ def side(url: str, *, is_source: bool) -> Iterator[Side]:
     try:
         opened = Side(shown_url(url), Connection(connection), POSTGRES, begin, _FAILURES, _new_row)
         with opened.named():
-            wait(schema.check_current(connection))
+            wait(schema.check_current(connection, opened.name))
         yield opened
     finally:
         wait(connection.close(timeout=_CLOSE_SECONDS))

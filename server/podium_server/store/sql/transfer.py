@@ -18,7 +18,7 @@ from podium_server.store.sql.connection import Connection
 from podium_server.store.sql.dialect import Dialect
 from podium_server.store.tokens import TokenRow
 
-__all__ = ["Migration", "ResultTable", "Side"]
+__all__ = ["Migration", "ResultTable", "Side", "check_version"]
 
 _BATCH_ROWS, _BATCH_BYTES = 500, 4 * 2**20
 _PROGRESS_ROWS = 500_000
@@ -114,6 +114,15 @@ class Side:
             yield
         except self.errors as error:
             raise StoreError(f"{self.name}: {error or type(error).__name__}") from error
+
+
+def check_version(name: str, version: int, current: int) -> None:
+    """Raises an error if a store that takes part in a migration has another schema version."""
+    if version != current:
+        raise StoreError(
+            f"{name} has schema version {version}, but this release of Podium copies only version "
+            f"{current}; to update the schema, run `podium serve` of this release on it once"
+        )
 
 
 class _DifferentError(Exception):

@@ -8,7 +8,7 @@ import apsw
 
 from podium_server.store.contract import StoreError
 from podium_server.store.sql.connection import fetch, fetch_value
-from podium_server.store.sql.transfer import ResultTable, Side
+from podium_server.store.sql.transfer import ResultTable, Side, check_version
 from podium_server.store.sqlite import schema
 from podium_server.store.sqlite.connection import connect
 from podium_server.store.sqlite.copies import reading
@@ -54,12 +54,7 @@ def source(path: Path) -> Iterator[Side]:
     with reading(path) as connection:
         connection.set_busy_timeout(_WAIT_MS)
         schema.check(connection, str(path))
-        if (version := connection.pragma("user_version")) != schema.VERSION:
-            raise StoreError(
-                f"{path} has schema version {version}, but this release of Podium "
-                f"copies only version {schema.VERSION}; to update the schema, run `podium serve` "
-                "of this release on it once"
-            )
+        check_version(str(path), connection.pragma("user_version"), schema.VERSION)
         yield _side(path, connection, "BEGIN")
 
 
