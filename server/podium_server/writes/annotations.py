@@ -1,7 +1,7 @@
 """Applies ArmAnnotated, which changes notes, tags and the group of an arm.
 
 Annotations are stored in the part `facts` of the arm. They take precedence over values that a
-training or an import records earlier or later.
+training run or an import records earlier or later.
 """
 
 from collections.abc import Iterable

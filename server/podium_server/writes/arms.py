@@ -250,7 +250,7 @@ def _check_size(size: int, arm: str, field: str, limits: Limits) -> None:
 def _has_attempts(arm: ArmState) -> PodiumError:
     return failure(
         "ARM_HAS_ATTEMPTS",
-        f"arm {arm.row.name!r} was started by a training (attempt {arm.row.attempt_id!r}); record "
-        "your results under another arm name, or set replace to overwrite those of the training",
+        f"arm {arm.row.name!r} was started by a training run (attempt {arm.row.attempt_id!r}); "
+        "record your results under another arm name, or set replace to overwrite those of the run",
         arm=arm.row.name,
     )

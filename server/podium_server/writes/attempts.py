@@ -36,7 +36,7 @@ def check_named(arm: ArmState, attempt_id: str | None) -> None:
         raise _stale(
             arm,
             f"attempt {attempt_id!r} is not the newest attempt of arm {arm.row.name!r}. Use "
-            "another arm name for each training; deliver rejected results with "
+            "another arm name for each training run; deliver rejected results with "
             "`podium outbox retry --as NAME`",
         )
 

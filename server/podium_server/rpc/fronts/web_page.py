@@ -74,7 +74,12 @@ class WebPage:
         elif scope["method"] not in {"POST", "DELETE"}:
             await send_error(send, 405, "unimplemented", "use POST or DELETE")
         elif b"origin" not in headers:
-            await send_error(send, 403, "permission_denied", "only the page may use sessions")
+            await send_error(
+                send,
+                403,
+                "permission_denied",
+                "only Podium's page in a browser may begin or end a session",
+            )
         elif scope["method"] == "POST":
             await self._begin_session(headers, peer, receive, send)
         else:
