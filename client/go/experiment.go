@@ -76,7 +76,7 @@ type ArmFilter struct {
 	GroupName *string
 	// NamePrefix keeps only arms whose name begins with this text.
 	NamePrefix *string
-	// Tags keeps only arms whose run_config has all of these.
+	// Tags keeps only arms that have all of these.
 	Tags []string
 	// Config keeps only arms whose run_config satisfies all of these.
 	Config []*podiumv1.ConfigFilter
@@ -125,7 +125,7 @@ type RankOptions struct {
 	GroupName *string
 	// NamePrefix ranks only arms whose name begins with this text.
 	NamePrefix *string
-	// Tags ranks only arms whose run_config has all of these.
+	// Tags ranks only arms that have all of these.
 	Tags []string
 	// Config ranks only arms whose run_config satisfies all of these.
 	Config []*podiumv1.ConfigFilter

@@ -31,7 +31,7 @@ export interface ArmFilter {
   readonly groupName?: string;
   /** Only arms whose name begins with this text. */
   readonly namePrefix?: string;
-  /** Only arms whose run_config has all of these tags. */
+  /** Only arms that have all of these tags. */
   readonly tags?: string[];
   /** Only arms whose run_config satisfies all of these conditions. */
   readonly config?: MessageInitShape<typeof ConfigFilterSchema>[];

@@ -37,7 +37,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             status: Ranks only arms with this status, or one of these; `completed` if not given.
             group_name: Ranks only arms of this group.
             name_prefix: Ranks only arms whose names begin with this text.
-            tags: Ranks only arms whose run_config has all of these tags.
+            tags: Ranks only arms that have all of these tags.
             config: Ranks only arms with these values in the run_config, by path, such as
                 `{"algorithm.params.lr": 0.1}`. A pair gives the least and the greatest number;
                 None means no limit: `{"seed": (1, None)}`.
@@ -84,7 +84,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             status: Uses only arms with this status, or one of these; `completed` if not given.
             group_name: Uses only arms of this group.
             name_prefix: Uses only arms whose names begin with this text.
-            tags: Uses only arms whose run_config has all of these tags.
+            tags: Uses only arms that have all of these tags.
             config: Uses only arms with these values in the run_config, by path, such as
                 `{"algorithm.params.lr": 0.1}`. A pair gives the least and the greatest number;
                 None means no limit: `{"seed": (1, None)}`.
@@ -127,7 +127,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             status: Includes only arms with this status, or one of these; all if not given.
             group_name: Includes only arms of this group.
             name_prefix: Includes only arms whose names begin with this text.
-            tags: Includes only arms whose run_config has all of these tags.
+            tags: Includes only arms that have all of these tags.
             config: Includes only arms with these values in the run_config, by path, such as
                 `{"algorithm.params.lr": 0.1}`. A pair gives the least and the greatest number;
                 None means no limit: `{"seed": (1, None)}`.

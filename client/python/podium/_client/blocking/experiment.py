@@ -145,7 +145,7 @@ class ExperimentHandle(Analysis):
             status: Lists only arms with this status, or with one of these.
             group_name: Lists only arms of this group.
             name_prefix: Lists only arms whose names begin with this text.
-            tags: Lists only arms whose run_config has all of these tags.
+            tags: Lists only arms that have all of these tags.
             config: Lists only arms with these values in the run_config, by path, such as
                 `{"algorithm.params.lr": 0.1}`. A pair gives the least and the greatest number;
                 None means no limit: `{"seed": (1, None)}`.
