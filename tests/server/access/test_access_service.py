@@ -81,7 +81,7 @@ async def test_a_limited_administrator_stays_within_its_prefixes(served: Served)
             issued = await admin.create_token("hidden", "reader", prefixes=prefixes)
             assert await limited.revoke_token(issued.token.id) == []
             if prefixes:
-                with pytest.raises(podium.InvalidArgumentError, match="only allows names in"):
+                with pytest.raises(podium.InvalidArgumentError, match="only allows names within"):
                     await limited.create_token("t", "reader", prefixes=prefixes)
         shown = await admin.create_token("shown", "reader", prefixes=["team/a"])
         inherited = await limited.create_token("inherited", "admin")
