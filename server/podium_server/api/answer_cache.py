@@ -20,11 +20,11 @@ class AnswerCache:
 
     @staticmethod
     def question(request: Message) -> bytes:
-        """Returns the key of a request."""
+        """Returns the key under which the response to a request is cached."""
         return request.DESCRIPTOR.name.encode() + request.SerializeToString(deterministic=True)
 
     def find(self, question: bytes, revision: int) -> bytes | None:
-        """Returns the response that was cached for a request at this revision, or None."""
+        """Returns the response that is cached under a key with this revision, or None."""
         kept_at, answer = self._kept.get(question, (None, b""))
         if kept_at != revision:
             return None
@@ -32,7 +32,7 @@ class AnswerCache:
         return answer
 
     def keep(self, question: bytes, revision: int, answer: bytes) -> None:
-        """Caches the response to a request, with the revision in which its ranking last changed."""
+        """Caches the response to a request, together with a revision."""
         if question in self._kept:
             self._room += len(question) + len(self._kept.pop(question)[1])
         self._kept[question] = revision, answer
