@@ -267,7 +267,10 @@ class _Sent:
                 yield content
 
     async def _rows_of(self, arm: str, after: int) -> tuple[bytes, int | None]:
-        """Returns a message with rows after a position, and the last position; None at the end."""
+        """Returns a message with the rows of an arm after a position.
+
+        Also returns the position of the last row, or None if no rows follow it.
+        """
         async with self._taking_turns():
             rows = await self._store.rows(self._experiment, arm, after, _PAGE)
         response = WatchResponse(evals=map(self._watched, rows.items))
@@ -276,7 +279,10 @@ class _Sent:
     async def _points_of(
         self, arm: str, first: int, series: SeriesFilter
     ) -> tuple[bytes, int | None]:
-        """Returns a message with points from a step on, and the next step; None at the end."""
+        """Returns a message with the points of an arm from a step on.
+
+        Also returns the step of the next point, or None if no points follow.
+        """
         async with self._taking_turns():
             points = await self._store.series(self._experiment, arm, first, _SERIES_PAGE, series)
         piece = WatchedSeries(arm=arm, from_step=first, series=answers.series(points.items))

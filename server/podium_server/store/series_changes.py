@@ -33,9 +33,9 @@ def changed_from(content: bytes, after: int) -> int | None:
 
 
 def _merge_two(pairs: list[tuple[int, int]]) -> None:
-    """Merges the two neighbouring pairs whose merging makes consumers read the fewest points again.
+    """Merges two neighbouring pairs: those for which consumers then read the fewest extra points.
 
-    Points that are read again count relative to the points that the consumer needs.
+    The number of extra points counts relative to the number of points that a consumer needs.
     """
     last = pairs[-1][1]
 

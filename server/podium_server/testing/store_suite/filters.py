@@ -189,7 +189,7 @@ async def _all_experiments(store: Store, shown: ExperimentFilter) -> list[Experi
 
 
 async def test_lists_of_experiments(store: Store) -> None:
-    """Status, prefix and tags select the same experiments as in Python, for all of Unicode."""
+    """Status, prefix and tags select the same experiments as filters in plain Python."""
     rng = Random(1)
     names = [name for name in _NAMES if name.isprintable() or name > "\uffff"]
     outcomes = ((), (2,), (3, 4), (4,), (4, 4), (5,), (4, 5), (2, 3))
