@@ -1,12 +1,16 @@
 """`podium outbox retry --restart` and `--as`: rejected attempts are delivered after all."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import podium as library
+import pytest
 from podium._outbox import outbox_address, outboxes, streams
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED
 from podium.v1.event_pb2 import ArmFinished, Event
+from podium.v1.run_config_pb2 import RunConfig
+from podium_server.testing.calls import arm as whole
 from podium_server.testing.calls import metrics, row, started
 
 from tests.client.cli.shell import Outcome, podium
@@ -129,6 +133,62 @@ def test_a_name_that_is_taken(root: Path, outbox: Path, address: str, name: str)
     (line,) = (line for line in done.err.splitlines() if line.startswith("podium: "))
     assert line == f"podium: 6 events of arm 'a' of {name!r} remain rejected: {taken}"
     assert _arm(address, name, "other").evals == []
+
+
+def _whole_arm(arm: str, rows: int, **fields: Any) -> list[Event]:
+    """A whole arm with one row in its event and further rows in events of their own."""
+    more = [row("val", step, metrics={"acc": step}) for step in range(1, rows + 1)]
+    for each in more:
+        each.eval_recorded.arm = arm
+    first = more[0].eval_recorded.eval_result
+    return [whole(arm, first, metrics={"loss": math.nan}, **fields), *more[1:]]
+
+
+def test_the_rows_of_a_rejected_whole_arm(
+    root: Path, outbox: Path, address: str, name: str
+) -> None:
+    """If a whole arm is rejected, no row of it is stored, unless --restart replaces the arm."""
+    _record(outbox, name, started("a", "A", 1), _of("A", row("val", 9)))
+    folder = _record(outbox, name, *_whole_arm("a", 3))
+    rejected = [(sequence, "ARM_HAS_ATTEMPTS") for sequence in (1, 2, 3)]
+    assert rejected_events(folder) == rejected
+    assert _run(root).code == 1
+    assert rejected_events(folder) == rejected
+    assert [found.step for found in _arm(address, name).evals] == [9]
+    assert _run(root, "--restart").code == 0
+    assert _accuracies(_arm(address, name)) == [1, 2, 3]
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("stored", [1, 2, 3])
+def test_a_whole_arm_after_an_interrupted_retry(
+    root: Path, outbox: Path, address: str, name: str, stored: int
+) -> None:
+    """--as completes an arm of which an interrupted retry recorded only the first events."""
+    _record(outbox, name, started("a", "A", 1))
+    folder = _record(outbox, name, *_whole_arm("a", 3))
+    with library.Client(address) as client:
+        client.record(name, _whole_arm("other", 3)[:stored])
+    assert _run(root, "--as", "other").code == 0
+    assert _accuracies(_arm(address, name, "other")) == [1, 2, 3]
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("changed", ["row", "run_config"])
+def test_a_whole_arm_never_replaces_another(
+    root: Path, outbox: Path, address: str, name: str, changed: str
+) -> None:
+    """--as rejects a whole arm if the arm of that name has a value that is not from its events."""
+    _record(outbox, name, started("a", "A", 1))
+    folder = _record(outbox, name, *_whole_arm("a", 1))
+    config = RunConfig(name="other" if changed == "run_config" else "r")
+    with library.Client(address) as client:
+        client.record(name, _whole_arm("other", 1 + (changed == "row"), run_config=config))
+    before = _arm(address, name, "other")
+    done = _run(root, "--as", "other")
+    assert (done.code, len(rejected_events(folder))) == (1, 1)
+    assert "already has an arm 'other'; give another name" in done.err
+    assert _arm(address, name, "other") == before
 
 
 def test_the_newest_of_several_attempts(root: Path, outbox: Path, address: str, name: str) -> None:

@@ -1,6 +1,7 @@
 """Delivers outboxes to a server. The sender process and `podium sync` use this package."""
 
-from podium._sender.protocol import DEFECTS, begins_arm
+from podium._sender.event_kinds import begins_arm, is_part_of_whole_arm
+from podium._sender.protocol import DEFECTS
 from podium._sender.sender import BACKGROUND, FOREGROUND, Rules, Sender, Tally
 from podium._sender.status_file import Report
 
@@ -13,4 +14,5 @@ __all__ = [
     "Sender",
     "Tally",
     "begins_arm",
+    "is_part_of_whole_arm",
 ]

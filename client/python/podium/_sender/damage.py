@@ -1,12 +1,13 @@
 """Handles damaged records and disk errors."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from podium._outbox import RejectedEvent, StreamInfo
-from podium._sender.protocol import Opening, Refused, begins_arm
+from podium._sender.event_kinds import begins_arm, is_whole_arm
+from podium._sender.protocol import Opening, Refused
 from podium._sender.recording_client import RecordingClient
 from podium.v1.event_pb2 import Event, ExperimentDeclared
 
@@ -16,6 +17,7 @@ __all__ = [
     "damaged_event",
     "ignored_disk_errors",
     "opening_of",
+    "rejected_whole_arm",
     "was_start",
 ]
 
@@ -49,6 +51,14 @@ def was_start(info: StreamInfo, rejected: RejectedEvent) -> bool:
     if rejected.reason == DAMAGED:
         return rejected.sequence == 1 and opening_of(info) is Opening.ARM
     return begins_arm(rejected.event)
+
+
+def rejected_whole_arm(rejected_events: Iterable[RejectedEvent]) -> Refused | None:
+    """Returns the last rejected event that is a whole arm."""
+    wholes = [each for each in rejected_events if is_whole_arm(each.event)]
+    if not wholes:
+        return None
+    return Refused(wholes[-1].sequence, wholes[-1].reason, wholes[-1].message, wholes[-1].event)
 
 
 def damaged_event(sequence: int) -> Refused:

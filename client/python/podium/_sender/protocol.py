@@ -20,6 +20,7 @@ from podium._client.channel import OUTCOME_UNKNOWN
 from podium._limits.batches import Load, is_too_large
 from podium._limits.event_checks import metric_count
 from podium._limits.limits import DEFAULT_LIMITS
+from podium._sender.event_kinds import begins_arm, is_part_of_whole_arm, is_whole_arm
 from podium.errors import PodiumError, RefusedEvent
 from podium.v1.event_pb2 import Event, ExperimentDeclared, Skipped
 
@@ -36,7 +37,6 @@ __all__ = [
     "Reject",
     "Rewound",
     "Verdict",
-    "begins_arm",
     "pause_of",
 ]
 
@@ -70,9 +70,6 @@ _SMALLER_MAY_PASS = DEFECTS | {"DEADLINE_EXCEEDED"}
 
 _NEEDED = frozenset({"arm_started", "experiment_declared", "skipped", None})
 """Events that are never skipped, because later events are useless without them."""
-
-
-_CREATES_ARM = frozenset({"arm_started", "arm_recorded"})
 
 
 class Entry(Protocol):
@@ -178,6 +175,7 @@ class Delivery:
         rejected: The sequence numbers of events that were rejected.
         opens: The kind of the first event.
         is_orphan: Whether the start of the stream's own arm was rejected.
+        whole_arm: The whole arm that was rejected last, or None.
 
     Attributes:
         delivered: The sequence number of the last event up to which the server has all events.
@@ -192,8 +190,10 @@ class Delivery:
         *,
         opens: Opening = Opening.ANY,
         is_orphan: bool = False,
+        whole_arm: Refused | None = None,
     ) -> None:
         self.delivered = self._reached = delivered
+        self._whole_arm = whole_arm
         self._opens = opens
         self._rejected = set(rejected)
         self.is_orphan = is_orphan
@@ -255,20 +255,26 @@ class Delivery:
 
     def reject(self, refused: Iterable[Refused]) -> None:
         """Remembers that events are rejected. From now on, `Skipped` is sent in their place."""
-        for sequence, _, _, payload in refused:
-            self._rejected.add(sequence)
-            self.is_orphan |= begins_arm(payload)
+        for each in refused:
+            self._rejected.add(each.sequence)
+            self.is_orphan |= begins_arm(each.payload)
+            if is_whole_arm(each.payload):
+                self._whole_arm = each
 
     # ---- what to send ----------------------------------------------------------------------
 
     def _batch(self, entries: Sequence[Entry]) -> Batch | Reject:
         batch = Batch(self.delivered + 1, [])
         absent: list[int] = []
+        refused: list[Refused] = []
         load = Load()
-        for payload in _contiguous(entries, batch.first):
-            event = self._event(batch.last + 1, payload)
-            if isinstance(event, Refused):
-                return batch._replace(absent=tuple(absent)) if batch.events else Reject([event])
+        for sequence, payload in enumerate(_contiguous(entries, batch.first), batch.first):
+            event = self._event(sequence, payload)
+            if isinstance(event, Refused) and not batch.events:
+                refused.append(event)
+                continue
+            if isinstance(event, Refused) or refused:
+                break
             load = load.plus(Load(1, metric_count(event), len(payload or b"")))
             if batch.events and not load.fits(self._most_bytes):
                 break
@@ -277,7 +283,7 @@ class Delivery:
                 absent.append(batch.last)
             if len(batch.events) == self._most:
                 break
-        return batch._replace(absent=tuple(absent))
+        return Reject(refused) if refused else batch._replace(absent=tuple(absent))
 
     def _event(self, sequence: int, payload: bytes | None) -> Event | Refused:
         if payload is None and sequence == 1 and self._opens is Opening.EXPERIMENT:
@@ -286,10 +292,26 @@ class Delivery:
         if payload is None or sequence in self._rejected:
             return Event(skipped=Skipped())
         try:
-            return Event.FromString(payload)
+            event = Event.FromString(payload)
         except DecodeError as error:
             text = f"the record is not an event that this version can read ({error})"
             return Refused(sequence, "MALFORMED_REQUEST", text, payload)
+        return self._unless_part(sequence, event, payload)
+
+    def _unless_part(self, sequence: int, event: Event, payload: bytes) -> Event | Refused:
+        """Rejects an event that is a part of a rejected whole arm.
+
+        The server would accept the rows of that arm as rows of the arm that it has.
+        """
+        whole = self._whole_arm
+        if whole is None:
+            return event
+        if begins_arm(payload):
+            self._whole_arm = None
+        if not is_part_of_whole_arm(event):
+            return event
+        text = f"the arm that this row is a part of was rejected: {whole.message}"
+        return Refused(sequence, whole.reason, text, payload)
 
     # ---- what an answer means --------------------------------------------------------------
 
@@ -359,14 +381,6 @@ def _is_dispensable(batch: Batch) -> bool:
     """Returns whether the batch is a single event, and no later event depends on it."""
     kind = batch.events[0].WhichOneof("kind")
     return len(batch.events) == 1 and kind not in _NEEDED
-
-
-def begins_arm(payload: bytes) -> bool:
-    """Returns whether an event creates an arm."""
-    try:
-        return Event.FromString(payload).WhichOneof("kind") in _CREATES_ARM
-    except DecodeError:
-        return False
 
 
 def pause_of(error: PodiumError) -> Pause:

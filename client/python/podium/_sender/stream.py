@@ -15,6 +15,7 @@ from podium._sender.damage import (
     damaged_event,
     ignored_disk_errors,
     opening_of,
+    rejected_whole_arm,
     was_start,
 )
 from podium._sender.heartbeat import Heartbeat
@@ -96,6 +97,7 @@ class Stream:
             (rejected.sequence for rejected in rejected_events),
             opens=opening_of(self.info),
             is_orphan=any(was_start(self.info, rejected) for rejected in rejected_events),
+            whole_arm=rejected_whole_arm(rejected_events),
         )
         self._backoff = Backoff()
         self._patience = PoisonEventPolicy(defect_seconds)

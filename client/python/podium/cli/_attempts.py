@@ -9,14 +9,24 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from podium._model.results import ArmSummary
+from podium._model.results import ArmResult, ArmSummary
 from podium._outbox import RejectedEvent
 from podium._wire import codec
 from podium.cli._outboxes import StreamView, event_of
+from podium.v1 import arm_result_pb2
+from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import ArmStarted, Event
 from podium.v1.run_config_pb2 import RunConfig
 
-__all__ = ["Item", "RejectedAttempt", "as_other_arm", "as_restart", "attempts_of", "is_chosen"]
+__all__ = [
+    "Item",
+    "RejectedAttempt",
+    "as_other_arm",
+    "as_restart",
+    "attempts_of",
+    "has_only_events_of",
+    "is_chosen",
+]
 
 _WITH_ATTEMPT = ("metrics_recorded", "eval_recorded", "arm_finished")
 _START_IS_DELIVERED = (
@@ -48,15 +58,19 @@ class RejectedAttempt(NamedTuple):
     @property
     def start(self) -> ArmStarted | None:
         """The start of the attempt, if it is one of the rejected events."""
-        events = (item.event for item in self.items if item.event is not None)
-        return next((each.arm_started for each in events if each.HasField("arm_started")), None)
+        starts = (each.arm_started for each in self.events if each.HasField("arm_started"))
+        return next(starts, None)
 
     @property
-    def has_whole_arm(self) -> bool:
-        """Whether one of the events is a whole arm."""
-        return any(
-            item.event is not None and item.event.HasField("arm_recorded") for item in self.items
-        )
+    def whole_arm(self) -> arm_result_pb2.ArmResult | None:
+        """The whole arm, if it is one of the rejected events."""
+        wholes = (each.arm_recorded for each in self.events if each.HasField("arm_recorded"))
+        return next((whole.arm_result for whole in wholes), None)
+
+    @property
+    def events(self) -> list[Event]:
+        """The events that this version can read."""
+        return [item.event for item in self.items if item.event is not None]
 
 
 class Plan(NamedTuple):
@@ -67,6 +81,8 @@ class Plan(NamedTuple):
     attempt_id: str | None = None
     start: Event | None = None
     """The start to send first, or None if the server has the attempt already."""
+    replace: bool = False
+    """Whether a whole arm replaces an arm that has attempts."""
 
     def event(self, event: Event) -> Event | None:
         """Returns an event in the form in which it is sent again.
@@ -80,6 +96,7 @@ class Plan(NamedTuple):
         sent.CopyFrom(event)
         if kind == "arm_recorded":
             sent.arm_recorded.arm_result.name = self.arm
+            sent.arm_recorded.replace |= self.replace
         elif kind == "arm_annotated":
             sent.arm_annotated.arm = self.arm
         elif kind in _WITH_ATTEMPT:
@@ -119,7 +136,7 @@ def as_restart(attempt: RejectedAttempt, known: ArmSummary | None) -> Plan | str
     """Plans to send an attempt as the newest one of its arm, or returns why it cannot be sent."""
     arm = attempt.arm or ""
     if attempt.attempt_id is None:
-        return Plan(attempt.experiment, arm)
+        return Plan(attempt.experiment, arm, replace=True)
     newest = _own_attempt(attempt, known)
     if attempt.start is None and known is not None:
         return Plan(attempt.experiment, arm, newest) if newest else _START_IS_DELIVERED
@@ -128,7 +145,12 @@ def as_restart(attempt: RejectedAttempt, known: ArmSummary | None) -> Plan | str
 
 
 def as_other_arm(
-    attempt: RejectedAttempt, target: Plan, known: ArmSummary | None, original: ArmSummary | None
+    attempt: RejectedAttempt,
+    target: Plan,
+    known: ArmSummary | None,
+    original: ArmSummary | None,
+    *,
+    is_from_retry: bool,
 ) -> Plan | str:
     """Plans to send an attempt as another arm, or rows without an attempt to an existing arm.
 
@@ -138,13 +160,14 @@ def as_other_arm(
         known: The other arm, or None if the server lacks it. If it exists, an attempt can be sent
             to it only if an earlier, interrupted retry has created it.
         original: The arm that the attempt was recorded for, or None if the server lacks it.
+        is_from_retry: Whether `has_only_events_of` is true of the other arm.
 
     Returns:
         The plan, or a text with the reason why the attempt cannot be sent.
     """
     newest = _own_attempt(attempt, known)
-    creates = attempt.attempt_id is not None or attempt.has_whole_arm
-    if known is not None and newest is None and creates:
+    creates = attempt.attempt_id is not None or attempt.whole_arm is not None
+    if known is not None and newest is None and creates and not is_from_retry:
         return _NAME_IS_TAKEN.format(target.arm)
     if attempt.attempt_id is None or (attempt.start is None and newest):
         return target._replace(attempt_id=newest)
@@ -153,6 +176,36 @@ def as_other_arm(
         start = ArmStarted(run_config=codec.run_config_to_proto(original.run_config))
     start = start or _start_without(attempt.arm or target.arm)
     return _started(attempt, start, target, known)
+
+
+def has_only_events_of(attempt: RejectedAttempt, arm: ArmResult) -> bool:
+    """Returns whether all values of a stored arm are from an attempt that has a whole arm.
+
+    An interrupted retry leaves such an arm. Sending the events to it again loses nothing.
+    """
+    whole = attempt.whole_arm
+    if whole is None or arm.attempt is not None:
+        return False
+    recorded = (each.eval_recorded for each in attempt.events if each.HasField("eval_recorded"))
+    rows = {*map(_content, whole.evals), *(_content(each.eval_result) for each in recorded)}
+    stored = codec.arm_result_to_proto(arm)
+    return _head(stored) == _head(whole) and rows.issuperset(map(_content, stored.evals))
+
+
+def _head(arm: arm_result_pb2.ArmResult) -> bytes:
+    head = arm_result_pb2.ArmResult(
+        run_config=arm.run_config, status=arm.status, metrics=arm.metrics
+    )
+    return head.SerializeToString(deterministic=True)
+
+
+def _content(row: EvalResult) -> bytes:
+    """Returns a row as bytes, without the fields that the server sets."""
+    given = EvalResult()
+    given.CopyFrom(row)
+    for field in ("revision", "event_time", "record_time"):
+        given.ClearField(field)
+    return given.SerializeToString(deterministic=True)
 
 
 def _start_without(arm: str) -> ArmStarted:
@@ -176,8 +229,7 @@ def _started(
     event.arm_started.attempt.order = order
     if start.WhichOneof("mode") != "resume_step":
         event.arm_started.restart = True
-    times = (item.event.event_time for item in attempt.items if item.event is not None)
-    first = next(times, None)
+    first = next((each.event_time for each in attempt.events), None)
     if first is not None:
         event.event_time.CopyFrom(first)
     return target._replace(attempt_id=attempt_id, start=event)

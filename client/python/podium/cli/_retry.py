@@ -11,7 +11,7 @@ from podium import ArmSummary
 from podium._client.blocking.client import Client
 from podium._limits.batches import Batch
 from podium._outbox import RejectedEvent, SenderLock, StreamReader
-from podium._sender import DEFECTS, begins_arm
+from podium._sender import DEFECTS, begins_arm, is_part_of_whole_arm
 from podium.cli import _format
 from podium.cli._attempts import (
     Item,
@@ -20,6 +20,7 @@ from podium.cli._attempts import (
     as_other_arm,
     as_restart,
     attempts_of,
+    has_only_events_of,
     is_chosen,
 )
 from podium.cli._console import Console
@@ -182,15 +183,21 @@ def _sent_singly(
     client: Client, attempt: RejectedAttempt, _given: argparse.Namespace
 ) -> Iterator[_Outcome]:
     """Sends unchanged events, each in its own call."""
+    whole_refusal = ""
     for item in attempt.items:
         if item.event is None:
             yield _Outcome(item, refusal=_unreadable(item))
+            continue
+        if whole_refusal and is_part_of_whole_arm(item.event):
+            yield _Outcome(item, refusal=whole_refusal)
             continue
         try:
             [(_, refusal)] = _recorded(client, attempt.experiment, [(item, item.event)])
         except PodiumError as error:
             yield _Outcome(item, failure=text_of(error))
             return
+        if item.event.HasField("arm_recorded"):
+            whole_refusal = refusal
         if not refusal:
             _mark_retried(item)
         yield _Outcome(item, refusal)
@@ -225,7 +232,10 @@ def _plan(client: Client, attempt: RejectedAttempt, given: argparse.Namespace) -
     if not _is_redirected(given):
         return as_restart(attempt, known)
     original = _find_arm(client, attempt.experiment, attempt.arm or "")
-    return as_other_arm(attempt, target, known, original)
+    is_from_retry = known is not None and has_only_events_of(
+        attempt, client.arm(target.experiment, target.arm).get()
+    )
+    return as_other_arm(attempt, target, known, original, is_from_retry=is_from_retry)
 
 
 def _find_arm(client: Client, experiment: str, arm: str) -> ArmSummary | None:
@@ -237,9 +247,10 @@ def _find_arm(client: Client, experiment: str, arm: str) -> ArmSummary | None:
 
 
 def _sent_by_plan(client: Client, attempt: RejectedAttempt, plan: Plan) -> Iterator[_Outcome]:
-    if plan.start is not None:
+    opening = plan.start or _whole_arm(attempt, plan)
+    if opening is not None:
         # The start is sent alone, because the other events depend on it.
-        [(_, refusal)] = _recorded(client, plan.experiment, [(attempt.items[0], plan.start)])
+        [(_, refusal)] = _recorded(client, plan.experiment, [(attempt.items[0], opening)])
         if refusal:
             yield from (_Outcome(item, refusal) for item in attempt.items)
             return
@@ -257,6 +268,11 @@ def _sent_by_plan(client: Client, attempt: RejectedAttempt, plan: Plan) -> Itera
         batch = fuller
         call.append((item, event))
     yield from _outcomes(client, plan.experiment, call)
+
+
+def _whole_arm(attempt: RejectedAttempt, plan: Plan) -> Event | None:
+    wholes = (each for each in attempt.events if each.HasField("arm_recorded"))
+    return next(map(plan.event, wholes), None)
 
 
 def _outcomes(

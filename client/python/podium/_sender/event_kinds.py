@@ -1,0 +1,32 @@
+"""The kinds of events that the sender treats in a special way."""
+
+from google.protobuf.message import DecodeError
+
+from podium.v1.event_pb2 import Event
+
+__all__ = ["begins_arm", "is_part_of_whole_arm", "is_whole_arm"]
+
+_WHOLE_ARM = "arm_recorded"
+_CREATES_ARM = frozenset({"arm_started", _WHOLE_ARM})
+
+
+def begins_arm(payload: bytes) -> bool:
+    """Returns whether an event creates an arm."""
+    return _kind_of(payload) in _CREATES_ARM
+
+
+def is_whole_arm(payload: bytes) -> bool:
+    """Returns whether an event is a whole arm."""
+    return _kind_of(payload) == _WHOLE_ARM
+
+
+def is_part_of_whole_arm(event: Event) -> bool:
+    """Returns whether an event after a whole arm may be a row for which the arm had no room."""
+    return event.HasField("eval_recorded") and not event.eval_recorded.HasField("attempt_id")
+
+
+def _kind_of(payload: bytes) -> str | None:
+    try:
+        return Event.FromString(payload).WhichOneof("kind")
+    except DecodeError:
+        return None
