@@ -57,6 +57,13 @@ def test_arms_by_name(address: str, sweep: str) -> None:
     assert rows == [["a", "flat0", "40", "0.02"], ["b", "bad", "40", "4"]]
 
 
+def test_an_option_between_arguments(address: str, sweep: str) -> None:
+    """Names after an option are arguments like those before it."""
+    done = podium("curve", sweep, "val.acc", "--by-group", "steep", address=address)
+    assert done.code == 0
+    assert done == podium("curve", sweep, "val.acc", "steep", "--by-group", address=address)
+
+
 def test_no_arms(address: str, name: str) -> None:
     """A note reports that an experiment has no arms."""
     assert podium("curve", name, "val.acc", address=address) == (0, "", "podium: no arms\n")

@@ -75,7 +75,27 @@ def test_declare_clears_fields(address: str) -> None:
     assert (found.hypothesis, found.metadata, found.tags) == (None, {"v": 5}, ["x"])
     done = podium("declare", "cleared", "--clear=name", address=address)
     assert done.code == 2
-    assert "experiment_declared.clear_fields has 'name'; give one of hypothesis" in done.err
+    assert "--clear has 'name'; give one of hypothesis" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("declare", "--success-metric="), "--success-metric is empty; give 1 to"),
+        (("declare", "--hypothesis=a\0"), "--hypothesis contains a NUL character"),
+        (("declare", "--parent=a//b"), "--parent 'a//b' has a segment"),
+        (("declare", "--tag="), "a key of --tag is empty"),
+        (("declare", "--metadata=a\1=3"), "a key of --metadata contains a control character"),
+        (("conclude", ""), "TEXT is not set"),
+    ],
+    ids=str,
+)
+def test_errors_name_options(address: str, arguments: tuple[str, str], text: str) -> None:
+    """The error of an invalid value names the option, not the field of the event."""
+    command, option = arguments
+    assert podium("declare", "options", address=address).code == 0
+    done = podium(command, "options", option, address=address)
+    assert (done.code, text in done.err) == (2, True)
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled", "completed"])

@@ -344,3 +344,13 @@ def test_a_misspelt_action() -> None:
     done = podium("outbox", "discrad")
     assert done.code == 2
     assert "'discrad' is neither an action nor a folder; did you mean 'discard'?" in done.err
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["list", "."]], ids=["alone", "with a folder"])
+def test_an_unknown_action(arguments: list[str]) -> None:
+    """An argument that is neither a folder nor an action is answered with all uses."""
+    done = podium("outbox", *arguments)
+    assert done.code == 2
+    folder = " FOLDER" * (len(arguments) - 1)
+    for use in ("", " retry", " discard"):
+        assert f"`podium outbox{use}{folder}` " in done.err

@@ -88,6 +88,7 @@ def test_no_command_is_usage() -> None:
         ("--versoin", "podium: unrecognized arguments: --versoin; did you mean --version? See "),
         ("--json", "podium: give a command; see `podium --help`"),
         ("rank e --metrc x", "arguments: --metrc x; did you mean --metric? See `podium rank --"),
+        ("rank e --direction max", "did you mean --maximize?"),
         ("eval e a", "podium eval: the following arguments are required: NAME; see `podium eval "),
         ("eval e a v --step 1.5", "argument --step: a step is an integer of 64 bits, not '1.5'"),
         ("eval e a v --step 9223372036854775808", "a step is an integer of 64 bits, not '92233"),

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
+from contextlib import contextmanager
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from podium.errors import InvalidArgumentError, NotFoundError, PodiumError
 
-__all__ = ["CommandError", "Exit", "command_line", "exit_of", "text_of"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["CommandError", "Exit", "command_line", "exit_of", "naming_options", "text_of"]
 
 _LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
 
@@ -60,3 +65,20 @@ def text_of(error: PodiumError) -> str:
     message = error.refusals[0].message if error.refusals else error.message
     line = _LINE_BREAK.sub(" ", message.strip())
     return f"{line} ({error.reason})" if error.reason else line
+
+
+@contextmanager
+def naming_options(event: str, options: Mapping[str, str]) -> Iterator[None]:
+    """Makes errors of the block name the command's options, not the fields of the event.
+
+    Args:
+        event: The field of `Event` that the command records, such as `arm_annotated`.
+        options: The option of each field of the event.
+    """
+    try:
+        yield
+    except InvalidArgumentError as error:
+        text = text_of(error)
+        for field, option in options.items():
+            text = re.sub(rf"\b{event}\.{field}\b", option, text)
+        raise CommandError(text) from error

@@ -12,7 +12,7 @@ from podium._values.suggest import did_you_mean, near_names
 from podium.cli._exits import CommandError, Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import ModuleType
 
 __all__ = ["COMMANDS", "SERVER_COMMANDS", "command_parser", "parse", "parse_command"]
@@ -64,7 +64,11 @@ SERVER_COMMANDS = {
 }
 """The commands that run on the machine of the store and make no calls, with their modules."""
 
-_OTHER_NAMES = {"remove-tag": "untag", "remove-tags": "untag"}
+_OTHER_NAMES = {
+    "direction": "maximize",
+    "remove-tag": "untag",
+    "remove-tags": "untag",
+}
 """The options for names of Python parameters that are spelled differently, for suggestions."""
 
 _HEADINGS = {
@@ -101,7 +105,7 @@ class _Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
         """Parses arguments. The error for an unknown option names similar options."""
-        given, unknown = self.parse_known_args(args, namespace)
+        given, unknown = self._parser_of_known()(args, namespace)
         if unknown:
             options = {option.lstrip("-"): option for option in self._option_string_actions}
             name = unknown[0].partition("=")[0].lstrip("-").replace("_", "-")
@@ -109,6 +113,13 @@ class _Parser(argparse.ArgumentParser):
             question = f"; did you mean {options[near[0]]}?" if near else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{question}")
         return given
+
+    def _parser_of_known(self) -> Callable[..., tuple[argparse.Namespace, list[str]]]:
+        """Returns the method that also accepts options between positional arguments, if it can."""
+        parts = {action.nargs for action in self._get_positional_actions()}
+        if parts & {argparse.PARSER, argparse.REMAINDER}:
+            return self.parse_known_args
+        return self.parse_known_intermixed_args
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

@@ -15,9 +15,8 @@ from podium import Client, RecordResult, events
 from podium._values.suggest import did_you_mean
 from podium.cli._arguments import add_arm, add_several
 from podium.cli._console import Console
-from podium.cli._exits import CommandError, Exit, text_of
+from podium.cli._exits import CommandError, Exit, naming_options
 from podium.cli._suggestions import near_arms
-from podium.errors import InvalidArgumentError
 
 __all__ = ["add_arguments", "run"]
 
@@ -78,13 +77,10 @@ def _present_tags(arguments: argparse.Namespace, client: Client, console: Consol
 def _recorded(
     arguments: argparse.Namespace, client: Client, changes: dict[str, Any]
 ) -> RecordResult:
-    """Records the annotations. An error names the options, not the fields of the event."""
-    try:
-        with near_arms(client, arguments.experiment, arguments.arm):
-            annotated = events.arm_annotated(arguments.arm, **changes)
-            return client.record(arguments.experiment, [annotated])
-    except InvalidArgumentError as error:
-        text = text_of(error)
-        for field, option in _OPTIONS.items():
-            text = text.replace(f"arm_annotated.{field}", option)
-        raise CommandError(text) from error
+    """Records the annotations."""
+    with (
+        naming_options("arm_annotated", _OPTIONS),
+        near_arms(client, arguments.experiment, arguments.arm),
+    ):
+        annotated = events.arm_annotated(arguments.arm, **changes)
+        return client.record(arguments.experiment, [annotated])

@@ -13,7 +13,7 @@ import argparse
 from podium import Client
 from podium.cli._arguments import add_experiment
 from podium.cli._console import Console
-from podium.cli._exits import Exit
+from podium.cli._exits import Exit, naming_options
 from podium.cli._suggestions import near_arms
 
 __all__ = ["add_arguments", "run"]
@@ -28,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Stores the conclusion."""
     experiment = client.experiment(arguments.experiment)
-    with near_arms(client, experiment.name):
+    with (
+        naming_options("experiment_concluded", {"conclusion": "TEXT"}),
+        near_arms(client, experiment.name),
+    ):
         result = experiment.conclude(arguments.conclusion)
     console.recorded(result, f"experiment {experiment.name!r} is concluded")
     if arguments.conclusion is None and not console.as_json:

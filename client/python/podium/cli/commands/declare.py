@@ -20,10 +20,20 @@ from podium._model.results import Experiment
 from podium._values.enums import Direction
 from podium.cli._arguments import add_experiment, add_several
 from podium.cli._console import Console
-from podium.cli._exits import CommandError, Exit
+from podium.cli._exits import CommandError, Exit, naming_options
 from podium.cli._json import describe, loads
 
 __all__ = ["add_arguments", "run"]
+
+_OPTIONS = {
+    "hypothesis": "--hypothesis",
+    "success_metric": "--success-metric",
+    "parent": "--parent",
+    "tags": "--tag",
+    "metadata": "--metadata",
+    "clear_fields": "--clear",
+}
+"""The option of each field of the event."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,16 +69,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Declares the experiment."""
-    result = client.experiment(arguments.experiment).declare(
-        hypothesis=arguments.hypothesis,
-        success_metric=arguments.success_metric,
-        direction=arguments.direction,
-        parent=arguments.parent,
-        tags=arguments.tag,
-        metadata=_read(arguments.metadata),
-        overwrite=arguments.overwrite,
-        clear_fields=arguments.clear,
-    )
+    with naming_options("experiment_declared", _OPTIONS):
+        result = client.experiment(arguments.experiment).declare(
+            hypothesis=arguments.hypothesis,
+            success_metric=arguments.success_metric,
+            direction=arguments.direction,
+            parent=arguments.parent,
+            tags=arguments.tag,
+            metadata=_read(arguments.metadata),
+            overwrite=arguments.overwrite,
+            clear_fields=arguments.clear,
+        )
     kept = [field.path for field in result.kept_fields]
     if console.as_json:
         values = {"revision": result.revision, "changed_events": result.changed_events}

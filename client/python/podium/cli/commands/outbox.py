@@ -29,6 +29,10 @@ __all__ = ["add_arguments", "run_locally"]
 
 _RETRY, _DISCARD = "retry", "discard"
 _ACTIONS = {_RETRY: retry, _DISCARD: discard}
+_USES = (
+    "`podium outbox{0}` lists events, `podium outbox retry{0}` sends rejected events again, and "
+    "`podium outbox discard{0}` deletes events"
+)
 _OPTIONS = {"restart": "--restart", "new_arm": "--as", "into": "--into"}
 _HEADERS = ("EXPERIMENT", "ARM", "WRITER", ">WAITING", "SINCE", ">REJECTED", "~WHY")
 
@@ -89,16 +93,18 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
         return _ACTIONS[arguments.action](find_outboxes(folder), arguments, console)
     if arguments.action is not None:
         if folder is not None:
-            text = (
-                f"{arguments.action!r} is not an action; give only a folder, or "
-                "`podium outbox retry FOLDER`"
-            )
-            raise CommandError(text)
+            near = did_you_mean(arguments.action, _ACTIONS) or f"; {_USES.format(' FOLDER')}"
+            raise CommandError(f"{arguments.action!r} is not an action{near}")
         folder = Path(arguments.action)
-        near = did_you_mean(arguments.action, _ACTIONS)
-        if near and not folder.exists():
-            raise CommandError(f"{arguments.action!r} is neither an action nor a folder{near}")
+        if not folder.exists():
+            raise CommandError(_neither(arguments.action))
     return _list([view_of(outbox) for outbox in find_outboxes(folder)], console)
+
+
+def _neither(text: str) -> str:
+    """Returns the error of an argument that is neither an action nor a folder."""
+    near = did_you_mean(text, _ACTIONS) or f"; {_USES.format('')}"
+    return f"{text!r} is neither an action nor a folder{near}"
 
 
 def _check_options(given: argparse.Namespace) -> None:
