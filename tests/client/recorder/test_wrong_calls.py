@@ -200,6 +200,15 @@ def test_a_warning_names_the_arm_and_the_value(
     ]
 
 
+def test_all_near_arguments_are_named(
+    record: Any, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If several arguments are like an unknown one, the warning names them all."""
+    with record(name) as experiment, experiment.start_arm(CONFIG, name="a", group="g"):
+        pass
+    assert "(did you mean 'group_id' or 'group_name'?); 'g' is left out" in told(caplog)[0]
+
+
 def test_another_error_of_a_field_is_new(
     record: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:

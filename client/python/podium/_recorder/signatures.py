@@ -91,8 +91,8 @@ def _fitting(
         elif name in names:
             fitting[name] = item
         else:
-            near = near_names(name, names[1:])
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            near = " or ".join(map(repr, near_names(name, names[1:])))
+            hint = f" (did you mean {near}?)" if near else ""
             problems.lost(name, f"there is no argument {name!r}{hint}", item)
     for name in names:
         if signature.parameters[name].default is inspect.Parameter.empty and name not in fitting:
