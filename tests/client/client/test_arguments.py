@@ -93,6 +93,21 @@ async def test_wrong_arguments(
     assert client._connection._opened is None
 
 
+@pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"tls": "ca.pem"}, r"tls must be a podium.TLS, a bool or None, not str; podium.TLS\(ca="),
+        ({"token": 3}, "token must be a string, a path or None, not int"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_of_a_client(kind: Any, given: dict[str, Any], text: str) -> None:
+    """A client rejects TLS files and tokens of a wrong type when it is made."""
+    with pytest.raises(TypeError, match=text):
+        kind("localhost:1", **given)
+
+
 async def test_anything_that_is_an_index_is_a_step(client: AnyClient, declared: str) -> None:
     """Steps accept everything with `__index__`, metrics everything with `__float__`."""
 

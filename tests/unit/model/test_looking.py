@@ -159,6 +159,8 @@ def test_a_column_that_does_not_exist() -> None:
         matrix["test.ac"]
     with pytest.raises(KeyError, match=r"no column 'x'; there are 'test.acc', 'loss'"):
         matrix["x"]
+    with pytest.raises(KeyError, match=r"no column \('a', 'loss'\); did you mean"):
+        matrix["a", "loss"]  # type: ignore[index]
 
 
 def test_frozen_results_keep_their_meaning() -> None:

@@ -10,6 +10,7 @@ import grpc
 
 from podium._client.channel import is_loopback
 from podium._values.address import server_addresses, socket_path
+from podium._values.coerce import kind_of
 from podium._values.tls import TLS, FileStates, file_states
 from podium._values.tokens import token_id
 from podium.errors import ClientStateError, UnauthenticatedError, UnavailableError
@@ -30,6 +31,7 @@ class Security:
         token: The token, or the path of its file; None for that of the environment variables.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: TLS is set for a socket, an environment variable is missing, or the token is
             malformed.
     """
@@ -37,6 +39,7 @@ class Security:
     def __init__(
         self, address: str, tls: TLS | bool | None, token: str | os.PathLike[str] | None
     ) -> None:
+        _check_types(tls, token)
         is_socket = socket_path(address) is not None
         if is_socket and tls:
             raise ValueError("TLS is not used on unix:PATH addresses; leave out tls")
@@ -134,6 +137,16 @@ def _token_of_environment() -> tuple[str, str | Path | None]:
         if text:
             return name, text if name == "PODIUM_TOKEN" else Path(text)
     return "PODIUM_TOKEN", None
+
+
+def _check_types(tls: object, token: object) -> None:
+    if not isinstance(tls, TLS | bool | None):
+        raise TypeError(
+            f"tls must be a podium.TLS, a bool or None, not {kind_of(tls)}; podium.TLS(ca=FILE) "
+            "names the file with the certificate of the authority"
+        )
+    if not isinstance(token, str | os.PathLike | None):
+        raise TypeError(f"token must be a string, a path or None, not {kind_of(token)}")
 
 
 def _credentials(tls: TLS) -> grpc.ChannelCredentials:

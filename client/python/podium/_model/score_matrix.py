@@ -62,7 +62,7 @@ class ScoreMatrix(Tabular, ModelBase):
             if column.metric == metric:
                 return column.scores
         known = [column.metric for column in self.columns]
-        near = did_you_mean(metric, known) or f"; there are {', '.join(map(repr, known))}"
+        near = did_you_mean(str(metric), known) or f"; there are {', '.join(map(repr, known))}"
         raise KeyError(f"there is no column {metric!r}{near}")
 
     def _heading(self) -> str:
