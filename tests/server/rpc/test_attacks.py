@@ -5,7 +5,6 @@ Each limit of the server has a test here that fails without it.
 
 import resource
 import struct
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import pytest
 from podium._wire.status import from_rpc_error
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
-from podium.v1.results_service_pb2 import EvalRequest, GetArmRequest, ScoreRequest
+from podium.v1.results_service_pb2 import EvalRequest, GetArmRequest
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium.v1.value_pb2 import Value
 from podium_server.rpc.fronts.grpcio import MAX_CONNECTIONS
@@ -36,6 +35,7 @@ from tests.server.rpc.attack import (
     statuses_of,
     wait_until,
 )
+from tests.server.rpc.other_client import OtherClient
 
 _EVAL = "/podium.v1.ResultsService/Eval"
 _GET_ARM = "/podium.v1.ResultsService/GetArm"
@@ -48,52 +48,18 @@ _OVERLOADED = "8"
 """The number of RESOURCE_EXHAUSTED."""
 
 
-class _Other(threading.Thread):
-    """Another client: it asks for a score every few milliseconds until the attack is over."""
-
-    def __init__(self, address: str) -> None:
-        super().__init__(daemon=True)
-        self._address = address
-        self._is_over = threading.Event()
-        self.seconds: list[float] = []
-        self.errors: list[str] = []
-
-    def run(self) -> None:
-        """Asks, and notes the time of each call and its error."""
-        with grpc.insecure_channel(self._address) as channel:
-            stub = ResultsServiceStub(channel)
-            while not self._is_over.wait(0.005):
-                begin = time.perf_counter()
-                try:
-                    stub.Score(ScoreRequest(experiment="x", arm="a", metric="m"), timeout=_SECONDS)
-                except grpc.RpcError as error:
-                    self.errors.append(str(from_rpc_error(error)))
-                self.seconds.append(time.perf_counter() - begin)
-
-    def end(self) -> None:
-        """Ends the calls."""
-        self._is_over.set()
-        self.join(2 * _SECONDS)
-
-
 @contextmanager
 def _attacked(name: str) -> Iterator[RunningServer]:
     """Runs a server with large rows; afterwards checks its memory and what another client saw."""
     with running_server(None, "--log-level", "error") as server:
         _fill(server)
-        other = _Other(server.address)
-        other.start()
-        wait_until(lambda: len(other.seconds) > 5)
+        other = OtherClient(server.address)
         try:
             yield server
         finally:
             other.end()
         memory = _peak_mib(server)
-        times = sorted(other.seconds)
-        print(  # noqa: T201 - the figures, for readers of `pytest -s`
-            f"\n{name}: {memory} MiB; another client: {len(times)} calls, "
-            f"p99 {times[len(times) * 99 // 100] * 1e3:.0f} ms, longest {times[-1] * 1e3:.0f} ms"
-        )
+        print(f"\n{name}: {memory} MiB; {other}")  # noqa: T201 - for readers of `pytest -s`
         assert other.errors == []
         assert memory <= _MEMORY_MIB
         assert server.process.poll() is None
@@ -306,9 +272,7 @@ def test_the_server_serves_after_a_flood(name: str) -> None:
     """
     with running_server(None, "--log-level", "error") as server:
         _fill(server)
-        other = _Other(server.address)
-        other.start()
-        wait_until(lambda: len(other.seconds) > 5)
+        other = OtherClient(server.address)
         with attackers(server.address, 4, timeout=1.0) as found:
             if name == "continuations":
                 for attacker in found:
@@ -321,10 +285,7 @@ def test_the_server_serves_after_a_flood(name: str) -> None:
                 alive = [one for one in alive if _FLOODS[name](one) is not False]
         wait_until(lambda: _answers(server.address))
         other.end()
-        times = sorted(other.seconds)
         print(  # noqa: T201 - the figures, for readers of `pytest -s`
-            f"\n{name}: {_peak_mib(server)} MiB; another client: {len(times)} calls, "
-            f"p99 {times[len(times) * 99 // 100] * 1e3:.0f} ms, longest {times[-1] * 1e3:.0f} ms, "
-            f"errors {Counter(other.errors)}"
+            f"\n{name}: {_peak_mib(server)} MiB; {other}, errors {Counter(other.errors)}"
         )
         assert server.stop() == 0

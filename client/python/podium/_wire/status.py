@@ -9,6 +9,7 @@ bytes. If there are many paths, the text of the status is shortened too, and the
 from the paths.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -42,6 +43,9 @@ _METADATA_VALUE_BYTES = 300
 # The most bytes of the Any around a Refusals, and of the header of one text in the Refusals.
 _ANY_BYTES = 64
 _HEADER_BYTES = 4
+
+_PLAIN = re.compile("[ -$&-~]*")
+"""A text whose characters have one byte each, also in the text of a status."""
 
 _M = TypeVar("_M", bound=Message)
 
@@ -173,6 +177,8 @@ def _kind(*, permanent: bool) -> recording_service_pb2.RefusalKind.ValueType:
 
 
 def _cut(text: str, limit: int, size: Callable[[str], int] = utf8_size) -> str:
+    if len(text) <= limit and _PLAIN.fullmatch(text):
+        return text
     # No character is smaller than 1.
     return _well_formed(shorten(text[: limit + 1], limit, size))
 
