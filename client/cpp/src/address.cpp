@@ -13,6 +13,8 @@ namespace {
 // A response is larger than the request that recorded it: it also has times and revisions.
 constexpr int kLargestResponse = 16 << 20;
 
+constexpr int kMostPort = 65'535;
+
 // Each server of a name gets calls, unless its health service says that it stops.
 constexpr char kBalanced[] =
     R"({"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}})";
@@ -27,7 +29,7 @@ bool is_socket(const std::string& address) { return address.rfind("unix:", 0) ==
 
 void check(const std::string& address) {
   static const std::regex sound(R"(((dns|ipv4|ipv6):/*)?(\[[^\]\s]+\]|[^:/\s\[\]]+):[0-9]{1,5})");
-  if (!std::regex_match(address, sound)) {
+  if (!std::regex_match(address, sound) || std::stoi(address.substr(address.rfind(':') + 1)) > kMostPort) {
     throw std::invalid_argument("an address is HOST:PORT or unix:PATH, not \"" + address + "\"");
   }
 }

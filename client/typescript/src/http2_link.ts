@@ -12,6 +12,7 @@ import { isLoopback } from "./tokens.js";
 const defaultAddress = "localhost:50051";
 const addressForm =
   /^(?:unix:(?<path>.+)|(?<host>\[[^\]\s]+\]|[^:/\s[\]]+):(?<port>[0-9]{1,5}))$/;
+const mostPort = 65_535;
 // A response is larger than the request that recorded it: it also has times and revisions.
 const maxResponseBytes = 16 << 20;
 
@@ -82,7 +83,7 @@ function placeOf(address: string, isOneOfSeveral: boolean): Place {
   if (path !== undefined && !isOneOfSeveral) {
     return { path };
   }
-  if (host === undefined) {
+  if (host === undefined || Number(port) > mostPort) {
     throw new TypeError(`an address is HOST:PORT or unix:PATH, not ${JSON.stringify(address)}`);
   }
   return { host: host.replace(/^\[|\]$/g, ""), port: Number(port) };

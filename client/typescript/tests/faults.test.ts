@@ -330,7 +330,13 @@ test("if no server answers, the error names all addresses, and no write was sent
 test("white space and repetitions in a list are left out, and a malformed address is named", () => {
   connected(" one:1, [::1]:2,one:1\n");
   connected("unix:/run/a,b");
-  const malformed = { "one:1,two": "two", "one:1,": "", "one:1,unix:/run/podium.sock": "unix:/run/podium.sock" };
+  const malformed = {
+    "one:1,two": "two",
+    "one:1,": "",
+    "one:1,unix:/run/podium.sock": "unix:/run/podium.sock",
+    "one:1,two:65536": "two:65536",
+    "one:65536": "one:65536",
+  };
   for (const [list, bad] of Object.entries(malformed)) {
     const message = `an address is HOST:PORT or unix:PATH, not "${bad}"`;
     assert.throws(() => new Client(list), { name: "TypeError", message });

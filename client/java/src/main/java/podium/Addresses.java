@@ -28,6 +28,8 @@ final class Addresses extends NameResolverProvider {
   private static final Pattern ONE =
       Pattern.compile("unix:.+|(?:(?:dns|ipv4|ipv6):/*)?" + HOST_PORT);
 
+  private static final int MOST_PORT = 65_535;
+
   private static final String SCHEME = "podium";
 
   /** Gives calls in turns to all servers that are healthy. */
@@ -58,11 +60,18 @@ final class Addresses extends NameResolverProvider {
   }
 
   private static String checked(String address, Pattern form) {
-    if (!form.matcher(address).matches()) {
+    if (!form.matcher(address).matches() || portOf(address) > MOST_PORT) {
       throw new IllegalArgumentException(
           "an address is HOST:PORT or unix:PATH, not '" + address + "'");
     }
     return address;
+  }
+
+  private static int portOf(String address) {
+    // A path has no port, and a matching address ends with one of up to five digits.
+    return address.startsWith("unix:")
+        ? 0
+        : Integer.parseInt(address.substring(address.lastIndexOf(':') + 1));
   }
 
   /** Returns what gRPC connects to. */
@@ -143,15 +152,15 @@ final class Addresses extends NameResolverProvider {
     }
 
     private static EquivalentAddressGroup group(String address) throws UnknownHostException {
-      int colon = address.lastIndexOf(':');
-      int port = Integer.parseInt(address.substring(colon + 1));
       List<SocketAddress> sockets = new ArrayList<>();
-      for (InetAddress host : InetAddress.getAllByName(address.substring(0, colon))) {
-        sockets.add(new InetSocketAddress(host, port));
+      String name = address.substring(0, address.lastIndexOf(':'));
+      for (InetAddress host : InetAddress.getAllByName(name)) {
+        sockets.add(new InetSocketAddress(host, portOf(address)));
       }
       // Each server may have a certificate for its own name only.
-      var name = Attributes.newBuilder().set(EquivalentAddressGroup.ATTR_AUTHORITY_OVERRIDE, address);
-      return new EquivalentAddressGroup(sockets, name.build());
+      var attributes =
+          Attributes.newBuilder().set(EquivalentAddressGroup.ATTR_AUTHORITY_OVERRIDE, address);
+      return new EquivalentAddressGroup(sockets, attributes.build());
     }
 
     @Override

@@ -26,7 +26,12 @@ class AddressesTest extends FailingServer {
     assertEquals(List.of("one:1", "[::1]:2"), Addresses.of(" one:1, [::1]:2,one:1\n"));
     assertEquals(List.of("unix:/run/a,b"), Addresses.of("unix:/run/a,b"));
     assertEquals(List.of("dns:///one:1"), Addresses.of("dns:///one:1"));
-    Map.of("one:1,two", "two", "one:1,", "", "one:1,unix:/run/podium.sock", "unix:/run/podium.sock")
+    Map.of(
+            "one:1,two", "two",
+            "one:1,", "",
+            "one:1,unix:/run/podium.sock", "unix:/run/podium.sock",
+            "one:1,two:65536", "two:65536",
+            "one:65536", "one:65536")
         .forEach(
             (list, bad) -> {
               var error =
