@@ -141,7 +141,7 @@ TEST(Lost, NoServerListens) {
 TEST(Lost, ListsOfAddresses) {
   EXPECT_NO_THROW(podium::Client(" one:1, [::1]:2,one:1\n"));
   EXPECT_NO_THROW(podium::Client("unix:/run/a,b"));
-  for (const char* bad : {"two", "", "unix:/run/podium.sock"}) {
+  for (const char* bad : {"two", "", "unix:/run/podium.sock", "two:65536"}) {
     const std::string expected = "an address is HOST:PORT or unix:PATH, not \"" + std::string(bad) + "\"";
     try {
       const podium::Client client("one:1," + std::string(bad));
