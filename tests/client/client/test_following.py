@@ -1,5 +1,7 @@
 """Followed experiments, over both clients: reads from memory by the rules of the server."""
 
+import asyncio
+import threading
 import time
 from typing import Any
 
@@ -73,7 +75,7 @@ async def test_a_state_follows_and_never_changes(client: AnyClient, declared: st
         await result(experiment.start_arm(CONFIG, name="a", restart=True))
         await result(live.wait_for(await revision_of(client, declared), timeout=_SECONDS))
         assert live.arm("a").eval("val") is None
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError, match=rf"waited 0.01 s; .* revision {live.revision}"):
             await result(live.wait_for(live.revision + 1, timeout=0.01))
 
 
@@ -157,6 +159,77 @@ async def test_deletion_is_noticed(client: AnyClient, declared: str) -> None:
             await result(live.wait_for(99, timeout=_SECONDS))
         assert live.is_deleted
         assert list(live.arms) == ["a"]
+
+
+async def test_a_state_needs_its_block(client: AnyClient, declared: str) -> None:
+    """Before the block there is no state and no wait; after it the last state stays."""
+    follow = client.experiment(declared).follow()
+    for read in ("state", "arms", "revision", "experiment"):
+        with pytest.raises(podium.ClientStateError, match="in a block"):
+            getattr(follow, read)
+    with pytest.raises(podium.ClientStateError, match="in a block"):
+        await result(follow.wait_for(1, timeout=_SECONDS))
+    async with entered(follow) as live:
+        revision = live.revision
+    assert live.revision == revision
+    await result(live.wait_for(revision))
+    with pytest.raises(podium.ClientStateError, match="has ended"):
+        await result(live.wait_for(revision + 1, timeout=_SECONDS))
+
+
+async def test_a_wait_ends_with_the_block(client: AnyClient, declared: str) -> None:
+    """A thread or a task that waits without a time limit gets an error when the block ends."""
+    waits = threading.Event()
+
+    def never(_state: podium.LiveState) -> None:
+        waits.set()
+
+    async with entered(client.experiment(declared).follow()) as live:
+        if isinstance(client, podium.Client):
+            waiting = asyncio.create_task(asyncio.to_thread(live.wait_until, never))
+        else:
+            waiting = asyncio.create_task(live.wait_until(never))
+        assert await asyncio.to_thread(waits.wait, _SECONDS)
+    with pytest.raises(podium.ClientStateError, match="has ended"):
+        async with asyncio.timeout(_SECONDS):
+            await waiting
+
+
+async def test_a_predicate_that_raises(client: AnyClient, declared: str) -> None:
+    """The error of a predicate reaches the caller, and other waits go on."""
+    arm = await result(client.experiment(declared).start_arm(CONFIG, name="a"))
+    async with entered(client.experiment(declared).follow()) as live:
+        for kind in (KeyError, TimeoutError):
+
+            def fail(_state: podium.LiveState, kind: type[Exception] = kind) -> None:
+                raise kind("mine")
+
+            with pytest.raises(kind, match="mine"):
+                await result(live.wait_until(fail, timeout=_SECONDS))
+        await result(arm.finish())
+        await result(live.wait_for(await revision_of(client, declared), timeout=_SECONDS))
+        assert live.arm("a").status == "completed"
+
+
+def test_a_slow_predicate_delays_nobody(blocking: podium.Client, declared: str) -> None:
+    """While a predicate of one thread runs, the state and other threads go on."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(_state: podium.LiveState) -> bool:
+        begun.set()
+        return go_on.wait(_SECONDS)
+
+    arm = blocking.experiment(declared).start_arm(CONFIG, name="a")
+    with blocking.experiment(declared).follow() as live:
+        thread = threading.Thread(target=live.wait_until, args=(slow,))
+        thread.start()
+        assert begun.wait(_SECONDS)
+        arm.finish()
+        try:
+            live.wait_until(lambda state: state.arm("a").status == "completed", _SECONDS)
+        finally:
+            go_on.set()
+            thread.join()
 
 
 async def test_an_unknown_experiment_is_an_error(client: AnyClient) -> None:

@@ -75,9 +75,31 @@ async def main():
 asyncio.run(main())
 """
 
+_FOLLOWED = """
+import os, sys
+import podium
+
+with podium.Client(sys.argv[1]) as client:
+    experiment = client.experiment("fork_followed")
+    experiment.declare()
+    with experiment.follow() as live:
+        child = os.fork()
+        if child == 0:
+            try:
+                live.wait_for(live.revision + 1)
+            except podium.ClientStateError as error:
+                assert str(os.getppid()) in str(error) and "follow()" in str(error), error
+                sys.exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        experiment.declare(hypothesis="h")
+        live.wait_until(lambda state: state.experiment.hypothesis == "h")
+"""
+
 
 @pytest.mark.parametrize(
-    "script", sparse([_SCRIPT, _UNUSED, _ASYNC]), ids=["used", "unused", "asyncio"]
+    "script",
+    sparse([_SCRIPT, _UNUSED, _ASYNC, _FOLLOWED]),
+    ids=["used", "unused", "asyncio", "followed"],
 )
 def test_a_fork(server: RunningServer, script: str) -> None:
     """In the child a used client refuses, is closed and dropped without a hang; an unused works."""

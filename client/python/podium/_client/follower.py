@@ -1,5 +1,6 @@
 """The state of a watched experiment in memory. No I/O, for both clients and the CLI."""
 
+import os
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from podium._values.arguments import ArmStatuses, DirectionLike, StepLike, Strin
 from podium._values.enums import Direction
 from podium._values.suggest import did_you_mean
 from podium.curves import Curves, Series, curves_of, eval_names
-from podium.errors import NotFoundError
+from podium.errors import ClientStateError, NotFoundError
 from podium.scoring import DIRECTION_KEY, direction_for
 
 __all__ = ["LiveArm", "LiveBase", "LiveState"]
@@ -269,16 +270,22 @@ class LiveBase:
         self._state = LiveState()
         self._error: Exception | None = None
         self._is_deleted = False
+        self._pid = os.getpid()
 
     @property
     def state(self) -> "LiveState":
-        """The newest state. It is immutable, so several reads of it are consistent."""
+        """The newest state. It is immutable, so several reads of it are consistent.
+
+        Raises:
+            ClientStateError: The block of `follow()` has not begun.
+        """
+        self._check_begun()
         return self._state
 
     @property
     def revision(self) -> int:
         """The revision of the state."""
-        return self._state.revision
+        return self.state.revision
 
     @property
     def lag(self) -> float:
@@ -292,12 +299,12 @@ class LiveBase:
     @property
     def experiment(self) -> Experiment | None:
         """The experiment, with the fields of its last declaration."""
-        return self._state.experiment
+        return self.state.experiment
 
     @property
     def arms(self) -> Mapping[str, LiveArm]:
         """The arms by name."""
-        return self._state.arms
+        return self.state.arms
 
     @property
     def is_deleted(self) -> bool:
@@ -313,7 +320,7 @@ class LiveBase:
         Raises:
             NotFoundError: There is no such arm.
         """
-        return self._state.arm(name)
+        return self.state.arm(name)
 
     def rank(
         self,
@@ -332,7 +339,7 @@ class LiveBase:
         Raises:
             ValueError: No metric is given, and the experiment has no success_metric.
         """
-        return self._state.rank(metric, direction=direction, status=status)
+        return self.state.rank(metric, direction=direction, status=status)
 
     def best(
         self, metric: str | None = None, *, direction: DirectionLike | None = None
@@ -346,7 +353,7 @@ class LiveBase:
         Raises:
             ValueError: No metric is given, and the experiment has no success_metric.
         """
-        return self._state.best(metric, direction=direction)
+        return self.state.best(metric, direction=direction)
 
     def curve(
         self,
@@ -375,15 +382,35 @@ class LiveBase:
             raise ValueError(
                 f"training series are not followed: call follow(with_series=[{metric!r}])"
             )
-        return self._state.curve(metric, names, by_group=by_group, status=status)
+        return self.state.curve(metric, names, by_group=by_group, status=status)
 
     def _state_after(self, update: WatchUpdate) -> "LiveState":
         self._is_deleted = update.is_deleted
         return self._state if update.is_deleted else self._state.after(update)
 
+    def _check_begun(self) -> None:
+        if self._state.marker is None:
+            raise ClientStateError("use follow() in a block: with experiment.follow() as live:")
+
+    def _is_over(self) -> bool:
+        return self._is_deleted or self._error is not None
+
+    def _end(self) -> None:
+        """Makes all waits fail from now on."""
+        if not self._is_over():
+            self._error = ClientStateError("the block of follow() has ended")
+
     def _check(self) -> None:
-        """Raises the watch's error, or NotFoundError if the experiment was deleted."""
-        if self._error is not None:
-            raise self._error
+        """Raises an error if the state cannot change any more."""
         if self._is_deleted:
             raise NotFoundError("the experiment was deleted")
+        if self._error is not None:
+            raise self._error
+        if self._pid != os.getpid():
+            raise ClientStateError(
+                f"process {self._pid} follows this experiment, and its fork {os.getpid()} does "
+                "not: create a client in the fork, and call follow() there"
+            )
+
+    def _timeout_error(self, seconds: float | None) -> TimeoutError:
+        return TimeoutError(f"waited {seconds:g} s; the state has revision {self.revision}")

@@ -37,7 +37,7 @@ class AsyncLive(LiveBase):
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._follow())
         try:
-            await self.wait_until(lambda state: state.marker is not None)
+            await self._wait(lambda state: state.marker is not None)
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -49,6 +49,7 @@ class AsyncLive(LiveBase):
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
+        await self._notify_end()
 
     async def wait_for(
         self,
@@ -64,6 +65,7 @@ class AsyncLive(LiveBase):
         Raises:
             TimeoutError: The time is over.
             NotFoundError: The experiment was deleted.
+            ClientStateError: The block has ended, or this is a fork of the process that follows.
         """
         await self.wait_until(lambda state: state.revision >= revision, timeout)
 
@@ -81,9 +83,21 @@ class AsyncLive(LiveBase):
         Raises:
             TimeoutError: The time is over.
             NotFoundError: The experiment was deleted.
+            ClientStateError: The block has ended, or this is a fork of the process that follows.
         """
-        async with asyncio.timeout(timeout), self._changed:
-            while not (found := predicate(self.state)):
+        self._check_begun()
+        limit = asyncio.timeout(timeout)
+        try:
+            async with limit:
+                return await self._wait(predicate)
+        except TimeoutError:
+            if limit.expired():
+                raise self._timeout_error(timeout) from None
+            raise  # the predicate has raised it
+
+    async def _wait(self, predicate: Callable[[LiveState], _T | None]) -> _T:
+        async with self._changed:
+            while not (found := predicate(self._state)):
                 self._check()
                 await self._changed.wait()
         return found
@@ -96,6 +110,10 @@ class AsyncLive(LiveBase):
                     self._state = state
                     self._changed.notify_all()
         except Exception as error:  # noqa: BLE001 - callers get it
-            async with self._changed:
-                self._error = error
-                self._changed.notify_all()
+            self._error = error
+        await self._notify_end()
+
+    async def _notify_end(self) -> None:
+        async with self._changed:
+            self._end()
+            self._changed.notify_all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -38,15 +39,16 @@ class Live(LiveBase):
     def __enter__(self) -> Self:
         self._thread.start()
         try:
-            self.wait_until(lambda state: state.marker is not None)
+            self._wait(lambda state: state.marker is not None, None)
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
 
     def __exit__(self, error_type: object, error: BaseException | None, trace: object) -> None:
-        self._session.stop()
-        self._thread.join()
+        if self._pid == os.getpid():  # a fork has neither the thread nor the connection
+            self._session.stop()
+            self._thread.join()
 
     def wait_for(self, revision: int, timeout: float | None = None) -> None:
         """Waits until the state has a revision, such as the one that a recording call returned.
@@ -58,6 +60,7 @@ class Live(LiveBase):
         Raises:
             TimeoutError: The time is over.
             NotFoundError: The experiment was deleted.
+            ClientStateError: The block has ended, or this is a fork of the process that follows.
         """
         self.wait_until(lambda state: state.revision >= revision, timeout)
 
@@ -73,16 +76,26 @@ class Live(LiveBase):
         Raises:
             TimeoutError: The time is over.
             NotFoundError: The experiment was deleted.
+            ClientStateError: The block has ended, or this is a fork of the process that follows.
         """
+        self._check_begun()
+        return self._wait(predicate, timeout)
+
+    def _wait(self, predicate: Callable[[LiveState], _T | None], timeout: float | None) -> _T:
+        # The predicate is called without the lock, so a slow one does not delay the next state.
         ends = None if timeout is None else time.monotonic() + timeout
-        with self._changed:
-            while not (found := predicate(self.state)):
+        while not (found := predicate(state := self._state)):
+            left = None if ends is None else ends - time.monotonic()
+            if left is not None and left <= 0:
+                raise self._timeout_error(timeout)
+            if self._state is state:
                 self._check()
-                left = None if ends is None else ends - time.monotonic()
-                if left is not None and left <= 0:
-                    raise TimeoutError
-                self._changed.wait(left)
+                self._wait_for_change(state, left)
         return found
+
+    def _wait_for_change(self, state: LiveState, seconds: float | None) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._state is not state or self._is_over(), seconds)
 
     def _follow(self) -> None:
         try:
@@ -92,6 +105,7 @@ class Live(LiveBase):
                     self._state = state
                     self._changed.notify_all()
         except Exception as error:  # noqa: BLE001 - callers get it
-            with self._changed:
-                self._error = error
-                self._changed.notify_all()
+            self._error = error
+        with self._changed:
+            self._end()
+            self._changed.notify_all()
