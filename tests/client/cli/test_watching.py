@@ -144,6 +144,47 @@ def test_a_table_on_a_terminal(address: str, name: str, arm: library.ArmRun) -> 
     ]
 
 
+def _frames(shown: bytes) -> list[list[str]]:
+    """The lines of each drawing."""
+    return [frame.split("\r\n") for frame in shown.decode(errors="replace").split("\x1b[H\x1b[J")]
+
+
+@pytest.mark.slow
+def test_a_table_on_a_small_terminal() -> None:
+    """The table fits the terminal, and shows that the server is gone and is back."""
+    terminal, its_end = pty.openpty()
+    termios.tcsetwinsize(its_end, (8, 60))
+    long = "x" * 200
+    with running_server() as server, library.Client(server.address) as client:
+        experiment = client.experiment(long)
+        experiment.declare(success_metric="val.acc")
+        for number in range(20):
+            run = experiment.start_arm(library.RunConfig(f"{long}{number}"))
+            run.log_eval("val", {"acc": number}, step=1)
+        command = [*PODIUM, "watch", long]
+        environment = _environment(server.address)
+        with (
+            zygote.start(command, stdout=its_end, stderr=its_end, env=environment) as watching,
+            _ending(watching),
+        ):
+            shown = b""
+            while shown.count(b"running") < 5:
+                shown += os.read(terminal, 4096)
+            lines = _frames(shown)[-1]
+            assert all(len(line) <= 60 for line in lines)
+            assert lines[0].endswith("…, revision 41, 20 arms, 15 more below")
+            assert [line.split()[0] for line in lines[2:7]] == ["1", "2", "3", "4", "5"]
+            server.process.send_signal(signal.SIGSTOP)
+            while b"no answer from the server for" not in shown:
+                shown += os.read(terminal, 4096)
+            server.process.send_signal(signal.SIGCONT)
+            run.log_eval("val", {"acc": 100}, step=2)
+            while _frames(shown)[-1][0].startswith("no answer") or b"100" not in shown:
+                shown += os.read(terminal, 4096)
+    os.close(its_end)
+    os.close(terminal)
+
+
 @pytest.mark.slow
 def test_a_table_on_a_resized_terminal() -> None:
     """A resize draws the table again with the new width, even while the server says nothing."""

@@ -1,7 +1,8 @@
 """Shows an experiment, and every change of it until it is deleted or Ctrl-C is pressed.
 
 On a terminal it shows a table of arms of all statuses, ranked by the success metric, with
-its curve by step. In a pipe it writes a line for each arm, row and step that changed.
+its curve by step. In a pipe, or with --after, it writes a line for each arm, row and step that
+changed.
 With --json it writes a line for each update: the removals, arms, rows and training series
 that lead to the revision in `marker`.
 
@@ -11,37 +12,23 @@ Examples:
 """
 
 import argparse
-import shutil
-import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
-from podium import Client, WatchUpdate
-from podium._client.follower import LiveState
+from podium import Client, ExperimentHandle, WatchUpdate
 from podium._files import json_form
 from podium._model.watching import WatchMarker
 from podium._values.enums import ArmStatus
-from podium.cli import _chart, _format
+from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_statuses
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
+from podium.cli._live_table import show_live_table
 from podium.cli._suggestions import near_arms
 from podium.curves import points_by_step
 
 __all__ = ["add_arguments", "run"]
-
-_HEADERS = (
-    ">RANK",
-    "ARM",
-    "STATUS",
-    ">SCORE",
-    "CURVE",
-    ">EVALS",
-    "LAST HEARD",
-    "~TRAINING METRICS",
-)
-_SPARK = 16
-_CLEAR = "\x1b[H\x1b[J"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,32 +59,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Shows updates until the experiment is deleted."""
-    after, is_table = arguments.after, console.width is not None and not console.as_json
-    if arguments.epoch and after is None:
+    if arguments.epoch and arguments.after is None:
         raise CommandError("--epoch needs --after REVISION")
     experiment = client.experiment(arguments.experiment)
-    metric = experiment.get().success_metric if is_table else None
-    updates = experiment.watch(
-        after=None if after is None else WatchMarker(after, arguments.epoch),
-        status=arguments.status,
-        group_name=arguments.group,
-        name_prefix=arguments.prefix,
-        with_evals=not arguments.no_evals,
-        with_breakdowns=not (arguments.no_breakdowns or is_table),
-        with_series=_series(arguments.series, metric),
-    )
     with near_arms(client, arguments.experiment):
-        if is_table:
-            _follow(updates, _Screen(console))
-        for update in updates:
-            if console.as_json:
-                console.json(json_form.to_json(update) | {"is_deleted": update.is_deleted})
-            else:
-                for line in _lines(update):
-                    console.line(line)
-            sys.stdout.flush()
+        if console.width is None or console.as_json or arguments.after is not None:
+            _print_updates(experiment, arguments, console)
+        else:
+            _show_table(experiment, arguments, console)
     console.note(f"experiment {arguments.experiment!r} was deleted")
     return Exit.NOTHING
+
+
+def _show_table(
+    experiment: ExperimentHandle, arguments: argparse.Namespace, console: Console
+) -> None:
+    metric = experiment.get().success_metric
+    with experiment.follow(
+        **_filters(arguments),
+        with_breakdowns=False,
+        with_series=_series(arguments.series, metric),
+    ) as live:
+        show_live_table(live, console)
+
+
+def _print_updates(
+    experiment: ExperimentHandle, arguments: argparse.Namespace, console: Console
+) -> None:
+    after = arguments.after
+    updates = experiment.watch(
+        after=None if after is None else WatchMarker(after, arguments.epoch),
+        **_filters(arguments),
+        with_breakdowns=not arguments.no_breakdowns,
+        with_series=_series(arguments.series, None),
+    )
+    for update in updates:
+        if console.as_json:
+            console.json(json_form.to_json(update) | {"is_deleted": update.is_deleted})
+        else:
+            for line in _lines(update):
+                console.line(line)
+        sys.stdout.flush()
+
+
+def _filters(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "status": arguments.status,
+        "group_name": arguments.group,
+        "name_prefix": arguments.prefix,
+        "with_evals": not arguments.no_evals,
+    }
 
 
 def _series(keys: list[str] | None, metric: str | None) -> bool | list[str]:
@@ -126,74 +137,3 @@ def _lines(update: WatchUpdate) -> Iterator[str]:
     for piece in update.series:
         for number, values in points_by_step(piece.series):
             yield f"{at}{piece.arm} step {number} {_format.metrics(values)}"
-
-
-class _Screen:
-    """Draws states on a terminal. When the terminal is resized, it draws the last state again."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._state = LiveState()
-        self._is_drawing = self._is_stale = False
-        signal.signal(signal.SIGWINCH, lambda _signal, _frame: self.draw(self._state))
-
-    def draw(self, state: LiveState) -> None:
-        """Draws a state. If the terminal is resized meanwhile, draws the state once more."""
-        self._state, self._is_stale = state, True
-        while self._is_stale and not self._is_drawing:
-            self._is_drawing, self._is_stale = True, False
-            _show(self._state, self._console)
-            self._is_drawing = False
-
-
-def _follow(updates: Iterable[WatchUpdate], screen: _Screen) -> None:
-    state = LiveState()
-    for update in updates:
-        if not update.is_deleted:
-            state = state.after(update)
-            screen.draw(state)
-
-
-def _show(state: LiveState, console: Console) -> None:
-    """Draws the table in place of the previous one."""
-    sys.stdout.write(_CLEAR)
-    about = state.experiment
-    named = f"{about.name}, " if about else ""
-    title = f"{named}revision {state.revision}, {_format.count(len(state.arms), 'arm')}"
-    height = shutil.get_terminal_size().lines - 2
-    rows = list(_rows(state, is_ascii=not console.is_utf8))
-    more = f", {len(rows) - height + 1} more below" if len(rows) >= height else ""
-    console.line(f"{title}{more}")
-    console.table(rows[: height - 1], *_HEADERS)
-    sys.stdout.flush()
-
-
-def _rows(state: LiveState, *, is_ascii: bool) -> Iterator[tuple[str, ...]]:
-    metric = state.experiment.success_metric if state.experiment else None
-    ranks: dict[str, tuple[str, str]] = {}
-    sparks: dict[str, str] = {}
-    names = list(state.arms)
-    if metric is not None:
-        ranked = state.rank(metric, status=tuple(ArmStatus)).arms
-        names = [entry.arm for entry in ranked]
-        for entry in ranked:
-            score = "" if entry.score is None else f"{entry.score:.4g}"
-            ranks[entry.arm] = "" if entry.rank is None else str(entry.rank), score
-        sparks = _sparks(state, metric, is_ascii=is_ascii)
-    for name in names:
-        summary = state.arms[name].summary
-        rank, score = ranks.get(name, ("", ""))
-        heard = _format.last_heard(summary)
-        evals, metrics = str(summary.eval_count), _format.metrics(summary.metrics)
-        curve = sparks.get(name, "")
-        yield rank, name, summary.status, score, curve, evals, heard, metrics
-
-
-def _sparks(state: LiveState, metric: str, *, is_ascii: bool) -> dict[str, str]:
-    """Returns the curves of arms, each as one line of text. Arms without a curve are left out."""
-    curves = state.curve(metric, status=tuple(ArmStatus)).curves
-    series = [_chart.series_of(curve) for curve in curves]
-    return {
-        curve.name: _chart.spark(one, series, _SPARK, is_ascii=is_ascii)
-        for curve, one in zip(curves, series, strict=True)
-    }

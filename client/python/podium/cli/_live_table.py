@@ -1,0 +1,142 @@
+"""A table of the arms of a followed experiment, drawn again and again on a terminal."""
+
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+from podium import Live, NotFoundError
+from podium._client.follower import LiveState
+from podium._values.enums import ArmStatus
+from podium.cli import _chart, _format
+from podium.cli._console import Console, clean
+from podium.cli._table import cut
+
+__all__ = ["show_live_table"]
+
+_HEADERS = (
+    ">RANK",
+    "ARM",
+    "STATUS",
+    ">SCORE",
+    "CURVE",
+    ">EVALS",
+    "LAST HEARD",
+    "~TRAINING METRICS",
+)
+_SPARK = 16
+_SHORTEST_NAME = 8
+_CLEAR = "\x1b[H\x1b[J"
+_PAUSE_SECONDS = 0.2
+"""The least seconds between two drawings, so that fast changes neither flicker nor delay."""
+_LAG_SECONDS = 12.0
+"""The lag that is shown. While a server answers, it is at most 10 s."""
+_LAG_CHECK_SECONDS = 1.0
+
+
+def show_live_table(live: Live, console: Console) -> None:
+    """Draws the newest state after each change, until the experiment is deleted."""
+    screen = _Screen(live, console)
+    while not live.is_deleted:
+        drawn = live.state
+        screen.draw()
+        time.sleep(_PAUSE_SECONDS)
+        try:
+            while live.state is drawn:
+                _wait_for_change(live, drawn)
+                screen.draw_lag()
+        except NotFoundError:
+            return
+
+
+def _wait_for_change(live: Live, drawn: LiveState) -> None:
+    """Returns after a change, or after a second. Raises NotFoundError after a deletion."""
+    try:
+        live.wait_until(lambda state: state is not drawn, _LAG_CHECK_SECONDS)
+    except TimeoutError:
+        return
+
+
+class _Screen:
+    """Draws states on a terminal. When the terminal is resized, it draws the newest state again."""
+
+    def __init__(self, live: Live, console: Console) -> None:
+        self._live = live
+        self._console = console
+        self._lag = ""
+        self._is_drawing = self._is_stale = False
+        signal.signal(signal.SIGWINCH, lambda _signal, _frame: self.draw())
+
+    def draw(self) -> None:
+        """Draws the newest state. If the terminal is resized meanwhile, draws it once more."""
+        self._is_stale = True
+        while self._is_stale and not self._is_drawing:
+            self._is_drawing, self._is_stale = True, False
+            self._lag = _lag(self._live.lag)
+            _show(self._live.state, self._lag, self._console)
+            self._is_drawing = False
+
+    def draw_lag(self) -> None:
+        """Draws the state again if the text about a lost connection differs."""
+        if _lag(self._live.lag) != self._lag:
+            self.draw()
+
+
+def _lag(seconds: float) -> str:
+    return f"no answer from the server for {seconds:.0f} s, " if seconds > _LAG_SECONDS else ""
+
+
+def _show(state: LiveState, lag: str, console: Console) -> None:
+    """Draws the table in place of the previous one."""
+    width, height = shutil.get_terminal_size()
+    most = max(height - 3, 1)  # a title, the headers, and the line of the cursor
+    sys.stdout.write(_CLEAR)
+    console.line(cut(lag + _title(state, most, width - len(lag)), width))
+    console.table(_rows(state, most, is_ascii=not console.is_utf8), *_HEADERS)
+    sys.stdout.flush()
+
+
+def _title(state: LiveState, most: int, width: int) -> str:
+    """Returns the title. A long name of the experiment is shortened."""
+    counts = f"revision {state.revision}, {_format.count(len(state.arms), 'arm')}"
+    if len(state.arms) > most:
+        counts += f", {len(state.arms) - most} more below"
+    if state.experiment is None:
+        return counts
+    room = max(width - len(counts) - 2, _SHORTEST_NAME)
+    return f"{cut(clean(state.experiment.name), room)}, {counts}"
+
+
+def _rows(state: LiveState, most: int, *, is_ascii: bool) -> Iterator[tuple[str, ...]]:
+    """Yields the rows of the first arms by the success metric."""
+    metric = state.experiment.success_metric if state.experiment else None
+    ranks: dict[str, tuple[str, str]] = {}
+    sparks: dict[str, str] = {}
+    names = list(state.arms)[:most]
+    if metric is not None:
+        ranked = state.rank(metric, status=tuple(ArmStatus)).arms[:most]
+        names = [entry.arm for entry in ranked]
+        for entry in ranked:
+            score = "" if entry.score is None else f"{entry.score:.4g}"
+            ranks[entry.arm] = "" if entry.rank is None else str(entry.rank), score
+        sparks = _sparks(state, metric, names, is_ascii=is_ascii)
+    for name in names:
+        summary = state.arms[name].summary
+        rank, score = ranks.get(name, ("", ""))
+        heard = _format.last_heard(summary)
+        evals, metrics = str(summary.eval_count), _format.metrics(summary.metrics)
+        curve = sparks.get(name, "")
+        yield rank, name, summary.status, score, curve, evals, heard, metrics
+
+
+def _sparks(
+    state: LiveState, metric: str, names: Sequence[str], *, is_ascii: bool
+) -> dict[str, str]:
+    """Returns the curves of arms, each as one line of text. Arms without a curve are left out."""
+    curves = state.curve(metric, names, status=tuple(ArmStatus)).curves if names else ()
+    series = [_chart.series_of(curve) for curve in curves]
+    return {
+        curve.name: _chart.spark(one, series, _SPARK, is_ascii=is_ascii)
+        for curve, one in zip(curves, series, strict=True)
+    }
