@@ -292,10 +292,12 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # each process uses one core
     given.folder.mkdir(parents=True, exist_ok=True)
     store = given.store or f"sqlite:///{given.folder / 'podium.db'}"
+    podium_command = os.path.relpath(Path(sys.prefix) / "bin" / "podium")
     with running_server(store, "--log-level", "warning") as server:
         print(f"A server on {server.address} keeps the results in {shown_url(store)}.")
+        watch_command = f"PODIUM_ADDRESS={server.address} {podium_command} watch {EXPERIMENT}"
+        print(f"Watch it in another terminal: {watch_command}", flush=True)
         sweep(server.address, given.configurations, given.seeds, given.processes, given.folder)
-    podium_command = os.path.relpath(Path(sys.prefix) / "bin" / "podium")
     serve = [podium_command, "serve", "--http", "127.0.0.1:8080", "--store"]
     print(f"\nThe store keeps the results. To read them: {shlex.join([*serve, shown_url(store)])}")
     print(f"and in another terminal: {podium_command} rank {EXPERIMENT} --by-group")

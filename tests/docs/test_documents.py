@@ -53,9 +53,10 @@ def _run(
         case "console run":
             run_session(block, folder, environment)
         case info:
-            # Others are tested elsewhere: see test_clients.py, test_containers.py and
-            # tests/client/integrations/test_moving_over.py.
+            # Others are tested elsewhere: see test_clients.py, test_containers.py, test_examples.py
+            # and tests/client/integrations/test_moving_over.py.
             others = {
+                "python example",
                 "console",
                 "text",
                 "json",

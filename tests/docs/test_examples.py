@@ -10,11 +10,13 @@ import podium
 import pytest
 from podium_server.testing import running_server
 
+from tests.docs.blocks import blocks_of
 from tests.lazy import Lazy
 
 stats: Any = Lazy("scipy.stats")
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
+_README = _EXAMPLES.parent / "README.md"
 _SWEEP = _EXAMPLES / "digits_sweep" / "sweep.py"
 _SECONDS = 600
 
@@ -64,6 +66,13 @@ def test_the_live_ranking_ends_with_the_conclusion() -> None:
     last = rest.decode().splitlines()[-1].split()
     assert last == ["1", "a", "0.25", "training_metrics", "completed"]
     assert page.returncode == 0
+
+
+def test_the_readme_shows_the_live_ranking() -> None:
+    """The README has the code of the script that it names."""
+    code = (_EXAMPLES / "live_ranking.py").read_text().partition("\n\n")[2]
+    shown = [block.text for block in blocks_of(_README) if block.info == "python example"]
+    assert shown == [code]
 
 
 @pytest.mark.slow
