@@ -5,6 +5,9 @@ It prints three figures. A separate process makes the watches:
 - the server's memory with idle watches;
 - the server's memory with watches whose clients read nothing, one of them 500,000 revisions behind;
 - the p99 of other clients' writes with these watches, against the same writes without them.
+
+The writes without watches run before and after those with them. The ratio of the p99 of these two
+shows the noise of the measurement.
 """
 
 import argparse
@@ -14,10 +17,11 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
-from statistics import median, quantiles
-from typing import Any
+from statistics import quantiles
+from typing import Any, NamedTuple
 
 import grpc
 import podium
@@ -39,7 +43,7 @@ _LARGE_ROWS, _LARGE_TEXT = 640, "x" * 32 * 1024
 """These rows exceed the buffers of a connection, so watches stall if their clients do not read."""
 _STALL_SECONDS = 2.0
 """The seconds after which the buffers are full. After 10 s, the server ends such watches."""
-_WRITE_PAUSE = 0.002
+_WRITERS, _WRITE_PAUSE = 4, 0.002
 _CHANGE_PAUSE = 0.02
 
 
@@ -126,22 +130,44 @@ def _watching(
 # ---- The process that measures -----------------------------------------------------------------
 
 
-async def _write(client: podium.AsyncClient, server: int, writes: int) -> tuple[float, float]:
-    """Returns the p99 of single-row writes in milliseconds, and the CPU time of the server.
+class _Written(NamedTuple):
+    """The times of single-row writes in milliseconds, and the CPU time of the server."""
 
-    The writes are to another experiment. Meanwhile the watched experiment changes, as in a sweep.
+    times: list[float]
+    cpu: float
+
+    @property
+    def p99(self) -> float:
+        return quantiles(self.times, n=100)[-1]
+
+    @property
+    def cpu_each(self) -> float:
+        return self.cpu / len(self.times)
+
+    def __add__(self, other: "_Written") -> "_Written":  # type: ignore[override]
+        return _Written(self.times + other.times, self.cpu + other.cpu)
+
+
+async def _write(client: podium.AsyncClient, server: int, seconds: float) -> _Written:
+    """Writes single rows to another experiment with several writers.
+
+    Meanwhile the watched experiment changes, as in a sweep.
     """
-    arm = client.arm("written", "a")
     used = cpu_seconds(server)
     changing = asyncio.create_task(_change(client))
-    times = []
-    for step in range(writes):
-        begin = time.perf_counter()
-        await arm.log_eval("val", {"accuracy": 0.5}, step=step)
+    ends = time.perf_counter() + seconds
+    times = await asyncio.gather(*(_write_rows(client, at, ends) for at in range(_WRITERS)))
+    changing.cancel()
+    return _Written(list(chain.from_iterable(times)), cpu_seconds(server) - used)
+
+
+async def _write_rows(client: podium.AsyncClient, writer: int, ends: float) -> list[float]:
+    arm, times = client.arm("written", "a"), []
+    while (begin := time.perf_counter()) < ends:
+        await arm.log_eval("val", {"accuracy": 0.5}, step=writer)
         times.append(1e3 * (time.perf_counter() - begin))
         await asyncio.sleep(_WRITE_PAUSE)
-    changing.cancel()
-    return quantiles(times, n=100)[-1], cpu_seconds(server) - used
+    return times
 
 
 async def _change(client: podium.AsyncClient) -> None:
@@ -181,21 +207,24 @@ async def _measure_stalled(server: RunningServer, given: argparse.Namespace) -> 
         requests = [WatchRequest(experiment=_WATCHED, after_revision=newest - _LARGE_ROWS)]
         requests = requests * (given.stalled - 1)
         requests.append(WatchRequest(experiment=_WATCHED, after_revision=_FILLERS + 1))
-        pid, ratios, grown = server.process.pid, [], 0.0
-        await _write(client, pid, given.writes)
-        before = memory_mib(pid)
+        pid, seconds, grown = server.process.pid, given.seconds, 0.0
+        before = beside = after = _Written([], 0)
+        await _write(client, pid, seconds)
+        memory = memory_mib(pid)
         for _ in range(given.rounds):
-            alone = await _write(client, pid, given.writes)
+            before += await _write(client, pid, seconds)
             with _watching(server.address, requests, given.stalled, reading=False):
                 await asyncio.sleep(_STALL_SECONDS)
-                beside = await _write(client, pid, given.writes)
-                grown = max(grown, memory_mib(pid) - before)
-            ratios.append([now / then for now, then in zip(beside, alone, strict=True)])
-    late, busy = (sorted(column) for column in zip(*ratios, strict=True))
+                beside += await _write(client, pid, seconds)
+                grown = max(grown, memory_mib(pid) - memory)
+            after += await _write(client, pid, seconds)
+    alone = before + after
     print(
-        f"{given.stalled} watches that read nothing, one {newest:,} revisions behind: others' "
-        f"writes' p99 x{median(late):.2f}, the median of {[round(one, 2) for one in late]} "
-        f"(target: <= 1.1), the server's processor time x{median(busy):.2f}; "
+        f"{given.stalled} watches that read nothing, one {newest:,} revisions behind: "
+        f"{len(beside.times):,} writes of others, p99 {beside.p99:.2f} ms, "
+        f"x{beside.p99 / alone.p99:.2f} (target: <= 1.1); without watches before and after: "
+        f"{before.p99:.2f} ms and {after.p99:.2f} ms, x{after.p99 / before.p99:.2f}; the server's "
+        f"processor time for each write x{beside.cpu_each / alone.cpu_each:.2f}; "
         f"{grown:+.1f} MiB (target: <= 16)"
     )
 
@@ -206,7 +235,7 @@ def main() -> None:
     parser.add_argument("--idle", type=int, default=1_000)
     parser.add_argument("--stalled", type=int, default=50)
     parser.add_argument("--behind", type=int, default=500_000, help="revisions of the experiment")
-    parser.add_argument("--writes", type=int, default=500)
+    parser.add_argument("--seconds", type=float, default=5, help="the time of each measurement")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--store", type=Path, help="keep the filled store here, and use it again")
     given = parser.parse_args()
