@@ -149,6 +149,16 @@ async def test_an_arm_is_whole(client: AnyClient, declared: str) -> None:
         assert live.arm("rows").score("test.acc") == 1
 
 
+async def test_a_state_is_shown_in_one_line(client: AnyClient, declared: str) -> None:
+    """A notebook shows what is followed, and not all of its arms and rows."""
+    arm = await result(client.experiment(declared).start_arm(CONFIG, name="a"))
+    await result(arm.log_eval("val", {"acc": 0.5}, step=1))
+    async with entered(client.experiment(declared).follow()) as live:
+        state = f"<LiveState of {declared!r}: revision 3, 1 arms>"
+        assert repr(live) == f"<{type(live).__name__}: {state}>"
+        assert repr(live.arms) == "{'a': <LiveArm 'a': running, 1 rows>}"
+
+
 async def test_deletion_is_noticed(client: AnyClient, declared: str) -> None:
     """A wait ends when the experiment is deleted, and the last state stays."""
     experiment = client.experiment(declared)

@@ -53,6 +53,9 @@ class LiveArm:
         self._result: ArmResult | None = None
         self._scores: dict[str, float | None] = {}
 
+    def __repr__(self) -> str:
+        return f"<LiveArm {self.name!r}: {self.status}, {len(self.rows)} rows>"
+
     @property
     def summary(self) -> ArmSummary:
         """The arm without its rows."""
@@ -121,6 +124,10 @@ class LiveState(NamedTuple):
     experiment: Experiment | None = None
     marker: WatchMarker | None = None
     arms: Mapping[str, LiveArm] = {}
+
+    def __repr__(self) -> str:
+        name = self.experiment.name if self.experiment else None
+        return f"<LiveState of {name!r}: revision {self.revision}, {len(self.arms)} arms>"
 
     @property
     def revision(self) -> int:
@@ -271,6 +278,9 @@ class LiveBase:
         self._error: Exception | None = None
         self._is_deleted = False
         self._pid = os.getpid()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._state}>"
 
     @property
     def state(self) -> "LiveState":
