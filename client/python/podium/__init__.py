@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from podium._client.blocking.client import Client
     from podium._client.blocking.experiment import ExperimentHandle
     from podium._client.blocking.follower import Live
-    from podium._client.follower import LiveArm, LiveState
     from podium._client.listing import AsyncListing, Listing
+    from podium._client.live_state import LiveArm, LiveState
     from podium._interface.recorders import ArmRecorder, ExperimentRecorder
     from podium._interface.timed_eval import AsyncEvaluation, Evaluation
     from podium._limits.limits import Limits
@@ -242,7 +242,7 @@ _SOURCES = (
     "_model.watching",
     "_interface.timed_eval",
     "_recorder",
-    "_client.follower",
+    "_client.live_state",
     "_client.blocking.follower",
     "_client.aio.follower",
     "_client.blocking.client",

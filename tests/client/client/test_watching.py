@@ -5,7 +5,7 @@ from typing import Any
 
 import podium
 import pytest
-from podium._client.follower import LiveState
+from podium._client.live_state import LiveState
 from podium._client.watching import WatchSession
 from podium.v1.arm_result_pb2 import ArmSummary
 from podium.v1.eval_result_pb2 import EvalResult

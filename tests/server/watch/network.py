@@ -16,7 +16,7 @@ from unittest.mock import patch
 import grpc
 import podium
 from podium._client import watching
-from podium._client.follower import LiveState
+from podium._client.live_state import LiveState
 from podium._wire import codec
 from podium.errors import AbortedError, NotFoundError, PodiumError, UnavailableError
 from podium.v1.results_service_pb2 import WatchResponse

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from podium import Live, NotFoundError
-from podium._client.follower import LiveState
+from podium._client.live_state import LiveState
 from podium._values.enums import ArmStatus
 from podium.cli import _chart, _format
 from podium.cli._console import Console, clean

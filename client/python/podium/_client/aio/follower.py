@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from podium._client.aio.connection import AsyncConnection
-    from podium._client.follower import LiveState
+    from podium._client.live_state import LiveState
     from podium._client.watching import WatchSession
 
 __all__ = ["AsyncLive"]
