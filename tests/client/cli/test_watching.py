@@ -31,8 +31,9 @@ def arm(address: str, name: str) -> Iterator[library.ArmRun]:
 
 
 def _environment(address: str) -> dict[str, str]:
-    # pytest-xdist sets COLUMNS, which Python prefers to the width of a terminal.
-    kept = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    # pytest-xdist sets the size, which Python prefers to that of a terminal.
+    sizes = {"COLUMNS", "LINES"}
+    kept = {name: value for name, value in os.environ.items() if name not in sizes}
     return {**kept, "PODIUM_ADDRESS": address, "TERM": "xterm", "PYTHONUTF8": "1"}
 
 
@@ -80,6 +81,16 @@ def test_lines_in_a_pipe(address: str, name: str, arm: library.ArmRun) -> None:
         out, err = command.communicate(timeout=_SECONDS)
         assert (command.returncode, out) == (1, "")
         assert err == f"podium: experiment {name!r} was deleted\n"
+
+
+def test_the_command_ends_with_its_reader(address: str, name: str, arm: library.ArmRun) -> None:
+    """The command ends when its pipe is closed, although nothing changes any more."""
+    assert arm.experiment == name
+    with _watched(address, name) as command:
+        assert _line(command).endswith("loss=0.5")
+        assert command.stdout is not None
+        command.stdout.close()
+        assert command.wait(_SECONDS) == 141
 
 
 def test_series_in_a_pipe(address: str, name: str, arm: library.ArmRun) -> None:
@@ -173,6 +184,8 @@ def test_a_table_on_a_small_terminal() -> None:
             lines = _frames(shown)[-1]
             assert all(len(line) <= 60 for line in lines)
             assert lines[0].endswith("…, revision 41, 20 arms, 15 more below")
+            assert lines[1].split() == ["RANK", "ARM", "STATUS", "SCORE", "CURVE", "EVALS", "…"]
+            assert "xxxxxxxxxxxx…" in lines[2]
             assert [line.split()[0] for line in lines[2:7]] == ["1", "2", "3", "4", "5"]
             server.process.send_signal(signal.SIGSTOP)
             while b"no answer from the server for" not in shown:

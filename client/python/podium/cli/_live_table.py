@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 from podium import Live, NotFoundError
 from podium._client.live_state import LiveState
@@ -22,10 +23,11 @@ _HEADERS = (
     ">SCORE",
     "CURVE",
     ">EVALS",
-    "LAST HEARD",
+    "~LAST HEARD",
     "~TRAINING METRICS",
 )
-_SPARK = 16
+_NARROW, _NARROW_SPARK, _SPARK = 100, 8, 16
+"""The width below which a terminal is narrow, and the widths of curves on narrow and other ones."""
 _SHORTEST_NAME = 8
 _CLEAR = "\x1b[H\x1b[J"
 _PAUSE_SECONDS = 0.2
@@ -93,7 +95,8 @@ def _show(state: LiveState, lag: str, console: Console) -> None:
     most = max(height - 3, 1)  # a title, the headers, and the line of the cursor
     sys.stdout.write(_CLEAR)
     console.line(cut(lag + _title(state, most, width - len(lag)), width))
-    console.table(_rows(state, most, is_ascii=not console.is_utf8), *_HEADERS)
+    spark = _NARROW_SPARK if width < _NARROW else _SPARK
+    console.table(_rows(state, most, spark, is_ascii=not console.is_utf8), *_HEADERS)
     sys.stdout.flush()
 
 
@@ -108,7 +111,7 @@ def _title(state: LiveState, most: int, width: int) -> str:
     return f"{cut(clean(state.experiment.name), room)}, {counts}"
 
 
-def _rows(state: LiveState, most: int, *, is_ascii: bool) -> Iterator[tuple[str, ...]]:
+def _rows(state: LiveState, most: int, spark: int, *, is_ascii: bool) -> Iterator[tuple[str, ...]]:
     """Yields the rows of the first arms by the success metric."""
     metric = state.experiment.success_metric if state.experiment else None
     ranks: dict[str, tuple[str, str]] = {}
@@ -120,23 +123,29 @@ def _rows(state: LiveState, most: int, *, is_ascii: bool) -> Iterator[tuple[str,
         for entry in ranked:
             score = "" if entry.score is None else f"{entry.score:.4g}"
             ranks[entry.arm] = "" if entry.rank is None else str(entry.rank), score
-        sparks = _sparks(state, metric, names, is_ascii=is_ascii)
+        sparks = _sparks(state, metric, names, spark, is_ascii=is_ascii)
     for name in names:
         summary = state.arms[name].summary
         rank, score = ranks.get(name, ("", ""))
-        heard = _format.last_heard(summary)
+        heard = _today(_format.last_heard(summary))
         evals, metrics = str(summary.eval_count), _format.metrics(summary.metrics)
         curve = sparks.get(name, "")
         yield rank, name, summary.status, score, curve, evals, heard, metrics
 
 
+def _today(moment: str) -> str:
+    """Returns the time of a moment of today (UTC), and the date of any other one."""
+    date, _, clock = moment.partition(" ")
+    return clock if date == str(datetime.now(UTC).date()) else date
+
+
 def _sparks(
-    state: LiveState, metric: str, names: Sequence[str], *, is_ascii: bool
+    state: LiveState, metric: str, names: Sequence[str], width: int, *, is_ascii: bool
 ) -> dict[str, str]:
     """Returns the curves of arms, each as one line of text. Arms without a curve are left out."""
     curves = state.curve(metric, names, status=tuple(ArmStatus)).curves if names else ()
     series = [_chart.series_of(curve) for curve in curves]
     return {
-        curve.name: _chart.spark(one, series, _SPARK, is_ascii=is_ascii)
+        curve.name: _chart.spark(one, series, width, is_ascii=is_ascii)
         for curve, one in zip(curves, series, strict=True)
     }

@@ -12,7 +12,11 @@ Examples:
 """
 
 import argparse
+import contextlib
+import os
+import select
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -86,6 +90,7 @@ def _show_table(
 def _print_updates(
     experiment: ExperimentHandle, arguments: argparse.Namespace, console: Console
 ) -> None:
+    threading.Thread(target=_end_with_reader, daemon=True).start()
     after = arguments.after
     updates = experiment.watch(
         after=None if after is None else WatchMarker(after, arguments.epoch),
@@ -100,6 +105,18 @@ def _print_updates(
             for line in _lines(update):
                 console.line(line)
         sys.stdout.flush()
+
+
+def _end_with_reader() -> None:
+    """Ends the command when the reader of its output is gone (`| grep -m 1 completed`).
+
+    Without this, the command would end only at the next change, of which there may be none.
+    """
+    with contextlib.suppress(OSError):  # an output that is no file
+        poll = select.poll()
+        poll.register(sys.stdout, 0)
+        poll.poll()
+        os._exit(Exit.PIPE_CLOSED)
 
 
 def _filters(arguments: argparse.Namespace) -> dict[str, Any]:
