@@ -23,6 +23,7 @@ from podium._model.rankings import (
     ScoreSource,
 )
 from podium._model.results import ArmCounts, ArmResult
+from podium._values import coerce
 from podium._values.arguments import ArmStatuses, DirectionLike
 from podium._values.enums import ArmStatus, Direction, RankFlag, ScoreOrigin
 from podium.scoring import find_eval, ranked, score
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 _SHOWN_SOURCES = 100
+_STATUS = coerce.member_of(ArmStatus)
 
 
 # ---- Groups ----------------------------------------------------------------------------
@@ -195,6 +197,9 @@ def rank(
         metric: The metric to rank by, in any form that `score` accepts.
         direction: Which scores are better: `maximize` (the default) or `minimize`.
         status: The status, or statuses, of the arms to rank.
+
+    Raises:
+        ValueError: The direction or a status is unknown.
     """
     scored = _Scored(arms, metric, status)
     entries = scored.arms
@@ -220,6 +225,9 @@ def rank_groups(
         direction: Which means are better: `maximize` (the default) or `minimize`.
         status: The status, or statuses, of the arms whose scores are used.
         min_members: Groups with fewer numeric scores are left out.
+
+    Raises:
+        ValueError: The direction or a status is unknown.
     """
     scored = _Scored(arms, metric, status)
     entries = {entry.arm: entry for entry in scored.arms}
@@ -233,7 +241,8 @@ class _Scored:
     """The ranked arms with their scores and flags, and counts of the arms that are left out."""
 
     def __init__(self, arms: Sequence[ArmResult], metric: str, status: ArmStatuses) -> None:
-        self.statuses = wanted = {status} if isinstance(status, str) else set(status)
+        given = (status,) if isinstance(status, str) else status
+        self.statuses = wanted = {_STATUS(one, "status") for one in given}
         self.metric = metric
         self.arms = [_unranked(arm, metric) for arm in arms if arm.status in wanted]
         self.left_out = Counter(str(arm.status) for arm in arms if arm.status not in wanted)

@@ -1,9 +1,10 @@
 """The parts of reads that no vector shows: candidates, best arms and conclusions."""
 
 import math
+from typing import Any
 
 import pytest
-from podium import ArmResult, InvalidArgumentError, RunConfig, scoring
+from podium import ArmResult, InvalidArgumentError, RunConfig, ranking, scoring
 from podium._model.results import ExperimentStatus
 
 
@@ -111,3 +112,17 @@ def test_conclusions() -> None:
     assert scoring.conclusion([silent, bad], "acc") == "1/2 arms completed. Failed: r8."
     assert scoring.conclusion([good], None) == "1/1 arms completed."
     assert scoring.conclusion([late, bad], "acc") == "0/2 arms completed. Failed: r8."
+
+
+def test_unknown_directions_and_statuses_are_errors() -> None:
+    """A misspelled direction or status raises an error, and does not change a ranking silently."""
+    arms = [_arm("a", "completed", loss=1.0)]
+    wrong: Any = "minimise"
+    for rank in (ranking.rank, ranking.rank_groups):
+        with pytest.raises(ValueError, match="direction must be one of maximize, minimize"):
+            rank(arms, "loss", direction=wrong)
+        with pytest.raises(ValueError, match="status must be one of pending"):
+            rank(arms, "loss", status=wrong)
+    for best in (scoring.best_arm, scoring.conclusion):
+        with pytest.raises(ValueError, match="direction must be one of maximize, minimize"):
+            best(arms, "loss", wrong)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from math import isnan
 from typing import TypeVar
 
+from podium._values import coerce
 from podium._values.enums import ArmStatus, Direction, ExperimentStatus
 from podium.scoring.protocols import ListedArm, NamedArm
 from podium.scoring.scores import score
@@ -11,6 +12,7 @@ from podium.scoring.scores import score
 __all__ = ["best_arm", "conclusion", "conclusion_of", "experiment_status"]
 
 
+_DIRECTION = coerce.member_of(Direction)
 _A = TypeVar("_A", bound=NamedArm)
 
 
@@ -29,7 +31,11 @@ def best_arm(
     If several arms have the best score, returns the first of them. NaN is never the best. Without a
     direction, greater scores are better. Returns None if no metric is given, or if no completed arm
     has a score other than NaN.
+
+    Raises:
+        ValueError: The direction is neither `maximize` nor `minimize`.
     """
+    direction = coerce.optional(_DIRECTION, direction, "direction")
     if metric is None:
         return None
     sign = -1.0 if direction == Direction.MINIMIZE else 1.0

@@ -6,6 +6,7 @@ from math import isnan
 from struct import Struct
 from typing import NamedTuple
 
+from podium._values import coerce
 from podium._values.enums import Direction
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "ranked",
     "sort_key",
 ]
+
+_DIRECTION = coerce.member_of(Direction)
 
 DIRECTION_KEY = "direction:{metric}"
 """The metadata key under which an experiment stores the direction of a metric."""
@@ -113,7 +116,11 @@ def ranked(
     """Returns the index and the rank of each score, the best first. The rank of None is None.
 
     Equal scores are in their original order.
+
+    Raises:
+        ValueError: The direction is neither `maximize` nor `minimize`.
     """
+    direction = coerce.optional(_DIRECTION, direction, "direction")
     keys = [order_key(value, direction) for value in scores]
     ranks = Ranks()
     order = sorted(range(len(keys)), key=keys.__getitem__)
