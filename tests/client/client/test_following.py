@@ -7,7 +7,7 @@ from typing import Any
 
 import podium
 import pytest
-from podium_server.testing import running_server
+from podium_server.testing import RunningServer, running_server
 
 from tests.client.client.both import AnyClient, entered, result
 
@@ -49,6 +49,10 @@ async def test_reads_are_those_of_the_server(client: AnyClient, declared: str) -
         assert live.best("loss", direction="minimize") == "a"
         with pytest.raises(podium.NotFoundError, match="did you mean"):
             live.arm("givn")
+        wrong: Any = "max"
+        for read in (live.rank, live.best):
+            with pytest.raises(ValueError, match="direction must be one of maximize, minimize"):
+                read("loss", direction=wrong)
 
 
 async def test_a_state_follows_and_never_changes(client: AnyClient, declared: str) -> None:
@@ -247,6 +251,19 @@ async def test_an_unknown_experiment_is_an_error(client: AnyClient) -> None:
     with pytest.raises(podium.NotFoundError):
         async with entered(client.experiment("nobody").follow()):
             pass
+
+
+def test_another_event_loop_is_an_error(server: RunningServer, declared: str) -> None:
+    """A client of one event loop cannot follow in another one."""
+    client = podium.AsyncClient(server.address)
+
+    async def follow() -> None:
+        async with client.experiment(declared).follow():
+            pass
+
+    asyncio.run(follow())
+    with pytest.raises(podium.ClientStateError, match="another event loop"):
+        asyncio.run(follow())
 
 
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])

@@ -66,6 +66,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
             begin: Is called with a function that cancels the call.
         """
         method = self._next_method(request)
+        self._check_loop()
         metadata = self._security.metadata()
         call = method.call(request, metadata=(*metadata, *trace_metadata()))
         begin(call.cancel)
@@ -99,15 +100,18 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
 
     async def _call(self, request: Message) -> Any:
         method = self._method(request)
-        if self._loop is not asyncio.get_running_loop():
-            raise ClientStateError(
-                "this client belongs to another event loop; create a client in this event loop"
-            )
+        self._check_loop()
         await self._take_slot(method.timeout)
         try:
             return await self._answer(request, self._retries(method))
         finally:
             self._slots.release()
+
+    def _check_loop(self) -> None:
+        if self._loop is not asyncio.get_running_loop():
+            raise ClientStateError(
+                "this client belongs to another event loop; create a client in this event loop"
+            )
 
     async def _take_slot(self, seconds: float) -> None:
         if not self._slots.locked():
