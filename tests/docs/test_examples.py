@@ -70,7 +70,7 @@ def test_the_live_ranking_ends_with_the_conclusion() -> None:
 
 def test_the_readme_shows_the_live_ranking() -> None:
     """The README has the code of the script that it names."""
-    code = (_EXAMPLES / "live_ranking.py").read_text().partition("\n\n")[2]
+    code = (_EXAMPLES / "live_ranking.py").read_text().rpartition('"""\n\n')[2]
     shown = [block.text for block in blocks_of(_README) if block.info == "python example"]
     assert shown == [code]
 
