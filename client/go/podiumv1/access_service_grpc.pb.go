@@ -29,8 +29,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// AccessService manages the tokens that callers need. On the machine of the store,
-// `podium token` does the same, and creates the first token.
+// AccessService manages the tokens that callers need. With `--store`, the command
+// `podium token` does the same without a server, and creates the first token.
 //
 // An administrator whose token has prefixes can only create, list and revoke tokens
 // with prefixes that it includes.
@@ -107,8 +107,8 @@ func (c *accessServiceClient) RevokeToken(ctx context.Context, in *RevokeTokenRe
 // All implementations must embed UnimplementedAccessServiceServer
 // for forward compatibility.
 //
-// AccessService manages the tokens that callers need. On the machine of the store,
-// `podium token` does the same, and creates the first token.
+// AccessService manages the tokens that callers need. With `--store`, the command
+// `podium token` does the same without a server, and creates the first token.
 //
 // An administrator whose token has prefixes can only create, list and revoke tokens
 // with prefixes that it includes.

@@ -48,8 +48,8 @@ type EvalResult struct {
 	// primary eval.
 	Tags []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
 	// The scored model, if it is not the arm's own (an API baseline, for example). Such
-	// a row is never the primary eval. A row recorded again must have the same
-	// model_ref (MODEL_REF_CHANGED), unless an ArmRecorded sets `replace`.
+	// a row is never the primary eval. If a row is recorded again with another
+	// model_ref, it is rejected (MODEL_REF_CHANGED), unless an ArmRecorded sets `replace`.
 	ModelRef *string `protobuf:"bytes,8,opt,name=model_ref,json=modelRef,proto3,oneof" json:"model_ref,omitempty"`
 	// Output only. The experiment's revision in which the row last changed.
 	Revision int64 `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"`

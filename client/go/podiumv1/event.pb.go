@@ -212,12 +212,12 @@ type Event_ExperimentConcluded struct {
 }
 
 type Event_Skipped struct {
-	// Uses a sequence number without doing anything.
+	// Uses a sequence number of a stream, and changes nothing.
 	Skipped *Skipped `protobuf:"bytes,9,opt,name=skipped,proto3,oneof"`
 }
 
 type Event_ArmAnnotated struct {
-	// Notes, tags or the group of an arm, after the fact.
+	// Changes the notes, the tags or the group of an arm.
 	ArmAnnotated *ArmAnnotated `protobuf:"bytes,10,opt,name=arm_annotated,json=armAnnotated,proto3,oneof"`
 }
 
@@ -366,13 +366,13 @@ func (x *ExperimentDeclared) GetClearFields() []string {
 // run_result of the arm are deleted in the same commit. With `resume_step` k it
 // continues: metrics are kept, and in-loop rows and points of the training series up to
 // and including step k.
-// For a COMPLETED arm `resume_step` or `restart` must be set (ARM_FINISHED). A FAILED or
-// CANCELLED arm needs neither.
+// For a COMPLETED arm, an attempt without `resume_step` and `restart` is rejected
+// (ARM_FINISHED). A FAILED or CANCELLED arm needs neither.
 //
 // The run_config may differ from the recorded one only in
-// `model.load_checkpoint_path`, `tags` and `extras` (RUN_CONFIG_CHANGED). It may
-// differ in everything if the arm is FAILED or CANCELLED and the attempt starts from
-// the beginning.
+// `model.load_checkpoint_path`, `tags` and `extras`. Other differences are rejected
+// (RUN_CONFIG_CHANGED), unless the arm is FAILED or CANCELLED and the attempt starts
+// from the beginning.
 type ArmStarted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm. Required.

@@ -27,7 +27,7 @@ type RefusalKind int32
 const (
 	// Not set. Never returned by a server.
 	RefusalKind_REFUSAL_KIND_UNSPECIFIED RefusalKind = 0
-	// The event will not be accepted as it is. In a stream, Skipped takes its place.
+	// The event will not be accepted as it is. In a stream, send Skipped in its place.
 	RefusalKind_REFUSAL_KIND_PERMANENT RefusalKind = 1
 	// The experiment or the arm does not exist yet: wait and send the event again.
 	RefusalKind_REFUSAL_KIND_WAIT RefusalKind = 2
@@ -86,7 +86,7 @@ type RecordRequest struct {
 	// a stream.
 	Position *StreamPosition `protobuf:"bytes,3,opt,name=position,proto3,oneof" json:"position,omitempty"`
 	// Whether to check the events without recording them. The response is the same as
-	// if they were recorded, but with the present revision.
+	// if they were recorded, but with the current revision.
 	ValidateOnly  bool `protobuf:"varint,4,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -156,8 +156,8 @@ func (x *RecordRequest) GetValidateOnly() bool {
 type StreamPosition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the stream's writer in this experiment, of 1 to 256 bytes. Only this
-	// writer uses it, and only for this arm. It belongs to the token that first used
-	// it, and to tokens with the same name (WRITER_TAKEN). Required.
+	// writer uses it, and only for this arm. Calls with a token of another name than
+	// the token that first used the id are rejected (WRITER_TAKEN). Required.
 	WriterId string `protobuf:"bytes,1,opt,name=writer_id,json=writerId,proto3" json:"writer_id,omitempty"`
 	// The sequence number of the first event of the call, from 1. Required.
 	FirstSequence int64 `protobuf:"varint,2,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`

@@ -388,7 +388,7 @@ type ListArmsRequest struct {
 	GroupName *string `protobuf:"bytes,5,opt,name=group_name,json=groupName,proto3,oneof" json:"group_name,omitempty"`
 	// Only arms whose name begins with this text.
 	NamePrefix *string `protobuf:"bytes,6,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
-	// Only arms whose run_config has all of these tags.
+	// Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm.
 	Tags []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Whether to list the arms without their run_config.
 	OmitRunConfig bool `protobuf:"varint,8,opt,name=omit_run_config,json=omitRunConfig,proto3" json:"omit_run_config,omitempty"`
@@ -1138,7 +1138,7 @@ type RankRequest struct {
 	GroupName *string `protobuf:"bytes,9,opt,name=group_name,json=groupName,proto3,oneof" json:"group_name,omitempty"`
 	// Only arms whose name begins with this text.
 	NamePrefix *string `protobuf:"bytes,10,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
-	// Only arms whose run_config has all of these tags.
+	// Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm.
 	Tags []string `protobuf:"bytes,11,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Only arms whose run_config passes all of these, at most 100.
 	Config        []*ConfigFilter `protobuf:"bytes,12,rep,name=config,proto3" json:"config,omitempty"`
@@ -1408,7 +1408,7 @@ type ScoresRequest struct {
 	GroupName *string `protobuf:"bytes,6,opt,name=group_name,json=groupName,proto3,oneof" json:"group_name,omitempty"`
 	// Only arms whose name begins with this text.
 	NamePrefix *string `protobuf:"bytes,7,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
-	// Only arms whose run_config has all of these tags.
+	// Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm.
 	Tags []string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Only arms whose run_config passes all of these, at most 100.
 	Config        []*ConfigFilter `protobuf:"bytes,9,rep,name=config,proto3" json:"config,omitempty"`
@@ -1801,10 +1801,11 @@ type WatchRequest struct {
 	// The name of the experiment. Required.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
 	// The revision whose state the client has. 0 or unset: none, so the whole state is
-	// sent first. If the server does not have the revision within 5 s, it resets.
+	// sent first. If the experiment does not reach the revision within 5 s, the server
+	// sends `reset`.
 	AfterRevision *int64 `protobuf:"varint,2,opt,name=after_revision,json=afterRevision,proto3,oneof" json:"after_revision,omitempty"`
-	// The epoch of the marker with that revision. If the server has another one, because
-	// the experiment was deleted or the store replaced, it resets.
+	// The epoch of the marker with that revision. If the experiment was deleted or the
+	// store replaced, the epoch differs from the server's, and the server sends `reset`.
 	Epoch *string `protobuf:"bytes,3,opt,name=epoch,proto3,oneof" json:"epoch,omitempty"`
 	// Only arms with one of these statuses. None means any.
 	Statuses []ArmStatus `protobuf:"varint,4,rep,packed,name=statuses,proto3,enum=podium.v1.ArmStatus" json:"statuses,omitempty"`

@@ -27,9 +27,9 @@ type ScoreOrigin int32
 const (
 	// Not set. A server never returns it.
 	ScoreOrigin_SCORE_ORIGIN_UNSPECIFIED ScoreOrigin = 0
-	// A row without a step.
+	// An eval row without a step.
 	ScoreOrigin_SCORE_ORIGIN_POST_TRAINING_EVAL ScoreOrigin = 1
-	// A row with a step.
+	// An eval row with a step.
 	ScoreOrigin_SCORE_ORIGIN_IN_LOOP_EVAL ScoreOrigin = 2
 	// The arm's training metrics.
 	ScoreOrigin_SCORE_ORIGIN_TRAINING_METRICS ScoreOrigin = 3

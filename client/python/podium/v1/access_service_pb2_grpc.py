@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class AccessServiceStub(object):
-    """AccessService manages the tokens that callers need. On the machine of the store,
-    `podium token` does the same, and creates the first token.
+    """AccessService manages the tokens that callers need. With `--store`, the command
+    `podium token` does the same without a server, and creates the first token.
 
     An administrator whose token has prefixes can only create, list and revoke tokens
     with prefixes that it includes.
@@ -65,8 +65,8 @@ class AccessServiceStub(object):
 
 
 class AccessServiceServicer(object):
-    """AccessService manages the tokens that callers need. On the machine of the store,
-    `podium token` does the same, and creates the first token.
+    """AccessService manages the tokens that callers need. With `--store`, the command
+    `podium token` does the same without a server, and creates the first token.
 
     An administrator whose token has prefixes can only create, list and revoke tokens
     with prefixes that it includes.
@@ -142,8 +142,8 @@ def add_AccessServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccessService(object):
-    """AccessService manages the tokens that callers need. On the machine of the store,
-    `podium token` does the same, and creates the first token.
+    """AccessService manages the tokens that callers need. With `--store`, the command
+    `podium token` does the same without a server, and creates the first token.
 
     An administrator whose token has prefixes can only create, list and revoke tokens
     with prefixes that it includes.

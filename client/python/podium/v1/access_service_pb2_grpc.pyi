@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AccessServiceStub:
-    """AccessService manages the tokens that callers need. On the machine of the store,
-    `podium token` does the same, and creates the first token.
+    """AccessService manages the tokens that callers need. With `--store`, the command
+    `podium token` does the same without a server, and creates the first token.
 
     An administrator whose token has prefixes can only create, list and revoke tokens
     with prefixes that it includes.
@@ -62,8 +62,8 @@ class AccessServiceStub:
 
 @_typing.type_check_only
 class AccessServiceAsyncStub(AccessServiceStub):
-    """AccessService manages the tokens that callers need. On the machine of the store,
-    `podium token` does the same, and creates the first token.
+    """AccessService manages the tokens that callers need. With `--store`, the command
+    `podium token` does the same without a server, and creates the first token.
 
     An administrator whose token has prefixes can only create, list and revoke tokens
     with prefixes that it includes.
@@ -93,8 +93,8 @@ class AccessServiceAsyncStub(AccessServiceStub):
     """
 
 class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
-    """AccessService manages the tokens that callers need. On the machine of the store,
-    `podium token` does the same, and creates the first token.
+    """AccessService manages the tokens that callers need. With `--store`, the command
+    `podium token` does the same without a server, and creates the first token.
 
     An administrator whose token has prefixes can only create, list and revoke tokens
     with prefixes that it includes.

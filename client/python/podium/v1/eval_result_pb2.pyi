@@ -96,8 +96,8 @@ class EvalResult(_message.Message):
     """
     model_ref: _builtins.str
     """The scored model, if it is not the arm's own (an API baseline, for example). Such
-    a row is never the primary eval. A row recorded again must have the same
-    model_ref (MODEL_REF_CHANGED), unless an ArmRecorded sets `replace`.
+    a row is never the primary eval. If a row is recorded again with another
+    model_ref, it is rejected (MODEL_REF_CHANGED), unless an ArmRecorded sets `replace`.
     """
     revision: _builtins.int
     """Output only. The experiment's revision in which the row last changed."""

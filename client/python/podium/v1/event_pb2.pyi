@@ -79,11 +79,11 @@ class Event(_message.Message):
 
     @_builtins.property
     def skipped(self) -> Global___Skipped:
-        """Uses a sequence number without doing anything."""
+        """Uses a sequence number of a stream, and changes nothing."""
 
     @_builtins.property
     def arm_annotated(self) -> Global___ArmAnnotated:
-        """Notes, tags or the group of an arm, after the fact."""
+        """Changes the notes, the tags or the group of an arm."""
 
     def __init__(
         self,
@@ -220,13 +220,13 @@ class ArmStarted(_message.Message):
     run_result of the arm are deleted in the same commit. With `resume_step` k it
     continues: metrics are kept, and in-loop rows and points of the training series up to
     and including step k.
-    For a COMPLETED arm `resume_step` or `restart` must be set (ARM_FINISHED). A FAILED or
-    CANCELLED arm needs neither.
+    For a COMPLETED arm, an attempt without `resume_step` and `restart` is rejected
+    (ARM_FINISHED). A FAILED or CANCELLED arm needs neither.
 
     The run_config may differ from the recorded one only in
-    `model.load_checkpoint_path`, `tags` and `extras` (RUN_CONFIG_CHANGED). It may
-    differ in everything if the arm is FAILED or CANCELLED and the attempt starts from
-    the beginning.
+    `model.load_checkpoint_path`, `tags` and `extras`. Other differences are rejected
+    (RUN_CONFIG_CHANGED), unless the arm is FAILED or CANCELLED and the attempt starts
+    from the beginning.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -30,7 +30,7 @@ class _RefusalKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefusalKi
     REFUSAL_KIND_UNSPECIFIED: _RefusalKind.ValueType  # 0
     """Not set. Never returned by a server."""
     REFUSAL_KIND_PERMANENT: _RefusalKind.ValueType  # 1
-    """The event will not be accepted as it is. In a stream, Skipped takes its place."""
+    """The event will not be accepted as it is. In a stream, send Skipped in its place."""
     REFUSAL_KIND_WAIT: _RefusalKind.ValueType  # 2
     """The experiment or the arm does not exist yet: wait and send the event again."""
 
@@ -40,7 +40,7 @@ class RefusalKind(_RefusalKind, metaclass=_RefusalKindEnumTypeWrapper):
 REFUSAL_KIND_UNSPECIFIED: RefusalKind.ValueType  # 0
 """Not set. Never returned by a server."""
 REFUSAL_KIND_PERMANENT: RefusalKind.ValueType  # 1
-"""The event will not be accepted as it is. In a stream, Skipped takes its place."""
+"""The event will not be accepted as it is. In a stream, send Skipped in its place."""
 REFUSAL_KIND_WAIT: RefusalKind.ValueType  # 2
 """The experiment or the arm does not exist yet: wait and send the event again."""
 Global___RefusalKind: _TypeAlias = RefusalKind  # noqa: Y015
@@ -59,7 +59,7 @@ class RecordRequest(_message.Message):
     """The name of the experiment. Required."""
     validate_only: _builtins.bool
     """Whether to check the events without recording them. The response is the same as
-    if they were recorded, but with the present revision.
+    if they were recorded, but with the current revision.
     """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
@@ -104,8 +104,8 @@ class StreamPosition(_message.Message):
     FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
     writer_id: _builtins.str
     """The id of the stream's writer in this experiment, of 1 to 256 bytes. Only this
-    writer uses it, and only for this arm. It belongs to the token that first used
-    it, and to tokens with the same name (WRITER_TAKEN). Required.
+    writer uses it, and only for this arm. Calls with a token of another name than
+    the token that first used the id are rejected (WRITER_TAKEN). Required.
     """
     first_sequence: _builtins.int
     """The sequence number of the first event of the call, from 1. Required."""

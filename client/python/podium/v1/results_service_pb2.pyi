@@ -246,7 +246,7 @@ class ListArmsRequest(_message.Message):
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only arms whose run_config has all of these tags."""
+        """Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm."""
 
     @_builtins.property
     def config(self) -> _containers.RepeatedCompositeFieldContainer[_config_filter_pb2.ConfigFilter]:
@@ -654,7 +654,7 @@ class RankRequest(_message.Message):
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only arms whose run_config has all of these tags."""
+        """Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm."""
 
     @_builtins.property
     def config(self) -> _containers.RepeatedCompositeFieldContainer[_config_filter_pb2.ConfigFilter]:
@@ -807,7 +807,7 @@ class ScoresRequest(_message.Message):
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only arms whose run_config has all of these tags."""
+        """Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm."""
 
     @_builtins.property
     def config(self) -> _containers.RepeatedCompositeFieldContainer[_config_filter_pb2.ConfigFilter]:
@@ -1005,11 +1005,12 @@ class WatchRequest(_message.Message):
     """The name of the experiment. Required."""
     after_revision: _builtins.int
     """The revision whose state the client has. 0 or unset: none, so the whole state is
-    sent first. If the server does not have the revision within 5 s, it resets.
+    sent first. If the experiment does not reach the revision within 5 s, the server
+    sends `reset`.
     """
     epoch: _builtins.str
-    """The epoch of the marker with that revision. If the server has another one, because
-    the experiment was deleted or the store replaced, it resets.
+    """The epoch of the marker with that revision. If the experiment was deleted or the
+    store replaced, the epoch differs from the server's, and the server sends `reset`.
     """
     group_name: _builtins.str
     """Only arms of the group with this name."""

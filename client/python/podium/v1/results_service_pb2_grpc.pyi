@@ -125,9 +125,9 @@ class ResultsServiceStub:
     are ordered by their means.
 
     If COMPLETED arms are ranked, the time for the first places does not depend on
-    the number of arms. With `by_group`, with other statuses or filters, or if
-    several splits of a metric with dots have scores, the time for each page is
-    proportional to the number of arms.
+    the number of arms. The time for each page is proportional to the number of
+    arms with `by_group`, with other statuses or filters, or if the metric has dots
+    and scores exist for several of its meanings (see Score).
 
     Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
     there is no metric, neither in the request nor in the experiment
@@ -267,9 +267,9 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     are ordered by their means.
 
     If COMPLETED arms are ranked, the time for the first places does not depend on
-    the number of arms. With `by_group`, with other statuses or filters, or if
-    several splits of a metric with dots have scores, the time for each page is
-    proportional to the number of arms.
+    the number of arms. The time for each page is proportional to the number of
+    arms with `by_group`, with other statuses or filters, or if the metric has dots
+    and scores exist for several of its meanings (see Score).
 
     Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
     there is no metric, neither in the request nor in the experiment
@@ -460,9 +460,9 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         are ordered by their means.
 
         If COMPLETED arms are ranked, the time for the first places does not depend on
-        the number of arms. With `by_group`, with other statuses or filters, or if
-        several splits of a metric with dots have scores, the time for each page is
-        proportional to the number of arms.
+        the number of arms. The time for each page is proportional to the number of
+        arms with `by_group`, with other statuses or filters, or if the metric has dots
+        and scores exist for several of its meanings (see Score).
 
         Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
         there is no metric, neither in the request nor in the experiment

@@ -26,9 +26,9 @@ class _ScoreOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScoreOrig
     SCORE_ORIGIN_UNSPECIFIED: _ScoreOrigin.ValueType  # 0
     """Not set. A server never returns it."""
     SCORE_ORIGIN_POST_TRAINING_EVAL: _ScoreOrigin.ValueType  # 1
-    """A row without a step."""
+    """An eval row without a step."""
     SCORE_ORIGIN_IN_LOOP_EVAL: _ScoreOrigin.ValueType  # 2
-    """A row with a step."""
+    """An eval row with a step."""
     SCORE_ORIGIN_TRAINING_METRICS: _ScoreOrigin.ValueType  # 3
     """The arm's training metrics."""
     SCORE_ORIGIN_GIVEN_EVAL_METRICS: _ScoreOrigin.ValueType  # 4
@@ -40,9 +40,9 @@ class ScoreOrigin(_ScoreOrigin, metaclass=_ScoreOriginEnumTypeWrapper):
 SCORE_ORIGIN_UNSPECIFIED: ScoreOrigin.ValueType  # 0
 """Not set. A server never returns it."""
 SCORE_ORIGIN_POST_TRAINING_EVAL: ScoreOrigin.ValueType  # 1
-"""A row without a step."""
+"""An eval row without a step."""
 SCORE_ORIGIN_IN_LOOP_EVAL: ScoreOrigin.ValueType  # 2
-"""A row with a step."""
+"""An eval row with a step."""
 SCORE_ORIGIN_TRAINING_METRICS: ScoreOrigin.ValueType  # 3
 """The arm's training metrics."""
 SCORE_ORIGIN_GIVEN_EVAL_METRICS: ScoreOrigin.ValueType  # 4

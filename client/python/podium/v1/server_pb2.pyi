@@ -39,7 +39,7 @@ class Server(_message.Message):
 
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """The time of the server's clock when it answered."""
+        """The time of the response, by the server's clock."""
 
     def __init__(
         self,

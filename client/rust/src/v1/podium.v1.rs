@@ -213,8 +213,8 @@ pub mod access_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// AccessService manages the tokens that callers need. On the machine of the store,
-    /// `podium token` does the same, and creates the first token.
+    /// AccessService manages the tokens that callers need. With `--store`, the command
+    /// `podium token` does the same without a server, and creates the first token.
     ///
     /// An administrator whose token has prefixes can only create, list and revoke tokens
     /// with prefixes that it includes.
@@ -509,8 +509,8 @@ pub struct EvalResult {
     #[prost(string, repeated, tag = "7")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
     /// The scored model, if it is not the arm's own (an API baseline, for example). Such
-    /// a row is never the primary eval. A row recorded again must have the same
-    /// model_ref (MODEL_REF_CHANGED), unless an ArmRecorded sets `replace`.
+    /// a row is never the primary eval. If a row is recorded again with another
+    /// model_ref, it is rejected (MODEL_REF_CHANGED), unless an ArmRecorded sets `replace`.
     #[prost(string, optional, tag = "8")]
     pub model_ref: ::core::option::Option<crate::exact::alloc::string::String>,
     /// Output only. The experiment's revision in which the row last changed.
@@ -1423,10 +1423,10 @@ pub mod event {
         /// Stores the conclusion of the experiment.
         #[prost(message, tag = "8")]
         ExperimentConcluded(super::ExperimentConcluded),
-        /// Uses a sequence number without doing anything.
+        /// Uses a sequence number of a stream, and changes nothing.
         #[prost(message, tag = "9")]
         Skipped(super::Skipped),
-        /// Notes, tags or the group of an arm, after the fact.
+        /// Changes the notes, the tags or the group of an arm.
         #[prost(message, tag = "10")]
         ArmAnnotated(super::ArmAnnotated),
     }
@@ -1481,13 +1481,13 @@ pub struct ExperimentDeclared {
 /// run_result of the arm are deleted in the same commit. With `resume_step` k it
 /// continues: metrics are kept, and in-loop rows and points of the training series up to
 /// and including step k.
-/// For a COMPLETED arm `resume_step` or `restart` must be set (ARM_FINISHED). A FAILED or
-/// CANCELLED arm needs neither.
+/// For a COMPLETED arm, an attempt without `resume_step` and `restart` is rejected
+/// (ARM_FINISHED). A FAILED or CANCELLED arm needs neither.
 ///
 /// The run_config may differ from the recorded one only in
-/// `model.load_checkpoint_path`, `tags` and `extras` (RUN_CONFIG_CHANGED). It may
-/// differ in everything if the arm is FAILED or CANCELLED and the attempt starts from
-/// the beginning.
+/// `model.load_checkpoint_path`, `tags` and `extras`. Other differences are rejected
+/// (RUN_CONFIG_CHANGED), unless the arm is FAILED or CANCELLED and the attempt starts
+/// from the beginning.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ArmStarted {
@@ -1730,9 +1730,9 @@ pub struct ScoreSource {
 pub enum ScoreOrigin {
     /// Not set. A server never returns it.
     Unspecified = 0,
-    /// A row without a step.
+    /// An eval row without a step.
     PostTrainingEval = 1,
-    /// A row with a step.
+    /// An eval row with a step.
     InLoopEval = 2,
     /// The arm's training metrics.
     TrainingMetrics = 3,
@@ -2019,7 +2019,7 @@ pub struct RecordRequest {
     #[prost(message, optional, tag = "3")]
     pub position: ::core::option::Option<StreamPosition>,
     /// Whether to check the events without recording them. The response is the same as
-    /// if they were recorded, but with the present revision.
+    /// if they were recorded, but with the current revision.
     #[prost(bool, tag = "4")]
     pub validate_only: bool,
 }
@@ -2030,8 +2030,8 @@ pub struct RecordRequest {
 #[prost(prost_path = "crate::exact")]
 pub struct StreamPosition {
     /// The id of the stream's writer in this experiment, of 1 to 256 bytes. Only this
-    /// writer uses it, and only for this arm. It belongs to the token that first used
-    /// it, and to tokens with the same name (WRITER_TAKEN). Required.
+    /// writer uses it, and only for this arm. Calls with a token of another name than
+    /// the token that first used the id are rejected (WRITER_TAKEN). Required.
     #[prost(string, tag = "1")]
     pub writer_id: crate::exact::alloc::string::String,
     /// The sequence number of the first event of the call, from 1. Required.
@@ -2179,7 +2179,7 @@ pub struct DeleteExperimentResponse {
 pub enum RefusalKind {
     /// Not set. Never returned by a server.
     Unspecified = 0,
-    /// The event will not be accepted as it is. In a stream, Skipped takes its place.
+    /// The event will not be accepted as it is. In a stream, send Skipped in its place.
     Permanent = 1,
     /// The experiment or the arm does not exist yet: wait and send the event again.
     Wait = 2,
@@ -2459,7 +2459,7 @@ pub struct Server {
     /// The limits of requests and stored results.
     #[prost(message, optional, tag = "3")]
     pub limits: ::core::option::Option<ServerLimits>,
-    /// The time of the server's clock when it answered.
+    /// The time of the response, by the server's clock.
     #[prost(message, optional, tag = "4")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -2686,7 +2686,7 @@ pub struct ListArmsRequest {
     /// Only arms whose name begins with this text.
     #[prost(string, optional, tag = "6")]
     pub name_prefix: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// Only arms whose run_config has all of these tags.
+    /// Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm.
     #[prost(string, repeated, tag = "7")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
     /// Whether to list the arms without their run_config.
@@ -2874,7 +2874,7 @@ pub struct RankRequest {
     /// Only arms whose name begins with this text.
     #[prost(string, optional, tag = "10")]
     pub name_prefix: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// Only arms whose run_config has all of these tags.
+    /// Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm.
     #[prost(string, repeated, tag = "11")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
     /// Only arms whose run_config passes all of these, at most 100.
@@ -2945,7 +2945,7 @@ pub struct ScoresRequest {
     /// Only arms whose name begins with this text.
     #[prost(string, optional, tag = "7")]
     pub name_prefix: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// Only arms whose run_config has all of these tags.
+    /// Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm.
     #[prost(string, repeated, tag = "8")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
     /// Only arms whose run_config passes all of these, at most 100.
@@ -3019,11 +3019,12 @@ pub struct WatchRequest {
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
     /// The revision whose state the client has. 0 or unset: none, so the whole state is
-    /// sent first. If the server does not have the revision within 5 s, it resets.
+    /// sent first. If the experiment does not reach the revision within 5 s, the server
+    /// sends `reset`.
     #[prost(int64, optional, tag = "2")]
     pub after_revision: ::core::option::Option<i64>,
-    /// The epoch of the marker with that revision. If the server has another one, because
-    /// the experiment was deleted or the store replaced, it resets.
+    /// The epoch of the marker with that revision. If the experiment was deleted or the
+    /// store replaced, the epoch differs from the server's, and the server sends `reset`.
     #[prost(string, optional, tag = "3")]
     pub epoch: ::core::option::Option<crate::exact::alloc::string::String>,
     /// Only arms with one of these statuses. None means any.
@@ -3430,9 +3431,9 @@ pub mod results_service_client {
         /// are ordered by their means.
         ///
         /// If COMPLETED arms are ranked, the time for the first places does not depend on
-        /// the number of arms. With `by_group`, with other statuses or filters, or if
-        /// several splits of a metric with dots have scores, the time for each page is
-        /// proportional to the number of arms.
+        /// the number of arms. The time for each page is proportional to the number of
+        /// arms with `by_group`, with other statuses or filters, or if the metric has dots
+        /// and scores exist for several of its meanings (see Score).
         ///
         /// Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
         /// there is no metric, neither in the request nor in the experiment

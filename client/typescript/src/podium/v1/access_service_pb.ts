@@ -232,8 +232,8 @@ export const RevokeTokenResponseSchema: GenMessage<RevokeTokenResponse> = /*@__P
   messageDesc(file_podium_v1_access_service, 7);
 
 /**
- * AccessService manages the tokens that callers need. On the machine of the store,
- * `podium token` does the same, and creates the first token.
+ * AccessService manages the tokens that callers need. With `--store`, the command
+ * `podium token` does the same without a server, and creates the first token.
  *
  * An administrator whose token has prefixes can only create, list and revoke tokens
  * with prefixes that it includes.

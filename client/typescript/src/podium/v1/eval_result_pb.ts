@@ -81,8 +81,8 @@ export type EvalResult = Message<"podium.v1.EvalResult"> & {
 
   /**
    * The scored model, if it is not the arm's own (an API baseline, for example). Such
-   * a row is never the primary eval. A row recorded again must have the same
-   * model_ref (MODEL_REF_CHANGED), unless an ArmRecorded sets `replace`.
+   * a row is never the primary eval. If a row is recorded again with another
+   * model_ref, it is rejected (MODEL_REF_CHANGED), unless an ArmRecorded sets `replace`.
    *
    * @generated from field: optional string model_ref = 8;
    */

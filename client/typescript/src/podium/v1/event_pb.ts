@@ -104,7 +104,7 @@ export type Event = Message<"podium.v1.Event"> & {
     case: "experimentConcluded";
   } | {
     /**
-     * Uses a sequence number without doing anything.
+     * Uses a sequence number of a stream, and changes nothing.
      *
      * @generated from field: podium.v1.Skipped skipped = 9;
      */
@@ -112,7 +112,7 @@ export type Event = Message<"podium.v1.Event"> & {
     case: "skipped";
   } | {
     /**
-     * Notes, tags or the group of an arm, after the fact.
+     * Changes the notes, the tags or the group of an arm.
      *
      * @generated from field: podium.v1.ArmAnnotated arm_annotated = 10;
      */
@@ -217,13 +217,13 @@ export const ExperimentDeclaredSchema: GenMessage<ExperimentDeclared> = /*@__PUR
  * run_result of the arm are deleted in the same commit. With `resume_step` k it
  * continues: metrics are kept, and in-loop rows and points of the training series up to
  * and including step k.
- * For a COMPLETED arm `resume_step` or `restart` must be set (ARM_FINISHED). A FAILED or
- * CANCELLED arm needs neither.
+ * For a COMPLETED arm, an attempt without `resume_step` and `restart` is rejected
+ * (ARM_FINISHED). A FAILED or CANCELLED arm needs neither.
  *
  * The run_config may differ from the recorded one only in
- * `model.load_checkpoint_path`, `tags` and `extras` (RUN_CONFIG_CHANGED). It may
- * differ in everything if the arm is FAILED or CANCELLED and the attempt starts from
- * the beginning.
+ * `model.load_checkpoint_path`, `tags` and `extras`. Other differences are rejected
+ * (RUN_CONFIG_CHANGED), unless the arm is FAILED or CANCELLED and the attempt starts
+ * from the beginning.
  *
  * @generated from message podium.v1.ArmStarted
  */

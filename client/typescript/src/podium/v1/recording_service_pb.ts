@@ -47,7 +47,7 @@ export type RecordRequest = Message<"podium.v1.RecordRequest"> & {
 
   /**
    * Whether to check the events without recording them. The response is the same as
-   * if they were recorded, but with the present revision.
+   * if they were recorded, but with the current revision.
    *
    * @generated from field: bool validate_only = 4;
    */
@@ -71,8 +71,8 @@ export const RecordRequestSchema: GenMessage<RecordRequest> = /*@__PURE__*/
 export type StreamPosition = Message<"podium.v1.StreamPosition"> & {
   /**
    * The id of the stream's writer in this experiment, of 1 to 256 bytes. Only this
-   * writer uses it, and only for this arm. It belongs to the token that first used
-   * it, and to tokens with the same name (WRITER_TAKEN). Required.
+   * writer uses it, and only for this arm. Calls with a token of another name than
+   * the token that first used the id are rejected (WRITER_TAKEN). Required.
    *
    * @generated from field: string writer_id = 1;
    */
@@ -408,7 +408,7 @@ export enum RefusalKind {
   UNSPECIFIED = 0,
 
   /**
-   * The event will not be accepted as it is. In a stream, Skipped takes its place.
+   * The event will not be accepted as it is. In a stream, send Skipped in its place.
    *
    * @generated from enum value: REFUSAL_KIND_PERMANENT = 1;
    */

@@ -269,7 +269,7 @@ export type ListArmsRequest = Message<"podium.v1.ListArmsRequest"> & {
   namePrefix?: string | undefined;
 
   /**
-   * Only arms whose run_config has all of these tags.
+   * Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm.
    *
    * @generated from field: repeated string tags = 7;
    */
@@ -727,7 +727,7 @@ export type RankRequest = Message<"podium.v1.RankRequest"> & {
   namePrefix?: string | undefined;
 
   /**
-   * Only arms whose run_config has all of these tags.
+   * Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm.
    *
    * @generated from field: repeated string tags = 11;
    */
@@ -892,7 +892,7 @@ export type ScoresRequest = Message<"podium.v1.ScoresRequest"> & {
   namePrefix?: string | undefined;
 
   /**
-   * Only arms whose run_config has all of these tags.
+   * Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm.
    *
    * @generated from field: repeated string tags = 8;
    */
@@ -1078,15 +1078,16 @@ export type WatchRequest = Message<"podium.v1.WatchRequest"> & {
 
   /**
    * The revision whose state the client has. 0 or unset: none, so the whole state is
-   * sent first. If the server does not have the revision within 5 s, it resets.
+   * sent first. If the experiment does not reach the revision within 5 s, the server
+   * sends `reset`.
    *
    * @generated from field: optional int64 after_revision = 2;
    */
   afterRevision?: bigint | undefined;
 
   /**
-   * The epoch of the marker with that revision. If the server has another one, because
-   * the experiment was deleted or the store replaced, it resets.
+   * The epoch of the marker with that revision. If the experiment was deleted or the
+   * store replaced, the epoch differs from the server's, and the server sends `reset`.
    *
    * @generated from field: optional string epoch = 3;
    */
@@ -1376,9 +1377,9 @@ export const ResultsService: GenService<{
    * are ordered by their means.
    *
    * If COMPLETED arms are ranked, the time for the first places does not depend on
-   * the number of arms. With `by_group`, with other statuses or filters, or if
-   * several splits of a metric with dots have scores, the time for each page is
-   * proportional to the number of arms.
+   * the number of arms. The time for each page is proportional to the number of
+   * arms with `by_group`, with other statuses or filters, or if the metric has dots
+   * and scores exist for several of its meanings (see Score).
    *
    * Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
    * there is no metric, neither in the request nor in the experiment

@@ -68,14 +68,14 @@ export enum ScoreOrigin {
   UNSPECIFIED = 0,
 
   /**
-   * A row without a step.
+   * An eval row without a step.
    *
    * @generated from enum value: SCORE_ORIGIN_POST_TRAINING_EVAL = 1;
    */
   POST_TRAINING_EVAL = 1,
 
   /**
-   * A row with a step.
+   * An eval row with a step.
    *
    * @generated from enum value: SCORE_ORIGIN_IN_LOOP_EVAL = 2;
    */

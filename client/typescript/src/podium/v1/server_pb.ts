@@ -43,7 +43,7 @@ export type Server = Message<"podium.v1.Server"> & {
   limits?: ServerLimits | undefined;
 
   /**
-   * The time of the server's clock when it answered.
+   * The time of the response, by the server's clock.
    *
    * @generated from field: google.protobuf.Timestamp time = 4;
    */
