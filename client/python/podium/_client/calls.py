@@ -37,7 +37,7 @@ from podium.v1.event_pb2 import Event
 __all__ = [
     "ATTEMPTS",
     "Pages",
-    "Steps",
+    "Requests",
     "arms",
     "create_token",
     "delete_arm",
@@ -61,7 +61,7 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-Steps: TypeAlias = Generator[Message, Any, _T]
+Requests: TypeAlias = Generator[Message, Any, _T]
 
 ATTEMPTS = 5
 """The most tries of a read that takes several calls, until all see the same revision."""
@@ -83,7 +83,7 @@ class Pages(Generic[_T]):
         self.request = self._next if response.next_page_token else None
         return items
 
-    def next_page(self) -> Steps[list[_T]]:
+    def next_page(self) -> Requests[list[_T]]:
         """Returns the items of the next page; none after the last page.
 
         After an error, another call fetches the same page.
@@ -103,7 +103,7 @@ class _ArmPages(Pages[ArmSummary]):
     Warns if no arm has a configuration value that a filter names.
     """
 
-    def next_page(self) -> Steps[list[ArmSummary]]:
+    def next_page(self) -> Requests[list[ArmSummary]]:
         is_first = not self._next.page_token
         items = yield from super().next_page()
         if is_first and not items:
@@ -116,7 +116,7 @@ class _ArmPages(Pages[ArmSummary]):
 
 def eval_result(
     experiment: str, arm: str, name: str, step: StepLike | None
-) -> Steps[EvalResult | None]:
+) -> Requests[EvalResult | None]:
     """Calls Eval: returns the row with a name, or with a name and a step; None if there is none."""
     name = coerce.text(name, "name")
     at = coerce.optional(coerce.integer, step, "step")
@@ -124,21 +124,21 @@ def eval_result(
     return maybe(codec.eval_result_from_proto, get(response, "eval_result"))
 
 
-def score(experiment: str, arm: str, metric: str) -> Steps[float | None]:
+def score(experiment: str, arm: str, metric: str) -> Requests[float | None]:
     """Calls Score: returns the number alone, or None if there is no score."""
     metric = coerce.text(metric, "metric")
     response = yield results.ScoreRequest(experiment=experiment, arm=arm, metric=metric)
     return response.value if response.HasField("value") else None
 
 
-def find_score(experiment: str, arm: str, metric: str) -> Steps[Score | None]:
+def find_score(experiment: str, arm: str, metric: str) -> Requests[Score | None]:
     """Calls Score: returns the score with its source, or None if there is no score."""
     metric = coerce.text(metric, "metric")
     response = yield results.ScoreRequest(experiment=experiment, arm=arm, metric=metric)
     return codec.score_from_proto(response)
 
 
-def get_arm(experiment: str, arm: str) -> Steps[ArmResult]:
+def get_arm(experiment: str, arm: str) -> Requests[ArmResult]:
     """Calls GetArm and ListEvals: returns the whole arm as of one revision."""
     for _ in range(ATTEMPTS):
         found = yield from _arm_in_one_state(experiment, arm)
@@ -150,7 +150,7 @@ def get_arm(experiment: str, arm: str) -> Steps[ArmResult]:
     )
 
 
-def _arm_in_one_state(experiment: str, arm: str) -> Steps[arm_result_pb2.ArmResult | None]:
+def _arm_in_one_state(experiment: str, arm: str) -> Requests[arm_result_pb2.ArmResult | None]:
     response = yield results.GetArmRequest(experiment=experiment, arm=arm)
     found: arm_result_pb2.ArmResult = response.arm_result
     token = response.next_evals_page_token
@@ -206,7 +206,7 @@ def series(
     min_step: StepLike | None,
     max_step: StepLike | None,
     page_size: int | None,
-) -> Steps[dict[str, Series]]:
+) -> Requests[dict[str, Series]]:
     """Calls ListSeries: returns the training series by key."""
     request = results.ListSeriesRequest(
         experiment=experiment,
@@ -246,13 +246,13 @@ def metrics(experiment: str) -> Pages[Metric]:
     return Pages(request, "metrics", METRIC.from_proto)
 
 
-def server() -> Steps[Server]:
+def server() -> Requests[Server]:
     """Calls GetServer."""
     response = yield results.GetServerRequest()
     return SERVER.from_proto(response.server)
 
 
-def get_experiment(experiment: str) -> Steps[Experiment]:
+def get_experiment(experiment: str) -> Requests[Experiment]:
     """Calls GetExperiment."""
     response = yield results.GetExperimentRequest(experiment=experiment)
     return codec.experiment_from_proto(response.experiment)
@@ -288,7 +288,7 @@ def record(
     position: StreamPosition | None = None,
     *,
     validate_only: bool = False,
-) -> Steps[RecordResult]:
+) -> Requests[RecordResult]:
     """Calls Record: records events of one experiment, all of them or none."""
     request = recording.RecordRequest(
         experiment=experiment,
@@ -309,7 +309,7 @@ def record(
     )
 
 
-def record_in_parts(experiment: str, events: Iterable[Event]) -> Steps[RecordResult]:
+def record_in_parts(experiment: str, events: Iterable[Event]) -> Requests[RecordResult]:
     """Records events in as many Record calls as the limits of the server require."""
     total: RecordResult | None = None
     pending = deque(batches(("", event) for event in events))
@@ -344,7 +344,7 @@ def _replaced(message: recording.ReplacedAttempt) -> ReplacedAttempt:
     )
 
 
-def delete_arm(experiment: str, arm: str, *, allow_missing: bool) -> Steps[int]:
+def delete_arm(experiment: str, arm: str, *, allow_missing: bool) -> Requests[int]:
     """Calls DeleteArm: returns the new revision of the experiment."""
     response = yield recording.DeleteArmRequest(
         experiment=experiment, arm=arm, allow_missing=allow_missing
@@ -352,7 +352,7 @@ def delete_arm(experiment: str, arm: str, *, allow_missing: bool) -> Steps[int]:
     return int(response.revision)
 
 
-def delete_experiment(experiment: str, *, allow_missing: bool) -> Steps[int]:
+def delete_experiment(experiment: str, *, allow_missing: bool) -> Requests[int]:
     """Calls DeleteExperiment: returns the last revision of the experiment."""
     response = yield recording.DeleteExperimentRequest(
         experiment=experiment, allow_missing=allow_missing
@@ -363,7 +363,7 @@ def delete_experiment(experiment: str, *, allow_missing: bool) -> Steps[int]:
 # ---- AccessService -----------------------------------------------------------------------
 
 
-def whoami() -> Steps[Token | None]:
+def whoami() -> Requests[Token | None]:
     """Calls WhoAmI."""
     response = yield access.WhoAmIRequest()
     return maybe(TOKEN.from_proto, get(response, "token"))
@@ -375,7 +375,7 @@ def create_token(
     prefixes: Strings,
     expire_time: datetime | None,
     limits: TokenLimits | None,
-) -> Steps[IssuedToken]:
+) -> Requests[IssuedToken]:
     """Calls CreateToken."""
     response = yield access.CreateTokenRequest(
         name=coerce.text(name, "name"),
@@ -393,7 +393,7 @@ def tokens() -> Pages[Token]:
     return Pages(request, "tokens", TOKEN.from_proto)
 
 
-def revoke_token(id_or_name: str) -> Steps[list[Token]]:
+def revoke_token(id_or_name: str) -> Requests[list[Token]]:
     """Calls RevokeToken."""
     response = yield access.RevokeTokenRequest(id_or_name=coerce.text(id_or_name, "id_or_name"))
     return [TOKEN.from_proto(token) for token in response.tokens]

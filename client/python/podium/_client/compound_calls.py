@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 from podium import comparing
 from podium._client import calls
-from podium._client.calls import Pages, Steps
+from podium._client.calls import Pages, Requests
 from podium._client.near_names import warn_of_unknown
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.results import ArmResult, ArmSummary, EvalResult
@@ -34,7 +34,7 @@ def compare(
     kind: CompareKind | None,
     status: ArmStatuses | None,
     evals: Strings | None,
-) -> Steps[Comparison]:
+) -> Requests[Comparison]:
     """Calls ListArms and GetArm: compares all numbers of two arms or groups."""
     if kind not in (None, "arm", "group"):
         raise ValueError(f"kind must be 'arm', 'group' or None, not {kind!r}")
@@ -49,7 +49,7 @@ def compare(
 
 def _members(
     experiment: str, name: str, kind: CompareKind | None, statuses: Collection[str]
-) -> Steps[Members]:
+) -> Requests[Members]:
     listed = [] if kind == "arm" else (yield from _arms(experiment, group_name=name))
     if not listed:
         arm = None if kind == "group" else (yield from _arm_or_none(experiment, name))
@@ -67,7 +67,7 @@ def _members(
     return comparing.Members(name, is_group=True, arms=arms, left_out=left_out)
 
 
-def _arm_or_none(experiment: str, name: str) -> Steps[ArmResult | None]:
+def _arm_or_none(experiment: str, name: str) -> Requests[ArmResult | None]:
     try:
         return (yield from calls.get_arm(experiment, name))
     except NotFoundError as error:
@@ -119,7 +119,7 @@ def curve(
     *,
     by_group: bool,
     status: ArmStatuses | None,
-) -> Steps[Curves]:
+) -> Requests[Curves]:
     """Calls ListArms, ListEvals and ListSeries: returns the values of a metric by step."""
     evals = eval_names(coerce.text(metric, "metric"))
     listed = yield from _arms(experiment)
@@ -156,7 +156,7 @@ def curve_arms(
     return [arm for arm in chosen if arm.status in statuses], _left_out(chosen, statuses)
 
 
-def _series(experiment: str, arm: ArmSummary, metric: str) -> Steps[dict[str, Series]]:
+def _series(experiment: str, arm: ArmSummary, metric: str) -> Requests[dict[str, Series]]:
     """Returns the training series of a metric for each arm that has one, by the arm's name."""
     if metric not in arm.metrics:
         return {}
@@ -170,7 +170,7 @@ def _name_of(arm: ArmSummary, by_group: bool) -> str:
     return arm.group_name if by_group and arm.group_name is not None else arm.name
 
 
-def _in_loop_rows(experiment: str, arm: str, names: Strings) -> Steps[list[EvalResult]]:
+def _in_loop_rows(experiment: str, arm: str, names: Strings) -> Requests[list[EvalResult]]:
     rows = []
     for name in names:
         pages = calls.evals(
@@ -186,12 +186,12 @@ def _in_loop_rows(experiment: str, arm: str, names: Strings) -> Steps[list[EvalR
     return rows
 
 
-def _arms(experiment: str, group_name: str | None = None) -> Steps[list[ArmSummary]]:
+def _arms(experiment: str, group_name: str | None = None) -> Requests[list[ArmSummary]]:
     pages = calls.arms(experiment, group_name=group_name, page_size=DEFAULT_LIMITS.page_rows)
     return (yield from _all(pages))
 
 
-def _all(pages: Pages[_T]) -> Steps[list[_T]]:
+def _all(pages: Pages[_T]) -> Requests[list[_T]]:
     items: list[_T] = []
     while pages.request is not None:
         items += yield from pages.next_page()

@@ -14,7 +14,7 @@ from podium.errors import AbortedError
 from podium.scoring import conclusion_of
 
 if TYPE_CHECKING:
-    from podium._client.calls import Steps
+    from podium._client.calls import Requests
     from podium._model.rankings import RankedArm, Ranking
     from podium._model.recording import RecordResult
     from podium._model.results import ArmSummary
@@ -25,14 +25,14 @@ __all__ = ["best", "conclude", "result"]
 
 def best(
     experiment: str, metric: str | None, direction: DirectionLike | None
-) -> Steps[RankedArm | None]:
+) -> Requests[RankedArm | None]:
     """Calls Rank: returns the best arm, or None if no arm has a score other than NaN."""
     request = ranking_calls.request(experiment, metric, direction=direction)
     found = yield from ranking_calls.rank(request, top=1)
     return _best_of(found)
 
 
-def result(experiment: str) -> Steps[ExperimentResult]:
+def result(experiment: str) -> Requests[ExperimentResult]:
     """Calls GetExperiment, ListArms and Rank: returns the result, as of one revision."""
     for _ in range(calls.ATTEMPTS):
         found = yield from _result_in_one_state(experiment)
@@ -44,7 +44,7 @@ def result(experiment: str) -> Steps[ExperimentResult]:
     )
 
 
-def conclude(experiment: str, text: str | None) -> Steps[RecordResult]:
+def conclude(experiment: str, text: str | None) -> Requests[RecordResult]:
     """Calls Record: stores a conclusion. If none is given, it computes one from the result."""
     if text is None:
         found = yield from result(experiment)
@@ -53,7 +53,7 @@ def conclude(experiment: str, text: str | None) -> Steps[RecordResult]:
     return recorded
 
 
-def _result_in_one_state(experiment: str) -> Steps[ExperimentResult | None]:
+def _result_in_one_state(experiment: str) -> Requests[ExperimentResult | None]:
     about = yield from calls.get_experiment(experiment)
     arms: list[ArmSummary] = []
     pages = calls.arms(experiment, page_size=DEFAULT_LIMITS.page_rows)

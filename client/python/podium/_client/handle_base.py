@@ -4,7 +4,7 @@ from typing import Any, Generic, TypeVar
 
 from podium import events
 from podium._client import calls
-from podium._client.calls import Steps
+from podium._client.calls import Requests
 from podium._client.connection import Connection
 from podium._interface.arm_base import ArmBase
 from podium._interface.endings import Ending
@@ -35,7 +35,7 @@ class ExperimentHandleBase(Generic[_N]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name!r})"
 
-    def _recorded(self, event: Event) -> Steps[RecordResult]:
+    def _recorded(self, event: Event) -> Requests[RecordResult]:
         return calls.record(self._name, [event])
 
 
@@ -52,10 +52,10 @@ class ArmHandleBase(ArmBase, Generic[_N]):
             coerce.optional(coerce.text, attempt_id, "attempt_id"),
         )
 
-    def _recorded(self, event: Event) -> Steps[RecordResult]:
+    def _recorded(self, event: Event) -> Requests[RecordResult]:
         return calls.record(self._experiment, [event])
 
-    def _row_recorded(self, name: str, metrics: Metrics, **fields: Any) -> Steps[RecordResult]:
+    def _row_recorded(self, name: str, metrics: Metrics, **fields: Any) -> Requests[RecordResult]:
         given: Any = metrics
         row = EvalResult(name, metrics=given, **fields)
         return self._recorded(events.eval_recorded(self._name, row, attempt_id=self._attempt_id))
@@ -66,7 +66,7 @@ class ArmHandleBase(ArmBase, Generic[_N]):
         error: str | None,
         train_seconds: float | None = None,
         run_result: RunResult | None = None,
-    ) -> Steps[RecordResult]:
+    ) -> Requests[RecordResult]:
         event = events.arm_finished(
             self._name,
             status,
@@ -80,7 +80,7 @@ class ArmHandleBase(ArmBase, Generic[_N]):
         self._finished = True
         return result
 
-    def _ended(self, error: BaseException | None) -> Steps[RecordResult] | None:
+    def _ended(self, error: BaseException | None) -> Requests[RecordResult] | None:
         """Returns the steps that record the end of a block, or None if `finish` has recorded it."""
         ending = self._end_of_block(error)
         return None if ending is None else self._finish(ending.status, ending.error)

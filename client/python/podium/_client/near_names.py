@@ -13,7 +13,7 @@ from podium.v1 import results_service_pb2 as results
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from podium._client.calls import Steps
+    from podium._client.calls import Requests
     from podium._model.results import ArmSummary
 
 __all__ = ["near_filters", "near_metrics", "warn_of_config", "warn_of_unknown", "with_near_names"]
@@ -32,7 +32,7 @@ _COMPARED = 200
 """The most metrics, and the most other names, that are fetched to find similar names."""
 
 
-def near_metrics(experiment: str, metric: str) -> Steps[str | None]:
+def near_metrics(experiment: str, metric: str) -> Requests[str | None]:
     """Returns a question that names similar metrics, or "". Returns None if the metric exists."""
     request = results.ListMetricsRequest(experiment=experiment, page_size=_METRICS)
     try:
@@ -70,7 +70,7 @@ def near_filters(
     return ""
 
 
-def warn_of_config(request: Any) -> Steps[None]:
+def warn_of_config(request: Any) -> Requests[None]:
     """Logs a warning if no arm has a configuration value by which a request selects arms.
 
     Logs only one warning for each experiment and path.
@@ -90,7 +90,7 @@ def warn_of_config(request: Any) -> Steps[None]:
         _LOGGER.warning("podium: no arms of %r match%s", experiment, near)
 
 
-def warn_of_unknown(experiment: str, metric: str, what: str) -> Steps[None]:
+def warn_of_unknown(experiment: str, metric: str, what: str) -> Requests[None]:
     """Logs a warning that no arm has a metric. It names similar metrics, which ListMetrics returns.
 
     Logs only one warning for each experiment and metric. Logs none if arms that the caller's
@@ -118,10 +118,10 @@ def _is_first_time(experiment: str, subject: str) -> bool:
     return is_new
 
 
-def with_near_names(steps: Steps[_T]) -> Steps[_T]:
+def with_near_names(requests: Requests[_T]) -> Requests[_T]:
     """Runs steps. If the experiment or the arm does not exist, the error suggests similar names."""
     try:
-        return (yield from steps)
+        return (yield from requests)
     except NotFoundError as error:
         # A Record call may come before its arm exists. Its sender then waits and needs no names.
         if not error.refusals:
@@ -131,7 +131,7 @@ def with_near_names(steps: Steps[_T]) -> Steps[_T]:
         raise
 
 
-def _suggestion(error: NotFoundError) -> Steps[str]:
+def _suggestion(error: NotFoundError) -> Requests[str]:
     experiment = error.metadata.get("experiment", "")
     try:
         if error.reason == "ARM_NOT_FOUND":

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from podium._client.calls import ATTEMPTS, Steps
+from podium._client.calls import ATTEMPTS, Requests
 from podium._client.near_names import warn_of_config, warn_of_unknown
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.rankings import GroupRanking, Ranking
@@ -19,7 +19,7 @@ __all__ = ["rank", "rank_groups", "request", "scores"]
 _PAGE = DEFAULT_LIMITS.page_rows
 
 
-def rank(request: results.RankRequest, *, top: int | None) -> Steps[Ranking]:
+def rank(request: results.RankRequest, *, top: int | None) -> Requests[Ranking]:
     """Calls Rank: returns the ranked arms, or the first `top` of them, as of one revision."""
     found = yield from _ranked(request, top)
     ranking = rankings.ranking_from_proto(found)
@@ -29,7 +29,7 @@ def rank(request: results.RankRequest, *, top: int | None) -> Steps[Ranking]:
 
 def rank_groups(
     request: results.RankRequest, *, min_members: int, top: int | None
-) -> Steps[GroupRanking]:
+) -> Requests[GroupRanking]:
     """Calls Rank: returns the ranked groups, or the first `top` of them, as of one revision."""
     request.by_group = True
     request.min_members = coerce.count(min_members, "min_members")
@@ -39,7 +39,7 @@ def rank_groups(
     return ranking
 
 
-def _warn_if_unknown(request: results.RankRequest, found: Ranking | GroupRanking) -> Steps[None]:
+def _warn_if_unknown(request: results.RankRequest, found: Ranking | GroupRanking) -> Requests[None]:
     """Logs a warning if no arm has the metric, or a configuration value, that a caller named."""
     counts = found.counts
     has_scores = counts.numbers or counts.nans
@@ -65,7 +65,7 @@ def request(
     )
 
 
-def _ranked(request: results.RankRequest, top: int | None) -> Steps[results.RankResponse]:
+def _ranked(request: results.RankRequest, top: int | None) -> Requests[results.RankResponse]:
     top = coerce.optional(coerce.integer, top, "top")
     if top is not None and top < 1:
         raise ValueError(f"top must be at least 1, not {top}")
@@ -82,7 +82,7 @@ def _ranked(request: results.RankRequest, top: int | None) -> Steps[results.Rank
 
 def _ranked_in_one_state(
     request: results.RankRequest, top: int | None
-) -> Steps[results.RankResponse | None]:
+) -> Requests[results.RankResponse | None]:
     request.page_token = ""
     found: results.RankResponse = yield request
     request.page_token = found.next_page_token
@@ -100,7 +100,7 @@ def _ranked_in_one_state(
 
 def scores(
     experiment: str, metrics: Strings, *, page_size: int | None, **filters: Any
-) -> Steps[ScoreMatrix]:
+) -> Requests[ScoreMatrix]:
     """Calls Scores: returns the whole matrix. The filters are those of `arm_filters`."""
     request = results.ScoresRequest(
         experiment=experiment,

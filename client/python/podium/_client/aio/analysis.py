@@ -58,8 +58,8 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             tags=tags,
             config=config,
         )
-        steps = ranking_calls.rank(request, top=top)
-        return await self._connection.run(steps)
+        requests = ranking_calls.rank(request, top=top)
+        return await self._connection.run(requests)
 
     async def rank_groups(
         self,
@@ -106,8 +106,8 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             tags=tags,
             config=config,
         )
-        steps = ranking_calls.rank_groups(request, min_members=min_members, top=top)
-        return await self._connection.run(steps)
+        requests = ranking_calls.rank_groups(request, min_members=min_members, top=top)
+        return await self._connection.run(requests)
 
     async def scores(
         self,
@@ -136,7 +136,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         Raises:
             NotFoundError: The experiment does not exist.
         """
-        steps = ranking_calls.scores(
+        requests = ranking_calls.scores(
             self._name,
             metrics,
             status=status,
@@ -146,7 +146,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             config=config,
             page_size=page_size,
         )
-        return await self._connection.run(steps)
+        return await self._connection.run(requests)
 
     async def best(
         self, metric: str | None = None, *, direction: DirectionLike | None = None
@@ -211,10 +211,10 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             NotFoundError: There is no such experiment, group or arm.
             ValueError: Both names are the same.
         """
-        steps = compound_calls.compare(
+        requests = compound_calls.compare(
             self._name, left, right, kind=kind, status=status, evals=evals
         )
-        return await self._connection.run(steps)
+        return await self._connection.run(requests)
 
     async def curve(
         self,
@@ -239,5 +239,5 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             ValueError: The metric is empty.
             NotFoundError: There is no such experiment, arm or group.
         """
-        steps = compound_calls.curve(self._name, metric, names, by_group=by_group, status=status)
-        return await self._connection.run(steps)
+        requests = compound_calls.curve(self._name, metric, names, by_group=by_group, status=status)
+        return await self._connection.run(requests)

@@ -128,7 +128,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
             max_step: Returns only points at this step or earlier.
             page_size: The number of points to fetch in a call: at most, and by default, 10,000.
         """
-        steps = calls.series(
+        requests = calls.series(
             self._experiment,
             self._name,
             keys,
@@ -136,7 +136,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
             max_step=max_step,
             page_size=page_size,
         )
-        return await self._connection.run(steps)
+        return await self._connection.run(requests)
 
     async def log(self, metrics: Metrics, *, step: StepLike | None = None) -> None:
         """Records training metrics. The latest value of each key is kept.
@@ -181,7 +181,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
             FailedPreconditionError: There is a newer attempt (STALE_ATTEMPT), or the stored row
                 has another model_ref (MODEL_REF_CHANGED).
         """
-        steps = self._row_recorded(
+        requests = self._row_recorded(
             name,
             metrics,
             step=step,
@@ -191,7 +191,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
             eval_seconds=eval_seconds,
             model_ref=model_ref,
         )
-        await self._connection.run(steps)
+        await self._connection.run(requests)
 
     async def finish(
         self,
@@ -249,5 +249,5 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
             allow_missing: If True, the call succeeds even if the experiment or the arm does not
                 exist.
         """
-        steps = calls.delete_arm(self._experiment, self._name, allow_missing=allow_missing)
-        return await self._connection.run(steps)
+        requests = calls.delete_arm(self._experiment, self._name, allow_missing=allow_missing)
+        return await self._connection.run(requests)

@@ -31,12 +31,12 @@ class AsyncArmRun(AsyncArmHandle):
     async def __aexit__(
         self, error_type: object, error: BaseException | None, trace: object
     ) -> None:
-        steps = self._ended(error)
-        if steps is None:
+        requests = self._ended(error)
+        if requests is None:
             return
         try:
             # A task that is cancelled right now still records how the attempt ended.
-            await _uninterrupted(self._connection.run(steps))
+            await _uninterrupted(self._connection.run(requests))
         except PodiumError as failure:
             self._note_failure(error, failure)
 

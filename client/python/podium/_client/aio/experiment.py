@@ -300,5 +300,5 @@ class AsyncExperimentHandle(AsyncAnalysis):
         Args:
             allow_missing: If True, the call succeeds even if the experiment does not exist.
         """
-        steps = calls.delete_experiment(self._name, allow_missing=allow_missing)
-        return await self._connection.run(steps)
+        requests = calls.delete_experiment(self._name, allow_missing=allow_missing)
+        return await self._connection.run(requests)

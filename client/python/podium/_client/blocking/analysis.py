@@ -59,8 +59,8 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             tags=tags,
             config=config,
         )
-        steps = ranking_calls.rank(request, top=top)
-        return self._connection.run(steps)
+        requests = ranking_calls.rank(request, top=top)
+        return self._connection.run(requests)
 
     def rank_groups(
         self,
@@ -107,8 +107,8 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             tags=tags,
             config=config,
         )
-        steps = ranking_calls.rank_groups(request, min_members=min_members, top=top)
-        return self._connection.run(steps)
+        requests = ranking_calls.rank_groups(request, min_members=min_members, top=top)
+        return self._connection.run(requests)
 
     def scores(
         self,
@@ -137,7 +137,7 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
         Raises:
             NotFoundError: The experiment does not exist.
         """
-        steps = ranking_calls.scores(
+        requests = ranking_calls.scores(
             self._name,
             metrics,
             status=status,
@@ -147,7 +147,7 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             config=config,
             page_size=page_size,
         )
-        return self._connection.run(steps)
+        return self._connection.run(requests)
 
     def best(
         self, metric: str | None = None, *, direction: DirectionLike | None = None
@@ -212,10 +212,10 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             NotFoundError: There is no such experiment, group or arm.
             ValueError: Both names are the same.
         """
-        steps = compound_calls.compare(
+        requests = compound_calls.compare(
             self._name, left, right, kind=kind, status=status, evals=evals
         )
-        return self._connection.run(steps)
+        return self._connection.run(requests)
 
     def curve(
         self,
@@ -240,5 +240,5 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             ValueError: The metric is empty.
             NotFoundError: There is no such experiment, arm or group.
         """
-        steps = compound_calls.curve(self._name, metric, names, by_group=by_group, status=status)
-        return self._connection.run(steps)
+        requests = compound_calls.curve(self._name, metric, names, by_group=by_group, status=status)
+        return self._connection.run(requests)

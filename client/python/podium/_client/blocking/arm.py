@@ -127,7 +127,7 @@ class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
             max_step: Returns only points at this step or earlier.
             page_size: The number of points to fetch in a call: at most, and by default, 10,000.
         """
-        steps = calls.series(
+        requests = calls.series(
             self._experiment,
             self._name,
             keys,
@@ -135,7 +135,7 @@ class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
             max_step=max_step,
             page_size=page_size,
         )
-        return self._connection.run(steps)
+        return self._connection.run(requests)
 
     def log(self, metrics: Metrics, *, step: StepLike | None = None) -> None:
         """Records training metrics. The latest value of each key is kept.
@@ -180,7 +180,7 @@ class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
             FailedPreconditionError: There is a newer attempt (STALE_ATTEMPT), or the stored row
                 has another model_ref (MODEL_REF_CHANGED).
         """
-        steps = self._row_recorded(
+        requests = self._row_recorded(
             name,
             metrics,
             step=step,
@@ -190,7 +190,7 @@ class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
             eval_seconds=eval_seconds,
             model_ref=model_ref,
         )
-        self._connection.run(steps)
+        self._connection.run(requests)
 
     def finish(
         self,
@@ -248,5 +248,5 @@ class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
             allow_missing: If True, the call succeeds even if the experiment or the arm does not
                 exist.
         """
-        steps = calls.delete_arm(self._experiment, self._name, allow_missing=allow_missing)
-        return self._connection.run(steps)
+        requests = calls.delete_arm(self._experiment, self._name, allow_missing=allow_missing)
+        return self._connection.run(requests)

@@ -25,11 +25,11 @@ class ArmRun(ArmHandle):
         return self
 
     def __exit__(self, error_type: object, error: BaseException | None, trace: object) -> None:
-        steps = self._ended(error)
-        if steps is None:
+        requests = self._ended(error)
+        if requests is None:
             return
         try:
-            self._connection.run(steps)
+            self._connection.run(requests)
         except PodiumError as failure:
             self._note_failure(error, failure)
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from podium._client.calls import Pages, Steps
+from podium._client.calls import Pages, Requests
 from podium._client.channel import trace_metadata
 from podium._client.connection import CALLS_AT_ONCE, Connection
 from podium._client.listing import Listing, Recorded
@@ -30,18 +30,18 @@ class BlockingConnection(Connection[grpc.Channel]):
         super().__init__(*arguments)
         self._slots = threading.Semaphore(CALLS_AT_ONCE)
 
-    def run(self, steps: Steps[_T]) -> _T:
+    def run(self, requests: Requests[_T]) -> _T:
         """Sends the requests that `steps` yields, and returns the result of `steps`."""
-        steps = with_near_names(steps)
+        requests = with_near_names(requests)
         try:
-            request = next(steps)
+            request = next(requests)
             while True:
                 try:
                     response = self._call(request)
                 except PodiumError as error:
-                    request = steps.throw(error)
+                    request = requests.throw(error)
                 else:
-                    request = steps.send(response)
+                    request = requests.send(response)
         except StopIteration as end:
             result: _T = end.value
             return result

@@ -301,5 +301,5 @@ class ExperimentHandle(Analysis):
         Args:
             allow_missing: If True, the call succeeds even if the experiment does not exist.
         """
-        steps = calls.delete_experiment(self._name, allow_missing=allow_missing)
-        return self._connection.run(steps)
+        requests = calls.delete_experiment(self._name, allow_missing=allow_missing)
+        return self._connection.run(requests)
