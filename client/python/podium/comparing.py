@@ -71,7 +71,7 @@ class ComparedMetric:
     """One compared number: a metric or a breakdown, with its values on both sides."""
 
     eval_name: str | None
-    """The name of the eval; None for a training metric, or for given eval metrics without rows."""
+    """The name of the eval. None for a training metric, or if the arms have no eval rows."""
     key: str | None
     """The key of the metric; None for a breakdown."""
     breakdown: tuple[str, ...]

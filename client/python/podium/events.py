@@ -192,7 +192,7 @@ def arm_annotated(
 def arm_recorded(
     arm_result: ArmResult, *, replace: bool = False, event_time: datetime | None = None
 ) -> event_pb2.Event:
-    """Makes the event that records a whole arm; see `ExperimentHandle.record_arm`."""
+    """Makes the event that records an arm with all results; see `ExperimentHandle.record_arm`."""
     arm_result = coerce.instance_of(ArmResult)(arm_result, "arm_result")
     recorded = event_pb2.ArmRecorded(
         arm_result=codec.arm_result_to_proto(arm_result),

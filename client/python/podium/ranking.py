@@ -161,7 +161,7 @@ class Groups:
         Args:
             direction: Whether greater or smaller means are better.
             min_members: Groups with fewer numeric scores are left out.
-            page: Which of the ranked groups to return. Others take no time for their statistics.
+            page: Which of the ranked groups to return. Only their statistics are computed.
         """
         large = [group for group in self._order if len(group.numbers) >= min_members]
         order = ranked([mean(group.numbers) for group in large], direction)
@@ -172,9 +172,9 @@ class Groups:
 
 
 def mixed_evals(sources: Iterable[tuple[str | None, str | None]]) -> set[str]:
-    """Returns the names of evals that have several benchmark_ids, from pairs of both.
+    """Returns the names of evals that occur with several benchmark_ids.
 
-    If a row has no benchmark_id, its benchmark is the eval's name.
+    `sources` are pairs of both. If a benchmark_id is None, the eval's name is used in its place.
     """
     pairs = {(name, benchmark_id or name) for name, benchmark_id in sources if name is not None}
     return {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}

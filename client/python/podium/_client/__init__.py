@@ -1,1 +1,1 @@
-"""The clients: requests and responses without I/O, the connections that send them, and handles."""
+"""The clients: requests of each rpc (without I/O), connections that send them, and handles."""

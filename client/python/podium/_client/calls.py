@@ -1,7 +1,8 @@
-"""The steps of each rpc: they build its request and read its response. Both clients share them.
+"""Makes the requests of each rpc and reads their responses, without I/O, for both clients.
 
-Each function returns *steps*: a generator that yields requests, receives the response to each, and
-returns the result. Functions for lists return `Pages`. Arguments are checked before all requests.
+A function returns `Requests`: a generator that yields requests, receives the response to each, and
+returns the result. A connection runs the generator. A function for a list returns `Pages`. Invalid
+arguments raise an error before the first request.
 """
 
 from collections import deque
@@ -62,13 +63,20 @@ __all__ = [
 _T = TypeVar("_T")
 
 Requests: TypeAlias = Generator[Message, Any, _T]
+"""A generator that yields requests, receives the response to each, and returns a result."""
 
 ATTEMPTS = 5
-"""The most tries of a read that takes several calls, until all see the same revision."""
+"""The most tries of a read that takes several calls, all of which must see the same revision."""
 
 
 class Pages(Generic[_T]):
-    """A list in pages, without I/O. `noun` is the field of the response that has the items."""
+    """The pages of a list, without I/O.
+
+    Args:
+        request: The request for the first page.
+        noun: The field of a response that has the items, such as `arms`.
+        read: Converts an item.
+    """
 
     def __init__(self, request: Any, noun: str, read: Callable[[Any], _T]) -> None:
         self.request: Message | None = request
@@ -77,31 +85,28 @@ class Pages(Generic[_T]):
         self._read = read
 
     def read(self, response: Any) -> list[_T]:
-        """Returns the items of a response, and sets `request` to that for the next page."""
+        """Returns the items of a response. Sets `request` to that for the next page, or to None."""
         items = [self._read(item) for item in getattr(response, self.noun)]
         self._next.page_token = response.next_page_token
         self.request = self._next if response.next_page_token else None
         return items
 
     def next_page(self) -> Requests[list[_T]]:
-        """Returns the items of the next page; none after the last page.
+        """Fetches the next page, and returns its items; none after the last page.
 
         After an error, another call fetches the same page.
         """
         return [] if self.request is None else self.read((yield self.request))
 
     def from_start(self) -> "Pages[_T]":
-        """Returns pages of the same list that begin with the first one."""
+        """Returns the pages of the same list, from the first page on."""
         request = deepcopy(self._next)
         request.ClearField("page_token")
         return type(self)(request, self.noun, self._read)
 
 
 class _ArmPages(Pages[ArmSummary]):
-    """The pages of a list of arms.
-
-    Warns if no arm has a configuration value that a filter names.
-    """
+    """The pages of a list of arms. Warns if no arm has a configuration value that it filters by."""
 
     def next_page(self) -> Requests[list[ArmSummary]]:
         is_first = not self._next.page_token
@@ -117,7 +122,11 @@ class _ArmPages(Pages[ArmSummary]):
 def eval_result(
     experiment: str, arm: str, name: str, step: StepLike | None
 ) -> Requests[EvalResult | None]:
-    """Calls Eval: returns the row with a name, or with a name and a step; None if there is none."""
+    """Calls Eval. Returns the row of a name and a step.
+
+    Without a step, returns the post-training row, else the row with the greatest step. None if
+    there is no such row.
+    """
     name = coerce.text(name, "name")
     at = coerce.optional(coerce.integer, step, "step")
     response = yield results.EvalRequest(experiment=experiment, arm=arm, name=name, step=at)
@@ -125,21 +134,21 @@ def eval_result(
 
 
 def score(experiment: str, arm: str, metric: str) -> Requests[float | None]:
-    """Calls Score: returns the number alone, or None if there is no score."""
+    """Calls Score. Returns the score without its source, or None if there is no score."""
     metric = coerce.text(metric, "metric")
     response = yield results.ScoreRequest(experiment=experiment, arm=arm, metric=metric)
     return response.value if response.HasField("value") else None
 
 
 def find_score(experiment: str, arm: str, metric: str) -> Requests[Score | None]:
-    """Calls Score: returns the score with its source, or None if there is no score."""
+    """Calls Score. Returns the score with its source, or None if there is no score."""
     metric = coerce.text(metric, "metric")
     response = yield results.ScoreRequest(experiment=experiment, arm=arm, metric=metric)
     return codec.score_from_proto(response)
 
 
 def get_arm(experiment: str, arm: str) -> Requests[ArmResult]:
-    """Calls GetArm and ListEvals: returns the whole arm as of one revision."""
+    """Calls GetArm and ListEvals. Returns the arm with all its rows, as of one revision."""
     for _ in range(ATTEMPTS):
         found = yield from _arm_in_one_state(experiment, arm)
         if found is not None:
@@ -168,7 +177,7 @@ def _arm_in_one_state(experiment: str, arm: str) -> Requests[arm_result_pb2.ArmR
 def arms(
     experiment: str, *, run_configs: bool = True, page_size: int | None, **filters: Any
 ) -> Pages[ArmSummary]:
-    """Calls ListArms. The filters are those of `arm_filters`."""
+    """Calls ListArms. Returns the pages of arms. The filters are those of `arm_filters`."""
     request = results.ListArmsRequest(
         experiment=experiment,
         page_size=_page_size(page_size),
@@ -187,7 +196,7 @@ def evals(
     max_step: StepLike | None,
     page_size: int | None,
 ) -> Pages[EvalResult]:
-    """Calls ListEvals."""
+    """Calls ListEvals. Returns the pages of eval rows."""
     request = results.ListEvalsRequest(
         experiment=experiment,
         arm=arm,
@@ -207,7 +216,7 @@ def series(
     max_step: StepLike | None,
     page_size: int | None,
 ) -> Requests[dict[str, Series]]:
-    """Calls ListSeries: returns the training series by key."""
+    """Calls ListSeries. Returns the training series of an arm by key."""
     request = results.ListSeriesRequest(
         experiment=experiment,
         arm=arm,
@@ -229,7 +238,6 @@ def series(
 
 
 def _set_steps(request: Any, least: StepLike | None, most: StepLike | None) -> None:
-    """Sets a range of steps. Raises ValueError if it is reversed."""
     for name, given in (("min_step", least), ("max_step", most)):
         if given is not None:
             setattr(request, name, coerce.integer(given, name))
@@ -241,19 +249,19 @@ def _set_steps(request: Any, least: StepLike | None, most: StepLike | None) -> N
 
 
 def metrics(experiment: str) -> Pages[Metric]:
-    """Calls ListMetrics."""
+    """Calls ListMetrics. Returns the pages of an experiment's metrics."""
     request = results.ListMetricsRequest(experiment=experiment, page_size=DEFAULT_LIMITS.page_rows)
     return Pages(request, "metrics", METRIC.from_proto)
 
 
 def server() -> Requests[Server]:
-    """Calls GetServer."""
+    """Calls GetServer. Returns the properties of the server."""
     response = yield results.GetServerRequest()
     return SERVER.from_proto(response.server)
 
 
 def get_experiment(experiment: str) -> Requests[Experiment]:
-    """Calls GetExperiment."""
+    """Calls GetExperiment. Returns the experiment without its arms."""
     response = yield results.GetExperimentRequest(experiment=experiment)
     return codec.experiment_from_proto(response.experiment)
 
@@ -265,7 +273,7 @@ def experiments(
     tags: Strings,
     page_size: int | None,
 ) -> Pages[Experiment]:
-    """Calls ListExperiments."""
+    """Calls ListExperiments. Returns the pages of experiments."""
     request = results.ListExperimentsRequest(
         page_size=_page_size(page_size),
         name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
@@ -289,7 +297,7 @@ def record(
     *,
     validate_only: bool = False,
 ) -> Requests[RecordResult]:
-    """Calls Record: records events of one experiment, all of them or none."""
+    """Calls Record, which records events of one experiment: all of them or none."""
     request = recording.RecordRequest(
         experiment=experiment,
         events=coerce.list_of(Event)(events, "events"),
@@ -310,7 +318,10 @@ def record(
 
 
 def record_in_parts(experiment: str, events: Iterable[Event]) -> Requests[RecordResult]:
-    """Records events in as many Record calls as the limits of the server require."""
+    """Records events in as many Record calls as the limits of the server require.
+
+    Returns the results of these calls as one.
+    """
     total: RecordResult | None = None
     pending = deque(batches(("", event) for event in events))
     while pending:
@@ -345,7 +356,7 @@ def _replaced(message: recording.ReplacedAttempt) -> ReplacedAttempt:
 
 
 def delete_arm(experiment: str, arm: str, *, allow_missing: bool) -> Requests[int]:
-    """Calls DeleteArm: returns the new revision of the experiment."""
+    """Calls DeleteArm. Returns the new revision of the experiment."""
     response = yield recording.DeleteArmRequest(
         experiment=experiment, arm=arm, allow_missing=allow_missing
     )
@@ -353,7 +364,7 @@ def delete_arm(experiment: str, arm: str, *, allow_missing: bool) -> Requests[in
 
 
 def delete_experiment(experiment: str, *, allow_missing: bool) -> Requests[int]:
-    """Calls DeleteExperiment: returns the last revision of the experiment."""
+    """Calls DeleteExperiment. Returns the last revision of the experiment."""
     response = yield recording.DeleteExperimentRequest(
         experiment=experiment, allow_missing=allow_missing
     )
@@ -364,7 +375,7 @@ def delete_experiment(experiment: str, *, allow_missing: bool) -> Requests[int]:
 
 
 def whoami() -> Requests[Token | None]:
-    """Calls WhoAmI."""
+    """Calls WhoAmI. Returns the caller's token; None if the server requires no tokens."""
     response = yield access.WhoAmIRequest()
     return maybe(TOKEN.from_proto, get(response, "token"))
 
@@ -376,7 +387,7 @@ def create_token(
     expire_time: datetime | None,
     limits: TokenLimits | None,
 ) -> Requests[IssuedToken]:
-    """Calls CreateToken."""
+    """Calls CreateToken. Returns the new token with its secret."""
     response = yield access.CreateTokenRequest(
         name=coerce.text(name, "name"),
         role=ROLE.to_proto(role),
@@ -388,12 +399,12 @@ def create_token(
 
 
 def tokens() -> Pages[Token]:
-    """Calls ListTokens."""
+    """Calls ListTokens. Returns the pages of tokens."""
     request = access.ListTokensRequest(page_size=DEFAULT_LIMITS.page_rows)
     return Pages(request, "tokens", TOKEN.from_proto)
 
 
 def revoke_token(id_or_name: str) -> Requests[list[Token]]:
-    """Calls RevokeToken."""
+    """Calls RevokeToken. Returns the tokens that it has revoked."""
     response = yield access.RevokeTokenRequest(id_or_name=coerce.text(id_or_name, "id_or_name"))
     return [TOKEN.from_proto(token) for token in response.tokens]

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 OUTBOX_LAG: ContextVar[Callable[[], float] | None] = ContextVar("podium_outbox_lag", default=None)
-"""A function that returns the age of the oldest waiting event in seconds. A sender sets it."""
+"""A function that returns the age in seconds of the oldest undelivered event. A sender sets it."""
 
 OUTCOME_UNKNOWN = ": whether it was stored is unknown, and it is safe to send it again"
 """Added to an error text if the response to a write was lost."""
@@ -70,15 +70,18 @@ _OPTIONS: dict[str, Any] = {
 
 
 def connection_failure(text: str) -> str | None:
-    """Returns why no connection was made, from gRPC's text; None if the call may have been sent."""
+    """Returns why no connection was made, from gRPC's error text.
+
+    Returns None if the text is about something else, so that the call may have been sent.
+    """
     found = _NOT_CONNECTED.fullmatch(text)
     return None if found is None else found[1]
 
 
 def channel_options(address: str, *, has_others: bool = False) -> list[tuple[str, Any]]:
-    """Returns the gRPC options of a channel.
+    """Returns the gRPC options of a channel to an address.
 
-    `has_others` is True if the client has more servers.
+    `has_others` tells whether the client also has channels to other servers.
     """
     user_agent = f"podium-python/{metadata.version('podium')}"
     is_balanced = has_others or address.startswith(_ALL_SERVERS)
@@ -91,12 +94,12 @@ def channel_options(address: str, *, has_others: bool = False) -> list[tuple[str
 
 
 def is_loopback(address: str) -> bool:
-    """Returns whether an address is a port that only this machine can reach."""
+    """Returns whether an address is a loopback address, which only this machine can reach."""
     return _LOOPBACK.fullmatch(address) is not None
 
 
 def deadline(seconds: float, where: str) -> float:
-    """Returns a time limit in seconds: positive and finite, so that every call ends."""
+    """Returns a time limit in seconds. Raises a ValueError if it is not positive and finite."""
     result = coerce.number(seconds, where)
     if not 0 < result < math.inf:
         raise ValueError(f"{where} must be a positive number of seconds, not {result}")
@@ -104,13 +107,19 @@ def deadline(seconds: float, where: str) -> float:
 
 
 def lag_metadata() -> tuple[tuple[str, str], ...]:
-    """Returns metadata with the age of the oldest waiting event; empty if not in a sender."""
+    """Returns metadata with the age of the sender's oldest undelivered event.
+
+    It is empty if no sender makes the call.
+    """
     lag = OUTBOX_LAG.get()
     return () if lag is None else ((OUTBOX_LAG_KEY, f"{lag():.3f}"),)
 
 
 def trace_metadata() -> tuple[tuple[str, str], ...]:
-    """Returns the headers that link the server's spans to the current span of OpenTelemetry."""
+    """Returns metadata that links the server's spans to the current span of OpenTelemetry.
+
+    It is empty if OpenTelemetry is not loaded.
+    """
     if "opentelemetry.trace" not in sys.modules:
         return ()
     from opentelemetry.propagate import inject  # noqa: PLC0415 - an optional package

@@ -1,4 +1,4 @@
-"""The steps of reads that take several calls. No I/O; see `podium._client.calls`."""
+"""Makes the requests of reads that take several calls. No I/O; see `podium._client.calls`."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, TypeVar
@@ -35,7 +35,7 @@ def compare(
     status: ArmStatuses | None,
     evals: Strings | None,
 ) -> Requests[Comparison]:
-    """Calls ListArms and GetArm: compares all numbers of two arms or groups."""
+    """Calls ListArms and GetArm. Returns the comparison of two arms or groups."""
     if kind not in (None, "arm", "group"):
         raise ValueError(f"kind must be 'arm', 'group' or None, not {kind!r}")
     if coerce.text(left, "left") == coerce.text(right, "right"):
@@ -79,15 +79,9 @@ def _arm_or_none(experiment: str, name: str) -> Requests[ArmResult | None]:
 def _unknown_name(
     experiment: str, name: str, kind: str, arms: Iterable[ArmSummary], *, by_group: str, by_arm: str
 ) -> NotFoundError:
-    """Returns the error for an unknown name of an arm or group. It suggests similar names.
+    """Returns the error for an unknown name of an arm or group. Its text suggests similar names.
 
-    Args:
-        experiment: The name of the experiment.
-        name: The name.
-        kind: `arm`, `group` or both.
-        arms: The arms of the experiment.
-        by_group: The argument with which a user passes names of groups.
-        by_arm: The argument with which a user passes names of arms.
+    `by_group` and `by_arm` are the arguments with which a user says what a name is, for the text.
     """
     groups = {arm.name: arm.group_name for arm in arms}
     text = f"experiment {experiment!r} has no {kind} {name!r}"
@@ -105,8 +99,6 @@ def _unknown_name(
 
 
 class _ArmRows(NamedTuple):
-    """An arm, with the rows that a curve may need."""
-
     name: str
     group_name: str | None
     evals: list[EvalResult]
@@ -120,7 +112,7 @@ def curve(
     by_group: bool,
     status: ArmStatuses | None,
 ) -> Requests[Curves]:
-    """Calls ListArms, ListEvals and ListSeries: returns the values of a metric by step."""
+    """Calls ListArms, ListEvals and ListSeries. Returns the values of a metric by step."""
     evals = eval_names(coerce.text(metric, "metric"))
     listed = yield from _arms(experiment)
     chosen, left_out = curve_arms(experiment, listed, names, by_group=by_group, status=status)
@@ -143,7 +135,10 @@ def curve_arms(
     by_group: bool,
     status: ArmStatuses | None,
 ) -> tuple[list[ArmSummary], dict[str, str]]:
-    """Returns the arms to draw curves of, and the statuses of the arms that are left out."""
+    """Returns the arms to make curves of, and the statuses of the arms that are left out, by name.
+
+    Raises a NotFoundError if one of `names` is unknown.
+    """
     wanted = None if names is None else coerce.texts(names, "names")
     chosen = [arm for arm in listed if wanted is None or _name_of(arm, by_group) in wanted]
     found = {_name_of(arm, by_group) for arm in chosen}
@@ -157,7 +152,7 @@ def curve_arms(
 
 
 def _series(experiment: str, arm: ArmSummary, metric: str) -> Requests[dict[str, Series]]:
-    """Returns the training series of a metric for each arm that has one, by the arm's name."""
+    """Returns the training series of a metric by the arm's name; empty if the arm has none."""
     if metric not in arm.metrics:
         return {}
     found = yield from calls.series(

@@ -1,7 +1,7 @@
-"""A connection to a server. The packages `blocking` and `aio` add the I/O.
+"""What the connections of both clients have in common. The packages `blocking` and `aio` add I/O.
 
-A connection opens its channel at the first call. If it was closed, or opened before a fork, each
-call raises a ClientStateError. Otherwise gRPC would hang or crash.
+A connection opens a channel to each server at the first call. If it was closed, or opened before a
+fork, each call raises a ClientStateError, because gRPC would hang or crash.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ _SERVICES: tuple[tuple[Any, Any], ...] = (
 )
 
 CALLS_AT_ONCE = 256
-"""The most calls of a client at a time; others wait. A server takes 1,000 per connection."""
+"""The most calls of a client at a time; others wait. A server accepts 1,000 per connection."""
 
 _LEFT_OUT_SECONDS = 1.0
-"""The seconds for which a server that has failed gets no calls while there are others."""
+"""The seconds for which a server that could not be reached gets no calls if there are others."""
 
 _IS_CLOSED = "this client is closed; create a new one"
 
@@ -64,7 +64,7 @@ _INHERITED: list[object] = []
 
 
 class _Method(NamedTuple):
-    """One rpc of an open channel."""
+    """One rpc of one server, on an open channel."""
 
     call: Callable[..., Any]
     address: str
@@ -74,7 +74,7 @@ class _Method(NamedTuple):
 
 
 class _Opened(NamedTuple, Generic[_C]):
-    """The channel to each server, and its methods."""
+    """The channels to the servers, each with its methods by the type of their request."""
 
     pid: int
     channels: Sequence[_C]
@@ -82,13 +82,13 @@ class _Opened(NamedTuple, Generic[_C]):
 
 
 class Connection(Generic[_C]):
-    """A connection without its I/O. The type of a request determines the rpc that is called.
+    """The base class of the connections. The type of a request determines the rpc that is called.
 
     Args:
         address: The address of the server, or of several servers, which get calls in turns. If
             None, it is that of PODIUM_ADDRESS, or the default.
-        read_timeout: The deadline of calls that read, in seconds.
-        write_timeout: The deadline of calls that write, in seconds.
+        read_timeout: The time limit of each call that reads, in seconds.
+        write_timeout: The time limit of each call that writes, in seconds.
         policy: Determines which failed calls are retried.
         tls: The files of an encrypted connection; see `Security`.
         token: The token, or the path of its file; see `Security`.
@@ -134,13 +134,13 @@ class Connection(Generic[_C]):
         return channel_options(address, has_others=len(self._servers) > 1)
 
     def _method(self, request: Message) -> _Method:
-        """Returns the method of a request at the first server. Use it if any server will do."""
+        """Returns the method of a request at the first server, for its name and its timeout."""
         return self._methods_of_servers()[0][type(request)]
 
     def _next_method(self, request: Message) -> _Method:
-        """Returns the method of a request at the next server.
+        """Returns the method of a request at the server whose turn it is.
 
-        Prefers servers that have not failed recently.
+        Passes over servers that could not be reached within the last second, if others are left.
         """
         servers, kind = self._methods_of_servers(), type(request)
         if len(servers) == 1:
@@ -213,12 +213,12 @@ class Connection(Generic[_C]):
         return pause
 
     def _queue_seconds(self, since: float, timeout: float) -> float:
-        """Returns how many seconds a call may wait to be sent.
+        """Returns how many more seconds a call may wait until fewer calls are under way.
 
-        Answers to other calls extend the time.
+        It is the time until no call was answered for `timeout` seconds.
 
         Raises:
-            DeadlineExceededError: No call was answered for as long as the timeout.
+            DeadlineExceededError: No call was answered for `timeout` seconds.
         """
         left = max(since, self._answered_at or since) + timeout - time.monotonic()
         if left <= 0:
@@ -228,15 +228,18 @@ class Connection(Generic[_C]):
         return left
 
     def _failure(self, error: grpc.RpcError, method: _Method) -> Failure:
-        """Converts a gRPC error to a Failure. Reopens the channel after a certificate change."""
+        """Converts a gRPC error to a Failure.
+
+        If no connection was made, and the TLS files have changed, the next call opens new channels.
+        """
         result = from_rpc_error(error)
         if isinstance(result, CanceledError) and not self._closed:
-            # This client did not cancel the call. A stopping server cancels calls that just
+            # This client did not cancel the call. A server that stops cancels calls that have just
             # arrived.
             result = UnavailableError(result.message)
         is_refused = isinstance(result, UnavailableError) and connection_failure(result.message)
         if is_refused and self._security.has_changed():
-            # The calls under way end on the channel of the older files.
+            # Calls that are under way end on the channel with the older files.
             self._opened = None
         failure = Failure(result, was_sent=not is_refused)
         if failure.is_of_server:
@@ -249,9 +252,9 @@ class Connection(Generic[_C]):
     def _stream_failure(
         self, error: grpc.RpcError, method: _Method, metadata: tuple[tuple[str, str], ...]
     ) -> PodiumError:
-        """Returns the error of a stream.
+        """Returns the error of a streaming call that was made with `metadata`.
 
-        It is temporary if the token was replaced during the stream.
+        If the token was replaced during the call, the error is a temporary one.
         """
         result = self._failure(error, method).error
         if result.reason == "TOKEN_INVALID" and self._security.metadata() != metadata:
@@ -286,6 +289,6 @@ class Connection(Generic[_C]):
 
 
 def _abandon(opened: _Opened[Any]) -> None:
-    """Keeps the channels of a client that was not closed, if they were opened before a fork."""
+    """Keeps the channels of a deleted client if they were opened before a fork."""
     if opened.pid != os.getpid():
         _INHERITED.append(opened.channels)

@@ -1,4 +1,7 @@
-"""The steps of calls about the best arm, the result and the conclusion of an experiment. No I/O."""
+"""Makes the requests for the best arm, the result and the conclusion of an experiment.
+
+No I/O; see `podium._client.calls`.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +29,14 @@ __all__ = ["best", "conclude", "result"]
 def best(
     experiment: str, metric: str | None, direction: DirectionLike | None
 ) -> Requests[RankedArm | None]:
-    """Calls Rank: returns the best arm, or None if no arm has a score other than NaN."""
+    """Calls Rank. Returns the best arm, or None if no completed arm has a score other than NaN."""
     request = ranking_calls.request(experiment, metric, direction=direction)
     found = yield from ranking_calls.rank(request, top=1)
     return _best_of(found)
 
 
 def result(experiment: str) -> Requests[ExperimentResult]:
-    """Calls GetExperiment, ListArms and Rank: returns the result, as of one revision."""
+    """Calls GetExperiment, ListArms and Rank. Returns the result, as of one revision."""
     for _ in range(calls.ATTEMPTS):
         found = yield from _result_in_one_state(experiment)
         if found is not None:
@@ -45,7 +48,7 @@ def result(experiment: str) -> Requests[ExperimentResult]:
 
 
 def conclude(experiment: str, text: str | None) -> Requests[RecordResult]:
-    """Calls Record: stores a conclusion. If none is given, it computes one from the result."""
+    """Calls Record, which stores a conclusion: `text`, or the conclusion of `result` if None."""
     if text is None:
         found = yield from result(experiment)
         text = shorten(found.conclusion, DEFAULT_LIMITS.text_bytes)
@@ -81,6 +84,6 @@ def _result_in_one_state(experiment: str) -> Requests[ExperimentResult | None]:
 
 
 def _best_of(found: Ranking) -> RankedArm | None:
-    """Returns the first arm of a ranking, if its score is not NaN."""
+    """Returns the first arm of a ranking, or None if this arm's score is missing or NaN."""
     arm = next(iter(found.arms), None)
     return None if arm is None or arm.score is None or isnan(arm.score) else arm

@@ -1,4 +1,4 @@
-"""A followed experiment: the reads of both clients. No I/O."""
+"""The state of a followed experiment, with the reads that both clients have. No I/O."""
 
 import os
 import time
@@ -17,7 +17,7 @@ __all__ = ["LiveBase"]
 
 
 class LiveBase:
-    """The state of a followed experiment, and the reads of both clients."""
+    """The state of a followed experiment, with the reads that both clients have in common."""
 
     def __init__(self, session: WatchSession) -> None:
         self._session = session
@@ -48,7 +48,7 @@ class LiveBase:
     def lag(self) -> float:
         """The seconds since the server last confirmed that the state is current.
 
-        The state has every commit that is older than this. While nothing changes, the server
+        The state has all changes that are older than this. While nothing changes, the server
         confirms the state every 10 s, so a greater lag means that the connection is lost.
         """
         return time.monotonic() - self._session.confirmed_at
@@ -65,17 +65,14 @@ class LiveBase:
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the experiment was deleted.
-
-        The state is then the last one before the deletion.
-        """
+        """Whether the experiment was deleted. If so, `state` is the last one before that."""
         return self._is_deleted
 
     def arm(self, name: str) -> LiveArm:
         """Returns an arm of the newest state. The returned arm does not change.
 
         Raises:
-            NotFoundError: There is no such arm.
+            NotFoundError: There is no such arm in the newest state.
         """
         return self.state.arm(name)
 
@@ -101,7 +98,9 @@ class LiveBase:
     def best(
         self, metric: str | None = None, *, direction: DirectionLike | None = None
     ) -> str | None:
-        """Returns the name of the completed arm with the best score, or None if no arm has one.
+        """Returns the name of the completed arm with the best score; None if none has a score.
+
+        NaN is never the best.
 
         Args:
             metric: The metric to rank by; the success_metric if not given.
@@ -126,14 +125,15 @@ class LiveBase:
             metric: The name of an eval and a key, such as `val.pass_rate`, or a training metric,
                 such as `loss`, if `follow` was called with `with_series`.
             names: The names of arms, or of groups if `by_group` is set; all if not given.
-            by_group: Combines the arms of a group: mean and interval by step.
+            by_group: Whether to return one curve for each group: the mean of its arms, with a 95 %
+                interval, by step.
             status: Uses only arms with this status, or one of these. If not given, uses all arms in
                 `names`, or without `names` the running and completed arms.
 
         Raises:
             ValueError: The metric is empty, or it is a training metric (without a dot) and `follow`
                 was called without `with_series`.
-            NotFoundError: There is no such arm or group.
+            NotFoundError: One of `names` is unknown in the newest state.
         """
         if not eval_names(metric) and not self._session.request.with_series:
             raise ValueError(

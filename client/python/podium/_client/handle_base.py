@@ -1,4 +1,4 @@
-"""The bases of the handles of both clients: names and recorded events. No I/O."""
+"""The base classes of the handles of both clients. No I/O."""
 
 from typing import Any, Generic, TypeVar
 
@@ -21,7 +21,7 @@ _N = TypeVar("_N", bound=Connection[Any])
 
 
 class ExperimentHandleBase(Generic[_N]):
-    """The base of the handles of an experiment. It has the experiment's name and a connection."""
+    """The base class of the handles of an experiment."""
 
     def __init__(self, connection: _N, name: str) -> None:
         self._connection = connection
@@ -40,7 +40,7 @@ class ExperimentHandleBase(Generic[_N]):
 
 
 class ArmHandleBase(ArmBase, Generic[_N]):
-    """The base of the handles of an arm. It has the arm's names and a connection."""
+    """The base class of the handles of an arm."""
 
     def __init__(
         self, connection: _N, experiment: str, name: str, attempt_id: str | None = None
@@ -81,6 +81,10 @@ class ArmHandleBase(ArmBase, Generic[_N]):
         return result
 
     def _ended(self, error: BaseException | None) -> Requests[RecordResult] | None:
-        """Returns the steps that record the end of a block, or None if `finish` has recorded it."""
+        """Returns the call that records the arm's end when its block ends.
+
+        `error` is the exception that ended the block, or None. Returns None if `finish` has
+        recorded the end.
+        """
         ending = self._end_of_block(error)
         return None if ending is None else self._finish(ending.status, ending.error)

@@ -1,4 +1,4 @@
-"""Lists that a server sends in pages."""
+"""Lists that a client fetches from the server in pages."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["AsyncListing", "Listing", "Recorded"]
 
 
 class Recorded(Protocol):
-    """An item that can be a row of a table."""
+    """An item of a list that can be a row of a table."""
 
     def record(self) -> dict[str, Any]:
-        """Returns the item as values by column."""
+        """Returns the values of the row by column name."""
         ...
 
 
@@ -33,8 +33,8 @@ class Listing(Tabular, Sequence[_T]):
     """A list that fetches its items from the server, page by page, when they are first needed.
 
     `for` and an index fetch as many pages as they need, and a repr fetches one. `len`, negative
-    indexes, slices without an end, `==` and `to_pandas` fetch all. Fetched items are kept, so they
-    do not change. `stream` does not keep them. If a call fails, the next use repeats that call.
+    indexes, slices without an end, `==` and `to_pandas` fetch all pages. Fetched items are kept, so
+    they do not change. `stream` keeps no items. If a call fails, the next use repeats the call.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Listing(Tabular, Sequence[_T]):
         self._lock = Lock()
 
     def stream(self) -> Iterator[_T]:
-        """Fetches the list once more from its first page, and yields the items, keeping none.
+        """Fetches the list again from its first page, and yields the items without keeping them.
 
         Use it for lists that are too large for the memory.
         """
@@ -91,7 +91,7 @@ class Listing(Tabular, Sequence[_T]):
             return NotImplemented
         return same(list(self), list(other))
 
-    __hash__ = None  # type: ignore[assignment]  # the way to say that it has none
+    __hash__ = None  # type: ignore[assignment]  # its items may still be fetched
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Listing, (self._noun, self._first(None))
@@ -99,7 +99,7 @@ class Listing(Tabular, Sequence[_T]):
     def _first(self, count: int | None) -> list[_T]:
         """Fetches pages until there are `count` items, or all pages if `count` is None.
 
-        Returns all items that were fetched so far.
+        Returns all items that are fetched so far, which may be more or fewer.
         """
         while self._rest is not None and (count is None or len(self._items) < count):
             with self._lock:
@@ -129,9 +129,9 @@ class Listing(Tabular, Sequence[_T]):
 
 
 class AsyncListing(Generic[_T]):
-    """A list of the server. `await` fetches all of it; `async for` yields it page by page.
+    """A list on the server. `await` fetches it as a whole; `async for` fetches it page by page.
 
-    The result of `await` has `len`, indexes and `to_pandas`. In a notebook it is a table.
+    The result of `await` has `len`, indexes and `to_pandas`. In a notebook, it is shown as a table.
     """
 
     def __init__(self, pages: Pages[_T], fetch: Callable[[Pages[_T]], Awaitable[list[_T]]]) -> None:
@@ -155,6 +155,6 @@ class AsyncListing(Generic[_T]):
 
 
 def _end(part: slice) -> int | None:
-    """Returns how many of the first items a slice needs, or None if it may need all."""
+    """Returns how many items from the start a slice needs, or None if it may need all."""
     ends = (0 if part.start is None else part.start, part.stop, part.step or 1)
     return part.stop if all(end is not None and end >= 0 for end in ends) else None

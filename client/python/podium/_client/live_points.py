@@ -1,4 +1,4 @@
-"""The points of training series in memory, 16 bytes each, shared by the states of an experiment."""
+"""The points of training series in memory: 16 bytes each. States of an experiment share them."""
 
 from array import array
 from bisect import bisect_left
@@ -10,7 +10,10 @@ __all__ = ["LivePoints"]
 
 
 class LivePoints:
-    """The points of a series at one revision. Later revisions append to the same arrays."""
+    """The points of a training series at one revision.
+
+    The points of the next revision use the same arrays, with the new points at their end.
+    """
 
     __slots__ = ("_length", "_steps", "_values")
 
@@ -27,7 +30,7 @@ class LivePoints:
         return self if at == self._length else LivePoints(self._steps[:at], self._values[:at])
 
     def followed_by(self, steps: Sequence[int], values: Sequence[float]) -> "LivePoints":
-        """Returns these points, followed by the given later points."""
+        """Returns these points and the given ones, which must be at later steps."""
         shared, numbers = self._steps, self._values
         if len(shared) > self._length:  # another state has appended to them already
             shared, numbers = shared[: self._length], numbers[: self._length]
@@ -36,5 +39,5 @@ class LivePoints:
         return LivePoints(shared, numbers)
 
     def series(self, key: str) -> Series:
-        """Returns the points as a series of a key."""
+        """Returns the points as the training series of a key."""
         return Series(key, list(self._steps[: self._length]), list(self._values[: self._length]))

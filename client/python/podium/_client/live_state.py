@@ -1,4 +1,4 @@
-"""The state of a watched experiment at one revision. No I/O, for both clients and the CLI."""
+"""The state of a followed experiment at one revision. No I/O, for both clients and the CLI."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ _OUTPUTS = (
 
 
 class LiveArm:
-    """An arm in one state of an experiment.
+    """An arm in one state of a followed experiment.
 
     It is immutable, so it can cache its scores.
     """
@@ -80,7 +80,10 @@ class LiveArm:
         return self.result.eval(name, step=step)
 
     def series(self, key: str) -> Series:
-        """Returns a training series, as `ArmHandle.series` does; empty if none is followed."""
+        """Returns a training series, as `ArmHandle.series` does.
+
+        It is empty if there is none, or if `follow` was called without it in `with_series`.
+        """
         return self.points.get(key, LivePoints()).series(key)
 
     def score(self, metric: str) -> float | None:
@@ -113,7 +116,7 @@ def _result(watched: WatchedArm, rows: Mapping[_Key, WatchedEval]) -> ArmResult:
 
 
 class LiveState(NamedTuple):
-    """The state of an experiment at one revision. `after` returns the next state.
+    """The state of a followed experiment at one revision. It is immutable.
 
     `arms` has the arms by name, in the order of their creation.
     """
@@ -132,7 +135,7 @@ class LiveState(NamedTuple):
         return 0 if self.marker is None else self.marker.revision
 
     def after(self, update: WatchUpdate) -> "LiveState":
-        """Returns the state after an update. This object does not change."""
+        """Returns the state after an update."""
         arms = {} if update.is_reset else dict(self.arms)
         for removal in update.removals:
             if removal.name is None:
@@ -184,7 +187,9 @@ class LiveState(NamedTuple):
     def best(
         self, metric: str | None = None, *, direction: DirectionLike | None = None
     ) -> str | None:
-        """Returns the name of the completed arm with the best score, or None if no arm has one.
+        """Returns the name of the completed arm with the best score; None if none has a score.
+
+        NaN is never the best.
 
         Raises:
             ValueError: No metric is given, and the experiment has no success_metric.
@@ -205,7 +210,7 @@ class LiveState(NamedTuple):
 
         Raises:
             ValueError: The metric is empty.
-            NotFoundError: There is no such arm or group.
+            NotFoundError: One of `names` is unknown in this state.
         """
         experiment = self.experiment.name if self.experiment else ""
         listed = [arm.summary for arm in self.arms.values()]
@@ -235,7 +240,7 @@ class LiveState(NamedTuple):
 def _changed_rows(
     arms: Mapping[str, LiveArm], update: WatchUpdate
 ) -> dict[str, dict[_Key, WatchedEval]]:
-    """Returns the new rows of each arm whose rows an update changes, by the arm's name."""
+    """Returns all rows of each arm whose rows an update changes, by the arm's name."""
     found: dict[str, dict[_Key, WatchedEval]] = {}
 
     def rows_of(arm: str) -> dict[_Key, WatchedEval]:
@@ -254,7 +259,7 @@ def _changed_rows(
 def _changed_points(
     arms: Mapping[str, LiveArm], update: WatchUpdate
 ) -> dict[str, dict[str, LivePoints]]:
-    """Returns the new points of each arm whose training series an update changes, by its name."""
+    """Returns all points of each arm whose series an update changes, by the arm's name and key."""
     found: dict[str, dict[str, LivePoints]] = {}
     for piece in update.series:
         before = found.get(piece.arm) or (arms[piece.arm].points if piece.arm in arms else {})

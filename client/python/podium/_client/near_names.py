@@ -1,4 +1,7 @@
-"""Finds names that are similar to one that does not exist, and adds them to errors. No I/O."""
+"""Finds names that are similar to an unknown one, and adds them to errors and warnings.
+
+No I/O; see `podium._client.calls`.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,14 @@ _T = TypeVar("_T")
 
 _METRICS = 1_000
 _COMPARED = 200
-"""The most metrics, and the most other names, that are fetched to find similar names."""
+"""The most metrics, and the most names of arms or experiments, that are fetched for comparison."""
 
 
 def near_metrics(experiment: str, metric: str) -> Requests[str | None]:
-    """Returns a question that names similar metrics, or "". Returns None if the metric exists."""
+    """Calls ListMetrics. Returns a question that names similar metrics, as `did_you_mean` does.
+
+    Returns "" if there are none or the call fails, and None if the metric exists.
+    """
     request = results.ListMetricsRequest(experiment=experiment, page_size=_METRICS)
     try:
         known = dict.fromkeys(each.name for each in (yield request).metrics)
@@ -50,7 +56,10 @@ def near_filters(
     name_prefix: str | None = None,
     tags: Iterable[str] = (),
 ) -> str:
-    """Returns a text with similar values for the first filter that no arm passes, or ""."""
+    """Returns a text about the first filter that no arm matches, with similar values.
+
+    Returns "" if each filter is matched by at least one arm.
+    """
     names = [arm.name for arm in arms]
     groups = [arm.group_name for arm in arms if arm.group_name is not None]
     known_tags = [tag for arm in arms for tag in arm.tags]
@@ -71,9 +80,9 @@ def near_filters(
 
 
 def warn_of_config(request: Any) -> Requests[None]:
-    """Logs a warning if no arm has a configuration value by which a request selects arms.
+    """Calls ListArms. Logs a warning if no arm has a configuration value that a request filters by.
 
-    Logs only one warning for each experiment and path.
+    At most one warning is logged for each experiment and path.
     """
     paths = [each.path for each in request.config]
     if not paths:
@@ -91,15 +100,14 @@ def warn_of_config(request: Any) -> Requests[None]:
 
 
 def warn_of_unknown(experiment: str, metric: str, what: str) -> Requests[None]:
-    """Logs a warning that no arm has a metric. It names similar metrics, which ListMetrics returns.
+    """Calls ListMetrics. Logs a warning if no arm has a metric. The warning names similar metrics.
 
-    Logs only one warning for each experiment and metric. Logs none if arms that the caller's
-    request left out have the metric.
+    At most one warning is logged for each experiment and metric.
 
     Args:
         experiment: The name of the experiment.
-        metric: The metric that no arm has. Its name may be misspelt.
-        what: What the arms do not have, such as `a score on`.
+        metric: The metric that a request did not find. Its name may be misspelt.
+        what: What was not found, such as `a score on`.
     """
     if not _is_first_time(experiment, metric):
         return
@@ -110,7 +118,7 @@ def warn_of_unknown(experiment: str, metric: str, what: str) -> Requests[None]:
 
 
 def _is_first_time(experiment: str, subject: str) -> bool:
-    """Returns whether a warning about an experiment was not logged before."""
+    """Returns whether this is the first warning about a metric or filter of an experiment."""
     key = (experiment, subject)
     is_new = key not in _warned
     if len(_warned) < _MOST_WARNED:
@@ -119,11 +127,11 @@ def _is_first_time(experiment: str, subject: str) -> bool:
 
 
 def with_near_names(requests: Requests[_T]) -> Requests[_T]:
-    """Runs steps. If the experiment or the arm does not exist, the error suggests similar names."""
+    """Adds similar names to the error of a call if its experiment or arm does not exist."""
     try:
         return (yield from requests)
     except NotFoundError as error:
-        # A Record call may come before its arm exists. Its sender then waits and needs no names.
+        # A Record call may come before its arm exists. Its sender waits, so it needs no names.
         if not error.refusals:
             suggestion = yield from _suggestion(error)
             error.message += suggestion

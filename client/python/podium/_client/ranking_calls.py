@@ -1,4 +1,4 @@
-"""The steps of calls that compare arms: Rank and Scores. No I/O; see `podium._client.calls`."""
+"""Makes the requests of the rpcs Rank and Scores. No I/O; see `podium._client.calls`."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ _PAGE = DEFAULT_LIMITS.page_rows
 
 
 def rank(request: results.RankRequest, *, top: int | None) -> Requests[Ranking]:
-    """Calls Rank: returns the ranked arms, or the first `top` of them, as of one revision."""
+    """Calls Rank. Returns the ranked arms, or the first `top` of them, as of one revision."""
     found = yield from _ranked(request, top)
     ranking = rankings.ranking_from_proto(found)
     yield from _warn_if_unknown(request, ranking)
@@ -30,7 +30,7 @@ def rank(request: results.RankRequest, *, top: int | None) -> Requests[Ranking]:
 def rank_groups(
     request: results.RankRequest, *, min_members: int, top: int | None
 ) -> Requests[GroupRanking]:
-    """Calls Rank: returns the ranked groups, or the first `top` of them, as of one revision."""
+    """Calls Rank. Returns the ranked groups, or the first `top` of them, as of one revision."""
     request.by_group = True
     request.min_members = coerce.count(min_members, "min_members")
     found = yield from _ranked(request, top)
@@ -40,7 +40,7 @@ def rank_groups(
 
 
 def _warn_if_unknown(request: results.RankRequest, found: Ranking | GroupRanking) -> Requests[None]:
-    """Logs a warning if no arm has the metric, or a configuration value, that a caller named."""
+    """Logs a warning if no arm has the metric, or a configuration value, that a request names."""
     counts = found.counts
     has_scores = counts.numbers or counts.nans
     if not has_scores and not counts.without_score:
@@ -101,7 +101,7 @@ def _ranked_in_one_state(
 def scores(
     experiment: str, metrics: Strings, *, page_size: int | None, **filters: Any
 ) -> Requests[ScoreMatrix]:
-    """Calls Scores: returns the whole matrix. The filters are those of `arm_filters`."""
+    """Calls Scores. Returns the matrix of all pages. The filters are those of `arm_filters`."""
     request = results.ScoresRequest(
         experiment=experiment,
         metrics=coerce.texts(metrics, "metrics"),

@@ -1,4 +1,4 @@
-"""Determines which failed calls are retried, and when. Both clients share it."""
+"""Determines which failed calls are retried, and when, for both clients."""
 
 import random
 import time
@@ -20,9 +20,9 @@ class RetryPolicy:
     """Determines for how long a client retries failed calls.
 
     Attributes:
-        is_on: Whether calls are retried.
-        connect_seconds: The seconds for which calls to a server that has never answered are
-            retried. If None, reads are retried until their deadline, and writes are not.
+        is_on: Whether failed calls are retried.
+        connect_seconds: The seconds for which calls are retried while no server has ever answered
+            this client. If None, reads are retried until their deadline, and writes are not.
     """
 
     is_on: bool = True
@@ -38,18 +38,18 @@ class Failure(NamedTuple):
 
     @property
     def is_of_server(self) -> bool:
-        """Returns whether the server cannot be reached or stops, and has not run the call."""
+        """Whether the server cannot be reached or stops, and so has not run the call."""
         return not self.was_sent or self.error.reason == "SHUTTING_DOWN"
 
 
 class Retries:
-    """The tries of one call, within its deadline.
+    """Decides about the retries of one call.
 
     Args:
-        policy: How long failed calls are retried.
-        timeout: The time from now to the deadline of the call, in seconds.
+        policy: Determines for how long failed calls are retried.
+        timeout: The seconds from now to the deadline of the call.
         is_write: Whether the call may change something.
-        others: How many other servers the client has.
+        others: The number of the client's servers besides the one that is called.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Retries:
         self._backoff = _FIRST_PAUSE
 
     def remaining(self) -> float:
-        """Returns the seconds that are left until the deadline."""
+        """Returns the seconds that are left until the deadline of the call."""
         return self._begin + self._timeout - time.monotonic()
 
     def pause(self, failure: Failure, *, is_known: bool) -> float | None:
@@ -78,7 +78,7 @@ class Retries:
         self._untried = self._others
         if not (self._policy.is_on and self._may_repeat(failure)):
             return None
-        # Random, so that clients that were rejected together do not retry together.
+        # The pause is random, so that clients that were rejected together do not retry together.
         asked = (failure.error.retry_after or 0.0) * _RANDOM.uniform(1.0, 1.5)
         pause = max(asked, self._backoff * _RANDOM.uniform(0.5, 1.0))
         self._backoff = min(2 * self._backoff, _LONGEST_PAUSE)

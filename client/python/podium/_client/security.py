@@ -1,4 +1,4 @@
-"""The TLS files and the token of a connection, and texts for their errors. No I/O of gRPC."""
+"""The TLS files and the token of a connection, and the texts of their errors. Makes no calls."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ class Security:
     Args:
         address: The address of the server, or of several servers.
         tls: The files for TLS; True for public authorities, False for no TLS, None for the files
-            that environment variables name. A socket has no TLS.
-        token: The token, or the path of its file; None for that of the environment variables.
+            that environment variables name. A `unix:PATH` address has no TLS.
+        token: The token, or the path of its file; None for that of PODIUM_TOKEN or
+            PODIUM_TOKEN_FILE.
 
     Raises:
         TypeError: An argument is of another type.
-        ValueError: TLS is set for a socket, an environment variable is missing, or the token is
-            malformed.
+        ValueError: `tls` is given for a `unix:PATH` address, only one of PODIUM_TLS_CERT and
+            PODIUM_TLS_KEY is set, or the token is malformed.
     """
 
     def __init__(
@@ -55,9 +56,9 @@ class Security:
 
     @property
     def settings(self) -> tuple[TLS | bool, os.PathLike[str] | None]:
-        """Returns the settings that are pickled: TLS files, and the token file.
+        """The settings of a pickled client: the TLS files, and the token file.
 
-        Raises a ClientStateError if the token was given as text.
+        Raises a ClientStateError if the token was given as text, because a pickle is not secret.
         """
         if isinstance(self._given_token, str):
             raise ClientStateError(
@@ -67,7 +68,10 @@ class Security:
         return self.tls or False, self._given_token
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Returns the metadata of a call. Raises an UnauthenticatedError for a bad token."""
+        """Returns the metadata of a call: the token, if there is one.
+
+        Raises an UnauthenticatedError if the token file is unusable, or the connection is not safe.
+        """
         token = self._token.read()
         if token is None:
             return ()
@@ -79,7 +83,10 @@ class Security:
         return (("authorization", f"Bearer {token}"),)
 
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
-        """Returns the credentials of a new channel, or None for a channel without TLS."""
+        """Returns the TLS credentials of a new channel, or None for a channel without TLS.
+
+        Raises an UnavailableError if a file cannot be used.
+        """
         if self.tls is None:
             return None
         self._states = file_states(self.tls.paths)
@@ -89,12 +96,12 @@ class Security:
             raise UnavailableError(f"no encrypted connection can be made: {error}") from error
 
     def has_changed(self) -> bool:
-        """Returns whether a file has changed since the last channel was opened."""
+        """Returns whether a TLS file has changed since the last channel was opened."""
         return self.tls is not None and file_states(self.tls.paths) != self._states
 
 
 class _Token:
-    """A token, or the file of a token. The file is read again when it has changed."""
+    """The token of a client. If it comes from a file, the file is read again after a change."""
 
     def __init__(self, given: str | os.PathLike[str] | None) -> None:
         self._source, self._path, self._token = "the argument token", None, None
@@ -110,7 +117,10 @@ class _Token:
             self._path = Path(given)
 
     def read(self) -> str | None:
-        """Returns the token, or None without one. Raises an UnauthenticatedError for a bad file."""
+        """Returns the token, or None if there is none.
+
+        Raises an UnauthenticatedError if the file has no valid token, or cannot be read.
+        """
         if self._path is not None and (states := file_states([self._path])) != self._states:
             self._token, self._states = self._read_file(self._path), states
         return self._token
@@ -160,7 +170,13 @@ def _content(path: PathLike | None) -> bytes | None:
 
 
 def tls_problem(address: str, why: str, tls: TLS | None) -> str | None:
-    """Returns a text about a TLS problem and its solution, or None for other problems."""
+    """Returns a text about a TLS problem and its solution, or None if the problem is another one.
+
+    Args:
+        address: The address of the server.
+        why: gRPC's reason why no connection was made.
+        tls: The TLS files of the client, or None without TLS.
+    """
     if tls is None:
         if "Socket closed" not in why:
             return None

@@ -1,4 +1,4 @@
-"""Assembles the messages of a watch, for both clients. No I/O."""
+"""Assembles the messages of a watch to updates, for both clients. No I/O."""
 
 import random
 import threading
@@ -18,7 +18,7 @@ __all__ = ["WatchSession"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _CONNECT_SECONDS = 10.0
-"""The seconds for which a new watch tries to reach a server that has not answered."""
+"""The seconds for which a watch without an update tries to reach the server."""
 _MOST_RESETS = 3
 """The most times that a server can reset a watch without sending an update in between."""
 _TRANSIENT = frozenset(
@@ -28,7 +28,9 @@ _RANDOM = random.SystemRandom()
 
 
 class WatchSession:
-    """Assembles updates from messages. After a failed call, it continues with the last update.
+    """One watch, which may take several calls. Assembles updates from the messages of the server.
+
+    After a failed call, the next call continues after the last complete update.
 
     Args:
         experiment: The name of the experiment.
@@ -37,9 +39,9 @@ class WatchSession:
         status: Watches only arms with this status, or one of these.
         group_name: Watches only arms of this group.
         name_prefix: Watches only arms whose names begin with this text.
-        with_evals: Whether rows are watched too.
-        with_breakdowns: Whether breakdowns are watched too.
-        with_series: True to watch all training series too, or the keys of those to watch.
+        with_evals: Whether eval rows are watched, too.
+        with_breakdowns: Whether breakdowns are watched, too.
+        with_series: True to watch all training series, too, or the keys of those to watch.
     """
 
     def __init__(
@@ -79,13 +81,13 @@ class WatchSession:
         self.confirmed_at = self._begun
         """The `time.monotonic()` at which the last marker arrived, or the watch began.
 
-        The server also sends markers as heartbeats.
+        While nothing changes, the server repeats the marker.
         """
         self._cancel: Callable[[], object] | None = None
         self._stopped = threading.Event()
 
     def take(self, response: Any) -> WatchUpdate | None:
-        """Adds a message. Returns an update if the message completes it, or else None.
+        """Adds a message of the server. Returns an update if the message completes one, else None.
 
         Raises:
             AbortedError: The server has reset the watch several times in a row.
@@ -115,7 +117,7 @@ class WatchSession:
         self._update = WatchUpdate(is_reset=True)
 
     def _remove(self, removals: list[WatchRemoval]) -> None:
-        """Adds removals. Drops rows and arms that were added earlier in the same update."""
+        """Adds removals to the update. Drops what the update has of the removed rows and arms."""
         update = self._update
         update.removals += removals
         gone = set(removals)
@@ -132,7 +134,7 @@ class WatchSession:
         self.confirmed_at = time.monotonic()
         is_news = marker != self._marker
         if update.is_reset:
-            # A reset without its update was interrupted, and the next call repeats it.
+            # Counted only now: if a reset is interrupted before its marker, it is repeated.
             self._resets += 1
         else:
             self._resets, self._backoff = 0, _FIRST_PAUSE
@@ -167,14 +169,14 @@ class WatchSession:
         self._stopped.wait(seconds)
 
     def is_deletion(self, error: PodiumError) -> bool:
-        """Returns whether an error means that the experiment was deleted during an interruption."""
+        """Returns whether an error means that the experiment was deleted between two calls."""
         return isinstance(error, NotFoundError) and self._marker is not None
 
     def pause(self, error: PodiumError) -> float:
         """Returns the seconds to wait before the next call after a failed one.
 
         Raises:
-            PodiumError: The error is not temporary, or the first update took too long.
+            PodiumError: The error, if it is not temporary, or if there was no update for 10 s.
         """
         is_transient = error.reason in _TRANSIENT or (
             not error.reason and isinstance(error, UnavailableError | InternalError)
@@ -182,7 +184,7 @@ class WatchSession:
         waited = time.monotonic() - self._begun
         if not is_transient or (self._marker is None and waited > _CONNECT_SECONDS):
             raise error
-        # The next call sends the messages of the incomplete update again.
+        # After the next call, the server sends the messages of the incomplete update again.
         self._update = WatchUpdate()
         # Full jitter, so that clients that lost a server together do not return together.
         pause = max(error.retry_after or 0.0, _RANDOM.uniform(0.0, self._backoff))

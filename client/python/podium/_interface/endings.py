@@ -22,7 +22,10 @@ class Ending:
 
 
 def ending_of(error: BaseException | None) -> Ending:
-    """Returns the end of an arm whose block ended with the exception `error`, or with None."""
+    """Returns the end of an arm whose block has ended.
+
+    `error` is the exception that ended the block; None if there was none.
+    """
     if error is None:
         return Ending(ArmStatus.COMPLETED)
     if is_pruned(error):
@@ -39,7 +42,7 @@ def is_pruned(error: BaseException | None) -> bool:
 
 
 def error_text(text: str) -> str:
-    """Makes an error text one that servers accept.
+    """Returns an error text in a form that servers accept.
 
     Shortens it to 1 MiB in the middle, and escapes NUL and unpaired surrogates.
     """

@@ -77,7 +77,7 @@ def known(
     python: object = None,
     packages: Mapping[str, object] | None = None,
 ) -> Provenance | None:
-    """Makes a provenance from values in the file of another tool. Leaves out those of other types.
+    """Makes a provenance from values in the file of another tool. Leaves out values of wrong types.
 
     Returns None if no value is left, or if PODIUM_PROVENANCE is `off`.
     """

@@ -36,7 +36,7 @@ class Load(NamedTuple):
     size: int = 0
 
     def plus(self, other: "Load") -> "Load":
-        """Returns the sum of both loads."""
+        """Returns the sum of this load and another one."""
         return Load(
             self.events + other.events, self.metrics + other.metrics, self.size + other.size
         )
@@ -101,8 +101,8 @@ class Batch:
 def batches(events: Iterable[tuple[str, Event]]) -> "list[Batch]":
     """Splits events into batches, in order.
 
-    If an event with a whole arm is too large for one call, the rows that do not fit become events
-    of their own.
+    If an event that records an arm is too large for one call, those of the arm's rows that do not
+    fit become events of their own.
     """
     result = [Batch()]
     for place, event in events:

@@ -30,11 +30,11 @@ class Limits:
     arm_bytes: int = 960 * 1024
     """The most bytes of an arm without its eval rows, and of an experiment without its arms."""
     text_bytes: int = 64 * 1024
-    """The most bytes of any other text."""
+    """The most bytes of a text that is neither a name nor an error text."""
     error_bytes: int = 64 * 1024
     """The most bytes of an error text of an arm. Longer texts are shortened in the middle."""
     page_rows: int = 1_000
-    """The most rows of a page."""
+    """The most items of a page of any other list."""
     page_scores: int = 10_000
     """The most scores of a page of a score matrix, and the most points of a page of series."""
     page_bytes: int = 2 * 1024 * 1024

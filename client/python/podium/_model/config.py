@@ -66,7 +66,7 @@ class ModelConfig(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class Component(ModelBase):
-    """A pluggable part of a run."""
+    """An exchangeable part of a run: its algorithm or its backend."""
 
     kind: str
     """The implementation, such as `sft` or `local`."""

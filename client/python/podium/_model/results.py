@@ -166,7 +166,7 @@ class ArmResult(ModelBase):
     train_seconds: float | None = None
     """The duration of training in seconds."""
     eval_seconds: float | None = None
-    """The duration of evaluation in seconds."""
+    """The duration of the evaluation in seconds; by default, that of the primary eval."""
     run_result: RunResult | None = None
     """The result of the training backend, unchanged."""
     group_id: str | None = None
@@ -262,7 +262,7 @@ class ArmResult(ModelBase):
 class ArmSummary(ModelBase):
     """An arm without its eval rows, as listings of arms return it.
 
-    It has no `eval()` and no `score()`: call those of the arm's handle or of the whole arm.
+    It has no `eval()` and no `score()`: call those of the arm's handle or of its ArmResult.
     """
 
     name: str

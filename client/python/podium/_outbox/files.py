@@ -27,7 +27,7 @@ def make_folder(folder: Path) -> None:
 
 
 def own_folder(folder: Path) -> None:
-    """Makes a folder that only the current user can access. An existing one gets these permissions.
+    """Makes a folder that only the current user can access. If it exists, restricts its access.
 
     Raises:
         PermissionError: The folder belongs to another user.

@@ -70,7 +70,7 @@ class StreamInfo:
     is_main: bool = True
     """Whether this process records the end of the arm. Forked children and other ranks do not."""
     lock_inode: int = 0
-    """The inode of the lock file. It shows whether the folder is a copy: then it differs."""
+    """The inode of the lock file. In a copy of the folder, the lock file has another inode."""
 
     @staticmethod
     def read(folder: Path) -> StreamInfo:

@@ -106,7 +106,7 @@ class StreamReader:
         return (record.payload for record, _ in self._records(0))
 
     def is_unread(self) -> bool:
-        """Returns whether the stream has content of which no event was delivered or is readable."""
+        """Returns whether the stream has content, but no event was delivered or can be read."""
         numbers = segment_numbers(self.folder)
         return not self._delivered() and self._last_begun(numbers) > 0 and not self.has_more(0)
 
@@ -222,7 +222,7 @@ class StreamReader:
         append_rejected(self.folder, rejected_events)
 
     def mark_retried(self, *sequences: int) -> None:
-        """Notes that `podium outbox` has delivered or discarded some rejected events."""
+        """Marks rejected events that `podium outbox` has delivered or discarded."""
         append_retried(self.folder, sequences)
         self.note_delivered(self._delivered())
 

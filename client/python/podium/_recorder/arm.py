@@ -378,7 +378,7 @@ def _sent(
 def _row_of(given: dict[str, Any]) -> EvalResult:
     """Returns a row with the arguments of `log_eval`, without a check or conversion.
 
-    Making the event converts them.
+    They are converted when the event is made.
     """
     row = object.__new__(EvalResult)
     vars(row).update(given, revision=0, event_time=None, record_time=None)

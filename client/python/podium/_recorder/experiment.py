@@ -63,8 +63,8 @@ class ExperimentRecording:
     """Records arms of one experiment. `podium.record` returns it.
 
     At the end of a `with` block the recorder waits until all events are delivered. It stops waiting
-    if nothing is delivered for a while, or after `close_timeout`. If undelivered events are left, a
-    warning gives their number and their folder.
+    after `close_timeout`, or if no event is delivered for some seconds. If undelivered events are
+    left, a warning gives their number and their folder.
     """
 
     def __init__(

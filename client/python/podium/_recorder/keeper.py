@@ -1,4 +1,4 @@
-"""Handles calls with invalid arguments: records the valid ones, and reports the invalid ones."""
+"""Handles calls with invalid arguments: records the valid arguments, and reports the others."""
 
 import contextlib
 from collections.abc import Callable, Iterator

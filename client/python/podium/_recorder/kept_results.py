@@ -48,9 +48,9 @@ _ENDS = (ArmStatus.COMPLETED, ArmStatus.FAILED, ArmStatus.CANCELLED)
 
 
 def row(problems: Problems, given: Mapping[str, Any], where: str = "") -> EvalResult:
-    """Returns a valid eval row from the arguments of `log_eval`, by name.
+    """Returns a valid eval row, made from the fields of a row that `given` has by name.
 
-    `where` is the prefix of the names of arguments in `problems`.
+    `where` is the prefix of the names of fields in `problems`.
     """
 
     def at(name: str) -> str:
@@ -326,7 +326,7 @@ def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, 
     resume_step = kept.step(given["resume_step"], "resume_step", problems)
     restart = kept.flag(given["restart"], "restart", problems)
     if restart and resume_step is not None:
-        problems.lost("restart", "restart and resume_step exclude each other")
+        problems.lost("restart", "restart cannot be given together with resume_step")
     return {
         "arm": named,
         "run_config": config,

@@ -1,7 +1,7 @@
 """Makes valid values, texts and numbers from invalid ones, if possible.
 
 Each function accepts any object, and returns what can be recorded of it. Each part that is left out
-or changed is added to `problems` with its name, `where`.
+or changed is added to `problems`, under the name `where`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def encodable(given: str) -> str:
 
 
 def _as_text(given: Any, where: str) -> str:
-    """Returns a string, or the text of a number, a path or a similar object."""
+    """Returns the text of a string, a number, a path or a similar object."""
     if isinstance(given, str):
         return encodable(str.__str__(given))
     if given is None or isinstance(given, Mapping | list | tuple | set):
@@ -85,9 +85,8 @@ def text(given: Any, where: str, problems: Problems, most: int = LIMITS.text_byt
         problems.taken(where, f"{where} is {shown(given)}, and recorded as {shown(found)}")
     kept = shorten_middle(found.replace("\0", ""), most)
     if kept != found:
-        problems.changed(
-            where, f"{where} has NUL characters or over {most:,} bytes; it is shortened"
-        )
+        why = "NUL characters" if "\0" in found else f"over {most:,} bytes"
+        problems.changed(where, f"{where} has {why}; it is shortened")
     return kept
 
 
@@ -178,7 +177,7 @@ def tags(given: Any, where: str, problems: Problems) -> list[str]:
 
 
 def seconds(given: Any, where: str, problems: Problems) -> float | None:
-    """Returns a number of seconds, finite and at least 0; None for any other value."""
+    """Returns a number of seconds that is finite and at least 0; None for any other value."""
     found = None if given is None else _tried(coerce.seconds, given, where, problems)
     if found is not None and not 0 <= found < float("inf"):
         problems.lost(where, f"{where} must be a finite number of seconds, 0 or more", given)

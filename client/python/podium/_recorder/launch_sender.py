@@ -20,9 +20,9 @@ _LOG = "sender.log"
 _FILES = ("PODIUM_TLS_CA", "PODIUM_TLS_CERT", "PODIUM_TLS_KEY", "PODIUM_TOKEN_FILE")
 _FIRST_DELAY, _MOST_DELAY = 2.0, 60.0
 _START_SECONDS, _WAIT_SECONDS = 60.0, 10.0
-"""The most seconds that a start of a sender may take, and that this process waits at its end."""
+"""The most seconds that a sender's start may take, and that an ending process waits for it."""
 _TIMES_LONGER = 4
-"""The least pause between two starts of a sender, as a multiple of the duration of the first."""
+"""The least pause after a start of a sender, as a multiple of the time that the start took."""
 _STALE_SECONDS = 5.0
 _TOO_MANY_STARTS = 3
 _run_process = subprocess.run
@@ -134,7 +134,7 @@ def is_delivering(outbox: Path) -> bool:
 def unreachable(outbox: Path, *, or_throttled: bool = False) -> str | None:
     """Returns why the sender cannot reach the server; None if it can, or if it runs no longer.
 
-    With `or_throttled`, also returns why the server lets the sender wait.
+    With `or_throttled`, also returns why the server makes the sender wait.
     """
     state = SenderState.read(outbox)
     states = (UNREACHABLE, THROTTLED) if or_throttled else (UNREACHABLE,)

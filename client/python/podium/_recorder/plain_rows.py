@@ -15,7 +15,7 @@ __all__ = ["plain_row_event"]
 
 _LIMITS = Limits()
 _FEW_NAMES = 100
-"""The most names of an event that is certainly within the limits of keys and bytes."""
+"""With at most this many names, an event is certainly within the limits of keys and bytes."""
 _NANOS = 1_000_000_000
 _GREATEST = 2**63 - 1
 _TEXTS = frozenset({str})

@@ -128,7 +128,10 @@ class ProcessOutbox:
         self._upkeep.call(partial(self._end_all, [stream]), _DISK_SECONDS)
 
     def flush(self, streams: Sequence[Stream] | None, timeout: float) -> Flushed:
-        """Waits at most `timeout` seconds until streams are delivered; if None, all streams."""
+        """Waits at most `timeout` seconds until the given streams, or all if None, are delivered.
+
+        Returns the counts of their events.
+        """
         chosen = tuple(self._streams if streams is None else streams)
         targets = [(stream, stream.last) for stream in chosen]
         deadline = time.monotonic() + timeout
@@ -142,7 +145,7 @@ class ProcessOutbox:
         return Flushed(counts.delivered, pending, counts.rejected, counts.dropped, synced)
 
     def counters(self, streams: Sequence[Stream] | None = None) -> Counters:
-        """Returns the counts of streams; if None, of all streams of this process, ended or not."""
+        """Returns the counts of the given streams, or of all streams of this process if None."""
         if streams is not None:
             return sum((stream.counters for stream in streams), Counters())
         return sum((stream.counters for stream in tuple(self._streams)), self._past)

@@ -58,5 +58,8 @@ class Subject(NamedTuple):
 
     @property
     def token(self) -> str | bytes | None:
-        """The identity of the opening event; None for an arm that is recorded at once."""
+        """A key of the opening event, by which a process remembers that it has logged the event.
+
+        None for an arm that is recorded at once.
+        """
         return self.opening if self.arm is None else self.attempt_id

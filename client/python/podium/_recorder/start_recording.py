@@ -74,7 +74,7 @@ def record(
         parent: The name of the experiment that this one continues.
         tags: Labels.
         metadata: Any other data: JSON-like values by key.
-        overwrite: If True, the given values replace other values that are stored.
+        overwrite: If True, the given values replace stored values that differ.
         address: The server: `HOST:PORT` or `unix:PATH`, or several `HOST:PORT`, separated by
             commas, of servers with the same results. If not given, it is the environment variable
             PODIUM_ADDRESS, or localhost:50051 if that is not set. The server may start later.
@@ -86,7 +86,7 @@ def record(
             process 0 records. If not given, it is the rank in torch.distributed if that is
             initialized, or else the environment variable RANK or SLURM_PROCID.
         offline: Whether events stay in the outbox until `podium sync` delivers them. If not given,
-            they do so if the environment variable PODIUM_OFFLINE is 1.
+            they stay there if the environment variable PODIUM_OFFLINE is 1.
         strict: Whether a value that cannot be recorded raises an error.
         provenance: Whether each attempt records its git commit, command line, host, and versions of
             packages. The environment variable PODIUM_PROVENANCE=off has the same effect as False.

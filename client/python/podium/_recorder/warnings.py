@@ -27,7 +27,7 @@ _UNKNOWN = Target()
 
 
 class RecorderWarnings:
-    """Logs each problem when it first occurs, with the line of the user's code. Counts the others.
+    """Logs each problem once, with the line of the user's code, and counts its repetitions.
 
     Args:
         is_strict: Whether an invalid call raises its error.
@@ -129,7 +129,6 @@ class _Kind:
         return not self.later
 
     def forget(self) -> None:
-        """Resets the counts after they have been logged."""
         self.later = 0
         self._arms.clear()
 
@@ -173,7 +172,7 @@ def _is_ours(filename: str) -> bool:
 
 
 def _shown(filename: str) -> str:
-    """Returns a file's path relative to the working folder, if it is inside."""
+    """Returns the path of a file. It is relative if the file is inside of the working folder."""
     with contextlib.suppress(ValueError, OSError):
         return str(Path(filename).relative_to(Path.cwd()))
     return filename

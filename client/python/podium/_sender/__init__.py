@@ -1,4 +1,4 @@
-"""Delivers outboxes to a server. The sender process and `podium sync` use this package."""
+"""Delivers the events in outboxes to a server, for the sender process and `podium sync`."""
 
 from podium._sender.event_kinds import begins_arm, is_part_of_whole_arm
 from podium._sender.protocol import DEFECTS

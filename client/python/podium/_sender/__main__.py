@@ -43,8 +43,8 @@ def _deliver_locked(outbox: Path, rules: Rules) -> bool:
     """Delivers an outbox while holding its lock, unless another sender holds it.
 
     Returns:
-        Whether a stream was created after the outbox was last read. The recorder of that stream may
-        have started no sender, because this one held the lock.
+        Whether to deliver the outbox once more, because a stream was created after it was last
+        read. The recorder of this stream may have started no sender, since this one held the lock.
     """
     lock = SenderLock(outbox)
     address = outbox_address(outbox)
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _deliver(outbox: Path, address: str, rules: Rules) -> frozenset[Path] | None:
-    """Delivers an outbox. Returns the streams that were found in it, or None after a signal."""
+    """Delivers an outbox. Returns the folders of its streams, or None after SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""Computes the waits between retries: exponential, with full jitter."""
+"""Computes the waits between retries: random, up to a limit that doubles with each failure."""
 
 from collections.abc import Callable
 from random import SystemRandom
@@ -14,9 +14,11 @@ _random = SystemRandom()
 
 
 class Backoff:
-    """Random waits, so that senders do not retry together. Their limit doubles from 0.1 s to 30 s.
+    """The waits between the retries of a call, in seconds.
 
-    This is "full jitter": M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
+    A wait is random, so that senders do not retry together. Its limit doubles with each failure,
+    from 0.1 s to 30 s. This is "full jitter": M. Brooker, Exponential Backoff And Jitter, AWS
+    Architecture Blog, 2015.
     """
 
     def __init__(self, uniform: Callable[[float, float], float] = _random.uniform) -> None:
@@ -30,7 +32,7 @@ class Backoff:
         return self._uniform(0, bound)
 
     def soon(self) -> float:
-        """Returns the seconds to wait if a process has asked for an early retry."""
+        """Returns the seconds to wait if a process has asked for an early retry: about one."""
         return self._uniform(*_SOON_SECONDS)
 
     def reset(self) -> None:

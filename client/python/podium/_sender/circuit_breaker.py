@@ -1,4 +1,7 @@
-"""Decides whether calls may be made now. The failure of one stream's call pauses all streams."""
+"""Decides whether the sender may make calls now.
+
+If a call fails because the server cannot be used, the calls of all streams are paused.
+"""
 
 import logging
 import time
@@ -12,13 +15,13 @@ _log = logging.getLogger(__name__)
 
 
 class CircuitBreaker:
-    """Pauses all calls while the server does not answer. After a wait, one call at a time retries.
+    """Pauses all calls while the server cannot be used. After a wait, allows one call as a retry.
 
     Attributes:
-        pause: The failure that paused the calls; None if calls are allowed.
+        pause: The failure because of which calls are paused; None if calls are allowed.
         due: The time of the next retry, on the clock of `time.monotonic`.
         due_time: The time of the next retry, in seconds since 1970.
-        since_time: When the calls were paused, in seconds since 1970.
+        since_time: The time at which calls were paused, in seconds since 1970.
     """
 
     def __init__(self, backoff: Backoff | None = None) -> None:
@@ -28,15 +31,15 @@ class CircuitBreaker:
         self._tried = 0.0
 
     def room(self, now: float, most: int) -> int:
-        """Returns how many calls may run now. The result is at most the given maximum."""
+        """Returns how many calls may run now: `most`, or fewer while calls are paused."""
         if self.pause is None:
             return most
         return 1 if now >= self.due else 0
 
     def shut(self, pause: Pause, now: float) -> None:
-        """Pauses all calls, after a failed call has shown that the server cannot be used now."""
+        """Pauses all calls, because a call has failed and the server cannot be used now."""
         if self.pause is not None and now < self.due:
-            # This call began before another one failed. That failure counts already.
+            # The call began before the pause. Only the failure that began the pause counts.
             return
         if self.pause is None:
             self.since_time = time.time()
@@ -48,9 +51,9 @@ class CircuitBreaker:
         self.due, self.due_time = now + seconds, time.time() + seconds
 
     def hurry(self) -> None:
-        """Moves the next retry to about a second after the last one.
+        """Moves the next retry forward, to about a second after the last one.
 
-        Does nothing if the server has asked for the wait.
+        Does nothing if the server asked the sender to wait because a limit is reached.
         """
         if self.pause is None or self.pause.is_throttled:
             return
@@ -59,7 +62,7 @@ class CircuitBreaker:
             self.due, self.due_time = self.due - sooner, self.due_time - sooner
 
     def open(self) -> None:
-        """Allows calls again after the server has answered."""
+        """Allows calls again, because the server has answered."""
         if self.pause is not None:
             _log.warning("the server answers again")
         self.pause = None

@@ -24,17 +24,17 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 DAMAGED = "DAMAGED"
-"""The reason of a rejected event whose record cannot be read."""
+"""The reason under which an event is stored as rejected if its record cannot be read."""
 
 
 class LostDeclaration:
-    """The declaration of an experiment, if its record in the outbox is damaged."""
+    """The missing declaration of an experiment whose record in the outbox is damaged."""
 
     def __init__(self, info: StreamInfo) -> None:
         self._info = info
 
     async def record(self, client: RecordingClient) -> None:
-        """Declares the experiment without any fields, so that its arms can be delivered."""
+        """Declares the experiment without its fields, so that its arms can be delivered."""
         event = Event(experiment_declared=ExperimentDeclared())
         await client.record(self._info.experiment, [event])
 
@@ -47,14 +47,14 @@ def opening_of(info: StreamInfo) -> Opening:
 
 
 def was_start(info: StreamInfo, rejected: RejectedEvent) -> bool:
-    """Returns whether a rejected event was the start of the stream's arm."""
+    """Returns whether a rejected event was one that starts or records the stream's arm."""
     if rejected.reason == DAMAGED:
         return rejected.sequence == 1 and opening_of(info) is Opening.ARM
     return begins_arm(rejected.event)
 
 
 def rejected_whole_arm(rejected_events: Iterable[RejectedEvent]) -> Refused | None:
-    """Returns the last rejected event that is a whole arm."""
+    """Returns the last of some rejected events that records an arm with its rows, or None."""
     wholes = [each for each in rejected_events if is_whole_arm(each.event)]
     if not wholes:
         return None
@@ -62,13 +62,13 @@ def rejected_whole_arm(rejected_events: Iterable[RejectedEvent]) -> Refused | No
 
 
 def damaged_event(sequence: int) -> Refused:
-    """Returns the rejected event that represents an unreadable record."""
+    """Returns what to store as rejected in place of a record that cannot be read."""
     return Refused(sequence, DAMAGED, "the record in the outbox is damaged", b"")
 
 
 @contextmanager
 def ignored_disk_errors(folder: Path) -> Iterator[None]:
-    """Returns a context that logs and ignores disk errors, for files that are not needed."""
+    """Returns a context manager that logs and ignores OSErrors, for files that are not needed."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,6 @@
 """`python -m podium._sender.detached FOLDER`: starts a sender for an outbox, and returns at once.
 
-So the sender is not a child of the training. A training may wait for its children, or kill them at
-its end.
+So the sender is not a child of the training process, which may wait for its children or kill them.
 """
 
 import os

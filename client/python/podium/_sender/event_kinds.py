@@ -11,17 +11,17 @@ _CREATES_ARM = frozenset({"arm_started", _WHOLE_ARM})
 
 
 def begins_arm(payload: bytes) -> bool:
-    """Returns whether an event creates an arm."""
+    """Returns whether a serialized event can create an arm: `ArmStarted` or `ArmRecorded`."""
     return _kind_of(payload) in _CREATES_ARM
 
 
 def is_whole_arm(payload: bytes) -> bool:
-    """Returns whether an event is a whole arm."""
+    """Returns whether a serialized event records an arm with its rows: `ArmRecorded`."""
     return _kind_of(payload) == _WHOLE_ARM
 
 
 def is_part_of_whole_arm(event: Event) -> bool:
-    """Returns whether an event after a whole arm may be a row for which the arm had no room."""
+    """Returns whether an event may be a row for which an `ArmRecorded` before it had no room."""
     return event.HasField("eval_recorded") and not event.eval_recorded.HasField("attempt_id")
 
 

@@ -1,4 +1,4 @@
-"""Sends heartbeats: events that show the server that a training runs while it logs nothing."""
+"""Sends heartbeats, so that the server knows that an arm without new events is still trained."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ __all__ = ["Heartbeat"]
 _log = logging.getLogger(__name__)
 
 _SECONDS = 45.0
-"""The time without a delivery after which a heartbeat is sent."""
+"""The seconds without a delivered event after which a heartbeat is sent."""
 
 
 class Heartbeat:
@@ -27,7 +27,7 @@ class Heartbeat:
         self._last = time.monotonic()
 
     def note_delivered(self, delivered: Iterable[Event]) -> None:
-        """Notes which attempt runs. A delivered event counts as a heartbeat."""
+        """Reads from delivered events which attempt runs. They also count as a heartbeat."""
         self._last = time.monotonic()
         for event in delivered:
             kind = event.WhichOneof("kind")
@@ -37,11 +37,14 @@ class Heartbeat:
                 self._attempt_id = None
 
     def is_due(self) -> bool:
-        """Returns whether an attempt is running and the server got no event of it for a while."""
+        """Returns whether an attempt is running and the server got no event of it for 45 s."""
         return self._attempt_id is not None and time.monotonic() - self._last >= _SECONDS
 
     async def send(self, client: RecordingClient) -> None:
-        """Sends a heartbeat without a stream position, since a lost heartbeat is not sent again."""
+        """Sends a heartbeat.
+
+        It has no stream position, because a lost heartbeat is not sent again.
+        """
         self._last = time.monotonic()
         event = events.metrics_recorded(self._info.arm or "", {}, attempt_id=self._attempt_id)
         try:

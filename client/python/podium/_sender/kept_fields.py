@@ -1,4 +1,4 @@
-"""Describes fields of an experiment whose stored value was kept instead of the given value."""
+"""Makes the texts about fields of an experiment that a declaration did not change."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ _METADATA = "metadata."
 async def kept_fields_texts(
     client: RecordingClient, experiment: str, events: Sequence[Event], kept: Sequence[KeptField]
 ) -> list[str]:
-    """Returns a text for each kept field, with its name, its stored value and the given value."""
+    """Returns a text for each field in `kept`, with its name, stored value and declared value."""
     stored = await _stored(client, experiment)
     return [
         f"experiment {experiment!r} keeps its {field.path}{_stored_text(stored, field.path)}: "
@@ -34,7 +34,7 @@ async def kept_fields_texts(
 async def _stored(client: RecordingClient, experiment: str) -> Experiment | None:
     try:
         return await client.experiment(experiment).get()
-    except PodiumError:  # the text then has no kept value
+    except PodiumError:  # the texts then do not have the stored values
         return None
 
 

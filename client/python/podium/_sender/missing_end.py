@@ -1,7 +1,7 @@
-"""Records the end of an arm whose process has ended without recording it.
+"""Records the end of an arm whose process was killed and could not record it.
 
-A killed process cannot record the end of its arm. The process was killed if the lock of its stream
-is free, all events are delivered, and the newest attempt in the stream has no end.
+A process counts as killed if the lock of its stream is free and, although all events of the stream
+are delivered, the newest attempt in the stream has no end.
 """
 
 import os
@@ -28,7 +28,7 @@ _ERROR = "the process ended without finishing the arm: host {0.host}, pid {0.pid
 
 
 class MissingEnd:
-    """An attempt whose end was not recorded, with the time of the last event of its stream."""
+    """The missing end of an attempt, with the time of the last event of its stream."""
 
     def __init__(self, info: StreamInfo, attempt_id: str, last_event: datetime | None) -> None:
         self._info = info
@@ -36,7 +36,7 @@ class MissingEnd:
         self._last_event = last_event
 
     async def record(self, client: RecordingClient) -> None:
-        """Records that the arm failed, if this attempt is still running on the server."""
+        """Records that the arm failed, if this attempt is still the one that runs."""
         if await self._is_running(client.experiment(self._info.experiment)):
             await client.record(self._info.experiment, [self._event()])
 
@@ -60,11 +60,12 @@ class MissingEnd:
 
 
 def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | None:
-    """Returns the end or the declaration that a delivered stream lacks, or None.
+    """Returns the end of the arm, or the declaration, that a delivered stream lacks.
 
-    The result is None for a copied stream and for a stream of another host, because the writing
-    process may still run. The stream of a process that is not the main one of its attempt lacks an
-    end only if the process was killed.
+    Returns None if the stream lacks neither. Also returns None for a copied stream and for a stream
+    of another host, because the process that writes it may still run. If several processes share an
+    attempt, only the main one has to record its end. The stream of another process lacks an end
+    only if this process was killed.
     """
     info, folder = reader.info, reader.folder
     if info.arm is None:
@@ -81,7 +82,7 @@ def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | Non
 
 @lru_cache(maxsize=100_000)
 def follows(folder: Path) -> str | None:
-    """Returns the name of the earlier stream that a stream continues, or None if it continues none.
+    """Returns the writer_id of the stream that comes before this one for the same arm, or None.
 
     Caches the result.
     """
@@ -93,7 +94,7 @@ def follows(folder: Path) -> str | None:
 def _open_attempt(
     info: StreamInfo, payloads: Iterable[bytes]
 ) -> tuple[str | None, datetime | None]:
-    """Returns the newest attempt if it has no end, and the time of the stream's last event."""
+    """Returns the id of the newest attempt, or None if it has an end, and the last event's time."""
     started = None if info.attempt_order is None else info.attempt_id
     last_event = None
     for payload in payloads:

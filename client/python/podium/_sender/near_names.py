@@ -11,7 +11,7 @@ _LISTED = 2_000
 
 
 async def near_arms_text(experiment: ExperimentReader, arm: str) -> str:
-    """Returns a text that names similar arms. It is empty if there are none or the call fails."""
+    """Returns a text that names arms similar to `arm`; "" if there are none, or a call fails."""
     names: list[str] = []
     try:
         async for found in experiment.arms():

@@ -1,4 +1,4 @@
-"""Decides when a stream skips an event that makes the server fail."""
+"""Decides when the sender skips an event that makes the server fail each time it is sent."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _LEAST_PART = 64
 
 
 class PoisonEventPolicy:
-    """Decides how long a stream retries one event before it skips the event.
+    """Decides how long one event of a stream is retried before it is skipped.
 
-    If the server accepts the event after a skipped one, only some events make the server fail. The
-    next bad event is then retried for half the time. If the server also fails at the event after a
-    skipped one, it may fail at all events. The next bad event is then retried for twice the time,
-    because users have to send skipped events again.
+    If the server accepts the event after a skipped one, only some events make the server fail. So
+    the next event at which it fails is retried for half the time. If the server also fails at the
+    event after a skipped one, it may fail at all events. So this event is retried for twice the
+    time, because users have to send skipped events again.
 
     Args:
-        seconds: How long the first bad event is retried.
+        seconds: How long the first event at which the server fails is retried, in seconds.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -30,7 +30,7 @@ class PoisonEventPolicy:
         self._has_given_up = False
 
     def is_over(self, sequence: int, now: float) -> bool:
-        """Counts one more failure at an event. Returns whether to skip the event."""
+        """Counts a failure at the event with a sequence number. Returns whether to skip it."""
         if sequence != self._sequence:
             self._begin(sequence, now)
         self._tries += 1
@@ -44,10 +44,7 @@ class PoisonEventPolicy:
             self._seconds = min(2 * self._seconds, _MOST_SECONDS)
 
     def succeeded(self) -> None:
-        """Notes an accepted event.
-
-        If an event was skipped before it, the next bad event is retried for half the time.
-        """
+        """Registers that the server has accepted an event."""
         if self._has_given_up:
             self._has_given_up = False
             self._seconds = max(self._seconds / 2, self._least)

@@ -1,4 +1,4 @@
-"""Keeps the streams that have to be delivered before another stream."""
+"""Decides whether a stream has to wait for the delivery of other streams."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,41 +10,41 @@ __all__ = ["Predecessor", "Predecessors"]
 
 
 class Predecessor(Protocol):
-    """A stream, with the properties that the streams after it use."""
+    """What a stream has to know about a stream that is delivered before it."""
 
     folder: Path
     is_gone: bool
 
     @property
     def delivered(self) -> int:
-        """The sequence number of the last event that the server has."""
+        """The sequence number of the stream's last event that the server has."""
 
     @property
     def is_orphan(self) -> bool:
-        """Whether the server has accepted no start of the stream's arm."""
+        """Whether the server has rejected the event that starts the stream's arm."""
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether the stream's files could not be read for a while."""
+        """Whether the stream's files could not be read for over a minute."""
 
     @property
     def fails_for_long(self) -> bool:
-        """Whether calls of this stream have failed for a while, but calls of others succeed."""
+        """Whether the stream's own calls have failed for over a minute."""
 
     @property
     def predecessors(self) -> "Predecessors":
         """The streams that have to be delivered before this one."""
 
     def last_sequence(self) -> int:
-        """Returns the sequence number of the last event written so far."""
+        """Returns the sequence number of the last event that was written to the stream so far."""
 
 
 class Predecessors:
     """The streams that have to be delivered before one stream.
 
     Attributes:
-        are_orphans: Whether the server accepted no start of the arm from the stream that this one
-            continues.
+        are_orphans: Whether the server has rejected the event that starts the arm, in the previous
+            stream of the same arm and process.
     """
 
     def __init__(self) -> None:
@@ -61,14 +61,17 @@ class Predecessors:
     ) -> None:
         """Sets the streams to deliver first.
 
-        Each stream of an older attempt comes with the number of the last event to wait for.
+        Args:
+            older: The streams of older attempts at the arm, each with the sequence number of the
+                last event to wait for.
+            continued: The previous stream of the same arm and process, or None.
+            starts_after: The stream whose first event is delivered before this stream, or None.
         """
         self._older = list(older)
         self._starts_after = starts_after
         if continued is not None:
             with ignored_disk_errors(continued.folder):
-                # A stream ends before the next one of its arm is created, so this is its last
-                # event.
+                # A stream ends before the next one of its arm is created, so no events follow.
                 self._continued = continued, continued.last_sequence()
 
     def are_pending(self) -> bool:
@@ -76,9 +79,9 @@ class Predecessors:
         return self._is_continued_pending() or self.are_older_pending() or self._is_start_pending()
 
     def are_older_pending(self) -> bool:
-        """Returns whether to wait for events of older attempts.
+        """Returns whether to wait for events of older attempts at the arm.
 
-        Ignores streams that fail for long.
+        Does not wait for streams whose calls have failed for over a minute.
         """
         while self._older:
             other, last = self._older[-1]
@@ -98,7 +101,7 @@ class Predecessors:
         return False
 
     def _is_start_pending(self) -> bool:
-        """Returns whether the arm that the process started earlier still has to be created."""
+        """Returns whether to wait until the arm that the process started before is created."""
         before = self._starts_after
         if before is not None and (
             before.is_gone

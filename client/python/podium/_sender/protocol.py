@@ -3,10 +3,10 @@
     batch = delivery.next(entries)           # the entries after delivery.delivered
     verdict = delivery.failed(batch, error)  # or delivery.succeeded(batch, …)
 
-An event is sent exactly as it was recorded, at its own sequence number, until the server confirms
-it. The server keeps the position of the stream and skips events that it has already. So a retry may
-split the events into other calls. A permanently rejected event is stored as rejected first. Then
-`Skipped` is sent in its place.
+An event is sent exactly as it was recorded, with its own sequence number, until the server confirms
+it. The server knows the last event of the stream that it has stored, and skips events up to this
+one. So a retry may divide the events into calls differently. When the server rejects an event
+permanently, the event is first written to `rejected.jsonl`. Then a `Skipped` is sent in its place.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,9 +42,12 @@ __all__ = [
 
 _EVENTS = DEFAULT_LIMITS.call_events
 _FIRST_BYTES, _LEAST_BYTES, _MOST_BYTES = 1 << 16, 1 << 12, 1 << 20
-"""The most bytes of a call at first, over a slow connection and over a fast one."""
+"""The most bytes of a call: at first, over a slow connection, and over a fast connection."""
 _FAST_SECONDS, _SLOW_SECONDS = 1.0, 2.0
-"""The seconds below which calls get larger, and those above which calls get smaller."""
+"""The durations of a call, in seconds, after which the next calls get larger or smaller.
+
+They get larger below the first number, and smaller above the second.
+"""
 
 _ABOUT_THE_SERVER = frozenset(
     {
@@ -57,19 +60,19 @@ _ABOUT_THE_SERVER = frozenset(
         "UNIMPLEMENTED",
     }
 )
-"""The status codes of failures that do not depend on the request."""
+"""The status codes of failures for which the server is the cause, not the request."""
 
 _LIMITED = frozenset({"OVERLOADED", "QUOTA_EXCEEDED"})
 
 DEFECTS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
-"""The status codes of failures that the request may have caused, and may cause again."""
+"""The status codes of failures that may have been caused by one event of the request."""
 
 _SMALLER_MAY_PASS = DEFECTS | {"DEADLINE_EXCEEDED"}
 """After these status codes the next call is smaller, so that a bad event delays fewer others."""
 
 
 _NEEDED = frozenset({"arm_started", "experiment_declared", "skipped", None})
-"""Events that are never skipped, because later events are useless without them."""
+"""The kinds of events that are never skipped, because later events are useless without them."""
 
 
 class Entry(Protocol):
@@ -91,7 +94,10 @@ class Batch(NamedTuple):
     """The sequence number of the first event."""
     events: list[Event]
     absent: tuple[int, ...] = ()
-    """The sequence numbers of events that the outbox does not have, or cannot read."""
+    """The sequence numbers of events that the outbox does not have or cannot read.
+
+    A `Skipped` is sent in place of each of them.
+    """
 
     @property
     def last(self) -> int:
@@ -100,10 +106,13 @@ class Batch(NamedTuple):
 
 
 class Absent(NamedTuple):
-    """Events that were not delivered because the outbox lacks them."""
+    """The events of a batch that the server did not get, because the outbox does not have them."""
 
     gone: int
-    """The number of events that were delivered earlier, such as to another server, and deleted."""
+    """The number of events that were delivered before, and then deleted from the outbox.
+
+    The server has lost them, or it is another server.
+    """
     damaged: list[int]
     """The sequence numbers of events that were never delivered and cannot be read."""
 
@@ -118,39 +127,40 @@ class Refused(NamedTuple):
 
 
 class Reject(NamedTuple):
-    """Tells the caller to store the events as rejected, and then to call `Delivery.reject`."""
+    """Tells the caller to store events as rejected, and to pass them to `Delivery.reject` then."""
 
     refused: list[Refused]
 
 
 class Again(NamedTuple):
-    """Tells the caller to send again at once, with fewer events in the call."""
+    """Tells the caller to call `Delivery.next` again at once. The next batch is smaller."""
 
 
 class Rewound(NamedTuple):
-    """Tells the caller to send again from event `expected` on: the server has lost events."""
+    """Tells the caller to call `Delivery.next` again at once: the server has lost events."""
 
     expected: int
+    """The sequence number of the event from which to send again."""
 
 
 class Pause(NamedTuple):
-    """Tells the caller to retry later. Nothing is lost."""
+    """Tells the caller to retry later. No event is lost."""
 
     reason: str
     """A key of `podium.errors.REASONS`, or the status code if the error has no reason."""
     message: str
     is_about_server: bool = False
-    """Whether the calls of all other streams would fail now too."""
+    """Whether the calls of other streams would also fail now."""
     is_refusal: bool = False
     """Whether the server rejected the event because its experiment or arm does not exist yet."""
     is_defect: bool = False
     """Whether the server failed at a single event that may be skipped."""
     least_seconds: float = 0.0
-    """The seconds for which the server asks to wait."""
+    """The least seconds to wait, as the server asks."""
 
     @property
     def is_throttled(self) -> bool:
-        """Whether the server or the token has reached a limit, so that an early retry is wrong."""
+        """Whether a limit of the server or token is reached, so that an early retry is wrong."""
         return self.reason in _LIMITED
 
 
@@ -174,13 +184,13 @@ class Delivery:
         delivered: The sequence number of the last event that the server is known to have, or 0.
         rejected: The sequence numbers of events that were rejected.
         opens: The kind of the first event.
-        is_orphan: Whether the start of the stream's own arm was rejected.
-        whole_arm: The whole arm that was rejected last, or None.
+        is_orphan: Whether the event that starts the stream's arm was rejected.
+        whole_arm: The last rejected event that records an arm with its rows, or None.
 
     Attributes:
-        delivered: The sequence number of the last event up to which the server has all events.
-        is_orphan: Whether the server has not accepted any start of the stream's arm. If so, events
-            of the stream do not wait for the arm.
+        delivered: The sequence number of the last event that the server has, with all before it.
+        is_orphan: Whether the event that starts the stream's arm was rejected. If so, other events
+            of the stream do not wait until the arm exists.
     """
 
     def __init__(
@@ -201,7 +211,10 @@ class Delivery:
         self._most_bytes = _FIRST_BYTES
 
     def next(self, entries: Sequence[Entry]) -> Batch | Reject | None:
-        """Returns the next batch, or the events to reject first, or None if nothing is pending."""
+        """Returns the next batch; events to reject before it; or None if there is nothing to send.
+
+        `entries` are the events of the stream after `delivered`, in order.
+        """
         fresh = [entry for entry in entries if entry.sequence > self.delivered]
         if not fresh:
             return None
@@ -212,10 +225,8 @@ class Delivery:
     ) -> Absent:
         """Handles a successful call.
 
-        The server has the batch, and all events up to `last_sequence`.
-
         Args:
-            batch: The batch.
+            batch: The batch that was sent.
             last_sequence: The sequence number of the stream's last event that the server has.
             skipped: The number of events of the batch that the server had before.
             seconds: The duration of the call.
@@ -249,12 +260,12 @@ class Delivery:
         return pause_of(error)._replace(is_defect=error.code in DEFECTS and _is_dispensable(batch))
 
     def given_up(self, batch: Batch, pause: Pause) -> Reject:
-        """Returns the verdict that rejects a single event at which the server keeps failing."""
+        """Returns the verdict after too many failures of a batch with one event: it is rejected."""
         text = f"the server fails at this event: {pause.message}"
         return Reject([_refused(batch, 0, pause.reason, text)])
 
     def reject(self, refused: Iterable[Refused]) -> None:
-        """Remembers that events are rejected. From now on, `Skipped` is sent in their place."""
+        """Remembers rejected events. From now on, `Skipped` is sent in their place."""
         for each in refused:
             self._rejected.add(each.sequence)
             self.is_orphan |= begins_arm(each.payload)
@@ -299,9 +310,9 @@ class Delivery:
         return self._unless_part(sequence, event, payload)
 
     def _unless_part(self, sequence: int, event: Event, payload: bytes) -> Event | Refused:
-        """Rejects an event that is a part of a rejected whole arm.
+        """Returns an event, or its rejection if it is a row of an arm that was rejected.
 
-        The server would accept the rows of that arm as rows of the arm that it has.
+        The server would accept such a row as one of the arm that it has.
         """
         whole = self._whole_arm
         if whole is None:
@@ -316,10 +327,10 @@ class Delivery:
     # ---- what an answer means --------------------------------------------------------------
 
     def _refused(self, batch: Batch, error: PodiumError) -> Verdict:
-        """Returns what to do after the server has rejected events.
+        """Returns what to do after the server has rejected events of a batch.
 
-        Permanently rejected events before the first event that has to wait are stored as rejected.
-        Later events are sent again after that event, because the server may then accept them.
+        Events that are permanently rejected are stored as rejected, up to the first event that has
+        to wait. Later ones are sent again after it, because the server may accept them then.
         """
         refused: list[Refused] = []
         for refusal in sorted(error.refusals, key=lambda refusal: refusal.index):
@@ -332,7 +343,7 @@ class Delivery:
 
     def _has_to_wait(self, refusal: RefusedEvent) -> bool:
         if self.is_orphan and refusal.reason == "ARM_NOT_FOUND":
-            # The start of the arm was permanently rejected, so the arm may never exist.
+            # The event that starts the arm was rejected, so the arm may never exist.
             return False
         return not refusal.permanent
 
@@ -360,14 +371,14 @@ class Delivery:
 
 
 def _contiguous(entries: Sequence[Entry], first: int) -> Iterator[bytes | None]:
-    """Yields the payloads from a sequence number on, with None for missing ones."""
+    """Yields the payload of each sequence number from `first` on; None for a missing entry."""
     for entry in entries:
         yield from chain(repeat(None, entry.sequence - first), (entry.payload,))
         first = entry.sequence + 1
 
 
 def _is_of_an_event(refusal: RefusedEvent, batch: Batch) -> bool:
-    """Returns whether the error is about an event that was sent, not about a `Skipped`."""
+    """Returns whether a rejected event of a batch is a recorded event, not a `Skipped`."""
     index = refusal.index
     return 0 <= index < len(batch.events) and not batch.events[index].HasField("skipped")
 
@@ -378,13 +389,13 @@ def _refused(batch: Batch, index: int, reason: str, message: str) -> Refused:
 
 
 def _is_dispensable(batch: Batch) -> bool:
-    """Returns whether the batch is a single event, and no later event depends on it."""
+    """Returns whether a batch is a single event on which no later event depends."""
     kind = batch.events[0].WhichOneof("kind")
     return len(batch.events) == 1 and kind not in _NEEDED
 
 
 def pause_of(error: PodiumError) -> Pause:
-    """Returns the pause after an error."""
+    """Returns the pause that an error of a call causes."""
     # All events are sent again after the pause, so an unknown outcome does no harm.
     message = error.message.removesuffix(OUTCOME_UNKNOWN)
     return Pause(

@@ -1,4 +1,4 @@
-"""Protocols of the client methods that the sender calls."""
+"""The methods of a client and its handles that the sender calls."""
 
 from collections.abc import AsyncIterable, Iterable
 from typing import Protocol
@@ -16,7 +16,7 @@ class ExperimentReader(Protocol):
     def arms(
         self, *, status: ArmStatus | None = None, name_prefix: str | None = None
     ) -> AsyncIterable[ArmSummary]:
-        """Lists arms."""
+        """Lists the arms with a status whose names begin with a text."""
 
     async def get(self) -> Experiment:
         """Returns the experiment."""
@@ -28,7 +28,7 @@ class RecordingClient(Protocol):
     async def record(
         self, experiment: str, events: Iterable[Event], position: StreamPosition | None = None
     ) -> RecordResult:
-        """Records events."""
+        """Records events of an experiment, all of them or none."""
 
     def experiment(self, name: str) -> ExperimentReader:
         """Returns the handle of an experiment."""

@@ -1,4 +1,4 @@
-"""Delivers the streams of outboxes concurrently, until nothing is left to do."""
+"""Delivers the streams of outboxes to a server, several at a time."""
 
 import asyncio
 import contextlib
@@ -23,25 +23,27 @@ _log = logging.getLogger(__name__)
 
 _MOST_CALLS = 8
 _SLOWEST = 10
-"""Without new events, the time between two searches grows to this multiple of `poll_seconds`."""
+"""The longest time between two searches, as a multiple of `Rules.poll_seconds`."""
 _SLOWING = 10
+"""The time between two searches is the time since the last event, divided by this number."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Determines when a sender ends.
+    """Determines when a sender ends, and how long it retries.
 
     Attributes:
-        idle_seconds: The seconds that a sender still runs when no events are pending.
-        patience_seconds: The seconds that a sender still runs without progress while events are
+        idle_seconds: The seconds after which a sender ends if no events are pending and no process
+            records.
+        patience_seconds: The seconds without progress after which a sender ends although events are
             pending.
-        is_bounded: Whether a sender delivers only the events that exist at its start. Events for a
-            missing experiment or arm are then retried only after other streams have progressed.
-        poll_seconds: The time between two searches of an outbox while events arrive. Without new
-            events it grows to a tenth of the time since the last event, at most to ten times this
-            value.
-        defect_seconds: How long a stream retries the first event that makes the server fail, before
-            it skips the event.
+        is_bounded: Whether a sender delivers only the events that exist at its start. It then
+            retries events of a missing experiment or arm only after other streams have progressed.
+        poll_seconds: The seconds between two searches of an outbox while events arrive. Without new
+            events, they grow to a tenth of the time since the last event, but at most to ten times
+            this value.
+        defect_seconds: The seconds for which the first event of a stream at which the server fails
+            is retried before it is skipped.
     """
 
     idle_seconds: float
@@ -52,12 +54,14 @@ class Rules:
 
 
 BACKGROUND = Rules(idle_seconds=10, patience_seconds=3_600)
+"""The rules of a sender process."""
 FOREGROUND = Rules(idle_seconds=0, patience_seconds=5, is_bounded=True, defect_seconds=2)
+"""The rules of `podium sync`."""
 
 
 @dataclass
 class Tally:
-    """Counts the delivered, rejected and missing events of an outbox."""
+    """Counts the delivered, rejected and missing events of one outbox."""
 
     delivered: int = 0
     """The number of events that the server accepted."""
@@ -66,22 +70,22 @@ class Tally:
     missing: int = 0
     """The number of events that neither the server nor the outbox has."""
     notices: list[str] = field(default_factory=list)
-    """The texts for the user, such as about fields that keep another value."""
+    """Texts for the user, such as about fields that a declaration did not change."""
 
 
 class Sender:
-    """Delivers outboxes to one server. The caller holds their `SenderLock`s.
+    """Delivers outboxes to one server. The caller must hold the `SenderLock` of each outbox.
 
     Args:
-        outboxes: The folders.
+        outboxes: The folders of the outboxes.
         client: The client of the server.
-        rules: Determines when the sender ends.
+        rules: Determines when the sender ends, and how long it retries.
         observe: A function that is called with the sender whenever its state may have changed.
 
     Attributes:
         streams: The streams to deliver.
-        circuit_breaker: Pauses all calls while the server does not answer.
-        tallies: The counts of events, by outbox.
+        circuit_breaker: Pauses all calls while the server cannot be used.
+        tallies: The counts of events, by the folder of the outbox.
     """
 
     def __init__(
@@ -107,7 +111,10 @@ class Sender:
         self.tallies = {outbox: Tally() for outbox in outboxes}
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
-        """Delivers until nothing is left to do, or `stop` is set. It may be killed at any point."""
+        """Delivers until the rules say that the sender ends, or until `stop` is set.
+
+        The process may be killed at any point: no event is lost or applied twice.
+        """
         OUTBOX_LAG.set(self._lag)
         stopped = asyncio.ensure_future((stop or asyncio.Event()).wait())
         try:
@@ -129,13 +136,12 @@ class Sender:
             self._observe(self)
 
     def _is_look_due(self) -> bool:
-        """Returns whether the outboxes have to be searched now."""
         return time.monotonic() >= self._next_look or (self._is_stale and self._is_done())
 
     def _look(self) -> None:
-        """Searches the outboxes.
+        """Searches the outboxes for streams and events, and sets the time of the next search.
 
-        The next search waits at least three times as long as this one took.
+        The pause before the next search is at least three times as long as this search took.
         """
         begin = time.monotonic()
         self.streams.look(self._busy())
@@ -160,7 +166,7 @@ class Sender:
             self.streams.move_back(stream)
 
     def _start_heartbeats(self) -> None:
-        """Sends heartbeats for processes without undelivered events, within the limit of calls."""
+        """Sends heartbeats for streams without undelivered events, if the limit of calls allows."""
         if self._rules.is_bounded:
             return
         room = self.circuit_breaker.room(time.monotonic(), _MOST_CALLS) - len(self._tasks)
@@ -176,7 +182,7 @@ class Sender:
             task.add_done_callback(self._tasks.pop)
 
     def _listen(self) -> None:
-        """Retries streams sooner if a process has asked for it."""
+        """Retries paused streams sooner if the processes that write them have asked for it."""
         waiting = [
             stream
             for stream in self.streams.unsent
@@ -196,7 +202,7 @@ class Sender:
             if stream.folder not in busy and not stream.is_behind
         ]
         ready = [stream for stream in unsent if stream.pause is None or self._is_due(stream, now)]
-        # Ended streams come first: over a slow link, complete results are worth most.
+        # Ended streams come first: over a slow connection, complete results are worth most.
         ready.sort(key=lambda stream: not stream.has_ended)
         if ready or self._tasks or not self._rules.is_bounded:
             return ready
@@ -210,7 +216,7 @@ class Sender:
         return self._rules.is_bounded and is_refused
 
     def _progressed_since_pause(self, stream: Stream) -> bool:
-        """Returns whether other streams progressed since a stream was paused."""
+        """Returns whether another stream has progressed since a stream was paused."""
         return self._tried.get(stream.folder, -1) < self._advances
 
     def _busy(self) -> set[Path]:
@@ -229,7 +235,7 @@ class Sender:
             self.circuit_breaker.open()
         elif pause is not None and pause.is_about_server:
             self.circuit_breaker.shut(pause, time.monotonic())
-            # The server did not look at the events, so this was no try.
+            # The server did not look at the events, so this call does not count as a try.
             self._tried.pop(stream.folder, None)
         if advances:
             self._advances += advances
@@ -255,14 +261,13 @@ class Sender:
             return pause
 
     def _lag(self) -> float:
-        """Returns the age of the oldest event that is known to wait, in seconds."""
+        """Returns the age in seconds of the oldest undelivered event that was sent before; or 0."""
         oldest = [s.oldest for s in self.streams.unsent if s.oldest is not None]
         return max(0.0, time.time() - min(oldest)) if oldest else 0.0
 
     # ---- time --------------------------------------------------------------------------------
 
     def _seconds_to_next_poll(self) -> float:
-        """Returns the seconds until the next poll."""
         now = time.monotonic()
         look = self._next_look - now
         if self.circuit_breaker.pause is not None:
@@ -298,7 +303,7 @@ class Sender:
         )
 
     def _is_blocked(self, stream: Stream) -> bool:
-        """Returns whether the stream waits for events of another stream."""
+        """Returns whether a stream cannot progress before another stream does."""
         if stream.is_behind:
             return True
         return self._waits_for_others(stream) and not self._progressed_since_pause(stream)

@@ -1,4 +1,4 @@
-"""Keeps the status file `sender.json` up to date."""
+"""Keeps the sender's status file `sender.json` in each outbox up to date."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ _MOST = 100
 
 
 class Report:
-    """Writes the status of a sender whenever it changes. An observer of `Sender`."""
+    """Writes the status of a sender to its outboxes. Pass it to `Sender` as `observe`."""
 
     def __init__(self, outboxes: Sequence[Path], address: str) -> None:
         self._outboxes = outboxes
@@ -26,7 +26,7 @@ class Report:
         self._written: dict[Path, SenderState] = {}
 
     def __call__(self, sender: Sender) -> None:
-        """Writes the status to each outbox in which it has changed."""
+        """Writes the status of the sender to each outbox whose status has changed."""
         for outbox in self._outboxes:
             state = self._state(sender, outbox)
             if state != self._written.get(outbox):

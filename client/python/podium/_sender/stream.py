@@ -1,4 +1,4 @@
-"""Delivers one stream: the events that a process has recorded for one arm."""
+"""Delivers one stream: the events that one process records for one arm or the experiment itself."""
 
 import logging
 import os
@@ -43,11 +43,11 @@ __all__ = ["Stream"]
 _log = logging.getLogger(__name__)
 
 _EVENTS, _BYTES = DEFAULT_LIMITS.call_events, 1 << 20
-"""The most events, and the most bytes, that are read at a time."""
+"""The most events, and the most bytes, that are read from the stream at a time."""
 _UNREADABLE = "OUTBOX_UNREADABLE"
 _REDIRECT = "Then `podium outbox retry --as NAME` records the waiting rows there"
 _PASSED_SECONDS = 60.0
-"""The seconds for which a failing stream delays the streams after it."""
+"""The seconds for which a stream whose calls fail delays the streams after it."""
 
 
 class Stream:
@@ -55,27 +55,26 @@ class Stream:
 
     Args:
         folder: The folder of the stream.
-        defect_seconds: How long the first event that makes the server fail is retried.
-        is_bounded: Whether to deliver only the events that exist now. Later events then do not
-            count as pending.
+        defect_seconds: The seconds for which the first event at which the server fails is retried.
+        is_bounded: Whether to deliver only the events that exist now.
 
     Attributes:
         folder: The folder of the stream.
         info: The experiment, arm and attempt of the stream, and the process that writes it.
         predecessors: The streams that have to be delivered before this one.
-        heartbeat: Tells the server that the writing process is alive.
-        pause: The reason why this stream has to wait, or None. Failures of the server as a whole
-            are not stored here.
-        oldest: The time of the first undelivered event, in seconds since 1970, or None.
+        heartbeat: Shows the server that the arm of the stream is still trained.
+        pause: The reason why this stream has to wait, or None. If the server cannot be used by any
+            stream, the reason is in the sender's circuit breaker instead.
+        oldest: The time of the first event of the last call, in seconds since 1970; None if this
+            call succeeded.
         due: The time of the next retry, on the clock of `time.monotonic`.
-        failing_since: The time of the first of the current failures in a row; None if the last call
-            succeeded.
-        advances: The number of calls that delivered or rejected an event.
+        failing_since: The time since which every call has failed; None if the last call succeeded.
+        advances: The number of calls after which events were delivered or stored as rejected.
         taken: The number of events that the server accepted from this sender.
         rejected: The number of events that this sender has stored as rejected.
         missing: The number of events that neither the server nor the outbox has.
-        answers: The number of answers of the server.
-        notices: The texts for the user.
+        answers: The number of calls to which the server gave an answer about the events.
+        notices: Texts for the user.
         is_gone: Whether the folder was deleted.
         has_ended: Whether the writing process had closed the stream at the last `look`.
 
@@ -120,7 +119,7 @@ class Stream:
 
     @property
     def delivered(self) -> int:
-        """The sequence number of the last event that the server has."""
+        """The sequence number of the stream's last event that the server has."""
         return self._delivery.delivered
 
     @property
@@ -146,11 +145,11 @@ class Stream:
         self.has_ended = self.has_ended or (self.folder / CLOSED_FILE).exists()
 
     def needs_heartbeat(self) -> bool:
-        """Returns whether the process trains an arm and the server got no event for a while."""
+        """Returns whether the process trains an arm and the server got no event for 45 s."""
         return self.heartbeat.is_due() and self.writer_alive and not self.has_ended
 
     def count_pending(self) -> int:
-        """Returns the number of undelivered events. Slower than `has_pending`."""
+        """Returns the number of undelivered events. It takes longer than `has_pending`."""
         last = self.last_sequence() if self._until is None else self._until
         return max(0, last - self.delivered)
 
@@ -163,28 +162,28 @@ class Stream:
 
     @property
     def is_orphan(self) -> bool:
-        """Whether the server has accepted no start of the stream's arm."""
+        """Whether the server has rejected the event that starts the stream's arm."""
         return self._delivery.is_orphan
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether the stream's files could not be read for a while."""
+        """Whether the stream's files could not be read for over a minute."""
         return self.fails_for_long and self.pause is not None and self.pause.reason == _UNREADABLE
 
     @property
     def fails_for_long(self) -> bool:
-        """Whether calls of this stream have failed for a while, but calls of others succeed."""
+        """Whether the stream's own calls have failed for over a minute."""
         is_failure = self.pause is not None and not self.pause.is_refusal
         since = self.failing_since
         return is_failure and since is not None and time.monotonic() - since > _PASSED_SECONDS
 
     def last_sequence(self) -> int:
-        """Returns the sequence number of the last event written so far."""
+        """Returns the sequence number of the last event that was written to the stream so far."""
         return self._reader.last_sequence()
 
     @property
     def is_finished(self) -> bool:
-        """Whether the writing process has ended and all events are delivered."""
+        """Whether the writing process has ended, and all events are delivered."""
         self._is_finished = self._is_finished or self._reader.is_finished()
         return self._is_finished
 
@@ -194,27 +193,27 @@ class Stream:
         return self._reader.is_settling
 
     def lacks_end(self) -> bool:
-        """Returns whether the arm's end is missing, after the process has ended and all is sent."""
+        """Returns whether a finished stream has no end of its arm, or no declaration."""
         if not self._is_end_sought:
             self._is_end_sought = True
             self._missing_end = find_missing_end(self._reader)
         return self._missing_end is not None
 
     def remove(self) -> None:
-        """Removes a finished stream, unless it has rejected or damaged events."""
+        """Deletes a finished stream, unless it has rejected or damaged events."""
         if self._may_be_removed():
             self._reader.remove()
 
     def _may_be_removed(self) -> bool:
-        """Returns whether the writer has certainly ended. Locks of other hosts are not reliable."""
+        # A lock does not tell whether a process of another host still writes the stream.
         is_here = self.info.host == os.uname().nodename
         return is_here or self.has_ended
 
     async def send(self, client: RecordingClient) -> Pause | None:
-        """Makes one call, or stores events as rejected.
+        """Sends the next events in one call, or stores events as rejected.
 
-        Returns the reason why the stream has to wait, or None. A failure of the whole server is
-        returned, but not kept in the stream's `pause`.
+        Returns the reason why the stream has to wait, or None. If the server cannot be used by any
+        stream, the reason is returned, but `pause` is not set.
         """
         try:
             verdict = await (self._send_end if self._missing_end else self._send)(client)
@@ -233,9 +232,9 @@ class Stream:
         return pause
 
     def cannot_read(self, error: Exception) -> bool:
-        """Pauses a stream whose files cannot be read.
+        """Pauses the stream, because its files cannot be read.
 
-        Returns True, since the stream may have events left.
+        Returns True, which tells the caller that the stream may have undelivered events.
         """
         self.wait(_unreadable(error))
         return True
@@ -256,11 +255,11 @@ class Stream:
         self.pause = pause
 
     def was_woken(self) -> bool:
-        """Returns whether a process has asked for an early delivery since the last call."""
+        """Returns whether a process has asked for an early retry since this was last called."""
         return self._wake_signal.is_set()
 
     def hurry(self) -> None:
-        """Moves the next retry to about a second after the last one, if the stream is paused."""
+        """Moves the next retry of a paused stream forward, to about a second after the last try."""
         if self.pause is not None:
             self.due = min(self.due, self._waits_since + self._backoff.soon())
 
@@ -275,7 +274,7 @@ class Stream:
         return verdict
 
     async def _with_near_names(self, client: RecordingClient, pause: Pause) -> Pause:
-        """Adds the names of similar arms to a pause, because the arm's name may be misspelt."""
+        """Adds the names of similar arms to the message of a pause: the name may be misspelt."""
         if self._near_names is None:
             experiment = client.experiment(self.info.experiment)
             near = await near_arms_text(experiment, self.info.arm or "")
@@ -283,7 +282,7 @@ class Stream:
         return pause._replace(message=pause.message + self._near_names)
 
     async def _send_end(self, client: RecordingClient) -> Verdict | None:
-        """Records that the process ended without recording an end, if the arm still runs."""
+        """Records the end of the arm, or the declaration, that the stream lacks."""
         if self._missing_end is None:
             return None
         try:
@@ -300,7 +299,7 @@ class Stream:
         return verdict
 
     def _entries(self) -> list[Entry]:
-        """Returns the next entries: those already read but not sent, or else newly read ones."""
+        """Returns the next events: those that are read but not delivered, or else new ones."""
         if self._read and self._read[-1].sequence <= self.delivered:
             self._read = []
         if not self._read:
@@ -335,7 +334,7 @@ class Stream:
         return None
 
     def _tell_user(self, texts: list[str]) -> None:
-        """Logs texts for the user, and stores them for the recorder, which logs them too."""
+        """Logs texts for the user. Stores them as notices, so that the recorder logs them, too."""
         self.notices += texts
         with ignored_disk_errors(self.folder):
             for text in texts:
@@ -361,7 +360,7 @@ class Stream:
             self._reader.drop_delivered()
 
     def _reject(self, refused: list[Refused]) -> None:
-        """Stores events as rejected, on disk, before `Skipped` is sent in their place."""
+        """Stores events as rejected on disk, so that `Skipped` can be sent in their place."""
         now = time.time()
         rejected_events = (
             RejectedEvent(sequence, reason, message, now, payload)

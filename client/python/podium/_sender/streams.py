@@ -1,4 +1,4 @@
-"""Tracks the streams of outboxes: which exist, which have undelivered events, and their order."""
+"""Tracks the streams of outboxes: which ones exist, have undelivered events, and send next."""
 
 import logging
 from collections import defaultdict
@@ -19,14 +19,15 @@ class Streams:
     """The streams of some outboxes.
 
     Args:
-        outboxes: The folders.
+        outboxes: The folders of the outboxes.
         is_bounded: Whether to ignore streams and events that are created later.
-        defect_seconds: How long each stream retries the first event that makes the server fail.
+        defect_seconds: The seconds for which the first event of a stream at which the server fails
+            is retried.
 
     Attributes:
         known: The existing streams by folder, in the order in which they send next.
-        unsent: The streams that have something to send, as an ordered set.
-        damaged: Folders that cannot be read, with the reason.
+        unsent: The streams that have something to send, as the keys of a dict, in the same order.
+        damaged: The reasons why streams cannot be read, by folder.
         is_settling: Whether some stream may be removed within seconds, so that a sender goes on.
     """
 
@@ -45,7 +46,10 @@ class Streams:
         self.is_settling = False
 
     def look(self, busy: Collection[Path]) -> None:
-        """Finds new streams and events, and removes finished streams. Skips the `busy` ones."""
+        """Finds new streams and events, and deletes finished streams.
+
+        `busy` has the folders of the streams that are just sending. They are left as they are.
+        """
         found = self._folders()
         for folder in self.known.keys() - set(found) - set(busy):
             self._drop(folder)
@@ -60,7 +64,7 @@ class Streams:
         }
 
     def note_sent(self, stream: Stream) -> None:
-        """Notes that a call of a stream has returned, and updates `unsent`."""
+        """Removes a stream from `unsent` if it has no more to send after a call."""
         try:
             has_pending = stream.has_pending
         except (OSError, DamagedError) as error:
@@ -69,7 +73,7 @@ class Streams:
             self.unsent.pop(stream, None)
 
     def move_back(self, stream: Stream) -> None:
-        """Moves a stream to the end, so that the other streams send first."""
+        """Moves a stream to the end of the order, so that the other streams send first."""
         self.known[stream.folder] = self.known.pop(stream.folder)
         if stream in self.unsent:
             self.unsent[stream] = self.unsent.pop(stream)
@@ -115,7 +119,7 @@ class Streams:
     # ---- what they have ----------------------------------------------------------------------
 
     def _has_work(self, stream: Stream) -> bool:
-        """Returns whether a stream has work left. Removes it if it is finished."""
+        """Returns whether a stream has something to send. Deletes it if it is finished."""
         if stream.folder in self._settled:
             return False
         stream.look()
@@ -133,20 +137,23 @@ class Streams:
         return False
 
     def _remove(self, stream: Stream) -> None:
-        """Removes a finished stream, unless the earlier stream that it continues still exists.
+        """Deletes a finished stream, unless the arm's previous stream still exists.
 
-        The earlier stream would then seem to lack an end.
+        Without its next stream, the previous one would seem to lack the end of the arm.
         """
         other = self._named(stream, stream.info.follows)
         if other is not None and other.folder not in self._settled:
-            # The earlier stream may be removed later in this look.
+            # The previous stream may be deleted later in this look.
             self.is_settling = True
             return
         stream.remove()
         self._settled.add(stream.folder)
 
     def _is_shared(self, stream: Stream) -> bool:
-        """Returns whether another process trains the arm, or left events that may end the arm."""
+        """Returns whether another process trains the arm, or has undelivered events of the arm.
+
+        The arm's end may be among them.
+        """
         if self._open_arms is None:
             self._open_arms = {
                 (other.info.experiment, other.info.arm)
@@ -157,7 +164,7 @@ class Streams:
         return (stream.info.experiment, stream.info.arm) in self._open_arms
 
     def _is_followed(self, stream: Stream) -> bool:
-        """Returns whether another stream continues this one, and may have the end of the arm."""
+        """Returns whether the arm has a next stream of the same process, which may have its end."""
         if self._followed is None:
             folders = (folder for outbox in self._outboxes for folder in self._folders_of(outbox))
             self._followed = {name for folder in folders if (name := follows(folder)) is not None}
@@ -166,11 +173,11 @@ class Streams:
     # ---- who is first ------------------------------------------------------------------------
 
     def _line_up(self, added: Sequence[Stream]) -> None:
-        """Makes new streams wait for the events of older attempts at the same arm.
+        """Makes new streams wait for the streams that have to be delivered before them.
 
-        On the server, a newer attempt ends the older attempts. If its events were delivered first,
-        the server would reject the older events, and a resumed training would lack the results that
-        it continues.
+        A stream waits for the events of older attempts at its arm. If the events of a newer attempt
+        came first, the server would reject those of the older ones, and a resumed training run
+        would lack the results that it continues.
         """
         if not added:
             return
@@ -188,7 +195,7 @@ class Streams:
                 )
 
     def _named(self, beside: Stream, writer_id: str | None) -> Stream | None:
-        """Returns the stream with a writer_id in the outbox of `beside`, or None if unknown."""
+        """Returns the known stream with a writer_id in the outbox of `beside`, or None."""
         return None if writer_id is None else self.known.get(beside.folder.parent / writer_id)
 
 

@@ -7,7 +7,7 @@ from itertools import groupby
 __all__ = ["LONGEST_NAME", "shorten_names"]
 
 LONGEST_NAME = 40
-"""The default of the greatest length of a shortened name, in characters."""
+"""The default length to which names are shortened, in characters."""
 
 _ELLIPSIS = "…"
 _LEAST_RUN = 4
@@ -17,7 +17,7 @@ _WORDS = re.compile(r"([\W_]+)")
 
 
 def shorten_names(names: Sequence[str], length: int = LONGEST_NAME) -> list[str]:
-    """Returns the names, each shortened to `length` characters. Different names stay different.
+    """Returns names, each shortened to at most `length` characters. Different ones stay different.
 
     The words in which long names differ are kept. Words and numbers are kept whole if possible, so
     that `rank128` does not become `rank12…`. A shortened name is longer than `length` only if it

@@ -15,7 +15,7 @@ __all__ = ["TLS", "FileStates", "PathLike", "check_authorities", "check_pair", "
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 FileStates: TypeAlias = "tuple[tuple[int, int, int], ...]"
-"""A value for the state of some files, which is another one after a file has changed."""
+"""A value that describes the state of some files. It differs after a file has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def check_pair(cert: PathLike, key: PathLike) -> None:
 
 
 def file_states(paths: list[Path]) -> FileStates:
-    """Returns a value that is another one after a file was changed, created or deleted."""
+    """Returns a value that differs after one of the files was changed, created or deleted."""
     return tuple(map(_state, paths))
 
 

@@ -19,7 +19,7 @@ def arm_filters(
     tags: Strings = (),
     config: ConfigFilters | None = None,
 ) -> dict[str, Any]:
-    """Returns the fields of a request that choose arms."""
+    """Returns the fields of a request by which it filters arms, by their names in the message."""
     return {
         "statuses": map(arm_status_to_proto, one_or_more(status)),
         "group_name": coerce.optional(coerce.text, group_name, "group_name"),

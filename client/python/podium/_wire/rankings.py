@@ -63,7 +63,6 @@ def group_ranking_from_proto(message: results_service_pb2.RankResponse) -> ranki
 
 
 def _common(message: results_service_pb2.RankResponse) -> dict[str, Any]:
-    """Returns the fields that rankings of arms and rankings of groups have in common."""
     return {
         "metric": message.metric,
         "direction": direction_from_proto(message.direction) or "",

@@ -70,7 +70,7 @@ class Codec(Generic[_T, _M]):
 
     @property
     def field(self) -> Field:
-        """The conversion of a field whose values are such messages and objects."""
+        """The conversion of a field of another message that has this message as its type."""
         return Field(self.to_proto, self.from_proto)
 
 

@@ -1,4 +1,4 @@
-"""Reads that combine the arms of an experiment. Most of them take several calls."""
+"""The methods of an experiment's handle that combine the results of its arms."""
 
 from podium._client import compound_calls, experiment_result, ranking_calls
 from podium._client.aio.connection import AsyncConnection
@@ -74,13 +74,14 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         min_members: int = 0,
         top: int | None = None,
     ) -> GroupRanking:
-        """Ranks the groups by the mean score of their arms, with 95 % intervals.
+        """Ranks the groups by the mean score of their arms. The means have 95 % intervals.
 
         An arm without a group is a group of its own.
 
         Args:
             metric: The metric to rank by, as for `score`; the success_metric if not given.
-            direction: `maximize` if greater means are better, or `minimize`, as for `rank`.
+            direction: `maximize` if greater means are better, or `minimize`; the default is that of
+                `rank`.
             status: Uses only arms with this status, or one of these; `completed` if not given.
             group_name: Uses only arms of this group.
             name_prefix: Uses only arms whose names begin with this text.
@@ -120,7 +121,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         config: ConfigFilters | None = None,
         page_size: int | None = None,
     ) -> ScoreMatrix:
-        """Returns the scores of all arms for some metrics: a row per arm, a column per metric.
+        """Returns the scores of all arms on some metrics: a row per arm, a column per metric.
 
         Args:
             metrics: The metrics, each as for `score`.
@@ -151,14 +152,14 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
     async def best(
         self, metric: str | None = None, *, direction: DirectionLike | None = None
     ) -> RankedArm | None:
-        """Returns the completed arm with the best score, or None if no arm has a score.
+        """Returns the completed arm with the best score, or None if no completed arm has a score.
 
         NaN is never the best. If several arms have the best score, the arm that was created first
         is returned.
 
         Args:
             metric: The metric to rank by, as for `score`; the success_metric if not given.
-            direction: `maximize` or `minimize`, as for `rank`.
+            direction: `maximize` or `minimize`; the default is that of `rank`.
 
         Raises:
             NotFoundError: The experiment does not exist.
@@ -176,7 +177,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         return await self._connection.run(experiment_result.result(self._name))
 
     async def conclude(self, conclusion: str | None = None) -> RecordResult:
-        """Stores the conclusion of the experiment. It replaces an earlier one.
+        """Stores the conclusion of the experiment. It replaces an earlier conclusion.
 
         Args:
             conclusion: The text; the conclusion of `result()` if not given.
@@ -195,17 +196,17 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         """Compares two arms or groups: returns the differences of their numbers, left minus right.
 
         Compares all training metrics. For each eval, compares the metrics and breakdowns of the row
-        that `eval(name)` of an arm returns. If `left` and `right` have at least two arms each, the
-        result also has Welch's interval and p-value.
+        that the arm's `eval(name)` returns. If at least two arms of each side have a number, its
+        difference also has Welch's interval and p-value.
 
         Args:
             left: The name of a group or an arm.
             right: The name of the other group or arm.
             kind: `group` if both names are names of groups, `arm` if both are names of arms. If not
-                given, each name is looked up as a group first, then as an arm.
-            status: Of a group, uses only arms with this status, or one of these; `completed` if
-                not given. The result names the arms that are left out.
-            evals: Compares only these evals.
+                given, each name may be that of a group or, if there is no such group, of an arm.
+            status: Uses only arms of a group with this status, or one of these; `completed` if not
+                given. The result names the arms that are left out.
+            evals: Compares only these evals, and no training metrics.
 
         Raises:
             NotFoundError: There is no such experiment, group or arm.
@@ -227,17 +228,18 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         """Returns the values of a metric by step, for arms or groups of arms.
 
         Args:
-            metric: The name of an eval and a key, such as `val.pass_rate`, or a training metric
-                that was logged with a step, such as `loss`.
+            metric: The name of an eval, a dot and a key, such as `val.pass_rate`, or a training
+                metric that was logged with a step, such as `loss`.
             names: The names of arms, or of groups if `by_group` is set; all if not given.
-            by_group: Combines the arms of a group: mean and interval by step.
+            by_group: Whether to return one curve for each group: the mean of its arms, with a 95 %
+                interval, by step.
             status: Uses only arms with this status, or one of these. If not given, uses all arms in
                 `names`, or without `names` the running and completed arms. The result names the
                 arms that are left out.
 
         Raises:
             ValueError: The metric is empty.
-            NotFoundError: There is no such experiment, arm or group.
+            NotFoundError: There is no such experiment, or one of `names` is unknown.
         """
         requests = compound_calls.curve(self._name, metric, names, by_group=by_group, status=status)
         return await self._connection.run(requests)

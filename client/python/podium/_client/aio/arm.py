@@ -1,4 +1,4 @@
-"""Handles of arms."""
+"""The handle of an arm."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,15 +20,15 @@ __all__ = ["AsyncArmHandle"]
 
 
 class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
-    """One arm of a server, by experiment and name. Creating a handle makes no call.
+    """An arm on a server, by the names of its experiment and arm. Creating a handle makes no call.
 
-    Use a handle to read the arm, and to record from processes that do not train it, such as an
+    Use a handle to read the arm, or to record from a process that does not train it, such as an
     evaluator. Every call can raise the errors of `podium.errors`. A NotFoundError means that the
     experiment or the arm does not exist.
     """
 
     async def eval(self, name: str, *, step: StepLike | None = None) -> EvalResult | None:
-        """Returns an eval row, or None if there is none.
+        """Returns an eval row, or None if there is no such row.
 
         Args:
             name: The name of the eval.
@@ -60,7 +60,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
         return await self._connection.run(calls.find_score(self._experiment, self._name, metric))
 
     async def get(self) -> ArmResult:
-        """Returns the whole arm with all its rows, as of one revision.
+        """Returns the arm with all its rows, as of one revision.
 
         Raises:
             AbortedError: The arm changed each time that it was read.
@@ -119,11 +119,11 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
     ) -> dict[str, Series]:
         """Returns the training series of the arm by key.
 
-        If the arm changes during the listing, points at later steps can be newer than points at
-        earlier ones.
+        A large result takes several calls. If the arm changes meanwhile, points at later steps can
+        be of a later revision than points at earlier steps.
 
         Args:
-            keys: Returns only the series of these keys; all if none is given.
+            keys: Returns only the series of these keys; all series if no key is given.
             min_step: Returns only points at this step or later.
             max_step: Returns only points at this step or earlier.
             page_size: The number of points to fetch in a call: at most, and by default, 10,000.
@@ -144,7 +144,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
         Args:
             metrics: Numbers by key. A key may be any text.
             step: The training step, which may be 0 or negative. With a step, the values are also
-                points of the training series. They replace earlier ones at that step.
+                points of the training series. They replace earlier values at that step.
 
         Raises:
             FailedPreconditionError: There is a newer attempt (STALE_ATTEMPT).
@@ -205,7 +205,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
 
         Args:
             status: `completed`, `failed` or `cancelled`.
-            error: The reason of a failure. Long texts are shortened in the middle.
+            error: The reason for a failure. Long texts are shortened in the middle.
             train_seconds: The duration of the training in seconds.
             run_result: The result that the training backend returned.
 
@@ -222,10 +222,10 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
         remove_tags: Strings = (),
         group_name: str | None = None,
     ) -> None:
-        """Changes notes, tags or group of the arm at any time.
+        """Changes notes, tags or group of the arm, during or after its training.
 
         Values that are not given stay unchanged. Annotations take precedence over the tags of the
-        run_config and over the group that the training names. A later attempt keeps them.
+        run_config and over the group that `start_arm` was given. Later attempts keep them.
 
         Args:
             notes: The new notes; "" removes them.

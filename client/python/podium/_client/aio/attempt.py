@@ -1,4 +1,7 @@
-"""Attempts at training an arm. If a task is cancelled, the end of its attempt is still recorded."""
+"""Attempts at training an arm.
+
+If the task of an attempt is cancelled, the end of the attempt is recorded before the task ends.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Generator
@@ -22,7 +25,7 @@ class AsyncArmRun(AsyncArmHandle):
 
     At the end of an `async with` block the arm is completed. If the block raises, the arm is
     failed with the error. If its task is cancelled, or on KeyboardInterrupt, the arm is
-    cancelled. After `finish` the end of the block changes nothing.
+    cancelled. After a call of `finish`, the end of the block changes nothing.
     """
 
     async def __aenter__(self) -> Self:
@@ -35,7 +38,7 @@ class AsyncArmRun(AsyncArmHandle):
         if requests is None:
             return
         try:
-            # A task that is cancelled right now still records how the attempt ended.
+            # If the task is cancelled now, the end of the attempt is recorded nevertheless.
             await _uninterrupted(self._connection.run(requests))
         except PodiumError as failure:
             self._note_failure(error, failure)
@@ -67,7 +70,7 @@ class AsyncArmStart(Awaitable[AsyncArmRun]):
 
 
 async def _uninterrupted(call: Awaitable[_T]) -> _T:
-    """Awaits a call until it ends. Raises CancelledError afterwards if the task was cancelled."""
+    """Awaits a call until it ends, even if the task is cancelled. Raises CancelledError then."""
     task = asyncio.ensure_future(call)
     try:
         return await asyncio.shield(task)
@@ -77,7 +80,7 @@ async def _uninterrupted(call: Awaitable[_T]) -> _T:
 
 
 def begin_attempt(connection: AsyncConnection, experiment: str, event: Event) -> AsyncArmStart:
-    """Returns the awaitable start of an attempt, given the event that starts it."""
+    """Returns the start of an attempt, to be awaited. `event` is the event that starts it."""
     return AsyncArmStart(_begin(connection, experiment, event))
 
 

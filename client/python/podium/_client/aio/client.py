@@ -32,32 +32,34 @@ class AsyncClient:
             await arm.score("test.pass_rate")
 
     It connects at the first call, and reconnects after the server was unreachable. It sends up to
-    256 calls at a time. Further calls wait until the server has answered some.
-    It belongs to the event loop of its first call. After a fork only the parent can use it.
+    256 calls at a time. Further calls wait until the server has answered some of these.
+    It belongs to the event loop of its first call.
+    If the process forks after the first call, its child cannot use the client.
 
     Args:
         address: `HOST:PORT` or `unix:PATH`. If not given, it is the environment variable
             PODIUM_ADDRESS, or localhost:50051 if that is not set. Several `HOST:PORT`, separated by
-            commas, are servers with the same results. The client sends calls to them in turn,
-            and only to the others while one is down.
-        read_timeout: The deadline of each call that reads, in seconds.
-        write_timeout: The deadline of each call that writes, in seconds.
-        connect_timeout: The seconds for which calls try to reach a server that has never answered
-            this client. If not given, a read tries until its deadline, and a write tries once.
-        retry: Whether the client retries a call, until its deadline, while the server is overloaded
-            or unreachable. A write whose response was lost is not retried.
+            commas, are servers with the same results. The client sends calls to them in turn. If a
+            server cannot be reached, its calls go to the others.
+        read_timeout: The time limit of each call that reads, in seconds.
+        write_timeout: The time limit of each call that writes, in seconds.
+        connect_timeout: The seconds for which a call tries to reach a server while none has ever
+            answered this client. If not given, a read tries until its time limit, and a write tries
+            once.
+        retry: Whether the client retries a call, within its time limit, while the server is
+            overloaded or unreachable. A write whose response was lost is not retried.
         tls: The files of an encrypted connection, or True for a server with a certificate of a
             public authority. If not given, the files of the environment variables PODIUM_TLS_CA,
             PODIUM_TLS_CERT and PODIUM_TLS_KEY. If there are none, or if False, nothing is
             encrypted.
         token: A token for a server that requires one, or the path of a file with it (a `Path`),
             which is read again when it changes. If not given, the token comes from the environment
-            variable PODIUM_TOKEN or PODIUM_TOKEN_FILE. The token is sent only over encrypted
-            connections, to a socket and within this machine.
+            variable PODIUM_TOKEN or PODIUM_TOKEN_FILE. The token is sent only over an encrypted
+            connection, to a `unix:PATH` address, or to a loopback address of this machine.
 
     Raises:
         ValueError: The address, a timeout or the token is malformed, or `tls` is given for a
-            socket.
+            `unix:PATH` address.
     """
 
     def __init__(
@@ -93,8 +95,9 @@ class AsyncClient:
         Args:
             experiment: The name of the experiment.
             arm: The name of the arm.
-            attempt_id: The attempt that the handle records for, such as that of another process of
-                the same training. Without one, the server accepts events at any time.
+            attempt_id: The id of the attempt that the handle records for, such as one that another
+                process has started. The server rejects events of an attempt after a newer one has
+                started. Without an id, it accepts events at any time.
         """
         return AsyncArmHandle(self._connection, experiment, arm, attempt_id)
 
@@ -145,12 +148,13 @@ class AsyncClient:
         Args:
             name: The name of the user. Several tokens can have the same name.
             role: The calls that the token allows: a `podium.Role`, such as `"recorder"`.
-            prefixes: The names of the experiments that the token gives access to. Each name
-                includes the experiments below it. If not given, those of this client's own token.
-            expire_time: The time when the token expires, with a time zone. If not given, the token
-                never expires.
-            limits: The limits for calls with the token. A limit that is None is that of this
-                client's own token.
+            prefixes: The names of the experiments that the token gives access to. A name such as
+                `nlp` includes the experiments below it, such as `nlp/sweep`. If not given, they are
+                those of this client's own token.
+            expire_time: The time at which the token expires, with a time zone. If not given, the
+                token never expires.
+            limits: The limits of calls with the token. In place of a limit that is None, the token
+                gets the limit of this client's own token.
         """
         return await self._connection.run(
             calls.create_token(name, role, prefixes, expire_time, limits)
@@ -159,19 +163,19 @@ class AsyncClient:
     def tokens(self) -> AsyncListing[Token]:
         """Lists tokens in the order of their creation, including revoked and expired ones.
 
-        This client's own token must be that of an administrator. Only tokens within the prefixes of
-        this client's token are listed.
+        This client's own token must be that of an administrator. If it has prefixes, only tokens
+        whose prefixes are within these are listed.
         """
         return self._connection.listing(calls.tokens())
 
     async def revoke_token(self, id_or_name: str) -> list[Token]:
         """Revokes the valid tokens with an id or a name, and returns them.
 
-        The server rejects them within 5 seconds. This client's own token must be that of an
-        administrator.
+        Within 5 seconds, every server rejects calls with them. This client's own token must be that
+        of an administrator.
 
         Args:
-            id_or_name: The id of a token, or the name of one or more.
+            id_or_name: The id of a token, or the name of one or several tokens.
         """
         return await self._connection.run(calls.revoke_token(id_or_name))
 
@@ -185,29 +189,28 @@ class AsyncClient:
     ) -> RecordResult:
         """Records events of one experiment in one transaction: all of them or none.
 
-        The recording methods of handles send one event each with this method. `podium.events`
-        creates events.
+        The recording methods of handles record one event each. To make events, use `podium.events`.
 
         Args:
             experiment: The name of the experiment.
             events: The events, in order; at most 1,000, with at most 10,000 metric values.
-            position: The position of the first event in its stream. The server then applies each
-                event exactly once, and skips those that it has applied before.
+            position: The position of the first event in its stream. If given, the server applies
+                each event exactly once, and skips those that it has applied before.
             validate_only: Whether to check the events and return the result without recording
                 them.
 
         Raises:
-            PodiumError: An event was rejected. The class is that of the first rejected event, and
-                `refusals` lists all of them.
-            OutOfRangeError: Events of the stream before the first one are missing.
-                `metadata["expected_sequence"]` is the number of the next event.
+            PodiumError: An event was rejected. The class of the error is that of the first rejected
+                event's reason, and `refusals` lists all rejected events.
+            OutOfRangeError: Events of the stream that come before the first event are missing.
+                `metadata["expected_sequence"]` is the number of the event that must come next.
         """
         name = coerce.text(experiment, "experiment")
         call = calls.record(name, events, position, validate_only=validate_only)
         return await self._connection.run(call)
 
     async def close(self) -> None:
-        """Closes the connection. Running calls end with a CanceledError."""
+        """Closes the connection. Calls that are under way end with a CanceledError."""
         await self._connection.close()
 
     async def __aenter__(self) -> Self:

@@ -34,7 +34,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
 
     async def run(self, requests: Requests[_T]) -> _T:
-        """Sends the requests that `steps` yields, and returns the result of `steps`."""
+        """Sends each request that the generator yields, and returns the generator's result."""
         requests = with_near_names(requests)
         try:
             request = next(requests)
@@ -50,7 +50,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
             return result
 
     def listing(self, pages: Pages[_R]) -> AsyncListing[_R]:
-        """Returns the listing that fetches these pages. Makes no call yet."""
+        """Returns the listing of some pages. Makes no call: the listing fetches the pages."""
         return AsyncListing(pages, self._fetch)
 
     async def _fetch(self, pages: Pages[_R]) -> list[_R]:
@@ -63,7 +63,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
 
         Args:
             request: The request.
-            begin: Is called with a function that cancels the call.
+            begin: A function that is called when the call begins. Its argument cancels the call.
         """
         method = self._next_method(request)
         self._check_loop()
@@ -87,7 +87,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         await asyncio.sleep(seconds)
 
     async def close(self) -> None:
-        """Closes the channels. Running calls are cancelled."""
+        """Closes the channels. Calls that are under way are cancelled."""
         for channel in self._detach():
             await channel.close()
 

@@ -1,4 +1,4 @@
-"""Handles of experiments."""
+"""The handle of an experiment."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -23,10 +23,10 @@ __all__ = ["AsyncExperimentHandle"]
 
 
 class AsyncExperimentHandle(AsyncAnalysis):
-    """One experiment of a server, by name. Creating a handle makes no call.
+    """An experiment on a server, by its name. Creating a handle makes no call.
 
-    Every call can raise the errors of `podium.errors`. Each method lists the errors that are
-    specific to it.
+    Every call can raise the errors of `podium.errors`. The description of a method lists the errors
+    that are specific to it.
     """
 
     def arm(self, name: str, *, attempt_id: str | None = None) -> AsyncArmHandle:
@@ -34,8 +34,9 @@ class AsyncExperimentHandle(AsyncAnalysis):
 
         Args:
             name: The name of the arm.
-            attempt_id: The attempt that the handle records for, such as that of another process of
-                the same training. Without one, the server accepts events at any time.
+            attempt_id: The id of the attempt that the handle records for, such as one that another
+                process has started. The server rejects events of an attempt after a newer one has
+                started. Without an id, it accepts events at any time.
         """
         return AsyncArmHandle(self._connection, self._name, name, attempt_id)
 
@@ -50,17 +51,18 @@ class AsyncExperimentHandle(AsyncAnalysis):
         with_breakdowns: bool = True,
         with_series: bool | Strings = False,
     ) -> AsyncIterator[WatchUpdate]:
-        """Yields the state of the experiment, and then an update for every change.
+        """Yields the state of the experiment as a first update, and then updates with all changes.
 
-        Apply each update to the previous state: the result is the exact state at the update's
-        `revision`. One update can contain several commits. If the connection is lost, the watch
-        continues after the last update. It ends when the experiment is deleted.
+        Apply each update to the previous state: the result is the exact state at the revision of
+        the update's `marker`. One update can contain the changes of several calls. If the
+        connection is lost, the watch reconnects and continues after the last update. It ends when
+        the experiment is deleted.
 
         Args:
-            after: The last update that you have, or the marker or revision of that update. Only
-                later changes are sent.
-            status: Watches only arms with this status, or one of these. An arm that no longer has
-                such a status is in `removals`.
+            after: The last update that you have, or the marker or revision of that update. If
+                given, only later changes are sent.
+            status: Watches only arms with this status, or one of these. When an arm gets another
+                status, the update has it in `removals`.
             group_name: Watches only arms of this group.
             name_prefix: Watches only arms whose names begin with this text.
             with_evals: Whether the eval rows of the arms are watched, too.
@@ -93,11 +95,11 @@ class AsyncExperimentHandle(AsyncAnalysis):
         with_breakdowns: bool = True,
         with_series: bool | Strings = False,
     ) -> AsyncLive:
-        """Follows the experiment in memory: `async with experiment.follow() as live`.
+        """Keeps the state of the experiment in memory: `async with experiment.follow() as live`.
 
-        `live` has the reads `arm`, `rank`, `best` and `curve`, which make no calls. It keeps the
-        selected arms and rows in memory: about 2 kB for an arm, 1 kB for a row and 16 bytes for a
-        point of a series.
+        Inside the block, `live` receives all changes. Its reads `arm`, `rank`, `best` and `curve`
+        make no calls. The followed arms take about 2 kB of memory each, their eval rows 1 kB, and
+        the points of their training series 16 bytes.
 
         Args:
             status: Follows only arms with this status, or one of these.
@@ -148,11 +150,11 @@ class AsyncExperimentHandle(AsyncAnalysis):
             config: Lists only arms with these values in the run_config, by path, such as
                 `{"algorithm.params.lr": 0.1}`. A pair gives the least and the greatest number;
                 None means no limit: `{"seed": (1, None)}`.
-            run_configs: Whether to fetch the arms' configurations. If not, they are empty.
+            run_configs: Whether to fetch the run_configs. If False, those of the arms are empty.
             page_size: The number of arms to fetch in a call, at most 1,000; 100 if not given.
 
         Raises:
-            NotFoundError: The experiment does not exist. It is raised with the first page.
+            NotFoundError: The experiment does not exist. Raised when the first page is fetched.
         """
         pages = calls.arms(
             self._name,
@@ -167,13 +169,13 @@ class AsyncExperimentHandle(AsyncAnalysis):
         return self._connection.listing(pages)
 
     def metrics(self) -> AsyncListing[Metric]:
-        """Lists the metrics on which arms have scores, with the number of arms of each.
+        """Lists the metrics on which arms have scores, each with the number of these arms.
 
         Metrics that do not belong to an eval come first. The others are sorted by the bytes of the
-        eval's name and of the key.
+        eval's name, then of the key.
 
         Raises:
-            NotFoundError: The experiment does not exist. It is raised with the first page.
+            NotFoundError: The experiment does not exist. Raised when the first page is fetched.
         """
         return self._connection.listing(calls.metrics(self._name))
 
@@ -189,10 +191,10 @@ class AsyncExperimentHandle(AsyncAnalysis):
         overwrite: bool = False,
         clear_fields: Strings = (),
     ) -> RecordResult:
-        """Creates the experiment, or sets the fields that have no value yet.
+        """Creates the experiment, or sets those of its fields that have no value yet.
 
-        A field with another value keeps that value, unless `overwrite` is set. The result lists
-        such fields in `kept_fields`. Each key of the metadata is a field of its own.
+        A field that has another value keeps it, unless `overwrite` is set. The result lists such
+        fields in `kept_fields`. Each key of the metadata counts as a field.
 
         Args:
             hypothesis: The hypothesis that the experiment tests.
@@ -202,9 +204,9 @@ class AsyncExperimentHandle(AsyncAnalysis):
             parent: The name of the experiment that this one continues.
             tags: Labels.
             metadata: Any other data: JSON-like values by key.
-            overwrite: If True, the given values replace other values that are stored.
-            clear_fields: Fields that lose their value: names of the arguments above,
-                `conclusion`, or `metadata.KEY` for one key.
+            overwrite: If True, the given values replace stored values that differ.
+            clear_fields: The fields to clear: names of the arguments above except `overwrite`,
+                `conclusion`, or `metadata.KEY` for one key of the metadata.
 
         Raises:
             InvalidArgumentError: `clear_fields` has an unknown field, or one that is also given.
@@ -244,14 +246,14 @@ class AsyncExperimentHandle(AsyncAnalysis):
             run_config: The configuration of the run.
             name: The name of the arm; the name of the run_config if not given.
             group_id: The id of the group of arms that repeat one configuration.
-            group_name: The name of that group.
+            group_name: The name of the group of arms that repeat one configuration.
             run_id: The id of the training run in the system that runs it.
             attempt_id: An id that no other attempt uses; a new one if not given.
             order: The attempt with the greatest order is the newest. If not given, it is the
                 start time in milliseconds since 1970. If a scheduler counts restarts, its count is
                 better.
-            resume_step: Continues after this step. Metrics and in-loop rows up to this step are
-                kept.
+            resume_step: Continues an earlier attempt after this step. Its metrics, and its in-loop
+                rows and training series up to this step, are kept.
             restart: Starts the arm from the beginning, even if it has completed.
             provenance: Where the attempt's code came from, and where it runs. If not given, it is
                 collected, unless PODIUM_PROVENANCE is `off`.
@@ -276,20 +278,23 @@ class AsyncExperimentHandle(AsyncAnalysis):
         return begin_attempt(self._connection, self._name, event)
 
     async def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> RecordResult:
-        """Records a whole arm: the stored arm becomes equal to the given one.
+        """Records an arm with all its results. The stored arm becomes equal to the given one.
 
-        An arm that is larger than one call allows is recorded in several calls, one after the
-        other: first the arm with its first rows, then the other rows.
+        If the same content was recorded before, nothing changes, and rows that were recorded later
+        are kept. An arm that is too large for one call is recorded in several calls: first the arm
+        with its first rows, then the other rows.
 
         Args:
             arm_result: The arm. Its output-only fields are ignored.
-            replace: Whether to replace an arm that has attempts, or rows that were recorded later.
+            replace: Whether to replace the stored arm even if it has attempts, has the same content
+                and later rows, or has another model_ref in a row.
 
         Returns:
             The revision after the last call, and the number of events that changed something.
 
         Raises:
-            FailedPreconditionError: The arm has attempts, and `replace` is not set.
+            FailedPreconditionError: `replace` is not set, and the stored arm has attempts
+                (ARM_HAS_ATTEMPTS), or a row of it has another model_ref (MODEL_REF_CHANGED).
         """
         event = events.arm_recorded(arm_result, replace=replace)
         return await self._connection.run(calls.record_in_parts(self._name, [event]))

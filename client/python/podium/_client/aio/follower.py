@@ -1,4 +1,4 @@
-"""Followed experiments: a task keeps their state up to date."""
+"""Followed experiments: a task keeps the state of each up to date in memory."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _T = TypeVar("_T")
 
 
 class AsyncLive(LiveBase):
-    """The state of a followed experiment in memory. `follow` returns it.
+    """The state of a followed experiment in memory. `ExperimentHandle.follow` returns it.
 
     Inside the `async with` block, a task of the event loop receives the changes of the experiment.
-    All reads use the state in memory and the rules of the server, and make no calls.
+    Reads use the state in memory and make no calls. Their results are those of the server's reads.
     """
 
     def __init__(self, connection: AsyncConnection, session: WatchSession) -> None:
@@ -56,14 +56,14 @@ class AsyncLive(LiveBase):
         revision: int,
         timeout: float | None = None,  # noqa: ASYNC109 - as in the blocking client
     ) -> None:
-        """Waits until the state has a revision, such as the one that a recording call returned.
+        """Waits until the state has reached a revision, such as one that a recording call returned.
 
         Args:
             revision: The revision of the experiment.
             timeout: The most seconds to wait; None for no limit.
 
         Raises:
-            TimeoutError: The time is over.
+            TimeoutError: The state has not reached the revision in this time.
             NotFoundError: The experiment was deleted.
             ClientStateError: The block has ended, or this is a fork of the process that follows.
         """
@@ -81,7 +81,7 @@ class AsyncLive(LiveBase):
             timeout: The most seconds to wait; None for no limit.
 
         Raises:
-            TimeoutError: The time is over.
+            TimeoutError: The function has returned no true value in this time.
             NotFoundError: The experiment was deleted.
             ClientStateError: The block has ended, or this is a fork of the process that follows.
         """

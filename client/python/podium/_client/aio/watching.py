@@ -1,4 +1,4 @@
-"""Watches an experiment until it is deleted. After a lost connection, a new call continues."""
+"""Watches an experiment until it is deleted. After a call has failed, another one continues."""
 
 from collections.abc import AsyncIterator
 
@@ -11,7 +11,7 @@ __all__ = ["watch"]
 
 
 async def watch(connection: AsyncConnection, session: WatchSession) -> AsyncIterator[WatchUpdate]:
-    """Yields the updates of an experiment. Connects again after temporary failures."""
+    """Yields the updates of a watch. Makes another call after a temporary failure."""
     while not session.is_stopped:
         try:
             async for response in connection.stream(session.request, session.begin):

@@ -17,8 +17,8 @@ class ArmRun(ArmHandle):
     """An attempt at training an arm, which `start_arm` starts.
 
     At the end of a `with` block the arm is completed. If the block raises, the arm is failed with
-    the error, or cancelled on KeyboardInterrupt. After `finish` the end of the block changes
-    nothing.
+    the error, or cancelled on KeyboardInterrupt. After a call of `finish`, the end of the block
+    changes nothing.
     """
 
     def __enter__(self) -> Self:

@@ -31,7 +31,7 @@ class BlockingConnection(Connection[grpc.Channel]):
         self._slots = threading.Semaphore(CALLS_AT_ONCE)
 
     def run(self, requests: Requests[_T]) -> _T:
-        """Sends the requests that `steps` yields, and returns the result of `steps`."""
+        """Sends each request that the generator yields, and returns the generator's result."""
         requests = with_near_names(requests)
         try:
             request = next(requests)
@@ -47,7 +47,7 @@ class BlockingConnection(Connection[grpc.Channel]):
             return result
 
     def listing(self, pages: Pages[_R]) -> Listing[_R]:
-        """Returns the listing that fetches these pages. Makes no call yet."""
+        """Returns the listing of some pages. Makes no call: the listing fetches the pages."""
         return Listing(pages.noun, [], pages, self._fetch)
 
     def _fetch(self, pages: Pages[_R]) -> list[_R]:
@@ -60,7 +60,7 @@ class BlockingConnection(Connection[grpc.Channel]):
 
         Args:
             request: The request.
-            begin: Is called with a function that cancels the call.
+            begin: A function that is called when the call begins. Its argument cancels the call.
         """
         method = self._next_method(request)
         metadata = self._security.metadata()
@@ -80,7 +80,7 @@ class BlockingConnection(Connection[grpc.Channel]):
         session.wait(seconds)
 
     def close(self) -> None:
-        """Closes the channels. Running calls are cancelled."""
+        """Closes the channels. Calls that are under way are cancelled."""
         for channel in self._detach():
             channel.close()
 

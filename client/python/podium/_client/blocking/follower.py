@@ -1,4 +1,4 @@
-"""Followed experiments: a thread keeps their state up to date."""
+"""Followed experiments: a thread keeps the state of each up to date in memory."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _T = TypeVar("_T")
 
 
 class Live(LiveBase):
-    """The state of a followed experiment in memory. `follow` returns it.
+    """The state of a followed experiment in memory. `ExperimentHandle.follow` returns it.
 
-    Inside the `with` block, a thread receives the changes of the experiment. All reads use the
-    state in memory and the rules of the server, and make no calls.
+    Inside the `with` block, a thread receives the changes of the experiment. Reads use the state in
+    memory and make no calls. Their results are those of the server's reads.
     """
 
     def __init__(self, connection: BlockingConnection, session: WatchSession) -> None:
@@ -51,14 +51,14 @@ class Live(LiveBase):
             self._thread.join()
 
     def wait_for(self, revision: int, timeout: float | None = None) -> None:
-        """Waits until the state has a revision, such as the one that a recording call returned.
+        """Waits until the state has reached a revision, such as one that a recording call returned.
 
         Args:
             revision: The revision of the experiment.
             timeout: The most seconds to wait; None for no limit.
 
         Raises:
-            TimeoutError: The time is over.
+            TimeoutError: The state has not reached the revision in this time.
             NotFoundError: The experiment was deleted.
             ClientStateError: The block has ended, or this is a fork of the process that follows.
         """
@@ -74,7 +74,7 @@ class Live(LiveBase):
             timeout: The most seconds to wait; None for no limit.
 
         Raises:
-            TimeoutError: The time is over.
+            TimeoutError: The function has returned no true value in this time.
             NotFoundError: The experiment was deleted.
             ClientStateError: The block has ended, or this is a fork of the process that follows.
         """
