@@ -129,6 +129,13 @@ def test_nothing_to_draw(address: str, sweep: str) -> None:
     assert podium("curve", sweep, "val.ac", "--json", address=address).code == 1
 
 
+def test_the_first_of_two_equal_curves_is_shown() -> None:
+    """Where curves overlap, a chart has the letter of the first one."""
+    drawn = "".join(chart([Series([0, 9], [1.0, 2.0])] * 2, 40))
+    assert drawn.count("a") == 2
+    assert "b" not in drawn
+
+
 def test_the_chart_fits_the_terminal(address: str, sweep: str) -> None:
     """A chart is as wide as the terminal."""
     done = on_terminal("curve", sweep, "val.acc", "--by-group", address=address, columns=50)

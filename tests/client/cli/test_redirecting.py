@@ -184,6 +184,26 @@ def test_killed_after_a_sender_delivered_more(
     assert (_steps(address, name, "typo"), _steps(address, name, "right")) == ([1], [2])
 
 
+def test_a_call_of_the_stopped_sender_arrives_late(
+    outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event that the server gets while events are withdrawn is not recorded twice."""
+    _start(address, name, "typo")
+    _start(address, name)
+    folder = _evaluation(outbox, name)
+    real = _withdrawing._skip
+
+    def late(*arguments: Any, validate_only: bool = False) -> int:
+        if not validate_only:
+            with library.Client(address) as client:
+                client.record(name, [_row("typo", 1)], position=StreamPosition(folder.name, 1))
+        return real(*arguments, validate_only=validate_only)
+
+    monkeypatch.setattr(_withdrawing, "_skip", late)
+    assert _run(outbox, "retry", "--as", "right").code == 0
+    assert (_steps(address, name, "typo"), _steps(address, name, "right")) == ([1], [2])
+
+
 @pytest.mark.parametrize("is_sent", [False, True], ids=["before", "after"])
 def test_killed_after_a_lost_answer(
     outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch, *, is_sent: bool

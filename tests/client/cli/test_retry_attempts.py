@@ -1,6 +1,7 @@
 """`podium outbox retry --restart` and `--as`: rejected attempts are delivered after all."""
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,19 @@ def test_the_newest_of_several_attempts(root: Path, outbox: Path, address: str, 
     assert len(rejected_events(old)) == 6
     assert _run(root, "--attempt", "B", "--as", "b").code == 0
     assert _accuracies(_arm(address, name, "b")) == [10, 11, 12]
+
+
+def test_an_attempt_from_the_future(root: Path, outbox: Path, address: str, name: str) -> None:
+    """A restart gets an order after that of the newest attempt, whose clock was ahead."""
+    order = (int(time.time()) + 3_600) * 1_000
+    _record(outbox, name, *_attempt("A", order, 0))
+    _record(outbox, name, *_attempt("B", 2, 10))
+    assert _run(root, "--restart").code == 0
+    assert _accuracies(_arm(address, name)) == [10, 11, 12]
+    with library.Client(address) as client:
+        (arm,) = client.experiment(name).arms()
+    assert arm.attempt is not None
+    assert arm.attempt.order == order + 1
 
 
 def test_events_that_are_bad_by_themselves(

@@ -8,8 +8,11 @@ from functools import partial
 from pathlib import Path
 
 import podium as library
+import pytest
 from podium._outbox import UNREACHABLE, SenderLock, SenderState, outbox_folder, streams
+from podium.cli._exits import Exit
 from podium.cli._outboxes import view_of
+from podium.cli._syncing import Done
 from podium_server.testing import running_server
 from podium_server.testing.calls import row, started
 
@@ -275,6 +278,14 @@ def test_sync_tells_programs(root: Path, outbox: Path, address: str, name: str) 
             "damaged": [],
         }
     ]
+
+
+@pytest.mark.parametrize("field", ["waiting", "missing"])
+def test_the_exit_code_tells_of_events_that_are_left(outbox: Path, field: str) -> None:
+    """Events that wait, or that neither server nor outbox has, are no success."""
+    done = Done(view_of(outbox), "here")
+    assert done.exit == Exit.OK
+    assert done._replace(**{field: 1}).exit == Exit.NOTHING
 
 
 def test_outboxes_for_several_servers(root: Path, outbox: Path, address: str, name: str) -> None:

@@ -10,7 +10,7 @@ from podium._client.watching import WatchSession
 from podium.v1.arm_result_pb2 import ArmSummary
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.results_service_pb2 import WatchResponse
-from podium.v1.watch_pb2 import WatchedArm, WatchedEval, WatchMarker, WatchRemoval
+from podium.v1.watch_pb2 import WatchedArm, WatchedEval, WatchedSeries, WatchMarker, WatchRemoval
 from podium_server.testing import running_server
 
 from tests.client.client.both import AnyClient, entered, result
@@ -175,9 +175,9 @@ async def test_a_declaration_is_a_change(client: AnyClient, declared: str) -> No
     await watched.close()
 
 
-def test_removals_end_what_earlier_messages_of_the_update_added() -> None:
-    """A change between two pages: an arm or a row that came with the first is gone again."""
-    session = WatchSession(
+def _session() -> WatchSession:
+    """Returns a watch of everything."""
+    return WatchSession(
         "x",
         after=None,
         status=None,
@@ -185,13 +185,34 @@ def test_removals_end_what_earlier_messages_of_the_update_added() -> None:
         name_prefix=None,
         with_evals=True,
         with_breakdowns=True,
-        with_series=False,
+        with_series=True,
     )
 
-    def added(arm: str, *steps: int) -> WatchResponse:
-        rows = (EvalResult(name="val", step=step) for step in steps)
-        evals = [WatchedEval(arm=arm, eval_result=row) for row in rows]
-        return WatchResponse(arms=[WatchedArm(arm=ArmSummary(name=arm))], evals=evals)
+
+def _added(arm: str, *steps: int) -> WatchResponse:
+    """Returns a message with an arm, its rows and its training series."""
+    rows = (EvalResult(name="val", step=step) for step in steps)
+    return WatchResponse(
+        arms=[WatchedArm(arm=ArmSummary(name=arm))],
+        evals=[WatchedEval(arm=arm, eval_result=row) for row in rows],
+        series=[WatchedSeries(arm=arm)],
+    )
+
+
+def test_an_interrupted_update_is_forgotten() -> None:
+    """After a lost connection the server repeats the update, and nothing is in it twice."""
+    session = _session()
+    assert session.take(_added("a", 1)) is None
+    session.pause(podium.UnavailableError("gone"))
+    assert session.take(_added("a", 1)) is None
+    update = session.take(WatchResponse(marker=WatchMarker(revision=7, epoch="e")))
+    assert update is not None
+    assert [len(items) for items in (update.arms, update.evals, update.series)] == [1, 1, 1]
+
+
+def test_removals_end_what_earlier_messages_of_the_update_added() -> None:
+    """A change between two pages: an arm or a row that came with the first is gone again."""
+    session = _session()
 
     removals = [
         WatchRemoval(arm="gone"),
@@ -199,10 +220,10 @@ def test_removals_end_what_earlier_messages_of_the_update_added() -> None:
         WatchRemoval(arm="cut", name="val", step=2),
     ]
     for response in (
-        added("gone", 1),
-        added("again", 1),
-        added("cut", 1, 2),
-        WatchResponse(removals=removals, arms=added("again").arms, evals=added("again", 3).evals),
+        _added("gone", 1),
+        _added("again", 1),
+        _added("cut", 1, 2),
+        WatchResponse(removals=removals, arms=_added("again").arms, evals=_added("again", 3).evals),
     ):
         assert session.take(response) is None
     update = session.take(WatchResponse(marker=WatchMarker(revision=7, epoch="e")))
@@ -210,3 +231,4 @@ def test_removals_end_what_earlier_messages_of_the_update_added() -> None:
     arms = LiveState().after(update).arms
     steps = {name: [step for _, step in arm.rows] for name, arm in arms.items()}
     assert steps == {"again": [3], "cut": [1]}
+    assert [item.arm for item in update.series] == ["cut"]

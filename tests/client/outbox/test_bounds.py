@@ -93,6 +93,26 @@ def test_streams_give_back_what_they_took(tmp_path: Path) -> None:
     assert not [path for path in outbox.iterdir() if path.name.startswith(".")]
 
 
+def test_a_segment_without_room_on_the_disk_takes_no_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the disk is full, retries use up no budget, so that later segments have room."""
+    budget = Budget(3 * 4096)
+    writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=4096, budget=budget)
+    writer.append(b"x" * 3_000)
+
+    def full(_descriptor: int, _size: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(segments, "_memory", full)
+        for _ in range(3):
+            with pytest.raises(OSError, match="full"):
+                writer.prepare()
+    writer.prepare()
+    assert budget.taken == 2 * 4096
+
+
 def test_a_delivered_stream_always_goes_on(tmp_path: Path) -> None:
     """A budget of one segment is enough as long as everything is delivered."""
     budget = Budget(4096)

@@ -12,6 +12,7 @@ import pytest
 from podium._outbox import streams
 from podium._recorder import launch_sender, process_outbox
 from podium._recorder.launch_sender import SenderStarter
+from podium._recorder.warnings import RecorderWarnings
 
 from tests import zygote
 from tests.client.recorder.looking import NOBODY, end_sender, told
@@ -239,6 +240,26 @@ def test_the_sender_is_started_with_the_first_event(
         assert seen[0] == 1
         experiment.start_arm(CONFIG)
         until(lambda: seen[-1] == 2)
+
+
+def test_a_slow_start_of_a_sender_is_repeated_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a start that took 10 s, the next start is 40 s later, to leave the machine in peace."""
+    clock, starts = Clock(), []
+
+    def start(_outbox: Path) -> None:
+        starts.append(clock.monotonic())
+        clock.sleep(10)
+
+    monkeypatch.setattr(launch_sender, "time", clock)
+    monkeypatch.setattr(launch_sender, "start_sender", start)
+    starter = SenderStarter(RecorderWarnings(is_strict=False))
+    while len(starts) < 2:
+        starter.assure(tmp_path)
+        starter.wait()
+        clock.sleep(1)
+    assert starts == [0.0, 50.0]
 
 
 @pytest.mark.parametrize("said", ["0.3", "soon"])

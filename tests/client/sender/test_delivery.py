@@ -207,6 +207,21 @@ def test_after_deadlines_fewer_events_are_sent_and_then_more_again() -> None:
     assert sizes == [1_000, 500, 250, 500, 1_000]
 
 
+def test_calls_grow_slowly_after_one_was_too_large() -> None:
+    """After each accepted call the next one may have one more event, and is not refused soon."""
+    outbox = Outbox.of("g" * 3_000)
+    delivery, sizes = outbox.delivery(), []
+    for refused in (True, False, False, False):
+        batch = delivery.next(outbox.after(delivery.delivered))
+        assert isinstance(batch, Batch)
+        sizes.append(len(batch.events))
+        if refused:
+            assert delivery.failed(batch, error_for("LIMIT_EXCEEDED", "too large")) == Again()
+        else:
+            delivery.succeeded(batch, batch.last)
+    assert sizes == [1_000, 500, 501, 502]
+
+
 def test_the_bounds_of_a_call() -> None:
     """A call has 1,000 events, 10,000 metric values and 1 MiB at most, or one larger event."""
     assert len(_batch(Delivery(), "g" * 1_001).events) == 1_000

@@ -61,4 +61,6 @@ def test_only_a_running_attempt_has_a_heartbeat(
     assert not beat.is_due()
     beat.note_delivered([started("a", "B", 2)])
     assert beat.is_due()
+    beat.note_delivered([arm_finished("a", attempt_id="A")])
+    assert beat.is_due()  # attempt B still runs
     stream.release()

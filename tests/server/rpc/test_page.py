@@ -114,6 +114,19 @@ async def test_the_cookie_reads_for_the_page_only(tmp_path: Path) -> None:
         assert "Max-Age=0" in ended.headers["set-cookie"]
 
 
+async def test_pages_elsewhere_do_not_use_the_cookie(tmp_path: Path) -> None:
+    """A page that --http-origin allows needs a token of its own: the cookie is not for it."""
+    store, elsewhere = store_url(tmp_path), "http://podium.example"
+    _, token = await asyncio.to_thread(tokens.create, store, "r", "reader", (), None)
+    settings = {"auth": "tokens", "http": ("127.0.0.1:0",), "http_origins": (elsewhere,)}
+    async with serving(tmp_path, **settings) as [_, url]:
+        given, _ = await _ask(url, "/session", "POST", token, origin=url)
+        cookie = given.headers["set-cookie"].partition(";")[0]
+        for origin, status in ((url, 200), (elsewhere, 401)):
+            body = {"content_type": "application/json", "cookie": cookie, "origin": origin}
+            assert (await _ask(url, _READ, "POST", "{}", **body))[0].status == status
+
+
 async def test_a_cookie_of_https_is_secure(tmp_path: Path) -> None:
     """Behind a proxy with TLS, the cookie never travels without encryption."""
     store = store_url(tmp_path)

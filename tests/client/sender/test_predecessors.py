@@ -1,0 +1,87 @@
+"""Which streams a stream waits for, and when it waits no longer."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from podium._sender.predecessors import Predecessors
+
+
+@dataclass
+class _Stream:
+    """A stream with three events, of which the server has one."""
+
+    folder: Path = Path("stream")
+    is_gone: bool = False
+    delivered: int = 1
+    is_orphan: bool = True
+    is_unreadable: bool = False
+    fails_for_long: bool = False
+    predecessors: Predecessors = field(default_factory=Predecessors)
+
+    def last_sequence(self) -> int:
+        """Returns the number of its last event."""
+        return 3
+
+
+@pytest.mark.parametrize(
+    ("change", "waits"),
+    [
+        ({}, True),
+        ({"delivered": 2}, True),
+        ({"delivered": 3}, False),
+        ({"is_gone": True}, False),
+        ({"is_unreadable": True}, False),
+        ({"fails_for_long": True}, True),
+    ],
+)
+def test_a_continued_stream(change: dict[str, int], *, waits: bool) -> None:
+    """It is waited for until it is delivered, deleted or unreadable; its orphans stay orphans."""
+    before, streams = _Stream(), Predecessors()
+    streams.set([], before, None)
+    vars(before).update(change)
+    assert streams.are_pending() is waits
+    assert streams.are_orphans is not waits
+
+
+@pytest.mark.parametrize(
+    ("change", "waits"),
+    [
+        ({}, True),
+        ({"delivered": 2}, False),
+        ({"is_gone": True}, False),
+        ({"is_unreadable": True}, True),
+        ({"fails_for_long": True}, False),
+    ],
+)
+def test_an_older_attempt(change: dict[str, int], *, waits: bool) -> None:
+    """It is waited for up to the given event, unless it is deleted or fails for long."""
+    older, streams = _Stream(), Predecessors()
+    streams.set([(older, 2)], None, None)
+    vars(older).update(change)
+    assert streams.are_pending() is waits
+
+
+@pytest.mark.parametrize(
+    ("change", "waits"),
+    [
+        ({"delivered": 0}, True),
+        ({"delivered": 1}, False),
+        ({"delivered": 0, "is_gone": True}, False),
+        ({"delivered": 0, "fails_for_long": True}, False),
+    ],
+)
+def test_the_stream_of_an_earlier_arm(change: dict[str, int], *, waits: bool) -> None:
+    """Only its first event is waited for, so that arms are created in order."""
+    earlier, streams = _Stream(), Predecessors()
+    streams.set([], None, earlier)
+    vars(earlier).update(change)
+    assert streams.are_pending() is waits
+
+
+def test_an_earlier_arm_that_waits_itself() -> None:
+    """An earlier arm that waits for its older attempt exists already, so it is not waited for."""
+    earlier, streams = _Stream(delivered=0), Predecessors()
+    earlier.predecessors.set([(_Stream(), 2)], None, None)
+    streams.set([], None, earlier)
+    assert not streams.are_pending()
