@@ -1,6 +1,7 @@
 """Settings for every test, so that it does not matter how and where pytest was started."""
 
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Chooses the store."""
     stores.set_kind(config.getoption("--store"))
+    gc.disable()  # until all tests are collected, because those stay
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +45,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_SLOW_SECONDS))
+
+
+def pytest_collection_finish() -> None:
+    """Excludes the collected tests from each later search for garbage, which then is quick."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
