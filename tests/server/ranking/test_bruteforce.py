@@ -3,6 +3,7 @@
 from collections import Counter
 from random import Random
 
+import pytest
 from podium import ArmStatus, Direction, ranking
 
 from tests.server.ranking.holding import (
@@ -12,15 +13,15 @@ from tests.server.ranking.holding import (
     random_arms,
     random_metric,
 )
+from tests.sparse import sparse
 
-_EXPERIMENTS = 1_000
 
-
-def test_rankings_agree_with_the_naive_rules() -> None:
+@pytest.mark.parametrize("experiments", sparse([500, 2_000]))
+def test_rankings_agree_with_the_naive_rules(experiments: int) -> None:
     """On random experiments every place, statistic, count, source and flag is the rules' one."""
     rng = Random(7)  # noqa: S311 - the same arms every time
     seen: Counter[str] = Counter()
-    for _ in range(_EXPERIMENTS):
+    for _ in range(experiments):
         arms = random_arms(rng)
         metric = random_metric(rng, arms)
         direction = rng.choice(list(Direction))
@@ -33,7 +34,7 @@ def test_rankings_agree_with_the_naive_rules() -> None:
         )
         hold_groups(groups, arms, statuses, least)
         _count(seen, found, groups)
-    assert min(seen.values()) >= 5, seen
+    assert min(seen.values()) >= experiments // 250, seen
     assert len(seen) == 10, seen
 
 

@@ -6,15 +6,17 @@ from pathlib import Path
 from random import Random
 
 import podium
+import pytest
 from podium_server.testing import running_server
 
+from tests.sparse import sparse
 from tests.stores import store_url
 
-_WRITES = 60
 _WRITERS = 4
 
 
-def test_clients_read_their_own_writes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("writes", sparse([20, 200]))
+def test_clients_read_their_own_writes(writes: int, tmp_path: Path) -> None:
     """Beside other writers, each reads its own last row after every response."""
     with running_server(store_url(tmp_path)) as server:
         with podium.Client(server.address) as client:
@@ -23,17 +25,19 @@ def test_clients_read_their_own_writes(tmp_path: Path) -> None:
         def write_and_read(number: int) -> None:
             with podium.Client(server.address) as client:
                 rng = Random(number)  # noqa: S311 - the same changes each time
-                _write_and_read(client.experiment("x"), f"arm{number}", rng)
+                _write_and_read(client.experiment("x"), f"arm{number}", writes, rng)
 
         with ThreadPoolExecutor(_WRITERS) as pool:
             list(pool.map(write_and_read, range(_WRITERS)))
 
 
-def _write_and_read(experiment: podium.ExperimentHandle, name: str, rng: Random) -> None:
+def _write_and_read(
+    experiment: podium.ExperimentHandle, name: str, writes: int, rng: Random
+) -> None:
     arm = experiment.arm(name)
     experiment.record_arm(podium.ArmResult(name, podium.RunConfig(name), "running"))
     expected: dict[str, float] = {}
-    for number in range(_WRITES):
+    for number in range(writes):
         _CHANGES[rng.randrange(len(_CHANGES))](experiment, name, float(number), expected)
         for _ in range(rng.randrange(1, 3)):
             row = arm.eval("val")
