@@ -6,6 +6,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import podium as library
 import pytest
@@ -280,12 +281,12 @@ def test_sync_tells_programs(root: Path, outbox: Path, address: str, name: str) 
     ]
 
 
-@pytest.mark.parametrize("field", ["waiting", "missing"])
-def test_the_exit_code_tells_of_events_that_are_left(outbox: Path, field: str) -> None:
+@pytest.mark.parametrize("left", [{"waiting": 1}, {"missing": 1}], ids=str)
+def test_the_exit_code_tells_of_events_that_are_left(outbox: Path, left: dict[str, Any]) -> None:
     """Events that wait, or that neither server nor outbox has, are no success."""
     done = Done(view_of(outbox), "here")
     assert done.exit == Exit.OK
-    assert done._replace(**{field: 1}).exit == Exit.NOTHING
+    assert done._replace(**left).exit == Exit.NOTHING
 
 
 def test_outboxes_for_several_servers(root: Path, outbox: Path, address: str, name: str) -> None:
