@@ -287,3 +287,18 @@ def test_a_misspelt_status(
     (line,) = told(caplog)
     assert repr(given) in line
     assert recorded in line
+
+
+def test_an_outbox_that_is_not_a_path(
+    record: Any,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The folder of the environment is used, without the newline at its end."""
+    monkeypatch.setenv("PODIUM_OUTBOX", f"{tmp_path}/environment\n")
+    with record(name, outbox=3, offline=True) as experiment:
+        assert experiment.outbox.is_relative_to(tmp_path / "environment")
+    text = "outbox must be a path, not int (TypeError); the default folder is used"
+    assert told(caplog)[0].endswith(text)

@@ -110,7 +110,8 @@ def default_root() -> Path:
     Raises:
         FileNotFoundError: The user has no home folder.
     """
-    chosen = os.environ.get("PODIUM_OUTBOX")
+    # A variable from a file may end with a newline.
+    chosen = os.environ.get("PODIUM_OUTBOX", "").strip()
     if chosen:
         return Path(chosen).expanduser()
     state = os.environ.get("XDG_STATE_HOME")

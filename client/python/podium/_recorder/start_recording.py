@@ -186,9 +186,13 @@ class _Checks:
         return None
 
     def root(self, given: Any) -> Path:
+        if given is not None:
+            with self._notices.guard("outbox", outcome="the default folder is used"):
+                if not isinstance(given, str | os.PathLike):
+                    raise TypeError(f"outbox must be a path, not {coerce.kind_of(given)}")
+                return Path(given).expanduser().absolute()
         with self._notices.guard("outbox", outcome="the folder is not used"):
-            root = default_root() if given is None else Path(given).expanduser()
-            return root.absolute()
+            return default_root().absolute()
         # No folder can be made below this path, so the recorder uses the temporary folder.
         return Path(os.devnull, "outbox")
 
