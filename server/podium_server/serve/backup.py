@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", type=Path, metavar="TARGET", help="the new file")
     parser.add_argument(
         "--store",
-        default=os.environ.get("PODIUM_STORE", Settings().store),
+        default=os.environ.get("PODIUM_STORE", "").strip() or Settings().store,
         metavar="URL",
         help="the store (default: $PODIUM_STORE or %(default)s)",
     )

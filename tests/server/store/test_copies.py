@@ -144,3 +144,15 @@ def test_the_commands(tmp_path: Path) -> None:
     done = command("check", str(target))
     assert (done.code, done.out) == (1, f"{target}: database disk image is malformed\n")
     assert command("check", str(tmp_path / "none")).code == 2
+
+
+async def test_a_store_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands read PODIUM_STORE without the newline that a file leaves at its end."""
+    await _fill(tmp_path / "podium.db")
+    monkeypatch.setenv("PODIUM_STORE", f"sqlite:///{tmp_path}/podium.db\n")
+    assert command("backup", str(tmp_path / "copy.db")).code == 0
+    assert command("token", "list").code == 0
+    assert "podium.db is intact" in command("doctor").out
+    assert not any("\n" in name for name in _files(tmp_path))

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument(
         "--store",
-        default=os.environ.get("PODIUM_STORE"),
+        default=os.environ.get("PODIUM_STORE", "").strip() or None,
         metavar="URL",
         help="also check a store on this machine (default: $PODIUM_STORE)",
     )

@@ -126,7 +126,9 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
 def _opened(arguments: argparse.Namespace) -> Iterator[_Tokens]:
     if arguments.store and arguments.address:
         raise CommandError("give --store or --address, not both")
-    store = arguments.store or (not arguments.address and os.environ.get("PODIUM_STORE"))
+    store = arguments.store
+    if not arguments.address:
+        store = store or os.environ.get("PODIUM_STORE", "").strip()
     if not store and (arguments.address or os.environ.get("PODIUM_ADDRESS")):
         with open_client(arguments) as client:
             yield client
