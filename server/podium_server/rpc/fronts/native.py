@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import podium_front
@@ -30,10 +29,11 @@ from podium_server.rpc.serving import CallServer
 
 __all__ = ["NativeFront"]
 
-_MOST_CALLS = 16
-"""The most new calls between two turns of the event loop."""
-_TURN_SECONDS = 0.005
-"""The time that the new calls of one turn should take, so that other calls do not wait long."""
+_CALLS_AT_ONCE = 2
+"""The most new calls that one turn of the event loop begins.
+
+A call with a large response takes 10 ms, and calls that arrive meanwhile wait for this turn.
+"""
 _MOST_THREADS = 4
 _LAST_RESPONSES_SECONDS = 0.1
 _NEW, _MESSAGE, _WRITABLE, _DONE, _HANDSHAKE = range(5)
@@ -56,7 +56,6 @@ class NativeFront:
         self._calls: dict[int, _Exchange] = {}
         self._all_over = asyncio.Event()
         self._addresses: list[str] = []
-        self._calls_at_once = 8
         self._refused = 0
         self._server = server
         self._certificates = certificates
@@ -121,11 +120,9 @@ class NativeFront:
             self._used = newest
 
     def _take(self) -> None:
-        begun = 0
-        for kind, *content in self._native.take(self._calls_at_once):
+        for kind, *content in self._native.take(_CALLS_AT_ONCE):
             if kind == _NEW:
                 self._begin(*content)
-                begun += 1
             elif kind == _HANDSHAKE:
                 self._renew()
                 content[0].proceed()
@@ -142,17 +139,6 @@ class NativeFront:
         if (refused := self._native.refused()) != self._refused:
             self._server.note_overloaded(refused - self._refused)
             self._refused = refused
-        if begun:
-            # This runs after the tasks of these calls, so it can measure their time.
-            asyncio.get_running_loop().call_soon(self._adapt, begun, time.monotonic())
-
-    def _adapt(self, begun: int, since: float) -> None:
-        """Sets how many calls the next turn of the event loop may begin.
-
-        This turn has begun `begun` calls at the time `since`, and run their first parts.
-        """
-        fitting = begun * _TURN_SECONDS / (time.monotonic() - since + 1e-9)
-        self._calls_at_once = max(1, min(int(fitting), 2 * self._calls_at_once, _MOST_CALLS))
 
     def _begin(
         self, number: int, native: podium_front.Call, method: int, peer: str, raw: bytes | None
