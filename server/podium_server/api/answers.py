@@ -3,7 +3,7 @@
 Parts that are stored as encoded messages are copied without decoding them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -36,7 +36,9 @@ __all__ = [
     "arm_summary",
     "experiment",
     "length_delimited",
+    "length_prefix",
     "metric",
+    "repeated",
     "score",
     "score_source",
     "scores",
@@ -47,7 +49,19 @@ __all__ = [
 
 def length_delimited(number: int, content: bytes) -> bytes:
     """Encodes a message field: its tag, the length of its content, and the content."""
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
+    return length_prefix(number, len(content)) + content
+
+
+def length_prefix(number: int, size: int) -> bytes:
+    """Encodes the tag of a message field, and the length of its content."""
+    return _varint(number << 3 | 2) + _varint(size)
+
+
+def repeated(number: int, contents: Iterable[bytes]) -> Iterator[bytes]:
+    """Encodes the messages of a repeated field, in parts. One join copies them only once."""
+    for content in contents:
+        yield length_prefix(number, len(content))
+        yield content
 
 
 @lru_cache(4_096)
@@ -97,14 +111,13 @@ def arm_counts(counts: Sequence[int]) -> ArmCounts:
     )
 
 
-def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> bytes:
-    """Encodes an ArmResult. `rows` are the arm's eval rows, already encoded."""
+def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> list[bytes]:
+    """Encodes an ArmResult, in parts. `rows` are the arm's eval rows, already encoded."""
     answer = _recorded(view)
     answer.run_config.MergeFromString(view.parts["config"])
     answer.MergeFromString(view.parts["metrics"])
     answer.MergeFrom(ArmResult(**_of_row(experiment_name, view.row)))
-    field = ArmResult.EVALS_FIELD_NUMBER
-    return answer.SerializeToString() + b"".join(length_delimited(field, row) for row in rows)
+    return [answer.SerializeToString(), *repeated(ArmResult.EVALS_FIELD_NUMBER, rows)]
 
 
 def arm_summary(experiment_name: str, view: ArmView, *, config: bool) -> ArmSummary:

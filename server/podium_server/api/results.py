@@ -29,7 +29,7 @@ from podium.v1.server_pb2 import Server, ServerLimits
 
 from podium_server.api import answers
 from podium_server.api.answer_cache import AnswerCache
-from podium_server.api.answers import length_delimited
+from podium_server.api.answers import length_delimited, length_prefix, repeated
 from podium_server.api.callers import CALLER
 from podium_server.api.filters import (
     ArmFilterRequest,
@@ -94,7 +94,8 @@ class Results:
         tail = results_pb2.GetArmResponse(
             next_evals_page_token=self._page_tokens.write(rest, page.next)
         )
-        return length_delimited(_ARM_RESULT, arm) + tail.SerializeToString()
+        prefix = length_prefix(_ARM_RESULT, sum(map(len, arm)))
+        return b"".join((prefix, *arm, tail.SerializeToString()))
 
     async def list_arms(self, request: results_pb2.ListArmsRequest) -> results_pb2.ListArmsResponse:
         """Returns a page of arms."""
@@ -130,8 +131,7 @@ class Results:
         tail = results_pb2.ListEvalsResponse(
             next_page_token=self._page_tokens.write(request, page.next), revision=page.revision
         )
-        rows = b"".join(length_delimited(_EVALS, row) for row in page.items)
-        return rows + tail.SerializeToString()
+        return b"".join((*repeated(_EVALS, page.items), tail.SerializeToString()))
 
     async def list_series(
         self, request: results_pb2.ListSeriesRequest
