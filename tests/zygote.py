@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Sequence
 from functools import cache
@@ -45,6 +46,8 @@ _REQUESTS = 3
 """The file through which a forked process has others forked."""
 _MOST_FILES = 4_096
 _PARENT_SECONDS = 60.0
+_LOCK = threading.Lock()
+"""Held while the process that forks is started, since threads can ask for it at the same time."""
 
 
 def start(command: Sequence[str], **given: Any) -> subprocess.Popen[Any]:
@@ -141,7 +144,8 @@ class _ForkedPopen(subprocess.Popen[Any]):
 @cache
 def _requests() -> socket.socket:
     """Returns where to send requests for processes: in a forked process, where it came from."""
-    return _zygote()[0] if __name__ != "__main__" else socket.socket(fileno=_REQUESTS)
+    with _LOCK:
+        return _zygote()[0] if __name__ != "__main__" else socket.socket(fileno=_REQUESTS)
 
 
 @cache

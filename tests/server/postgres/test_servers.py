@@ -8,12 +8,10 @@ from typing import Any
 import asyncpg
 import grpc
 import podium
-import pytest
 from podium._limits.limits import Limits
 from podium.v1.results_service_pb2 import RankRequest, WatchRequest
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.api.results import Results
-from podium_server.serve import tokens
 from podium_server.store.contract import PageLimits, Store
 from podium_server.store.filters import EvalFilter
 from podium_server.store.open import open_store
@@ -200,26 +198,3 @@ async def test_a_watch_goes_on_at_another_server(tmp_path: Path) -> None:
             assert update.marker is not None
             assert (update.marker.revision, update.is_reset) == (2, False)
             assert [item.arm.name for item in update.arms] == ["a"]
-
-
-async def test_a_token_that_another_server_revoked(tmp_path: Path) -> None:
-    """A server rejects a token soon after another server has revoked it."""
-    url = store_url(tmp_path)
-    _, admin = await asyncio.to_thread(tokens.create, url, "admin", "admin", (), None)
-    async with (
-        serving(tmp_path) as [one],
-        serving(tmp_path) as [other],
-        podium.AsyncClient(one, token=admin) as client,
-    ):
-        issued = await client.create_token("t", "reader")
-        async with podium.AsyncClient(other, token=issued.secret) as reader:
-            assert [experiment async for experiment in reader.experiments()] == []
-            await client.revoke_token("t")
-            with pytest.raises(podium.UnauthenticatedError, match="was revoked"):
-                await _ask_until_refused(reader)
-
-
-async def _ask_until_refused(client: podium.AsyncClient) -> None:
-    while True:
-        _ = [experiment async for experiment in client.experiments()]
-        await asyncio.sleep(0.1)

@@ -14,15 +14,9 @@ from podium_server.store.open import migrate_store, open_store
 from podium_server.store.postgres import schema
 from podium_server.testing.calls import arm, declared, record, row
 
+from tests.server.postgres.newer_server import EXPANSION
 from tests.stores import store_url
 
-_EXPANDED = (
-    "ALTER TABLE experiments ADD COLUMN IF NOT EXISTS later BIGINT NOT NULL DEFAULT 0",
-    "ALTER TABLE arms ADD COLUMN IF NOT EXISTS later TEXT",
-    "ALTER TABLE evals ADD COLUMN IF NOT EXISTS later BYTEA",
-    "CREATE TABLE IF NOT EXISTS later (experiment BIGINT PRIMARY KEY)",
-    "CREATE INDEX IF NOT EXISTS evals_later ON evals (experiment, later)",
-)
 _CONTRACTED = (
     "DROP INDEX IF EXISTS evals_later",
     "ALTER TABLE evals DROP COLUMN IF EXISTS later",
@@ -108,7 +102,7 @@ async def test_a_rolling_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     try:
         async with _loads(older) as go_on:
             await go_on()
-            _release(monkeypatch, _EXPANDED, version)
+            _release(monkeypatch, EXPANSION, version)
             newer = await open_store(url)
             await go_on()
         async with _loads(older, newer, older, newer) as go_on:
@@ -148,6 +142,6 @@ async def test_a_migration_names_the_database_with_another_version(
     """The error of a source with an older schema says which of two databases has it."""
     url = store_url(tmp_path)
     await (await open_store(url)).close()
-    _release(monkeypatch, _EXPANDED, 1)
+    _release(monkeypatch, EXPANSION, 1)
     with pytest.raises(StoreError, match=r"^postgresql://.* has schema version \d+, .* only"):
         await asyncio.to_thread(migrate_store, url, f"sqlite:///{tmp_path}/new.db", print)
