@@ -223,9 +223,9 @@ front-deny: .cache/deny/locked ## check the licenses, sources and duplicates of 
 page-figures: .cache/page/ready ## measure how fast the page shows results, and its size
 	.cache/page/bin/python -m tests.page.measure
 
-.PHONY: bench bench-guard bench-scaling bench-postgres bench-peers front front-fuzz front-lint page-figures
-bench: .venv/ready ## measure and print the figures of the README (of both fronts after `make front`)
-	$(FRONT) $(BIN)/python benchmarks/run.py
+.PHONY: bench bench-guard bench-scaling bench-peers front front-fuzz front-lint page-figures
+bench: .venv/ready ## measure and print the figures of the README (both fronts after `make front`; BENCH="--store postgres")
+	$(FRONT) $(BIN)/python benchmarks/run.py $(BENCH)
 
 bench-guard: .venv/ready ## fail if a frequent operation costs 15 % more than the baseline
 	$(BIN)/python benchmarks/guard.py
@@ -236,9 +236,6 @@ bench-guard: .venv/ready ## fail if a frequent operation costs 15 % more than th
 
 bench-scaling: .venv/ready .cache/echo ## measure and draw how times grow with the number of arms (Debian: libgrpc++-dev)
 	$(BIN)/python benchmarks/scaling.py
-
-bench-postgres: .venv/ready ## measure the PostgreSQL store, and two servers on one database
-	$(BIN)/python -m benchmarks.postgres
 
 PEERS := mlflow optuna vizier trackio aim wandb tensorboard
 bench-peers: .venv/ready ## measure Podium beside other tools, each in its own environment (QUICK=--quick: shorter)

@@ -1,8 +1,7 @@
 """Measures reads and writes for each front that is installed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import NamedTuple
 
 import reads
@@ -25,11 +24,11 @@ class _Front(NamedTuple):
 _FRONTS = (_Front("grpcio", 0.85, 1.10, 0.55), _Front("native", 2.5, 0.75, 0.8))
 
 
-def measure_reads(store: Path, echo: str, *, slices: int, calls: int) -> Iterator[Figure]:
+def measure_reads(store: str, echo: str, *, slices: int, calls: int) -> Iterator[Figure]:
     """Measures Eval and Score of a filled store, without a cache."""
     for front in _installed():
         options = ("--log-level", "error", "--answer-cache", "0", "--front", front.name)
-        with running_server(f"sqlite:///{store}", *options) as server:
+        with running_server(store, *options) as server:
             yield from reads.throughput(
                 server.address, echo, how=front.name, target=front.throughput, slices=slices
             )
@@ -38,18 +37,15 @@ def measure_reads(store: Path, echo: str, *, slices: int, calls: int) -> Iterato
             )
 
 
-def measure_writes(folder: Path, echo: str, *, seconds: float, rounds: int) -> Iterator[Figure]:
-    """Measures calls of one row from many writers."""
+def measure_writes(
+    create: Callable[[str], str], echo: str, effort: writes.Effort
+) -> Iterator[Figure]:
+    """Measures calls of one row from many writers. `create` returns the URL of a new store."""
     for front in _installed():
         options = ("--log-level", "error", "--front", front.name)
-        with running_server(f"sqlite:///{folder / front.name}.db", *options) as server:
+        with running_server(create(front.name), *options) as server:
             yield from writes.single_rows(
-                server.address,
-                echo,
-                how=front.name,
-                target=front.writes,
-                seconds=seconds,
-                rounds=rounds,
+                server.address, echo, effort, how=front.name, target=front.writes
             )
 
 

@@ -1,29 +1,20 @@
-"""Compares two servers with one, and the PostgreSQL store with PostgreSQL alone.
+"""Compares two servers with one, and the PostgreSQL store with PostgreSQL alone."""
 
-    python -m benchmarks.postgres [--seconds 5]
-
-It starts its own PostgreSQL, which syncs each commit to disk.
-"""
-
-import argparse
 import asyncio
 import itertools
-import sys
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from statistics import median
 from threading import Thread
 from typing import Any
-
-sys.path.append(str(Path(__file__).parent))
 
 import asyncpg
 import grpc
 import uvloop
 from data import row_calls, start_arms
-from figures import Figure, table
+from figures import Figure
 from podium._limits.limits import Limits
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.results_service_pb2 import EvalRequest
@@ -34,7 +25,7 @@ from podium_server.testing import running_server
 from servers import asking
 from wire import Load, drive
 
-from tests.postgres import running_postgres, schema_url
+__all__ = ["measure"]
 
 _EXPERIMENTS = 8
 _ROWS = 100
@@ -56,21 +47,14 @@ _MANY = (
 _CONTENT = b"x" * 80
 
 
-def main() -> int:
-    """Prints the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0, help="seconds of each measurement")
-    seconds = parser.parse_args().seconds
-    with TemporaryDirectory() as folder:
-        running_postgres(durable=True)
-        url = schema_url(Path(folder))
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            figures = [*runner.run(_writes(url, seconds)), *_reads(url, seconds)]
-    print(table(figures))
-    return 0
+def measure(url: str, *, seconds: float, rounds: int) -> list[Figure]:
+    """Measures an empty store. Each result is the median of some rounds."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        figures = runner.run(_writes(url, seconds, rounds))
+    return [*figures, *_reads(url, seconds, rounds)]
 
 
-async def _writes(url: str, seconds: float) -> list[Figure]:
+async def _writes(url: str, seconds: float, rounds: int) -> list[Figure]:
     """Measures calls of one row and of 100 rows on 8 experiments, against bare inserts."""
     CALLER.set(EVERYONE)
     store = await open_store(url)
@@ -79,32 +63,47 @@ async def _writes(url: str, seconds: float) -> list[Figure]:
     await connections[0].execute(_TABLE)
     figures, steps = [], itertools.count()
     for rows, target in ((1, 0.8), (_ROWS, 0.6)):
-        for at in range(_EXPERIMENTS):
-            for start in start_arms(f"bench/{rows}/{at}", 1):
-                await recording.record(start)
-        most = int(seconds * _MOST_ROWS / rows)
-        requests = [_requests(f"bench/{rows}/{at}", rows, most) for at in range(_EXPERIMENTS)]
-        ours = [_calling(recording, each) for each in requests]
+        names = [f"bench/{rows}/{at}" for at in range(_EXPERIMENTS)]
+        for start in itertools.chain.from_iterable(start_arms(name, 1) for name in names):
+            await recording.record(start)
+        writers = [_Writer(recording, name, rows) for name in names]
         raw = [_inserting(connection, at, rows, steps) for at, connection in enumerate(connections)]
-        base = await _rate(raw, seconds)
-        rate = await _rate(ours, seconds)
-        what = f"calls of {rows} rows, {_EXPERIMENTS} experiments, against PostgreSQL's own inserts"
-        seen = f"{rate / base:.2f} ({rate * rows:,.0f} of {base * rows:,.0f} rows/s)"
-        figures.append(Figure(what, seen, f">= {target}", rate / base >= target))
+        seen = []
+        for _ in range(rounds):
+            base = await _rate(raw, seconds)
+            for writer in writers:
+                writer.prepare(int(seconds * _MOST_ROWS / rows))
+            rate = await _rate([writer.record for writer in writers], seconds)
+            seen.append((rate / base, rate * rows, base * rows))
+        figures.append(_against_inserts(rows, target, *map(median, zip(*seen, strict=True))))
     for connection in connections:
         await connection.close()
     await store.close()
     return figures
 
 
-def _requests(experiment: str, rows: int, count: int) -> Iterator[RecordRequest]:
-    """Yields the requests that writers send, built before the time is taken."""
-    calls = itertools.islice(row_calls(experiment, 0, rows), count)
-    return iter(list(map(RecordRequest.FromString, calls)))
+def _against_inserts(rows: int, target: float, ratio: float, rate: float, base: float) -> Figure:
+    what = f"calls of {rows} rows, {_EXPERIMENTS} experiments, against PostgreSQL's own inserts"
+    seen = f"{ratio:.2f} ({rate:,.0f} of {base:,.0f} rows/s)"
+    return Figure(what, seen, f">= {target}", ratio >= target)
 
 
-def _calling(recording: Any, requests: Iterator[RecordRequest]) -> Callable[[], Awaitable[Any]]:
-    return lambda: recording.record(next(requests))
+class _Writer:
+    """Records the rows of one arm."""
+
+    def __init__(self, recording: Recording, experiment: str, rows: int) -> None:
+        self._recording = recording
+        self._calls = row_calls(experiment, 0, rows)
+        self._ready = deque[RecordRequest]()
+
+    def prepare(self, count: int) -> None:
+        """Builds requests before the time is taken, so that `count` of them are ready."""
+        calls = itertools.islice(self._calls, count - len(self._ready))
+        self._ready.extend(map(RecordRequest.FromString, calls))
+
+    async def record(self) -> None:
+        """Makes the next call."""
+        await self._recording.record(self._ready.popleft())
 
 
 def _inserting(
@@ -131,7 +130,7 @@ async def _rate(actions: list[Callable[[], Awaitable[Any]]], seconds: float) -> 
     return done / (time.perf_counter() - begin)
 
 
-def _reads(url: str, seconds: float) -> list[Figure]:
+def _reads(url: str, seconds: float, rounds: int) -> list[Figure]:
     """Measures Eval at one server, and at two servers at the same time."""
     with ExitStack() as stack:
         servers = [stack.enter_context(running_server(url, "--log-level", "error")) for _ in "12"]
@@ -141,16 +140,15 @@ def _reads(url: str, seconds: float) -> list[Figure]:
                 record(start.SerializeToString())
             for writer in range(_ARMS):
                 record(next(row_calls("bench/reads", writer, _ROWS)))
-        one = _driven([servers[0].address], seconds)
-        both = _driven([server.address for server in servers], seconds)
+        addresses, seen = [server.address for server in servers], []
+        for _ in range(rounds):
+            one, both = _driven(addresses[:1], seconds), _driven(addresses, seconds)
+            seen.append((one, both, both / one))
+    one, both, ratio = map(median, zip(*seen, strict=True))
+    what, shown = "Eval at two servers against one", f"{ratio:.2f} ({both:,.0f}/s)"
     return [
         Figure("Eval per server process", f"{one:,.0f}/s", ">= 4,000/s", one >= 4_000),
-        Figure(
-            "Eval at two servers against one",
-            f"{both / one:.2f} ({both:,.0f}/s)",
-            ">= 1.6",
-            both / one >= 1.6,
-        ),
+        Figure(what, shown, ">= 1.6", ratio >= 1.6),
     ]
 
 
@@ -174,7 +172,3 @@ def _evals(reader: int) -> Iterator[bytes]:
         arm = f"arm{number % _ARMS}"
         request = EvalRequest(experiment="bench/reads", arm=arm, name="val", step=number % _ROWS)
         yield request.SerializeToString()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,7 @@
 import itertools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import median
 from typing import NamedTuple
 
@@ -27,6 +27,8 @@ __all__ = ["alternate", "latency", "scaling", "throughput"]
 
 _CONNECTIONS = 16
 _SLICE_SECONDS = 0.5
+_CALLS_PER_CHECK = 100
+"""The number of calls of which one answer is checked."""
 _ARMS = 1_024
 """The number of arms whose rows are read in turn.
 
@@ -74,7 +76,8 @@ def _throughput(
     bodies = [[question.request(LARGE, arm) for arm in chosen] for chosen in arms]
 
     def load_on(server: str, path: str) -> Load:
-        return drive(server, path, list(map(itertools.cycle, bodies)), _SLICE_SECONDS)
+        streams: list[Iterator[bytes]] = list(map(itertools.cycle, bodies))
+        return drive(server, path, streams, _SLICE_SECONDS, keep_every=_CALLS_PER_CHECK)
 
     ratios, rates, busy = [], [], []
     for _ in range(slices):

@@ -15,10 +15,11 @@ from figures import Figure
 from podium._outbox import outboxes
 from podium._outbox.sender_state import SenderState
 
-__all__ = ["trainer_side"]
+__all__ = ["NOBODY", "trainer_side"]
 
 _TRAINER = Path(__file__).parent / "trainer.py"
-_NOBODY = "127.0.0.1:1"
+NOBODY = "127.0.0.1:1"
+"""An address without a server."""
 
 
 class _Load(NamedTuple):
@@ -37,11 +38,11 @@ _LOADS = (
 )
 
 
-def trainer_side(server: str, *, rounds: int) -> list[Figure]:
-    """Measures each `log_eval` after the first, with a server and without."""
+def trainer_side(addresses: dict[str, str], *, rounds: int) -> list[Figure]:
+    """Measures each `log_eval` after the first. `addresses` has the servers by description."""
     return [
         _figure(load, name, address, rounds)
-        for name, address in (("server up", server), ("server down", _NOBODY))
+        for name, address in addresses.items()
         for load in _LOADS
     ]
 

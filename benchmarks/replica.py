@@ -9,17 +9,16 @@ followed.
 import argparse
 import asyncio
 import multiprocessing
-import sys
 import time
 import timeit
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
-from pathlib import Path
 from statistics import median, quantiles
 
 import podium
 from podium_server.testing import running_server
+from stores import SQLITE, stores
 
 _WRITERS = 8
 _LOOPS, _REPEATS = 100_000, 5
@@ -75,15 +74,6 @@ def _delays(client: podium.Client, live: podium.Live, writes: int) -> str:
     return f"p50 {median(delays):.1f} ms, p99 {quantiles(delays, n=100)[-1]:.1f} ms"
 
 
-def _postgres() -> str:
-    """Returns the URL of a new store in its own PostgreSQL."""
-    sys.path.append(str(Path(__file__).parents[1]))
-    from tests.postgres import running_postgres, schema_url  # noqa: PLC0415 - not always installed
-
-    running_postgres(durable=True)
-    return schema_url(Path("replica"))
-
-
 def main() -> None:
     """Measures a new server."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -92,7 +82,8 @@ def main() -> None:
     given = parser.parse_args()
     writes, target = given.writes, 80 if given.across else 15
     with ExitStack() as stack:
-        store = _postgres() if given.across else None
+        create = stack.enter_context(stores("postgres" if given.across else SQLITE))
+        store = create("replica")
         server, *others = (
             stack.enter_context(running_server(store)) for _ in range(1 + given.across)
         )

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import time
-from pathlib import Path
 from statistics import median
 
 import grpc
@@ -40,12 +39,12 @@ def _seconds(code: str) -> float:
     return time.perf_counter() - begin
 
 
-def start(name: str, store: Path, *, rounds: int) -> Figure:
+def start(name: str, store: str, *, rounds: int) -> Figure:
     """Measures the time from the start of the server process until its first answer."""
     times = []
     for _ in range(rounds):
         begin = time.perf_counter()
-        server = RunningServer(f"sqlite:///{store}", ["--log-level", "error"])
+        server = RunningServer(store, ["--log-level", "error"])
         with grpc.insecure_channel(server.address) as channel:
             try:
                 asking(channel, _EVAL)(eval_request("none", 0), wait_for_ready=True)
