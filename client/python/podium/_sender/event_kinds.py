@@ -1,4 +1,4 @@
-"""The kinds of events that the sender treats in a special way."""
+"""Recognizes events that create an arm, record it with its rows, or may be one of these rows."""
 
 from google.protobuf.message import DecodeError
 
