@@ -7,12 +7,19 @@ import pytest
 from tests.client.cli.shell import podium
 
 
-@pytest.mark.parametrize("command", ["sync", "outbox", "outbox retry"])
-def test_a_folder_that_is_no_outbox(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("sync", "{} is not a folder; give the folder of PODIUM_OUTBOX"),
+        ("outbox", "'{}' is neither an action nor a folder; `podium outbox` lists events"),
+        ("outbox retry", "{} is not a folder; give the folder of PODIUM_OUTBOX"),
+    ],
+)
+def test_a_folder_that_is_no_outbox(tmp_path: Path, command: str, why: str) -> None:
     """A path that is not an outbox is an error that says what to give."""
     done = podium(*command.split(), str(tmp_path / "none"), address=None)
     assert (done.code, done.out) == (2, "")
-    assert f"{tmp_path / 'none'} is not a folder; give the folder of PODIUM_OUTBOX" in done.err
+    assert why.format(tmp_path / "none") in done.err
     assert "contains no outbox" in podium(*command.split(), str(tmp_path), address=None).err
 
 

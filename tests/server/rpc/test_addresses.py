@@ -86,7 +86,7 @@ def test_what_is_no_address_is_refused(address: str, tmp_path: Path) -> None:
         ("127.0.0.1:99999", "a port is at most 65535"),
         ("::1:0", "such as '[::1]:0', not '::1:0'"),
         ("unix:/nowhere/podium.sock", "cannot listen on unix:/nowhere/podium.sock: No such file"),
-        ("unix:/" + "x" * 107, "the path of a socket has at most 107 bytes"),
+        ("unix:/" + "x" * 107, "the path after unix: has at most 107 bytes"),
         ("192.0.2.1:0", "cannot listen on 192.0.2.1:0: Cannot assign requested address"),
     ],
 )

@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default=_DEFAULT,
         metavar="URL",
-        help="an address of --http, or the URL of a proxy before it (default: %(default)s)",
+        # argparse takes the defaults away while it reads options among other arguments.
+        help=f"an address of --http, or the URL of a proxy before it (default: {_DEFAULT})",
     )
     parser.add_argument("--experiment", metavar="NAME", help="show this experiment")
     parser.add_argument("--print", action="store_true", help="only print the URL")
