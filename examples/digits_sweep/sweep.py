@@ -295,8 +295,9 @@ def main() -> None:
     podium_command = os.path.relpath(Path(sys.prefix) / "bin" / "podium")
     with running_server(store, "--log-level", "warning") as server:
         print(f"A server on {server.address} keeps the results in {shown_url(store)}.")
-        watch_command = f"PODIUM_ADDRESS={server.address} {podium_command} watch {EXPERIMENT}"
-        print(f"Watch it in another terminal: {watch_command}", flush=True)
+        watch_command = f"{podium_command} watch {EXPERIMENT} --metric val.accuracy"
+        print("Watch it in another terminal:", flush=True)
+        print(f"PODIUM_ADDRESS={server.address} {watch_command}", flush=True)
         sweep(server.address, given.configurations, given.seeds, given.processes, given.folder)
     serve = [podium_command, "serve", "--http", "127.0.0.1:8080", "--store"]
     print(f"\nThe store keeps the results. To read them: {shlex.join([*serve, shown_url(store)])}")

@@ -16,6 +16,7 @@ _REGISTRY = re.compile(
     r"|proxy[.]golang|repo1?[.]maven|deb[.]debian[.]org"
 )
 
+_CONFLICT = re.compile(r"^(?:<{7}|>{7}) .*", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (?P<text>.+)$", re.MULTILINE)
 _ANCHOR = re.compile(r'<a id="(?P<id>[^"]+)">')
@@ -53,6 +54,12 @@ def test_packages_carry_the_license(client: str) -> None:
 def test_no_registry_addresses() -> None:
     """No tracked file has the address of a package registry, since each machine has its own."""
     assert _found(_REGISTRY) == []
+
+
+def test_no_merge_conflicts() -> None:
+    """No tracked file has the markers of a merge conflict."""
+    assert _found(_CONFLICT) == []
+    assert _CONFLICT.search("a\n" + "<" * 7 + " HEAD\n")
 
 
 def test_machine_paths_and_registries_would_be_found() -> None:

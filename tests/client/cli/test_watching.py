@@ -127,17 +127,23 @@ def test_json_for_programs(address: str, name: str, arm: library.ArmRun) -> None
         assert (found["is_deleted"], json.loads(_line(command))["is_deleted"]) == (False, True)
 
 
-def test_a_table_on_a_terminal(address: str, name: str, arm: library.ArmRun) -> None:
-    """On a terminal the arms are a table, ranked by the success metric."""
+@pytest.mark.parametrize(("options", "score"), [((), "0.25"), (("--metric", "loss"), "0.5")])
+def test_a_table_on_a_terminal(
+    address: str, name: str, arm: library.ArmRun, options: tuple[str, ...], score: str
+) -> None:
+    """On a terminal the arms are a table, ranked by the success metric or by --metric."""
     with library.Client(address) as client:
         client.experiment(name).declare(success_metric="val.acc", overwrite=True)
         terminal, its_end = pty.openpty()
         with zygote.start(
-            [*PODIUM, "watch", name], stdout=its_end, stderr=its_end, env=_environment(address)
+            [*PODIUM, "watch", name, *options],
+            stdout=its_end,
+            stderr=its_end,
+            env=_environment(address),
         ) as command:
             os.close(its_end)
             shown = b""
-            while b"acc" not in shown and b"0.25" not in shown:
+            while b"running" not in shown:
                 shown += os.read(terminal, 4096)
             assert arm.experiment == name
             client.experiment(name).delete()
@@ -150,7 +156,7 @@ def test_a_table_on_a_terminal(address: str, name: str, arm: library.ArmRun) -> 
         os.close(terminal)
     text = shown.decode()
     assert "RANK" in text
-    assert ["1", "rank4", "running", "0.25", "▄", "1"] in [
+    assert ["1", "rank4", "running", score, "▄", "1"] in [
         line.split()[:6] for line in text.splitlines()
     ]
 

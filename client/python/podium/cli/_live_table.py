@@ -37,9 +37,15 @@ _LAG_SECONDS = 12.0
 _LAG_CHECK_SECONDS = 1.0
 
 
-def show_live_table(live: Live, console: Console) -> None:
-    """Draws the newest state after each change, until the experiment is deleted."""
-    screen = _Screen(live, console)
+def show_live_table(live: Live, metric: str | None, console: Console) -> None:
+    """Draws the newest state after each change, until the experiment is deleted.
+
+    Args:
+        live: The experiment.
+        metric: The metric to rank by; the success_metric if not given.
+        console: Writes to the terminal.
+    """
+    screen = _Screen(live, metric, console)
     while not live.is_deleted:
         drawn = live.state
         screen.draw()
@@ -63,8 +69,9 @@ def _wait_for_change(live: Live, drawn: LiveState) -> None:
 class _Screen:
     """Draws states on a terminal. When the terminal is resized, it draws the newest state again."""
 
-    def __init__(self, live: Live, console: Console) -> None:
+    def __init__(self, live: Live, metric: str | None, console: Console) -> None:
         self._live = live
+        self._metric = metric
         self._console = console
         self._lag = ""
         self._is_drawing = self._is_stale = False
@@ -76,7 +83,7 @@ class _Screen:
         while self._is_stale and not self._is_drawing:
             self._is_drawing, self._is_stale = True, False
             self._lag = _lag(self._live.lag)
-            _show(self._live.state, self._lag, self._console)
+            _show(self._live.state, self._metric, self._lag, self._console)
             self._is_drawing = False
 
     def draw_lag(self) -> None:
@@ -89,14 +96,15 @@ def _lag(seconds: float) -> str:
     return f"no answer from the server for {seconds:.0f} s, " if seconds > _LAG_SECONDS else ""
 
 
-def _show(state: LiveState, lag: str, console: Console) -> None:
+def _show(state: LiveState, metric: str | None, lag: str, console: Console) -> None:
     """Draws the table in place of the previous one."""
     width, height = shutil.get_terminal_size()
     most = max(height - 3, 1)  # a title, the headers, and the line of the cursor
     sys.stdout.write(_CLEAR)
     console.line(cut(lag + _title(state, most, width - len(lag)), width))
     spark = _NARROW_SPARK if width < _NARROW else _SPARK
-    console.table(_rows(state, most, spark, is_ascii=not console.is_utf8), *_HEADERS)
+    metric = metric or (state.experiment.success_metric if state.experiment else None)
+    console.table(_rows(state, metric, most, spark, is_ascii=not console.is_utf8), *_HEADERS)
     sys.stdout.flush()
 
 
@@ -111,9 +119,10 @@ def _title(state: LiveState, most: int, width: int) -> str:
     return f"{cut(clean(state.experiment.name), room)}, {counts}"
 
 
-def _rows(state: LiveState, most: int, spark: int, *, is_ascii: bool) -> Iterator[tuple[str, ...]]:
-    """Yields the rows of the first arms by the success metric."""
-    metric = state.experiment.success_metric if state.experiment else None
+def _rows(
+    state: LiveState, metric: str | None, most: int, spark: int, *, is_ascii: bool
+) -> Iterator[tuple[str, ...]]:
+    """Yields the rows of the first arms by a metric."""
     ranks: dict[str, tuple[str, str]] = {}
     sparks: dict[str, str] = {}
     names = list(state.arms)[:most]

@@ -1,13 +1,14 @@
 """Shows an experiment, and every change of it until it is deleted or Ctrl-C is pressed.
 
-On a terminal it shows a table of arms of all statuses, ranked by the success metric, with
-its curve by step. In a pipe, or with --after, it writes a line for each arm, row and step that
-changed.
+On a terminal it shows a table of arms of all statuses, ranked by the success metric or by
+--metric, with its curve by step. In a pipe, or with --after, it writes a line for each arm,
+row and step that changed.
 With --json it writes a line for each update: the removals, arms, rows and training series
 that lead to the revision in `marker`.
 
 Examples:
   podium watch rank_sweep
+  podium watch rank_sweep --metric val.pass_rate
   podium watch rank_sweep --status running --json | jq -c '.arms[].arm.name'
 """
 
@@ -39,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     add_experiment(parser)
     add_statuses(parser, ArmStatus, "only arms with this status")
+    parser.add_argument(
+        "--metric", help="rank the table by this metric (default: the success_metric)"
+    )
     parser.add_argument("--group", metavar="NAME", help="only arms of this group")
     parser.add_argument("--prefix", metavar="TEXT", help="only arms whose name begins with this")
     parser.add_argument(
@@ -78,13 +82,13 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 def _show_table(
     experiment: ExperimentHandle, arguments: argparse.Namespace, console: Console
 ) -> None:
-    metric = experiment.get().success_metric
+    metric = arguments.metric or experiment.get().success_metric
     with experiment.follow(
         **_filters(arguments),
         with_breakdowns=False,
         with_series=_series(arguments.series, metric),
     ) as live:
-        show_live_table(live, console)
+        show_live_table(live, arguments.metric, console)
 
 
 def _print_updates(
