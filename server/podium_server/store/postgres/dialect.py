@@ -72,5 +72,6 @@ POSTGRES = Dialect(
         "(SELECT CAST(a.value AS BIGINT) FROM json_array_elements_text(CAST(?2 AS JSON)) a(value)) "
         "AND s.eval_name = ?3 AND s.key = ?4"
     ),
+    pieces=(128, 1_024),
     identity="SELECT identity FROM store",
 )

@@ -23,6 +23,8 @@ class Dialect:
         compared: Returns the condition that `v` equals a value, or is within its bounds.
         score_column: The statement that selects the arms that have a score on a metric, and these
             scores. Its bindings are the experiment, a JSON list of arms, the eval name and the key.
+        pieces: The numbers of rows of the first pieces in which the rank index is read. PostgreSQL
+            would sort the whole index for a few rows, unless the statement limits their number.
         identity: The statement that selects the text by which epochs of watches identify the store.
     """
 
@@ -30,4 +32,5 @@ class Dialect:
     has_value: str
     compared: Callable[[ConfigValue], Condition]
     score_column: str
+    pieces: tuple[int, ...]
     identity: str

@@ -6,7 +6,7 @@ arm completes, so writes during training do not update the index.
 
 import math
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from functools import lru_cache
 from typing import Any
@@ -152,14 +152,21 @@ def _score_place(
 class RankIndexReader:
     """Reads the scores of one candidate in order, the smallest (`upward`) or the greatest first.
 
-    In both directions, arms with equal scores are in order of creation.
+    In both directions, arms with equal scores are in order of creation. `pieces` are those of the
+    dialect.
     """
 
     def __init__(
-        self, connection: Connection, candidate: tuple[int, str, str], *, upward: bool
+        self,
+        connection: Connection,
+        candidate: tuple[int, str, str],
+        pieces: Sequence[int],
+        *,
+        upward: bool,
     ) -> None:
         self._connection = connection
         self._candidate = candidate
+        self._pieces = pieces
         self._upward = upward
 
     def key(self, row: _Row) -> OrderKey:
@@ -211,5 +218,18 @@ class RankIndexReader:
         return self._read(_RUN, sort_key, after)
 
     def _read(self, statement: str, *place: int) -> Generator[_Row]:
+        """Yields the rows of a statement: the first pieces, then all others."""
+        begin = 0
+        for size in self._pieces:
+            found = 0
+            for row in self._piece(f"{statement} LIMIT {size} OFFSET {begin}", place):
+                found += 1
+                yield row
+            if found < size:
+                return
+            begin += size
+        yield from self._piece(f"{statement} OFFSET {begin}" if begin else statement, place)
+
+    def _piece(self, statement: str, place: tuple[int, ...]) -> Generator[_Row]:
         with closing(self._connection.execute(statement, (*self._candidate, *place))) as rows:
             yield from rows

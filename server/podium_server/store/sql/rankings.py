@@ -184,7 +184,8 @@ def _fill(
     query: RankQuery,
     limits: PageLimits,
 ) -> None:
-    order = RankIndexReader(reader.connection, place, upward=query.direction == "minimize")
+    is_upward = query.direction == "minimize"
+    order = RankIndexReader(reader.connection, place, reader.dialect.pieces, upward=is_upward)
     with closing(order.rows(query.after)) as rows:
         for row in rows:
             if len(page.rows) == limits.rows:

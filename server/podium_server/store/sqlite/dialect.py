@@ -34,5 +34,6 @@ SQLITE = Dialect(
         "SELECT s.arm, s.value FROM json_each(?2) a CROSS JOIN scores s "
         "WHERE s.experiment = ?1 AND s.arm = a.value AND s.eval_name = ?3 AND s.key = ?4"
     ),
+    pieces=(),
     identity="SELECT lower(hex(id)) FROM identity",
 )
