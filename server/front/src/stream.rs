@@ -69,10 +69,19 @@ async fn serve(
             return;
         }
     };
-    let deadline = left.map(|left| Box::pin(sleep(left)));
     let number = server.numbers.fetch_add(1, Relaxed);
-    let call = CallState::new(number, method, peer, head.headers);
-    let mut exchange = Exchange::new(Arc::new(call), respond, body, deadline);
+    let mut exchange = Exchange {
+        call: Arc::new(CallState::new(number, method, peer, head.headers)),
+        respond,
+        response: None,
+        body,
+        deadline: left.map(|left| Box::pin(sleep(left))),
+        is_reading: false,
+        unsent: VecDeque::new(),
+        given: 0,
+        end: None,
+        has_failed: false,
+    };
     let first = exchange.first_message().await;
     if poll_fn(|context| Poll::Ready(exchange.poll_reset(context))).await {
         return; // The client has cancelled the call before Python knows it.
@@ -146,34 +155,12 @@ struct Exchange {
     deadline: Option<Pin<Box<Sleep>>>,
     is_reading: bool,
     unsent: VecDeque<Bytes>,
-    sizes: VecDeque<usize>,
     given: usize,
     end: Option<Refused>,
     has_failed: bool,
 }
 
 impl Exchange {
-    fn new(
-        call: Arc<CallState>,
-        respond: SendResponse<Bytes>,
-        body: Body,
-        deadline: Option<Pin<Box<Sleep>>>,
-    ) -> Self {
-        Self {
-            call,
-            respond,
-            response: None,
-            body,
-            deadline,
-            is_reading: false,
-            unsent: VecDeque::new(),
-            sizes: VecDeque::new(),
-            given: 0,
-            end: None,
-            has_failed: false,
-        }
-    }
-
     /// Returns the request if all of it has arrived together with its headers, otherwise None.
     async fn first_message(&mut self) -> Result<Option<Bytes>, Refused> {
         for attempt in 0..2 {
@@ -228,9 +215,9 @@ impl Exchange {
     fn carry_out(&mut self, order: Order) {
         match order {
             Order::Read => self.is_reading = true,
-            Order::Write(message) => self.add(message),
+            Order::Write(message) => self.unsent.push_back(message),
             Order::Answer(message) => {
-                self.add(message);
+                self.unsent.push_back(message);
                 self.end = Some(fields(0, ""));
             }
             Order::Finish => self.end = Some(fields(0, "")),
@@ -244,11 +231,6 @@ impl Exchange {
                 self.deadline = Some(Box::pin(sleep(UNREAD)));
             }
         }
-    }
-
-    fn add(&mut self, message: Bytes) {
-        self.sizes.push_back(message.len());
-        self.unsent.push_back(message);
     }
 
     fn poll_reset(&mut self, context: &mut Context<'_>) -> bool {
@@ -281,8 +263,7 @@ impl Exchange {
         Poll::Ready(self.send_end())
     }
 
-    /// Sends a piece of the oldest message. Returns the size of the message if this was its last
-    /// piece, otherwise 0. Returns None if the stream is closed.
+    /// Sends a piece of the oldest message. Returns its size, or None if the stream is closed.
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<usize>> {
         if self.response.is_none() {
             match self.respond.send_response(head(), false) {
@@ -302,16 +283,14 @@ impl Exchange {
             }
         }
         let piece = message.split_to(response.capacity().min(message.len()));
-        self.given += piece.len();
-        self.call.peer.note_given(piece.len());
-        if response.send_data(piece, false).is_err() {
-            return Poll::Ready(None);
+        let size = piece.len();
+        self.given += size;
+        self.call.peer.note_given(size);
+        let is_sent = response.send_data(piece, false).is_ok();
+        if message.is_empty() {
+            self.unsent.pop_front();
         }
-        if !message.is_empty() {
-            return Poll::Ready(Some(0));
-        }
-        self.unsent.pop_front();
-        Poll::Ready(self.sizes.pop_front())
+        Poll::Ready(is_sent.then_some(size))
     }
 
     fn send_end(&mut self) -> bool {
