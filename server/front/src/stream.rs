@@ -12,6 +12,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep};
 
 use crate::call::{CallState, Order};
@@ -96,6 +97,9 @@ async fn serve(
     }
     let is_sent = poll_fn(|context| exchange.poll(context, &server)).await;
     if exchange.call.close() {
+        drop(exchange);
+        // The connection sends the response first: the client waits for it, and Python does not.
+        yield_now().await;
         server.queue.push(Event::Done(number, is_sent));
     }
 }
@@ -170,7 +174,7 @@ impl Exchange {
                 return found;
             }
             if attempt == 0 {
-                tokio::task::yield_now().await;
+                yield_now().await;
             }
         }
         Ok(None)
