@@ -277,7 +277,7 @@ def test_discarding(outbox: Path, address: str, name: str) -> None:
     refused = on_terminal(*chosen, address=address, answer="n\n", columns=200)
     assert refused.code == 1
     assert "row of 'val' (2)" in refused.out
-    assert "Discard 2 events? The server never gets them. [y/N]" in refused.out
+    assert "Discard 2 events? The server will never get them. [y/N]" in refused.out
     assert len(streams(outbox)) == 2
     assert on_terminal(*chosen, address=address, answer="y\n").code == 0
     assert streams(outbox) == [other]

@@ -104,7 +104,7 @@ def test_the_rest_of_a_superseded_attempt(
     folder = _superseded(outbox, name)
     done = _run(root, "--restart")
     assert (done.code, done.out) == (1, "0 of 1 event delivered\n")
-    assert "--restart would delete the results that it has accepted; `--as NAME`" in done.err
+    assert "--restart would delete the results that the server already has; `--as NAME`" in done.err
     assert rejected_events(folder) == [(3, "STALE_ATTEMPT")]
     assert _run(root, "--as", "zombie").code == 0
     assert _accuracies(_arm(address, name, "zombie")) == [2]

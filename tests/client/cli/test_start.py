@@ -90,8 +90,14 @@ def test_no_command_is_usage() -> None:
         ("rank e --metrc x", "arguments: --metrc x; did you mean --metric? See `podium rank --"),
         ("rank e --direction max", "did you mean --maximize?"),
         ("eval e a", "podium eval: the following arguments are required: NAME; see `podium eval "),
-        ("eval e a v --step 1.5", "argument --step: a step is an integer of 64 bits, not '1.5'"),
-        ("eval e a v --step 9223372036854775808", "a step is an integer of 64 bits, not '92233"),
+        (
+            "eval e a v --step 1.5",
+            "argument --step: a step must be an integer of 64 bits, not '1.5'",
+        ),
+        (
+            "eval e a v --step 9223372036854775808",
+            "a step must be an integer of 64 bits, not '92233",
+        ),
         ("arms e --status complted", "; did you mean 'completed'?"),
         (
             "arms e --status done",
@@ -99,7 +105,7 @@ def test_no_command_is_usage() -> None:
         ),
         ("arms e --lim 3", "podium arms: unrecognized arguments: --lim 3"),
         ("completion", "podium completion: the following arguments are required: SHELL; see"),
-        ("arms e --limit 0", "argument --limit: give a positive number, not '0'"),
+        ("arms e --limit 0", "argument --limit: give a positive whole number, not '0'"),
         ("--timeout 0 arms e", "argument --timeout: give a positive number of seconds, not '0'"),
         ("arms e --timeout nan", "give a positive number of seconds, not 'nan'"),
         (

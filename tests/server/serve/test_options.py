@@ -16,7 +16,7 @@ from podium_server.serve.settings import ConfigError, Settings
         ),
         (
             "--limit=name_bytes=x",
-            "'name_bytes=x': name_bytes is a whole number, from 1 to 2^63-1, not 'x'",
+            "'name_bytes=x': name_bytes must be a whole number from 1 to 2^63-1, not 'x'",
         ),
         ("--limit=name_bytes", "give NAME=NUMBER, not 'name_bytes'"),
         ("--total-limit=qqq=1", "there is no limit 'qqq'; the limits are "),

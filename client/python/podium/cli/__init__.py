@@ -30,7 +30,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command that the arguments name, and returns its exit code, as in `Exit`."""
+    """Runs a command line, by default that of this process. Returns an exit code of `Exit`."""
     _prepare_streams()
     try:
         code = _run(sys.argv[1:] if arguments is None else arguments)

@@ -42,18 +42,18 @@ _ONLY_STATUS = "only entries with this status"
 
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:
-    """Adds the name of an experiment."""
+    """Adds the argument for the name of an experiment."""
     parser.add_argument("experiment", metavar="EXPERIMENT", help="the name of the experiment")
 
 
 def add_arm(parser: argparse.ArgumentParser) -> None:
-    """Adds the names of an experiment and one of its arms."""
+    """Adds the arguments for the names of an experiment and of one of its arms."""
     add_experiment(parser)
     parser.add_argument("arm", metavar="ARM", help="the name of the arm")
 
 
 def add_arm_filters(parser: argparse.ArgumentParser, text: str = _ONLY_STATUS) -> None:
-    """Adds the filters of arms. `text` is the help on the status."""
+    """Adds options that filter arms. `text` is the help of --status."""
     add_filters(parser, "arms", ArmStatus, text)
     text = (
         "only arms with this value in the run_config, such as algorithm.params.lr=0.1, or with a "
@@ -77,15 +77,15 @@ def arm_filters(given: argparse.Namespace) -> dict[str, Any]:
 def add_filters(
     parser: argparse.ArgumentParser, what: str, statuses: type[StrEnum], text: str = _ONLY_STATUS
 ) -> None:
-    """Adds filters by name, status and tags.
+    """Adds options that filter by name, status and tags.
 
-    `what` names the entries; `text` is the status help.
+    `what` is the plural of what is filtered, such as "arms". `text` is the help of --status.
     """
     parser.add_argument(
         "--prefix", metavar="TEXT", help=f"only {what} whose name begins with this text"
     )
     add_statuses(parser, statuses, text)
-    add_several(parser, "--tag", f"only {what} that have this tag, and each other given tag")
+    add_several(parser, "--tag", f"only {what} that have every given tag")
 
 
 def add_several(
@@ -97,19 +97,19 @@ def add_several(
 
 
 def add_step_range(parser: argparse.ArgumentParser, what: str) -> None:
-    """Adds a filter of rows or points by step."""
+    """Adds options for the first and the last step. `what` is the plural of what is filtered."""
     for option, side in (("--min-step", "later"), ("--max-step", "earlier")):
         text = f"only {what} at this step or {side}"
         parser.add_argument(option, type=step, metavar="STEP", help=text)
 
 
 def add_statuses(parser: argparse.ArgumentParser, statuses: type[StrEnum], text: str) -> None:
-    """Adds a filter by status. `text` is its help."""
+    """Adds the option --status. `text` is its help."""
     add_several(parser, "--status", text, default=None, choices=[str(each) for each in statuses])
 
 
 def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
-    """Adds a limit on the length of a list."""
+    """Adds the option --limit. `what` is the plural of what is listed."""
     parser.add_argument("--limit", type=positive, metavar="N", help=f"show only the first N {what}")
 
 
@@ -130,12 +130,12 @@ def _integer(text: str, what: str = "a whole number") -> int:
     except ValueError:
         number = _INT64.stop
     if number not in _INT64:
-        raise argparse.ArgumentTypeError(f"{what} is an integer of 64 bits, not {text!r}")
+        raise argparse.ArgumentTypeError(f"{what} must be an integer of 64 bits, not {text!r}")
     return number
 
 
 def config_filter(text: str) -> tuple[str, Any]:
-    """Parses a condition on a configuration: a path, and a JSON value, a text or a range."""
+    """Parses PATH=VALUE, a filter of configurations. VALUE is JSON, a text or a range like 1..5."""
     path, equals, value = text.partition("=")
     if not (path and equals):
         raise argparse.ArgumentTypeError(f"give PATH=VALUE, not {text!r}")
@@ -161,19 +161,19 @@ def _range(least: str, most: str) -> tuple[float | None, float | None]:
 
 
 def positive(text: str) -> int:
-    """Parses a positive number."""
+    """Parses a positive whole number. Replaces a number over 2^31-1 by 2^31-1."""
     if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"give a positive number, not {text!r}")
+        raise argparse.ArgumentTypeError(f"give a positive whole number, not {text!r}")
     return min(int(text), _MOST)
 
 
 def token_limit(text: str) -> tuple[str, int]:
-    """Reads a limit of a token, such as `calls_per_second=10`."""
+    """Parses a limit of a token, such as `calls_per_second=10`."""
     return named_number(text, TOKEN_LIMITS)
 
 
 def named_number(text: str, names: Collection[str]) -> tuple[str, int]:
-    """Parses a limit of the form NAME=NUMBER. The number is from 1 to 2^63-1."""
+    """Parses NAME=NUMBER: a limit with one of the names, and a number from 1 to 2^63-1."""
     name, equals, shown = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"give NAME=NUMBER, not {text!r}")
@@ -184,6 +184,6 @@ def named_number(text: str, names: Collection[str]) -> tuple[str, int]:
     number = int(digits) if digits.isdecimal() and len(digits) <= _DIGITS else 0
     if not 0 < number < _INT64.stop:
         raise argparse.ArgumentTypeError(
-            f"{text!r}: {name} is a whole number, from 1 to 2^63-1, not {shown!r}"
+            f"{text!r}: {name} must be a whole number from 1 to 2^63-1, not {shown!r}"
         )
     return name, number

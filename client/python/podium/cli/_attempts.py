@@ -1,7 +1,7 @@
 """Groups rejected events by attempt, and plans how to send them so that a server accepts them.
 
-A server rejects a whole attempt if its arm has finished or has a newer attempt. The same events
-are accepted as a restart of the arm, or as another arm.
+A server rejects all events of an attempt if its arm has finished or has a newer attempt. It accepts
+the same events if they restart the arm, or if they name another arm.
 """
 
 import argparse
@@ -31,13 +31,13 @@ __all__ = [
 _WITH_ATTEMPT = ("metrics_recorded", "eval_recorded", "arm_finished")
 _START_IS_DELIVERED = (
     "the server has accepted the start of this attempt, so --restart would delete the "
-    "results that it has accepted; `--as NAME` records the rejected events as another arm"
+    "results that the server already has; `--as NAME` records the rejected events as another arm"
 )
 _NAME_IS_TAKEN = "the experiment already has an arm {!r}; give another name"
 
 
 class Item(NamedTuple):
-    """A rejected event and the stream that has it."""
+    """A rejected event, and its stream in an outbox."""
 
     stream: StreamView
     rejected: RejectedEvent
@@ -57,13 +57,13 @@ class RejectedAttempt(NamedTuple):
 
     @property
     def start(self) -> ArmStarted | None:
-        """The start of the attempt, if it is one of the rejected events."""
+        """The start of the attempt, or None if it is not one of the rejected events."""
         starts = (each.arm_started for each in self.events if each.HasField("arm_started"))
         return next(starts, None)
 
     @property
     def whole_arm(self) -> arm_result_pb2.ArmResult | None:
-        """The whole arm, if it is one of the rejected events."""
+        """The arm of a rejected `arm_recorded` event, or None if there is no such event."""
         wholes = (each.arm_recorded for each in self.events if each.HasField("arm_recorded"))
         return next((whole.arm_result for whole in wholes), None)
 
@@ -74,20 +74,20 @@ class RejectedAttempt(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How the events of an attempt are sent again."""
+    """The arm and the attempt for which rejected events are sent again."""
 
     experiment: str
     arm: str
     attempt_id: str | None = None
     start: Event | None = None
-    """The start to send first, or None if the server has the attempt already."""
+    """The start of the attempt, to send first. None if the server has the attempt already."""
     replace: bool = False
-    """Whether a whole arm replaces an arm that has attempts."""
+    """Whether an `arm_recorded` event may replace an arm that has attempts."""
 
     def event(self, event: Event) -> Event | None:
-        """Returns an event in the form in which it is sent again.
+        """Returns an event with the plan's arm and attempt.
 
-        Returns None for the recorded start of the attempt, because the plan has another start.
+        Returns None for the start of an attempt if the plan has a start to send instead.
         """
         kind = event.WhichOneof("kind")
         if kind == "arm_started":
@@ -110,7 +110,7 @@ class Plan(NamedTuple):
 def is_chosen(
     stream: StreamView, rejected: RejectedEvent | None, given: argparse.Namespace
 ) -> bool:
-    """Returns whether the options select a rejected event.
+    """Returns whether --experiment, --arm and --reason select a rejected event.
 
     If the event is None, returns whether they select the stream's waiting events.
     """
@@ -133,7 +133,10 @@ def attempts_of(chosen: Iterable[tuple[StreamView, RejectedEvent]]) -> list[Reje
 
 
 def as_restart(attempt: RejectedAttempt, known: ArmSummary | None) -> Plan | str:
-    """Plans to send an attempt as the newest one of its arm, or returns why it cannot be sent."""
+    """Returns a plan to send an attempt as the newest one of its arm, or why it cannot be sent.
+
+    `known` is the arm, or None if the server lacks it.
+    """
     arm = attempt.arm or ""
     if attempt.attempt_id is None:
         return Plan(attempt.experiment, arm, replace=True)
@@ -152,11 +155,11 @@ def as_other_arm(
     *,
     is_from_retry: bool,
 ) -> Plan | str:
-    """Plans to send an attempt as another arm, or rows without an attempt to an existing arm.
+    """Returns a plan to send an attempt as another arm, or rows without an attempt to another arm.
 
     Args:
         attempt: The attempt.
-        target: The experiment and the name of the other arm.
+        target: A plan that has only the experiment and the name of the other arm.
         known: The other arm, or None if the server lacks it. If it exists, an attempt can be sent
             to it only if an earlier, interrupted retry has created it.
         original: The arm that the attempt was recorded for, or None if the server lacks it.
@@ -179,7 +182,7 @@ def as_other_arm(
 
 
 def has_only_events_of(attempt: RejectedAttempt, arm: ArmResult) -> bool:
-    """Returns whether all values of a stored arm are from an attempt that has a whole arm.
+    """Returns whether a stored arm has only values of these events, which include the whole arm.
 
     An interrupted retry leaves such an arm. Sending the events to it again loses nothing.
     """
@@ -245,7 +248,7 @@ def _own_attempt(attempt: RejectedAttempt, known: ArmSummary | None) -> str | No
 
 
 def _names_of(event: Event | None, stream: StreamView) -> tuple[str | None, str | None]:
-    """Returns the arm and the attempt that an event names."""
+    """Returns the name of the arm and the id of the attempt that an event belongs to."""
     if event is None:
         return stream.info.arm, None
     kind = event.WhichOneof("kind")

@@ -11,7 +11,7 @@ from podium.curves import Curve
 __all__ = ["LETTERS", "Series", "chart", "series_of", "spark"]
 
 LETTERS = ascii_letters
-"""The letters of the curves, in the order of the curves."""
+"""The letters that mark curves in a chart: the first letter marks the first curve."""
 
 _HEIGHT = 16
 _BARS = "▁▂▃▄▅▆▇█"
@@ -41,7 +41,7 @@ def series_of(curve: Curve) -> Series:
 def chart(series: Sequence[Series], width: int, *, is_ascii: bool = False) -> Iterator[str]:
     """Yields the lines of a chart of `width` characters; none if there are no values.
 
-    A letter is a measured point, and dots are the straight line between two points. Where curves
+    A letter marks a measured point, and dots the straight line between two points. Where curves
     overlap, the first one is shown.
     """
     drawn = [one for one in series if one.steps]
@@ -61,9 +61,9 @@ def chart(series: Sequence[Series], width: int, *, is_ascii: bool = False) -> It
 
 
 def spark(one: Series, others: Sequence[Series], width: int, *, is_ascii: bool = False) -> str:
-    """Returns a curve as one line of text, on a scale that all curves share.
+    """Returns a curve as one line of text, on a scale that fits all curves in `others`.
 
-    A space is a missing value.
+    A space is a part of the scale in which the curve has no points.
     """
     bars = _ASCII_BARS if is_ascii else _BARS
     low, high = _bounds([each for each in others if each.steps])
@@ -91,7 +91,7 @@ def _grid(
 
 
 def _line(one: Series, columns: int, first: int, last: int) -> Iterator[tuple[int, float]]:
-    """Yields the value of a curve at each column between its first and last point."""
+    """Yields each column between the first and the last point, and the curve's value there."""
     places = [_column(step, columns, first, last) for step in one.steps]
     yield from zip(places, one.values, strict=True)
     for left, right in pairwise(zip(places, one.values, strict=True)):
@@ -121,7 +121,7 @@ def _steps(series: Sequence[Series]) -> tuple[int, int]:
 
 
 def _labels(low: float, high: float) -> list[str]:
-    """Returns the labels of the lines: every fourth line has the value at the line's middle."""
+    """Returns the labels: every fourth and the last line have the value at the line's middle."""
     height = (high - low) / _HEIGHT
     return [
         f"{high - (row + 0.5) * height:.4g}" if row % _TICKS == 0 or row == _HEIGHT - 1 else ""

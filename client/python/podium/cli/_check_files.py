@@ -31,7 +31,7 @@ def check_outbox(root: Path | None) -> Iterator[Finding]:
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         remedy = "free some space, or" if full else "make it writable, or"
-        text = f"{root or 'no folder'} cannot be written: {error.strerror or error}"
+        text = f"{root or 'the default folder'} cannot be written: {error.strerror or error}"
         yield failed("outbox", text, f"{remedy} set PODIUM_OUTBOX to another folder")
         return
     yield _space("outbox", folder, f"{root} is writable", 0)

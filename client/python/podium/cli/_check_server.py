@@ -51,7 +51,9 @@ def check_server(arguments: argparse.Namespace) -> Iterator[Finding]:
     try:
         has_token = bool(security.metadata())
     except UnauthenticatedError as error:
-        yield failed("token", error.message, "see the environment variable or the file")
+        yield failed(
+            "token", error.message, "correct PODIUM_TOKEN, or the file of PODIUM_TOKEN_FILE"
+        )
         return
     with open_client(arguments) as client:
         yield from _calls(client, has_token=has_token)
@@ -65,7 +67,6 @@ def _connection(address: str, tls: TLS | None) -> Iterator[Finding]:
 
 
 def _address(address: str) -> Finding:
-    """Returns a finding that tells whether an address accepts connections."""
     path = socket_path(address)
     try:
         if path is not None:
@@ -80,7 +81,7 @@ def _address(address: str) -> Finding:
         return failed("address", text, "correct --address or PODIUM_ADDRESS, or the name service")
     except OSError as error:
         text = f"{address} does not answer: {error.strerror or error}"
-        remedy = "start the server there, or correct --address or PODIUM_ADDRESS"
+        remedy = "start the server at this address, or correct --address or PODIUM_ADDRESS"
         return failed("address", text, remedy)
     return ok("address", f"{address} accepts connections")
 
@@ -108,7 +109,7 @@ def _encryption(address: str, tls: TLS | None) -> Finding:
 
 
 def _certificate_end(address: str, tls: TLS) -> datetime:
-    """Checks the server's certificate, and returns the time at which it expires."""
+    """Checks the server's certificate. Returns the time at which the certificate expires."""
     context = ssl.create_default_context(cafile=tls.ca)
     context.set_alpn_protocols(["h2"])
     if tls.cert is not None:

@@ -24,7 +24,11 @@ def add_columns(parser: argparse.ArgumentParser, text: str) -> None:
 def of_arms(
     client: Client, experiment: str, columns: Sequence[str], **filters: Any
 ) -> Mapping[str, Mapping[str, Any]]:
-    """Returns the records of an experiment's arms by name; no records if no columns are given."""
+    """Returns `ArmSummary.record()` of each arm, by the arm's name; nothing without columns.
+
+    Raises:
+        CommandError: No arm has a value in one of the columns.
+    """
     if not columns:
         return {}
     records = {arm.name: arm.record() for arm in client.experiment(experiment).arms(**filters)}
@@ -33,7 +37,7 @@ def of_arms(
 
 
 def check_columns(columns: Iterable[str], records: Iterable[Mapping[str, Any]]) -> None:
-    """Raises an error for a column that no arm has."""
+    """Raises a CommandError if there are arms, and none has a value in one of the columns."""
     known = dict.fromkeys(name for record in records for name in record)
     for column in columns:
         if known and column not in known:
@@ -61,7 +65,7 @@ def sorted_arms(
 ) -> Iterable[ArmSummary]:
     """Returns arms sorted by a column: numbers, then texts, then NaN, then arms without a value.
 
-    Arms with equal values are in order of creation. Reverse order only affects numbers and texts.
+    Arms with equal values keep their order. `is_reversed` only reverses numbers and texts.
     """
     records = [(arm, arm.record()) for arm in arms]
     check_columns([column], (record for _, record in records))

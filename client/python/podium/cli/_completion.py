@@ -48,7 +48,7 @@ class _Command(NamedTuple):
 
 
 def script(shell: str) -> str:
-    """Returns the script for a shell."""
+    """Returns the script for a shell of `SHELLS`."""
     commands = list(_commands())
     return _SCRIPTS[shell](commands)
 

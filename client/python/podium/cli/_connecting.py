@@ -22,7 +22,11 @@ _CONNECT_SECONDS = 1.5
 
 
 def open_client(arguments: argparse.Namespace) -> podium.Client:
-    """Returns a client. Raises a CommandError if an option or a variable is malformed."""
+    """Returns a client for --address and --timeout, or for the environment variables.
+
+    Raises:
+        CommandError: An option or a variable is malformed.
+    """
     timeout: float | None = arguments.timeout
     try:
         return podium.Client(
@@ -36,7 +40,11 @@ def open_client(arguments: argparse.Namespace) -> podium.Client:
 
 
 def command_module(command: str) -> ModuleType:
-    """Loads the module of a command."""
+    """Returns the module of a command.
+
+    Raises:
+        CommandError: It is a command of the server, and the server is not installed.
+    """
     if command in SERVER_COMMANDS:
         return server_module(SERVER_COMMANDS[command])
     # A Python module cannot be called `import`, so the module of that command is `import_`.
@@ -45,7 +53,7 @@ def command_module(command: str) -> ModuleType:
 
 
 def server_module(name: str) -> ModuleType:
-    """Loads a module of the server. Raises a CommandError if the server is not installed."""
+    """Returns a module of the server. Raises a CommandError if the server is not installed."""
     try:
         return import_module(name)
     except ModuleNotFoundError as error:

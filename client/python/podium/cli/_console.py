@@ -25,7 +25,7 @@ class Console:
 
     Attributes:
         as_json: Whether to write JSON.
-        is_utf8: Whether the output can hold any character.
+        is_utf8: Whether stdout is UTF-8, so that it can encode every character.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -59,11 +59,14 @@ class Console:
         sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
 
     def line(self, text: str = "") -> None:
-        """Writes a line for people."""
+        """Writes a line for people, with its control characters in visible form."""
         sys.stdout.write(clean(text) + "\n")
 
     def table(self, rows: Iterable[Sequence[str]], *headers: str) -> bool:
-        """Writes a table for people, if there are rows. See `columns_of` for the headers."""
+        """Writes a table for people, and returns whether there are rows.
+
+        Without rows it writes nothing. `columns_of` explains the headers.
+        """
         cells = [[clean(cell) for cell in row] for row in rows]
         for line in table(columns_of(cells, *headers), self.width):
             self.line(line)

@@ -38,7 +38,7 @@ class _Selection(NamedTuple):
     rejected: list[int]
     """The sequence numbers of rejected events."""
     payloads: list[bytes]
-    """The content of all events to discard."""
+    """The encoded events to discard: the rejected and the waiting ones."""
     is_whole: bool
     """Whether the whole stream is discarded, with its waiting events."""
 
@@ -142,7 +142,7 @@ def _show(selections: Sequence[_Selection], console: Console) -> None:
 
 
 def _content(payloads: Sequence[bytes]) -> str:
-    """Returns the number of events of each kind, and the names of evals."""
+    """Returns a text with the number of events of each kind, and of rows of each eval."""
     counts: Counter[str] = Counter()
     for payload in payloads:
         event = event_of(payload) if payload else None
@@ -159,7 +159,7 @@ def _content(payloads: Sequence[bytes]) -> str:
 def _is_confirmed(count: int, console: Console) -> bool:
     if not sys.stdin.isatty():
         raise CommandError("without a terminal, no confirmation is possible; give --yes to discard")
-    return console.ask(f"Discard {_format.count(count, 'event')}? The server never gets them.")
+    return console.ask(f"Discard {_format.count(count, 'event')}? The server will never get them.")
 
 
 def _place(stream: StreamView) -> str:

@@ -1,4 +1,4 @@
-"""Documents of headings, texts, tables and pictures, as one HTML or Markdown file."""
+"""Writes headings, texts, tables and pictures as one HTML or Markdown file."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -58,7 +58,7 @@ svg { max-width: 100%; height: auto }
 h1 { font-size: 1.5em } h2 { font-size: 1.2em; margin-top: 2em }
 p { margin: .4em 0 } b { font-weight: 600 }
 """.strip()
-# Only what the file itself has is loaded, and no script runs.
+# The browser must load no other files and run no scripts.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _MARKUP = re.compile(r"[\\`*_\[\]|~$]|^[#+-]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}

@@ -36,7 +36,10 @@ class Exit(IntEnum):
 
 
 class CommandError(Exception):
-    """An error that ends a command. The text describes the problem and how to fix it."""
+    """An error that ends a command with an exit code.
+
+    The text describes the problem and how to fix it.
+    """
 
     def __init__(self, message: str, code: Exit = Exit.USAGE) -> None:
         super().__init__(message)
@@ -60,7 +63,7 @@ def exit_of(error: PodiumError) -> Exit:
 
 
 def text_of(error: PodiumError) -> str:
-    """Returns an error in one line, with its documented reason."""
+    """Returns the message of an error in one line, with the reason in parentheses, if any."""
     # The message of the call has indexes of events, which do not help the user.
     message = error.refusals[0].message if error.refusals else error.message
     line = _LINE_BREAK.sub(" ", message.strip())
@@ -69,11 +72,11 @@ def text_of(error: PodiumError) -> str:
 
 @contextmanager
 def naming_options(event: str, options: Mapping[str, str]) -> Iterator[None]:
-    """Makes errors of the block name the command's options, not the fields of the event.
+    """Turns an InvalidArgumentError of the block into a CommandError that names the options.
 
     Args:
         event: The field of `Event` that the command records, such as `arm_annotated`.
-        options: The option of each field of the event.
+        options: The option for each field, to replace the field's name in the message.
     """
     try:
         yield

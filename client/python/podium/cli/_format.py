@@ -73,7 +73,7 @@ def step(given: int | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Returns a duration, or an empty text if it was not recorded."""
+    """Returns a duration, or an empty text for None or zero."""
     if not seconds:
         return ""
     if not seconds < _HOUR * 1000:
@@ -92,7 +92,7 @@ def moment(given: datetime | None) -> str:
 
 
 def last_heard(arm: ArmResult | ArmSummary) -> str:
-    """Returns when the server last got an event of a running arm, or nothing for other arms."""
+    """Returns the time of the last event of a running arm, or an empty text for other arms."""
     return moment(arm.last_heard) if arm.status == ArmStatus.RUNNING else ""
 
 
@@ -104,17 +104,17 @@ def last_line(given: str | None) -> str:
 
 
 def prefixes(token: Token) -> str:
-    """Returns the prefixes of a token in one line."""
+    """Returns the prefixes of a token in one line, or `(all)` if it has none."""
     return " ".join(token.prefixes) or "(all)"
 
 
 def limits(token: Token) -> str:
-    """Returns the limits of a token in one line."""
+    """Returns the limits of a token in one line, or `-` if it has none."""
     return " ".join(f"{name}={number}" for name, number in token.limits.given().items()) or "-"
 
 
 def stored_rows(token: Token) -> str:
-    """Returns how many rows are stored in the experiments of a token, and the token's limit."""
+    """Returns the number of rows in the experiments of a token, and the token's limit, if any."""
     most = token.limits.stored_rows
     shown = "-" if token.stored_rows is None else f"{token.stored_rows:,}"
     return shown if most is None else f"{shown} of {most:,}"

@@ -1,4 +1,4 @@
-"""Reads files of JSON: one value, a list of values, or JSON lines."""
+"""Reads JSON files: one value, a list of values, or JSON lines."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ __all__ = ["Item", "name_of", "read_items"]
 
 
 class Item(NamedTuple):
-    """A value of a file."""
+    """One JSON value that was read from a file, with its place."""
 
     place: str
     """The file and line of the value, such as `results.jsonl, line 3`."""
@@ -32,7 +32,11 @@ def read_items(path: str) -> Iterator[Item]:
     """Yields the values of a file, or of standard input for `-`, while it is read.
 
     If the first line is a complete object, each line is a value. Otherwise the file is one value,
-    or a list of values. A ValueError names the place that is not JSON.
+    or a list of values.
+
+    Raises:
+        CommandError: The file cannot be read.
+        ValueError: The file is not JSON. The message names the line.
     """
     is_stdin = path == "-"
     prefix = "" if is_stdin else f"{path}, "

@@ -1,4 +1,4 @@
-"""Strict JSON, which rejects texts that parsers interpret differently."""
+"""Parses strict JSON. Rejects texts that JSON parsers interpret differently."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ _DIGITS = 310
 
 
 def loads(text: str) -> Any:
-    """Reads JSON. Raises a ValueError for NaN, Infinity, repeated keys and too large numbers."""
+    """Parses JSON.
+
+    Raises:
+        ValueError: The text is not JSON, is nested too deeply, or has NaN, Infinity, a repeated
+            key, a number that is too large for a double, or an unpaired surrogate.
+    """
     try:
         value = json.loads(
             text,

@@ -27,13 +27,13 @@ _HEADERS = (
     "~TRAINING METRICS",
 )
 _NARROW, _NARROW_SPARK, _SPARK = 100, 8, 16
-"""The width below which a terminal is narrow, and the widths of curves on narrow and other ones."""
+"""Curves have the second width on a terminal below the first width, and else the third width."""
 _SHORTEST_NAME = 8
 _CLEAR = "\x1b[H\x1b[J"
 _PAUSE_SECONDS = 0.2
-"""The least seconds between two drawings, so that fast changes neither flicker nor delay."""
+"""The least seconds between two drawings, so that the table does not flicker."""
 _LAG_SECONDS = 12.0
-"""The lag that is shown. While a server answers, it is at most 10 s."""
+"""A longer lag is shown. While the server answers, the lag is at most 10 s."""
 _LAG_CHECK_SECONDS = 1.0
 
 
@@ -122,7 +122,7 @@ def _title(state: LiveState, most: int, width: int) -> str:
 def _rows(
     state: LiveState, metric: str | None, most: int, spark: int, *, is_ascii: bool
 ) -> Iterator[tuple[str, ...]]:
-    """Yields the rows of the first arms by a metric."""
+    """Yields the table's rows: the first `most` arms, ranked by the metric if one is given."""
     ranks: dict[str, tuple[str, str]] = {}
     sparks: dict[str, str] = {}
     names = list(state.arms)[:most]
@@ -143,7 +143,7 @@ def _rows(
 
 
 def _today(moment: str) -> str:
-    """Returns the time of a moment of today (UTC), and the date of any other one."""
+    """Returns the time of day of a moment of today (UTC), and the date of any other moment."""
     date, _, clock = moment.partition(" ")
     return clock if date == str(datetime.now(UTC).date()) else date
 

@@ -35,7 +35,7 @@ __all__ = [
 
 
 class StreamView(NamedTuple):
-    """A stream and its events that the server has not stored."""
+    """The state of a stream, with its events that the server has not stored."""
 
     folder: Path
     info: StreamInfo
@@ -66,7 +66,7 @@ class StreamView(NamedTuple):
 
 
 class OutboxView(NamedTuple):
-    """An outbox and the report of its sender."""
+    """The state of an outbox, of its streams and of its sender."""
 
     folder: Path
     address: str
@@ -85,7 +85,7 @@ class OutboxView(NamedTuple):
 
     @property
     def needs_sender(self) -> bool:
-        """Whether a sender has events to deliver, or the end of an arm to record."""
+        """Whether events wait, or a process has ended, so that its arm's end may be missing."""
         return any(stream.waiting or not stream.is_recording for stream in self.streams)
 
     def left_of(self, before: "OutboxView") -> int:
@@ -155,7 +155,7 @@ def view_of(outbox: Path) -> OutboxView:
 
 
 def opened(stream: StreamView) -> StreamReader | None:
-    """Returns a reader of a stream. None if a sender has delivered and removed it meanwhile."""
+    """Returns a reader of a stream, or None if a sender has removed the stream meanwhile."""
     try:
         return StreamReader(stream.folder)
     except FileNotFoundError:

@@ -14,7 +14,11 @@ __all__ = ["new_file"]
 
 @contextmanager
 def new_file(path: str) -> Iterator[Path]:
-    """Yields a temporary file that takes the place of `path` at the end of the block."""
+    """Yields a temporary file. When the block succeeds, renames it to `path`, else deletes it.
+
+    Raises:
+        CommandError: The file cannot be written.
+    """
     part: Path | None = None
     try:
         # Only the owner can read this file. Others cannot put a link in its place, because they

@@ -36,7 +36,7 @@ COMMANDS = {
     "completion": "print a script that completes commands in a shell",
     "server": "show the version and the limits of the server",
     "whoami": "show the token in use, and what it allows",
-    "health": "ask whether a server serves, for probes",
+    "health": "check whether a server accepts calls, for probes of containers",
     "doctor": "check address, token, clocks, outbox and store, and say what to do",
     "declare": "create an experiment, or set its unset fields",
     "record": "record arms and events from JSON",
@@ -69,7 +69,7 @@ _OTHER_NAMES = {
     "remove-tag": "untag",
     "remove-tags": "untag",
 }
-"""The options for names of Python parameters that are spelled differently, for suggestions."""
+"""The options to suggest for options that do not exist, such as names of Python parameters."""
 
 _HEADINGS = {
     "experiments": "ask:\n",
@@ -77,7 +77,7 @@ _HEADINGS = {
     "sync": "\nevents recorded by `podium.record`:\n",
     "serve": "\nkeep results:\n",
 }
-"""The headings above the first command of each kind."""
+"""The headings in the list of commands, each with the first command below it."""
 
 _EXAMPLES = """\
 examples:
@@ -87,7 +87,7 @@ examples:
   podium eval rank_sweep lora_rank4 val --step 100
   podium score rank_sweep lora_rank4 test.pass_rate
 
-exit codes: 0; 1 nothing found; 2 usage; 3 server error
+exit codes: 0 success; 1 nothing found; 2 usage; 3 server error
 `podium COMMAND --help` explains a command."""
 
 
@@ -115,7 +115,7 @@ class _Parser(argparse.ArgumentParser):
         return given
 
     def _parser_of_known(self) -> Callable[..., tuple[argparse.Namespace, list[str]]]:
-        """Returns the method that also accepts options between positional arguments, if it can."""
+        """Returns the method that accepts options between positional arguments, if possible."""
         parts = {action.nargs for action in self._get_positional_actions()}
         if parts & {argparse.PARSER, argparse.REMAINDER}:
             return self.parse_known_args
@@ -139,7 +139,10 @@ class _Version(argparse.Action):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parses options and the command's name. The attribute `rest` has the other arguments."""
+    """Parses the options before the command, and the command's name.
+
+    The attribute `rest` has the arguments after the name, for `parse_command`.
+    """
     for argument in arguments:
         if not argument.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in argument):
             raise CommandError(f"argument {argument!r} is not UTF-8")
@@ -166,7 +169,7 @@ def _unknown_command(command: str) -> str:
 
 
 def parse_command(given: argparse.Namespace, module: ModuleType) -> argparse.Namespace:
-    """Parses the arguments of a command."""
+    """Parses the arguments after the name of a command, and adds them to `given`."""
     before = None if given.command in SERVER_COMMANDS else given
     return command_parser(given.command, module).parse_args(given.rest, before)
 

@@ -14,7 +14,10 @@ _T = TypeVar("_T")
 
 
 def add_picture(parser: argparse.ArgumentParser, option: str, what: str) -> None:
-    """Adds the options for the file and the title of a picture."""
+    """Adds the options for the file and the title of a picture.
+
+    `what` begins the help of the first option, such as "also draw the ranking".
+    """
     help_text = f"{what} into FILE: a .png, .svg or .pdf"
     parser.add_argument(option, dest="picture", type=_picture_file, metavar="FILE", help=help_text)
     parser.add_argument(
@@ -33,7 +36,13 @@ def _picture_file(path: str) -> str:
 def draw(
     save: Callable[..., None], found: _T, arguments: argparse.Namespace, console: Console
 ) -> None:
-    """Calls `save`, a function of `podium.plots`, and prints that the picture is written."""
+    """Writes the picture of a result, if its file can be written, and prints a note.
+
+    `save` is a function of `podium.plots`, such as `save_ranking`.
+
+    Raises:
+        CommandError: The picture cannot be drawn or written.
+    """
     path: str = arguments.picture
     try:
         save(found, path, title=arguments.title)

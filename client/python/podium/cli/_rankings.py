@@ -1,4 +1,4 @@
-"""The texts of a ranking: the rows of its table, and the numbers of entries that are left out."""
+"""Formats a ranking: the rows of its table, and a summary of what the table leaves out."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ _SHOWN_SOURCES = 3
 
 
 def arm_row(arm: RankedArm) -> tuple[str, ...]:
-    """Returns the cells of an arm, in the order of ARM_HEADERS."""
+    """Returns the table cells of an arm, in the order of ARM_HEADERS."""
     source = arm.source
     return (
         _format.digits(arm.rank, ",d"),
@@ -33,7 +33,7 @@ def arm_row(arm: RankedArm) -> tuple[str, ...]:
 
 
 def group_row(group: RankedGroup) -> tuple[str, ...]:
-    """Returns the cells of a group, in the order of GROUP_HEADERS."""
+    """Returns the table cells of a group, in the order of GROUP_HEADERS."""
     found = group.statistics
     not_counted = _counted(
         [
@@ -118,7 +118,7 @@ def sources(sources: list[RankSource]) -> str:
 
 
 def doubts(found: Ranking | GroupRanking) -> Iterator[str]:
-    """Yields the reasons why the scores should not be compared."""
+    """Yields the reasons why the scores of a ranking should not be compared, if any."""
     mixed = mixed_evals((source.eval_name, source.benchmark_id) for source in found.sources)
     for name in sorted(mixed):
         yield f"eval {name} has rows of different benchmarks; `--json` lists every benchmark_id"

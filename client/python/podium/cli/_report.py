@@ -31,8 +31,6 @@ _TESTS = (
 
 
 class _Data(NamedTuple):
-    """The data of a report."""
-
     ranking: Ranking
     groups: GroupRanking | None
     arms: Mapping[str, ArmSummary]
@@ -48,13 +46,14 @@ def report(
     most: int,
     has_pictures: bool,
 ) -> Iterator[Block]:
-    """Yields the parts of a report.
+    """Yields the headings, texts, tables and pictures of a report on an experiment.
 
     Args:
         client: The client for the requests.
         name: The name of the experiment.
         metric: The metric to rank by; None for the success metric.
-        curves: The metrics to draw by step; None for some that have values by step.
+        curves: The metrics to draw by step; None for the metric to rank by, or, if it has no
+            values by step, the first few metrics that have.
         most: The most arms that are listed.
         has_pictures: Whether to draw pictures.
 
@@ -235,7 +234,7 @@ def _arms(found: _Data) -> Iterator[Block]:
 
 
 def _varying(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Returns the first few paths at which the configurations of arms differ."""
+    """Returns the first few columns, such as `config.seed`, in which the arms differ."""
     paths = dict.fromkeys(name for record in records for name in record)
     varying = (
         path

@@ -41,9 +41,9 @@ class _Outcome(NamedTuple):
 
     item: Item
     refusal: str = ""
-    """The reason why the event was rejected again."""
+    """The reason why the event was rejected again. Empty if it was not."""
     failure: str = ""
-    """The reason why the server did not answer."""
+    """The reason why the server did not answer. Empty if it did."""
 
 
 def retry(folders: Sequence[Path], given: argparse.Namespace, console: Console) -> Exit:
@@ -103,7 +103,7 @@ def _is_redirected(given: argparse.Namespace) -> bool:
 
 
 def _waits(stream: StreamView, given: argparse.Namespace) -> bool:
-    """Returns whether the options select the stream's waiting events, and there are any."""
+    """Returns whether the stream has waiting events that the options select."""
     is_attempt = given.attempt in {None, stream.info.attempt_id}
     return bool(stream.waiting) and is_attempt and is_chosen(stream, None, given)
 
@@ -125,7 +125,7 @@ def _check_one_arm(streams: Iterable[StreamView]) -> None:
 
 
 def _with_waiting(view: OutboxView, given: argparse.Namespace) -> OutboxView:
-    """Returns an outbox in which the selected waiting events are stored as rejected."""
+    """Stores the selected waiting events as rejected, and returns the outbox after that."""
     waiting = [stream for stream in view.streams if _waits(stream, given)]
     if not waiting:
         return view
@@ -138,9 +138,9 @@ def _with_waiting(view: OutboxView, given: argparse.Namespace) -> OutboxView:
 
 
 def _check_target(client: Client, stream: StreamView, given: argparse.Namespace) -> None:
-    """Raises a NotFoundError with similar names if the other arm is unknown.
+    """Raises a NotFoundError if the arm of --as or --into is needed but does not exist.
 
-    Raises none if the waiting events begin that arm.
+    It is not needed if the first waiting event creates it. The error names similar arms.
     """
     reader = opened(stream)
     first = reader.read(stream.delivered, most_events=1) if reader else []
@@ -150,7 +150,7 @@ def _check_target(client: Client, stream: StreamView, given: argparse.Namespace)
 
 
 def _target(given: argparse.Namespace, experiment: str, arm: str | None) -> Plan:
-    """Returns the experiment and arm that get the events."""
+    """Returns a plan that has only the experiment and the arm of --into and --as."""
     return Plan(given.into or experiment, given.new_arm or arm or "")
 
 
@@ -160,7 +160,7 @@ def _target(given: argparse.Namespace, experiment: str, arm: str | None) -> Plan
 def _sent_again(
     view: OutboxView, attempts: Sequence[RejectedAttempt], given: argparse.Namespace
 ) -> Iterator[_Outcome]:
-    """Sends the events in their order. Stops if the server does not answer."""
+    """Sends attempts again, one after the other. Stops if the server does not answer."""
     if not attempts:
         return
     sent = _sent_anew if given.restart or _is_redirected(given) else _sent_singly
@@ -182,7 +182,7 @@ def _client(address: str, timeout: float | None) -> Client:
 def _sent_singly(
     client: Client, attempt: RejectedAttempt, _given: argparse.Namespace
 ) -> Iterator[_Outcome]:
-    """Sends unchanged events, each in its own call."""
+    """Sends the events of an attempt as they were recorded, each in its own call."""
     whole_refusal = ""
     for item in attempt.items:
         if item.event is None:
@@ -206,7 +206,7 @@ def _sent_singly(
 def _sent_anew(
     client: Client, attempt: RejectedAttempt, given: argparse.Namespace
 ) -> Iterator[_Outcome]:
-    """Sends an attempt again, as a restart or as another arm.
+    """Sends an attempt again, as the newest attempt of its arm or as another arm.
 
     The events are marked as retried only after all of them were sent. If the command is interrupted
     before, the next retry sends all of them.
@@ -308,10 +308,10 @@ def _recorded(
 def _recorded_around(
     client: Client, experiment: str, call: Sequence[tuple[Item, Event]], error: PodiumError
 ) -> Iterator[tuple[Item, str]]:
-    """Records the events of a rejected call that the server would accept.
+    """Sends a rejected call again, without the events because of which it was rejected.
 
-    If the server did not name the rejected events, tries each half of the call. Yields each event
-    with the reason why it was rejected, or with an empty text if it is recorded.
+    If the server did not name these events, sends each half of the call. Yields each event with
+    the reason why it was rejected, or with an empty text if it is recorded.
     """
     if len(call) == 1:
         yield call[0][0], text_of(error)

@@ -19,7 +19,7 @@ _ARMS = _ROWS = 1_000
 
 
 def near_evals(client: Client, experiment: str, arm: str, name: str) -> str:
-    """Returns a question that names similar evals of an arm, or an empty text."""
+    """Returns a question that names similar evals of an arm, or "" if there are none."""
     rows = client.arm(experiment, arm).evals(page_size=_ROWS)[:_ROWS]
     known = {row.name for row in rows}
     # The eval exists, but not at the given step.
@@ -27,7 +27,10 @@ def near_evals(client: Client, experiment: str, arm: str, name: str) -> str:
 
 
 def near_metrics(client: Client, experiment: str, metric: str, *, by_step: bool = False) -> str:
-    """Returns a question about similar metrics (with `by_step`, those with steps), or ""."""
+    """Returns a question that names similar metrics, or "" if there are none.
+
+    With `by_step`, it only names metrics that may have values by step.
+    """
     if by_step:
         known = dict.fromkeys(step_metrics(client, experiment))
     else:
@@ -49,7 +52,7 @@ def _is_from(metric: Metric, origin: ScoreOrigin) -> bool:
 
 @contextmanager
 def near_arms(client: Client, experiment: str, arm: str | None = None) -> Iterator[None]:
-    """Returns a context. If its block raises a NotFoundError, the error gets similar names."""
+    """Replaces a NotFoundError of the block by one that names similar experiments or arms."""
     try:
         yield
     except NotFoundError:
@@ -61,7 +64,7 @@ def near_arms(client: Client, experiment: str, arm: str | None = None) -> Iterat
 
 
 def near_filters(client: Client, given: argparse.Namespace) -> str:
-    """Returns a text with similar values for the first filter that no arm passes, or ""."""
+    """Returns a text that names similar values for the first filter that no arm passes, or ""."""
     arms = client.experiment(given.experiment).arms(page_size=_ARMS)[:_ARMS]
     filters = arm_filters(given)
     del filters["status"]

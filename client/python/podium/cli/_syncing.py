@@ -21,7 +21,7 @@ _LOOK_SECONDS = 0.2
 
 
 class Done(NamedTuple):
-    """The result of the delivery of an outbox."""
+    """The result of delivering an outbox."""
 
     view: OutboxView
     """The outbox after the delivery."""
@@ -30,6 +30,7 @@ class Done(NamedTuple):
     """The number of events that existed at the start and still wait."""
     delivered: int = 0
     missing: int = 0
+    """The number of events that were delivered earlier, but that this server does not have."""
     failure: str = ""
     """The reason why the server or the folder could not be used."""
     notices: tuple[str, ...] = ()
@@ -55,7 +56,10 @@ class Done(NamedTuple):
 def sync(
     views: Sequence[OutboxView], address: str, timeout: float | None, console: Console
 ) -> list[Done]:
-    """Delivers all outboxes for one server together, so that older attempts precede newer ones."""
+    """Delivers outboxes to one server, and returns the result for each of them.
+
+    Delivers all of them together, so that older attempts precede newer ones.
+    """
     done = {view.folder: Done(view, address) for view in views}
     left = [view for view in views if view.needs_sender]
     while left:
@@ -193,7 +197,10 @@ def _why_stuck(view: OutboxView) -> str:
 
 
 def _watched(before: OutboxView, console: Console) -> tuple[OutboxView, bool]:
-    """Waits for a sender. Returns the outbox's last state, and whether there is no progress."""
+    """Waits until a sender has delivered everything, ends, or makes no progress.
+
+    Returns the outbox's last state, and whether the sender made no progress.
+    """
     view, left, moved = before, before.waiting, time.monotonic()
     while left and view.is_sending:
         if time.monotonic() - moved >= FOREGROUND.patience_seconds:

@@ -50,9 +50,9 @@ def sender_stopped(outbox: Path) -> Iterator[None]:
 
 
 def acquire_lock(lock: SenderLock, outbox: Path) -> bool:
-    """Takes the lock. Stops each sender that holds it, as a recorder may start new ones.
+    """Takes the sender's lock of an outbox, and returns whether a sender was running.
 
-    Returns whether a sender was running.
+    Stops each sender that has the lock. There can be several in turn, as recorders start them.
 
     Raises:
         CommandError: The sender cannot be stopped.
@@ -74,7 +74,7 @@ def acquire_lock(lock: SenderLock, outbox: Path) -> bool:
 
 
 def withdraw(streams: Iterable[StreamView], client: Client) -> None:
-    """Stores the waiting events of streams as rejected, unless the server has them.
+    """Stores the waiting events of streams as rejected, except those that the server has.
 
     Call it within `sender_stopped`. If the process is killed, each event is either still waiting or
     rejected.
@@ -113,13 +113,13 @@ def _skip(
     *,
     validate_only: bool = False,
 ) -> int:
-    """Records `Skipped` at the positions of waiting events in their stream.
+    """Records `Skipped` events with the sequence numbers of waiting events.
 
     If a call of the stopped sender still reaches the server, it then has no effect. With
     `validate_only`, nothing is recorded.
 
     Returns:
-        How many positions, from the first one on, the server has filled already.
+        The number of waiting events, from the first one on, that the server already had.
     """
     events = [Event(skipped=Skipped())] * (entries[-1].sequence - after)
     position = StreamPosition(stream.info.writer_id, after + 1)

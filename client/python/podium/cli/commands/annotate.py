@@ -77,7 +77,6 @@ def _present_tags(arguments: argparse.Namespace, client: Client, console: Consol
 def _recorded(
     arguments: argparse.Namespace, client: Client, changes: dict[str, Any]
 ) -> RecordResult:
-    """Records the annotations."""
     with (
         naming_options("arm_annotated", _OPTIONS),
         near_arms(client, arguments.experiment, arguments.arm),

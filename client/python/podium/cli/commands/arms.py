@@ -104,7 +104,10 @@ def _rows(arms: Iterable[ArmSummary], client: Client) -> Iterator[tuple[str, ...
 
 
 def _has_in_loop(client: Client, experiment: str) -> bool:
-    """Returns whether the primary eval of any arm may be in-loop."""
+    """Returns whether some arm has scores of an in-loop primary eval.
+
+    Only then the rows of the arms have to be fetched.
+    """
     return any(
         source.origin == ScoreOrigin.IN_LOOP_EVAL
         for metric in client.experiment(experiment).metrics()

@@ -45,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METRIC",
         help="EVAL.KEY, such as val.pass_rate, or a training metric, such as loss",
     )
-    parser.add_argument("names", metavar="NAME", nargs="*", help="only these arms, or groups")
+    parser.add_argument(
+        "names", metavar="NAME", nargs="*", help="only these arms or, with --by-group, groups"
+    )
     parser.add_argument(
         "--by-group", action="store_true", help="draw one curve for each group of arms"
     )

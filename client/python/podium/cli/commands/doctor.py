@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--outbox",
         type=Path,
         metavar="FOLDER",
-        help="the folder of the outboxes (default: that of this user, see `podium outbox --help`)",
+        help="the folder of the outboxes (default: see FOLDER in `podium outbox --help`)",
     )
 
 

@@ -1,14 +1,14 @@
 """Writes an experiment, or all of them, as JSON lines.
 
-Each has its declaration, its arms with all of their rows and training series, and its
-conclusion. `podium record` records such a file on another server. Recording it twice
-changes nothing.
+Each experiment has its declaration, its arms with all of their rows and training series,
+and its conclusion. `podium record` records such a file on another server. Recording it
+twice changes nothing.
 
 With --format csv it writes a flat table instead, with a line for each number, for
 spreadsheets and data frames. The table lacks configurations, and breakdowns that are not
 numbers, so it cannot be imported. Texts that spreadsheets would run as formulas begin
-with an apostrophe. --format parquet writes the same table for data frames, and also whole
-records, which `podium import` reads.
+with an apostrophe. --format parquet writes the same table for data frames. Its file also
+has everything that JSON lines have, so `podium import` reads it.
 
 Each arm is written as of one revision. Changes during the export may be missing; a note
 then says so.

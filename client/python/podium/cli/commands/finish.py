@@ -1,8 +1,8 @@
 """Records how the training of an arm ended.
 
 Use it for an arm that is shown as running although its process is gone, for example on a
-machine that was switched off. An end that the training itself records later replaces this
-one.
+machine that was switched off. An end that the training process itself records later
+replaces this one.
 
 Examples:
   podium finish rank_sweep lora_rank4 --status failed --error 'node7 was switched off'

@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="also overwrite arms that a training has recorded or that were imported "
+        help="also overwrite arms that a training run has recorded or that were imported "
         "from another run, and delete eval rows that are not in the source",
     )
 

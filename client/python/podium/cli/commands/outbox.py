@@ -102,7 +102,6 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
 
 
 def _neither(text: str) -> str:
-    """Returns the error of an argument that is neither an action nor a folder."""
     near = did_you_mean(text, _ACTIONS) or f"; {_USES.format('')}"
     return f"{text!r} is neither an action nor a folder{near}"
 

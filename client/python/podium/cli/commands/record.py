@@ -1,7 +1,7 @@
-r"""Records whole arms and events from JSON: one object, a list of them, or JSON lines.
+r"""Records arms and events from JSON: one object, a list of them, or JSON lines.
 
-An object with "event" is an event of that kind; one without is a whole arm, as `podium
-show EXPERIMENT ARM --json` writes it. The experiment must exist, or the file must begin
+An object with the key "event" is an event of that kind. Any other object is an arm, as
+`podium show EXPERIMENT ARM --json` writes it. The experiment must exist, or the file must begin
 with its declaration. Without EXPERIMENT each object must name it ("experiment"), as the
 objects of `podium export` do.
 
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class _Sum(NamedTuple):
-    """The sums over the results of the calls."""
+    """The sums of the results of all calls so far."""
 
     revision: int | None = None
     """The revision of the experiment, or None for several experiments."""
