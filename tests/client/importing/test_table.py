@@ -125,13 +125,13 @@ def test_a_column_that_does_not_exist_is_named_with_those_that_do(
     arms, why = _read(path, arm="model", step="itertion", metric="loss")
     assert arms == {}
     columns = "its columns are: model, iteration, loss, val_acc; did you mean 'iteration'?"
-    assert why == [f"it has no column 'itertion' (step); {columns}"]
+    assert why == [f"there is no column 'itertion' for step; {columns}"]
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("model,it,loss\na,1,0.5\n,2,0.5\n", "the line has no arm: 'model' is empty"),
+        ("model,it,loss\na,1,0.5\n,2,0.5\n", "the column 'model', which names the arm, is empty"),
         (
             "model,it,loss\na,1,0.5\na,x,0.5\n",
             "'x' is not a valid step: a step is a 64-bit integer",

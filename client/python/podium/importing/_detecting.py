@@ -14,7 +14,7 @@ from podium.importing.kinds.table import ColumnMapping, CsvImporter
 __all__ = ["GivenMapping", "Place", "places", "read", "read_results"]
 
 GivenMapping: TypeAlias = Mapping[str, str | Sequence[str]]
-"""The columns of a table by field, such as `{"arm": "model", "metric": ["acc", "f1"]}`."""
+"""The column or columns for each field, such as `{"arm": "model", "metric": ["acc", "f1"]}`."""
 
 _ITEMS = "a FoundArm, FoundExperiment or NotImported"
 
@@ -29,12 +29,12 @@ class Place(NamedTuple):
 def read_results(
     path: str | os.PathLike[str], *, kind: str | None = None, mapping: GivenMapping | None = None
 ) -> Iterator[Found]:
-    """Yields every result under a path, without recording any.
+    """Yields the experiments and arms under a path, and what cannot be imported. Records nothing.
 
     Args:
         path: A file or folder.
-        kind: The kind of all files; detected if not given.
-        mapping: The columns of tables by field, for the kind `csv`.
+        kind: The kind of all files, such as `wandb`; detected if not given.
+        mapping: For the kind `csv`: the column of the tables, or the columns, for each field.
 
     Raises:
         ValueError: The path does not exist, the kind is not known, or the mapping is not valid.
@@ -44,7 +44,7 @@ def read_results(
 
 
 def read(place: Place) -> Iterator[Found]:
-    """Yields the items of one place. An error becomes a `NotImported` item."""
+    """Yields the items that an importer reads at a place. Turns an error into a `NotImported`."""
     folder = place.path.resolve().parent
     try:
         found_items = iter(place.importer.read(place.path))
@@ -83,9 +83,12 @@ def places(
     mapping: GivenMapping | None = None,
     on_other_file: Callable[[Path], None] = lambda _path: None,
 ) -> list[Place]:
-    """Returns the files and folders that importers read.
+    """Returns the files and folders under a path that importers can read.
 
     Calls `on_other_file` for each other file.
+
+    Raises:
+        ValueError: The path does not exist, the kind is not known, or the mapping is not valid.
     """
     if not path.exists():
         raise ValueError(f"{path} does not exist")
@@ -101,7 +104,7 @@ def places(
     if not found and kind is not None:
         return [Place(known[kind], path)]
     if not found and path.is_file() and is_table(path):
-        return [Place(CsvImporter(), path)]  # reading it fails, because a table needs a mapping
+        return [Place(CsvImporter(), path)]  # reading it reports that a mapping is needed
     for file in others:
         on_other_file(file)
     return found
@@ -164,7 +167,10 @@ class _Unreadable:
 
 
 def _may_enter(here: Path, entered: set[Path]) -> bool:
-    """Returns whether to search a path. False for a link to a folder that is searched anyway."""
+    """Returns whether to search a path. False for a link to a folder that is searched anyway.
+
+    Also returns False for a link that leads nowhere, or to itself.
+    """
     try:
         if not (here.is_symlink() and here.is_dir()):
             return True

@@ -65,7 +65,7 @@ class FoundArm:
         series: The training series of the arm, by key.
         run_may_change: Whether a later import of the same run can have another `run_id`. If not, an
             arm with another `run_id` comes from another run, and cannot overwrite the recorded arm.
-        evaluation: How an import joins the arm with others; None if it does not.
+        evaluation: How an import joins the arm with arms of other files. None if it is not joined.
     """
 
     experiment: str
@@ -110,7 +110,8 @@ class NotImported:
     """A file, line or importer whose data was not imported.
 
     Attributes:
-        source: The file, followed by `:LINE` if the reason is about one line.
+        source: The file or folder, followed by `:LINE` if the reason is about one line. For an
+            importer, its class and package.
         why: The reason, as a text for the user.
         is_wrong: True for a problem, False for data that is skipped on purpose, such as a copy.
         count: The number of lines or evaluations that the item is about.
@@ -135,7 +136,7 @@ class Note(NamedTuple):
 
 
 def attempted(file: Path, read: Callable[[Path], _T]) -> Generator[NotImported, None, _T | None]:
-    """Returns what `read` returns for a file. If it fails, yields the reason and returns None."""
+    """Calls `read` with a file and returns its result. If it fails, yields why and returns None."""
     try:
         return read(file)
     except (ValueError, OSError) as error:
@@ -149,8 +150,8 @@ Found: TypeAlias = FoundArm | FoundExperiment | NotImported
 class Importer(Protocol):
     """Reads one kind of results.
 
-    The names and arms that an importer yields for a source must not depend on the source's location
-    or on the files next to it. So an import can be repeated safely.
+    For the same source, an importer must always yield the same experiments and arms, wherever the
+    source is and whatever files are next to it. Otherwise, a repeated import would record copies.
     """
 
     kind: str

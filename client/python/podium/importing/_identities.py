@@ -27,7 +27,7 @@ _MOST_PARTS = 3
 
 
 def digest_of(kind: str, begin: Any) -> str:
-    """Returns the identity of a run, which depends on its kind and the beginning of its data."""
+    """Returns the identity of a run: its kind, and a digest of the beginning of its data."""
     if not isinstance(begin, bytes):
         begin = json.dumps(begin, sort_keys=True, default=str).encode()
     return f"{kind}-{hashlib.sha256(begin).hexdigest()[:_DIGITS]}"

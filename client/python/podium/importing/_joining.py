@@ -1,7 +1,8 @@
 """Joins the evaluations of a model to one arm, since some tools write a file for each task.
 
-An arm has one result for each task. A second evaluation of a task becomes another arm. That arm is
-in the same group if the settings of the task are the same, and otherwise in another group.
+An arm has one result for each task. The first evaluation of a task is in the main arm of the model.
+A second one becomes another arm. That arm is in the same group if the settings of the task are the
+same, and otherwise in another group.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -57,10 +58,10 @@ class _Joined:
     rows: dict[str, EvalResult] = field(default_factory=dict)
 
     def holds(self, part: _Part) -> bool:
-        """Returns whether the arm already has a part.
+        """Returns whether the arm already has an evaluation.
 
-        This is so if a row of both has the same time. Without times, the arm must have all rows of
-        the part, with the same metrics.
+        It has it if both have a row of the same eval and time. If the rows have no times, the arm
+        must have all rows of the evaluation, with the same metrics.
         """
         pairs = [(self.rows[row.name], row) for row in part.rows if row.name in self.rows]
         dated = [(a.event_time, b.event_time) for a, b in pairs if a.event_time and b.event_time]
@@ -69,9 +70,9 @@ class _Joined:
         return len(pairs) == len(part.rows) and all(same(a.metrics, b.metrics) for a, b in pairs)
 
     def lacks(self, part: _Part) -> bool:
-        """Returns whether the arm has no row of a part.
+        """Returns whether the evaluation can be added: the arm has no row of the same eval.
 
-        Returns False if a training recorded the arm.
+        Returns False if the arm was recorded by a training run, not by an import.
         """
         is_import = self.existing is None or self.existing.attempt is None
         return is_import and not any(row.name in self.rows for row in part.rows)
@@ -82,7 +83,6 @@ class _Joined:
         return [row.name for before, row in pairs if before.benchmark_id != row.benchmark_id]
 
     def add(self, part: _Part) -> None:
-        """Adds an evaluation."""
         self.parts.append(part)
         self.rows.update({row.name: row for row in part.rows})
 
@@ -92,9 +92,9 @@ def join(
 ) -> Iterator[FoundArm | NotImported | Note]:
     """Yields the arms to which the evaluations of one experiment are joined.
 
-    Also yields items for copies, and notes on evaluations that are not in their model's main arm.
-    A recorded evaluation stays in its arm, so a repeated import changes nothing. If a task has
-    several new evaluations, the earliest one is in the first arm.
+    Also yields a `NotImported` for each copy of an evaluation, and a `Note` on each evaluation that
+    is not in the main arm. A recorded evaluation stays in its arm, so a repeated import changes
+    nothing. If a task has several new evaluations, the earliest one is in the main arm.
     """
     families = _Families(recorded)
     for each in sorted(found, key=_order):
@@ -111,7 +111,10 @@ def join(
 def _without_results(
     found: FoundArm, evaluation: Evaluation, recorded: RecordedArms
 ) -> FoundArm | NotImported:
-    """Returns an evaluation without results, or a NotImported if it was recorded while it ran."""
+    """Returns an evaluation without results unchanged.
+
+    Returns a NotImported instead if the process of the evaluation itself has recorded it.
+    """
     name = evaluation.arms_of_run()[0][1]
     existing = recorded.arm(name)
     if existing is None or existing.attempt is None or existing.status != found.arm.status:
@@ -125,7 +128,7 @@ def _order(found: FoundArm) -> tuple[datetime, str, str]:
 
 
 class _Families:
-    """Groups arms of the same model, settings and seed. A family begins with its main arm."""
+    """Groups arms of the same model, settings and seed. The main arm of a group is its first."""
 
     def __init__(self, recorded: RecordedArms) -> None:
         self._recorded = recorded
@@ -133,7 +136,10 @@ class _Families:
         self._placed: list[tuple[_Part, _Joined, _Joined]] = []
 
     def add(self, part: _Part) -> NotImported | None:
-        """Adds an evaluation to its arm, or returns an item if another file has the same one."""
+        """Adds an evaluation to its arm.
+
+        Returns a NotImported instead if another file of this import has the same evaluation.
+        """
         families = [self._family(*place, part) for place in part.evaluation.places]
         arms = [arm for family in families for arm in family]
         arm = next((arm for arm in arms if _is_in(arm, part)), None)
@@ -181,7 +187,7 @@ def _is_in(arm: _Joined, part: _Part) -> bool:
 
 
 def _place(part: _Part, family: list[_Joined]) -> _Joined:
-    """Returns the first arm of a family to which the evaluation can be added, or a new arm."""
+    """Returns the first arm of a family to which an evaluation can be added, or adds a new arm."""
     arm = next((arm for arm in family if arm.lacks(part)), None)
     if arm is None:
         name = f"{family[0].name}-{part.evaluation.id}"
@@ -193,7 +199,7 @@ def _place(part: _Part, family: list[_Joined]) -> _Joined:
 
 
 def _copy_of(part: _Part, arm: _Joined) -> NotImported | None:
-    """Returns an item if another file of this import has the same evaluation, otherwise None."""
+    """Returns a NotImported if another file of this import has the same evaluation, else None."""
     names = {row.name for row in part.rows}
     before = next((p for p in arm.parts if names.intersection(row.name for row in p.rows)), None)
     if before is None:

@@ -24,7 +24,9 @@ _SCALARS = {
 def message_classes(
     package: str, schema: Mapping[str, Mapping[str, tuple[int, str]]]
 ) -> dict[str, type[Any]]:
-    """Returns the class of each message. It skips fields of the data that the schema leaves out.
+    """Returns a class for each message of a schema, by name.
+
+    When a class parses data, it skips the fields that the schema leaves out.
 
     Args:
         package: A name that no other schema has.

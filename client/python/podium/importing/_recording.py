@@ -46,16 +46,16 @@ def import_results(
     Args:
         client: The client to record with.
         path: A file or folder.
-        kind: The kind of all files; detected if not given.
-        mapping: The columns of tables by field, for the kind `csv`.
+        kind: The kind of all files, such as `wandb`; detected if not given.
+        mapping: For the kind `csv`: the column of the tables, or the columns, for each field.
         experiment: The experiment in which all arms are recorded. By default, each arm's source
             names its experiment.
-        replace: Whether to overwrite arms that a training has recorded or that were imported from
-            another run, and to delete eval rows that the source lacks.
-        dry_run: Whether to read everything and ask the server, but record nothing. The report is
-            the same as that of a real import.
-        on_progress: Called after each file or folder that an importer has read, with the number of
-            those that are done and the number of all.
+        replace: Whether to overwrite arms that a training run has recorded or that were imported
+            from another run, and to delete eval rows that the source lacks.
+        dry_run: Whether to read everything and report what an import would change, but record
+            nothing. The server only checks the first call of an arm that needs several.
+        on_progress: Called after an importer has read a file or folder, with the number of files
+            and folders that have been read, and the number of all.
 
     Raises:
         ValueError: The path does not exist, the kind is not known, or the mapping is not valid.
@@ -113,7 +113,7 @@ class _Target:
             to_record = [events.experiment_declared(), *to_record]
         to_send = batches(("", event) for event in to_record)
         if self._dry_run:
-            # Only the first call is checked: later calls of a large arm need it to be recorded.
+            # The server cannot check the other calls, because they need the recorded arm.
             first = to_send[0].events()
             return self._client.record(experiment, first, validate_only=True).changed_events > 0
         done = record_all(to_send, lambda batch: self._client.record(experiment, batch.events()))
@@ -123,7 +123,7 @@ class _Target:
 
 
 class _Recorded(NamedTuple):
-    """The arms of an experiment before an import; no arms if the import replaces them."""
+    """The arms that an experiment had before an import; no arms if the import replaces them."""
 
     target: _Target
     experiment: str

@@ -10,7 +10,15 @@ __all__ = ["ArmCount", "ImportReport"]
 
 @dataclass(slots=True)
 class ArmCount:
-    """Counts the imported arms and eval rows of one experiment."""
+    """Counts the imported arms and eval rows of one experiment.
+
+    Attributes:
+        kind: The kind of the file from which the first arm was read.
+        recorded: The number of arms that are new or have changed.
+        changed: The names of recorded arms that replaced other results.
+        unchanged: The number of arms that were already recorded with the same results.
+        evals: The number of eval rows of all these arms.
+    """
 
     kind: str
     recorded: int = 0

@@ -28,7 +28,10 @@ def eval_and_metric(key: str) -> tuple[str, str] | None:
 
 
 def tags_of(name: str) -> list[str]:
-    """Returns the tags of a post-training row. The tag `test` makes the row the primary eval."""
+    """Returns the tags of the post-training row of an eval.
+
+    It is `test` for an eval named `test` or `predict`, which makes the row the primary eval.
+    """
     return ["test"] if name.split("/", maxsplit=1)[0].lower() in _TESTS else []
 
 
@@ -45,7 +48,7 @@ class Logged:
         self._count = 0
 
     def add(self, key: str, step: int, value: float, time: datetime | None = None) -> None:
-        """Adds a value. Its key tells whether it belongs to an eval or is a training metric."""
+        """Adds a value. `eval_and_metric(key)` tells if it is of an eval or a training metric."""
         of_eval = eval_and_metric(key)
         if of_eval is not None:
             self.add_to_eval(*of_eval, step, value, time)
@@ -67,7 +70,7 @@ class Logged:
         row.event_time = time
 
     def value_of(self, eval_name: str | None, metric: str, step: int) -> float | None:
-        """Returns a value at a step, or None without one.
+        """Returns the value of a metric at a step, or None if it has none.
 
         `eval_name` is None for a training metric.
         """
@@ -106,7 +109,10 @@ class Logged:
 
 
 def with_last_rows(rows: Iterable[EvalResult]) -> list[EvalResult]:
-    """Adds a post-training row, a copy of the last in-loop row, to each eval that has none."""
+    """Returns the rows, with a post-training row for each eval that has none.
+
+    That row is a copy of the eval's last in-loop row.
+    """
     kept = list(rows)
     last: dict[str, EvalResult] = {}
     for row in kept:

@@ -64,7 +64,7 @@ def csv_rows(path: Path, *, is_log: bool = False) -> Iterator[tuple[int, Row | V
     Args:
         path: The file.
         is_log: Whether the file is a log that a program writes. If so, a last line without a line
-            break is incomplete.
+            break is incomplete, which is an error.
 
     Raises:
         ValueError: The file has no valid header, or is a link to a place outside of the results.

@@ -55,7 +55,7 @@ def reading_in(folder: Path) -> Iterator[None]:
 def content_of(path: Path, limit: int = _MAX_FILE_BYTES) -> bytes:
     """Returns the bytes of a file.
 
-    Raises a ValueError if it is too large or links to the outside.
+    Raises a ValueError if it is too large, or a link to a place outside of the results.
     """
     with opened_inside(path) as file:
         found = file.read(limit + 1)
@@ -194,7 +194,7 @@ def leaves(
 
 
 def object_in(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Returns the JSON object that another one has under a key, or an empty dict."""
+    """Returns the object under a key of a JSON object, or an empty dict if there is none."""
     found = parent.get(key)
     return found if isinstance(found, dict) else {}
 

@@ -1,7 +1,7 @@
 """`trainer_state.json` of Hugging Face's Trainer, and the results files beside it.
 
-A training has a state file in its folder, and one in each checkpoint. Two state files are of the
-same training if the log in one file continues the log in the other. The file with the longest log
+A training run has a state file in its folder, and one in each checkpoint. Two state files are of
+the same run if the log in one file continues the log in the other. The file with the longest log
 becomes the arm, and the other files are skipped. The results files of the folder
 (`all_results.json`, `eval_results.json` …) belong to the arm of the longest log.
 """
@@ -25,7 +25,7 @@ __all__ = ["HfTrainerImporter"]
 
 _FILE = "trainer_state.json"
 _SPLITS = ("predict", "test", "eval", "train")
-"""The data sets that can have a results file. The first one that has evals is the primary."""
+"""The data sets that can have a results file. The first one with results is the primary eval."""
 _ALL_RESULTS = "all_results.json"
 _RESULTS = (_ALL_RESULTS, *(f"{split}_results.json" for split in _SPLITS))
 _CHECKPOINT = re.compile(r"(?:checkpoint-\d+|last-checkpoint)\Z")
@@ -68,7 +68,7 @@ class _State(NamedTuple):
 
 
 class HfTrainerImporter:
-    """Imports the state files of trainings and of their checkpoints."""
+    """Imports the state files of training runs and of their checkpoints."""
 
     kind = "hf_trainer"
     summary = f"{_FILE} and {_ALL_RESULTS} of Hugging Face's Trainer"
@@ -82,7 +82,7 @@ class HfTrainerImporter:
         ]
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Yields an arm for each training whose state files are in a folder."""
+        """Yields an arm for each training run whose state files are in a folder."""
         results = yield from _read_results(path)
         if path.name in _RESULTS or (results and not _states_of(path)):
             yield from _arm_of_results(results, path)
@@ -102,7 +102,7 @@ class HfTrainerImporter:
                 yield FoundArm(self.kind, arm, str(state.path), _series(state.log))
                 yield from _not_numbers(state.path, state.log, "log")
             else:
-                why = f"an earlier state of the training in {later.path}"
+                why = f"an earlier state of the training run in {later.path}"
                 yield NotImported(str(state.path), why, is_wrong=False)
 
 
@@ -180,7 +180,7 @@ def _rows_of_results(results: _Entry) -> list[EvalResult]:
 
 
 def _is_state(file: Path) -> bool:
-    """Returns whether a file has the log of a training. The file may be cut off."""
+    """Returns whether a file has the log of a training run. A file that is cut off counts."""
     begin = head(file)
     return b'"log_history"' in begin or is_torn_object(begin)
 
@@ -211,14 +211,14 @@ def _read(path: Path) -> _State:
 
 
 def _later_state(state: _State, others: Iterable[_State]) -> _State | None:
-    """Returns a later state of the same training, or None if there is none."""
+    """Returns a later state of the same training run, or None if there is none."""
     log = state.log
     return next((other for other in others if same(other.log[: len(log)], log)), None)
 
 
 def _arm(state: _State, name: str, results: _Entry) -> ArmResult:
     rows = [row for entry in state.log for row in _rows(entry)] + _rows_of_results(results)
-    # A training that stopped early never reaches `max_steps`, but it has results.
+    # A run that stopped early never reaches `max_steps`, but it has results.
     is_finished = state.is_finished or f"{_TRAIN}{_RUNTIME}" in results
     return ArmResult(
         name,
@@ -232,7 +232,7 @@ def _arm(state: _State, name: str, results: _Entry) -> ArmResult:
 
 
 def _identity(log: _Log) -> str | None:
-    """Returns a digest of the log's first entry, which is the same in all states of a training."""
+    """Returns a digest of the log's first entry, which is the same in all states of a run."""
     return digest_of("hf", log[0]) if log else None
 
 

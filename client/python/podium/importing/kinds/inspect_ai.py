@@ -39,7 +39,7 @@ _HEADER_BYTES = 64 * 1024 * 1024
 _ID_LENGTH = 8
 _DEPTH = 2
 _MARKS = {(b"eval", b"task_id"), (b"eval", b"model")}
-"""The keys by which the JSON of a log is recognized."""
+"""The paths of keys by which the JSON of a log is recognized."""
 _SUFFIXES = frozenset({".json", ".txt", ".eval"})
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*(:?)|[{}\[\]]', re.DOTALL)
 _STATUSES = {
@@ -64,7 +64,7 @@ _Object = dict[str, Any]
 
 
 class InspectImporter:
-    """Imports logs. Only the header of a log is read, not its samples."""
+    """Imports logs of Inspect. Reads only the header of a log, not its samples."""
 
     kind = "inspect_ai"
     summary = "logs of Inspect, .eval and .json"

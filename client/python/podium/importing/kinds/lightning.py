@@ -1,7 +1,7 @@
 """Runs of Lightning's CSVLogger: `lightning_logs/version_0/` with `metrics.csv` and `hparams.yaml`.
 
-Columns become evals if their names begin like an evaluation. `val_` columns become in-loop rows,
-and `test_` columns become a post-training row.
+Columns whose names begin like an evaluation become eval rows: `val_` columns become in-loop rows,
+and `test_` columns become a post-training row. Other columns become training metrics.
 """
 
 import re
@@ -72,7 +72,7 @@ def _is_generic(folder: Path) -> bool:
 
 
 def _is_log(files: list[Path]) -> bool:
-    """Returns whether the first file is a log of Lightning. It may be empty."""
+    """Returns whether the first file, `metrics.csv`, is a log of Lightning. It may be empty."""
     begin = head(files[0])
     header = begin.split(b"\n", 1)[0].decode(errors="replace").strip().split(",")
     if len(files) == 1 and not (_VERSION.fullmatch(files[0].parent.name) and _EPOCH in header):
@@ -127,7 +127,10 @@ def _add(logged: Logged, test: EvalResult, column: str, step: int, value: float)
 
 
 def read_hparams(file: Path) -> Generator[Found, None, dict[str, Any]]:
-    """Returns the content of `hparams.yaml`. Yields the reason if it cannot be read."""
+    """Returns the content of `hparams.yaml`.
+
+    If it is missing or cannot be read, yields the reason and returns an empty dict.
+    """
     if not file.exists():
         why = f"the run has no {file.name}, so its settings are not known"
         yield NotImported(str(file.parent), why, is_wrong=False)

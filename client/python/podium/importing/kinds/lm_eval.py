@@ -73,7 +73,7 @@ class LmEvalImporter:
     summary = "results of EleutherAI's lm-evaluation-harness"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the file if it has the harness's results, also if it is cut off."""
+        """Returns the file if it has results of the harness, even if the file is cut off."""
         if path.suffix != ".json" or not path.is_file():
             return []
         begin = head(path)
@@ -124,7 +124,10 @@ def _has_tasks(content: _Object) -> bool:
 
 
 def _lacks_config(content: _Object) -> bool:
-    """Returns whether an object has results of the harness without their configuration."""
+    """Returns whether an object has results and versions by task, as files of the harness have.
+
+    The object may lack the configuration.
+    """
     versions = object_in(content, "versions")
     is_named = isinstance(content.get("results"), dict) and _has_tasks(content)
     return is_named and bool(versions) and versions.keys() <= _named_tasks(content)

@@ -32,7 +32,7 @@ _MOST_LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """The columns of a table.
+    """The column, or columns, for each field of a table.
 
     Attributes:
         metric: The columns with values of metrics. Or, if `value` is given, the one column with the
@@ -92,7 +92,7 @@ class ColumnMapping:
         return cls(**fields)
 
     def columns(self) -> dict[str, str]:
-        """Returns the field of each column in the mapping, by the column's name."""
+        """Returns the field of each mapped column, by the column's name."""
         single = {name: getattr(self, name) for name in _FIELDS if name not in _SEVERAL}
         found = {column: name for name, column in single.items() if column is not None}
         several = {column: name for name in _SEVERAL for column in getattr(self, name)}
@@ -193,7 +193,7 @@ class _Tables:
         self._arms: dict[tuple[str, str, int | None], _Arm] = {}
 
     def read(self, file: Path) -> Iterator[NotImported]:
-        """Adds the rows of a file. Yields the lines that have a problem."""
+        """Adds the rows of a file. Yields a `NotImported` for each line that has a problem."""
         self._check_columns(columns_of(file))
         for line, row in table_rows(file):
             if line > _MAX_LINES:
@@ -207,7 +207,9 @@ class _Tables:
         for column, name in self._mapping.columns().items():
             if column not in columns:
                 near = did_you_mean(column, columns)
-                raise ValueError(f"it has no column {column!r} ({name}); {_listing(columns)}{near}")
+                raise ValueError(
+                    f"there is no column {column!r} for {name}; {_listing(columns)}{near}"
+                )
 
     def _take(self, row: dict[str, Any] | ValueError, file: Path) -> None:
         """Adds the cells of a row.
@@ -297,7 +299,7 @@ class _Tables:
     def _text(self, row: dict[str, Any], column: str, name: str) -> str:
         found = _text(row.get(column))
         if found is None:
-            raise ValueError(f"the line has no {name}: {column!r} is empty")
+            raise ValueError(f"the column {column!r}, which names the {name}, is empty")
         return found
 
     def arms(self) -> Iterator[Found]:

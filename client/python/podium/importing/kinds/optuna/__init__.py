@@ -11,7 +11,7 @@ __all__ = ["OptunaImporter", "Study", "Trial", "arm_of", "experiment_of"]
 
 
 class OptunaImporter:
-    """Imports the studies of a storage."""
+    """Imports the studies of a SQLite file or a journal file."""
 
     kind = "optuna"
     summary = "studies of Optuna (SQLite or journal files)"

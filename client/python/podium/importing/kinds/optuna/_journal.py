@@ -41,7 +41,7 @@ def read(path: Path) -> Generator[Found, None, list[Study]]:
 class _Journal:
     """The studies and trials that result from the operations so far.
 
-    The id of a study or trial is its index.
+    The id of a study or trial is its index in the order of creation.
     """
 
     def __init__(self) -> None:

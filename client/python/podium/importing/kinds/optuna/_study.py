@@ -1,4 +1,4 @@
-"""A study, read from either kind of storage, and its conversion to an experiment with arms."""
+"""A study, read from a SQLite or a journal file, and its conversion to an experiment with arms."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ _METRIC = "value"
 
 @dataclass(slots=True)
 class Trial:
-    """A trial. `number` is its index in the study."""
+    """A trial. `number` is its index in the study; `reported` has intermediate values by step."""
 
     number: int
     state: str = "RUNNING"
@@ -77,7 +77,7 @@ def found(study: Study, source: str) -> Iterator[Found]:
 
 
 def experiment_of(study: Study, source: str) -> FoundExperiment:
-    """Returns the experiment of a study, with the direction of each of its metrics."""
+    """Returns the experiment of a study, with a direction for each objective."""
     names = _metric_names(study)
     return FoundExperiment(
         study.name,
@@ -108,7 +108,7 @@ def _identity(study: Study) -> str:
 
 
 def arm_of(study: Study, trial: Trial) -> ArmResult:
-    """Returns the arm of a trial. Its `run_id` depends on the first trial that the study has."""
+    """Returns the arm of a trial. Its `run_id` begins with a digest that identifies the study."""
     name = f"trial-{trial.number}"
     identity = f"{_identity(study)}-{trial.number}"
     status = _STATUSES[trial.state]

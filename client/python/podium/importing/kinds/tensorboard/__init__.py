@@ -1,7 +1,7 @@
 """Event files of TensorBoard: the scalars and hyperparameters of a run.
 
-A run is the folder of its event files. Keras and estimators write a training and its evaluations to
-separate folders (`train`, `validation`), which are read as one run.
+A run is the folder of its event files. Keras and estimators write the training metrics and the
+evaluations of a run to separate folders (`train`, `validation`), which are read as one run.
 """
 
 import os

@@ -40,7 +40,7 @@ _OWN = frozenset({"_runtime", "_step", "_timestamp", "_wandb", "wandb_version"})
 """The keys that W&B itself adds to the history."""
 _MAX_DEPTH = 64
 _FACTS = ("entity", "notes", "sweep_id")
-"""Facts that are not part of the configuration, because its runs can differ in them."""
+"""Facts in which runs of the same configuration can differ."""
 
 
 @dataclass(slots=True)
