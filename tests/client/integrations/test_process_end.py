@@ -29,7 +29,7 @@ xgboost.train({{}}, data, 5, evals=[(data, "val")], callbacks=callbacks)
     [
         ("raise ValueError('the disk is full')", "failed", "ValueError: the disk is full"),
         ("raise KeyboardInterrupt", "cancelled", "KeyboardInterrupt"),
-        ("raise SystemExit(0)", "cancelled", "the process ended before the training did"),
+        ("raise SystemExit(0)", "cancelled", "the process ended before the training run did"),
     ],
 )
 def test_a_script_that_breaks_off(ended: Ended, breaks: str, status: str, says: str) -> None:

@@ -109,7 +109,7 @@ def test_a_callback_that_is_used_again_records_another_arm(
     found = {arm.name: arm.status for arm in experiment.arms()}
     assert found == {"arm": "completed", "arm-2": "completed", "arm-3": "completed"}
     assert _rows(experiment) == [("val", 1, {"loss": 1.0}), ("val", None, {"loss": 1.0})]
-    assert "the next training is recorded as arm 'arm-2'" in caplog.text
+    assert "the next training run is recorded as arm 'arm-2'" in caplog.text
 
 
 def test_a_training_that_begins_once_more_is_the_same_arm(

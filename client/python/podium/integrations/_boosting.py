@@ -15,7 +15,7 @@ Scores = dict[str, dict[str, float]]
 
 
 def rows_of(scores: Mapping[str, Mapping[str, Any]], step: int) -> list[Row]:
-    """Returns one row for each data set.
+    """Returns one row for each data set, at the given step.
 
     In a cross-validation, a row has the mean and the standard deviation of the folds.
     """

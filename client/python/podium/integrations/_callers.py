@@ -8,16 +8,14 @@ __all__ = ["caller_variables"]
 
 
 def caller_variables(module: str, name: str) -> Mapping[str, Any]:
-    """Returns the local variables of a library's function that is running in this call stack.
+    """Returns the local variables of a function that is running in this call stack, by name.
 
-    The function is the nearest caller that has the variable, in a module with the given name.
+    The function is the nearest caller that is in the given module and has the given variable.
+    Returns an empty dict if there is no such function.
 
     Args:
         module: A part of the module's name, such as `xgboost.training`.
         name: The name of a variable of the function.
-
-    Returns:
-        All local variables of the function, by name; an empty dict if there is no such function.
     """
     frame = inspect.currentframe()
     while frame is not None:

@@ -15,7 +15,7 @@ _LOGGER = logging.getLogger("podium")
 
 
 class ArmNames:
-    """Makes arm names unique among the trainings of a callback, and of its copies in a search."""
+    """Makes arm names unique among the training runs of a callback, and of its copies."""
 
     def __init__(self, *, is_received: bool = False) -> None:
         self._times: Counter[str] = Counter()
@@ -27,7 +27,7 @@ class ArmNames:
     def next(self, name: str) -> str:
         """Returns the name at its first use, and the name with a number at later uses."""
         if self._is_received and caller_variables("joblib.", "self"):
-            # Each training of the search has its own copy of the callback, in several processes.
+            # Each run of a search has its own copy of the callback, in one of several processes.
             name = f"{name}-{os.urandom(4).hex()}"
         self._times[name] += 1
         times = self._times[name]
@@ -36,7 +36,7 @@ class ArmNames:
         another = f"{name}-{times}"
         _LOGGER.warning(
             "podium: this callback has already recorded the "
-            "arm %r, so the next training is recorded as arm %r",
+            "arm %r, so the next training run is recorded as arm %r",
             name,
             another,
         )

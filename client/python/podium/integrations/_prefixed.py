@@ -18,7 +18,7 @@ def by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
     `val_loss` and `val/loss` become `loss` of the data set `val`. Metrics without such a prefix are
     training metrics, which are returned under an empty name. If Lightning has several data loaders,
-    each is a data set, such as `val/dataloader_idx_1`.
+    each of them is a data set, such as `val/dataloader_idx_1`.
     """
     sets: dict[str, dict[str, Any]] = {}
     for name, value in metrics.items():
@@ -35,7 +35,7 @@ def training_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
 # A trainer logs the same names at each step.
 @lru_cache(maxsize=1000)
 def _split(name: str) -> tuple[str, str]:
-    """Returns the data set of a metric, or an empty text, and the metric's name without it."""
+    """Returns the data set in a metric's name, or an empty text, and the rest of the name."""
     found = _OF_A_SET.fullmatch(name)
     parts = found.groupdict(default="") if found else {"set": "", "key": name, "loader": ""}
     return parts["set"] + parts["loader"], parts["key"]

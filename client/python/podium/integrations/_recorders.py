@@ -1,4 +1,4 @@
-"""Shares the recorder of an experiment among all trainings of a process."""
+"""Shares the recorder of an experiment among all training runs of a process."""
 
 import os
 from typing import Any
@@ -12,14 +12,20 @@ _recorders: dict[Any, ExperimentRecording] = {}
 
 
 def recorder_of(experiment: str, rank: int | None = None, **declared: Any) -> ExperimentRecording:
-    """Returns the recorder of an experiment, which the first call creates and declares."""
-    # Imported here, since the package loads protobuf and the rank is known only in a training.
+    """Returns the recorder of an experiment. The first call creates it.
+
+    Args:
+        experiment: The name of the experiment.
+        rank: The rank of this process; None if the caller does not know it.
+        declared: Fields of the experiment, as arguments of `podium.record`.
+    """
+    # Imported here, since the package loads protobuf, and the rank is known only in a run.
     from podium._recorder import record  # noqa: PLC0415
     from podium._recorder.process_rank import process_rank  # noqa: PLC0415
 
     found = process_rank()
     if found is not None and found.number == rank:
-        rank = None  # the recorder finds it too, and its messages name where it comes from
+        rank = None  # the recorder finds the same rank, and its messages name the rank's source
     key = (os.getpid(), experiment, rank, found, *map(os.environ.get, _SETTINGS), repr(declared))
     if key not in _recorders:
         _recorders[key] = record(experiment, rank=rank, **declared)

@@ -24,7 +24,10 @@ def settings_of(given: Mapping[Any, Any], *, without: frozenset[str] = frozenset
 
 
 def plain(given: Any, depth: int = 1) -> Any:
-    """Converts any value to a JSON-like one that is the same in each run of a program."""
+    """Converts a value to a JSON-like one, which has no addresses and so is the same in each run.
+
+    Shortens long texts and lists. An object without a number becomes the name of its class.
+    """
     if isinstance(given, bool | float) or given is None:
         return given
     if isinstance(given, int):
@@ -41,7 +44,7 @@ def plain(given: Any, depth: int = 1) -> Any:
 
 
 def seed_of(given: Any) -> int | None:
-    """Returns an argument, which may be text, as a seed. Returns None if it is not an integer."""
+    """Converts an argument, which may be text, to a seed, or to None if it is no 64-bit integer."""
     try:
         seed = None if given is None or isinstance(given, bool) else int(given)
     except (TypeError, ValueError, OverflowError):

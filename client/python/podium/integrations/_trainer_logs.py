@@ -35,7 +35,7 @@ _MACHINE = frozenset(
         "trackio_space_id",
     }
 )
-"""Arguments that may differ between attempts or seeds of an arm. They are not recorded."""
+"""Arguments that may differ between attempts at an arm, or between seeds. They are not recorded."""
 _OF_A_LOAD = frozenset(
     {
         "_name_or_path",
@@ -50,7 +50,7 @@ _OF_A_LOAD = frozenset(
 """Settings of a model that change when it is saved and loaded. They are not recorded."""
 _LENGTH = frozenset({"num_train_epochs", "max_steps"})
 _PROGRESS_PREFIXES = ("dataloader_", "ddp_", "eval_", "logging_", "save_")
-"""Arguments that may change when a training continues. They are recorded as extras."""
+"""Arguments that may change when a training run continues. They are recorded as extras."""
 
 
 def rows_of(entry: Mapping[str, Any], step: int) -> list[Row]:
@@ -69,14 +69,14 @@ def training_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def last_rows(log: Iterable[Mapping[str, Any]], step: int | None) -> list[Row]:
-    """Returns the rows of a step from the log of a checkpoint. Without a step, returns none."""
+    """Returns the eval rows of a step from a trainer's log, or no rows if the step is None."""
     if step is None:
         return []
     return [row for entry in log if entry.get("step") == step for row in rows_of(entry, step)]
 
 
 def run_config(name: str, kind: str, arguments: Mapping[str, Any], model: Any) -> RunConfig:
-    """Returns the configuration of an arm. `kind` names the class of the trainer's arguments."""
+    """Returns the configuration of an arm. `kind` is the name of the class of the arguments."""
     facts = {
         key: value
         for key, value in settings_of(arguments, without=_MACHINE).items()

@@ -1,4 +1,4 @@
-"""Records the trainings of a callback. Most integrations use it."""
+"""Records the training runs of a callback, for most integrations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ArmOptions(TypedDict, total=False):
 
 
 class Row(NamedTuple):
-    """The result of one evaluation during a training."""
+    """The result of one evaluation during a training run."""
 
     name: str
     metrics: Mapping[str, Any]
@@ -52,17 +52,17 @@ def _received(kind: type[Training], experiment: Any, names: ArmNames, options: A
 
 
 class Training:
-    """Records the trainings of one callback, one arm after the other.
+    """Records the training runs of one callback, one arm after the other.
 
-    A training that continues from a checkpoint is another attempt at the same arm. The same holds
-    for a training that begins again before it has ended, for example after it ran out of memory.
-    Any other training is another arm.
+    A run that continues from a checkpoint is another attempt at the same arm. The same holds for a
+    run that begins again before it has ended, for example after it ran out of memory. Any other
+    run is another arm.
 
     If a trainer does not end its arm, the arm ends with the process. If an error ended the process,
     the arm is failed with that error; otherwise it is cancelled.
 
     Args:
-        experiment: The experiment, or its name.
+        experiment: The recorder of the experiment, or the experiment's name.
         names: The arm names that this object and its copies have used.
         options: Arguments for `start_arm`.
     """
@@ -102,7 +102,7 @@ class Training:
 
     @property
     def is_running(self) -> bool:
-        """Whether a training has begun and has not ended."""
+        """Whether a training run has begun and has not ended."""
         return self._is_running
 
     def begin(
@@ -113,15 +113,15 @@ class Training:
         rank: int | None = None,
         repeats: bool = False,
     ) -> None:
-        """Begins an attempt.
+        """Begins an attempt at an arm.
 
-        In a process that is not the main one, logs that this process records nothing.
+        In a process that is not the main one, only logs that this process records nothing.
 
         Args:
             run_config: The configuration and the name of the arm.
-            resume_step: The step after which the training continues.
+            resume_step: The step after which the run continues; None if it begins from scratch.
             rank: The rank of this process; None if the trainer does not know it.
-            repeats: Whether the trainer may begin a training again with other arguments.
+            repeats: Whether the trainer may begin a run again with other arguments.
         """
         if not _is_main(rank):
             self._recorder(rank)
@@ -133,14 +133,14 @@ class Training:
         goes_on = resume_step is not None
         if repeats and not goes_on and self._is_running and self._asked != run_config:
             # The configuration of an arm may change only after its attempt has ended.
-            self.stop("the trainer began the training again with other arguments")
+            self.stop("the trainer began the training run again with other arguments")
             self._asked = run_config
         else:
             self._choose_arm(run_config, goes_on=goes_on)
         options = self._options.copy()
         if resume_step is not None:
             options["restart"] = False
-        self._arm = None  # so that the recorder treats a locked stream as that of another training
+        self._arm = None  # so that the recorder treats a locked stream as that of another run
         self._arm = self._recorder(rank).start_arm(
             run_config, name=self._name, resume_step=resume_step, **options
         )
@@ -156,14 +156,14 @@ class Training:
             self.log_row(row)
 
     def begin_evaluation(self, run_config: RunConfig, *, rank: int | None = None) -> None:
-        """Begins an arm for an evaluation, if this callback has recorded no training before.
+        """Begins an arm for an evaluation, if this callback has recorded no training run before.
 
-        The evaluation gets an arm of its own, because a new attempt at a training's arm would
-        delete the rows of the training. All processes that evaluate under this name share one
+        The evaluation gets an arm of its own, because a new attempt at the arm of a training run
+        would delete the rows of the run. All processes that evaluate under this name share one
         attempt, so that no process deletes the rows of another.
 
         Args:
-            run_config: The configuration of the training that would follow.
+            run_config: The configuration that a training run would have.
             rank: The rank of this process; None if the trainer does not know it.
         """
         if self._arm is not None:
@@ -188,17 +188,17 @@ class Training:
         if is_same:
             return
         if self._is_running:
-            self.stop("the trainer began another training")
+            self.stop("the trainer began another training run")
         self._name = self._names.next(run_config.name)
 
     def log(self, metrics: Mapping[str, Any], step: int | None) -> None:
-        """Records training metrics. While training runs, they are also points of the series."""
+        """Records training metrics. During the run, they also become points of training series."""
         if self._arm is not None and metrics:
             self._arm.log(metrics, step=step if self._is_running else None)
             self._may_release()
 
     def log_row(self, row: Row) -> None:
-        """Records an in-loop row while training runs, and a post-training row after it."""
+        """Records an in-loop row during the training run, and a post-training row after it."""
         if self._arm is None:
             return
         if not self._is_running:
@@ -218,12 +218,12 @@ class Training:
             self._may_release()
 
     def end(self, *, best: Iterable[Row] = (), train_seconds: float | None = None) -> None:
-        """Records that training is completed. The last row of each eval is its result.
+        """Records that the run is completed, and the last row of each eval as post-training row.
 
         Args:
             best: The rows of the best model, if the trainer keeps it instead of the last model.
-                These rows are then the result.
-            train_seconds: The duration. By default, the time since the training began.
+                They are then the post-training rows.
+            train_seconds: The duration. By default, the time since the run began.
         """
         if self._arm is None or not self._is_running:
             return
@@ -235,16 +235,16 @@ class Training:
         self._may_release()
 
     def stop(self, why: str) -> None:
-        """Records that training was cancelled."""
+        """Records that the run was cancelled, with the reason."""
         self._finish(ArmStatus.CANCELLED, why)
 
     def prune(self) -> None:
-        """Records that a search ended the training early."""
+        """Records that a search ended the run early."""
         step = max((row.step for row in self._last.values()), default=None)
         self.stop("pruned" if step is None else f"pruned at step {step}")
 
     def settle(self) -> None:
-        """Ends the arm if its Optuna trial was pruned or failed. Trainers do not report that."""
+        """Ends the arm if its Optuna trial was pruned or failed, which trainers do not report."""
         state = _trial_state(self._trial) if self._is_running else ""
         if state == "PRUNED":
             self.prune()
@@ -252,7 +252,10 @@ class Training:
             self._finish(ArmStatus.FAILED, "the trial of Optuna failed")
 
     def leave(self, error: BaseException | None) -> None:
-        """Ends a running training with the error of its `with` block, and waits for delivery."""
+        """Ends a run that has not ended, by the error of its `with` block, or as completed.
+
+        Then closes the recorder, which waits for delivery, if this object has created it.
+        """
         self._end_by(error)
         if self._recorder_of_our_own is not None:
             self._recorder_of_our_own.close()
@@ -298,23 +301,23 @@ class Training:
         # Python keeps the error that ended a script here, also if nothing imports traceback.
         error: BaseException | None = getattr(sys, "last_value", None)
         if error is None:
-            self.stop("the process ended before the training did")
+            self.stop("the process ended before the training run did")
         # The recorder closes itself afterwards, so that it waits and reports once.
         self._end_by(error)
 
 
 _EVALUATION = "-evaluation"
 unsettled: set[Training] = set()
-"""The trainings that may have ended although their trainer has not reported the end."""
+"""The training runs that may have ended although their trainer has not reported the end."""
 _ended: list[ArmRecorder] = []
-"""The arms whose training has ended and whose streams still have open files."""
+"""The arms whose training run has ended and whose streams still have open files."""
 
 
 def _release() -> None:
-    """Ends the streams of arms whose training has ended. Called when another training begins.
+    """Ends the streams of arms whose training run has ended. Called when another run begins.
 
-    If a stream ended with its training, later results of the arm would be in another stream. That
-    stream could be delivered before the results of the training.
+    If a stream ended with its run, later results of the arm would be in another stream. That
+    stream could be delivered before the results of the run.
     """
     while _ended:
         _ended.pop().__exit__(None, None, None)
@@ -324,14 +327,14 @@ _T = TypeVar("_T", bound=Training)
 
 
 def _is_main(rank: int | None) -> bool:
-    # Imported here, since the package loads protobuf, which only a training needs.
+    # Imported here, since the package loads protobuf, which only a training run needs.
     from podium._recorder.process_rank import is_main  # noqa: PLC0415
 
     return is_main(rank)
 
 
 class CallbackBase(Generic[_T]):
-    """The base of all callbacks: a context manager with an arm."""
+    """The base of all callbacks: a context manager that has an arm."""
 
     _training: _T
 
@@ -341,7 +344,7 @@ class CallbackBase(Generic[_T]):
         return self._training.arm
 
     def __del__(self) -> None:
-        # A trainer drops its reference to a callback when the training has ended.
+        # A trainer drops its reference to a callback when the run has ended.
         training = getattr(self, "_training", None)
         if training is not None:
             training.settle()
@@ -350,7 +353,7 @@ class CallbackBase(Generic[_T]):
         return self
 
     def __exit__(self, error_type: object, error: BaseException | None, trace: object) -> None:
-        """Ends a running training: completed, or failed or cancelled by the block's error."""
+        """Ends a run that has not ended: as completed, or as failed or cancelled by an error."""
         self._training.leave(error)
 
 
@@ -360,5 +363,5 @@ def _trial_state(trial: Any) -> str:
         return ""
     try:
         return str(trial.study.get_trials(deepcopy=False)[trial.number].state.name)
-    except Exception:  # noqa: BLE001 - an error of the study's storage must not stop the training
+    except Exception:  # noqa: BLE001 - an error of the study's storage must not stop the run
         return ""

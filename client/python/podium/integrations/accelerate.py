@@ -1,4 +1,4 @@
-"""Records trainings of accelerate: a tracker for your own loop.
+"""Records training runs of accelerate: a tracker for your own loop.
 
 accelerator = Accelerator(log_with=PodiumTracker("rank_sweep", "lora_rank4"))
 accelerator.init_trackers("any name", config={"lr": 0.1})
@@ -31,14 +31,14 @@ class PodiumTracker(CallbackBase[Training], GeneralTracker):  # type: ignore[mis
     in the same way. Values of an eval that are logged without a step become post-training rows. All
     other values are training metrics. `accelerator.end_training()` completes the arm.
 
-    Use it as a context manager to record at once that a training failed or was cancelled.
-    Otherwise, this is recorded at the end of the process.
+    Use it as a context manager to record at once that the run failed or was cancelled. Otherwise,
+    this is recorded at the end of the process.
 
     Args:
         experiment: The name of the experiment, or the recorder that `podium.record` returned.
         arm_name: The name of the arm.
         run_config: The configuration of the arm. By default, the `config` of `init_trackers`.
-        resume_step: The step after which the training continues; None for a new training.
+        resume_step: The step after which the run continues; None if it begins from scratch.
         options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
             restart.
     """
@@ -93,5 +93,5 @@ class PodiumTracker(CallbackBase[Training], GeneralTracker):  # type: ignore[mis
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
     def finish(self) -> None:
-        """Records that training is completed."""
+        """Records that the run is completed."""
         self._training.end()

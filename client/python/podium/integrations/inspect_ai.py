@@ -1,4 +1,4 @@
-"""Records evaluations of Inspect while they run: the tasks of each model are an arm.
+"""Records evaluations of Inspect while they run: all tasks of a model are one arm.
 
 record_evals("safety")
 inspect_ai.eval(tasks, model=...)
@@ -51,7 +51,7 @@ def _experiment() -> str | ExperimentRecorder | None:
 
 @dataclass(slots=True)
 class _Arm:
-    """The arm of a model in one run, and its tasks."""
+    """The arm of a model in one run of Inspect, and the arm's tasks."""
 
     run_id: str
     recorder: ArmRecorder
@@ -80,7 +80,7 @@ class PodiumHooks(Hooks):  # type: ignore[misc, unused-ignore]
         return bool(_experiment())
 
     async def on_task_start(self, data: TaskStart) -> None:
-        """Adds a task to the arm of its model. Begins the arm with its first task."""
+        """Adds a task to the arm of its model. The first task begins the arm."""
         recorder = _experiment()
         if not recorder:
             return
@@ -111,7 +111,7 @@ class PodiumHooks(Hooks):  # type: ignore[misc, unused-ignore]
         self._record(data.log)
 
     async def on_run_end(self, data: RunEnd) -> None:
-        """Ends the arms of a run. Only this hook gets the tasks that ended with an error."""
+        """Ends the arms of a run. Inspect reports tasks with an error only to this hook."""
         for log in data.logs:
             self._record(log)
         ending = ending_of(data.exception or KeyboardInterrupt("the run ended before the task"))
@@ -142,7 +142,7 @@ class PodiumHooks(Hooks):  # type: ignore[misc, unused-ignore]
 
 
 def _logs() -> Any:
-    """Returns the module that imports logs. It is loaded only when a log is recorded."""
+    """Loads the module that imports logs, and returns it."""
     from podium.importing.kinds import inspect_ai  # noqa: PLC0415 - it loads protobuf
 
     return inspect_ai

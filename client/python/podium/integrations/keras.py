@@ -1,4 +1,4 @@
-"""Records trainings of Keras.
+"""Records training runs of Keras.
 
 with PodiumCallback("rank_sweep", "width32") as callback:
     model.fit(x, y, validation_data=(x_val, y_val), epochs=5, callbacks=[callback])
@@ -41,20 +41,21 @@ _TEST = "test"
 
 
 class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, unused-ignore]
-    """Records a training: a row of the eval `val` for each epoch, and the training metrics.
+    """Records a training run: a row of the eval `val` for each epoch, and the training metrics.
 
-    Epochs count from 0, as in all callbacks of Keras. A training with `initial_epoch=k` continues
-    after epoch k - 1. `model.evaluate` after training records the post-training row `test`.
+    Epochs count from 0, as in all callbacks of Keras. A run with `initial_epoch=k` continues after
+    epoch k - 1. `model.evaluate` after training records the post-training row `test`.
 
-    Use it as a context manager to record at once that a training failed or was cancelled.
-    Otherwise, this is recorded at the end of the process.
+    Use it as a context manager to record at once that the run failed or was cancelled. Otherwise,
+    this is recorded at the end of the process.
 
     Args:
         experiment: The name of the experiment, or the recorder that `podium.record` returned.
         name: The name of the arm.
-        run_config: The configuration of the arm. By default, that of the compiled model.
-        early_stopping: Your EarlyStopping callback, if it restores the best weights. The best epoch
-            is then recorded as the result. Keras does not report that epoch to other callbacks.
+        run_config: The configuration of the arm. By default, it is made from the compiled model.
+        early_stopping: Your EarlyStopping callback, if it restores the best weights. The row of the
+            best epoch is then the post-training row. Keras does not report that epoch to other
+            callbacks.
         options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
             restart.
     """
@@ -78,7 +79,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._asked: RunConfig | None = None
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Reads the configuration, before schedules change it. The first epoch begins the arm."""
+        """Reads the configuration, before schedules change it. `on_epoch_begin` begins the arm."""
         del logs
         self._is_fitting = False
         self._asked = self._run_config or _run_config(self._name, self.model, self.params)
@@ -101,7 +102,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
             self._training.log_row(self._rows[epoch])
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Records an evaluation outside of training. Others are recorded by `on_epoch_end`."""
+        """Records an evaluation outside of training. `on_epoch_end` records the others."""
         if not logs or self._training.is_running:
             return
         if self._training.arm is None:
@@ -110,7 +111,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._training.log_final(_TEST, logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Records that training is completed, with the result of the weights that Keras keeps."""
+        """Records that the run is completed, with the row of the weights that Keras keeps."""
         del logs
         stop = self._early_stopping
         is_restored = stop and stop.restore_best_weights and stop.best_weights is not None
@@ -119,7 +120,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
 
 
 def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration. `extras` has the values that a continued training may change."""
+    """Returns the configuration. `extras` has the values that may change when a run continues."""
     optimizer = model.optimizer.get_config() if model.optimizer is not None else {}
     # The name of an optimizer contains a count of the optimizers in the process, so its class is
     # used.

@@ -1,4 +1,4 @@
-"""Records trainings of LightGBM.
+"""Records training runs of LightGBM.
 
 with PodiumCallback("churn", "leaves31") as callback:
     lightgbm.train(params, train_set, valid_sets=[val_set], callbacks=[callback])
@@ -31,22 +31,22 @@ _VERSION: str = lightgbm.__version__
 
 
 class PodiumCallback(CallbackBase["_Training"]):
-    """Records a training: one row of each evaluated data set for each round.
+    """Records a training run: one row of each evaluated data set for each round.
 
-    Rounds are counted from 1, as LightGBM prints them. A training with `init_model` continues the
-    count. After early stopping the best round is the result, otherwise the last one.
+    Rounds are counted from 1, as LightGBM prints them. A run with `init_model` continues the count.
+    After early stopping the best round has the post-training rows, otherwise the last one.
 
     LightGBM does not notify callbacks when it stops early or fails. As a context manager, the
     callback records that at the end of its block. Otherwise, early stopping is recorded when the
-    callback is garbage-collected, when the next training begins, or at the end of the process. An
-    error is recorded at the end of the process.
+    callback is garbage-collected, when the next run begins, or at the end of the process. An error
+    is recorded at the end of the process.
 
     Args:
         experiment: The name of the experiment, or the recorder that `podium.record` returned.
         name: The name of the arm.
         run_config: The configuration of the arm. By default, LightGBM's own parameters.
-        training_sets: Further data sets whose scores are training metrics and not rows. The scores
-            of LightGBM's own training data are always training metrics.
+        training_sets: The names of data sets whose scores are training metrics and not rows. The
+            scores of the run's own training data are always training metrics.
         options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
             restart.
     """
@@ -88,7 +88,7 @@ class PodiumCallback(CallbackBase["_Training"]):
 
 
 class _Training(Training):
-    """A training of LightGBM. Its model has the number of the best round only after training."""
+    """Records runs of LightGBM. A model has the number of its best round only after its run."""
 
     _model: Any = None
     _rows: Mapping[int, list[Row]] = MappingProxyType({})
@@ -105,7 +105,7 @@ class _Training(Training):
             self._rows[row.step].append(row)
 
     def settle(self) -> None:
-        """Ends the arm if training was stopped early. The model then knows its best round."""
+        """Ends the arm if the run was stopped early: only then the model has a best round."""
         super().settle()
         best = self._rows.get(getattr(self._model, "best_iteration", 0), [])
         if self.is_running and not best:
@@ -129,7 +129,7 @@ class _Training(Training):
 
 
 def _params(env: Any) -> dict[str, Any]:
-    """Returns the parameters of a training as they were before callbacks changed them."""
+    """Returns the parameters of a run as they were before callbacks changed them."""
     booster = env.model.boosters[0] if hasattr(env.model, "boosters") else env.model
     given = getattr(getattr(booster, "train_set", None), "params", None)
     return {key: given.get(key) for key in env.params} if given else env.params
@@ -138,7 +138,7 @@ def _params(env: Any) -> dict[str, Any]:
 def run_config(name: str, params: Mapping[str, Any]) -> RunConfig:
     """Returns the configuration of an arm.
 
-    The number of rounds is in `extras`, because a resumed training has fewer rounds.
+    The number of rounds is in `extras`, because a resumed run has fewer rounds.
     """
     seeds = (seed_of(params.get(key)) for key in _SEEDS)
     facts = settings_of(params, without=frozenset({*_SEEDS, *_ROUNDS, *_MACHINE}))

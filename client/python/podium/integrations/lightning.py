@@ -1,4 +1,4 @@
-"""Records trainings of PyTorch Lightning, with a logger or a callback.
+"""Records training runs of PyTorch Lightning, with a logger or a callback.
 
 trainer = Trainer(max_epochs=3, logger=PodiumLogger("rank_sweep", "lora_rank4"))
 trainer.fit(model, train, val)
@@ -40,12 +40,12 @@ _VALIDATE = "validate"
 
 
 class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, unused-ignore]
-    """Records a training: rows for each validation at its step, and training metrics.
+    """Records a training run: rows for each validation at its step, and training metrics.
 
     A value logged as `val_loss` or `val/loss` is `loss` of the eval `val`; `valid`, `validation`
     and `test` work in the same way. All other values are training metrics. If there are several
-    data loaders, each is an eval. Values of `trainer.validate` and `trainer.test` outside of
-    training become post-training rows. With `fast_dev_run` nothing is recorded.
+    data loaders, each of them is an eval. Values of `trainer.validate` and `trainer.test` outside
+    of training become post-training rows. With `fast_dev_run` nothing is recorded.
 
     Args:
         experiment: The name of the experiment, or the recorder that `podium.record` returned.
@@ -70,10 +70,10 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._run_config = run_config
         self._logged_step: int | None = None
         self.hyperparameters: dict[str, Any] = {}
-        """Settings of the configuration besides the hyperparameters of the model and the data."""
+        """Settings for the configuration, in addition to those of the model and the data."""
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Begins the arm. If a checkpoint was loaded, the arm continues after its step."""
+        """Begins the arm, or continues it after the step of a checkpoint that was loaded."""
         if trainer.fast_dev_run:
             return
         self._logged_step = None
@@ -119,12 +119,12 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._log_result(trainer, pl_module, "test")
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
-        """Records that training is completed."""
+        """Records that the run is completed."""
         del trainer, pl_module
         self._training.end()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        """Records that training failed or was cancelled."""
+        """Records that the run failed or was cancelled."""
         del trainer, pl_module
         self._training.leave(exception)
 
@@ -146,11 +146,11 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
 
 
 class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
-    """Records a training as PodiumCallback does: `Trainer(logger=PodiumLogger(...))`.
+    """Records a training run as PodiumCallback does: `Trainer(logger=PodiumLogger(...))`.
 
-    Lightning gives loggers neither the error that ended a training nor the step from which it
-    continues. So the logger gives the trainer a callback that records the training. Values that
-    only loggers receive, such as those of `self.logger.log_metrics`, are training metrics.
+    Lightning gives loggers neither the error that ended a run nor the step after which a run
+    continues. So the logger gives the trainer a callback that records the run. Values that only
+    loggers receive, such as those of `self.logger.log_metrics`, are training metrics.
 
     Args:
         experiment: The name of the experiment, or the recorder that `podium.record` returned.
@@ -213,14 +213,14 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
     def log_hyperparams(
         self, params: Mapping[str, Any] | Namespace, *others: Any, **named: Any
     ) -> None:
-        """Adds hyperparameters to the configuration. Has no effect after the start of training."""
+        """Adds hyperparameters to the configuration. Has no effect after the start of the run."""
         del others, named
         self.callback.hyperparameters |= dict(params if isinstance(params, dict) else vars(params))
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Records the values that only loggers receive. They become training metrics."""
         if self._trainer is None:
-            # Lightning passes the model to loggers for a training, but not for an evaluation.
+            # Lightning passes the model to loggers for a training run, not for an evaluation.
             connector = caller_variables(_LOGGER_CONNECTOR, "self").get("self")
             if connector is not None and not connector.trainer.training:
                 self._join(connector.trainer)
@@ -242,7 +242,7 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
 
 
 def _run_config(name: str, trainer: Any, module: Any, others: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration. `extras` has the numbers of epochs and steps, which may change."""
+    """Returns the configuration. `extras` has the length of the run, which may change."""
     facts = {key: getattr(trainer, key, None) for key in _TRAINER}
     facts["batch_size"] = getattr(trainer.train_dataloader, "batch_size", None)
     facts["parameters"] = _parameter_count(module)

@@ -43,7 +43,7 @@ _ARGUMENTS = {
     "torch_seed": "torch_random_seed",
     "fewshot_seed": "fewshot_random_seed",
 }
-"""The arguments of `simple_evaluate` that are settings, by their names in a file of results."""
+"""Arguments of `simple_evaluate` that are settings, by their names in the file of results."""
 
 
 class PodiumTracker(CallbackBase[Training], EvaluationTracker):  # type: ignore[misc, unused-ignore]
@@ -56,8 +56,8 @@ class PodiumTracker(CallbackBase[Training], EvaluationTracker):  # type: ignore[
 
     Args:
         experiment: The name of the experiment.
-        name: The name of the arm, if it is not to be `MODEL@SETTINGS-TIME`.
-        output_path: The folder for the harness's own file of results; None writes no file.
+        name: The name of the arm; `MODEL@SETTINGS-TIME` if not given.
+        output_path: The folder for the harness's own file of results. If None, no file is written.
         options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
             restart.
     """
@@ -115,7 +115,7 @@ class PodiumTracker(CallbackBase[Training], EvaluationTracker):  # type: ignore[
 
 
 class _ConfigTracker(GeneralConfigTracker):  # type: ignore[misc, unused-ignore]
-    """The part of a tracker that the harness calls before it evaluates."""
+    """The part of a tracker that the harness calls before it evaluates. Calls `on_start` then."""
 
     def __init__(self, on_start: Callable[[str, dict[str, Any]], None]) -> None:
         super().__init__()

@@ -34,8 +34,8 @@ class PodiumCallback:
 
     Args:
         experiment: The name of the experiment, or the recorder that `podium.record` returned. By
-            default, the name of the study. If a name is given or used by default, the experiment
-            gets the metric and the direction of the study.
+            default, the name of the study. Unless it is a recorder, the experiment also gets the
+            metric and the direction of the study.
     """
 
     def __init__(self, experiment: str | ExperimentRecorder | None = None) -> None:
@@ -49,7 +49,7 @@ class PodiumCallback:
             _LOGGER.exception("podium: trial %s is not recorded", getattr(trial, "number", trial))
 
     def _record(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        # The first trial identifies the study, as in an import.
+        # The first trial is part of the identity of the study, as in an import.
         first = study.get_trials(deepcopy=False)[0]
         known = Study(
             study.study_name,

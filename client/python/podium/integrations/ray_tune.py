@@ -41,7 +41,7 @@ class PodiumCallback(Callback):  # type: ignore[misc, unused-ignore]
     """Records each trial while it runs: its reports are in-loop rows of the eval `objective`.
 
     Steps are Tune's training iterations. The last report of a trial that ended is its post-training
-    row, also if a scheduler ended the trial early. A trial that failed is a failed arm with the
+    row, even if a scheduler ended the trial early. A trial that failed is a failed arm with the
     error. A trial that is paused, recovered or restored continues its arm.
 
     Args:
@@ -88,7 +88,7 @@ class PodiumCallback(Callback):  # type: ignore[misc, unused-ignore]
         self._end(trial, ArmStatus.FAILED, _error_of(trial))
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        """Records that the trials that have not ended are cancelled."""
+        """Records trials that have not ended as cancelled."""
         del info
         for trial in trials:
             if trial.trial_id in self._arms:
@@ -119,7 +119,10 @@ class PodiumCallback(Callback):  # type: ignore[misc, unused-ignore]
 
 
 def _error_of(trial: Any) -> str:
-    """Returns the error of a trial from the local file. Ray copies it only after the callbacks."""
+    """Returns the error of a trial, from Ray's local file if there is one.
+
+    Ray copies the file to the storage only after it has called the callbacks.
+    """
     local = Path(trial.error_file) if trial.storage and trial.error_file else None
     text = local.read_text() if local and local.is_file() else trial.get_error()
     return str(text or "the trial failed")

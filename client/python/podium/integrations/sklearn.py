@@ -39,10 +39,10 @@ def record_search(
     of the same names.
 
     Args:
-        search: The search.
+        search: The search. Its `fit` must have ended.
         experiment: The name of the experiment, or the recorder that `podium.record` returned. If a
             name creates a new experiment, its success metric is the score of the folds.
-        name: The prefix of all names, which distinguishes the searches of one experiment.
+        name: The prefix of all arm and group names, to distinguish the searches of one experiment.
         eval_name: The name of the eval.
     """
     results = getattr(search, "cv_results_", None)
@@ -120,7 +120,7 @@ def _group_names(results: Mapping[str, Any], prefix: str) -> list[str]:
 
 
 def _scores(found: Mapping[str, Any], prefix: str, to: str = "") -> dict[str, float]:
-    """Returns the scores whose keys begin with a prefix, by the keys without the prefix."""
+    """Returns the scores whose keys begin with a prefix. Replaces the prefix by `to`."""
     return {
         f"{to}{key.removeprefix(prefix)}": float(value)
         for key, value in found.items()

@@ -1,4 +1,4 @@
-"""Records trainings of Hugging Face's Trainer, and of TRL's trainers, which are based on it.
+"""Records training runs of Hugging Face's Trainer, and of TRL's trainers, which are based on it.
 
 trainer = Trainer(model, args, train_dataset=..., callbacks=[PodiumCallback("rank_sweep")])
 trainer.train()
@@ -24,15 +24,15 @@ __all__ = ["PodiumCallback"]
 
 
 class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[misc, unused-ignore]
-    """Records a training: rows for each evaluation at its step, and training metrics.
+    """Records a training run: rows for each evaluation at its step, and training metrics.
 
     If one data set is evaluated, the eval is `eval`. Otherwise, each data set is an eval with the
     data set's name. At the end, the last row of each eval is recorded as its post-training row.
     With `load_best_model_at_end`, the row of the best step is recorded instead. Evaluations after
     training and `trainer.predict` are post-training rows too.
 
-    Use it as a context manager to record at once that a training failed or was cancelled.
-    Otherwise, this is recorded at the end of the process.
+    Use it as a context manager to record at once that the run failed or was cancelled. Otherwise,
+    this is recorded at the end of the process.
 
     Args:
         experiment: The name of the experiment, or the recorder that `podium.record` returned.
@@ -59,7 +59,7 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
     def on_train_begin(
         self, args: Any, state: Any, control: Any, *, model: Any = None, **others: Any
     ) -> None:
-        """Begins the arm. If a checkpoint was loaded, the arm continues after its step."""
+        """Begins the arm, or continues it after the step of a checkpoint that was loaded."""
         del control, others
         self._train_seconds = None
         self._training.begin(
@@ -135,7 +135,7 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
             self._training.log_final(row.name, row.metrics, row.seconds)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        """Records that training is completed, with the result of the model that is kept."""
+        """Records that the run is completed, with the rows of the model that the Trainer keeps."""
         del control, others
         # The Trainer calls this method also before it prunes a trial.
         if {"trial", "step", "metrics"} <= caller_variables("transformers.trainer", "trial").keys():

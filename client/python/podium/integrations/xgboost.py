@@ -1,4 +1,4 @@
-"""Records trainings of XGBoost.
+"""Records training runs of XGBoost.
 
 callback = PodiumCallback("churn", "depth6")
 xgboost.train(params, dtrain, 200, evals=[(dtrain, "train"), (dval, "val")], callbacks=[callback])
@@ -31,14 +31,14 @@ _ARGUMENTS = ("early_stopping_rounds", "obj", "custom_metric", "metrics", "nfold
 
 
 class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[misc, unused-ignore]
-    """Records a training: one row of each evaluated data set for each round.
+    """Records a training run: one row of each evaluated data set for each round.
 
-    Rounds count from 0, as XGBoost prints them. A training with `xgb_model` continues the count.
-    After early stopping the best round is the result, otherwise the last one. The order of the
-    callbacks does not matter.
+    Rounds count from 0, as XGBoost prints them. A run with `xgb_model` continues the count. After
+    early stopping the best round has the post-training rows, otherwise the last one. The order of
+    the callbacks does not matter.
 
-    Use it as a context manager to record at once that a training failed or was cancelled.
-    Otherwise, this is recorded at the end of the process.
+    Use it as a context manager to record at once that the run failed or was cancelled. Otherwise,
+    this is recorded at the end of the process.
 
     Args:
         experiment: The name of the experiment, or the recorder that `podium.record` returned.
@@ -69,7 +69,7 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
         self._next = 0
 
     def before_training(self, model: Any) -> Any:
-        """Begins the arm. With `xgb_model`, it continues after the rounds of that model."""
+        """Begins the arm, or continues it after the rounds of `xgb_model` if that was given."""
         booster = _booster(model)
         self._rounds = booster.num_boosted_rounds()
         self._best_before = booster.attr(_BEST)
@@ -88,7 +88,7 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
         return model
 
     def before_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
-        """Stores a reference to the training's log, to which XGBoost adds each round."""
+        """Stores a reference to the run's log, to which XGBoost adds each round."""
         del model, epoch
         self._history = evals_log
         return False
@@ -101,8 +101,8 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
         return False
 
     def after_training(self, model: Any) -> Any:
-        """Records the result: the best round after early stopping, otherwise the last one."""
-        # XGBoost skips the callbacks that follow one that stops the training.
+        """Records the post-training rows: the best round's after early stopping, or the last's."""
+        # XGBoost skips the callbacks that follow one that stops the run.
         self._log_rounds(max(map(len, _scores(self._history)), default=0))
         best = _booster(model).attr(_BEST)
         is_new = best is not None and best != self._best_before
@@ -133,7 +133,7 @@ def run_config(name: str, given: Mapping[str, Any]) -> RunConfig:
         name,
         algorithm=Component("xgboost", facts),
         seed=next((seed for seed in seeds if seed is not None), None),
-        # A training that continues passes only the number of remaining rounds.
+        # For a run that continues, the caller passes only the number of remaining rounds.
         extras=settings_of({"num_boost_round": given.get("num_boost_round")}),
     )
 
@@ -143,6 +143,6 @@ def _scores(history: Mapping[str, Mapping[str, Any]]) -> Iterator[Any]:
 
 
 def _booster(model: Any) -> Any:
-    """Returns the booster of a training; in a cross-validation, the booster of the first fold."""
+    """Returns the booster of a model, or of the first fold in a cross-validation."""
     folds = getattr(model, "cvfolds", None)
     return folds[0].bst if folds else model
