@@ -1,4 +1,4 @@
-"""Draws curves."""
+"""Draws the result of `experiment.curve()`."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 __all__ = ["curves_figure", "save_curves"]
 
 _HEIGHT, _AROUND = 3.9, 0.6
-"""In inches: the height of the figure without its header, and of the axis below the plot."""
+"""In inches: the height of a figure without its header, and of the horizontal axis with labels."""
 _NAMED = 24
 """The most curves that are drawn with names. If there are more curves, all are thin and grey."""
 _BANDS = 4
-"""The most groups with intervals as bands. Of more groups, only the last points have any."""
+"""The most groups whose intervals are bands. If there are more, only last points have intervals."""
 _MARKERS = 12
-"""The approximate number of markers on a curve with more points, at equal distances."""
+"""The approximate number of markers on a curve that has more points than that."""
 _UNNAMED = {"color": GREY, "marker": "", "linestyle": "-", "alpha": 0.5}
 _THIN = {
     "arrowstyle": "-",
@@ -64,7 +64,7 @@ _LEFT, _LEAST_PLOT = 0.75, 1.6
 
 
 class _Line(NamedTuple):
-    """A curve with its style and name."""
+    """A curve with its style, and its points that have a finite mean."""
 
     curve: Curve
     points: Sequence[CurvePoint]
@@ -105,9 +105,10 @@ def curves_figure(
 ) -> Figure:
     """Draws curves: lines of arms, or means of groups with their 95 % intervals.
 
-    The intervals of up to four groups are bands, those of more groups are bars at the last steps.
-    Up to 24 curves have names, or as many as `figsize` has room for. If there are more curves, all
-    are grey lines without names. Notebooks show the figure. Long names are shortened in the middle.
+    The intervals of up to four groups are bands. If there are more groups, only the last point of a
+    group has its interval, as a bar. Up to 24 curves have names, or as many as `figsize` has room
+    for. If there are more curves, all are grey lines without names. Long names are shortened in the
+    middle. A notebook cell shows the returned figure.
 
     Args:
         found: The result of `experiment.curve()`.
@@ -157,7 +158,10 @@ def _most_named(figsize: tuple[float, float] | None) -> int:
 
 
 class _Beside(NamedTuple):
-    """The curves whose names are beside the plot, the lowest first. Empty for too many curves."""
+    """The curves whose names are beside the plot, the lowest first.
+
+    There are none if the figure has no room for the names of all curves.
+    """
 
     lines: Sequence[_Line]
     names: Sequence[str]
@@ -242,7 +246,7 @@ def _draw_markers(axes: Axes, line: _Line) -> None:
 
 
 def _frame(axes: Axes, lines: Sequence[_Line], metric: str, plot_size: tuple[float, float]) -> None:
-    """Fits the axes to the means.
+    """Sets the limits and ticks of the axes so that they fit the means of all curves.
 
     Cuts off intervals that are very wide, because these would flatten all curves.
     """
@@ -340,7 +344,7 @@ def _name_line(
 
 
 def _beside(axes: Axes, points: float, *, is_value: bool = False) -> Transform:
-    """Returns a transform that places x = 1 some points to the right of the plot.
+    """Returns a transform that places x = 1 the given number of points to the right of the plot.
 
     A y coordinate is a share of the plot's height, or with `is_value` a value of the vertical axis.
     """

@@ -133,14 +133,14 @@ def check_size(size: tuple[float, float] | None) -> None:
 
 
 def styles() -> Iterator[Mapping[str, Any]]:
-    """Yields styles of lines: colours and markers first, then kinds of lines."""
+    """Yields distinct styles of lines: all colours with a solid line, then with other lines."""
     for line in _LINES:
         for color, marker in zip(_COLORS, _MARKERS, strict=True):
             yield {"color": color, "marker": marker, "linestyle": line}
 
 
 def number_ticks(axis: Axis, limits: tuple[float, float], inches: float) -> None:
-    """Sets ticks whose numbers do not overlap on an axis of this length, and are all different."""
+    """Sets ticks whose numbers differ and do not overlap, on an axis of this length in inches."""
     from matplotlib import ticker  # noqa: PLC0415 - optional, and slow to load
 
     digits = digits_of(limits)
@@ -156,7 +156,7 @@ def number_ticks(axis: Axis, limits: tuple[float, float], inches: float) -> None
 
 
 def digits_of(values: Sequence[float]) -> int:
-    """Returns how many significant digits are needed to show that values differ, at least four."""
+    """Returns the number of significant digits that show how values differ, from 4 to 15."""
     greatest, spread = (
         max(map(abs, values), default=0),
         max(values, default=0) - min(values, default=0),
@@ -168,9 +168,10 @@ def digits_of(values: Sequence[float]) -> int:
 
 
 def apart(wanted: Sequence[float], distance: float) -> list[float]:
-    """Moves sorted label positions at least `distance` apart, within 0 and 1 if there is room.
+    """Returns sorted positions of labels, moved to be at least `distance` apart.
 
-    Positions that are too close form a block around their mean (pool adjacent violators).
+    They stay between 0 and 1 if there is room. Positions that are too close are placed side by side
+    around their mean (pool adjacent violators).
     """
     blocks: list[list[float]] = []
     for place in wanted:
@@ -195,7 +196,7 @@ def _top(block: Sequence[float], distance: float) -> float:
 
 
 def check_suffix(path: str | os.PathLike[str]) -> None:
-    """Raises a ValueError if the suffix of a file is not that of a supported picture format."""
+    """Raises a ValueError if the suffix of a file is not .png, .svg or .pdf."""
     if Path(path).suffix.lower() not in _SUFFIXES:
         raise ValueError(f"a picture is a .png, .svg or .pdf file, not {Path(path).name!r}")
 

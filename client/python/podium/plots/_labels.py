@@ -45,7 +45,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def shortened_to_fit(names: Sequence[str], size: float, inches: float) -> list[str]:
-    """Shortens names to a width in inches, but not below 12 characters, so that they differ."""
+    """Shortens names to a width in inches, but not below 12 characters. They stay different."""
     length = max(map(len, names), default=0)
     length = min(length, LONGEST_NAME)
     result = shorten_names(names, length)

@@ -1,4 +1,4 @@
-"""Draws rankings."""
+"""Draws the result of `experiment.rank()` or `experiment.rank_groups()`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = ["ranking_figure", "save_ranking"]
 
 _SHOWN, _PLACES, _DIGITS = 40, 6, 15
 _ROW, _LEAST_ROW, _AROUND = 0.23, 0.15, 0.6
-"""In inches: the height of an entry, and of the axis below the entries."""
+"""In inches: the usual and the least height of an entry, and the height of the horizontal axis."""
 _LEAST_PLOT, _BETWEEN = 1.6, 0.4
 """In inches: the least width of the plot, and the spaces between plot and texts."""
 
@@ -74,13 +74,14 @@ def ranking_figure(
     title: str | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draws a ranking, the best entry on top: scores, or means with their 95 % intervals.
+    """Draws a ranking, the best entry on top: scores of arms, or means of groups with intervals.
 
-    Notebooks show the figure. Long names are shortened in the middle.
+    The intervals are 95 % intervals. Long names are shortened in the middle. A notebook cell shows
+    the returned figure.
 
     Args:
-        found: The result of `experiment.rank()` or `experiment.rank_groups()`. At most the first 40
-            entries are drawn, or as many as `figsize` has room for.
+        found: The result of `experiment.rank()` or `experiment.rank_groups()`. The first 40 entries
+            are drawn, or fewer if `figsize` has less room.
         title: The title, which names the metric by default. An empty text leaves it out.
         figsize: The width and height in inches. By default they depend on the entries.
 
@@ -132,7 +133,7 @@ def _title(found: Ranking | GroupRanking, title: str | None) -> str:
 
 
 class _Labels(NamedTuple):
-    """The texts beside the plot."""
+    """The texts beside the plot: the names on the left, and the values on the right."""
 
     names: Sequence[str]
     values: Sequence[str]
@@ -212,9 +213,9 @@ def _with_half_width(mean: float, half_width: float | None) -> str:
 
 
 def _limits(drawn: Sequence[_Entry]) -> tuple[float, float]:
-    """Returns the limits of the axis. They fit the values, and cut off very wide intervals.
+    """Returns the limits of the axis of scores, which fit the values.
 
-    Otherwise these intervals would hide the differences between the values.
+    Very wide intervals are cut off, because they would hide the differences between the values.
     """
     marks = [mark for entry in drawn for mark in (entry.value, *(entry.ends or ()))]
     low, high = min(marks), max(marks)
