@@ -1,4 +1,4 @@
-"""Trains also while no server answers. The results are delivered when a server answers again."""
+"""Records a training run, even while no server answers. It is delivered when one answers again."""
 
 import math
 import sys

@@ -1,7 +1,7 @@
 """Writes the blocking client from the asynchronous one.
 
-Usage: `python tools/make_blocking.py [--check]`. With --check it writes nothing, and fails if a
-file is not current.
+Usage: `python tools/make_blocking.py [--check]`. With --check it writes nothing, and exits with 1
+if a generated file is not current.
 
 It translates `_client/aio/NAME.py` to `_client/blocking/NAME.py`: it removes `async` and `await`,
 and replaces the names of classes, in docstrings too. The modules in `BY_HAND` do different

@@ -182,9 +182,10 @@ def as_other_arm(
 
 
 def has_only_events_of(attempt: RejectedAttempt, arm: ArmResult) -> bool:
-    """Returns whether a stored arm has only values of these events, which include the whole arm.
+    """Returns whether every value of a stored arm is from the rejected events of an attempt.
 
-    An interrupted retry leaves such an arm. Sending the events to it again loses nothing.
+    Returns False if these events do not include the whole arm, as an `arm_recorded` event. An
+    interrupted retry leaves such an arm. Sending the events to it again loses nothing.
     """
     whole = attempt.whole_arm
     if whole is None or arm.attempt is not None:

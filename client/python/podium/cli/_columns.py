@@ -24,7 +24,7 @@ def add_columns(parser: argparse.ArgumentParser, text: str) -> None:
 def of_arms(
     client: Client, experiment: str, columns: Sequence[str], **filters: Any
 ) -> Mapping[str, Mapping[str, Any]]:
-    """Returns `ArmSummary.record()` of each arm, by the arm's name; nothing without columns.
+    """Returns `ArmSummary.record()` of each arm by name, or an empty dict if no column is given.
 
     Raises:
         CommandError: No arm has a value in one of the columns.

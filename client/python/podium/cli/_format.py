@@ -38,7 +38,7 @@ def number(given: float) -> str:
 
 
 def digits(given: float | None, form: str) -> str:
-    """Returns a number in a format, or an empty text for None."""
+    """Formats a number with a format such as `.6g`. Returns an empty text for None."""
     return "" if given is None else format(given, form)
 
 

@@ -1,4 +1,4 @@
-"""Pictures that commands draw."""
+"""Adds the options for pictures to commands, and writes the pictures."""
 
 import argparse
 from collections.abc import Callable

@@ -58,7 +58,7 @@ def group_row(group: RankedGroup) -> tuple[str, ...]:
 
 
 def _place(origin: str, eval_name: str | None, step: int | None = None) -> str:
-    """Returns the source of a score in one or two words."""
+    """Returns the source of a score in a few words, such as `val at 100` or `training`."""
     match origin:
         case ScoreOrigin.POST_TRAINING_EVAL:
             return eval_name or ""

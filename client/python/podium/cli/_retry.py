@@ -337,7 +337,7 @@ def _mark_retried(item: Item) -> None:
 
 
 def _clean_up(view: OutboxView) -> None:
-    """Removes streams that are finished, unless a running sender will remove them."""
+    """Removes streams that need no more delivery, unless a running sender will remove them."""
     lock = SenderLock(view.folder)
     if not lock.try_acquire():
         return

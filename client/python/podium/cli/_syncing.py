@@ -40,7 +40,7 @@ class Done(NamedTuple):
 
     @property
     def can_be_taken_over(self) -> bool:
-        """Returns whether the other sender has ended and left events to deliver."""
+        """Returns whether another sender ended before it had delivered every event."""
         return self.was_followed and bool(self.waiting) and not self.failure
 
     @property
@@ -165,7 +165,10 @@ def _done(sender: Sender, before: OutboxView, address: str) -> Done:
 
 
 def _follow(before: OutboxView, address: str, console: Console) -> Done:
-    """Waits until a running sender has delivered everything, ends, or makes no progress."""
+    """Waits until a running sender has delivered everything, ends, or makes no progress.
+
+    Returns the result as if this process had delivered the outbox.
+    """
     state = SenderState.read(before.folder)
     pid = f" (process {state.pid})" if state else ""
     theirs = state.address if state else before.address

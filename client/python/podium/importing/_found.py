@@ -136,7 +136,7 @@ class Note(NamedTuple):
 
 
 def attempted(file: Path, read: Callable[[Path], _T]) -> Generator[NotImported, None, _T | None]:
-    """Calls `read` with a file and returns its result. If it fails, yields why and returns None."""
+    """Returns the result of `read` for a file. If it fails, yields the reason, and returns None."""
     try:
         return read(file)
     except (ValueError, OSError) as error:

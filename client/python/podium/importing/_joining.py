@@ -176,7 +176,7 @@ class _Families:
 
 
 def _has_seed(arm: _Joined, part: _Part) -> bool:
-    """Returns whether an arm was recorded before this import, with the same seed as a part."""
+    """Returns whether an arm was recorded before this import, with the seed of the evaluation."""
     existing = arm.existing
     return existing is not None and existing.run_config.seed == part.found.arm.run_config.seed
 
@@ -228,7 +228,7 @@ def _notes(part: _Part, main: _Joined, arm: _Joined) -> Iterator[Note]:
 
 
 def _found_arm(joined: _Joined) -> FoundArm:
-    """Returns the arm with the rows of all its evaluations."""
+    """Returns a joined arm as an item, with the rows of all its evaluations."""
     first, existing = joined.parts[0], joined.existing
     source = first.found.source
     if (

@@ -137,8 +137,6 @@ class _Recorded(NamedTuple):
 
 
 class _Import:
-    """The state of a running import."""
-
     def __init__(self, target: _Target, experiment: str | None, *, replace: bool) -> None:
         self._target = target
         self._experiment = experiment
@@ -270,7 +268,6 @@ class _Import:
 
 
 def _series_events(arm: ArmResult, found: FoundArm) -> Iterator[Event]:
-    """Yields the events that record the training series of an arm."""
     for step, metrics in points_by_step(found.series.values()):
         yield _untimed(events.metrics_recorded(arm.name, metrics, step=step))
     latest = latest_metrics(arm, found.series)
@@ -294,7 +291,7 @@ def _check_same_run(arm: ArmResult, existing: ArmResult) -> None:
 
 
 def _has_results_of(existing: ArmResult, arm: ArmResult) -> bool:
-    """Returns whether a recorded arm has the run, the status and all results of a read arm."""
+    """Returns whether a recorded arm has the run_id, status and results of an arm from a source."""
     rows = {(row.name, row.step): row.metrics for row in existing.evals}
     return (
         (existing.run_id, existing.status) == (arm.run_id, arm.status)

@@ -20,7 +20,10 @@ _MAX_VALUES = 5_000_000
 
 
 def eval_and_metric(key: str) -> tuple[str, str] | None:
-    """Splits a key like `val_loss` or `Loss/val`. Returns None for a training metric."""
+    """Splits a key, such as `val_loss` or `loss/val`, into the eval `val` and its metric `loss`.
+
+    Returns None for the key of a training metric.
+    """
     if found := _OF_EVAL.fullmatch(key):
         return found[1], found[2]
     found = _TO_EVAL.fullmatch(key)

@@ -84,7 +84,7 @@ def csv_rows(path: Path, *, is_log: bool = False) -> Iterator[tuple[int, Row | V
 
 
 def _header(lines: Iterator[str]) -> tuple[list[str], str]:
-    """Returns the columns and the delimiter."""
+    """Reads the first line of a table. Returns its columns and the delimiter."""
     header = next(lines, "")
     _check_encoding(header)
     if not header.strip():

@@ -24,9 +24,10 @@ def settings_of(given: Mapping[Any, Any], *, without: frozenset[str] = frozenset
 
 
 def plain(given: Any, depth: int = 1) -> Any:
-    """Converts a value to a JSON-like one, which has no addresses and so is the same in each run.
+    """Converts a value to JSON-like data that is the same in each run of a program.
 
-    Shortens long texts and lists. An object without a number becomes the name of its class.
+    Shortens long texts and lists. An object that is not a number becomes the name of its class, and
+    a function or class becomes its own name.
     """
     if isinstance(given, bool | float) or given is None:
         return given

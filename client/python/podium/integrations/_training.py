@@ -218,7 +218,7 @@ class Training:
             self._may_release()
 
     def end(self, *, best: Iterable[Row] = (), train_seconds: float | None = None) -> None:
-        """Records that the run is completed, and the last row of each eval as post-training row.
+        """Records that the run is completed, and each eval's last row as its post-training row.
 
         Args:
             best: The rows of the best model, if the trainer keeps it instead of the last model.

@@ -94,7 +94,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
             self._training.begin(config, resume_step=epoch - 1 if epoch else None)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Records an epoch."""
+        """Records the metrics of an epoch."""
         sets = by_set(logs or {})
         self._training.log(sets.get("", {}), epoch)
         if _VAL in sets:

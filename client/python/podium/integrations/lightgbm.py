@@ -105,7 +105,7 @@ class _Training(Training):
             self._rows[row.step].append(row)
 
     def settle(self) -> None:
-        """Ends the arm if the run was stopped early: only then the model has a best round."""
+        """Ends the arm if the model has the number of a best round, as after early stopping."""
         super().settle()
         best = self._rows.get(getattr(self._model, "best_iteration", 0), [])
         if self.is_running and not best:

@@ -75,7 +75,7 @@ class PodiumCallback(Callback):  # type: ignore[misc, unused-ignore]
         self._arm_of(trial).log_eval(_EVAL, _metrics(result), step=result.get(_STEP))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Records that a trial is completed, with its last report as the result."""
+        """Records that a trial is completed, with its last report as the post-training row."""
         del iteration, trials, info
         last = trial.last_result or {}
         if last and trial.trial_id not in self._ended:

@@ -94,14 +94,14 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
         return False
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
-        """Records a round."""
+        """Records the scores of a round."""
         del model
         self._history = evals_log
         self._log_rounds(epoch + 1)
         return False
 
     def after_training(self, model: Any) -> Any:
-        """Records the post-training rows: the best round's after early stopping, or the last's."""
+        """Ends the arm, with the rows of the best round if the run was stopped early."""
         # XGBoost skips the callbacks that follow one that stops the run.
         self._log_rounds(max(map(len, _scores(self._history)), default=0))
         best = _booster(model).attr(_BEST)

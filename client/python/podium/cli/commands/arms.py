@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 
 
 def _show_columns(arms: list[ArmSummary], columns: list[str], console: Console) -> bool:
-    """Prints the table. Returns whether there are arms."""
+    """Prints a table with the given columns. Returns whether there are arms."""
     records = [arm.record() for arm in arms]
     check_columns(columns, records)
     rows = [
@@ -106,7 +106,7 @@ def _rows(arms: Iterable[ArmSummary], client: Client) -> Iterator[tuple[str, ...
 def _has_in_loop(client: Client, experiment: str) -> bool:
     """Returns whether some arm has scores of an in-loop primary eval.
 
-    Only then the rows of the arms have to be fetched.
+    Otherwise, no rows have to be fetched for the table.
     """
     return any(
         source.origin == ScoreOrigin.IN_LOOP_EVAL

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Looks up the row."""
+    """Looks up an eval row of an arm, and shows it."""
     arm = client.arm(arguments.experiment, arguments.arm)
     row = arm.eval(arguments.name, step=arguments.step)
     if console.as_json:

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Lists the rows."""
+    """Lists the eval rows of an arm."""
     found = client.arm(arguments.experiment, arguments.arm).evals(
         name=arguments.name,
         min_step=arguments.min_step,

@@ -146,8 +146,6 @@ def _say_what_changed(experiment: Experiment, client: Client, console: Console) 
 
 
 class _JsonLines:
-    """Writes JSON lines: one object in each line."""
-
     def __init__(self, file: TextIO, *, is_utf8: bool) -> None:
         self._file = file
         self._is_utf8 = is_utf8

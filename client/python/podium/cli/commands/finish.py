@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Records the end."""
+    """Records how the training of an arm ended."""
     finished = events.arm_finished(arguments.arm, arguments.status, error=arguments.error)
     with near_arms(client, arguments.experiment, arguments.arm):
         result = client.record(arguments.experiment, [finished])

@@ -38,7 +38,11 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
 
 
 def _serves(address: str, seconds: float, console: Console, has_others: bool) -> bool:
-    """Shows whether a server serves. Raises a CommandError if the only server does not answer."""
+    """Asks a server whether it serves, and shows and returns the answer.
+
+    Raises:
+        CommandError: The server does not answer, and there are no others.
+    """
     try:
         is_serving = _ask(address, seconds) == _SERVING
     except CommandError as error:

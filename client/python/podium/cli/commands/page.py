@@ -80,7 +80,7 @@ def _check(url: str, seconds: float) -> None:
 
 
 def _problem(url: str, error: Exception) -> str:
-    """Returns why there is no page at a URL, and what to do."""
+    """Returns a text with the reason why there is no page at a URL, and what to do."""
     cause = error.reason if type(error) is URLError else error
     address = urlsplit(url).netloc
     match cause:

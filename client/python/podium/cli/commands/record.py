@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 
 
 def _read(path: str, experiment: str | None, *, replace: bool) -> list[tuple[str, Batch]]:
-    """Returns the calls to make for each experiment, in the order of the file."""
+    """Reads the file. Returns each call to make, with its experiment, in the order of the file."""
     events = _events(path, experiment, replace=replace)
     try:
         read = [

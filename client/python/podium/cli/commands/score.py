@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Looks up the score."""
+    """Looks up the score of an arm on a metric, and prints it."""
     found = client.arm(arguments.experiment, arguments.arm).find_score(arguments.metric)
     if console.as_json:
         console.json(found and json_form.to_json(found))

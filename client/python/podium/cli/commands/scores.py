@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Looks up the scores."""
+    """Looks up the scores of arms on several metrics, and shows them."""
     filters = arm_filters(arguments)
     found = client.experiment(arguments.experiment).scores(arguments.metrics, **filters)
     empty = [column.metric for column in found.columns if found.arms and not _has_scores(column)]
@@ -62,7 +62,7 @@ def _show(
     records: Mapping[str, Mapping[str, Any]],
     console: Console,
 ) -> bool:
-    """Prints the table. Returns whether there are arms."""
+    """Prints the table of scores. Returns whether there are arms."""
     scores = zip(*([_cell(value) for value in each.scores] for each in found.columns), strict=True)
     rows = [
         [arm.arm, *cells(records.get(arm.arm, {}), columns), *row]

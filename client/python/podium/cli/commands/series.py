@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Lists the points."""
+    """Lists the points of an arm's training series."""
     series = client.arm(arguments.experiment, arguments.arm).all_series(
         arguments.keys,
         min_step=arguments.min_step,

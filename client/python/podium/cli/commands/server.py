@@ -15,7 +15,7 @@ __all__ = ["run"]
 
 
 def run(_arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Shows the server."""
+    """Shows the version, the limits and the store's id of the server."""
     found = client.server()
     if console.as_json:
         console.json(json_form.to_json(found))

@@ -117,7 +117,7 @@ def _eval_metrics(arm: ArmResult) -> str:
 
 
 def _provenance_fields(given: Provenance | None) -> Iterator[tuple[str, str]]:
-    """Yields where the code of the newest attempt came from, and where it ran."""
+    """Yields the commit, command, host and versions of the newest attempt."""
     if given is None:
         return
     changed = {True: "", False: ", with uncommitted changes", None: ", unknown changes"}
@@ -147,7 +147,7 @@ def _config_fields(config: RunConfig) -> Iterator[tuple[str, str]]:
 
 
 def _without_unset(value: Any) -> Any:
-    """Returns a value without the parts that are not set."""
+    """Returns a JSON-like value without the keys of its objects that are not set."""
     if not isinstance(value, dict):
         return value
     parts = {key: _without_unset(part) for key, part in value.items()}

@@ -52,8 +52,6 @@ _Log = list[_Entry]
 
 
 class _State(NamedTuple):
-    """The content of a state file."""
-
     path: Path
     content: dict[str, Any]
 
@@ -262,7 +260,6 @@ def _run_config(state: _State, name: str) -> RunConfig:
 
 
 def _training_metrics(log: _Log) -> dict[str, float]:
-    """Returns the last value of each training metric."""
     metrics: dict[str, float] = {}
     for entry in log:
         metrics |= _entry_metrics(entry)

@@ -215,7 +215,7 @@ def _generation(content: _Object) -> dict[str, _Object]:
 
 
 def _facts(content: _Object) -> _Object:
-    """Returns facts that can differ although the settings are the same."""
+    """Returns the facts in which evaluations with the same settings can differ."""
     config = content["config"]
     found = {key: config.get(key) for key in (*_OF_PROGRAM, *_SEEDS)}
     found |= {key: content.get(key) for key in _OF_TASKS}

@@ -82,7 +82,7 @@ class MlflowImporter:
         return [path if _has_line(meta, r"lifecycle_stage:\s*deleted") else meta]
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Yields the arm of a run, or the experiment that a folder's description names."""
+        """Yields the arm of a run's folder, or the experiment of an experiment's folder."""
         if path.is_file():
             raise ValueError(_NO_DATABASES)
         if _is_run(path):
@@ -205,7 +205,10 @@ def _seconds(meta: _Object) -> float | None:
 def _metrics(
     folder: Path,
 ) -> Generator[Found, None, tuple[dict[str, float], list[EvalResult], _Points]]:
-    """Reads the metrics. Returns the last values of training metrics, eval rows, and series."""
+    """Reads the files of metrics.
+
+    Returns the last value of each training metric, the in-loop rows, and the training series.
+    """
     series: _Points = {}
     last: dict[str, float] = {}
     rows: defaultdict[tuple[int, str], dict[str, _Value]] = defaultdict(dict)

@@ -112,8 +112,6 @@ def mapping_from_texts(texts: Sequence[str]) -> dict[str, list[str]]:
 
 @dataclass(slots=True)
 class _Arm:
-    """The values in the rows of an arm."""
-
     name: str
     source: str
     logged: Logged = field(default_factory=Logged)
@@ -125,7 +123,7 @@ class _Arm:
 
 
 class _Value(NamedTuple):
-    """A number in a row."""
+    """A number in a row of a table, with the metric that it is a value of."""
 
     place: tuple[str | None, str]
     """The eval and the metric. The eval of a training metric is None."""
@@ -177,7 +175,7 @@ def _listing(columns: Sequence[str]) -> str:
 
 
 def _at_most(most: int, found: Iterator[NotImported], file: Path) -> Iterator[NotImported]:
-    """Yields the first items, and one item with the number of further items."""
+    """Yields the first `most` items, and then one item with the number of further items."""
     yield from islice(found, most)
     if more := sum(1 for _ in found):
         lines = "line has a problem" if more == 1 else "lines have problems"
@@ -185,8 +183,6 @@ def _at_most(most: int, found: Iterator[NotImported], file: Path) -> Iterator[No
 
 
 class _Tables:
-    """Collects the arms of several tables."""
-
     def __init__(self, mapping: ColumnMapping, experiment: str) -> None:
         self._mapping = mapping
         self._experiment = experiment
@@ -283,7 +279,11 @@ class _Tables:
         return arm
 
     def _set_settings(self, arm: _Arm, row: dict[str, Any]) -> None:
-        """Adds the settings of a row to its arm. Raises a ValueError if earlier rows differ."""
+        """Adds the settings of a row to its arm.
+
+        Raises:
+            ValueError: An earlier row of the arm has another value for a setting.
+        """
         given = {name: row[name] for name in self._mapping.config if not _is_empty(row.get(name))}
         config = {
             name: plain(cell) if isinstance(cell, str) else cell for name, cell in given.items()

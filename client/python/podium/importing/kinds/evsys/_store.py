@@ -90,7 +90,7 @@ def _experiment(name: str, content: _Object, file: Path) -> FoundExperiment:
 
 
 def _groups(file: Path) -> Generator[Found, None, dict[str, str]]:
-    """Reads the names of groups by id."""
+    """Reads `groups.jsonl`. Returns the name of each group by the group's id."""
     groups: dict[str, str] = {}
     if file.is_file():
         for line, group in json_lines(file):

@@ -115,7 +115,7 @@ def _add_attribute(trial: Trial, row: _Row) -> None:
 
 
 def _value(value: Any, kind: str | None) -> float:
-    """Returns a value. The column `kind` names infinities and NaN, which SQLite cannot store."""
+    """Returns a value as a number. `kind` marks infinities and NaN, which SQLite cannot store."""
     if kind in _SPECIAL:
         return _SPECIAL[kind]
     found = number(value)

@@ -53,7 +53,7 @@ class Study:
 
 
 def param(value: Any, distribution: Any) -> Any:
-    """Returns the value of a parameter, which storages keep as a number and a distribution."""
+    """Returns the value of a parameter, from the number and the distribution that Optuna stores."""
     given = json.loads(distribution) if isinstance(distribution, str) else distribution
     name = str(given.get("name"))
     if name == "CategoricalDistribution":
@@ -143,7 +143,7 @@ def _number(value: Any) -> float | None:
 
 
 def _rows(trial: Trial, names: list[str]) -> Iterator[EvalResult]:
-    """Yields the reported values as in-loop rows, and the result of a complete trial."""
+    """Yields the reported values as in-loop rows, and a complete trial's result, without a step."""
     for step in sorted(trial.reported):
         yield EvalResult(_EVAL, metrics={names[0]: trial.reported[step]}, step=step)
     if trial.state == "COMPLETE" and len(trial.values) == len(names):

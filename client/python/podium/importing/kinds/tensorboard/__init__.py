@@ -43,8 +43,6 @@ _STATUSES = {2: ArmStatus.FAILED, 3: ArmStatus.RUNNING}
 
 @dataclass(slots=True)
 class _Run:
-    """The content of the event files of a run."""
-
     logged: Logged = field(default_factory=Logged)
     config: dict[str, Any] = field(default_factory=dict)
     status: ArmStatus = ArmStatus.COMPLETED

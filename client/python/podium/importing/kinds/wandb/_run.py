@@ -45,8 +45,6 @@ _FACTS = ("entity", "notes", "sweep_id")
 
 @dataclass(slots=True)
 class _Run:
-    """The content of the files of a run."""
-
     run_id: str
     config: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
@@ -176,7 +174,7 @@ def _path(item: Any) -> list[str]:
 
 
 def _value(item: Any) -> Any:
-    """Returns the value of an item. Recent versions write it together with its type."""
+    """Returns the value of an item. Recent versions of W&B have a field for each type of value."""
     for name in ("boolean", "integer", "number", "text"):
         if item.HasField(name):
             return getattr(item, name)
@@ -197,7 +195,7 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _notes(run: _Run, source: str) -> Iterator[NotImported]:
-    """Yields the keys whose values are not numbers, such as media and texts."""
+    """Yields items that list the keys whose values are not numbers, such as media and texts."""
     counts = run.not_numbers.items()
     in_history = [f"{key} ({count:,} of {run.rows:,} rows)" for key, count in counts]
     not_numbers = [key for key, value in _leaves(run.summary) if number(value) is None]
