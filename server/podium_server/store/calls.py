@@ -42,10 +42,11 @@ Subject: TypeAlias = "tuple[str, str | None]"
 class ArmNeeds:
     """The parts and eval rows of one arm that a call needs. The arm's own row is always loaded.
 
-    Rows in `keys` are loaded with their content. Unless `all_rows` is set, the row that
-    `eval(name)` returns is loaded for each of their names. `all_rows` asks for every row, without
-    its content. With it, `sizes` asks for the content of a row if the content has one of these
-    sizes in bytes. So a call loads no more content than its request has, even if the arm is large.
+    Rows in `keys` are loaded with their content. Without `all_rows`, the row that `eval(name)`
+    returns is loaded too, for each eval name in `keys`. With `all_rows`, every row is loaded
+    without its content. A call that compares its rows with the stored rows then needs content only
+    where the sizes are equal: `sizes` has the sizes in bytes of the call's rows, and only stored
+    content of such a size is loaded. So a call loads no more content than its request has.
     `point_steps` are the steps whose points of the training series are needed.
     """
 

@@ -55,7 +55,7 @@ class LiveBase:
 
     @property
     def experiment(self) -> Experiment | None:
-        """The experiment, with the fields of its last declaration."""
+        """The experiment as it was declared last, or None if it does not exist."""
         return self.state.experiment
 
     @property

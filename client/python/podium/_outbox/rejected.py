@@ -1,6 +1,7 @@
 """Stores the permanently rejected events of a stream in its file `rejected.jsonl`.
 
-Each line is a rejected event, or the mark that `podium outbox` delivered or discarded one later.
+Each line is a rejected event or a mark. A mark says that `podium outbox` has delivered or discarded
+one of these events since.
 Unreadable lines are skipped, so that a damaged line does not hide others.
 """
 

@@ -261,7 +261,7 @@ class Sender:
             return pause
 
     def _lag(self) -> float:
-        """Returns the age in seconds of the oldest undelivered event that was sent before; or 0."""
+        """Returns the age in seconds of the oldest event that was sent without success, or 0."""
         oldest = [s.oldest for s in self.streams.unsent if s.oldest is not None]
         return max(0.0, time.time() - min(oldest)) if oldest else 0.0
 

@@ -111,7 +111,9 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._training.log_final(_TEST, logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Records that the run is completed, with the row of the weights that Keras keeps."""
+        """Records that the run is completed. The result is that of the best epoch if
+        EarlyStopping has restored its weights, or else that of the last epoch.
+        """
         del logs
         stop = self._early_stopping
         is_restored = stop and stop.restore_best_weights and stop.best_weights is not None

@@ -252,7 +252,10 @@ class Reader(ChangeListener):
         return codec.experiment_from(row, content or b"")
 
     def row_count(self, prefixes: Sequence[str]) -> int:
-        """Returns the number of stored rows under some prefixes, or of all rows without any."""
+        """Counts the rows of experiments whose names have one of the prefixes.
+
+        Without prefixes, counts all rows.
+        """
         where, bindings = within(prefixes) if prefixes else ("name >= ''", ())
         return fetch_value(self.connection, _ROW_COUNT + where, bindings) or 0
 

@@ -125,7 +125,10 @@ async def test_random_histories(store: Store, seed: int) -> None:
 
 
 async def _ask(store: Store, rng: Random, replica: _Replica) -> int:
-    """Reads some pages into the replica, and compares it when it is complete."""
+    """Reads some pages of changes, and compares a complete replica with the store.
+
+    Returns 1 if it compared them, or else 0.
+    """
     for _ in range(rng.choice((1, 2, 9))):
         limits = PageLimits(rng.choice((1, 2, 3, 100)), rng.choice((1, 200, 2**21)))
         try:
