@@ -111,8 +111,10 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._training.log_final(_TEST, logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Records that the run is completed. The result is that of the best epoch if
-        EarlyStopping has restored its weights, or else that of the last epoch.
+        """Records that the run is completed.
+
+        The result is that of the last epoch, or of the best one if EarlyStopping has restored its
+        weights.
         """
         del logs
         stop = self._early_stopping
