@@ -13,7 +13,7 @@ __all__ = ["measure_reads", "measure_writes"]
 
 
 class _Front(NamedTuple):
-    """A front, and its targets relative to the echo server."""
+    """A gRPC server of Podium (front), and its targets relative to the echo server."""
 
     name: str
     throughput: float

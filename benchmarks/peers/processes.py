@@ -18,7 +18,7 @@ _STRACE = ("strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=fsync,fdatasync,
 
 
 class Failure(Exception):  # noqa: N818 (an outcome, which the table shows)
-    """A tool could not do what it was asked for; the table shows the text."""
+    """A tool could not execute an order. The table shows the text of the error."""
 
 
 def python_of(tool: str) -> Path:

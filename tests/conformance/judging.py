@@ -118,7 +118,7 @@ class Check(NamedTuple):
 
 
 def limits_of(file: Path) -> dict[str, int]:
-    """The limits that the server of a file is started with; empty for the usual ones."""
+    """Returns the limits that the server of a file is started with; empty for the usual ones."""
     limits: dict[str, int] = _content(file).get("limits", {})
     return limits
 
@@ -228,7 +228,7 @@ def _answer_or_code(call: Callable[[str, Message], Any], request: ScoreRequest) 
 
 
 def _distinct_rows(arm: ArmResult) -> list[Any]:
-    """The rows of an arm without those that repeat an earlier one's identity."""
+    """Returns the rows of an arm without those that repeat an earlier one's identity."""
     rows: dict[tuple[str, int | None], Any] = {}
     for row in arm.evals:
         step = row.step if row.HasField("step") else None

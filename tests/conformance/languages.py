@@ -52,7 +52,7 @@ class Language:
         return PROJECT / self.folder
 
     def missing(self) -> list[str]:
-        """The commands of the toolchain that fail or are not there."""
+        """Returns the commands of the toolchain that fail or are not there."""
         return [" ".join(command) for command in self.toolchain if not _succeeds(command)]
 
 

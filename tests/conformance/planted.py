@@ -36,7 +36,7 @@ class Defect:
 
 
 def defects() -> list[Defect]:
-    """Every defect that is listed."""
+    """Returns every defect that is listed."""
     listed = tomllib.loads(_LIST.read_text(encoding="utf-8"))["defects"]
     return [Defect(**{**item, "red": tuple(sorted(item["red"]))}) for item in listed]
 
@@ -74,7 +74,7 @@ def main(names: Sequence[str]) -> int:
 
 
 def _red(language: Language) -> tuple[str, ...]:
-    """The cells of a language in which something disagrees."""
+    """Returns the cells of a language in which something disagrees."""
     row = built(language)
     if not row.complaints:
         with servers() as started:

@@ -141,7 +141,7 @@ def _row(row: results.EvalResult | None) -> EvalResponse:
 
 
 def _whole(arm: results.ArmResult) -> GetArmResponse:
-    """The arm as it reads, with the mirrors of its primary eval."""
+    """Returns the arm as it reads, with the mirrors of its primary eval."""
     message = codec.arm_result_to_proto(arm)
     message.eval_metrics.update(arm.eval_metrics)
     for key, value in codec.values_to_proto(arm.eval_breakdowns).items():

@@ -81,7 +81,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def server(serve: Callable[..., Server]) -> Server:
-    """A server that requires no tokens."""
+    """Returns a server that requires no tokens."""
     return serve()
 
 
@@ -106,14 +106,14 @@ def start_browser() -> Iterator[webdriver.Chrome]:
 
 @pytest.fixture(scope="session")
 def driver() -> Iterator[webdriver.Chrome]:
-    """One browser for all tests."""
+    """Yields one browser for all tests."""
     with start_browser() as driver:
         yield driver
 
 
 @pytest.fixture
 def browser(driver: webdriver.Chrome) -> Iterator[Browser]:
-    """The browser, without what earlier tests left. The page may have logged no error."""
+    """Yields the browser, without what earlier tests left. The page may have logged no error."""
     driver.get("about:blank")
     driver.delete_all_cookies()
     driver.get_log("browser")

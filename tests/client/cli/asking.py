@@ -14,7 +14,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ")
 
 
 def shown(*arguments: str, address: str) -> str:
-    """What a command prints, with its times as TIME."""
+    """Returns what a command prints, with its times as TIME."""
     done = podium(*arguments, address=address)
     assert (done.code, done.err) == (0, "")
     return TIME.sub("TIME", done.out)

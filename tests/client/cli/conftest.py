@@ -22,7 +22,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture
 def name(address: str) -> str:
-    """The name of a declared experiment that no other test uses."""
+    """Returns the name of a declared experiment that no other test uses."""
     name = f"tests/cli_{next(_NUMBERS)}"
     with podium.Client(address) as client:
         client.experiment(name).declare()
@@ -31,13 +31,13 @@ def name(address: str) -> str:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """The folder of all outboxes."""
+    """Returns the folder of all outboxes."""
     return tmp_path / "outbox"
 
 
 @pytest.fixture
 def outbox(root: Path, address: str) -> Path:
-    """An outbox for the server of this folder."""
+    """Returns an outbox for the server of this folder."""
     return outbox_folder(root, address)
 
 

@@ -37,5 +37,5 @@ def steps(address: str, experiment: str) -> list[int | None]:
 
 
 def rows(count: int) -> list[Event]:
-    """Returns the events of that many rows `val`, one per step from 0."""
+    """Returns the events of `count` rows `val`, one per step from 0."""
     return [row("val", step, metrics={"acc": step}) for step in range(count)]

@@ -14,14 +14,14 @@ _NUMBERS = count(1)
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[RunningServer]:
-    """A server that tests share; each takes experiments of its own."""
+    """Yields a server that tests share; each takes experiments of its own."""
     with running_server() as server:
         yield server
 
 
 @pytest.fixture(params=["blocking", "asyncio"])
 async def client(request: pytest.FixtureRequest, server: RunningServer) -> AsyncIterator[AnyClient]:
-    """A client of each kind."""
+    """Yields a client of each kind."""
     kind = podium.Client if request.param == "blocking" else podium.AsyncClient
     async with entered(kind(server.address)) as client:
         yield client
@@ -29,19 +29,19 @@ async def client(request: pytest.FixtureRequest, server: RunningServer) -> Async
 
 @pytest.fixture
 def blocking(server: RunningServer) -> Iterator[podium.Client]:
-    """A blocking client."""
+    """Yields a blocking client."""
     with podium.Client(server.address) as client:
         yield client
 
 
 @pytest.fixture
 def name() -> str:
-    """The name of an experiment that no other test uses."""
+    """Returns the name of an experiment that no other test uses."""
     return f"tests/sweep_{next(_NUMBERS)}"
 
 
 @pytest.fixture
 def declared(blocking: podium.Client, name: str) -> str:
-    """The name of an experiment that is declared."""
+    """Returns the name of an experiment that is declared."""
     blocking.experiment(name).declare(success_metric="test.pass_rate")
     return name

@@ -24,7 +24,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningServer]:
-    """A server, which the environment names; the outbox is the test's own."""
+    """Yields a server, which the environment names; the outbox is the test's own."""
     monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path / "outbox"))
     with running_server() as server:
         monkeypatch.setenv("PODIUM_ADDRESS", server.address)
@@ -33,7 +33,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningS
 
 @pytest.fixture
 def ended(server: RunningServer) -> Iterator[Ended]:
-    """The arm of an experiment, once it has arrived and ended."""
+    """Yields the arm of an experiment, once it has arrived and ended."""
     with podium.Client(server.address) as client:
 
         def arm(experiment: str, name: str) -> podium.ArmResult:

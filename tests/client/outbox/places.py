@@ -11,12 +11,12 @@ ADDRESS = "localhost:50051"
 
 
 def new_outbox(root: Path) -> Path:
-    """An outbox for a server that is never asked."""
+    """Returns an outbox for a server that is never asked."""
     return outbox_folder(root / "outbox", ADDRESS)
 
 
 def info(**fields: object) -> StreamInfo:
-    """A new stream of the arm `lora_rank4`."""
+    """Returns a new stream of the arm `lora_rank4`."""
     said: dict[str, object] = {
         "experiment": "rank_sweep",
         "arm": "lora_rank4",
@@ -31,7 +31,7 @@ def info(**fields: object) -> StreamInfo:
 
 
 def new_writer(outbox: Path, segment_bytes: int = 4096) -> StreamWriter:
-    """A stream with small segments."""
+    """Returns a stream with small segments."""
     return StreamWriter.create(outbox, info(), segment_bytes=segment_bytes)
 
 

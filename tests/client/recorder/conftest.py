@@ -18,7 +18,7 @@ _NUMBERS = count(1)
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[RunningServer]:
-    """A server that tests share; each takes experiments of its own."""
+    """Yields a server that tests share; each takes experiments of its own."""
     with running_server() as server:
         yield server
 
@@ -32,13 +32,13 @@ def client(server: RunningServer) -> Iterator[podium.Client]:
 
 @pytest.fixture
 def name() -> str:
-    """The name of an experiment that no other test uses."""
+    """Returns the name of an experiment that no other test uses."""
     return f"tests/sweep_{next(_NUMBERS)}"
 
 
 @pytest.fixture(scope="session")
 def outbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An outbox that tests share, and so one sender."""
+    """Returns an outbox that tests share, and so one sender."""
     return tmp_path_factory.mktemp("outbox")
 
 

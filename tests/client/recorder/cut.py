@@ -80,7 +80,7 @@ def _close(end: socket.socket) -> None:
 
 @contextlib.contextmanager
 def connection_to(target: str, bytes_per_second: float | None = None) -> Iterator[Connection]:
-    """A connection to a server, for a block."""
+    """Yields a connection to a server, for a block."""
     connection = Connection(target, bytes_per_second)
     try:
         yield connection

@@ -20,7 +20,7 @@ process_outbox._FIRST_PROGRESS_SECONDS = 120.0
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Returns the warnings that the user got."""
+    """Returns the warnings that the recorder has logged."""
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 

@@ -11,19 +11,19 @@ from podium_server.testing import RunningServer, running_server
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningServer]:
-    """A server with a store that a test may kill it over, and start it again."""
+    """Yields a server that a test may kill, and start again over the same store."""
     with running_server(f"sqlite:///{tmp_path / 'podium.db'}") as server:
         yield server
 
 
 @pytest.fixture
 def outbox(tmp_path: Path, server: RunningServer) -> Path:
-    """An outbox for the server."""
+    """Returns an outbox for the server."""
     return outbox_folder(tmp_path / "outbox", server.address)
 
 
 @pytest.fixture
 def client(server: RunningServer) -> Iterator[podium.Client]:
-    """A client of the server."""
+    """Yields a client of the server."""
     with podium.Client(server.address) as client:
         yield client

@@ -27,12 +27,12 @@ class Entry(NamedTuple):
 
 
 def event(kind: str, number: int) -> Event:
-    """An event of a kind. Its number identifies it."""
+    """Returns an event of a kind. Its number identifies it."""
     return Event(experiment_concluded=ExperimentConcluded(conclusion=f"{kind}{number}"))
 
 
 def kind_of(told: Event) -> str:
-    """The kind and number of an event; `-` for Skipped."""
+    """Returns the kind and number of an event; `-` for Skipped."""
     return "-" if told.HasField("skipped") else told.experiment_concluded.conclusion
 
 
@@ -80,23 +80,23 @@ class Outbox:
 
     @classmethod
     def of(cls, kinds: str) -> "Outbox":
-        """An outbox with an event for each letter."""
+        """Returns an outbox with an event for each letter."""
         payloads = (event(kind, i).SerializeToString() for i, kind in enumerate(kinds, 1))
         return cls([Entry(i, payload) for i, payload in enumerate(payloads, 1)])
 
     def delivery(self) -> Delivery:
-        """The delivery as a sender begins it that finds this on disk."""
+        """Returns the delivery that a sender begins when it finds this on disk."""
         return Delivery(self.delivered, {refused.sequence for refused in self.rejected})
 
     def after(self, sequence: int) -> list[Entry]:
-        """The entries behind one."""
+        """Returns the entries after a sequence number."""
         return [entry for entry in self.entries if entry.sequence > sequence]
 
 
 def step(
     outbox: Outbox, delivery: Delivery, server: Server, fault: str = ""
 ) -> "Again | Rewound | Pause | Reject | str":
-    """One call, as the driver makes it; the fault says what goes wrong around it.
+    """Makes one call of a sender. `fault` is what goes wrong before, during or after it.
 
     `before` and `after` lose the call or its answer; `crash` ends the sender between what it
     wrote as rejected and everything behind that. Returns `idle`, `sent`, `crashed`, or the verdict.

@@ -52,7 +52,7 @@ long sleep would delay the handler.
 
 
 def writer(outbox: Path, experiment: str, arm: str | None = "a", **fields: object) -> StreamWriter:
-    """A stream that this process writes."""
+    """Returns a stream that this process writes."""
     said: dict[str, object] = {
         "experiment": experiment,
         "arm": arm,
@@ -75,7 +75,7 @@ def appended(stream: StreamWriter, *events: Event) -> StreamWriter:
 def dead_stream(
     outbox: Path, experiment: str, *events: Event, arm: str | None = "a", **fields: object
 ) -> Path:
-    """The folder of a stream whose writer has ended in good order."""
+    """Returns the folder of a stream whose writer has ended without an error."""
     stream = appended(writer(outbox, experiment, arm, **fields), *events)
     stream.release()
     return stream.folder
@@ -105,7 +105,7 @@ def start_sender(
 def running_sender(
     outbox: Path, *, idle: float = 0.2, patience: float = 3600
 ) -> Iterator[subprocess.Popen[str]]:
-    """A sender for the time of the block, at most."""
+    """Yields a running sender, and ends it after the block if it still runs."""
     sender = start_sender(outbox, idle=idle, patience=patience)
     try:
         yield sender

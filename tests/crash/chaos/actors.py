@@ -36,7 +36,7 @@ class Place:
         return self.roots[number % 2]
 
     def outboxes(self) -> list[Path]:
-        """The outboxes of the one server."""
+        """Returns the outboxes of the one server."""
         return [path.parent for root in self.roots for path in root.glob("*/*/outbox.json")]
 
     def start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
@@ -56,7 +56,7 @@ class Place:
 
 
 class Slot:
-    """A process that records, one life after the other.
+    """A process that records, and that is started again after each kill: each time is a life.
 
     Attributes:
         name: What its arms are called.

@@ -57,7 +57,7 @@ class Audit:
         return int(revision), int(moves)
 
     def positions(self) -> dict[str, int]:
-        """The last sequence of each stream, by writer_id."""
+        """Returns the last sequence of each stream, by writer_id."""
         rows: list[Any] = self._connection.execute(_STREAMS).fetchall()
         return dict(rows)
 

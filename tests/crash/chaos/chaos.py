@@ -40,7 +40,7 @@ _PROGRESS_SECONDS = 5.0
 
 
 class Chaos:
-    """A run under way."""
+    """A running chaos run."""
 
     def __init__(
         self,

@@ -53,7 +53,7 @@ class Findings:
 
 
 def check(address: str, arms: list[Arm]) -> Findings:
-    """Asks a server for everything that these arms should hold."""
+    """Compares everything that these arms should hold with the answers of a server."""
     findings = Findings()
     with channel(address) as connection:
         server = _Server(connection)
@@ -124,12 +124,12 @@ class _Server:
         self._recording = RecordingServiceStub(connection)
 
     def revision(self, experiment: str) -> int:
-        """The last revision of an experiment."""
+        """Returns the last revision of an experiment."""
         request = GetExperimentRequest(experiment=experiment)
         return self._results.GetExperiment(request, timeout=_SECONDS).experiment.revision
 
     def rows(self, arm: Arm) -> list[EvalResult]:
-        """The rows of a ledger's arm that have its name, in order of acceptance."""
+        """Returns the rows of a ledger's arm that have its name, in order of acceptance."""
         request = ListEvalsRequest(
             experiment=arm.experiment, arm=arm.name, name=arm.eval_name, page_size=1_000
         )
@@ -157,7 +157,7 @@ class _Server:
             raise
 
     def expected_sequence(self, arm: Arm) -> int:
-        """The sequence number that an arm's stream goes on from, as its gaps are told."""
+        """Returns the sequence number that an arm's stream goes on from, as its gaps are told."""
         position = StreamPosition(writer_id=arm.name, first_sequence=2**40)
         request = RecordRequest(
             experiment=arm.experiment, events=[Event(skipped=Skipped())], position=position

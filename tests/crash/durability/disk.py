@@ -243,7 +243,7 @@ class Disk:
                 self.note = entry
 
     def cut(self, power: Power, random: Random) -> dict[str, bytes]:
-        """The files, by name, that a power cut leaves."""
+        """Returns the files, by name, that a power cut leaves."""
         return {
             name: self._files[file].left(
                 _Choice(power, random, self._files[file].synced, self._now)
@@ -257,7 +257,7 @@ class Disk:
             self._pending_names.clear()
 
     def _names_left(self, power: Power, random: Random) -> dict[str, int]:
-        """The names: the durable ones, and what became of them up to some moment."""
+        """Returns the names: the durable ones, and what became of them up to some moment."""
         happened = len(self._pending_names)
         if power is not Power.KEEP:
             happened = 0 if power is Power.DROP else random.randint(0, happened)

@@ -165,7 +165,7 @@ class KillableServer(RunningServer):
         super().__init__(store, ("--log-level", "error"))
 
     def kill_and_start(self, random: Random) -> int:
-        """Kills the server and starts it again; how many kills that took."""
+        """Kills the server and starts it again. Returns the number of kills."""
         if self._plant is not None:
             self.kill_at_the_moment()
             self.start()
@@ -195,11 +195,11 @@ class KillableServer(RunningServer):
         reached.unlink()
 
     def pause(self) -> None:
-        """Has the server hang: it keeps its connections and answers nothing."""
+        """Makes the server hang: it keeps its connections and answers nothing."""
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Has the server go on."""
+        """Ends a `pause`."""
         self.process.send_signal(signal.SIGCONT)
 
     def _command(self) -> list[str]:

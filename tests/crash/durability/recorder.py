@@ -30,7 +30,7 @@ _SYNCS_FOLDER = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL
 
 
 def file_name(name: str | apsw.URIFilename | None) -> str | None:
-    """The last part of a file's path; None for a temporary file."""
+    """Returns the last part of a file's path; None for a temporary file."""
     if name is None:
         return None
     return Path(name.filename() if isinstance(name, apsw.URIFilename) else name).name

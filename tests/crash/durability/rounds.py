@@ -87,13 +87,13 @@ class _Stream:
         self._sequence = 0
 
     def next(self, random: Random) -> _Told:
-        """The next call of the stream."""
+        """Returns the next call of the stream."""
         first = self._sequence + 1
         events = tuple(self._event(random) for _ in range(random.randint(1, 6)))
         return _Told(self.experiment, events, self._position(first))
 
     def gap(self) -> _Told:
-        """A call that is refused, and leaves its neighbours alone."""
+        """Returns a call that is refused, and leaves its neighbours alone."""
         event = _eval(self.arm, EvalResult(name="never", metrics={"stored": 1.0}))
         return _Told(self.experiment, (event,), self._position(self._sequence + 100))
 
@@ -125,7 +125,7 @@ def _eval(arm: str, row: EvalResult) -> Event:
 
 
 def _row(name: str, step: int, random: Random) -> EvalResult:
-    """A row; some are larger than a page of SQLite's, so that they take several."""
+    """Returns a row; some are larger than a page of SQLite's, so that they take several."""
     row = EvalResult(name=name, step=step, metrics={"pass_rate": random.random()})
     if random.random() < 0.15:
         row.breakdowns["text"].string_value = "x" * random.randint(100, 9_000)

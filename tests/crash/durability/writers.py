@@ -1,4 +1,4 @@
-"""Writers under fire: they record without end and send again whatever was not answered.
+"""Writers that record without end, and send each call again until it is answered.
 
 Each keeps a ledger of what it was told, which `checker` compares with what the server holds.
 """
@@ -98,7 +98,7 @@ class Writer(threading.Thread):
         self._stop_asked = threading.Event()
 
     def stop(self) -> None:
-        """Has the writer end after the call that it is at."""
+        """Makes the writer end after its current call."""
         self._stop_asked.set()
 
     def run(self) -> None:
@@ -190,7 +190,7 @@ def begin(address: str, experiment: str) -> None:
 
 
 def channel(address: str) -> grpc.Channel:
-    """A connection of its own that comes back soon after the server does."""
+    """Returns a new connection that soon connects again after the server has restarted."""
     options = [
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", 50),

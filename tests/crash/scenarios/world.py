@@ -31,7 +31,7 @@ TRAIN = (sys.executable, "-m", "tests.crash.scenarios.train")
 
 
 class World:
-    """Where a scenario happens.
+    """The server, the folder of outboxes and the processes of a scenario.
 
     Attributes:
         server: The server.

@@ -9,11 +9,11 @@ from tests.server.access.certificates import Authority
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """An authority that the tests share."""
+    """Returns an authority that the tests share."""
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="session")
 def server_files(authority: Authority) -> tuple[Path, Path]:
-    """A certificate of this machine, and its key."""
+    """Returns a certificate of this machine, and its key."""
     return authority.issue("server", "DNS:localhost,IP:127.0.0.1")

@@ -12,7 +12,7 @@ __all__ = ["ask", "ask_arms", "ask_groups"]
 
 
 async def ask(way: Way, page_size: int = 0, **asked: Any) -> RankResponse:
-    """Every page of a ranking as one response."""
+    """Returns every page of a ranking as one response."""
     request = RankRequest(page_size=page_size, **asked)
     whole: Any = await way.call("Rank", request)
     request.page_token = whole.next_page_token
@@ -30,7 +30,7 @@ async def ask(way: Way, page_size: int = 0, **asked: Any) -> RankResponse:
 async def ask_arms(
     way: Way, experiment: str, metric: str, direction: str, statuses: set[str], page_size: int = 0
 ) -> podium.Ranking:
-    """A ranking by arm."""
+    """Returns a ranking by arm."""
     asked = _asked(experiment, metric, direction, statuses)
     return rankings.ranking_from_proto(await ask(way, page_size, **asked))
 
@@ -44,7 +44,7 @@ async def ask_groups(
     least: int = 0,
     page_size: int = 0,
 ) -> podium.GroupRanking:
-    """A ranking by group."""
+    """Returns a ranking by group."""
     asked = {**_asked(experiment, metric, direction, statuses), "by_group": True}
     response = await ask(way, page_size, min_members=least, **asked)
     return rankings.group_ranking_from_proto(response)

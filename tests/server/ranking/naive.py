@@ -62,7 +62,7 @@ class GroupEntry:
 def arms_in_order(
     arms: list[ArmResult], metric: str, direction: str, statuses: set[str]
 ) -> list[Entry]:
-    """The arms of these statuses, the best first."""
+    """Returns the arms of these statuses, the best first."""
     entries = [_entry(arm, metric) for arm in arms if arm.status in statuses]
     numbers = [entry for entry in entries if _is_number(entry)]
     nans = [entry for entry in entries if entry.score and math.isnan(entry.score.value)]
@@ -81,7 +81,7 @@ def arms_in_order(
 def groups_in_order(
     arms: list[ArmResult], metric: str, direction: str, statuses: set[str], least: int = 0
 ) -> list[GroupEntry]:
-    """The groups with so many numbers, the best mean first."""
+    """Returns the groups with so many numbers, the best mean first."""
     entries = arms_in_order(arms, metric, direction, statuses)
     groups = [_group(members, entries) for members in _grouped(arms)]
     large = [group for group in groups if len(group.numbers) >= least]
@@ -132,7 +132,7 @@ def _is_better(one: Entry, other: Entry, direction: str) -> bool:
 
 
 def _mixed(entries: list[Entry]) -> set[str]:
-    """The evals of which two arms have different benchmarks."""
+    """Returns the evals of which two arms have different benchmarks."""
     found: dict[str, set[str]] = {}
     for entry in entries:
         if entry.score and entry.score.eval_name:
@@ -142,7 +142,7 @@ def _mixed(entries: list[Entry]) -> set[str]:
 
 
 def _grouped(arms: list[ArmResult]) -> list[list[ArmResult]]:
-    """The arms by group, the group whose first arm is the oldest first."""
+    """Returns the arms by group, the group whose first arm is the oldest first."""
     groups: list[list[ArmResult]] = []
     for arm in arms:
         for group in groups:

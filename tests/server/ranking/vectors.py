@@ -38,13 +38,13 @@ _FOLDER = Path(__file__).parents[2] / "vectors"
 
 
 def cases() -> list[Case]:
-    """Every case of every file."""
+    """Returns every case of every file."""
     files = [json.loads(file.read_text("utf-8")) for file in sorted(_FOLDER.glob("rank*.json"))]
     return [case for file in files for case in file["cases"]]
 
 
 def arms_of(case: Case) -> list[ArmResult]:
-    """The arms of a case, in the order of their creation."""
+    """Returns the arms of a case, in the order of their creation."""
     return [ParseDict(arm, ArmResult()) for arm in case["arms"]]
 
 
@@ -58,7 +58,7 @@ def arguments_of(request: RankRequest) -> dict[str, Any]:
 
 
 def response_of(found: Any) -> RankResponse:
-    """A ranking of arms or of groups as a message."""
+    """Returns a ranking of arms or of groups as a message."""
     groups = getattr(found, "groups", None)
     return RankResponse(
         arms=map(rankings.RANKED_ARM.to_proto, getattr(found, "arms", [])),

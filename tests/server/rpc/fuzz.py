@@ -70,7 +70,7 @@ def random_request(rng: Random, tokens: list[str]) -> tuple[str, bytes]:
 
 
 def _places(message: Message) -> Iterator[tuple[Message, Any]]:
-    """Every field of a message and of the messages in it, set or not."""
+    """Yields every field of a message and of the messages in it, set or not."""
     for field in message.DESCRIPTOR.fields:
         yield message, field
         if field.message_type is not None:
@@ -197,7 +197,7 @@ _SCALARS: dict[int, Callable[[Random], Any]] = {
 
 
 def _damaged(rng: Random, token: str) -> str:
-    """A page token with something wrong about it."""
+    """Returns a page token with something wrong about it."""
     at = rng.randrange(len(token))
     letter = rng.choice("AZaz09-_=+ é")
     return rng.choice((token[:at] + letter + token[at + 1 :], token[:at], token + letter, token))

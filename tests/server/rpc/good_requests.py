@@ -222,7 +222,7 @@ _READS: list[tuple[str, dict[str, Any]]] = [
 
 @cache
 def good_requests() -> tuple[tuple[str, Message], ...]:
-    """The names of rpcs with requests that are accepted; not to be changed."""
+    """Returns the names of rpcs with requests that are accepted; not to be changed."""
     everything = {"events": [event for record in _RECORDS for event in record["events"]]}
     streamed = {"position": {"writerId": "w", "firstSequence": "1"}, "events": [{"skipped": {}}]}
     records = [("Record", body) for body in (*_RECORDS, everything, streamed)]

@@ -15,7 +15,7 @@ Ended = subprocess.CompletedProcess[str]
 
 
 def command(*arguments: str) -> list[str]:
-    """The command of a server."""
+    """Returns the command of a server."""
     return [sys.executable, "-m", "podium_server", *arguments]
 
 

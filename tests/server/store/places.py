@@ -40,11 +40,11 @@ class SqlitePlace:
         self._watch: apsw.Connection | None = None
 
     def store(self) -> Store:
-        """A store over the file."""
+        """Returns a store over the file."""
         return SqliteStore(self.path)
 
     def dump(self) -> Dump:
-        """Every row of every table, read through a connection of its own."""
+        """Returns every row of every table, read through a connection of its own."""
         return dump_sqlite(self.path)
 
     def version(self) -> int:
@@ -61,11 +61,11 @@ class PostgresPlace:
         self.url = schema_url(folder)
 
     def store(self) -> Store:
-        """A store over the schema."""
+        """Returns a store over the schema."""
         return PostgresStore(self.url)
 
     def dump(self) -> Dump:
-        """Every row of every table, read through a connection of its own."""
+        """Returns every row of every table, read through a connection of its own."""
         return dump_postgres(self.url)
 
     def version(self) -> int:
@@ -74,7 +74,7 @@ class PostgresPlace:
 
 
 def dump_sqlite(path: Path) -> Dump:
-    """Every row of every table of results; never through the standard library's sqlite3."""
+    """Returns every row of every table of results; never through the standard library's sqlite3."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     with closing(connection):
         connection.execute("PRAGMA query_only = 1; BEGIN")

@@ -38,18 +38,18 @@ def wire() -> Iterator[MakeWire]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    """An empty place."""
+    """Returns an empty place."""
     return new_place(tmp_path)
 
 
 @pytest.fixture
 async def direct(place: Place) -> AsyncIterator[Way]:
-    """A way straight into a store."""
+    """Yields a way straight into a store."""
     async with opened(place) as store:
         yield Direct(store, Limits())
 
 
 @pytest.fixture
 def experiment() -> str:
-    """The name of an experiment that no other test uses."""
+    """Returns the name of an experiment that no other test uses."""
     return f"writes/{next(_NUMBERS)}"

@@ -124,7 +124,7 @@ def _restore(experiment: Experiment, other: Experiment) -> None:
 
 
 def _place(experiment: Experiment, request: RecordRequest) -> tuple[Stream | None, int]:
-    """The stream of a call, and how many of its events had been applied before."""
+    """Returns the stream of a call, and how many of its events had been applied before."""
     stream = _stream_of(experiment, request)
     if stream is None:
         return None, 0

@@ -40,13 +40,13 @@ class Notes:
             facts["group_name"] = self.group[0]
 
     def applied_to(self, tags: Iterable[str]) -> list[str]:
-        """The tags of a configuration, as they were annotated."""
+        """Returns the tags of a configuration, as they were annotated."""
         own = [tag for tag in tags if self.tags.get(tag, True)]
         return own + [tag for tag, added in self.tags.items() if added and tag not in own]
 
 
 def notes_of(said: Annotations) -> Notes:
-    """The annotations of a whole arm."""
+    """Returns the annotations of a whole arm."""
     tags = dict.fromkeys(said.added_tags, True) | dict.fromkeys(said.removed_tags, False)
     group = (said.group_name or None,) if said.WhichOneof("group") else None
     return Notes(said.notes if said.HasField("notes") else None, tags, group)

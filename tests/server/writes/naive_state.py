@@ -76,15 +76,15 @@ class Experiment:
     streams: dict[str, Stream] = field(default_factory=dict)
 
     def arm(self, name: str) -> Arm | None:
-        """The arm of this name."""
+        """Returns the arm of this name."""
         return next((arm for arm in self.arms if arm.name == name), None)
 
 
 def encoded(message: Message) -> bytes:
-    """A message in a form in which equal messages are equal."""
+    """Returns a message in a form in which equal messages are equal."""
     return message.SerializeToString(deterministic=True)
 
 
 def moment(stamp: Any) -> Any:
-    """A time in a form in which equal times are equal; None for none."""
+    """Returns a time in a form in which equal times are equal; None for none."""
     return None if stamp is None else (stamp.seconds, stamp.nanos)

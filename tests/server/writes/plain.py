@@ -9,7 +9,7 @@ __all__ = ["plain"]
 
 
 def plain(arm: Arm) -> podium.ArmResult:
-    """The arm as one built by hand."""
+    """Returns the arm as one built by hand."""
     config = codec.run_config_from_proto(arm.config)
     status = codec.arm_status_from_proto(arm.status)
     built = podium.ArmResult(arm.name, config, status, dict(arm.metrics))

@@ -37,7 +37,7 @@ _EVENTS = (
 
 
 def random_call(rng: Random, experiment: Experiment, name: str) -> Message:
-    """A call on an experiment; most are Record calls that have a chance."""
+    """Returns a call on an experiment; most are Record calls that have a chance."""
     dice = rng.random()
     if dice < 0.03:
         return DeleteArmRequest(
@@ -96,7 +96,7 @@ def _random_event(rng: Random, experiment: Experiment, subject: str | None) -> E
 
 
 def _speaking(rng: Random, event: Event, kind: str, arm: str) -> Any:
-    """An event that may name an attempt: its own message."""
+    """Returns an event that may name an attempt: its own message."""
     if kind == "metrics":
         event.metrics_recorded.arm = arm
         event.metrics_recorded.metrics.update(_metrics(rng))
@@ -201,7 +201,7 @@ def _whole(rng: Random, event: Event, arm: str) -> None:
 
 
 def _arm(rng: Random, arm: str) -> ArmResult:
-    """A whole arm; half of them are one and the same, so that imports repeat."""
+    """Returns a whole arm; half of them are one and the same, so that imports repeat."""
     if rng.random() < 0.3:
         rng = Random(arm)  # noqa: S311 - the same one every time
     result = ArmResult(

@@ -25,7 +25,7 @@ _FOLDER = Path(__file__).parents[2] / "vectors"
 
 
 def cases() -> list[Case]:
-    """Every case of every file, with the limits of its file."""
+    """Returns every case of every file, with the limits of its file."""
     files = [json.loads(file.read_text("utf-8")) for file in sorted(_FOLDER.glob("writes*.json"))]
     return [{"limits": file.get("limits", {}), **case} for file in files for case in file["cases"]]
 
@@ -108,7 +108,7 @@ def _is_set(message: Message, field: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A value in a form in which doubles compare by their bits, and every NaN is NaN."""
+    """Returns a value in a form in which doubles compare by their bits, and every NaN is NaN."""
     if isinstance(value, Message):
         return {field.name: _plain(inner) for field, inner in value.ListFields()}
     if isinstance(value, float):

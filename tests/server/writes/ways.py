@@ -38,7 +38,7 @@ class Way(Protocol):
     """Makes calls by the name of their rpc; a refused one raises its `podium.PodiumError`."""
 
     async def call(self, method: str, request: Message) -> Message:
-        """The response to a call."""
+        """Returns the response to a call."""
 
 
 class Wire:
@@ -50,7 +50,7 @@ class Wire:
         )
 
     async def call(self, method: str, request: Message) -> Message:
-        """The response to a call."""
+        """Returns the response to a call."""
         stub = next(stub for stub in self._stubs if hasattr(stub, method))
         try:
             response: Message = getattr(stub, method)(request, timeout=120)
@@ -68,7 +68,7 @@ class Direct:
         )
 
     async def call(self, method: str, request: Message) -> Message:
-        """The response to a call."""
+        """Returns the response to a call."""
         if CALLER.get(None) is None:
             CALLER.set(EVERYONE)
         name = snake_case(method)
@@ -86,7 +86,7 @@ class Validated:
         self._way = way
 
     async def call(self, method: str, request: Message) -> Message:
-        """The response to a call."""
+        """Returns the response to a call."""
         if not isinstance(request, RecordRequest):
             return await self._way.call(method, request)
         rehearsal = RecordRequest()

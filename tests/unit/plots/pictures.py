@@ -16,7 +16,7 @@ _text: Any = Lazy("matplotlib.text")
 
 
 def texts(figure: "Figure") -> list[str]:
-    """Every text of a figure, once it is drawn."""
+    """Returns every text of a figure, once it is drawn."""
     return [text.get_text() for text in _shown(figure)]
 
 
@@ -30,7 +30,7 @@ def check_texts(figure: "Figure") -> None:
 
 
 def axes_of(figure: "Figure") -> Any:
-    """The plot of a figure; its types would say more than a test asks."""
+    """Returns the plot of a figure; its types would say more than a test asks."""
     return figure.axes[0]
 
 
@@ -44,7 +44,7 @@ def _shown(figure: "Figure") -> "list[Text]":
 
 
 def _beyond_limits(axis: Any) -> "list[Text]":
-    """The labels of ticks that are there and not drawn."""
+    """Returns the labels of ticks that are there and not drawn."""
     low, high = sorted(axis.get_view_interval())
     return [tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
 

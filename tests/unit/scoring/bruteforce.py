@@ -46,7 +46,7 @@ def eval_answer(arm: ArmResult, name: str, step: int | None) -> EvalResult | Non
 
 
 def score_answer(arm: ArmResult, metric: str) -> Score | None:
-    """The score on a metric that is not empty."""
+    """Returns the score on a metric that is not empty."""
     parts = metric.split(".")
     for length in range(1, len(parts)):
         name, key = ".".join(parts[:length]), ".".join(parts[length:])

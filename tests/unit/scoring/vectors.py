@@ -51,14 +51,14 @@ class Asker(Protocol):
         """Returns the row of a name, without or at a step."""
 
     def score(self, metric: str) -> scoring.Score | None:
-        """The score on a metric and its source; raises podium.InvalidArgumentError."""
+        """Returns the score on a metric and its source; raises podium.InvalidArgumentError."""
 
     def arm(self) -> results.ArmResult | None:
-        """The whole arm as it reads, if this way has one."""
+        """Returns the whole arm as it reads, if this way has one."""
 
 
 def cases() -> list[Case]:
-    """Every case of every file."""
+    """Returns every case of every file."""
     files = sorted(_FOLDER.glob("reads*.json"))
     return [case for file in files for case in json.loads(file.read_text("utf-8"))["cases"]]
 

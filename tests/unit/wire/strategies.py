@@ -121,7 +121,7 @@ def experiments(draw: st.DrawFn) -> results.Experiment:
 
 
 def exact(given: Any, *, one_nan: bool = False) -> Any:
-    """A form in which only what is the same to the last bit and type is equal.
+    """Returns a form in which only what is the same to the last bit and type is equal.
 
     With `one_nan` all NaNs are the same, as in JSON, which can't say their bits.
     """
