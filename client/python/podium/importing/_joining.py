@@ -111,9 +111,9 @@ def join(
 def _without_results(
     found: FoundArm, evaluation: Evaluation, recorded: RecordedArms
 ) -> FoundArm | NotImported:
-    """Returns an evaluation without results unchanged.
+    """Returns the arm of an evaluation without results.
 
-    Returns a NotImported instead if the process of the evaluation itself has recorded it.
+    Returns a NotImported instead if the process of the evaluation has recorded it while it ran.
     """
     name = evaluation.arms_of_run()[0][1]
     existing = recorded.arm(name)

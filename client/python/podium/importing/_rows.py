@@ -33,7 +33,7 @@ def eval_and_metric(key: str) -> tuple[str, str] | None:
 def tags_of(name: str) -> list[str]:
     """Returns the tags of the post-training row of an eval.
 
-    It is `test` for an eval named `test` or `predict`, which makes the row the primary eval.
+    An eval named `test` or `predict` has the tag `test`, which makes the row the primary eval.
     """
     return ["test"] if name.split("/", maxsplit=1)[0].lower() in _TESTS else []
 

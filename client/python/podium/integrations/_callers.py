@@ -1,4 +1,4 @@
-"""Finds arguments of a library's running function that the library does not pass to callbacks."""
+"""Finds the arguments of a library's function that calls a callback without passing them to it."""
 
 import inspect
 from collections.abc import Mapping

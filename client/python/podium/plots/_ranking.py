@@ -200,7 +200,7 @@ def _group_entry(group: RankedGroup) -> _Entry:
 
 
 def _with_half_width(mean: float, half_width: float | None) -> str:
-    """Returns a mean and half the width of its interval as text, with the same number of digits."""
+    """Returns a mean and half the width of its interval as text, with two digits of the latter."""
     if half_width is None:
         return f"{mean:#.4g}"
     if not half_width:
