@@ -63,7 +63,7 @@ class AuditedCall:
         self.hidden_name: str | None = None
 
     def note_request(self, request: Message) -> None:
-        """Stores the names in a request, if the log also has successful calls of this method."""
+        """Stores the names in a request, unless the log has only rejected calls of this method."""
         describe = _SUBJECTS.get(self.method)
         if describe is not None:
             self.subject = describe(request)

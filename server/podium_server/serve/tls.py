@@ -103,7 +103,7 @@ def _load(tls: ServerTLS) -> _Loaded:
     pem = PEMFiles(tls.cert.read_bytes(), tls.key.read_bytes(), authorities)
     context = _context(tls)
     if file_states(tls.paths) != states:
-        raise ValueError(f"{tls.cert} or {tls.key} changed while it was read")
+        raise ValueError(f"one of {', '.join(map(str, tls.paths))} changed while it was read")
     pairs = [(pem.key, pem.chain)]
     return _Loaded(grpc.ssl_server_certificate_configuration(pairs, authorities), context, pem)
 

@@ -115,7 +115,7 @@ def test_a_setting_that_cannot_be(setting: str, tmp_path: Path) -> None:
     """A bound of nothing, or no time at all, is refused with what would be right."""
     ended = refused(setting, "--store", f"sqlite:///{tmp_path / 'podium.db'}", "--listen", "x")
     assert ended.returncode == _USAGE
-    assert ", from " in ended.stderr or ", 0 or more" in ended.stderr
+    assert " from " in ended.stderr or ", 0 or more" in ended.stderr
 
 
 def test_a_socket_is_for_its_user_alone(tmp_path: Path) -> None:

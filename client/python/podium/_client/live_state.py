@@ -259,7 +259,10 @@ def _changed_rows(
 def _changed_points(
     arms: Mapping[str, LiveArm], update: WatchUpdate
 ) -> dict[str, dict[str, LivePoints]]:
-    """Returns all points of each arm whose series an update changes, by the arm's name and key."""
+    """Returns the points of each arm that has changed series, after an update.
+
+    The result has all series of such an arm, by the name of the arm and the key of the series.
+    """
     found: dict[str, dict[str, LivePoints]] = {}
     for piece in update.series:
         before = found.get(piece.arm) or (arms[piece.arm].points if piece.arm in arms else {})

@@ -279,7 +279,10 @@ def _add_valid(
 
 
 def _valid(given: Any, where: str, problems: Problems, depth: int) -> Any:
-    """Returns a value that is within the limits of nested levels and of keys."""
+    """Returns the given value without what is over the limits of nested levels and of keys.
+
+    Levels that are too deep become text. Adds each change to `problems`.
+    """
     if isinstance(given, str):
         return encodable(given)
     is_container = isinstance(given, Mapping | list | tuple)

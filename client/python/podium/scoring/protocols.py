@@ -39,7 +39,10 @@ class Arm(Protocol):
 
     @property
     def eval_metrics(self) -> Mapping[str, float]:
-        """The given eval metrics. If there are none, `score` reads those of the primary eval."""
+        """The eval metrics that were given with the arm itself, not with a row.
+
+        If there are none, `score` reads those of the primary eval.
+        """
 
     @property
     def metrics(self) -> Mapping[str, float]:

@@ -114,8 +114,8 @@ def name_check(method: MethodDescriptor) -> Callable[[Any], bytes | None]:
         raise RuleError(f"{method.full_name} has no access rule; add one to RULES")
     if names != [rule.field] * bool(rule.field):
         raise RuleError(
-            f"RULES names the field {rule.field!r} for {method.full_name}, but the fields of its "
-            f"request with an experiment are {names}"
+            f"the rule of {method.full_name} in RULES has the field {rule.field!r}, but its "
+            f"request names an experiment in {', '.join(names) or 'no field'}; correct the rule"
         )
     field = rule.field
     if field is None:

@@ -46,7 +46,7 @@ class ResultTable(NamedTuple):
 
     Attributes:
         name: Its name.
-        id_column: The column that has the id of the experiment, which differs between stores.
+        id_column: The column with the id of the experiment. Stores give it different ids.
         columns: The other columns.
         key: The columns of the primary key, by which rows are ordered.
     """
