@@ -268,12 +268,14 @@ class Connection(Generic[_C]):
                 problem = tls_problem(method.address, why or "", self._security.tls)
                 if problem is not None:
                     return problem
-                text = (
-                    f"no Podium server answers at {self.address}: start one with `podium serve`, "
-                    f"or give the right address ({why or error.message})"
-                )
                 if why is not None:
-                    return text
+                    return (
+                        f"no Podium server answers at {self.address}: start one with "
+                        f"`podium serve`, or give the right address ({why})"
+                    )
+                text = (
+                    f"the connection to {method.address} was lost during the call ({error.message})"
+                )
             case DeadlineExceededError():
                 text = f"{method.address} did not answer within {method.timeout:g} s"
             case CanceledError():
