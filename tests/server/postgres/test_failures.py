@@ -347,5 +347,5 @@ def test_messages_of_a_failed_database(caplog: pytest.LogCaptureFixture) -> None
     later = logging.LogRecord("", logging.WARNING, "", 0, "lost: %d", (3,), None)
     later.created += 11
     assert seldom.filter(later)
-    assert later.getMessage() == "lost: 3 (2 times more since the last such message)"
+    assert later.getMessage() == "lost: 3 (2 more since the last such message)"
     log.removeFilter(seldom)

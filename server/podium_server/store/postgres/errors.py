@@ -50,7 +50,7 @@ class Seldom(logging.Filter):
             return False
         self._passed[kind] = record.created
         if dropped := self._dropped.pop(kind, 0):
-            record.msg = f"{kind} ({dropped} times more since the last such message)"
+            record.msg = f"{kind} ({dropped} more since the last such message)"
         return True
 
 
