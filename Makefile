@@ -168,7 +168,7 @@ chaos: .venv/ready ## kill trainers, senders and the server while results are re
 CLUSTER := PATH=$(CURDIR)/.cache/cluster/bin:$$PATH
 FAULTS ?= --kills 0 --cuts 1 --pauses 1 --fills 0
 cluster: .venv/ready .cache/cluster/locked ## run three servers on a PostgreSQL cluster of three nodes, until Ctrl-C
-	@$(CLUSTER) $(BIN)/python -m tests.cluster.servers
+	@$(CLUSTER) exec $(BIN)/python -m tests.cluster.servers
 
 cluster-test: .venv/ready .cache/cluster/locked ## break a cluster as in `make cluster` under load (FAULTS="--kills 20 --cuts 10 --pauses 5 --fills 1 --rows 20000")
 	$(CLUSTER) $(BIN)/python -m tests.cluster.run $(FAULTS)

@@ -121,6 +121,10 @@ class Node:
         """Starts Patroni, which starts PostgreSQL."""
         self._start("patroni", "patroni", str(self._folder / "patroni.yml"))
 
+    def patroni(self) -> int:
+        """Returns the process of Patroni."""
+        return self._running["patroni"].pid
+
     def kill(self) -> None:
         """Kills Patroni and PostgreSQL."""
         self._running["patroni"].kill()

@@ -6,6 +6,7 @@ This runs until Ctrl-C, which removes everything.
 """
 
 import contextlib
+import os
 import signal
 import sys
 import tempfile
@@ -29,7 +30,10 @@ Patroni:
     {nodes}
 Logs and data:
     {folder}
-Try to break it, such as with `kill -9 {leader}` (PostgreSQL of the leader). Ctrl-C ends it.
+Try to break it:
+    kill -9 {leader} (PostgreSQL of the leader: Patroni starts it again on its node)
+    kill -9 {patroni} {leader} (its Patroni too: when the lease ends, a replica becomes the leader)
+Ctrl-C ends the cluster, and so does `kill {cluster}`.
 """
 
 
@@ -57,7 +61,9 @@ def running_cluster(
 
 def main() -> int:
     """Runs a cluster until SIGINT or SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell may start a job in the background with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         with running_cluster() as (cluster, servers):
             leader = cluster.leader()
@@ -67,6 +73,8 @@ def main() -> int:
                 nodes=" ".join(f"http://{node.host}:8008/cluster" for node in cluster.nodes),
                 folder=cluster.folder,
                 leader="" if leader is None else leader.postgres()[0],
+                patroni="" if leader is None else leader.patroni(),
+                cluster=os.getpid(),
             )
             sys.stdout.write(text)
             sys.stdout.flush()
