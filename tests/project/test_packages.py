@@ -31,6 +31,11 @@ def test_import_podium_loads_neither_grpc_nor_protobuf() -> None:
     assert {name for name in loaded if name.split(".")[0] in {"grpc", "google"}} == set()
 
 
+def test_import_podium_loads_little() -> None:
+    """The import does not load typing, which takes longer than all the rest."""
+    assert "typing" not in _modules_after("import sys; sys.modules.pop('typing', 0); import podium")
+
+
 @pytest.mark.parametrize("package", ["podium", "podium_server"])
 def test_packages_are_typed(package: str) -> None:
     """Type checkers read the annotations of both packages, since each has a py.typed."""
