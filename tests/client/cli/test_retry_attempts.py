@@ -137,12 +137,12 @@ def test_a_name_that_is_taken(root: Path, outbox: Path, address: str, name: str)
 
 
 def _whole_arm(arm: str, rows: int, **fields: Any) -> list[Event]:
-    """A whole arm with one row in its event and further rows in events of their own."""
+    """A whole arm with at most one row in its event, and further rows in events of their own."""
     more = [row("val", step, metrics={"acc": step}) for step in range(1, rows + 1)]
     for each in more:
         each.eval_recorded.arm = arm
-    first = more[0].eval_recorded.eval_result
-    return [whole(arm, first, metrics={"loss": math.nan}, **fields), *more[1:]]
+    first = [each.eval_recorded.eval_result for each in more[:1]]
+    return [whole(arm, *first, metrics={"loss": math.nan}, **fields), *more[1:]]
 
 
 def test_the_rows_of_a_rejected_whole_arm(
@@ -166,25 +166,40 @@ def test_a_whole_arm_after_an_interrupted_retry(
     root: Path, outbox: Path, address: str, name: str, stored: int
 ) -> None:
     """--as completes an arm of which an interrupted retry recorded only the first events."""
+    given: dict[str, Any] = {"group_name": "g", "train_seconds": 9.0, "error": "x"}
     _record(outbox, name, started("a", "A", 1))
-    folder = _record(outbox, name, *_whole_arm("a", 3))
+    folder = _record(outbox, name, *_whole_arm("a", 3, **given))
     with library.Client(address) as client:
-        client.record(name, _whole_arm("other", 3)[:stored])
+        client.record(name, _whole_arm("other", 3, **given)[:stored])
+        client.arm(name, "other").annotate(notes="kept")
     assert _run(root, "--as", "other").code == 0
-    assert _accuracies(_arm(address, name, "other")) == [1, 2, 3]
+    found = _arm(address, name, "other")
+    assert _accuracies(found) == [1, 2, 3]
+    assert (found.group_name, found.error) == ("g", "x")
+    assert found.annotations == library.Annotations(notes="kept")
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("changed", ["row", "run_config"])
+@pytest.mark.parametrize(
+    ("rows", "changed"),
+    [
+        (2, {}),
+        (1, {"run_config": RunConfig(name="other")}),
+        (1, {"error": "x"}),
+        (1, {"group_name": "g"}),
+        (1, {"eval_seconds": 9.0}),
+        (0, {"eval_metrics": {"acc": 1}}),
+    ],
+    ids=str,
+)
 def test_a_whole_arm_never_replaces_another(
-    root: Path, outbox: Path, address: str, name: str, changed: str
+    root: Path, outbox: Path, address: str, name: str, rows: int, changed: dict[str, Any]
 ) -> None:
     """--as rejects a whole arm if the arm of that name has a value that is not from its events."""
     _record(outbox, name, started("a", "A", 1))
     folder = _record(outbox, name, *_whole_arm("a", 1))
-    config = RunConfig(name="other" if changed == "run_config" else "r")
     with library.Client(address) as client:
-        client.record(name, _whole_arm("other", 1 + (changed == "row"), run_config=config))
+        client.record(name, _whole_arm("other", rows, **changed))
     before = _arm(address, name, "other")
     done = _run(root, "--as", "other")
     assert (done.code, len(rejected_events(folder))) == (1, 1)

@@ -6,7 +6,7 @@ the same events if they restart the arm, or if they name another arm.
 
 import argparse
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 from podium._model.results import ArmResult, ArmSummary
@@ -33,6 +33,17 @@ _START_IS_DELIVERED = (
     "the server has accepted the start of this attempt, so --restart would delete the "
     "results that the server already has; `--as NAME` records the rejected events as another arm"
 )
+_OUTPUT_ONLY = {
+    "experiment",
+    "revision",
+    "create_time",
+    "update_time",
+    "attempt",
+    "last_heard",
+    "tags",
+}
+_NOT_REPLACED = {"name", "evals", *_OUTPUT_ONLY}
+"""The fields of an ArmResult that only the server sets, and its name and rows."""
 _NAME_IS_TAKEN = "the experiment already has an arm {!r}; give another name"
 
 
@@ -193,14 +204,23 @@ def has_only_events_of(attempt: RejectedAttempt, arm: ArmResult) -> bool:
     recorded = (each.eval_recorded for each in attempt.events if each.HasField("eval_recorded"))
     rows = {*map(_content, whole.evals), *(_content(each.eval_result) for each in recorded)}
     stored = codec.arm_result_to_proto(arm)
-    return _head(stored) == _head(whole) and rows.issuperset(map(_content, stored.evals))
+    if not rows.issuperset(map(_content, stored.evals)):
+        return False
+    kept = set(_NOT_REPLACED)
+    if not whole.HasField("annotations"):
+        kept.add("annotations")
+    if stored.evals:
+        # The server reads these fields from the rows. A recorded eval_seconds takes precedence.
+        kept |= {"eval_metrics", "eval_breakdowns"}
+        seconds = {row.eval_seconds for row in stored.evals if row.HasField("eval_seconds")}
+        if not whole.HasField("eval_seconds") and stored.eval_seconds in seconds:
+            kept.add("eval_seconds")
+    return _without(kept, stored) == _without(kept, whole)
 
 
-def _head(arm: arm_result_pb2.ArmResult) -> bytes:
-    head = arm_result_pb2.ArmResult(
-        run_config=arm.run_config, status=arm.status, metrics=arm.metrics
-    )
-    return head.SerializeToString(deterministic=True)
+def _without(names: Container[str], arm: arm_result_pb2.ArmResult) -> bytes:
+    given = {field.name: value for field, value in arm.ListFields() if field.name not in names}
+    return arm_result_pb2.ArmResult(**given).SerializeToString(deterministic=True)
 
 
 def _content(row: EvalResult) -> bytes:
