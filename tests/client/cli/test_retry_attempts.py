@@ -7,7 +7,7 @@ from typing import Any
 
 import podium as library
 import pytest
-from podium._outbox import outbox_address, outboxes, streams
+from podium._outbox import RejectedEvent, StreamReader, outbox_address, outboxes, streams
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED
 from podium.v1.event_pb2 import ArmFinished, Event
 from podium.v1.run_config_pb2 import RunConfig
@@ -159,6 +159,22 @@ def test_the_rows_of_a_rejected_whole_arm(
     assert _run(root, "--restart").code == 0
     assert _accuracies(_arm(address, name)) == [1, 2, 3]
     assert not folder.exists()
+
+
+def test_a_row_beside_a_rejected_whole_arm(
+    root: Path, outbox: Path, address: str, name: str
+) -> None:
+    """A row that another process recorded for the arm is sent, although the whole arm is not."""
+    _record(outbox, name, started("a", "A", 1))
+    whole_arm = _record(outbox, name, *_whole_arm("a", 2))
+    evaluator = dead_stream(outbox, name, row("val", 9))
+    [entry] = StreamReader(evaluator).read(0)
+    StreamReader(evaluator).reject(RejectedEvent(1, "INTERNAL", "failed", 1.0, entry.payload))
+    _sync(root)
+    assert _run(root).code == 1
+    assert [found.step for found in _arm(address, name).evals] == [9]
+    assert len(rejected_events(whole_arm)) == 2
+    assert not evaluator.exists()
 
 
 @pytest.mark.parametrize("stored", [1, 2, 3])

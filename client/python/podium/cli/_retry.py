@@ -183,8 +183,12 @@ def _sent_singly(
     client: Client, attempt: RejectedAttempt, _given: argparse.Namespace
 ) -> Iterator[_Outcome]:
     """Sends the events of an attempt as they were recorded, each in its own call."""
+    stream: StreamView | None = None
     whole_refusal = ""
     for item in attempt.items:
+        if item.stream is not stream:
+            # The rows of a whole arm are in its stream. Other streams have rows of their own.
+            stream, whole_refusal = item.stream, ""
         if item.event is None:
             yield _Outcome(item, refusal=_unreadable(item))
             continue
