@@ -7,6 +7,8 @@ import pytest
 from podium._sender.protocol import Again, Batch, Delivery, Pause, Refused, Reject, Rewound
 from podium.errors import REASONS, Disposition, PodiumError, RefusedEvent, error_for
 from podium.v1.event_pb2 import ArmStarted, Event, MetricsRecorded
+from podium_server.testing.calls import arm as whole
+from podium_server.testing.calls import row
 
 from tests.client.sender.model import Entry, Outbox, Server, event, kind_of, step
 from tests.sparse import sparse
@@ -330,3 +332,22 @@ def test_an_answer_that_makes_no_sense_is_waited_out(error: PodiumError) -> None
     verdict = delivery.failed(batch, error)
     assert isinstance(verdict, Pause)
     assert delivery.delivered == 0
+
+
+def test_the_rows_of_a_rejected_whole_arm_are_rejected_again() -> None:
+    """A disk error may keep the rejections from being stored. The rows are never sent then."""
+    events = [whole(), row("val", 1), row("val", 2), whole("b")]
+    entries = [Entry(number, each.SerializeToString()) for number, each in enumerate(events, 1)]
+    refused = Refused(1, "ARM_HAS_ATTEMPTS", "taken", entries[0].payload)
+    delivery = Delivery(1, {1}, whole_arm=refused)
+    first, verdict = delivery.next(entries), delivery.next(entries)
+    assert isinstance(verdict, Reject)
+    assert first == verdict
+    assert [item[:2] for item in verdict.refused] == [
+        (2, "ARM_HAS_ATTEMPTS"),
+        (3, "ARM_HAS_ATTEMPTS"),
+    ]
+    delivery.reject(verdict.refused)
+    batch = delivery.next(entries)
+    assert isinstance(batch, Batch)
+    assert [each.WhichOneof("kind") for each in batch.events] == ["skipped"] * 2 + ["arm_recorded"]

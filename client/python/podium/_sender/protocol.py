@@ -279,6 +279,7 @@ class Delivery:
         absent: list[int] = []
         refused: list[Refused] = []
         load = Load()
+        whole = self._whole_arm
         for sequence, payload in enumerate(_contiguous(entries, batch.first), batch.first):
             event = self._event(sequence, payload)
             if isinstance(event, Refused) and not batch.events:
@@ -294,7 +295,11 @@ class Delivery:
                 absent.append(batch.last)
             if len(batch.events) == self._most:
                 break
-        return Reject(refused) if refused else batch._replace(absent=tuple(absent))
+        if refused:
+            # If the caller cannot store these events, they must be rejected again.
+            self._whole_arm = whole
+            return Reject(refused)
+        return batch._replace(absent=tuple(absent))
 
     def _event(self, sequence: int, payload: bytes | None) -> Event | Refused:
         if payload is None and sequence == 1 and self._opens is Opening.EXPERIMENT:
