@@ -236,8 +236,11 @@ def _plan(client: Client, attempt: RejectedAttempt, given: argparse.Namespace) -
     if not _is_redirected(given):
         return as_restart(attempt, known)
     original = _find_arm(client, attempt.experiment, attempt.arm or "")
-    is_from_retry = known is not None and has_only_events_of(
-        attempt, client.arm(target.experiment, target.arm).get()
+    # Only a whole arm is compared with the stored rows, which can be many.
+    is_from_retry = (
+        known is not None
+        and attempt.whole_arm is not None
+        and has_only_events_of(attempt, client.arm(target.experiment, target.arm).get())
     )
     return as_other_arm(attempt, target, known, original, is_from_retry=is_from_retry)
 
