@@ -53,9 +53,11 @@ def main(method: str, count: int, experiment: str) -> None:
         try:
             _begin(method, arm, count)
         finally:
-            stop.set()
-            for thread in busy:
-                thread.join()
+            # A forked child has no such threads, and one may have had the lock of `stop`.
+            if all(thread.is_alive() for thread in busy):
+                stop.set()
+                for thread in busy:
+                    thread.join()
     print(f"{count} processes ended well", flush=True)  # noqa: T201 - for who has started this
 
 
