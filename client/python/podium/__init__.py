@@ -15,8 +15,6 @@ from importlib import import_module
 # Type checkers take this for typing.TYPE_CHECKING. To import typing would take most of the time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from podium import comparing, curves, errors, events, plots, ranking, scoring, statistics
     from podium._client.aio.arm import AsyncArmHandle
     from podium._client.aio.attempt import AsyncArmRun, AsyncArmStart
@@ -262,7 +260,7 @@ _SOURCES = (
 
 if not TYPE_CHECKING:  # otherwise, a type checker would accept any name
 
-    def __getattr__(name: str) -> "Any":
+    def __getattr__(name: str) -> object:
         if name not in {*__all__, "__version__"}:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = _find(name)
@@ -270,7 +268,7 @@ if not TYPE_CHECKING:  # otherwise, a type checker would accept any name
         return value
 
 
-def _find(name: str) -> "Any":
+def _find(name: str) -> object:
     if name == "__version__":
         return import_module("importlib.metadata").version(__name__)
     if name in _SUBMODULES:
