@@ -38,9 +38,9 @@ def out_of_range(field: str, message: str) -> PodiumError:
 
 
 def internal_error(log: logging.Logger, message: str, error: BaseException) -> PodiumError:
-    """Logs an exception with a new id. Returns the error INTERNAL, with the id and a message.
+    """Logs an exception with a new id. Returns the error INTERNAL with `message` and the id.
 
-    So the text of the exception appears only in the log.
+    The text of the exception appears only in the log.
     """
     incident = secrets.token_hex(4)
     log.error("incident %s: %s", incident, message, exc_info=error)

@@ -12,7 +12,7 @@ COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Histogram:
-    """Counts numbers in buckets, and adds them up.
+    """Counts how many numbers are in each bucket, and keeps the sum of all numbers.
 
     `bounds` are the upper bounds of the buckets. A further bucket has all greater numbers.
     """

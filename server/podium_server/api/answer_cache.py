@@ -12,7 +12,7 @@ __all__ = ["AnswerCache"]
 
 
 class AnswerCache:
-    """Caches responses up to a number of bytes. The least recently used ones are removed first."""
+    """Caches at most `most_bytes` of keys and responses. Removes the least recently used first."""
 
     def __init__(self, most_bytes: int) -> None:
         self._room = most_bytes

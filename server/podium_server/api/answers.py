@@ -58,7 +58,10 @@ def length_prefix(number: int, size: int) -> bytes:
 
 
 def repeated(number: int, contents: Iterable[bytes]) -> Iterator[bytes]:
-    """Encodes the messages of a repeated field, in parts. One join copies them only once."""
+    """Yields the parts of an encoded repeated field. `contents` are its encoded messages.
+
+    If the caller joins all parts of a response at once, each message is copied only once.
+    """
     for content in contents:
         yield length_prefix(number, len(content))
         yield content
@@ -236,7 +239,10 @@ _SHARED = frozenset(
 
 
 def _recorded(view: ArmView) -> ArmResult:
-    """Returns what was recorded about an arm, and the results that come from its primary eval."""
+    """Returns an ArmResult with the recorded facts and the results of the primary eval.
+
+    Its run_config, training metrics and eval rows are not set.
+    """
     answer = ArmResult.FromString(view.parts["facts"])
     if view.row.eval_count == 0:
         answer.MergeFromString(view.parts["given"])

@@ -29,7 +29,7 @@ class Caller:
     usage: Usage = UNLIMITED
     """Counts how much of its limits the caller has used."""
     check_again: Callable[[], Awaitable[None]] = _is_unlimited
-    """A function that raises TOKEN_INVALID if the token has ended.
+    """A function that raises TOKEN_INVALID if the token has expired or was revoked.
 
     Streams call it before each message.
     """
@@ -49,7 +49,7 @@ class Caller:
 
     def allows(self, experiment: str) -> bool:
         """Returns whether the caller may know that an experiment exists."""
-        # Every call runs this. It is a faster `is_within` for any of the prefixes.
+        # Every call runs this. It is faster than `is_within` with each prefix.
         return f"{experiment}/".startswith(self._beginnings)
 
 

@@ -93,7 +93,7 @@ class PageTokens:
         return bytes(a ^ b for a, b in zip(place, mask, strict=True))
 
     def _digest(self, query: Message, place: bytes) -> bytes:
-        """Returns a digest of a place and a request, without its page_token and page_size."""
+        """Returns a digest of a place and of a request without page_token and page_size."""
         asked = deepcopy(query)
         asked.ClearField("page_token")
         asked.ClearField("page_size")

@@ -68,7 +68,7 @@ class Usage:
     Args:
         limits: The limits of the token.
         owner: The name of the token; None for all callers together.
-        total: The usage of the calls of all tokens together.
+        total: The usage of all callers together. None if this object is it.
         rows: Counts and limits the token's stored rows. None if rows are not counted.
 
     Attributes:
@@ -148,7 +148,7 @@ class Usage:
             raise _exceeded(self._owner, name, limit, RETRY_SECONDS)
 
     def _take(self, **amounts: int) -> None:
-        """Takes an amount from each given rate, or takes nothing if one of them is exceeded."""
+        """Takes an amount from each named rate. If one is overdrawn, raises an error instead."""
         now = _clock()
         for name in amounts:
             for rate in self._rates[name]:
@@ -166,7 +166,7 @@ class Quotas:
     """Finds the usage of each caller.
 
     Args:
-        each: The limits of tokens that have no limits of their own.
+        each: The default limits of a token: they apply where the token has no limit of its own.
         total: The limits of all callers together.
         count_rows: Counts the stored rows. None if rows are not counted.
     """
@@ -206,7 +206,7 @@ class Quotas:
         """Returns metrics for monitoring, by name.
 
         They are the number of all stored rows and, for each token with a limit of stored rows, the
-        number of its stored rows and the limit.
+        number of its stored rows and the limit. Returns nothing if rows are not counted.
         """
         if self._everybody.rows is None:
             return {}

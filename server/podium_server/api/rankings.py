@@ -119,7 +119,6 @@ def _left_out(counts: Sequence[int], asked: RankRequest) -> ArmCounts:
 
 
 def _arms_response(asked: RankRequest, page: RankPage, ranks: Ranks) -> RankResponse:
-    """Returns the response for a page of a ranking by arm."""
     mixed, response = _mixed_evals(page.tally), _response(asked, page.tally)
     for row in page.rows:
         _add_arm(response, row, ranks.next(row.place.key), mixed)
@@ -164,7 +163,7 @@ _DIRECTIONS = {DIRECTION_MAXIMIZE: Direction.MAXIMIZE, DIRECTION_MINIMIZE: Direc
 
 
 def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
-    """Returns the request with all defaults filled in. Page tokens are written for this request."""
+    """Returns a copy of the request with all defaults filled in. Page tokens belong to the copy."""
     asked = deepcopy(request)
     if not (request.HasField("metric") and request.direction):
         declared = Experiment.FromString(experiment.content or b"")
@@ -222,7 +221,7 @@ def _read_place(place: str) -> tuple[RankPlace | None, Ranks]:
 
 
 def _add_arm(response: RankResponse, row: RankedRow, rank: int | None, mixed: set[str]) -> None:
-    """Adds an arm in place, which takes half the time of copying a message."""
+    """Adds an arm to the response. Copying a complete message into it would take twice the time."""
     _, name, status, group_name, value, source, benchmark_id = row
     arm = response.arms.add(
         arm=name,
@@ -245,7 +244,7 @@ def _mixed_evals(tally: RankTally) -> set[str]:
 
 
 def _sources(tally: RankTally) -> list[SourceMessage]:
-    """Returns the sources of the scores, the most frequent first."""
+    """Returns the most frequent sources of the scores, in descending order of frequency."""
     scores = {source: sum(counts) for source, counts in tally.sources.items()}
     order = sorted(
         scores, key=lambda at: (-scores[at], at.origin, at.eval_name or "", at.benchmark_id or "")

@@ -23,9 +23,9 @@ from podium_server.writes import DeleteArmCall, DeleteExperimentCall, RecordCall
 __all__ = ["Recording"]
 
 _MAX_SEQUENCE = 2**63 - 1
+# Larger calls, and calls with more events that are not eval rows, are parsed in a thread.
 _LARGE_CALL_BYTES = 64 * 1024
 _MANY_EVENTS = 20
-"""Calls with more bytes, or more events that are not eval rows, are parsed in a thread."""
 
 
 class Recording:

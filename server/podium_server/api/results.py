@@ -69,7 +69,10 @@ class Results:
         self.watches = Watches(store)
 
     async def eval(self, request: results_pb2.EvalRequest) -> bytes:
-        """Returns the eval row of a name and a step; an empty response if there is none."""
+        """Returns the response with the eval row of a name and a step.
+
+        The response is empty if there is no such row.
+        """
         self._check_arm(request.experiment, request.arm)
         check_name(request.name, "name", self._limits)
         step = request.step if request.HasField("step") else None
@@ -77,7 +80,10 @@ class Results:
         return b"" if row is None else length_delimited(_EVAL_RESULT, row)
 
     async def score(self, request: results_pb2.ScoreRequest) -> bytes:
-        """Returns the score of a metric; an empty response if the arm has no score on it."""
+        """Returns the response with the score of a metric.
+
+        The response is empty if the arm has no score on it.
+        """
         self._check_arm(request.experiment, request.arm)
         check_metric(request.metric, "metric", self._limits)
         places = candidates(request.metric)

@@ -14,7 +14,7 @@ __all__ = ["CountRows", "RowClaim", "RowQuota"]
 
 T = TypeVar("T")
 CountRows = Callable[[Sequence[str]], Awaitable[int]]
-"""A function that counts the stored rows under some prefixes: see `Store.row_count`."""
+"""A function that counts the rows of experiments with given prefixes: see `Store.row_count`."""
 
 _clock = time.monotonic
 _FRESH_SECONDS = 2.0
@@ -25,7 +25,7 @@ _LONGEST_PAUSE_SECONDS = 1.0
 _LOCK = threading.Lock()
 """Guards all quotas: calls in several threads take rows of several quotas together."""
 _RETRY_SECONDS = 60.0
-"""The seconds after which a rejected call is sent again: many, as rows are seldom deleted."""
+"""The seconds that a rejected client is asked to wait: many, because rows are seldom deleted."""
 
 
 class RowQuota:
@@ -147,7 +147,10 @@ class RowClaim:
             self._rows = rows
 
     async def hold(self, transact: Callable[[], Awaitable[T]]) -> T:
-        """Runs a transaction that claims rows. If a quota is full, recounts and retries once."""
+        """Runs a transaction that claims rows.
+
+        If a quota is full, counts the stored rows again and runs the transaction once more.
+        """
         for quota in self._quotas:
             await quota.stored()
         try:

@@ -31,7 +31,7 @@ from podium_server.store.tokens import Role, TokenRow, digest_of, is_within
 __all__ = ["Tokens", "new_row", "public", "revocable"]
 
 _MOST_TOKENS = 10_000
-"""The most tokens of a store, with revoked ones. The server reads all of them every 2 seconds."""
+"""The most tokens of a store, including revoked ones. The server reads all every 2 seconds."""
 _MOST_OF_A_NAME = 100
 _MOST_PREFIXES = 100
 _MOST_LIMIT = 2**63 - 1
@@ -47,7 +47,7 @@ class Tokens:
         self._limits = limits
 
     async def who_am_i(self, _request: access_pb2.WhoAmIRequest) -> access_pb2.WhoAmIResponse:
-        """Returns the token of the caller."""
+        """Returns the caller's token. The response is empty if the server requires no tokens."""
         token, rows = CALLER.get().token, CALLER.get().usage.rows
         if token is None:
             return access_pb2.WhoAmIResponse()
@@ -57,7 +57,7 @@ class Tokens:
     async def create_token(
         self, request: access_pb2.CreateTokenRequest
     ) -> access_pb2.CreateTokenResponse:
-        """Creates a token."""
+        """Creates a token. Returns its description and the token itself."""
         manager = _manager()
         check_enum(request.role, "role", _ROLES)
         _check_included(request.prefixes, manager)

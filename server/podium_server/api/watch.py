@@ -1,12 +1,12 @@
-"""The rpc Watch: sends clients the changes of an experiment from one revision to another.
+"""The rpc Watch: sends the changes of an experiment to clients, as they are committed.
 
 A watch reads the changes from the feed of the store. It keeps only the last revision that it has
 sent completely, and at most one page of changes. So there is no queue of changes: for a slow
 client, a message merges the changes of more commits. Each commit wakes the watches of its
 experiment, so nothing is polled.
 
-Messages are yielded as bytes, and the objects that they were made from are released before. A
-client that does not read thus holds one copy of a page.
+Messages are yielded as bytes, after the objects that they were made from are released. So the
+server keeps only one copy of a page for a client that does not read.
 """
 
 import asyncio
@@ -44,10 +44,14 @@ _HEARTBEAT_SECONDS = 10.0
 _CHECK_SECONDS = 2.0
 """The seconds between two checks of the token while nothing changes."""
 _AHEAD_SECONDS = 5.0
-"""The seconds to wait for the store if the client has a later revision. Then comes a reset."""
+"""If a client has a later revision than the store, the seconds to wait for the store.
+
+If the store has still not reached this revision, the client is told to discard its state.
+"""
+# After its messages, a watch pauses for the first time, and for the second time for each watch of
+# the experiment. So the messages of many watches merge more commits.
 _PAUSE_SECONDS = 0.004
 _PAUSE_OF_EACH_SECONDS = 0.0005
-"""The seconds that each watch adds to `_PAUSE_SECONDS`, so that messages merge more commits."""
 
 
 class Watches(ChangeListener):
@@ -98,7 +102,8 @@ class Watches(ChangeListener):
     async def _begin(self, sent: "_Sent", wake: asyncio.Event) -> bytes:
         """Returns the first message.
 
-        If the client has a later revision than the store, first waits briefly for the store.
+        If the client has a later revision than the store, first waits until the store reaches it,
+        for at most `_AHEAD_SECONDS`.
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + _AHEAD_SECONDS
@@ -150,7 +155,7 @@ class _Step(NamedTuple):
     Attributes:
         content: The encoded WatchResponse. It is empty if there is nothing to send.
         next: The place where the next page begins; None after the last.
-        begun: The revision after which arms count as new to the client.
+        begun: An arm that began to match the client's filters after this revision is new to it.
         entered: The arms that newly match the client's filters.
     """
 
@@ -332,7 +337,7 @@ class _Sent:
         return WatchedEval(arm=item.arm, position=item.position, eval_result=row)
 
     def _add_experiment(self, response: WatchResponse, row: ExperimentRow) -> None:
-        """Adds the experiment if its declaration or conclusion differs from the one sent before."""
+        """Adds the experiment unless the last one sent has the same declaration and conclusion."""
         content = row.content or b""
         if content != self._declared:
             self._declared = content

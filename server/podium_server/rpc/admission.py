@@ -121,7 +121,7 @@ class Admission:
         return overloaded(message)
 
     def note_overloaded(self, calls: int) -> None:
-        """Counts rejected calls, and logs a warning once a minute."""
+        """Counts rejected calls, and logs a warning, but at most one in a minute."""
         self._refused += calls
         now = time.monotonic()
         if now >= self._next_warning:
@@ -166,7 +166,7 @@ class Admission:
     async def close(self, seconds: float) -> None:
         """Rejects new calls, waits for running calls, and ends calls still running after `seconds`.
 
-        First ends the watches that have not ended by themselves, because their clients do not read.
+        First ends the watches whose clients do not read. The other watches end by themselves.
         """
         self._is_closed = True
         if self._watching:
@@ -186,7 +186,7 @@ class Admission:
                 await asyncio.wait_for(self._all_left.wait(), seconds)
 
     async def _wait_until_quiet(self) -> None:
-        """Waits until no more calls arrive, so that each gets its error.
+        """Waits a short time, until no more calls arrive, so that each gets its error.
 
         After that, gRPC stops, and ends any further call without a reason.
         """
@@ -223,7 +223,10 @@ class AdmittedCall:
         return self._held_request(raw)
 
     async def read_next(self, receive: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
-        """Reads a further request of a stream. Returns None if there is none."""
+        """Frees the memory of the previous request of a stream, and reads the next one.
+
+        Returns None at the end of the stream.
+        """
         self._release_bytes()
         raw = await self._admission.reads.read(self, receive)
         return None if raw is None else self._held_request(raw)
@@ -250,8 +253,9 @@ class AdmittedCall:
         self._admission.note_watch(self)
 
     def answer(self, response: bytes) -> bytes:
-        """Reserves memory for the response until the client has read it. Frees that of the request.
+        """Returns the response, and reserves memory for it until the client has read it.
 
+        Frees the memory of the request.
         Raises OVERLOADED if too many responses are unread, or if the call was rejected meanwhile.
         """
         if self.refusal is not None:
@@ -266,7 +270,7 @@ class AdmittedCall:
         return response
 
     def refuse(self, error: PodiumError) -> None:
-        """Ends the call with an error. `refusal` then waits for the end of the call.
+        """Ends the call with an error. To wait for its end, await `refusal`.
 
         Does nothing if the call is already answered or rejected.
         """

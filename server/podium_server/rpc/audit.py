@@ -143,7 +143,8 @@ class Audit:
     async def note(self, call: AuditedCall, code: str, reason: str) -> None:
         """Writes a line for a call that has ended, unless the log leaves out calls of this kind.
 
-        Returns when the line is on disk, or after 5 seconds if the disk is too slow.
+        For a call with a `subject`, returns when the line is on disk, or after 5 seconds. For other
+        calls, returns at once. If too many lines wait for the disk, the line is lost.
         """
         is_change = call.subject is not None
         is_denied = code in _DENIED or call.hidden_name is not None
@@ -205,7 +206,7 @@ class Audit:
                 return
 
     def _write(self, lines: list[str]) -> None:
-        """Writes lines to disk, after a line with the number of lost lines if there are any."""
+        """Writes lines to disk. If lines were lost, first writes a line with their number."""
         unreported = self.lost - self._reported
         count = [json.dumps({"time": _now(), "lost": unreported})] if unreported else []
         # The last line of a failed write may be incomplete.

@@ -107,7 +107,7 @@ def _parser(method: MethodDescriptor) -> Parser:
 def _answering(parse: Parser, check: Check, handle: Handler) -> Answer:
     async def answer(raw: bytes) -> bytes:
         request = parsed(parse, raw)
-        del raw  # a large request is then in memory once while it is worked on
+        del raw  # so a large request is only once in memory while it is handled
         missing = check(request)
         call = CURRENT_CALL.get()
         if call is not None:

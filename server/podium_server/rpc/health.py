@@ -14,7 +14,7 @@ __all__ = ["HEALTH_SERVICE", "Health"]
 
 HEALTH_SERVICE: str = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _pb2: Any = health_pb2
-"""The type stubs of the package lack the messages of List."""
+"""The module without its types: the type stubs of the package lack the messages of List."""
 
 
 class Health:

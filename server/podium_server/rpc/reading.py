@@ -20,7 +20,10 @@ from podium_server.rpc.shares import SharedBudget
 __all__ = ["ReadGate", "Reader"]
 
 _SLOW_SECONDS = 0.02
-"""The seconds in which a local request arrives. The regular check ignores younger requests."""
+"""The regular check rejects no request that has been read for less than these seconds.
+
+A request from the same machine arrives within this time.
+"""
 _READ_SECONDS = 30.0
 """The most seconds that a request may take to arrive: the default deadline of a write."""
 

@@ -25,7 +25,7 @@ class Exchange(Protocol):
 
     @property
     def peer(self) -> str:
-        """The connection, as gRPC writes its address."""
+        """The address of the client's connection, in the form that gRPC uses."""
 
     def headers(self, name: str) -> list[str]:
         """Returns the values of a header."""

@@ -36,7 +36,10 @@ SESSION_PAGE = "/session"
 _CANCELLED = "CANCELLED"
 
 Gauges = Callable[[], Mapping[str, float]]
-"""A function that returns metrics by name, without `podium_`. Only counters end with `_total`."""
+"""A function that returns metrics by name.
+
+The names lack the prefix `podium_`. Only the names of counters end with `_total`.
+"""
 
 Headers = Callable[[str], list[str]]
 """A function that returns the values of a call's header."""
@@ -55,7 +58,7 @@ class Telemetry:
     Args:
         gauges: The metrics that other parts of the server keep.
         audit: The audit log, or None if there is none.
-        streams: The full names of methods that answer with streams. Their time is not counted.
+        streams: The full names of methods that answer with streams. Their calls are not timed.
         begin_trace: Begins the trace of a call, from the method's full name and the headers. None
             if calls are not traced.
         slow_gauges: Returns further metrics, which it reads from the store.
@@ -193,12 +196,15 @@ class ObservedCall(AuditedCall):
         return self._telemetry.end(self, error)
 
     def end(self, error: BaseException | None) -> Awaitable[None]:
-        """Ends the call. Fronts use it if they cannot use the call as a context manager."""
+        """Ends the call with an error, or with None if it has succeeded.
+
+        Fronts use it if they cannot use the call as a context manager.
+        """
         return self._telemetry.end(self, error)
 
 
 CURRENT_CALL: ContextVar[ObservedCall | None] = ContextVar("podium_call", default=None)
-"""The call that runs in this task."""
+"""The call that runs in this task, or None outside of calls."""
 
 
 class _Greatest:

@@ -1,7 +1,8 @@
 """Traces of calls for OpenTelemetry. Loaded only if tracing is on, since it needs podium[otel].
 
-A call is a child of the span in the client's `traceparent` header, if there is one. The export runs
-in a thread, and a slow collector never delays a call: spans are dropped if their queue is full.
+The span of a call is a child of the span in the client's `traceparent` header, if there is one. The
+export runs in a thread. A slow collector never delays a call: if the queue of spans is full,
+further spans are dropped.
 """
 
 import os

@@ -275,7 +275,7 @@ def _allow_open_files() -> None:
 
 
 def tune_collector() -> None:
-    """Excludes imported objects from garbage collection, since they are never freed."""
+    """Makes garbage collections rare, and excludes imported objects, since they are never freed."""
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
 

@@ -31,7 +31,7 @@ class Front(Protocol):
     ) -> None: ...
 
     async def start(self, addresses: Sequence[str]) -> list[str]:
-        """Serves on addresses. Returns them with the ports that were chosen."""
+        """Serves on addresses, or raises ListenError. Returns them with the chosen ports."""
 
     async def stop(self) -> None:
         """Ends all calls and connections within a limited time."""

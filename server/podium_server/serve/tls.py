@@ -79,7 +79,7 @@ class Certificates:
         return context
 
     def _newest(self) -> _Loaded:
-        """Returns the current certificates, which are loaded again if their files have changed."""
+        """Returns the current certificates. Loads them again if their files have changed."""
         with self._lock:
             states = file_states(self._tls.paths)
             if states != self._states:
@@ -94,7 +94,7 @@ class Certificates:
 
 
 def _load(tls: ServerTLS) -> _Loaded:
-    """Reads the files. Raises ValueError if they cannot be used or are being written."""
+    """Reads the files. Raises ValueError if they cannot be used, or change meanwhile."""
     states = file_states(tls.paths)
     check_pair(tls.cert, tls.key)
     if tls.client_ca is not None:

@@ -259,9 +259,10 @@ class Store(ABC):
 
     @abstractmethod
     async def row_count(self, prefixes: Sequence[str]) -> int:
-        """Returns the number of stored rows of all experiments under some prefixes.
+        """Returns the number of stored rows of the experiments whose names are within `prefixes`.
 
-        Without prefixes, counts every experiment. See `ExperimentRow.row_count` for what a row is.
+        Without prefixes, counts the rows of all experiments. See `ExperimentRow.row_count` for what
+        a row is, and `ExperimentFilter.within` for the names that are within prefixes.
         """
 
     @abstractmethod
@@ -305,9 +306,10 @@ class Store(ABC):
     async def members(
         self, experiment: str, query: RankQuery, fold: Callable[[Iterable[Member], RankTally], T]
     ) -> T:
-        """Calls `fold` with all arms in order of creation, and with the counts of the ranking.
+        """Calls `fold` with arms in order of creation and the counts of the ranking.
 
-        Returns the result of `fold`. Arms that do not match `query.shown` are left out. Arms whose
-        status is not in the query have no score. If there are many arms, `fold` runs in another
-        thread, so that other calls do not wait for it. The arms are never collected in a list.
+        Returns the result of `fold`. The arms are those that match `query.shown`. If the status of
+        an arm is not in `query.statuses`, its member has no score. If there are many arms, `fold`
+        runs in another thread, so that other calls do not wait for it. The arms are never collected
+        in a list.
         """

@@ -146,7 +146,7 @@ def read_tokens(url: str) -> list[TokenRow]:
 
 
 def count_rows(url: str, prefixes: Iterable[tuple[str, ...]]) -> list[int]:
-    """Returns the number of stored rows under each group of prefixes: see `Store.row_count`."""
+    """Returns the number of stored rows for each group of prefixes: see `Store.row_count`."""
 
     async def count(store: Store) -> list[int]:
         return [await store.row_count(each) for each in prefixes]

@@ -43,7 +43,8 @@ class RankQuery:
 
     `direction` is one of `podium.Direction`. `statuses` are the numbers of the statuses that are
     ranked. `after` is the place of the last arm before the page. Arms that do not match the filter
-    `shown` are neither ranked nor counted. The field `shown.statuses` is always empty.
+    `shown` are neither ranked nor counted. Arms that match it, but have another status, are counted
+    and not ranked. The field `shown.statuses` is always empty.
     """
 
     candidates: tuple[tuple[str | None, str], ...]

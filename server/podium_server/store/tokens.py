@@ -25,7 +25,7 @@ class Role(IntEnum):
 class TokenRow:
     """A token without its secret.
 
-    The row is kept after the token's end, so that no other token gets its id.
+    The row of a revoked or expired token is kept, so that no other token gets its id.
 
     Attributes:
         id: The id, which is part of the token.

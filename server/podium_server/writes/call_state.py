@@ -18,8 +18,9 @@ __all__ = ["CallState"]
 class CallState:
     """The experiment and the arms of a call.
 
-    `kept` has the fields that declarations did not overwrite. `replaced` has the running attempts
-    that newer ones replaced. The loaded rows belong to the call and are changed in place.
+    `kept` has the fields that declarations did not overwrite: for each, the index of the event and
+    the path of the field. `replaced` has the running attempts that newer ones replaced. The loaded
+    rows belong to the call and are changed in place.
     """
 
     def __init__(self, loaded: Loaded, name: str, now: int) -> None:
@@ -32,7 +33,7 @@ class CallState:
         self._arms = {name: ArmState(arm, self.progress) for name, arm in loaded.arms.items()}
 
     def serves(self, subject: str | None) -> bool:
-        """Returns whether an event can be applied to the experiment.
+        """Returns whether an event with this subject can be applied now.
 
         `subject` is None for a Skipped event, which needs no experiment. Other events need one.
         """

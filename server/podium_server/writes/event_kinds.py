@@ -37,9 +37,9 @@ class Context:
     index: int = 0
     event_time: Timestamp | None = None
     row_arm: tuple[str, str | None, ArmState] | None = None
-    """The arm's name, the attempt's id and the arm's state that the last event was checked for.
+    """If the last event was an eval row: the arm's name, the attempt's id, and the arm.
 
-    None if the last event was not an eval row.
+    The arm has been checked for this attempt. None if the last event was of another kind.
     """
 
 
@@ -167,7 +167,8 @@ def _need_row(needs: ArmNeeds, row: ParsedRow) -> None:
 
 def _annotate(context: Context, body: ArmAnnotated) -> None:
     arm = _known_arm(context, body.arm)
-    # An annotation is no sign of life: a person may annotate an arm whose training has died.
+    # An annotation does not show that the training runs: people also annotate arms whose training
+    # process has died.
     heard = arm.row.last_heard
     annotations.annotate(arm, body, context.limits)
     arm.row.last_heard = heard

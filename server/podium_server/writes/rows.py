@@ -84,9 +84,10 @@ def record(arm: ArmState, row: ParsedRow, event_time: Timestamp | None) -> None:
 def replace_all(
     arm: ArmState, rows: Mapping[EvalKey, WholeRow], event_time: Timestamp | None
 ) -> None:
-    """Replaces the arm's rows by `rows`, in their order. Unchanged rows keep their position.
+    """Replaces the arm's rows by `rows`, in their order.
 
-    A row without an event_time gets the event_time of the event.
+    A stored row keeps its position if that fits the order. A row without an event_time gets the
+    event_time of the event.
     """
     before = {row.key: row for row in arm.stored_rows()}
     gone = [key for key in before if key not in rows]

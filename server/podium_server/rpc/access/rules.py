@@ -91,7 +91,10 @@ The oldest health service has no List, and not every server has reflection or an
 
 
 def check_rules(methods: Iterable[str]) -> None:
-    """Raises RuleError unless each served method has a rule, and each rule a served method."""
+    """Raises RuleError if a served method has no rule.
+
+    Also raises it if the method of a rule is not served, unless it is in `_OPTIONAL`.
+    """
     served = set(methods)
     missing, unused = sorted(served - RULES.keys()), sorted(RULES.keys() - served - _OPTIONAL)
     if missing or unused:
@@ -133,7 +136,10 @@ def name_check(method: MethodDescriptor) -> Callable[[Any], bytes | None]:
 
 
 def _as_missing(request: Any, experiment: str) -> bytes:
-    """Returns the response, or raises the error, for an experiment that does not exist."""
+    """Treats an experiment as if it did not exist.
+
+    Returns an empty response if the request allows that, else raises the error.
+    """
     if getattr(request, "allow_missing", False):
         return b""
     error = unknown_experiment(experiment)

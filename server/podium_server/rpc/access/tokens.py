@@ -35,9 +35,9 @@ class Access:
     Args:
         read_tokens: Reads all tokens of the store.
         is_on: Whether calls need tokens. If not, everybody may call every method.
-        is_exposed: Whether calls can arrive over a network without encryption. If so, calls with
-            tokens are rejected.
-        quotas: The limits of the calls of each token.
+        is_exposed: Whether calls can arrive over a network without encryption. If so, and if calls
+            need no tokens, a call with a token is rejected: others may have read its token.
+        quotas: Counts and limits the calls of each token, and of all callers together.
     """
 
     def __init__(
@@ -55,7 +55,10 @@ class Access:
         self._tokens: Mapping[str, TokenRow] = {}
         self._everybody = self._caller(None)
         self._checked: dict[str, Caller] = {}
-        """The callers by headers with valid tokens. Cleared when tokens are read from the store."""
+        """The callers with valid tokens, by their `authorization` headers.
+
+        It is cleared whenever the tokens are read from the store.
+        """
         self._read_at = -math.inf
         self._reading = asyncio.Lock()
 
@@ -115,10 +118,7 @@ class Access:
         _check_live((await self._current()).get(key))
 
     def _known(self, given: list[str]) -> Caller | None:
-        """Returns the caller whose header was already checked against the current tokens.
-
-        Returns None if the header has to be checked.
-        """
+        """Returns the caller of a header that was already checked, or None if it has to be."""
         if len(given) != 1 or self._read_at <= time.monotonic() - _FRESH_SECONDS:
             return None
         return self._checked.get(given[0])
@@ -141,8 +141,8 @@ class Access:
     async def _by_secret(self, given: list[str]) -> TokenRow | None:
         text, key = _parsed(given)
         digest = digest_of(text)
-        # A token may have been created just now. An unknown id and a wrong secret take the same
-        # time and get the same error.
+        # A token may be newer than the last read, so an unknown one causes another read. An unknown
+        # id and a wrong secret take the same time and get the same error.
         return _matching(await self._current(), key, digest) or _matching(
             await self._read_after(time.monotonic()), key, digest
         )
@@ -171,7 +171,7 @@ class Access:
 
 
 def _admit(caller: Caller) -> None:
-    """Counts a call for the limits of its caller, until the call ends."""
+    """Sets `CALLER`, and counts the call for the limits of its caller until the call ends."""
     CALLER.set(caller)
     caller.usage.enter()
     if call := CURRENT_CALL.get():

@@ -59,8 +59,8 @@ _REASONS = {Code.INVALID_ARGUMENT: "MALFORMED_REQUEST", Code.RESOURCE_EXHAUSTED:
 class ConnectFront:
     """Serves methods over HTTP/1.1.
 
-    `tls` is the TLS context, or None for no encryption. `origins` are other origins whose web pages
-    may call the server.
+    `tls` is the TLS context, or None for no encryption. `origins` are the origins, besides the
+    server's own, whose web pages may call the server.
     """
 
     def __init__(
@@ -155,7 +155,6 @@ class _Exchange:
         self._task: asyncio.Future[Any] | None = None
 
     def headers(self, name: str) -> list[str]:
-        """Returns the values of a header."""
         wanted = name.encode()
         return [value.decode("latin-1") for key, value in self._headers if key == wanted]
 
@@ -190,7 +189,7 @@ class _Exchange:
         return self.call
 
     async def receive(self) -> dict[str, Any]:
-        """Returns the request at the first call, and the end of the connection at later calls."""
+        """Returns the request at the first call. Later calls wait for the end of the connection."""
         if self._body is None:
             return await self._receive()
         body, self._body = self._body, None
@@ -235,7 +234,6 @@ class _Admitting:
         self._telemetry = telemetry
 
     async def on_start(self, context: RequestContext[Any, Any]) -> None:
-        """Admits a call and reads its request, or raises an error."""
         name = f"{context.method.service_name}.{context.method.name}"
         exchange = _exchange.get()
         exchange.observed = observed = self._telemetry.call(name, exchange.peer, exchange.headers)
@@ -296,7 +294,6 @@ class _Application(ConnectASGIApplication[None]):
         return "/"
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answers an HTTP request."""
         exchange = _Exchange(scope, receive, send, self._write_seconds)
         if self._metrics.serves(scope):
             await self._metrics.answer(scope, exchange.peer, exchange.authorization, exchange.send)
@@ -341,7 +338,6 @@ def _endpoint(method: Method) -> Any:
 
 
 async def _binary(request: Payload) -> bytes:
-    """Returns a request in the binary encoding."""
     return await _converted(request, request.binary)
 
 

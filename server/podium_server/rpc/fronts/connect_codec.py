@@ -85,11 +85,9 @@ class _Codec(Codec[Payload, Any]):
         return self._name
 
     def encode(self, message: Payload) -> bytes:
-        """Encodes a response."""
         return message.content
 
     def decode(self, data: bytes | bytearray, message_class: type[Any]) -> Any:
-        """Decodes a request."""
         return Payload(message_class, bytes(data), is_json=self._name == "json")
 
 
@@ -126,7 +124,7 @@ def connect_error(status: Status) -> ConnectError:
 
 
 class _ReadableDetail(ErrorDetail):
-    """A detail of an error, which connectrpc also shows as JSON, in the field `debug`."""
+    """A detail of an error. connectrpc sends its encoded bytes, and its JSON in `debug`."""
 
     def __init__(self, detail: Any) -> None:
         super().__init__(AnyMessage(type_url=detail.type_url, value=detail.value))

@@ -32,7 +32,7 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", OVERSIZE * message_bytes),
-        # The limits of connections, and of the streams of each.
+        # The limits of connections, and of the streams of each connection.
         ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
         ("grpc.server_handshake_timeout_ms", 5_000),
         ("grpc.http2.settings_timeout", 5_000),

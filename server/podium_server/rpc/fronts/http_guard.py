@@ -1,6 +1,6 @@
 """Decides which HTTP requests reach the server.
 
-Requests from other web pages are rejected (CORS).
+Requests from web pages of other origins are rejected, unless an option allows the origin (CORS).
 """
 
 import re

@@ -25,7 +25,7 @@ class HTTPServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves the signals to the caller."""
+        """Installs no signal handlers, because `podium serve` has its own."""
         yield
 
     async def on_tick(self, counter: int) -> bool:

@@ -32,7 +32,7 @@ __all__ = ["NativeFront"]
 _CALLS_AT_ONCE = 2
 """The most new calls that one turn of the event loop begins.
 
-A call with a large response takes 10 ms, and calls that arrive meanwhile wait for this turn.
+A call with a large response takes 10 ms. Other running calls wait until the turn has ended.
 """
 _MOST_THREADS = 4
 _LAST_RESPONSES_SECONDS = 0.1

@@ -85,7 +85,7 @@ def bind_socket(address: str, path: str, bind: Callable[[], object]) -> None:
 
 
 def remove_socket(address: str) -> None:
-    """Removes the file of a bound unix:PATH address. If a server never starts, gRPC does not."""
+    """Removes the socket of a unix:PATH address. gRPC does so only if its server has started."""
     path = socket_path(address)
     if path is not None:
         Path(path).unlink(missing_ok=True)
@@ -115,6 +115,6 @@ def _cause(address: str, path: str | None) -> str:
 
 
 def listen_hint(error: OSError) -> str:
-    """Returns the text of an error of the operating system about an address."""
+    """Returns the text of an operating system's error. Adds a hint if the address is in use."""
     text = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
     return f"{text}; is another server there?" if error.errno == errno.EADDRINUSE else text

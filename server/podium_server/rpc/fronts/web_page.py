@@ -102,7 +102,10 @@ class WebPage:
 
 
 def session_token(scope: Scope) -> str | None:
-    """Returns the token in a request's cookie. None if it has none, or may not use cookies."""
+    """Returns the token in the cookie of a request.
+
+    Returns None if there is no valid cookie, or if this kind of call may not use it.
+    """
     headers = dict(scope["headers"])
     if b"origin" not in headers or not scope["path"].startswith(f"{_READS}/"):
         return None

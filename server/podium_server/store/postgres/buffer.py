@@ -47,9 +47,9 @@ class Table:
     Attributes:
         name: The name of the table.
         columns: The names of the columns without `experiment`.
-        key: How many of the first columns identify a row of an experiment. A row that is already
-            stored is updated. 0 if all rows are already stored, and the first column identifies
-                them.
+        key: The number of columns, from the first on, that identify a row of an experiment. A row
+            that is stored already is updated. 0 means that all rows are stored already, and that
+            the first column identifies them.
         condition: A WHERE clause: stored rows that do not fulfil it are not updated.
         shared: The indexes of columns in which many rows of a call have the same value.
         others: The names of the columns that are not in `shared`.
@@ -238,7 +238,7 @@ class WriteBuffer:
     def put_scores(
         self, place: tuple[int, str], scores: Mapping[str, tuple[Any, ...]], *, is_whole: bool
     ) -> None:
-        """Replaces all scores of an eval.
+        """Replaces all scores of an eval. `place` is the ordinal of its arm, and its name.
 
         `is_whole` means that no score of the eval is stored on a key that is not in `scores`.
         """
@@ -282,7 +282,7 @@ class WriteBuffer:
         return self._bound(_CHANGING, (*ids, *(experiment[at] for at in _MORE)), rows)
 
     def _take(self) -> dict[Table, _Rows]:
-        """Removes old scores. Then returns the collected rows by table, and empties the buffer."""
+        """Removes old scores from the database. Empties the buffer, and returns its rows."""
         self._drop()
         rows, self._rows = self._rows, {}
         arms = rows.pop(_MOVED_ARMS, {})

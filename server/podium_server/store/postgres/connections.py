@@ -34,7 +34,7 @@ class Connections:
         connect: Opens a connection.
         most: The most connections.
         wait_seconds: The most seconds to wait for a connection while all are used.
-        leaders: Returns the hosts that take writes now. None if there is only one host.
+        leaders: Returns the hosts that take writes now. Not given if the database has one host.
     """
 
     def __init__(
@@ -151,7 +151,10 @@ class Connections:
 
 
 def _is_unusable(error: BaseException) -> bool:
-    """Returns whether an error leaves a connection lost, busy, or at a read-only host."""
+    """Returns whether a connection cannot be used again after an error.
+
+    After such an error, the connection is lost, still busy, or at a read-only host.
+    """
     if isinstance(error, PodiumError):
         return False
     return isinstance(error, (*LOST, TimeoutError)) or not isinstance(error, Exception)

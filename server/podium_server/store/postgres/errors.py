@@ -88,7 +88,10 @@ _NOTHING = "nothing was changed; try again later"
 
 
 def connecting(error: asyncpg.PostgresError) -> Exception:
-    """Returns the error to raise when no connection can be opened, so that nothing is changed."""
+    """Returns the error to raise if no connection can be opened.
+
+    The error means a lost connection or a busy database, so callers can treat it as one of these.
+    """
     is_known = isinstance(error, (*LOST, *_BUSY))
     # For example, "could not write init file" on a full disk, or a password that was changed.
     return error if is_known else ConnectionError(f"cannot connect: {error}")

@@ -23,8 +23,8 @@ async def connect(url: str, **options: Any) -> asyncpg.Connection:
     """Connects to the database of a URL.
 
     If the URL has several hosts, connects to all of them at the same time. So a host that does not
-    answer causes no delay. Keeps the connection to the host that takes writes, unless the URL
-    has `target_session_attrs`.
+    answer causes no delay. Keeps the first connection to a host that takes writes. If the URL has
+    `target_session_attrs`, keeps the first connection to a host that this parameter selects.
     """
     return await _first(_trials(url, options)) if has_hosts(url) else await _connect(url, options)
 
@@ -84,7 +84,7 @@ def _end(trials: Iterable[asyncio.Task[Any]]) -> None:
 
 
 def _is_replica(failed: asyncio.Task[Any]) -> bool:
-    """Returns whether a host answers but takes no writes. Other errors say more than this one."""
+    """Returns whether a host answers but takes no writes. `_first` prefers any other error."""
     return isinstance(failed.exception(), asyncpg.TargetServerAttributeNotMatched)
 
 

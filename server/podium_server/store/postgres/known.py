@@ -131,7 +131,10 @@ class KnownExperiments:
         return known
 
     def put(self, experiment: str, known: KnownRows) -> None:
-        """Keeps the known rows of an experiment. Forgets the oldest ones if there are too many."""
+        """Keeps the known rows of an experiment.
+
+        While all known rows take too much memory, forgets the experiment that was put longest ago.
+        """
         self.take(experiment)
         self._known[experiment] = known
         self._size += known.size

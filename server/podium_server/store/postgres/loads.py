@@ -155,7 +155,7 @@ class PostgresLoader(Loader):
                 known.put(known.score_keys, (place, name), frozenset(keys or ()))
 
     def _load_of_arms(self, experiment: int, places: Sequence[tuple[Place, ArmNeeds]]) -> None:
-        """Loads the points, parts and rows that calls need of arms."""
+        """Loads the points, parts and rows of arms that calls need."""
         steps = {(at, step) for at, w in places for step in w.point_steps}
         if steps:
             self._points.load(experiment, steps)
@@ -174,9 +174,9 @@ class PostgresLoader(Loader):
                 self.known.put(self.known.parts, ((experiment, arm), part), content)
 
     def _load_rows(self, experiment: int, wanted: Collection[tuple[Place, EvalKey]]) -> None:
-        """Loads those of the wanted rows that come before the row that `eval(name)` returns.
+        """Loads the wanted rows that precede the row that `eval(name)` returns.
 
-        No row of that name comes after it.
+        That row is known already, and no row of its eval comes after it.
         """
         answering = self.known.answering
         others = [
@@ -280,7 +280,7 @@ class PostgresLoader(Loader):
         return before
 
     def note_new(self, place: Place, name: str) -> None:
-        """Notes that an arm has no rows yet, if it is known not to be stored."""
+        """Notes that a new arm has no rows. Does nothing if the arm may already be stored."""
         if self.known.arms.get(name, ()) is None:
             self._whole.add(place)
             self._points.note_new(place)
@@ -309,7 +309,10 @@ class PostgresLoader(Loader):
         return are_new
 
     def _current(self, place: Place, name: str) -> _Current | None:
-        """Returns the row of `eval(name)` with its precedence, or None if that is not known."""
+        """Returns the row that `eval(name)` returns, after its precedence.
+
+        The row is None if the eval has no rows. Returns None if that row is not known.
+        """
         answering = self.known.answering
         if (place, name) not in answering and place not in self._whole:
             return None

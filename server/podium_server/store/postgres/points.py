@@ -30,7 +30,7 @@ class ReadingConnection(Connection, Protocol):
 
 
 class PostgresPoints(PointTable):
-    """Reads and writes training series. `known` has the rows that are known."""
+    """Reads and writes training series. `known` has the known rows of the experiment."""
 
     _connection: ReadingConnection
     known: KnownRows

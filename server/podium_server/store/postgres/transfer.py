@@ -35,7 +35,7 @@ _FAILURES = (asyncpg.PostgresError, TimeoutError, *LOST)
 
 @contextmanager
 def side(url: str, *, is_source: bool) -> Iterator[Side]:
-    """Opens a database to read it, also while servers use it, or to write to it.
+    """Opens a database to read it or to write to it. Servers may use it while it is read.
 
     Raises:
         StoreError: The database cannot be opened, or has another version of the schema.

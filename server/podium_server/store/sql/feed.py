@@ -65,8 +65,8 @@ _FIRST: dict[int, tuple[Any, ...]] = {
 }
 """For each kind, a key that is sorted before all keys of the kind."""
 _LOOKAHEAD = 2
-"""The items that a page reads in addition: an arm whose points the last page began, and one item
-that shows that another page follows."""
+"""The items that a page reads in addition: an arm whose points the previous page has begun, and one
+item that shows that another page follows."""
 _SOURCES = {_REMOVAL: _REMOVALS, _ARM: _ARMS, _ROW: _ROWS}
 
 
@@ -108,7 +108,7 @@ class _Feed:
     Args:
         reader: Reads the changes.
         experiment: The id of the experiment.
-        after: The revision.
+        after: The revision whose later changes are listed.
         begun: See `ChangePlace.begun`.
         series: The points to include, or None.
     """
@@ -179,7 +179,7 @@ class _Feed:
             first, is_first = following, False
 
     def load(self, found: _Found) -> tuple[Change, int]:
-        """Loads an item. Returns the item and its size."""
+        """Loads an item. Returns the item and its size in bytes."""
         _, kind, *key = found
         if isinstance(key[-1], ChangedPoints):
             points = sum(len(values) for _, values in key[-1].points)

@@ -119,7 +119,7 @@ class Loader:
         return self._find(_FIRST_POST_TRAINING, place) or self._find(_FIRST_IN_LOOP, place)
 
     def names(self, place: _Place) -> list[str]:
-        """Returns the name of every eval that has scores or rows."""
+        """Returns the names of an arm's evals that have scores or rows."""
         return [name for (name,) in fetch(self._connection, _NAMES, place * 2)]
 
     def count(self, place: _Place) -> int:

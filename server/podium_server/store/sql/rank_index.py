@@ -152,8 +152,8 @@ def _score_place(
 class RankIndexReader:
     """Reads the scores of one candidate in order, the smallest (`upward`) or the greatest first.
 
-    In both directions, arms with equal scores are in order of creation. `pieces` are those of the
-    dialect.
+    In both directions, arms with equal scores are in order of creation. `pieces` are the
+    `Dialect.pieces` of the database.
     """
 
     def __init__(

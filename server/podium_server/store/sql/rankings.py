@@ -47,7 +47,7 @@ _Candidate = tuple[str | None, str]
 _FEW_ARMS = 1_000
 """The most arms that are read on the event loop. Other calls wait meanwhile."""
 _BATCH = 500
-"""The arms whose scores are converted at once, which takes a third of the time."""
+"""The number of arms whose scores are converted at once: three times as fast as one by one."""
 _SCAN_ROWS = 2_000
 """The most arms that a page reads to find arms without a score."""
 
@@ -125,7 +125,7 @@ def members(
     query: RankQuery,
     fold: Callable[[Iterable[Member], RankTally], T],
 ) -> T:
-    """Calls `fold` with all arms, and returns its result."""
+    """Calls `fold` with the members of a ranking, and returns its result: see `Store.members`."""
     with reader.one_state():
         row = reader.experiment(experiment)
         candidate, tally = _indexed(reader, row, query)

@@ -252,10 +252,7 @@ class Reader(ChangeListener):
         return codec.experiment_from(row, content or b"")
 
     def row_count(self, prefixes: Sequence[str]) -> int:
-        """Counts the rows of experiments whose names have one of the prefixes.
-
-        Without prefixes, counts all rows.
-        """
+        """Returns the number of stored rows of some experiments: see `Store.row_count`."""
         where, bindings = within(prefixes) if prefixes else ("name >= ''", ())
         return fetch_value(self.connection, _ROW_COUNT + where, bindings) or 0
 

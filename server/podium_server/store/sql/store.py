@@ -132,7 +132,7 @@ class SqlStore(Store):
     async def members(
         self, experiment: str, query: RankQuery, fold: Callable[[Iterable[Member], RankTally], T]
     ) -> T:
-        """Calls `fold` with all arms, and returns its result."""
+        """Calls `fold` with the members of a ranking, and returns its result."""
         is_small = await self._read(rankings.is_small, experiment)
         read = self._read if is_small else self._read_slowly
         return await read(rankings.members, experiment, query, fold)

@@ -65,8 +65,9 @@ class Side:
         name: Its name in messages, without a password.
         connection: A connection to it.
         dialect: The parts of statements that are written for its database.
-        begin: The statement that begins a transaction: one consistent state to read, or a write.
-        errors: The errors of its database.
+        begin: The statement that begins a transaction. The transaction of a source reads one
+            consistent state, and that of a target writes.
+        errors: The exceptions that its database raises.
         new_row: Returns the values of the columns that are not copied, such as the id, by column.
             Its arguments are the experiment's name, and the id that the experiment had in this
             store before, or None.

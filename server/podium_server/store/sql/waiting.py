@@ -51,8 +51,8 @@ class WriteTimes:
 
     Attributes:
         histograms: The times for which calls wait (`queue_seconds`), the times from the start of a
-            transaction until it is durable (`commit_seconds`), and the numbers of its calls
-            (`commit_calls`).
+            transaction until it is durable (`commit_seconds`), and the number of calls in each
+            transaction (`commit_calls`).
     """
 
     def __init__(self) -> None:

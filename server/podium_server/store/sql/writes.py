@@ -319,7 +319,6 @@ class Writer:
         return current_rows
 
     def _write_scores(self, change: ArmChange, derived: DerivedScores) -> None:
-        """Writes the scores that were derived from the current rows."""
         place = (self._experiment, change.row.ordinal)
         for name, scores in derived.scores.items():
             self.put_scores((*place, name), scores)

@@ -26,7 +26,8 @@ def check_version(version: str) -> None:
 def connect(path: Path) -> apsw.Connection:
     """Opens a connection.
 
-    Its query plans do not depend on values, so that a statement is planned only once.
+    The plan of a statement does not depend on the values of its bindings, so each statement is
+    planned only once.
     """
     try:
         connection = apsw.Connection(str(path))

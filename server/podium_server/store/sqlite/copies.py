@@ -80,7 +80,7 @@ def _create(part: Path) -> None:
 
 
 def _copy(source: apsw.Connection, part: Path) -> None:
-    """Copies all pages in one step. With more steps, each write would restart the copy."""
+    """Copies all pages in one step. Between steps, a write to the store would restart the copy."""
     with closing(apsw.Connection(str(part))) as copy:
         with copy.backup("main", source, "main") as backup:
             backup.step(-1)

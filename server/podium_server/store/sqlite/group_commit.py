@@ -212,7 +212,7 @@ class GroupCommit(CallRunner):
             await asyncio.sleep(_BUSY_PAUSE_SECONDS)
 
     def _take_waiting(self, applied: list[Waiting]) -> list[Waiting]:
-        """Returns all calls without a result. They fail together if no transaction can begin."""
+        """Moves all waiting calls to `applied`, and returns it. They fail with the applied ones."""
         applied.extend(self._waiting)
         self._waiting.clear()
         return applied
@@ -267,7 +267,7 @@ class GroupCommit(CallRunner):
         self._file.committed(self._connection)
 
     def _undo(self, applied: list[Waiting], error: Exception) -> None:
-        """Rolls back a transaction that failed before it was durable."""
+        """Rolls back a transaction that failed before it was durable. Its calls get the error."""
         if not self._connection.get_autocommit():
             self._connection.execute("ROLLBACK")
         for waiting in applied:

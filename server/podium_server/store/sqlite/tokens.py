@@ -54,7 +54,7 @@ def listed(path: Path) -> list[TokenRow]:
 
 
 def count_rows(path: Path, prefixes: Iterable[tuple[str, ...]]) -> list[int]:
-    """Returns the number of stored rows under each group of prefixes: see `Store.row_count`."""
+    """Returns the number of stored rows for each group of prefixes: see `Store.row_count`."""
     with _opened(path) as connection:
         reader = Reader(connection, SQLITE)
         return [reader.row_count(each) for each in prefixes]

@@ -37,7 +37,7 @@ async def test_pages_of_any_size_show_everything_once(store: Store, size: int) -
 
 
 async def test_an_arm_comes_with_its_first_page(store: Store) -> None:
-    """The other rows are listed from the place that the first page returns."""
+    """`arm` returns the first page of rows. `evals` lists the others from that page's `next` on."""
     await store.transact(record(declared(), arm()))
     await store.transact(record(*(row("val", step) for step in range(10))))
     view, page = await store.arm("x", "a", PageLimits(4, _ROOMY))
@@ -91,7 +91,7 @@ async def test_rows_that_stay_appear_once_while_others_come_and_go(store: Store)
 
 
 async def test_arms_that_stay_appear_once_while_others_come_and_go(store: Store) -> None:
-    """Arms that exist all the time appear once. An arm that is recorded again comes last."""
+    """Arms that exist all the time appear once. An arm that was deleted and recorded comes last."""
     names = [f"a{n}" for n in range(30)]
     await store.transact(record(declared(), *(arm(name) for name in names)))
     number = count()
