@@ -59,7 +59,8 @@ impl Peer {
 
     /// Notes that bytes were written to the client, or dropped.
     ///
-    /// Bytes of headers and frames count too. So at least `unwritten` bytes are unwritten.
+    /// The written bytes of headers and frames count too. So `unwritten` can be less than the
+    /// number of bytes that are really unwritten, but never greater.
     pub fn note_written(&self, size: usize) {
         let left = |unwritten: usize| Some(unwritten.saturating_sub(size));
         let before = self.unwritten.fetch_update(Relaxed, Relaxed, left).unwrap_or(0);
@@ -116,7 +117,7 @@ fn builder() -> Builder {
     builder
 }
 
-/// The times by which it is decided when to close a connection.
+/// The state of a connection, with the times that decide when it is closed.
 struct Life<'a> {
     limits: &'a Limits,
     peer: Arc<Peer>,

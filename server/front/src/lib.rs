@@ -52,7 +52,7 @@ impl Call {
         self.0.peer.names.clone()
     }
 
-    /// Begins to read the request. A later event of `Server.take` brings it.
+    /// Begins to read the request. A later event of `Server.take` contains it.
     fn read(&self) {
         self.0.order(Order::Read);
     }
@@ -154,7 +154,7 @@ impl Server {
         self.shared.queue.descriptor()
     }
 
-    /// Listens on a port of an IP address. Returns the port.
+    /// Listens on a port of an IP address. Returns the port, which is chosen if `port` is 0.
     fn listen(&self, address: &str, port: u16) -> PyResult<u16> {
         let ip = address.parse().map_err(|_| PyValueError::new_err("not an IP address"))?;
         self.with_runtime(|runtime| {
@@ -184,9 +184,11 @@ impl Server {
         Ok(())
     }
 
-    /// Returns events as tuples: the number of the kind, the number of the call, and the content.
+    /// Removes and returns events as tuples: the number of the kind, the number of the call, and
+    /// the content.
     ///
-    /// At most `most` of them are new calls. A handshake has its object in place of a call.
+    /// At most `most` of them are new calls. The tuple of a handshake has only its kind and a
+    /// `Handshake`.
     fn take<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         let events = self.shared.queue.take(most);
         events.into_iter().map(|event| converted(py, event)).collect()

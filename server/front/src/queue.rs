@@ -21,7 +21,7 @@ use crate::locked;
 /// The new calls of each connection that may wait even if the queue is full.
 const CALLS_OF_EACH: usize = 8;
 
-/// The most events of its calls that Python takes at once. Each takes Python some microseconds.
+/// The most events of running calls that Python takes at once. Each takes some microseconds.
 const EVENTS_AT_ONCE: usize = 128;
 
 /// The bytes of requests that Python takes at once. Python takes long to check large requests.

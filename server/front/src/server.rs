@@ -76,7 +76,7 @@ pub struct Shared {
     pub overloaded: Box<HeaderMap>,
     /// The number of the next call.
     pub numbers: AtomicU64,
-    /// A permit for each further stream.
+    /// A permit for each stream that may still be opened.
     pub streams: Arc<Semaphore>,
     /// The configuration that encrypts new connections. None without TLS.
     pub tls: Mutex<Option<Arc<ServerConfig>>>,
