@@ -40,7 +40,7 @@ __all__ = ["ArmRecording"]
 
 _LIMITS = Limits()
 _NO_SECONDS = 0.0
-"""The default of eval_seconds. It is compared by identity, because a caller may pass -0.0."""
+"""The default of eval_seconds. Compared by identity, because a given -0.0 is equal to it."""
 
 
 class ArmRecording(ArmBase, TimedEvalMixin):
@@ -94,7 +94,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
 
     @property
     def counters(self) -> Counters:
-        """Counts of the events that this process has logged for this arm, by any recorder."""
+        """Counts of all events that this process has logged for this arm."""
         return sum((stream.counters for stream in self._streams()), self._keeper.lost)
 
     @forgiving
@@ -206,7 +206,9 @@ class ArmRecording(ArmBase, TimedEvalMixin):
 
     @forgiving
     def flush(self, timeout: float = 10.0) -> Flushed:
-        """Waits until the events that this process has logged to this arm are delivered.
+        """Waits until this process's events of this arm are delivered or rejected.
+
+        Returns the counts of the events that this process had logged for the arm before the call.
 
         Args:
             timeout: The most seconds to wait; 0 only counts the events.
@@ -275,7 +277,10 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._put(self._metrics_event({key: good[key] for key in some}, known_step))
 
     def _note_keys(self, metrics: Any) -> None:
-        """Remembers the keys of metrics. Raises a ValueError if the arm would have too many."""
+        """Remembers the keys of metrics, unless the recorder is strict.
+
+        Raises a ValueError if the arm would then have too many keys.
+        """
         if self.notices.is_strict or self._keys.issuperset(metrics):
             return
         if len(self._keys.union(metrics)) > _LIMITS.map_keys:
@@ -346,7 +351,10 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._finished = True
 
     def _may_record(self, ending: Ending) -> bool:
-        """Returns whether this process records the arm's end. Raises a RecordingError in a fork."""
+        """Returns whether this process records the arm's end.
+
+        Raises a RecordingError in a forked process.
+        """
         if os.getpid() != self._owner:
             raise RecordingError(
                 f"process {os.getpid()} is a fork of process {self._owner}, which started arm "
@@ -376,9 +384,9 @@ def _sent(
 
 
 def _row_of(given: dict[str, Any]) -> EvalResult:
-    """Returns a row with the arguments of `log_eval`, without a check or conversion.
+    """Returns a row with the arguments of `log_eval`, neither checked nor converted.
 
-    They are converted when the event is made.
+    The event's constructor, `events.eval_recorded`, converts them.
     """
     row = object.__new__(EvalResult)
     vars(row).update(given, revision=0, event_time=None, record_time=None)

@@ -63,8 +63,9 @@ class ExperimentRecording:
     """Records arms of one experiment. `podium.record` returns it.
 
     At the end of a `with` block the recorder waits until all events are delivered. It stops waiting
-    after `close_timeout`, or if no event is delivered for some seconds. If undelivered events are
-    left, a warning gives their number and their folder.
+    after `close_timeout` seconds, after 5 to 20 seconds without a delivery, or at once if the
+    server cannot be reached. If undelivered events are left, a warning gives their number and their
+    folder.
     """
 
     def __init__(
@@ -107,7 +108,10 @@ class ExperimentRecording:
 
     @property
     def outbox(self) -> Path | None:
-        """The folder of this process's undelivered events. None before the first event."""
+        """The folder of this process's undelivered events.
+
+        None before the first event and after `close`.
+        """
         outlet = self._outlet_here()
         return None if outlet is None else outlet.folder
 
@@ -227,7 +231,9 @@ class ExperimentRecording:
 
     @forgiving
     def flush(self, timeout: float = _FLUSH_SECONDS) -> Flushed:
-        """Waits until the events that this process has logged are delivered.
+        """Waits until the events that this process has logged are delivered or rejected.
+
+        Returns the counts of these events.
 
         Args:
             timeout: The most seconds to wait; 0 only counts the events.
@@ -239,9 +245,9 @@ class ExperimentRecording:
         return Counters(dropped=self.notices.dropped, incomplete=self.notices.incomplete)
 
     def close(self) -> None:
-        """Waits up to `close_timeout` for delivery, and ends recording.
+        """Waits up to `close_timeout` seconds for delivery, and ends recording.
 
-        A warning gives the number of events that are not delivered.
+        If events are not delivered by then, a warning gives their number.
         """
         self._close(self._settings.close_timeout)
 
@@ -271,7 +277,10 @@ class ExperimentRecording:
         return self._settings.is_main
 
     def start(self, subject: Subject, size: int = 0) -> Stream:
-        """Logs the start of an attempt, and returns the stream that the start was logged to."""
+        """Logs the opening event of a subject, and returns the stream that it was logged to.
+
+        If the stream is new, its first segment has `size` bytes, or a default if that is 0.
+        """
         outlet = self._outlet_here() or self._new_outlet()
         return stream_order(self._settings).start(subject, outlet, size)
 
@@ -281,9 +290,9 @@ class ExperimentRecording:
         return stream_order(self._settings).stream_of(subject, outlet)
 
     def received_arm(self, subject: Subject, *, is_silent: bool, owner: int) -> ArmRecording:
-        """Returns the recorder of an arm that was unpickled in this process.
+        """Returns the object that an unpickled recorder of an arm becomes in this process.
 
-        All unpickled copies of a recorder become one object.
+        All unpickled copies of one recorder become the same object.
         """
         arm = ArmRecording(self, subject, is_silent=is_silent, owner=owner)
         return self._arms.setdefault(subject, arm)
@@ -297,7 +306,7 @@ class ExperimentRecording:
     def flush_streams(
         self, streams: Sequence[Stream] | None, timeout: float, lost: Counters
     ) -> Flushed:
-        """Waits until streams of this process are delivered, and returns the counts.
+        """Waits for the delivery of streams of this process, and returns the counts of events.
 
         Args:
             streams: The streams; None for all of them.
@@ -331,7 +340,7 @@ class ExperimentRecording:
         self._started[arm.name] = arm
 
     def _put(self, payload: bytes, subject: Subject) -> None:
-        """Logs an event of the experiment itself, or of an arm that is recorded at once."""
+        """Logs an event of the experiment itself, or of an arm that `record_arm` records."""
         while True:
             with contextlib.suppress(StreamEndedError):
                 return self.stream_of(subject).put(payload)
@@ -364,9 +373,9 @@ class ExperimentRecording:
 
 
 def _sent(settings: Settings, notices: RecorderWarnings, owner: int) -> ExperimentRecording:
-    """Returns the recorder of unpickled settings.
+    """Returns the object that an unpickled recorder becomes in this process.
 
-    All copies of a recorder that are unpickled in one process become one object.
+    All unpickled copies of one recorder become the same object.
     """
     return _received.setdefault(settings.key, ExperimentRecording(settings, notices, owner))
 

@@ -12,10 +12,10 @@ __all__ = ["Keeper"]
 
 
 class Keeper:
-    """Handles failed calls about one target, an arm or the experiment.
+    """Handles the calls of one recorder that raised an error.
 
-    Records the valid arguments, and logs a warning about the others. A strict recorder raises the
-    error instead.
+    Records the valid arguments, and logs a warning that names the invalid ones and the `target`, an
+    arm or the experiment. A strict recorder raises the error instead.
     """
 
     def __init__(self, notices: RecorderWarnings, target: Target) -> None:
@@ -42,8 +42,8 @@ class Keeper:
         Args:
             call: The name of the called method, for warnings.
             error: The error.
-            record_valid: A function that records the valid arguments of the call, and adds the
-                invalid ones to its argument.
+            record_valid: A function that records the valid arguments of the call, and adds a
+                problem for each invalid one to the Problems that it is called with.
         """
         if isinstance(error, RecordingError):
             # The stream has counted this event already.

@@ -39,7 +39,10 @@ def _others(tags: list[str], added: list[str], where: str, problems: Problems) -
 
 
 def keep_with(result: ArmResult, given: ArmResult, problems: Problems) -> ArmResult:
-    """Sets the valid annotations and the provenance of the arm `given` in the arm `result`."""
+    """Copies the valid annotations and provenance of the arm `given` to the arm `result`.
+
+    Returns `result`.
+    """
     if given.annotations is not None:
         result.annotations = _annotations(given.annotations, "arm_result.annotations", problems)
     result.provenance = provenance(given.provenance, "arm_result.provenance", problems)
@@ -59,7 +62,7 @@ def _annotations(given: Annotations, where: str, problems: Problems) -> Annotati
 
 
 def provenance(given: Any, where: str, problems: Problems) -> Provenance | None:
-    """Returns a Provenance with the valid fields of the given one; None for any other object."""
+    """Returns a Provenance with the valid fields of the given one, or None for any other object."""
     if given is None:
         return None
     if not isinstance(given, Provenance):

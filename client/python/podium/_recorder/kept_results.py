@@ -48,7 +48,7 @@ _ENDS = (ArmStatus.COMPLETED, ArmStatus.FAILED, ArmStatus.CANCELLED)
 
 
 def row(problems: Problems, given: Mapping[str, Any], where: str = "") -> EvalResult:
-    """Returns a valid eval row, made from the fields of a row that `given` has by name.
+    """Returns a valid eval row. `given` has the values of its fields by name.
 
     `where` is the prefix of the names of fields in `problems`.
     """
@@ -103,8 +103,8 @@ def run_config(
 ) -> RunConfig:
     """Returns a valid RunConfig, made from a RunConfig, a mapping, a dataclass or a name.
 
-    Any other object is left out. `name` is used if the object has no name, and `most` is the
-    number of bytes to which each field is shortened.
+    For any other object, the result has only a name. A missing name is replaced by `name`. `most`
+    is the number of bytes to which each field is shortened.
     """
     if isinstance(given, RunConfig):
         config = _config(given, problems, most)
@@ -197,7 +197,7 @@ def _is_instance(given: Any, kind: type, where: str, problems: Problems) -> bool
 
 
 def run_result(given: Any, problems: Problems) -> RunResult | None:
-    """Returns a RunResult with the valid values of the given one; None for any other object."""
+    """Returns a RunResult with the valid values of the given one, or None for any other object."""
     where = "run_result"
     if not _is_instance(given, RunResult, where, problems):
         return None
@@ -220,7 +220,10 @@ def run_result(given: Any, problems: Problems) -> RunResult | None:
 
 
 def error(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns the text of an error, with the traceback of an exception; None if it has no text."""
+    """Returns the text of an error: the given text, or the traceback of a given exception.
+
+    Returns None for any other object that cannot become a text.
+    """
     if isinstance(given, BaseException):
         return "".join(traceback.format_exception(given))
     # Servers shorten the text.
@@ -228,7 +231,11 @@ def error(given: Any, where: str, problems: Problems) -> str | None:
 
 
 def status(given: Any, problems: Problems, *, has_error: bool) -> ArmStatus:
-    """Returns the final status of an arm. If the given status is invalid, returns a likely one."""
+    """Returns the final status of an arm. Replaces an invalid status by a likely one.
+
+    It is the status with a similar name. If there is none, it is FAILED for a text or if the arm
+    has an error, and otherwise COMPLETED.
+    """
     lowered = given.strip().lower() if isinstance(given, str) else given
     if lowered in _ENDS:
         found = ArmStatus(lowered)
@@ -257,7 +264,7 @@ def direction(given: Any, problems: Problems) -> Direction | None:
 
 
 def arm_result(given: ArmResult, problems: Problems) -> ArmResult | None:
-    """Returns an arm without the invalid values of the given one; None if it has no valid name."""
+    """Returns a copy of an arm without its invalid values, or None if its name is invalid."""
     given_fields = vars(given)
     name = kept.name(given.name, "arm_result.name", problems)
     if name is None:
@@ -307,7 +314,7 @@ def _timed(row: EvalResult, given: EvalResult) -> EvalResult:
 
 
 def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, Any]:
-    """Returns valid arguments for `events.arm_started`, from those of `start_arm`.
+    """Returns valid arguments for `events.arm_started`, made from those of `start_arm`.
 
     `most` is the number of bytes to which each field of the run_config is shortened.
     """
@@ -342,7 +349,7 @@ def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, 
 
 
 def declaration(given: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
-    """Returns valid arguments for `events.experiment_declared`, from those of `record`."""
+    """Returns valid arguments for `events.experiment_declared`, made from those of `record`."""
     success_metric = kept.optional_name(given["success_metric"], "success_metric", problems)
     return {
         "hypothesis": kept.text(given["hypothesis"], "hypothesis", problems),

@@ -63,7 +63,10 @@ def encodable(given: str) -> str:
 
 
 def _as_text(given: Any, where: str) -> str:
-    """Returns the text of a string, a number, a path or a similar object."""
+    """Returns the text of a string, a number, a path or a similar object.
+
+    Raises an error for other objects.
+    """
     if isinstance(given, str):
         return encodable(str.__str__(given))
     if given is None or isinstance(given, Mapping | list | tuple | set):
@@ -75,7 +78,7 @@ def _as_text(given: Any, where: str) -> str:
 
 
 def text(given: Any, where: str, problems: Problems, most: int = LIMITS.text_bytes) -> str | None:
-    """Returns a text, shortened to `most` bytes; None if the value is None or cannot be a text."""
+    """Returns a text, shortened to `most` bytes, or None if the value is None or has no text."""
     if given is None:
         return None
     found = _tried(_as_text, given, where, problems)
@@ -152,7 +155,7 @@ def experiment_name(given: Any, where: str, problems: Problems) -> str | None:
 
 
 def tags(given: Any, where: str, problems: Problems) -> list[str]:
-    """Returns a list of tags. A single text becomes one tag."""
+    """Returns the valid tags of a list. A single text becomes one tag."""
     if isinstance(given, str):
         problems.taken(where, f"{where} is a text and not a list of texts; it is used as one tag")
         given = [given]
@@ -177,7 +180,7 @@ def tags(given: Any, where: str, problems: Problems) -> list[str]:
 
 
 def seconds(given: Any, where: str, problems: Problems) -> float | None:
-    """Returns a number of seconds that is finite and at least 0; None for any other value."""
+    """Returns a number of seconds that is finite and at least 0, or None for any other value."""
     found = None if given is None else _tried(coerce.seconds, given, where, problems)
     if found is not None and not 0 <= found < float("inf"):
         problems.lost(where, f"{where} must be a finite number of seconds, 0 or more", given)
@@ -186,12 +189,12 @@ def seconds(given: Any, where: str, problems: Problems) -> float | None:
 
 
 def integer(given: Any, where: str, problems: Problems) -> int | None:
-    """Returns an integer of 64 bits; None for any other value."""
+    """Returns an integer of 64 bits, or None for any other value."""
     return None if given is None else _tried(coerce.integer, given, where, problems)
 
 
 def step(given: Any, where: str, problems: Problems) -> int | None:
-    """Returns a step; None for a value that is not a number.
+    """Returns a step, or None for a value that is not a number.
 
     Rounds a number with a fraction down. If its step were left out, a row would count as
     post-training.
@@ -213,7 +216,7 @@ def step(given: Any, where: str, problems: Problems) -> int | None:
 
 
 def flag(given: Any, where: str, problems: Problems) -> bool:
-    """Returns a bool; False for any other object."""
+    """Returns a bool, or False for any object that is not a bool."""
     if given is None:
         problems.taken(where, f"{where} is None; it is used as False")
         return False
@@ -239,7 +242,10 @@ def metrics(given: Any, where: str, problems: Problems) -> dict[str, float]:
 
 
 def value_map(given: Any, where: str, problems: Problems, most: int) -> dict[str, Any]:
-    """Returns the values of a mapping that can be recorded, shortened to `most` bytes in total."""
+    """Returns the values of a mapping that can be recorded, shortened to `most` bytes in total.
+
+    Returns an empty dict for any object that is not a mapping.
+    """
     if given is None:
         return {}
     if not isinstance(given, Mapping):
@@ -279,9 +285,9 @@ def _add_valid(
 
 
 def _valid(given: Any, where: str, problems: Problems, depth: int) -> Any:
-    """Returns the given value without what is over the limits of nested levels and of keys.
+    """Returns the given value, cut to the limits of nested levels and of keys.
 
-    Levels that are too deep become text. Adds each change to `problems`.
+    Levels that are too deep become text.
     """
     if isinstance(given, str):
         return encodable(given)

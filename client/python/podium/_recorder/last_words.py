@@ -41,7 +41,8 @@ def warn_of_unfinished(
 def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> Iterator[str]:
     """Yields a line about undelivered events, one about rejected and one about lost events.
 
-    Leaves out a line if there are no such events.
+    Leaves out a line if there are no such events. Yields the line about undelivered events once for
+    each experiment and outbox. `postponed_words` yields the lines about those of later calls.
     """
     key = (experiment, outlet.folder)
     if counters.pending and key in _pending_later:

@@ -63,7 +63,10 @@ class SenderStarter:
             self._start(outbox)
 
     def wait(self) -> None:
-        """Waits until a start of a sender that is under way is done, for at most 10 seconds."""
+        """Waits at most 10 seconds for the end of a sender's start.
+
+        Returns at once if there is none.
+        """
         if self._thread is not None:
             self._thread.join(_WAIT_SECONDS)
 
@@ -132,7 +135,7 @@ def is_delivering(outbox: Path) -> bool:
 
 
 def unreachable(outbox: Path, *, or_throttled: bool = False) -> str | None:
-    """Returns why the sender cannot reach the server; None if it can, or if it runs no longer.
+    """Returns why the sender cannot reach the server, or None if it can or has ended.
 
     With `or_throttled`, also returns why the server makes the sender wait.
     """
@@ -146,9 +149,9 @@ def unreachable(outbox: Path, *, or_throttled: bool = False) -> str | None:
 
 
 def waits(outbox: Path, streams: Collection[str | None]) -> dict[str, str]:
-    """Returns the reasons why some of the streams wait, by writer_id.
+    """Returns the reasons why streams wait, by writer_id, from the status file of the sender.
 
-    They are those that the sender has written to its status file.
+    `streams` has the writer_ids to look for. Streams that do not wait are left out.
     """
     state = SenderState.read(outbox)
     return {} if state is None else {s: why for s, why in state.waits.items() if s in streams}

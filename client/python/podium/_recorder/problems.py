@@ -40,7 +40,7 @@ class Problem(NamedTuple):
     """How the value was handled, and the kind of error. Each kind is logged once for each field."""
     is_left_out: bool = False
     given: object = _NOT_GIVEN
-    """The value that is left out, if it is to be shown."""
+    """The value that is left out, if the warning shows it."""
 
     @property
     def label(self) -> str:

@@ -151,7 +151,10 @@ class ProcessOutbox:
         return sum((stream.counters for stream in tuple(self._streams)), self._past)
 
     def close(self, timeout: float) -> Counters:
-        """Ends all streams, waits for their delivery, and returns the counts."""
+        """Ends all streams, and waits at most `timeout` seconds for their delivery.
+
+        Returns the counts of all events.
+        """
         streams = tuple(self._streams)
         self._upkeep.call(partial(self._end_all, streams), _DISK_SECONDS)
         self._upkeep.call(self._look_around, _DISK_SECONDS)
@@ -196,7 +199,10 @@ class ProcessOutbox:
         return self.unreachable() is not None or len(self._waits(pending)) == len(pending)
 
     def _final(self, streams: Sequence[Stream]) -> Counters:
-        """Returns the counts at the end. Events that are only in memory are lost, so dropped."""
+        """Returns the counts of events when recording ends.
+
+        Events that are only in memory count as dropped.
+        """
         lost = sum(stream.in_memory for stream in streams)
         counters = self.counters()
         return replace(counters, pending=counters.pending - lost, dropped=counters.dropped + lost)
@@ -339,7 +345,10 @@ class ProcessOutbox:
                 pass_on_notices(stream, stream.folder, self._notices)
 
     def _warn_of_waiting(self, streams: Sequence[Stream]) -> None:
-        """Logs, once for each stream, why its events wait, such as for an arm that is misspelt."""
+        """Logs, once for each waiting stream, why its events wait.
+
+        For example, the name of the arm may be misspelt.
+        """
         for name, why in self._waits(streams).items():
             if name not in self._named_as_waiting:
                 self._named_as_waiting.add(name)

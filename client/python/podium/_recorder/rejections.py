@@ -19,7 +19,7 @@ _ARM_FINISHED = (
 
 
 def warn_of_rejected(stream: Stream, folder: Path, notices: RecorderWarnings) -> None:
-    """Logs a warning about each rejected event of a stream, except those that it logged before.
+    """Logs a warning about each rejected event of a stream, unless one was logged before.
 
     After the start of the attempt was rejected, its other events are rejected, too (STALE_ATTEMPT).
     These are not logged.
@@ -39,7 +39,7 @@ def warn_of_rejected(stream: Stream, folder: Path, notices: RecorderWarnings) ->
 
 
 def pass_on_notices(stream: Stream, folder: Path, notices: RecorderWarnings) -> None:
-    """Logs each notice of the sender about a stream, except those that it logged before."""
+    """Logs each notice of the sender about a stream, unless it was logged before."""
     for text in read_notices(folder, stream.notices_read):
         stream.notices_read += 1
         notices.say(text, text)

@@ -60,6 +60,6 @@ class Subject(NamedTuple):
     def token(self) -> str | bytes | None:
         """A key of the opening event, by which a process remembers that it has logged the event.
 
-        None for an arm that is recorded at once.
+        None for an arm that `record_arm` records, because each of its calls has to be logged.
         """
         return self.opening if self.arm is None else self.attempt_id

@@ -1,6 +1,6 @@
-"""Handles calls whose arguments do not fit the signature: uses those that fit.
+"""Makes functions accept calls whose arguments do not fit the signature.
 
-Reports the others as warnings.
+The arguments that fit are used. A warning names the others.
 """
 
 import functools
@@ -31,7 +31,7 @@ def forgiving(method: Callable[_P, _R]) -> Callable[_P, _R]:
 def forgiving_with(
     notices_of: Callable[[tuple[Any, ...], dict[str, Any]], RecorderWarnings],
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """Returns the decorator `forgiving` for any function.
+    """Returns a decorator like `forgiving`, for functions that are not methods of a recorder.
 
     `notices_of` returns the RecorderWarnings to use, from the function's positional and named
     arguments.
@@ -72,7 +72,7 @@ def _fitting(
     named: dict[str, Any],
     problems: Problems,
 ) -> dict[str, Any]:
-    """Returns the arguments that fit a signature, by name. Missing arguments are None."""
+    """Returns the arguments that fit a signature, by name. Missing required arguments are None."""
     names = list(signature.parameters)
     positional = [name for name in names if signature.parameters[name].kind in _POSITIONAL]
     fitting: dict[str, Any] = dict(zip(positional, given, strict=False))

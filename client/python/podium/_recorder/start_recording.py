@@ -176,7 +176,7 @@ class _Checks:
         return found[-1].SerializeToString()
 
     def address(self, given: str | None) -> str | None:
-        """Returns the address; None if it is malformed, so that results stay in the outbox."""
+        """Returns the address, or None if it is malformed, so that results stay in the outbox."""
         with self._notices.guard("address", outcome="results wait in the outbox"):
             address = server_address(coerce.optional(coerce.text, given, "address"))
             if address.startswith(_UNIX):

@@ -57,7 +57,7 @@ class Stream:
         self.pid = os.getpid()
         self.has_ended = False
         self.is_rejected = False
-        """Whether the server rejected the attempt's start, or an event as one of an old attempt."""
+        """Whether the server rejected the attempt's start, or has a newer attempt of the arm."""
         self.last_warned = 0
         """The sequence number of the last rejected event about which a warning was logged."""
         self.notices_read = 0
@@ -161,7 +161,10 @@ class Stream:
     # ---- For the upkeep thread ---------------------------------------------------------------
 
     def upkeep(self) -> None:
-        """Makes room in the outbox, and writes the events that wait in memory to the file."""
+        """Makes room in the outbox, and writes the events that wait in memory to the file.
+
+        Then closes the file if the stream has ended.
+        """
         if self._is_released or not self._may_begin():
             return
         try:
@@ -230,7 +233,10 @@ class Stream:
         return writer.sync() >= logged and not self._waiting
 
     def look(self) -> None:
-        """Reads from the outbox how many events of the stream are delivered."""
+        """Reads from the outbox how many events of the stream are delivered.
+
+        If a user has deleted the stream's folder, continues in a new one.
+        """
         writer = self._writer
         if writer is None:
             return
@@ -264,7 +270,10 @@ class Stream:
         self._marks.clear()
 
     def _mark(self, progress: Progress) -> None:
-        """Remembers when the newest event was first seen. Forgets the times of delivered events."""
+        """Remembers when the newest event was first seen.
+
+        Forgets this time once the event is delivered.
+        """
         now, last = time.monotonic(), self.last
         if last > (self._marks[-1][0] if self._marks else progress.delivered):
             self._marks.append((last, now))

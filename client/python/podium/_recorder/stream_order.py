@@ -24,15 +24,15 @@ class _Line:
     is_begun: bool = False
     """Whether this process has started the arm.
 
-    Events that it logged before may wait at the server until another process starts the arm.
+    Events that it logs before may have to wait in the outbox until another process starts the arm.
     """
     starts: set[str | bytes] = field(default_factory=set)
-    """The tokens of the subjects whose opening event this process has logged."""
+    """The tokens (`Subject.token`) of the subjects whose opening event this process has logged."""
     newest: Subject | None = None
     """The newest attempt that this process has started.
 
-    The descriptions of new streams name this attempt, so that the sender can order the streams of
-    several processes.
+    The `stream.json` of each new stream names this attempt, so that the sender can order the
+    streams of several processes.
     """
 
 

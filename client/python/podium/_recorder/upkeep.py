@@ -28,7 +28,10 @@ class Signal:
             return  # already set
 
     def wait(self, timeout: float) -> bool:
-        """Waits until the signal is set. Returns False if `timeout` seconds pass before."""
+        """Waits until the signal is set.
+
+        Returns False if it is not set within `timeout` seconds.
+        """
         return self._lock.acquire(timeout=timeout)
 
 
@@ -51,7 +54,7 @@ class _Errand(Generic[_T]):
 
 
 class Upkeep:
-    """A thread that calls `work` four times a second, and passes errors of `work` to `tell`."""
+    """A thread that calls `work` four times a second, and passes every error to `tell`."""
 
     def __init__(self, work: Callable[[], None], tell: Callable[[Exception], None]) -> None:
         self._work = work

@@ -1,4 +1,4 @@
-"""Logs the warnings of a recorder to the logger `podium`: each problem once, when it occurs."""
+"""Logs the warnings of a recorder to the logger `podium`: each problem only the first time."""
 
 import contextlib
 import logging
@@ -96,7 +96,7 @@ class RecorderWarnings:
             self.refuse(call, error, target, outcome)
 
     def summary(self) -> list[str]:
-        """Returns a line for each problem that occurred again after its warning or last summary."""
+        """Returns a line for each problem that occurred again since its warning or last summary."""
         again = [kind for kind in self._kinds.values() if kind.later]
         more = len(again) - _MOST_SUMMED
         rest = [f"{more:,} more problems occurred again"] if more > 0 else []
@@ -172,7 +172,7 @@ def _is_ours(filename: str) -> bool:
 
 
 def _shown(filename: str) -> str:
-    """Returns the path of a file. It is relative if the file is inside of the working folder."""
+    """Returns the path of a file. The path is relative if the file is in the working folder."""
     with contextlib.suppress(ValueError, OSError):
         return str(Path(filename).relative_to(Path.cwd()))
     return filename
