@@ -9,7 +9,7 @@ from podium._outbox.errors import OutboxFullError
 __all__ = ["MAX_BYTES", "Budget"]
 
 MAX_BYTES = 1 << 30
-"""The default of the most bytes of undelivered events that one recorder keeps on disk."""
+"""The default limit of the bytes of undelivered events that one recorder keeps on disk."""
 
 
 class Budget:
@@ -41,7 +41,7 @@ class Budget:
         """Reserves `size` bytes. With `beyond`, the limit may be exceeded.
 
         Raises:
-            OutboxFullError: Fewer bytes are free.
+            OutboxFullError: Fewer than `size` bytes are free.
         """
         with self._lock:
             if self._taken + size > self.max_bytes and not beyond:

@@ -1,7 +1,7 @@
 """The folders of outboxes, and the files that describe them.
 
-An outbox has the events that the processes of one machine record for one server. Under the root
-folder of all outboxes:
+An outbox has the events that the processes of one machine record for one server. The root folder of
+all outboxes contains:
 
     HOST/SERVER/outbox.json            the address of the server
     HOST/SERVER/WRITER_ID/stream.json  the experiment, arm and process of one stream
@@ -97,7 +97,10 @@ class StreamInfo:
 
 
 def new_writer_id() -> str:
-    """Returns a unique writer_id. It sorts after those of earlier seconds."""
+    """Returns a unique writer_id.
+
+    It sorts after the writer_ids that were made in earlier seconds.
+    """
     now = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     return f"{now}-{os.getpid()}-{secrets.token_hex(8)}"
 
@@ -105,7 +108,8 @@ def new_writer_id() -> str:
 def default_root() -> Path:
     """Returns the root folder of all outboxes.
 
-    It is $PODIUM_OUTBOX, or `podium/outbox` in $XDG_STATE_HOME or `~/.local/state`.
+    It is $PODIUM_OUTBOX. If that is not set, it is `podium/outbox` in $XDG_STATE_HOME, which is
+    `~/.local/state` by default.
 
     Raises:
         FileNotFoundError: The user has no home folder.
@@ -120,7 +124,7 @@ def default_root() -> Path:
 
 
 def temporary_root() -> Path:
-    """Makes and returns the root folder that replaces `default_root` if that cannot be written to.
+    """Makes and returns the root folder to use if the configured one cannot be written to.
 
     It is in the temporary folder of the machine. Only the current user can access it.
 
@@ -166,7 +170,7 @@ def outbox_folder(root: Path, address: str) -> Path:
 
 
 def is_own(outbox: Path) -> bool:
-    """Returns whether an outbox is that of this machine, by the name of its parent folder."""
+    """Returns whether an outbox belongs to this machine: its parent folder has the host's name."""
     return outbox.absolute().parent.name == _slug(os.uname().nodename)
 
 
@@ -212,10 +216,10 @@ def streams(outbox: Path) -> list[Path]:
 
 
 def sweep(outbox: Path) -> None:
-    """Deletes hidden folders that are left over, because a process was killed.
+    """Deletes hidden folders that a killed process has left behind.
 
-    A stream has a hidden folder while it is made or deleted. Only the sender may call this
-    function.
+    A stream has a hidden folder while it is made or deleted. The folder is deleted if it has not
+    changed for an hour. Only the sender may call this function.
     """
     with os.scandir(outbox) as entries:
         hidden = [entry for entry in entries if entry.name.startswith(".") and entry.is_dir()]

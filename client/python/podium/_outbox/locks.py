@@ -45,7 +45,7 @@ class Lock:
     def try_acquire(self) -> bool:
         """Takes the lock until `release` or the end of the process.
 
-        Returns False if another process has the lock.
+        Returns False if the lock is held already, by this or another process.
 
         Raises:
             OSError: The file cannot be opened, or its file system has no locks.
@@ -99,7 +99,7 @@ class Lock:
         return False
 
     def is_held_by(self, pid: int) -> bool:
-        """Returns whether the process with a pid holds the lock. False for this process."""
+        """Returns whether the process with the given pid holds the lock. False for this process."""
         try:
             if self._is_ours():
                 return False

@@ -99,7 +99,7 @@ class StreamReader:
         return next(self._records(after), None) is not None
 
     def remaining(self) -> Iterator[bytes]:
-        """Yields the payloads of all events on disk, also of those that are delivered.
+        """Yields the payloads of all events on disk, including delivered ones.
 
         Has no effect on later calls of `read`.
         """
@@ -206,7 +206,7 @@ class StreamReader:
         return sorted(self.folder.glob(f"*{_TORN}"))
 
     def rejected_events(self) -> list[RejectedEvent]:
-        """Returns the rejected events in order, including those that were delivered later."""
+        """Returns the rejected events in order. Some may have been delivered or discarded since."""
         return read_rejected(self.folder)
 
     def add_notice(self, text: str) -> None:
@@ -274,7 +274,10 @@ class StreamReader:
         return next((n for n in reversed(numbers) if self._bytes(n, most=HEADER)), 0)
 
     def _bytes(self, number: int, begin: int = 0, most: int | None = None) -> bytes:
-        """Returns the bytes of a segment from an offset on; none if no record begins there."""
+        """Returns at most `most` bytes of a segment, from an offset on.
+
+        Returns b"" if no record begins at the offset.
+        """
         try:
             descriptor = os.open(segment_path(self.folder, number), os.O_RDONLY)
         except FileNotFoundError:

@@ -1,8 +1,8 @@
 """Stores the permanently rejected events of a stream in its file `rejected.jsonl`.
 
-Each line is a rejected event or a mark. A mark says that `podium outbox` has delivered or discarded
-one of these events since.
-Unreadable lines are skipped, so that a damaged line does not hide others.
+Each line is a rejected event or a mark. A mark says that `podium outbox` has since delivered or
+discarded one of these events. Unreadable lines are skipped, so that a damaged line does not hide
+others.
 """
 
 import json
@@ -40,7 +40,10 @@ class RejectedEvent:
 
 
 def read_rejected(folder: Path) -> list[RejectedEvent]:
-    """Returns a stream's rejected events in order, including those that were delivered later."""
+    """Returns a stream's rejected events in order.
+
+    Some may have been delivered or discarded since.
+    """
     rejected_events: dict[int, RejectedEvent] = {}
     for line in _lines(folder):
         sequence = line.get("sequence")

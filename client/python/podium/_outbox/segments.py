@@ -64,7 +64,7 @@ class Segment:
             raise
 
     def is_empty(self) -> bool:
-        """Returns whether the segment has no record."""
+        """Returns whether the segment has no records."""
         return self.bytes[0:HEADER] in FREE
 
     def sync(self, used: int) -> None:
@@ -105,10 +105,10 @@ class Memory(Protocol):
 
 
 class _Calls:
-    """Access to the bytes of a segment on btrfs, by system calls, which are slower but safe.
+    """Access to the bytes of a segment on btrfs: by system calls, not by mapped memory.
 
-    On a full btrfs, writing to mapped memory hangs, or ends the process with SIGBUS. A system call
-    does neither if the file is overwritten in place (see `_keep_in_place`).
+    On a full btrfs, writing to mapped memory hangs, or ends the process with SIGBUS. System calls
+    do neither if the file is overwritten in place (see `_keep_in_place`).
     """
 
     def __init__(self, descriptor: int) -> None:

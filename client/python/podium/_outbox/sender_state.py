@@ -1,6 +1,7 @@
 """The status that the sender of an outbox writes to `sender.json`, for recorders and the CLI.
 
-The file still exists after the sender has ended. `SenderLock.is_held` returns whether one runs.
+The file still exists after the sender has ended. `SenderLock.is_held` returns whether a sender
+runs.
 """
 
 from dataclasses import asdict, dataclass, field, fields
@@ -71,7 +72,9 @@ class SenderState:
 
 
 def forget_state(outbox: Path) -> None:
-    """Deletes the status that the previous sender wrote. Only the holder of the lock may call it.
+    """Deletes the status that the previous sender wrote.
+
+    Only the holder of the SenderLock may call it.
 
     Raises:
         OSError: The file cannot be deleted.

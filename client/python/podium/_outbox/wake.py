@@ -31,7 +31,7 @@ class WakeSignal:
         self._seen = self._time()
 
     def is_set(self) -> bool:
-        """Returns whether there was a signal since the last call."""
+        """Returns whether there was a signal since the last call of this method."""
         before, self._seen = self._seen, self._time()
         return self._seen != before
 

@@ -104,7 +104,7 @@ class StreamWriter:
         return writer
 
     def _begin(self, folder: Path) -> None:
-        """Writes the stream's files in the hidden folder, then renames it to its final name."""
+        """Writes the stream's files in the hidden folder, then gives the folder its final name."""
         self._lock.try_acquire()
         inode = (self.folder / LOCK_FILE).stat().st_ino
         self.info = replace(self.info, lock_inode=inode)
@@ -302,7 +302,7 @@ class StreamWriter:
     def release(self) -> None:
         """Closes the stream, and allows the sender to remove it after its delivery.
 
-        When the sender has removed it, `progress` returns zeros.
+        When the sender has removed the stream, `progress` returns zeros.
         """
         self.close()
         self._lock.release()
