@@ -22,7 +22,10 @@ _FAILED = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Delivers an outbox. Returns 1 if it cannot be used, otherwise 0."""
+    """Delivers the outbox that the arguments name.
+
+    Returns 1 if it cannot be delivered, otherwise 0.
+    """
     given = _parser().parse_args(arguments)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(process)d %(message)s"
@@ -43,8 +46,9 @@ def _deliver_locked(outbox: Path, rules: Rules) -> bool:
     """Delivers an outbox while holding its lock, unless another sender holds it.
 
     Returns:
-        Whether to deliver the outbox once more, because a stream was created after it was last
-        read. The recorder of this stream may have started no sender, since this one held the lock.
+        Whether to deliver the outbox once more, because a stream was created after this sender last
+        searched for streams. The recorder of this stream may have started no sender, since this one
+        held the lock.
     """
     lock = SenderLock(outbox)
     address = outbox_address(outbox)

@@ -31,7 +31,10 @@ class CircuitBreaker:
         self._tried = 0.0
 
     def room(self, now: float, most: int) -> int:
-        """Returns how many calls may run now: `most`, or fewer while calls are paused."""
+        """Returns how many calls may run now.
+
+        It is `most`. While calls are paused, it is 1 if the retry is due, and otherwise 0.
+        """
         if self.pause is None:
             return most
         return 1 if now >= self.due else 0

@@ -28,7 +28,7 @@ DAMAGED = "DAMAGED"
 
 
 class LostDeclaration:
-    """The missing declaration of an experiment whose record in the outbox is damaged."""
+    """The declaration to send if the declaration in an experiment's stream is damaged."""
 
     def __init__(self, info: StreamInfo) -> None:
         self._info = info
@@ -54,7 +54,7 @@ def was_start(info: StreamInfo, rejected: RejectedEvent) -> bool:
 
 
 def rejected_whole_arm(rejected_events: Iterable[RejectedEvent]) -> Refused | None:
-    """Returns the last of some rejected events that records an arm with its rows, or None."""
+    """Returns the last rejected event that records an arm with its rows; None if there is none."""
     wholes = [each for each in rejected_events if is_whole_arm(each.event)]
     if not wholes:
         return None
@@ -62,7 +62,7 @@ def rejected_whole_arm(rejected_events: Iterable[RejectedEvent]) -> Refused | No
 
 
 def damaged_event(sequence: int) -> Refused:
-    """Returns what to store as rejected in place of a record that cannot be read."""
+    """Returns the rejected event to store in place of a record that cannot be read."""
     return Refused(sequence, DAMAGED, "the record in the outbox is damaged", b"")
 
 

@@ -27,7 +27,10 @@ class Heartbeat:
         self._last = time.monotonic()
 
     def note_delivered(self, delivered: Iterable[Event]) -> None:
-        """Reads from delivered events which attempt runs. They also count as a heartbeat."""
+        """Notes from delivered events which attempt is running.
+
+        The events count as a heartbeat, too.
+        """
         self._last = time.monotonic()
         for event in delivered:
             kind = event.WhichOneof("kind")
@@ -37,7 +40,7 @@ class Heartbeat:
                 self._attempt_id = None
 
     def is_due(self) -> bool:
-        """Returns whether an attempt is running and the server got no event of it for 45 s."""
+        """Returns whether an attempt is running and nothing was sent for it for 45 s."""
         return self._attempt_id is not None and time.monotonic() - self._last >= _SECONDS
 
     async def send(self, client: RecordingClient) -> None:

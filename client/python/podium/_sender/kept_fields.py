@@ -1,4 +1,4 @@
-"""Makes the texts about fields of an experiment that a declaration did not change."""
+"""Makes the texts about fields that kept their stored value, although a declaration had another."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -64,8 +64,8 @@ def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | Non
 
     Returns None if the stream lacks neither. Also returns None for a copied stream and for a stream
     of another host, because the process that writes it may still run. If several processes share an
-    attempt, only the main one has to record its end. The stream of another process lacks an end
-    only if this process was killed.
+    attempt, only the main one has to record its end. The stream of any other process lacks an end
+    only if that process was killed.
     """
     info, folder = reader.info, reader.folder
     if info.arm is None:
@@ -82,9 +82,9 @@ def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | Non
 
 @lru_cache(maxsize=100_000)
 def follows(folder: Path) -> str | None:
-    """Returns the writer_id of the stream that comes before this one for the same arm, or None.
+    """Returns the writer_id of the stream that the stream in `folder` continues, or None.
 
-    Caches the result.
+    See `StreamInfo.follows`. Caches the result.
     """
     with suppress(OSError, DamagedError):
         return StreamInfo.read(folder).follows
@@ -94,7 +94,7 @@ def follows(folder: Path) -> str | None:
 def _open_attempt(
     info: StreamInfo, payloads: Iterable[bytes]
 ) -> tuple[str | None, datetime | None]:
-    """Returns the id of the newest attempt, or None if it has an end, and the last event's time."""
+    """Returns the id of the newest attempt (None if it has an end) and the last event's time."""
     started = None if info.attempt_order is None else info.attempt_id
     last_event = None
     for payload in payloads:

@@ -10,7 +10,7 @@ __all__ = ["Predecessor", "Predecessors"]
 
 
 class Predecessor(Protocol):
-    """What a stream has to know about a stream that is delivered before it."""
+    """The members of a stream that are used by the streams to be delivered after it."""
 
     folder: Path
     is_gone: bool

@@ -76,11 +76,11 @@ _NEEDED = frozenset({"arm_started", "experiment_declared", "skipped", None})
 
 
 class Entry(Protocol):
-    """A record of the outbox."""
+    """An event of a stream, as it is stored in the outbox."""
 
     @property
     def sequence(self) -> int:
-        """The sequence number of the record in the stream, from 1."""
+        """The sequence number of the event in the stream, from 1."""
 
     @property
     def payload(self) -> bytes:
@@ -211,7 +211,7 @@ class Delivery:
         self._most_bytes = _FIRST_BYTES
 
     def next(self, entries: Sequence[Entry]) -> Batch | Reject | None:
-        """Returns the next batch; events to reject before it; or None if there is nothing to send.
+        """Returns the next batch, or events to reject first, or None if there is nothing to send.
 
         `entries` are the events of the stream after `delivered`, in order.
         """
@@ -260,7 +260,7 @@ class Delivery:
         return pause_of(error)._replace(is_defect=error.code in DEFECTS and _is_dispensable(batch))
 
     def given_up(self, batch: Batch, pause: Pause) -> Reject:
-        """Returns the verdict after too many failures of a batch with one event: it is rejected."""
+        """Returns the verdict on a batch of one event that has failed too often: it is rejected."""
         text = f"the server fails at this event: {pause.message}"
         return Reject([_refused(batch, 0, pause.reason, text)])
 
@@ -317,7 +317,7 @@ class Delivery:
     def _unless_part(self, sequence: int, event: Event, payload: bytes) -> Event | Refused:
         """Returns an event, or its rejection if it is a row of an arm that was rejected.
 
-        The server would accept such a row as one of the arm that it has.
+        The server would add such a row to the arm that it has stored under this name.
         """
         whole = self._whole_arm
         if whole is None:

@@ -16,7 +16,7 @@ class ExperimentReader(Protocol):
     def arms(
         self, *, status: ArmStatus | None = None, name_prefix: str | None = None
     ) -> AsyncIterable[ArmSummary]:
-        """Lists the arms with a status whose names begin with a text."""
+        """Lists the arms that have the given status and whose names begin with `name_prefix`."""
 
     async def get(self) -> Experiment:
         """Returns the experiment."""

@@ -10,7 +10,7 @@ from podium.v1.event_pb2 import Event
 __all__ = ["replaced_attempts_texts"]
 
 _MOST_QUIET_SECONDS = 120.0
-"""The seconds without an event or heartbeat after which the process of an attempt has ended."""
+"""The seconds without an event or heartbeat after which an attempt counts as ended."""
 
 
 def replaced_attempts_texts(

@@ -55,7 +55,8 @@ class Stream:
 
     Args:
         folder: The folder of the stream.
-        defect_seconds: The seconds for which the first event at which the server fails is retried.
+        defect_seconds: The seconds for which the first event at which the server fails is retried
+            before it is skipped.
         is_bounded: Whether to deliver only the events that exist now.
 
     Attributes:
@@ -65,8 +66,8 @@ class Stream:
         heartbeat: Shows the server that the arm of the stream is still trained.
         pause: The reason why this stream has to wait, or None. If the server cannot be used by any
             stream, the reason is in the sender's circuit breaker instead.
-        oldest: The time of the first event of the last call, in seconds since 1970; None if this
-            call succeeded.
+        oldest: The time at which the first event of the last call was logged, in seconds since
+            1970; None if the call succeeded.
         due: The time of the next retry, on the clock of `time.monotonic`.
         failing_since: The time since which every call has failed; None if the last call succeeded.
         advances: The number of calls after which events were delivered or stored as rejected.
@@ -145,11 +146,11 @@ class Stream:
         self.has_ended = self.has_ended or (self.folder / CLOSED_FILE).exists()
 
     def needs_heartbeat(self) -> bool:
-        """Returns whether the process trains an arm and the server got no event for 45 s."""
+        """Returns whether the process trains an arm and nothing was sent for the arm for 45 s."""
         return self.heartbeat.is_due() and self.writer_alive and not self.has_ended
 
     def count_pending(self) -> int:
-        """Returns the number of undelivered events. It takes longer than `has_pending`."""
+        """Returns the number of undelivered events. This takes longer than `has_pending`."""
         last = self.last_sequence() if self._until is None else self._until
         return max(0, last - self.delivered)
 
@@ -240,7 +241,7 @@ class Stream:
         return True
 
     def wait(self, pause: Pause | None) -> None:
-        """Sets or clears the pause of this stream, and the time of its next retry."""
+        """Pauses this stream until its next retry, or ends the pause if `pause` is None."""
         if pause is None:
             self._backoff.reset()
             self.pause = self.failing_since = None

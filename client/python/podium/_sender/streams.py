@@ -22,7 +22,7 @@ class Streams:
         outboxes: The folders of the outboxes.
         is_bounded: Whether to ignore streams and events that are created later.
         defect_seconds: The seconds for which the first event of a stream at which the server fails
-            is retried.
+            is retried before it is skipped.
 
     Attributes:
         known: The existing streams by folder, in the order in which they send next.
@@ -48,7 +48,7 @@ class Streams:
     def look(self, busy: Collection[Path]) -> None:
         """Finds new streams and events, and deletes finished streams.
 
-        `busy` has the folders of the streams that are just sending. They are left as they are.
+        `busy` has the folders of the streams that are sending now. These streams stay unchanged.
         """
         found = self._folders()
         for folder in self.known.keys() - set(found) - set(busy):
@@ -164,7 +164,7 @@ class Streams:
         return (stream.info.experiment, stream.info.arm) in self._open_arms
 
     def _is_followed(self, stream: Stream) -> bool:
-        """Returns whether the arm has a next stream of the same process, which may have its end."""
+        """Returns whether its process has a next stream of the arm, which may have the end."""
         if self._followed is None:
             folders = (folder for outbox in self._outboxes for folder in self._folders_of(outbox))
             self._followed = {name for folder in folders if (name := follows(folder)) is not None}
