@@ -1,1 +1,1 @@
-"""The commands: each module has `add_arguments(parser)` and `run(arguments, client, console)`."""
+"""The commands of `podium`, one in each module. `podium.cli` describes their functions."""

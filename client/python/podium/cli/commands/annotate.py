@@ -26,7 +26,7 @@ _OPTIONS = {
     "remove_tags": "--untag",
     "group_name": "--group",
 }
-"""The option of each field of the event."""
+"""The option for each field of the `arm_annotated` event."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 
 
 def _present_tags(arguments: argparse.Namespace, client: Client, console: Console) -> list[str]:
-    """Returns those tags to remove that the arm has. Prints a note for each of the others."""
+    """Returns the tags of --untag that the arm has. Prints a note for each of the others."""
     tags = client.arm(arguments.experiment, arguments.arm).get().tags
     for tag in arguments.untag:
         if tag not in tags:

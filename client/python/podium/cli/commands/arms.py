@@ -2,8 +2,9 @@
 
 EVAL METRICS are those of the primary eval: the first post-training row tagged `test`,
 else the first post-training row, else the first row. If that row is in-loop, the column
-also shows its step. For an arm that is not completed, it then shows the newest row of
-that eval instead.
+also shows its step; and for an arm that is not completed, the column shows the newest row
+of the same eval instead.
+
 LAST HEARD, for running arms, is when the server last received an event or a heartbeat of
 the arm.
 
@@ -106,7 +107,7 @@ def _rows(arms: Iterable[ArmSummary], client: Client) -> Iterator[tuple[str, ...
 def _has_in_loop(client: Client, experiment: str) -> bool:
     """Returns whether some arm has scores of an in-loop primary eval.
 
-    Otherwise, no rows have to be fetched for the table.
+    If none has, the table needs no rows.
     """
     return any(
         source.origin == ScoreOrigin.IN_LOOP_EVAL
@@ -136,10 +137,10 @@ def _eval_metrics(arm: ArmSummary, row: EvalResult | None) -> str:
 
 
 def _shown_row(arm: ArmSummary, client: Client) -> EvalResult | None:
-    """Returns the in-loop row that the table shows: the primary eval, or its newest row.
+    """Returns the in-loop row that the table shows, or None if it shows another row or none.
 
-    It is the newest row for an arm that is not completed. Returns None if the table shows a
-    post-training row, or no row.
+    The row is the primary eval. If the arm is not completed, it is the newest row of the
+    same eval.
     """
     handle = client.arm(arm.experiment, arm.name)
     try:

@@ -125,7 +125,7 @@ def _remarks(metric: ComparedMetric) -> Iterator[str]:
 
 
 def _doubts(found: Comparison) -> Iterator[str]:
-    """Yields each flag in words, such as `models differ`, with the first place that has it."""
+    """Yields each flag in words, such as `models differ`, and the first group or metric with it."""
     places: dict[str, list[str]] = {}
     for side in (found.left, found.right):
         for flag in side.flags:

@@ -1,11 +1,11 @@
 """Draws the values of a metric by step.
 
-The metric is one of an in-loop eval, or a training metric that was logged with a step. It
-draws the running and completed arms, or the given ones. With --by-group it draws groups:
-at each step the mean of the arms that have a value there. The table has the last point of
-each curve: its step, its value or mean, half the width of the mean's 95% interval
-(Student's t), and the number of arms. More than ten curves have only a table: name some
-of them to see a chart.
+The metric is one of an in-loop eval, or a training metric that was logged with a step.
+The command draws the running and completed arms, or the given ones. With --by-group it
+draws groups: at each step, the mean of the arms that have a value at this step. The table
+has the last point of each curve: its step, its value or mean, half the width of the
+mean's 95% interval (Student's t), and the number of arms. More than ten curves have only
+a table: name some of them to see a chart.
 
 With --output it writes a picture instead: a .png, .svg or .pdf file.
 

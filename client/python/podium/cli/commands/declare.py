@@ -1,7 +1,7 @@
 """Creates an experiment, or sets its unset fields.
 
 Fields that are already set keep their value, and are listed, unless --overwrite is given.
-Each key of the metadata is treated like a field: the value of KEY=VALUE is text, that of
+Each key of the metadata is treated like a field. The value of KEY=VALUE is text, that of
 KEY:=VALUE is JSON. --clear removes the value of a field.
 
 Examples:
@@ -33,7 +33,7 @@ _OPTIONS = {
     "metadata": "--metadata",
     "clear_fields": "--clear",
 }
-"""The option of each field of the event."""
+"""The option for each field of the `experiment_declared` event."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,8 +10,8 @@ numbers, so it cannot be imported. Texts that spreadsheets would run as formulas
 with an apostrophe. --format parquet writes the same table for data frames. Its file also
 has everything that JSON lines have, so `podium import` reads it.
 
-Each arm is written as of one revision. Changes during the export may be missing; a note
-then says so.
+All values of one arm are from the same revision. Changes that are made during the export
+may be missing; if so, a note says that.
 
 Examples:
   podium export rank_sweep --output rank_sweep.jsonl
@@ -182,7 +182,10 @@ class _Csv:
 
 
 def _cell(value: Any) -> Any:
-    """Returns a cell of a table. Puts an apostrophe before a text that spreadsheets would run."""
+    """Returns a cell of a table.
+
+    Puts an apostrophe before a text that is a formula in spreadsheets.
+    """
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return json_form.to_json(value)

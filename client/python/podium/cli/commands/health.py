@@ -1,7 +1,7 @@
 """Asks the health service of a server whether it serves, for probes of containers.
 
-It needs no token. Exit code 0: the server serves; 1: it stops, or does not answer. Of
-several servers, each is asked, and the exit code is 0 if one serves.
+It needs no token. Exit code 0: the server serves; 1: it is stopping, or does not answer.
+Of several servers, each is asked, and the exit code is 0 if one serves.
 
 Example:
   podium health --address unix:/run/podium/podium.sock --timeout 5

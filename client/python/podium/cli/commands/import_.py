@@ -1,7 +1,7 @@
 """Imports results that other tools wrote, from a file or a tree of folders.
 
 Detects the kind of each file. Importing the same files again changes nothing. Files that
-cannot be imported are listed, and the rest is imported.
+cannot be imported are listed, and all other files are imported.
 
 Examples:
   podium import results/ --dry-run

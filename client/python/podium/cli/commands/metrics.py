@@ -1,7 +1,7 @@
 """Lists the metrics on which arms of an experiment have scores.
 
-The names are in the form that `podium score` accepts. Each metric has the number of arms
-that have a score on it.
+The names are in the form that `podium score` accepts. For each metric, ARMS is the number
+of arms that have a score on it, and FROM names the sources of these scores.
 
 Example:
   podium metrics rank_sweep --json | jq -r '.[].name'

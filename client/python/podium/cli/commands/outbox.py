@@ -1,4 +1,4 @@
-"""`podium outbox`."""
+"""`podium outbox`: shows undelivered events, sends rejected ones again, or deletes events."""
 
 import argparse
 from collections import Counter

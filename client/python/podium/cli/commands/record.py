@@ -142,7 +142,7 @@ def _experiment_of(value: dict[str, Any]) -> str:
 
 
 class _Record:
-    """Records batches of one experiment. Keeps the current batch, which error messages refer to."""
+    """Records batches of one experiment. `last` is the newest batch, for error messages."""
 
     last: Batch
 

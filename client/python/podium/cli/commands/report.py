@@ -1,9 +1,9 @@
 """Writes a file about an experiment, to attach to a paper or a pull request.
 
 It has the ranking with intervals, tests of the best group against the others, curves, the
-arms with the settings in which they differ, the arms that are not counted with the
-reason, and the code and machines that made the numbers. The file needs no other file. The
-suffix of the file decides: .html has pictures, .md has none.
+arms with the settings in which they differ, the arms that are not counted and why, and
+the code and machines that produced the results. The file needs no other file. With the
+suffix .html it has pictures, with .md it has none.
 
 Examples:
   podium report rank_sweep --output rank_sweep.html
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Writes the report."""
     if console.as_json:
-        raise CommandError("a report is for people; `podium export` writes JSON")
+        raise CommandError("`podium report` has no --json; `podium export` writes JSON")
     name: str = arguments.experiment
     path = arguments.output or f"{name.replace('/', '_')}.html"
     form = _FORMS.get(Path(path).suffix.lower())

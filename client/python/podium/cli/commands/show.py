@@ -147,7 +147,7 @@ def _config_fields(config: RunConfig) -> Iterator[tuple[str, str]]:
 
 
 def _without_unset(value: Any) -> Any:
-    """Returns a JSON-like value without the keys of its objects that are not set."""
+    """Returns a JSON-like value without those keys of its objects that have an empty value."""
     if not isinstance(value, dict):
         return value
     parts = {key: _without_unset(part) for key, part in value.items()}

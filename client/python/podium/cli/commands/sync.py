@@ -1,8 +1,8 @@
 """Delivers recorded events that the server has not stored.
 
-These can be events of training runs that had no connection, or of a folder that was copied
-from another machine. If a sender is running, the command shows the progress of the sender. The
-command can be stopped at any time and run again.
+These can be events of training runs that had no connection, or of an outbox that was
+copied from another machine. If a sender is running, the command shows the progress of the
+sender. The command can be stopped at any time and run again.
 
 Each outbox is delivered to the server that it was recorded for, unless --address is
 given. Exit code 0 means that everything is delivered, 1 that events wait or were

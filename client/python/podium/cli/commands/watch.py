@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Shows updates until the experiment is deleted."""
+    """Shows the experiment and its changes until it is deleted."""
     if arguments.epoch and arguments.after is None:
         raise CommandError("--epoch needs --after REVISION")
     experiment = client.experiment(arguments.experiment)
