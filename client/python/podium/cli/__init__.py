@@ -1,10 +1,9 @@
 """The `podium` command.
 
-Each command is a module of `podium.cli.commands` with `run(arguments, client, console)`, or with
-`run_locally(arguments, console)` if it does not use the client that `main` opens. If it has
-arguments, it defines `add_arguments(parser)`. The docstring of the module is the text of `--help`.
-The modules of `SERVER_COMMANDS` are in `podium_server`. Only the module of the given command is
-loaded.
+Each command is a module of `podium.cli.commands`. The module has `run(arguments, client, console)`,
+or `run_locally(arguments, console)` if it does not use the client that `main` opens. A command with
+arguments also has `add_arguments(parser)`. The docstring of the module is the text of `--help`. The
+modules of `SERVER_COMMANDS` are in `podium_server`. Only the module of the given command is loaded.
 """
 
 from __future__ import annotations
@@ -95,7 +94,7 @@ def _failed(message: str, code: Exit) -> Exit:
 
 
 def _prepare_streams() -> None:
-    """Makes stdout and stderr accept any text, even if they are closed or not in UTF-8."""
+    """Makes stdout and stderr accept any text, even if they are closed or do not use UTF-8."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, io.TextIOWrapper(io.BytesIO(), "utf-8"))

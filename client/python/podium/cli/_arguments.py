@@ -64,7 +64,7 @@ def add_arm_filters(parser: argparse.ArgumentParser, text: str = _ONLY_STATUS) -
 
 
 def arm_filters(given: argparse.Namespace) -> dict[str, Any]:
-    """Returns the filters that `add_arm_filters` has parsed, as arguments of the Python client."""
+    """Returns the values of the options of `add_arm_filters`, as arguments of the Python client."""
     return {
         "status": given.status,
         "group_name": given.group,
@@ -79,7 +79,8 @@ def add_filters(
 ) -> None:
     """Adds options that filter by name, status and tags.
 
-    `what` is the plural of what is filtered, such as "arms". `text` is the help of --status.
+    `what` is the noun for the entries, in the plural, such as "arms". `text` is the help of
+    --status.
     """
     parser.add_argument(
         "--prefix", metavar="TEXT", help=f"only {what} whose name begins with this text"
@@ -97,7 +98,10 @@ def add_several(
 
 
 def add_step_range(parser: argparse.ArgumentParser, what: str) -> None:
-    """Adds options for the first and the last step. `what` is the plural of what is filtered."""
+    """Adds options for the first and the last step.
+
+    `what` is the noun for the entries, in the plural.
+    """
     for option, side in (("--min-step", "later"), ("--max-step", "earlier")):
         text = f"only {what} at this step or {side}"
         parser.add_argument(option, type=step, metavar="STEP", help=text)
@@ -109,7 +113,7 @@ def add_statuses(parser: argparse.ArgumentParser, statuses: type[StrEnum], text:
 
 
 def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
-    """Adds the option --limit. `what` is the plural of what is listed."""
+    """Adds the option --limit. `what` is the noun for the entries of the list, in the plural."""
     parser.add_argument("--limit", type=positive, metavar="N", help=f"show only the first N {what}")
 
 
@@ -135,7 +139,10 @@ def _integer(text: str, what: str = "a whole number") -> int:
 
 
 def config_filter(text: str) -> tuple[str, Any]:
-    """Parses PATH=VALUE, a filter of configurations. VALUE is JSON, a text or a range like 1..5."""
+    """Parses PATH=VALUE, a filter of configurations.
+
+    VALUE is JSON, a range such as 1..5, or a text.
+    """
     path, equals, value = text.partition("=")
     if not (path and equals):
         raise argparse.ArgumentTypeError(f"give PATH=VALUE, not {text!r}")

@@ -43,7 +43,7 @@ _OUTPUT_ONLY = {
     "tags",
 }
 _NOT_REPLACED = {"name", "evals", *_OUTPUT_ONLY}
-"""The fields of an ArmResult that only the server sets, and its name and rows."""
+"""The fields of an ArmResult that `has_only_events_of` does not compare as they are."""
 _NAME_IS_TAKEN = "the experiment already has an arm {!r}; give another name"
 
 
@@ -74,7 +74,7 @@ class RejectedAttempt(NamedTuple):
 
     @property
     def whole_arm(self) -> arm_result_pb2.ArmResult | None:
-        """The arm of a rejected `arm_recorded` event, or None if there is no such event."""
+        """The arm of the first rejected `arm_recorded` event, or None if there is no such event."""
         wholes = (each.arm_recorded for each in self.events if each.HasField("arm_recorded"))
         return next((whole.arm_result for whole in wholes), None)
 
@@ -195,8 +195,8 @@ def as_other_arm(
 def has_only_events_of(attempt: RejectedAttempt, arm: ArmResult) -> bool:
     """Returns whether every value of a stored arm is from the rejected events of an attempt.
 
-    Returns False if these events do not include the whole arm, as an `arm_recorded` event. An
-    interrupted retry leaves such an arm. Sending the events to it again loses nothing.
+    An interrupted retry leaves an arm of which this is true. Sending the events to it again loses
+    nothing. Returns False if the rejected events do not include an `arm_recorded` event.
     """
     whole = attempt.whole_arm
     if whole is None or arm.attempt is not None:
@@ -260,7 +260,10 @@ def _started(
 
 
 def _own_attempt(attempt: RejectedAttempt, known: ArmSummary | None) -> str | None:
-    """Returns the id of the arm's newest attempt if an earlier retry created it, else None."""
+    """Returns the id of the arm's newest attempt if it is this attempt, or its copy by a retry.
+
+    Otherwise returns None.
+    """
     if attempt.attempt_id is None or known is None or known.attempt is None:
         return None
     newest = known.attempt.id

@@ -22,7 +22,7 @@ _TICKS = 4
 
 
 class Series(NamedTuple):
-    """The finite values of a curve by step, without repeated steps."""
+    """The finite values of a curve by step. Each step occurs once."""
 
     steps: Sequence[int]
     values: Sequence[float]
@@ -61,9 +61,9 @@ def chart(series: Sequence[Series], width: int, *, is_ascii: bool = False) -> It
 
 
 def spark(one: Series, others: Sequence[Series], width: int, *, is_ascii: bool = False) -> str:
-    """Returns a curve as one line of text, on a scale that fits all curves in `others`.
+    """Returns a curve as one line of text. Its axes fit all curves in `others`.
 
-    A space is a part of the scale in which the curve has no points.
+    The line begins with spaces if the curve begins at a later step than another one.
     """
     bars = _ASCII_BARS if is_ascii else _BARS
     low, high = _bounds([each for each in others if each.steps])
@@ -91,7 +91,7 @@ def _grid(
 
 
 def _line(one: Series, columns: int, first: int, last: int) -> Iterator[tuple[int, float]]:
-    """Yields each column between the first and the last point, and the curve's value there."""
+    """Yields each column from the first to the last point, and the curve's value in this column."""
     places = [_column(step, columns, first, last) for step in one.steps]
     yield from zip(places, one.values, strict=True)
     for left, right in pairwise(zip(places, one.values, strict=True)):
@@ -121,7 +121,10 @@ def _steps(series: Sequence[Series]) -> tuple[int, int]:
 
 
 def _labels(low: float, high: float) -> list[str]:
-    """Returns the labels: every fourth and the last line have the value at the line's middle."""
+    """Returns the labels of the lines of a chart, from the top.
+
+    Every fourth line and the last one have the value at their middle as a label, the others "".
+    """
     height = (high - low) / _HEIGHT
     return [
         f"{high - (row + 0.5) * height:.4g}" if row % _TICKS == 0 or row == _HEIGHT - 1 else ""

@@ -16,7 +16,7 @@ from podium.cli._outboxes import OutboxView, view_of
 __all__ = ["check_outbox", "check_store"]
 
 _LITTLE, _TOO_LITTLE = 1 << 30, 64 << 20
-"""With fewer free bytes on a disk, there is a warning (first number) or a failure (second)."""
+"""If a disk has fewer free bytes, a check warns (first number) or fails (second number)."""
 _PROBE_BYTES = 64 * 1024
 
 

@@ -24,7 +24,9 @@ def add_columns(parser: argparse.ArgumentParser, text: str) -> None:
 def of_arms(
     client: Client, experiment: str, columns: Sequence[str], **filters: Any
 ) -> Mapping[str, Mapping[str, Any]]:
-    """Returns `ArmSummary.record()` of each arm by name, or an empty dict if no column is given.
+    """Returns `ArmSummary.record()` of each arm that passes the filters, by the name of the arm.
+
+    Returns an empty dict if no column is given.
 
     Raises:
         CommandError: No arm has a value in one of the columns.
@@ -65,7 +67,8 @@ def sorted_arms(
 ) -> Iterable[ArmSummary]:
     """Returns arms sorted by a column: numbers, then texts, then NaN, then arms without a value.
 
-    Arms with equal values keep their order. `is_reversed` only reverses numbers and texts.
+    Arms with equal values keep their order. `is_reversed` reverses only the arms with numbers and
+    texts.
     """
     records = [(arm, arm.record()) for arm in arms]
     check_columns([column], (record for _, record in records))

@@ -21,7 +21,7 @@ _STEPS = 10
 
 
 class Console:
-    """Writes tables for people, or JSON for programs.
+    """Writes tables and messages for people, or JSON for programs.
 
     Attributes:
         as_json: Whether to write JSON.
@@ -51,7 +51,7 @@ class Console:
             self.line(f"{text}; revision {result.revision}")
 
     def json_list(self, values: Iterable[Any]) -> None:
-        """Writes a list as strict JSON, one item a line, while items arrive."""
+        """Writes a list as strict JSON, one item in each line, as soon as the item arrives."""
         separator = "[\n"
         for value in values:
             sys.stdout.write(separator + _dumped(value))

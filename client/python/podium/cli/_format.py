@@ -33,7 +33,10 @@ _LEAST_P = 1e-4
 
 
 def number(given: float) -> str:
-    """Returns a number with six significant digits. `podium score` and `--json` show all digits."""
+    """Returns a number with six significant digits.
+
+    Only `podium score` and `--json` show all digits.
+    """
     return f"{given:.6g}"
 
 
@@ -43,7 +46,7 @@ def digits(given: float | None, form: str) -> str:
 
 
 def words(name: str) -> str:
-    """Returns the name of a flag or an origin, such as `in_loop_eval`, as words."""
+    """Returns the name of a flag or an origin as words: `in loop eval` for `in_loop_eval`."""
     return name.replace("_", " ")
 
 

@@ -27,7 +27,7 @@ _HEADERS = (
     "~TRAINING METRICS",
 )
 _NARROW, _NARROW_SPARK, _SPARK = 100, 8, 16
-"""Curves have the second width on a terminal below the first width, and else the third width."""
+"""The width of a narrow terminal, and the widths of curves on narrow and on wider terminals."""
 _SHORTEST_NAME = 8
 _CLEAR = "\x1b[H\x1b[J"
 _PAUSE_SECONDS = 0.2
@@ -38,11 +38,11 @@ _LAG_CHECK_SECONDS = 1.0
 
 
 def show_live_table(live: Live, metric: str | None, console: Console) -> None:
-    """Draws the newest state after each change, until the experiment is deleted.
+    """Draws the newest state of an experiment after each change, until the experiment is deleted.
 
     Args:
-        live: The experiment.
-        metric: The metric to rank by; the success_metric if not given.
+        live: The followed experiment.
+        metric: The metric to rank by; None for the success_metric.
         console: Writes to the terminal.
     """
     screen = _Screen(live, metric, console)
@@ -87,7 +87,7 @@ class _Screen:
             self._is_drawing = False
 
     def draw_lag(self) -> None:
-        """Draws the state again if the text about a lost connection differs."""
+        """Draws the state again if the text about a lost connection differs from the drawn one."""
         if _lag(self._live.lag) != self._lag:
             self.draw()
 

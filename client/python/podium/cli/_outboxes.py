@@ -42,13 +42,13 @@ class StreamView(NamedTuple):
     is_recording: bool
     """Whether the writing process still runs, so that it may add events."""
     delivered: int
-    """The number of the last event that the server has stored or rejected."""
+    """The sequence number of the last event that the server has stored or rejected."""
     waiting: int
     """The number of events that wait for delivery."""
     oldest: datetime | None
-    """The time of the first waiting event, or None if no event waits or it has no time."""
+    """The time of the first waiting event, or None if no event waits or the event has no time."""
     rejected_events: list[RejectedEvent]
-    """Rejected events that the server has not accepted in a later retry."""
+    """Rejected events that were not delivered or discarded later."""
     torn: list[Path]
     """Files of the stream that have unreadable records."""
     why: str
@@ -56,12 +56,12 @@ class StreamView(NamedTuple):
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Returns the number of rejected events by reason."""
+        """The number of rejected events by reason."""
         return dict(Counter(rejected.reason for rejected in self.rejected_events))
 
     @property
     def is_delivered(self) -> bool:
-        """Returns whether the server has every event."""
+        """Whether the server has every event."""
         return not (self.waiting or self.rejected_events or self.torn)
 
 
@@ -80,12 +80,15 @@ class OutboxView(NamedTuple):
 
     @property
     def waiting(self) -> int:
-        """Returns the number of waiting events."""
+        """The number of waiting events."""
         return sum(stream.waiting for stream in self.streams)
 
     @property
     def needs_sender(self) -> bool:
-        """Whether events wait, or a process has ended, so that its arm's end may be missing."""
+        """Whether a sender may have work.
+
+        Events wait, or a process has ended, so that the end of its arm may be missing.
+        """
         return any(stream.waiting or not stream.is_recording for stream in self.streams)
 
     def left_of(self, before: "OutboxView") -> int:
@@ -99,7 +102,7 @@ class OutboxView(NamedTuple):
 
     @property
     def rejected(self) -> int:
-        """Returns the number of rejected events."""
+        """The number of rejected events."""
         return sum(len(stream.rejected_events) for stream in self.streams)
 
 

@@ -14,7 +14,9 @@ __all__ = ["new_file"]
 
 @contextmanager
 def new_file(path: str) -> Iterator[Path]:
-    """Yields a temporary file. When the block succeeds, renames it to `path`, else deletes it.
+    """Yields the path of a temporary file. Renames the file to `path` if the block succeeds.
+
+    Otherwise deletes the temporary file.
 
     Raises:
         CommandError: The file cannot be written.

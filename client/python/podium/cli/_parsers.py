@@ -69,7 +69,7 @@ _OTHER_NAMES = {
     "remove-tag": "untag",
     "remove-tags": "untag",
 }
-"""The options to suggest for options that do not exist, such as names of Python parameters."""
+"""The options to suggest for options that do not exist but are names of Python parameters."""
 
 _HEADINGS = {
     "experiments": "ask:\n",
@@ -115,7 +115,10 @@ class _Parser(argparse.ArgumentParser):
         return given
 
     def _parser_of_known(self) -> Callable[..., tuple[argparse.Namespace, list[str]]]:
-        """Returns the method that accepts options between positional arguments, if possible."""
+        """Returns the method that parses known arguments.
+
+        If possible, it is the one that accepts options between positional arguments.
+        """
         parts = {action.nargs for action in self._get_positional_actions()}
         if parts & {argparse.PARSER, argparse.REMAINDER}:
             return self.parse_known_args
@@ -175,7 +178,10 @@ def parse_command(given: argparse.Namespace, module: ModuleType) -> argparse.Nam
 
 
 def command_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
-    """Returns the parser of a command. Its help begins with the docstring of the module."""
+    """Returns the parser of a command.
+
+    Its help begins with the docstring of the command's module.
+    """
     description, _, examples = (module.__doc__ or "").partition("\n\nExample")
     parser = _Parser(
         prog=f"podium {name}", description=description, epilog=f"example{examples.rstrip()}"

@@ -36,7 +36,7 @@ def _picture_file(path: str) -> str:
 def draw(
     save: Callable[..., None], found: _T, arguments: argparse.Namespace, console: Console
 ) -> None:
-    """Writes the picture of a result, if its file can be written, and prints a note.
+    """Writes the picture of a result to the file that the user chose, and prints a note.
 
     `save` is a function of `podium.plots`, such as `save_ranking`.
 

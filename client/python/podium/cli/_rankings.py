@@ -118,7 +118,7 @@ def sources(sources: list[RankSource]) -> str:
 
 
 def doubts(found: Ranking | GroupRanking) -> Iterator[str]:
-    """Yields the reasons why the scores of a ranking should not be compared, if any."""
+    """Yields the reasons why the scores of a ranking should not be compared, if there are any."""
     mixed = mixed_evals((source.eval_name, source.benchmark_id) for source in found.sources)
     for name in sorted(mixed):
         yield f"eval {name} has rows of different benchmarks; `--json` lists every benchmark_id"

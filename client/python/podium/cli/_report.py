@@ -52,13 +52,13 @@ def report(
         client: The client for the requests.
         name: The name of the experiment.
         metric: The metric to rank by; None for the success metric.
-        curves: The metrics to draw by step; None for the metric to rank by, or, if it has no
-            values by step, the first few metrics that have.
+        curves: The metrics to draw by step. None for the metric to rank by. If this metric has no
+            values by step, None stands for the first three metrics that have some.
         most: The most arms that are listed.
         has_pictures: Whether to draw pictures.
 
     Raises:
-        CommandError: No arm has the given metric, or values by step of a given curve.
+        CommandError: No arm has a score on `metric`, or values by step of a metric in `curves`.
     """
     handle = client.experiment(name)
     ranking = handle.rank(metric)
@@ -185,7 +185,7 @@ def _default_curves(
 ) -> list[Curves]:
     """Returns the curves of the ranked metric.
 
-    If it has none, returns those of the first metrics that have curves.
+    If it has none, returns those of the first three metrics that have curves.
     """
     known = step_metrics(client, handle.name)
     for candidates, most in (([ranked] if ranked in known else [], 1), (known, _CURVES)):

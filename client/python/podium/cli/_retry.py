@@ -41,9 +41,9 @@ class _Outcome(NamedTuple):
 
     item: Item
     refusal: str = ""
-    """The reason why the event was rejected again. Empty if it was not."""
+    """The reason why the event was rejected again. Empty if it was not rejected."""
     failure: str = ""
-    """The reason why the server did not answer. Empty if it did."""
+    """The reason why the server did not answer. Empty if it answered."""
 
 
 def retry(folders: Sequence[Path], given: argparse.Namespace, console: Console) -> Exit:
@@ -103,7 +103,7 @@ def _is_redirected(given: argparse.Namespace) -> bool:
 
 
 def _waits(stream: StreamView, given: argparse.Namespace) -> bool:
-    """Returns whether the stream has waiting events that the options select."""
+    """Returns whether a stream has waiting events, and the options of the command select them."""
     is_attempt = given.attempt in {None, stream.info.attempt_id}
     return bool(stream.waiting) and is_attempt and is_chosen(stream, None, given)
 
@@ -140,7 +140,7 @@ def _with_waiting(view: OutboxView, given: argparse.Namespace) -> OutboxView:
 def _check_target(client: Client, stream: StreamView, given: argparse.Namespace) -> None:
     """Raises a NotFoundError if the arm of --as or --into is needed but does not exist.
 
-    It is not needed if the first waiting event creates it. The error names similar arms.
+    The arm is not needed if the first waiting event creates it. The error names similar arms.
     """
     reader = opened(stream)
     first = reader.read(stream.delivered, most_events=1) if reader else []
@@ -150,7 +150,10 @@ def _check_target(client: Client, stream: StreamView, given: argparse.Namespace)
 
 
 def _target(given: argparse.Namespace, experiment: str, arm: str | None) -> Plan:
-    """Returns a plan that has only the experiment and the arm of --into and --as."""
+    """Returns a plan that has only an experiment and an arm.
+
+    These are --into and --as, or `experiment` and `arm` if the option is not given.
+    """
     return Plan(given.into or experiment, given.new_arm or arm or "")
 
 
@@ -344,7 +347,7 @@ def _mark_retried(item: Item) -> None:
 
 
 def _clean_up(view: OutboxView) -> None:
-    """Removes streams that need no more delivery, unless a running sender will remove them."""
+    """Removes finished streams. Does nothing if a sender runs, because the sender removes them."""
     lock = SenderLock(view.folder)
     if not lock.try_acquire():
         return

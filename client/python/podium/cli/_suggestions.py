@@ -19,7 +19,10 @@ _ARMS = _ROWS = 1_000
 
 
 def near_evals(client: Client, experiment: str, arm: str, name: str) -> str:
-    """Returns a question that names similar evals of an arm, or "" if there are none."""
+    """Returns a question that names evals of an arm similar to `name`.
+
+    Returns "" if there are none, or if the arm has the eval `name` (but not at the wanted step).
+    """
     rows = client.arm(experiment, arm).evals(page_size=_ROWS)[:_ROWS]
     known = {row.name for row in rows}
     # The eval exists, but not at the given step.
@@ -29,7 +32,7 @@ def near_evals(client: Client, experiment: str, arm: str, name: str) -> str:
 def near_metrics(client: Client, experiment: str, metric: str, *, by_step: bool = False) -> str:
     """Returns a question that names similar metrics, or "" if there are none.
 
-    With `by_step`, it only names metrics that may have values by step.
+    With `by_step`, it names only metrics that may have values by step.
     """
     if by_step:
         known = dict.fromkeys(step_metrics(client, experiment))
@@ -40,7 +43,7 @@ def near_metrics(client: Client, experiment: str, metric: str, *, by_step: bool 
 
 
 def step_metrics(client: Client, experiment: str) -> list[str]:
-    """Returns the metrics that may have values by step, those of in-loop evals first."""
+    """Returns the metrics that may have values by step. Those of in-loop evals come first."""
     metrics = client.experiment(experiment).metrics()
     in_loop = [each.name for each in metrics if each.eval_name and _is_from(each, _IN_LOOP)]
     return in_loop + [each.name for each in metrics if _is_from(each, _TRAINING)]

@@ -34,18 +34,18 @@ class Done(NamedTuple):
     failure: str = ""
     """The reason why the server or the folder could not be used."""
     notices: tuple[str, ...] = ()
-    """Texts for the user, such as about fields that keep another value."""
+    """Texts for the user, such as about fields whose stored value differs and was kept."""
     was_followed: bool = False
     """Whether another sender delivered the outbox."""
 
     @property
     def can_be_taken_over(self) -> bool:
-        """Returns whether another sender ended before it had delivered every event."""
+        """Whether another sender ended before it had delivered every event."""
         return self.was_followed and bool(self.waiting) and not self.failure
 
     @property
     def exit(self) -> Exit:
-        """Returns the exit code for this outbox."""
+        """The exit code for this outbox."""
         if self.failure or self.view.damaged:
             return Exit.FAILED
         is_torn = any(stream.torn for stream in self.view.streams)
@@ -56,9 +56,9 @@ class Done(NamedTuple):
 def sync(
     views: Sequence[OutboxView], address: str, timeout: float | None, console: Console
 ) -> list[Done]:
-    """Delivers outboxes to one server, and returns the result for each of them.
+    """Delivers outboxes to one server, and returns the result for each outbox.
 
-    Delivers all of them together, so that older attempts precede newer ones.
+    Delivers all outboxes together, so that older attempts precede newer ones.
     """
     done = {view.folder: Done(view, address) for view in views}
     left = [view for view in views if view.needs_sender]
@@ -167,7 +167,7 @@ def _done(sender: Sender, before: OutboxView, address: str) -> Done:
 def _follow(before: OutboxView, address: str, console: Console) -> Done:
     """Waits until a running sender has delivered everything, ends, or makes no progress.
 
-    Returns the result as if this process had delivered the outbox.
+    Returns the same result as if this process had delivered the outbox.
     """
     state = SenderState.read(before.folder)
     pid = f" (process {state.pid})" if state else ""
@@ -186,7 +186,10 @@ def _follow(before: OutboxView, address: str, console: Console) -> Done:
 
 
 def _why_stuck(view: OutboxView) -> str:
-    """Returns why a running sender delivers nothing, or "" if its events wait for other events."""
+    """Returns why a running sender delivers nothing.
+
+    Returns "" if its status has reasons for single streams, since `podium sync` shows these.
+    """
     state = view.state
     if state is not None and state.error:
         return state.error

@@ -21,9 +21,9 @@ class Column(NamedTuple):
     header: str
     cells: list[str]
     is_number: bool = False
-    """Whether the column is aligned to the right."""
+    """Whether the column has numbers, which are aligned to the right."""
     is_long: bool = False
-    """Whether the column is shortened first if there is not enough room."""
+    """Whether the column has long texts, which are shortened first if there is not enough room."""
 
 
 def columns_of(rows: Iterable[Sequence[str]], *headers: str) -> list[Column]:

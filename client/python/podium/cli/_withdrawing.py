@@ -20,7 +20,7 @@ from podium.v1.event_pb2 import Event, Skipped
 __all__ = ["acquire_lock", "sender_stopped", "withdraw"]
 
 _WITHDRAWN = "WITHDRAWN"
-"""The reason of an event that the user withdrew before the server had it."""
+"""The reason stored with an event that the user withdrew before the server had it."""
 _MESSAGE = "`podium outbox retry` withdrew the event to record it elsewhere, and did not finish"
 _STOP_SECONDS, _LOOK_SECONDS = 30.0, 0.05
 
@@ -29,7 +29,7 @@ _STOP_SECONDS, _LOOK_SECONDS = 30.0, 0.05
 def sender_stopped(outbox: Path) -> Iterator[None]:
     """Ensures that no sender delivers an outbox during the block.
 
-    Afterwards starts a sender again if there was one and it has work left.
+    If a sender was stopped and has work left, starts a sender after the block.
 
     Raises:
         CommandError: The sender cannot be stopped, or the outbox cannot be written.
@@ -52,7 +52,8 @@ def sender_stopped(outbox: Path) -> Iterator[None]:
 def acquire_lock(lock: SenderLock, outbox: Path) -> bool:
     """Takes the sender's lock of an outbox, and returns whether a sender was running.
 
-    Stops each sender that has the lock. There can be several in turn, as recorders start them.
+    Stops each sender that has the lock. There can be several, one after the other, because
+    recorders start them.
 
     Raises:
         CommandError: The sender cannot be stopped.
