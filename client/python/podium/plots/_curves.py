@@ -40,13 +40,16 @@ if TYPE_CHECKING:
 __all__ = ["curves_figure", "save_curves"]
 
 _HEIGHT, _AROUND = 3.9, 0.6
-"""In inches: the height of a figure without its header, and of the horizontal axis with labels."""
+"""In inches: the height of a figure without its header, and that of its horizontal axis."""
 _NAMED = 24
 """The most curves that are drawn with names. If there are more curves, all are thin and grey."""
 _BANDS = 4
-"""The most groups whose intervals are bands. If there are more, only last points have intervals."""
+"""The most curves whose intervals are bands. If there are more, only last points have intervals."""
 _MARKERS = 12
-"""The approximate number of markers on a curve that has more points than that."""
+"""The approximate number of markers on a curve with more points.
+
+Other curves have one at each point.
+"""
 _UNNAMED = {"color": GREY, "marker": "", "linestyle": "-", "alpha": 0.5}
 _THIN = {
     "arrowstyle": "-",
@@ -64,7 +67,7 @@ _LEFT, _LEAST_PLOT = 0.75, 1.6
 
 
 class _Line(NamedTuple):
-    """A curve with its style, and its points that have a finite mean."""
+    """A curve, those of its points that have a finite mean, and its style."""
 
     curve: Curve
     points: Sequence[CurvePoint]
@@ -72,7 +75,7 @@ class _Line(NamedTuple):
 
     @property
     def last(self) -> tuple[int, float]:
-        """Returns the step and the mean of the last point."""
+        """The step and the mean of the last point."""
         return self.points[-1].step, _mean(self.points[-1])
 
 
@@ -106,9 +109,9 @@ def curves_figure(
     """Draws curves: lines of arms, or means of groups with their 95 % intervals.
 
     The intervals of up to four groups are bands. If there are more groups, only the last point of a
-    group has its interval, as a bar. Up to 24 curves have names, or as many as `figsize` has room
-    for. If there are more curves, all are grey lines without names. Long names are shortened in the
-    middle. A notebook cell shows the returned figure.
+    group has its interval, as a bar. Up to 24 curves have names, or fewer if `figsize` has less
+    room. If there are more curves, all are grey lines without names. Long names are shortened in
+    the middle. A notebook cell shows the returned figure.
 
     Args:
         found: The result of `experiment.curve()`.
@@ -151,7 +154,7 @@ def _check_kind(found: object) -> None:
 
 
 def _most_named(figsize: tuple[float, float] | None) -> int:
-    """Returns the number of names for which a figure has room, below a header of three lines."""
+    """Returns how many names of curves fit beside a plot, below a header of three lines."""
     if figsize is None:
         return _NAMED
     return min(int((figsize[1] - _AROUND - 0.7) / LINE_HEIGHT), _NAMED)
@@ -187,7 +190,7 @@ def _beside_plot(
 
 
 def _names(lines: Sequence[_Line], room: float) -> list[str]:
-    """Returns the names of the curves, with their numbers of arms if these numbers differ."""
+    """Returns the names of the curves, each with its number of arms if these numbers differ."""
     counts = [f" (n = {len(line.curve.arms)})" for line in lines]
     if len(set(counts)) == 1:
         counts = [""] * len(lines)
@@ -282,7 +285,7 @@ def _frame(axes: Axes, lines: Sequence[_Line], metric: str, plot_size: tuple[flo
 
 
 def _name_lines(axes: Axes, beside: _Beside, distance: float, *, has_bars: bool) -> None:
-    """Writes each curve's name beside its end, in the order of the ends and without overlap."""
+    """Writes each curve's name beside the end of the curve, so that no names overlap."""
     with_bar = [line for line in beside.lines if has_bars and line.curve.is_group]
     for index, line in enumerate(with_bar):
         _draw_bar(axes, line, (index + 1) * _BAR_DISTANCE)

@@ -46,7 +46,7 @@ COLOR = _COLORS[0]
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINES = ("-", "--", ":", "-.")
 WIDTH, PLOT_WIDTH = 6.8, 3.4
-"""The width of a figure (that of a page's text) and of its plot in inches, for short names."""
+"""In inches, by default: the least width of a figure (that of a page's text) and of its plot."""
 FONT_SIZE = 9.0
 _TITLE_SIZE, _NOTE_SIZE = 10, 8
 _TITLE_LINE, _NOTE_LINE, _MARGIN = 0.2, 0.155, 0.08
@@ -55,7 +55,7 @@ _LEAST_SIZE = (3.0, 2.0)
 _LEAST, _GREATEST = 1e-3, 1e6
 _DIGITS = (4, 15)
 _DIGIT, _TICK_ROW, _MOST_TICKS = 0.1, 0.35, 8
-"""In inches: a digit's width and the height of a row of numbers; the most numbers at an axis."""
+"""In inches: the width of a digit and the height of a number. The most numbers at an axis."""
 _SUFFIXES = (".png", ".svg", ".pdf")
 _SETTINGS: Any = {
     "font.size": FONT_SIZE,
@@ -133,14 +133,14 @@ def check_size(size: tuple[float, float] | None) -> None:
 
 
 def styles() -> Iterator[Mapping[str, Any]]:
-    """Yields distinct styles of lines: all colours with a solid line, then with other lines."""
+    """Yields distinct styles of lines: each colour with a solid line, then with other ones."""
     for line in _LINES:
         for color, marker in zip(_COLORS, _MARKERS, strict=True):
             yield {"color": color, "marker": marker, "linestyle": line}
 
 
 def number_ticks(axis: Axis, limits: tuple[float, float], inches: float) -> None:
-    """Sets ticks whose numbers differ and do not overlap, on an axis of this length in inches."""
+    """Sets ticks whose numbers differ and do not overlap, on an axis that is `inches` long."""
     from matplotlib import ticker  # noqa: PLC0415 - optional, and slow to load
 
     digits = digits_of(limits)
@@ -170,8 +170,8 @@ def digits_of(values: Sequence[float]) -> int:
 def apart(wanted: Sequence[float], distance: float) -> list[float]:
     """Returns sorted positions of labels, moved to be at least `distance` apart.
 
-    They stay between 0 and 1 if there is room. Positions that are too close are placed side by side
-    around their mean (pool adjacent violators).
+    All stay between 0 and 1 if there is room. Labels that are too close to each other are placed
+    side by side around the mean of their wanted positions (pool adjacent violators).
     """
     blocks: list[list[float]] = []
     for place in wanted:

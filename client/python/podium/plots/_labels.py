@@ -39,13 +39,16 @@ def wrapped(text: str, size: float, inches: float, *, is_bold: bool = False) -> 
 
 
 def listed(names: Sequence[str]) -> str:
-    """Returns a text with the first three names and the number of further names."""
+    """Returns a text with the first three names, and the number of the others if there are more."""
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def shortened_to_fit(names: Sequence[str], size: float, inches: float) -> list[str]:
-    """Shortens names to a width in inches, but not below 12 characters. They stay different."""
+    """Shortens names to a width in inches, but not below 12 characters.
+
+    Different names stay different.
+    """
     length = max(map(len, names), default=0)
     length = min(length, LONGEST_NAME)
     result = shorten_names(names, length)

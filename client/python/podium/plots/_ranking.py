@@ -41,7 +41,7 @@ _SHOWN, _PLACES, _DIGITS = 40, 6, 15
 _ROW, _LEAST_ROW, _AROUND = 0.23, 0.15, 0.6
 """In inches: the usual and the least height of an entry, and the height of the horizontal axis."""
 _LEAST_PLOT, _BETWEEN = 1.6, 0.4
-"""In inches: the least width of the plot, and the spaces between plot and texts."""
+"""In inches: the least width of the plot, and the width of both spaces between plot and texts."""
 
 
 def save_ranking(
@@ -121,7 +121,7 @@ def _check_kind(found: object) -> None:
 
 
 def _room(figsize: tuple[float, float] | None) -> int:
-    """Returns the number of entries for which a figure has room, below a header of three lines."""
+    """Returns how many entries fit in a figure, below a header of three lines."""
     if figsize is None:
         return _SHOWN
     return max(min(int((figsize[1] - _AROUND - 0.7) / _LEAST_ROW), _SHOWN), 1)
@@ -200,7 +200,7 @@ def _group_entry(group: RankedGroup) -> _Entry:
 
 
 def _with_half_width(mean: float, half_width: float | None) -> str:
-    """Returns a mean and half the width of its interval as text, with two digits of the latter."""
+    """Returns a text with a mean and half the width of its interval, which has two digits."""
     if half_width is None:
         return f"{mean:#.4g}"
     if not half_width:
@@ -213,7 +213,7 @@ def _with_half_width(mean: float, half_width: float | None) -> str:
 
 
 def _limits(drawn: Sequence[_Entry]) -> tuple[float, float]:
-    """Returns the limits of the axis of scores, which fit the values.
+    """Returns the limits of the axis of scores, so that all values are shown.
 
     Very wide intervals are cut off, because they would hide the differences between the values.
     """
@@ -262,7 +262,7 @@ def _frame(axes: Axes, labels: _Labels) -> None:
 
 
 def _scale(axes: Axes, found: Ranking | GroupRanking, labels: _Labels, width: float) -> None:
-    """Labels the axis of the scores."""
+    """Sets the ticks and the label of the axis of scores."""
     plot_width = width - labels.width + PLOT_WIDTH
     number_ticks(axes.xaxis, axes.get_xlim(), plot_width)
     better = "smaller" if found.direction == Direction.MINIMIZE else "greater"
