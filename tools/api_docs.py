@@ -1,4 +1,4 @@
-"""Prints the reference of the protos as Markdown, generated from the comments in the protos.
+"""Prints the API reference as Markdown, generated from the comments in the protos.
 
 Usage: `python tools/api_docs.py FILE`, where FILE contains a FileDescriptorSet with source info.
 `make docs` runs it, and writes docs/api.md.
@@ -144,7 +144,9 @@ class _File:
         return [value.name for item in self._enums if item.name == enum for value in item.value]
 
     def comment(self, *path: int) -> str:
-        """Returns a comment, its paragraphs and list items unwrapped and separated by empty lines.
+        """Returns the comment at a path.
+
+        Each paragraph and each list item is one line. Empty lines separate them.
 
         Raises:
             SystemExit: There is no comment.
@@ -201,7 +203,7 @@ class _Page:
         yield from self._rest(file, shown)
 
     def _rest(self, file: _File, shown: set[str]) -> Iterator[str]:
-        """Yields the types of a service's file that none of its requests or responses contains."""
+        """Yields the types of a service's file that no rpc of the service uses."""
         for name in file.types:
             if name not in shown:
                 yield from self._type(file, name, "###")
@@ -271,7 +273,7 @@ class _Page:
         return self._text(comment, but=but).replace("\n\n", "<br>").replace("|", r"\|")
 
     def _text(self, comment: str, *, but: str = "") -> str:
-        """Returns a comment with links at the names of types and reasons, except the name `but`."""
+        """Returns a comment with a link at each name of a type or reason, except the name `but`."""
 
         def link(match: re.Match[str]) -> str:
             word = match[0]
@@ -285,7 +287,7 @@ class _Page:
 
 
 def _types_of(file: _File, method: MethodDescriptorProto) -> Iterator[str]:
-    """Yields the request, the response, and then the types of this file that the two contain."""
+    """Yields the names of a method's request and response, then of the types that they contain."""
     waiting = [_local(method.input_type), _local(method.output_type)]
     while waiting:
         name = waiting.pop(0)

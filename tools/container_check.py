@@ -1,8 +1,8 @@
 """Runs the steps of deploy/Dockerfile without Docker, and then the server as in the container.
 
 Usage: `python tools/container_check.py` as root on Linux; `make container-check` runs it. Each
-stage is an overlay over the file system of this machine, whose Python replaces that of the base
-image. The server runs as in deploy/kubernetes.yaml: an unprivileged user without
+stage is an overlay over the file system of this machine. The Python of this machine replaces that
+of the base image. The server runs as in deploy/kubernetes.yaml: an unprivileged user without
 capabilities, a read-only root, its own process and network namespaces, and only the volumes
 writable. Exits with 1 and an error text if something is wrong.
 """
@@ -52,7 +52,7 @@ def instructions(text: str) -> Iterator[Instruction]:
 
 
 def _run(*command: str | Path, **options: Any) -> str:
-    """Returns what a command printed. Exits if it fails."""
+    """Returns the output of a command. Exits with 1 if the command fails."""
     ended = subprocess.run(
         [str(part) for part in command],
         stdout=subprocess.PIPE,
@@ -89,7 +89,10 @@ def _new_root(folder: Path) -> Path:
 
 
 def _build(text: str, scratch: Path) -> tuple[Stage, list[Instruction]]:
-    """Builds the stages. Returns the last one, and its instructions."""
+    """Builds the stages of a Dockerfile.
+
+    Returns the last stage, and the instructions of this stage.
+    """
     stages: dict[str, Stage] = {}
     stage, last = Stage(Path(), {}), list[Instruction]()
     for name, arguments in instructions(text):
@@ -207,7 +210,10 @@ class Container:
             time.sleep(0.2)
 
     def stop(self, number: signal.Signals) -> int:
-        """Sends a signal to the server, which is process 1 of its namespace."""
+        """Sends a signal to the server, process 1 of its namespace.
+
+        Returns the server's exit code.
+        """
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
         os.kill(int(children), number)
         return self._process.wait(60)
@@ -237,7 +243,7 @@ def _expect(ended: subprocess.CompletedProcess[str], code: int) -> str:
 
 
 def _try(container: Container) -> None:
-    """Checks the rights, the tokens and the restarts of the server."""
+    """Checks that only the volumes are writable, that calls need tokens, and that restarts work."""
     for folder, code in (("", 1), ("/usr/local/podium", 1), ("/tmp", 1), ("/var/lib/podium", 0)):  # noqa: S108 - it must fail
         _expect(container.command("touch", f"{folder}/x"), code)
     container.start()

@@ -3,9 +3,9 @@
 Usage: `python tools/make_blocking.py [--check]`. With --check it writes nothing, and exits with 1
 if a generated file is not current.
 
-It translates `_client/aio/NAME.py` to `_client/blocking/NAME.py`: it removes `async` and `await`,
-and replaces the names of classes, in docstrings too. The modules in `BY_HAND` do different
-things in the two clients, so they are written twice.
+It translates each `_client/aio/NAME.py` to `_client/blocking/NAME.py`: it removes `async` and
+`await`, and replaces the names of classes, in docstrings too. The modules in `BY_HAND` differ in
+what they do, so both versions are written by hand.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Runs the first example of each README as a user would: in an empty folder, with the package.
+"""Runs the first example of each README as a user would: in an empty folder, after installing.
 
 Usage: `python tools/readme_check.py [LANGUAGE …]`, in the development environment; `make
 readme-check` runs it. CI does not, since the check downloads and compiles all dependencies. In CI,
@@ -24,7 +24,7 @@ _SCRATCH = _PROJECT / ".cache" / "readme"
 class _Example:
     readme: str
     fence: str
-    """The language of the README's code block."""
+    """The language that marks the README's code block."""
     file: str
     """The file that the example is written to."""
     script: str

@@ -1,4 +1,4 @@
-"""Builds Podium, installs the wheel without extras, and uses that client against a server.
+"""Builds Podium, installs the wheel without extras, and uses the installed client with a server.
 
 Usage: `python tools/wheel_check.py`, in the development environment; `make wheel-check` runs it.
 The server runs in this environment, and the client in a new environment that has only the wheel
@@ -27,7 +27,7 @@ _HINT = "pip install 'podium[server]'"
 
 
 def _run(*command: str | Path, expect: int = 0) -> str:
-    """Returns what a command printed to standard output and standard error.
+    """Returns the standard output and standard error of a command.
 
     Raises:
         SystemExit: The exit code is not the expected one.
@@ -48,7 +48,7 @@ def _run(*command: str | Path, expect: int = 0) -> str:
 
 
 def _build(folder: Path) -> Path:
-    """Builds the sdist, and the wheel from it, with the locked build backend."""
+    """Builds the sdist, and from it the wheel, with the locked build backend. Returns the wheel."""
     _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ".")
     (wheel,) = folder.glob("*.whl")
     return wheel

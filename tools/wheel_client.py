@@ -1,4 +1,4 @@
-"""Uses the installed client library against a server, and exits with 1 at the first wrong answer.
+"""Uses the installed client library with a server. Exits with 1 at the first wrong answer.
 
 Usage: `python -I tools/wheel_client.py ADDRESS`, in the environment to be checked.
 """
