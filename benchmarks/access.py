@@ -1,12 +1,12 @@
-"""Measures the CPU time per call that the check of a token and its limits takes.
+"""Measures the CPU time that it takes to check the token of a call and the token's limits.
 
     python benchmarks/access.py
 
-It first measures the check alone, and takes the best of many rounds, since other processes only add
-to the time. Then it measures whole calls of Eval: one server process switches the check on and off
-between short rounds, in random order. The result is the median of the differences, on which the
-load of the machine and the memory layout of the process have little influence. PODIUM_SERVE_FRONT
-chooses the front, by default grpcio.
+First it measures the check alone. The result is the time of the fastest of many rounds, since other
+processes only add to the time. Then it measures whole calls of Eval: one server process switches
+the check on and off between short rounds, in random order. The result is the median of the
+differences. The load of the machine and the memory layout of the process have little influence on
+it. PODIUM_SERVE_FRONT chooses the front, by default grpcio.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ _REQUEST = EvalRequest(experiment="bench", arm="a", name="val").SerializeToStrin
 
 
 async def main() -> None:
-    """Prints the time of a call's admission without and with tokens, alone and in whole calls."""
+    """Prints the CPU time of the check without and with tokens, alone and in whole calls."""
     limited = Quotas(total=TokenLimits(calls_per_second=10**9))
     row, secret = new_row("t", Role.READER, ("bench",), None, _LIMITS)
 
@@ -58,7 +58,7 @@ async def main() -> None:
 
 
 async def _micros(access: Access, header: list[str]) -> float:
-    """Returns the CPU time in microseconds."""
+    """Returns the CPU time of one check in microseconds."""
     telemetry, best = Telemetry(), float("inf")
     for _ in range(_ROUNDS):
         begin = time.process_time()
@@ -71,7 +71,7 @@ async def _micros(access: Access, header: list[str]) -> float:
 
 
 async def _whole_calls(row: TokenRow, secret: str) -> None:
-    """Prints the CPU time of the server for a call, with the check off and on."""
+    """Prints the CPU time of the server for a call without a token, and what a token adds to it."""
     times: dict[str, list[float]] = {kind: [] for kind in ("off", "header", "on")}
     async with _served(row) as (access, address), _client(address, secret) as client:
         for number in range(_SLICES + 1):
@@ -119,7 +119,10 @@ async def _served(row: TokenRow) -> AsyncIterator[tuple[Access, str]]:
 
 @asynccontextmanager
 async def _client(address: str, secret: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Runs a client in its own process, which sends a slice of calls for each line of its input."""
+    """Runs a client in its own process.
+
+    It sends a fixed number of calls for each line of its input.
+    """
     client = await asyncio.create_subprocess_exec(
         *(sys.executable, __file__, address, secret), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -139,7 +142,7 @@ async def _send(client: asyncio.subprocess.Process, *, with_header: bool) -> Non
 
 
 async def _run_client(address: str, secret: str) -> None:
-    """Sends calls for each line of standard input, and answers the line when they have ended."""
+    """Sends calls for each line of standard input, and prints a line when they have ended."""
     header = (("authorization", f"Bearer {secret}"),)
     async with grpc.aio.insecure_channel(address) as channel:
         call: Any = channel.unary_unary(f"/{_EVAL.replace('.Eval', '/Eval')}")

@@ -1,10 +1,11 @@
-"""Measures the CPU time that a rejected call takes in gRPC itself, and in Podium.
+"""Measures the CPU time of a call in a burst, in a bare gRPC server and in Podium.
 
     python benchmarks/bursts.py
 
-Connections send 1,000 calls each at the same moment. A bare server of grpcio rejects each call
-without reading it. Podium rejects only the calls beyond its limits. Calls wait in the order of
-their arrival. So a burst delays other clients by the cost of a call, times the calls of the burst.
+Six connections send 1,000 calls each at the same moment. A bare server of grpcio rejects each call
+without reading it. Podium rejects only the calls that exceed its limits. A server handles calls in
+the order of their arrival. So a burst delays other clients by the number of its calls, times the
+CPU time of a call.
 """
 
 import asyncio
@@ -76,7 +77,7 @@ def _cpu_seconds(process: int) -> float:
 
 
 def _milliseconds_per_call(address: str, process: int) -> float:
-    """Returns the server's CPU time for a call of a burst: the lowest of several rounds."""
+    """Returns the server's CPU time for one call of a burst: the lowest of several rounds."""
     costs = []
     for _ in range(_ROUNDS):
         before = _cpu_seconds(process)
@@ -86,7 +87,7 @@ def _milliseconds_per_call(address: str, process: int) -> float:
 
 
 def main() -> None:
-    """Prints the CPU time of a call for both servers."""
+    """Prints the CPU time of a call in a burst for both servers."""
     with _bare_server() as (address, process):
         bare = _milliseconds_per_call(address, process)
     with running_server(None, "--log-level", "error") as server:

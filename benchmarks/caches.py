@@ -3,7 +3,7 @@
     python benchmarks/caches.py
 
 A cache that makes calls less than 1.3 times as fast is not worth its code. CPU time is measured
-instead of wall time, since other processes on the machine change it little.
+instead of elapsed time, since other processes on the machine affect it little.
 """
 
 import asyncio

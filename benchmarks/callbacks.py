@@ -3,9 +3,8 @@
     make .cache/integrations/ready
     .cache/integrations/bin/python benchmarks/callbacks.py
 
-Each library trains for some hundred recorded steps, offline. A callback's own cost is the CPU time
-of the thread in the callback's hooks, without the time in the recorder. The median of the steps is
-printed.
+Each library trains for 300 recorded steps, offline. The cost of a callback is the CPU time of its
+hooks, without the time in the recorder. The medians over the steps are printed.
 """
 
 import functools
@@ -30,7 +29,7 @@ _Y = (_X[:, 0] > 0).astype("float32")
 
 
 class _Clock:
-    """Times the hooks of callbacks, and the recorder inside of them, in nanoseconds."""
+    """Measures the time in the hooks of callbacks, and the time in the recorder, in nanoseconds."""
 
     def __init__(self) -> None:
         self._hooks = self._recorder = self._calls = self._depth = 0
@@ -38,7 +37,7 @@ class _Clock:
         self.recorders: list[int] = []
 
     def recorded(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Times a method of the recorder."""
+        """Returns a method of the recorder that also measures its time."""
 
         @functools.wraps(method)
         def call(*given: Any, **named: Any) -> Any:
@@ -51,7 +50,10 @@ class _Clock:
         return call
 
     def hook(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Times a hook. The hooks since the last recorded step belong to the next one."""
+        """Returns a hook that also measures its time.
+
+        The time of hooks that record nothing is added to the next recorded step.
+        """
 
         @functools.wraps(method)
         def call(*given: Any, **named: Any) -> Any:

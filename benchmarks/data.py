@@ -1,4 +1,4 @@
-"""The rows and requests of the benchmarks. Rules compute them, so every answer can be checked."""
+"""The rows and requests of the benchmarks. Formulas give all values, so answers can be checked."""
 
 import asyncio
 import sys
@@ -112,7 +112,10 @@ def _fill_calls(
 
 
 async def fill_experiments(path: Path, experiments: dict[str, int]) -> None:
-    """Fills a store with experiments. `experiments` has the number of arms by name."""
+    """Fills a new store with experiments.
+
+    `experiments` has their numbers of arms by their names.
+    """
     store = SqliteStore(path)
     await store.open()
     CALLER.set(EVERYONE)
@@ -129,13 +132,13 @@ async def fill_experiments(path: Path, experiments: dict[str, int]) -> None:
 
 
 def fill(path: Path) -> None:
-    """Makes a store with an experiment of 1,000,000 rows and smaller experiments."""
+    """Makes a store with an experiment of 1,000,000 rows and some smaller experiments."""
     sizes = {SMALL: SMALL_ARMS, MEDIUM: MEDIUM_ARMS, MATRIX: MATRIX_ARMS, LARGE: LARGE_ARMS}
     asyncio.run(fill_experiments(path, sizes))
 
 
 def eval_request(experiment: str, arm: int) -> bytes:
-    """Returns a request for the latest `val` row of an arm."""
+    """Returns a request for the `val` row of an arm with the greatest step."""
     request = EvalRequest(experiment=experiment, arm=f"arm{arm}", name="val")
     return request.SerializeToString()
 
@@ -147,7 +150,7 @@ def score_request(experiment: str, arm: int) -> bytes:
 
 
 def check_eval(arm: int, answer: bytes) -> None:
-    """Fails if a response to `eval_request` is wrong."""
+    """Raises a RuntimeError if a response to `eval_request` is wrong."""
     row = EvalResponse.FromString(answer).eval_result
     last = ROWS_PER_ARM - 2
     if (row.step, dict(row.metrics)) != (10 * last, _metrics(arm, last)):
@@ -155,20 +158,20 @@ def check_eval(arm: int, answer: bytes) -> None:
 
 
 def check_score(arm: int, answer: bytes) -> None:
-    """Fails if a response to `score_request` is wrong."""
+    """Raises a RuntimeError if a response to `score_request` is wrong."""
     score = ScoreResponse.FromString(answer)
     if not score.HasField("value") or score.value != arm + ROWS_PER_ARM / 16:
         raise RuntimeError(f"a wrong answer for arm {arm}: {score}")
 
 
 def rank_request(experiment: str, *, by_group: bool = False) -> bytes:
-    """Returns a request for the first places of an experiment by its success metric."""
+    """Returns a request for the first 10 arms or groups of an experiment by its success metric."""
     request = RankRequest(experiment=experiment, page_size=_TOP, by_group=by_group)
     return request.SerializeToString()
 
 
 def check_rank(arms: int, answer: bytes) -> None:
-    """Fails if a response to `rank_request` by arm is wrong."""
+    """Raises a RuntimeError if a response to `rank_request` without `by_group` is wrong."""
     found = RankResponse.FromString(answer)
     best = [(f"arm{arms - 1 - place}", place + 1) for place in range(_TOP)]
     if [(arm.arm, arm.rank) for arm in found.arms] != best or found.counts.numbers != arms:
@@ -176,13 +179,13 @@ def check_rank(arms: int, answer: bytes) -> None:
 
 
 def scores_request() -> bytes:
-    """Returns a request for every score of the matrix."""
+    """Returns a request for every score of the experiment `MATRIX`."""
     request = ScoresRequest(experiment=MATRIX, metrics=MATRIX_METRICS, page_size=MATRIX_ARMS)
     return request.SerializeToString()
 
 
 def check_scores(answer: bytes) -> None:
-    """Fails if a response to `scores_request` is wrong."""
+    """Raises a RuntimeError if a response to `scores_request` is wrong."""
     found = ScoresResponse.FromString(answer)
     if len(found.arms) != MATRIX_ARMS or found.next_page_token:
         raise RuntimeError(f"a matrix of {len(found.arms)} arms in the first page")
@@ -205,7 +208,10 @@ def start_arms(experiment: str, writers: int) -> Iterator[RecordRequest]:
 
 
 def row_calls(experiment: str, writer: int, rows: int) -> Iterator[bytes]:
-    """Yields the requests of one writer, which form one stream. Each has `rows` new rows."""
+    """Yields requests of one writer without end.
+
+    Each has the next `rows` rows of the writer's stream.
+    """
     sequence = 1
     while True:
         events = [

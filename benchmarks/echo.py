@@ -1,7 +1,7 @@
-"""Runs a server that sends every request back. Podium is compared with it.
+"""Runs the echo server, which sends every request back. Podium is compared with it.
 
-The server uses the same grpc.aio, event loop, options, admission and errors as Podium, and does no
-other work. So no server in Python on this stack can be faster.
+It uses the same grpc.aio, event loop, options, admission and errors as Podium, and does no other
+work. So no server in Python on this stack can be faster.
 """
 
 import asyncio

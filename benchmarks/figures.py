@@ -9,7 +9,7 @@ __all__ = ["Figure", "table"]
 class Figure:
     """A measured figure: its description, value and target.
 
-    `met` says whether the value meets the target. It is None if there is no target.
+    `met` is whether the value meets the target, or None if there is no target.
     """
 
     what: str

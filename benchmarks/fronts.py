@@ -13,7 +13,7 @@ __all__ = ["measure_reads", "measure_writes"]
 
 
 class _Front(NamedTuple):
-    """A gRPC server of Podium (front), and its targets relative to the echo server."""
+    """A front (gRPC server) of Podium, and its targets relative to the echo server's figures."""
 
     name: str
     throughput: float
@@ -25,7 +25,7 @@ _FRONTS = (_Front("grpcio", 0.85, 1.10, 0.55), _Front("native", 2.5, 0.75, 0.8))
 
 
 def measure_reads(store: str, echo: str, *, slices: int, calls: int) -> Iterator[Figure]:
-    """Measures Eval and Score of a filled store, without a cache."""
+    """Measures Eval and Score on a filled store, without the answer cache."""
     for front in _installed():
         options = ("--log-level", "error", "--answer-cache", "0", "--front", front.name)
         with running_server(store, *options) as server:
@@ -40,7 +40,10 @@ def measure_reads(store: str, echo: str, *, slices: int, calls: int) -> Iterator
 def measure_writes(
     create: Callable[[str], str], echo: str, effort: writes.Effort
 ) -> Iterator[Figure]:
-    """Measures calls of one row from many writers. `create` returns the URL of a new store."""
+    """Measures calls that record one row, from many writers.
+
+    `create` returns the URL of a new store.
+    """
     for front in _installed():
         options = ("--log-level", "error", "--front", front.name)
         with running_server(create(front.name), *options) as server:

@@ -3,11 +3,11 @@
     make bench-guard                         fails if one costs 15 % more than benchmarks/guard.json
     python benchmarks/guard.py --update      writes the baseline, after an intended change
 
-The cost is the number of function calls, in Python and in libraries, of an operation in this
-process. It is the same on every machine, at any load. Times are not the same, even as a ratio to
-similar work in the same run. Between a quiet machine and a busy one, the ratio of a ranking's CPU
-time differed by 40 %, and that of `log_eval` by 100 %. `make bench` prints times, without a limit.
-What SQLite does within a statement is not counted.
+The cost of an operation is the number of functions that it calls in this process, in Python and in
+libraries. It is the same on every machine, at any load. Times are not, even relative to similar
+work in the same run: between a quiet and a busy machine, this relative CPU time differed by 40 %
+for a ranking, and by 100 % for `log_eval`. `make bench` prints times, without a limit. Work of
+SQLite within a statement is not counted.
 """
 
 import argparse
@@ -62,7 +62,7 @@ Operation = Callable[[], Awaitable[None]]
 
 
 async def main() -> int:
-    """Prints the counts beside the baseline. Returns 1 if one is too high."""
+    """Prints the counts of function calls and the baseline. Returns 1 if a count is too high."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--update", action="store_true", help="write the baseline")
     update = parser.parse_args().update
@@ -85,7 +85,7 @@ async def main() -> int:
 
 
 async def _counts(folder: Path) -> dict[str, float]:
-    """Returns how many functions each operation calls, in all threads of the server."""
+    """Returns the number of function calls of each operation, in all threads of this process."""
     called = 0
 
     def count(_frame: object, event: str, _argument: object) -> None:
@@ -118,7 +118,7 @@ async def _counts(folder: Path) -> dict[str, float]:
 
 
 def _reads(store: SqliteStore) -> dict[str, Operation]:
-    """Returns the reads by name. A read raises an error if its answer is wrong."""
+    """Returns the reads by name. All but the ranking by group check their answers."""
     results = Results(store, Limits())
     arms = itertools.cycle(range(MEDIUM_ARMS))
 
@@ -150,7 +150,7 @@ def _reads(store: SqliteStore) -> dict[str, Operation]:
 
 
 async def _writes(store: SqliteStore) -> dict[str, Operation]:
-    """Returns the writes: calls of one row, and of a hundred."""
+    """Returns the writes by name: calls that record one row, and a hundred rows."""
     recording = Recording(store, Limits())
     for call in start_arms("bench/guard", 2):
         await recording.record(call)
@@ -168,7 +168,7 @@ async def _writes(store: SqliteStore) -> dict[str, Operation]:
 
 @contextmanager
 def _logging(folder: Path) -> Iterator[Operation]:
-    """Yields `log_eval` of a training that records into a folder, without a server."""
+    """Yields an operation that calls `log_eval` as a training run does, without a server."""
     os.environ |= {"PODIUM_OUTBOX": str(folder / "outbox"), "PODIUM_OFFLINE": "1"}
     steps = itertools.count()
     with (

@@ -1,4 +1,4 @@
-"""Compares two servers with one, and the PostgreSQL store with PostgreSQL alone."""
+"""Compares the PostgreSQL store with bare PostgreSQL, and two servers with one."""
 
 import asyncio
 import itertools
@@ -30,7 +30,7 @@ __all__ = ["measure"]
 _EXPERIMENTS = 8
 _ROWS = 100
 _MOST_ROWS = 8_000
-"""The rows per second for which requests are built, for each experiment."""
+"""The most rows per second of an experiment. Requests for as many rows are built beforehand."""
 _ARMS = 16
 _READERS = 16
 _RECORD = "/podium.v1.RecordingService/Record"
@@ -48,14 +48,14 @@ _CONTENT = b"x" * 80
 
 
 def measure(url: str, *, seconds: float, rounds: int) -> list[Figure]:
-    """Measures an empty store. Each result is the median of some rounds."""
+    """Measures the empty store at a URL. Each result is the median of `rounds` rounds."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         figures = runner.run(_writes(url, seconds, rounds))
     return [*figures, *_reads(url, seconds, rounds)]
 
 
 async def _writes(url: str, seconds: float, rounds: int) -> list[Figure]:
-    """Measures calls of one row and of 100 rows on 8 experiments, against bare inserts."""
+    """Measures calls of one row and of 100 rows on 8 experiments, compared with bare inserts."""
     CALLER.set(EVERYONE)
     store = await open_store(url)
     recording = Recording(store, Limits())
@@ -97,7 +97,7 @@ class _Writer:
         self._ready = deque[RecordRequest]()
 
     def prepare(self, count: int) -> None:
-        """Builds requests before the time is taken, so that `count` of them are ready."""
+        """Builds requests until `count` of them are ready, before the time is measured."""
         calls = itertools.islice(self._calls, count - len(self._ready))
         self._ready.extend(map(RecordRequest.FromString, calls))
 
@@ -117,7 +117,10 @@ def _inserting(
 
 
 async def _rate(actions: list[Callable[[], Awaitable[Any]]], seconds: float) -> float:
-    """Returns the total actions per second if all actions run concurrently and repeat."""
+    """Returns the actions per second of all loops together.
+
+    Each action runs in a loop of its own.
+    """
     done, begin = 0, time.perf_counter()
 
     async def repeat(action: Callable[[], Awaitable[Any]]) -> None:

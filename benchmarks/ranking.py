@@ -1,4 +1,4 @@
-"""Measures the first places of small and large rankings, and a matrix of scores."""
+"""Measures the top 10 of small and large rankings, and a matrix of scores."""
 
 import threading
 import time
@@ -31,7 +31,7 @@ _ECHO = "/bench.Echo/Echo"
 _RANK = "/podium.v1.ResultsService/Rank"
 _SCORES = "/podium.v1.ResultsService/Scores"
 _WRITES = 100
-"""The rows per second that running arms record meanwhile."""
+"""The rows per second that a running arm records during the second measurement."""
 
 
 def first_places(
@@ -39,7 +39,7 @@ def first_places(
 ) -> list[Figure]:
     """Measures the top 10, without writes and while running arms record evals.
 
-    A server caches a ranking until a completed arm changes. A server without that cache reads the
+    A server caches a ranking until a completed arm changes. If the cache is off, it reads the
     ranking from the store. `target` is the greatest allowed multiple of the echo server's time.
     """
     figures = []
@@ -113,7 +113,7 @@ def groups(address: str, *, calls: int) -> list[Figure]:
 
 
 def matrix(address: str, *, how: str, target: float | None, calls: int) -> list[Figure]:
-    """Measures every score of a sweep in one call. `target` is in seconds."""
+    """Measures a call that reads every score of an experiment. `target` is in seconds."""
     with grpc.insecure_channel(address) as channel, podium.Client(address) as client:
         scores, request = asking(channel, _SCORES), scores_request()
         check_scores(scores(request))

@@ -30,9 +30,10 @@ _SLICE_SECONDS = 0.5
 _CALLS_PER_CHECK = 100
 """The number of calls of which one answer is checked."""
 _ARMS = 1_024
-"""The number of arms whose rows are read in turn.
+"""The number of arms whose rows are read.
 
-A busy experiment has about as many. Their rows fit into memory, so few reads wait for the disk.
+A busy experiment has about as many arms. Their rows fit into memory, so few reads wait for the
+disk.
 """
 _ECHO = "/bench.Echo/Echo"
 _EVAL = "/podium.v1.ResultsService/Eval"
@@ -55,7 +56,7 @@ _QUESTIONS = (
 def throughput(
     podium_address: str, echo: str, *, how: str, target: float, slices: int
 ) -> list[Figure]:
-    """Measures calls per second in short slices, in turn with the echo server."""
+    """Measures calls per second of Podium and the echo server, alternating in short slices."""
     drawn = random.sample(range(LARGE_ARMS), _ARMS)
     arms = [drawn[connection::_CONNECTIONS] for connection in range(_CONNECTIONS)]
     return [
@@ -102,7 +103,7 @@ def _check_answers(
 
 
 def latency(podium_address: str, echo: str, *, how: str, target: float, calls: int) -> list[Figure]:
-    """Measures the median time of a blocking client. The two servers are called in turn."""
+    """Measures the median time of calls to Podium and the echo server, and of `podium.Client`."""
     with grpc.insecure_channel(echo) as base, grpc.insecure_channel(podium_address) as channel:
         figures = []
         for question in _QUESTIONS:
@@ -135,7 +136,7 @@ def _client_latency(address: str, how: str, calls: int) -> Figure:
 
 
 def scaling(podium_address: str, *, calls: int) -> list[Figure]:
-    """Measures Score in an experiment of few arms, and in one of many."""
+    """Measures Score in an experiment with 100 arms, and in one with 100,000."""
     with grpc.insecure_channel(podium_address) as channel:
         score = asking(channel, _SCORE)
         sizes = {SMALL: SMALL_ARMS, LARGE: LARGE_ARMS}
@@ -152,10 +153,10 @@ def scaling(podium_address: str, *, calls: int) -> list[Figure]:
 
 
 def alternate(asked: dict[str, tuple[Ask, list[bytes]]], calls: int) -> dict[str, float]:
-    """Returns the median seconds of each kind of call. In each round, one call of each is made.
+    """Returns the median seconds of each kind of call.
 
-    The order is random: in a fixed order, one kind would always run with the CPU caches that the
-    kind before it has filled.
+    In each round, one call of each kind is made, in random order. In a fixed order, each kind would
+    always find the CPU caches as the kind before it has left them.
     """
     times: dict[str, list[float]] = {name: [] for name in asked}
     for call in range(calls):

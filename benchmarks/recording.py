@@ -19,7 +19,7 @@ __all__ = ["NOBODY", "trainer_side"]
 
 _TRAINER = Path(__file__).parent / "trainer.py"
 NOBODY = "127.0.0.1:1"
-"""An address without a server."""
+"""An address at which no server answers."""
 
 
 class _Load(NamedTuple):
@@ -39,7 +39,10 @@ _LOADS = (
 
 
 def trainer_side(addresses: dict[str, str], *, rounds: int) -> list[Figure]:
-    """Measures each `log_eval` after the first. `addresses` has the servers by description."""
+    """Measures each `log_eval` after the first one.
+
+    `addresses` has the address of each server by its description in the figures.
+    """
     return [
         _figure(load, name, address, rounds)
         for name, address in addresses.items()

@@ -1,9 +1,9 @@
 """Measures the cost and the delay of a followed experiment: `python benchmarks/replica.py`.
 
-It prints the time of one `score()` in memory. It also prints the time from the acknowledgement of a
-write until `follow()` in this process has it: while other clients write, and while they do not.
-With `--across`, two servers share a PostgreSQL database. One gets the writes, and the other is
-followed.
+It prints the time of one `score()` of a followed experiment, which is in memory. It also prints the
+time from the acknowledgement of a write until `follow()` in this process has the write: first
+without other clients, then while other clients write. With `--across`, two servers share a
+PostgreSQL database. One gets the writes, and `follow()` reads from the other.
 """
 
 import argparse
@@ -26,7 +26,7 @@ _EXPERIMENT, _ARM = "followed", "measured"
 
 
 async def _load(address: str, ends: Connection) -> None:
-    """Writes to the same experiment with several writers, until the pipe has a message."""
+    """Writes to the followed experiment with several writers, until the pipe has a message."""
 
     async def write(client: podium.AsyncClient, number: int) -> None:
         run = await client.experiment(_EXPERIMENT).start_arm(podium.RunConfig(f"load{number}"))
@@ -75,7 +75,7 @@ def _delays(client: podium.Client, live: podium.Live, writes: int) -> str:
 
 
 def main() -> None:
-    """Measures a new server."""
+    """Measures a new server with a new store."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--writes", type=int, default=500)
     parser.add_argument("--across", action="store_true", help="use two servers on one PostgreSQL")

@@ -1,7 +1,8 @@
 """`make bench`: measures the figures that Podium promises, and prints them as a table.
 
-With --store, it measures them over PostgreSQL. Figures that have no meaning there are named below
-the table. PostgreSQL's own speed and a second server take their place.
+With --store, it can measure them over PostgreSQL. Figures that use no store, and comparisons with
+SQLite, are then left out and named below the table. Comparisons with bare PostgreSQL, and of two
+servers with one, are added.
 """
 
 import argparse
@@ -31,7 +32,7 @@ _QUIET = ("--log-level", "error")
 
 
 def main() -> int:
-    """Runs the benchmarks. Returns 1 if a target was missed and --strict was given, or else 0."""
+    """Runs the benchmarks. Returns 1 if --strict is given and a target is missed, otherwise 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter rounds, noisier figures")
     parser.add_argument("--strict", action="store_true", help="exit 1 if a target is missed")
@@ -65,7 +66,7 @@ class _Bench:
     calls: int
 
     def run(self) -> list[Figure]:
-        """Returns the figures."""
+        """Measures all figures, and returns them."""
         _say("filling a store with 1,000,000 rows")
         large = self.create("large")
         fill_store(large)

@@ -1,8 +1,8 @@
 """Measures how times and sizes grow with the number of arms of an experiment.
 
 `make bench-scaling` writes docs/scaling.png and prints a table. Each store has one experiment, with
-ten rows per arm. The echo server in C++ shows the least time of a gRPC call, and is called in turn
-with Podium. Reads are answered from the store, without a cache.
+ten rows per arm. An echo server in C++ shows the least time of a gRPC call. Calls to it and to
+Podium alternate. Reads are answered from the store, without a cache.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def _measure(path: Path, arms: int, echo: str) -> dict[str, float]:
-    """Returns all figures of a new store whose experiment has `arms` arms."""
+    """Returns all figures of a new store with one experiment of `arms` arms."""
     asyncio.run(fill_experiments(path, {_EXPERIMENT: arms}))
     figures = {"disk": path.stat().st_size / arms / ROWS_PER_ARM}
     begin = time.perf_counter()
@@ -91,7 +91,7 @@ def _measure(path: Path, arms: int, echo: str) -> dict[str, float]:
 
 
 def _reads(channel: grpc.Channel, base: grpc.Channel, arms: int) -> dict[str, float]:
-    """Returns the milliseconds of each kind of read, and of the echo server."""
+    """Returns the milliseconds of each kind of read, and of a call to the echo server."""
     rank = asking(channel, f"{_READS}/Rank")
     first, groups = rank_request(_EXPERIMENT), rank_request(_EXPERIMENT, by_group=True)
     check_rank(arms, rank(first))

@@ -1,4 +1,4 @@
-"""Calls to the measured servers, the echo server, and the memory and CPU time of processes."""
+"""Calls servers, runs the echo server, and reads the memory and CPU time of processes."""
 
 import os
 import subprocess
@@ -16,14 +16,14 @@ _ECHO = Path(__file__).parent / "echo.py"
 
 
 class Ask(Protocol):
-    """One rpc, from encoded request to encoded response."""
+    """A function that makes calls of one rpc, with encoded messages."""
 
     def __call__(self, request: bytes, /, *, wait_for_ready: bool = False) -> bytes:
         """Sends an encoded request, and returns the encoded response."""
 
 
 def asking(channel: grpc.Channel, path: str) -> Ask:
-    """Returns an rpc of a channel that sends and returns encoded messages."""
+    """Returns a function that calls the rpc at a path, with encoded messages."""
     method: Any = channel.unary_unary(path)
     call: Ask = method
     return call

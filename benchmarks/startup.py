@@ -1,4 +1,4 @@
-"""Measures the time of an import and a start, and the memory of a large store."""
+"""Measures the time of `import podium`, and the start and the memory of a server."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ _HEAVY = "import podium, sys; print([m for m in ('grpc', 'google.protobuf') if m
 
 
 def imports(*, rounds: int) -> list[Figure]:
-    """Measures the time that `import podium` adds to the start of an interpreter."""
+    """Measures the time of `import podium`, and whether it loads grpc or protobuf."""
     bare, full = [], []
     for _ in range(rounds):
         bare.append(_seconds("pass"))
@@ -58,7 +58,7 @@ def start(name: str, store: str, *, rounds: int) -> Figure:
 
 
 def memory(server: RunningServer) -> Figure:
-    """Measures the server's memory with a million rows stored, after reads of many of them."""
+    """Measures the server's memory after it has read many of a million stored rows."""
     with grpc.insecure_channel(server.address) as channel:
         ask = asking(channel, _EVAL)
         for arm in range(0, LARGE_ARMS, 5):

@@ -69,7 +69,8 @@ def _execute(database: str, statement: str) -> None:
 def fill_store(url: str) -> None:
     """Fills a store with 1,000,000 rows and some smaller experiments.
 
-    A database gets the rows from a file, which is many times as fast as calls that record them.
+    A PostgreSQL database gets the rows from a SQLite file. This is many times as fast as calls that
+    record them.
     """
     if url.startswith("sqlite:"):
         fill(store_file(url))

@@ -2,8 +2,8 @@
 
     python benchmarks/tracing.py
 
-It takes the best of many rounds, since other processes on the machine only add to the time. The
-figures include the thread that sends the spans.
+Each figure is the fastest of many rounds, since other processes on the machine only add to the
+time. The figures include the CPU time of the thread that exports the spans.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class _Nowhere(SpanExporter):
 
 
 async def main() -> None:
-    """Prints the time of a call without traces, with traces, and sampled."""
+    """Prints the CPU time of a call: without traces, with traces but not sampled, and sampled."""
     tracing = Tracing(0.0, _Nowhere())
     off = await _micros(Telemetry(), None)
     unsampled = await _micros(Telemetry(begin_trace=tracing.begin), None)
@@ -42,7 +42,7 @@ async def main() -> None:
 
 
 async def _micros(telemetry: Telemetry, parent: str | None) -> float:
-    """Returns the CPU time of a call in microseconds."""
+    """Returns the CPU time that telemetry takes for a call, in microseconds."""
 
     def headers(name: str) -> list[str]:
         return [parent] if parent is not None and name == "traceparent" else []

@@ -2,8 +2,8 @@
 
     python benchmarks/trainer.py EVENTS PAUSE BUSY
 
-Prints the median and the 99th percentile in microseconds, as JSON. Variables of the
-environment, such as PODIUM_ADDRESS, say where to record.
+Prints the median and the 99th percentile in microseconds, as JSON. Environment variables, such as
+PODIUM_ADDRESS, set where it records.
 """
 
 import itertools
@@ -18,7 +18,7 @@ __all__ = ["main"]
 
 
 def main(events: int, pause: float, *, busy: bool) -> None:
-    """Trains, and prints the median and the 99th percentile of the calls."""
+    """Calls `log_eval` `events` times. Prints the median and the 99th percentile of the times."""
     with (
         podium.record("benchmark", close_timeout=0, strict=True) as experiment,
         experiment.start_arm(podium.RunConfig("arm")) as arm,
@@ -42,7 +42,7 @@ def _timed(arm: podium.ArmRecording, step: int, pause: float) -> int:
 
 
 def _spin() -> None:
-    """Computes without a pause, so the thread never gives up the interpreter's lock by itself."""
+    """Computes without a pause, so that the thread never releases the GIL by itself."""
     for _ in itertools.count():
         pass
 

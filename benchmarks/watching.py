@@ -69,7 +69,10 @@ async def _fill(path: Path, revisions: int) -> None:
 async def _watches(
     address: str, requests: list[WatchRequest], connections: int, *, reading: bool
 ) -> AsyncIterator[None]:
-    """Opens watches. With `reading`, each reads up to its first marker; otherwise nothing."""
+    """Opens watches.
+
+    With `reading`, each reads up to its first marker. Otherwise none reads anything.
+    """
     # A client buffers 64 KiB before the server has to wait. With the probe, it would buffer 4 MiB.
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
     async with AsyncExitStack() as stack:
@@ -149,7 +152,7 @@ class _Written(NamedTuple):
 
 
 async def _write(client: podium.AsyncClient, server: int, seconds: float) -> _Written:
-    """Writes single rows to another experiment with several writers.
+    """Writes single rows to an experiment that is not watched, with several writers.
 
     Meanwhile the watched experiment changes, as in a sweep.
     """
@@ -177,7 +180,10 @@ async def _change(client: podium.AsyncClient) -> None:
 
 
 async def _prepare(client: podium.AsyncClient) -> int:
-    """Adds large rows and an experiment to write to. Returns the newest revision."""
+    """Adds an experiment for the writes, and large rows to the watched one.
+
+    Returns the newest revision of the watched experiment.
+    """
     for name in ("written", _WATCHED):
         await client.experiment(name).declare()
     await client.experiment("written").start_arm(podium.RunConfig("a"), restart=True)

@@ -1,4 +1,4 @@
-"""A load generator for unary gRPC calls that takes some microseconds of CPU time per call.
+"""A load generator for unary gRPC calls. It takes some microseconds of CPU time per call.
 
 It implements only the parts of HTTP/2 that send encoded bodies and check the status of every
 answer. One process drives many connections, with one call at a time on each. `Load.busy` is the
@@ -28,7 +28,7 @@ _FRAME = 16_384
 
 @dataclass
 class Load:
-    """The result of a run: calls, seconds, the generator's share of a core, and some answers."""
+    """The result of `drive`: calls, seconds, the generator's share of a core, and some answers."""
 
     calls: int = 0
     seconds: float = 0.0
@@ -37,14 +37,14 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Returns the calls per second."""
+        """The calls per second."""
         return self.calls / self.seconds
 
 
 def drive(
     address: str, path: str, bodies: list[Iterator[bytes]], seconds: float, *, keep_every: int = 500
 ) -> Load:
-    """Sends the bodies of each iterator over a connection of its own, for some seconds.
+    """Sends the bodies of each iterator over a connection of its own. Stops after `seconds`.
 
     A connection stops when its iterator ends. The result has every `keep_every`th answer, with the
     number of its connection and the number of the call on that connection, both from 0.
@@ -203,7 +203,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def _headers(path: str, authority: str) -> bytes:
-    """Returns the header block, equal for all calls, encoded without the dynamic table."""
+    """Returns the encoded header block of every call. It does not use HPACK's dynamic table."""
     fields = {
         ":method": "POST",
         ":scheme": "http",

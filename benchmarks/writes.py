@@ -36,7 +36,7 @@ Statements = list[tuple[str, Sequence[Any] | None]]
 
 
 class Effort(NamedTuple):
-    """How long to measure, and whether to compare with bare SQLite."""
+    """The number and the seconds of rounds, and whether to compare with bare SQLite."""
 
     rounds: int
     seconds: float
@@ -46,7 +46,7 @@ class Effort(NamedTuple):
 def single_rows(
     podium_address: str, echo: str, effort: Effort, *, how: str, target: float
 ) -> list[Figure]:
-    """Measures calls of one row from many writers. Each call waits for the disk."""
+    """Measures calls that record one row, from many writers. Each call waits for the disk."""
     ratios, rates, busy = [], [], []
     for number in range(effort.rounds):
         experiment = f"bench/single{number}"
@@ -77,7 +77,7 @@ def _against_commits(rate: float, how: str) -> Figure:
 
 
 def batches(podium_address: str, effort: Effort) -> list[Figure]:
-    """Measures calls of 100 rows, compared with the same statements of SQLite in a loop."""
+    """Measures calls that record 100 rows, compared with their SQL statements in bare SQLite."""
     ratios, rates = [], []
     for number in range(effort.rounds):
         experiment = f"bench/batch{number}"
@@ -96,7 +96,7 @@ def batches(podium_address: str, effort: Effort) -> list[Figure]:
 
 
 def _prepared(experiment: str, seconds: float) -> list[Iterator[bytes]]:
-    """Returns the calls of each batch writer, more than it can send. Encoding them takes long."""
+    """Returns the encoded calls of each batch writer: more than it can send in `seconds`."""
     calls = int(seconds * _MOST_ROWS / _BATCH_ROWS / _BATCH_WRITERS)
     streams = [row_calls(experiment, writer, _BATCH_ROWS) for writer in range(_BATCH_WRITERS)]
     return [iter(list(itertools.islice(stream, calls))) for stream in streams]
@@ -110,7 +110,7 @@ def _start(address: str, experiment: str, writers: int) -> None:
 
 
 def _check_stored(address: str, experiment: str, load: Load, rows: int) -> None:
-    """Fails unless every acknowledged row is stored. Calls without an answer may be stored too."""
+    """Raises a RuntimeError if fewer rows are stored than were acknowledged."""
     with podium.Client(address) as client:
         stored = sum(arm.eval_count for arm in client.experiment(experiment).arms())
     if stored < load.calls * rows:
@@ -118,7 +118,10 @@ def _check_stored(address: str, experiment: str, load: Load, rows: int) -> None:
 
 
 def _raw_rate(*, rows: int, calls: int) -> float:
-    """Returns the rows per second of bare SQLite with the statements of such calls."""
+    """Returns the rows per second of bare SQLite.
+
+    It runs the statements that Podium runs for the calls.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path, copy = Path(folder) / "podium.db", Path(folder) / "raw.db"
         statements = asyncio.run(_statements(path, copy, rows, calls))
@@ -138,7 +141,10 @@ def _raw_rate(*, rows: int, calls: int) -> float:
 
 
 async def _statements(path: Path, copy: Path, rows: int, calls: int) -> list[Statements]:
-    """Returns the store's statements for the calls. Copies the file to `copy` before them."""
+    """Returns the SQL statements of the calls.
+
+    Copies the store's file to `copy` before the calls.
+    """
     store = SqliteStore(path)
     await store.open()
     CALLER.set(EVERYONE)

@@ -48,7 +48,7 @@ class _Run:
     def measure(self, folder: Path, rounds: int) -> None:
         """Starts each tool with an empty store, and gives each order to all tools in turn.
 
-        Only the first round fills the stores.
+        The stores are filled once, before the first round.
         """
         with ExitStack() as running:
             workers = {
@@ -71,7 +71,7 @@ class _Run:
                 self._ask("stop", tool, worker)
 
     def kills(self) -> None:
-        """Kills each tool after its writes and after its log calls, and counts the lost rows."""
+        """Kills each tool after writes, and again after log calls, and counts the lost rows."""
         for tool in self.tools:
             for do, lost, durable in (
                 ("write", "lost_write", "durable"),

@@ -1,6 +1,6 @@
-"""Measures Aim without a server: the process that logs stores the rows.
+"""Measures Aim without a server: the process that logs also stores the rows.
 
-Rows are read when Aim's index has them.
+Aim finds rows only after they are indexed, so `fill` indexes them.
 """
 
 from typing import Any

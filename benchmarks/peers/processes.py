@@ -18,7 +18,7 @@ _STRACE = ("strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=fsync,fdatasync,
 
 
 class Failure(Exception):  # noqa: N818 (an outcome, which the table shows)
-    """A tool could not execute an order. The table shows the text of the error."""
+    """The failure of a tool to execute an order. The table shows the text of the error."""
 
 
 def python_of(tool: str) -> Path:
@@ -66,7 +66,7 @@ class Worker:
         return answer["seen"]
 
     def memory(self) -> float:
-        """Returns the memory in MiB of the tool's servers, or of the process that logs."""
+        """Returns the memory in MiB of the tool's servers, or of the worker if there are none."""
         others = [process for process in self._processes() if process != self._process.pid]
         return sum(map(_proportional_mib, others or [self._process.pid]))
 
@@ -75,7 +75,7 @@ class Worker:
         return sum(map(_blocks, self.folder.rglob("*"))) * 512 / 2**20
 
     def kill(self) -> None:
-        """Kills all processes of the tool at once, as if the machine failed."""
+        """Kills all processes of the tool at once, as if the machine had crashed."""
         for process in self._processes():
             os.kill(process, signal.SIGKILL)
         self._process.communicate()
@@ -98,7 +98,7 @@ def _read(path: Path) -> bytes:
 
 
 def _blocks(path: Path) -> int:
-    """Returns the blocks of a file on disk, or 0 if the tool has just deleted it."""
+    """Returns the number of disk blocks of a file, or 0 if the tool has just deleted the file."""
     try:
         return path.stat().st_blocks
     except FileNotFoundError:
@@ -106,7 +106,7 @@ def _blocks(path: Path) -> int:
 
 
 def _proportional_mib(process: int) -> float:
-    """Returns the memory of a process. Shared pages are divided among the processes."""
+    """Returns the memory of a process in MiB. A page that processes share is divided among them."""
     lines = _read(Path(f"/proc/{process}/smaps_rollup")).splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(b"Pss:")) / 1024
 
@@ -125,8 +125,8 @@ def running_worker(tool: str, folder: Path) -> Iterator[Worker]:
 def tried_kill(tool: str, do: str, rows: int) -> tuple[int, int | None] | None:
     """Writes rows, kills the tool, starts it again and counts its rows.
 
-    Returns the number of lost rows and, if strace is installed, of the syncs to disk while the tool
-    wrote them. Returns None if the tool has no such operation.
+    Returns the number of lost rows, and the number of syncs to disk while the tool wrote the rows
+    (None without strace). Returns None if the tool has no such operation.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as root:
         folder, trace = Path(root) / tool, Path(root) / "trace"

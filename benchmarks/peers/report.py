@@ -15,7 +15,7 @@ Seen = Mapping[tuple[str, str], Sequence[float] | str]
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: the order that measures it, its text, and the factor from seconds to its unit."""
+    """A figure: the key of its result, its text, and the factor from the result to its unit."""
 
     key: str
     what: str

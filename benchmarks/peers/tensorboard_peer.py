@@ -1,6 +1,6 @@
 """Measures TensorBoard without torch.
 
-Its own reader reads the files that tensorboardX writes.
+tensorboardX writes the files, and TensorBoard's own reader reads them.
 """
 
 import os

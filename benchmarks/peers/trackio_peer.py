@@ -1,4 +1,4 @@
-"""Measures trackio without a server: the process that logs stores the rows, with a delay.
+"""Measures trackio without a server: the process that logs also stores the rows, after a delay.
 
 Rows are read with SQL.
 """

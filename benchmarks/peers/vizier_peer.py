@@ -1,6 +1,6 @@
 """Measures OSS Vizier, with its gRPC server on SQLite.
 
-Each run is a trial, whose final measurement has the metrics.
+Each run is a trial. The final measurement of the trial has the metrics.
 """
 
 import subprocess

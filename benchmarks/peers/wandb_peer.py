@@ -1,4 +1,4 @@
-"""Measures W&B offline. It only writes a file, which `wandb sync` could later send to a server."""
+"""Measures W&B offline: it only writes a file, which `wandb sync` could send to a server later."""
 
 import os
 import struct
@@ -46,7 +46,7 @@ class _Wandb(Peer):
 
 
 def _records(data: bytes) -> Iterator[bytes]:
-    """Yields the complete records of a file. Its format is that of LevelDB's logs."""
+    """Yields the complete records of a file in the format of LevelDB's logs."""
     place, parts = 7, b""
     while place + 7 <= len(data):
         if _BLOCK - place % _BLOCK < 7:

@@ -1,7 +1,8 @@
-"""Measures one tool in the tool's own environment, so it imports only the standard library.
+"""Measures one tool, in the tool's own environment.
 
-A worker reads orders from its input, one JSON object per line, and writes each answer as JSON.
-Every tool gets the same rows. Rules compute them, so that each answer can be checked.
+This module imports only the standard library, since the environment may have nothing else. A worker
+reads orders from its input, one JSON object per line, and writes each answer as JSON. Every tool
+gets the same rows. A formula gives their values, so answers can be checked.
 """
 
 import itertools
@@ -29,7 +30,10 @@ def value(arm: int, metric: int) -> float:
 
 
 class Peer:
-    """A tool. A subclass does not override a method if the tool has no such operation."""
+    """A tool to measure.
+
+    A subclass does not override the methods of operations that the tool lacks.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,7 +43,7 @@ class Peer:
         raise NotImplementedError
 
     def begin(self) -> None:
-        """Creates the runs that the writers write to."""
+        """Creates the runs for `write` and `log`."""
 
     def stop(self) -> None:
         """Stops what `start` started."""
@@ -49,7 +53,7 @@ class Peer:
         raise NotImplementedError
 
     def read(self, arm: int) -> float:
-        """Returns METRICS[3] of one run."""
+        """Returns the value of METRICS[3] of one run."""
         raise NotImplementedError
 
     def top(self) -> list[str]:
@@ -69,7 +73,7 @@ class Peer:
         raise NotImplementedError
 
     def log(self, step: int) -> None:
-        """Makes the call that a training loop makes, with two metrics."""
+        """Logs a row with two metrics in the way that a training loop does."""
         raise NotImplementedError
 
     def count(self) -> int:
@@ -138,7 +142,7 @@ def _matrix(peer: Peer, calls: int) -> float:
 
 
 def _new_steps(calls: int) -> Iterable[int]:
-    """Returns steps that no row has yet, since a tool may do less if it already has the row."""
+    """Returns steps that no row has yet, since a tool may do less work for a row that it has."""
     return itertools.islice(_STEPS, calls)
 
 
@@ -155,7 +159,7 @@ def _median(call: Callable[[int], None], steps: Any) -> float:
 
 
 def _writers(peer: Peer, calls: int) -> float:
-    """Returns the rows per second of WRITERS threads with one row a call."""
+    """Returns the rows per second that WRITERS threads write, with one row in each call."""
     steps = list(_new_steps(calls))
 
     def work(writer: int) -> None:
