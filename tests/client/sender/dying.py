@@ -1,11 +1,11 @@
-"""Senders that die as SIGKILL would have it, at the step that is asked for.
+"""Senders that end as if killed by SIGKILL, at a given step.
 
     echo STEP FOLDER | python -m tests.client.sender.dying
 
-Steps are counted from 0: each is the moment before or after a sender wrote something, on disk or
-to the server. With fewer steps than that it ends in good order. Each line of the input is a
-sender, and its exit code a line of the output. The senders are forks of one process, which saves
-their start; it has imported gRPC and never uses it.
+Steps are counted from 0. Each step is the moment before or after a sender writes something to disk
+or sends a call. With fewer steps, the sender ends normally. Each line of the input starts a sender,
+and its exit code is a line of the output. The senders are forks of one process, which saves their
+start. That process has imported gRPC and never uses it.
 """
 
 import os
@@ -22,7 +22,7 @@ from podium._sender.__main__ import main
 __all__ = ["KILLED"]
 
 KILLED = 57
-"""The exit code of a sender that died."""
+"""The exit code of a sender that ended at its step."""
 
 _WRITING = ("reject", "note_delivered", "drop_delivered", "remove")
 

@@ -1,12 +1,12 @@
-"""A server and an outbox in a few lines, for one stream: what the delivery is tried against.
+"""A model of a server and of an outbox for one stream, to test the delivery.
 
-The server knows streams and refusals, and nothing else of Podium. Each event says by its kind
-how the server takes it:
+The server knows only streams and rejections. The kind of an event decides what the server does with
+it:
 
-    g  it is accepted
-    b  it is refused for good
-    w  it has to wait until the server is told that it need not
-    l  it makes any call too large that carries it, itself too
+    g  accepts it
+    b  rejects it permanently
+    w  rejects it with a reason to wait, while `Server.waits` is set
+    l  rejects each call that contains it as too large, even if it is alone
 """
 
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ class Server:
     most: int = 1_000
 
     def record(self, batch: Batch) -> int:
-        """Applies a call or raises; returns the last sequence of the stream."""
+        """Applies a call, or raises an error. Returns the last sequence number of the stream."""
         expected = len(self.applied) + 1
         if batch.first > expected:
             raise error_for("SEQUENCE_GAP", "gap", {"expected_sequence": str(expected)})
@@ -72,7 +72,7 @@ class Server:
 
 @dataclass
 class Outbox:
-    """The writer's disk: the events, the rejected ones, and the last known position."""
+    """The files of the writer: the events, the rejected ones, and the delivered position."""
 
     entries: list[Entry]
     rejected: list[Refused] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Outbox:
         return cls([Entry(i, payload) for i, payload in enumerate(payloads, 1)])
 
     def delivery(self) -> Delivery:
-        """Returns the delivery that a sender begins when it finds this on disk."""
+        """Returns the delivery that a sender begins with these files."""
         return Delivery(self.delivered, {refused.sequence for refused in self.rejected})
 
     def after(self, sequence: int) -> list[Entry]:
@@ -96,10 +96,11 @@ class Outbox:
 def step(
     outbox: Outbox, delivery: Delivery, server: Server, fault: str = ""
 ) -> "Again | Rewound | Pause | Reject | str":
-    """Makes one call of a sender. `fault` is what goes wrong before, during or after it.
+    """Makes one call of a sender, with a fault if one is given.
 
-    `before` and `after` lose the call or its answer; `crash` ends the sender between what it
-    wrote as rejected and everything behind that. Returns `idle`, `sent`, `crashed`, or the verdict.
+    The faults `before` and `after` lose the call or its answer. With `crash`, the sender ends after
+    it has stored rejected events, and before it notes the delivery. Returns `idle`, `sent`,
+    `crashed`, or the verdict of the delivery.
     """
     batch = delivery.next(outbox.after(delivery.delivered))
     if batch is None:

@@ -1,4 +1,4 @@
-"""Outboxes written as a recorder writes them, and real senders, for tests."""
+"""Outboxes as a recorder writes them, and real senders, for tests."""
 
 import asyncio
 import contextlib
@@ -44,9 +44,9 @@ __all__ = [
 
 _SECONDS = 120
 WAIT = "for _ in range(2400): time.sleep(0.05)"
-"""Has a script wait for a signal with a handler in Python.
+"""Python code that waits for a signal with a handler in Python.
 
-A signal that arrives between two statements does not interrupt the sleep that comes next, so one
+A signal that arrives between two statements does not interrupt the sleep that comes next. So one
 long sleep would delay the handler.
 """
 
@@ -65,7 +65,7 @@ def writer(outbox: Path, experiment: str, arm: str | None = "a", **fields: objec
 
 
 def appended(stream: StreamWriter, *events: Event) -> StreamWriter:
-    """Records events as they are."""
+    """Appends events to a stream without checks. Returns the stream."""
     for event in events:
         stream.prepare()
         stream.append(event.SerializeToString())
@@ -115,13 +115,16 @@ def running_sender(
 
 
 def sender_of(outbox: Path) -> int:
-    """The process that delivers an outbox; 0: none. An id may have gone to another one since."""
+    """Returns the process id of the sender of an outbox, or 0 if none runs.
+
+    Checks the command of the process, because another process may have got an old id.
+    """
     state = SenderState.read(outbox)
     return state.pid if state is not None and _is_about(state.pid, outbox) else 0
 
 
 def _is_about(pid: int, outbox: Path) -> bool:
-    """Returns whether a process was started for an outbox: a forked one has no such argument."""
+    """Returns whether a process was started as the sender of an outbox, and not forked from it."""
     with contextlib.suppress(OSError):
         is_inside = Path(f"/proc/{pid}/cwd").readlink() == outbox
         return is_inside or os.fsencode(outbox) in command_of(pid)
@@ -129,7 +132,7 @@ def _is_about(pid: int, outbox: Path) -> bool:
 
 
 def command_of(pid: int) -> bytes:
-    """Returns the command line of a process; empty if it has ended."""
+    """Returns the command line of a process. It is empty if the process has ended."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
@@ -153,7 +156,7 @@ def deliver_here(
     patience: float = _SECONDS,
     poll_seconds: float = 0.1,
 ) -> Sender:
-    """Delivers an outbox in this process, until nothing waits."""
+    """Delivers an outbox in this process until no event waits."""
 
     async def run() -> Sender:
         address = outbox_address(outbox)
@@ -172,7 +175,7 @@ def deliver_here(
 
 
 def until(condition: Callable[[], object], seconds: float = _SECONDS) -> None:
-    """Waits until something holds."""
+    """Waits until a condition is true. Fails after `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it does not come to hold"
@@ -180,7 +183,7 @@ def until(condition: Callable[[], object], seconds: float = _SECONDS) -> None:
 
 
 def vanish(folder: Path) -> None:
-    """Deletes a folder while a process may write to it, with everything that is added meanwhile."""
+    """Deletes a folder, with the files that another process adds meanwhile."""
 
     def is_gone() -> bool:
         with contextlib.suppress(OSError):

@@ -1,10 +1,10 @@
-"""The waits between tries: they grow, are drawn at random, and begin again after a success."""
+"""The waits between tries: they grow, are random, and are short again after a success."""
 
 from podium._sender.backoff import Backoff
 
 
 def test_the_bound_doubles_up_to_half_a_minute() -> None:
-    """The longest waits are 0.1 s, 0.2 s and so on up to 30 s, however often it fails."""
+    """The longest waits are 0.1 s, 0.2 s and so on, and stay at 30 s."""
     backoff = Backoff(lambda _least, most: most)
     waits = [backoff.next() for _ in range(12)]
     assert waits[:9] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6]
@@ -13,7 +13,7 @@ def test_the_bound_doubles_up_to_half_a_minute() -> None:
 
 
 def test_each_wait_is_drawn_from_zero() -> None:
-    """Senders that lost one server together spread over the whole time until the next try."""
+    """Each wait is drawn between 0 and its bound, so senders do not all try at the same time."""
     drawn: list[tuple[float, float]] = []
 
     def uniform(least: float, most: float) -> float:
@@ -26,7 +26,7 @@ def test_each_wait_is_drawn_from_zero() -> None:
 
 
 def test_a_success_begins_again() -> None:
-    """After a success the first wait is short again."""
+    """After a success, the bound of the first wait is short again."""
     backoff = Backoff(lambda _least, most: most)
     for _ in range(5):
         backoff.next()

@@ -1,4 +1,4 @@
-"""A flipped bit in an outbox: what can be read is delivered, and the damage is named."""
+"""A flipped bit in an outbox: all readable events are delivered, and the damage is reported."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tests.client.sender.outboxes import dead_stream, deliver_here, rejected_eve
 
 
 def _flip(folder: Path, record: int) -> None:
-    """Changes one bit of a record's payload."""
+    """Changes one bit in the payload of a record."""
     segment = folder / "00000001.segment"
     content = bytearray(segment.read_bytes())
     payloads = list(StreamReader(folder).remaining())
@@ -40,7 +40,7 @@ def _run(client: podium.Client, *arguments: str) -> Outcome:
 
 
 def test_a_damaged_row(outbox: Path, client: podium.Client) -> None:
-    """The other events arrive; the damaged one is listed as such, and nothing else is claimed."""
+    """If a row is damaged, the other events arrive, and the damaged one is listed as rejected."""
     client.experiment("x").declare()
     folder = _training(outbox)
     _flip(folder, 4)
@@ -55,7 +55,7 @@ def test_a_damaged_row(outbox: Path, client: podium.Client) -> None:
 
 
 def test_a_damaged_declaration(outbox: Path, client: podium.Client) -> None:
-    """Without its declaration the experiment is made all the same, and its arms arrive."""
+    """If the declaration is damaged, the experiment is created without it, and its arms arrive."""
     folder = dead_stream(outbox, "x", declared(hypothesis="h"), arm=None)
     _training(outbox)
     _flip(folder, 1)
@@ -66,7 +66,7 @@ def test_a_damaged_declaration(outbox: Path, client: podium.Client) -> None:
 
 
 def test_a_damaged_declaration_before_a_conclusion(outbox: Path, client: podium.Client) -> None:
-    """The declaration is replaced by an empty one; what follows it arrives."""
+    """A damaged declaration is replaced by an empty one, and the conclusion after it arrives."""
     concluded = Event(experiment_concluded=ExperimentConcluded(conclusion="c"))
     folder = dead_stream(outbox, "x", declared(hypothesis="h"), concluded, arm=None)
     _flip(folder, 1)
@@ -77,7 +77,7 @@ def test_a_damaged_declaration_before_a_conclusion(outbox: Path, client: podium.
 
 
 def test_a_damaged_start(outbox: Path, client: podium.Client) -> None:
-    """Without its start, the events of an arm are rejected, and a command delivers them."""
+    """If the start of an arm is damaged, its events are rejected, and a command delivers them."""
     client.experiment("x").declare()
     folder = _training(outbox)
     _flip(folder, 1)
@@ -99,7 +99,7 @@ def test_a_damaged_start(outbox: Path, client: podium.Client) -> None:
 
 
 def test_an_evaluator_whose_first_row_is_damaged_waits(outbox: Path, client: podium.Client) -> None:
-    """An evaluator starts no arm, so the rest of its rows wait until somebody else starts it."""
+    """An evaluator starts no arm, so its other rows wait until another process starts the arm."""
     client.experiment("x").declare()
     folder = dead_stream(outbox, "x", row("v", 1), row("v", 2))
     _flip(folder, 1)
@@ -112,7 +112,7 @@ def test_an_evaluator_whose_first_row_is_damaged_waits(outbox: Path, client: pod
 
 @pytest.mark.parametrize("noted", [True, False])
 def test_events_that_another_server_has(noted: bool, outbox: Path, client: podium.Client) -> None:
-    """Events deleted after their delivery are no damage, also if the progress is not known."""
+    """Events that were deleted after their delivery do not count as damage."""
     client.experiment("x").declare()
     folder = _training(outbox)
     reader = StreamReader(folder)

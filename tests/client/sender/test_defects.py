@@ -1,4 +1,4 @@
-"""Events that make the server fail: nothing is lost, and later events are delivered."""
+"""If the server fails at an event, the event is kept as rejected, and later ones are delivered."""
 
 import asyncio
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ QUICK = Rules(idle_seconds=0, patience_seconds=120, defect_seconds=0.05)
 
 
 class FailingClient:
-    """The way to a real server, which has a defect: it fails at calls with certain events."""
+    """A client of a real server, which fails at calls with certain events."""
 
     def __init__(self, client: podium.AsyncClient, kind: str) -> None:
         self._client = client
@@ -34,7 +34,7 @@ class FailingClient:
         events: Iterable[Event],
         position: podium.StreamPosition | None = None,
     ) -> podium.RecordResult:
-        """Records events, except those that the defect refuses."""
+        """Records events. Raises INTERNAL if the call has an event at which the server fails."""
         sent = list(events)
         if any(self._is_poison(event) for event in sent):
             raise error_for("INTERNAL", "internal error 4711", {"incident": "4711"})
@@ -67,12 +67,12 @@ def _deliver(outbox: Path, rules: Rules, kind: str = "eval_recorded") -> Sender:
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries follow each other at once."""
+    """Makes the next try follow at once."""
     monkeypatch.setattr(Backoff, "next", lambda _self: 0.01)
 
 
 def test_what_is_behind_a_poisonous_event_arrives(outbox: Path, client: podium.Client) -> None:
-    """Such events are rejected after a while, with the server's error. The others are delivered."""
+    """Events at which the server fails are rejected with its error, and all others arrive."""
     client.experiment("x").declare()
     rows = [row(POISON if step in {3, 4, 40} else "v", step) for step in range(60)]
     folder = dead_stream(outbox, "x", started("a", "A", 1), *rows)
@@ -92,7 +92,7 @@ def test_what_is_behind_a_poisonous_event_arrives(outbox: Path, client: podium.C
 def test_what_everything_else_needs_is_waited_for(
     outbox: Path, client: podium.Client, kind: str
 ) -> None:
-    """The start of an arm, and a declaration, are never passed: nothing would be gained."""
+    """The start of an arm, or a declaration, at which the server fails is never skipped."""
     client.experiment("x").declare()
     first = started("a", "A", 1) if kind == "arm_started" else declared()
     folder = dead_stream(outbox, "x", first, arm=None)
@@ -102,7 +102,7 @@ def test_what_everything_else_needs_is_waited_for(
 
 
 def test_a_server_that_is_mended_in_time_gets_all(outbox: Path, client: podium.Client) -> None:
-    """Nothing is rejected before its time: the next sender delivers everything."""
+    """Before the time limit, no event is rejected. The next sender then delivers all events."""
     client.experiment("x").declare()
     folder = dead_stream(outbox, "x", started("a", "A", 1), row(POISON, 1), row("v", 2))
     _deliver(outbox, replace(QUICK, defect_seconds=60, patience_seconds=0.5))
@@ -112,7 +112,7 @@ def test_a_server_that_is_mended_in_time_gets_all(outbox: Path, client: podium.C
 
 
 def test_patience() -> None:
-    """Three tries and some time; half the time where that helped, twice as long where not."""
+    """An event is rejected after three tries and a time, which successes shorten."""
     patience = PoisonEventPolicy(600)
     assert [patience.is_over(7, now) for now in (0, 599, 600)] == [False, False, True]
     assert [patience.is_over(8, now) for now in (700, 1_500, 1_899, 1_900)] == [
@@ -129,7 +129,7 @@ def test_patience() -> None:
 
 
 def test_patience_has_bounds() -> None:
-    """It is never longer than an hour, and never much shorter than it was."""
+    """The time is at most an hour, and has a lower bound."""
     longer, shorter = PoisonEventPolicy(600), PoisonEventPolicy(640)
     for sequence in range(1, 20):
         for now in (0, 1, 3_600):
@@ -141,9 +141,6 @@ def test_patience_has_bounds() -> None:
 
 
 def test_who_watches_is_told_before_the_command_gives_up() -> None:
-    """`podium sync` skips such an event soon.
-
-    In the background there is time to repair the server.
-    """
+    """`podium sync` rejects such an event after seconds, and a background sender after minutes."""
     assert FOREGROUND.defect_seconds < FOREGROUND.patience_seconds
     assert BACKGROUND.defect_seconds >= 600

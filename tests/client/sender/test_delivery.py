@@ -1,4 +1,4 @@
-"""The next call and the meaning of an answer, in every order, against a model of a server."""
+"""The choice of the next call, and the meaning of each answer, tested with a model of a server."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -18,13 +18,13 @@ _ABOUT_THE_SERVER = {"UNAVAILABLE", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "PE
 
 
 def _streams() -> Iterator[str]:
-    """Every stream of up to four events of any kind."""
+    """Yields every stream of one to four events of any kinds."""
     for length in range(1, 5):
         yield from map("".join, itertools.product("gbwl", repeat=length))
 
 
 def _expected(kinds: str) -> tuple[list[str], list[tuple[int, str]]]:
-    """Returns the server's events at the end, and the rejected ones, by sequence and reason."""
+    """Returns the final events of the server, and the rejected ones by sequence and reason."""
     reasons = {"b": "VALUE_INVALID", "l": "LIMIT_EXCEEDED"}
     stored = [f"{kind}{i}" if kind in "gw" else "-" for i, kind in enumerate(kinds, 1)]
     rejected = [(i, reasons[kind]) for i, kind in enumerate(kinds, 1) if kind in reasons]
@@ -32,9 +32,9 @@ def _expected(kinds: str) -> tuple[list[str], list[tuple[int, str]]]:
 
 
 def _deliver(outbox: Outbox, server: Server, faults: Iterator[str]) -> None:
-    """Delivers until nothing is left.
+    """Delivers until no event is left.
 
-    Creates what events wait for when nothing else can be sent.
+    When no other event can be sent, makes the server accept the waiting events.
     """
     delivery = outbox.delivery()
     for _ in range(200):
@@ -52,7 +52,7 @@ def _deliver(outbox: Outbox, server: Server, faults: Iterator[str]) -> None:
 
 @pytest.mark.parametrize("kinds", sparse(_streams(), 7))
 def test_every_stream_arrives_whatever_goes_wrong(kinds: str) -> None:
-    """After any three faults each event arrives once and in order, or is rejected with a reason."""
+    """After any three faults, each event arrives once and in order, or is rejected."""
     for faults in itertools.product(FAULTS, repeat=3):
         outbox, server = Outbox.of(kinds), Server()
         _deliver(outbox, server, iter(faults))
@@ -76,7 +76,7 @@ def test_a_server_that_goes_back_gets_everything_again(kinds: str, kept: int) ->
 
 
 def test_what_the_outbox_has_no_more_is_skipped() -> None:
-    """A server restored from before the first segment that is left gets Skipped up to there."""
+    """In place of events that neither the server nor the outbox has, the sender sends Skipped."""
     outbox, server = Outbox.of("gggggg"), Server()
     outbox.delivered = 4
     del outbox.entries[:4]
@@ -90,7 +90,7 @@ def test_what_the_outbox_has_no_more_is_skipped() -> None:
 
 
 def test_a_hole_in_the_middle_is_skipped() -> None:
-    """Records that were torn out of a segment hold up nothing behind them."""
+    """Events after missing records are delivered."""
     outbox, server = Outbox.of("ggggg"), Server()
     del outbox.entries[1:3]
     _deliver(outbox, server, iter(()))
@@ -115,7 +115,7 @@ def _batch(delivery: Delivery, kinds: str) -> Batch:
 
 @pytest.mark.parametrize("reason", [name for name, info in REASONS.items() if info.disposition])
 def test_every_reason_of_a_refusal(reason: str) -> None:
-    """A permanent reason rejects the event, one that can wait makes the stream wait."""
+    """An event with a permanent reason is rejected. With any other reason, the stream waits."""
     permanent = REASONS[reason].disposition is Disposition.PERMANENT
     delivery = Delivery()
     batch = _batch(delivery, "gg")
@@ -130,7 +130,7 @@ def test_every_reason_of_a_refusal(reason: str) -> None:
 
 @pytest.mark.parametrize("reason", [name for name, info in REASONS.items() if not info.disposition])
 def test_every_reason_of_a_call(reason: str) -> None:
-    """An error of the call as a whole never costs an event."""
+    """An error of the whole call rejects no event."""
     delivery = Delivery()
     verdict = delivery.failed(_batch(delivery, "gg"), error_for(reason, "text"))
     if reason == "MALFORMED_REQUEST":
@@ -158,7 +158,7 @@ def test_every_reason_of_a_call(reason: str) -> None:
     ],
 )
 def test_every_code_without_a_reason(code: str, about_server: bool) -> None:
-    """If anything ends a call, such as a proxy, its events are kept and sent again."""
+    """After an error without a reason, such as that of a proxy, the events are sent again."""
     error = PodiumError("text")
     error.code = code
     delivery = Delivery()
@@ -170,7 +170,7 @@ def test_every_code_without_a_reason(code: str, about_server: bool) -> None:
 
 
 def test_a_single_event_that_is_too_large_is_rejected() -> None:
-    """The same holds if only the text of gRPC's error names the cause."""
+    """An event that is too large is rejected, even if only the text of gRPC's error shows that."""
     error = PodiumError("CLIENT: Received message larger than max (5 vs. 4)")
     delivery = Delivery()
     assert delivery.failed(_batch(delivery, "gg"), error) == Again()
@@ -181,7 +181,7 @@ def test_a_single_event_that_is_too_large_is_rejected() -> None:
 
 @pytest.mark.parametrize("most", [1, 2, 7, 100])
 def test_a_server_that_takes_less_in_a_call(most: int) -> None:
-    """Batches become as small as the server wants them, and hardly any call is refused then."""
+    """If a server accepts fewer events in a call, few calls are rejected before batches fit."""
     outbox, server = Outbox.of("g" * 1_000), Server(most=most)
     delivery = outbox.delivery()
     calls = 0
@@ -192,7 +192,7 @@ def test_a_server_that_takes_less_in_a_call(most: int) -> None:
 
 
 def test_after_deadlines_fewer_events_are_sent_and_then_more_again() -> None:
-    """A server that is too slow for a batch gets half of it, and whole ones when it is well."""
+    """A batch has half as many events after a missed deadline, twice as many after a success."""
     outbox = Outbox.of("g" * 3_000)
     delivery = outbox.delivery()
     sizes = []
@@ -210,7 +210,7 @@ def test_after_deadlines_fewer_events_are_sent_and_then_more_again() -> None:
 
 
 def test_calls_grow_slowly_after_one_was_too_large() -> None:
-    """After each accepted call the next one may have one more event, and is not refused soon."""
+    """After a call was too large, each accepted call allows the next one only one more event."""
     outbox = Outbox.of("g" * 3_000)
     delivery, sizes = outbox.delivery(), []
     for refused in (True, False, False, False):
@@ -225,7 +225,7 @@ def test_calls_grow_slowly_after_one_was_too_large() -> None:
 
 
 def test_the_bounds_of_a_call() -> None:
-    """A call has 1,000 events, 10,000 metric values and 1 MiB at most, or one larger event."""
+    """A call has at most 1,000 events, 10,000 metric values and 1 MiB, or one larger event."""
     assert len(_batch(Delivery(), "g" * 1_001).events) == 1_000
     metrics = MetricsRecorded(arm="a", metrics={str(i): i for i in range(4_000)})
     assert _sizes(Event(metrics_recorded=metrics), [0, 0]) == [1, 2]
@@ -236,14 +236,14 @@ def test_the_bounds_of_a_call() -> None:
 
 
 def test_a_slow_link_gets_smaller_calls() -> None:
-    """Calls of over two seconds carry half, calls of over one second no more than before."""
+    """A call of over 2 s halves the size of the next one. One of over 1 s keeps it from growing."""
     event = Event(metrics_recorded=MetricsRecorded(arm="a" * 1_018))
     assert _sizes(event, [1.5, 2.5, 2.5, 1.5, 0.5, 0]) == [64, 64, 32, 16, 16, 64]
     assert _sizes(event, [9, 9, 9, 9, 9, 9, 0]) == [64, 32, 16, 8, 4, 4, 4]
 
 
 def _sizes(event: Event, seconds: Sequence[float]) -> list[int]:
-    """Returns the numbers of equal events that calls carry, of which each takes some seconds."""
+    """Returns how many of equal events each call has, if the calls take these seconds."""
     payload = event.SerializeToString()
     entries = [Entry(sequence, payload) for sequence in range(1, 301)]
     delivery, sizes = Delivery(), []
@@ -256,7 +256,7 @@ def _sizes(event: Event, seconds: Sequence[float]) -> list[int]:
 
 
 def test_an_arm_whose_start_was_refused_is_not_waited_for() -> None:
-    """Once its own start is rejected, what names the unknown arm is rejected too, also later on."""
+    """If the start of an arm was rejected, later events of this arm are rejected, too."""
     start = Event(arm_started=ArmStarted(arm="a")).SerializeToString()
     rest = Event(metrics_recorded=MetricsRecorded(arm="a")).SerializeToString()
     entries = [Entry(1, start), Entry(2, rest)]
@@ -281,7 +281,7 @@ def test_an_arm_whose_start_was_refused_is_not_waited_for() -> None:
 
 
 def test_what_is_said_behind_a_waiting_event_is_not_believed_yet() -> None:
-    """An event behind one that waits may be accepted when that one has been."""
+    """After an event that waits, the errors of later events in the call are ignored."""
     delivery = Delivery()
     refusals = [
         RefusedEvent(1, "ARM_NOT_FOUND", permanent=False, message="early"),
@@ -295,7 +295,7 @@ def test_what_is_said_behind_a_waiting_event_is_not_believed_yet() -> None:
 
 
 def test_a_record_that_is_no_event_is_rejected() -> None:
-    """Bytes that nobody can read are kept as rejected, and hold up nothing."""
+    """A record that is not an event is rejected, and later events are delivered."""
     entries = [Entry(1, event("g", 1).SerializeToString()), Entry(2, b"\xff\xff")]
     delivery = Delivery()
     batch = delivery.next(entries)
@@ -326,7 +326,7 @@ def test_a_record_that_is_no_event_is_rejected() -> None:
     ids=range(6),
 )
 def test_an_answer_that_makes_no_sense_is_waited_out(error: PodiumError) -> None:
-    """A server that refuses Skipped, or events that were not sent, costs no event and no spin."""
+    """After an impossible answer, such as a rejected Skipped, the sender waits."""
     delivery = Delivery(0, {1})
     batch = _batch(delivery, "g")
     verdict = delivery.failed(batch, error)
@@ -335,7 +335,7 @@ def test_an_answer_that_makes_no_sense_is_waited_out(error: PodiumError) -> None
 
 
 def test_the_rows_of_a_rejected_whole_arm_are_rejected_again() -> None:
-    """A disk error may keep the rejections from being stored. The rows are never sent then."""
+    """Rows of a rejected whole arm are never sent, even if a disk error delayed their rejection."""
     events = [whole(), row("val", 1), row("val", 2), whole("b")]
     entries = [Entry(number, each.SerializeToString()) for number, each in enumerate(events, 1)]
     refused = Refused(1, "ARM_HAS_ATTEMPTS", "taken", entries[0].payload)

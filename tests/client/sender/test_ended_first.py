@@ -1,4 +1,4 @@
-"""Over a slow link, results of processes that have ended come before those of running ones."""
+"""Over a slow link, streams of ended processes are sent before those of running processes."""
 
 import asyncio
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from tests.client.sender.outboxes import appended, dead_stream, writer
 
 
 class NotingClient:
-    """The way to a real server, which notes the arm of each call."""
+    """A client of a real server, which notes the arm of each call."""
 
     def __init__(self, client: podium.AsyncClient) -> None:
         self._client = client
@@ -37,7 +37,7 @@ class NotingClient:
 
 
 def test_ended_streams_are_sent_first(outbox: Path, client: podium.Client) -> None:
-    """Of more streams than calls at a time, those that are closed are in the first calls."""
+    """If there are more streams than calls at a time, the first calls are of closed streams."""
     client.experiment("x").declare()
     running = [appended(writer(outbox, "x", f"a{i}"), started(f"a{i}", "A", 1)) for i in range(12)]
     for arm in ("y", "z"):

@@ -1,4 +1,4 @@
-"""Servers that die, stall, forget or fill up, and outboxes that are damaged: it arrives once."""
+"""Each event arrives once, through killed, hanging, emptied and restored servers and full disks."""
 
 import shutil
 import signal
@@ -47,7 +47,7 @@ def _steps(client: podium.Client, experiment: str = "x") -> list[int | None]:
 def test_a_server_that_is_killed_again_and_again(
     outbox: Path, server: RunningServer, client: podium.Client
 ) -> None:
-    """Rows recorded while the server dies five times arrive once and in order."""
+    """Rows that are recorded while the server is killed five times arrive once and in order."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1))
     with running_sender(outbox) as sender:
@@ -64,7 +64,7 @@ def test_a_server_that_is_killed_again_and_again(
 
 
 def test_a_server_that_starts_late(tmp_path: Path) -> None:
-    """A sender that finds no server logs that, and delivers when there is one."""
+    """A sender without a server reports that, and delivers when a server starts."""
     began = time.time()
     address = closed_port()
     outbox = outbox_folder(tmp_path / "outbox", address)
@@ -91,7 +91,7 @@ def test_a_server_that_starts_late(tmp_path: Path) -> None:
 def test_a_server_that_is_stopped(
     outbox: Path, server: RunningServer, client: podium.Client
 ) -> None:
-    """A server that hangs in the middle of a call does not hang the sender; it arrives later."""
+    """While the server hangs, the sender waits. It delivers when the server continues."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1))
     with running_sender(outbox) as sender:
@@ -107,10 +107,7 @@ def test_a_server_that_is_stopped(
 
 
 def test_deadlines(outbox: Path, server: RunningServer, client: podium.Client) -> None:
-    """Calls that time out at a stalled server are sent again.
-
-    Those that it applied late count once.
-    """
+    """Calls that missed their deadline are sent again, and each event is stored once."""
     client.experiment("x").declare()
     dead_stream(outbox, "x", started("a", "A", 1), *(row("v", step) for step in range(500)))
     server.process.send_signal(signal.SIGSTOP)
@@ -134,7 +131,7 @@ def test_something_else_at_the_address(tmp_path: Path) -> None:
 
 
 def test_a_deleted_database(outbox: Path, server: RunningServer, client: podium.Client) -> None:
-    """A server that has lost everything gets all events that the outbox still has, in order."""
+    """If the store was deleted, the server gets all events that the outbox still has, in order."""
     dead_stream(outbox, "x", declared(), arm=None)
     stream = appended(writer(outbox, "x"), started("a", "A", 1), *(row("v", i) for i in range(10)))
     with running_sender(outbox):
@@ -155,7 +152,7 @@ def test_a_deleted_database(outbox: Path, server: RunningServer, client: podium.
 def test_a_database_restored_from_before_what_is_left(
     outbox: Path, server: RunningServer, client: podium.Client
 ) -> None:
-    """Events that neither the server nor the outbox has are skipped, said, and hold up nothing."""
+    """Events that neither server nor outbox has are skipped and reported, and later ones arrive."""
     client.experiment("x").declare()
     client.experiment("x").record_arm(podium.ArmResult("a", podium.RunConfig("a"), "running"))
     stream = appended(writer(outbox, "x"), *(row("v", i) for i in range(3)))
@@ -176,7 +173,7 @@ def test_a_database_restored_from_before_what_is_left(
 
 
 def test_two_senders_on_one_folder(outbox: Path, client: podium.Client) -> None:
-    """The second one ends at once, as if all was done: the first one does it."""
+    """A second sender of the same outbox ends at once without an error."""
     stream = appended(writer(outbox, "x"), declared())
     with running_sender(outbox) as first:
         until(lambda: SenderLock(outbox).is_held())
@@ -191,7 +188,7 @@ def test_two_senders_on_one_folder(outbox: Path, client: podium.Client) -> None:
 def test_two_senders_on_copies_of_one_folder(
     tmp_path: Path, outbox: Path, client: podium.Client
 ) -> None:
-    """At the same time, from two folders: the server takes each event once."""
+    """If two copies of an outbox are delivered at once, the server stores each event once."""
     client.experiment("x").declare()
     dead_stream(outbox, "x", started("a", "A", 1), *(row("v", step) for step in range(5_000)))
     copy = tmp_path / "copy"
@@ -207,7 +204,7 @@ def test_two_senders_on_copies_of_one_folder(
 def test_an_outbox_that_cannot_be_written(
     outbox: Path, client: podium.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a rejection cannot be stored, nothing is skipped: the disk has to have room first."""
+    """While the disk is too full to store a rejected event, the event is not skipped."""
     client.experiment("x").declare()
     folder = dead_stream(outbox, "x", started("a", "A", 1), row("", 1), row("v", 1))
     tries = []
@@ -227,7 +224,7 @@ def test_an_outbox_that_cannot_be_written(
 
 
 def test_metrics_keep_their_order(outbox: Path, client: podium.Client) -> None:
-    """The latest value of a key is the last one recorded, across batches and failures."""
+    """The latest value of a metric is the last one recorded, over several batches."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1))
     for value in range(3_000):

@@ -1,4 +1,4 @@
-"""The first moments of a recorder and the last ones of a sender: nothing waits for a next run."""
+"""Results of the first moments of a recorder and of the last moments of a sender are delivered."""
 
 import sys
 from pathlib import Path
@@ -30,7 +30,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_the_sender_is_started_with_the_first_stream(
     tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A recorder starts the sender when it has made its first stream, not at its next look."""
+    """A recorder starts the sender as soon as it has created its first stream."""
     monkeypatch.setattr(process_outbox, "_LOOK_SECONDS", 1e9)
     recording = podium.record("x", address=server.address, outbox=tmp_path, close_timeout=30)
     until(lambda: recording.outbox is not None)
@@ -45,7 +45,7 @@ def test_the_sender_is_started_with_the_first_stream(
 def test_killed_in_the_first_second(
     seconds: str, tmp_path: Path, server: RunningServer, client: podium.Client
 ) -> None:
-    """A process that is killed soon after its sender began leaves one that delivers its results."""
+    """If a process is killed soon after its sender has started, the sender delivers its results."""
     command = [sys.executable, "-c", KILLED, server.address, str(tmp_path / "outbox"), seconds]
     zygote.run(command, check=False, timeout=120)
     until(lambda: _evals(client) == {"v": 0.5})
@@ -61,7 +61,7 @@ def _evals(client: podium.Client) -> dict[str, float]:
 def test_a_stream_that_is_made_while_the_sender_ends(
     outbox: Path, client: podium.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stream made between the sender's last look and the release of its lock is delivered."""
+    """A stream that is created between the sender's last search and its end is delivered."""
     client.experiment("x").declare()
     deliver, calls = __main__._deliver, []
 

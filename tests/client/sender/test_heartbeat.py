@@ -1,4 +1,4 @@
-"""A process that trains and logs nothing is still heard of."""
+"""While a training process lives, the server hears from its arm, even without new results."""
 
 import asyncio
 from datetime import datetime
@@ -34,7 +34,7 @@ async def _arm(
 async def test_a_quiet_process_is_heard(
     outbox: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the process of a running arm lives, `last_heard` moves on; the revision stays."""
+    """While the process of a running arm lives, `last_heard` changes and the revision does not."""
     monkeypatch.setattr(heartbeat, "_SECONDS", 0.05)
     async with asyncio.timeout(_SECONDS), podium.AsyncClient(server.address) as client:
         await client.experiment("x").declare()
@@ -52,7 +52,7 @@ async def test_a_quiet_process_is_heard(
 def test_only_a_running_attempt_has_a_heartbeat(
     order: int | None, outbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An evaluator has none, and an attempt has one from its start to its end."""
+    """An evaluator sends no heartbeat. An attempt sends heartbeats from its start to its end."""
     monkeypatch.setattr(heartbeat, "_SECONDS", 0.0)
     stream = writer(outbox, "x", "a", attempt_id="A", attempt_order=order)
     beat = heartbeat.Heartbeat(stream.info)

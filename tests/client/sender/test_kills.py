@@ -1,4 +1,4 @@
-"""Senders that are killed: the next one continues, and nothing is lost or doubled."""
+"""If a sender is killed, the next one continues, and no event is lost or stored twice."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ Dying = subprocess.Popen[str]
 
 @pytest.fixture
 def dying() -> Iterator[Dying]:
-    """Runs senders that die."""
+    """Yields a process that runs senders and ends each at a given step."""
     command = [sys.executable, "-m", "tests.client.sender.dying"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
@@ -28,7 +28,7 @@ def dying() -> Iterator[Dying]:
 
 
 def _dies(dying: Dying, outbox: Path, step: int) -> bool:
-    """Whether a sender dies at a step; else it has ended in good order."""
+    """Returns whether a sender was killed at a step. False means that it ended normally before."""
     assert dying.stdin is not None
     assert dying.stdout is not None
     dying.stdin.write(f"{step} {outbox}\n")
@@ -42,7 +42,7 @@ def _dies(dying: Dying, outbox: Path, step: int) -> bool:
 def test_killed_at_every_step(
     tmp_path: Path, server: RunningServer, client: podium.Client, dying: Dying
 ) -> None:
-    """Between any two things that a sender writes it may die: all arrives once, or is rejected."""
+    """A sender can be killed between any two writes: each event arrives once, or is rejected."""
     step = 0
     while True:
         name = f"x/{step}"

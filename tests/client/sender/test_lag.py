@@ -1,4 +1,4 @@
-"""Senders tell a server how late they are, and its page with the numbers shows the latest one."""
+"""Senders report the age of their oldest waiting event, and the page with metrics shows it."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ pytest.importorskip("connectrpc")
 
 
 async def test_the_page_shows_the_oldest_waiting_event(tmp_path: Path) -> None:
-    """The call that delivers an event of an hour ago reports it. Other clients report nothing."""
+    """A call with an event of an hour ago reports this age. Other clients report nothing."""
     late = declared()
     late.event_time.FromSeconds(int(time.time()) - 3600)
 
@@ -43,7 +43,7 @@ async def test_the_page_shows_the_oldest_waiting_event(tmp_path: Path) -> None:
 
 
 async def test_a_lag_is_forgotten_after_two_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The greatest one of this minute and the last counts; nonsense does not."""
+    """The page shows the greatest age of this minute and the last one, and ignores other texts."""
     minute = 7
     monkeypatch.setattr(telemetry, "_minute", lambda: minute)
     numbers = Telemetry()

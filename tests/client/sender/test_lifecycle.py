@@ -1,4 +1,4 @@
-"""The start and the end of a sender, and its cost while there is nothing to do."""
+"""The start and the end of a sender, and its use of the CPU while it is idle."""
 
 import asyncio
 import os
@@ -43,7 +43,7 @@ time.sleep(60)
 
 
 def test_the_outbox_of_a_killed_trainer(outbox: Path, client: podium.Client) -> None:
-    """A trainer is killed without a sender; whichever one comes next delivers and removes it."""
+    """The next sender delivers and removes the outbox of a killed process that had no sender."""
     client.experiment("x").declare()
     command = [sys.executable, "-c", TRAINER, str(outbox)]
     with zygote.start(command, stdout=subprocess.PIPE, text=True) as trainer:
@@ -59,7 +59,7 @@ def test_the_outbox_of_a_killed_trainer(outbox: Path, client: podium.Client) -> 
 def test_a_stream_that_begins_while_the_sender_ends(
     outbox: Path, client: podium.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A recorder that finds the lock taken starts no sender; the one that ends looks once more."""
+    """A sender that ends looks once more for streams whose recorders found its lock taken."""
     client.experiment("x").declare()
     run = Sender.run
     late: list[Path] = []
@@ -77,7 +77,7 @@ def test_a_stream_that_begins_while_the_sender_ends(
 
 
 def test_it_ends_when_idle_and_not_before(outbox: Path, client: podium.Client) -> None:
-    """It stays while a process records, and for its idle time; then it ends."""
+    """A sender runs while a process records, and for its idle time afterwards."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1))
     with running_sender(outbox, idle=3600) as sender:
@@ -100,7 +100,7 @@ def test_it_ends_when_idle_and_not_before(outbox: Path, client: podium.Client) -
 
 
 def test_it_gives_up_without_a_server(tmp_path: Path) -> None:
-    """Nobody records any more and the server does not come back: it ends; everything stays."""
+    """If no process records and no server answers, the sender ends and keeps the events."""
     outbox = outbox_folder(tmp_path / "outbox", closed_port())
     folder = dead_stream(outbox, "x", row("v", 1))
     sender = start_sender(outbox, patience=1)
@@ -114,7 +114,7 @@ def test_it_gives_up_without_a_server(tmp_path: Path) -> None:
 def test_signals(
     number: signal.Signals, outbox: Path, server: RunningServer, client: podium.Client
 ) -> None:
-    """A signal ends it at once, also during a call, and the next sender continues."""
+    """A signal ends the sender at once, even during a call, and the next sender continues."""
     client.experiment("x").declare()
     dead_stream(outbox, "x", started("a", "A", 1), *(row("v", step) for step in range(10)))
     server.process.send_signal(signal.SIGSTOP)
@@ -130,7 +130,7 @@ def test_signals(
 
 
 def test_it_survives_its_terminal_and_its_trainer(outbox: Path, client: podium.Client) -> None:
-    """It has a session of its own: Ctrl-C and the end of the trainer's group do not reach it."""
+    """A sender has its own session, so Ctrl-C and signals to the trainer's group do not end it."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1))
     with running_sender(outbox) as sender:
@@ -140,7 +140,7 @@ def test_it_survives_its_terminal_and_its_trainer(outbox: Path, client: podium.C
 
 
 def test_a_folder_that_vanishes(outbox: Path, client: podium.Client) -> None:
-    """A stream that somebody deletes, and then the whole outbox, ends no sender with an error."""
+    """If a stream or the whole outbox is deleted, the sender ends without an error."""
     client.experiment("x").declare()
     folder = dead_stream(outbox, "x", row("v", 1))
     with running_sender(outbox) as sender:
@@ -161,14 +161,14 @@ def _is_at_work(outbox: Path, pid: int) -> bool:
 
 
 def test_a_folder_that_is_no_outbox(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The error is reported, and the exit code is 1."""
+    """If the folder is not an outbox, the sender reports that and ends with exit code 1."""
     assert main([str(tmp_path)]) == 1
     assert f"the outbox {tmp_path} cannot be delivered: " in caplog.text
 
 
 @pytest.mark.slow
 def test_hundreds_of_streams(outbox: Path, client: podium.Client) -> None:
-    """Many dead trainers: all are delivered, and nothing is left of them."""
+    """The streams of 300 ended processes are delivered and removed."""
     client.experiment("x").declare()
     for i in range(300):
         name = f"a{i}"
@@ -180,7 +180,7 @@ def test_hundreds_of_streams(outbox: Path, client: podium.Client) -> None:
 
 @pytest.mark.slow
 def test_an_idle_sender_costs_next_to_nothing(outbox: Path, client: podium.Client) -> None:
-    """With ten streams that are open and quiet it takes less than 3 % of one core."""
+    """With ten open streams without new events, a sender uses less than 3 % of one core."""
     client.experiment("x").declare()
     open_streams = [
         appended(writer(outbox, "x", f"a{i}"), started(f"a{i}", "A", 1)) for i in range(10)

@@ -1,4 +1,4 @@
-"""Arms whose process is gone: the sender records the end that nobody else can record."""
+"""If a training process ends without finishing its arm, the sender records the end."""
 
 import asyncio
 import os
@@ -44,7 +44,7 @@ TIME = 1_767_225_600
 def test_a_trainer_that_ends_without_finishing_its_arm(
     end: str, tmp_path: Path, server: RunningServer, client: podium.Client
 ) -> None:
-    """Killed, hung up or just returned: seconds later the arm is failed, and says which process."""
+    """The arm is failed, with an error that names the process, however the process has ended."""
     command = [sys.executable, "-c", TRAINER, server.address, str(tmp_path / "outbox"), end]
     with zygote.start(command, stdout=subprocess.PIPE, text=True) as trainer:
         assert trainer.stdout is not None
@@ -68,7 +68,7 @@ def _status(client: podium.Client) -> str:
 
 
 def _of(attempt: str, event: Event) -> Event:
-    """An event of an attempt, with a time."""
+    """Returns the event with an attempt and a time."""
     getattr(event, event.WhichOneof("kind") or "").attempt_id = attempt
     event.event_time.seconds = TIME
     return event
@@ -89,7 +89,7 @@ def _declare(client: podium.Client) -> None:
 
 
 def test_the_end_is_recorded_once_all_is_delivered(outbox: Path, client: podium.Client) -> None:
-    """The arm is failed with host, pid and the time of the last event; the stream is removed."""
+    """After the last event, the arm is failed with host, pid and time. The stream is removed."""
     _stream(outbox, started("a", "A", 1), _of("A", row("v", 1)))
     deliver_here(outbox)
     arm = client.arm("x", "a").get()
@@ -102,14 +102,14 @@ def test_the_end_is_recorded_once_all_is_delivered(outbox: Path, client: podium.
 
 
 def test_an_own_end_stands(outbox: Path, client: podium.Client) -> None:
-    """An end that the process recorded is kept, and late rows after it change nothing."""
+    """An end that the process itself recorded is kept, even if rows arrive after it."""
     _stream(outbox, started("a", "A", 1), _ended(), _of("A", row("v", 1)))
     deliver_here(outbox)
     assert client.arm("x", "a").get().status == "cancelled"
 
 
 def test_a_late_end_replaces_it(outbox: Path, client: podium.Client) -> None:
-    """The attempt's own end, from another stream and later, is what counts."""
+    """An end that the attempt records later, in another stream, replaces that of the sender."""
     _stream(outbox, started("a", "A", 1))
     deliver_here(outbox)
     assert client.arm("x", "a").get().status == "failed"
@@ -132,7 +132,7 @@ def test_an_end_from_another_host_stands(outbox: Path, client: podium.Client) ->
 
 
 def test_a_newer_attempt_is_left_alone(outbox: Path, client: podium.Client) -> None:
-    """An arm that was started again meanwhile, on another machine, keeps running."""
+    """An arm that was started again on another machine keeps running."""
     folder = _stream(outbox, started("a", "A", 1))
     position = podium.StreamPosition(StreamInfo.read(folder).writer_id, 1)
     client.record("x", [started("a", "A", 1)], position)
@@ -142,7 +142,7 @@ def test_a_newer_attempt_is_left_alone(outbox: Path, client: podium.Client) -> N
 
 
 class _StartingClient:
-    """A client that starts the arm again between the look at it and the recorded end."""
+    """A client that starts the arm again just before the sender records its end."""
 
     def __init__(self, client: podium.AsyncClient) -> None:
         self._client = client
@@ -155,7 +155,7 @@ class _StartingClient:
         events: Iterable[Event],
         position: podium.StreamPosition | None = None,
     ) -> podium.RecordResult:
-        """Records events."""
+        """Records events. Before an end of the sender, starts a newer attempt."""
         if position is None:
             self.ends += 1
             await self._client.record(experiment, [started("a", "B", 2)])
@@ -163,7 +163,7 @@ class _StartingClient:
 
 
 def test_an_arm_that_is_started_just_before_its_end(outbox: Path, client: podium.Client) -> None:
-    """The recorded end names its attempt, so the server refuses it if a newer one has started."""
+    """The sender's end names its attempt, so the server rejects it if a newer one has started."""
     _stream(outbox, started("a", "A", 1))
 
     async def run() -> int:
@@ -183,7 +183,7 @@ def test_an_arm_that_is_started_just_before_its_end(outbox: Path, client: podium
 def test_a_stream_is_removed_after_the_one_that_it_continues(
     outbox: Path, client: podium.Client
 ) -> None:
-    """A stream that is continued has no missing end, though the other one is looked at first."""
+    """If one stream continues another, the end of the first is not recorded as missing."""
     first = writer(outbox, "x", attempt_id="A", attempt_order=1)
     appended(first, started("a", "A", 1))
     name = first.folder.name
@@ -197,7 +197,7 @@ def test_a_stream_is_removed_after_the_one_that_it_continues(
 
 
 def test_one_delivery_removes_a_stream_and_those_that_continue_it(outbox: Path) -> None:
-    """A sender that ends at once leaves no folder, though it looks at the followers first."""
+    """One short delivery removes a closed stream and all streams that continue it, in any order."""
     first = appended(writer(outbox, "x"), started("a", "A", 1))
     names = [str(number) * len(first.folder.name) for number in range(3)]
     for name, followed in zip(names, [*names[1:], first.folder.name], strict=True):
@@ -213,7 +213,7 @@ def test_one_delivery_removes_a_stream_and_those_that_continue_it(outbox: Path) 
 
 
 def test_another_process_of_the_attempt_lives(outbox: Path, client: podium.Client) -> None:
-    """While a process of this machine trains the same attempt, the arm runs; then it is failed."""
+    """The arm fails only when no process of this machine trains the attempt any more."""
     live = writer(outbox, "x", attempt_id="A", attempt_order=1)
     appended(live, started("a", "A", 1))
     _stream(outbox, started("a", "A", 1))
@@ -228,7 +228,7 @@ def test_another_process_of_the_attempt_lives(outbox: Path, client: podium.Clien
 def test_the_reads_grow_with_the_number_of_processes(
     outbox: Path, client: podium.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four times as many processes of one arm cost four times as many reads, not sixteen."""
+    """With four times as many processes of an arm, a sender opens at most six times the files."""
     live = appended(writer(outbox, "x", attempt_id="A", attempt_order=1), started("a", "A", 1))
     few = _files_opened(outbox, range(20), monkeypatch)
     many = _files_opened(outbox, range(20, 100), monkeypatch)
@@ -266,7 +266,7 @@ def _files_opened(outbox: Path, steps: Iterable[int], monkeypatch: pytest.Monkey
 def test_processes_that_are_not_judged(
     fields: dict[str, Any], outbox: Path, client: podium.Client
 ) -> None:
-    """Of another host nothing is known; a side rank or an evaluator that ended leaves the arm."""
+    """The end of a process on another host, a side rank or an evaluator does not end the arm."""
     client.record("x", [started("a", "A", 1)])
     _stream(outbox, _of("A", row("v", 1)), **fields)
     deliver_here(outbox)
@@ -276,7 +276,7 @@ def test_processes_that_are_not_judged(
 def test_a_copied_outbox_is_not_judged(
     outbox: Path, tmp_path: Path, client: podium.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A copy of the folder of a running training is delivered, and the arm still runs."""
+    """The delivery of a copied outbox does not end the arm of the running process."""
     monkeypatch.setattr(reader, "_SURE_SECONDS", 0.0)
     stream = appended(writer(outbox, "x", attempt_id="A", attempt_order=1), started("a", "A", 1))
     shutil.copytree(outbox, tmp_path / "copy")
@@ -286,7 +286,7 @@ def test_a_copied_outbox_is_not_judged(
 
 
 def test_a_server_that_is_away(outbox: Path, server: RunningServer, client: podium.Client) -> None:
-    """The end waits like any event, and the next sender records it."""
+    """If the server is down, the end is not lost: the next sender records it."""
     folder = _stream(outbox, started("a", "A", 1))
     info = StreamInfo.read(folder)
     client.record("x", [started("a", "A", 1)], podium.StreamPosition(info.writer_id, 1))

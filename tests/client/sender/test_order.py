@@ -1,4 +1,4 @@
-"""Attempts at one arm: what an older one recorded arrives before a newer one ends it."""
+"""Events of an older attempt arrive before a newer attempt of the same arm starts."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from tests.client.sender.outboxes import (
 
 
 def _attempt(outbox: Path, order: int, steps: range, **mode: Any) -> Path:
-    """The stream of an attempt that recorded a row for each step."""
+    """Records an attempt with a row for each step. Returns the folder of its stream."""
     attempt = str(order)
     rows = [row("val", step, metrics={"by": order}) for step in steps]
     for each in rows:
@@ -44,7 +44,7 @@ RESUMED = [*((step, 1) for step in range(3_000)), *((step, 2) for step in range(
 def test_a_resumed_attempt_waits_for_what_it_resumes_from(
     newer_first: bool, outbox: Path, client: podium.Client
 ) -> None:
-    """Both recorded without a connection: all rows up to the checkpoint are those of the first."""
+    """Of two attempts that were recorded offline, the older one is delivered first."""
     client.experiment("x").declare()
     attempts: list[tuple[int, range, dict[str, int]]] = [
         (1, range(3_050), {}),
@@ -60,7 +60,7 @@ def test_a_resumed_attempt_waits_for_what_it_resumes_from(
 def test_attempts_on_two_machines_are_delivered_together(
     tmp_path: Path, server: RunningServer, client: podium.Client
 ) -> None:
-    """A job went on elsewhere: `podium sync` of both folders knows what came first."""
+    """`podium sync` delivers the older attempt first, even if the outboxes are of two machines."""
     client.experiment("x").declare()
     here = outbox_folder(tmp_path / "outbox", server.address)
     there = tmp_path / "outbox" / "another-host" / here.name
@@ -81,7 +81,7 @@ def test_attempts_on_two_machines_are_delivered_together(
 def test_an_older_attempt_that_goes_on_does_not_hold_up_the_newer_one(
     outbox: Path, client: podium.Client
 ) -> None:
-    """What a zombie records after the newer attempt began is refused, and delays nobody."""
+    """Events that an older attempt records after the newer one has started are rejected."""
     client.experiment("x").declare()
     zombie = writer(outbox, "x", attempt_id="1", attempt_order=1)
     late = row("val", 9)
@@ -102,10 +102,7 @@ def test_an_older_attempt_that_goes_on_does_not_hold_up_the_newer_one(
 
 
 def test_an_older_attempt_that_waits_or_vanishes(outbox: Path, client: podium.Client) -> None:
-    """Both streams wait for the experiment.
-
-    If the older one is deleted, the newer one continues.
-    """
+    """If the stream of the older attempt is deleted, the newer attempt does not wait for it."""
     older = _attempt(outbox, 1, range(3))
     newer = writer(outbox, "x", attempt_id="2", attempt_order=2)
     appended(newer, started("a", "2", 2))

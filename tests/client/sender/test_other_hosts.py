@@ -1,4 +1,4 @@
-"""Hosts that share a folder may not share its locks: a writer elsewhere may live unseen."""
+"""Hosts that share a folder may not share its locks, so a writer on another host may still run."""
 
 import os
 from pathlib import Path
@@ -13,21 +13,21 @@ from tests.client.sender.outboxes import appended, dead_stream, deliver_here, wr
 
 @pytest.fixture(autouse=True)
 def _arm(client: podium.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The arm that the streams write to; a process is known to be gone at once."""
+    """Creates the arm. A free lock then proves at once that the process of a stream has ended."""
     client.experiment("x").declare()
     client.experiment("x").record_arm(podium.ArmResult("a", podium.RunConfig("a"), "running"))
     monkeypatch.setattr(reader, "_SURE_SECONDS", 0.0)
 
 
 def _killed(outbox: Path, host: str) -> Path:
-    """A stream whose lock is free though it was not closed."""
+    """Returns the folder of a stream that was not closed and whose lock is free."""
     stream = appended(writer(outbox, "x", host=host), row("v", 1))
     stream.abandon()
     return stream.folder
 
 
 def test_a_stream_of_another_host_stays(outbox: Path, client: podium.Client) -> None:
-    """It is delivered and kept, since its writer may go on; one of this host is removed."""
+    """A delivered stream of another host is kept, and one of this host is removed."""
     theirs = _killed(outbox, "another-host")
     ours = _killed(outbox, os.uname().nodename)
     deliver_here(outbox)
@@ -37,7 +37,7 @@ def test_a_stream_of_another_host_stays(outbox: Path, client: podium.Client) -> 
 
 
 def test_a_closed_stream_of_another_host_is_removed(outbox: Path) -> None:
-    """Its writer has recorded the end of the stream."""
+    """A delivered stream of another host is removed if its writer has closed it."""
     dead_stream(outbox, "x", row("v", 1), host="another-host")
     deliver_here(outbox)
     assert streams(outbox) == []

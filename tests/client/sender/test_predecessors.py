@@ -1,4 +1,4 @@
-"""Which streams a stream waits for, and when it waits no longer."""
+"""The streams that a stream waits for before it is sent, and when it stops waiting."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +36,7 @@ class _Stream:
     ],
 )
 def test_a_continued_stream(change: dict[str, int], *, waits: bool) -> None:
-    """It is waited for until it is delivered, deleted or unreadable; its orphans stay orphans."""
+    """A stream waits until the stream that it continues is delivered, deleted or unreadable."""
     before, streams = _Stream(), Predecessors()
     streams.set([], before, None)
     vars(before).update(change)
@@ -55,7 +55,7 @@ def test_a_continued_stream(change: dict[str, int], *, waits: bool) -> None:
     ],
 )
 def test_an_older_attempt(change: dict[str, int], *, waits: bool) -> None:
-    """It is waited for up to the given event, unless it is deleted or fails for long."""
+    """A stream waits for an event of an older attempt, unless that is deleted or fails for long."""
     older, streams = _Stream(), Predecessors()
     streams.set([(older, 2)], None, None)
     vars(older).update(change)
@@ -72,7 +72,7 @@ def test_an_older_attempt(change: dict[str, int], *, waits: bool) -> None:
     ],
 )
 def test_the_stream_of_an_earlier_arm(change: dict[str, int], *, waits: bool) -> None:
-    """Only its first event is waited for, so that arms are created in order."""
+    """A stream waits for the first event of an earlier arm, so that arms are created in order."""
     earlier, streams = _Stream(), Predecessors()
     streams.set([], None, earlier)
     vars(earlier).update(change)
@@ -80,7 +80,7 @@ def test_the_stream_of_an_earlier_arm(change: dict[str, int], *, waits: bool) ->
 
 
 def test_an_earlier_arm_that_waits_itself() -> None:
-    """An earlier arm that waits for its older attempt exists already, so it is not waited for."""
+    """An earlier arm that waits for an older attempt exists, so a stream does not wait for it."""
     earlier, streams = _Stream(delivered=0), Predecessors()
     earlier.predecessors.set([(_Stream(), 2)], None, None)
     streams.set([], None, earlier)

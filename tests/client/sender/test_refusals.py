@@ -1,4 +1,4 @@
-"""Refusals of a real server, for every reason there is: rejected, or waited for."""
+"""Each reason for which a real server rejects an event: the sender rejects it, or waits."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,25 +76,25 @@ REFUSED: dict[str, tuple[list[Event], Event]] = {
 }
 DELETED = {"ARM_DELETED", "EXPERIMENT_DELETED"}
 WITHOUT_POSITION = {"EVENT_NEEDS_ATTEMPT"}
-"""Reasons that a call with a position, as all calls of a sender have, is never refused for."""
+"""Reasons that only calls without a position get. All calls of a sender have a position."""
 
 
 def test_the_table_is_whole() -> None:
-    """Every permanent reason is tried against a real server, here or where something is deleted."""
+    """Every permanent reason has a test with a real server."""
     permanent = {r for r, info in REASONS.items() if info.disposition is Disposition.PERMANENT}
     assert REFUSED.keys() | DELETED | WITHOUT_POSITION == permanent
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[RunningServer]:
-    """A server for all tests here that let it live."""
+    """Yields a server for the tests that do not stop it."""
     with running_server() as server:
         yield server
 
 
 @pytest.mark.parametrize("reason", REFUSED)
 def test_a_permanent_refusal(reason: str, tmp_path: Path, shared: RunningServer) -> None:
-    """The event is rejected with its reason, as it was recorded; those around it arrive."""
+    """The event is kept as rejected, with its reason, and the events around it arrive."""
     outbox = outbox_folder(tmp_path / "outbox", shared.address)
     before, refused = REFUSED[reason]
     with podium.Client(shared.address) as client:
@@ -112,7 +112,7 @@ def test_a_permanent_refusal(reason: str, tmp_path: Path, shared: RunningServer)
 def test_what_was_deleted_stays_deleted(
     reason: str, outbox: Path, server: RunningServer, client: podium.Client
 ) -> None:
-    """Events about something that was deleted are rejected. A new writer starts again."""
+    """Events about a deleted arm or experiment are rejected. A new writer can create it again."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1), row("v", 1))
     with running_sender(outbox):
@@ -132,7 +132,7 @@ def test_what_was_deleted_stays_deleted(
 
 
 def test_an_early_event_waits_until_it_need_not(outbox: Path, client: podium.Client) -> None:
-    """Without an experiment, and then without an arm, the sender waits and reports why."""
+    """Without the experiment, and then without the arm, the sender waits and reports the reason."""
     stream = appended(writer(outbox, "x"), row("bench", metrics={"acc": 0.5}))
 
     def why() -> str:
@@ -152,7 +152,7 @@ def test_an_early_event_waits_until_it_need_not(outbox: Path, client: podium.Cli
 
 @pytest.mark.slow
 def test_a_waiting_stream_holds_up_no_other(outbox: Path, client: podium.Client) -> None:
-    """Dozens of evaluators that are early leave the others their turn."""
+    """Forty evaluators that wait for their arms do not delay another stream."""
     client.experiment("x").declare()
     for i in range(40):
         dead_stream(outbox, "x", row("v", 1, name=f"none{i}"), arm=f"none{i}")
@@ -165,7 +165,7 @@ def test_a_waiting_stream_holds_up_no_other(outbox: Path, client: podium.Client)
 
 
 def test_an_arm_whose_start_was_refused(outbox: Path, client: podium.Client) -> None:
-    """All that its stream says of it is rejected, in order, and `is_orphan` survives the sender."""
+    """If the start of an arm is rejected, all events of its stream are, also by the next sender."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "", 1), row("v", 1))
     with running_sender(outbox):
@@ -191,7 +191,7 @@ CALL_REASONS = [
 
 @pytest.mark.parametrize("reason", CALL_REASONS)
 def test_an_error_of_the_call_is_waited_out(reason: str, tmp_path: Path) -> None:
-    """Whatever ends a call twice: the third one carries the same events at the same place."""
+    """After an error of the whole call, the sender sends exactly the same call again."""
     seen: list[bytes] = []
 
     def answer(raw: bytes, context: grpc.ServicerContext) -> bytes:
@@ -223,7 +223,7 @@ def test_an_error_of_the_call_is_waited_out(reason: str, tmp_path: Path) -> None
 def test_batches_that_are_too_large_for_the_server(
     limits: list[str], events: int, tmp_path: Path
 ) -> None:
-    """A server with lower limits gets smaller calls, whether it or gRPC refuses the large ones."""
+    """A server with lower limits gets smaller calls, and all events arrive."""
     arguments = [word for limit in limits for word in ("--limit", limit)]
     with running_server(None, *arguments) as server:
         outbox = outbox_folder(tmp_path / "outbox", server.address)
@@ -237,7 +237,7 @@ def test_batches_that_are_too_large_for_the_server(
 
 
 def test_a_single_event_that_is_too_large(tmp_path: Path) -> None:
-    """An event over the size of a message is rejected, the others arrive."""
+    """An event that is larger than a message may be is rejected, and the others arrive."""
     with running_server(None, "--limit", "message_bytes=20000") as server:
         outbox = outbox_folder(tmp_path / "outbox", server.address)
         dead_stream(outbox, "x", declared(), arm=None)

@@ -1,4 +1,4 @@
-"""What a sender leaves behind has no token in it."""
+"""No file that a sender writes contains a token."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ def _files(folder: Path) -> dict[Path, bytes]:
 
 
 async def test_no_file_has_a_token(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither outbox, nor store, nor audit log, nor the logs of sender and server have it."""
+    """The outbox, the store, the audit log and all logs do not contain the token."""
     caplog.set_level(logging.DEBUG)
     _, token = await asyncio.to_thread(
         tokens.create, store_url(tmp_path), "t", "recorder", (), None

@@ -18,7 +18,7 @@ from tests.client.sender.outboxes import (
 
 
 def test_outboxes_of_dead_trainers_are_delivered(outbox: Path, client: podium.Client) -> None:
-    """Streams of several trainers arrive whatever their order, and nothing is left of them."""
+    """Streams of several ended processes arrive and are removed."""
     for name in ("a", "b", "c"):
         rows = (row("val", step, name=name, metrics={"acc": step / 10}) for step in range(5))
         dead_stream(outbox, "x", started(name, name, 1), *rows, arm=name)
@@ -31,7 +31,7 @@ def test_outboxes_of_dead_trainers_are_delivered(outbox: Path, client: podium.Cl
 
 
 def test_what_a_living_trainer_records_arrives_soon(outbox: Path, client: podium.Client) -> None:
-    """Events are delivered while they are recorded, and the sender stays as long as the trainer."""
+    """Events arrive while they are recorded, and the sender runs as long as the process."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1))
     with running_sender(outbox) as sender:

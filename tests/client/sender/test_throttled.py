@@ -1,4 +1,4 @@
-"""A sender waits as long as a server with a reached limit asks, and shows that it does."""
+"""If a limit is reached, a sender waits as long as the server asks, and shows the reason."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ from tests.stores import store_url
 
 @pytest.mark.parametrize("reason", ["OVERLOADED", "QUOTA_EXCEEDED"])
 def test_the_wait_is_as_long_as_the_server_asks(reason: str) -> None:
-    """The next call is made after that time, plus a random one; nobody can hasten it."""
+    """The next call comes after that time and a random one. A wake signal does not hasten it."""
     breaker = CircuitBreaker(Backoff(lambda low, _high: low))
     breaker.shut(Pause(reason, "too much", is_about_server=True, least_seconds=7.5), 100.0)
     assert breaker.due == 107.5
@@ -35,7 +35,7 @@ def test_the_wait_is_as_long_as_the_server_asks(reason: str) -> None:
 
 
 async def test_events_beyond_a_quota_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The status names the limit while events wait for it; afterwards all are delivered."""
+    """While events wait because of a limit, the status names it. Then all are delivered."""
     now = 1000.0
     monkeypatch.setattr(quotas, "_clock", lambda: now)
     monkeypatch.setattr(quotas, "_BURST_SECONDS", 0.0)
@@ -77,7 +77,7 @@ async def test_events_beyond_a_quota_wait(tmp_path: Path, monkeypatch: pytest.Mo
 async def test_events_beyond_a_quota_of_rows_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Events for which there is no room wait, and the status says why. Then they are delivered."""
+    """While events wait for room for rows, the status names the reason. Then they are delivered."""
     monkeypatch.setattr(row_quotas, "_RETRY_SECONDS", 0.01)
     store = store_url(tmp_path)
     limits = TokenLimits(stored_rows=20)

@@ -1,4 +1,4 @@
-"""Somebody waits for delivery: the sender tries about a second after its last failure."""
+"""If a process waits for delivery, the sender tries again about a second after its last failure."""
 
 import asyncio
 import shutil
@@ -29,7 +29,7 @@ def _longest(low: float, high: float) -> float:
 
 
 def _for_ever(low: float, _high: float) -> float:
-    """Waits that end only where somebody rings, and then at once."""
+    """Returns a wait of an hour. Returns no wait if a wake signal shortened it."""
     return 0.0 if low else 3_600.0
 
 
@@ -51,7 +51,7 @@ def test_a_wake_signal(tmp_path: Path) -> None:
 
 
 def test_the_circuit_breaker_hurries_less_than_the_caller() -> None:
-    """However often somebody rings, tries are half a second apart at least."""
+    """However many wake signals there are, two tries are at least half a second apart."""
     breaker = CircuitBreaker(Backoff(_longest))
     breaker.hurry()
     assert breaker.pause is None
@@ -67,7 +67,7 @@ def test_the_circuit_breaker_hurries_less_than_the_caller() -> None:
 
 
 def test_a_server_that_is_overloaded_is_left_in_peace() -> None:
-    """Ringing does not bring more calls to a server that has too many."""
+    """Wake signals do not hasten a call to a server that is overloaded."""
     breaker = CircuitBreaker(Backoff(_longest))
     breaker.shut(Pause("OVERLOADED", "too much", is_about_server=True), 100.0)
     due = breaker.due
@@ -76,7 +76,7 @@ def test_a_server_that_is_overloaded_is_left_in_peace() -> None:
 
 
 def test_a_server_that_is_back(tmp_path: Path) -> None:
-    """Events whose next try is an hour away are delivered soon after a signal."""
+    """Events whose next try is an hour away are delivered soon after a wake signal."""
 
     def observe(sender: Sender) -> None:
         if sender.circuit_breaker.pause is not None:
@@ -106,7 +106,7 @@ def test_a_server_that_is_back(tmp_path: Path) -> None:
 
 
 def test_a_stream_that_waits_for_its_arm(outbox: Path, client: podium.Client) -> None:
-    """An evaluator's flush does not wait for the next try of its own stream either."""
+    """A wake signal also hastens the next try of a stream that waits for its arm."""
 
     def wait_for_ever(sender: Sender) -> None:
         for stream in sender.streams.unsent:
@@ -133,7 +133,7 @@ def test_a_stream_that_waits_for_its_arm(outbox: Path, client: podium.Client) ->
 
 
 def test_a_waiting_process_wakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flush rings at the streams that it waits for, the end at all of them; offline at none."""
+    """`flush` wakes the sender for one stream, the end of recording for all; offline, for none."""
     monkeypatch.setattr(SenderStarter, "assure", lambda *_: None)
     for offline in (True, False):
         root = tmp_path / str(offline)
