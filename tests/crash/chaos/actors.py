@@ -21,7 +21,7 @@ _STOP_SECONDS = 60
 
 
 class Place:
-    """The places of a run: the server, the outboxes of two machines, the folder of ledgers."""
+    """The addresses and folders of a run: the server, the outboxes of two machines, the ledgers."""
 
     def __init__(
         self, address: str, outbox: Path, ledgers: Path, environment: dict[str, str]
@@ -32,15 +32,15 @@ class Place:
         self.environment = environment
 
     def root(self, number: int) -> Path:
-        """Where a life with this number keeps its outbox: attempts change the machine."""
+        """Returns the folder for the outbox of a life: lives in turn use that of two machines."""
         return self.roots[number % 2]
 
     def outboxes(self) -> list[Path]:
-        """Returns the outboxes of the one server."""
+        """Returns the folder of each outbox."""
         return [path.parent for root in self.roots for path in root.glob("*/*/outbox.json")]
 
     def start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Starts a process that needs no looking after."""
+        """Starts a process that ends by itself."""
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=_PROJECT,
@@ -56,12 +56,14 @@ class Place:
 
 
 class Slot:
-    """A process that records, and that is started again after each kill: each time is a life.
+    """A process that records, and that is started again after each kill.
+
+    A life is one start of the process.
 
     Attributes:
-        name: What its arms are called.
-        experiment: Where it records.
-        lives: All lives so far, the present one last.
+        name: The beginning of the names of its arms.
+        experiment: The name of its experiment.
+        lives: All lives so far. The last one is the current one.
     """
 
     def __init__(
@@ -78,10 +80,10 @@ class Slot:
         self._counts: dict[str, int] = {}
 
     def start(self, arm: str | None = None) -> None:
-        """Begins the next life.
+        """Starts the next life.
 
         Args:
-            arm: Whose rows it writes, if it is an evaluator.
+            arm: The arm to evaluate, if the process is an evaluator.
         """
         number = len(self.lives)
         life = Life(
@@ -100,7 +102,7 @@ class Slot:
         self._process = self._place.start("tests.crash.chaos.training", life.to_json())
 
     def arm(self, number: int) -> str:
-        """Returns the name of the arm of a life."""
+        """Returns the name of the arm that the life with a number records."""
         return self.name if self._kind == RESUMED else f"{self.name}-{number}"
 
     def _first_step(self) -> int:
@@ -111,14 +113,14 @@ class Slot:
         return steps[-1] + 1 if steps else before.first_step
 
     def kill(self) -> None:
-        """Kills the process of the present life."""
+        """Kills the process of the current life."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
         _ = self.logged
 
     def stop(self) -> None:
-        """Asks the process of the present life to end."""
+        """Ends the process of the current life with SIGTERM."""
         assert self._process is not None
         self._process.terminate()
         self._process.wait(_STOP_SECONDS)
@@ -126,17 +128,17 @@ class Slot:
 
     @property
     def has_begun(self) -> bool:
-        """Returns whether the present life has begun its arm, so that a kill does not lose it."""
+        """Returns whether the current life has its arm in the outbox, so that no kill loses it."""
         return Logged.read(Path(self.lives[-1].ledger)).sure > 0
 
     @property
     def has_failed(self) -> bool:
-        """Returns whether the present life ended by itself."""
+        """Returns whether the process of the current life ended by itself."""
         return self._process is not None and self._process.poll() is not None
 
     @property
     def logged(self) -> int:
-        """Returns the number of logged rows."""
+        """Returns the number of rows that all lives have logged."""
         if self.lives:
             with contextlib.suppress(FileNotFoundError):
                 self._counts[self.lives[-1].ledger] = _lines(Path(self.lives[-1].ledger))
@@ -150,7 +152,7 @@ class Senders:
         self._place = place
 
     def kill(self, random: Random | None = None) -> int:
-        """Kills the senders that run, or one of them at random; how many."""
+        """Kills all running senders, or a random one if `random` is given. Returns their number."""
         running = [pid for outbox in self._place.outboxes() if (pid := sender_of(outbox))]
         chosen = random.sample(running, 1) if random and running else running
         for pid in chosen:
@@ -160,7 +162,7 @@ class Senders:
         return len(chosen)
 
     def start(self) -> None:
-        """Starts those that do not run, as the next recorder would do."""
+        """Starts a sender for each outbox that has none, as the next recorder would do."""
         for outbox in self._place.outboxes():
             if not SenderLock(outbox).is_held():
                 self._place.start("podium._sender.detached", str(outbox)).wait()
@@ -178,7 +180,7 @@ class Disk:
         self._filler = folder / "filler"
 
     def fill(self) -> None:
-        """Takes every last byte."""
+        """Fills the disk completely."""
         with self._filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(1 << 16))
@@ -187,7 +189,7 @@ class Disk:
                 file.write(bytes(512))
 
     def free(self) -> None:
-        """Gives it back."""
+        """Empties the disk again."""
         self._filler.unlink(missing_ok=True)
 
     def grow(self) -> None:

@@ -1,10 +1,10 @@
-"""Triggers in the server's store: they note what it does in the transaction in which it does it.
+"""Triggers in the server's store: they count the changes of each experiment.
 
-A call that changes something raises the experiment's revision by one, and one that carries new
-events of a stream moves the stream forward, in the same commit. So an experiment that is at
-revision r has had r calls, and its streams have moved as often: a call that was applied twice has
-raised the revision once more. Only the end that a sender records for a killed training raises the
-revision without a stream; these ends are counted apart.
+In one commit, a call that changes something raises the experiment's revision by one. A call with
+new events of a stream also moves the stream forward. So the revision equals the number of times
+that streams have moved. A call that is applied twice raises the revision once more. One kind of
+call has no stream: a sender records the end of an arm whose process was killed. The triggers count
+these calls, too.
 """
 
 from pathlib import Path
@@ -44,7 +44,7 @@ class Audit:
         self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         self._connection.close()
 
     def integrity(self) -> str:
@@ -52,7 +52,7 @@ class Audit:
         return str(self._connection.pragma("integrity_check"))
 
     def moves(self, experiment: str) -> tuple[int, int]:
-        """Returns an experiment's revision, and its moves: of the streams of arms, and ends."""
+        """Returns an experiment's revision, and the number of stream moves and recorded ends."""
         revision, moves = self._connection.execute(_MOVES, (experiment,)).get
         return int(revision), int(moves)
 
@@ -63,7 +63,7 @@ class Audit:
 
 
 def begin_audit(path: Path) -> None:
-    """Adds triggers with which a store notes its changes. No server may have it open."""
+    """Adds the triggers to the file of a store, which no server may have open."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     connection.execute(_TRIGGERS)
     connection.close()

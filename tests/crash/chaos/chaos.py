@@ -40,7 +40,7 @@ _PROGRESS_SECONDS = 5.0
 
 
 class Chaos:
-    """A running chaos run."""
+    """One run: its processes, and the actions that disturb them."""
 
     def __init__(
         self,
@@ -91,10 +91,10 @@ class Chaos:
         }
         return {name: value for name, value in os.environ.items() if name not in _UNSET} | said
 
-    # ---- what happens ------------------------------------------------------------------------
+    # ---- Recording and kills -----------------------------------------------------------------
 
     def go(self, kills: int, rows: int) -> None:
-        """Lets everything happen, then delivers the rest, and checks."""
+        """Kills processes while rows are logged, then delivers all events and checks everything."""
         started = time.monotonic()
         try:
             with _repeated(lambda: self._tell_progress(started)):
@@ -106,7 +106,7 @@ class Chaos:
             self._clean_up()
 
     def _happen(self, kills: int, rows: int) -> None:
-        """Lets everything happen. A standstill becomes a finding, so that the run reports."""
+        """Kills processes until there are enough kills and rows. Makes a StalledError a finding."""
         with podium.Client(self._server.address) as client:
             for name in (TRAINER, RESUMED):
                 client.experiment(f"chaos/{name}").declare()
@@ -117,7 +117,7 @@ class Chaos:
                 self._wait_for_rows(rows * self.report.kills // kills)
                 time.sleep(self._random.uniform(0, _LONGEST_PAUSE))
                 self._disturb()
-            # By chance alone, one run of several tears no record.
+            # Random kills alone would tear no record in some runs.
             self._kill_within_a_record()
             if self._show_defect is not None:
                 self._show_defect()
@@ -138,10 +138,9 @@ class Chaos:
         slot.start(calm.arm(len(calm.lives)) if slot is self._slots[-1] else None)
 
     def _wait_for_rows(self, rows: int) -> None:
-        """Waits until so many rows were logged, or the time is out.
+        """Waits until this number of rows was logged, or until the time limit of the run.
 
-        Raises:
-            StalledError: None was logged for minutes, or a process ended by itself.
+        Raises StalledError if no row was logged for minutes, or if a process ended by itself.
         """
         seen, changed = -1, time.monotonic()
         while (now := self._logged) < rows and not self._time_out.is_set():
@@ -178,36 +177,36 @@ class Chaos:
     def _kill_slot(self, slot: Slot | None = None) -> None:
         slot = slot or self._random.choice(self._slots)
         if slot is self._slots[0] and not slot.has_begun:
-            # Somebody evaluates its arm, and would wait for ever.
+            # The evaluator of its arm would wait for ever.
             slot = self._slots[1]
         slot.kill()
         self.report.trainer_kills += 1
         self._start(slot)
 
     def _kill_sender(self) -> None:
-        """Kills the sender; in half the cases somebody starts the next one at once."""
+        """Kills a sender. In half of the cases, starts the next one at once."""
         self.report.sender_kills += self._senders.kill(self._random)
         if self._random.random() < 0.5:
             self._senders.start()
 
     def _kill_server(self) -> None:
-        """Kills the server when it has answered something since the last time, if it does."""
+        """Kills the server after a random number of answers, but not later than in four seconds."""
         answers = self._good_answers() + self._random.randint(1, _MOST_ANSWERS)
         self._wait(lambda: self._good_answers() >= answers, _LONGEST_WAIT)
         time.sleep(self._random.uniform(0, _MOMENT))
         self.report.server_kills += self._server.kill_and_start(self._random)
 
     def _kill_before_an_answer(self) -> None:
-        """Kills the server while it holds the answers to calls; then they are sent again."""
+        """Kills the server while it holds answers to calls. Waits until one call is sent again."""
         self._server.kill_at_the_moment()
         self.report.server_kills += 1
-        # The client repeats a call by itself for a while.
+        # Before that, the client itself repeats the call for a while.
         self._wait_for(lambda: self._first_unknown() is not None)
         self._server.start()
         self._wait_for(self._is_resent)
 
     def _first_unknown(self) -> int | None:
-        """Returns the place of the first answer that never came of a call that was held."""
+        """Returns the index of the first noted call that was held and got no answer, or None."""
         for index, one in enumerate(read_answers(self._answers)):
             if one.is_unknown and one.writer_id in self._server.held:
                 return index
@@ -220,11 +219,11 @@ class Chaos:
         return any(not one.error and one.writer_id == answers[place].writer_id for one in later)
 
     def _wait_for_an_early_row(self) -> None:
-        """Waits until the row of an arm that nobody has started was refused."""
+        """Waits until the server has rejected a row, because its arm does not exist yet."""
         self._wait_for(lambda: any(one.error == _EARLY for one in read_answers(self._answers)))
 
     def _kill_within_a_record(self) -> None:
-        """Kills the process that leaves torn records when it has written half of one."""
+        """Kills the process with the slow writer when it has written half of a record."""
         asked, reached = self._place.ledgers / ASKED, self._place.ledgers / REACHED
         asked.touch()
         self._wait_for(reached.exists)
@@ -232,11 +231,7 @@ class Chaos:
         self._kill_slot(self._slots[1])
 
     def _wait_for(self, event: Callable[[], bool]) -> None:
-        """Waits for what shows a defect.
-
-        Raises:
-            StalledError: It did not happen within minutes.
-        """
+        """Waits for the event that shows a defect. Raises StalledError after minutes."""
         self._wait(event, _STALLED_SECONDS)
         if not event():
             raise StalledError("what shows the defect did not happen")
@@ -251,7 +246,7 @@ class Chaos:
         return sum(not answer.error for answer in read_answers(self._answers))
 
     def _stall(self) -> None:
-        """The server hangs; then an attempt gives way to the next one, or a sender dies."""
+        """Makes the server hang. Meanwhile, starts a newer attempt of an arm, or kills a sender."""
         self._server.pause()
         self.report.stalls += 1
         time.sleep(self._random.uniform(*_STALL_SECONDS))
@@ -264,7 +259,7 @@ class Chaos:
         self._server.resume()
 
     def _fill(self, disk: Disk) -> None:
-        """The disk is full, and somebody may die meanwhile."""
+        """Fills the disk for a moment. In half of the cases, kills a process meanwhile."""
         disk.fill()
         time.sleep(self._random.uniform(*_FULL_SECONDS))
         if self._random.random() < 0.5:
@@ -272,12 +267,15 @@ class Chaos:
         disk.free()
         self.report.full_disks += 1
 
-    # ---- the end -----------------------------------------------------------------------------
+    # ---- Delivery and checks -----------------------------------------------------------------
 
     def _end(self) -> None:
-        """Every arm is begun that somebody evaluates; all end in good order; all is delivered."""
+        """Ends all processes without kills, and delivers the remaining events.
+
+        Before that, waits until each arm with an evaluator has started.
+        """
         if self._disk is not None:
-            # On a full disk, the start of the last arm would be lost, for which an evaluator waits.
+            # On a full disk, the start of the last arm would be lost, and its evaluator would wait.
             # Rejected events stay in the outbox, and may need more room than the disk has.
             self._disk.grow()
         calm = self._slots[0]
@@ -313,7 +311,7 @@ class Chaos:
                     check=False,
                 )
             except subprocess.TimeoutExpired:
-                # The next one goes on from there.
+                # The next one continues the delivery.
                 continue
             result = f"{done.stdout}{done.stderr}"
             if '"waiting": 0' in done.stdout:
@@ -344,9 +342,9 @@ class Chaos:
 
 
 def _logs_more(slot: Slot) -> Callable[[], bool]:
-    """Returns a function that says whether a process has logged ten more rows, or has ended.
+    """Returns a function that tells whether a process has logged ten more rows, or has ended.
 
-    Its arm is then in the outbox, not only in memory.
+    The start of its arm is then in the outbox, not only in memory.
     """
     before = slot.logged
     return lambda: (slot.has_begun and slot.logged >= before + 10) or slot.has_failed
@@ -354,7 +352,7 @@ def _logs_more(slot: Slot) -> Callable[[], bool]:
 
 @contextmanager
 def _repeated(action: Callable[[], None]) -> Iterator[None]:
-    """Calls an action every few seconds, in a thread, during a block."""
+    """Calls a function every few seconds, in a thread, during the block."""
     ended = threading.Event()
 
     def repeat() -> None:

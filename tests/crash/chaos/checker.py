@@ -1,8 +1,9 @@
-"""Compares what was logged with the store, the outbox and the answers that senders got.
+"""Compares the logged rows with the store, the outboxes and the answers that senders got.
 
-Every row that was in the outbox is in the store, once, in order and with its numbers, or it was
-rejected for a reason that there is. Nothing else is there, but for the row that a process had in
-its hands when it was killed. What the server acknowledged it has.
+Every row that reached the outbox must be in the store once, in order and with its numbers, or in
+the outbox as rejected for an expected reason. The store may have only one other row for each killed
+process: the one that it was logging at that moment. The store must have everything that the server
+has acknowledged.
 """
 
 from collections import defaultdict
@@ -21,13 +22,16 @@ from tests.crash.durability.checker import Findings
 __all__ = ["Checker"]
 
 _DECLARED = 1
-"""The revision at which an experiment begins here."""
+"""The revision of an experiment after its declaration, before any row."""
 _STALE = "STALE_ATTEMPT"
 
 
 @dataclass
 class _Rows:
-    """The rows of an arm with one name, as the store has them: steps and lives, in order."""
+    """The stored rows of one eval of an arm: their steps in order, and the life that wrote each.
+
+    `wrong` has the steps of rows with a wrong value.
+    """
 
     steps: list[int]
     lives: dict[int, int]
@@ -36,13 +40,13 @@ class _Rows:
 
 @dataclass
 class Checker:
-    """Finds what is wrong after everything was delivered.
+    """Searches for faults after everything was delivered.
 
     Attributes:
-        findings: What is wrong.
-        rows: How many rows are in the store.
-        rejected: How many are not, and are kept.
-        torn: How many segments are kept for a torn record.
+        findings: The faults.
+        rows: The number of stored rows.
+        rejected: The number of rejected events in the outboxes.
+        torn: The number of segments that are kept because of a torn record.
     """
 
     lives: list[Life]
@@ -54,7 +58,7 @@ class Checker:
     _rejected_steps: set[tuple[int, int]] = field(default_factory=set)
 
     def check_outbox(self, outbox: Path) -> None:
-        """Checks that nothing waits, and that each rejected event had to be rejected."""
+        """Checks that no event waits, and that each rejected event has an expected reason."""
         for folder in streams(outbox):
             reader = StreamReader(folder)
             torn = len(reader.torn())
@@ -77,7 +81,7 @@ class Checker:
             self._rejected_steps.add((int(row.metrics["life"]), row.step))
 
     def check_rows(self, client: podium.Client) -> None:
-        """Every row that was logged is there, once, in order, and no other is."""
+        """Checks that each arm has every logged row once and in order, and no other rows."""
         arms: dict[tuple[str, str, str], list[Life]] = defaultdict(list)
         for life in self.lives:
             arms[life.experiment, life.arm, eval_name(life)].append(life)
@@ -115,20 +119,20 @@ class Checker:
             self.findings.note(text, doubled=len(rejected & stored))
 
     def check_store(self, audit: Audit) -> None:
-        """The file is sound; no call was applied twice; what was acknowledged is there."""
+        """Checks that the file is intact, and that no call was applied twice or lost."""
         if audit.integrity() != "ok":
             self.findings.note(f"integrity_check: {audit.integrity()}")
         for experiment in sorted({life.experiment for life in self.lives}):
             revision, moves = audit.moves(experiment)
             twice = revision - _DECLARED - moves
-            # A call of nothing but `Skipped` moves a stream and changes nothing.
+            # A call that has only Skipped events moves a stream, and raises no revision.
             if twice > 0 or (twice < 0 and experiment != f"chaos/{RESUMED}"):
                 text = f"{experiment}: revision {revision} after {moves} moves of its streams"
                 self.findings.note(text, doubled=abs(twice))
         self._check_answers(audit.positions())
 
     def _check_answers(self, positions: dict[str, int]) -> None:
-        """The server never has less of a stream than it has acknowledged."""
+        """Checks that the server never has fewer events of a stream than it has acknowledged."""
         acknowledged: dict[str, int] = defaultdict(int)
         for answer in self.answers:
             has = acknowledged[answer.writer_id]

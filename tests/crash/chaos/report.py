@@ -1,4 +1,4 @@
-"""What happened in a chaos run, what was found, and whether it was enough to say anything."""
+"""The events and findings of a chaos run, and whether enough happened to prove something."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from tests.crash.durability.checker import Findings
 __all__ = ["Report"]
 
 _ENOUGH = 60
-"""With so many kills, everything that may happen has to."""
+"""In a run with at least this number of kills, each of the expected events must happen."""
 _EXPECTED = (
     "trainer_kills",
     "sender_kills",
@@ -25,14 +25,14 @@ _EXPECTED = (
 
 @dataclass
 class Report:
-    """What happened, and what was found.
+    """The events of a run, and its findings.
 
     Attributes:
-        logged: How many rows were logged.
-        stored: How many of them the store has.
-        unknown: How many calls nobody answered.
-        skipped: How many events were sent again that the server had.
-        waits: How often something waited for an arm that was not there yet.
+        logged: The number of logged rows.
+        stored: The number of stored rows.
+        unknown: The number of calls without an answer.
+        skipped: The number of events that were sent again although the server had them.
+        waits: The number of calls that were rejected because their arm did not exist yet.
     """
 
     seed: int
@@ -69,7 +69,7 @@ class Report:
         self.waits = sum(answer.error == "ARM_NOT_FOUND" for answer in answers)
 
     def too_little(self, kills: int, rows: int) -> list[str]:
-        """Returns why the run proves nothing, if too little happened; otherwise an empty text."""
+        """Returns why too little happened to prove something, or an empty list."""
         seen = {
             f"{self.kills} kills of {kills}": self.kills >= kills,
             f"{self.logged} rows of {rows}": self.logged >= rows,

@@ -1,13 +1,15 @@
-"""Kills trainers, senders and the server while results are recorded, and looks for what is lost.
+"""Kills trainers, senders and the server while results are recorded, and searches for losses.
 
     python -m tests.crash.chaos.run --kills 100 --rows 50000
 
-Four processes record as a training does, into the outboxes of two machines, on a small disk; the
-senders that they start deliver to one server. Each is killed with SIGKILL at random moments, the
-server is stopped now and then as a hanging one is, and the disk fills up. In the end `podium sync`
-delivers the rest, and `checker` compares everything. `--plant` brings a defect of senders in, and
-the event that shows it, to see that it is found. A run reports its progress every few seconds.
-After `--minutes`, or on SIGTERM, it kills nothing more, delivers the rest, and reports.
+Four processes record as trainings and an evaluator do, into the outboxes of two machines, on a
+small disk. The senders that they start deliver to one server. Processes are killed with SIGKILL at
+random moments. Sometimes the server hangs, or the disk is full. At the end, `podium sync` delivers
+the remaining events, and `checker` compares everything.
+
+`--plant` gives the senders a defect, and waits for the event that shows it, to prove that the
+checks find it. A run reports its progress every few seconds. After `--minutes`, or on SIGTERM, it
+kills nothing more, delivers the remaining events, and reports.
 """
 
 import argparse
@@ -41,15 +43,15 @@ def run(
     disk: Path | None = None,
     time_out: threading.Event | None = None,
 ) -> Report:
-    """Kills so often while so many rows are logged, and more.
+    """Kills processes while rows are logged, and checks the results.
 
     Args:
-        kills: How many processes are killed at least.
-        rows: How many rows are logged at least.
-        seed: What chance begins with.
-        plant: The name of a defect of senders, which is shown after the kills.
-        disk: A small file system for the outbox, which is filled up now and then.
-        time_out: Ends the kills early when it is set. The rest is delivered and checked.
+        kills: The least number of kills.
+        rows: The least number of logged rows.
+        seed: The seed of the random choices.
+        plant: The name of a defect of senders. After the kills, the run waits until it shows.
+        disk: A small file system for the outboxes, which is sometimes filled completely.
+        time_out: Ends the kills early when it is set. All events are still delivered and checked.
     """
     with tempfile.TemporaryDirectory() as folder:
         outbox = disk or Path(folder) / "outbox"
@@ -61,7 +63,10 @@ def run(
 
 
 def _on_a_small_disk(arguments: list[str]) -> int | None:
-    """Runs the command with the outbox on a file system of its own; None: nobody may mount one."""
+    """Runs this command again, with the outboxes on a small file system. Returns its exit code.
+
+    Returns None if this user may not mount a file system.
+    """
     with tempfile.TemporaryDirectory() as folder:
         probe = [*_MOUNT, folder, "true"]
         if shutil.which("unshare") is None or subprocess.run(probe, check=False).returncode:
@@ -73,7 +78,7 @@ def _on_a_small_disk(arguments: list[str]) -> int | None:
 
 
 def main() -> int:
-    """The command; 1: something is wrong, 2: too little happened to say so."""
+    """Runs the command. Returns 1 after a finding, and 2 if too little happened for a proof."""
     parser = argparse.ArgumentParser(description="Kills everything while results are recorded.")
     parser.add_argument("--kills", type=int, default=25)
     parser.add_argument("--rows", type=int, default=10_000)

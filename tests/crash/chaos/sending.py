@@ -1,6 +1,7 @@
-"""What a sender of a chaos run does besides sending: it notes each answer, and has its defects.
+"""Changes the sender of a chaos run: it notes each answer, and has a defect if one is planted.
 
-The environment says where to (`CHAOS_ANSWERS`), and which defect (`CHAOS_PLANT`), if any.
+The environment variable `CHAOS_ANSWERS` names the file for the answers, and `CHAOS_PLANT` the
+defect.
 """
 
 import os
@@ -19,20 +20,21 @@ from podium.v1.event_pb2 import Event
 __all__ = ["ANSWERS", "PLANT", "PLANTS", "Answer", "install", "read_answers"]
 
 ANSWERS, PLANT = "CHAOS_ANSWERS", "CHAOS_PLANT"
-"""The variables of the environment."""
+"""The names of the environment variables."""
 _UNKNOWN = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
 _record = AsyncClient.record
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server answered to a call, or why it did not.
+    """The server's answer to a call, or its error.
 
     Attributes:
-        writer_id: The stream.
-        last: The last sequence that the server said it has; of a gap, the one before it.
-        skipped: How many events it had before.
-        error: The reason or the code of an error; empty if there was none.
+        writer_id: The writer id of the stream.
+        last: The last sequence number of the stream that the server reported. For SEQUENCE_GAP, it
+            is the number before the expected one.
+        skipped: The number of events that the server had before.
+        error: The reason or the code of the error. Empty if there was none.
     """
 
     writer_id: str
@@ -42,7 +44,7 @@ class Answer:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether nobody knows what became of the call."""
+        """Whether it is unknown if the call was stored."""
         return self.error in _UNKNOWN
 
 
@@ -64,7 +66,7 @@ async def _noted(
     *,
     validate_only: bool = False,
 ) -> RecordResult:
-    """Records, and notes the answer before anybody else sees it."""
+    """Records events, and notes the answer before the sender sees it."""
     assert position is not None
     assert not validate_only
     result: RecordResult
@@ -88,7 +90,7 @@ def _note(writer_id: str, last: int, skipped: int, error: str) -> None:
 
 
 def _resend_anew() -> None:
-    """Sends a call whose outcome is unknown once more as if it were a new one."""
+    """Sends a call with an unknown outcome again without its position, as if it were a new call."""
     unknown: set[str] = set()
 
     async def send(
@@ -107,7 +109,7 @@ def _resend_anew() -> None:
 
 
 def _skip_a_wait() -> None:
-    """Passes over events whose arm is not there yet."""
+    """Skips events whose arm does not exist yet."""
 
     def refused(self: Any, batch: Any, error: PodiumError) -> Any:
         self._rejected.update(batch.first + refusal.index for refusal in error.refusals)
@@ -117,7 +119,7 @@ def _skip_a_wait() -> None:
 
 
 def _no_cut() -> None:
-    """Takes a record for whole that was torn: its check is not looked at."""
+    """Accepts a torn record as complete: its checksum is not compared."""
 
     def at(data: bytes, begin: int, seed: int) -> records.Record | None:
         if begin + records.HEADER > len(data):

@@ -1,7 +1,7 @@
-"""A recorder that writes slowly, and headers first: kills leave torn records behind.
+"""A recorder that writes slowly, and the header of a record first: kills leave torn records.
 
-The real one writes the header last, in one store, so that no kill ever hits the middle. A power
-cut may, and another implementation of the format could.
+The real recorder writes the header last, in one store to memory, so a kill cannot tear a record. A
+power cut can, and so can another implementation of the format.
 """
 
 import signal
@@ -14,7 +14,11 @@ from podium._outbox.records import HEADER, header_of, room_for
 __all__ = ["ASKED", "REACHED", "tear"]
 
 ASKED, REACHED = "tear-asked", "tear-reached"
-"""Files: a kill within a record is wanted; the process is within one and waits for it."""
+"""Two files in the folder of the run.
+
+The first asks the writer to stop within a record. The writer creates the second when it has stopped
+there.
+"""
 
 _PAUSE_SECONDS = 0.004
 _SLOW_ONE_IN = 8
@@ -42,7 +46,7 @@ def _append(self: StreamWriter, payload: bytes) -> int:
 
 
 def tear(folder: Path) -> None:
-    """Has this process write so. It stays within a record when that is asked for in a folder."""
+    """Makes this process write slowly. `folder` is that of the files `ASKED` and `REACHED`."""
     global _folder  # noqa: PLW0603 - one of the process
     _folder = folder
     StreamWriter._append = _append  # type: ignore[method-assign]

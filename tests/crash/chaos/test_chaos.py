@@ -13,6 +13,6 @@ _SEED = 20_261_123
     ("plant", "kind"), [("skip_a_wait", "lost"), ("no_cut", "lost"), ("resend_anew", "doubled")]
 )
 def test_the_search_finds_a_planted_defect(plant: str, kind: str) -> None:
-    """The harness can fail: it finds the events that a sender with a defect loses or doubles."""
+    """If a sender has a defect, a chaos run finds the events that it loses or sends twice."""
     report = run(0, 200, _SEED, plant=plant)
     assert getattr(report.findings, kind) > 0, str(report)

@@ -1,9 +1,9 @@
-"""A process that records until it is killed, or stopped with SIGTERM, and keeps a ledger of it.
+"""A process that records until it is killed or gets SIGTERM. It notes each row in a ledger.
 
     python -m tests.crash.chaos.training LIFE
 
-LIFE is what `Life.to_json` says. The ledger is a file that survives a kill: a line for each step
-whose `log_eval` and `log` returned.
+LIFE is the result of `Life.to_json`. The ledger is a file with a line for each step whose
+`log_eval` and `log` have returned, so it survives a kill.
 """
 
 import json
@@ -25,7 +25,11 @@ from tests.crash.chaos.tearing import tear
 __all__ = ["EVALUATOR", "RESUMED", "TRAINER", "Life", "Logged", "eval_name"]
 
 TRAINER, RESUMED, EVALUATOR = "trainer", "resumed", "evaluator"
-"""Begins an arm; goes on with an arm; records to an arm that another process begins later."""
+"""The kinds of processes.
+
+They train a new arm, continue an arm with a new attempt, or evaluate an arm that another process
+starts later.
+"""
 
 _SEGMENT_BYTES = 1 << 16
 _MOST_AT_ONCE = 40
@@ -54,7 +58,7 @@ class Life:
     tears: bool = False
 
     def to_json(self) -> str:
-        """As the command takes it."""
+        """Returns the argument of the command for this process."""
         return json.dumps(asdict(self))
 
 
@@ -65,13 +69,16 @@ class Logged:
     steps: list[int]
     """The steps that were logged."""
     sure: int
-    """How many of them were in the outbox when logging returned, or later: kills spare those."""
+    """The number of these steps, from the first on, that are known to be in the outbox.
+
+    A kill cannot lose them.
+    """
     ended: bool
-    """Whether the process came to its end, and the outbox had everything then."""
+    """Whether the process ended without a kill, with all of its events in the outbox."""
 
     @classmethod
     def read(cls, ledger: Path) -> "Logged":
-        """Reads a ledger; a line that was torn by a kill does not count."""
+        """Reads a ledger. Ignores the last line if a kill has torn it."""
         content = ledger.read_text() if ledger.exists() else ""
         lines = content[: content.rfind("\n") + 1].splitlines()
         ended = lines[-1:] == [_END]
@@ -88,12 +95,12 @@ def eval_name(life: Life) -> str:
 
 
 class _Losses(logging.Handler):
-    """Hears the recorder tell of a loss: a disk that hung to the end has not taken all."""
+    """Notes whether the recorder has logged a loss: events that the disk never accepted."""
 
     told = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Notes it."""
+        """Notes a log record about a loss."""
         self.told = self.told or record.getMessage().endswith(" lost")
 
 
@@ -112,7 +119,7 @@ class _Training:
         self._is_stopped = True
 
     def run(self) -> None:
-        """Records, and ends in good order when it is stopped."""
+        """Records until SIGTERM. Then ends the arm and closes the recorder."""
         life, losses = self._life, _Losses()
         logging.getLogger("podium").addHandler(losses)
         with podium.record(
@@ -136,7 +143,11 @@ class _Training:
             time.sleep(self._random.uniform(0, _LONGEST_REST))
 
     def _log(self, arm: Any, step: int) -> None:
-        """A row, and what makes a batch that is applied twice visible: it changes once more."""
+        """Logs a row and a metric, and notes the step in the ledger.
+
+        If a batch is applied twice, the changed metric changes the arm once more. That makes it
+        visible.
+        """
         large = self._random.random() < _LARGE_SHARE
         metrics = {"value": step, "life": self._life.number}
         breakdowns = {"text": "x" * self._random.randint(0, _LARGE_TEXT)} if large else {}

@@ -1,7 +1,7 @@
-"""Compares what writers were told with what the server holds: all of it, once, in order.
+"""Compares the answers that writers got with the content of the server.
 
-Every call of a writer changes something, so it has exactly one revision, which its rows carry.
-A call that was applied twice takes two, and leaves one that no row has.
+Every call of a writer changes something, so it has exactly one revision, and its rows have this
+revision. A call that was applied twice uses two revisions. No row has the first of them.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from tests.crash.durability.writers import EVALUATED, LATEST, Arm, channel
 __all__ = ["Findings", "check"]
 
 _BEFORE_WRITERS = 2
-"""The revision that `writers.begin` leaves."""
+"""The revision of an experiment after `writers.begin`."""
 _SHOWN = 10
 _SECONDS = 120
 
@@ -40,11 +40,11 @@ class Findings:
 
     @property
     def any(self) -> bool:
-        """Whether anything is wrong."""
+        """Whether there are any findings."""
         return bool(self.lost or self.doubled or self.other)
 
     def note(self, text: str, *, lost: int = 0, doubled: int = 0) -> None:
-        """Counts something wrong."""
+        """Counts a finding."""
         self.lost += lost
         self.doubled += doubled
         self.other += not (lost or doubled)
@@ -53,7 +53,7 @@ class Findings:
 
 
 def check(address: str, arms: list[Arm]) -> Findings:
-    """Compares everything that these arms should hold with the answers of a server."""
+    """Compares the content of a server with all acknowledged calls of these arms."""
     findings = Findings()
     with channel(address) as connection:
         server = _Server(connection)
@@ -65,7 +65,7 @@ def check(address: str, arms: list[Arm]) -> Findings:
 
 
 def _check_arm(arm: Arm, server: "_Server", findings: Findings) -> list[int]:
-    """Checks everything about an arm; the revisions of its calls."""
+    """Checks the rows, the stream and the calls of an arm. Returns the revisions of its calls."""
     rows = server.rows(arm)
     _check_rows(arm, rows, findings)
     if arm.name != EVALUATED:
@@ -79,7 +79,7 @@ def _check_arm(arm: Arm, server: "_Server", findings: Findings) -> list[int]:
 
 
 def _check_rows(arm: Arm, rows: list[EvalResult], findings: Findings) -> None:
-    """Every acknowledged row is there with its number, in order, and nothing else is."""
+    """Checks that the arm has every acknowledged row with its number, in order, and no others."""
     expected = [step for call in arm.calls for step in call.steps]
     missing = set(expected) - {row.step for row in rows}
     if missing:
@@ -92,7 +92,7 @@ def _check_rows(arm: Arm, rows: list[EvalResult], findings: Findings) -> None:
 
 
 def _check_calls(arm: Arm, held: dict[int, int], findings: Findings) -> list[int]:
-    """Every call has one revision, the one it was told, after that of the call before it."""
+    """Checks that each call has one revision, the acknowledged one, and that they increase."""
     revisions = [_BEFORE_WRITERS]
     for call in arm.calls:
         found = {held[step] for step in call.steps if step in held}
@@ -107,7 +107,7 @@ def _check_calls(arm: Arm, held: dict[int, int], findings: Findings) -> list[int
 
 
 def _check_revisions(experiment: str, revisions: list[int], last: int, findings: Findings) -> None:
-    """Every revision is that of exactly one call."""
+    """Checks that each revision of an experiment belongs to exactly one call."""
     unused = set(range(_BEFORE_WRITERS + 1, last + 1)) - set(revisions)
     if unused:
         text = f"{experiment}: no call has the revisions {sorted(unused)[:_SHOWN]}"
@@ -117,7 +117,7 @@ def _check_revisions(experiment: str, revisions: list[int], last: int, findings:
 
 
 class _Server:
-    """Questions to a server."""
+    """Reads results from a server."""
 
     def __init__(self, connection: grpc.Channel) -> None:
         self._results = ResultsServiceStub(connection)
@@ -129,7 +129,7 @@ class _Server:
         return self._results.GetExperiment(request, timeout=_SECONDS).experiment.revision
 
     def rows(self, arm: Arm) -> list[EvalResult]:
-        """Returns the rows of a ledger's arm that have its name, in order of acceptance."""
+        """Returns the rows of an arm's eval, in order of acceptance."""
         request = ListEvalsRequest(
             experiment=arm.experiment, arm=arm.name, name=arm.eval_name, page_size=1_000
         )
@@ -147,7 +147,7 @@ class _Server:
             request.page_token = page.next_page_token
 
     def latest(self, arm: Arm) -> float | None:
-        """What the row holds that each call of a trainer writes last."""
+        """Returns the value of the row `LATEST`, or None. A trainer writes it last in each call."""
         request = ScoreRequest(experiment=arm.experiment, arm=arm.name, metric=f"{LATEST}.value")
         try:
             return self._results.Score(request, timeout=_SECONDS).value
@@ -157,7 +157,7 @@ class _Server:
             raise
 
     def expected_sequence(self, arm: Arm) -> int:
-        """Returns the sequence number that an arm's stream goes on from, as its gaps are told."""
+        """Returns the next sequence number of an arm's stream, from a SEQUENCE_GAP error."""
         position = StreamPosition(writer_id=arm.name, first_sequence=2**40)
         request = RecordRequest(
             experiment=arm.experiment, events=[Event(skipped=Skipped())], position=position

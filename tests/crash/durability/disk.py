@@ -1,12 +1,12 @@
-"""A disk that loses power: what was synced is there, what was not may be there or not.
+"""A model of a disk that loses power: synced data is kept, other data may be lost.
 
-A `Journal` holds, in order, everything that SQLite asked its files to do. A `Disk` follows it
-and can say at any point what a power cut would leave: of each sector the content at the
-file's last sync or any later one, of each file its size then or any later one, of the
-folder its entries at the last time it was synced or any later ones.
+A `Journal` has all operations of SQLite on its files, in order. A `Disk` applies them, and returns
+the files that a power cut after any operation may leave. Each sector has its content at the last
+sync of the file, or any later content. Each file has its size at that sync, or any later size. The
+folder has its entries at its last sync, or any later entries.
 
-That is what POSIX promises and no more: unsynced writes reach a disk in any order, in
-parts, or never. A sector is written as a whole (SQLite counts on that too).
+POSIX promises no more than that: unsynced writes reach a disk in any order, in parts, or never. A
+sector is written as a whole. SQLite relies on that, too.
 """
 
 from collections import defaultdict
@@ -38,7 +38,7 @@ _WHOLE_FILE = -1
 
 
 class Create(NamedTuple):
-    """A name is given to a new, empty file."""
+    """A new, empty file gets a name."""
 
     name: str
     file: int
@@ -53,34 +53,34 @@ class Write(NamedTuple):
 
 
 class Truncate(NamedTuple):
-    """A file gets a size."""
+    """The size of a file is set."""
 
     file: int
     size: int
 
 
 class Sync(NamedTuple):
-    """A file is made durable, and with `folder` every name too."""
+    """A file is synced. With `folder`, all names are synced, too."""
 
     file: int
     folder: bool
 
 
 class FailedSync(NamedTuple):
-    """A sync fails. As on Linux, a later sync does not write the data that was not written then."""
+    """A sync fails. As on Linux, a later sync does not write the data that was not written here."""
 
     file: int
 
 
 class Delete(NamedTuple):
-    """A name is taken away; with `folder` every name is durable then."""
+    """A name is removed. With `folder`, all names are synced, too."""
 
     name: str
     folder: bool
 
 
 class Note(NamedTuple):
-    """The progress of the workload: the rounds that had begun, and that were acknowledged."""
+    """The progress of the workload: how many rounds have begun, and how many are acknowledged."""
 
     begun: int
     acknowledged: int
@@ -96,17 +96,17 @@ class Power(StrEnum):
     DROP = "drop"
     """All of it is lost."""
     KEEP = "keep"
-    """All of it is there: what kill -9 leaves."""
+    """All of it is kept, as after SIGKILL."""
     PREFIX = "prefix"
-    """The data that was written first is kept."""
+    """The data that was written up to a random moment is kept."""
     PAGES = "pages"
-    """Of each page, the data that was written first is kept, up to a moment of its own."""
+    """The same, with a random moment for each page."""
     SECTORS = "sectors"
-    """Any of the contents that a sector had, each sector for itself."""
+    """Each sector has a random one of the contents that it had since the sync."""
 
 
 class _Choice:
-    """Chooses the remaining data of one file, by the kind of power cut."""
+    """Chooses the content of one file after a power cut of one kind."""
 
     def __init__(self, power: Power, random: Random, synced: int, now: int) -> None:
         self._power = power
@@ -114,7 +114,7 @@ class _Choice:
         self._moments = defaultdict[int, int](lambda: random.randint(synced, now))
 
     def of(self, versions: Sequence[tuple[int, _T]], page: int) -> _T:
-        """One of the versions that something had since the sync, each with its first moment."""
+        """Returns one of the versions since the last sync, each of which has its time."""
         match self._power:
             case Power.DROP:
                 return versions[0][1]
@@ -134,10 +134,10 @@ class _Choice:
 
 @dataclass
 class _File:
-    """A file: what it holds now, and what it held since it was last synced.
+    """A file: its content now, and each content of its sectors since its last sync.
 
-    `stuck` has the sectors of failed syncs that were not written again since: they read as
-    they were written last, and a sync passes over them.
+    `stuck` has the sectors that a failed sync did not write, unless they were written again. Reads
+    return their newest content, but a later sync does not write it to the disk.
     """
 
     content: bytearray = field(default_factory=bytearray)
@@ -147,7 +147,7 @@ class _File:
     stuck: dict[int, list[tuple[int, bytes]]] = field(default_factory=dict)
 
     def write(self, now: int, offset: int, data: bytes) -> None:
-        """Writes bytes; a gap before them is filled with zeros."""
+        """Writes bytes. A gap before them is filled with zeros."""
         end = offset + len(data)
         touched = self._begin(min(offset, len(self.content)), end)
         if end > len(self.content):
@@ -157,7 +157,7 @@ class _File:
         self._end(now, touched)
 
     def truncate(self, now: int, size: int) -> None:
-        """Cuts the file off, or fills it up with zeros."""
+        """Cuts the file, or extends it with zeros."""
         before = len(self.content)
         touched = self._begin(min(size, before), max(size, before))
         self.content[size:] = bytes(max(0, size - before))
@@ -165,13 +165,13 @@ class _File:
         self._end(now, touched)
 
     def sync(self, now: int) -> None:
-        """Makes everything durable."""
+        """Makes the whole content durable."""
         self.synced = now
         self.sizes = [(now, len(self.content))]
         self.sectors.clear()
 
     def fail_sync(self) -> None:
-        """Forgets that anything has to be made durable."""
+        """Marks the unsynced sectors as not written: a later sync does not write them either."""
         self.stuck |= self.sectors
         self.sectors.clear()
 
@@ -208,7 +208,7 @@ def _round_up(size: int) -> int:
 
 
 class Disk:
-    """Files and their names, as the entries of a journal make them."""
+    """The files and names that the entries of a journal produce."""
 
     def __init__(self) -> None:
         self.names: dict[str, int] = {}
@@ -243,7 +243,7 @@ class Disk:
                 self.note = entry
 
     def cut(self, power: Power, random: Random) -> dict[str, bytes]:
-        """Returns the files, by name, that a power cut leaves."""
+        """Returns the files by name after a power cut."""
         return {
             name: self._files[file].left(
                 _Choice(power, random, self._files[file].synced, self._now)
@@ -257,7 +257,7 @@ class Disk:
             self._pending_names.clear()
 
     def _names_left(self, power: Power, random: Random) -> dict[str, int]:
-        """Returns the names: the durable ones, and what became of them up to some moment."""
+        """Returns the names after a power cut: those at the last sync, with some later changes."""
         happened = len(self._pending_names)
         if power is not Power.KEEP:
             happened = 0 if power is Power.DROP else random.randint(0, happened)

@@ -1,9 +1,9 @@
-"""A server whose disk fails when it is told to.
+"""A server whose disk fails on request.
 
     python tests/crash/durability/failing.py FOLDER --listen 127.0.0.1:0 --store URL
 
-As long as there is a file `full` in the folder, nothing more fits on the disk; with a file
-`broken`, no sync succeeds.
+While the folder has a file `full`, each write fails because the disk is full. While it has a file
+`broken`, each sync fails.
 """
 
 import sys
@@ -16,27 +16,27 @@ __all__ = ["FailingVfs"]
 
 
 class _FailingFile(apsw.VFSFile):
-    """A file on that disk."""
+    """A file on the failing disk."""
 
     def __init__(self, name: str | apsw.URIFilename | None, flags: list[int], folder: Path) -> None:
         self._folder = folder
         super().__init__("unix", name, flags)
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - SQLite's name
-        """Writes, if there is room."""
+        """Writes bytes. Raises an error while the disk is full."""
         if (self._folder / "full").exists():
             raise apsw.FullError("no room")
         super().xWrite(data, offset)
 
     def xSync(self, flags: int) -> None:  # noqa: N802 - SQLite's name
-        """Syncs, unless the disk is broken."""
+        """Syncs the file. Raises an error while the disk is broken."""
         if (self._folder / "broken").exists():
             raise apsw.IOError("the disk is broken")
         super().xSync(flags)
 
 
 class FailingVfs(apsw.VFS):
-    """All files are on that disk."""
+    """Opens all files on the failing disk."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,12 +1,14 @@
-"""Kills a server under write load, again and again, and looks for what was lost or doubled.
+"""Kills a server under write load, and searches for rows that are lost or stored twice.
 
     python -m tests.crash.durability.kills --kills 250 --rows 100000
 
-Trainers (streams with positions) and evaluators (calls without) record as fast as they are
-answered and send again what was not. The server is killed with SIGKILL after a random number
-of acknowledged rows, now and then already while it starts, and started again on the same
-address and store. In the end `checker` compares everything. `--plant` starts a server with
-a defect instead (`planted`), and kills it at the moment that shows the defect.
+Trainers (streams with positions) and evaluators (calls without positions) send one call after the
+other. They send a call again if it gets no answer. The server is killed with SIGKILL after a random
+number of acknowledged rows, sometimes while it starts. It is started again with the same address
+and store. At the end, `checker` compares everything.
+
+With `--plant`, the server has a defect (see `planted`), and is killed at a moment when the defect
+shows.
 """
 
 import argparse
@@ -35,7 +37,7 @@ _STALLED_SECONDS = 240
 _JITTER_SECONDS = 0.005
 _START_SECONDS = 0.5
 _WHILE_STARTING = 0.1
-"""The share of kills that hit a server again that is just starting."""
+"""The share of kills that are followed by another one while the server starts again."""
 
 
 @dataclass
@@ -65,14 +67,14 @@ class Report:
 
 
 class StalledError(Exception):
-    """The run stopped early, so it proves nothing."""
+    """The run ended early, so it proves nothing."""
 
 
 def kill_under_load(kills: int, rows: int, seed: int, plant: str | None = None) -> Report:
-    """Kills a server so many times while so many rows are acknowledged, and more.
+    """Kills a server while rows are recorded, and checks the results.
 
-    Raises:
-        StalledError: No row was acknowledged for minutes.
+    `kills` and `rows` are the least numbers of kills and acknowledged rows. Raises StalledError if
+    no row was acknowledged for minutes.
     """
     report = Report(seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -119,7 +121,7 @@ def _writers(address: str, random: Random) -> list[Writer]:
 
 
 def _wait_for_rows(writers: list[Writer], rows: int) -> None:
-    """Waits until so many more rows are acknowledged, or a writer gives up."""
+    """Waits until this number of further rows is acknowledged, or until a writer fails."""
     before = seen = sum(writer.rows for writer in writers)
     changed = time.monotonic()
     while seen < before + rows and not any(writer.failure for writer in writers):
@@ -132,7 +134,7 @@ def _wait_for_rows(writers: list[Writer], rows: int) -> None:
 
 
 def _finish(writers: list[Writer], rows: int, report: Report) -> None:
-    """Goes on to the number of rows that was asked for; every call gets its answer."""
+    """Waits for the requested number of rows, and for the answers of the last calls."""
     _wait_for_rows(writers, max(1, rows - sum(writer.rows for writer in writers)))
     for writer in writers:
         writer.stop()
@@ -155,7 +157,7 @@ class KillableServer(RunningServer):
     """A server, with a defect if one is named.
 
     Attributes:
-        held: The streams whose calls were under way when it was killed to show its defect.
+        held: The writer ids of the calls that it held when `kill_at_the_moment` killed it.
     """
 
     def __init__(self, store: str, plant: str | None, folder: Path) -> None:
@@ -181,7 +183,7 @@ class KillableServer(RunningServer):
         return kills
 
     def kill_at_the_moment(self) -> None:
-        """Kills the server when it has reached the moment that shows its defect."""
+        """Kills the server when it has reached a moment when its defect shows."""
         asked, reached = self._folder / "asked", self._folder / "reached"
         asked.touch()
         deadline = time.monotonic() + _STALLED_SECONDS
@@ -195,7 +197,7 @@ class KillableServer(RunningServer):
         reached.unlink()
 
     def pause(self) -> None:
-        """Makes the server hang: it keeps its connections and answers nothing."""
+        """Makes the server hang: it keeps its connections and sends no answers."""
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -211,7 +213,7 @@ class KillableServer(RunningServer):
 
 
 def main() -> int:
-    """The command."""
+    """Runs the command. Returns 1 if there are findings."""
     parser = argparse.ArgumentParser(description="Kills a server under write load.")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--rows", type=int, default=20_000)

@@ -1,9 +1,10 @@
-"""A server with a defect, so that the search for lost and doubled rows is seen to find it.
+"""A server with a defect, to prove that the search for lost and doubled rows finds it.
 
     python tests/crash/durability/planted.py ack_before_commit FOLDER --listen 127.0.0.1:0 …
 
-A kill shows a defect at one moment only. When there is a file `asked` in FOLDER, the server stays
-in that moment, and writes the streams of its calls to a file `reached`, until it is killed.
+A kill shows a defect only at certain moments. While FOLDER has a file `asked`, the server waits at
+such a moment until it is killed. Before that, it writes the streams of its calls to a file
+`reached`.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from podium_server.writes.call import RecordCall
 __all__ = ["PLANTS"]
 
 _ENOUGH_EVENTS = 6
-"""A call of so many events changes something again when it is applied twice."""
+"""A call with at least this number of events changes something each time that it is applied."""
 _LOOK_SECONDS = 0.002
 _commit = GroupCommit._commit
 _first_new = RecordCall._first_new
@@ -29,10 +30,13 @@ _folder = Path()
 
 
 async def _hold(applied: list[Any], until: Callable[[], bool] = lambda: True) -> None:
-    """Stays here for good if that was asked for and a call with a position is under way."""
+    """Waits for the kill, if it was asked for and a suitable call is being committed.
+
+    Before that, waits until `until` returns True.
+    """
     if not (_folder / "asked").exists() or not any(map(_is_enough, applied)):
         return
-    while not until():  # noqa: ASYNC110 - the queue of the server tells nobody
+    while not until():  # noqa: ASYNC110 - the queue of the server has no event to wait for
         await asyncio.sleep(_LOOK_SECONDS)
     writers = (one.call._position.writer_id for one in filter(_is_enough, applied))
     (_folder / "reaching").write_text("\n".join(writers))
@@ -42,7 +46,7 @@ async def _hold(applied: list[Any], until: Callable[[], bool] = lambda: True) ->
 
 def _is_enough(one: Any) -> bool:
     call = one.call
-    # An arm that is resumed elsewhere may reject what is sent again.
+    # An arm that was resumed on another machine may reject a call that is sent again.
     return (
         one.error is None
         and isinstance(call, RecordCall)
@@ -53,7 +57,7 @@ def _is_enough(one: Any) -> bool:
 
 
 def _hold_before_answer() -> None:
-    """No defect: the moment at which a call is committed and not answered."""
+    """Plants no defect. Waits for the kill when a call is committed and not yet answered."""
 
     async def commit(self: GroupCommit, applied: list[Any], *, changed: bool) -> None:
         await _commit(self, applied, changed=changed)
@@ -63,12 +67,12 @@ def _hold_before_answer() -> None:
 
 
 def _ack_before_commit() -> None:
-    """Callers are answered before the transaction is durable."""
+    """Answers callers before the transaction is durable."""
 
     async def commit(self: GroupCommit, applied: list[Any], *, changed: bool) -> None:
         for waiting in applied:
             waiting.give()
-        # They have their answers when all of them have called again.
+        # When all callers have sent their next calls, all of them have got their answers.
         callers = len(self._waiting) + len(applied)
         await _hold(applied, lambda: len(self._waiting) >= callers)
         await _commit(self, applied, changed=changed)
@@ -77,7 +81,7 @@ def _ack_before_commit() -> None:
 
 
 def _position_apart() -> None:
-    """Positions of streams are saved in a transaction of their own, after the events."""
+    """Saves the positions of streams in a separate transaction, after the events."""
     later: list[tuple[Any, ...]] = []
 
     def put_stream(self: Any, row: StreamRow) -> None:
@@ -94,7 +98,7 @@ def _position_apart() -> None:
 
 
 def _resend_is_new() -> None:
-    """The events of a call count as new although their stream has them already."""
+    """Applies the events of a repeated call again, as if they were new."""
 
     def first_new(self: RecordCall, stream: StreamRow) -> int:
         return 0 * _first_new(self, stream)
@@ -109,7 +113,7 @@ PLANTS: dict[str, Callable[[], None]] = {
     "resend_is_new": _resend_is_new,
     "hold_before_answer": _hold_before_answer,
 }
-"""The defects, by the name that the command takes."""
+"""The defects by name."""
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
-"""Simulated power cuts: a store's life is recorded, cut off anywhere, and looked at again.
+"""Simulates power cuts: records the file operations of a store, cuts them off, opens the rest.
 
     python -m tests.crash.durability.power_cuts --images 20000
 
-A life is a number of rounds of calls (`rounds`) on a real store, with kills of the process and
-clean stops in between; each time the next process goes on with the round that was not
-acknowledged. Everything that the store did to its files is in the journal. For each image the
-journal is cut at random and the power with it (`disk`); then a real store opens what is left:
+A life is a series of rounds of calls (see `rounds`) on a real store. In between, the process is
+killed or stopped, and the next one begins with the round that was not acknowledged. The journal has
+every operation of the store on its files.
 
-- it opens, and SQLite's own check finds nothing wrong;
-- it holds, byte for byte, what it held after some round: nothing is there by half;
-- no round that was acknowledged is missing, and none is there that had not begun;
-- it goes on: the next round leaves what it left before.
+An image is the content of the disk after a power cut at a random place in the journal (see `disk`).
+A real store opens each image. These statements must be true:
+
+- The store opens, and SQLite's own check finds no damage.
+- Byte for byte, it has the content after some round. So no round is applied in part.
+- It has every acknowledged round, and no round that had not begun.
+- It accepts the next round, with the same result as before.
 """
 
 import argparse
@@ -37,16 +39,16 @@ __all__ = ["Life", "Report", "check_images", "cut_power", "live", "main"]
 
 _FILE = "podium.db"
 _CHECKPOINT_PAGES = 40
-"""So few that checkpoints fall into every life many times."""
+"""The pages between two checkpoints: so few that each life has many checkpoints."""
 _ROUNDS = 120
 _IMAGES_A_LIFE = 1_000
 
 
 @dataclass
 class Life:
-    """A recorded life: its journal, its rounds, and what the store held after each.
+    """A recorded life: its rounds, its journal, and the content of the store after each round.
 
-    `contents[n]` is what it held after n rounds.
+    `contents[n]` is the content after n rounds.
     """
 
     rounds: list[Round]
@@ -54,7 +56,7 @@ class Life:
     contents: list[bytes] = field(default_factory=list)
 
     def note_content(self, count: int, content: bytes) -> None:
-        """Notes the content of the store after a number of rounds, which is always the same."""
+        """Stores the content after a number of rounds. Raises an error if another one is stored."""
         if count == len(self.contents):
             self.contents.append(content)
         elif self.contents[count] != content:
@@ -63,7 +65,7 @@ class Life:
 
 @dataclass
 class Report:
-    """The findings. `lost`: an acknowledged round is missing; `corrupt`: everything else."""
+    """The findings: `lost` counts missing acknowledged rounds, and `corrupt` all other faults."""
 
     images: int = 0
     lost: int = 0
@@ -72,7 +74,7 @@ class Report:
     samples: list[str] = field(default_factory=list)
 
     def note(self, what: str, how: str, where: str) -> None:
-        """Counts something wrong."""
+        """Counts a finding."""
         self.lost += what == "lost"
         self.corrupt += what != "lost"
         if len(self.samples) < 10:
@@ -85,7 +87,7 @@ class Report:
 
 
 async def live(seed: int, synchronous: str = "full", count: int = _ROUNDS) -> Life:
-    """Records a number of rounds, with kills and clean stops at random."""
+    """Records a life with `count` rounds. Kills or stops the process at random places."""
     life, random = Life(rounds(seed, count)), Random(seed)  # noqa: S311 - no secret
     while (done := _last_note(life.journal).acknowledged) < count:
         begin, end = len(life.journal), min(count, done + random.randint(5, 60))
@@ -109,7 +111,7 @@ async def _open(life: Life, store: SqliteStore, synchronous: str) -> None:
 
 
 async def _process(life: Life, store: SqliteStore, end: int, weather: "_Weather") -> None:
-    """One process: begins with the round that was not acknowledged; a failed sync ends it."""
+    """Sends rounds, from the first that is not acknowledged to `end`. Ends at a failed sync."""
     number = _last_note(life.journal).acknowledged
     while number < end:
         life.journal.append(Note(begun=number + 1, acknowledged=number))
@@ -127,19 +129,19 @@ async def _process(life: Life, store: SqliteStore, end: int, weather: "_Weather"
 
 @dataclass
 class _Weather:
-    """Whether the disk is full or fails while the next round is written."""
+    """Decides whether the disk is full, or fails, while the next round is written."""
 
     faults: Faults
     random: Random
 
     def turn(self) -> None:
-        """Decides the call again."""
+        """Decides for the next round."""
         self.faults.write = self.random.random() < 0.04
         self.faults.sync = self.random.random() < 0.02
 
 
 def _kill_point(journal: Journal, begin: int, random: Random) -> int:
-    """Chooses where a kill ends a process: anywhere, or with a commit written and not synced."""
+    """Returns the place of a kill in the journal: anywhere, or between a commit and its sync."""
     written = [i for i in range(begin, len(journal)) if isinstance(journal[i], Sync)]
     failed = [i + 1 for i in range(begin, len(journal)) if isinstance(journal[i], FailedSync)]
     if failed and random.random() < 0.5:
@@ -150,7 +152,7 @@ def _kill_point(journal: Journal, begin: int, random: Random) -> int:
 
 
 async def check_images(life: Life, count: int, seed: int, report: Report) -> None:
-    """Cuts the power of a recorded run many times, and checks each image."""
+    """Cuts the power of a recorded life `count` times, and checks each image."""
     random, disk, followed = Random(seed), Disk(), 0  # noqa: S311 - no secret
     for cut in sorted(_cut_point(life.journal, random) for _ in range(count)):
         for entry in life.journal[followed:cut]:
@@ -167,7 +169,7 @@ async def check_images(life: Life, count: int, seed: int, report: Report) -> Non
 
 
 def _cut_point(journal: Journal, random: Random) -> int:
-    """Chooses where the power is cut: anywhere, or just after a round was acknowledged."""
+    """Returns the place of a power cut: anywhere, or just after a round was acknowledged."""
     cut = random.randint(0, len(journal))
     if random.random() < 0.3:
         while cut < len(journal) and not isinstance(journal[cut - 1], Note):
@@ -176,7 +178,7 @@ def _cut_point(journal: Journal, random: Random) -> int:
 
 
 async def _look(life: Life, folder: Path, note: Note) -> tuple[str, str] | None:
-    """Opens the image of a power cut. Returns its problem, if there is one."""
+    """Opens the image of a power cut. Returns its fault, or None."""
     store = SqliteStore(folder / _FILE)
     try:
         await store.open()
@@ -203,7 +205,7 @@ async def _look_into(life: Life, store: SqliteStore, note: Note) -> tuple[str, s
 
 
 async def _go_on(life: Life, store: SqliteStore, content: bytes) -> tuple[str, str] | None:
-    """Sends the next round."""
+    """Sends the next round. Returns a fault, or None if the store then has the expected content."""
     held = life.contents.index(content)
     if held == len(life.rounds):
         return None
@@ -231,7 +233,7 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
 
 
 async def cut_power(images: int, seed: int, synchronous: str = "full") -> Report:
-    """Looks at so many images, of as many lives as they take."""
+    """Checks a number of images. One life gives at most 1,000 of them."""
     report, random = Report(), Random(seed)  # noqa: S311 - no secret
     with without_syncs():
         while report.images < images:
@@ -242,7 +244,7 @@ async def cut_power(images: int, seed: int, synchronous: str = "full") -> Report
 
 
 def main() -> int:
-    """The command."""
+    """Runs the command. Returns 1 if there are findings."""
     parser = argparse.ArgumentParser(description="Simulated power cuts of the SQLite store.")
     parser.add_argument("--images", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(2**32))

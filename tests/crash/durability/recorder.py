@@ -1,7 +1,7 @@
-"""SQLite's files, with everything that is done to them written down.
+"""Records all operations on SQLite's files.
 
-`recording(journal)` makes a VFS the default one for as long as its block lasts, so that the
-store runs as it is. Nothing is really synced: that is what makes a thousand openings fast.
+`recording(journal)` makes a recording VFS the default one inside its block, so the store runs
+unchanged. Files are never really synced. That makes thousands of openings fast.
 """
 
 from collections.abc import Iterator
@@ -26,11 +26,11 @@ __all__ = ["Faults", "file_name", "recording", "without_syncs"]
 
 _BASE = "unix"
 _SYNCS_FOLDER = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL
-"""Files whose first sync syncs their folder too: `unixOpen` of SQLite's os_unix.c."""
+"""The kinds of files whose first sync syncs the folder too: `unixOpen` in SQLite's os_unix.c."""
 
 
 def file_name(name: str | apsw.URIFilename | None) -> str | None:
-    """Returns the last part of a file's path; None for a temporary file."""
+    """Returns the last part of a file's path, or None for a temporary file."""
     if name is None:
         return None
     return Path(name.filename() if isinstance(name, apsw.URIFilename) else name).name
@@ -38,7 +38,7 @@ def file_name(name: str | apsw.URIFilename | None) -> str | None:
 
 @dataclass
 class Faults:
-    """The next fault of a recorded file, once: a write finds no room, or a sync fails."""
+    """The next fault, which happens once: a write finds no room, or a sync fails."""
 
     write: bool = False
     sync: bool = False
@@ -69,7 +69,7 @@ class _RecordedFile(_File):
         super().__init__(_BASE, name, flags)
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - SQLite's name
-        """Writes bytes, or only some of them if there is no room."""
+        """Writes bytes. If a fault is set, writes half of them and raises an error."""
         if self._faults.write:
             data = data[: len(data) // 2]
         self._journal.append(Write(self._number, offset, bytes(data)))
@@ -79,12 +79,12 @@ class _RecordedFile(_File):
             raise apsw.FullError("no room")
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802 - SQLite's name
-        """Gives the file a size."""
+        """Sets the size of the file."""
         self._journal.append(Truncate(self._number, newsize))
         super().xTruncate(newsize)
 
     def xSync(self, flags: int) -> None:  # noqa: ARG002, N802 - SQLite's name
-        """Notes that everything is durable, or that it failed."""
+        """Records a sync, or a failed one if a fault is set."""
         if self._faults.sync:
             self._faults.sync = False
             self._journal.append(FailedSync(self._number))
@@ -119,7 +119,7 @@ class _RecordingVfs(apsw.VFS):
     def xOpen(  # noqa: N802 - SQLite's name
         self, name: str | apsw.URIFilename | None, flags: list[int]
     ) -> apsw.VFSFile:
-        """Opens a file; a new one gets its name."""
+        """Opens a file. Records the name of a new file."""
         short = file_name(name)
         if name is None or short is None:
             return _File(_BASE, name, flags)
@@ -140,10 +140,9 @@ class _RecordingVfs(apsw.VFS):
 
 @contextmanager
 def recording(journal: Journal) -> Iterator[Faults]:
-    """Has every file that is opened inside write down what is done to it.
+    """Records the operations on every file that is opened inside the block.
 
-    A journal that was begun goes on: names and files are those that it left. What the block
-    is given makes things go wrong.
+    Continues the journal if it has entries. Yields an object with which the block causes faults.
     """
     faults = Faults()
     vfs = _RecordingVfs("podium-recording", journal, faults)
@@ -155,7 +154,7 @@ def recording(journal: Journal) -> Iterator[Faults]:
 
 @contextmanager
 def without_syncs() -> Iterator[None]:
-    """Has no file that is opened inside be synced."""
+    """Opens files inside the block so that they are never synced."""
     vfs = _QuietVfs("podium-quiet", _BASE, makedefault=True)
     try:
         yield

@@ -1,8 +1,8 @@
-"""What is written before the power goes: rounds of calls, the same for the same seed.
+"""The rounds of calls that are written before a power cut: the same for the same seed.
 
-The calls of a round are sent together, so they share one transaction. A round that is sent
-again changes nothing that it did before: streams have positions, and what has none is
-recorded where nothing is ever removed.
+The calls of a round are sent together, so they share one transaction. A round that is sent again
+changes nothing: its streams have positions, and its other calls write to an arm whose rows are
+never removed.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ __all__ = ["Round", "content_of", "rounds", "send"]
 
 _EXPERIMENTS = ("power/a", "power/b")
 _EVALUATED = "evaluated"
-"""An arm of each experiment that calls without a position record to."""
+"""The arm of each experiment to which calls without a position write."""
 _BEGIN_MICROS = 1_700_000_000_000_000
 _LIMITS = Limits()
 
@@ -56,7 +56,7 @@ class Round:
     deletes: tuple[str, str] | None = None
 
     def calls(self) -> list[Call[Any]]:
-        """Returns the calls, made again as a server makes them of its requests."""
+        """Returns new call objects, as a server makes them from requests."""
         now = _BEGIN_MICROS + self.number
         if self.deletes is not None:
             experiment, arm = self.deletes
@@ -77,7 +77,7 @@ def _record_call(told: _Told, now: int) -> RecordCall:
 
 
 class _Stream:
-    """One life of an arm, and the writer that records it."""
+    """An attempt of an arm, recorded as one stream."""
 
     def __init__(self, experiment: str, arm: str, order: int) -> None:
         self.experiment = experiment
@@ -93,7 +93,7 @@ class _Stream:
         return _Told(self.experiment, events, self._position(first))
 
     def gap(self) -> _Told:
-        """Returns a call that is refused, and leaves its neighbours alone."""
+        """Returns a call with a gap in its sequence. It is rejected, and the others are applied."""
         event = _eval(self.arm, EvalResult(name="never", metrics={"stored": 1.0}))
         return _Told(self.experiment, (event,), self._position(self._sequence + 100))
 
@@ -125,7 +125,7 @@ def _eval(arm: str, row: EvalResult) -> Event:
 
 
 def _row(name: str, step: int, random: Random) -> EvalResult:
-    """Returns a row; some are larger than a page of SQLite's, so that they take several."""
+    """Returns a row. Some rows are larger than a page of SQLite, so they take several pages."""
     row = EvalResult(name=name, step=step, metrics={"pass_rate": random.random()})
     if random.random() < 0.15:
         row.breakdowns["text"].string_value = "x" * random.randint(100, 9_000)
@@ -133,7 +133,11 @@ def _row(name: str, step: int, random: Random) -> EvalResult:
 
 
 def rounds(seed: int, count: int) -> list[Round]:
-    """So many rounds. The first one declares, the second begins what needs no position."""
+    """Returns `count` rounds.
+
+    The first round declares the experiments. The second starts the arms for calls without a
+    position.
+    """
     random = Random(seed)  # noqa: S311 - no secret
     declared = Event(experiment_declared=ExperimentDeclared(success_metric="test.last"))
     started = _started(_EVALUATED, Attempt(id="only", order=1))
@@ -165,7 +169,7 @@ def _next(number: int, streams: list[_Stream], random: Random) -> Round:
 
 
 async def send(store: SqliteStore, sent: Round) -> None:
-    """Sends the calls of a round together; returns when all of them are answered."""
+    """Sends the calls of a round at the same time, and waits for all answers."""
     answers = await asyncio.gather(
         *(store.transact(call) for call in sent.calls()), return_exceptions=True
     )
@@ -175,7 +179,7 @@ async def send(store: SqliteStore, sent: Round) -> None:
 
 
 def content_of(connection: apsw.Connection) -> bytes:
-    """Returns a digest of every row that a store holds, without the random ids of its file."""
+    """Returns a digest of every stored row, without the random ids of the file."""
     tables = (
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('identity', 'store') "
         "ORDER BY name"

@@ -1,4 +1,4 @@
-"""A disk that is full or fails: callers learn what really happened."""
+"""On a full or failing disk, callers get the correct error, and no acknowledged call is lost."""
 
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ from tests.crash.durability.writers import EVALUATED, begin, channel
 
 @asynccontextmanager
 async def _store(folder: Path, broken: list[bool]) -> AsyncIterator[tuple[SqliteStore, Faults]]:
-    """A store that holds three rounds, and the faults of its disk."""
+    """Yields a store with three rounds, and the faults of its disk."""
     with recording([]) as faults:
         store = SqliteStore(folder / "podium.db", on_broken=lambda: broken.append(True))
         await store.open()
@@ -40,7 +40,7 @@ async def _reason(store: SqliteStore, number: int) -> str:
 
 
 async def test_a_full_disk_changes_nothing_and_is_got_over(tmp_path: Path) -> None:
-    """Calls are refused as STORAGE_FULL; once there is room, the same calls succeed."""
+    """A call is rejected with STORAGE_FULL and changes nothing. With room again, it succeeds."""
     broken: list[bool] = []
     async with _store(tmp_path, broken) as (store, faults):
         before = content_of(store._reading)
@@ -56,7 +56,7 @@ async def test_a_full_disk_changes_nothing_and_is_got_over(tmp_path: Path) -> No
 
 
 async def test_after_a_failed_sync_nothing_is_answered(tmp_path: Path) -> None:
-    """The outcome of such a commit is unknown, and so is every later one; the server is told."""
+    """After a failed sync, every call gets OUTCOME_UNKNOWN, and `on_broken` is called once."""
     broken: list[bool] = []
     async with _store(tmp_path, broken) as (store, faults):
         faults.sync = True
@@ -80,7 +80,7 @@ class _FailingServer(RunningServer):
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[_FailingServer]:
-    """A server with an experiment and an arm, at revision 2."""
+    """Yields a server with an experiment and an arm, at revision 2."""
     server = _FailingServer(tmp_path)
     begin(server.address, "disk")
     yield server
@@ -89,7 +89,7 @@ def server(tmp_path: Path) -> Iterator[_FailingServer]:
 
 
 def _record(server: _FailingServer, sequence: int) -> RecordResponse:
-    """Sends the event of a sequence number; it is a row at that step."""
+    """Sends the event with a sequence number. Its row has this number as its step."""
     row = EvalResult(name="val", step=sequence, metrics={"value": sequence})
     request = RecordRequest(
         experiment="disk",
@@ -108,7 +108,7 @@ def _refused(server: _FailingServer, sequence: int) -> tuple[str, str]:
 
 
 def test_a_server_on_a_full_disk_serves_again_when_there_is_room(server: _FailingServer) -> None:
-    """RESOURCE_EXHAUSTED and nothing changed; the same call is applied once there is room."""
+    """A call gets RESOURCE_EXHAUSTED and changes nothing. With room again, it is applied once."""
     assert _record(server, 1).revision == 3
     (server.folder / "full").touch()
     assert _refused(server, 2) == ("RESOURCE_EXHAUSTED", "STORAGE_FULL")
@@ -121,7 +121,7 @@ def test_a_server_on_a_full_disk_serves_again_when_there_is_room(server: _Failin
 
 @pytest.mark.slow
 def test_a_server_whose_disk_fails_ends_and_the_sequence_decides(server: _FailingServer) -> None:
-    """UNAVAILABLE, exit code 3; sent again to the next server, the call is applied once."""
+    """A failed sync ends the server with exit code 3. A call that is sent again is applied once."""
     assert _record(server, 1).revision == 3
     (server.folder / "broken").touch()
     assert _refused(server, 2) == ("UNAVAILABLE", "OUTCOME_UNKNOWN")

@@ -1,4 +1,4 @@
-"""Nothing acknowledged is lost or doubled by SIGKILL of the server under write load."""
+"""SIGKILL of the server under write load loses no acknowledged row and doubles none."""
 
 import pytest
 
@@ -10,7 +10,7 @@ _SEED = 20_261_123
 
 
 def test_kills_lose_nothing_and_double_nothing() -> None:
-    """After ten kills the server has exactly the acknowledged rows, once and in order."""
+    """After ten kills, the server has exactly the acknowledged rows, once and in order."""
     report = kill_under_load(kills=10, rows=3_000, seed=_SEED)
 
     assert not report.findings.any, str(report)
@@ -24,6 +24,6 @@ def test_kills_lose_nothing_and_double_nothing() -> None:
     [("ack_before_commit", "lost"), ("position_apart", "doubled"), ("resend_is_new", "doubled")],
 )
 def test_the_search_finds_a_planted_defect(plant: str, kind: str) -> None:
-    """The harness can fail: it finds the rows that a server with a defect lost or doubled."""
+    """If the server has a defect, the search finds the rows that are lost or doubled."""
     report = kill_under_load(kills=1, rows=100, seed=_SEED, plant=plant)
     assert getattr(report.findings, kind) > 0, str(report)

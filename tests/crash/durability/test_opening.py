@@ -1,4 +1,4 @@
-"""A store that cannot be opened raises an error, and its file is unchanged."""
+"""Files that are not a store, and a log that was left without its file."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from podium_server.store.sqlite import SqliteStore
 
 
 async def test_the_database_of_another_program_is_left_byte_for_byte(tmp_path: Path) -> None:
-    """The file of another program raises an error, and is unchanged."""
+    """Opening the database of another program raises an error and changes no byte."""
     path = tmp_path / "other.db"
     other = apsw.Connection(str(path))
     other.execute("CREATE TABLE theirs (id INTEGER)")
@@ -25,7 +25,7 @@ async def test_the_database_of_another_program_is_left_byte_for_byte(tmp_path: P
 
 
 async def test_a_file_that_is_no_database_is_left_byte_for_byte(tmp_path: Path) -> None:
-    """A text file is refused, not overwritten."""
+    """Opening a text file raises an error and changes no byte."""
     path = tmp_path / "notes.txt"
     path.write_text("not a database " * 100)
 
@@ -36,7 +36,7 @@ async def test_a_file_that_is_no_database_is_left_byte_for_byte(tmp_path: Path) 
 
 
 async def test_a_log_without_its_database_is_no_hindrance(tmp_path: Path) -> None:
-    """Who deletes the database and leaves its log starts with an empty store."""
+    """If only a log without commits is left of a database, a new, empty store opens."""
     path = tmp_path / "podium.db"
     (tmp_path / "podium.db-wal").write_bytes(b"left")
     store = SqliteStore(path)

@@ -1,4 +1,4 @@
-"""No power cut costs an acknowledged call or leaves a damaged store."""
+"""A power cut loses no acknowledged call and leaves no damaged store."""
 
 import tempfile
 from pathlib import Path
@@ -17,45 +17,48 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def one_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the copies of a file that the model makes be the same file to the store."""
+    """Makes the store treat the copies of a file in the model as the same file."""
     monkeypatch.setattr(schema, "identify", lambda *_: None)
 
 
 async def test_a_thousand_power_cuts_lose_nothing() -> None:
-    """What was acknowledged is there after 1,000 power cuts, nothing is by half."""
+    """After each of 1,000 power cuts, the store has all acknowledged rounds, and none in part."""
     report = await cut_power(1_000, seed=20_261_123)
 
     assert (report.images, report.lost, report.corrupt) == (1_000, 0, 0), str(report)
 
 
 async def test_the_same_cuts_lose_rows_without_full_sync() -> None:
-    """The harness is able to fail: with synchronous=NORMAL it finds rows that are lost."""
+    """With synchronous=NORMAL, the same power cuts lose acknowledged rounds, which is reported."""
     report = await cut_power(200, seed=20_261_123, synchronous="normal")
 
     assert report.lost > 20, str(report)
 
 
 async def test_the_same_cuts_damage_stores_without_any_sync() -> None:
-    """The harness is able to fail: with synchronous=OFF it finds damaged stores."""
+    """With synchronous=OFF, the same power cuts damage stores. The checks find that."""
     report = await cut_power(200, seed=20_261_123, synchronous="off")
 
     assert report.corrupt > 20, str(report)
 
 
 async def test_a_call_sent_again_after_a_kill_is_durable() -> None:
-    """A call that a killed server had written and not synced survives, once acknowledged."""
+    """If a killed server wrote a call without a sync, it is durable once it is acknowledged."""
     assert await _acknowledged_again() == "there"
 
 
 async def test_the_log_of_a_killed_server_is_made_durable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without that step on opening, such a call would be acknowledged and lost."""
+    """Without `make_log_durable`, such a call is acknowledged and lost."""
     monkeypatch.setattr(store, "make_log_durable", lambda _path: None)
 
     assert await _acknowledged_again() == "lost"
 
 
 async def _acknowledged_again() -> str:
-    """Kills a server before its last sync, sends the last call again, and cuts the power."""
+    """Kills a server before its last sync, sends the last call again, and cuts the power.
+
+    Returns `there` or `lost`, for the last call.
+    """
     journal: Journal = []
     before, after = await _first_process(journal)
     last_sync = max(index for index, entry in enumerate(journal) if isinstance(entry, Sync))
@@ -80,7 +83,7 @@ async def _first_process(journal: Journal) -> tuple[bytes, bytes]:
 
 
 async def _second_process(journal: Journal, expected: bytes) -> None:
-    """Finds the second round there and sends it again, which changes nothing."""
+    """Checks that the second round is stored, and sends it again, which changes nothing."""
     with tempfile.TemporaryDirectory() as folder, recording(journal):
         _put(Path(folder), journal, Power.KEEP)
         opened = await _open(Path(folder))

@@ -1,6 +1,7 @@
-"""Writers that record without end, and send each call again until it is answered.
+"""Writers that record continuously, and send each call again until it is answered.
 
-Each keeps a ledger of what it was told, which `checker` compares with what the server holds.
+Each writer keeps a ledger of its acknowledged calls. `checker` compares the ledgers with the
+content of the server.
 """
 
 import threading
@@ -36,9 +37,12 @@ __all__ = [
 ]
 
 EVALUATED = "evaluated"
-"""The arm of each experiment that evaluators, who have no positions, record to."""
+"""The arm of each experiment to which evaluators write, without positions."""
 LATEST = "latest"
-"""The post-training row that every call of a trainer writes twice: applied again, it shows."""
+"""The post-training row that every call of a trainer writes twice, with different values.
+
+So a call that is applied again changes something.
+"""
 
 _UNKNOWN = {
     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -52,10 +56,10 @@ _PAUSE_SECONDS = 0.02
 
 @dataclass
 class Call:
-    """A call that was acknowledged.
+    """An acknowledged call.
 
-    `steps` are those of the rows that only it writes; `again` says that it was sent more than
-    once, so that the revision of the answer may be a later one.
+    `steps` are the steps of the rows that only this call writes. `again` tells whether it was sent
+    more than once. The revision in the answer can then be a later one.
     """
 
     steps: list[int]
@@ -65,7 +69,10 @@ class Call:
 
 @dataclass
 class Arm:
-    """The rows that one writer recorded to one arm. `sequence` is the last of its stream, or 0."""
+    """The rows that one writer recorded in one arm.
+
+    `sequence` is the last sequence number of its stream, or 0.
+    """
 
     experiment: str
     name: str
@@ -75,14 +82,14 @@ class Arm:
 
 
 class Writer(threading.Thread):
-    """Sends call after call until it is told to stop; the last one is always answered.
+    """Sends one call after the other until `stop` is called. The last one is always answered.
 
     Attributes:
         arms: The ledger.
-        rows: How many rows were acknowledged so far.
-        unknown: How many calls had no answer at first and were sent again.
-        stored: How many of those turned out to be stored already.
-        failure: Why the writer gave up; None as long as it did not.
+        rows: The number of acknowledged rows so far.
+        unknown: The number of calls that were sent again because they got no answer.
+        stored: The number of these calls that the server had already stored.
+        failure: The error with which the writer ended. None if there was none.
     """
 
     def __init__(self, address: str, experiment: str, name: str, seed: int) -> None:
@@ -98,11 +105,11 @@ class Writer(threading.Thread):
         self._stop_asked = threading.Event()
 
     def stop(self) -> None:
-        """Makes the writer end after its current call."""
+        """Ends the writer after its current call."""
         self._stop_asked.set()
 
     def run(self) -> None:
-        """Records."""
+        """Sends calls until `stop` is called or a call fails."""
         with channel(self._address) as connection:
             stub = RecordingServiceStub(connection)
             try:
@@ -119,7 +126,7 @@ class Writer(threading.Thread):
     def _send(
         self, stub: RecordingServiceStub, request: RecordRequest
     ) -> tuple[RecordResponse, bool]:
-        """Sends a call until it is answered; the answer, and whether it was sent before."""
+        """Sends a call until it is answered. Returns the answer, and whether it was sent again."""
         again = False
         while True:
             try:
@@ -136,7 +143,7 @@ class Writer(threading.Thread):
 
 
 class Trainer(Writer):
-    """Writes arm after arm, each as a stream with positions."""
+    """Records one arm after the other, each as a stream with positions."""
 
     def _requests(self) -> Iterator[tuple[RecordRequest, Arm, list[int]]]:
         while True:
@@ -163,7 +170,7 @@ class Trainer(Writer):
 
 
 class Evaluator(Writer):
-    """Writes rows to one arm, without positions: each is safe to repeat by itself."""
+    """Records rows of one arm without positions. Each call is safe to repeat."""
 
     def _requests(self) -> Iterator[tuple[RecordRequest, Arm, list[int]]]:
         arm = Arm(self._experiment, EVALUATED, self.name)
@@ -177,7 +184,7 @@ class Evaluator(Writer):
 
 
 def begin(address: str, experiment: str) -> None:
-    """Declares an experiment and starts the arm of its evaluators: revisions 1 and 2."""
+    """Declares an experiment, and starts the arm of its evaluators. Its revision is then 2."""
     declared = Event(experiment_declared=ExperimentDeclared(success_metric="val.value"))
     with channel(address) as connection:
         stub = RecordingServiceStub(connection)
@@ -190,7 +197,7 @@ def begin(address: str, experiment: str) -> None:
 
 
 def channel(address: str) -> grpc.Channel:
-    """Returns a new connection that soon connects again after the server has restarted."""
+    """Returns a new connection that reconnects soon after the server has restarted."""
     options = [
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", 50),

@@ -1,4 +1,4 @@
-"""A world for each scenario."""
+"""The fixture of the scenarios."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.crash.scenarios.world import World
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    """Yields a server that lives, an empty folder for outboxes, and nothing recorded."""
+    """Yields a running server without results, and an empty folder for outboxes."""
     store = f"sqlite:///{tmp_path / 'podium.db'}"
     with running_server(store) as server, podium.Client(server.address) as client:
         world = World(server, client, tmp_path / "outbox")

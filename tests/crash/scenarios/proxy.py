@@ -1,4 +1,4 @@
-"""A connection that can be cut: a TCP proxy in front of a server."""
+"""A TCP proxy in front of a server, whose connections a test can cut."""
 
 import contextlib
 import socket
@@ -8,10 +8,10 @@ __all__ = ["Proxy"]
 
 
 class Proxy:
-    """Passes bytes on between clients and a server, until it is cut.
+    """Forwards bytes between clients and a server, until it is cut.
 
     Attributes:
-        address: What clients connect to.
+        address: The address for clients.
     """
 
     def __init__(self, server: str) -> None:
@@ -27,7 +27,7 @@ class Proxy:
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def cut(self) -> None:
-        """Breaks every connection, and lets nobody make a new one."""
+        """Ends every connection, and accepts no new ones."""
         for each in (self._listener, *self._open):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -35,7 +35,7 @@ class Proxy:
         self._open.clear()
 
     def mend(self) -> None:
-        """Lets clients connect again."""
+        """Accepts connections again."""
         self._listen(self._port)
 
     def _accept(self, listener: socket.socket) -> None:

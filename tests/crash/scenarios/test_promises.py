@@ -1,4 +1,4 @@
-"""A training script of twenty lines continues whatever happens, and its results arrive."""
+"""A training script of twenty lines continues through every failure, and all its results arrive."""
 
 import signal
 import time
@@ -23,7 +23,7 @@ def _check(world: World) -> None:
 
 @pytest.mark.parametrize("kill", sparse([True, False]))
 def test_the_server_is_down(world: World, kill: bool) -> None:
-    """It ends, or is killed, in the middle, and is not back before the training has ended."""
+    """If the server is stopped or killed during a training, all results arrive once it is back."""
     training = world.begin("--steps", _STEPS, "--hold", 50)
     with world.held(training, 50):
         if kill:
@@ -40,7 +40,7 @@ def test_the_server_is_down(world: World, kill: bool) -> None:
 
 @pytest.mark.slow
 def test_there_never_was_a_server(world: World) -> None:
-    """Everything waits in the outbox; the training takes no longer for it than a start takes."""
+    """A training without any server ends, and its results arrive when a server starts later."""
     world.server.stop()
     world.train("--steps", _STEPS)
     world.server.start()
@@ -49,7 +49,7 @@ def test_there_never_was_a_server(world: World) -> None:
 
 @pytest.mark.slow
 def test_the_server_hangs(world: World) -> None:
-    """A server that is stopped delays the end of a training by seconds, not by its time limit."""
+    """If the server hangs, the training ends without an error, and all results arrive later."""
     training = world.begin("--steps", _STEPS, "--hold", 50)
     with world.held(training, 50):
         world.server.process.send_signal(signal.SIGSTOP)
@@ -61,7 +61,7 @@ def test_the_server_hangs(world: World) -> None:
 
 @pytest.mark.slow
 def test_the_connection_is_cut(world: World) -> None:
-    """The server is killed again and again, during calls. Events recorded meanwhile arrive once."""
+    """If the connection is cut four times during a training, each event still arrives once."""
     direct = world.server.address
     proxy = Proxy(direct)
     world.server.address = proxy.address
@@ -78,7 +78,7 @@ def test_the_connection_is_cut(world: World) -> None:
 
 
 def test_the_training_is_killed(world: World) -> None:
-    """Every row from before the kill is delivered; the arm is failed, as its process is gone."""
+    """Each row from before a SIGKILL is delivered, and the arm is set to failed."""
     world.train("--steps", _STEPS, "--die", 120)
     world.sync()
     assert world.rows() == dict.fromkeys(range(121), 1)
@@ -90,7 +90,7 @@ def test_the_training_is_killed(world: World) -> None:
 
 @pytest.mark.slow
 def test_the_sender_is_killed(world: World) -> None:
-    """The training starts another one, or `podium sync` does its work."""
+    """If the sender is killed twice during a training, all rows still arrive."""
     training = world.begin("--steps", 400, "--hold", 50, 200)
     for step in (50, 200):
         with world.held(training, step):

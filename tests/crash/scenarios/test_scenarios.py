@@ -1,4 +1,4 @@
-"""Scenarios that users worry about, with real trainings, senders and servers."""
+"""Scenarios that users worry about, with real training processes, senders and servers."""
 
 import re
 import shlex
@@ -21,7 +21,7 @@ def _by(steps: range, number: float) -> dict[int | None, float]:
 
 
 def test_late_outbox_after_a_re_run(world: World, tmp_path: Path) -> None:
-    """A node without a connection died; the run was repeated elsewhere; then the node is back."""
+    """Late events of a dead machine are rejected if the run was repeated on another machine."""
     node = tmp_path / "node"
     world.train("--by", 1, "--steps", 30, "--die", 20, root=node, offline=True)
     world.train("--by", 2, "--steps", 10)
@@ -39,7 +39,7 @@ def test_late_outbox_after_a_re_run(world: World, tmp_path: Path) -> None:
 
 
 def test_evaluator_first(world: World) -> None:
-    """An evaluator has a result of an arm that no server knows yet: it waits, then it counts."""
+    """The result of an evaluator waits until its arm is started, and is then stored."""
     with podium.record(
         "sweep", address=world.server.address, outbox=world.root, offline=True
     ) as experiment:
@@ -57,7 +57,7 @@ def test_evaluator_first(world: World) -> None:
 
 
 def test_deletion_while_offline(world: World) -> None:
-    """An arm is deleted while its training has no connection: it does not come back by itself."""
+    """Late events of an arm that was deleted meanwhile are rejected, so the arm stays deleted."""
     training = world.begin("--steps", 400, "--hold", 20, offline=True)
     with world.held(training, 20):
         assert world.sync().code == 0
@@ -75,10 +75,7 @@ def test_deletion_while_offline(world: World) -> None:
 
 
 def test_preempted_zombie(world: World) -> None:
-    """A preempted training was only stopped.
-
-    When it continues beside its successor it is refused.
-    """
+    """If a stopped process continues after a newer attempt has started, its events are rejected."""
     zombie = world.begin("--by", 1, "--steps", 100, "--hold", 10, 50)
     with world.held(zombie, 10):
         zombie.send_signal(signal.SIGSTOP)
@@ -92,13 +89,13 @@ def test_preempted_zombie(world: World) -> None:
     said = world.finish(zombie)
     world.sync()
 
-    assert zombie.returncode == 0, "its user's training goes on all the same"
+    assert zombie.returncode == 0, "its training continues without an error"
     assert world.arm.get() == before
     assert "STALE_ATTEMPT" in said
 
 
 def test_resumed_from_a_checkpoint(world: World) -> None:
-    """Killed at step 57 and resumed from step 50, each step has the value of its last training."""
+    """After a kill at step 57 and a resume from step 50, later steps have the second run's rows."""
     world.train("--by", 1, "--steps", 100, "--die", 57, offline=True)
     world.train("--by", 2, "--first", 51, "--steps", 49, "--resume", 50, offline=True)
 
@@ -110,7 +107,7 @@ def test_resumed_from_a_checkpoint(world: World) -> None:
 
 
 def test_same_script_started_twice(world: World) -> None:
-    """By accident, one after the other: the first result stands, and the second one is kept."""
+    """If a script runs twice, the first result is kept, and the second stays in the outbox."""
     world.train("--by", 1)
     world.until_delivered()
     before = world.arm.get()
@@ -126,12 +123,12 @@ def test_same_script_started_twice(world: World) -> None:
 
 
 def test_same_script_started_twice_at_a_time(world: World) -> None:
-    """Beside each other: the one that began last is the arm's, whole; the other one is told."""
+    """Of two runs at the same time, the arm has all results of the later one. The other warns."""
     first = world.begin("--by", 1, "--steps", 300, "--hold", 5, 100)
     with world.held(first, 5):
         second = world.begin("--by", 2, "--steps", 50, "--hold", 10)
         world.reach(second, 10)
-        world.until_delivered()  # else the first one's next steps may come before its start
+        world.until_delivered()  # otherwise, more steps of the first could precede this start
     with world.held(first, 100):
         world.until_rejected("STALE_ATTEMPT")
     said = [world.finish(training) for training in (first, second)]
@@ -145,7 +142,7 @@ def test_same_script_started_twice_at_a_time(world: World) -> None:
 
 
 def test_copied_folder(world: World, tmp_path: Path) -> None:
-    """A folder is copied in the middle of a training, and both are delivered from two machines."""
+    """An outbox that was copied during a training can be delivered from both copies."""
     training = world.begin("--steps", 300, "--pace", 0.005, offline=True)
     world.reach(training, 100)
     copy = tmp_path / "usb" / "outbox"
@@ -175,14 +172,15 @@ def _can_mount(folder: Path) -> bool:
 
 
 def test_full_disk(world: World) -> None:
-    """The server is away until the disk is full: training goes on; what is lost at most is told.
+    """On a full disk, training continues, written events arrive, and lost events are counted.
 
-    Everything that was written arrives. What had to wait in memory is written when the server is
-    back and delivered events make room; at the end of the training, the rest of it is counted.
+    The server is down until the disk is full. Further events wait in memory. When the server is
+    back, delivered events make room, and the waiting events are written. At the end of the
+    training, the log has the number of events that are still in memory.
     """
     world.root.mkdir()
     if not _can_mount(world.root):
-        pytest.skip("this machine lets nobody mount a file system of their own")
+        pytest.skip("this user may not mount a file system")
     world.server.stop()
     train = shlex.join([*TRAIN, "--steps", "400", "--size", "20000", "--hold", "300"])
     command = f"{train} && {shlex.join(shell.PODIUM)} sync"
@@ -193,7 +191,7 @@ def test_full_disk(world: World) -> None:
 
     assert training.returncode == 0, said
     assert "No space left on device" in said
-    # Of the arm: its start, two events for each step, its last row, its end.
+    # The events of the arm: its start, two for each step, its last row, its end.
     found = re.search(r"(\d+) events are lost", said)
     written = 1 + 2 * 400 + 2 - (int(found[1]) if found else 0)
     assert world.rows() == _by(range(min(400, (written - 1) // 2)), 1)
@@ -201,10 +199,7 @@ def test_full_disk(world: World) -> None:
 
 
 def test_server_upgraded_meanwhile(world: World) -> None:
-    """The server is down for an upgrade to higher limits.
-
-    Events that it had refused are delivered.
-    """
+    """Events over a limit of the server can be delivered after a restart with higher limits."""
     world.restart("--limit", "map_keys=10")
     training = world.begin("--steps", 300, "--hold", 50, 200, "--wide")
     with world.held(training, 50):
@@ -226,7 +221,7 @@ def test_server_upgraded_meanwhile(world: World) -> None:
 
 
 def test_clock_set_back(world: World) -> None:
-    """A clock that is wrong orders no rows; an attempt that seems older has to say its order."""
+    """An attempt with a wrong, early clock is rejected, unless it is given a greater order."""
     world.train("--by", 1, "--steps", 5)
     world.until_delivered()
 

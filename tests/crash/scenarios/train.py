@@ -1,7 +1,7 @@
-"""A training as its user writes it. The tests kill it, stop it and take its server away.
+"""A training script as a user would write it. Tests kill it, stop it, or stop its server.
 
-Each of its rows and metrics has the number `by` of who recorded it, and each step is printed when
-it is recorded.
+Each row and each metric has a number `by`, which tells which process recorded it. The script prints
+each step after recording it.
 """
 
 import argparse

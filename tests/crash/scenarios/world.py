@@ -1,4 +1,4 @@
-"""A server, a folder of outboxes, trainings in processes of their own, and `podium sync`."""
+"""A server, a folder of outboxes, training processes, and `podium sync`."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ __all__ = ["TRAIN", "Training", "World"]
 
 _SECONDS = 240
 _CLOSE_SECONDS = 600
-"""Longer than a test may take: the end of a training that waits for it all fails the test."""
+"""Longer than the time limit of a test, so a training that waits this long fails the test."""
 _REPOSITORY = Path(__file__).parents[3]
 
 Training = subprocess.Popen[str]
@@ -47,17 +47,17 @@ class World:
 
     @property
     def arm(self) -> podium.ArmHandle:
-        """The arm that is trained."""
+        """The arm that the training processes record."""
         return self.client.arm("sweep", "a")
 
     def begin(
         self, *arguments: object, root: Path | None = None, offline: bool = False
     ) -> Training:
-        """Begins a training, without a connection or with one."""
+        """Starts a training process. With `offline`, it starts no sender."""
         return self.run(*TRAIN, *map(str, arguments), root=root, offline=offline)
 
     def run(self, *command: str, root: Path | None = None, offline: bool = False) -> Training:
-        """Runs a command in the environment of a training."""
+        """Runs a command in the environment of a training process."""
         environment = os.environ | {
             "PODIUM_ADDRESS": self.server.address,
             "PODIUM_OUTBOX": str(root or self.root),
@@ -78,24 +78,24 @@ class World:
         return training
 
     def restart(self, *arguments: str) -> None:
-        """Starts the server again, with other arguments, on its address and store."""
+        """Starts the server again with other arguments, on the same address and store."""
         self.server.stop()
         self.server._arguments = arguments
         self.server.start()
 
     def train(self, *arguments: object, root: Path | None = None, offline: bool = False) -> str:
-        """Trains to the end. Returns what the training logged."""
+        """Runs a training process until it ends. Returns its log."""
         training = self.begin(*arguments, root=root, offline=offline)
         said = self.finish(training)
         assert training.returncode in {0, -signal.SIGKILL}, said
         return said
 
     def finish(self, training: Training) -> str:
-        """Waits until a training has ended. Returns what it logged."""
+        """Waits until a training process has ended. Returns its log."""
         return training.communicate(timeout=_SECONDS)[1]
 
     def reach(self, training: Training, step: int) -> None:
-        """Waits until a training has recorded a step."""
+        """Waits until a training process has recorded a step."""
         assert training.stdout is not None
         for line in training.stdout:
             if line == f"{step}\n":
@@ -104,7 +104,7 @@ class World:
 
     @contextlib.contextmanager
     def held(self, training: Training, step: int) -> Iterator[None]:
-        """Runs the block while a training waits after a step, which its `--hold` names."""
+        """Runs the block while a training process waits after a step that its `--hold` names."""
         assert training.stdin is not None
         self.reach(training, step)
         yield
@@ -116,29 +116,29 @@ class World:
         until(lambda: f" {reason}: " in self.outbox().out)
 
     def sync(self, root: Path | None = None) -> shell.Outcome:
-        """Delivers what waits."""
+        """Delivers the waiting events."""
         return shell.podium("sync", str(root or self.root))
 
     def outbox(self, *arguments: str) -> shell.Outcome:
-        """Shows what waits, or retries."""
+        """Runs `podium outbox`. Without arguments, it lists the waiting and rejected events."""
         return shell.podium("outbox", *arguments, str(self.root))
 
     def rows(self, name: str = "val") -> dict[int | None, float]:
-        """Returns which training recorded the row at each step."""
+        """Returns the number `by` of the process that recorded the row at each step."""
         return {row.step: row.metrics["by"] for row in self.arm.evals(name=name)}
 
     def until_delivered(self) -> None:
-        """Waits until the senders have delivered all there is."""
+        """Waits until the senders have delivered all events."""
         until(lambda: not any(view_of(outbox).waiting for outbox in outboxes(self.root)))
 
     def kill_sender(self) -> None:
-        """Kills the sender, once it runs."""
+        """Waits until a sender runs, and kills it."""
         until(self._senders)
         for pid in self._senders():
             os.kill(pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """Ends what still runs: trainings, and the senders that they left."""
+        """Ends all running training processes and their senders."""
         for training in self._trainings:
             training.kill()
             training.communicate()

@@ -1,4 +1,4 @@
-"""Python runs this in every process of a chaos run. In senders it notes the server's answers."""
+"""Python runs this file in each process of a chaos run. In senders, it installs `sending`."""
 
 import sys
 
