@@ -1,4 +1,4 @@
-"""Attempts that a client's own handle records: `record_attempt.json`."""
+"""Tests how clients record attempts through their handles: `record_attempt.json`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _RECORD = "/podium.v1.RecordingService/Record"
 
 
 def record(case: Case, session: Session) -> None:
-    """Has the client record every event of a case by its handle of the attempt, then reads the arm.
+    """Makes the client record every event of a case through its attempt handle, then reads the arm.
 
     The connection of some calls is cut before their request is stored, or before their response.
     """
@@ -81,12 +81,12 @@ class _Line:
         self.connection: Connection | None = None
         self.is_cut_next = False
         self.foreign_events: list[Event] = []
-        """The events that name no attempt, or another than the newest of their arm."""
+        """The events that do not name the newest attempt of their arm."""
         self._attempts: dict[str, str] = {}
 
     @property
     def step(self) -> Case:
-        """The step under way."""
+        """The current step."""
         return self._step
 
     @step.setter
@@ -94,7 +94,7 @@ class _Line:
         self._step, self.is_cut_next = step, "cut" in step
 
     def answer(self, data: bytes, context: grpc.ServicerContext) -> bytes:
-        """Answers Record as the server does, unless it is to be cut."""
+        """Forwards a Record call and returns the response, unless the step cuts this call."""
         kind = _event(self.step["event"]).WhichOneof("kind")
         request = RecordRequest.FromString(data)
         self.foreign_events += [event for event in request.events if not self._is_own(event)]
@@ -118,7 +118,7 @@ class _Line:
         return not is_of_an_attempt or content.attempt_id == self._attempts[content.arm]
 
     def _cut(self) -> None:
-        """Ends the connections, so that no response arrives; the next ones are accepted."""
+        """Ends all connections, so that no response arrives. Accepts new ones."""
         assert self.connection
         self.connection.cut()
         self.connection.mend()

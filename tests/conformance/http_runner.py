@@ -1,4 +1,4 @@
-"""A runner that makes each call over HTTP with Python's standard library alone."""
+"""A runner that makes each call over HTTP with only Python's standard library."""
 
 import json
 import struct
@@ -30,7 +30,7 @@ _CODES = {code.name.lower(): code for code in grpc.StatusCode} | {
 
 
 class _Failed(grpc.RpcError):
-    """The error of a call, as the client of gRPC would raise it."""
+    """The error of a call, in the form that gRPC's client raises."""
 
     def __init__(self, code: grpc.StatusCode, text: str, details: bytes) -> None:
         self._code, self._text, self._details = code, text, details

@@ -1,4 +1,4 @@
-"""Compares the answers of a language's client with the vectors. No runner compares anything."""
+"""Compares the answers of a client with the vectors. Runners compare nothing."""
 
 import asyncio
 import json
@@ -57,12 +57,12 @@ VECTORS = tuple(
 """The files of vectors."""
 
 EXCHANGE = "exchange"
-"""The row of the table for the arms that each language records and every language reads."""
+"""The row of the table for the arms that each language records and all languages read."""
 
 _HTTP_FILES = ("reads", "rank", "writes_refusals", "writes_rows")
 
 _NO_JSON = ("-0.0", '"nullValue": 1')
-"""Texts of the cases that JSON cannot express: JavaScript writes -0 as 0, and there is one null."""
+"""Texts of cases that JSON cannot express. JavaScript writes -0 as 0. JSON has one null."""
 
 _OUTPUT_ONLY: tuple[Any, ...] = (
     "experiment",
@@ -77,13 +77,13 @@ _OUTPUT_ONLY: tuple[Any, ...] = (
 
 @dataclass
 class Session:
-    """A language whose runner is asked, and the server that its client calls."""
+    """The runner of a language, and the server that its client calls."""
 
     language: str
     runner: Runner
     address: str
     protocol: str = ""
-    """The protocol of the calls, if the address is that of an HTTP port."""
+    """The protocol of the calls if the address is that of an HTTP port, or else empty."""
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def new_experiment(self) -> str:
@@ -95,11 +95,11 @@ class Session:
         return self.runner.ask("client", call, request, **self._place)
 
     def live(self, call: str, request: Message) -> Any:
-        """Returns the answer of the state of a followed experiment."""
+        """Returns the answer of an experiment's state, which the client follows."""
         return self.runner.ask("live", call, request, **self._place)
 
     async def call(self, method: str, request: Message) -> Message:
-        """Returns the response to an rpc as it is: a `Way` of the vectors of writes."""
+        """Returns the response of an rpc, without the client's methods: a `Way` of the writes."""
         return self.runner.ask("stub", method, request, **self._place)
 
     @property
@@ -108,23 +108,23 @@ class Session:
 
 
 class Check(NamedTuple):
-    """One case of a file, in one way."""
+    """A case of a file, tested in one way."""
 
     file: str
     way: str
     case: str
     hold: Callable[[Session], None]
-    """Raises an AssertionError, or the client's own error, unless the client is right."""
+    """A function that tests the case. If the client is wrong, it raises an error."""
 
 
 def limits_of(file: Path) -> dict[str, int]:
-    """Returns the limits that the server of a file is started with; empty for the usual ones."""
+    """Returns the limits of the server that a file needs. Empty for the default limits."""
     limits: dict[str, int] = _content(file).get("limits", {})
     return limits
 
 
 def checks(file: Path) -> Iterator[Check]:
-    """Returns the requests of a file of vectors for each language."""
+    """Yields the checks of a file of vectors."""
     kinds: dict[str, dict[str, Callable[[Case, Session], None]]] = {
         "rank": {"wire": _rank, "live": _rank_live},
         "curves": {"live": _curves},
@@ -142,7 +142,7 @@ def checks(file: Path) -> Iterator[Check]:
 
 
 def http_checks(file: Path, protocol: str) -> Iterator[Check]:
-    """Returns the requests of a file for one protocol over HTTP. A row of the table is a kind."""
+    """Yields the checks of a file for a protocol over HTTP. The table has one row for each kind."""
     if not file.stem.startswith(_HTTP_FILES):
         return
     kind = file.stem.partition("_")[0]
@@ -154,7 +154,7 @@ def http_checks(file: Path, protocol: str) -> Iterator[Check]:
 
 
 def exchange(way: str, languages: Iterable[str]) -> Iterator[Check]:
-    """Returns the requests to a language about the arms that languages exchange."""
+    """Yields the checks in which a language records, or reads, the arms for all languages."""
     hold = {"write": _record_for_others, "read": _read_of_others}[way]
     for experiment in map("exchange/{}".format, languages):
         for given in _content(_FOLDER / "exchange.json")["arms"]:
@@ -163,13 +163,13 @@ def exchange(way: str, languages: Iterable[str]) -> Iterator[Check]:
 
 
 def several_servers() -> Iterator[Check]:
-    """Returns the requests to a client that has the addresses of two servers."""
+    """Yields the checks of a client that has the addresses of two servers."""
     for leaves in several.LEAVES:
         yield Check(several.SEVERAL, "wire", leaves, partial(several.go_on, leaves))
 
 
 def error_texts() -> Iterator[Check]:
-    """Returns the requests to a client that fail before a server answers."""
+    """Yields the checks of calls that fail before a server answers."""
     for case in (texts.silent, texts.absent):
         yield Check("texts of errors", "wire", case.__name__, case)
 
@@ -228,7 +228,7 @@ def _answer_or_code(call: Callable[[str, Message], Any], request: ScoreRequest) 
 
 
 def _distinct_rows(arm: ArmResult) -> list[Any]:
-    """Returns the rows of an arm without those that repeat an earlier one's identity."""
+    """Returns the rows of an arm. Of rows with the same name and step, only the first."""
     rows: dict[tuple[str, int | None], Any] = {}
     for row in arm.evals:
         step = row.step if row.HasField("step") else None
@@ -254,7 +254,7 @@ def _record_arms(case: Case, session: Session) -> str:
 
 
 def _rank_live(case: Case, session: Session) -> None:
-    """Compares rankings by arm. Those by group are made by the server, and by Python."""
+    """Compares rankings by arm. Only the server and Python rank by group."""
     experiment = _record_arms(case, session)
     for asked in case["ranks"]:
         request = ParseDict({"experiment": experiment, **asked["request"]}, RankRequest())

@@ -1,4 +1,4 @@
-"""The languages that are held to the vectors: what builds, tests and runs each of them."""
+"""The languages that are tested with the vectors, and the commands to build, test and run them."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ Command = tuple[str, ...]
 
 _CONNECT = ("connect-json", "connect")
 PROTOCOLS = (*_CONNECT, "grpc-web")
-"""The protocols of the HTTP port. The first two are Connect with both encodings."""
+"""The protocols of the HTTP port: Connect with two encodings, and gRPC-Web."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Language:
 
     name: str
     folder: str
-    """The folder, from the project's."""
+    """The folder, relative to the root of the repository."""
     runner: Command
-    """Answers the requests that it reads, one a line."""
+    """Starts the runner, which reads one request per line."""
     http_runner: Command
-    """Answers requests over HTTP in the protocol that they name."""
+    """Starts the runner for HTTP, which uses the protocol that each request names."""
     protocols: tuple[str, ...] = PROTOCOLS
     """The protocols that `http_runner` can use."""
     has_live: bool = False
@@ -35,24 +35,26 @@ class Language:
     toolchain: tuple[Command, ...] = ()
     """The tools that the build needs: commands that succeed if they are installed."""
     build: tuple[Command, ...] = ()
-    """Builds the client and everything below."""
+    """Builds the client and the runners."""
     test_build: tuple[Command, ...] = ()
-    """Builds the tests, where `build` does not."""
+    """Builds the tests, if `build` does not."""
     lint: tuple[Command, ...] = ()
-    """Checks of the code beyond those of its build."""
+    """Checks the code beyond the checks of the build."""
     tests: Command = ()
-    """The client's own tests, with PODIUM_ADDRESS naming a server, and the variables of
-    `secure_server`."""
+    """Runs the client's own tests.
+
+    PODIUM_ADDRESS names a server. The variables of `secure_server` are set, too.
+    """
     example: Command = ()
-    """The README's example, with PODIUM_ADDRESS naming a server."""
+    """Runs the example in the README. PODIUM_ADDRESS names a server."""
 
     @property
     def path(self) -> Path:
-        """The folder."""
+        """The absolute path of the folder."""
         return PROJECT / self.folder
 
     def missing(self) -> list[str]:
-        """Returns the commands of the toolchain that fail or are not there."""
+        """Returns the commands of the toolchain that fail or do not exist."""
         return [" ".join(command) for command in self.toolchain if not _succeeds(command)]
 
 
@@ -79,7 +81,7 @@ _GO = Language(
     toolchain=(("go", "version"),),
     build=(
         ("go", "build", "-o", "build/conformance", "./internal/conformance"),
-        # A module of its own, so that the client does not need the library Connect.
+        # A separate module, so that the client does not depend on the library connect-go.
         ("go", "build", "-C", "internal/connect", "-o", "../../build/connect", "."),
     ),
     lint=(
@@ -150,7 +152,7 @@ _CPP = Language(
         ("sh", "-c", "command -v grpc_cpp_plugin"),
     ),
     build=(
-        # No optimisation: it would take twice the time.
+        # Optimisation would double the time of the build.
         ("cmake", "-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=None"),
         ("cmake", "--build", "build", "--parallel", "2"),
     ),
@@ -163,4 +165,4 @@ _CPP = Language(
 )
 
 LANGUAGES = (_PYTHON, _GO, _TYPESCRIPT, _JAVA, _RUST, _CPP)
-"""Every language. Each helper of a language keeps its own entry."""
+"""Every language."""

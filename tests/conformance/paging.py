@@ -1,4 +1,4 @@
-"""Answers of several pages while an arm records: `busy_rank.json` and `scores_pages.json`."""
+"""Tests answers of several pages while an arm records: `busy_rank.json`, `scores_pages.json`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TRAINING = "training"
 
 
 def rank(case: dict[str, Any], session: Session) -> None:
-    """Has the client rank arms behind a server at which an arm records before each page."""
+    """Makes the client rank arms through a server that lets an arm record before each page."""
     experiment = session.new_experiment()
     names = [f"arm{place}" for place in range(case["completedArms"])]
     arms = [_arm(name, {"acc": float(-place)}) for place, name in enumerate(names)]
@@ -50,7 +50,7 @@ def rank(case: dict[str, Any], session: Session) -> None:
 
 
 def scores(case: dict[str, Any], session: Session) -> None:
-    """Has the client get scores, behind such a server unless they are to be of one state."""
+    """Makes the client get scores, through such a server unless the case has one state."""
     experiment = session.new_experiment()
     names = [f"arm{place}" for place in range(case["arms"])]
     metrics = [f"m{number}" for number in range(case["metrics"])]
@@ -79,7 +79,7 @@ def _arm(name: str, metrics: dict[str, float]) -> Event:
 
 
 def _record(session: Session, experiment: str, arms: Iterable[Event]) -> None:
-    """Records arms, and one that trains."""
+    """Records arms, and starts one that is being trained."""
     attempt = podium.Attempt(_TRAINING, 1)
     started = events.arm_started(_TRAINING, podium.RunConfig(_TRAINING), attempt)
     recorded = [events.experiment_declared(success_metric="acc"), *arms, started]
@@ -90,7 +90,7 @@ def _record(session: Session, experiment: str, arms: Iterable[Event]) -> None:
 
 @contextmanager
 def _recording_first(session: Session, experiment: str, arm: str, call: str) -> Iterator[str]:
-    """Forwards a call to the session's server; an arm records there before each one.
+    """Yields the address of a server that forwards calls. Before each, an arm records a metric.
 
     So each page shows another revision of the experiment, however fast the client is.
     """

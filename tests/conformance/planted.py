@@ -1,11 +1,11 @@
-"""Proves that the harness sees defects: plants each that is listed and expects its cells red.
+"""Plants defects in the clients, to prove that the conformance tests find them.
 
     python -m tests.conformance.planted [LANGUAGE ...]
 
-`planted.toml` lists, for each language, defects of its pure code and of what speaks to the server:
-a text that occurs once in a file, what takes its place, and the cells of the table that must turn
-red, no others. The file is changed where it is and put back afterwards, and the language is built
-anew for each defect: that takes a while, so it is no part of `make check`.
+`planted.toml` lists defects of each language, in its pure code and in the code that calls the
+server. A defect is a text that occurs once in a file, and the text that replaces it. Each defect
+names the cells of the table that must fail. No other cell may fail. The file is changed in place
+and restored afterwards. Each defect needs a new build, so this is not a part of `make check`.
 """
 
 import sys
@@ -25,7 +25,7 @@ _LIST = Path(__file__).with_suffix(".toml")
 
 @dataclass(frozen=True)
 class Defect:
-    """A defect of a language's client, and the cells that it must turn red."""
+    """A defect of a client, and the cells of the table that must fail."""
 
     language: str
     name: str
@@ -36,17 +36,16 @@ class Defect:
 
 
 def defects() -> list[Defect]:
-    """Returns every defect that is listed."""
+    """Returns every listed defect."""
     listed = tomllib.loads(_LIST.read_text(encoding="utf-8"))["defects"]
     return [Defect(**{**item, "red": tuple(sorted(item["red"]))}) for item in listed]
 
 
 @contextmanager
 def planted(defect: Defect, project: Path = PROJECT) -> Iterator[None]:
-    """Has the defect in its file within the block.
+    """Puts the defect into its file inside the block.
 
-    Raises:
-        ValueError: The text that it replaces does not occur exactly once.
+    Raises ValueError if the text to replace does not occur exactly once.
     """
     file = project / defect.file
     text = file.read_text(encoding="utf-8")
@@ -60,7 +59,7 @@ def planted(defect: Defect, project: Path = PROJECT) -> Iterator[None]:
 
 
 def main(names: Sequence[str]) -> int:
-    """Plants the defects of some languages or of all; 0 if each turned exactly its cells red."""
+    """Plants the defects of the named languages, or of all. Returns 0 if the right cells failed."""
     failures = 0
     for language in LANGUAGES:
         listed = [defect for defect in defects() if defect.language == language.name]
@@ -74,7 +73,7 @@ def main(names: Sequence[str]) -> int:
 
 
 def _red(language: Language) -> tuple[str, ...]:
-    """Returns the cells of a language in which something disagrees."""
+    """Returns the cells of a language that fail."""
     row = built(language)
     if not row.complaints:
         with servers() as started:
@@ -89,7 +88,7 @@ def _red_cells(row: Row) -> tuple[str, ...]:
 
 
 def _judged(language: str, name: str, red: tuple[str, ...], expected: tuple[str, ...]) -> bool:
-    """Prints which cells a defect turned red. Returns whether that is wrong."""
+    """Prints the cells that failed. Returns whether they differ from the expected ones."""
     wrong = red != expected
     verdict = f"WRONG, not {', '.join(expected) or 'none'}" if wrong else "as it must"
     print(f"{language}: {name}: red: {', '.join(red) or 'none'}: {verdict}", flush=True)

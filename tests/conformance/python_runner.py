@@ -141,7 +141,7 @@ def _row(row: results.EvalResult | None) -> EvalResponse:
 
 
 def _whole(arm: results.ArmResult) -> GetArmResponse:
-    """Returns the arm as it reads, with the mirrors of its primary eval."""
+    """Returns an arm as the client shows it, with the results of its primary eval."""
     message = codec.arm_result_to_proto(arm)
     message.eval_metrics.update(arm.eval_metrics)
     for key, value in codec.values_to_proto(arm.eval_breakdowns).items():
@@ -174,7 +174,7 @@ def _rank(client: podium.Client, request: Any) -> Message:
 
 
 def _ask_live(client: podium.Client, request: Any) -> Message:
-    """Asks the state of a followed experiment."""
+    """Returns the answer of an experiment's state, which the client follows."""
     with _experiment(client, request).follow(with_series=True) as live:
         state = live.state
     if isinstance(request, RankRequest):
@@ -193,7 +193,7 @@ def _ask_live(client: podium.Client, request: Any) -> Message:
 
 
 def _value(point: CurvePoint) -> float:
-    """Returns the value of an arm's curve at a step. NaN has no statistics."""
+    """Returns the value of an arm's curve at a step. NaN has no mean, so it is handled here."""
     return math.nan if point.statistics.mean is None else point.statistics.mean
 
 
@@ -213,7 +213,7 @@ def _record(client: podium.Client, request: Any) -> RecordResponse:
 
 
 def _watch(asked: dict[str, Any]) -> Iterator[WatchResponse]:
-    """Yields the updates of a watch, or as many as are asked for."""
+    """Yields the updates of a watch. Stops after `take` updates if that is above 0."""
     request = WatchRequest.FromString(b64decode(asked["request"]))
     after = (
         podium.WatchMarker(request.after_revision, request.epoch)
@@ -246,7 +246,7 @@ def _update(update: podium.WatchUpdate) -> WatchResponse:
 
 
 _recorders: list[tuple[Path, ExitStack]] = []
-"""The folder of undelivered results, and what closes the recorders of this process."""
+"""The folder of the outbox, and the stack that closes the recorders of this process."""
 _arms: dict[tuple[str, str], podium.ArmRecording] = {}
 """The newest attempt of each arm, by experiment and name."""
 
@@ -260,7 +260,7 @@ def _recorder(address: str, experiment: str) -> podium.ExperimentRecording:
 
 
 def _record_attempt(address: str, request: Any) -> RecordResponse:
-    """Records events by the recorder's handle of the newest attempt, and delivers them."""
+    """Records events through the handle of the newest attempt, and delivers them."""
     recorder = _recorder(address, request.experiment)
     for event in request.events:
         match event.WhichOneof("kind"):
@@ -322,7 +322,7 @@ def _set_fields(message: Any, *names: str) -> dict[str, Any]:
 
 
 def _as_given(event: Event) -> Event:
-    """An event whose arm went through the client's own class, with the mirrors that are given."""
+    """Returns an event whose arm was converted to the client's class and back."""
     if not event.HasField("arm_recorded"):
         return event
     arm = codec.arm_result_from_proto(event.arm_recorded.arm_result)

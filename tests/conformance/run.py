@@ -1,10 +1,11 @@
-"""Holds the clients of all languages to the vectors, over the wire and by themselves.
+"""Tests the clients of all languages with the vectors, with a server and in their own processes.
 
     python -m tests.conformance.run [--all] [--build] [LANGUAGE ...]
 
-Builds each language whose toolchain is present and names those that are not (with `--all`, it
-fails where one is not), runs their own tests and examples, and prints a table: language by file
-of vectors and way. Any disagreement and any case that was not reported fails.
+Builds each language whose toolchain is installed, and names the others. With `--all`, a missing
+toolchain is a failure. Runs each client's own tests and example. Prints a table: a row for each
+file and way, and a column for each language. Fails if any answer differs from the expected one, or
+is missing.
 """
 
 import argparse
@@ -32,7 +33,7 @@ _SHOWN_COMPLAINTS = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the harness; the exit code is 0 if everything agrees."""
+    """Runs the tests. Returns 0 if all answers are as expected."""
     options = _options(arguments)
     languages = [one for one in LANGUAGES if not options.languages or one.name in options.languages]
     began = time.monotonic()
@@ -74,7 +75,7 @@ def _missing(languages: Sequence[Language]) -> dict[str, list[str]]:
 
 
 def _run_all(rows: Sequence[Row], servers: Servers) -> None:
-    """Runs every language: first all write, then each reads what each has written."""
+    """Tests every language. First all languages record arms, then each reads the arms of all."""
     names = [row.language.name for row in rows]
     for row in rows:
         run_vectors(row, servers)

@@ -1,4 +1,4 @@
-"""The runner of a language: a process that answers each line, a request, with a line."""
+"""Starts the runner of a language: a process that answers each line on its standard input."""
 
 import json
 import os
@@ -28,11 +28,11 @@ _TAIL = 4_000
 
 
 class RunnerError(Exception):
-    """The runner ended, or printed a line that is not an answer."""
+    """The runner has ended, or has printed a line that is not an answer."""
 
 
 class Runner:
-    """Asks the runner of a language, which is started by the first request."""
+    """Asks the runner of a language. The first request starts it."""
 
     def __init__(self, language: Language) -> None:
         self._language = language
@@ -45,15 +45,16 @@ class Runner:
         """Returns the response to a call.
 
         Args:
-            way: `client`: a method of the client's handles. `stub`: the rpc as it is. `pure`: a
-                function of an arm in the runner's process.
+            way: How the runner gets the answer: see README.md.
             call: The name of the rpc.
             request: Its request.
-            more: The `address` of the server, or the `arm`; `timeout_ms`, the deadline of a read.
+            more: Further fields: the `address` of the server, the `arm`, or `timeout_ms`, which is
+                the deadline of a read.
 
         Raises:
-            PodiumError: The client failed with it.
-            RunnerError: The runner ended or printed something else, now or before.
+            PodiumError: The client raised this error.
+            RunnerError: The runner has ended, or has printed a line that is not an answer. All
+                later requests raise the same error.
         """
         asked = {"way": way, "call": call, "request": encoded(request), **more}
         try:
@@ -75,7 +76,7 @@ class Runner:
         Args:
             request: What to watch.
             address: The server.
-            take: The number of updates after which the client stops; 0: it watches to the end.
+            take: The number of updates after which the client stops. 0 means that it does not stop.
         """
         asked = {"way": "client", "call": "Watch", "request": encoded(request), "address": address}
         answer = self._answer(json.dumps({**asked, "take": take}))
@@ -87,7 +88,7 @@ class Runner:
         return updates, _error(answer["error"]) if "error" in answer else None
 
     def ask_arm(self, arm: ArmResult, call: str, request: Message) -> Message:
-        """Returns the answers of the runner's functions about an arm, as `ask`."""
+        """Returns the answer of the client's functions for an arm in memory: see `ask`."""
         return self.ask("pure", call, request, arm=encoded(arm))
 
     def close(self) -> None:
@@ -174,7 +175,7 @@ def encoded(message: Message) -> str:
 
 
 def _response(answer: dict[str, Any], call: str) -> Message | None:
-    """Reads the response of an answer; None if it is an error."""
+    """Returns the response in an answer, or None if the answer is an error."""
     if "error" in answer:
         return None
     response: Message = GetMessageClass(METHODS[call].output_type)()
@@ -186,7 +187,7 @@ def _response(answer: dict[str, Any], call: str) -> Message | None:
 
 
 def _error(said: Any) -> PodiumError:
-    """Makes the exception of an error as a runner writes it."""
+    """Returns the exception for an error that a runner has printed."""
     refusals = [RefusedEvent(**refusal) for refusal in said.get("refusals", [])]
     error = error_class_for(said["code"])(
         said["message"],

@@ -1,4 +1,4 @@
-"""Builds languages and runs their runners, tests and examples."""
+"""Builds the clients, and runs their runners, tests and examples."""
 
 import os
 import subprocess
@@ -36,15 +36,15 @@ _HTTP = ("--http", "127.0.0.1:0")
 
 @dataclass
 class Row:
-    """The results of a language so far."""
+    """The results of one language so far."""
 
     language: Language
     cells: dict[str, str] = field(default_factory=dict)
-    """The columns and their cells."""
+    """The texts of the table's cells, by the names of the table's rows."""
     asked: Counter[str] = field(default_factory=Counter)
     """The number of cases of each cell so far."""
     agreed: Counter[str] = field(default_factory=Counter)
-    """How many of these cases agreed."""
+    """The number of these cases whose answers were as expected."""
     complaints: list[str] = field(default_factory=list)
 
 
@@ -57,7 +57,7 @@ class Servers:
 
 
 def built(language: Language) -> Row:
-    """Builds a language; complaints say what went wrong."""
+    """Builds a client. Failures are in `complaints`."""
     row, started = Row(language), time.monotonic()
     for command in language.build:
         if not _succeeds(row, command, _BUILD_SECONDS):
@@ -70,7 +70,7 @@ def built(language: Language) -> Row:
 
 
 def build_checks(row: Row) -> None:
-    """Runs a language's lint and builds its tests, so that `run_checks` finds their results."""
+    """Runs the lint of a language and builds its tests, so that `run_checks` takes less time."""
     for command in (*row.language.lint, *row.language.test_build):
         _succeeds(row, command, _BUILD_SECONDS)
 
@@ -89,7 +89,7 @@ def _succeeds(row: Row, command: Command, seconds: float, **environment: str) ->
 def _ended(
     language: Language, command: Command, seconds: float, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str] | str:
-    """Returns the result of a command, or a text if it never ended."""
+    """Returns the result of a command, or an error text if it did not start or end in time."""
     path = f"{PROJECT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     try:
         return subprocess.run(
@@ -123,7 +123,7 @@ def servers() -> Iterator[Servers]:
 
 
 def run_vectors(row: Row, servers: Servers) -> None:
-    """Holds a language to the vectors, and has it record the arms that every language reads."""
+    """Tests a language with the vectors, and makes it record the arms that all languages read."""
     with running(row.language) as runner:
         session = judging.Session(row.language.name, runner, servers.usual.address)
         for file in judging.VECTORS:
@@ -140,7 +140,7 @@ def run_vectors(row: Row, servers: Servers) -> None:
 
 
 def run_http(row: Row, servers: Servers) -> None:
-    """Holds a language to the vectors over HTTP, in each protocol that its runner can use."""
+    """Tests a language with the vectors over HTTP, in each protocol that its runner supports."""
     language = row.language
     with running(replace(language, runner=language.http_runner)) as runner:
         session = judging.Session(f"{language.name}-http", runner, "")
@@ -151,14 +151,14 @@ def run_http(row: Row, servers: Servers) -> None:
 
 
 def run_exchange(row: Row, languages: Iterable[str], servers: Servers) -> None:
-    """Has a language read the arms that every language has recorded."""
+    """Makes a language read the arms that every language has recorded."""
     with running(row.language) as runner:
         session = judging.Session(row.language.name, runner, servers.usual.address)
         hold(row, judging.exchange("read", languages), session)
 
 
 def hold(row: Row, checks: Iterable[judging.Check], session: judging.Session) -> None:
-    """Makes checks; notes how many agree, and what disagrees."""
+    """Runs checks. Counts those that succeed, and adds a complaint for each other."""
     for check in checks:
         cell = f"{check.file} {check.way}"
         row.asked[cell] += 1
@@ -174,7 +174,7 @@ def hold(row: Row, checks: Iterable[judging.Check], session: judging.Session) ->
 
 
 def run_checks(row: Row) -> None:
-    """Runs a language's lint, and its own tests and its example with empty servers of their own."""
+    """Runs the lint, tests and example of a language, with separate empty servers."""
     for command in row.language.lint:
         _note(row, "lint", command)
     for column, command in {"tests": row.language.tests, "example": row.language.example}.items():
@@ -185,7 +185,7 @@ def run_checks(row: Row) -> None:
 
 
 def _note(row: Row, column: str, command: Command, **environment: str) -> None:
-    """Runs a command; its column is ok if every one of the column's commands is."""
-    # Some of them build first.
+    """Runs a command. The cell is `ok` if all commands with this name have succeeded."""
+    # Some commands build the tests before they run them.
     good = _succeeds(row, command, _BUILD_SECONDS, **environment)
     row.cells[column] = "ok" if good and row.cells.get(column, "ok") == "ok" else "failed"

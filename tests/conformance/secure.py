@@ -18,10 +18,11 @@ _SECONDS = 60
 
 @contextmanager
 def secure_server() -> Iterator[dict[str, str]]:
-    """Runs a server that wants a client's certificate and a token; yields variables for tests.
+    """Runs a server that requires a client certificate and a token. Yields variables for tests.
 
-    PODIUM_SECURE_ADDRESS names the server. PODIUM_SECURE_FILES is a folder with ca.pem,
-    client.pem, client.key and token. The server has no certificate of the authority other.pem.
+    PODIUM_SECURE_ADDRESS names the server. PODIUM_SECURE_FILES is a folder with ca.pem, client.pem,
+    client.key and token, and with other.pem, an authority that did not sign the server's
+    certificate.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

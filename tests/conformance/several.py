@@ -1,4 +1,4 @@
-"""Two servers of the same results, one of which leaves while a client reads and records."""
+"""Tests clients with two servers of the same results, one of which leaves during a call."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ SEVERAL = "two servers"
 """The row of the table for a client with the addresses of two servers."""
 
 LEAVES = ("before it stores a call", "after it has stored a call")
-"""When a server leaves."""
+"""The moments at which a server leaves."""
 
 _STEPS = 6
 _MOST_READS = 1_000
 
 
 def go_on(leaves: str, session: Session) -> None:
-    """Has a client read and record while one of its two servers leaves during a call.
+    """Makes a client read and record while one of its two servers leaves and never returns.
 
-    The server never returns. Each event is stored once: each of these calls is one revision, and a
-    call that is stored twice would be two.
+    Each event must be stored once. Each of these calls makes one revision, so a call that is stored
+    twice would make two.
     """
     experiment = session.new_experiment()
     with _two_servers(session.address) as pair:
@@ -68,7 +68,8 @@ def _record_step(client: _Asking, step: int) -> None:
     client.record("attempt", metrics_recorded=logged)
     row = EvalResult(name="val", step=step, metrics={"acc": step})
     client.record("attempt", eval_recorded=EvalRecorded(arm="a", eval_result=row))
-    # A client repeats reads. Then it knows which server has left, and loses no single write to it.
+    # The client retries reads at the other server. So it finds out that a server has left before it
+    # sends the next write, which is not retried.
     client.read()
     client.read()
     row = EvalResult(name="test", step=step, metrics={"acc": -step})
@@ -89,7 +90,7 @@ def _check(session: Session, experiment: str, calls: int) -> None:
 
 
 class _Asking:
-    """Has the client of a language make calls, with the addresses of both servers."""
+    """Makes the client of a language call two servers."""
 
     def __init__(self, session: Session, experiment: str, address: str) -> None:
         self._ask = partial(session.runner.ask, address=address)
@@ -97,18 +98,18 @@ class _Asking:
         self.records = 0
 
     def record(self, way: str, **kind: Any) -> None:
-        """Records an event by a method of the experiment, or of the attempt."""
+        """Records an event through the client's experiment, or through its attempt."""
         self._ask(way, "Record", RecordRequest(experiment=self._experiment, events=[Event(**kind)]))
         self.records += 1
 
     def read(self) -> None:
-        """Gets the arm."""
+        """Gets the arm, and checks the answer."""
         request = GetArmRequest(experiment=self._experiment, arm="a")
         found: Any = self._ask("client", "GetArm", request)
         assert found.arm_result.name == "a", found
 
     def read_until(self, is_over: Callable[[], bool]) -> None:
-        """Gets the arm until something is the case."""
+        """Gets the arm until a condition is true."""
         for _ in range(_MOST_READS):
             self.read()
             if is_over():
@@ -124,7 +125,7 @@ class _Front:
         self._pair = pair
         self.connection: Connection | None = None
         self.is_used = self.has_left = False
-        # Without Watch, the health service does not exist, so gRPC takes the server to be healthy.
+        # If the health service has no Watch, gRPC treats the server as healthy.
         self.answers = {
             name: partial(self._answer, name)
             for name, rpc in METHODS.items()
@@ -155,12 +156,12 @@ class _Pair:
 
     def __init__(self, channel: grpc.Channel) -> None:
         self.leaves = ""
-        """When the server leaves that gets the next Record; empty if it stays."""
+        """The moment at which the server that gets the next Record leaves. Empty if it stays."""
         self.fronts = [_Front(channel, self), _Front(channel, self)]
 
     @property
     def address(self) -> str:
-        """The addresses, with white space that a client has to ignore."""
+        """Both addresses, with white space that clients must ignore."""
         return ", ".join(front.connection.address for front in self.fronts if front.connection)
 
     def are_both_used(self) -> bool:

@@ -1,4 +1,4 @@
-"""Draws the table of a run."""
+"""Draws the table of results."""
 
 from collections.abc import Mapping
 
@@ -6,10 +6,10 @@ __all__ = ["table"]
 
 
 def table(rows: Mapping[str, Mapping[str, str]]) -> str:
-    """Draws a table with a line for each file and way, and a column for each language.
+    """Draws a table with a row for each file and way, and a column for each language.
 
-    There are more files than languages, so this way round it fits onto a screen. A cell that
-    nothing stands in was not asked for.
+    There are more files than languages, so this table is narrow. A cell is empty if its check was
+    not run.
     """
     lines = list(dict.fromkeys(line for cells in rows.values() for line in cells))
     drawn = [["", *rows]]

@@ -1,4 +1,4 @@
-"""The harness sees each wrong answer of a client, and each answer that a runner leaves out."""
+"""The conformance tests find each wrong answer of a client, and each missing answer of a runner."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ def _pure() -> list[Check]:
 
 
 def _held(script: str) -> Row:
-    """Holds a runner, a script of a shell, to the questions that need no server."""
+    """Runs the checks that need no server with a runner, which is a shell script."""
     language = replace(LANGUAGES[0], name="sh", runner=("sh", "-c", script))
     row = Row(language)
     with running(language) as runner:
@@ -54,7 +54,7 @@ def _held(script: str) -> Row:
     ],
 )
 def test_a_runner_that_fails_is_red(script: str, complaint: str) -> None:
-    """Whatever a runner prints instead of a response is a complaint about each case."""
+    """A runner that prints no response gets a complaint for each case."""
     row = _held(script)
     assert row.cells == {"reads_steps.json pure": "0 of 16"}
     assert len(row.complaints) == 16
@@ -62,7 +62,7 @@ def test_a_runner_that_fails_is_red(script: str, complaint: str) -> None:
 
 
 def test_a_wrong_answer_is_red() -> None:
-    """A client that finds nothing is right where nothing is asked for, and wrong elsewhere."""
+    """A client that always answers `nothing` is correct only where nothing is expected."""
     row = _held('while read -r line; do echo \'{"response": ""}\'; done')
     assert row.cells == {"reads_steps.json pure": "2 of 16"}
     name = "a post-training row answers before in-loop rows, wherever it stands"
@@ -70,7 +70,7 @@ def test_a_wrong_answer_is_red() -> None:
 
 
 def test_a_runner_that_cannot_be_started_is_red() -> None:
-    """A runner that is not there is named."""
+    """A runner that cannot be started gets a complaint with its name."""
     row = Row(replace(LANGUAGES[0], name="cobol", runner=("no-such-runner",)))
     with running(row.language) as runner:
         hold(row, _pure(), Session("cobol", runner, "nowhere:1"))
@@ -79,7 +79,7 @@ def test_a_runner_that_cannot_be_started_is_red() -> None:
 
 
 def test_every_case_is_asked_for() -> None:
-    """A language is asked every case of the reads both ways, and the others over the wire."""
+    """Every case is tested once in each way that its kind of file has."""
     asked = [check for file in VECTORS for check in checks(file)]
     named = {(check.file, check.way, check.case) for check in asked}
     assert len(named) == len(asked) >= 256
@@ -113,7 +113,7 @@ def test_every_protocol_of_http_is_asked() -> None:
 
 
 def test_a_defect_of_each_http_runner_is_planted() -> None:
-    """Each language has a planted defect of cells over HTTP."""
+    """Each language has a planted defect in its code for HTTP."""
     found = {one.language for one in defects() if one.name.startswith("http: ")}
     assert found == {language.name for language in LANGUAGES}
 
@@ -125,7 +125,7 @@ def test_a_language_without_its_toolchain_is_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """If nothing can be run, the missing command is named and nothing passes."""
+    """If no toolchain is installed, the run names the missing command and fails."""
     absent = replace(LANGUAGES[0], name="cobol", toolchain=(("no-such-compiler", "--version"),))
     monkeypatch.setattr(run, "LANGUAGES", (absent,))
     assert run.main(arguments) == code
@@ -136,7 +136,7 @@ def test_a_language_without_its_toolchain_is_named(
 def test_a_red_language_fails_the_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A runner that dies makes the run fail, and the table shows it."""
+    """If a runner ends early, the run fails and the table shows it."""
     broken = replace(LANGUAGES[0], runner=("sh", "-c", "exit 3"), example=())
     monkeypatch.setattr(run, "LANGUAGES", (broken,))
     assert run.main([]) == 1
@@ -144,7 +144,7 @@ def test_a_red_language_fails_the_run(
 
 
 def test_every_planted_defect_can_be_planted(tmp_path: Path) -> None:
-    """The text of each listed defect is there exactly once, and is back afterwards."""
+    """The text of each defect occurs exactly once in its file, and is restored afterwards."""
     for defect in defects():
         file = tmp_path / defect.file
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -156,7 +156,7 @@ def test_every_planted_defect_can_be_planted(tmp_path: Path) -> None:
 
 
 def test_planted_defects_turn_cells_red_that_are_asked_for() -> None:
-    """Each listed defect names cells of the table; every language has one of each kind."""
+    """Each defect names cells of the table, and each language has a defect of each kind."""
     for language in LANGUAGES:
         for way in ("pure", "wire"):
             assert [d for d in defects() if (d.language, d.name[:4]) == (language.name, way)]
@@ -167,7 +167,7 @@ def test_planted_defects_turn_cells_red_that_are_asked_for() -> None:
 
 @pytest.mark.parametrize("file", ["record_attempt.json", "watch_stream.json"])
 def test_each_language_has_a_defect_of_one_cell(file: str) -> None:
-    """Each client has a defect that turns only the cell of attempts, or of watches, red."""
+    """Each client has a defect that fails only the cell of attempts, and one for watches."""
     found = {one.language for one in defects() if one.red == (f"{file} wire",)}
     assert found == {language.name for language in LANGUAGES}
 

@@ -1,4 +1,4 @@
-"""Texts of errors that clients raise, which are the same in all languages."""
+"""Tests the texts of errors that clients raise. They are the same in all languages."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _TIMEOUT_MS = 1_500
 
 
 def silent(session: Session) -> None:
-    """Has the client call a server that never answers. The error names the address and seconds."""
+    """Makes the client call a server that never answers. The error must name address and time."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         error = _error(session, "GetArm", _READ, address=address, timeout_ms=_TIMEOUT_MS)
     assert error.code == "DEADLINE_EXCEEDED", error
-    # The time that is left when the call is made may be a moment shorter.
+    # The error has the time that was left when the call was sent, which may be a bit shorter.
     found = re.fullmatch(r"(\S+) did not answer within ([0-9.]+) s", error.message)
     assert found, error.message
     assert found[1] == address, error.message
@@ -39,7 +39,7 @@ def silent(session: Session) -> None:
 
 
 def absent(session: Session) -> None:
-    """Has the client write to servers that do not exist. The error names all, and what to do."""
+    """Makes the client write to servers that do not exist. The error must name all of them."""
     address = f"{closed_port()},{closed_port()}"
     # A write without a position is not retried, so it fails long before its deadline.
     error = _error(session, "Record", _WRITE, address=address)

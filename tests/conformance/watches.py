@@ -1,4 +1,4 @@
-"""Watches of a client against a server that answers as a case says: `watch_stream.json`."""
+"""Tests clients that watch a server which answers as a case says: `watch_stream.json`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EXPERIMENT = "watched"
 
 
 def watch(case: Case, session: Session) -> None:
-    """Has the client watch, and compares its updates, its calls and its error with the case."""
+    """Makes the client watch, and compares its updates, its calls and its error with the case."""
     first = _request(case["calls"][0].get("request", {}))
     script = _Script(case["calls"])
     with _served(script) as address:
@@ -59,7 +59,7 @@ def _expect(found: object, expected: object) -> None:
 
 
 class _Script:
-    """Answers each call of Watch with the messages and the end that a case lists for it."""
+    """Answers each call of Watch with the messages and the end that the case lists for it."""
 
     def __init__(self, calls: list[Case]) -> None:
         self._calls = calls
@@ -68,7 +68,8 @@ class _Script:
         self.requests: list[WatchRequest] = []
         self.connection: Connection | None = None
         self.ended = threading.Event()
-        """Set when the last call has ended, or when a call came that no case expects."""
+        """Set when the last call has ended, or when the client makes a call that is not expected.
+        """
 
     def answer(self, data: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Sends the messages of the next call, then ends it."""
@@ -101,7 +102,7 @@ class _Script:
 
 @contextmanager
 def _served(script: _Script) -> Iterator[str]:
-    """Runs the server of a case, behind a connection that can be cut."""
+    """Runs the server of a case, behind a connection that can be cut. Yields its address."""
     with grpc_server(Watch=script.answer) as near, connection_to(near) as connection:
         script.connection = connection
         yield connection.address
