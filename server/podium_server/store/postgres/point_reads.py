@@ -28,8 +28,7 @@ EVALS = (
     "AND e.arm = a.ordinal AND e.name = u.name AND u.step IS NULL "
     "ORDER BY e.post DESC, e.step DESC LIMIT 1) l ON TRUE WHERE x.id = $1 AND x.name = $2"
 )
-"""Selects eval rows by arm, eval name and step. Without a step, selects what `eval(name)` returns.
-"""
+"""Selects eval rows by arm, eval name and step. Without a step, selects what `eval(name)` finds."""
 SCORES = (
     "SELECT u.read, s.value, s.origin, s.step, a.primary_name "
     "FROM experiments x CROSS JOIN unnest($3::bigint[], $4::text[], $5::text[], $6::text[]) "
