@@ -2,48 +2,24 @@
 
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from podium import ArmSummary
 from podium._client.blocking.client import Client
-from podium._limits.batches import Batch
-from podium._outbox import RejectedEvent, SenderLock, StreamReader
-from podium._sender import DEFECTS, begins_arm, is_part_of_whole_arm
+from podium._outbox import RejectedEvent, SenderLock
+from podium._sender import begins_arm
 from podium.cli import _format
-from podium.cli._attempts import (
-    Item,
-    Plan,
-    RejectedAttempt,
-    as_other_arm,
-    as_restart,
-    attempts_of,
-    has_only_events_of,
-    is_chosen,
-)
+from podium.cli._attempts import Plan, RejectedAttempt, attempts_of, is_chosen
 from podium.cli._console import Console
-from podium.cli._exits import CommandError, Exit, text_of
+from podium.cli._exits import CommandError, Exit
 from podium.cli._outboxes import OutboxView, StreamView, opened, view_of
+from podium.cli._resending import Outcome, sent_anew, sent_singly
 from podium.cli._withdrawing import sender_stopped, withdraw
-from podium.errors import NotFoundError, PodiumError
-from podium.v1.event_pb2 import Event
 
 __all__ = ["retry"]
 
 _SHOWN = 10
-_UNREADABLE = "this version of podium cannot read the event"
-
-
-class _Outcome(NamedTuple):
-    """The result of sending an event again."""
-
-    item: Item
-    refusal: str = ""
-    """The reason why the event was rejected again. Empty if it was not rejected."""
-    failure: str = ""
-    """The reason why the server did not answer. Empty if it answered."""
 
 
 def retry(folders: Sequence[Path], given: argparse.Namespace, console: Console) -> Exit:
@@ -59,7 +35,7 @@ def retry(folders: Sequence[Path], given: argparse.Namespace, console: Console) 
     total = sum(len(attempt.items) for _, attempts in wanted for attempt in attempts)
     if not total and any(stream.rejected_events for view, _ in wanted for stream in view.streams):
         console.note("no rejected event matches; `podium outbox` lists all rejected events")
-    outcomes: list[_Outcome] = []
+    outcomes: list[Outcome] = []
     for view, attempts in wanted:
         for outcome in _sent_again(view, attempts, given):
             outcomes.append(outcome)
@@ -162,17 +138,22 @@ def _target(given: argparse.Namespace, experiment: str, arm: str | None) -> Plan
 
 def _sent_again(
     view: OutboxView, attempts: Sequence[RejectedAttempt], given: argparse.Namespace
-) -> Iterator[_Outcome]:
+) -> Iterator[Outcome]:
     """Sends attempts again, one after the other. Stops if the server does not answer."""
     if not attempts:
         return
-    sent = _sent_anew if given.restart or _is_redirected(given) else _sent_singly
     with _client(given.address or view.address, given.timeout) as client:
         for attempt in attempts:
-            for outcome in sent(client, attempt, given):
+            for outcome in _sent(client, attempt, given):
                 yield outcome
                 if outcome.failure:
                     return
+
+
+def _sent(client: Client, attempt: RejectedAttempt, given: argparse.Namespace) -> Iterator[Outcome]:
+    if _is_redirected(given):
+        return sent_anew(client, attempt, _target(given, attempt.experiment, attempt.arm))
+    return sent_anew(client, attempt, None) if given.restart else sent_singly(client, attempt)
 
 
 def _client(address: str, timeout: float | None) -> Client:
@@ -180,170 +161,6 @@ def _client(address: str, timeout: float | None) -> Client:
         return Client(address) if timeout is None else Client(address, write_timeout=timeout)
     except ValueError as error:
         raise CommandError(str(error)) from error
-
-
-def _sent_singly(
-    client: Client, attempt: RejectedAttempt, _given: argparse.Namespace
-) -> Iterator[_Outcome]:
-    """Sends the events of an attempt as they were recorded, each in its own call."""
-    stream: StreamView | None = None
-    whole_refusal = ""
-    for item in attempt.items:
-        if item.stream is not stream:
-            # The rows of a whole arm are in its stream. Other streams have rows of their own.
-            stream, whole_refusal = item.stream, ""
-        if item.event is None:
-            yield _Outcome(item, refusal=_unreadable(item))
-            continue
-        if whole_refusal and is_part_of_whole_arm(item.event):
-            yield _Outcome(item, refusal=whole_refusal)
-            continue
-        try:
-            [(_, refusal)] = _recorded(client, attempt.experiment, [(item, item.event)])
-        except PodiumError as error:
-            yield _Outcome(item, failure=text_of(error))
-            return
-        if item.event.HasField("arm_recorded"):
-            whole_refusal = refusal
-        if not refusal:
-            _mark_retried(item)
-        yield _Outcome(item, refusal)
-
-
-def _sent_anew(
-    client: Client, attempt: RejectedAttempt, given: argparse.Namespace
-) -> Iterator[_Outcome]:
-    """Sends an attempt again, as the newest attempt of its arm or as another arm.
-
-    The events are marked as retried only after all of them were sent. If the command is interrupted
-    before, the next retry sends all of them.
-    """
-    try:
-        plan = _plan(client, attempt, given)
-        if isinstance(plan, str):
-            yield from (_Outcome(item, refusal=plan) for item in attempt.items)
-            return
-        outcomes = list(_sent_by_plan(client, attempt, plan))
-    except PodiumError as error:
-        yield _Outcome(attempt.items[0], failure=text_of(error))
-        return
-    for outcome in outcomes:
-        if not outcome.refusal:
-            _mark_retried(outcome.item)
-        yield outcome
-
-
-def _plan(client: Client, attempt: RejectedAttempt, given: argparse.Namespace) -> Plan | str:
-    target = _target(given, attempt.experiment, attempt.arm)
-    known = _find_arm(client, target.experiment, target.arm)
-    if not _is_redirected(given):
-        return as_restart(attempt, known)
-    original = _find_arm(client, attempt.experiment, attempt.arm or "")
-    # Only a whole arm is compared with the stored rows, which can be many.
-    is_from_retry = (
-        known is not None
-        and attempt.whole_arm is not None
-        and has_only_events_of(attempt, client.arm(target.experiment, target.arm).get())
-    )
-    return as_other_arm(attempt, target, known, original, is_from_retry=is_from_retry)
-
-
-def _find_arm(client: Client, experiment: str, arm: str) -> ArmSummary | None:
-    try:
-        arms = client.experiment(experiment).arms(name_prefix=arm)
-        return next((each for each in arms if each.name == arm), None)
-    except NotFoundError:
-        return None
-
-
-def _sent_by_plan(client: Client, attempt: RejectedAttempt, plan: Plan) -> Iterator[_Outcome]:
-    opening = plan.start or _whole_arm(attempt, plan)
-    if opening is not None:
-        # The start is sent alone, because the other events depend on it.
-        [(_, refusal)] = _recorded(client, plan.experiment, [(attempt.items[0], opening)])
-        if refusal:
-            yield from (_Outcome(item, refusal) for item in attempt.items)
-            return
-    call: list[tuple[Item, Event]] = []
-    batch = Batch()
-    for item in attempt.items:
-        event = None if item.event is None else plan.event(item.event)
-        if event is None:
-            yield _Outcome(item, refusal=_unreadable(item) if item.event is None else "")
-            continue
-        fuller = batch.added("", event)
-        if fuller is not batch:
-            yield from _outcomes(client, plan.experiment, call)
-            call = []
-        batch = fuller
-        call.append((item, event))
-    yield from _outcomes(client, plan.experiment, call)
-
-
-def _whole_arm(attempt: RejectedAttempt, plan: Plan) -> Event | None:
-    wholes = (each for each in attempt.events if each.HasField("arm_recorded"))
-    return next(map(plan.event, wholes), None)
-
-
-def _outcomes(
-    client: Client, experiment: str, call: Sequence[tuple[Item, Event]]
-) -> Iterator[_Outcome]:
-    for item, refusal in _recorded(client, experiment, call):
-        yield _Outcome(item, refusal)
-
-
-def _recorded(
-    client: Client, experiment: str, call: Sequence[tuple[Item, Event]]
-) -> Iterator[tuple[Item, str]]:
-    """Records events in as few calls as possible.
-
-    Yields each event with the reason why it was rejected, or with an empty text if it is recorded.
-
-    Raises:
-        PodiumError: The server gave no answer.
-    """
-    if not call:
-        return
-    try:
-        client.record(experiment, [event for _, event in call])
-    except PodiumError as error:
-        is_answer = error.refusals or error.reason == "LIMIT_EXCEEDED" or error.code in DEFECTS
-        if not is_answer:
-            raise
-        yield from _recorded_around(client, experiment, call, error)
-    else:
-        yield from ((item, "") for item, _ in call)
-
-
-def _recorded_around(
-    client: Client, experiment: str, call: Sequence[tuple[Item, Event]], error: PodiumError
-) -> Iterator[tuple[Item, str]]:
-    """Sends a rejected call again, without the events because of which it was rejected.
-
-    If the server did not name these events, sends each half of the call. Yields each event with
-    the reason why it was rejected, or with an empty text if it is recorded.
-    """
-    if len(call) == 1:
-        yield call[0][0], text_of(error)
-    elif error.refusals:
-        refused = {refusal.index: refusal for refusal in error.refusals}
-        yield from ((call[i][0], f"{r.message} ({r.reason})") for i, r in refused.items())
-        rest = [each for index, each in enumerate(call) if index not in refused]
-        yield from _recorded(client, experiment, rest)
-    else:
-        half = len(call) // 2
-        yield from _recorded(client, experiment, call[:half])
-        yield from _recorded(client, experiment, call[half:])
-
-
-def _unreadable(item: Item) -> str:
-    return _UNREADABLE if item.rejected.event else item.rejected.message
-
-
-def _mark_retried(item: Item) -> None:
-    # A running sender removes the stream as soon as its last event is marked.
-    with suppress(FileNotFoundError):
-        StreamReader(item.stream.folder).mark_retried(item.rejected.sequence)
 
 
 def _clean_up(view: OutboxView) -> None:
@@ -363,7 +180,7 @@ def _clean_up(view: OutboxView) -> None:
 # ---- reporting ---------------------------------------------------------------------------------
 
 
-def _report(outcomes: Sequence[_Outcome], total: int, console: Console) -> Exit:
+def _report(outcomes: Sequence[Outcome], total: int, console: Console) -> Exit:
     refused = [outcome for outcome in outcomes if outcome.refusal]
     failed = [outcome for outcome in outcomes if outcome.failure]
     delivered = len(outcomes) - len(refused) - len(failed)
@@ -381,7 +198,7 @@ def _report(outcomes: Sequence[_Outcome], total: int, console: Console) -> Exit:
     return Exit.NOTHING if refused else Exit.OK
 
 
-def _explain(refused: Sequence[_Outcome], failed: Sequence[_Outcome], console: Console) -> None:
+def _explain(refused: Sequence[Outcome], failed: Sequence[Outcome], console: Console) -> None:
     alike: dict[tuple[str, str], list[int]] = {}
     for (stream, rejected, _), refusal, _failure in refused:
         arm = "" if stream.info.arm is None else f" of arm {stream.info.arm!r}"
@@ -398,7 +215,7 @@ def _explain(refused: Sequence[_Outcome], failed: Sequence[_Outcome], console: C
         console.note(outcome.failure)
 
 
-def _to_json(outcome: _Outcome) -> dict[str, Any]:
+def _to_json(outcome: Outcome) -> dict[str, Any]:
     return {
         "stream": str(outcome.item.stream.folder),
         "sequence": outcome.item.rejected.sequence,
