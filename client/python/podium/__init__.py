@@ -1,18 +1,19 @@
-"""Podium: the results of experiment arms, and one answer to `eval()` and `score()`.
+"""Podium: stores the results of experiments, and answers `eval()` and `score()` for each arm.
 
     with podium.Client("localhost:50051") as client:
         arm = client.arm("rank_sweep", "lora_rank4")
         arm.eval("val", step=100)
         arm.score("test.pass_rate")
 
-Everything public is a name of this package. Importing it is quick and loads neither grpc nor
-protobuf, so that a training process can fork. The module of a name is loaded when the name is first
-used.
+All public names can be imported from this package. Importing it is quick and loads neither grpc nor
+protobuf, so that a training process can fork. The module that defines a name is loaded when the
+name is first used.
 """
 
 from importlib import import_module
 
-# Type checkers take this for typing.TYPE_CHECKING. To import typing would take most of the time.
+# Type checkers treat this name like typing.TYPE_CHECKING. Importing typing would take most of the
+# time of `import podium`.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from podium import comparing, curves, errors, events, plots, ranking, scoring, statistics
@@ -224,7 +225,8 @@ _SUBMODULES = (
     "statistics",
 )
 
-# The modules in which names are searched. Those that load neither grpc nor protobuf come first.
+# The modules that define the public names, in the order in which a name is searched in them.
+# Modules that load neither grpc nor protobuf come first.
 _SOURCES = (
     "errors",
     "_model.results",

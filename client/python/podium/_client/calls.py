@@ -66,7 +66,10 @@ Requests: TypeAlias = Generator[Message, Any, _T]
 """A generator that yields requests, receives the response to each, and returns a result."""
 
 ATTEMPTS = 5
-"""The most tries of a read that takes several calls, all of which must see the same revision."""
+"""The most tries of a read that takes several calls.
+
+A try fails if the calls see different revisions.
+"""
 
 
 class Pages(Generic[_T]):
@@ -74,7 +77,7 @@ class Pages(Generic[_T]):
 
     Args:
         request: The request for the first page.
-        noun: The field of a response that has the items, such as `arms`.
+        noun: The name of the response's field with the items, such as `arms`.
         read: Converts an item.
     """
 
@@ -85,14 +88,17 @@ class Pages(Generic[_T]):
         self._read = read
 
     def read(self, response: Any) -> list[_T]:
-        """Returns the items of a response. Sets `request` to that for the next page, or to None."""
+        """Returns the items of a response.
+
+        Sets `request` to the request for the next page, or to None after the last page.
+        """
         items = [self._read(item) for item in getattr(response, self.noun)]
         self._next.page_token = response.next_page_token
         self.request = self._next if response.next_page_token else None
         return items
 
     def next_page(self) -> Requests[list[_T]]:
-        """Fetches the next page, and returns its items; none after the last page.
+        """Fetches the next page, and returns its items. After the last page, returns an empty list.
 
         After an error, another call fetches the same page.
         """
@@ -124,8 +130,8 @@ def eval_result(
 ) -> Requests[EvalResult | None]:
     """Calls Eval. Returns the row of a name and a step.
 
-    Without a step, returns the post-training row, else the row with the greatest step. None if
-    there is no such row.
+    Without a step, returns the post-training row or, if there is none, the in-loop row with the
+    greatest step. Returns None if there is no such row.
     """
     name = coerce.text(name, "name")
     at = coerce.optional(coerce.integer, step, "step")
@@ -196,7 +202,7 @@ def evals(
     max_step: StepLike | None,
     page_size: int | None,
 ) -> Pages[EvalResult]:
-    """Calls ListEvals. Returns the pages of eval rows."""
+    """Calls ListEvals. Returns the pages of an arm's eval rows."""
     request = results.ListEvalsRequest(
         experiment=experiment,
         arm=arm,
@@ -216,7 +222,10 @@ def series(
     max_step: StepLike | None,
     page_size: int | None,
 ) -> Requests[dict[str, Series]]:
-    """Calls ListSeries. Returns the training series of an arm by key."""
+    """Calls ListSeries. Returns the training series of an arm by key.
+
+    Logs a warning if no arm of the experiment has a metric with a requested key.
+    """
     request = results.ListSeriesRequest(
         experiment=experiment,
         arm=arm,
@@ -364,7 +373,7 @@ def delete_arm(experiment: str, arm: str, *, allow_missing: bool) -> Requests[in
 
 
 def delete_experiment(experiment: str, *, allow_missing: bool) -> Requests[int]:
-    """Calls DeleteExperiment. Returns the last revision of the experiment."""
+    """Calls DeleteExperiment. Returns the last revision that the experiment had."""
     response = yield recording.DeleteExperimentRequest(
         experiment=experiment, allow_missing=allow_missing
     )
@@ -375,7 +384,7 @@ def delete_experiment(experiment: str, *, allow_missing: bool) -> Requests[int]:
 
 
 def whoami() -> Requests[Token | None]:
-    """Calls WhoAmI. Returns the caller's token; None if the server requires no tokens."""
+    """Calls WhoAmI. Returns the caller's token, or None if the server requires no tokens."""
     response = yield access.WhoAmIRequest()
     return maybe(TOKEN.from_proto, get(response, "token"))
 

@@ -27,7 +27,10 @@ __all__ = [
 ]
 
 OUTBOX_LAG: ContextVar[Callable[[], float] | None] = ContextVar("podium_outbox_lag", default=None)
-"""A function that returns the age in seconds of the oldest undelivered event. A sender sets it."""
+"""A function that returns the age in seconds of the oldest undelivered event.
+
+A sender sets it; in other processes, it is None.
+"""
 
 OUTCOME_UNKNOWN = ": whether it was stored is unknown, and it is safe to send it again"
 """Added to an error text if the response to a write was lost."""
@@ -41,7 +44,8 @@ _NOT_CONNECTED = re.compile(
 _ALL_SERVERS = "dns:"
 """The prefix of an address with which gRPC connects to all servers that a name resolves to."""
 _BALANCED: dict[str, Any] = {
-    # Each server of a name gets calls, unless its health service says that it stops.
+    # Calls go in turns to all servers that the name resolves to, except those whose health service
+    # reports that they are stopping.
     "grpc.service_config": (
         '{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}'
     ),
@@ -64,15 +68,16 @@ _OPTIONS: dict[str, Any] = {
     "grpc.max_reconnect_backoff_ms": 1_000,
     # A new client connects at once, even if another one has just failed to.
     "grpc.use_local_subchannel_pool": 1,
-    # Responses add times and revisions to the results of a request of 4 MiB.
+    # A response can be larger than 4 MiB, the limit of a request: it has the same results, with
+    # times and revisions.
     "grpc.max_receive_message_length": 16 << 20,
 }
 
 
 def connection_failure(text: str) -> str | None:
-    """Returns why no connection was made, from gRPC's error text.
+    """Returns the reason why no connection was made, taken from gRPC's error text.
 
-    Returns None if the text is about something else, so that the call may have been sent.
+    Returns None if the text is about another problem. The call may have been sent in this case.
     """
     found = _NOT_CONNECTED.fullmatch(text)
     return None if found is None else found[1]
@@ -99,7 +104,11 @@ def is_loopback(address: str) -> bool:
 
 
 def deadline(seconds: float, where: str) -> float:
-    """Returns a time limit in seconds. Raises a ValueError if it is not positive and finite."""
+    """Returns a time limit as a float, in seconds.
+
+    Raises a ValueError if it is not positive and finite. `where` is the name of the argument in the
+    error.
+    """
     result = coerce.number(seconds, where)
     if not 0 < result < math.inf:
         raise ValueError(f"{where} must be a positive number of seconds, not {result}")
@@ -109,7 +118,7 @@ def deadline(seconds: float, where: str) -> float:
 def lag_metadata() -> tuple[tuple[str, str], ...]:
     """Returns metadata with the age of the sender's oldest undelivered event.
 
-    It is empty if no sender makes the call.
+    Returns an empty tuple if the process is not a sender.
     """
     lag = OUTBOX_LAG.get()
     return () if lag is None else ((OUTBOX_LAG_KEY, f"{lag():.3f}"),)
@@ -118,7 +127,7 @@ def lag_metadata() -> tuple[tuple[str, str], ...]:
 def trace_metadata() -> tuple[tuple[str, str], ...]:
     """Returns metadata that links the server's spans to the current span of OpenTelemetry.
 
-    It is empty if OpenTelemetry is not loaded.
+    Returns an empty tuple if OpenTelemetry is not loaded.
     """
     if "opentelemetry.trace" not in sys.modules:
         return ()

@@ -81,7 +81,8 @@ def _unknown_name(
 ) -> NotFoundError:
     """Returns the error for an unknown name of an arm or group. Its text suggests similar names.
 
-    `by_group` and `by_arm` are the arguments with which a user says what a name is, for the text.
+    The text can also advise an argument: `by_group` is the one with which a caller names groups,
+    `by_arm` the one for arms.
     """
     groups = {arm.name: arm.group_name for arm in arms}
     text = f"experiment {experiment!r} has no {kind} {name!r}"
@@ -135,9 +136,10 @@ def curve_arms(
     by_group: bool,
     status: ArmStatuses | None,
 ) -> tuple[list[ArmSummary], dict[str, str]]:
-    """Returns the arms to make curves of, and the statuses of the arms that are left out, by name.
+    """Returns the arms to make curves of, and the arms that are left out because of their status.
 
-    Raises a NotFoundError if one of `names` is unknown.
+    The second value is a dict from the name of each arm that is left out to its status. Raises a
+    NotFoundError if one of `names` is unknown.
     """
     wanted = None if names is None else coerce.texts(names, "names")
     chosen = [arm for arm in listed if wanted is None or _name_of(arm, by_group) in wanted]
@@ -152,7 +154,10 @@ def curve_arms(
 
 
 def _series(experiment: str, arm: ArmSummary, metric: str) -> Requests[dict[str, Series]]:
-    """Returns the training series of a metric by the arm's name; empty if the arm has none."""
+    """Returns a dict from the arm's name to its training series of a metric.
+
+    The dict is empty if the arm has no such series.
+    """
     if metric not in arm.metrics:
         return {}
     found = yield from calls.series(

@@ -52,10 +52,13 @@ _SERVICES: tuple[tuple[Any, Any], ...] = (
 )
 
 CALLS_AT_ONCE = 256
-"""The most calls of a client at a time; others wait. A server accepts 1,000 per connection."""
+"""The most calls of a client at the same time. Further calls wait until others have ended.
+
+A server accepts 1,000 calls at the same time on one connection.
+"""
 
 _LEFT_OUT_SECONDS = 1.0
-"""The seconds for which a server that could not be reached gets no calls if there are others."""
+"""The seconds without calls for a server that could not be reached, if there are other servers."""
 
 _IS_CLOSED = "this client is closed; create a new one"
 
@@ -74,7 +77,10 @@ class _Method(NamedTuple):
 
 
 class _Opened(NamedTuple, Generic[_C]):
-    """The channels to the servers, each with its methods by the type of their request."""
+    """The open channels to the servers, and each channel's methods by the type of their request.
+
+    `pid` is the process that opened the channels.
+    """
 
     pid: int
     channels: Sequence[_C]
@@ -134,13 +140,17 @@ class Connection(Generic[_C]):
         return channel_options(address, has_others=len(self._servers) > 1)
 
     def _method(self, request: Message) -> _Method:
-        """Returns the method of a request at the first server, for its name and its timeout."""
+        """Returns the method for a request at the first server.
+
+        Callers use only its name and timeout, which are the same at all servers.
+        """
         return self._methods_of_servers()[0][type(request)]
 
     def _next_method(self, request: Message) -> _Method:
-        """Returns the method of a request at the server whose turn it is.
+        """Returns the method for a request at the server whose turn it is.
 
-        Passes over servers that could not be reached within the last second, if others are left.
+        Skips servers that could not be reached within the last second, unless all servers would be
+        skipped.
         """
         servers, kind = self._methods_of_servers(), type(request)
         if len(servers) == 1:
@@ -213,9 +223,10 @@ class Connection(Generic[_C]):
         return pause
 
     def _queue_seconds(self, since: float, timeout: float) -> float:
-        """Returns how many more seconds a call may wait until fewer calls are under way.
+        """Returns for how many more seconds a call may wait until fewer calls are under way.
 
-        It is the time until no call was answered for `timeout` seconds.
+        `since` is the time at which the wait began. It may go on while other calls are answered,
+        and ends `timeout` seconds after the last answer.
 
         Raises:
             DeadlineExceededError: No call was answered for `timeout` seconds.
@@ -254,7 +265,8 @@ class Connection(Generic[_C]):
     ) -> PodiumError:
         """Returns the error of a streaming call that was made with `metadata`.
 
-        If the token was replaced during the call, the error is a temporary one.
+        If the server rejected the token, but the client has a new token by now, returns an
+        UnavailableError, so that the call is repeated.
         """
         result = self._failure(error, method).error
         if result.reason == "TOKEN_INVALID" and self._security.metadata() != metadata:
@@ -291,6 +303,6 @@ class Connection(Generic[_C]):
 
 
 def _abandon(opened: _Opened[Any]) -> None:
-    """Keeps the channels of a deleted client if they were opened before a fork."""
+    """Keeps the channels of a deleted client in memory if they were opened before a fork."""
     if opened.pid != os.getpid():
         _INHERITED.append(opened.channels)

@@ -48,7 +48,7 @@ def result(experiment: str) -> Requests[ExperimentResult]:
 
 
 def conclude(experiment: str, text: str | None) -> Requests[RecordResult]:
-    """Calls Record, which stores a conclusion: `text`, or the conclusion of `result` if None."""
+    """Calls Record to store `text` as the conclusion; if it is None, the conclusion of `result`."""
     if text is None:
         found = yield from result(experiment)
         text = shorten(found.conclusion, DEFAULT_LIMITS.text_bytes)

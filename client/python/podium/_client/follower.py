@@ -48,14 +48,14 @@ class LiveBase:
     def lag(self) -> float:
         """The seconds since the server last confirmed that the state is current.
 
-        The state has all changes that are older than this. While nothing changes, the server
-        confirms the state every 10 s, so a greater lag means that the connection is lost.
+        The state has every change that was made before then. While nothing changes, the server
+        confirms the state every 10 s. A much greater lag means that the connection is lost.
         """
         return time.monotonic() - self._session.confirmed_at
 
     @property
     def experiment(self) -> Experiment | None:
-        """The experiment as it was declared last, or None if it does not exist."""
+        """The experiment, as it was when its declaration or conclusion last changed."""
         return self.state.experiment
 
     @property
@@ -65,7 +65,7 @@ class LiveBase:
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the experiment was deleted. If so, `state` is the last one before that."""
+        """Whether the experiment was deleted. If so, `state` is that before the deletion."""
         return self._is_deleted
 
     def arm(self, name: str) -> LiveArm:
@@ -153,7 +153,7 @@ class LiveBase:
         return self._is_deleted or self._error is not None
 
     def _end(self) -> None:
-        """Makes all waits fail from now on."""
+        """Makes `wait_for` and `wait_until` fail from now on."""
         if not self._is_over():
             self._error = ClientStateError("the block of follow() has ended")
 

@@ -32,9 +32,10 @@ _T = TypeVar("_T", bound=Recorded)
 class Listing(Tabular, Sequence[_T]):
     """A list that fetches its items from the server, page by page, when they are first needed.
 
-    `for` and an index fetch as many pages as they need, and a repr fetches one. `len`, negative
-    indexes, slices without an end, `==` and `to_pandas` fetch all pages. Fetched items are kept, so
-    they do not change. `stream` keeps no items. If a call fails, the next use repeats the call.
+    A `for` loop and an index fetch only the pages that they need. A repr fetches one page. `len`,
+    negative indexes, slices without an end, `==` and `to_pandas` fetch all pages. Fetched items are
+    kept, so they do not change. `stream` keeps no items. If a call fails, the next use of the list
+    repeats the call.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The points of training series in memory: 16 bytes each. States of an experiment share them."""
+"""The points of training series in memory: 16 bytes each. Successive states share them."""
 
 from array import array
 from bisect import bisect_left

@@ -82,7 +82,7 @@ class LiveArm:
     def series(self, key: str) -> Series:
         """Returns a training series, as `ArmHandle.series` does.
 
-        It is empty if there is none, or if `follow` was called without it in `with_series`.
+        The series is empty if the arm has none, or if `with_series` of `follow` did not include it.
         """
         return self.points.get(key, LivePoints()).series(key)
 
@@ -240,7 +240,11 @@ class LiveState(NamedTuple):
 def _changed_rows(
     arms: Mapping[str, LiveArm], update: WatchUpdate
 ) -> dict[str, dict[_Key, WatchedEval]]:
-    """Returns all rows of each arm whose rows an update changes, by the arm's name."""
+    """Returns the rows of each arm that has changed rows, after an update.
+
+    The result has all rows of such an arm, by the name of the arm, then by name and step of the
+    row.
+    """
     found: dict[str, dict[_Key, WatchedEval]] = {}
 
     def rows_of(arm: str) -> dict[_Key, WatchedEval]:
@@ -261,7 +265,7 @@ def _changed_points(
 ) -> dict[str, dict[str, LivePoints]]:
     """Returns the points of each arm that has changed series, after an update.
 
-    The result has all series of such an arm, by the name of the arm and the key of the series.
+    The result has all series of such an arm, by the name of the arm, then by the key of the series.
     """
     found: dict[str, dict[str, LivePoints]] = {}
     for piece in update.series:

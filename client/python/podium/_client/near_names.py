@@ -24,7 +24,7 @@ __all__ = ["near_filters", "near_metrics", "warn_of_config", "warn_of_unknown", 
 _LOGGER = logging.getLogger("podium")
 _CONFIG = "config."
 _ARMS = 1_000
-"""The most arms that are fetched to find names of configuration values."""
+"""The most arms that are fetched to find the paths of configuration values."""
 _MOST_WARNED = 1_000
 _warned: set[tuple[str, str]] = set()
 
@@ -36,9 +36,9 @@ _COMPARED = 200
 
 
 def near_metrics(experiment: str, metric: str) -> Requests[str | None]:
-    """Calls ListMetrics. Returns a question that names similar metrics, as `did_you_mean` does.
+    """Calls ListMetrics. Returns the question of `did_you_mean` with the names of similar metrics.
 
-    Returns "" if there are none or the call fails, and None if the metric exists.
+    Returns "" if no metric is similar or the call fails, and None if the metric exists.
     """
     request = results.ListMetricsRequest(experiment=experiment, page_size=_METRICS)
     try:
@@ -56,9 +56,9 @@ def near_filters(
     name_prefix: str | None = None,
     tags: Iterable[str] = (),
 ) -> str:
-    """Returns a text about the first filter that no arm matches, with similar values.
+    """Returns a text about the first filter that none of the arms matches.
 
-    Returns "" if each filter is matched by at least one arm.
+    The text suggests similar values. Returns "" if each filter is matched by at least one arm.
     """
     names = [arm.name for arm in arms]
     groups = [arm.group_name for arm in arms if arm.group_name is not None]
@@ -127,7 +127,10 @@ def _is_first_time(experiment: str, subject: str) -> bool:
 
 
 def with_near_names(requests: Requests[_T]) -> Requests[_T]:
-    """Adds similar names to the error of a call if its experiment or arm does not exist."""
+    """Runs the requests of a call.
+
+    If its experiment or arm does not exist, adds similar names to the error.
+    """
     try:
         return (yield from requests)
     except NotFoundError as error:

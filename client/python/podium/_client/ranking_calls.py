@@ -101,7 +101,7 @@ def _ranked_in_one_state(
 def scores(
     experiment: str, metrics: Strings, *, page_size: int | None, **filters: Any
 ) -> Requests[ScoreMatrix]:
-    """Calls Scores. Returns the matrix of all pages. The filters are those of `arm_filters`."""
+    """Calls Scores. Returns the pages as one matrix. The filters are those of `arm_filters`."""
     request = results.ScoresRequest(
         experiment=experiment,
         metrics=coerce.texts(metrics, "metrics"),

@@ -22,7 +22,8 @@ class RetryPolicy:
     Attributes:
         is_on: Whether failed calls are retried.
         connect_seconds: The seconds for which calls are retried while no server has ever answered
-            this client. If None, reads are retried until their deadline, and writes are not.
+            this client. If None, reads are retried until their deadline, and writes are not
+            retried.
     """
 
     is_on: bool = True
@@ -38,12 +39,12 @@ class Failure(NamedTuple):
 
     @property
     def is_of_server(self) -> bool:
-        """Whether the server cannot be reached or stops, and so has not run the call."""
+        """Whether the server has not run the call, because it cannot be reached or is stopping."""
         return not self.was_sent or self.error.reason == "SHUTTING_DOWN"
 
 
 class Retries:
-    """Decides about the retries of one call.
+    """Decides whether and when one call is retried.
 
     Args:
         policy: Determines for how long failed calls are retried.
@@ -69,7 +70,7 @@ class Retries:
     def pause(self, failure: Failure, *, is_known: bool) -> float | None:
         """Returns the seconds to wait before a retry, or None if the call is not retried.
 
-        `is_known` tells whether the server has answered any call of this client.
+        `is_known` tells whether any server has ever answered a call of this client.
         """
         if failure.is_of_server and self._untried:
             # The next server is tried at once. This is not a retry, because the call has not run.

@@ -68,9 +68,10 @@ class Security:
         return self.tls or False, self._given_token
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Returns the metadata of a call: the token, if there is one.
+        """Returns the metadata of a call: the token, or nothing if there is no token.
 
-        Raises an UnauthenticatedError if the token file is unusable, or the connection is not safe.
+        Raises an UnauthenticatedError if the token file cannot be used, or if the connection would
+        send the token unencrypted over a network.
         """
         token = self._token.read()
         if token is None:
@@ -112,7 +113,8 @@ class _Token:
             try:
                 self._token = _checked(given)
             except ValueError as error:
-                raise ValueError(f"the text of {self._source} is no valid token: {error}") from None
+                text = f"the text of {self._source} is not a valid token: {error}"
+                raise ValueError(text) from None
         elif given is not None:
             self._path = Path(given)
 
@@ -170,7 +172,7 @@ def _content(path: PathLike | None) -> bytes | None:
 
 
 def tls_problem(address: str, why: str, tls: TLS | None) -> str | None:
-    """Returns a text about a TLS problem and its solution, or None if the problem is another one.
+    """Returns a text about a TLS problem and its solution, or None if `why` is another problem.
 
     Args:
         address: The address of the server.
@@ -195,7 +197,8 @@ def tls_problem(address: str, why: str, tls: TLS | None) -> str | None:
         "in the certificate, or issue a certificate with this name",
         "WRONG_VERSION_NUMBER": "the server does not use TLS: connect without tls= and "
         "PODIUM_TLS_CA, or start the server with --tls-cert and --tls-key",
-        # What gRPC reports if the server closes the connection, with and without an alert of TLS.
+        # gRPC reports one of these texts if the server closes the connection. Which one depends on
+        # whether the server first sends a TLS alert.
         **dict.fromkeys(
             ("Socket closed", "TSI_DATA_CORRUPTED"),
             "the server closes the connection, so it may require a certificate of the client: set "

@@ -18,7 +18,7 @@ __all__ = ["WatchSession"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _CONNECT_SECONDS = 10.0
-"""The seconds for which a watch without an update tries to reach the server."""
+"""The seconds for which a watch that has not received any update tries to reach the server."""
 _MOST_RESETS = 3
 """The most times that a server can reset a watch without sending an update in between."""
 _TRANSIENT = frozenset(
@@ -117,7 +117,7 @@ class WatchSession:
         self._update = WatchUpdate(is_reset=True)
 
     def _remove(self, removals: list[WatchRemoval]) -> None:
-        """Adds removals to the update. Drops what the update has of the removed rows and arms."""
+        """Adds removals to the update. Takes the removed rows and arms out of its other fields."""
         update = self._update
         update.removals += removals
         gone = set(removals)
@@ -134,7 +134,8 @@ class WatchSession:
         self.confirmed_at = time.monotonic()
         is_news = marker != self._marker
         if update.is_reset:
-            # Counted only now: if a reset is interrupted before its marker, it is repeated.
+            # A reset is counted only when its marker arrives: if the connection is lost before, the
+            # server sends the same reset again.
             self._resets += 1
         else:
             self._resets, self._backoff = 0, _FIRST_PAUSE
@@ -169,14 +170,15 @@ class WatchSession:
         self._stopped.wait(seconds)
 
     def is_deletion(self, error: PodiumError) -> bool:
-        """Returns whether an error means that the experiment was deleted between two calls."""
+        """Returns whether an error means that the experiment was deleted since the last update."""
         return isinstance(error, NotFoundError) and self._marker is not None
 
     def pause(self, error: PodiumError) -> float:
         """Returns the seconds to wait before the next call after a failed one.
 
         Raises:
-            PodiumError: The error, if it is not temporary, or if there was no update for 10 s.
+            PodiumError: The error, if it is not temporary, or if 10 s have passed without a first
+                update.
         """
         is_transient = error.reason in _TRANSIENT or (
             not error.reason and isinstance(error, UnavailableError | InternalError)

@@ -20,7 +20,7 @@ __all__ = ["AsyncArmHandle"]
 
 
 class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
-    """An arm on a server, by the names of its experiment and arm. Creating a handle makes no call.
+    """A handle of one arm on a server. Creating a handle makes no call.
 
     Use a handle to read the arm, or to record from a process that does not train it, such as an
     evaluator. Every call can raise the errors of `podium.errors`. A NotFoundError means that the
@@ -44,7 +44,8 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
 
         Args:
             metric: The name of a metric. `pass_rate` is looked up in the primary eval, then in the
-                training metrics; `bench.pass_rate` in the row that `eval("bench")` returns.
+                training metrics. `bench.pass_rate` is the metric `pass_rate` of the row that
+                `eval("bench")` returns.
         """
         return await self._connection.run(calls.score(self._experiment, self._name, metric))
 
@@ -63,7 +64,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
         """Returns the arm with all its rows, as of one revision.
 
         Raises:
-            AbortedError: The arm changed each time that it was read.
+            AbortedError: The arm changed while it was read, in each of 5 tries.
         """
         return await self._connection.run(calls.get_arm(self._experiment, self._name))
 
@@ -100,6 +101,8 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
         self, key: str, *, min_step: StepLike | None = None, max_step: StepLike | None = None
     ) -> Series:
         """Returns the training series of a key: the values that were logged with a step.
+
+        The series is empty if there are none.
 
         Args:
             key: The key of a training metric.
@@ -147,7 +150,8 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
                 points of the training series. They replace earlier values at that step.
 
         Raises:
-            FailedPreconditionError: There is a newer attempt (STALE_ATTEMPT).
+            FailedPreconditionError: The arm has a newer attempt than that of this handle
+                (STALE_ATTEMPT).
         """
         event = events.metrics_recorded(self._name, metrics, step=step, attempt_id=self._attempt_id)
         await self._connection.run(self._recorded(event))
@@ -173,13 +177,14 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
                 post-training eval.
             tags: Labels. `test` makes a post-training row a candidate for the primary eval.
             breakdowns: Results of parts of the benchmark: JSON-like values by key.
-            benchmark_id: The id of the benchmark, if it differs from the name.
+            benchmark_id: The id of the benchmark, if it differs from the name of the eval.
             eval_seconds: The duration of the evaluation in seconds.
             model_ref: The model that was scored, if it is not the arm's own.
 
         Raises:
-            FailedPreconditionError: There is a newer attempt (STALE_ATTEMPT), or the stored row
-                has another model_ref (MODEL_REF_CHANGED).
+            FailedPreconditionError: The arm has a newer attempt than that of this handle
+                (STALE_ATTEMPT), or the stored row of this name and step has another model_ref
+                (MODEL_REF_CHANGED).
         """
         requests = self._row_recorded(
             name,
@@ -201,7 +206,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
         train_seconds: float | None = None,
         run_result: RunResult | None = None,
     ) -> None:
-        """Records how the training ended. A later call replaces an earlier one.
+        """Records how the training ended. Another call replaces the end that was recorded before.
 
         Args:
             status: `completed`, `failed` or `cancelled`.
@@ -210,7 +215,8 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
             run_result: The result that the training backend returned.
 
         Raises:
-            FailedPreconditionError: There is a newer attempt (STALE_ATTEMPT).
+            FailedPreconditionError: The arm has a newer attempt than that of this handle
+                (STALE_ATTEMPT).
         """
         await self._connection.run(self._finish(status, error, train_seconds, run_result))
 

@@ -23,9 +23,9 @@ _T = TypeVar("_T")
 class AsyncArmRun(AsyncArmHandle):
     """An attempt at training an arm, which `start_arm` starts.
 
-    At the end of an `async with` block the arm is completed. If the block raises, the arm is
-    failed with the error. If its task is cancelled, or on KeyboardInterrupt, the arm is
-    cancelled. After a call of `finish`, the end of the block changes nothing.
+    At the end of an `async with` block the arm is completed. If the block raises, the arm is failed
+    with the error. If the task is cancelled, or on KeyboardInterrupt, the arm is cancelled. After a
+    call of `finish`, the end of the block changes nothing.
     """
 
     async def __aenter__(self) -> Self:
@@ -70,7 +70,10 @@ class AsyncArmStart(Awaitable[AsyncArmRun]):
 
 
 async def _uninterrupted(call: Awaitable[_T]) -> _T:
-    """Awaits a call until it ends, even if the task is cancelled. Raises CancelledError then."""
+    """Awaits a call until it ends, even if the current task is cancelled meanwhile.
+
+    If the task was cancelled, raises CancelledError after the end of the call.
+    """
     task = asyncio.ensure_future(call)
     try:
         return await asyncio.shield(task)

@@ -25,7 +25,7 @@ _R = TypeVar("_R", bound=Recorded)
 
 
 class AsyncConnection(Connection[grpc.aio.Channel]):
-    """Makes the calls of the client on the event loop of its first call."""
+    """Makes the calls of a client on one event loop: that of the client's first call."""
 
     _loop: asyncio.AbstractEventLoop | None = None
 
@@ -63,7 +63,8 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
 
         Args:
             request: The request.
-            begin: A function that is called when the call begins. Its argument cancels the call.
+            begin: A function that is called when the call begins. Its argument is a function that
+                cancels the call.
         """
         method = self._next_method(request)
         self._check_loop()
@@ -134,7 +135,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
             await asyncio.sleep(self._pause(outcome, retries))
 
     def _check_cancelled(self) -> None:
-        """Raises a CanceledError if a call was cancelled because the client was closed."""
+        """Raises a CanceledError if closing the client has cancelled the current call."""
         task = asyncio.current_task()
         if self._closed and not (task and task.cancelling()):
             raise CanceledError("the client was closed during the call") from None

@@ -11,7 +11,10 @@ __all__ = ["watch"]
 
 
 async def watch(connection: AsyncConnection, session: WatchSession) -> AsyncIterator[WatchUpdate]:
-    """Yields the updates of a watch. Makes another call after a temporary failure."""
+    """Yields the updates of a watch. Makes another call after a temporary failure.
+
+    Raises any other error.
+    """
     while not session.is_stopped:
         try:
             async for response in connection.stream(session.request, session.begin):

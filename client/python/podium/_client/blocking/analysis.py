@@ -29,7 +29,9 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
         config: ConfigFilters | None = None,
         top: int | None = None,
     ) -> Ranking:
-        """Ranks the arms by score: the best first, then NaN, then arms without a score.
+        """Ranks the arms by score: the best first.
+
+        Arms with NaN, then arms without a score, come last.
 
         Args:
             metric: The metric to rank by, as for `score`; the success_metric if not given.
@@ -42,12 +44,13 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             config: Ranks only arms with these values in the run_config, by path, such as
                 `{"algorithm.params.lr": 0.1}`. A pair gives the least and the greatest number;
                 None means no limit: `{"seed": (1, None)}`.
-            top: The number of arms to return; all if not given.
+            top: The most arms to return: those at the start of the ranking. All if not given.
 
         Raises:
             NotFoundError: The experiment does not exist.
             FailedPreconditionError: No metric is given, and the experiment has no success_metric.
-            AbortedError: The ranking of over 1,000 arms changed each time that it was read.
+            AbortedError: A ranking of over 1,000 arms takes several calls. It changed between the
+                calls in each of 5 tries.
         """
         request = ranking_calls.request(
             self._name,
@@ -91,12 +94,13 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
                 `{"algorithm.params.lr": 0.1}`. A pair gives the least and the greatest number;
                 None means no limit: `{"seed": (1, None)}`.
             min_members: Ranks only groups with at least this number of scores that are not NaN.
-            top: The number of groups to return; all if not given.
+            top: The most groups to return: those at the start of the ranking. All if not given.
 
         Raises:
             NotFoundError: The experiment does not exist.
             FailedPreconditionError: No metric is given, and the experiment has no success_metric.
-            AbortedError: The ranking of over 1,000 groups changed each time that it was read.
+            AbortedError: A ranking of over 1,000 groups takes several calls. It changed between the
+                calls in each of 5 tries.
         """
         request = ranking_calls.request(
             self._name,
@@ -173,7 +177,7 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
 
         Raises:
             NotFoundError: The experiment does not exist.
-            AbortedError: The experiment changed each time that it was read.
+            AbortedError: The experiment changed while it was read, in each of 5 tries.
         """
         return self._connection.run(experiment_result.result(self._name))
 
@@ -198,16 +202,16 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
 
         Compares all training metrics. For each eval, compares the metrics and breakdowns of the row
         that the arm's `eval(name)` returns. If at least two arms of each side have a number, its
-        difference also has Welch's interval and p-value.
+        difference has a confidence interval and a p-value (Welch's t-test).
 
         Args:
             left: The name of a group or an arm.
             right: The name of the other group or arm.
             kind: `group` if both names are names of groups, `arm` if both are names of arms. If not
                 given, each name may be that of a group or, if there is no such group, of an arm.
-            status: Uses only arms of a group with this status, or one of these; `completed` if not
-                given. The result names the arms that are left out.
-            evals: Compares only these evals, and no training metrics.
+            status: If a name is that of a group, uses only its arms with this status, or one of
+                these; `completed` if not given. The result names the arms that are left out.
+            evals: If given, compares only these evals, and no training metrics.
 
         Raises:
             NotFoundError: There is no such experiment, group or arm.

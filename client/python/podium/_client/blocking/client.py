@@ -44,19 +44,20 @@ class Client:
             server cannot be reached, its calls go to the others.
         read_timeout: The time limit of each call that reads, in seconds.
         write_timeout: The time limit of each call that writes, in seconds.
-        connect_timeout: The seconds for which a call tries to reach a server while none has ever
-            answered this client. If not given, a read tries until its time limit, and a write tries
-            once.
+        connect_timeout: The seconds for which a call tries to reach a server, as long as no server
+            has answered this client before. If not given, a read tries until its time limit, and a
+            write tries once.
         retry: Whether the client retries a call, within its time limit, while the server is
             overloaded or unreachable. A write whose response was lost is not retried.
         tls: The files of an encrypted connection, or True for a server with a certificate of a
             public authority. If not given, the files of the environment variables PODIUM_TLS_CA,
-            PODIUM_TLS_CERT and PODIUM_TLS_KEY. If there are none, or if False, nothing is
-            encrypted.
-        token: A token for a server that requires one, or the path of a file with it (a `Path`),
-            which is read again when it changes. If not given, the token comes from the environment
-            variable PODIUM_TOKEN or PODIUM_TOKEN_FILE. The token is sent only over an encrypted
-            connection, to a `unix:PATH` address, or to a loopback address of this machine.
+            PODIUM_TLS_CERT and PODIUM_TLS_KEY. If these variables are not set, or if `tls` is
+            False, nothing is encrypted.
+        token: The token for a server that requires one: its text, or the path (a `Path`) of a file
+            with it. The file is read again after it has changed. If not given, the token comes from
+            the environment variable PODIUM_TOKEN or PODIUM_TOKEN_FILE. The token is sent only over
+            an encrypted connection, to a `unix:PATH` address, or to a loopback address of this
+            machine.
 
     Raises:
         ValueError: The address, a timeout or the token is malformed, or `tls` is given for a
@@ -131,7 +132,7 @@ class Client:
         return self._connection.run(calls.server())
 
     def whoami(self) -> Token | None:
-        """Returns the token with which this client makes its calls.
+        """Returns the token with which this client makes its calls, without its secret.
 
         Returns None if the server requires no tokens.
         """
@@ -150,10 +151,11 @@ class Client:
 
         Args:
             name: The name of the user. Several tokens can have the same name.
-            role: The calls that the token allows: a `podium.Role`, such as `"recorder"`.
+            role: The role of the token: a `podium.Role`, such as `"recorder"`. It decides which
+                calls the token allows.
             prefixes: The names of the experiments that the token gives access to. A name such as
-                `nlp` includes the experiments below it, such as `nlp/sweep`. If not given, they are
-                those of this client's own token.
+                `nlp` includes the experiments below it, such as `nlp/sweep`. If not given, the
+                prefixes are those of this client's own token.
             expire_time: The time at which the token expires, with a time zone. If not given, the
                 token never expires.
             limits: The limits of calls with the token. In place of a limit that is None, the token
@@ -201,8 +203,8 @@ class Client:
                 them.
 
         Raises:
-            PodiumError: An event was rejected. The class of the error is that of the first rejected
-                event's reason, and `refusals` lists all rejected events.
+            PodiumError: An event was rejected. The reason of the first rejected event decides the
+                class of the error. `refusals` lists all rejected events.
             OutOfRangeError: Events of the stream that come before the first event are missing.
                 `metadata["expected_sequence"]` is the number of the event that must come next.
         """

@@ -24,7 +24,7 @@ _R = TypeVar("_R", bound=Recorded)
 
 
 class BlockingConnection(Connection[grpc.Channel]):
-    """Makes the calls of the client in the calling thread. Threads may share a connection."""
+    """Makes the calls of a client in the calling thread. Threads may share a connection."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -60,7 +60,8 @@ class BlockingConnection(Connection[grpc.Channel]):
 
         Args:
             request: The request.
-            begin: A function that is called when the call begins. Its argument cancels the call.
+            begin: A function that is called when the call begins. Its argument is a function that
+                cancels the call.
         """
         method = self._next_method(request)
         metadata = self._security.metadata()
@@ -121,6 +122,7 @@ class BlockingConnection(Connection[grpc.Channel]):
         except grpc.RpcError as error:
             return self._failure(error, method)
         except ValueError:
-            # gRPC raises it for a channel that another thread has just closed.
+            # gRPC raises a ValueError for a channel that another thread has just closed. In this
+            # case, `_method` raises a ClientStateError.
             self._method(request)
             raise

@@ -24,7 +24,7 @@ __all__ = ["ExperimentHandle"]
 
 
 class ExperimentHandle(Analysis):
-    """An experiment on a server, by its name. Creating a handle makes no call.
+    """A handle of one experiment on a server. Creating a handle makes no call.
 
     Every call can raise the errors of `podium.errors`. The description of a method lists the errors
     that are specific to it.
@@ -72,7 +72,7 @@ class ExperimentHandle(Analysis):
 
         Raises:
             NotFoundError: The experiment does not exist.
-            UnavailableError: No server answered for 10 s, before the first update.
+            UnavailableError: No server could be reached within 10 s of the start of the watch.
         """
         session = WatchSession(
             self._name,
@@ -98,9 +98,9 @@ class ExperimentHandle(Analysis):
     ) -> Live:
         """Keeps the state of the experiment in memory: `with experiment.follow() as live`.
 
-        Inside the block, `live` receives all changes. Its reads `arm`, `rank`, `best` and `curve`
-        make no calls. The followed arms take about 4 kB of memory each, their eval rows 2 kB, and
-        the points of their training series 16 bytes.
+        Inside the block, `live` receives all changes. Its methods `arm`, `rank`, `best` and `curve`
+        make no calls. In memory, each followed arm takes about 4 kB, each eval row about 2 kB, and
+        each point of a training series 16 bytes.
 
         Args:
             status: Follows only arms with this status, or one of these.
@@ -194,8 +194,9 @@ class ExperimentHandle(Analysis):
     ) -> RecordResult:
         """Creates the experiment, or sets those of its fields that have no value yet.
 
-        A field that has another value keeps it, unless `overwrite` is set. The result lists such
-        fields in `kept_fields`. Each key of the metadata counts as a field.
+        A given field that is stored with another value keeps the stored value, unless `overwrite`
+        is set. The result lists such fields in `kept_fields`. Each key of the metadata counts as a
+        field.
 
         Args:
             hypothesis: The hypothesis that the experiment tests.
@@ -206,8 +207,8 @@ class ExperimentHandle(Analysis):
             tags: Labels.
             metadata: Any other data: JSON-like values by key.
             overwrite: If True, the given values replace stored values that differ.
-            clear_fields: The fields to clear: names of the arguments above except `overwrite`,
-                `conclusion`, or `metadata.KEY` for one key of the metadata.
+            clear_fields: The names of the fields to clear: `conclusion`, any argument above except
+                `overwrite`, or `metadata.KEY` for one key of the metadata.
 
         Raises:
             InvalidArgumentError: `clear_fields` has an unknown field, or one that is also given.
@@ -253,17 +254,17 @@ class ExperimentHandle(Analysis):
             order: The attempt with the greatest order is the newest. If not given, it is the
                 start time in milliseconds since 1970. If a scheduler counts restarts, its count is
                 better.
-            resume_step: Continues an earlier attempt after this step. Its metrics, and its in-loop
-                rows and training series up to this step, are kept.
+            resume_step: The step after which this attempt continues an earlier one. The arm keeps
+                its metrics, and its in-loop rows and training series up to this step.
             restart: Starts the arm from the beginning, even if it has completed.
             provenance: Where the attempt's code came from, and where it runs. If not given, it is
                 collected, unless PODIUM_PROVENANCE is `off`.
 
         Raises:
             NotFoundError: The experiment was not declared.
-            FailedPreconditionError: There is a newer attempt (STALE_ATTEMPT), the arm has
-                completed and neither resume_step nor restart is given (ARM_FINISHED), or earlier
-                attempts have another run_config (RUN_CONFIG_CHANGED).
+            FailedPreconditionError: The arm has a newer attempt than this one (STALE_ATTEMPT), the
+                arm has completed and neither resume_step nor restart is given (ARM_FINISHED), or
+                earlier attempts have another run_config (RUN_CONFIG_CHANGED).
         """
         event = events.arm_started(
             name,
@@ -287,15 +288,16 @@ class ExperimentHandle(Analysis):
 
         Args:
             arm_result: The arm. Its output-only fields are ignored.
-            replace: Whether to replace the stored arm even if it has attempts, has the same content
-                and later rows, or has another model_ref in a row.
+            replace: Whether to replace the stored arm even if it has attempts, if the same content
+                was recorded before and further rows after it, or if the model_ref of a row differs.
 
         Returns:
             The revision after the last call, and the number of events that changed something.
 
         Raises:
             FailedPreconditionError: `replace` is not set, and the stored arm has attempts
-                (ARM_HAS_ATTEMPTS), or a row of it has another model_ref (MODEL_REF_CHANGED).
+                (ARM_HAS_ATTEMPTS), or one of its rows has another model_ref than the given row
+                (MODEL_REF_CHANGED).
         """
         event = events.arm_recorded(arm_result, replace=replace)
         return self._connection.run(calls.record_in_parts(self._name, [event]))

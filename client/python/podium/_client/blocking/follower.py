@@ -60,7 +60,8 @@ class Live(LiveBase):
         Raises:
             TimeoutError: The state has not reached the revision in this time.
             NotFoundError: The experiment was deleted.
-            ClientStateError: The block has ended, or this is a fork of the process that follows.
+            ClientStateError: The block has ended, or this is a fork of the process that follows the
+                experiment.
         """
         self.wait_until(lambda state: state.revision >= revision, timeout)
 
@@ -76,7 +77,8 @@ class Live(LiveBase):
         Raises:
             TimeoutError: The function has returned no true value in this time.
             NotFoundError: The experiment was deleted.
-            ClientStateError: The block has ended, or this is a fork of the process that follows.
+            ClientStateError: The block has ended, or this is a fork of the process that follows the
+                experiment.
         """
         self._check_begun()
         return self._wait(predicate, timeout)

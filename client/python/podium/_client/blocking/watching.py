@@ -12,7 +12,10 @@ __all__ = ["watch"]
 
 
 def watch(connection: BlockingConnection, session: WatchSession) -> Iterator[WatchUpdate]:
-    """Yields the updates of a watch. Makes another call after a temporary failure."""
+    """Yields the updates of a watch. Makes another call after a temporary failure.
+
+    Raises any other error.
+    """
     while not session.is_stopped:
         try:
             for response in connection.stream(session.request, session.begin):
