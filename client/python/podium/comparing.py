@@ -40,7 +40,7 @@ class Members(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ComparedSide:
-    """One side of a comparison: which arms it has, and which of them are compared."""
+    """One side of a comparison: its name, its compared arms, and the arms that are left out."""
 
     name: str
     """The name of the arm or group."""
@@ -251,9 +251,10 @@ def breakdown_numbers(
 
 
 def _sorted(places: Collection[_Place]) -> list[_Place]:
-    """Sorts numbers by eval, in the order of recording. Those without an eval come last.
+    """Sorts compared numbers by eval, in the order in which the evals first occur.
 
-    The numbers of one eval are sorted by key: first its metrics, then its breakdowns.
+    Numbers without an eval come last. The numbers of one eval are sorted by key: first its metrics,
+    then its breakdowns.
     """
     names = list(dict.fromkeys(place.eval_name for place in places))
     return sorted(

@@ -54,7 +54,7 @@ class CurveArm(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """The values at one step of all arms of a curve, as statistics."""
+    """One step of a curve, with statistics of the values that its arms have at this step."""
 
     step: int
     """The step."""
@@ -180,7 +180,7 @@ def _points(series: Series | None) -> dict[int, float]:
 
 
 def points_by_step(series: Iterable[Series]) -> Iterator[tuple[int, dict[str, float]]]:
-    """Yields each step of several training series of an arm, with the values at it by key."""
+    """Yields each step of an arm's training series, in order, with its values by key."""
     steps: dict[int, dict[str, float]] = {}
     for one in series:
         for step, value in zip(one.steps, one.values, strict=True):

@@ -78,7 +78,10 @@ class RefusedEvent:
     permanent: bool
     """True if the event will never be accepted unchanged, False if it can be accepted later."""
     message: str
-    """The problem, and how to fix it: the text for the first event with this reason."""
+    """The problem, and how to fix it.
+
+    Events with the same reason have the text of the first of them.
+    """
 
 
 class PodiumError(Exception):
@@ -89,7 +92,8 @@ class PodiumError(Exception):
         message: The problem, and how to fix it.
         reason: The exact cause, such as `STALE_ATTEMPT`: a key of `REASONS`. Empty if unknown.
         metadata: Details of the reason, such as `{"arm": "lora_rank4"}`.
-        refusals: The rejected events of a Record call, by index; empty for other calls.
+        refusals: The rejected events of a Record call, in the order of the call; empty for other
+            calls.
         retry_after: The seconds to wait before a retry; None if the server does not ask to wait.
     """
 
@@ -209,14 +213,14 @@ class ClientStateError(PodiumError, RuntimeError):
 
 
 class ReasonInfo(NamedTuple):
-    """The status code of a reason, and whether an event with this reason can be accepted later."""
+    """The status code of a reason, and whether an event rejected for it can be accepted later."""
 
     code: str
     """The name of the gRPC status code."""
     disposition: Disposition | None
     """Whether an event that was rejected for this reason can be accepted later.
 
-    None if the reason is never that of a single event, but of a whole call.
+    None if only whole calls, and never single events, are rejected for this reason.
     """
 
 

@@ -174,7 +174,8 @@ class Groups:
 def mixed_evals(sources: Iterable[tuple[str | None, str | None]]) -> set[str]:
     """Returns the names of evals that occur with several benchmark_ids.
 
-    `sources` are pairs of both. If a benchmark_id is None, the eval's name is used in its place.
+    `sources` are pairs of an eval's name and a benchmark_id. If the benchmark_id is None, the name
+    is used in its place.
     """
     pairs = {(name, benchmark_id or name) for name, benchmark_id in sources if name is not None}
     return {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}

@@ -12,8 +12,8 @@ Uses only the standard library. Sources of the formulas:
 - two means whose variances differ: B. L. Welch, "The Generalization of 'Student's' Problem When
   Several Different Population Variances Are Involved", Biometrika 34 (1947).
 
-Intervals and p-values assume that the numbers are independent draws from a normal distribution.
-They do not show how the numbers would differ with other data if all runs used the same data.
+Intervals and p-values assume that the numbers are independent draws from a normal distribution. If
+all runs used the same data, they do not show how the numbers would vary with other data.
 """
 
 import math

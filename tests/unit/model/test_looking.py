@@ -157,7 +157,7 @@ def test_a_column_that_does_not_exist() -> None:
     matrix = ScoreMatrix([], [ScoreColumn("test.acc", []), ScoreColumn("loss", [])], 1)
     with pytest.raises(KeyError, match=r"no column 'test.ac'; did you mean 'test.acc'"):
         matrix["test.ac"]
-    with pytest.raises(KeyError, match=r"no column 'x'; there are 'test.acc', 'loss'"):
+    with pytest.raises(KeyError, match=r"no column 'x'; the columns are 'test.acc', 'loss'"):
         matrix["x"]
     with pytest.raises(KeyError, match=r"no column \('a', 'loss'\); did you mean"):
         matrix["a", "loss"]  # type: ignore[index]

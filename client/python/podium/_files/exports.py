@@ -74,7 +74,7 @@ def conclusion_item(experiment: Experiment) -> dict[str, Any] | None:
 def series_items(arm: ArmResult, series: SeriesByKey) -> Iterator[dict[str, Any]]:
     """Yields the JSON events that record the training series of an arm.
 
-    Record the arm before them.
+    Record the arm before these events.
     """
     event = {"event": "metrics_recorded", "experiment": arm.experiment, "arm": arm.name}
     for step, metrics in points_by_step(series.values()):

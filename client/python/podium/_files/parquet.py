@@ -43,7 +43,7 @@ class ParquetWriter:
         self._writer.close()
 
     def item(self, item: dict[str, Any]) -> None:
-        """Writes an event, given as JSON."""
+        """Writes an event in the form of `_files.event_json`."""
         self._record(item["experiment"], None, item)
 
     def arm(self, arm: ArmResult, series: Mapping[str, Series]) -> None:

@@ -42,7 +42,8 @@ class ArmBase:
     def _end_of_block(self, error: BaseException | None) -> Ending | None:
         """Returns the end to record when the block ends; None if `finish` has recorded one.
 
-        `error` is the exception that ended the block, or None.
+        If `finish` was called and failed, returns its end again. `error` is the exception that
+        ended the block, or None.
         """
         return None if self._finished else self._ending or ending_of(error)
 

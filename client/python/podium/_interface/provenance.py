@@ -111,7 +111,7 @@ def _program_folder() -> str:
 
 @cache
 def _git_state(folder: str) -> tuple[str | None, bool | None]:
-    """Returns the commit of the git work tree of a folder, and whether it has no changes.
+    """Returns the commit of a folder's git work tree, and whether it has no uncommitted changes.
 
     Both are None if the folder is in no work tree, or if git fails.
     """

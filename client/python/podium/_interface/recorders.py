@@ -70,7 +70,7 @@ class ArmRecorder(Protocol):
                 post-training eval.
             tags: Labels. `test` makes a post-training row a candidate for the primary eval.
             breakdowns: Results of parts of the benchmark: JSON-like values by key.
-            benchmark_id: The id of the benchmark, if it differs from the name.
+            benchmark_id: The id of the benchmark, if it differs from the name of the eval.
             eval_seconds: The duration of the evaluation in seconds.
             model_ref: The model that was scored, if it is not the arm's own.
         """
@@ -93,7 +93,7 @@ class ArmRecorder(Protocol):
             name: The name of the eval, which may be any text.
             step: The training step of an in-loop eval; None for the post-training eval.
             tags: Labels, as in `log_eval`.
-            benchmark_id: The id of the benchmark, if it differs from the name.
+            benchmark_id: The id of the benchmark, if it differs from the name of the eval.
             model_ref: The model that is scored, if it is not the arm's own.
         """
 
@@ -105,7 +105,7 @@ class ArmRecorder(Protocol):
         train_seconds: float | None = None,
         run_result: RunResult | None = None,
     ) -> None:
-        """Records how the training ended. A later call replaces an earlier one.
+        """Records how the training ended. Another call replaces the end that was recorded before.
 
         Args:
             status: `completed`, `failed` or `cancelled`.
@@ -178,8 +178,8 @@ class ExperimentRecorder(Protocol):
             order: The attempt with the greatest order is the newest. If not given, it is the
                 start time in milliseconds since 1970. If a scheduler counts restarts, its count is
                 better.
-            resume_step: Continues an earlier attempt after this step. Its metrics, and its in-loop
-                rows and training series up to this step, are kept.
+            resume_step: The step after which this attempt continues an earlier one. The arm keeps
+                its metrics, and its in-loop rows and training series up to this step.
             restart: Starts the arm from the beginning, even if it has completed.
             provenance: Where the attempt's code came from, and where it runs. If not given, it is
                 collected, unless PODIUM_PROVENANCE is `off`.
@@ -190,14 +190,16 @@ class ExperimentRecorder(Protocol):
 
         Args:
             arm_result: The arm. Its output-only fields are ignored.
-            replace: Whether to replace the stored arm even if it has attempts.
+            replace: Whether to replace the stored arm even if it has attempts, if the same content
+                was recorded before and further rows after it, or if the model_ref of a row differs.
         """
 
 
 def new_attempt(attempt_id: str | None, order: int | None) -> Attempt:
-    """Returns an attempt. If the id is None, makes a new one; if the order is None, uses the time.
+    """Returns an attempt. If the id is None, makes a new id.
 
-    A new id begins with the host and the pid, so that errors that show the id also show both.
+    If the order is None, the order is the time now in milliseconds since 1970. A new id begins with
+    the host and the pid, so that errors that show the id also show both.
     """
     return Attempt(
         f"{os.uname().nodename}-{os.getpid()}-{os.urandom(8).hex()}"

@@ -33,7 +33,8 @@ def redacted(arguments: Iterable[str]) -> list[str]:
     """Returns the arguments of a command, with `[redacted]` in place of secrets.
 
     A secret is the value of an option, assignment or key such as `--token=…`, `--password …` or
-    `wandb.api_key=…`. So is the password in a URL, and a text in the form of a service's token.
+    `wandb.api_key=…`. The password in a URL and a text in the form of a service's token are
+    secrets, too.
     """
     shown = []
     is_secret = False

@@ -116,7 +116,7 @@ class _EvaluatingMixin(Generic[_EvaluationT]):
             name: The name of the eval, which may be any text.
             step: The training step of an in-loop eval; None for the post-training eval.
             tags: Labels, as in `log_eval`.
-            benchmark_id: The id of the benchmark, if it differs from the name.
+            benchmark_id: The id of the benchmark, if it differs from the name of the eval.
             model_ref: The model that is scored, if it is not the arm's own.
         """
         fields = {"step": step, "tags": tags, "benchmark_id": benchmark_id, "model_ref": model_ref}

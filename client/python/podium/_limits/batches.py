@@ -29,7 +29,7 @@ _GRPC_TOO_LARGE = "larger than max"
 
 
 class Load(NamedTuple):
-    """The amounts of a call that a server limits: events, metric values, and bytes."""
+    """The size of a call in each unit that a server limits: events, metric values, and bytes."""
 
     events: int = 0
     metrics: int = 0
@@ -175,8 +175,8 @@ def _time_of(row: EvalResult, event: Event) -> Timestamp | None:
 def _first_of_each(arm: ArmResult) -> list[EvalResult]:
     """Returns the first row of each name and step.
 
-    If an arm repeats a name and step, a server stores the first of these rows. If they came in
-    separate events, it would store the last.
+    If an arm repeats a name and step, a server stores the first of these rows. If each row came in
+    an event of its own, the server would store the last.
     """
     rows: dict[tuple[str, int | None], EvalResult] = {}
     for row in arm.evals:

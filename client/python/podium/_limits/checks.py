@@ -107,7 +107,7 @@ def check_optional_names(message: Message, path: str, names: Iterable[str], limi
 
 
 def are_accepted(names: Collection[str], limits: Limits) -> bool:
-    """Returns whether each of these names has passed `check_name` before."""
+    """Returns whether all of these names are in the cache of names that passed `check_name`."""
     return _accepted[limits.name_bytes].issuperset(names)
 
 

@@ -86,7 +86,8 @@ _METRIC_BYTES = 7
 def check_metric_count(events: Sequence[Event], size: int, limits: Limits) -> None:
     """Raises LIMIT_EXCEEDED if the events of a call have too many metric values.
 
-    A call whose only event is an ArmFinished is always accepted.
+    A call whose only event is an ArmFinished is always accepted. `size` is the number of bytes of
+    the call. If the call is so small that it cannot have too many values, they are not counted.
     """
     if len(events) == 1 and events[0].HasField("arm_finished"):
         return
@@ -104,7 +105,7 @@ def metric_count(event: Event) -> int:
         return len(event.metrics_recorded.metrics)
     if kind == "arm_recorded":
         arm = event.arm_recorded.arm_result
-        # A row without metrics takes as much work as one with a single one.
+        # A row without metrics takes as much work as a row with one metric.
         rows = sum(max(1, len(row.metrics)) for row in arm.evals)
         returned = len(arm.run_result.metrics)
         return len(arm.metrics) + len(arm.eval_metrics) + rows + returned
@@ -188,8 +189,8 @@ def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
 def plain_row(event: Event, limits: Limits) -> PlainRow | None:
     """Checks quickly whether an event is a valid, simple eval row. If so, returns the row's parts.
 
-    A simple row has only metrics, a step, tags and seconds, and names that were accepted before.
-    Returns None for any other event, which may be valid or not.
+    A simple row has only metrics, a step, tags and seconds, and all its names have passed a check
+    before. Returns None for any other event, which may be valid or not.
     """
     recorded = event.eval_recorded
     row = recorded.eval_result
@@ -223,7 +224,7 @@ def _check_finished(event: ArmFinished, limits: Limits) -> None:
 
 
 def is_too_large(result: RunResult, limits: Limits) -> bool:
-    """Returns whether a run_result exceeds a limit, so that it cannot be stored with any arm."""
+    """Returns whether a run_result exceeds a limit. If so, its ArmFinished is stored without it."""
     wrong = _run_result_error(result, "run_result", limits)
     return wrong is not None and wrong.reason in _TOO_LARGE
 

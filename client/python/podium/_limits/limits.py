@@ -34,7 +34,7 @@ class Limits:
     error_bytes: int = 64 * 1024
     """The most bytes of an error text of an arm. Longer texts are shortened in the middle."""
     page_rows: int = 1_000
-    """The most items of a page of any other list."""
+    """The most items of a page of a list. For scores and points, `page_scores` is the limit."""
     page_scores: int = 10_000
     """The most scores of a page of a score matrix, and the most points of a page of series."""
     page_bytes: int = 2 * 1024 * 1024

@@ -15,8 +15,8 @@ class TokenLimits(ModelBase):
     """The limits of the calls that are made with a token. Each server counts only its own calls.
 
     If a limit is None, the default of the server is used; without a default, there is no limit. If
-    a call exceeds a limit, the client repeats it after the time that the server names. If the
-    call's deadline ends before, it raises ResourceExhaustedError (`QUOTA_EXCEEDED`).
+    a call exceeds a limit, the client repeats it after the time that the server names. If that is
+    after the deadline of the call, the call raises ResourceExhaustedError (`QUOTA_EXCEEDED`).
     """
 
     calls_per_second: int | None = None
@@ -55,11 +55,11 @@ class Token(ModelBase):
     """A token without its secret."""
 
     id: str
-    """The id, which is part of the token."""
+    """The id: the part of the token that is not secret."""
     name: str
     """The name of the user or service. Several tokens can have the same name."""
     role: str
-    """The role of the token, a Role, which decides the calls that it allows."""
+    """The role: a Role, such as `reader`. It decides which calls the token allows."""
     prefixes: list[str] = field(default_factory=list)
     """The experiments to which the token gives access, with all experiments below them.
 

@@ -10,7 +10,7 @@ __all__ = ["Annotations", "Provenance"]
 
 @dataclass(eq=False, repr=False)
 class Annotations(ModelBase):
-    """Notes, tags and a group that people gave to an arm.
+    """The notes, tags and group that `annotate` gave to an arm.
 
     They take precedence over the tags and the group that the training process recorded. Later
     attempts of the arm keep the annotations.
@@ -45,7 +45,7 @@ class Provenance(ModelBase):
     git_commit: str | None = None
     """The commit that was checked out in the git work tree of the program."""
     git_clean: bool | None = None
-    """True if the git work tree of the program had no uncommitted changes."""
+    """Whether the tracked files of this work tree had no uncommitted changes."""
     command_line: list[str] = field(default_factory=list)
     """The program and its arguments, without the values that look like secrets."""
     host: str | None = None

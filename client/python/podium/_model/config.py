@@ -28,7 +28,7 @@ class DataConfig(ModelBase):
     dataset_name: str | None = None
     """The name of a registered dataset."""
     path: str | None = None
-    """A file or folder."""
+    """The path of a file or folder with the data."""
     hf_dataset: str | None = None
     """The name of a Hugging Face dataset."""
     hf_split: str | None = None
@@ -83,7 +83,7 @@ class RunConfig(ModelBase):
     """The complete configuration of one training run, and so of one arm."""
 
     name: str
-    """The name of the run, which is also the name of the arm unless another one is given."""
+    """The name of the run. It is also the name of the arm, unless `start_arm` gets another name."""
     data: DataConfig | None = None
     """The source of the training data."""
     model: ModelConfig | None = None
@@ -99,7 +99,7 @@ class RunConfig(ModelBase):
     seed: int | None = None
     """The random seed, which may be 0; None if none was chosen."""
     tags: list[str] = field(default_factory=list)
-    """Free labels."""
+    """Labels: any texts."""
     extras: dict[str, Any] = field(default_factory=dict)
     """Other settings, which have no field here: JSON-like values by key."""
 

@@ -28,7 +28,7 @@ constructor can distinguish such a value from a value that the user gave.
 
 
 def mirror_primary(cls: type[_T]) -> type[_T]:
-    """Makes three unset fields of a dataclass of arms return the values of the primary eval."""
+    """Makes unset fields of a class of arms return values of the primary eval; see `_MIRRORS`."""
     for name, source in _MIRRORS.items():
         setattr(cls, name, _mirror(name, source))
     return cls
@@ -48,7 +48,8 @@ def drop_copied(arm: Any) -> None:
     value of the new arm's own primary eval.
 
     If the new arm has no rows, copies are cleared only if `eval_metrics` and `eval_breakdowns` were
-    read from the same row. A dict of one of the new arm's own rows is always cleared.
+    read from the same row. A field is always cleared if its value is the same dict object as in one
+    of the new arm's own rows.
     """
     given = own_fields(arm)
     rows = {name: _source(given[name], source) for name, source in _MIRRORS.items()}

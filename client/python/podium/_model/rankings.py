@@ -26,7 +26,7 @@ _COUNTS = ("nans", "missing", "failed", "left_out")
 
 @dataclass(eq=False, repr=False)
 class ScoreSource(ModelBase):
-    """Where a score comes from: the kind of result, the key, and the eval row if it is one."""
+    """Where a score comes from: the kind of result, the key and, if there is one, the eval row."""
 
     origin: str
     """The kind of result from which the score comes: a ScoreOrigin."""
@@ -51,13 +51,13 @@ class RankedArm(ModelBase):
     source: ScoreSource | None
     """The source of the score; None without a score."""
     benchmark_id: str | None
-    """The benchmark_id of the eval row that the score came from, or None."""
+    """The benchmark_id of the eval row that the score comes from; None without such a row or id."""
     group_name: str | None
     """The name of the arm's group; None without a group."""
     status: str
     """The status of the arm: an ArmStatus."""
     flags: list[str] = field(default_factory=list)
-    """Warnings about the place: RankFlags."""
+    """Warnings about the place in the ranking: RankFlags."""
 
 
 @dataclass(eq=False, repr=False)
@@ -87,7 +87,7 @@ class RankedGroup(ModelBase):
     left_out: int = 0
     """The number of members that are left out because of another status, such as running."""
     flags: list[str] = field(default_factory=list)
-    """Warnings about the place: RankFlags."""
+    """Warnings about the place in the ranking: RankFlags."""
 
     @property
     def name(self) -> str:
@@ -149,12 +149,12 @@ class ExperimentResult(Tabular, ModelBase):
     arms: list[ArmSummary]
     """The arms, in the order in which they were created."""
     best_arm: str | None
-    """The completed arm with the best score on the success metric, or None.
+    """The completed arm with the best score on the success metric; None if there is none.
 
     If several arms have the best score, it is the one created first. NaN is never the best.
     """
     best_score: float | None
-    """The score of the best arm, or None."""
+    """The score of the best arm; None if there is no best arm."""
     conclusion: str
     """The conclusion as a text: the best arm, and how many arms completed and failed."""
 
@@ -175,9 +175,9 @@ class _AnyRanking(Tabular, ModelBase):
     direction: str
     """Which scores are better: a Direction."""
     revision: int
-    """The revision of the experiment that the ranking shows; 0 without a server."""
+    """The revision of the experiment that the ranking shows; 0 if no server made the ranking."""
     counts: RankCounts
-    """Counts of all arms of the experiment, also of those that are not in the ranking."""
+    """Counts of all arms of the experiment, including those that are not in the ranking."""
     sources: list[RankSource]
     """The sources of all scores, the most frequent first; at most 100."""
 
@@ -215,9 +215,9 @@ class GroupRanking(_AnyRanking):
     """The groups of an experiment, the best first: all groups, or as many as were requested."""
 
     groups: list[RankedGroup]
-    """The groups in order; those without a mean last."""
+    """The groups, the best mean first; groups without a mean come last."""
     group_counts: RankGroupCounts
-    """Counts of all groups of the experiment, also of those that are not in the ranking."""
+    """Counts of all groups of the experiment, including those that are not in the ranking."""
 
     def _records(self) -> list[dict[str, Any]]:
         return [

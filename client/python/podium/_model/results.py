@@ -63,7 +63,7 @@ class EvalResult(ModelBase):
     step: int | None = None
     """The training step of an in-loop eval; None for a post-training eval."""
     tags: list[str] = field(default_factory=list)
-    """Free labels; `test` makes a post-training row a candidate for the primary eval."""
+    """Labels: any texts. `test` makes a post-training row a candidate for the primary eval."""
     model_ref: str | None = None
     """The evaluated model, if it is not the arm's own."""
     revision: int = field(init=False, default=0, compare=False, repr=False)
@@ -141,8 +141,8 @@ class ArmResult(ModelBase):
 
     While `eval_metrics`, `eval_breakdowns` and `eval_seconds` are empty, they return those of the
     primary eval in `evals`. If you give them, your values are kept. The primary eval is the first
-    post-training row tagged `test`, or the first post-training row, or the first row. Rows with a
-    `model_ref` are never primary.
+    post-training row tagged `test`, or else the first post-training row, or else the first row.
+    Rows with a `model_ref` are never primary.
     """
 
     name: str
@@ -154,9 +154,9 @@ class ArmResult(ModelBase):
     metrics: dict[str, float] = field(default_factory=dict)
     """Training metrics: the latest value of each key."""
     eval_metrics: dict[str, float] = field(default_factory=dict)
-    """The metrics of the primary eval."""
+    """The eval metrics that were given or, by default, those of the primary eval."""
     eval_breakdowns: dict[str, Any] = field(default_factory=dict)
-    """The breakdowns of the primary eval."""
+    """The breakdowns that were given or, by default, those of the primary eval."""
     evals: list[EvalResult] = field(default_factory=list)
     """The eval rows, in the order in which the server first accepted them."""
     run_id: str | None = None
@@ -166,7 +166,7 @@ class ArmResult(ModelBase):
     train_seconds: float | None = None
     """The duration of training in seconds."""
     eval_seconds: float | None = None
-    """The duration of the evaluation in seconds; by default, that of the primary eval."""
+    """The given duration of evaluation in seconds or, by default, that of the primary eval."""
     run_result: RunResult | None = None
     """The result of the training backend, unchanged."""
     group_id: str | None = None
@@ -363,7 +363,7 @@ class Experiment(ModelBase):
     direction: str | None = None
     """Which scores are better: a Direction. If None, greater scores are better."""
     tags: list[str] = field(default_factory=list)
-    """Free labels."""
+    """Labels: any texts."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """Any other data: JSON-like values by key."""
     status: str = field(init=False, default=ExperimentStatus.RUNNING, compare=False, repr=False)

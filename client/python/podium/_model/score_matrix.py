@@ -34,7 +34,7 @@ class ScoreColumn(ModelBase):
     metric: str
     """The metric."""
     scores: list[float | None]
-    """The score of each arm, which may be NaN; None for an arm without a score."""
+    """The score of each arm, in the order of the matrix: NaN is a score, None means no score."""
 
 
 @dataclass(eq=False, repr=False)
@@ -62,7 +62,8 @@ class ScoreMatrix(Tabular, ModelBase):
             if column.metric == metric:
                 return column.scores
         known = [column.metric for column in self.columns]
-        near = did_you_mean(str(metric), known) or f"; there are {', '.join(map(repr, known))}"
+        listed = f"; the columns are {', '.join(map(repr, known))}"
+        near = did_you_mean(str(metric), known) or listed
         raise KeyError(f"there is no column {metric!r}{near}")
 
     def _heading(self) -> str:

@@ -28,7 +28,7 @@ class WatchedArm(ModelBase):
     eval_breakdowns: dict[str, Any]
     """The eval_breakdowns of the arm, if it was recorded with breakdowns and without eval rows."""
     run_result: RunResult | None
-    """The result that the training backend returned, or None."""
+    """The result that the training backend returned; None if none was recorded."""
 
 
 @dataclass(eq=False, repr=False)
@@ -50,7 +50,10 @@ class WatchedSeries(ModelBase):
     arm: str
     """The name of the arm."""
     from_step: int
-    """Discard all points of the arm at this step or later, of every key."""
+    """The first step that changed.
+
+    Discard all points of the arm at this step or later, of every key.
+    """
     series: list[Series]
     """The points that replace the discarded ones. Some may be equal to a discarded one."""
 

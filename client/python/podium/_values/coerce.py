@@ -64,7 +64,10 @@ _BINARY = (bytes, bytearray, memoryview)
 
 
 def number(given: Any, where: str) -> float:
-    """Converts an object with `__float__` or `__index__` to a float. A str is a wrong type."""
+    """Converts an object with `__float__` or `__index__` to a float.
+
+    Other objects, such as a str, raise a TypeError.
+    """
     if type(given) is float:
         return given
     if not isinstance(given, SupportsFloat | SupportsIndex):
@@ -172,7 +175,7 @@ def member_of(enum: type[_E]) -> Callable[[Any, str], _E]:
 
 
 def instance_of(kind: type[_T]) -> Callable[[Any, str], _T]:
-    """Returns a function that returns an object unchanged if it is an instance of a class."""
+    """Returns a function that checks that an object is an instance of a class, and returns it."""
 
     def instance(given: Any, where: str) -> _T:
         if not isinstance(given, kind):
@@ -324,7 +327,10 @@ def _refused(given: Any, where: str, _depth: int) -> Value:
 
 
 def _setting(given: Any, where: str, depth: int) -> Value:
-    """Converts an object to a text that is the same in every run of a program."""
+    """Converts an object in a configuration to a Value that is the same in every run of a program.
+
+    Raises a TypeError if there is no such Value, as for an object whose text has a memory address.
+    """
     if isinstance(given, Enum):
         plain = isinstance(given.value, bool | int | float | str)
         return _value(given.value, where, depth, _setting) if plain else given.name

@@ -1,4 +1,4 @@
-"""The rule for names: UTF-8 of at least 1 byte and at most a limit, without control characters."""
+"""The rule for names: from 1 byte of UTF-8 up to a limit, and no control characters."""
 
 import re
 

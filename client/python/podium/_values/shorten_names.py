@@ -55,13 +55,19 @@ def _shorten(name: str, length: int) -> str:
 
 
 def _mirrored(name: str, length: int) -> str:
-    """Shortens a name to its last characters, which begin with a whole word or number."""
+    """Shortens a name to at most `length` of its last characters.
+
+    If possible, they begin with a whole word or number.
+    """
     backwards = name[::-1]
     return backwards[: _cut(backwards, length)][::-1]
 
 
 def _cut(name: str, length: int) -> int:
-    """Returns the length of a name's longest beginning that ends with a whole word or number."""
+    """Returns the length of a name's longest beginning that ends with a whole word or number.
+
+    It is at most `length`; if there is no such beginning, returns `length`.
+    """
     for is_inside in (_is_inside_word, str.isdecimal):
         for end in range(length, 1, -1):
             if not (is_inside(name[end - 1]) and is_inside(name[end])):

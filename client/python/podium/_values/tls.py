@@ -20,7 +20,7 @@ FileStates: TypeAlias = "tuple[tuple[int, int, int], ...]"
 
 @dataclass(frozen=True, slots=True)
 class TLS:
-    """The files of an encrypted connection, in PEM. Each is read when a connection is opened.
+    """The files of an encrypted connection, in PEM. Each file is read when a connection is opened.
 
     Args:
         ca: The certificates of the authorities that may have issued the server's certificate. If
@@ -92,7 +92,10 @@ def check_pair(cert: PathLike, key: PathLike) -> None:
         if "MISMATCH" in str(error):
             why = f"the key in {key} does not belong to the certificate in {cert}"
         else:
-            why = f"{cert} or {key} is not a PEM file, or the key has a password; remove it"
+            why = (
+                f"{cert} or {key} is not a PEM file, or the key has a password; "
+                "remove the password"
+            )
         raise ValueError(why) from error
     except OSError as error:
         raise ValueError(f"{error.filename} cannot be read: {error.strerror}") from error

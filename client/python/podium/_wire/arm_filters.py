@@ -19,7 +19,7 @@ def arm_filters(
     tags: Strings = (),
     config: ConfigFilters | None = None,
 ) -> dict[str, Any]:
-    """Returns the fields of a request by which it filters arms, by their names in the message."""
+    """Returns the values of a request's filter fields, by the names of the fields."""
     return {
         "statuses": map(arm_status_to_proto, one_or_more(status)),
         "group_name": coerce.optional(coerce.text, group_name, "group_name"),
@@ -30,12 +30,15 @@ def arm_filters(
 
 
 def one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:
-    """Returns the values of an argument that accepts one value, several, or None for none."""
+    """Returns the values of an argument that can be one value, several values, or None."""
     return (given,) if isinstance(given, str) else given or ()
 
 
 def _config_filters(given: ConfigFilters | None) -> Iterator[ConfigFilter]:
-    """Yields the messages of conditions. Raises a TypeError or ValueError if one is invalid."""
+    """Converts conditions on a run_config to messages.
+
+    Raises a TypeError or ValueError if one of them is invalid.
+    """
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f"config must be a mapping, not {coerce.kind_of(given)}")
     for path, value in (given or {}).items():

@@ -30,7 +30,10 @@ def add_paths(text: str, metadata: Mapping[str, str]) -> str:
 
 
 def complete_text(text: str, metadata: Mapping[str, str]) -> str:
-    """Returns the text of an error. If its paths were cut off, takes all paths of the metadata."""
+    """Returns the text of an error.
+
+    If the paths at its end were cut off, replaces them by those of the metadata.
+    """
     start, label, _ = text.partition(_LABEL)
     is_cut = text.endswith("…") and label and metadata.get(_COUNT_KEY, "").isdecimal()
     return add_paths(start, metadata) if is_cut and PATHS_KEY in metadata else text

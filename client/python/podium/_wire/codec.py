@@ -274,7 +274,7 @@ _ARM_RESULT: Codec[Any, arm_result_pb2.ArmResult] = Codec(
 
 
 def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
-    """Returns the message of an arm. Fields that come from the primary eval are unset."""
+    """Returns the message of an arm, without the fields whose values come from the primary eval."""
     given = {item.name: item.default for item in fields(arm)} | own_fields(arm)
     return _ARM_RESULT.to_proto(SimpleNamespace(**given))
 

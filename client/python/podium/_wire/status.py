@@ -45,7 +45,7 @@ _ANY_BYTES = 64
 _HEADER_BYTES = 4
 
 _PLAIN = re.compile("[ -$&-~]*")
-"""A text whose characters have one byte each, also in the text of a status."""
+"""Matches texts in which each character takes one byte, even after gRPC has escaped the text."""
 
 _M = TypeVar("_M", bound=Message)
 

@@ -70,7 +70,7 @@ class Codec(Generic[_T, _M]):
 
     @property
     def field(self) -> Field:
-        """The conversion of a field of another message that has this message as its type."""
+        """The conversion of a field whose type is this message, for use in another Codec."""
         return Field(self.to_proto, self.from_proto)
 
 

@@ -138,9 +138,9 @@ def timestamp_from_proto(message: Timestamp) -> datetime:
 
 
 class Field(NamedTuple):
-    """The conversion of a field: a function to its value in a message, and one from it.
+    """Two functions that convert the value of a field: to its value in a message, and back.
 
-    The functions are never called with None.
+    Neither is called with None.
     """
 
     to_proto: Callable[[Any], Any]

@@ -95,7 +95,7 @@ class Ranks:
     """Assigns ranks to scores, one after the other, the best first. Equal scores share a rank.
 
     The ranks are 1, 2, 2, 4 if the second and third score are equal. To continue a ranking on its
-    next page, create an instance with the fields of the previous page's instance.
+    next page, create a Ranks with the fields that this one has at the end of the page.
     """
 
     seen: int = 0
