@@ -64,7 +64,10 @@ def unquoted(value: Any) -> Any:
 
 
 def plain(text: str) -> Any:
-    """Converts a parameter that was written as text back to a number, bool or None."""
+    """Converts the text of a parameter to the number, bool or None that it was made from.
+
+    Returns any other text unchanged.
+    """
     if text in _WORDS:
         return _WORDS[text]
     if not _NUMBER.fullmatch(text) or re.match(r"[-+]?0\d", text):
@@ -113,7 +116,10 @@ def _list(value: Any) -> list[Any]:
 
 
 def kept_values(data: Any, depth: int = DEFAULT_LIMITS.value_depth) -> Any:
-    """Converts data to values that Podium stores. Other and deeply nested values become text."""
+    """Converts data to values that Podium can store.
+
+    Values of other types, and those nested deeper than `depth` levels, become text.
+    """
     if isinstance(data, dict | list | tuple) and depth <= 0:
         return json.dumps(data, default=str)
     if isinstance(data, dict):

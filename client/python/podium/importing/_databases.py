@@ -17,7 +17,7 @@ _MAX_TEXT_BYTES = 16 * 1024 * 1024
 def has_tables(path: Path, tables: Collection[str]) -> bool:
     """Returns whether a file is a SQLite file with these tables.
 
-    A damaged file counts if its beginning has the statements that create them.
+    For a damaged file, returns whether its beginning has the statements that create the tables.
     """
     if not head(path).startswith(_MAGIC):
         return False

@@ -29,12 +29,15 @@ class Place(NamedTuple):
 def read_results(
     path: str | os.PathLike[str], *, kind: str | None = None, mapping: GivenMapping | None = None
 ) -> Iterator[Found]:
-    """Yields the experiments and arms under a path, and what cannot be imported. Records nothing.
+    """Yields the experiments and arms under a path.
+
+    Yields a `NotImported` for each part that cannot be read. Records nothing.
 
     Args:
         path: A file or folder.
         kind: The kind of all files, such as `wandb`; detected if not given.
-        mapping: For the kind `csv`: the column of the tables, or the columns, for each field.
+        mapping: For the kind `csv`: for each field, the column or columns of the tables that have
+            it.
 
     Raises:
         ValueError: The path does not exist, the kind is not known, or the mapping is not valid.
@@ -167,9 +170,9 @@ class _Unreadable:
 
 
 def _may_enter(here: Path, entered: set[Path]) -> bool:
-    """Returns whether to search a path. False for a link to a folder that is searched anyway.
+    """Returns whether to search a path.
 
-    Also returns False for a link that leads nowhere, or to itself.
+    Returns False for a link to a folder that is searched anyway, or that cannot be resolved.
     """
     try:
         if not (here.is_symlink() and here.is_dir()):

@@ -31,9 +31,10 @@ class Evaluation:
 
     Attributes:
         places: The groups to which the joined arm can belong, each with the arm's configuration in
-            that group. A group's name has the model and a digest of settings. The first digest
-            covers the settings of the call, and later digests also the settings of the tasks. An
-            import uses the first group whose arm has none of the tasks with other settings.
+            that group. A group's name has the model and a digest of settings. The digest of the
+            first group covers the settings that all tasks have in common; the digests of later
+            groups also cover settings of single tasks. An import uses the first group whose main
+            arm has none of the evaluation's tasks with other settings.
         id: A short id of the tool's run. If a task is evaluated again, the name of the second arm
             ends with it.
         key: The identity of the evaluation within its arm.
@@ -89,7 +90,7 @@ class FoundExperiment:
         directions: For other metrics, which scores are better: `maximize` or `minimize` by metric.
         parent: The name of the experiment that this one continues.
         conclusion: The conclusion of the experiment.
-        tags: Free labels.
+        tags: Labels: any texts.
         metadata: Other data: JSON-like values by key.
     """
 
@@ -111,7 +112,7 @@ class NotImported:
 
     Attributes:
         source: The file or folder, followed by `:LINE` if the reason is about one line. For an
-            importer, its class and package.
+            importer that cannot be loaded, its class and package.
         why: The reason, as a text for the user.
         is_wrong: True for a problem, False for data that is skipped on purpose, such as a copy.
         count: The number of lines or evaluations that the item is about.
@@ -127,7 +128,7 @@ class Note(NamedTuple):
     """A remark about data that was imported.
 
     Attributes:
-        source: The file.
+        source: The file, or the name of the experiment if the remark is about several files.
         text: The remark.
     """
 

@@ -56,7 +56,7 @@ def group_of_model(model: str, *settings: Any) -> str:
 
 
 def within_limit(name: str, limit: int = DEFAULT_LIMITS.name_bytes) -> str:
-    """Returns a name within a limit. A shortened name ends with a digest, so it is unique."""
+    """Shortens a name to a limit of bytes. A shortened name ends with a digest, so it is unique."""
     if len(name.encode()) <= limit:
         return name
     suffix = f"-{short_digest(name)}"

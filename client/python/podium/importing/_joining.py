@@ -60,8 +60,8 @@ class _Joined:
     def holds(self, part: _Part) -> bool:
         """Returns whether the arm already has an evaluation.
 
-        It has it if both have a row of the same eval and time. If the rows have no times, the arm
-        must have all rows of the evaluation, with the same metrics.
+        If rows of the same eval have times, one pair of them must have the same time. Otherwise,
+        the arm must have all rows of the evaluation, with the same metrics.
         """
         pairs = [(self.rows[row.name], row) for row in part.rows if row.name in self.rows]
         dated = [(a.event_time, b.event_time) for a, b in pairs if a.event_time and b.event_time]
@@ -113,7 +113,7 @@ def _without_results(
 ) -> FoundArm | NotImported:
     """Returns the arm of an evaluation without results.
 
-    Returns a NotImported instead if the process of the evaluation has recorded it while it ran.
+    Returns a NotImported instead if the process that evaluated has already recorded the evaluation.
     """
     name = evaluation.arms_of_run()[0][1]
     existing = recorded.arm(name)
@@ -128,7 +128,10 @@ def _order(found: FoundArm) -> tuple[datetime, str, str]:
 
 
 class _Families:
-    """Groups arms of the same model, settings and seed. The main arm of a group is its first."""
+    """The families of an import. A family is the arms of the same model, settings and seed.
+
+    Its first arm is the main arm.
+    """
 
     def __init__(self, recorded: RecordedArms) -> None:
         self._recorded = recorded

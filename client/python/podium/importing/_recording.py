@@ -47,13 +47,14 @@ def import_results(
         client: The client to record with.
         path: A file or folder.
         kind: The kind of all files, such as `wandb`; detected if not given.
-        mapping: For the kind `csv`: the column of the tables, or the columns, for each field.
+        mapping: For the kind `csv`: for each field, the column or columns of the tables that have
+            it.
         experiment: The experiment in which all arms are recorded. By default, each arm's source
             names its experiment.
         replace: Whether to overwrite arms that a training run has recorded or that were imported
             from another run, and to delete eval rows that the source lacks.
         dry_run: Whether to read everything and report what an import would change, but record
-            nothing. The server only checks the first call of an arm that needs several.
+            nothing. If an arm needs several calls, the server checks only the first of them.
         on_progress: Called after an importer has read a file or folder, with the number of files
             and folders that have been read, and the number of all.
 
@@ -108,7 +109,10 @@ class _Target:
             return
 
     def send(self, experiment: str, to_record: list[Event]) -> bool:
-        """Records events, in several calls if needed. Returns whether they changed anything."""
+        """Records events, in several calls if needed. Returns whether they changed anything.
+
+        With `dry_run`, returns whether the first call would change anything.
+        """
         if experiment not in self._declared:
             to_record = [events.experiment_declared(), *to_record]
         to_send = batches(("", event) for event in to_record)
@@ -146,7 +150,10 @@ class _Import:
         self.report = ImportReport()
 
     def take(self, found: Found, kind: str) -> None:
-        """Imports one item, or adds the reason why it cannot be imported to the report."""
+        """Records one item, or keeps it for `record_evaluations` if it is an evaluation.
+
+        If an item cannot be imported, adds the reason to the report.
+        """
         if isinstance(found, NotImported):
             self.report.not_imported.append(found)
         elif isinstance(found, FoundArm) and found.evaluation is not None:

@@ -51,7 +51,7 @@ class Logged:
         self._count = 0
 
     def add(self, key: str, step: int, value: float, time: datetime | None = None) -> None:
-        """Adds a value. `eval_and_metric(key)` tells if it is of an eval or a training metric."""
+        """Adds a value of an eval or of a training metric, as `eval_and_metric(key)` decides."""
         of_eval = eval_and_metric(key)
         if of_eval is not None:
             self.add_to_eval(*of_eval, step, value, time)

@@ -116,7 +116,7 @@ def decompressed(file: BufferedReader, path: Path) -> gzip.GzipFile | BufferedRe
 
 
 def bounded_lines(file: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
-    """Yields the lines of a file. Raises an EOFError for a line that would fill the memory."""
+    """Yields the lines of a file. Raises an EOFError for a line of more than 64 MiB."""
     while line := file.readline(_MAX_LINE_BYTES + 1):
         if len(line) > _MAX_LINE_BYTES:
             raise EOFError(f"a line is larger than the limit of {_MAX_LINE_BYTES:,} bytes")

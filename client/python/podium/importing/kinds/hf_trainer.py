@@ -178,7 +178,7 @@ def _rows_of_results(results: _Entry) -> list[EvalResult]:
 
 
 def _is_state(file: Path) -> bool:
-    """Returns whether a file has the log of a training run. A file that is cut off counts."""
+    """Returns whether a file has the log of a training run. The file may be empty or cut off."""
     begin = head(file)
     return b'"log_history"' in begin or is_torn_object(begin)
 

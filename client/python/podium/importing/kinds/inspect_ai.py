@@ -58,7 +58,7 @@ _OF_PROGRAM = frozenset({"attempt_timeout", "adaptive_connections", "batch", "ca
     *("max_connections", "max_retries", "max_samples", "max_tasks", "max_subprocesses"),
     *("max_sandboxes", "max_dataset_memory", "timeout", "sandbox_cleanup", "score_display"),
 }
-"""Settings that do not change what is measured, beside those that begin with `log_`."""
+"""Settings that do not change the results, in addition to those that begin with `log_`."""
 
 _Object = dict[str, Any]
 

@@ -303,7 +303,7 @@ class _Tables:
         return found
 
     def arms(self) -> Iterator[Found]:
-        """Yields the arms."""
+        """Yields the arms, and a `NotImported` for each arm without a value."""
         for (experiment, _, _), arm in self._arms.items():
             evals = with_last_rows([*arm.logged.rows(), *arm.results.values()])
             if not (evals or arm.logged.latest):

@@ -46,7 +46,7 @@ def text_or_none(value: Any) -> str | None:
 
 
 def numbers_of(values: Any, source: str) -> Generator[Found, None, dict[str, float]]:
-    """Returns the values of an object that are numbers. Yields an item that lists other keys."""
+    """Returns the values that are numbers. Yields a NotImported that lists the other keys."""
     given = values if isinstance(values, dict) else {}
     found = numbers(given)
     lost = [str(key) for key in given if key not in found]

@@ -143,7 +143,10 @@ def _number(value: Any) -> float | None:
 
 
 def _rows(trial: Trial, names: list[str]) -> Iterator[EvalResult]:
-    """Yields the reported values as in-loop rows, and a complete trial's result, without a step."""
+    """Yields the reported values as in-loop rows.
+
+    If the trial is complete, then yields its result as a post-training row.
+    """
     for step in sorted(trial.reported):
         yield EvalResult(_EVAL, metrics={names[0]: trial.reported[step]}, step=step)
     if trial.state == "COMPLETE" and len(trial.values) == len(names):

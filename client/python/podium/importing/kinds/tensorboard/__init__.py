@@ -94,7 +94,7 @@ class TensorboardImporter:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Returns the event files of a run. Returns none if the folder is not the folder of a run."""
+    """Returns the event files of a run, or an empty list if the folder is not that of a run."""
     own = _events_in(folder)
     parts = {
         part.name: _events_in(part)

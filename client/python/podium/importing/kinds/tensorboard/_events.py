@@ -65,7 +65,10 @@ class EventsError(ValueError):
 
 
 def events(path: Path) -> Iterator[Any]:
-    """Yields the events that have a summary or mark a restart. Raises an EventsError for damage."""
+    """Yields the events that have a summary or mark a restart.
+
+    Raises an EventsError if the file is cut off or damaged.
+    """
     with opened_inside(path) as file:
         for data, checksum in _records(file):
             try:

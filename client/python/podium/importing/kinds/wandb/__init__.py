@@ -89,7 +89,10 @@ def _id_of_log(log: Path) -> str:
 
 
 def _id_of_copy(latest: Path) -> str:
-    """Returns the id of the run that `latest-run` is a copy of, or a digest if there is none."""
+    """Returns the id of the run that `latest-run` is a copy of.
+
+    If that run is not in the same folder, returns a digest.
+    """
     files = [content_of(file) for file in _files(latest)]
     for folder in _folders(latest.parent):
         if [content_of(file) for file in _files(folder)] == files:
@@ -98,7 +101,7 @@ def _id_of_copy(latest: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Returns the files of a run. Returns none if the folder is not the folder of a run."""
+    """Returns the files of a run, or an empty list if the folder is not that of a run."""
     logs = _logs(folder)
     summary = folder / "files" / SUMMARY
     if not logs and not summary.is_file() and not _RUN.fullmatch(folder.name):
