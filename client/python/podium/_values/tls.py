@@ -93,8 +93,7 @@ def check_pair(cert: PathLike, key: PathLike) -> None:
             why = f"the key in {key} does not belong to the certificate in {cert}"
         else:
             why = (
-                f"{cert} or {key} is not a PEM file, or the key has a password; "
-                "remove the password"
+                f"{cert} or {key} is not a PEM file, or the key has a password; remove the password"
             )
         raise ValueError(why) from error
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Finds the arguments of a library's function that calls a callback without passing them to it."""
+"""Finds variables that a library has, but does not pass to the callbacks that it calls."""
 
 import inspect
 from collections.abc import Mapping

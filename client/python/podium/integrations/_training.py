@@ -252,9 +252,9 @@ class Training:
             self._finish(ArmStatus.FAILED, "the trial of Optuna failed")
 
     def leave(self, error: BaseException | None) -> None:
-        """Ends a run that has not ended, by the error of its `with` block, or as completed.
+        """Ends the run if it has not ended: by the error of its `with` block, or as completed.
 
-        Then closes the recorder, which waits for delivery, if this object has created it.
+        If this object has created the recorder, closes it, which waits for the delivery of events.
         """
         self._end_by(error)
         if self._recorder_of_our_own is not None:

@@ -102,7 +102,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
             self._training.log_row(self._rows[epoch])
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Records an evaluation outside of training. `on_epoch_end` records the others."""
+        """Records an evaluation that is not part of training; `on_epoch_end` records the others."""
         if not logs or self._training.is_running:
             return
         if self._training.arm is None:
@@ -113,8 +113,8 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Records that the run is completed.
 
-        The result is that of the last epoch, or of the best one if EarlyStopping has restored its
-        weights.
+        The result is that of the last epoch. If `early_stopping` has restored the best weights, it
+        is that of the best epoch.
         """
         del logs
         stop = self._early_stopping
@@ -124,7 +124,10 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
 
 
 def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration. `extras` has the values that may change when a run continues."""
+    """Returns the configuration of an arm.
+
+    `extras` has the values that may change when a run continues.
+    """
     optimizer = model.optimizer.get_config() if model.optimizer is not None else {}
     # The name of an optimizer contains a count of the optimizers in the process, so its class is
     # used.

@@ -133,7 +133,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
             self._training.log(training_metrics(trainer.callback_metrics), step)
 
     def _log_result(self, trainer: Any, module: Any, name: str) -> None:
-        """Records post-training rows. Metrics without a prefix belong to the evaluated data set."""
+        """Records post-training rows. Metrics without a prefix belong to the data set `name`."""
         if self._training.is_running or trainer.fast_dev_run:
             return
         if self._training.arm is None:
@@ -242,7 +242,10 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
 
 
 def _run_config(name: str, trainer: Any, module: Any, others: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration. `extras` has the length of the run, which may change."""
+    """Returns the configuration of an arm.
+
+    `extras` has the length of the run, which may change when the run continues.
+    """
     facts = {key: getattr(trainer, key, None) for key in _TRAINER}
     facts["batch_size"] = getattr(trainer.train_dataloader, "batch_size", None)
     facts["parameters"] = _parameter_count(module)

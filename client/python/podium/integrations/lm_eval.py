@@ -115,7 +115,10 @@ class PodiumTracker(CallbackBase[Training], EvaluationTracker):  # type: ignore[
 
 
 class _ConfigTracker(GeneralConfigTracker):  # type: ignore[misc, unused-ignore]
-    """The part of a tracker that the harness calls before it evaluates. Calls `on_start` then."""
+    """The part of a tracker that the harness calls before it evaluates.
+
+    Calls `on_start` at that point.
+    """
 
     def __init__(self, on_start: Callable[[str, dict[str, Any]], None]) -> None:
         super().__init__()

@@ -26,10 +26,10 @@ __all__ = ["PodiumCallback"]
 class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[misc, unused-ignore]
     """Records a training run: rows for each evaluation at its step, and training metrics.
 
-    If one data set is evaluated, the eval is `eval`. Otherwise, each data set is an eval with the
-    data set's name. At the end, the last row of each eval is recorded as its post-training row.
-    With `load_best_model_at_end`, the row of the best step is recorded instead. Evaluations after
-    training and `trainer.predict` are post-training rows too.
+    If one data set is evaluated, the name of the eval is `eval`. Otherwise, each data set is an
+    eval of its own, with the name of the data set. At the end, the last row of each eval is
+    recorded as its post-training row. With `load_best_model_at_end`, the row of the best step is
+    recorded instead. Evaluations after training and `trainer.predict` are post-training rows too.
 
     Use it as a context manager to record at once that the run failed or was cancelled. Otherwise,
     this is recorded at the end of the process.
