@@ -8,7 +8,6 @@ arguments raise an error before the first request.
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from copy import deepcopy
-from datetime import datetime
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
@@ -16,7 +15,6 @@ from google.protobuf.message import Message
 from podium._client.near_names import warn_of_config, warn_of_unknown
 from podium._limits.batches import batches
 from podium._limits.limits import DEFAULT_LIMITS
-from podium._model.access import IssuedToken, Token, TokenLimits
 from podium._model.listings import Metric, Server
 from podium._model.recording import KeptField, RecordResult, ReplacedAttempt, StreamPosition
 from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
@@ -24,12 +22,11 @@ from podium._values import coerce
 from podium._values.arguments import ExperimentStatuses, StepLike, Strings
 from podium._wire import codec
 from podium._wire.arm_filters import arm_filters, one_or_more
-from podium._wire.listings import METRIC, SERVER, TOKEN, TOKEN_LIMITS
-from podium._wire.values import ROLE, get, maybe, timestamp_to_proto
+from podium._wire.listings import METRIC, SERVER
+from podium._wire.values import get, maybe
 from podium.curves import Series
 from podium.errors import AbortedError, PodiumError
 from podium.scoring import Score
-from podium.v1 import access_service_pb2 as access
 from podium.v1 import arm_result_pb2
 from podium.v1 import recording_service_pb2 as recording
 from podium.v1 import results_service_pb2 as results
@@ -40,7 +37,6 @@ __all__ = [
     "Pages",
     "Requests",
     "arms",
-    "create_token",
     "delete_arm",
     "delete_experiment",
     "eval_result",
@@ -52,12 +48,9 @@ __all__ = [
     "metrics",
     "record",
     "record_in_parts",
-    "revoke_token",
     "score",
     "series",
     "server",
-    "tokens",
-    "whoami",
 ]
 
 _T = TypeVar("_T")
@@ -378,42 +371,3 @@ def delete_experiment(experiment: str, *, allow_missing: bool) -> Requests[int]:
         experiment=experiment, allow_missing=allow_missing
     )
     return int(response.revision)
-
-
-# ---- AccessService -----------------------------------------------------------------------
-
-
-def whoami() -> Requests[Token | None]:
-    """Calls WhoAmI. Returns the caller's token, or None if the server requires no tokens."""
-    response = yield access.WhoAmIRequest()
-    return maybe(TOKEN.from_proto, get(response, "token"))
-
-
-def create_token(
-    name: str,
-    role: str,
-    prefixes: Strings,
-    expire_time: datetime | None,
-    limits: TokenLimits | None,
-) -> Requests[IssuedToken]:
-    """Calls CreateToken. Returns the new token with its secret."""
-    response = yield access.CreateTokenRequest(
-        name=coerce.text(name, "name"),
-        role=ROLE.to_proto(role),
-        prefixes=coerce.texts(prefixes, "prefixes"),
-        expire_time=maybe(timestamp_to_proto, expire_time),
-        limits=maybe(TOKEN_LIMITS.to_proto, limits),
-    )
-    return IssuedToken(TOKEN.from_proto(response.token), response.secret)
-
-
-def tokens() -> Pages[Token]:
-    """Calls ListTokens. Returns the pages of tokens."""
-    request = access.ListTokensRequest(page_size=DEFAULT_LIMITS.page_rows)
-    return Pages(request, "tokens", TOKEN.from_proto)
-
-
-def revoke_token(id_or_name: str) -> Requests[list[Token]]:
-    """Calls RevokeToken. Returns the tokens that it has revoked."""
-    response = yield access.RevokeTokenRequest(id_or_name=coerce.text(id_or_name, "id_or_name"))
-    return [TOKEN.from_proto(token) for token in response.tokens]

@@ -5,7 +5,7 @@ from datetime import datetime
 from os import PathLike
 from typing import Self
 
-from podium._client import calls
+from podium._client import access_calls, calls
 from podium._client.aio.arm import AsyncArmHandle
 from podium._client.aio.connection import AsyncConnection
 from podium._client.aio.experiment import AsyncExperimentHandle
@@ -133,7 +133,7 @@ class AsyncClient:
 
         Returns None if the server requires no tokens.
         """
-        return await self._connection.run(calls.whoami())
+        return await self._connection.run(access_calls.whoami())
 
     async def create_token(
         self,
@@ -159,7 +159,7 @@ class AsyncClient:
                 gets the limit of this client's own token.
         """
         return await self._connection.run(
-            calls.create_token(name, role, prefixes, expire_time, limits)
+            access_calls.create_token(name, role, prefixes, expire_time, limits)
         )
 
     def tokens(self) -> AsyncListing[Token]:
@@ -168,7 +168,7 @@ class AsyncClient:
         This client's own token must be that of an administrator. If it has prefixes, only tokens
         whose prefixes are within these are listed.
         """
-        return self._connection.listing(calls.tokens())
+        return self._connection.listing(access_calls.tokens())
 
     async def revoke_token(self, id_or_name: str) -> list[Token]:
         """Revokes the valid tokens with an id or a name, and returns them.
@@ -179,7 +179,7 @@ class AsyncClient:
         Args:
             id_or_name: The id of a token, or the name of one or several tokens.
         """
-        return await self._connection.run(calls.revoke_token(id_or_name))
+        return await self._connection.run(access_calls.revoke_token(id_or_name))
 
     async def record(
         self,

@@ -6,7 +6,7 @@ from datetime import datetime
 from os import PathLike
 from typing import Self
 
-from podium._client import calls
+from podium._client import access_calls, calls
 from podium._client.blocking.arm import ArmHandle
 from podium._client.blocking.connection import BlockingConnection
 from podium._client.blocking.experiment import ExperimentHandle
@@ -136,7 +136,7 @@ class Client:
 
         Returns None if the server requires no tokens.
         """
-        return self._connection.run(calls.whoami())
+        return self._connection.run(access_calls.whoami())
 
     def create_token(
         self,
@@ -161,7 +161,9 @@ class Client:
             limits: The limits of calls with the token. In place of a limit that is None, the token
                 gets the limit of this client's own token.
         """
-        return self._connection.run(calls.create_token(name, role, prefixes, expire_time, limits))
+        return self._connection.run(
+            access_calls.create_token(name, role, prefixes, expire_time, limits)
+        )
 
     def tokens(self) -> Listing[Token]:
         """Lists tokens in the order of their creation, including revoked and expired ones.
@@ -169,7 +171,7 @@ class Client:
         This client's own token must be that of an administrator. If it has prefixes, only tokens
         whose prefixes are within these are listed.
         """
-        return self._connection.listing(calls.tokens())
+        return self._connection.listing(access_calls.tokens())
 
     def revoke_token(self, id_or_name: str) -> list[Token]:
         """Revokes the valid tokens with an id or a name, and returns them.
@@ -180,7 +182,7 @@ class Client:
         Args:
             id_or_name: The id of a token, or the name of one or several tokens.
         """
-        return self._connection.run(calls.revoke_token(id_or_name))
+        return self._connection.run(access_calls.revoke_token(id_or_name))
 
     def record(
         self,
