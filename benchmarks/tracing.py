@@ -42,7 +42,10 @@ async def main() -> None:
 
 
 async def _micros(telemetry: Telemetry, parent: str | None) -> float:
-    """Returns the CPU time that telemetry takes for a call, in microseconds."""
+    """Returns the CPU time that telemetry takes for a call, in microseconds.
+
+    `parent` is the value of the call's header `traceparent`, or None if it has none.
+    """
 
     def headers(name: str) -> list[str]:
         return [parent] if parent is not None and name == "traceparent" else []

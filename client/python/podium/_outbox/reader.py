@@ -44,7 +44,11 @@ class Entry(NamedTuple):
 
 
 class _Cursor(NamedTuple):
-    """A place between two records: the sequence number before it, and where the next begins."""
+    """A place between two records.
+
+    `sequence` is that of the record before it. The next record begins in the segment `segment` at
+    `offset`.
+    """
 
     sequence: int
     segment: int

@@ -42,7 +42,7 @@ def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> It
     """Yields a line about undelivered events, one about rejected and one about lost events.
 
     Leaves out a line if there are no such events. Yields the line about undelivered events once for
-    each experiment and outbox. `postponed_words` yields the lines about those of later calls.
+    each experiment and outbox. `postponed_words` reports the undelivered events of later calls.
     """
     key = (experiment, outlet.folder)
     if counters.pending and key in _pending_later:

@@ -79,7 +79,8 @@ def record(
             commas, of servers with the same results. If not given, it is the environment variable
             PODIUM_ADDRESS, or localhost:50051 if that is not set. The server may start later.
         outbox: The folder of the undelivered events. If not given, it is the environment variable
-            PODIUM_OUTBOX, or `~/.local/state/podium/outbox` if that is not set.
+            PODIUM_OUTBOX, or, if that is not set, `podium/outbox` in $XDG_STATE_HOME, which is
+            `~/.local/state` by default.
         attempt: The attempt that the processes of a distributed training run share. If given, all
             of these processes record; otherwise only the main one does.
         rank: The number of this process in a distributed training run. Without `attempt`, only

@@ -146,7 +146,8 @@ class Stream:
         """Waits until all events are in the file, for at most one second.
 
         After that second the disk counts as slow. Until it is quick again, this method returns at
-        once. It also returns at once in a signal handler that has interrupted `append`.
+        once. It also returns at once in a signal handler that has interrupted
+        `StreamWriter.append`.
         """
         if self._writer is not None and self._writer.is_interrupted:
             # A signal handler is logging. The interrupted `append` cannot go on while this waits.

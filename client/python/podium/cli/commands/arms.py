@@ -107,7 +107,7 @@ def _rows(arms: Iterable[ArmSummary], client: Client) -> Iterator[tuple[str, ...
 def _has_in_loop(client: Client, experiment: str) -> bool:
     """Returns whether some arm has scores of an in-loop primary eval.
 
-    If none has, the table needs no rows.
+    The table reads eval rows only if this is the case.
     """
     return any(
         source.origin == ScoreOrigin.IN_LOOP_EVAL
