@@ -77,7 +77,7 @@ def _install(wheel: Path, folder: Path) -> Path:
     _run(*pip, "install", "--no-index", "--find-links", packages, wheel)
     installed = set(_run(pip[0], "-I", "-c", _LIST).replace("_", "-").split()) - _VENV
     if installed != _CLIENT:
-        sys.exit(f"wheel-check: installed were {sorted(installed)}, not {sorted(_CLIENT)}")
+        sys.exit(f"wheel-check: the new environment has {sorted(installed)}, not {sorted(_CLIENT)}")
     return folder / "venv" / "bin"
 
 

@@ -162,7 +162,7 @@ class _Checks:
         return str(found[-1])
 
     def declared(self, given: dict[str, Any]) -> bytes:
-        """Returns the serialized event that declares the experiment, with the valid fields."""
+        """Returns the serialized event that declares the experiment, without invalid fields."""
         found = [events.experiment_declared()]
 
         def keep(problems: Problems) -> None:

@@ -22,7 +22,7 @@ _CONNECT_SECONDS = 1.5
 
 
 def open_client(arguments: argparse.Namespace) -> podium.Client:
-    """Returns a client for --address and --timeout, or for the environment variables.
+    """Returns a client of the server at --address or $PODIUM_ADDRESS, with the timeout --timeout.
 
     Raises:
         CommandError: An option or a variable is malformed.

@@ -140,7 +140,10 @@ def _run_result_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
 
 
 def _config_fields(config: RunConfig) -> Iterator[tuple[str, str]]:
-    """Returns the parts of the configuration that are set, without the tags of the arm."""
+    """Returns the parts of the configuration that are set.
+
+    Leaves out its tags, because the arm's tags include them.
+    """
     parts = json_form.to_json(config)
     parts.pop("tags")
     return _values("config", parts)
