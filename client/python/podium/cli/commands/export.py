@@ -10,8 +10,8 @@ numbers, so it cannot be imported. Texts that spreadsheets would run as formulas
 with an apostrophe. --format parquet writes the same table for data frames. Its file also
 has everything that JSON lines have, so `podium import` reads it.
 
-All values of one arm are from the same revision. Changes that are made during the export
-may be missing; if so, a note says that.
+Each arm and its rows are from one revision; its training series may be newer. Changes
+that are made during the export may be missing; if so, a note says that.
 
 Examples:
   podium export rank_sweep --output rank_sweep.jsonl
