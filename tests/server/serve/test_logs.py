@@ -1,7 +1,10 @@
 """The log of the server, and the records that it leaves out."""
 
+import json
 import logging
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -44,3 +47,71 @@ def test_a_client_that_is_gone_is_one_debug_line(capsys: pytest.CaptureFixture[s
     _log_errors()
     first, _ = capsys.readouterr().err.splitlines()
     assert first.endswith(" DEBUG   a response was not sent, because its client has disconnected")
+
+
+def _record(name: str, message: str, *, created: float, **fields: Any) -> logging.LogRecord:
+    """Returns a record of a logger at a time in seconds since 1970."""
+    values = {"levelno": logging.ERROR, "levelname": "ERROR", "msg": message, "created": created}
+    return logging.makeLogRecord({"name": name, **values, **fields})
+
+
+def _handle(*records: logging.LogRecord) -> None:
+    for record in records:
+        logging.getLogger(record.name).handle(record)
+
+
+@pytest.fixture
+def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Moves this process to a time zone nine hours before UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "XYZ9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_own_logs", "_elsewhere")
+def test_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line has the time in UTC, the level, the logger, the message, and any traceback."""
+    set_up_logs("json", "info")
+    error = ValueError("why")
+    failed = {"exc_info": (ValueError, error, None)}
+    _handle(
+        _record("podium_server.x", "the %s failed", created=0.5, args=("café",)),
+        _record("podium_server.x", "again", created=60.0, **failed),
+    )
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert first == {
+        "time": "1970-01-01T00:00:00.500+00:00",
+        "level": "error",
+        "logger": "podium_server.x",
+        "message": "the café failed",
+    }
+    assert second.pop("error") == "ValueError: why"
+    assert second == first | {"time": "1970-01-01T00:01:00.000+00:00", "message": "again"}
+
+
+@pytest.mark.usefixtures("_own_logs")
+def test_libraries_log_ten_errors_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    """The tenth says that more are left out. Podium's own errors are all logged."""
+    set_up_logs("text", "info")
+    flood = [_record("grpc._x", "no. %d", created=61.0, args=(n,)) for n in range(1, 20)]
+    own = _record("podium_server", "own", created=61.0)
+    _handle(*flood, own, *(_record("asyncio", "later", created=120.0) for _ in range(2)))
+    found = [line.split("ERROR   ")[1] for line in capsys.readouterr().err.splitlines()]
+    assert found[:9] == [f"no. {n}" for n in range(1, 10)]
+    assert found[9].startswith("no. 10 (further errors of libraries are not logged")
+    assert found[10:] == ["own", "later", "later"]
+
+
+@pytest.mark.usefixtures("_own_logs")
+def test_libraries_log_only_problems(capsys: pytest.CaptureFixture[str]) -> None:
+    """The level applies to Podium's loggers, and a library's own work is never logged."""
+    set_up_logs("text", "debug")
+    for name in ("podium_server", "asyncio", "grpc", "opentelemetry"):
+        logging.getLogger(name).debug("at work")
+        logging.getLogger(name).info("at work")
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    set_up_logs("text", "warning")
+    logging.getLogger("podium_server").info("quiet")
+    assert "quiet" not in capsys.readouterr().err
