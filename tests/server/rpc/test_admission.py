@@ -1,9 +1,11 @@
 """Admission: how bounds are shared among connections."""
 
 import asyncio
+import time
 
 import pytest
 from podium.errors import PodiumError, ResourceExhaustedError
+from podium_server.rpc import reading
 from podium_server.rpc.admission import Admission, AdmissionLimits, AdmittedCall
 from podium_server.rpc.reading import ReadGate
 from podium_server.rpc.shares import SharedBudget
@@ -169,3 +171,114 @@ async def test_a_refused_call_is_not_answered() -> None:
     with pytest.raises(PodiumError) as raised:
         _admitted(admission)
     assert raised.value.reason == "SHUTTING_DOWN"
+
+
+async def _large() -> bytes:
+    return b"x" * 100_000
+
+
+async def test_a_watch_gives_its_place_back() -> None:
+    """A watch that has ended leaves its place, and a health watch never takes one."""
+    admission = Admission(AdmissionLimits(watches=1))
+    for method in ("podium.v1.ResultsService.Watch", "grpc.health.v1.Health.Watch") * 3:
+        call = _admitted(admission)
+        call.watch(method)
+        assert admission.gauges()["watches"] == 1
+        assert admission.gauges()["calls_under_way"] == 0
+        call.leave()
+    assert (admission.watches.used, admission.health_watches.used) == (0, 0)
+    assert admission.gauges()["watches"] == admission.calls.used == 0
+
+
+async def test_each_connection_may_watch_the_health() -> None:
+    """A balancer sees the server's health even if all watches are in use."""
+    admission = Admission(AdmissionLimits(watches=2))
+    _admitted(admission).watch("podium.v1.ResultsService.Watch")
+    for peer in "abcd":
+        _admitted(admission, peer).watch("grpc.health.v1.Health.Watch")
+    with pytest.raises(PodiumError, match="too many watches"):
+        _admitted(admission, "d").watch("grpc.health.v1.Health.Watch")
+    with pytest.raises(PodiumError, match="too many watches"):
+        _admitted(admission).watch("podium.v1.ResultsService.Watch")
+
+
+async def test_further_requests_of_a_stream_take_the_place_of_the_first() -> None:
+    """A stream holds the memory of one request at a time, and none after its end."""
+    admission = Admission(AdmissionLimits(request_bytes=400_000))
+    call = _admitted(admission)
+    await call.read(_large)
+    for _ in range(5):
+        assert await call.read_next(_large) == await _large()
+        assert admission.request_bytes.used == 200_000
+    call.leave()
+    assert admission.request_bytes.used == 0
+
+
+@pytest.mark.parametrize(("size", "counted"), [(16 * 1024, 0), (16 * 1024 + 1, 2 * 16 * 1024 + 2)])
+async def test_small_requests_are_not_counted(size: int, counted: int) -> None:
+    """Only requests of more than 16 KiB count, each twice: encoded and decoded."""
+    admission = Admission(AdmissionLimits())
+
+    async def receive() -> bytes:
+        return b"x" * size
+
+    await _admitted(admission).read(receive)
+    assert admission.gauges()["request_bytes"] == counted
+
+
+async def test_a_request_of_exactly_the_limit_is_read() -> None:
+    """One more byte is too large. The error says how many bytes are allowed."""
+    admission = Admission(AdmissionLimits(message_bytes=100_000))
+    await _admitted(admission).read(_large)
+    admission.message_bytes -= 1
+    with pytest.raises(ResourceExhaustedError, match="100000 bytes; send at most 99999") as raised:
+        await _admitted(admission).read(_large)
+    assert (raised.value.reason, raised.value.metadata) == (
+        "LIMIT_EXCEEDED",
+        {"limit": "message_bytes"},
+    )
+
+
+async def test_an_answered_call_is_not_refused() -> None:
+    """A call whose response is on its way when the server stops keeps this response."""
+    admission = Admission(AdmissionLimits())
+    call = _admitted(admission)
+    call.answer(b"response")
+    call.refuse(PodiumError("late"))
+    assert call.refusal is None
+
+
+def test_a_connection_waits_only_for_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its time to wait, a connection is admitted and no longer remembered."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    admission = Admission(AdmissionLimits(response_bytes=0))
+    for peer in "ab":
+        with pytest.raises(ResourceExhaustedError):
+            _admitted(admission, peer).answer(b"x" * 100_000)
+    assert admission.gauges()["overloaded_total"] == 2
+    with pytest.raises(ResourceExhaustedError):
+        _admitted(admission, "b")
+    now[0] += 0.25
+    _admitted(admission, "c")
+    assert admission._wait_until == {}
+
+
+async def test_a_connection_with_many_slow_requests_loses_one_first() -> None:
+    """With more requests than slots, the newest of the connection with the most of them ends."""
+    gate = ReadGate(4, 10)
+    started = {name: await _start(gate, name[0]) for name in ("b1", "b2", "a", "c", "d")}
+    async with asyncio.timeout(120):
+        await started["b2"][0].refused.wait()
+    assert [name for name, (call, _) in started.items() if call.refused.is_set()] == ["b2"]
+    for _, task in started.values():
+        task.cancel()
+
+
+async def test_a_request_that_never_arrives_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request ends after its time even if slots are free, so that it holds no memory for ever."""
+    monkeypatch.setattr(reading, "_READ_SECONDS", 0.03)
+    call, task = await _start(ReadGate(100, 10), "a")
+    async with asyncio.timeout(120):
+        await call.refused.wait()
+    task.cancel()

@@ -7,6 +7,8 @@ from pathlib import Path
 import podium
 import pytest
 from podium.errors import error_for
+from podium_server.histogram import Histogram
+from podium_server.rpc import telemetry
 from podium_server.rpc.telemetry import Telemetry
 from podium_server.serve import tokens
 
@@ -107,4 +109,61 @@ async def test_every_end_of_a_call_is_counted() -> None:
     assert 'podium_errors_total{reason="OVERLOADED"} 1' in lines
     assert [line for line in lines if "_count" in line] == [
         'podium_call_seconds_count{method="m"} 1'
+    ]
+
+
+async def test_a_histogram_counts_up_to_its_bounds() -> None:
+    """A bucket includes its upper bound and all smaller numbers; the last one has every number."""
+    histogram = Histogram((1, 2.5))
+    for number in (1, 1.5, 2.5, 3):
+        histogram.add(number)
+    assert list(histogram.lines("h", 'm="x"')) == [
+        'h_bucket{m="x",le="1"} 1',
+        'h_bucket{m="x",le="2.5"} 3',
+        'h_bucket{m="x",le="+Inf"} 4',
+        'h_sum{m="x"} 8',
+        'h_count{m="x"} 4',
+    ]
+    assert list(Histogram(()).lines("h")) == ['h_bucket{le="+Inf"} 0', "h_sum 0", "h_count 0"]
+
+
+async def test_the_lag_is_the_greatest_of_one_to_two_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A sender that has caught up is forgotten; what is not a number is no lag."""
+    minute = [100]
+    monkeypatch.setattr(telemetry, "_minute", lambda: minute[0])
+    counted, name = Telemetry(), "podium_outbox_lag_seconds "
+
+    async def lag() -> str:
+        return next(line for line in (await counted.text()).splitlines() if line.startswith(name))
+
+    counted.note_lag(["9", "x", "nan", "inf", "30.5", "2"])
+    assert await lag() == f"{name}30.5"
+    minute[0] += 1
+    counted.note_lag(["4"])
+    assert await lag() == f"{name}30.5"
+    minute[0] += 1
+    assert await lag() == f"{name}4"
+    counted.note_lag(["5"])
+    minute[0] += 2
+    assert await lag() == f"{name}0"
+
+
+async def test_metrics_with_labels_share_one_type() -> None:
+    """Each metric has one TYPE line. Only the names of counters end with `_total`."""
+    numbers = {'rows{token="x_total"}': 1.0, "lost_total": 2.0, 'rows{token="y"}': 0.5}
+
+    async def slow() -> dict[str, float]:
+        return {"stored": 3.0}
+
+    text = await Telemetry([lambda: numbers], slow_gauges=slow).text()
+    assert text.splitlines()[-7:] == [
+        "# TYPE podium_lost_total counter",
+        "podium_lost_total 2",
+        "# TYPE podium_rows gauge",
+        'podium_rows{token="x_total"} 1',
+        'podium_rows{token="y"} 0.5',
+        "# TYPE podium_stored gauge",
+        "podium_stored 3",
     ]

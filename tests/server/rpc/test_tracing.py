@@ -11,15 +11,19 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, ClassVar
 
+import grpc
 import podium
 import pytest
 from podium._client.channel import trace_metadata
 from podium_server.serve.settings import ConfigError
+from podium_server.store.stages import Stage
 
 from tests.server.access.serving import serving
 
 pytest.importorskip("connectrpc")
 trace = pytest.importorskip("opentelemetry.sdk.trace")
+memory: Any = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
+tracing: Any = pytest.importorskip("podium_server.rpc.tracing")
 messages: Any = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
 
 _SECONDS = 300
@@ -175,3 +179,36 @@ def test_a_process_without_opentelemetry(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.delitem(sys.modules, name)
     assert trace_metadata() == ()
     assert "opentelemetry.propagate" not in sys.modules
+
+
+async def test_the_last_spans_are_sent_when_the_server_stops(
+    tmp_path: Path, collector: type[_Collector], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spans that wait for the next export are not lost."""
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
+    async with serving(tmp_path, traces=1.0) as [address], podium.AsyncClient(address) as client:
+        await client.experiment("x").declare()
+        assert collector.spans.empty()
+    names = [collector.spans.get_nowait().name for _ in range(collector.spans.qsize())]
+    assert {"queue", "commit", _RECORD} <= {*names}
+
+
+_OF_THE_SERVER = {"UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
+
+
+def test_only_errors_of_the_server_fail_a_span() -> None:
+    """Errors of callers are no alarm. Each stage of a call in the store is a span of its own."""
+    exporter = memory.InMemorySpanExporter()
+    traces = tracing.Tracing(1.0, exporter)
+    codes = [code.name for code in grpc.StatusCode]
+    for code in codes:
+        call = traces.begin(f"x.S.{code}", lambda _name: [])
+        assert call is not None
+        call._stages.append(Stage("commit", 5, 9))
+        call.end(code, "")
+    traces.close()
+    spans = exporter.get_finished_spans()
+    failed = {span.name for span in spans if span.status.status_code.name == "ERROR"}
+    assert failed == {f"x.S/{code}" for code in _OF_THE_SERVER}
+    stages = [(span.start_time, span.end_time) for span in spans if span.name == "commit"]
+    assert stages == [(5, 9)] * len(codes)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from podium._wire.status import from_rpc_error
 from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
+from podium.v1.value_pb2 import Value
 from podium_server.api import watch
 from podium_server.rpc.admission import AdmissionLimits
 from podium_server.serve.server import running
@@ -172,4 +173,66 @@ async def test_a_consumer_ahead_waits_for_the_store(
     assert not WatchResponse.FromString(await first).reset
     assert WatchResponse.FromString(await anext(stream)).marker.revision == 2
     await stream.aclose()
+    await store.close()
+
+
+_ALL = {"a", "b", "row", "breakdowns of the row", "breakdowns of b"}
+_OF_A = _ALL - {"b", "breakdowns of b"}
+
+
+def _contents(found: WatchResponse) -> set[str]:
+    """Returns what a message has, in words."""
+    contents = {arm.arm.name for arm in found.arms}
+    contents |= {f"breakdowns of {arm.arm.name}" for arm in found.arms if arm.eval_breakdowns}
+    contents |= {series.key for piece in found.series for series in piece.series}
+    for item in found.evals:
+        has_breakdowns = bool(item.eval_result.breakdowns)
+        contents |= {"row"} | {"breakdowns of the row"} if has_breakdowns else {"row"}
+    return contents
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, _ALL),
+        ({"without_evals": True}, _ALL - {"row", "breakdowns of the row"}),
+        ({"without_breakdowns": True}, {"a", "b", "row"}),
+        ({"with_series": True}, _ALL | {"loss", "lr"}),
+        ({"with_series": True, "series_keys": ["lr"]}, _ALL | {"lr"}),
+        ({"with_series": True, "name_prefix": "a"}, _OF_A | {"loss", "lr"}),
+        ({"with_series": True, "name_prefix": "b"}, _ALL - _OF_A),
+        ({"with_series": True, "statuses": [2]}, _OF_A | {"loss", "lr"}),
+        ({"with_series": True, "statuses": [4]}, _ALL - _OF_A),
+        ({"with_series": True, "group_name": "g"}, _OF_A | {"loss", "lr"}),
+        ({"statuses": [2], "without_breakdowns": True}, {"a", "row"}),
+        ({"statuses": [2], "without_evals": True, "with_series": True}, {"a", "loss", "lr"}),
+        ({"group_name": "none"}, set()),
+    ],
+)
+@pytest.mark.parametrize("after", [0, 1])
+async def test_options_select_what_is_sent(
+    tmp_path: Path, options: dict[str, Any], expected: set[str], after: int
+) -> None:
+    """Each option leaves out its part of a snapshot and of later changes; nothing is remembered."""
+    value = {"k": Value(int_value=1)}
+    store = await open_store(store_url(tmp_path), on_broken=lambda: None)
+    await store.transact(record(declared()))
+    events = (
+        arm("a", group_name="g"),
+        row("val", 1, "a", breakdowns=value),
+        metrics({"loss": 1, "lr": 2}, "a", step=1),
+        arm("b", status=4, eval_metrics={"k": 1}, eval_breakdowns=value),
+    )
+    await store.transact(record(*events))
+    watches, found = watch.Watches(store), WatchResponse()
+    request = WatchRequest(experiment="x", after_revision=after, **options)
+    async with aclosing(watches.watch(request)) as responses:
+        async for response in responses:
+            found.MergeFromString(response)
+            if found.HasField("marker"):
+                break
+        assert set(watches.watched) == {"x"}
+    assert _contents(found) == expected
+    assert found.marker.revision == 2
+    assert set(watches.watched) == set()
     await store.close()
