@@ -11,8 +11,10 @@ from typing import NamedTuple
 import podium
 import pytest
 from podium._limits.limits import Limits
+from podium_server.api.tokens import new_row, revocable
 from podium_server.serve import tokens
 from podium_server.store.open import back_up_store
+from podium_server.store.tokens import Role
 
 from tests.client.cli.shell import podium as command
 from tests.server.access.serving import serving
@@ -180,3 +182,15 @@ async def test_the_commands_use_the_server_or_the_store(served: Served) -> None:
         assert len(refused.out.splitlines()) == 2
 
     await asyncio.to_thread(run)
+
+
+def test_only_valid_tokens_can_be_revoked() -> None:
+    """Neither an expired nor a revoked token counts, by its id, its name or its text."""
+    row, text = new_row("t", Role.READER, (), None)
+    other, _ = new_row("other", Role.READER, (), None)
+    expired = replace(row, id="e", expires=100)
+    rows = [row, other, expired, replace(row, id="r", revoked=1)]
+    for key in (row.id, "t", text):
+        assert revocable(rows, key, 100) == [row], key
+    assert revocable(rows, "t", 99) == [row, expired]
+    assert revocable(rows, "T", 100) == []

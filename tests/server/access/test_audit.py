@@ -4,7 +4,9 @@ import asyncio
 import errno
 import json
 import os
+from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -170,3 +172,99 @@ async def test_local_changes_of_tokens_are_in_the_log(served: Served) -> None:
     assert created["subject"] == {"name": "t", "role": "READER", "prefixes": ["team"]}
     assert (revoked["peer"], revoked["token"]) == (f"local:uid={os.getuid()}", {})
     assert revoked["subject"] == {"id_or_name": "t"}
+
+
+def _changing(name: str) -> AuditedCall:
+    """Returns a call that changes something."""
+    call = AuditedCall(_DELETE, "p")
+    call.subject = {"arm": name}
+    return call
+
+
+async def test_no_line_has_a_token(tmp_path: Path) -> None:
+    """A token that was sent in place of a name is written as its id."""
+    log, token = Audit(tmp_path / "log"), new_token()
+    await log.note(_changing(token.text), "OK", "")
+    await asyncio.to_thread(log.close)
+    assert json.loads((tmp_path / "log").read_text())["subject"] == {"arm": token.id}
+
+
+async def test_a_change_is_synced_before_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line is on disk when `note` returns, and not only in the cache of the system."""
+    synced: list[str] = []
+    log = Audit(tmp_path / "log")
+    monkeypatch.setattr(os, "fsync", lambda _file: synced.append((tmp_path / "log").read_text()))
+    await log.note(_changing("a"), "OK", "")
+    assert json.loads(synced[0])["subject"] == {"arm": "a"}
+    await asyncio.to_thread(log.close)
+
+
+async def test_a_line_that_was_cut_off_spoils_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a disk that took half a line, the next line begins on its own. Losses are added up."""
+    log, write = Audit(tmp_path / "log"), os.write
+
+    def half(file: int, text: memoryview) -> int:
+        if len(text) < 20:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, text[:-10])
+
+    for name in ("a", "b"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", half)
+            await log.note(_changing("lost"), "OK", "")
+        await log.note(_changing(name), "OK", "")
+    await asyncio.to_thread(log.close)
+    assert log.gauges() == {"audit_lost_total": 2}
+    whole = [line for line in (tmp_path / "log").read_text().splitlines() if line.endswith("}")]
+    found = [json.loads(line) for line in whole]
+    assert [(line.get("lost"), line.get("subject")) for line in found] == [
+        (1, None),
+        (None, {"arm": "a"}),
+        (1, None),
+        (None, {"arm": "b"}),
+    ]
+
+
+async def test_each_minute_has_its_own_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flood of a minute ago leaves out no rejected call of this minute."""
+    minute = [1.0]
+    monkeypatch.setattr(audit, "_minute", lambda: minute[0])
+    log = Audit(tmp_path / "log")
+    for reason in ("first", "second"):
+        for _ in range(150):
+            await log.note(AuditedCall(_DELETE, "p"), "PERMISSION_DENIED", reason)
+        minute[0] += 1
+    await asyncio.to_thread(log.close)
+    lines = [json.loads(line)["reason"] for line in (tmp_path / "log").read_text().splitlines()]
+    assert Counter(lines) == {"first": 100, "second": 100}
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_a_start_that_fails_leaves_no_empty_log(tmp_path: Path, *, is_new: bool) -> None:
+    """Only an empty log that this start has created is removed."""
+    path = tmp_path / "log"
+    if not is_new:
+        path.touch()
+    Audit(path).discard()
+    assert path.exists() == (not is_new)
+    written = Audit(path)
+    await written.note(_changing("a"), "OK", "")
+    await asyncio.to_thread(written.discard)
+    assert path.exists()
+
+
+async def test_a_local_change_that_fails_is_not_logged(served: Served) -> None:
+    """A command that changes nothing leaves no line that says so."""
+    local = tokens.LocalTokens(served.url, served.log)
+    with pytest.raises(podium.InvalidArgumentError):
+        await asyncio.to_thread(local.create_token, "", "reader")
+    assert served.lines() == []
+    end = datetime(2999, 1, 2, 3, 4, 5, 125_500, tzinfo=UTC)
+    issued = await asyncio.to_thread(local.create_token, "t", "reader", expire_time=end)
+    assert issued.token.expire_time == end

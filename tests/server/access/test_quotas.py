@@ -19,7 +19,7 @@ from podium._wire.status import from_rpc_error
 from podium.v1.results_service_pb2 import WatchRequest
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.api import quotas
-from podium_server.api.quotas import Quotas
+from podium_server.api.quotas import Quotas, Usage
 from podium_server.serve import tokens
 from podium_server.store.tokens import Role, TokenRow
 
@@ -311,3 +311,43 @@ def _fail_over_http(url: str, token: str) -> None:
         connection.request("POST", f"/podium.v1.{method}", body, headers)
         assert connection.getresponse().status == status
         connection.close()
+
+
+async def test_a_watch_is_a_call_until_it_watches() -> None:
+    """The places of calls and watches are given back, also if a watch is refused."""
+    usage = Usage(TokenLimits(calls=1, watches=1), "t")
+    for _ in range(3):
+        usage.enter()
+        with pytest.raises(podium.ResourceExhaustedError, match="1 calls at a time"):
+            usage.enter()
+        with usage.watching():
+            usage.enter()
+            with (
+                pytest.raises(podium.ResourceExhaustedError, match="1 watches at a time"),
+                usage.watching(),
+            ):
+                pass
+            usage.leave()
+        usage.leave()
+
+
+async def test_a_refused_call_takes_nothing_from_another_limit(clock: Clock) -> None:
+    """Neither the limit of the token nor the one in total is used up by a refused call."""
+    total = Usage(TokenLimits(calls_per_second=100, events_per_second=100))
+    usage = Usage(TokenLimits(calls_per_second=1, events_per_second=1), "t", total)
+    for _ in range(2):
+        usage.enter()
+        usage.leave()
+    usage.count_recorded(2, 0)
+    before = [total._rates[name][0].full_at for name in ("calls_per_second", "events_per_second")]
+    for _ in range(3):
+        with pytest.raises(podium.ResourceExhaustedError):
+            usage.enter()
+        with pytest.raises(podium.ResourceExhaustedError):
+            usage.count_recorded(1, 0)
+    assert before == [
+        total._rates[name][0].full_at for name in ("calls_per_second", "events_per_second")
+    ]
+    clock.now += 1.0
+    usage.enter()
+    usage.count_recorded(1, 0)

@@ -1,7 +1,7 @@
 """The limits of stored rows, of a token and in total."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -11,7 +11,11 @@ import podium
 import pytest
 from podium import TokenLimits, events
 from podium.errors import PodiumError
+from podium_server.api import row_quotas
+from podium_server.api.quotas import Quotas
+from podium_server.api.row_quotas import RowClaim
 from podium_server.serve import tokens
+from podium_server.store.tokens import Role, TokenRow
 
 from tests.server.access.serving import serving
 from tests.stores import store_url
@@ -162,3 +166,66 @@ def _metrics(url: str, token: str) -> list[str]:
         return connection.getresponse().read().decode().splitlines()
     finally:
         connection.close()
+
+
+class _Stored:
+    """Stored rows, which are counted for a quota."""
+
+    def __init__(self, limit: int | None, name: str = "t") -> None:
+        self.rows = 0
+        quotas = Quotas(TokenLimits(stored_rows=limit), None, self._count)
+        self.quotas, self.token = quotas, TokenRow("id", name, b"", Role.RECORDER, ("p",), 0)
+        [self.quota] = quotas.of(self.token).row_quotas
+
+    async def _count(self, _prefixes: Sequence[str]) -> int:
+        return self.rows
+
+    async def add(self, *tries: int) -> None:
+        """Adds rows in a transaction, whose last try is the one that counts."""
+        claim = RowClaim([self.quota])
+
+        async def transact() -> None:
+            for rows in tries:
+                claim.take(rows)
+            self.rows += tries[-1]
+
+        await claim.hold(transact)
+
+
+async def test_rows_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of a call that has ended are those that the store counts, also after retries."""
+    monkeypatch.setattr(row_quotas, "_FRESH_SECONDS", 0.0)
+    stored = _Stored(10)
+    for tries in ((3,), (5, 2), (4, 1, 4)):
+        await stored.add(*tries)
+        await _until(stored.quota.count_again)
+        assert await stored.quota.stored() == stored.rows
+    assert stored.rows == 9
+    await stored.add(1)
+    with pytest.raises(podium.ResourceExhaustedError):
+        await stored.add(1)
+    await stored.add(0)
+    await stored.add(-2)
+    assert await stored.quota.stored() == 8
+
+
+async def test_a_quota_that_is_exceeded_accepts_what_removes_rows() -> None:
+    """After a limit was lowered, calls that add no rows are accepted."""
+    stored = _Stored(5)
+    stored.rows = 9
+    await stored.add(0)
+    await stored.add(-1)
+    with pytest.raises(podium.ResourceExhaustedError):
+        await stored.add(1)
+
+
+async def test_labels_of_metrics_are_escaped() -> None:
+    """A token's name cannot break the format of the page with metrics."""
+    stored = _Stored(7, 'a"b\\c')
+    await stored.add(2)
+    label = '{id="id",token="a\\"b\\\\c"}'
+    assert await stored.quotas.row_gauges() == {
+        "stored_rows": 2,
+        f"token_stored_rows{label}": 2,
+        f"token_stored_rows_limit{label}": 7,
+    }
