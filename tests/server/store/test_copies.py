@@ -8,8 +8,10 @@ from pathlib import Path
 import apsw
 import podium
 import pytest
+from podium.cli._parsers import command_parser
 from podium.model import RunConfig
-from podium_server.store.contract import StoreError
+from podium_server.serve import check
+from podium_server.store.contract import PageLimits, StoreError
 from podium_server.store.open import back_up_store, check_store
 from podium_server.store.sqlite import SqliteStore
 from podium_server.testing import running_server
@@ -156,3 +158,54 @@ async def test_a_store_that_the_environment_names(
     assert command("token", "list").code == 0
     assert "podium.db is intact" in command("doctor").out
     assert not any("\n" in name for name in _files(tmp_path))
+
+
+async def test_a_backup_is_synced_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut leaves a whole copy or none: the content is synced first, and then the name."""
+    await _fill(tmp_path / "podium.db")
+    synced: list[str] = []
+    sync = os.fsync
+
+    def note(file: int) -> None:
+        sync(file)
+        synced.append(Path(f"/proc/self/fd/{file}").readlink().name)
+
+    monkeypatch.setattr(os, "fsync", note)
+    back_up_store(f"sqlite:///{tmp_path}/podium.db", tmp_path / "copy.db")
+    assert synced == ["copy.db.part", tmp_path.name]
+
+
+async def test_a_backup_needs_no_file_beside_it(tmp_path: Path) -> None:
+    """The copy is no file in WAL mode, so it can be read from a disk that cannot be written."""
+    await _fill(tmp_path / "podium.db")
+    for ending in ("-journal", "-wal", "-shm"):
+        (tmp_path / f"copy.db.part{ending}").write_bytes(b"left by a killed backup")
+    back_up_store(f"sqlite:///{tmp_path}/podium.db", tmp_path / "copy.db")
+    assert (tmp_path / "copy.db").read_bytes()[18:20] == b"\x01\x01"
+    assert [name for name in _files(tmp_path) if name.startswith("copy")] == ["copy.db"]
+
+
+async def test_a_backup_has_another_identity(tmp_path: Path) -> None:
+    """Clients that watch notice that a restored backup may have older results."""
+    place, copy = SqlitePlace(tmp_path), tmp_path / "copy"
+    copy.mkdir()
+    await _fill(place.path)
+    back_up_store(place.url, copy / "podium.db")
+    epochs = []
+    for each in (place, SqlitePlace(copy), place):
+        async with opened(each) as store:
+            epochs.append((await store.changes("x", 0, None, PageLimits(1, 0))).epoch)
+    assert epochs[0] == epochs[2] != epochs[1]
+
+
+@pytest.mark.parametrize("faults", [[], ["row 1 missing"], ["a", "b"]])
+def test_the_command_reports_each_fault(
+    faults: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`podium check` prints one line for each fault. Its exit code is 1 if there is any."""
+    monkeypatch.setattr(check, "check_store", lambda _url: faults)
+    assert check.run(command_parser("check", check).parse_args(["podium.db"])) == bool(faults)
+    lines = [f"podium.db: {fault}" for fault in faults or ["intact"]]
+    assert capsys.readouterr().out.splitlines() == lines

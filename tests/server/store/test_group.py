@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from podium_server.store.contract import PageLimits
+from podium_server.store.filters import EvalFilter
 from podium_server.store.sqlite import SqliteStore, group_commit
-from podium_server.testing.calls import arm, declared, record, row
+from podium_server.testing.calls import BrokenAfter, arm, declared, record, row
+from podium_server.testing.paging import step_of
 
 from tests.server.store.places import SqlitePlace, opened
 
@@ -62,3 +65,38 @@ async def test_nobody_waits_for_a_caller_who_has_gone(
         commits = _expecting_two(store, monkeypatch, busy=False)
         assert (await store.transact(record(row("val", 1)))).revision == 2
         assert len(commits) == 1
+
+
+async def test_a_transaction_has_at_most_256_calls(tmp_path: Path) -> None:
+    """So the first of very many calls does not wait for all of them."""
+    async with opened(SqlitePlace(tmp_path)) as store:
+        await store.transact(record(declared(), arm()))
+        calls = [store.transact(record(row("val", step))) for step in range(300)]
+        found = await asyncio.gather(*calls)
+        assert [outcome.revision for outcome in found] == list(range(2, 302))
+        lines = list(store.histograms["commit_calls"].lines("calls"))
+        assert lines[-3:] == ['calls_bucket{le="+Inf"} 3', "calls_sum 301", "calls_count 3"]
+        assert 'calls_bucket{le="256"} 3' in lines
+
+
+async def test_calls_keep_their_order_around_a_defect(tmp_path: Path) -> None:
+    """The calls that shared a transaction with a defect are applied in the order they came in."""
+    async with opened(SqlitePlace(tmp_path)) as store:
+        await store.transact(record(declared(), arm()))
+        calls = [record(row("val", 1, metrics={"n": n})) for n in range(6)]
+        calls.insert(4, record(row("val", 1, metrics={"n": -1}), kind=BrokenAfter))
+        found = await asyncio.gather(*map(store.transact, calls), return_exceptions=True)
+        assert isinstance(found.pop(4), ZeroDivisionError)
+        assert [getattr(outcome, "revision", outcome) for outcome in found] == [2, 3, 4, 5, 6, 7]
+
+
+async def test_a_call_whose_caller_has_gone_is_left_out(tmp_path: Path) -> None:
+    """A call that was cancelled while it waited for its turn is not applied."""
+    async with opened(SqlitePlace(tmp_path)) as store:
+        await store.transact(record(declared(), arm()))
+        tasks = [asyncio.ensure_future(store.transact(record(row("val", n)))) for n in range(3)]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        page = await store.evals("x", "a", -1, PageLimits(10, 2**20), EvalFilter())
+        assert [step_of(content) for content in page.items] == [0, 2]

@@ -81,7 +81,9 @@ async def test_a_newer_schema_is_refused_and_left_alone(place: SqlitePlace) -> N
     """A file of a newer server is not changed, and the error asks for a newer server."""
     async with opened(place) as store:
         await store.transact(record(declared()))
-    before = _made(place.path, "PRAGMA journal_mode = delete", "PRAGMA user_version = 99")
+    before = _made(
+        place.path, "PRAGMA journal_mode = delete", f"PRAGMA user_version = {schema.VERSION + 1}"
+    )
     assert "start a newer podium" in await _refused(place.path)
     assert place.path.read_bytes() == before
 
