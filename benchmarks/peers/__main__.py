@@ -20,14 +20,14 @@ _ORDERS = {
     "fill": 1,
     "batch": 10_000,
     "read": 200,
-    "top": 50,
-    "matrix": 10,
+    "top": 20,
+    "matrix": 5,
     "write": 200,
     "writers": 20,
-    "log": 2_000,
+    "log": 500,
 }
 _ONCE = ("fill", "batch")
-_QUICK = {"read": 50, "top": 10, "matrix": 3, "write": 50, "writers": 5, "log": 500}
+_QUICK = {"read": 50, "top": 10, "matrix": 3, "write": 50, "writers": 5, "log": 200}
 
 
 class _Run:

@@ -31,7 +31,7 @@ FIGURES = (
     Figure("batch", "batch of 10,000 rows, s"),
     Figure("write", "write one row, ms", 1e3),
     Figure("writers", "32 writers, rows/s", more_is_better=True),
-    Figure("log", "one log call of a training, µs", 1e6),
+    Figure("log", "one log call of a training run, µs", 1e6),
     Figure("start", "cold start, s"),
     Figure("memory", "memory, MiB"),
     Figure("disk", "disk, MiB"),
