@@ -1,7 +1,8 @@
 """Compares two arms or groups of arms, number by number, without a server.
 
 The compared numbers are the training metrics and, for each eval name, the metrics and breakdowns of
-the row that `eval(name)` returns. In breakdowns, only numbers are compared, also in nested dicts.
+the row that `eval(name)` returns. In breakdowns, all numbers are compared, including those in
+nested dicts.
 """
 
 import math

@@ -149,7 +149,7 @@ class OutOfRangeError(PodiumError):
 class ResourceExhaustedError(PodiumError):
     """The server is overloaded or its disk is full, a quota is used up, or a message is too large.
 
-    `reason` tells which; it is empty if gRPC itself rejected a message that is too large.
+    `reason` names the cause. It is empty if gRPC itself rejected a message that is too large.
     """
 
     code = "RESOURCE_EXHAUSTED"

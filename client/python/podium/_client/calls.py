@@ -105,7 +105,7 @@ class Pages(Generic[_T]):
 
 
 class _ArmPages(Pages[ArmSummary]):
-    """The pages of a list of arms. Warns if no arm has a configuration value that it filters by."""
+    """The pages of a list of arms. Warns if no arm has a configuration value of its filters."""
 
     def next_page(self) -> Requests[list[ArmSummary]]:
         is_first = not self._next.page_token

@@ -92,7 +92,7 @@ class Connection(Generic[_C]):
 
     Args:
         address: The address of the server, or of several servers, which get calls in turns. If
-            None, it is that of PODIUM_ADDRESS, or the default.
+            None, it is that of PODIUM_ADDRESS, or localhost:50051.
         read_timeout: The time limit of each call that reads, in seconds.
         write_timeout: The time limit of each call that writes, in seconds.
         policy: Determines which failed calls are retried.

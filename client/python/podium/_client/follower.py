@@ -65,7 +65,7 @@ class LiveBase:
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the experiment was deleted. If so, `state` is that before the deletion."""
+        """Whether the experiment was deleted. If so, `state` is the state before the deletion."""
         return self._is_deleted
 
     def arm(self, name: str) -> LiveArm:

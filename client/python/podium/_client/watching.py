@@ -87,7 +87,9 @@ class WatchSession:
         self._stopped = threading.Event()
 
     def take(self, response: Any) -> WatchUpdate | None:
-        """Adds a message of the server. Returns an update if the message completes one, else None.
+        """Adds a message of the server to the next update.
+
+        Returns this update if the message completes it, else None.
 
         Raises:
             AbortedError: The server has reset the watch several times in a row.
@@ -154,7 +156,10 @@ class WatchSession:
         return self._stopped.is_set()
 
     def begin(self, cancel: Callable[[], object]) -> None:
-        """Stores the function that cancels the call that begins now."""
+        """Stores `cancel`, a function that cancels the call that begins now.
+
+        Calls it at once if the watch is already stopped.
+        """
         self._cancel = cancel
         if self.is_stopped:
             cancel()

@@ -136,7 +136,7 @@ class TimedEvalMixin(_EvaluatingMixin[Evaluation]):
 
 
 class AsyncTimedEvalMixin(_EvaluatingMixin[AsyncEvaluation]):
-    """Adds `evaluating` to a class with an awaited `log_eval`."""
+    """Adds `evaluating` to a class with an asynchronous `log_eval`."""
 
     log_eval: Callable[..., Awaitable[None]]
 

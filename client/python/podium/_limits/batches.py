@@ -64,7 +64,10 @@ class Batch:
             self._add(place, event, self._load.plus(load_of(event)))
 
     def added(self, place: str, event: Event) -> Self:
-        """Adds the event to this batch, or to a new one if this one is full. Returns that batch."""
+        """Adds the event to this batch, or to a new one if this one is full.
+
+        Returns the batch that now has the event.
+        """
         load = self._load.plus(load_of(event))
         if self._data and not load.fits():
             return type(self)([(place, event)])

@@ -111,7 +111,7 @@ class RankSource(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class RankCounts(ModelBase):
-    """Counts the arms of an experiment for a ranking. Each arm is in one of the counts."""
+    """Counts the arms of an experiment for a ranking. Each arm is in one of the counts only."""
 
     numbers: int = 0
     """The number of arms whose score is a number, infinities included."""
@@ -125,7 +125,7 @@ class RankCounts(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class RankGroupCounts(ModelBase):
-    """Counts the groups of an experiment for a ranking. Each group is in one of the counts."""
+    """Counts the groups of an experiment for a ranking. Each group is in one of the counts only."""
 
     ranked: int = 0
     """The number of groups that have a rank."""

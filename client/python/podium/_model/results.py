@@ -52,7 +52,7 @@ class EvalResult(ModelBase):
     """One evaluation of an arm: a row, identified within its arm by its name and step."""
 
     name: str
-    """The name of the eval: any text, also with dots, slashes and spaces."""
+    """The name of the eval: any text, which may have dots, slashes and spaces."""
     benchmark_id: str | None = None
     """The id of the benchmark, if it differs from the name."""
     metrics: dict[str, float] = field(default_factory=dict)

@@ -139,7 +139,10 @@ def boolean(given: Any, where: str) -> bool:
 
 
 def text(given: Any, where: str) -> str:
-    """Returns a plain str, also from a member of a StrEnum. Rejects unpaired surrogates."""
+    """Converts a str, such as a member of a StrEnum, to a plain str.
+
+    Raises a ValueError if it has unpaired surrogates.
+    """
     if not isinstance(given, str):
         raise TypeError(f"{where} must be a string, not {kind_of(given)}")
     result = given if type(given) is str else str.__str__(given)
@@ -162,7 +165,7 @@ def optional(convert: Callable[[Any, str], _T], given: Any, where: str) -> _T | 
 
 
 def member_of(enum: type[_E]) -> Callable[[Any, str], _E]:
-    """Returns a converter from the text of an enum's member to the member."""
+    """Returns a function that converts a text to the member of an enum with this text."""
 
     def member(given: Any, where: str) -> _E:
         try:
@@ -186,7 +189,7 @@ def instance_of(kind: type[_T]) -> Callable[[Any, str], _T]:
 
 
 def list_of(kind: type[_T]) -> Callable[[Any, str], list[_T]]:
-    """Returns a converter from an iterable of a class's instances to a list of them."""
+    """Returns a function that converts an iterable of instances of a class to a list."""
     instance = instance_of(kind)
 
     def instances(given: Iterable[Any], where: str) -> list[_T]:

@@ -282,7 +282,8 @@ def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
 def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> results.ArmResult:
     """Returns the arm of a message.
 
-    Clears fields that only repeat the primary eval, so that they follow it if it changes.
+    Clears fields that only repeat the primary eval. A cleared field returns the value of the
+    primary eval, even if another row becomes primary.
     """
     arm: results.ArmResult = _ARM_RESULT.from_proto(message)
     drop_mirrored(arm)

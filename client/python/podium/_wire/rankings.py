@@ -83,7 +83,7 @@ def score_column_from_proto(message: score_matrix_pb2.ScoreColumn) -> score_matr
 def score_matrix_from_proto(
     metrics: Sequence[str], pages: Sequence[results_service_pb2.ScoresResponse]
 ) -> score_matrix.ScoreMatrix:
-    """Returns the matrix of scores on `metrics` whose pages are the given responses."""
+    """Returns the matrix of scores on `metrics`, joined from its pages."""
     arms = [SCORED_ARM.from_proto(arm) for page in pages for arm in page.arms]
     columns = [score_matrix.ScoreColumn(metric, []) for metric in metrics]
     for page in pages:

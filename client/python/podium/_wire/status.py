@@ -59,7 +59,7 @@ class Status(NamedTuple):
 
 
 def to_status(error: PodiumError) -> Status:
-    """Writes an exception as the status of a call."""
+    """Converts an exception to the status of a failed call."""
     code = grpc.StatusCode.__members__.get(error.code, grpc.StatusCode.UNKNOWN)
     many = utf8_size(error.metadata.get(PATHS_KEY, "")) > _METADATA_VALUE_BYTES
     limit = _TEXT_BYTES_BESIDE_PATHS if many else _TEXT_BYTES

@@ -171,12 +171,12 @@ experiment_status_to_proto, experiment_status_from_proto = EXPERIMENT_STATUS
 
 
 def direction_to_proto(direction: str | None) -> Any:
-    """Returns the number of a direction in the proto; that of UNSPECIFIED for None."""
+    """Returns the number of a direction in the proto. None becomes the number of UNSPECIFIED."""
     return (
         experiment_pb2.DIRECTION_UNSPECIFIED if direction is None else DIRECTION.to_proto(direction)
     )
 
 
 def direction_from_proto(number: int) -> str | None:
-    """Returns the direction with a number in the proto; None for UNSPECIFIED."""
+    """Returns the direction that has a number in the proto. UNSPECIFIED becomes None."""
     return DIRECTION.from_proto(number) if number else None

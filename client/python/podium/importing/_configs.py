@@ -98,7 +98,7 @@ def step_from(value: Any) -> int | None:
 
 
 def _part(form: type[_T], value: Any) -> _T | None:
-    """Returns a part of the configuration, or None if the part has unknown or invalid fields."""
+    """Converts a part of the configuration. Returns None if it has unknown or invalid fields."""
     if isinstance(value, str) and form is Component:
         return form(value)  # only a kind
     known = {field.name for field in fields(form)}

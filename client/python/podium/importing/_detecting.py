@@ -155,7 +155,7 @@ def _search(
 
 
 class _Unreadable:
-    """Reports a file or folder that cannot be opened."""
+    """An importer that only reports why a file or folder cannot be opened."""
 
     kind = summary = "unread"
 
@@ -172,7 +172,8 @@ class _Unreadable:
 def _may_enter(here: Path, entered: set[Path]) -> bool:
     """Returns whether to search a path.
 
-    Returns False for a link to a folder that is searched anyway, or that cannot be resolved.
+    Returns False for a link that cannot be resolved, or that leads to a folder inside or above one
+    that is searched without the link.
     """
     try:
         if not (here.is_symlink() and here.is_dir()):

@@ -170,7 +170,8 @@ class Importer(Protocol):
     def read(self, path: Path) -> Iterator[Found]:
         """Yields the items of a path that `claims` accepted, or that the user gave with `--kind`.
 
-        A bad file or line becomes a `NotImported` item, and the rest is still read.
+        A bad file or line becomes a `NotImported` item, and the other files and lines are still
+        read.
 
         Raises:
             ValueError: Nothing can be read. The message is the reason.

@@ -190,7 +190,10 @@ def _is_in(arm: _Joined, part: _Part) -> bool:
 
 
 def _place(part: _Part, family: list[_Joined]) -> _Joined:
-    """Returns the first arm of a family to which an evaluation can be added, or adds a new arm."""
+    """Returns the first arm of a family to which an evaluation can be added.
+
+    If there is none, adds a new arm to the family, and returns it.
+    """
     arm = next((arm for arm in family if arm.lacks(part)), None)
     if arm is None:
         name = f"{family[0].name}-{part.evaluation.id}"

@@ -94,7 +94,7 @@ class Logged:
         self._rows = {key: row for key, row in self._rows.items() if key[1] < step}
 
     def rows(self) -> list[EvalResult]:
-        """Returns the in-loop rows, by step."""
+        """Returns the in-loop rows, sorted by step."""
         return [self._rows[key] for key in sorted(self._rows, key=lambda key: (key[1], key[0]))]
 
     def series(self) -> dict[str, Series]:
@@ -130,7 +130,7 @@ def with_last_rows(rows: Iterable[EvalResult]) -> list[EvalResult]:
 
 
 def series_of(points: Mapping[str, Mapping[int, float]]) -> dict[str, Series]:
-    """Returns training series by key, from the values by step of each key."""
+    """Returns training series by key. `points` has the values of each key by step."""
     return {
         key: Series(key, sorted(of_key), [of_key[step] for step in sorted(of_key)])
         for key, of_key in points.items()

@@ -1,4 +1,4 @@
-"""Reads tables of foreign files: CSV, TSV and JSON lines, also compressed."""
+"""Reads tables of foreign files: CSV, TSV and JSON lines, compressed or not."""
 
 import csv
 import zlib

@@ -35,7 +35,8 @@ def training_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
 # A trainer logs the same names at each step.
 @lru_cache(maxsize=1000)
 def _split(name: str) -> tuple[str, str]:
-    """Returns the data set in a metric's name, or an empty text, and the rest of the name."""
+    """Splits a metric's name into its data set and its key. The data set is empty if there is none.
+    """
     found = _OF_A_SET.fullmatch(name)
     parts = found.groupdict(default="") if found else {"set": "", "key": name, "loader": ""}
     return parts["set"] + parts["loader"], parts["key"]

@@ -45,7 +45,10 @@ def plain(given: Any, depth: int = 1) -> Any:
 
 
 def seed_of(given: Any) -> int | None:
-    """Converts an argument, which may be text, to a seed, or to None if it is no 64-bit integer."""
+    """Converts an argument, such as 42 or "42", to a seed.
+
+    Returns None if it is not a 64-bit integer.
+    """
     try:
         seed = None if given is None or isinstance(given, bool) else int(given)
     except (TypeError, ValueError, OverflowError):

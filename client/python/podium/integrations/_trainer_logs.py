@@ -76,7 +76,10 @@ def last_rows(log: Iterable[Mapping[str, Any]], step: int | None) -> list[Row]:
 
 
 def run_config(name: str, kind: str, arguments: Mapping[str, Any], model: Any) -> RunConfig:
-    """Returns the configuration of an arm. `kind` is the name of the class of the arguments."""
+    """Returns the configuration of an arm.
+
+    `kind` is the name of the class of the arguments, such as `SFTConfig`.
+    """
     facts = {
         key: value
         for key, value in settings_of(arguments, without=_MACHINE).items()

@@ -252,7 +252,7 @@ class Training:
             self._finish(ArmStatus.FAILED, "the trial of Optuna failed")
 
     def leave(self, error: BaseException | None) -> None:
-        """Ends the run if it has not ended: by the error of its `with` block, or as completed.
+        """Ends the run if it has not ended: as completed, or as failed or cancelled by `error`.
 
         If this object has created the recorder, closes it, which waits for the delivery of events.
         """
@@ -334,7 +334,7 @@ def _is_main(rank: int | None) -> bool:
 
 
 class CallbackBase(Generic[_T]):
-    """The base of all callbacks: a context manager that has an arm."""
+    """The base of all callbacks: a context manager with the arm that it records."""
 
     _training: _T
 

@@ -34,8 +34,8 @@ class PodiumCallback:
 
     Args:
         experiment: The name of the experiment, or the recorder that `podium.record` returned. By
-            default, the name of the study. Unless it is a recorder, the experiment also gets the
-            metric and the direction of the study.
+            default, the name of the study. Unless a recorder is given, the metric and the direction
+            of the study become those of the experiment.
     """
 
     def __init__(self, experiment: str | ExperimentRecorder | None = None) -> None:

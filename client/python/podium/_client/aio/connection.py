@@ -34,7 +34,10 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
 
     async def run(self, requests: Requests[_T]) -> _T:
-        """Sends each request that the generator yields, and returns the generator's result."""
+        """Sends each request that a generator yields, and passes it the response.
+
+        Returns the result of the generator.
+        """
         requests = with_near_names(requests)
         try:
             request = next(requests)
@@ -50,7 +53,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
             return result
 
     def listing(self, pages: Pages[_R]) -> AsyncListing[_R]:
-        """Returns the listing of some pages. Makes no call: the listing fetches the pages."""
+        """Returns a listing that fetches pages when they are needed. Makes no call."""
         return AsyncListing(pages, self._fetch)
 
     async def _fetch(self, pages: Pages[_R]) -> list[_R]:

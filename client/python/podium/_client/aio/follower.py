@@ -26,7 +26,8 @@ class AsyncLive(LiveBase):
     """The state of a followed experiment in memory. `ExperimentHandle.follow` returns it.
 
     Inside the `async with` block, a task of the event loop receives the changes of the experiment.
-    Reads use the state in memory and make no calls. Their results are those of the server's reads.
+    Reads use the state in memory and make no calls. They return the same results as reads of the
+    server.
     """
 
     def __init__(self, connection: AsyncConnection, session: WatchSession) -> None:

@@ -31,7 +31,10 @@ class BlockingConnection(Connection[grpc.Channel]):
         self._slots = threading.Semaphore(CALLS_AT_ONCE)
 
     def run(self, requests: Requests[_T]) -> _T:
-        """Sends each request that the generator yields, and returns the generator's result."""
+        """Sends each request that a generator yields, and passes it the response.
+
+        Returns the result of the generator.
+        """
         requests = with_near_names(requests)
         try:
             request = next(requests)
@@ -47,7 +50,7 @@ class BlockingConnection(Connection[grpc.Channel]):
             return result
 
     def listing(self, pages: Pages[_R]) -> Listing[_R]:
-        """Returns the listing of some pages. Makes no call: the listing fetches the pages."""
+        """Returns a listing that fetches pages when they are needed. Makes no call."""
         return Listing(pages.noun, [], pages, self._fetch)
 
     def _fetch(self, pages: Pages[_R]) -> list[_R]:

@@ -27,7 +27,7 @@ class Live(LiveBase):
     """The state of a followed experiment in memory. `ExperimentHandle.follow` returns it.
 
     Inside the `with` block, a thread receives the changes of the experiment. Reads use the state in
-    memory and make no calls. Their results are those of the server's reads.
+    memory and make no calls. They return the same results as reads of the server.
     """
 
     def __init__(self, connection: BlockingConnection, session: WatchSession) -> None:

@@ -119,7 +119,7 @@ def _results_of(folder: Path) -> list[Path]:
 
 
 def _read_results(path: Path) -> Generator[Found, None, _Entry]:
-    """Reads the results files of a folder as one entry, with the data sets as prefixes of keys."""
+    """Reads the results files of a folder as one entry. Its keys have a data set as prefix."""
     entry: _Entry = {}
     for file in [path] if path.name in _RESULTS else _results_of(path):
         if not _is_file_of_kind(file):

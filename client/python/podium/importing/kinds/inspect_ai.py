@@ -124,7 +124,7 @@ def _is_zip(path: Path) -> bool:
 
 
 def _zipped(path: Path) -> _Object:
-    """Returns the header of a log, or its start entry if the log is incomplete."""
+    """Returns the header of a zipped log, or the JSON of its start if the log is incomplete."""
     if not path.stat().st_size:
         raise ValueError("the file is empty")
     try:

@@ -81,7 +81,10 @@ def _is_log(files: list[Path]) -> bool:
 
 
 def _read(file: Path, logged: Logged, test: EvalResult) -> Generator[Found, None, str | None]:
-    """Reads a run into `logged` and `test`. Returns a digest of its first line as its identity."""
+    """Reads a run into `logged` and `test`.
+
+    Returns a digest of the run's first line, which identifies the run.
+    """
     identity = None
     not_numbers: Counter[str] = Counter()
     for line, found in csv_rows(file, is_log=True):

@@ -144,7 +144,7 @@ def _named_tasks(content: _Object) -> set[str]:
 def _non_numbers(content: _Object) -> dict[str, list[str]]:
     """Returns the names of each task's metrics that are lists or objects, by task.
 
-    Texts are no metrics: they are labels or N/A.
+    Texts are not metrics, but labels or N/A.
     """
     found = {
         task: [key for key in values if key != _COUNTS and isinstance(values[key], list | dict)]
@@ -245,7 +245,7 @@ def _model(content: _Object) -> str:
 
 
 def _model_arguments(config: _Object) -> _Object:
-    """Returns the arguments of the model, also from a text like `pretrained=m,dtype=float`."""
+    """Returns the arguments of the model. They can be a text like `pretrained=m,dtype=float`."""
     arguments = config.get("model_args")
     if isinstance(arguments, dict):
         return arguments

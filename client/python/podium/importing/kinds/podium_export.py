@@ -45,7 +45,7 @@ class PodiumImporter:
         return [path] if isinstance(first, dict) and _is_item(first) else []
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Yields the experiments and arms of an export. An arm has the points of its series."""
+        """Yields the experiments and arms of an export. Each arm has its training series."""
         items = enumerate(read_items(path), 1) if path.suffix == _PARQUET else json_lines(path)
         arm: FoundArm | None = None
         for number, item in items:

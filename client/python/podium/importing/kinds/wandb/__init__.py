@@ -91,7 +91,7 @@ def _id_of_log(log: Path) -> str:
 def _id_of_copy(latest: Path) -> str:
     """Returns the id of the run that `latest-run` is a copy of.
 
-    If that run is not in the same folder, returns a digest.
+    If that run is not in the same folder, returns a digest of the files in `latest-run`.
     """
     files = [content_of(file) for file in _files(latest)]
     for folder in _folders(latest.parent):
