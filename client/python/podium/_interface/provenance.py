@@ -77,9 +77,10 @@ def known(
     python: object = None,
     packages: Mapping[str, object] | None = None,
 ) -> Provenance | None:
-    """Makes a provenance from values in the file of another tool. Leaves out values of wrong types.
+    """Returns a provenance, made from values in the file of another tool.
 
-    Returns None if no value is left, or if PODIUM_PROVENANCE is `off`.
+    Values of wrong types are left out. Returns None if no value is left, or if PODIUM_PROVENANCE is
+    `off`.
     """
     versions = {_valid(key): _valid(text) for key, text in (packages or {}).items() if _is(text)}
     arguments = [str(each) for each in command if _is(each)]

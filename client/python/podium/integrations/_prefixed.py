@@ -35,8 +35,7 @@ def training_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
 # A trainer logs the same names at each step.
 @lru_cache(maxsize=1000)
 def _split(name: str) -> tuple[str, str]:
-    """Splits a metric's name into its data set and its key. The data set is empty if there is none.
-    """
+    """Splits a metric's name into a data set and a key. The data set is "" if there is none."""
     found = _OF_A_SET.fullmatch(name)
     parts = found.groupdict(default="") if found else {"set": "", "key": name, "loader": ""}
     return parts["set"] + parts["loader"], parts["key"]
