@@ -1,7 +1,7 @@
 """Caches encoded responses until the results that they were computed from change.
 
-A response is cached together with a revision of the experiment. It is used only for a request that
-names the same revision.
+A response is cached together with the revision of its experiment. `find` returns it only for the
+same revision.
 """
 
 from collections import OrderedDict

@@ -88,7 +88,7 @@ def _status_of(row: ExperimentRow) -> int:
 
 
 def experiment(row: ExperimentRow) -> Experiment:
-    """Returns a row of the store as an Experiment message."""
+    """Returns an experiment's row as an Experiment message."""
     answer = Experiment.FromString(row.content or b"")
     answer.MergeFrom(
         Experiment(
@@ -124,7 +124,7 @@ def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> li
 
 
 def arm_summary(experiment_name: str, view: ArmView, *, config: bool) -> ArmSummary:
-    """Returns an arm without its eval rows. `config` includes the arm's run_config."""
+    """Returns an arm without its eval rows. `config` tells whether it has the run_config."""
     return _summary(experiment_name, view, _recorded(view), config=config)
 
 
@@ -192,7 +192,7 @@ def _encoded_source(origin: int, key: str, eval_name: str | None, step: int | No
 
 
 def metric(row: MetricRow) -> Metric:
-    """Returns a row of the store as a Metric message."""
+    """Returns a metric's row as a Metric message."""
     return Metric(
         name=f"{row.eval_name}.{row.key}" if row.eval_name else row.key,
         eval_name=row.eval_name or None,

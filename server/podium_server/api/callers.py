@@ -22,7 +22,7 @@ class Caller:
     """The token of a caller, and what the caller may do.
 
     Attributes:
-        token: The token of the caller. None if the server answers calls without tokens.
+        token: The token of the caller. None if the server requires no tokens.
     """
 
     token: TokenRow | None

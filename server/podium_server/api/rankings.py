@@ -163,7 +163,10 @@ _DIRECTIONS = {DIRECTION_MAXIMIZE: Direction.MAXIMIZE, DIRECTION_MINIMIZE: Direc
 
 
 def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
-    """Returns a copy of the request with all defaults filled in. Page tokens belong to the copy."""
+    """Returns a copy of the request with all defaults filled in.
+
+    Page tokens are made for the copy.
+    """
     asked = deepcopy(request)
     if not (request.HasField("metric") and request.direction):
         declared = Experiment.FromString(experiment.content or b"")
@@ -244,7 +247,7 @@ def _mixed_evals(tally: RankTally) -> set[str]:
 
 
 def _sources(tally: RankTally) -> list[SourceMessage]:
-    """Returns the most frequent sources of the scores, in descending order of frequency."""
+    """Returns at most `_SHOWN_SOURCES` sources of the scores, the most frequent first."""
     scores = {source: sum(counts) for source, counts in tally.sources.items()}
     order = sorted(
         scores, key=lambda at: (-scores[at], at.origin, at.eval_name or "", at.benchmark_id or "")

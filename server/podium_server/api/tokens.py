@@ -98,7 +98,7 @@ class Tokens:
     async def revoke_token(
         self, request: access_pb2.RevokeTokenRequest
     ) -> access_pb2.RevokeTokenResponse:
-        """Revokes tokens that the caller may manage."""
+        """Revokes the tokens with an id or a name, if the caller may manage them."""
         check_name(request.id_or_name, "id_or_name", self._limits)
         now, rows = _now(), _included(await self._store.tokens(), _manager())
         found = revocable(rows, request.id_or_name, now)

@@ -116,7 +116,10 @@ class Watches(ChangeListener):
             await self._wait(wake, ends - loop.time())
 
     async def _wait_for_change(self, wake: asyncio.Event) -> None:
-        """Waits for a commit or the next heartbeat. Raises TOKEN_INVALID if the token has ended."""
+        """Waits for a commit or the next heartbeat.
+
+        Raises TOKEN_INVALID if the token has expired or was revoked.
+        """
         loop = asyncio.get_running_loop()
         ends = loop.time() + _HEARTBEAT_SECONDS
         while not wake.is_set() and (left := ends - loop.time()) > 0:
@@ -166,7 +169,7 @@ class _Step(NamedTuple):
 
 
 class _Sent:
-    """The revision that was sent to a client, and the arms that match the client's filters.
+    """A client of Watch: the last revision that was sent to it, and the arms that it watches.
 
     Attributes:
         is_deleted: Whether the client was told that the experiment was deleted.
@@ -225,7 +228,7 @@ class _Sent:
                     yield content
 
     async def _step(self, last: _Step) -> _Step:
-        """Returns the message of the next page."""
+        """Returns the message of the next page, or one that tells of a deletion."""
         try:
             async with self._taking_turns():
                 page = await self._store.changes(

@@ -98,7 +98,7 @@ class Admission:
         """Admits a call of a connection before its request is read.
 
         Args:
-            peer: The connection.
+            peer: The address of the connection.
             abort: Ends the call with an error. Tasks other than the call's own may use it.
 
         Raises:

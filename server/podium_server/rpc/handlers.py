@@ -50,7 +50,7 @@ class UnaryMethod:
 
 @dataclass(frozen=True, slots=True)
 class StreamMethod:
-    """A method that answers a request with a stream of responses, and waits for changes.
+    """A method that answers a request with a stream of responses.
 
     Attributes:
         name: The full name.

@@ -110,7 +110,7 @@ class CallServer:
             raw = await call.read_next(exchange.read) if method.has_more_requests else None
 
     async def _write(self, exchange: Exchange, response: bytes) -> None:
-        """Sends a response of a stream. Cuts off a client that does not read it in time."""
+        """Sends a response of a stream. Raises WATCH_TOO_SLOW if it is not read in time."""
         seconds = self._admission.write_seconds
         try:
             await exchange.write(response, seconds)

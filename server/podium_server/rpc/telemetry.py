@@ -99,7 +99,7 @@ class Telemetry:
     async def end(self, call: "ObservedCall", error: BaseException | None) -> None:
         """Counts a call that has ended.
 
-        Waits for the call's line in the audit log, if the log needs one.
+        Waits until the call's line is in the audit log, if it gets one.
         """
         call.release()
         code, reason = ("OK", "") if error is None else _outcome(error)

@@ -23,7 +23,7 @@ class Repeated(argparse.Action):
         value: object,
         _option: str | None = None,
     ) -> None:
-        """Adds a value."""
+        """Adds a value. The first one replaces the values of the environment variable."""
         given = getattr(namespace, self.dest)
         setattr(namespace, self.dest, [value] if given is self.default else [*given, value])
 

@@ -62,7 +62,7 @@ class LocalTokens:
         expire_time: datetime | None = None,
         limits: TokenLimits | None = None,
     ) -> IssuedToken:
-        """Creates a token."""
+        """Creates a token. Returns its description and the token itself."""
         subject = {"name": name, "role": role.upper(), "prefixes": list(prefixes)[:100]}
         with self._noted("CreateToken", subject):
             row, secret = create(self._url, name, role, tuple(prefixes), expire_time, limits)

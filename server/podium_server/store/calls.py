@@ -189,8 +189,8 @@ class CurrentRows:
     The store reads them after it has written the arm's changes. `answering` maps each stale eval
     name to the row that `eval(name)` returns: the post-training row, else the one with the greatest
     step, else None. `first` is the primary eval: the row with the lowest primary class, and among
-    these the lowest position. `eval_count` is the number of rows if the changes have `cut_after`;
-    otherwise it is 0.
+    these the lowest position. `parts` has the arm's parts `metrics` and `given` if the primary eval
+    is stale. `eval_count` is the number of rows if the changes have `cut_after`; otherwise it is 0.
     """
 
     answering: dict[str, EvalRow | None] = field(default_factory=dict)

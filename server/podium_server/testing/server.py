@@ -81,7 +81,7 @@ def running_server(store: str | None = None, *arguments: str) -> Iterator[Runnin
 
     Args:
         store: The URL of its store. By default it is a new store that is deleted afterwards.
-        arguments: More arguments of `podium serve`. By default it logs warnings and
+        arguments: More arguments of `podium serve`. By default the server logs warnings and
             errors only.
 
     Example:

@@ -46,7 +46,7 @@ class Context:
 class Kind(NamedTuple):
     """A kind of event.
 
-    Its functions take the message of the kind, or the result of `read` if there is one.
+    Its functions take the result of `read`, which is the message of the kind by default.
     """
 
     subject: Callable[[Any], str | None]
@@ -96,10 +96,7 @@ def parse_events(
 
 
 def _parse_plain(event: Event, limits: Limits) -> ParsedEvent | None:
-    """Parses an eval row that `plain_row` accepts, with the fields that `plain_row` returns.
-
-    Returns None for any other event.
-    """
+    """Parses an event with a plain eval row (see `plain_row`). Returns None for any other event."""
     plain = plain_row(event, limits)
     if plain is None:
         return None

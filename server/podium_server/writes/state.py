@@ -230,7 +230,8 @@ class ArmState:
     def _note_current(self, row: EvalRow) -> None:
         """Notes the row if `eval(name)` now returns it.
 
-        If the call has not loaded the row that `eval(name)` returned before, the store decides.
+        If the call has not loaded the row that `eval(name)` returned before, the store looks up
+        which row it returns now.
         """
         name, step = row.key
         known = self._loaded.answering

@@ -118,7 +118,7 @@ class Access:
         _check_live((await self._current()).get(key))
 
     def _known(self, given: list[str]) -> Caller | None:
-        """Returns the caller of a header that was already checked, or None if it has to be."""
+        """Returns the caller of a header that was already checked. None if it must be checked."""
         if len(given) != 1 or self._read_at <= time.monotonic() - _FRESH_SECONDS:
             return None
         return self._checked.get(given[0])

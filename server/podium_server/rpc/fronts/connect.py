@@ -53,7 +53,7 @@ _STOP_SECONDS = 1
 _INLINE_BYTES = 16 * 1024
 """Larger messages are converted to and from JSON in a thread, so that they do not delay calls."""
 _REASONS = {Code.INVALID_ARGUMENT: "MALFORMED_REQUEST", Code.RESOURCE_EXHAUSTED: "LIMIT_EXCEEDED"}
-"""The reasons of errors that connectrpc itself raises."""
+"""The reasons of errors that connectrpc itself raises, by their codes."""
 
 
 class ConnectFront:

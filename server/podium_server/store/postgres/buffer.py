@@ -238,7 +238,7 @@ class WriteBuffer:
     def put_scores(
         self, place: tuple[int, str], scores: Mapping[str, tuple[Any, ...]], *, is_whole: bool
     ) -> None:
-        """Replaces all scores of an eval. `place` is the ordinal of its arm, and its name.
+        """Replaces all scores of an eval. `place` is the arm's ordinal and the eval's name.
 
         `is_whole` means that no score of the eval is stored on a key that is not in `scores`.
         """

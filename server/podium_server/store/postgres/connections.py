@@ -63,7 +63,7 @@ class Connections:
 
     @contextlib.asynccontextmanager
     async def use(self) -> AsyncIterator[PooledConnection]:
-        """Gives a connection inside the block.
+        """Yields a connection for the block.
 
         Prefers the connection that was used last, because its statements are prepared already.
         """

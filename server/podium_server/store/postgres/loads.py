@@ -81,7 +81,7 @@ class PostgresLoader(Loader):
         self.use(known)
 
     def use(self, known: KnownRows) -> None:
-        """Uses known rows from now on."""
+        """Replaces the known rows by `known`."""
         self.known = self._points.known = known
 
     def forget(self) -> None:

@@ -36,7 +36,7 @@ class PostgresPoints(PointTable):
     known: KnownRows
 
     def load(self, place: int, wanted: Collection[tuple[Place, int]]) -> None:
-        """Loads the points of an experiment's arms, each at a step."""
+        """Loads points of an experiment's arms. `wanted` has pairs of an arm and a step."""
         last_steps = self.known.last_steps
         unknown = list({at[1] for at, _ in wanted if at not in last_steps})
         if unknown:

@@ -77,14 +77,14 @@ class RankWriter:
         return set(fetch(self._connection, _ENTRIES, (experiment, ordinal)))
 
     def note(self, experiment: int, revision: int | None) -> None:
-        """Notes the revision at which an arm that is or was COMPLETED changed."""
+        """Notes a revision at which an arm changed that is or was COMPLETED. Ignores None."""
         if revision is not None:
             self._revisions[experiment] = revision
 
     def replace(
         self, experiment: int, ordinal: int, before: set[_Entry], after: set[_Entry]
     ) -> None:
-        """Replaces the entries of an arm."""
+        """Replaces the entries `before` of an arm by `after`."""
         for statement, entries, one in (
             (_DROP, before - after, -1),
             (_PUT, after - before, 1),

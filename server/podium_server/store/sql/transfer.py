@@ -91,7 +91,7 @@ class Side:
             self.connection.execute(statement, bindings)
 
     def write(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Runs a statement once for each of some rows."""
+        """Runs a statement once for each row."""
         with self.named():
             self.connection.executemany(statement, rows)
 
