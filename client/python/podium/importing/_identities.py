@@ -34,7 +34,10 @@ def digest_of(kind: str, begin: Any) -> str:
 
 
 def name_of_folder(folder: Path, is_generic: Callable[[Path], bool]) -> str:
-    """Returns the folder's name. If it is generic, such as `logs`, up to two parents precede it."""
+    """Returns the name of a folder.
+
+    Before a generic name, such as `logs`, adds the names of up to two parent folders.
+    """
     parts = [folder.name]
     while len(parts) < _MOST_PARTS and folder.parent.name and is_generic(folder):
         folder = folder.parent

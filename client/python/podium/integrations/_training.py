@@ -316,8 +316,8 @@ _ended: list[ArmRecorder] = []
 def _release() -> None:
     """Ends the streams of arms whose training run has ended. Called when another run begins.
 
-    If a stream ended with its run, later results of the arm would be in another stream. That
-    stream could be delivered before the results of the run.
+    Until then, a stream stays open for later results of its arm. In another stream, these results
+    could be delivered before the results of the run.
     """
     while _ended:
         _ended.pop().__exit__(None, None, None)

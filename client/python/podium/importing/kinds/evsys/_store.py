@@ -1,8 +1,8 @@
 """The local store: `experiments/<id>/` and `generations/<id>/`, linked by ids.
 
 Names are not unique in a store, but ids are. The name of an experiment gets the first part of the
-experiment's id as a suffix. If two arms have the same name, the later one gets the first part of
-its own id.
+experiment's id as a suffix. If two arms have the same name, the first part of its id is added to
+the name of the later arm.
 """
 
 from collections.abc import Generator, Iterator, Mapping
