@@ -60,7 +60,8 @@ def length_prefix(number: int, size: int) -> bytes:
 def repeated(number: int, contents: Iterable[bytes]) -> Iterator[bytes]:
     """Yields the parts of an encoded repeated field. `contents` are its encoded messages.
 
-    If the caller joins all parts of a response at once, each message is copied only once.
+    The parts are not joined here. So each message is copied only once: when the caller joins all
+    parts of a response.
     """
     for content in contents:
         yield length_prefix(number, len(content))

@@ -33,9 +33,9 @@ def changed_from(content: bytes, after: int) -> int | None:
 
 
 def _merge_two(pairs: list[tuple[int, int]]) -> None:
-    """Merges two neighbouring pairs: those for which consumers then read the fewest extra points.
+    """Merges two neighbouring pairs. Consumers then read some points that have not changed.
 
-    The number of extra points counts relative to the number of points that a consumer needs.
+    Chooses the pairs for which these points are the smallest share of the points that are read.
     """
     last = pairs[-1][1]
 

@@ -36,7 +36,7 @@ class TokenRow:
         prefixes: The names of experiments that it allows calls on, including all names below them.
             If empty, all names are allowed.
         created: The time of its creation, in microseconds since 1970 like the other times.
-        expires: The time when it ends, or None if it never does.
+        expires: The time when it expires, or None if it never does.
         revoked: The time when it was revoked, or None.
         limits: The limits of its calls and stored rows.
     """

@@ -1,4 +1,4 @@
-"""The errors of calls when the database fails."""
+"""Makes the errors that calls raise when the database fails, and logs them."""
 
 import asyncio
 import logging

@@ -69,7 +69,7 @@ class _Lane:
 
 
 class GroupCommit(CallRunner):
-    """Runs calls. `acquire` gives a connection to the database."""
+    """Runs calls in transactions, on the connections that `acquire` returns."""
 
     def __init__(self, acquire: Acquire) -> None:
         super().__init__()
