@@ -95,11 +95,11 @@ class Session:
         return self.runner.ask("client", call, request, **self._place)
 
     def live(self, call: str, request: Message) -> Any:
-        """Returns the answer of an experiment's state, which the client follows."""
+        """Returns the answer that the client computes from an experiment in its memory."""
         return self.runner.ask("live", call, request, **self._place)
 
     async def call(self, method: str, request: Message) -> Message:
-        """Returns the response of an rpc, without the client's methods: a `Way` of the writes."""
+        """Returns the response to the rpc itself, with the client's deadlines and errors."""
         return self.runner.ask("stub", method, request, **self._place)
 
     @property
@@ -142,7 +142,10 @@ def checks(file: Path) -> Iterator[Check]:
 
 
 def http_checks(file: Path, protocol: str) -> Iterator[Check]:
-    """Yields the checks of a file for a protocol over HTTP. The table has one row for each kind."""
+    """Yields the checks of a file for a protocol over HTTP.
+
+    The table has one row for all files whose names begin with the same word.
+    """
     if not file.stem.startswith(_HTTP_FILES):
         return
     kind = file.stem.partition("_")[0]

@@ -50,7 +50,7 @@ def rank(case: dict[str, Any], session: Session) -> None:
 
 
 def scores(case: dict[str, Any], session: Session) -> None:
-    """Makes the client get scores, through such a server unless the case has one state."""
+    """Makes the client get scores. An arm records before each page if the case says so."""
     experiment = session.new_experiment()
     names = [f"arm{place}" for place in range(case["arms"])]
     metrics = [f"m{number}" for number in range(case["metrics"])]

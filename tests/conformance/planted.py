@@ -73,7 +73,7 @@ def main(names: Sequence[str]) -> int:
 
 
 def _red(language: Language) -> tuple[str, ...]:
-    """Returns the cells of a language that fail."""
+    """Tests a language. Returns the cells of its column that fail."""
     row = built(language)
     if not row.complaints:
         with servers() as started:

@@ -174,7 +174,7 @@ def _rank(client: podium.Client, request: Any) -> Message:
 
 
 def _ask_live(client: podium.Client, request: Any) -> Message:
-    """Returns the answer of an experiment's state, which the client follows."""
+    """Returns the answer that the client computes from an experiment in its memory."""
     with _experiment(client, request).follow(with_series=True) as live:
         state = live.state
     if isinstance(request, RankRequest):

@@ -77,7 +77,7 @@ def test_a_damaged_declaration_before_a_conclusion(outbox: Path, client: podium.
 
 
 def test_a_damaged_start(outbox: Path, client: podium.Client) -> None:
-    """If the start of an arm is damaged, its events are rejected, and a command delivers them."""
+    """If the start of an arm is damaged, its events are rejected. `outbox retry` delivers them."""
     client.experiment("x").declare()
     folder = _training(outbox)
     _flip(folder, 1)
@@ -112,7 +112,7 @@ def test_an_evaluator_whose_first_row_is_damaged_waits(outbox: Path, client: pod
 
 @pytest.mark.parametrize("noted", [True, False])
 def test_events_that_another_server_has(noted: bool, outbox: Path, client: podium.Client) -> None:
-    """Events that were deleted after their delivery do not count as damage."""
+    """A damaged event that the server already has is not rejected, and later events arrive."""
     client.experiment("x").declare()
     folder = _training(outbox)
     reader = StreamReader(folder)

@@ -67,7 +67,7 @@ def _deliver(outbox: Path, rules: Rules, kind: str = "eval_recorded") -> Sender:
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the next try follow at once."""
+    """Makes the sender try again at once."""
     monkeypatch.setattr(Backoff, "next", lambda _self: 0.01)
 
 
@@ -112,7 +112,10 @@ def test_a_server_that_is_mended_in_time_gets_all(outbox: Path, client: podium.C
 
 
 def test_patience() -> None:
-    """An event is rejected after three tries and a time, which successes shorten."""
+    """An event is skipped after three tries and a time limit.
+
+    A skip doubles the limit for the next event. A success halves it.
+    """
     patience = PoisonEventPolicy(600)
     assert [patience.is_over(7, now) for now in (0, 599, 600)] == [False, False, True]
     assert [patience.is_over(8, now) for now in (700, 1_500, 1_899, 1_900)] == [
@@ -129,7 +132,7 @@ def test_patience() -> None:
 
 
 def test_patience_has_bounds() -> None:
-    """The time is at most an hour, and has a lower bound."""
+    """The limit is at most an hour, and at least a 64th of the first limit."""
     longer, shorter = PoisonEventPolicy(600), PoisonEventPolicy(640)
     for sequence in range(1, 20):
         for now in (0, 1, 3_600):
@@ -141,6 +144,6 @@ def test_patience_has_bounds() -> None:
 
 
 def test_who_watches_is_told_before_the_command_gives_up() -> None:
-    """`podium sync` rejects such an event after seconds, and a background sender after minutes."""
+    """`podium sync` skips a failing event before its patience ends. Other senders wait longer."""
     assert FOREGROUND.defect_seconds < FOREGROUND.patience_seconds
     assert BACKGROUND.defect_seconds >= 600

@@ -192,7 +192,7 @@ def test_a_server_that_takes_less_in_a_call(most: int) -> None:
 
 
 def test_after_deadlines_fewer_events_are_sent_and_then_more_again() -> None:
-    """A batch has half as many events after a missed deadline, twice as many after a success."""
+    """A missed deadline halves the number of events of the next batch, and a success doubles it."""
     outbox = Outbox.of("g" * 3_000)
     delivery = outbox.delivery()
     sizes = []
@@ -243,7 +243,7 @@ def test_a_slow_link_gets_smaller_calls() -> None:
 
 
 def _sizes(event: Event, seconds: Sequence[float]) -> list[int]:
-    """Returns how many of equal events each call has, if the calls take these seconds."""
+    """Returns the number of events in each call, if the calls take these seconds."""
     payload = event.SerializeToString()
     entries = [Entry(sequence, payload) for sequence in range(1, 301)]
     delivery, sizes = Delivery(), []

@@ -1,4 +1,4 @@
-"""Each event arrives once, through killed, hanging, emptied and restored servers and full disks."""
+"""Each event arrives once, despite full disks and killed, hanging, emptied or restored servers."""
 
 import shutil
 import signal

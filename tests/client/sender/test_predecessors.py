@@ -20,7 +20,7 @@ class _Stream:
     predecessors: Predecessors = field(default_factory=Predecessors)
 
     def last_sequence(self) -> int:
-        """Returns the number of its last event."""
+        """Returns the sequence number of the last event."""
         return 3
 
 
@@ -55,7 +55,7 @@ def test_a_continued_stream(change: dict[str, int], *, waits: bool) -> None:
     ],
 )
 def test_an_older_attempt(change: dict[str, int], *, waits: bool) -> None:
-    """A stream waits for an event of an older attempt, unless that is deleted or fails for long."""
+    """A stream waits for an older attempt until it is delivered or deleted, or fails for long."""
     older, streams = _Stream(), Predecessors()
     streams.set([(older, 2)], None, None)
     vars(older).update(change)

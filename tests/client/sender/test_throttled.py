@@ -26,7 +26,7 @@ from tests.stores import store_url
 
 @pytest.mark.parametrize("reason", ["OVERLOADED", "QUOTA_EXCEEDED"])
 def test_the_wait_is_as_long_as_the_server_asks(reason: str) -> None:
-    """The next call comes after that time and a random one. A wake signal does not hasten it."""
+    """The wait is at least as long as the server asks, also after a wake signal."""
     breaker = CircuitBreaker(Backoff(lambda low, _high: low))
     breaker.shut(Pause(reason, "too much", is_about_server=True, least_seconds=7.5), 100.0)
     assert breaker.due == 107.5

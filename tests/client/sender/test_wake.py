@@ -34,7 +34,7 @@ def _for_ever(low: float, _high: float) -> float:
 
 
 def test_a_wake_signal(tmp_path: Path) -> None:
-    """Each signal is seen once. Earlier signals, and those in copies, are not seen."""
+    """Each signal is seen once. Signals before the reader began, or in a copy, are not seen."""
     wake_sender(tmp_path)
     signal = WakeSignal(tmp_path)
     assert not signal.is_set()
@@ -133,7 +133,10 @@ def test_a_stream_that_waits_for_its_arm(outbox: Path, client: podium.Client) ->
 
 
 def test_a_waiting_process_wakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`flush` wakes the sender for one stream, the end of recording for all; offline, for none."""
+    """`flush` wakes the sender for one stream. The end of recording wakes it for all.
+
+    An offline process does not wake it.
+    """
     monkeypatch.setattr(SenderStarter, "assure", lambda *_: None)
     for offline in (True, False):
         root = tmp_path / str(offline)

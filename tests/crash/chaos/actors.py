@@ -32,7 +32,7 @@ class Place:
         self.environment = environment
 
     def root(self, number: int) -> Path:
-        """Returns the folder for the outbox of a life: lives in turn use that of two machines."""
+        """Returns the folder for the outbox of a life. Lives use those of two machines in turn."""
         return self.roots[number % 2]
 
     def outboxes(self) -> list[Path]:

@@ -34,8 +34,8 @@ starts later.
 _SEGMENT_BYTES = 1 << 16
 _MOST_AT_ONCE = 40
 _LONGEST_REST = 0.4
-"""With shorter rests, the processes log faster than the senders deliver on a busy machine. The disk
-is then full for most of the run."""
+"""The longest rest between two bursts. With shorter rests, the processes log faster than the
+senders deliver on a busy machine. The disk is then full for most of the run."""
 _LARGE_TEXT = 8_000
 _LARGE_SHARE = 0.03
 _END = "end"

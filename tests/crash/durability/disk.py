@@ -219,7 +219,7 @@ class Disk:
         self._now = 0
 
     def follow(self, entry: Entry) -> None:
-        """Applies an entry."""
+        """Applies an entry of the journal."""
         self._now += 1
         match entry:
             case Create(name, file):

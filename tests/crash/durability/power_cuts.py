@@ -1,4 +1,4 @@
-"""Simulates power cuts: records the file operations of a store, cuts them off, opens the rest.
+"""Simulates power cuts: records the file operations of a store, and opens what a cut leaves.
 
     python -m tests.crash.durability.power_cuts --images 20000
 

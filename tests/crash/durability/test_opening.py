@@ -1,4 +1,4 @@
-"""Files that are not a store, and a log that was left without its file."""
+"""Opening a file that is not a store, or a log that was left without its database."""
 
 from pathlib import Path
 

@@ -48,7 +48,7 @@ async def test_a_call_sent_again_after_a_kill_is_durable() -> None:
 
 
 async def test_the_log_of_a_killed_server_is_made_durable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without `make_log_durable`, such a call is acknowledged and lost."""
+    """Without `make_log_durable`, a call that was written but not synced is answered and lost."""
     monkeypatch.setattr(store, "make_log_durable", lambda _path: None)
 
     assert await _acknowledged_again() == "lost"
@@ -57,7 +57,7 @@ async def test_the_log_of_a_killed_server_is_made_durable(monkeypatch: pytest.Mo
 async def _acknowledged_again() -> str:
     """Kills a server before its last sync, sends the last call again, and cuts the power.
 
-    Returns `there` or `lost`, for the last call.
+    Returns whether the last call is `there` or `lost`.
     """
     journal: Journal = []
     before, after = await _first_process(journal)
