@@ -1,8 +1,40 @@
-"""For how long a client retries a call; without a server, and with a time at will."""
+"""Which failed calls a client retries, and for how long, without a server."""
 
 import pytest
+from podium._client import retries as module
 from podium._client.retries import Failure, Retries, RetryPolicy
-from podium.errors import UnavailableError
+from podium.errors import (
+    REASONS,
+    DeadlineExceededError,
+    NotFoundError,
+    PodiumError,
+    UnavailableError,
+    error_for,
+)
+
+_AWAY = UnavailableError("away")
+_TURNED_AWAY = {"OVERLOADED", "QUOTA_EXCEEDED", "SHUTTING_DOWN"}
+"""The server has not begun to process calls that it rejects for these reasons."""
+
+
+@pytest.fixture
+def longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes each random number the greatest possible one."""
+
+    class _Greatest:
+        def uniform(self, _least: float, most: float) -> float:
+            return most
+
+    monkeypatch.setattr(module, "_RANDOM", _Greatest())
+
+
+def _pause(retries: Retries, error: PodiumError, *, was_sent: bool = True) -> float | None:
+    return retries.pause(Failure(error, was_sent), is_known=True)
+
+
+def _is_retried(error: PodiumError, *, is_write: bool, was_sent: bool = True) -> bool:
+    retries = Retries(RetryPolicy(), 60.0, is_write=is_write)
+    return _pause(retries, error, was_sent=was_sent) is not None
 
 
 @pytest.mark.parametrize(
@@ -23,3 +55,74 @@ def test_a_limit_for_the_first_connection(
     retries._begin -= seconds
     pause = retries.pause(Failure(UnavailableError("away"), was_sent), is_known=is_known)
     assert (pause is not None) is is_retried
+
+
+@pytest.mark.parametrize("is_write", [False, True])
+def test_without_a_limit_a_write_to_an_unknown_server_is_tried_once(*, is_write: bool) -> None:
+    """A server that never answered may not exist. Only reads look for it until their deadline."""
+    retries = Retries(RetryPolicy(), 60.0, is_write=is_write)
+    pause = retries.pause(Failure(_AWAY, was_sent=False), is_known=False)
+    assert (pause is None) is is_write
+
+
+@pytest.mark.parametrize("is_write", [False, True])
+@pytest.mark.parametrize("reason", REASONS)
+def test_each_reason(reason: str, *, is_write: bool) -> None:
+    """A call is retried if the server did not run it, or if it reads and the server went away."""
+    error = error_for(reason, "")
+    went_away = isinstance(error, UnavailableError) and not is_write
+    assert _is_retried(error, is_write=is_write) is (reason in _TURNED_AWAY or went_away)
+    error.retry_after = 0.5
+    assert _is_retried(error, is_write=is_write)
+
+
+@pytest.mark.parametrize(
+    ("error", "was_sent", "read", "write"),
+    [
+        (_AWAY, True, True, False),
+        (_AWAY, False, True, True),
+        (DeadlineExceededError("late"), True, False, False),
+        (NotFoundError("no", retry_after=1.0), True, False, False),
+    ],
+)
+def test_errors_without_a_reason(
+    error: PodiumError, *, was_sent: bool, read: bool, write: bool
+) -> None:
+    """A write whose response was lost may have been stored, so it is not sent again."""
+    assert _is_retried(error, was_sent=was_sent, is_write=False) is read
+    assert _is_retried(error, was_sent=was_sent, is_write=True) is write
+
+
+def test_retries_can_be_switched_off() -> None:
+    """Without retries, the first failure is final, whatever the server asks for."""
+    retries = Retries(RetryPolicy(is_on=False), 60.0, is_write=False)
+    assert _pause(retries, error_for("OVERLOADED", "")) is None
+
+
+@pytest.mark.usefixtures("longest")
+def test_the_pauses_double_up_to_a_second() -> None:
+    """The longest pauses are 0.1 s, 0.2 s and so on up to 1 s."""
+    retries = Retries(RetryPolicy(), 60.0, is_write=False)
+    assert [_pause(retries, _AWAY) for _ in range(7)] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
+
+
+def test_a_client_waits_as_long_as_the_server_asks() -> None:
+    """It waits up to half as long again, and never less. It gives up if the deadline is earlier."""
+    error = error_for("OVERLOADED", "")
+    error.retry_after = 2.0
+    for _ in range(20):
+        pause = _pause(Retries(RetryPolicy(), 60.0, is_write=False), error)
+        assert pause is not None
+        assert 2.0 <= pause <= 3.0
+    assert _pause(Retries(RetryPolicy(), 1.9, is_write=False), error) is None
+
+
+@pytest.mark.usefixtures("longest")
+def test_the_other_servers_are_tried_first_each_time() -> None:
+    """After a server that is away, each other one is tried at once, also after a pause."""
+    retries = Retries(RetryPolicy(), 60.0, is_write=False, others=2)
+    pauses = [_pause(retries, _AWAY, was_sent=False) for _ in range(6)]
+    assert pauses == [0.0, 0.0, 0.1, 0.0, 0.0, 0.2]
+    stopping = error_for("SHUTTING_DOWN", "")
+    assert _pause(Retries(RetryPolicy(), 60.0, is_write=True, others=1), stopping) == 0.0
+    assert _pause(Retries(RetryPolicy(), 60.0, is_write=False, others=1), _AWAY) == 0.1

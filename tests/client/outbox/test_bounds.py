@@ -223,3 +223,21 @@ def test_a_closed_stream_takes_what_it_needs(tmp_path: Path) -> None:
     assert segment.stat().st_size == 300_016
     assert writer.sync() == 1
     assert all_of(StreamReader(writer.folder)) == [(1, b"x" * 300_000)]
+
+
+def test_a_larger_segment_gives_back_all_that_it_took(tmp_path: Path) -> None:
+    """A record larger than a segment gets a segment of its own, which counts with its own size."""
+    budget = Budget(1 << 20)
+    writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=4096, budget=budget)
+    with pytest.raises(OutboxFullError):
+        writer.append(b"x" * 10_000)
+    writer.prepare()
+    assert writer.append(b"x" * 10_000) == 1
+    assert budget.taken == 4096 + 10_016
+    writer.release()
+    reader = StreamReader(writer.folder)
+    reader.read(0)
+    reader.note_delivered(1)
+    assert reader.remove()
+    writer.prepare()
+    assert budget.taken == 0

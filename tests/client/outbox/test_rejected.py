@@ -1,7 +1,9 @@
 """Events that were refused for good: kept, counted, and delivered later on demand."""
 
+import os
 from pathlib import Path
 
+import pytest
 from podium._outbox import Progress, RejectedEvent, StreamReader, streams
 
 from tests.client.outbox.places import all_of, new_outbox, new_writer
@@ -85,3 +87,21 @@ def test_a_stream_with_rejected_events_stays(tmp_path: Path) -> None:
     reader.mark_retried(2)
     assert reader.remove()
     assert streams(reader.folder.parent) == []
+
+
+def test_a_changed_line_is_left_out(tmp_path: Path) -> None:
+    """A line whose checksum is wrong is skipped, so a damaged event is never sent again."""
+    reader = _reader(tmp_path)
+    reader.reject(_rejected(2), _rejected(3))
+    file = reader.folder / "rejected.jsonl"
+    file.write_text(file.read_text().replace('"sequence": 2', '"sequence": 4'))
+    assert reader.rejected_events() == [_rejected(3)]
+
+
+def test_a_disk_that_takes_lines_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call may write only a part of the lines, and all parts are written."""
+    reader = _reader(tmp_path)
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:100]))
+    reader.reject(_rejected(2), _rejected(3))
+    assert reader.rejected_events() == [_rejected(2), _rejected(3)]

@@ -319,11 +319,12 @@ def test_a_record_that_is_no_event_is_rejected() -> None:
         error_for("SEQUENCE_GAP", "no number"),
         error_for("SEQUENCE_GAP", "later", {"expected_sequence": "9"}),
         error_for("SEQUENCE_GAP", "none", {"expected_sequence": "0"}),
+        error_for("SEQUENCE_GAP", "the first one", {"expected_sequence": "1"}),
         error_for("VALUE_INVALID", "x", refusals=[RefusedEvent(7, "VALUE_INVALID", True, "")]),  # noqa: FBT003
         error_for("VALUE_INVALID", "x", refusals=[RefusedEvent(0, "VALUE_INVALID", True, "")]),  # noqa: FBT003
         error_for("LIMIT_EXCEEDED", "x"),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_an_answer_that_makes_no_sense_is_waited_out(error: PodiumError) -> None:
     """After an impossible answer, such as a rejected Skipped, the sender waits."""
