@@ -2,11 +2,12 @@
 
 import os
 import struct
+import time
 from pathlib import Path
 from zlib import crc32
 
 import pytest
-from podium._outbox import Budget, OutboxFullError, Progress, StreamReader, folders, reader
+from podium._outbox import Budget, OutboxFullError, Progress, StreamReader, folders
 from podium._outbox.files import own_folder
 from podium._outbox.folders import outbox_address, outbox_folder, outboxes, streams, sweep
 from podium._outbox.notices import append_notice, read_notices
@@ -52,7 +53,7 @@ def test_a_writer_that_is_back_counts_as_gone_only_after_the_whole_time(
     writer = new_writer(new_outbox(tmp_path))
     stream = StreamReader(writer.folder)
     now, is_held = 100.0, False
-    monkeypatch.setattr(reader.time, "monotonic", lambda: now)
+    monkeypatch.setattr("time.monotonic", lambda: now)
     monkeypatch.setattr(stream._lock, "is_held", lambda: is_held)
     assert not stream.is_finished()
     now += 2.9
@@ -109,7 +110,7 @@ def test_leftovers_go_after_an_hour(tmp_path: Path) -> None:
     outbox = new_outbox(tmp_path)
     for name, age in ((".old", 3_700), (".new", 3_500), ("stream", 9_000)):
         (outbox / name).mkdir()
-        at = folders.time.time() - age
+        at = time.time() - age
         os.utime(outbox / name, (at, at))
     sweep(outbox)
     assert sorted(path.name for path in outbox.iterdir() if path.is_dir()) == [".new", "stream"]
@@ -135,13 +136,13 @@ def test_a_link_is_no_stream(tmp_path: Path) -> None:
 def test_writer_ids_sort_by_time_in_every_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that is set back in autumn does not change the order of streams."""
     monkeypatch.setenv("TZ", "XXX-14")
-    folders.time.tzset()
+    time.tzset()
     try:
-        utc = folders.time.strftime("%Y%m%dT%H", folders.time.gmtime())
+        utc = time.strftime("%Y%m%dT%H", time.gmtime())
         assert folders.new_writer_id().startswith(utc)
     finally:
         monkeypatch.undo()
-        folders.time.tzset()
+        time.tzset()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Parts of the recorder that need no server: which errors last, ranks, counts, last words."""
 
 import errno
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from podium._outbox import IDLE, THROTTLED, UNREACHABLE, SenderState
+from podium._outbox import IDLE, THROTTLED, UNREACHABLE, SenderLock, SenderState
 from podium._recorder import last_words, launch_sender
 from podium._recorder.counts import Counters, Flushed
 from podium._recorder.disk_errors import is_lasting
@@ -80,7 +81,7 @@ def test_the_rank_of_torch(
         is_initialized=lambda: is_initialized,
         get_rank=lambda: 2,
     )
-    monkeypatch.setitem(launch_sender.sys.modules, "torch.distributed", distributed)
+    monkeypatch.setitem(sys.modules, "torch.distributed", distributed)
     monkeypatch.setenv("RANK", "1")
     assert process_rank() == rank
 
@@ -94,7 +95,13 @@ def test_counts_of_several_streams() -> None:
 @pytest.mark.parametrize("lost", ["pending", "rejected", "dropped", "incomplete"])
 def test_what_is_not_durable(lost: str) -> None:
     """Only if nothing is pending, rejected or lost has the server stored everything."""
-    whole = {"delivered": 9, "pending": 0, "rejected": 0, "dropped": 0, "synced": True}
+    whole: dict[str, Any] = {
+        "delivered": 9,
+        "pending": 0,
+        "rejected": 0,
+        "dropped": 0,
+        "synced": True,
+    }
     assert Flushed(**whole).durable
     assert not Flushed(**whole | {lost: 1}).durable
 
@@ -130,13 +137,18 @@ def test_why_the_sender_cannot_deliver(
 def test_the_start_of_a_sender(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It is a session of its own in the outbox, with absolute paths and a private log."""
     given: dict[str, Any] = {}
-    monkeypatch.setattr(
-        launch_sender, "_run_process", lambda *_command, **found: given.update(found)
-    )
+
+    def run(command: list[str], **found: Any) -> None:
+        given.update(found, command=command)
+
+    monkeypatch.setattr(launch_sender, "_run_process", run)
     for name in ("PODIUM_TLS_CA", "PODIUM_TLS_CERT", "PODIUM_TLS_KEY", "PODIUM_TOKEN_FILE"):
         monkeypatch.setenv(name, f" secrets/{name}\n")
     monkeypatch.setenv("PYTHONPATH", "libs:/opt/libs")
     launch_sender.start_sender(tmp_path)
+    # With -P, modules in the working folder cannot hide those of Python.
+    module = ["-P", "-m", "podium._sender.detached", str(tmp_path)]
+    assert given["command"] == [sys.executable, *module]
     here = Path.cwd()
     for name in ("PODIUM_TLS_CA", "PODIUM_TLS_CERT", "PODIUM_TLS_KEY", "PODIUM_TOKEN_FILE"):
         assert given["env"][name] == str(here / "secrets" / name)
@@ -149,8 +161,8 @@ def test_pauses_between_starts_of_a_sender(monkeypatch: pytest.MonkeyPatch, tmp_
     """Starts of a sender that ends at once become rare, until one has run."""
     now, starts, runs = 0.0, [], False
     monkeypatch.setattr(launch_sender, "start_sender", lambda _outbox: starts.append(now))
-    monkeypatch.setattr(launch_sender.time, "monotonic", lambda: now)
-    monkeypatch.setattr(launch_sender.SenderLock, "is_held", lambda _lock: runs)
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr(SenderLock, "is_held", lambda _lock: runs)
     notices = RecorderWarnings(is_strict=False)
     starter = launch_sender.SenderStarter(notices)
 
@@ -177,7 +189,7 @@ def test_a_sender_that_ends_again_and_again_is_named(
     monkeypatch.setattr(launch_sender, "start_sender", lambda _outbox: None)
     monkeypatch.setattr(launch_sender, "_FIRST_DELAY", 0.0)
     runs = iter([False, False, True, False, False, True, False, False, False])
-    monkeypatch.setattr(launch_sender.SenderLock, "is_held", lambda _lock: next(runs))
+    monkeypatch.setattr(SenderLock, "is_held", lambda _lock: next(runs))
     starter = launch_sender.SenderStarter(RecorderWarnings(is_strict=False))
     starter._delay = 0.0
     for _ in range(8):

@@ -1,7 +1,6 @@
 """The pause of all calls while the server cannot be used, without a server."""
 
 import pytest
-from podium._sender import circuit_breaker
 from podium._sender.backoff import Backoff
 from podium._sender.circuit_breaker import CircuitBreaker
 from podium._sender.protocol import Pause
@@ -27,7 +26,7 @@ def test_calls_that_began_before_the_pause_do_not_prolong_it(breaker: CircuitBre
 def test_the_times_of_a_pause(breaker: CircuitBreaker, monkeypatch: pytest.MonkeyPatch) -> None:
     """The times for users are those of the first failure and of the next retry, on their clock."""
     now = 5_000.0
-    monkeypatch.setattr(circuit_breaker.time, "time", lambda: now)
+    monkeypatch.setattr("time.time", lambda: now)
     breaker.shut(_AWAY, 100.0)
     now = 5_060.0
     breaker.shut(_AWAY, 160.0)
@@ -49,7 +48,7 @@ def test_a_hastened_retry_has_the_same_time_on_both_clocks(
     breaker: CircuitBreaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The status shows the retry at the time at which it is made."""
-    monkeypatch.setattr(circuit_breaker.time, "time", lambda: 5_000.0)
+    monkeypatch.setattr("time.time", lambda: 5_000.0)
     for now in range(100, 200, 10):
         breaker.shut(_AWAY, float(now * 10))
     before = breaker.due, breaker.due_time

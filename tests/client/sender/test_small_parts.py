@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Iterable
+from datetime import UTC
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -221,7 +222,7 @@ def test_a_damaged_status_is_none(tmp_path: Path, content: bytes) -> None:
 async def test_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is due 45 s after the last event or heartbeat, and names arm and attempt."""
     now = 1000.0
-    monkeypatch.setattr(heartbeat.time, "monotonic", lambda: now)
+    monkeypatch.setattr("time.monotonic", lambda: now)
     beat = heartbeat.Heartbeat(info(arm="a", attempt_id="A"))
     for _ in range(2):
         now += 44.9
@@ -259,7 +260,7 @@ async def test_a_missing_end_is_that_of_the_newest_attempt(
     ]
     client: Any = _Client(_Experiment(known, about=True))
     stream = info(arm="a", host="node7", pid=71)
-    last = events.metrics_recorded("a", {}).event_time.ToDatetime(tzinfo=ends.UTC)
+    last = events.metrics_recorded("a", {}).event_time.ToDatetime(tzinfo=UTC)
     await ends.MissingEnd(stream, "A", last.replace(2026, 1, 2, 3, 4, 5)).record(client)
     text = "the process ended without finishing the arm: host node7, pid 71, last event "
     found = [event.arm_finished.error for event in client.recorded]

@@ -1,0 +1,217 @@
+"""What commands write: texts, tables, documents and files."""
+
+import contextlib
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import podium
+import pytest
+from podium.cli import _live_table
+from podium.cli._columns import cells, sorted_arms
+from podium.cli._console import Console, clean
+from podium.cli._documents import Heading, Table, Text, as_html, as_markdown
+from podium.cli._exits import CommandError, Exit
+from podium.cli._outboxes import OutboxView
+from podium.cli._output import new_file
+from podium.cli._table import columns_of, fits, table
+
+# ---- Output --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sign", ["\x00", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u202e", "\u2066", "\u2069"]
+)
+def test_signs_that_control_a_terminal(sign: str) -> None:
+    """They are written in visible form: no recorded text moves the cursor or turns the text."""
+    shown = clean(f"a{sign}b")
+    assert sign not in shown
+    assert shown.startswith("a\\")
+    assert clean("aé → 漢 …") == "aé → 漢 …"
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_yes"),
+    [("y\n", True), (" YES \n", True), ("\n", False), ("", False), ("n\n", False), ("yo\n", False)],
+)
+def test_the_answer_to_a_question(
+    answer: str, *, is_yes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only an explicit yes is one, so that a deletion is never by accident."""
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(readline=lambda: answer))
+    assert Console(as_json=False).ask("Delete?") is is_yes
+
+
+def test_progress_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is shown once for each tenth, so that a log is not filled."""
+    console = Console(as_json=False)
+    for done in range(1, 1_001):
+        console.progress(done, 1_000, "events")
+    lines = capsys.readouterr().err.splitlines()
+    assert (len(lines), lines[0], lines[-1]) == (
+        10,
+        "100 of 1,000 events",
+        "1,000 of 1,000 events",
+    )
+
+
+def test_lists_and_numbers_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty list is one, too, and what is no JSON is never written."""
+    console = Console(as_json=True)
+    for values in ([], [1], [1, {"a": "é"}]):
+        console.json_list(values)
+        assert json.loads(capsys.readouterr().out) == values
+    with pytest.raises(ValueError, match="Out of range float"):
+        console.json(math.nan)
+
+
+def test_a_document_as_html() -> None:
+    """All texts are escaped, in every place, and empty columns are left out."""
+    table = Table((">N<", "~A", "EMPTY"), [["1", "<i>", ""], ["", "c", ""]])
+    text = as_html("<t>", [Heading("<h>"), Text("<x>\n&", "<l>"), table])
+    for sign in ("<t>", "<h>", "<x>", "<l>", "N<", "<i>", "EMPTY", "~A"):
+        assert sign not in text.partition("</head>")[2].replace("<tr>", "").replace("<thead>", "")
+    assert '<th class="number">N&lt;</th><th>A</th>' in text
+    assert "<b>&lt;l&gt;:</b> &lt;x&gt;<br>&amp;" in text
+
+
+@pytest.mark.parametrize("sign", ["\\", "`", "*", "_", "[", "]", "|", "~", "$"])
+def test_a_document_as_markdown(sign: str) -> None:
+    """Signs of Markdown, mentions and HTML in recorded texts are escaped, in every place."""
+    table = Table((f">H{sign}", "B"), [[f"c{sign}", "@me <b>"]])
+    text = as_markdown(f"t{sign}", [Heading(f"h{sign}"), Text(f"x{sign}", f"l{sign}"), table])
+    for part in "thxlHc":
+        assert f"{part}\\{sign}" in text
+    assert "&#64;me &lt;b&gt; |" in text
+    assert "| ---: | --- |" in text
+    assert as_markdown("# t", [Text("- a\n+ b\nc-d")]).endswith("\\- a<br>\\+ b<br>c-d\n")
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
+    """After an error, the old file is as it was, and nothing else is left beside it."""
+    path = tmp_path / "out.md"
+    path.write_text("old")
+    with contextlib.suppress(KeyError), new_file(str(path)) as part:
+        assert part.parent == tmp_path
+        part.write_text("new")
+        raise KeyError
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["old"]
+    with new_file(str(path)) as part:
+        part.write_text("new")
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["new"]
+    with pytest.raises(CommandError, match="cannot be written") as raised, new_file("/no/a"):
+        pass
+    assert raised.value.code == Exit.FAILED
+
+
+# ---- Tables --------------------------------------------------------------------------------------
+
+
+class _Arm:
+    def __init__(self, name: str, **values: object) -> None:
+        self.name = name
+        self._record = {f"config.{key}": value for key, value in values.items()}
+
+    def record(self) -> dict[str, Any]:
+        return self._record
+
+
+def test_arms_in_the_order_of_a_column() -> None:
+    """Numbers come before texts, then NaN, then arms without a value, also if reversed."""
+    values = ["x", 2, math.nan, None, 1.5, "a", 2.0, math.nan]
+    arms: Any = [_Arm(f"{n}", k=value) for n, value in enumerate(values)]
+    for is_reversed, order in ((False, "41650273"), (True, "05164273")):
+        found = sorted_arms(arms, "config.k", is_reversed=is_reversed)
+        assert "".join(arm.name for arm in found) == order
+
+
+def test_cells_of_a_record() -> None:
+    """Flags are written as in JSON, lists as words, and a missing value as nothing."""
+    record_ = {"a": True, "b": ["x", 1], "c": 0.1234567, "d": None, "e": 0}
+    assert cells(record_, "abcdef") == ["true", "x 1", "0.123457", "", "0", ""]
+
+
+@pytest.mark.parametrize(
+    ("moment", "shown"),
+    [("", ""), ("2026-01-02 03:04:05Z", "2026-01-02"), ("TODAY 03:04:05Z", "03:04:05Z")],
+)
+def test_a_moment_of_today_is_shown_as_its_time(moment: str, shown: str) -> None:
+    """The date of any other day is more useful than its time."""
+    assert _live_table._today(moment.replace("TODAY", str(datetime.now(UTC).date()))) == shown
+
+
+def test_the_title_of_a_live_table() -> None:
+    """It counts the arms below the screen, and names a lost connection after 12 seconds."""
+    arms = dict.fromkeys(map(str, range(5)))
+    state: Any = SimpleNamespace(revision=7, arms=arms, experiment=podium.Experiment("x" * 99))
+    title = _live_table._title(state, 3, 50)
+    assert len(title) == 50
+    assert title.endswith("…, revision 7, 5 arms, 2 more below")
+    assert "below" not in _live_table._title(state, 5, 50)
+    assert [_live_table._lag(seconds) for seconds in (12.0, 12.6)] == [
+        "",
+        "no answer from the server for 13 s, ",
+    ]
+
+
+@pytest.mark.parametrize(("width", "row"), [(None, "aaaa  bbbb"), (10, "aaaa  bbbb")])
+def test_a_table_that_just_fits(width: int | None, row: str) -> None:
+    """Nothing is shortened if the table is as wide as the terminal."""
+    columns = columns_of([["aaaa", "bbbb"]], "A", "B")
+    assert list(table(columns, width))[1] == row
+    assert fits(columns, 10)
+    assert not fits(columns, 9)
+
+
+def test_a_table_that_is_one_sign_too_wide() -> None:
+    """The widest column loses one sign."""
+    columns = columns_of([["a" * 20, "b" * 12]], "A", "B")
+    assert list(table(columns, 33))[1] == f"{'a' * 18}…  {'b' * 12}"
+    assert list(table(columns, 34))[1] == f"{'a' * 20}  {'b' * 12}"
+
+
+def test_tabulators_in_a_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """They become spaces, and are not shown as control characters."""
+    Console(as_json=False).fields([("error", "a\tb\n\tc")])
+    assert capsys.readouterr().out == f"  error  a       b\n{'':17}c\n"
+
+
+# ---- Outboxes ------------------------------------------------------------------------------------
+
+
+def _stream(name: str, *, delivered: int, waiting: int, is_recording: bool = False) -> Any:
+    return SimpleNamespace(
+        folder=Path(name), delivered=delivered, waiting=waiting, is_recording=is_recording
+    )
+
+
+def _view(*streams: Any) -> OutboxView:
+    return OutboxView(Path("o"), "h:1", None, is_sending=False, streams=[*streams], damaged={})
+
+
+@pytest.mark.parametrize(
+    ("waiting", "is_recording", "needs_sender"),
+    [(1, True, True), (1, False, True), (0, False, True), (0, True, False)],
+)
+def test_what_needs_a_sender(waiting: int, *, is_recording: bool, needs_sender: bool) -> None:
+    """Events that wait, and a process that has ended, because the end of its arm may be missing."""
+    view = _view(_stream("s", delivered=3, waiting=waiting, is_recording=is_recording))
+    assert view.needs_sender is needs_sender
+
+
+def test_how_many_of_earlier_events_still_wait() -> None:
+    """New events, and streams that are gone or new, do not count."""
+    before = _view(
+        _stream("a", delivered=2, waiting=3),
+        _stream("b", delivered=0, waiting=4),
+        _stream("c", delivered=1, waiting=1),
+    )
+    now = _view(
+        _stream("a", delivered=4, waiting=9),
+        _stream("c", delivered=7, waiting=1),
+        _stream("d", delivered=0, waiting=5),
+    )
+    assert (now.left_of(before), before.left_of(before)) == (1, 8)

@@ -1,0 +1,224 @@
+"""What a client does without a call: options of channels, tokens, and texts of errors."""
+
+import math
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import podium
+import pytest
+from podium._client.channel import (
+    OUTBOX_LAG,
+    channel_options,
+    connection_failure,
+    deadline,
+    is_loopback,
+    lag_metadata,
+)
+from podium._client.connection import CALLS_AT_ONCE
+from podium._client.security import Security, tls_problem
+from podium._values.tokens import new_token
+from podium.errors import (
+    ClientStateError,
+    DeadlineExceededError,
+    NotFoundError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+
+# ---- Channels ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "is_here"),
+    [
+        ("localhost:1", True),
+        ("127.0.0.1:50051", True),
+        ("127.1.2.3:1", True),
+        ("[::1]:1", True),
+        ("localhost.example.org:1", False),
+        ("localhost:1.example.org:2", False),
+        ("127.0.0.1.example.org:1", False),
+        ("10.0.0.1:1", False),
+        ("[::2]:1", False),
+    ],
+)
+def test_an_address_of_this_machine(address: str, *, is_here: bool) -> None:
+    """Tokens are sent to such an address without encryption, so nothing else may look like one."""
+    assert is_loopback(address) is is_here
+    assert (("grpc.enable_http_proxy", 0) in channel_options(address)) is is_here
+
+
+def test_the_options_of_channels() -> None:
+    """With several servers a lost one is noticed sooner, and calls are spread."""
+    one, others = (dict(channel_options("h:1", has_others=some)) for some in (False, True))
+    assert one["grpc.max_receive_message_length"] == 16 << 20
+    assert one["grpc.primary_user_agent"].startswith("podium-python/")
+    assert "grpc.service_config" not in one
+    assert "round_robin" in others["grpc.service_config"]
+    assert (one["grpc.keepalive_timeout_ms"], others["grpc.keepalive_timeout_ms"]) == (
+        10_000,
+        5_000,
+    )
+    assert dict(channel_options("dns:h:1")) == others
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, math.inf, math.nan])
+def test_no_time_limit(seconds: float) -> None:
+    """A time limit is positive and finite, because nothing may wait for ever."""
+    with pytest.raises(ValueError, match="read_timeout must be a positive number of seconds"):
+        deadline(seconds, "read_timeout")
+    assert deadline(1, "read_timeout") == 1.0
+
+
+def test_the_lag_of_a_sender_is_sent_with_its_calls() -> None:
+    """It has milliseconds, and other calls have none."""
+    assert lag_metadata() == ()
+    before = OUTBOX_LAG.set(lambda: 1.2346)
+    assert lag_metadata() == (("podium-outbox-lag", "1.235"),)
+    OUTBOX_LAG.reset(before)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            "connections to all backends failing; last error: UNKNOWN: ipv4:10.0.0.1:1: refused",
+            "refused",
+        ),
+        ("Socket closed", None),
+        ("", None),
+    ],
+)
+def test_why_no_connection_was_made(text: str, why: str | None) -> None:
+    """Only a call that was certainly not sent counts as one without a connection."""
+    assert connection_failure(text) == why
+
+
+def test_a_pickled_client_has_the_same_settings() -> None:
+    """Each time limit stays at its place, and calls are retried as before."""
+    client = podium.Client(
+        "h:1,i:2", read_timeout=1.0, write_timeout=2.0, connect_timeout=3.0, retry=False
+    )
+    copy = pickle.loads(pickle.dumps(client))  # noqa: S301 - our own
+    kept = ("address", "_read_timeout", "_write_timeout", "_policy", "_servers")
+    for name in kept:
+        assert getattr(copy._connection, name) == getattr(client._connection, name)
+
+
+def test_the_defaults_of_a_client() -> None:
+    """Reads take 10 s, writes 30 s, and 256 calls run at a time, as the documents say."""
+    connection = podium.Client("h:1")._connection
+    assert (connection._read_timeout, connection._write_timeout) == (10.0, 30.0)
+    assert (connection._policy.is_on, connection._policy.connect_seconds) == (True, None)
+    assert CALLS_AT_ONCE == 256
+
+
+def test_a_call_that_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits as long as any call is answered, and its limit begins anew with each answer."""
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    connection = podium.Client("h:1")._connection
+    assert connection._queue_seconds(95.0, 10.0) == 5.0
+    connection._answered_at = 99.0
+    assert connection._queue_seconds(95.0, 10.0) == 9.0
+    now = 109.0
+    with pytest.raises(DeadlineExceededError, match="h:1 has not answered for 10 s"):
+        connection._queue_seconds(95.0, 10.0)
+
+
+@pytest.mark.parametrize("is_write", [False, True])
+def test_only_a_write_can_have_an_unknown_outcome(*, is_write: bool) -> None:
+    """The text of a read that was lost says nothing about storing."""
+    connection: Any = podium.Client("h:1")._connection
+    method: Any = SimpleNamespace(address="h:1", name="n", timeout=10.0, is_write=is_write)
+    for error in (UnavailableError("Socket closed"), DeadlineExceededError("late")):
+        text = connection._text(error, method)
+        assert ("whether it was stored is unknown" in text) is is_write
+    assert "stored" not in connection._text(NotFoundError("no"), method)
+
+
+# ---- Tokens --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def token() -> str:
+    """Returns a token of the right form."""
+    return new_token().text
+
+
+def test_a_token_file_is_read_again_after_a_change(tmp_path: Path, token: str) -> None:
+    """A token that was replaced is sent with the next call, and a broken file is an error."""
+    file = tmp_path / "token"
+    file.write_text(f" {token}\n")
+    security = Security("localhost:1", None, file)
+    assert security.metadata() == (("authorization", f"Bearer {token}"),)
+    other = new_token().text
+    file.write_text(f"{other}  \n\n")
+    assert security.metadata() == (("authorization", f"Bearer {other}"),)
+    file.write_text(other[:-1])
+    with pytest.raises(UnauthenticatedError, match="has no valid token"):
+        security.metadata()
+    file.unlink()
+    with pytest.raises(UnauthenticatedError, match="cannot be read"):
+        security.metadata()
+
+
+def test_the_token_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, token: str
+) -> None:
+    """PODIUM_TOKEN precedes PODIUM_TOKEN_FILE, and an argument precedes both."""
+    other = new_token().text
+    (tmp_path / "token").write_text(other)
+    monkeypatch.setenv("PODIUM_TOKEN_FILE", f"{tmp_path / 'token'}\n")
+    assert Security("localhost:1", None, None).metadata()[0][1] == f"Bearer {other}"
+    monkeypatch.setenv("PODIUM_TOKEN", f"{token}\n")
+    assert Security("localhost:1", None, None).metadata()[0][1] == f"Bearer {token}"
+    third = new_token().text
+    assert Security("localhost:1", None, third).metadata()[0][1] == f"Bearer {third}"
+
+
+def test_a_token_is_not_pickled(tmp_path: Path, token: str) -> None:
+    """A pickle is not secret. It has the path of a token file only."""
+    with pytest.raises(ClientStateError, match="cannot be pickled"):
+        _ = Security("h:1", None, token).settings
+    assert Security("h:1", None, tmp_path).settings == (False, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("address", "is_sent"),
+    [("localhost:1", True), ("unix:/s", True), ("h:1", False), ("localhost:1,h:1", False)],
+)
+def test_where_a_token_is_sent_without_encryption(
+    address: str, token: str, *, is_sent: bool
+) -> None:
+    """Every one of the servers has to be on this machine."""
+    security = Security(address, None, token)
+    if is_sent:
+        assert security.metadata()
+        return
+    with pytest.raises(UnauthenticatedError, match="is not sent to"):
+        security.metadata()
+
+
+@pytest.mark.parametrize(
+    ("why", "tls", "text"),
+    [
+        ("Socket closed", None, "it may require TLS"),
+        ("Connection refused", None, None),
+        ("Connection refused", podium.TLS(), None),
+        ("certificate has expired", podium.TLS(), "renew it"),
+        ("certificate is not yet valid", podium.TLS(), "check the clocks"),
+        ("CERTIFICATE_VERIFY_FAILED", podium.TLS(), "by a public authority"),
+        ("CERTIFICATE_VERIFY_FAILED", podium.TLS(ca="ca.pem"), "by an authority in ca.pem"),
+        ("Hostname Verification", podium.TLS(), "for other names"),
+        ("WRONG_VERSION_NUMBER", podium.TLS(), "the server does not use TLS"),
+        ("Socket closed", podium.TLS(), "a certificate of the client"),
+    ],
+)
+def test_the_text_of_a_tls_problem(why: str, tls: podium.TLS | None, text: str | None) -> None:
+    """Each text has the solution of its problem. Other problems have other texts."""
+    found = tls_problem("h:1", why, tls)
+    assert (found is None) is (text is None)
+    assert (text or "") in (found or "")

@@ -1,0 +1,219 @@
+"""The rules of watches and lists, without a server."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from podium._client import calls
+from podium._client.listing import Listing
+from podium._client.live_points import LivePoints
+from podium._client.near_names import near_filters
+from podium._client.watching import WatchSession
+from podium._model.recording import KeptField, RecordResult, ReplacedAttempt
+from podium._model.watching import WatchMarker, WatchUpdate
+from podium.curves import Series
+from podium.errors import (
+    REASONS,
+    InternalError,
+    NotFoundError,
+    PodiumError,
+    UnavailableError,
+    error_for,
+)
+
+# ---- Watches -------------------------------------------------------------------------------------
+
+_GOES_ON = {"OVERLOADED", "QUOTA_EXCEEDED", "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"}
+
+
+def _session(**given: Any) -> WatchSession:
+    settings: dict[str, Any] = {
+        "after": None,
+        "status": None,
+        "group_name": None,
+        "name_prefix": None,
+        "with_evals": True,
+        "with_breakdowns": True,
+        "with_series": False,
+    }
+    return WatchSession("x", **settings | given)
+
+
+@pytest.mark.parametrize(
+    ("error", "goes_on"),
+    [
+        *((error_for(reason, ""), reason in _GOES_ON) for reason in REASONS),
+        (UnavailableError("away"), True),
+        (InternalError("broken"), True),
+        (PodiumError("unknown"), False),
+    ],
+    ids=[*REASONS, "away", "broken", "unknown"],
+)
+def test_the_errors_after_which_a_watch_goes_on(error: PodiumError, *, goes_on: bool) -> None:
+    """It makes another call after each temporary failure, and raises all other errors."""
+    if goes_on:
+        assert 0.0 <= _session().pause(error) <= 0.1
+        return
+    with pytest.raises(type(error)):
+        _session().pause(error)
+
+
+def test_the_pauses_of_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They double up to ten seconds, and are as long as the server asks."""
+    drawn: list[float] = []
+
+    def uniform(_least: float, most: float) -> float:
+        drawn.append(most)
+        return most
+
+    random = SimpleNamespace(uniform=uniform)
+    monkeypatch.setattr("podium._client.watching._RANDOM", random)
+    session = _session()
+    for _ in range(9):
+        session.pause(UnavailableError("away"))
+    assert drawn == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
+    assert session.pause(UnavailableError("away", retry_after=30.0)) == 30.0
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_only_a_watch_that_has_not_begun_gives_up(
+    monkeypatch: pytest.MonkeyPatch, *, has_begun: bool
+) -> None:
+    """Ten seconds without a server end it. After its first update, it waits as long as it takes."""
+    now = 100.0
+    monkeypatch.setattr("podium._client.watching.time.monotonic", lambda: now)
+    session = _session()
+    if has_begun:
+        session._marker = WatchMarker(1, "e")
+    now = 109.9
+    session.pause(UnavailableError("away"))
+    now = 110.1
+    if has_begun:
+        session.pause(UnavailableError("away"))
+        assert session.is_deletion(NotFoundError("gone"))
+        return
+    with pytest.raises(UnavailableError):
+        session.pause(UnavailableError("away"))
+    assert not session.is_deletion(NotFoundError("never was"))
+
+
+@pytest.mark.parametrize(
+    ("after", "revision", "epoch"),
+    [
+        (7, 7, ""),
+        (WatchMarker(7, "e"), 7, "e"),
+        (WatchUpdate(marker=WatchMarker(7, "e")), 7, "e"),
+        (None, 0, ""),
+    ],
+)
+def test_where_a_watch_continues(after: Any, revision: int, epoch: str) -> None:
+    """The epoch belongs to the revision: another store may have the same numbers."""
+    request = _session(after=after).request
+    assert (request.after_revision, request.epoch) == (revision, epoch)
+
+
+def test_the_points_of_states_that_share_them() -> None:
+    """Two states that follow one state do not change each other, nor it."""
+    first = LivePoints().followed_by([1, 2], [0.1, 0.2])
+    one, other = (first.followed_by([step], [0.5]) for step in (3, 4))
+    found = [points.series("k") for points in (first, one, other, one.before(2), one.before(9))]
+    assert found == [
+        Series("k", [1, 2], [0.1, 0.2]),
+        Series("k", [1, 2, 3], [0.1, 0.2, 0.5]),
+        Series("k", [1, 2, 4], [0.1, 0.2, 0.5]),
+        Series("k", [1], [0.1]),
+        Series("k", [1, 2, 3], [0.1, 0.2, 0.5]),
+    ]
+
+
+# ---- Lists and requests --------------------------------------------------------------------------
+
+
+class _Pages:
+    """Five items in pages of two."""
+
+    def __init__(self) -> None:
+        self.request: int | None = 0
+
+    def from_start(self) -> "_Pages":
+        return _Pages()
+
+
+def _listing() -> tuple[Listing[Any], list[int]]:
+    fetched: list[int] = []
+
+    def fetch(pages: Any) -> list[Any]:
+        fetched.append(begin := pages.request)
+        pages.request = None if begin >= 4 else begin + 2
+        return list(range(begin, min(begin + 2, 5)))
+
+    pages: Any = _Pages()
+    return Listing("arms", [], pages, fetch), fetched
+
+
+@pytest.mark.parametrize(
+    ("use", "result", "count"),
+    [
+        (bool, True, 1),
+        (lambda items: items[0], 0, 1),
+        (lambda items: items[1], 1, 1),
+        (lambda items: items[2], 2, 2),
+        (lambda items: items[-1], 4, 3),
+        (lambda items: list(items[:2]), [0, 1], 1),
+        (lambda items: list(items[1:3]), [1, 2], 2),
+        (lambda items: list(items[3:]), [3, 4], 3),
+        (lambda items: list(items[-2:]), [3, 4], 3),
+        (lambda items: list(items[1:-1]), [1, 2, 3], 3),
+        (lambda items: list(items[::-1]), [4, 3, 2, 1, 0], 3),
+        (len, 5, 3),
+        (list, [0, 1, 2, 3, 4], 3),
+        (lambda items: next(items.stream()), 0, 1),
+    ],
+)
+def test_how_much_of_a_list_is_fetched(use: Any, result: Any, count: int) -> None:
+    """Each use fetches as many pages as it needs, and no page twice."""
+    items, fetched = _listing()
+    assert [use(items), fetched] == [result, [0, 2, 4][:count]]
+
+
+def test_the_results_of_several_calls_as_one() -> None:
+    """Numbers are added up, lists are joined, and the last revision counts."""
+    one = RecordResult(3, 1, kept_fields=(KeptField("a"),), replaced_attempts=())
+    other = RecordResult(
+        5, 2, kept_fields=(KeptField("b"),), replaced_attempts=(ReplacedAttempt("A", 1.0),)
+    )
+    assert calls._together(one, other) == RecordResult(
+        5,
+        3,
+        kept_fields=(KeptField("a"), KeptField("b")),
+        replaced_attempts=(ReplacedAttempt("A", 1.0),),
+    )
+
+
+def test_a_range_of_steps_of_a_request() -> None:
+    """Both ends may be the same step, and a reversed range is an error."""
+    given: dict[str, Any] = {"name": None, "page_size": None}
+    request: Any = calls.evals("x", "a", min_step=3, max_step=3, **given).request
+    assert (request.min_step, request.max_step) == (3, 3)
+    with pytest.raises(ValueError, match="the range is reversed"):
+        calls.evals("x", "a", min_step=4, max_step=3, **given)
+
+
+@pytest.mark.parametrize(
+    ("filters", "text"),
+    [
+        ({}, ""),
+        ({"group_name": "g", "tags": ["t"], "name_prefix": "lo", "config": ["lr"]}, ""),
+        ({"group_name": "h"}, ": none is in group 'h'"),
+        ({"tags": ["t", "u"]}, ": none has the tag 'u'"),
+        ({"name_prefix": "ro"}, ": none begins with 'ro'"),
+        ({"config": ["lr", "rl"]}, ": none has a configuration value 'rl'"),
+    ],
+)
+def test_the_first_filter_that_no_arm_passes(filters: dict[str, Any], text: str) -> None:
+    """It is named, because the others are not the reason for an empty list."""
+    arm: Any = SimpleNamespace(
+        name="lora", group_name="g", tags=["t"], record=lambda: {"config.lr": 1}
+    )
+    assert near_filters([arm], **{"config": [], **filters}).startswith(text)
+    assert bool(near_filters([arm], **{"config": [], **filters})) is bool(text)

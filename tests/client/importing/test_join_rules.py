@@ -1,0 +1,196 @@
+"""The rules by which evaluations of one model are joined to arms, without a server."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from podium._limits.limits import DEFAULT_LIMITS
+from podium._model.results import ArmResult, ArmStatus, Attempt, EvalResult, RunConfig, RunResult
+from podium.importing import Evaluation, FoundArm, Note, NotImported
+from podium.importing._joining import join
+from podium.importing._recording import _check_same_run, _duplicate
+
+_CONFIG = RunConfig("m", seed=1)
+
+
+class _Recorded:
+    """The arms that were recorded before an import."""
+
+    def __init__(self, *arms: ArmResult) -> None:
+        self._arms = {arm.name: arm for arm in arms}
+
+    def names(self) -> set[str]:
+        return set(self._arms)
+
+    def arm(self, name: str) -> ArmResult | None:
+        return self._arms.get(name)
+
+
+def _row(task: str, day: int | None, value: float = 0.5, step: int | None = None) -> EvalResult:
+    row = EvalResult(task, f"{task}@1", {"acc": value}, step=step)
+    row.event_time = None if day is None else datetime(2026, 1, day, tzinfo=UTC)
+    return row
+
+
+def _arm(name: str, *rows: EvalResult, trained: bool = False, **fields: Any) -> ArmResult:
+    given = {"run_config": _CONFIG, "status": "completed", **fields}
+    arm = ArmResult(name, evals=list(rows), **given)
+    arm.attempt = Attempt("A", 1) if trained else None
+    return arm
+
+
+def _found(id_: str, *rows: EvalResult, **fields: Any) -> FoundArm:
+    """Returns an evaluation of the model m with the seed 1."""
+    facts = {"seconds": fields.pop("seconds", 1.0)}
+    place = Evaluation((("m", _CONFIG),), id_, id_, facts)
+    return FoundArm("x", _arm(f"m@{id_}", *rows, **fields), f"file {id_}", evaluation=place)
+
+
+def _joined(found: list[FoundArm], *recorded: ArmResult) -> dict[str, list[str]]:
+    """Returns the rows of each arm, as texts like `task:day`."""
+    return {
+        item.arm.name: [f"{r.name}:{r.event_time and r.event_time.day}" for r in item.arm.evals]
+        for item in join(found, _Recorded(*recorded))
+        if isinstance(item, FoundArm)
+    }
+
+
+def test_the_earliest_evaluation_of_a_task_is_in_the_main_arm() -> None:
+    """The order of the files does not matter. Of several rows, the earliest one counts."""
+    first, later = _found("a", _row("t", 2), _row("u", 9)), _found("b", _row("t", 5))
+    for files in ([first, later], [later, first]):
+        assert _joined(files) == {"m-seed1": ["t:2", "u:9"], "m-seed1-b": ["t:5"]}
+    undated = _found("c", _row("t", None))
+    assert _joined([undated, first])["m-seed1"] == ["t:2", "u:9"]
+
+
+def test_a_third_arm_of_one_run_has_the_name_of_its_file() -> None:
+    """The id of the run is in use as the end of a name already."""
+    files = [_found("a", _row("t", day), seconds=day) for day in (1, 2, 3)]
+    for day, file in enumerate(files):
+        file.arm.name = f"m@{day}"
+    assert list(_joined(files)) == ["m-seed1", "m-seed1-a", "m@2"]
+
+
+def test_an_evaluation_that_is_recorded_stays_in_its_arm() -> None:
+    """One row of the same task and time is enough: others may have been scored again since."""
+    before = _arm("m-seed1-b", _row("t", 3), _row("u", 4))
+    files = [_found("b", _row("t", 3), _row("u", 5))]
+    assert _joined(files, _arm("m-seed1", _row("t", 1)), before) == {
+        "m-seed1-b": ["t:3", "u:5"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "name"),
+    [
+        ([_row("t", None, 0.5)], "m-seed1"),
+        ([_row("t", None, 0.6)], "m-seed1-b"),
+        ([_row("t", None, 0.5), _row("u", None)], "m-seed1-b"),
+        ([_row("u", None)], "m-seed1"),
+    ],
+)
+def test_evaluations_without_times_are_told_apart_by_all_of_their_metrics(
+    rows: list[EvalResult], name: str
+) -> None:
+    """An arm has such an evaluation only if it has every row of it with the same metrics."""
+    recorded = _arm("m-seed1", _row("t", None, 0.5))
+    assert list(_joined([_found("b", *rows)], recorded)) == [name]
+
+
+def test_an_arm_that_a_process_recorded_gets_no_more_tasks() -> None:
+    """An import adds nothing to the arm of a training run."""
+    recorded = _arm("m-seed1", _row("t", 1), trained=True)
+    assert _joined([_found("b", _row("u", 2))], recorded) == {"m-seed1-b": ["u:2"]}
+
+
+def test_rows_at_steps_are_not_those_of_an_evaluation() -> None:
+    """An in-loop row of the same name does not take the place of the task."""
+    recorded = _arm("m-seed1", _row("t", 1, step=100))
+    assert _joined([_found("b", _row("t", 2))], recorded) == {"m-seed1": ["t:2"]}
+
+
+def test_arms_of_other_seeds_are_other_arms() -> None:
+    """The name of an arm with another seed may begin like that of this one."""
+    other = _arm("m-seed1-b", _row("u", 1), run_config=replace(_CONFIG, seed=2))
+    files = [_found("b", _row("t", 2)), _found("c", _row("t", 3))]
+    found = _joined(files, _arm("m-seed1", _row("t", 1)), other)
+    assert found == {"m-seed1-b": ["t:2"], "m-seed1-c": ["t:3"]}
+
+
+@pytest.mark.parametrize(
+    ("trained", "status", "is_new"),
+    [(True, "failed", False), (True, "running", True), (False, "failed", True)],
+)
+def test_a_failed_evaluation_that_its_process_has_recorded(
+    *, trained: bool, status: str, is_new: bool
+) -> None:
+    """It is left out only if the arm of that process has the same status."""
+    recorded = _arm("m-seed1-b", trained=trained, status=status)
+    [item] = join([_found("b", status="failed")], _Recorded(recorded))
+    assert isinstance(item, FoundArm if is_new else NotImported)
+
+
+def test_the_facts_of_an_arm_are_those_of_all_evaluations() -> None:
+    """Recorded facts stay, and the durations are added up."""
+    facts = {"evaluations": {"z": {"seconds": 4.0}}}
+    recorded = _arm("m-seed1", _row("t", 1), run_result=RunResult("m", "completed", extras=facts))
+    files = [_found("a", _row("u", 2), seconds=1.0), _found("b", _row("v", 3), seconds=2.0)]
+    [found] = [item for item in join(files, _Recorded(recorded)) if isinstance(item, FoundArm)]
+    assert found.arm.eval_seconds == 7.0
+    assert found.arm.run_result is not None
+    assert set(found.arm.run_result.extras["evaluations"]) == {"z", "a", "b"}
+
+
+def test_too_many_facts_are_reduced_to_durations() -> None:
+    """Half of the values that a field can have are for them."""
+    file = _found("a", _row("t", 1))
+    assert file.evaluation is not None
+    most = DEFAULT_LIMITS.value_nodes // 2
+    for count, is_kept in ((most - 4, True), (most, False)):
+        file.evaluation.facts["more"] = [0] * count
+        [found] = join([file], _Recorded())
+        assert isinstance(found, FoundArm)
+        assert found.arm.run_result is not None
+        assert ("more" in found.arm.run_result.extras["evaluations"]["a"]) is is_kept
+
+
+def test_a_note_names_the_reason_of_another_arm() -> None:
+    """It tells a repetition from an evaluation with other settings."""
+    other = _row("t", 3)
+    other.benchmark_id = "t@2"
+    files = [_found("a", _row("t", 1)), _found("b", _row("t", 2)), _found("c", other)]
+    notes = [item.text for item in join(files, _Recorded()) if isinstance(item, Note)]
+    assert [text.partition(", so")[0] for text in notes] == [
+        "'m-seed1' has 't' with the same settings",
+        "'m-seed1' has 't' with other settings",
+    ]
+
+
+# ---- Imports of the same arm ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_same"),
+    [("a", "a", True), ("a", None, True), (None, "a", True), ("a", "b", False)],
+)
+def test_an_arm_of_another_run_is_not_overwritten(
+    before: str | None, now: str | None, *, is_same: bool
+) -> None:
+    """Two runs are different only if both have an id."""
+    arms = [_arm("m", run_id=run_id) for run_id in (now, before)]
+    if is_same:
+        _check_same_run(*arms)
+        return
+    with pytest.raises(ValueError, match=r"was imported from another run \(a\)"):
+        _check_same_run(*arms)
+
+
+def test_a_second_arm_of_one_name() -> None:
+    """It is a copy if it has the same results in any order, and else a problem."""
+    rows = [_row("t", 1, step=1), _row("t", 2), _row("s", 3)]
+    first, copy, other = (_found("a", *each) for each in (rows, rows[::-1], rows[:2]))
+    assert not _duplicate(copy, first).is_wrong
+    assert _duplicate(other, first).is_wrong
+    assert str(ArmStatus.COMPLETED) == first.arm.status

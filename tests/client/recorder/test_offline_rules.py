@@ -1,0 +1,144 @@
+"""What a recorder keeps of its arguments, at the exact limits; nothing is delivered."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import podium
+import pytest
+from podium._outbox import RejectedEvent, StreamReader
+from podium._recorder import kept_values as kept
+from podium._recorder.experiment import ExperimentRecording
+from podium._recorder.problems import Problems
+from podium._recorder.rejections import warn_of_rejected
+from podium._recorder.warnings import RecorderWarnings
+from podium.events import metrics_recorded
+
+from tests.client.outbox.places import new_outbox, new_writer
+
+_MOST = kept.LIMITS.map_keys
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> Callable[..., ExperimentRecording]:
+    """Returns `podium.record` without a sender."""
+
+    def record(**given: Any) -> ExperimentRecording:
+        return podium.record("x", outbox=tmp_path, offline=True, **given)
+
+    return record
+
+
+@pytest.mark.parametrize(
+    ("convert", "given", "value", "is_lost"),
+    [
+        (kept.seconds, 0, 0.0, False),
+        (kept.seconds, float("inf"), None, True),
+        (kept.seconds, float("nan"), None, True),
+        (kept.seconds, -0.1, None, True),
+        (kept.step, -0.5, -1, True),
+        (kept.step, "3.0", 3, True),
+        (kept.step, 2**63 - 1, 2**63 - 1, False),
+        (kept.step, 2**63, None, True),
+        (kept.tags, ["t"] * _MOST, ["t"] * _MOST, False),
+        (kept.tags, ["t"] * (_MOST + 1), ["t"] * _MOST, True),
+        (kept.tags, "test", ["test"], False),
+        (kept.name, "n" * 256, "n" * 256, False),
+        (kept.name, "a\nb", "ab", False),
+        (kept.flag, None, False, False),
+        (kept.flag, "yes", False, True),
+    ],
+)
+def test_a_value_at_its_limit(
+    convert: Callable[..., Any], given: Any, value: Any, *, is_lost: bool
+) -> None:
+    """The last valid value is kept, and the first invalid one is left out or shortened."""
+    problems = Problems()
+    assert convert(given, "field", problems) == value
+    assert problems.lose_something is is_lost
+
+
+@pytest.mark.parametrize("sign", ["n", "é", "漢"])
+def test_a_name_over_the_limit(sign: str) -> None:
+    """It is within the limit in bytes of UTF-8, and stays different from others."""
+    names = [kept.name(sign * 300 + end, "name", Problems()) for end in "ab"]
+    assert names[0] != names[1]
+    assert all(250 < len((name or "").encode()) <= kept.LIMITS.name_bytes for name in names)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "incomplete"),
+    [
+        (dict.fromkeys(map(str, range(_MOST)), 1.0), 0),
+        (dict.fromkeys(map(str, range(_MOST)), 1.0) | {"bad": "x"}, 1),
+        (dict.fromkeys(map(str, range(_MOST + 1)), 1.0), 1),
+    ],
+    ids=["all", "all-and-a-bad-one", "one-more"],
+)
+def test_as_many_keys_as_an_arm_can_have(
+    offline: Callable[..., ExperimentRecording], metrics: dict[str, Any], incomplete: int
+) -> None:
+    """All of them are recorded, and the call counts as incomplete only if some are left out."""
+    with offline() as experiment, experiment.start_arm(podium.RunConfig("a")) as arm:
+        before = arm.counters.pending
+        arm.log(metrics)
+        assert (arm.counters.incomplete, arm.counters.dropped) == (incomplete, 0)
+        assert arm.counters.pending == before + 1
+        arm.log(dict.fromkeys(map(str, range(_MOST)), 2.0))
+        assert (arm.counters.incomplete, arm.counters.pending) == (incomplete, before + 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "timeout", "seconds"),
+    [
+        (None, 60.0, 60.0),
+        (ValueError, 60.0, 60.0),
+        (KeyboardInterrupt, 60.0, 1.0),
+        (SystemExit, 60.0, 1.0),
+        (KeyboardInterrupt, 0.5, 0.5),
+    ],
+)
+def test_how_long_the_end_of_a_block_waits(
+    offline: Callable[..., ExperimentRecording],
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException] | None,
+    timeout: float,
+    seconds: float,
+) -> None:
+    """A user who interrupts a training does not want to wait for the delivery."""
+    waited: list[float] = []
+    close = ExperimentRecording._close
+
+    def quick(self: ExperimentRecording, seconds: float) -> None:
+        waited.append(seconds)
+        close(self, 0.0)
+
+    monkeypatch.setattr(ExperimentRecording, "_close", quick)
+    recorder = offline(close_timeout=timeout)
+    recorder.__exit__(error, None if error is None else error(), None)
+    assert waited == [seconds]
+
+
+def test_flush_accepts_any_time(offline: Callable[..., ExperimentRecording]) -> None:
+    """Offline there is nothing to wait for, however long the caller would."""
+    with offline() as experiment:
+        for seconds in (0, -1.0, float("inf"), 1e300):
+            assert experiment.flush(seconds).pending == 1
+
+
+def test_rejected_events_are_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Events that were sent again meanwhile, or were named before, are not named."""
+    writer = new_writer(new_outbox(tmp_path))
+    reader = StreamReader(writer.folder)
+    event = metrics_recorded("a", {"loss": 1.0}).SerializeToString()
+    for number in (1, 2):
+        reader.reject(RejectedEvent(number, f"REASON_{number}", "no", 1.0, event))
+    reader.mark_retried(1)
+    stream: Any = SimpleNamespace(last_warned=0, is_rejected=False)
+    notices = RecorderWarnings(is_strict=False)
+    for _ in range(2):
+        warn_of_rejected(stream, writer.folder, notices)
+    assert ("REASON_1" in caplog.text, caplog.text.count("REASON_2")) == (False, 1)
+    assert notices.summary() == []
+    writer.release()
