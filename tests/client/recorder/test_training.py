@@ -189,7 +189,7 @@ def test_the_disk_is_full(own_server: RunningServer, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     if not _can_mount(disk):
-        pytest.skip("this machine lets nobody mount a file system of their own")
+        pytest.skip("this process may not mount a file system")
     training = subprocess.Popen(
         [*MOUNT, str(disk), sys.executable, "-c", FULL_DISK, TRAINING, str(disk), str(STEPS)],
         env=environment(own_server.address, disk / "outbox"),

@@ -91,7 +91,7 @@ def main() -> int:
         code = _on_a_small_disk([*sys.argv[1:], "--seed", str(arguments.seed)])
         if code is not None:
             return code
-        sys.stdout.write("no full disk: this machine lets nobody mount a file system\n")
+        sys.stdout.write("no full disk: this process may not mount a file system\n")
     sys.stdout.write(f"seed {arguments.seed}\n")
     sys.stdout.flush()
     time_out = threading.Event()

@@ -77,7 +77,7 @@ class _Client:
 def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path) -> None:
     """STORAGE_FULL, again and again; reads go on; with room the very next sequence is accepted."""
     if not _can_mount(tmp_path):
-        pytest.skip("this machine lets nobody mount a file system of their own")
+        pytest.skip("this process may not mount a file system")
     store, prefix = tmp_path / "podium.db", (*_MOUNT, str(tmp_path))
     with started(store, "--listen", f"unix:{tmp_path.parent / 'full.sock'}", prefix=prefix) as (
         process,
