@@ -66,6 +66,28 @@ async def test_a_page_keeps_to_its_bytes_but_one_item_always_fits(store: Store) 
     assert [step_of(content) for content in one.items] == [0]
 
 
+async def test_each_list_keeps_to_its_bytes(store: Store) -> None:
+    """Long names, texts and keys end a page of any list early. The first item always fits."""
+    long = "x" * 200
+    for number in range(3):
+        await store.transact(record(declared(hypothesis=long), experiment=f"e{number}"))
+    rows = [EvalResult(name="val", metrics={f"{number}{long}": 1.0}) for number in range(3)]
+    arms = [arm(f"{number}{long}", result) for number, result in enumerate(rows)]
+    await store.transact(record(declared(), *arms))
+    for size, expected in ((500, 2), (1, 1)):
+        limits = PageLimits(100, size)
+        matrix = await store.scores("x", -1, limits, ArmFilter(), [])
+        pages = (
+            await store.experiments("", limits, ExperimentFilter(name_prefix="e")),
+            await store.arms("x", -1, limits, ArmFilter()),
+            await store.metrics("x", "", limits),
+            await store.changes("x", 0, None, limits),
+        )
+        assert [len(page.items) for page in pages] == [expected] * 4
+        assert len(matrix.arms) == expected
+        assert None not in {matrix.next, *(page.next for page in pages)}
+
+
 async def test_rows_that_stay_appear_once_while_others_come_and_go(store: Store) -> None:
     """Rows that exist all the time appear once, while others are added, replaced and removed."""
     await store.transact(record(declared(), arm()))
