@@ -4,12 +4,15 @@ from typing import Any
 
 import pytest
 from podium._limits.limits import Limits
+from podium.v1.config_filter_pb2 import ConfigFilter
 from podium.v1.results_service_pb2 import (
     RankRequest,
     RankResponse,
     ScoresRequest,
     ScoresResponse,
 )
+from podium.v1.run_config_pb2 import RunConfig
+from podium.v1.value_pb2 import Value
 from podium_server.api.answer_cache import AnswerCache
 from podium_server.api.results import Results
 from podium_server.store.contract import Store
@@ -179,3 +182,49 @@ def test_without_memory_nothing_is_kept() -> None:
     cache = AnswerCache(0)
     cache.keep(b"a", 1, b"")
     assert cache.find(b"a", 1) is None
+
+
+def test_keys_count_for_the_memory() -> None:
+    """Requests and responses together stay within the memory, also if responses are replaced."""
+    cache = AnswerCache(40)
+    for number in range(20):
+        cache.keep(bytes([number]) * 15, 1, b"a" * 5)
+        cache.keep(bytes([number]) * 15, 2, b"b" * (number % 6))
+        assert sum(len(key) + len(kept) for key, (_, kept) in cache._kept.items()) <= 40
+    assert cache.find(b"\x13" * 15, 2) is not None
+    cache.keep(b"k" * 20, 1, b"v" * 20)
+    assert cache.find(b"k" * 20, 1) == b"v" * 20
+
+
+async def test_a_metric_that_is_declared_meanwhile_counts(store: Store) -> None:
+    """A ranking by the experiment's metric never has the order of one and the name of another."""
+    asker: Any = _Asker(store)
+    look = asker._store.rank
+
+    async def declare_and_look(*arguments: Any) -> Any:
+        if not asker.looked:
+            await store.transact(record(declared(success_metric="n", overwrite=True)))
+        return await look(*arguments)
+
+    asker._store.rank = declare_and_look
+    found = await asker.ask()
+    assert (found.metric, found.counts.without_score) == ("n", 2)
+
+
+@pytest.mark.parametrize("by_group", [False, True])
+async def test_a_filter_selects_what_is_left_out(store: Store, *, by_group: bool) -> None:
+    """The counts of arms that are left out are those of the filter, and else those of all arms."""
+    config = RunConfig(name="r", tags=["t"], seed=7)
+    left_out = arm("failed", status=4, run_config=config, group_name="g")
+    await store.transact(record(left_out, arm("other", status=4), arm("third", status=5)))
+    filters: list[dict[str, Any]] = [
+        {"group_name": "g"},
+        {"name_prefix": "f"},
+        {"tags": ["t"]},
+        {"config": [ConfigFilter(path="seed", equals=Value(int_value=7))]},
+    ]
+    asker = _Asker(store)
+    for asked in ({}, *filters):
+        found = await asker.ask(by_group=by_group, **asked)
+        expected = (1, 0) if asked else (2, 1)
+        assert (found.counts.left_out.failed, found.counts.left_out.cancelled) == expected, asked
