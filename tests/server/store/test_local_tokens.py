@@ -11,7 +11,7 @@ import pytest
 from podium.errors import PodiumError
 from podium.v1.value_pb2 import Value
 from podium_server.store.contract import StoreError
-from podium_server.store.sqlite import SqliteStore, tokens
+from podium_server.store.sqlite import SqliteStore, tokens, transfer
 from podium_server.store.tokens import Role, TokenRow
 from podium_server.testing.calls import NOW, arm, declared, record, row
 
@@ -119,7 +119,11 @@ async def test_readers_cannot_write(store: SqliteStore) -> None:
             connection.execute("DELETE FROM experiments")
 
 
-async def test_a_commit_is_synced(store: SqliteStore) -> None:
-    """The connection that writes syncs each commit, and has a write-ahead log."""
-    assert store._writing.pragma("synchronous") == 2
+async def test_each_connection_that_writes_syncs(store: SqliteStore, tmp_path: Path) -> None:
+    """A commit of the server, of a command about tokens and of a migration survives a power cut."""
     assert store._writing.pragma("journal_mode") == "wal"
+    assert store._writing.pragma("synchronous") == 2
+    with tokens._writing(tmp_path / "podium.db") as connection:
+        assert connection.pragma("synchronous") == 2
+    with transfer.target(tmp_path / "target.db") as side:
+        assert list(side.read("PRAGMA synchronous")) == [(2,)]

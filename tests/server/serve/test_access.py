@@ -1,0 +1,113 @@
+"""When a server needs tokens and warns of its addresses, and which limits its settings reach."""
+
+import itertools
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from podium._limits.limits import Limits
+from podium._model.access import TokenLimits
+from podium_server.api.quotas import Quotas
+from podium_server.rpc.admission import Admission, AdmissionLimits
+from podium_server.serve import server
+from podium_server.serve.addresses import Reach, check_addresses, needs_tokens
+from podium_server.serve.settings import ConfigError, ServerTLS, Settings
+
+from tests.server.access.serving import serving
+
+_HERE, _EVERYWHERE = "127.0.0.1:0", "0.0.0.0:0"
+_TLS = ServerTLS(Path("cert.pem"), Path("key.pem"))
+
+
+class _Store:
+    """A store that has some tokens."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    async def tokens(self) -> list[object]:
+        """Returns the tokens."""
+        return [object()] * self._count
+
+
+def _expected(settings: Settings, *, is_reachable: bool, has_tokens: bool) -> bool | None:
+    """Returns whether calls need tokens; None if the server must not start."""
+    if settings.auth is not None:
+        return settings.auth == "tokens"
+    if settings.insecure and is_reachable:
+        return None if has_tokens else False
+    return is_reachable or has_tokens
+
+
+@pytest.mark.parametrize(
+    ("insecure", "auth", "is_reachable", "has_tokens"),
+    [*itertools.product((False, True), (None, "tokens", "none"), (False, True), (False, True))],
+)
+async def test_who_needs_a_token(
+    *, insecure: bool, auth: Any, is_reachable: bool, has_tokens: bool
+) -> None:
+    """Only --auth none, and --insecure for others without any token, turn tokens off."""
+    settings = Settings(insecure=insecure, auth=auth)
+    expected = _expected(settings, is_reachable=is_reachable, has_tokens=has_tokens)
+    store: Any = _Store(int(has_tokens))
+    try:
+        found = await needs_tokens(settings, store, Reach(is_reachable, is_reachable))
+    except ConfigError:
+        assert expected is None
+    else:
+        assert found is expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "warns"),
+    [
+        (Settings(listen=(_HERE,), insecure=True), False),
+        (Settings(listen=(_HERE, _EVERYWHERE), insecure=True), True),
+        (Settings(listen=(_HERE,), http=(_EVERYWHERE,), insecure=True), True),
+        (Settings(listen=(_EVERYWHERE,), insecure=True, auth="none"), True),
+        (Settings(listen=(_EVERYWHERE,), insecure=True, tls=_TLS), True),
+        (Settings(listen=(_EVERYWHERE,), insecure=True, tls=_TLS, auth="tokens"), False),
+        (Settings(listen=(_EVERYWHERE,), tls=_TLS), False),
+    ],
+)
+def test_a_server_warns_if_others_can_change_results(
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    warns: bool,
+) -> None:
+    """Encryption alone keeps nobody from changing results, so the server still warns."""
+    check_addresses(settings)
+    assert len(caplog.messages) == warns
+    assert all("they can read and change every result" in text for text in caplog.messages)
+
+
+async def test_the_missing_tokens_of_a_database_are_named_without_its_password(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log has no password of a store's URL."""
+    settings = Settings(store="postgresql://podium:secret@db.example/podium", auth="tokens")
+    store: Any = _Store(0)
+    caplog.set_level(logging.WARNING)
+    await server._access(store, settings, Reach(is_reachable=False, is_exposed=False), Quotas())
+    assert ["db.example" in text for text in caplog.messages] == [True]
+    assert "secret" not in caplog.text
+
+
+async def test_limits_reach_the_admission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits in total of calls and watches, and the size of a request, replace defaults."""
+    seen: list[AdmissionLimits] = []
+
+    class Noted(Admission):
+        """Notes its limits."""
+
+        def __init__(self, limits: AdmissionLimits) -> None:
+            seen.append(limits)
+            super().__init__(limits)
+
+    monkeypatch.setattr(server, "Admission", Noted)
+    total = TokenLimits(calls=7, watches=3, calls_per_second=9, stored_rows=8)
+    limits = Limits(message_bytes=5_000)
+    async with serving(tmp_path, total_limits=total, limits=limits):
+        assert seen == [AdmissionLimits(calls=7, watches=3, message_bytes=5_000)]
