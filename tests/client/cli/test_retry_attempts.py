@@ -44,10 +44,14 @@ def _of(attempt: str, event: Event) -> Event:
     return event
 
 
-def _record(outbox: Path, experiment: str, *events: Any) -> Path:
-    folder = dead_stream(outbox, experiment, *events)
+def _record(outbox: Path, experiment: str, *events: Any, **fields: Any) -> Path:
+    folder = dead_stream(outbox, experiment, *events, **fields)
     _sync(outbox)
     return folder
+
+
+def _record_whole(outbox: Path, experiment: str, *events: Any) -> Path:
+    return _record(outbox, experiment, *events, is_whole_arm=True)
 
 
 def _arm(address: str, experiment: str, arm: str = "a") -> library.ArmResult:
@@ -150,7 +154,7 @@ def test_the_rows_of_a_rejected_whole_arm(
 ) -> None:
     """If a whole arm is rejected, no row of it is stored, unless --restart replaces the arm."""
     _record(outbox, name, started("a", "A", 1), _of("A", row("val", 9)))
-    folder = _record(outbox, name, *_whole_arm("a", 3))
+    folder = _record_whole(outbox, name, *_whole_arm("a", 3))
     rejected = [(sequence, "ARM_HAS_ATTEMPTS") for sequence in (1, 2, 3)]
     assert rejected_events(folder) == rejected
     assert _run(root).code == 1
@@ -166,7 +170,7 @@ def test_a_row_beside_a_rejected_whole_arm(
 ) -> None:
     """A row that another process recorded for the arm is sent, although the whole arm is not."""
     _record(outbox, name, started("a", "A", 1))
-    whole_arm = _record(outbox, name, *_whole_arm("a", 2))
+    whole_arm = _record_whole(outbox, name, *_whole_arm("a", 2))
     evaluator = dead_stream(outbox, name, row("val", 9))
     [entry] = StreamReader(evaluator).read(0)
     StreamReader(evaluator).reject(RejectedEvent(1, "INTERNAL", "failed", 1.0, entry.payload))
@@ -177,6 +181,38 @@ def test_a_row_beside_a_rejected_whole_arm(
     assert not evaluator.exists()
 
 
+def test_a_whole_arm_that_is_rejected_again(
+    root: Path, outbox: Path, address: str, name: str
+) -> None:
+    """If one of two whole arms is rejected again, its rows do not become rows of the other one."""
+    _record(outbox, name, started("a", "A", 1))
+    first = _record_whole(outbox, name, *_whole_arm("a", 2))
+    bad = _record_whole(outbox, name, *_whole_arm("a", 3, status=99))
+    assert (len(rejected_events(first)), len(rejected_events(bad))) == (2, 3)
+    assert _run(root, "--restart").code == 1
+    assert _accuracies(_arm(address, name)) == [1, 2]
+    assert not first.exists()
+    assert len(rejected_events(bad)) == 3
+
+
+@pytest.mark.parametrize("option", [[], ["--restart"]], ids=str)
+def test_the_rows_of_a_damaged_whole_arm(
+    root: Path, outbox: Path, address: str, name: str, option: list[str]
+) -> None:
+    """If the record of a whole arm is damaged, no retry adds its rows to the arm of its name."""
+    _record(outbox, name, started("a", "A", 1))
+    folder = dead_stream(outbox, name, *_whole_arm("a", 3), is_whole_arm=True)
+    segment = next(folder.glob("*.segment"))
+    segment.write_bytes(segment.read_bytes().replace(b"loss", b"lost"))
+    _sync(outbox)
+    rejected = [(sequence, "DAMAGED") for sequence in (1, 2, 3)]
+    assert rejected_events(folder) == rejected
+    done = _run(root, *option)
+    assert (done.code, rejected_events(folder)) == (1, rejected)
+    assert "the record of the whole arm is damaged" in done.err
+    assert _arm(address, name).evals == []
+
+
 @pytest.mark.parametrize("stored", [1, 2, 3])
 def test_a_whole_arm_after_an_interrupted_retry(
     root: Path, outbox: Path, address: str, name: str, stored: int
@@ -184,7 +220,7 @@ def test_a_whole_arm_after_an_interrupted_retry(
     """--as completes an arm of which an interrupted retry recorded only the first events."""
     given: dict[str, Any] = {"group_name": "g", "train_seconds": 9.0, "error": "x"}
     _record(outbox, name, started("a", "A", 1))
-    folder = _record(outbox, name, *_whole_arm("a", 3, **given))
+    folder = _record_whole(outbox, name, *_whole_arm("a", 3, **given))
     with library.Client(address) as client:
         client.record(name, _whole_arm("other", 3, **given)[:stored])
         client.arm(name, "other").annotate(notes="kept")
@@ -213,7 +249,7 @@ def test_a_whole_arm_never_replaces_another(
 ) -> None:
     """--as rejects a whole arm if the arm of that name has a value that is not from its events."""
     _record(outbox, name, started("a", "A", 1))
-    folder = _record(outbox, name, *_whole_arm("a", 1))
+    folder = _record_whole(outbox, name, *_whole_arm("a", 1))
     with library.Client(address) as client:
         client.record(name, _whole_arm("other", rows, **changed))
     before = _arm(address, name, "other")

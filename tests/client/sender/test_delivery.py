@@ -4,7 +4,16 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import pytest
-from podium._sender.protocol import Again, Batch, Delivery, Pause, Refused, Reject, Rewound
+from podium._sender.protocol import (
+    Again,
+    Batch,
+    Delivery,
+    Opening,
+    Pause,
+    Refused,
+    Reject,
+    Rewound,
+)
 from podium.errors import REASONS, Disposition, PodiumError, RefusedEvent, error_for
 from podium.v1.event_pb2 import ArmStarted, Event, MetricsRecorded
 from podium_server.testing.calls import arm as whole
@@ -337,10 +346,9 @@ def test_an_answer_that_makes_no_sense_is_waited_out(error: PodiumError) -> None
 
 def test_the_rows_of_a_rejected_whole_arm_are_rejected_again() -> None:
     """Rows of a rejected whole arm are never sent, even if a disk error delayed their rejection."""
-    events = [whole(), row("val", 1), row("val", 2), whole("b")]
-    entries = [Entry(number, each.SerializeToString()) for number, each in enumerate(events, 1)]
+    entries = _whole_arm()
     refused = Refused(1, "ARM_HAS_ATTEMPTS", "taken", entries[0].payload)
-    delivery = Delivery(1, {1}, whole_arm=refused)
+    delivery = Delivery(1, {1}, opens=Opening.WHOLE_ARM, whole_arm=refused)
     first, verdict = delivery.next(entries), delivery.next(entries)
     assert isinstance(verdict, Reject)
     assert first == verdict
@@ -351,4 +359,24 @@ def test_the_rows_of_a_rejected_whole_arm_are_rejected_again() -> None:
     delivery.reject(verdict.refused)
     batch = delivery.next(entries)
     assert isinstance(batch, Batch)
-    assert [each.WhichOneof("kind") for each in batch.events] == ["skipped"] * 2 + ["arm_recorded"]
+    assert [each.WhichOneof("kind") for each in batch.events] == ["skipped"] * 2
+
+
+def test_the_rows_of_a_damaged_whole_arm_are_rejected() -> None:
+    """If the record of a whole arm is damaged, its rows are not sent as rows of another arm."""
+    entries = _whole_arm()[1:]
+    delivery = Delivery(opens=Opening.WHOLE_ARM)
+    batch = delivery.next(entries)
+    assert isinstance(batch, Batch)
+    assert [each.WhichOneof("kind") for each in batch.events] == ["skipped"]
+    delivery.succeeded(batch, 1)
+    assert delivery.is_orphan
+    verdict = delivery.next(entries)
+    assert isinstance(verdict, Reject)
+    assert [item[:2] for item in verdict.refused] == [(2, "DAMAGED"), (3, "DAMAGED")]
+
+
+def _whole_arm() -> list[Entry]:
+    """Returns the records of a whole arm with two rows of their own."""
+    events = [whole(), row("val", 1), row("val", 2)]
+    return [Entry(number, each.SerializeToString()) for number, each in enumerate(events, 1)]

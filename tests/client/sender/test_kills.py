@@ -4,12 +4,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import podium
 import pytest
 from podium._outbox import outbox_folder, streams
+from podium.v1.event_pb2 import Event
 from podium_server.testing import RunningServer
-from podium_server.testing.calls import metrics, row, started
+from podium_server.testing.calls import arm as whole
+from podium_server.testing.calls import declared, metrics, row, started
 
 from tests.client.sender.dying import KILLED
 from tests.client.sender.outboxes import dead_stream, deliver_here, rejected_events
@@ -62,3 +65,34 @@ def test_killed_at_every_step(
             break
         step += 1
     assert step >= 20
+
+
+@pytest.mark.slow
+def test_whole_arms_killed_at_every_step(
+    tmp_path: Path, server: RunningServer, client: podium.Client, dying: Dying
+) -> None:
+    """If the server rejects a whole arm, a sender that dies rejects its rows and no others."""
+    step = 0
+    while True:
+        name = f"whole/{step}"
+        client.record(name, [declared(), started("a", "A", 1)])
+        outbox = outbox_folder(tmp_path / f"outbox{step}", server.address)
+        bad = _whole_arm(outbox, name, "1", whole("a"), row("val", 1), row("val", 2))
+        _whole_arm(outbox, name, "2", whole("a", replace=True), row("val", 3), follows="1")
+        dead_stream(outbox, name, row("beside", 4), writer_id="3", follows="2")
+        is_dead = _dies(dying, outbox, step)
+        deliver_here(outbox)
+        assert [found.step for found in client.arm(name, "a").evals()] == [3, 4], step
+        assert streams(outbox) == [bad], step
+        assert [sequence for sequence, _ in rejected_events(bad)] == [1, 2, 3], step
+        if not is_dead:
+            break
+        step += 1
+    assert step >= 20
+
+
+def _whole_arm(
+    outbox: Path, experiment: str, writer_id: str, *events: Event, follows: str | None = None
+) -> Path:
+    fields: dict[str, Any] = {"writer_id": writer_id, "follows": follows, "is_whole_arm": True}
+    return dead_stream(outbox, experiment, *events, **fields)

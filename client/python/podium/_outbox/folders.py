@@ -69,6 +69,11 @@ class StreamInfo:
     """
     is_main: bool = True
     """Whether this process records the end of the arm. Forked children and other ranks do not."""
+    is_whole_arm: bool = False
+    """Whether all events of the stream belong to one arm that was recorded at once.
+
+    The first event records the arm. The others are rows for which that event had no room.
+    """
     lock_inode: int = 0
     """The inode of the lock file. In a copy of the folder, the lock file has another inode."""
 

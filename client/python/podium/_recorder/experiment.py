@@ -203,13 +203,12 @@ class ExperimentRecording:
         event = events.arm_recorded(arm_result, replace=replace)
         check_event(event, _LIMITS)
         # An arm over the limits of a call becomes several events.
-        first, *others = (each for part in batches([("", event)]) for each in part.events())
-        opening = first.SerializeToString()
-        subject = Subject(arm_result.name, opening=opening)
-        stream = self.start(subject, len(opening) + _SEGMENT_MARGIN)
-        for other in others:
-            self._put(other.SerializeToString(), Subject(arm_result.name))
-        self.end(stream)
+        parts = [each for part in batches([("", event)]) for each in part.events()]
+        payloads = [part.SerializeToString() for part in parts]
+        outlet = self._outlet_here() or self._new_outlet()
+        size = len(payloads[0]) + _SEGMENT_MARGIN
+        order = stream_order(self._settings)
+        self.end(order.record_whole(Subject(arm_result.name), payloads, outlet, size))
 
     @forgiving
     def conclude(self, conclusion: str) -> None:
@@ -227,7 +226,7 @@ class ExperimentRecording:
     def _conclude(self, conclusion: str) -> None:
         event = events.experiment_concluded(conclusion)
         check_event(event, _LIMITS)
-        self._put(event.SerializeToString(), self._subject)
+        self._put(event.SerializeToString())
 
     @forgiving
     def flush(self, timeout: float = _FLUSH_SECONDS) -> Flushed:
@@ -276,13 +275,10 @@ class ExperimentRecording:
         """Whether this is the main process, which records that arms completed."""
         return self._settings.is_main
 
-    def start(self, subject: Subject, size: int = 0) -> Stream:
-        """Logs the opening event of a subject, and returns the stream that it was logged to.
-
-        If the stream is new, its first segment has `size` bytes, or a default if that is 0.
-        """
+    def start(self, subject: Subject) -> Stream:
+        """Logs the opening event of a subject, and returns the stream that it was logged to."""
         outlet = self._outlet_here() or self._new_outlet()
-        return stream_order(self._settings).start(subject, outlet, size)
+        return stream_order(self._settings).start(subject, outlet)
 
     def stream_of(self, subject: Subject) -> Stream:
         """Returns the stream for the next event of an attempt, or of the experiment itself."""
@@ -339,11 +335,11 @@ class ExperimentRecording:
             self.notices.say(kind, text, Target(self.name, arm.name))
         self._started[arm.name] = arm
 
-    def _put(self, payload: bytes, subject: Subject) -> None:
-        """Logs an event of the experiment itself, or of an arm that `record_arm` records."""
+    def _put(self, payload: bytes) -> None:
+        """Logs an event of the experiment itself."""
         while True:
             with contextlib.suppress(StreamEndedError):
-                return self.stream_of(subject).put(payload)
+                return self.stream_of(self._subject).put(payload)
 
     def _outlet_here(self) -> ProcessOutbox | None:
         """Returns the outbox of this process, or None if it has none, as in a new forked child."""

@@ -83,11 +83,13 @@ class ProcessOutbox:
         *,
         follows: Stream | None = None,
         starts_after: Stream | None = None,
+        whole_arm: Sequence[bytes] = (),
     ) -> Stream:
         """Begins a stream for an arm or the experiment itself.
 
         The stream is delivered after all events of `follows` and the first event of `starts_after`.
-        Its first segment has `size` bytes, or a default if that is 0.
+        Its first segment has `size` bytes, or a default if that is 0. `whole_arm` has all events of
+        an arm that is recorded at once.
 
         Raises:
             RecordingError: The recorder is strict, and the stream's file cannot be made.
@@ -100,6 +102,7 @@ class ProcessOutbox:
             self._notices,
             follows=follows,
             starts_after=starts_after,
+            whole_arm=whole_arm,
         )
         self._streams.append(stream)
         self._upkeep.wake()
@@ -246,6 +249,7 @@ class ProcessOutbox:
             follows=_name_of(stream.follows),
             starts_after=_name_of(stream.starts_after),
             is_main=self._settings.is_main and not self._is_child,
+            is_whole_arm=stream.is_whole_arm,
         )
         self._needs_sender = True
         try:

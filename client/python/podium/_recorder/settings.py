@@ -51,7 +51,7 @@ class Subject(NamedTuple):
     attempt_id: str | None = None
     attempt_order: int | None = None
     opening: bytes | None = None
-    """The serialized event that starts the attempt, declares the experiment or records the arm.
+    """The serialized event that starts the attempt or declares the experiment.
 
     Each process logs it before its other events of the attempt. A repeated start changes nothing.
     """
@@ -60,6 +60,6 @@ class Subject(NamedTuple):
     def token(self) -> str | bytes | None:
         """A key of the opening event, by which a process remembers that it has logged the event.
 
-        None for an arm that `record_arm` records, because each of its calls has to be logged.
+        None for an arm without an attempt.
         """
         return self.opening if self.arm is None else self.attempt_id

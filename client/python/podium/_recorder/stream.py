@@ -8,7 +8,7 @@ events wait, new ones are dropped and counted.
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import RLock
 
@@ -40,8 +40,11 @@ class Stream:
         follows: The previous stream of the same arm, or None. The file of this stream is made after
             that stream has ended.
         starts_after: A stream whose file must be made before that of this stream, or None.
+        whole_arm: All events of an arm that is recorded at once. If given, the stream takes no
+            other events. Even a signal handler cannot add one between them.
 
     Attributes:
+        is_whole_arm: Whether the stream has only the events of `whole_arm`.
         replay: The event to write first into a new folder if a user deletes the stream's folder.
     """
 
@@ -53,9 +56,10 @@ class Stream:
         *,
         follows: "Stream | None" = None,
         starts_after: "Stream | None" = None,
+        whole_arm: Sequence[bytes] = (),
     ) -> None:
         self.pid = os.getpid()
-        self.has_ended = False
+        self.is_whole_arm = self.has_ended = bool(whole_arm)
         self.is_rejected = False
         """Whether the server rejected the attempt's start, or has a newer attempt of the arm."""
         self.last_warned = 0
@@ -70,8 +74,8 @@ class Stream:
         self._wake = wake
         self._notices = notices
         self._writer: StreamWriter | None = None
-        self._waiting: deque[bytes] = deque()
-        self._memory = 0
+        self._waiting = deque(whole_arm)
+        self._memory = sum(map(len, whole_arm))
         self._keeping = RLock()
         self._is_slow = False
         self._is_closed = False

@@ -6,6 +6,7 @@ stream after the ended one.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import RLock
 
@@ -44,11 +45,11 @@ class StreamOrder:
         self._lines: dict[str | None, _Line] = {}
         self._last_begun: Stream | None = None
 
-    def start(self, subject: Subject, outbox: ProcessOutbox, size: int = 0) -> Stream:
+    def start(self, subject: Subject, outbox: ProcessOutbox) -> Stream:
         """Logs the opening event of a subject, and returns the stream that it was logged to."""
         with self._lock:
             line = self._lines.setdefault(subject.arm, _Line())
-            return self._start(line, subject, subject.opening or b"", outbox, size)
+            return self._start(line, subject, subject.opening or b"", outbox)
 
     def stream_of(self, subject: Subject, outbox: ProcessOutbox) -> Stream:
         """Returns the stream for the next event of a subject.
@@ -58,20 +59,28 @@ class StreamOrder:
         with self._lock:
             line = self._lines.setdefault(subject.arm, _Line())
             if subject.opening is not None and subject.token not in line.starts:
-                return self._start(line, subject, subject.opening, outbox, 0)
-            return self._current(line, subject, outbox, 0)
+                return self._start(line, subject, subject.opening, outbox)
+            return self._current(line, subject, outbox)
+
+    def record_whole(
+        self, subject: Subject, whole_arm: Sequence[bytes], outbox: ProcessOutbox, size: int
+    ) -> Stream:
+        """Logs the events of an arm that is recorded at once. Returns their stream.
+
+        No other events are in this stream. So the sender knows which rows to reject if the server
+        rejects the arm.
+        """
+        with self._lock:
+            line = self._lines.setdefault(subject.arm, _Line())
+            is_first = _begin(line, subject)
+            return self._open(line, subject, outbox, size, is_first=is_first, whole_arm=whole_arm)
 
     def _start(
-        self, line: _Line, subject: Subject, opening: bytes, outbox: ProcessOutbox, size: int
+        self, line: _Line, subject: Subject, opening: bytes, outbox: ProcessOutbox
     ) -> Stream:
-        is_first = not line.is_begun
-        if is_first and line.last is not None:
-            line.last.end_soon()
-        line.is_begun = True
-        if line.newest is None or (subject.attempt_order or 0) >= (line.newest.attempt_order or 0):
-            line.newest = subject._replace(opening=None)
+        is_first = _begin(line, subject)
         while True:
-            stream = self._current(line, subject, outbox, size, is_first=is_first)
+            stream = self._current(line, subject, outbox, is_first=is_first)
             is_first = False
             try:
                 stream.put(opening, needed=True)
@@ -83,28 +92,49 @@ class StreamOrder:
             return stream
 
     def _current(
+        self, line: _Line, subject: Subject, outbox: ProcessOutbox, *, is_first: bool = False
+    ) -> Stream:
+        last = line.last
+        if last is not None and not last.has_ended and outbox.has(last):
+            return last
+        return self._open(line, subject, outbox, 0, is_first=is_first)
+
+    def _open(
         self,
         line: _Line,
         subject: Subject,
         outbox: ProcessOutbox,
         size: int,
         *,
-        is_first: bool = False,
+        is_first: bool,
+        whole_arm: Sequence[bytes] = (),
     ) -> Stream:
-        last = line.last
-        if last is not None and not last.has_ended and outbox.has(last):
-            return last
-        follows = None
+        last, follows = line.last, None
         if line.is_begun and last is not None:
             last.end_soon()
             follows = None if is_first else last
         starts_after = self._last_begun if is_first else None
         line.last = stream = outbox.open(
-            line.newest or subject, size, follows=follows, starts_after=starts_after
+            line.newest or subject,
+            size,
+            follows=follows,
+            starts_after=starts_after,
+            whole_arm=whole_arm,
         )
         if is_first:
             self._last_begun = stream
         return stream
+
+
+def _begin(line: _Line, subject: Subject) -> bool:
+    """Notes that this process starts or records an arm. Returns whether it does so first."""
+    is_first = not line.is_begun
+    if is_first and line.last is not None:
+        line.last.end_soon()
+    line.is_begun = True
+    if line.newest is None or (subject.attempt_order or 0) >= (line.newest.attempt_order or 0):
+        line.newest = subject._replace(opening=None)
+    return is_first
 
 
 _orders: dict[tuple[int, str, str, str], StreamOrder] = {}

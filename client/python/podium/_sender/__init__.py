@@ -1,6 +1,6 @@
 """Delivers the events in outboxes to a server, for the sender process and `podium sync`."""
 
-from podium._sender.event_kinds import begins_arm, is_part_of_whole_arm
+from podium._sender.event_kinds import begins_arm
 from podium._sender.protocol import DEFECTS
 from podium._sender.sender import BACKGROUND, FOREGROUND, Rules, Sender, Tally
 from podium._sender.status_file import Report
@@ -14,5 +14,4 @@ __all__ = [
     "Sender",
     "Tally",
     "begins_arm",
-    "is_part_of_whole_arm",
 ]

@@ -6,15 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from podium._outbox import RejectedEvent, StreamInfo
-from podium._sender.event_kinds import begins_arm, is_whole_arm
-from podium._sender.protocol import Opening, Refused
+from podium._sender.event_kinds import begins_arm
+from podium._sender.protocol import DAMAGED, Opening, Refused
 from podium._sender.recording_client import RecordingClient
 from podium.v1.event_pb2 import Event, ExperimentDeclared
 
 __all__ = [
-    "DAMAGED",
     "LostDeclaration",
-    "damaged_event",
     "ignored_disk_errors",
     "opening_of",
     "rejected_whole_arm",
@@ -22,9 +20,6 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-
-DAMAGED = "DAMAGED"
-"""The reason under which an event is stored as rejected if its record cannot be read."""
 
 
 class LostDeclaration:
@@ -43,27 +38,24 @@ def opening_of(info: StreamInfo) -> Opening:
     """Returns the kind of the first event that a recorder writes to a stream."""
     if info.arm is None:
         return Opening.EXPERIMENT
+    if info.is_whole_arm:
+        return Opening.WHOLE_ARM
     return Opening.ANY if info.attempt_order is None else Opening.ARM
 
 
 def was_start(info: StreamInfo, rejected: RejectedEvent) -> bool:
     """Returns whether a rejected event was one that starts or records the stream's arm."""
     if rejected.reason == DAMAGED:
-        return rejected.sequence == 1 and opening_of(info) is Opening.ARM
+        return rejected.sequence == 1 and opening_of(info).creates_arm
     return begins_arm(rejected.event)
 
 
-def rejected_whole_arm(rejected_events: Iterable[RejectedEvent]) -> Refused | None:
-    """Returns the last rejected event that records an arm with its rows; None if there is none."""
-    wholes = [each for each in rejected_events if is_whole_arm(each.event)]
-    if not wholes:
-        return None
-    return Refused(wholes[-1].sequence, wholes[-1].reason, wholes[-1].message, wholes[-1].event)
-
-
-def damaged_event(sequence: int) -> Refused:
-    """Returns the rejected event to store in place of a record that cannot be read."""
-    return Refused(sequence, DAMAGED, "the record in the outbox is damaged", b"")
+def rejected_whole_arm(
+    info: StreamInfo, rejected_events: Iterable[RejectedEvent]
+) -> Refused | None:
+    """Returns the rejected event that records the stream's whole arm, or None."""
+    firsts = (each for each in rejected_events if each.sequence == 1 and info.is_whole_arm)
+    return next((Refused(1, each.reason, each.message, each.event) for each in firsts), None)
 
 
 @contextmanager

@@ -20,11 +20,12 @@ from podium._client.channel import OUTCOME_UNKNOWN
 from podium._limits.batches import Load, is_too_large
 from podium._limits.event_checks import metric_count
 from podium._limits.limits import DEFAULT_LIMITS
-from podium._sender.event_kinds import begins_arm, is_part_of_whole_arm, is_whole_arm
+from podium._sender.event_kinds import begins_arm
 from podium.errors import PodiumError, RefusedEvent
 from podium.v1.event_pb2 import Event, ExperimentDeclared, Skipped
 
 __all__ = [
+    "DAMAGED",
     "DEFECTS",
     "Absent",
     "Again",
@@ -37,8 +38,12 @@ __all__ = [
     "Reject",
     "Rewound",
     "Verdict",
+    "damaged_event",
     "pause_of",
 ]
+
+DAMAGED = "DAMAGED"
+"""The reason under which an event is stored as rejected if its record cannot be read."""
 
 _EVENTS = DEFAULT_LIMITS.call_events
 _FIRST_BYTES, _LEAST_BYTES, _MOST_BYTES = 1 << 16, 1 << 12, 1 << 20
@@ -175,6 +180,13 @@ class Opening(Enum):
     """The start of an attempt at an arm."""
     EXPERIMENT = auto()
     """The declaration of the experiment."""
+    WHOLE_ARM = auto()
+    """An arm that is recorded at once. The other events of the stream are rows of this arm."""
+
+    @property
+    def creates_arm(self) -> bool:
+        """Whether later events of the process for the arm wait for this first event."""
+        return self in {Opening.ARM, Opening.WHOLE_ARM}
 
 
 class Delivery:
@@ -185,7 +197,7 @@ class Delivery:
         rejected: The sequence numbers of events that were rejected.
         opens: The kind of the first event.
         is_orphan: Whether the event that starts the stream's arm was rejected.
-        whole_arm: The last rejected event that records an arm with its rows, or None.
+        whole_arm: The rejected event that records the stream's whole arm, or None.
 
     Attributes:
         delivered: The sequence number of the last event that the server has, with all before it.
@@ -236,7 +248,7 @@ class Delivery:
         """
         absent = [sequence for sequence in batch.absent if sequence >= batch.first + skipped]
         damaged = [sequence for sequence in absent if sequence > self._reached]
-        self.is_orphan |= damaged[:1] == [1] and self._opens is Opening.ARM
+        self.is_orphan |= damaged[:1] == [1] and self._opens.creates_arm
         self.delivered = max(batch.last, last_sequence or 0)
         self._reached = max(self._reached, self.delivered)
         self._ceiling = min(_EVENTS, self._ceiling + 1)
@@ -269,7 +281,7 @@ class Delivery:
         for each in refused:
             self._rejected.add(each.sequence)
             self.is_orphan |= begins_arm(each.payload)
-            if is_whole_arm(each.payload):
+            if each.sequence == 1 and self._opens is Opening.WHOLE_ARM:
                 self._whole_arm = each
 
     # ---- what to send ----------------------------------------------------------------------
@@ -279,7 +291,6 @@ class Delivery:
         absent: list[int] = []
         refused: list[Refused] = []
         load = Load()
-        whole = self._whole_arm
         for sequence, payload in enumerate(_contiguous(entries, batch.first), batch.first):
             event = self._event(sequence, payload)
             if isinstance(event, Refused) and not batch.events:
@@ -296,15 +307,12 @@ class Delivery:
             if len(batch.events) == self._most:
                 break
         if refused:
-            # If the caller cannot store these events, they must be rejected again.
-            self._whole_arm = whole
             return Reject(refused)
         return batch._replace(absent=tuple(absent))
 
     def _event(self, sequence: int, payload: bytes | None) -> Event | Refused:
-        if payload is None and sequence == 1 and self._opens is Opening.EXPERIMENT:
-            # The declaration is lost. Without an experiment, no arm could be delivered.
-            return Event(experiment_declared=ExperimentDeclared())
+        if payload is None and sequence == 1:
+            return self._lost_opening()
         if payload is None or sequence in self._rejected:
             return Event(skipped=Skipped())
         try:
@@ -312,22 +320,21 @@ class Delivery:
         except DecodeError as error:
             text = f"the record is not an event that this version can read ({error})"
             return Refused(sequence, "MALFORMED_REQUEST", text, payload)
-        return self._unless_part(sequence, event, payload)
-
-    def _unless_part(self, sequence: int, event: Event, payload: bytes) -> Event | Refused:
-        """Returns an event, or its rejection if it is a row of an arm that was rejected.
-
-        The server would add such a row to the arm that it has stored under this name.
-        """
         whole = self._whole_arm
         if whole is None:
             return event
-        if begins_arm(payload):
-            self._whole_arm = None
-        if not is_part_of_whole_arm(event):
-            return event
+        # The server would add this row to the arm that it has stored under this name.
         text = f"the arm that this row is a part of was rejected: {whole.message}"
         return Refused(sequence, whole.reason, text, payload)
+
+    def _lost_opening(self) -> Event:
+        """Returns the event to send in place of the first one, which the outbox does not have."""
+        if self._opens is Opening.EXPERIMENT:
+            # Without an experiment, no arm could be delivered.
+            return Event(experiment_declared=ExperimentDeclared())
+        if self._opens is Opening.WHOLE_ARM:
+            self._whole_arm = damaged_event(1)
+        return Event(skipped=Skipped())
 
     # ---- what an answer means --------------------------------------------------------------
 
@@ -391,6 +398,11 @@ def _is_of_an_event(refusal: RefusedEvent, batch: Batch) -> bool:
 def _refused(batch: Batch, index: int, reason: str, message: str) -> Refused:
     payload = batch.events[index].SerializeToString()
     return Refused(batch.first + index, reason, message, payload)
+
+
+def damaged_event(sequence: int) -> Refused:
+    """Returns the rejected event to store in place of a record that cannot be read."""
+    return Refused(sequence, DAMAGED, "the record in the outbox is damaged", b"")
 
 
 def _is_dispensable(batch: Batch) -> bool:

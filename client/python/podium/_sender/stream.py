@@ -12,7 +12,6 @@ from podium._outbox.writer import CLOSED_FILE
 from podium._sender.backoff import Backoff
 from podium._sender.damage import (
     LostDeclaration,
-    damaged_event,
     ignored_disk_errors,
     opening_of,
     rejected_whole_arm,
@@ -32,6 +31,7 @@ from podium._sender.protocol import (
     Reject,
     Rewound,
     Verdict,
+    damaged_event,
     pause_of,
 )
 from podium._sender.recording_client import RecordingClient
@@ -97,7 +97,7 @@ class Stream:
             (rejected.sequence for rejected in rejected_events),
             opens=opening_of(self.info),
             is_orphan=any(was_start(self.info, rejected) for rejected in rejected_events),
-            whole_arm=rejected_whole_arm(rejected_events),
+            whole_arm=rejected_whole_arm(self.info, rejected_events),
         )
         self._backoff = Backoff()
         self._patience = PoisonEventPolicy(defect_seconds)

@@ -7,7 +7,7 @@ the same events if they restart the arm, or if they name another arm.
 import argparse
 import time
 from collections.abc import Container, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from podium._model.results import ArmResult, ArmSummary
 from podium._outbox import RejectedEvent
@@ -32,6 +32,9 @@ _WITH_ATTEMPT = ("metrics_recorded", "eval_recorded", "arm_finished")
 _START_IS_DELIVERED = (
     "the server has accepted the start of this attempt, so --restart would delete the "
     "results that the server already has; `--as NAME` records the rejected events as another arm"
+)
+_ARM_IS_LOST = (
+    "the record of the whole arm is damaged; `--as NAME` adds its rows to an arm that exists"
 )
 _OUTPUT_ONLY = {
     "experiment",
@@ -77,6 +80,15 @@ class RejectedAttempt(NamedTuple):
         """The arm of the first rejected `arm_recorded` event, or None if there is no such event."""
         wholes = (each.arm_recorded for each in self.events if each.HasField("arm_recorded"))
         return next((whole.arm_result for whole in wholes), None)
+
+    @property
+    def loss(self) -> str:
+        """Why the rows of a whole arm cannot be sent for this arm. Empty if they can be sent."""
+        has_lost_arm = any(
+            item.event is None and item.rejected.sequence == 1 and item.stream.info.is_whole_arm
+            for item in self.items
+        )
+        return _ARM_IS_LOST if has_lost_arm else ""
 
     @property
     def events(self) -> list[Event]:
@@ -133,13 +145,19 @@ def is_chosen(
 
 
 def attempts_of(chosen: Iterable[tuple[StreamView, RejectedEvent]]) -> list[RejectedAttempt]:
-    """Groups rejected events by experiment, arm and attempt, in the order of their first events."""
-    found: dict[tuple[str, str | None, str | None], RejectedAttempt] = {}
+    """Groups rejected events by experiment, arm and attempt, in the order of their first events.
+
+    A whole arm is a group of its own: without it, its rows must not be sent.
+    """
+    found: dict[tuple[Any, ...], RejectedAttempt] = {}
     for stream, rejected in chosen:
         # A damaged record has no content.
         event = event_of(rejected.event) if rejected.event else None
-        key = (stream.info.experiment, *_names_of(event, stream))
-        found.setdefault(key, RejectedAttempt(*key, [])).items.append(Item(stream, rejected, event))
+        names = stream.info.experiment, *_names_of(event, stream)
+        key = *names, stream.folder if stream.info.is_whole_arm else None
+        found.setdefault(key, RejectedAttempt(*names, [])).items.append(
+            Item(stream, rejected, event)
+        )
     return list(found.values())
 
 
@@ -150,7 +168,7 @@ def as_restart(attempt: RejectedAttempt, known: ArmSummary | None) -> Plan | str
     """
     arm = attempt.arm or ""
     if attempt.attempt_id is None:
-        return Plan(attempt.experiment, arm, replace=True)
+        return attempt.loss or Plan(attempt.experiment, arm, replace=True)
     newest = _own_attempt(attempt, known)
     if attempt.start is None and known is not None:
         return Plan(attempt.experiment, arm, newest) if newest else _START_IS_DELIVERED

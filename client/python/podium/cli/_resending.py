@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from podium import ArmSummary
 from podium._client.blocking.client import Client
 from podium._limits.batches import Batch
 from podium._outbox import StreamReader
-from podium._sender import DEFECTS, is_part_of_whole_arm
+from podium._sender import DEFECTS
 from podium.cli._attempts import (
     Item,
     Plan,
@@ -20,9 +20,6 @@ from podium.cli._attempts import (
 from podium.cli._exits import text_of
 from podium.errors import NotFoundError, PodiumError
 from podium.v1.event_pb2 import Event
-
-if TYPE_CHECKING:
-    from podium.cli._outboxes import StreamView
 
 __all__ = ["Outcome", "sent_anew", "sent_singly"]
 
@@ -41,17 +38,10 @@ class Outcome(NamedTuple):
 
 def sent_singly(client: Client, attempt: RejectedAttempt) -> Iterator[Outcome]:
     """Sends the events of an attempt as they were recorded, each in its own call."""
-    stream: StreamView | None = None
-    whole_refusal = ""
+    whole_refusal = attempt.loss
     for item in attempt.items:
-        if item.stream is not stream:
-            # The rows of a whole arm are in its stream. Other streams have rows of their own.
-            stream, whole_refusal = item.stream, ""
-        if item.event is None:
-            yield Outcome(item, refusal=_unreadable(item))
-            continue
-        if whole_refusal and is_part_of_whole_arm(item.event):
-            yield Outcome(item, refusal=whole_refusal)
+        if whole_refusal or item.event is None:
+            yield Outcome(item, refusal=whole_refusal or _unreadable(item))
             continue
         try:
             [(_, refusal)] = _recorded(client, attempt.experiment, [(item, item.event)])

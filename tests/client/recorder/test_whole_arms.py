@@ -1,0 +1,110 @@
+"""Arms that are recorded at once: each has a stream of its own."""
+
+import signal
+import threading
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium._outbox import StreamReader, streams
+from podium._recorder.stream import Stream
+from podium.v1.event_pb2 import Event
+
+CONFIG = podium.RunConfig("arm")
+PARTS = 501
+"""The number of events of `_large`: those of its rows that have no room in the first one."""
+
+
+def _large() -> podium.ArmResult:
+    """Returns an arm that is over the limits of one call."""
+    rows = [
+        podium.EvalResult("val", metrics={f"m{n}": step for n in range(10)}, step=step)
+        for step in range(1_500)
+    ]
+    return podium.ArmResult("arm", CONFIG, "completed", evals=rows)
+
+
+def _contents(outbox: Path) -> list[list[str]]:
+    """Returns the names of the events of each stream of the arm."""
+    readers = map(StreamReader, (each for server in outbox.glob("*/*") for each in streams(server)))
+    return [list(map(_name, reader.remaining())) for reader in readers if reader.info.arm]
+
+
+def _name(payload: bytes) -> str:
+    event = Event.FromString(payload)
+    return event.eval_recorded.eval_result.name or event.WhichOneof("kind") or ""
+
+
+def _is_alone(content: list[str]) -> bool:
+    return content == ["arm_recorded", *["val"] * (PARTS - 1)]
+
+
+def test_other_threads_log_to_other_streams(record: Any, name: str, tmp_path: Path) -> None:
+    """Neither rows nor whole arms of other threads get between the events of a whole arm."""
+    outbox = tmp_path / "outbox"
+    with record(name, outbox=outbox, offline=True) as experiment:
+        has_ended = threading.Event()
+
+        def log() -> None:
+            for step in count():
+                experiment.arm("arm").log_eval("beside", {"n": step}, step=step)
+                if has_ended.is_set():
+                    return
+
+        beside = threading.Thread(target=log)
+        whole = [threading.Thread(target=experiment.record_arm, args=[_large()]) for _ in range(3)]
+        for thread in (beside, *whole):
+            thread.start()
+        for thread in whole:
+            thread.join()
+        has_ended.set()
+        beside.join()
+    contents = _contents(outbox)
+    assert sum(map(_is_alone, contents)) == 3
+    assert all(_is_alone(content) or set(content) == {"beside"} for content in contents)
+
+
+def test_a_signal_handler_logs_to_another_stream(
+    record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that a signal handler logs for the arm does not get between its events either."""
+    outbox = tmp_path / "outbox"
+    with record(name, outbox=outbox, offline=True) as experiment:
+        wait = Stream.wait_for_room
+
+        def interrupted(stream: Stream) -> None:
+            monkeypatch.setattr(Stream, "wait_for_room", wait)
+            signal.raise_signal(signal.SIGUSR1)
+            wait(stream)
+
+        def log(*_arguments: object) -> None:
+            experiment.arm("arm").log_eval("beside", {"n": 1})
+
+        before = signal.signal(signal.SIGUSR1, log)
+        monkeypatch.setattr(Stream, "wait_for_room", interrupted)
+        experiment.record_arm(_large())
+        signal.signal(signal.SIGUSR1, before)
+    beside, whole = sorted(_contents(outbox), key=len)
+    assert beside == ["beside"]
+    assert _is_alone(whole)
+
+
+def test_a_rejected_whole_arm_takes_nothing_along(
+    record: Any, client: podium.Client, name: str
+) -> None:
+    """Of several whole arms and rows beside them, only the arm that the server rejects is kept."""
+    with record(name) as experiment:
+        experiment.start_arm(CONFIG).finish()
+        evaluator = experiment.arm("arm")
+        evaluator.log_eval("before", {"n": 1})
+        experiment.record_arm(_large())
+        evaluator.log_eval("after", {"n": 2})
+        flushed = experiment.flush(60)
+        assert (flushed.pending, flushed.rejected) == (0, PARTS)
+        assert {row.name for row in client.arm(name, "arm").evals()} == {"before", "after"}
+        experiment.record_arm(_large(), replace=True)
+        flushed = experiment.flush(60)
+        assert (flushed.pending, flushed.rejected) == (0, PARTS)
+    assert client.arm(name, "arm").get() == _large()
