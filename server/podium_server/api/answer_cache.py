@@ -15,7 +15,7 @@ class AnswerCache:
     """Caches at most `most_bytes` of keys and responses. Removes the least recently used first."""
 
     def __init__(self, most_bytes: int) -> None:
-        self._room = most_bytes
+        self._room = self._most_bytes = most_bytes
         self._kept: OrderedDict[bytes, tuple[int, bytes]] = OrderedDict()
 
     @staticmethod
@@ -32,9 +32,14 @@ class AnswerCache:
         return answer
 
     def keep(self, question: bytes, revision: int, answer: bytes) -> None:
-        """Caches the response to a request, together with a revision."""
+        """Caches the response to a request, together with a revision.
+
+        A response that is larger than the cache is not cached, and removes no others.
+        """
         if question in self._kept:
             self._room += len(question) + len(self._kept.pop(question)[1])
+        if len(question) + len(answer) > self._most_bytes:
+            return
         self._kept[question] = revision, answer
         self._room -= len(question) + len(answer)
         while self._room < 0:

@@ -172,9 +172,11 @@ def test_the_memory_is_bounded() -> None:
     cache.keep(b"a", 2, newer)
     assert [cache.find(b"a", 2), cache.find(b"a", 1), cache.find(b"c", 1)] == [newer, None, c]
     cache.keep(b"d", 1, b"D" * 99)
-    assert [cache.find(key, 1) for key in (b"c", b"d")] == [None, None]
+    assert [cache.find(key, 1) for key in (b"c", b"d")] == [c, None]
     cache.keep(b"e", 1, b"E" * 19)
-    assert cache.find(b"e", 1) == b"E" * 19
+    assert [cache.find(key, 1) for key in (b"c", b"e")] == [None, b"E" * 19]
+    cache.keep(b"e", 2, b"E" * 99)
+    assert cache.find(b"e", 1) is None
 
 
 def test_without_memory_nothing_is_kept() -> None:
