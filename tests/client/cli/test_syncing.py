@@ -103,6 +103,29 @@ def test_a_copied_folder_on_another_machine(root: Path, tmp_path: Path, name: st
         assert (done.code, steps(server.address, name)) == (0, [0, 1, 2, 3, 4])
 
 
+def test_a_server_without_the_experiment(root: Path, outbox: Path, address: str, name: str) -> None:
+    """If the outbox is moved to a server without the experiment, sync shows what to type."""
+    with library.Client(address) as client:
+        client.experiment(name).declare(hypothesis="h")
+    dead_stream(outbox, name, started("a", "A", 1), *rows(5))
+    with running_server() as server:
+        given = ("--address", server.address)
+        done = run(root, "sync", *given)
+        declare = f"podium --address {server.address} declare {name}"
+        export = f"podium --address {address} export {name}"
+        record = f"podium --address {server.address} record -"
+        assert done.code == 1
+        assert (
+            f"podium: {server.address} has no experiment {name!r}: `{declare}` creates it, and "
+            f"`{export} | {record}` copies it with the results that {address} has. Then run "
+            "`podium sync` again\n"
+        ) in done.err
+        exported = podium(*export.split()[1:]).out
+        assert podium(*record.split()[1:], stdin=exported).code == 0
+        assert run(root, "sync", *given).code == 0
+        assert steps(server.address, name) == [0, 1, 2, 3, 4]
+
+
 def test_a_copy_of_a_running_trainers_folder(
     root: Path, outbox: Path, tmp_path: Path, address: str, name: str
 ) -> None:

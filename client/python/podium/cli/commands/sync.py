@@ -26,6 +26,9 @@ from podium.cli._syncing import Done, sync
 __all__ = ["add_arguments", "run_locally"]
 
 
+_NO_EXPERIMENT = "EXPERIMENT_NOT_FOUND"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     add_folder(parser)
@@ -76,6 +79,7 @@ def _left(done: Done) -> list[str]:
         why = done.failure or "; ".join(sorted({s.why for s in view.streams if s.why}))
         count = _format.count(done.waiting, "event")
         texts.append(f"{count} wait{'s' * (done.waiting == 1)}: {why}")
+        texts += _how_to_create(done)
     elif done.failure:
         texts.append(done.failure)
     if done.missing:
@@ -97,6 +101,27 @@ def _left(done: Done) -> list[str]:
         "are delivered. The file is kept; delete it when you no longer need it"
         for path in torn
     ]
+    return texts
+
+
+def _how_to_create(done: Done) -> list[str]:
+    """Returns the commands that create the experiments for which events wait.
+
+    Only the old server has the declaration of an experiment if it was delivered there.
+    """
+    lacking = {s.info.experiment for s in done.view.streams if _NO_EXPERIMENT in s.why}
+    texts = []
+    for name in sorted(lacking):
+        declare = command_line("--address", done.address, "declare", name)
+        text = f"{done.address} has no experiment {name!r}: `{declare}` creates it"
+        if done.view.address != done.address:
+            export = command_line("--address", done.view.address, "export", name)
+            record = command_line("--address", done.address, "record", "-")
+            text += (
+                f", and `{export} | {record}` copies it with the results that "
+                f"{done.view.address} has"
+            )
+        texts.append(f"{text}. Then run `podium sync` again")
     return texts
 
 
