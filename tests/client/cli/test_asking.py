@@ -243,6 +243,11 @@ def test_names_that_look_like_options(address: str) -> None:
     """Behind `--` every argument is a name."""
     done = podium("eval", "sweep", "r4", "--", "--step", address=address)
     assert done.err.startswith("podium: arm 'r4' has no eval '--step'; ")
+    for line in ("show -- sweep -arm", "show sweep -- -arm", "show sweep --json -- -arm"):
+        done = podium(*line.split(), address=address)
+        assert done.err.startswith("podium: experiment 'sweep' has no arm '-arm'; "), line
+    done = podium("watch", "--series", "loss", "--", "unknown", address=address)
+    assert done.err.startswith("podium: there is no experiment 'unknown'; ")
 
 
 def test_options_may_stand_before_the_command(address: str) -> None:

@@ -91,6 +91,12 @@ exit codes: 0 success; 1 nothing found; 2 usage; 3 server error
 `podium COMMAND --help` explains a command."""
 
 
+class _Plain(str):
+    """An argument after `--`. It is no option, even if it begins with `-`."""
+
+    __slots__ = ()
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser that reports an error in one line."""
 
@@ -105,7 +111,7 @@ class _Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
         """Parses arguments. The error for an unknown option names similar options."""
-        given, unknown = self._parser_of_known()(args, namespace)
+        given, unknown = self._parser_of_known()(_with_plain(args or ()), namespace)
         if unknown:
             options = {option.lstrip("-"): option for option in self._option_string_actions}
             name = unknown[0].partition("=")[0].lstrip("-").replace("_", "-")
@@ -124,6 +130,9 @@ class _Parser(argparse.ArgumentParser):
             return self.parse_known_args
         return self.parse_known_intermixed_args
 
+    def _parse_optional(self, arg_string: str) -> Any:
+        return None if isinstance(arg_string, _Plain) else super()._parse_optional(arg_string)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             near = did_you_mean(str(value), action.choices)
@@ -133,6 +142,15 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         see = " See" if message.endswith("?") else "; see"
         self.exit(Exit.USAGE, f"{self.prog}: {message}{see} `{self.prog} --help`\n")
+
+
+def _with_plain(arguments: Sequence[str]) -> list[str]:
+    """Marks the arguments after the first `--`.
+
+    With options between positional arguments, argparse itself may forget the `--`.
+    """
+    end = list(arguments).index("--") + 1 if "--" in arguments else len(arguments)
+    return [*arguments[:end], *map(_Plain, arguments[end:])]
 
 
 class _Version(argparse.Action):
