@@ -342,6 +342,17 @@ def test_tokens_differ_and_hold_their_id() -> None:
         assert len(token.text) == 51
 
 
+def test_the_store_before_the_action(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`podium token` accepts --store before and after the action."""
+    assert main(["token", "--store", url, "create", "ann", "--role", "reader"]) == 0
+    capsys.readouterr()
+    assert main(["token", "--store", url, "list"]) == 0
+    before = capsys.readouterr().out
+    assert main(["token", "list", "--store", url]) == 0
+    assert "ann" in before
+    assert capsys.readouterr().out == before
+
+
 @pytest.fixture
 def command(url: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
     """Runs `podium token` on the store; returns the lines of its output and its exit code."""

@@ -59,6 +59,7 @@ class _Tokens(Protocol):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
+    _add_store(parser, default=None)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_create(actions.add_parser("create", help="create a token, and print it once"))
     actions.add_parser("list", help="list the tokens, without their secrets")
@@ -69,12 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the id of a token, or a name, which several tokens may have",
     )
     for each in actions.choices.values():
-        each.add_argument(
-            "--store",
-            metavar="URL",
-            help="a store on this machine (default: $PODIUM_STORE; if no store and no "
-            f"address is given, {_DEFAULT_STORE})",
-        )
+        # Without a default, since it would replace the option before the action.
+        _add_store(each, default=argparse.SUPPRESS)
     for name in ("create", "revoke"):
         actions.choices[name].add_argument(
             "--audit",
@@ -84,6 +81,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help="with --store: the audit log of the server, which gets a line for the change "
             "(default: $PODIUM_SERVE_AUDIT)",
         )
+
+
+def _add_store(parser: argparse.ArgumentParser, default: str | None) -> None:
+    parser.add_argument(
+        "--store",
+        default=default,
+        metavar="URL",
+        help="a store on this machine (default: $PODIUM_STORE; if no store and no "
+        f"address is given, {_DEFAULT_STORE})",
+    )
 
 
 def _add_create(parser: argparse.ArgumentParser) -> None:
