@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import termios
@@ -15,7 +16,7 @@ import pytest
 from podium_server.testing import running_server
 
 from tests import zygote
-from tests.client.cli.shell import PODIUM
+from tests.client.cli.shell import PODIUM, podium
 
 _SECONDS = 120
 
@@ -101,6 +102,49 @@ def test_series_in_a_pipe(address: str, name: str, arm: library.ArmRun) -> None:
         arm.log({"loss": 0.25, "lr": 1}, step=2)
         assert _line(command) == "revision 5: rank4 running loss=0.25  lr=1"
         assert _line(command) == "revision 5: rank4 step 2 loss=0.25"
+
+
+@pytest.mark.parametrize(
+    ("metric", "lines"),
+    [
+        ("val.acc", ["rank4 running", "rank4 val@10 acc=0.25"]),
+        ("acc", ["rank4 running", "rank4 val@10 acc=0.25"]),
+        ("loss", ["rank4 running loss=0.5", "rank4 step 1 loss=0.5"]),
+        ("test.acc", ["rank4 running"]),
+    ],
+)
+def test_one_metric_in_a_pipe(
+    address: str, name: str, arm: library.ArmRun, metric: str, lines: list[str]
+) -> None:
+    """With --metric the lines have only values of this metric."""
+    arm.log({"lr": 1})
+    with _watched(address, name, "--metric", metric) as command:
+        assert [_line(command) for _ in lines] == [f"revision 5: {line}" for line in lines]
+        arm.finish()
+        assert _line(command).startswith("revision 6: rank4 completed")
+
+
+def test_a_metric_for_json(address: str, name: str) -> None:
+    """--json has all metrics, so --metric with it is an error, and not ignored."""
+    done = podium("watch", name, "--json", "--metric", "val.acc", address=address)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "podium: --json shows all metrics, so it takes no --metric\n"
+
+
+def test_a_closed_output(address: str, name: str, arm: library.ArmRun) -> None:
+    """Without an output the command ends at once."""
+    assert arm.experiment == name
+    watch = shlex.join([*PODIUM, "watch", name])
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {watch} >&-"],
+        env=_environment(address),
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+    expected = "podium: the output cannot be written: it is closed\n"
+    assert (done.returncode, done.stderr) == (3, expected)
 
 
 def test_json_for_programs(address: str, name: str, arm: library.ArmRun) -> None:

@@ -2,7 +2,7 @@
 
 On a terminal it shows a table of arms of all statuses, ranked by the success metric or by
 --metric, and draws that metric by step for each arm. In a pipe, or with --after, it writes
-a line for each arm, row and step that changed.
+a line for each arm, row and step that changed; with --metric, only with values of that metric.
 With --json it writes a line for each update: the removals, arms, rows and training series
 that lead to the revision in `marker`.
 
@@ -18,7 +18,7 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from podium import Client, ExperimentHandle, WatchUpdate
@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_experiment(parser)
     add_statuses(parser, ArmStatus, "only arms with this status")
     parser.add_argument(
-        "--metric", help="rank the table by this metric (default: the success_metric)"
+        "--metric",
+        help="rank the table by this metric (default: the success_metric); in a pipe, leave out "
+        "other metrics",
     )
     parser.add_argument("--group", metavar="NAME", help="only arms of this group")
     parser.add_argument("--prefix", metavar="TEXT", help="only arms whose name begins with this")
@@ -69,6 +71,11 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     """Shows the experiment and its changes until it is deleted."""
     if arguments.epoch and arguments.after is None:
         raise CommandError("--epoch needs --after REVISION")
+    if arguments.metric and console.as_json:
+        raise CommandError("--json shows all metrics, so it takes no --metric")
+    if sys.__stdout__ is None:
+        # Nothing would ever end the command, since no write fails.
+        raise CommandError("the output cannot be written: it is closed", Exit.FAILED)
     experiment = client.experiment(arguments.experiment)
     with near_arms(client, arguments.experiment):
         if console.width is None or console.as_json or arguments.after is not None:
@@ -100,13 +107,13 @@ def _print_updates(
         after=None if after is None else WatchMarker(after, arguments.epoch),
         **_filters(arguments),
         with_breakdowns=not arguments.no_breakdowns,
-        with_series=_series(arguments.series, None),
+        with_series=_series(arguments.series, arguments.metric),
     )
     for update in updates:
         if console.as_json:
             console.json(json_form.to_json(update) | {"is_deleted": update.is_deleted})
         else:
-            for line in _lines(update):
+            for line in _lines(update, arguments.metric):
                 console.line(line)
         sys.stdout.flush()
 
@@ -135,15 +142,16 @@ def _filters(arguments: argparse.Namespace) -> dict[str, Any]:
 def _series(keys: list[str] | None, metric: str | None) -> bool | list[str]:
     """Returns the keys of the training series to watch; True for all, False for none.
 
-    `keys` is None without `--series`, and empty for `--series` without keys. The table shows the
-    series of `metric`, which is therefore always among them.
+    `keys` is None without `--series`, and empty for `--series` without keys. The series of `metric`
+    is always among them.
     """
     if keys is None:
         return [metric] if metric else False
     return [*keys, metric] if keys and metric else keys or True
 
 
-def _lines(update: WatchUpdate) -> Iterator[str]:
+def _lines(update: WatchUpdate, metric: str | None) -> Iterator[str]:
+    """Yields the lines of an update. If a metric is given, leaves out other metrics."""
     at = "" if update.marker is None else f"revision {update.marker.revision}: "
     if update.is_reset:
         yield f"{at}the state is shown from the beginning"
@@ -151,10 +159,22 @@ def _lines(update: WatchUpdate) -> Iterator[str]:
         step = "" if removal.step is None else f" at step {removal.step}"
         yield f"{at}{removal.arm} {removal.name or ''}{step}".rstrip() + " removed"
     for arm in (item.arm for item in update.arms):
-        yield f"{at}{arm.name} {arm.status} {_format.metrics(arm.metrics)}".rstrip()
+        values = _chosen(arm.metrics, metric)
+        yield f"{at}{arm.name} {arm.status} {_format.metrics(values)}".rstrip()
     for item in update.evals:
         row = item.eval_result
-        yield f"{at}{item.arm} {row.name}@{_format.step(row.step)} {_format.metrics(row.metrics)}"
+        values = _chosen(row.metrics, metric, f"{row.name}.")
+        if values or metric is None:
+            yield f"{at}{item.arm} {row.name}@{_format.step(row.step)} {_format.metrics(values)}"
     for piece in update.series:
         for number, values in points_by_step(piece.series):
             yield f"{at}{piece.arm} step {number} {_format.metrics(values)}"
+
+
+def _chosen(
+    metrics: Mapping[str, float], metric: str | None, prefix: str = ""
+) -> Mapping[str, float]:
+    """Returns the values that a metric may refer to, or all values if the metric is None."""
+    if metric is None:
+        return metrics
+    return {key: metrics[key] for key in metrics if metric in {key, prefix + key}}
