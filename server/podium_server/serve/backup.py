@@ -1,11 +1,10 @@
 """`podium backup`: copies the store, also while a server uses it."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-from podium_server.serve.settings import Settings
+from podium_server.serve.environment import default_store
 from podium_server.store.contract import StoreError
 from podium_server.store.open import back_up_store
 
@@ -29,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", type=Path, metavar="TARGET", help="the new file")
     parser.add_argument(
         "--store",
-        default=os.environ.get("PODIUM_STORE", "").strip() or Settings().store,
+        default=default_store(),
         metavar="URL",
         help="the store (default: $PODIUM_STORE or %(default)s)",
     )

@@ -3,7 +3,9 @@
 import argparse
 import os
 
-__all__ = ["Repeated", "read_variables", "variable_of"]
+from podium_server.serve.settings import Settings
+
+__all__ = ["Repeated", "default_store", "read_variables", "variable_of"]
 
 _OLDER = {"listen": "PODIUM_LISTEN", "store": "PODIUM_STORE"}
 """The variables whose names lack PODIUM_SERVE_, by option. Other commands read them too."""
@@ -26,6 +28,11 @@ class Repeated(argparse.Action):
         """Adds a value. The first one replaces the values of the environment variable."""
         given = getattr(namespace, self.dest)
         setattr(namespace, self.dest, [value] if given is self.default else [*given, value])
+
+
+def default_store() -> str:
+    """Returns the URL of the store of commands without --store: $PODIUM_STORE or the default."""
+    return os.environ.get("PODIUM_STORE", "").strip() or Settings().store
 
 
 def variable_of(action: argparse.Action) -> str:

@@ -134,6 +134,8 @@ def test_the_commands(tmp_path: Path) -> None:
         assert (done.code, done.out) == (0, f"{target}: {target.stat().st_size:,} bytes, checked\n")
         assert command("backup", str(target), "--store", store).code == 2
         assert command("check", str(tmp_path / "podium.db")).code == 0
+        assert command("check", "--store", store) == (0, f"{store}: intact\n", "")
+        assert command("check", str(target), "--store", store).code == 2
         server.kill()
         assert command("check", str(tmp_path / "podium.db")).code == 0
     with (
@@ -156,6 +158,7 @@ async def test_a_store_that_the_environment_names(
     monkeypatch.setenv("PODIUM_STORE", f"sqlite:///{tmp_path}/podium.db\n")
     assert command("backup", str(tmp_path / "copy.db")).code == 0
     assert command("token", "list").code == 0
+    assert command("check").out == f"sqlite:///{tmp_path}/podium.db: intact\n"
     assert "podium.db is intact" in command("doctor").out
     assert not any("\n" in name for name in _files(tmp_path))
 
