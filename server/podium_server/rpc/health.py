@@ -1,7 +1,9 @@
 """The service grpc.health.v1.Health. Its methods take and return bytes like all others."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 from grpc_health.v1 import health_pb2
@@ -17,11 +19,20 @@ _pb2: Any = health_pb2
 """The module without its types: the type stubs of the package lack the messages of List."""
 
 
-class Health:
-    """Reports whether services are served, by name. `""` is the server as a whole."""
+_CHECK_SECONDS = 1.0
+"""The seconds between two checks of a service, however many clients ask for its health."""
 
-    def __init__(self, services: Iterable[str]) -> None:
-        self._services = tuple(services)
+
+class Health:
+    """Reports whether services are served, by name. `""` is the server as a whole.
+
+    Args:
+        services: The services. Some have a function that returns whether they are served now;
+            the others are served until `stop` is called.
+    """
+
+    def __init__(self, services: Mapping[str, Callable[[], Awaitable[bool]] | None]) -> None:
+        self._services = {name: check and _Check(check) for name, check in services.items()}
         self._is_serving = True
         self._stopped = asyncio.Event()
 
@@ -45,27 +56,54 @@ class Health:
         service = _service_of(raw)
         if service not in self._services:
             raise NotFoundError(f"the server has no service {service!r}")
-        return self._response(service)
+        return await self._response(service)
 
     async def _list(self, raw: bytes) -> bytes:
         parsed(_pb2.HealthListRequest.FromString, raw)
         response = _pb2.HealthListResponse()
         for service in self._services:
-            response.statuses[service].ParseFromString(self._response(service))
+            response.statuses[service].ParseFromString(await self._response(service))
         return bytes(response.SerializeToString())
 
     async def _watch(self, raw: bytes) -> AsyncGenerator[bytes]:
         service = _service_of(raw)
-        yield self._response(service)
-        await self._stopped.wait()
-        yield self._response(service)
+        seconds = _CHECK_SECONDS if self._services.get(service) else None
+        shown = None
+        while not self._stopped.is_set():
+            response = await self._response(service)
+            if response != shown:
+                shown = response
+                yield response
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._stopped.wait()
+        yield await self._response(service)
         raise shutting_down()
 
-    def _response(self, service: str) -> bytes:
-        status = "SERVING" if self._is_serving else "NOT_SERVING"
+    async def _response(self, service: str) -> bytes:
+        check = self._services.get(service)
+        is_serving = self._is_serving and (check is None or await check.is_serving())
+        status = "SERVING" if is_serving else "NOT_SERVING"
         if service not in self._services:
             status = "SERVICE_UNKNOWN"
         return bytes(_pb2.HealthCheckResponse(status=status).SerializeToString())
+
+
+class _Check:
+    """Checks whether a service is served, at most once in `_CHECK_SECONDS`."""
+
+    def __init__(self, check: Callable[[], Awaitable[bool]]) -> None:
+        self._check = check
+        self._lock = asyncio.Lock()
+        self._is_serving = True
+        self._next = 0.0
+
+    async def is_serving(self) -> bool:
+        async with self._lock:
+            if time.monotonic() >= self._next:
+                self._is_serving = await self._check()
+                self._next = time.monotonic() + _CHECK_SECONDS
+            return self._is_serving
 
 
 def _service_of(raw: bytes) -> str:

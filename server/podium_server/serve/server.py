@@ -60,7 +60,8 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
     is_started = False
     try:
         audit = None if settings.audit is None else Audit(settings.audit)
-        health = Health(_SERVICES)
+        # Reads may work without the leader of a database, so the server as a whole still serves.
+        health = Health(dict.fromkeys(_SERVICES) | {_RECORDING.full_name: store.takes_writes})
         results = Results(store, settings.limits, settings.answer_cache_bytes)
         message_bytes = settings.limits.message_bytes
         at_once = {

@@ -162,6 +162,13 @@ class Store(ABC):
     async def transact(self, call: Call[T]) -> T:
         """Runs a call in one transaction. Returns its result when the transaction is durable."""
 
+    async def takes_writes(self) -> bool:
+        """Returns whether the store can store calls now. A store in a file always can.
+
+        A database can answer reads while it takes no writes, or be unreachable.
+        """
+        return True
+
     @abstractmethod
     async def store_id(self) -> str:
         """Returns the id of the store, which never changes."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import grpc
 from podium_server.serve.settings import ServerTLS
 
 from tests.client.cli.shell import podium
@@ -18,7 +19,21 @@ async def test_a_server_serves_without_a_token(tmp_path: Path) -> None:
         outcome = await asyncio.to_thread(podium, "health", address=address)
         as_json = await asyncio.to_thread(podium, "health", "--json", address=address)
     assert (outcome.code, outcome.out, outcome.err) == (0, f"{address} serves\n", "")
-    assert json.loads(as_json.out) == {"address": address, "serving": True}
+    assert json.loads(as_json.out) == {"address": address, "serving": True, "recording": True}
+
+
+def test_a_server_that_takes_no_writes() -> None:
+    """A server that serves only reads passes the check, and the output says what it lacks."""
+
+    def check(raw: bytes, _context: grpc.ServicerContext) -> bytes:
+        return b"\x08\x02" if raw == b"\n\x1apodium.v1.RecordingService" else b"\x08\x01"
+
+    with grpc_server(Check=check) as address:
+        outcome = podium("health", address=address)
+        as_json = podium("health", "--json", address=address)
+    text = f"{address} serves reads, but takes no writes now\n"
+    assert (outcome.code, outcome.out) == (0, text)
+    assert json.loads(as_json.out) == {"address": address, "serving": True, "recording": False}
 
 
 async def test_an_encrypted_server(tmp_path: Path) -> None:

@@ -19,8 +19,10 @@ from podium_server.store.postgres import errors, group_commit, hosts, store
 from podium_server.store.postgres.connection import PooledConnection
 from podium_server.testing.calls import arm, declared, record, row
 
+from tests.client.cli.shell import podium as podium_command
 from tests.client.client.broken import tcp_server
 from tests.postgres import connected
+from tests.server.access.serving import serving
 from tests.server.postgres.proxy import SOCKET, Proxy, proxied_store, query_of
 from tests.stores import store_url
 
@@ -171,6 +173,18 @@ async def test_a_read_only_database(tmp_path: Path) -> None:
             await opened.transact(record(row("val", 1)))
     finally:
         await opened.close()
+
+
+async def test_health_of_a_read_only_database(tmp_path: Path) -> None:
+    """`podium health` says that the server takes no writes, and still succeeds."""
+    url = store_url(tmp_path)
+    await (await open_store(url)).close()
+    async with serving(tmp_path, store=f"{url}&default_transaction_read_only=on") as [address]:
+        outcome = await asyncio.to_thread(podium_command, "health", address=address)
+    assert outcome == (0, f"{address} serves reads, but takes no writes now\n", "")
+    async with serving(tmp_path, store=url) as [address]:
+        outcome = await asyncio.to_thread(podium_command, "health", address=address)
+    assert outcome == (0, f"{address} serves\n", "")
 
 
 async def test_a_lock_that_another_session_keeps(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The health service: its answers, also to malformed requests."""
 
+import asyncio
 import json
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from podium._wire.status import from_rpc_error
+from podium_server.rpc import health
 from podium_server.rpc.admission import AdmissionLimits
 from podium_server.testing import running_server
 
@@ -53,6 +55,46 @@ def test_a_watch_of_an_unknown_service() -> None:
         "NOT_FOUND",
         "the server has no service 'podium.v1.Nothing'",
     )
+
+
+async def test_a_service_that_fails_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check and Watch report its state, and the server as a whole serves meanwhile."""
+    monkeypatch.setattr(health, "_CHECK_SECONDS", 0.01)
+    states = [True]
+
+    async def is_served() -> bool:
+        return states[-1]
+
+    served = health.Health({"": None, "x": is_served})
+    name = _pb2.HealthCheckRequest(service="x").SerializeToString()
+    watch = served._watch(name)
+    assert await anext(watch) == b"\x08\x01"
+    states.append(False)
+    assert await anext(watch) == b"\x08\x02"
+    assert await served._check(name) == b"\x08\x02"
+    assert await served._check(b"") == b"\x08\x01"
+    states.append(True)
+    assert await anext(watch) == b"\x08\x01"
+    served.stop()
+    assert await anext(watch) == b"\x08\x02"
+    with pytest.raises(podium.PodiumError, match="stopping"):
+        await anext(watch)
+
+
+async def test_health_checks_share_one_look() -> None:
+    """However many clients ask for the health of a service, it is checked once a second."""
+    checks = 0
+
+    async def is_served() -> bool:
+        nonlocal checks
+        checks += 1
+        await asyncio.sleep(0)
+        return True
+
+    served = health.Health({"x": is_served})
+    name = _pb2.HealthCheckRequest(service="x").SerializeToString()
+    await asyncio.gather(*(served._check(name) for _ in range(20)))
+    assert checks == 1
 
 
 async def test_health_while_there_are_too_many_watches(tmp_path: Path) -> None:

@@ -112,6 +112,14 @@ class PostgresStore(SqlStore):
         }
         return gauges | dict(self._group.gauges())
 
+    async def takes_writes(self) -> bool:
+        """Returns whether the database takes writes now."""
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                return await self._run(_takes_writes)
+        except (PodiumError, TimeoutError):
+            return False
+
     async def store_id(self) -> str:
         """Returns the id of the store."""
         return self._id
@@ -217,6 +225,14 @@ def _options() -> dict[str, Any]:
             "idle_in_transaction_session_timeout": str(_IDLE_MS),
         },
     }
+
+
+async def _takes_writes(connection: PooledConnection) -> bool:
+    takes_writes: bool = await connection.fetchval("SHOW transaction_read_only") == "off"
+    if not takes_writes:
+        # The next connection may be to another host, which is the leader by then.
+        connection.terminate()
+    return takes_writes
 
 
 async def _check_database(connection: asyncpg.Connection) -> None:

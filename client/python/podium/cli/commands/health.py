@@ -1,13 +1,15 @@
 """Asks the health service of a server whether it serves, for probes of containers.
 
 It needs no token. Exit code 0: the server serves; 1: it is stopping, or does not answer.
-Of several servers, each is asked, and the exit code is 0 if one serves.
+Of several servers, each is asked, and the exit code is 0 if one serves. If its
+database takes no writes, a server serves only reads, and the output says so.
 
 Example:
   podium health --address unix:/run/podium/podium.sock --timeout 5
 """
 
 import argparse
+import contextlib
 
 import grpc
 
@@ -21,8 +23,10 @@ from podium.cli._exits import CommandError, Exit
 __all__ = ["run_locally"]
 
 _CHECK = "/grpc.health.v1.Health/Check"
-_SERVING = b"\x08\x01"
-"""The encoded response of a server that serves."""
+_RECORDING = b"\n\x1apodium.v1.RecordingService"
+"""The encoded request for the health of the service that writes."""
+_SERVING, _NOT_SERVING = b"\x08\x01", b"\x08\x02"
+"""The encoded responses for a service that is served, and for one that is not."""
 _SECONDS = 5.0
 
 
@@ -43,21 +47,30 @@ def _serves(address: str, seconds: float, console: Console, has_others: bool) ->
     Raises:
         CommandError: The server does not answer, and there are no others.
     """
+    is_recording = False
     try:
         is_serving = _ask(address, seconds) == _SERVING
+        is_recording = is_serving and _takes_writes(address, seconds)
     except CommandError as error:
         if not has_others:
             raise
         console.note(str(error))
         is_serving = False
     if console.as_json:
-        console.json({"address": address, "serving": is_serving})
+        console.json({"address": address, "serving": is_serving, "recording": is_recording})
     else:
-        console.line(f"{address} {'serves' if is_serving else 'does not serve'}")
+        reads = "" if is_recording or not is_serving else " reads, but takes no writes now"
+        console.line(f"{address} {'serves' if is_serving else 'does not serve'}{reads}")
     return is_serving
 
 
-def _ask(address: str, seconds: float) -> bytes:
+def _takes_writes(address: str, seconds: float) -> bool:
+    with contextlib.suppress(CommandError):
+        return _ask(address, seconds, _RECORDING) != _NOT_SERVING
+    return False
+
+
+def _ask(address: str, seconds: float, request: bytes = b"") -> bytes:
     """Returns the encoded response of the health service, or raises a CommandError."""
     security = Security(address, None, None)
     credentials = security.channel_credentials()
@@ -70,8 +83,10 @@ def _ask(address: str, seconds: float) -> bytes:
     with channel:
         check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_CHECK)
         try:
-            return check(b"", timeout=seconds)
+            return check(request, timeout=seconds)
         except grpc.RpcError as error:
+            if request and error.code() is grpc.StatusCode.NOT_FOUND:
+                return b""  # another server, such as a proxy
             why = from_rpc_error(error).message
             cause = connection_failure(why) or why
             text = (
