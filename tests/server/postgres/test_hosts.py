@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from podium_server.store.open import open_store
 from podium_server.store.postgres import connections, store
+from podium_server.store.postgres.hosts import connect
 from podium_server.testing.calls import arm, declared, record, row
 
+from tests.client.client.broken import closed_port, tcp_server
 from tests.server.postgres.proxy import SOCKET, Proxy, query_of
 
 
@@ -38,3 +40,17 @@ async def test_a_leader_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert (await opened.transact(record(row("val", 1), writer="w"))).revision == 2
         finally:
             await opened.close()
+
+
+async def test_an_error_names_the_host() -> None:
+    """If no connection can be opened, the error has the host and the port, but no password."""
+    address = closed_port()
+    with pytest.raises(ConnectionError) as refused:
+        await connect(f"postgresql://podium:secret@{address}/postgres")
+    assert str(refused.value).startswith(f"cannot connect to {address}: ")
+    assert "secret" not in str(refused.value)
+    with (
+        tcp_server(b"") as silent,
+        pytest.raises(ConnectionError, match=f"^{silent} does not answer$"),
+    ):
+        await connect(f"postgresql://podium:secret@{silent}/postgres", timeout=0.2)

@@ -8,6 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
+from podium_server.store.shown_url import shown_url
+
 __all__ = ["connect", "has_hosts", "leaders", "notice_loss"]
 
 _OPTIONS = {
@@ -55,7 +57,16 @@ async def _connect(url: str, options: dict[str, Any]) -> asyncpg.Connection:
         return await asyncpg.connect(url, **options)
     except TimeoutError:
         # Callers would take a TimeoutError for an overloaded database.
-        raise ConnectionError("the database does not answer") from None
+        raise ConnectionError(f"{_host_of(url)} does not answer") from None
+    except OSError as error:
+        # Its text may be only "Connection refused", which does not say who refused it.
+        reason = error.strerror or error
+        raise ConnectionError(f"cannot connect to {_host_of(url)}: {reason}") from error
+
+
+def _host_of(url: str) -> str:
+    """Returns the host and the port of a URL with one host."""
+    return urlsplit(shown_url(url)).netloc.rpartition("@")[2] or "the database"
 
 
 def _of_each_host(url: str) -> list[str]:
