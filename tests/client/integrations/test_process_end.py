@@ -42,6 +42,52 @@ def test_a_script_that_breaks_off(ended: Ended, breaks: str, status: str, says: 
     assert says in (arm.error or "")
 
 
+_CAUGHT = """
+import numpy as np, xgboost
+from podium.integrations.xgboost import PodiumCallback
+
+class Break(xgboost.callback.TrainingCallback):
+    def after_iteration(self, model, epoch, evals_log):
+        raise ValueError("out of memory")
+
+kept = []
+data = xgboost.DMatrix(np.arange(20.0).reshape(10, 2), np.arange(10) > 4)
+
+def train(name, *callbacks):
+    kept.append(PodiumCallback("caught", name))
+    xgboost.train({}, data, 2, evals=[(data, "val")], callbacks=[kept[-1], *callbacks])
+
+try:
+    train("handled", Break())
+except ValueError:
+    train("retried")
+try:
+    train("ignored", Break())
+except ValueError:
+    pass
+train("next")
+try:
+    train("last", Break())
+except ValueError:
+    pass
+raise RuntimeError("a later error")
+"""
+
+
+def test_errors_that_the_script_caught(ended: Ended) -> None:
+    """A training that broke off has failed. An unrelated error that ends the script is not its."""
+    command = [sys.executable, "-c", _CAUGHT]
+    subprocess.run(command, check=False, capture_output=True, env=dict(os.environ), timeout=240)
+    arms = {name: ended("caught", name) for name in ("handled", "ignored", "last")}
+    assert {arm.status for arm in arms.values()} == {"failed"}
+    assert "ValueError: out of memory" in (arms["handled"].error or "")
+    for name in ("ignored", "last"):
+        error = "the training run was ended by an error, which the script caught"
+        assert arms[name].error == error
+    for name in ("retried", "next"):
+        assert (ended("caught", name).status, ended("caught", name).error) == ("completed", None)
+
+
 def test_a_server_that_is_down(server: RunningServer) -> None:
     """Training continues without a server, and logs at the end where its results wait."""
     server.stop()

@@ -1,10 +1,18 @@
-"""Finds variables that a library has, but does not pass to the callbacks that it calls."""
+"""Finds the functions of a library that call a callback, and what became of their call."""
+
+from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any
+import os
+import sys
+from itertools import dropwhile, takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-__all__ = ["caller_variables"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import CodeType, FrameType
+
+__all__ = ["TrainerCall", "caller_variables"]
 
 
 def caller_variables(module: str, name: str) -> Mapping[str, Any]:
@@ -17,9 +25,79 @@ def caller_variables(module: str, name: str) -> Mapping[str, Any]:
         module: A part of the module's name, such as `xgboost.training`.
         name: The name of a variable of the function.
     """
-    frame = inspect.currentframe()
-    while frame is not None:
+    for frame in _stack(inspect.currentframe()):
         if module in frame.f_globals.get("__name__", "") and name in frame.f_code.co_varnames:
             return dict(frame.f_locals)
-        frame = frame.f_back
     return {}
+
+
+class TrainerCall(NamedTuple):
+    """A call of a library's function that trains, such as `xgboost.train`.
+
+    A trainer that raises an error does not notify its callbacks. This object finds out that the
+    call has ended, and often the error. It holds no reference to the variables of the call.
+    """
+
+    pid: int
+    frame: int
+    """The id of the frame of the call. Another call may have the same id later."""
+    code: CodeType
+
+    @staticmethod
+    def of(package: str) -> TrainerCall | None:
+        """Returns the running call of a package that called this function; None if there is none.
+
+        If functions of the package call each other, it is the outermost of them.
+        """
+
+        def is_inside(frame: FrameType) -> bool:
+            name: str = frame.f_globals.get("__name__", "")
+            return name.partition(".")[0] == package
+
+        callers = dropwhile(lambda frame: not is_inside(frame), _stack(inspect.currentframe()))
+        calls = list(takewhile(is_inside, callers))
+        return TrainerCall(os.getpid(), id(calls[-1]), calls[-1].f_code) if calls else None
+
+    def has_ended(self) -> bool:
+        """Returns whether no thread of this process runs the call any longer.
+
+        Returns False in a forked process.
+        """
+        stacks = map(_stack, sys._current_frames().values())  # noqa: SLF001 - it is documented
+        is_running = any(self._is(frame) for stack in stacks for frame in stack)
+        return self.pid == os.getpid() and not is_running
+
+    def error(self) -> BaseException | None:
+        """Returns the error that ended the call, if it ended the script or is being handled."""
+        errors = _with_causes(sys.exception(), getattr(sys, "last_value", None))
+        return next((each for each in errors if any(map(self._is, _frames(each)))), None)
+
+    def _is(self, frame: FrameType) -> bool:
+        return id(frame) == self.frame and frame.f_code is self.code
+
+
+def _stack(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yields a frame and its callers."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _with_causes(*errors: BaseException | None) -> Iterator[BaseException]:
+    """Yields errors, those that caused them, and those during whose handling they occurred."""
+    seen: list[BaseException] = []
+    left = list(errors)
+    while left:
+        error = left.pop(0)
+        if error is not None and error not in seen:
+            seen.append(error)
+            left += [error.__cause__, error.__context__]
+            yield error
+
+
+def _frames(error: BaseException) -> Iterator[FrameType]:
+    """Yields the frames that an error has passed."""
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace.tb_frame
+        trace = trace.tb_next

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypedDict, TypeVar
 
 from podium._interface.endings import ending_of, is_pruned
 from podium._values.enums import ArmStatus
-from podium.integrations._callers import caller_variables
+from podium.integrations._callers import TrainerCall, caller_variables
 from podium.integrations._names import ArmNames
 from podium.integrations._recorders import recorder_of
 
@@ -58,8 +58,10 @@ class Training:
     run that begins again before it has ended, for example after it ran out of memory. Any other
     run is another arm.
 
-    If a trainer does not end its arm, the arm ends with the process. If an error ended the process,
-    the arm is failed with that error; otherwise it is cancelled.
+    If a trainer does not end its arm, the arm ends when another training run begins, when the
+    callback is garbage-collected, or with the process. If an error ended the training run or the
+    process, the arm is failed with that error; otherwise it is cancelled. If the script caught the
+    error, the arm is failed.
 
     Args:
         experiment: The recorder of the experiment, or the experiment's name.
@@ -85,6 +87,7 @@ class Training:
         self._began = 0.0
         self._last: dict[str, Row] = {}
         self._trial: Any = None
+        self._call: TrainerCall | None = None
         self._baseline: list[Row] | None = None
         """The rows of an evaluation before training, to be recorded at step 0, or None."""
 
@@ -112,6 +115,7 @@ class Training:
         resume_step: int | None = None,
         rank: int | None = None,
         repeats: bool = False,
+        trainer: str = "",
     ) -> None:
         """Begins an attempt at an arm.
 
@@ -122,12 +126,16 @@ class Training:
             resume_step: The step after which the run continues; None if it begins from scratch.
             rank: The rank of this process; None if the trainer does not know it.
             repeats: Whether the trainer may begin a run again with other arguments.
+            trainer: The package whose function trains and calls this method. Empty if the function
+                that calls this method ends before the run does.
         """
         if not _is_main(rank):
             self._recorder(rank)
             return
         for other in tuple(unsettled):
             other.settle()
+            if other is not self:
+                other.end_if_broken_off()
         _release()
         baseline, self._baseline = self._baseline or [], None
         goes_on = resume_step is not None
@@ -148,7 +156,8 @@ class Training:
         self._began = time.monotonic()
         self._last.clear()
         self._trial = caller_variables("optuna.study", "trial").get("trial")
-        if self._trial is not None:
+        self._call = TrainerCall.of(trainer) if trainer else None
+        if self._trial is not None or self._call is not None:
             unsettled.add(self)
         atexit.unregister(self._end_with_process)
         atexit.register(self._end_with_process)
@@ -251,11 +260,25 @@ class Training:
         elif state == "FAIL":
             self._finish(ArmStatus.FAILED, "the trial of Optuna failed")
 
+    def end_if_broken_off(self) -> None:
+        """Ends the arm as failed if the function that trains has ended without the end of the run.
+
+        Then it has raised an error, which the script may have caught.
+        """
+        if self._is_running and self._call is not None and self._call.has_ended():
+            error = self._call.error()
+            if error is not None:
+                self._end_by(error)
+            else:
+                self._finish(ArmStatus.FAILED, _CAUGHT)
+
     def leave(self, error: BaseException | None) -> None:
         """Ends the run if it has not ended: as completed, or as failed or cancelled by `error`.
 
         If this object has created the recorder, closes it, which waits for the delivery of events.
         """
+        if error is None:
+            self.end_if_broken_off()
         self._end_by(error)
         if self._recorder_of_our_own is not None:
             self._recorder_of_our_own.close()
@@ -302,11 +325,14 @@ class Training:
         error: BaseException | None = getattr(sys, "last_value", None)
         if error is None:
             self.stop("the process ended before the training run did")
+        # Another error than that of the training run may have ended the script.
+        self.end_if_broken_off()
         # The recorder closes itself afterwards, so that it waits and reports once.
         self._end_by(error)
 
 
 _EVALUATION = "-evaluation"
+_CAUGHT = "the training run was ended by an error, which the script caught"
 unsettled: set[Training] = set()
 """The training runs that may have ended although their trainer has not reported the end."""
 _ended: list[ArmRecorder] = []
@@ -348,6 +374,7 @@ class CallbackBase(Generic[_T]):
         training = getattr(self, "_training", None)
         if training is not None:
             training.settle()
+            training.end_if_broken_off()
 
     def __enter__(self) -> Self:
         return self

@@ -94,7 +94,7 @@ class _Training(Training):
     _rows: Mapping[int, list[Row]] = MappingProxyType({})
 
     def begin_rounds(self, config: RunConfig, model: Any, resume_step: int | None) -> None:
-        self.begin(config, resume_step=resume_step)
+        self.begin(config, resume_step=resume_step, trainer="lightgbm")
         self._model = model
         self._rows = defaultdict(list)
         unsettled.add(self)
@@ -107,9 +107,10 @@ class _Training(Training):
     def settle(self) -> None:
         """Ends the arm if the model has the number of a best round, as after early stopping."""
         super().settle()
-        best = self._rows.get(getattr(self._model, "best_iteration", 0), [])
-        if self.is_running and not best:
+        step: int = getattr(self._model, "best_iteration", 0)
+        if self.is_running and step <= 0:
             return
+        best = self._rows.get(step, [])
         self._forget()
         if self.is_running:
             self.end(best=best)

@@ -84,6 +84,7 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
             config,
             resume_step=self._rounds - 1 if self._rounds else None,
             rank=collective.get_rank() if collective.is_distributed() else None,
+            trainer="xgboost",
         )
         return model
 
