@@ -87,6 +87,28 @@ def test_early_stopping_makes_the_best_round_the_result(ended: Ended, *, is_firs
     assert arm.metrics["logloss"] == history["train"]["logloss"][-1]
 
 
+def test_the_best_round_of_a_run_that_continues(ended: Ended) -> None:
+    """XGBoost counts it from the first round of the model with which the run began."""
+    evals = [(_VAL, "val")]
+    model = xgboost.train(_PARAMS, _TRAIN, 5, evals=evals, verbose_eval=False)
+    stop = xgboost.callback.EarlyStopping(rounds=3, metric_name="logloss")
+    history: dict[str, Any] = {}
+    xgboost.train(
+        _PARAMS,
+        _TRAIN,
+        50,
+        evals=evals,
+        evals_result=history,
+        xgb_model=model,
+        callbacks=[PodiumCallback("continued", "arm"), stop],
+        verbose_eval=False,
+    )
+    losses = history["val"]["logloss"]
+    arm = ended("continued", "arm")
+    assert [row.step for row in arm.evals] == [*range(5, 5 + len(losses)), None]
+    assert arm.evals[-1].metrics["logloss"] == min(losses)
+
+
 class _Break(xgboost.callback.TrainingCallback):  # type: ignore[misc, unused-ignore]
     def __init__(self, error: BaseException) -> None:
         super().__init__()

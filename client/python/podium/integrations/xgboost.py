@@ -107,7 +107,8 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
         self._log_rounds(max(map(len, _scores(self._history)), default=0))
         best = _booster(model).attr(_BEST)
         is_new = best is not None and best != self._best_before
-        rows = self._rows(int(best)) if is_new else []
+        # XGBoost counts the best round from the first round of `xgb_model`.
+        rows = self._rows(int(best) - self._rounds) if is_new else []
         self._training.end(best=[row for row in rows if row.name not in self._training_sets])
         return model
 
