@@ -54,10 +54,12 @@ def test_epochs_are_rows_and_the_last_is_the_result(ended: Ended) -> None:
     assert config.extras["learning_rate"] == pytest.approx(0.05)
 
 
-def test_weights_that_are_restored_are_the_result(ended: Ended) -> None:
-    """If the callback gets the EarlyStopping callback, the best epoch is the result."""
+@pytest.mark.parametrize("is_first", [True, False])
+def test_weights_that_are_restored_are_the_result(ended: Ended, *, is_first: bool) -> None:
+    """If EarlyStopping restores the best weights, the best epoch is the result in any order."""
     stop = keras.callbacks.EarlyStopping(min_delta=100, patience=1, restore_best_weights=True)
-    _, history = _fit(PodiumCallback("early", "arm", early_stopping=stop), stop)
+    callback = PodiumCallback("early", "arm")
+    _, history = _fit(*([callback, stop] if is_first else [stop, callback]))
     losses = history["val_loss"]
     arm = ended("early", "arm")
     assert [row.step for row in arm.evals] == [0, 1, None]

@@ -17,15 +17,13 @@ from podium.integrations._settings import seed_of, settings_of
 from podium.integrations._training import CallbackBase, Row, Training
 
 try:
-    from keras.callbacks import Callback
+    from keras.callbacks import Callback, EarlyStopping
     from numpy import float32
 except ImportError as error:
     raise missing("keras", "keras", error) from error
 
 if TYPE_CHECKING:
     from typing import Unpack
-
-    from keras.callbacks import EarlyStopping
 
     from podium._interface.recorders import ExperimentRecorder
     from podium.integrations._training import ArmOptions
@@ -34,6 +32,7 @@ __all__ = ["PodiumCallback"]
 
 _RATE = "learning_rate"
 _ITERATOR = "epoch_iterator"
+_CALLBACKS = "callbacks"
 _NO_SETTINGS = frozenset({"name", "dtype"})
 _MAX_LAYERS = 200
 _VAL = "val"
@@ -54,8 +53,8 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         name: The name of the arm.
         run_config: The configuration of the arm. By default, it is made from the compiled model.
         early_stopping: Your EarlyStopping callback, if it restores the best weights. The row of the
-            best epoch is then the post-training row. Keras does not report that epoch to other
-            callbacks.
+            best epoch is then the post-training row. By default, it is found among the callbacks
+            of `fit`.
         options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
             restart.
     """
@@ -91,7 +90,8 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
             self._is_fitting = True
             self._rows = {}
             config = self._asked or self._run_config or RunConfig(self._name)
-            self._training.begin(config, resume_step=epoch - 1 if epoch else None)
+            step = epoch - 1 if epoch else None
+            self._training.begin(config, resume_step=step, trainer="keras")
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Records the metrics of an epoch."""
@@ -117,10 +117,18 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         is that of the best epoch.
         """
         del logs
-        stop = self._early_stopping
+        stop = self._early_stopping or _early_stopping()
         is_restored = stop and stop.restore_best_weights and stop.best_weights is not None
         best = self._rows.get(stop.best_epoch) if stop and is_restored else None
         self._training.end(best=[best] if best else [])
+
+
+def _early_stopping() -> EarlyStopping | None:
+    """Returns the first callback of the running `fit` that restores the best weights."""
+    callbacks = caller_variables("keras.src.backend", _CALLBACKS).get(_CALLBACKS)
+    found = getattr(callbacks, _CALLBACKS, [])
+    stops = (each for each in found if isinstance(each, EarlyStopping))
+    return next((each for each in stops if each.restore_best_weights), None)
 
 
 def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
