@@ -79,6 +79,8 @@ def test_validations_are_rows_and_the_last_is_the_result(ended: Ended) -> None:
     assert config.algorithm is not None
     assert config.algorithm.kind == "lightning"
     assert (config.algorithm.params["rate"], config.extras["max_epochs"]) == (0.01, 3)
+    [optimizer] = config.algorithm.params["optimizers"]
+    assert (optimizer["kind"], optimizer["lr"]) == ("SGD", 0.01)
 
 
 def test_what_is_evaluated_afterwards_is_a_result(ended: Ended) -> None:

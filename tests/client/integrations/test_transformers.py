@@ -98,6 +98,28 @@ def test_evaluations_are_rows_and_the_last_is_the_result(ended: Ended, tmp_path:
     assert config.model.name == "GPT2LMHeadModel"
 
 
+class _Plain(torch.nn.Module):  # type: ignore[misc, unused-ignore]
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Embedding(7, width), torch.nn.Linear(width, 7))
+
+    def forward(self, input_ids: Any, labels: Any) -> dict[str, Any]:
+        logits = self.layers(input_ids)
+        return {"loss": torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())}
+
+
+def test_models_without_settings_differ_by_their_size(ended: Ended, tmp_path: Path) -> None:
+    """A plain module has no configuration, so the arm has the number of its parameters."""
+    for width in (2, 4):
+        trainer = _trainer(tmp_path, PodiumCallback("plain", f"{width}"), eval_strategy="no")
+        trainer.model = _Plain(width)
+        trainer.train()
+        config = ended("plain", f"{width}").run_config
+        assert config is not None
+        assert config.algorithm is not None
+        assert config.algorithm.params["parameters"] == 14 * width + 7
+
+
 def test_the_best_model_is_the_result(ended: Ended, tmp_path: Path) -> None:
     """With load_best_model_at_end the row of the best step is the result, whatever came later."""
     trainer = _trainer(

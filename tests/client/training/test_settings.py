@@ -2,6 +2,9 @@
 
 import enum
 import sys
+from datetime import date
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,15 @@ from tests import zygote
 
 class _Kind(enum.StrEnum):
     COSINE = "cosine"
+
+
+class _Pooling(enum.Enum):
+    MEAN = 1
+
+
+class _Broken:
+    def __str__(self) -> str:
+        raise ValueError
 
 
 def _metric() -> None: ...
@@ -43,6 +55,25 @@ def test_plain_values() -> None:
     }
     assert type(told["layers"]) is int
     assert type(told["kind"]) is str
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (Path("data/a.txt"), "data/a.txt"),
+        (_Pooling.MEAN, 1),
+        (np.dtype("int8"), "int8"),
+        (np.array([64, 32]), [64, 32]),
+        (date(2026, 1, 2), "2026-01-02"),
+        (partial(int, base=2), "functools.partial(<class 'int'>, base=2)"),
+        (np.zeros((300, 300)), "numpy.ndarray"),
+        (partial(_metric), "functools.partial"),
+        (_Broken(), f"{__name__}._Broken"),
+    ],
+)
+def test_objects_with_a_text(given: object, expected: object) -> None:
+    """Two settings of one class remain different; a text with an address is not used."""
+    assert plain(given) == expected
 
 
 def test_what_is_too_deep_or_too_long_is_shortened() -> None:

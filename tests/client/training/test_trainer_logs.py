@@ -89,6 +89,7 @@ def test_the_configuration() -> None:
         {"learning_rate": 0.1, "model": {"n_layer": 4}},
     )
     assert config.extras == {"max_steps": 5, "save_steps": 2, "dataloader_num_workers": 1}
+    assert "parameters" not in config.algorithm.params
     plain = run_config("a", "TrainingArguments", arguments, None).algorithm
     assert plain is not None
     assert plain.kind == "hf_trainer"

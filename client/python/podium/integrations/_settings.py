@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["plain", "seed_of", "settings_of"]
+from podium._values import coerce
+
+__all__ = ["parameter_count", "plain", "seed_of", "settings_of"]
 
 _MAX_DEPTH = 6
 _MAX_ITEMS = 200
@@ -26,8 +28,9 @@ def settings_of(given: Mapping[Any, Any], *, without: frozenset[str] = frozenset
 def plain(given: Any, depth: int = 1) -> Any:
     """Converts a value to JSON-like data that is the same in each run of a program.
 
-    Shortens long texts and lists. An object that is not a number becomes the name of its class, and
-    a function or class becomes its own name.
+    Shortens long texts and lists. A path, an enum, a data type or another object with a text of its
+    own becomes this text. Any other object becomes the name of its class, and a function or class
+    becomes its own name.
     """
     if isinstance(given, bool | float) or given is None:
         return given
@@ -41,7 +44,18 @@ def plain(given: Any, depth: int = 1) -> Any:
     if isinstance(given, list | tuple | set | frozenset) and depth < _MAX_DEPTH:
         items = sorted(given, key=str) if isinstance(given, set | frozenset) else list(given)
         return [plain(item, depth + 1) for item in items[:_MAX_ITEMS]]
-    return _number(given) if hasattr(given, "__float__") else _name(given)
+    return _number(given, depth) if hasattr(given, "__float__") else _object(given, depth)
+
+
+def parameter_count(module: Any) -> int | None:
+    """Returns the number of parameters of a model of PyTorch.
+
+    Returns None if lazy layers have no sizes yet, or if it is another model.
+    """
+    try:
+        return sum(int(parameter.numel()) for parameter in module.parameters())
+    except (AttributeError, TypeError, ValueError):
+        return None
 
 
 def seed_of(given: Any) -> int | None:
@@ -56,13 +70,25 @@ def seed_of(given: Any) -> int | None:
     return seed if seed is None or -_INT64 <= seed < _INT64 else None
 
 
-def _number(given: Any) -> Any:
+def _number(given: Any, depth: int) -> Any:
     try:
         number = float(given)
     except (TypeError, ValueError, RuntimeError):
-        return _name(given)
+        return _object(given, depth)
     has_index = hasattr(given, "__index__") and math.isfinite(number)
     return plain(int(given)) if has_index else number
+
+
+def _object(given: Any, depth: int) -> Any:
+    """Returns the items of a small array, the text of another object, or the name of its class."""
+    try:
+        if hasattr(given, "tolist"):
+            is_small = depth < _MAX_DEPTH and math.prod(given.shape) <= _MAX_ITEMS
+            return plain(given.tolist(), depth) if is_small else _name(given)
+        [text] = coerce.settings_list([given], "a setting")
+    except Exception:  # noqa: BLE001 - any class may raise anything when it is converted
+        return _name(given)
+    return plain(text, depth) if isinstance(text, bool | float | int | str | list) else _name(given)
 
 
 def _name(given: Any) -> str:

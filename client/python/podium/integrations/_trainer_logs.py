@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from podium._model.config import Component, ModelConfig, RunConfig
-from podium.integrations._settings import plain, seed_of, settings_of
+from podium.integrations._settings import parameter_count, plain, seed_of, settings_of
 from podium.integrations._training import Row
 
 __all__ = ["last_rows", "rows_of", "run_config", "training_metrics"]
@@ -103,10 +103,13 @@ def _model_name(model: Any) -> str:
 
 
 def _model_settings(model: Any) -> dict[str, Any]:
-    """Returns the model's settings that differ from the defaults, and those of its adapters."""
+    """Returns the model's settings that differ from the defaults, and those of its adapters.
+
+    For a model without settings, returns the number of its parameters.
+    """
     config: Any = getattr(model, "config", None)
     adapters = getattr(model, "peft_config", None) or {}
-    found = {
+    found: dict[str, Any] = {
         "model": _same_each_time(config.to_diff_dict()) if hasattr(config, "to_diff_dict") else {},
         "adapters": {
             name: _same_each_time(adapter.to_dict())
@@ -114,6 +117,8 @@ def _model_settings(model: Any) -> dict[str, Any]:
             if hasattr(adapter, "to_dict")
         },
     }
+    if not hasattr(config, "to_diff_dict"):
+        found["parameters"] = parameter_count(model)
     return {key: settings for key, settings in found.items() if settings}
 
 

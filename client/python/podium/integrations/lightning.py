@@ -16,7 +16,7 @@ from podium._model.config import Component, ModelConfig, RunConfig
 from podium.integrations._callers import caller_variables
 from podium.integrations._missing import missing
 from podium.integrations._prefixed import by_set, training_metrics
-from podium.integrations._settings import seed_of, settings_of
+from podium.integrations._settings import parameter_count, seed_of, settings_of
 from podium.integrations._training import ArmOptions, CallbackBase, Row, Training
 
 try:
@@ -248,7 +248,8 @@ def _run_config(name: str, trainer: Any, module: Any, others: Mapping[str, Any])
     """
     facts = {key: getattr(trainer, key, None) for key in _TRAINER}
     facts["batch_size"] = getattr(trainer.train_dataloader, "batch_size", None)
-    facts["parameters"] = _parameter_count(module)
+    facts["parameters"] = parameter_count(module)
+    facts["optimizers"] = list(map(_optimizer, trainer.optimizers))
     for source in (trainer.datamodule, module):
         facts |= dict(getattr(source, "hparams", None) or {})
     return RunConfig(
@@ -260,9 +261,7 @@ def _run_config(name: str, trainer: Any, module: Any, others: Mapping[str, Any])
     )
 
 
-def _parameter_count(module: Any) -> int | None:
-    """Returns the number of parameters of a model; None if lazy layers have no sizes yet."""
-    try:
-        return int(sum(parameter.numel() for parameter in module.parameters()))
-    except ValueError:
-        return None
+def _optimizer(optimizer: Any) -> dict[str, Any]:
+    """Returns the class and the arguments of an optimizer, as they were before any schedule."""
+    kept = getattr(optimizer, "optimizer", optimizer)  # of a LightningOptimizer
+    return {"kind": type(kept).__name__, **settings_of(getattr(kept, "defaults", {}))}

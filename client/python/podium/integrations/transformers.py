@@ -67,6 +67,7 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
             resume_step=state.global_step or None,
             rank=args.process_index,
             repeats=getattr(args, "auto_find_batch_size", False),
+            trainer="transformers",
         )
 
     def _config(self, args: Any, state: Any, model: Any) -> RunConfig:
