@@ -50,6 +50,20 @@ def test_a_training_that_fails(ended: Ended) -> None:
     assert "RuntimeError" in (arm.error or "")
 
 
+def test_values_after_the_end(ended: Ended, server: RunningServer) -> None:
+    """A result that is logged after `end_training` belongs to the arm that has ended."""
+    accelerator = Accelerator(log_with=PodiumTracker("after", "arm"), cpu=True)
+    accelerator.init_trackers("ignored", config={})
+    accelerator.log({"loss": 2.0}, step=0)
+    accelerator.end_training()
+    accelerator.log({"test/acc": 0.5})
+    accelerator.get_tracker("podium", unwrap=True).flush(120)
+    arm = ended("after", "arm")
+    assert (arm.status, arm.score("test.acc")) == ("completed", 0.5)
+    with podium.Client(server.address) as client:
+        assert [found.name for found in client.experiment("after").arms()] == ["arm"]
+
+
 def test_ending_what_has_not_begun(server: RunningServer) -> None:
     """`end_training` without `init_trackers` or values records nothing."""
     PodiumTracker("nothing", "arm").finish()

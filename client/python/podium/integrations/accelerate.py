@@ -79,9 +79,12 @@ class PodiumTracker(CallbackBase[Training], GeneralTracker):  # type: ignore[mis
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
     def log(self, values: Mapping[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Records values. The first call begins the arm if `init_trackers` had no `config`."""
+        """Records values. The first call begins the arm if `init_trackers` had no `config`.
+
+        Values that are logged after `end_training` belong to the same arm.
+        """
         del kwargs
-        if not self._training.is_running:
+        if self._training.arm is None:
             self.store_init_configuration({})
         for name, metrics in by_set(values).items():
             if not name:
