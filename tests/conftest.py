@@ -23,6 +23,8 @@ with contextlib.suppress(ImportError):  # `make test-integrations` has no random
 _SLOW_SECONDS = 1800
 _VARIABLES = (
     "RANK",
+    "OMPI_COMM_WORLD_RANK",
+    "PMI_RANK",
     "SLURM_PROCID",
     *(name for name in os.environ if name.startswith("PODIUM_")),
 )

@@ -146,15 +146,18 @@ def test_torch_distributed(tmp_path: Path, rank: str, variable: str, silent: str
     assert done.stdout.strip() == silent
 
 
-def test_a_rank_that_is_given(record: object, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("variable", ["SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK"])
+def test_a_rank_that_is_given(
+    record: object, monkeypatch: pytest.MonkeyPatch, name: str, variable: str
+) -> None:
     """Independent trainings that a scheduler numbers record each, when they say so."""
     assert callable(record)
-    monkeypatch.setenv("SLURM_PROCID", "3")
+    monkeypatch.setenv(variable, "3")
     with record(name, rank=0) as experiment:
         assert not experiment.is_silent
     with record(name) as experiment:
         assert experiment.is_silent
     monkeypatch.setenv("RANK", "some")
-    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv(variable, "0")
     with record(name) as experiment:
         assert not experiment.is_silent

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 __all__ = ["Rank", "is_main", "process_rank"]
 
-_VARIABLES = ("RANK", "SLURM_PROCID")
+_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
+"""The variables that torchrun, Open MPI, MPICH (and Intel MPI) and srun set."""
 
 
 class Rank(NamedTuple):
@@ -29,8 +30,8 @@ def is_main(rank: int | None) -> bool:
 def process_rank() -> Rank | None:
     """Returns the rank of this process, or None if it is part of no distributed training run.
 
-    It is the rank in torch.distributed if that is initialized, or else the environment variable
-    RANK or SLURM_PROCID.
+    It is the rank in torch.distributed if that is initialized, or else the first environment
+    variable of RANK, OMPI_COMM_WORLD_RANK, PMI_RANK and SLURM_PROCID that is set.
     """
     number = _torch_rank()
     if number is not None:
