@@ -12,6 +12,7 @@ from tests.client.recorder.looking import told
 from tests.lazy import Lazy
 
 dummy: Any = Lazy("sklearn.dummy")
+pipeline: Any = Lazy("sklearn.pipeline")
 model_selection: Any = Lazy("sklearn.model_selection")
 integration: Any = Lazy("podium.integrations.sklearn")
 
@@ -53,6 +54,26 @@ def test_a_search(record: Any, client: podium.Client, name: str) -> None:
     assert (kept.status, kept.evals, kept.group_name) == ("completed", [], None)
     assert kept.run_config.algorithm == podium.Component(
         "sklearn.dummy.DummyRegressor", {"constant": 20.0, "strategy": "mean"}
+    )
+
+
+@pytest.mark.slow
+def test_a_search_over_estimators(record: Any, client: podium.Client, name: str) -> None:
+    """A candidate has the parameters of its own nested estimator, and a name with its text."""
+    model = pipeline.Pipeline([("last", dummy.DummyRegressor(strategy="median"))])
+    grid = {"last": [dummy.DummyRegressor(strategy="constant", constant=3.0)]}
+    search = model_selection.GridSearchCV(model, grid, cv=3).fit(_ROWS, _ROWS[:, 0])
+    with record(name) as experiment:
+        integration.record_search(search, experiment)
+        assert experiment.flush(60).durable
+    text = "DummyRegressor(constant=3.0, strategy='constant')"
+    algorithm = client.arm(name, f"last={text} fold 0").get().run_config.algorithm
+    assert algorithm is not None
+    params = algorithm.params
+    assert (params["last"], params["last__strategy"], params["last__constant"]) == (
+        text,
+        "constant",
+        3.0,
     )
 
 

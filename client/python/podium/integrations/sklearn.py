@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from copy import deepcopy
 from typing import Any
 
 from podium._interface.recorders import ExperimentRecorder
@@ -70,10 +71,9 @@ def _arms(
     search: Any, results: Mapping[str, Any], prefix: str, eval_name: str
 ) -> Iterator[ArmResult]:
     """Yields an arm for each fold of each candidate, and one for the final model."""
-    fixed = search.estimator.get_params()
     for index, group in enumerate(_group_names(results, prefix)):
         of_candidate = {key: values[index] for key, values in results.items()}
-        algorithm = _component(search.estimator, fixed | of_candidate["params"])
+        algorithm = _component(search.estimator, of_candidate["params"])
         for fold in range(search.n_splits_):
             row = EvalResult(
                 eval_name,
@@ -92,14 +92,16 @@ def _arms(
             )
     if hasattr(search, "refit_time_"):
         kept = f"{prefix} refit".strip()
-        algorithm = _component(search.estimator, fixed | search.best_params_)
+        algorithm = _component(search.estimator, search.best_params_)
         config = RunConfig(kept, algorithm=algorithm)
         seconds = _seconds(search.refit_time_)
         yield ArmResult(kept, config, ArmStatus.COMPLETED, train_seconds=seconds)
 
 
 def _component(estimator: Any, params: Mapping[str, Any]) -> Component:
-    return Component(plain(type(estimator)), settings_of(params))
+    """Returns all parameters of a candidate, also those of a nested estimator that it replaces."""
+    candidate = deepcopy(estimator).set_params(**deepcopy(dict(params)))
+    return Component(plain(type(estimator)), settings_of(candidate.get_params()))
 
 
 def _group_names(results: Mapping[str, Any], prefix: str) -> list[str]:
