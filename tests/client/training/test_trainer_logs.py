@@ -2,7 +2,13 @@
 
 from decimal import Decimal
 
-from podium.integrations._trainer_logs import last_rows, rows_of, run_config, training_metrics
+from podium.integrations._trainer_logs import (
+    last_rows,
+    logged_metrics,
+    rows_of,
+    run_config,
+    training_metrics,
+)
 from podium.integrations._training import Row
 
 _EVALUATED = {
@@ -48,6 +54,15 @@ def test_training_is_no_evaluation() -> None:
     said = {"loss": 0.1, "train_runtime": 3.0, "note": "x", "step": 7}
     assert rows_of(said, 7) == []
     assert training_metrics(said) == {"loss": 0.1, "train_runtime": 3.0}
+
+
+def test_values_that_a_script_logs() -> None:
+    """Values without the runtime of an evaluation are training metrics, whatever their names."""
+    assert logged_metrics({"eval_mine": 0.5, "epoch": 1.0, "step": 3}) == {
+        "eval_mine": 0.5,
+        "epoch": 1.0,
+    }
+    assert logged_metrics(_EVALUATED) == {"epoch": 1.0}
 
 
 def test_the_rows_of_the_best_step() -> None:

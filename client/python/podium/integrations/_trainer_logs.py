@@ -8,7 +8,7 @@ from podium._model.config import Component, ModelConfig, RunConfig
 from podium.integrations._settings import parameter_count, plain, seed_of, settings_of
 from podium.integrations._training import Row
 
-__all__ = ["last_rows", "rows_of", "run_config", "training_metrics"]
+__all__ = ["last_rows", "logged_metrics", "rows_of", "run_config", "training_metrics"]
 
 _EVAL = "eval"
 _RUNTIME = "_runtime"
@@ -60,7 +60,21 @@ def rows_of(entry: Mapping[str, Any], step: int) -> list[Row]:
 
 def training_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the training metrics of a log entry."""
-    evaluated = tuple(f"{prefix}_" for prefix in [_EVAL, *_prefixes(tuple(entry))])
+    return _numbers(entry, (_EVAL, *_prefixes(tuple(entry))))
+
+
+def logged_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the training metrics of the values that a running trainer logs.
+
+    If they have no runtime of an evaluation, all of them are training metrics: then the script has
+    logged them, and no evaluation has recorded them.
+    """
+    is_evaluation = any(key.endswith(_RUNTIME) for key in entry)
+    return training_metrics(entry) if is_evaluation else _numbers(entry, ())
+
+
+def _numbers(entry: Mapping[str, Any], without: Iterable[str]) -> dict[str, Any]:
+    evaluated = tuple(f"{prefix}_" for prefix in without)
     return {
         key: value
         for key, value in entry.items()

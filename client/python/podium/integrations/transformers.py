@@ -12,7 +12,7 @@ from podium._interface.recorders import ExperimentRecorder
 from podium._model.config import RunConfig
 from podium.integrations._callers import caller_variables
 from podium.integrations._missing import missing
-from podium.integrations._trainer_logs import last_rows, rows_of, run_config, training_metrics
+from podium.integrations._trainer_logs import last_rows, logged_metrics, rows_of, run_config
 from podium.integrations._training import ArmOptions, CallbackBase, Training
 
 try:
@@ -101,7 +101,7 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
         del args, control, others
         logged = logs or {}
         self._train_seconds = logged.get("train_runtime", self._train_seconds)
-        self._training.log(training_metrics(logged), state.global_step)
+        self._training.log(logged_metrics(logged), state.global_step)
 
     def on_evaluate(
         self,
