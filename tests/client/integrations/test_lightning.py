@@ -128,15 +128,16 @@ class _TwoLoaders(_Model):
     def validation_step(self, batch: Any, _: int, dataloader_idx: int = 0) -> None:
         del batch
         self.log("val_accuracy", float(dataloader_idx))
+        self.log("recall", 0.5)
 
 
 def test_two_loaders_are_two_evals(ended: Ended) -> None:
-    """Each validation loader is an eval of its own."""
+    """Each validation loader is an eval of its own, with its metrics of any name."""
     trainer = _trainer(PodiumCallback("loaders", "arm"), max_epochs=1)
     trainer.fit(_TwoLoaders(0.01), _DATA, [_DATA, _DATA])
     rows = ended("loaders", "arm").evals
     assert [(row.name, row.step, row.metrics) for row in rows] == [
-        (f"val/dataloader_idx_{number}", step, {"accuracy": float(number)})
+        (f"val/dataloader_idx_{number}", step, {"accuracy": float(number), "recall": 0.5})
         for step in (2, None)
         for number in (0, 1)
     ]

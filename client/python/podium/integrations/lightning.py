@@ -104,9 +104,8 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
             # Lightning computes the metrics at each access.
             sets = by_set(trainer.callback_metrics)
             training = sets.pop("", {})
-            for name, metrics in sets.items():
-                named = f"val{name}" if name.startswith("/") else name
-                self._training.log_row(Row(named, metrics, trainer.global_step))
+            for name, metrics in _with_names(sets, "val").items():
+                self._training.log_row(Row(name, metrics, trainer.global_step))
             self._training.log(training, trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
@@ -138,11 +137,15 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
             return
         if self._training.arm is None:
             self._training.begin_evaluation(self._config(trainer, module), rank=trainer.global_rank)
-        sets = by_set(trainer.callback_metrics)
-        for unnamed in [known for known in sets if not known or known.startswith("/")]:
-            sets[name + unnamed] = sets.pop(unnamed) | sets.get(name + unnamed, {})
-        for known, metrics in sets.items():
+        for known, metrics in _with_names(by_set(trainer.callback_metrics), name).items():
             self._training.log_final(known, metrics)
+
+
+def _with_names(sets: dict[str, dict[str, Any]], name: str) -> dict[str, dict[str, Any]]:
+    """Returns the metrics of each data set. Those without a name belong to the given data set."""
+    for unnamed in [known for known in sets if not known or known.startswith("/")]:
+        sets[name + unnamed] = sets.pop(unnamed) | sets.get(name + unnamed, {})
+    return sets
 
 
 class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
