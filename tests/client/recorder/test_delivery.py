@@ -77,6 +77,17 @@ def test_flush_without_a_server(record: Any, name: str, caplog: pytest.LogCaptur
     end_sender(folder)
 
 
+def test_flush_after_the_end(record: Any, name: str) -> None:
+    """A flush after the end of the block still counts what was logged in it."""
+    with record(name, offline=True) as experiment, experiment.start_arm(CONFIG) as arm:
+        arm.log({"loss": 1})
+    assert arm.flush(0) == podium.Flushed(0, 3, 0, 0, synced=True)
+    assert experiment.flush(0) == podium.Flushed(0, 4, 0, 0, synced=True)
+    assert experiment.counters.pending == 4
+    experiment.arm("arm").log({"loss": 2})
+    assert experiment.flush(0).pending == 5
+
+
 def test_a_sender_that_does_not_start(
     record: Any,
     name: str,

@@ -61,6 +61,18 @@ class Flushed:
     synced: bool
     incomplete: int = 0
 
+    @staticmethod
+    def of(counters: Counters, *, synced: bool = True) -> "Flushed":
+        """Returns the result of a `flush` that found these counts."""
+        return Flushed(
+            counters.delivered,
+            counters.pending,
+            counters.rejected,
+            counters.dropped,
+            synced,
+            counters.incomplete,
+        )
+
     @property
     def durable(self) -> bool:
         """Whether the server has stored everything that was logged before `flush` was called."""

@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -75,6 +74,8 @@ class ExperimentRecording:
         self._settings = settings
         self._owner = os.getpid() if owner is None else owner
         self._process_outbox: ProcessOutbox | None = None
+        self._closed: dict[int, Counters] = {}
+        """The counts of each process at its last `close`, by process id."""
         self._keeper = Keeper(notices, Target(settings.experiment))
         self._subject = Subject(None, opening=settings.declared)
         self._arms: dict[Subject, ArmRecording] = {}
@@ -119,7 +120,7 @@ class ExperimentRecording:
     def counters(self) -> Counters:
         """Counts of all events that this process has logged for the experiment and its arms."""
         outlet = self._outlet_here()
-        return self._lost if outlet is None else outlet.counters() + self._lost
+        return self._earlier if outlet is None else outlet.counters() + self._earlier
 
     @forgiving
     def start_arm(
@@ -237,11 +238,13 @@ class ExperimentRecording:
         Args:
             timeout: The most seconds to wait; 0 only counts the events.
         """
-        return self.flush_streams(None, timeout, self._lost)
+        return self.flush_streams(None, timeout, self._earlier)
 
     @property
-    def _lost(self) -> Counters:
-        return Counters(dropped=self.notices.dropped, incomplete=self.notices.incomplete)
+    def _earlier(self) -> Counters:
+        """The counts of what was lost, and of what was logged before the recorder was closed."""
+        lost = Counters(dropped=self.notices.dropped, incomplete=self.notices.incomplete)
+        return self._closed.get(os.getpid(), Counters()) + lost
 
     def close(self) -> None:
         """Waits up to `close_timeout` seconds for delivery, and ends recording.
@@ -307,11 +310,12 @@ class ExperimentRecording:
         Args:
             streams: The streams; None for all of them.
             timeout: The most seconds to wait.
-            lost: The counts of calls that were not recorded in full, to add to the result.
+            lost: The counts of calls that were not recorded in full, to add to the result. For all
+                streams, also the counts of streams before the recorder was closed.
         """
         outlet = self._outlet_here()
         if outlet is None:
-            return Flushed(0, 0, 0, lost.dropped, synced=True, incomplete=lost.incomplete)
+            return Flushed.of(sum((stream.counters for stream in streams or ()), lost))
         seconds = _FLUSH_SECONDS
         try:
             seconds = coerce.seconds(timeout, "timeout")
@@ -322,7 +326,8 @@ class ExperimentRecording:
             problems.taken("timeout", f"{error}; flush waits at most {_FLUSH_SECONDS:g} seconds")
             self.notices.report("flush", self._keeper.target, problems)
         flushed = outlet.flush(streams, min(max(seconds, 0.0), threading.TIMEOUT_MAX))
-        return replace(flushed, dropped=flushed.dropped + lost.dropped, incomplete=lost.incomplete)
+        counted = Counters(flushed.pending, flushed.delivered, flushed.rejected, flushed.dropped)
+        return Flushed.of(counted + lost, synced=flushed.synced)
 
     def _note_start(self, arm: ArmRecording, step: int | None) -> None:
         """Remembers a started arm. Warns if its previous attempt in this process has not ended."""
@@ -364,6 +369,7 @@ class ExperimentRecording:
         if self.is_main and os.getpid() == self._owner:
             warn_of_unfinished(self.name, tuple(self._started.values()), self.notices)
         counters = outlet.close(timeout if os.getpid() == self._owner else 0.0)
+        self._closed[os.getpid()] = self._closed.get(os.getpid(), Counters()) + counters
         for line in (*last_words(self.name, outlet, counters), *self.notices.summary()):
             _LOGGER.warning("podium: %s", line)
 
