@@ -1,12 +1,14 @@
 """`podium delete`: its question, and its effect."""
 
 import json
+import shlex
 import signal
+import subprocess
 
 import podium as library
 import pytest
 
-from tests.client.cli.shell import on_terminal, podium
+from tests.client.cli.shell import PODIUM, on_terminal, podium
 
 ARM = json.dumps({"name": "a", "run_config": {"name": "a"}, "status": "failed"})
 
@@ -55,6 +57,21 @@ def test_it_asks_on_a_terminal(address: str, filled: str) -> None:
     assert arms(address, filled) == []
     assert on_terminal("delete", filled, address=address, answer="yes\n").code == 0
     assert arms(address, filled) is None
+
+
+def test_without_an_input(address: str, filled: str) -> None:
+    """If stdin is closed, the command says that it needs --yes."""
+    command = shlex.join([*PODIUM, "delete", filled, "--address", address])
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{command} <&-"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--yes" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_it_does_not_ask_about_nothing(address: str) -> None:

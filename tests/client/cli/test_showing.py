@@ -3,6 +3,7 @@
 import podium as library
 
 from tests.client.cli.asking import shown
+from tests.client.cli.shell import podium
 
 
 def test_show_experiment(address: str) -> None:
@@ -101,6 +102,23 @@ def test_show_artifacts(address: str, name: str) -> None:
         '  run result metrics  {"loss": 0.5}\n'
         '  run result extras   {"n": 3}\n'
     ) in shown("show", name, "a", address=address)
+
+
+def test_names_that_begin_with_a_dash(address: str, name: str) -> None:
+    """After `--`, no argument is an option, wherever the other options are."""
+    with library.Client(address) as client:
+        arm = client.experiment(name).start_arm(library.RunConfig("-x"))
+        arm.log_eval("--json", {"acc": 0.5})
+    for arguments in [
+        ("score", "--", name, "-x", "--json.acc"),
+        ("score", name, "--", "-x", "--json.acc"),
+        ("score", "--timeout", "100", name, "--", "-x", "--json.acc"),
+    ]:
+        assert shown(*arguments, address=address) == "0.5\n"
+    assert "--json" in shown("show", name, "--", "-x", address=address)
+    done = podium("score", name, "--", "-x", "a.b", "--more", address=address)
+    assert (done.code, done.out) == (2, "")
+    assert "unrecognized arguments: --more" in done.err
 
 
 def test_show_failed_arm(address: str) -> None:

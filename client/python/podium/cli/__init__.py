@@ -94,8 +94,11 @@ def _failed(message: str, code: Exit) -> Exit:
 
 
 def _prepare_streams() -> None:
-    """Makes stdout and stderr accept any text, even if they are closed or do not use UTF-8."""
-    for name in ("stdout", "stderr"):
+    """Makes stdout and stderr accept any text, even if they are closed or do not use UTF-8.
+
+    If stdin is closed, it becomes empty.
+    """
+    for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, io.TextIOWrapper(io.BytesIO(), "utf-8"))
     if isinstance(sys.stdout, io.TextIOWrapper):
