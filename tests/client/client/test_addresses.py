@@ -55,6 +55,7 @@ def test_addresses(address: str) -> None:
         ("https://results.example/ui?x=1", "results.example:50051"),
         ("grpc://user:secret@[::1]:7", "[::1]:7"),
         ("fe80::1", "[fe80::1]:50051"),
+        ('"localhost:50051"', "localhost:50051"),
         ("[fe80::1]", "[fe80::1]:50051"),
     ],
 )
