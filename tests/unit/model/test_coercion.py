@@ -198,6 +198,8 @@ class _Device:
     ("given", "expected"),
     [
         (Path("/data/x"), "/data/x"),
+        (Fraction(10**400, 3), f"{10**400}/3"),
+        (Decimal("sNaN"), "sNaN"),
         (_Color.RED, "red"),
         (_Color.PAIR, "PAIR"),
         (date(2024, 2, 29), "2024-02-29"),

@@ -58,6 +58,7 @@ _MAX_DEPTH = 40
 _LISTS = (list, tuple)
 _NUMBER_ERRORS = (TypeError, ValueError, RuntimeError)
 """The errors that libraries raise for a value that is not a single number, such as a vector."""
+_UNFIT = (TypeError, ValueError)
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 _BOOLS = frozenset({"bool_", "bool"})
 _BINARY = (bytes, bytearray, memoryview)
@@ -301,7 +302,9 @@ def _value_number(given: Any, where: str, depth: int, fallback: _Fallback) -> Va
             return _digits(index)
         return integer(index, where)
     if isinstance(given, SupportsFloat) and not isinstance(given, type):
-        return number(given, where)
+        # A setting that no float can hold, such as a very large fraction, becomes a text.
+        with contextlib.suppress(*_UNFIT if fallback is _setting else ()):
+            return number(given, where)
     return fallback(given, where, depth)
 
 
