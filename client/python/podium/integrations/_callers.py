@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import CodeType, FrameType
 
-__all__ = ["TrainerCall", "caller_variables"]
+__all__ = ["TrainerCall", "caller_variables", "trial_state"]
 
 
 def caller_variables(module: str, name: str) -> Mapping[str, Any]:
@@ -40,7 +40,7 @@ class TrainerCall(NamedTuple):
 
     pid: int
     frame: int
-    """The id of the frame of the call. Another call may have the same id later."""
+    """The id of the frame of the call. The frame of a later call may have the same id."""
     code: CodeType
 
     @staticmethod
@@ -56,7 +56,12 @@ class TrainerCall(NamedTuple):
 
         callers = dropwhile(lambda frame: not is_inside(frame), _stack(inspect.currentframe()))
         calls = list(takewhile(is_inside, callers))
-        return TrainerCall(os.getpid(), id(calls[-1]), calls[-1].f_code) if calls else None
+        if not calls:
+            return None
+        # This marks the frame, since a later frame with the same id has the default, True. It has
+        # no other effect, except that a debugger does not stop at the lines of the function.
+        calls[-1].f_trace_lines = False
+        return TrainerCall(os.getpid(), id(calls[-1]), calls[-1].f_code)
 
     def has_ended(self) -> bool:
         """Returns whether no thread of this process runs the call any longer.
@@ -73,7 +78,17 @@ class TrainerCall(NamedTuple):
         return next((each for each in errors if any(map(self._is, _frames(each)))), None)
 
     def _is(self, frame: FrameType) -> bool:
-        return id(frame) == self.frame and frame.f_code is self.code
+        return id(frame) == self.frame and frame.f_code is self.code and not frame.f_trace_lines
+
+
+def trial_state(trial: Any) -> str:
+    """Returns the state of a trial of Optuna, such as `PRUNED`; empty if it is not known."""
+    if trial is None:
+        return ""
+    try:
+        return str(trial.study.get_trials(deepcopy=False)[trial.number].state.name)
+    except Exception:  # noqa: BLE001 - an error of the study's storage must not stop the run
+        return ""
 
 
 def _stack(frame: FrameType | None) -> Iterator[FrameType]:

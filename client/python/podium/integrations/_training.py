@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypedDict, TypeVar
 
 from podium._interface.endings import ending_of, is_pruned
 from podium._values.enums import ArmStatus
-from podium.integrations._callers import TrainerCall, caller_variables
+from podium.integrations._callers import TrainerCall, caller_variables, trial_state
 from podium.integrations._names import ArmNames
+from podium.integrations._notebooks import after_each_cell
 from podium.integrations._recorders import recorder_of
 
 if TYPE_CHECKING:
@@ -132,10 +133,9 @@ class Training:
         if not _is_main(rank):
             self._recorder(rank)
             return
-        for other in tuple(unsettled):
-            other.settle()
-            if other is not self:
-                other.end_if_broken_off()
+        self.settle()
+        _end_broken_off(self)
+        after_each_cell(_end_broken_off)
         _release()
         baseline, self._baseline = self._baseline or [], None
         goes_on = resume_step is not None
@@ -254,7 +254,7 @@ class Training:
 
     def settle(self) -> None:
         """Ends the arm if its Optuna trial was pruned or failed, which trainers do not report."""
-        state = _trial_state(self._trial) if self._is_running else ""
+        state = trial_state(self._trial) if self._is_running else ""
         if state == "PRUNED":
             self.prune()
         elif state == "FAIL":
@@ -339,6 +339,17 @@ _ended: list[ArmRecorder] = []
 """The arms whose training run has ended and whose streams still have open files."""
 
 
+def _end_broken_off(but: object) -> None:
+    """Ends the arms of all training runs that have ended, except one."""
+    for training in unsettled - {but}:
+        try:
+            training.settle()
+            training.end_if_broken_off()
+        except Exception:
+            # An error about another training run must not stop this one.
+            _LOGGER.exception("podium: the end of a training run is not recorded")
+
+
 def _release() -> None:
     """Ends the streams of arms whose training run has ended. Called when another run begins.
 
@@ -382,13 +393,3 @@ class CallbackBase(Generic[_T]):
     def __exit__(self, error_type: object, error: BaseException | None, trace: object) -> None:
         """Ends a run that has not ended: as completed, or as failed or cancelled by an error."""
         self._training.leave(error)
-
-
-def _trial_state(trial: Any) -> str:
-    """Returns the state of a trial of Optuna, such as `PRUNED`; empty if it is not known."""
-    if trial is None:
-        return ""
-    try:
-        return str(trial.study.get_trials(deepcopy=False)[trial.number].state.name)
-    except Exception:  # noqa: BLE001 - an error of the study's storage must not stop the run
-        return ""

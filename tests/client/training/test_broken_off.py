@@ -1,0 +1,109 @@
+"""A training that its trainer broke off ends, although the trainer tells its callbacks nothing."""
+
+import sys
+from collections.abc import Callable, Iterator
+from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any
+
+import podium
+import pytest
+from podium.integrations._training import Training
+from podium_server.testing import running_server
+
+_CAUGHT = "the training run was ended by an error, which the script caught"
+
+
+@pytest.fixture
+def experiment() -> Iterator[podium.ExperimentHandle]:
+    """An experiment of a client's: each call is on the server when it returns."""
+    with running_server() as server, podium.Client(server.address) as client:
+        experiment = client.experiment("broken_off")
+        experiment.declare()
+        yield experiment
+
+
+def _loop(begin: Callable[[], object], then: Callable[[], object]) -> None:
+    begin()
+    then()
+
+
+_train = FunctionType(_loop.__code__, {"__name__": "trainer.loop"})
+"""The function of a library that trains."""
+
+
+def _break() -> None:
+    raise ValueError("out of memory")
+
+
+def _run(experiment: Any, name: str, then: Callable[[], object] = _break) -> Training:
+    training = Training(experiment)
+    config = podium.RunConfig(name)
+    _train(lambda: training.begin(config, trainer="trainer"), then)
+    return training
+
+
+def _ending(experiment: podium.ExperimentHandle, name: str) -> tuple[str, str]:
+    arm = experiment.arm(name).get()
+    return arm.status, (arm.error or "").strip().rpartition("\n")[2]
+
+
+def test_the_next_training_ends_it(experiment: podium.ExperimentHandle) -> None:
+    """An error that is being handled is that of the arm. Another error is not."""
+    with pytest.raises(ValueError, match="memory"):
+        _run(experiment, "a")
+    try:
+        _run(experiment, "b")
+    except ValueError:
+        _run(experiment, "c", lambda: None).end()
+    assert _ending(experiment, "a") == ("failed", _CAUGHT)
+    assert _ending(experiment, "b") == ("failed", "ValueError: out of memory")
+    assert _ending(experiment, "c") == ("completed", "")
+
+
+def test_a_training_inside_of_another(experiment: podium.ExperimentHandle) -> None:
+    """The outer one is still running, so the inner one does not end it."""
+    outer = _run(experiment, "outer", lambda: _run(experiment, "inner", lambda: None).end())
+    assert _ending(experiment, "inner") == ("completed", "")
+    assert _ending(experiment, "outer") == ("running", "")
+    outer.end()
+
+
+def test_two_callbacks_of_one_training(experiment: podium.ExperimentHandle) -> None:
+    """The second one begins while the call is running, so it does not end the first one."""
+    both = [Training(experiment), Training(experiment)]
+
+    def begin() -> None:
+        for number, training in enumerate(both):
+            training.begin(podium.RunConfig(f"{number}"), trainer="trainer")
+
+    _train(begin, lambda: None)
+    for number, training in enumerate(both):
+        assert _ending(experiment, f"{number}") == ("running", "")
+        training.end()
+
+
+def test_a_block_in_which_the_error_is_caught(experiment: podium.ExperimentHandle) -> None:
+    """The arm has not completed."""
+    training = Training(experiment)
+    with pytest.raises(ValueError, match="memory"):
+        _train(lambda: training.begin(podium.RunConfig("arm"), trainer="trainer"), _break)
+    training.leave(None)
+    assert _ending(experiment, "arm") == ("failed", _CAUGHT)
+
+
+def test_a_cell_of_a_notebook(
+    experiment: podium.ExperimentHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell that raises ends the arm at once, with the error."""
+    callbacks: dict[str, Callable[[object], None]] = {}
+    notebook: Any = ModuleType("IPython")
+    notebook.get_ipython = lambda: SimpleNamespace(
+        events=SimpleNamespace(register=callbacks.__setitem__)
+    )
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    with pytest.raises(ValueError, match="memory") as raised:
+        _run(experiment, "arm")
+    assert _ending(experiment, "arm") == ("running", "")
+    monkeypatch.setattr(sys, "last_value", raised.value, raising=False)
+    callbacks["post_run_cell"](None)
+    assert _ending(experiment, "arm") == ("failed", "ValueError: out of memory")
