@@ -10,9 +10,10 @@ from typing import Any
 
 import podium
 import pytest
+from podium._values.clean_text import clean
 from podium.cli import _live_table
 from podium.cli._columns import cells, sorted_arms
-from podium.cli._console import Console, clean
+from podium.cli._console import Console
 from podium.cli._documents import Heading, Table, Text, as_html, as_markdown
 from podium.cli._exits import CommandError, Exit
 from podium.cli._outboxes import OutboxView

@@ -141,6 +141,15 @@ def test_long_names_leave_room(groups: int, figsize: tuple[float, float] | None)
     assert axes_of(figure).get_window_extent().width / figure.dpi > (1.4 if figsize else 3)
 
 
+def test_a_name_does_not_change_the_direction_of_others() -> None:
+    """Control characters of a name are shown, in labels, notes and the title."""
+    name = "a\u202eb\nc"
+    found = rank([arm(name, 0.5), arm(f"{name}2", None)], "test.acc")
+    shown = " ".join(texts(plots.ranking_figure(found, title=name)))
+    assert "\u202e" not in shown
+    assert shown.count(r"a\u202eb") == 3
+
+
 def test_close_scores_differ_in_their_texts() -> None:
     """Scores and ticks have as many digits as it takes to tell them apart."""
     figure = plots.ranking_figure(rank([arm("a", 123456.1), arm("b", 123456.2)], "test.acc"))

@@ -1,7 +1,6 @@
 """Writes results to stdout, and everything else to stderr."""
 
 import json
-import re
 import shutil
 import sys
 import textwrap
@@ -9,12 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from podium._model.recording import RecordResult
+from podium._values.clean_text import clean
 from podium.cli._table import columns_of, fits, table, width_of
 
-__all__ = ["Console", "clean"]
+__all__ = ["Console"]
 
-# Recorded texts must neither control a terminal nor change the reading direction.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _GAP = "  "
 _INDENT = "    "
 _STEPS = 10
@@ -143,8 +141,3 @@ def _is_utf8() -> bool:
 
 def _dumped(value: Any) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=not _is_utf8())
-
-
-def clean(text: str) -> str:
-    """Returns a text with its control characters in visible form."""
-    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)

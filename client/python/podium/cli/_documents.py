@@ -6,7 +6,7 @@ from html import escape
 from itertools import compress
 from typing import NamedTuple, Self
 
-from podium.cli._console import clean
+from podium._values.clean_text import clean
 
 __all__ = ["Block", "Heading", "Picture", "Table", "Text", "as_html", "as_markdown"]
 

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 
 from podium import Live, NotFoundError
 from podium._client.live_state import LiveState
+from podium._values.clean_text import clean
 from podium._values.enums import ArmStatus
 from podium.cli import _chart, _format
-from podium.cli._console import Console, clean
+from podium.cli._console import Console
 from podium.cli._table import cut
 
 __all__ = ["show_live_table"]

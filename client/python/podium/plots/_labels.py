@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
+from podium._values.clean_text import clean
 from podium._values.shorten_names import LONGEST_NAME, shorten_names
 
 __all__ = ["listed", "shortened_to_fit", "width_of", "wrapped"]
@@ -26,6 +27,7 @@ def width_of(text: str, size: float, *, is_bold: bool = False) -> float:
 
 def wrapped(text: str, size: float, inches: float, *, is_bold: bool = False) -> list[str]:
     """Breaks a text into at most three lines that fit a width in inches. Shortens longer texts."""
+    text = clean(" ".join(text.split()))
     columns = max(int(inches / (0.005 * size)), 1)
     lines: list[str] = []
     while columns > 1:
@@ -49,6 +51,7 @@ def shortened_to_fit(names: Sequence[str], size: float, inches: float) -> list[s
 
     Different names stay different.
     """
+    names = list(map(clean, names))
     length = max(map(len, names), default=0)
     length = min(length, LONGEST_NAME)
     result = shorten_names(names, length)
