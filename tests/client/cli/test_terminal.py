@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from podium.cli._table import Column, columns_of, cut, table, width_of
+from podium._values.text_width import width_of
+from podium.cli._table import Column, columns_of, cut, table
 
 from tests import zygote
 from tests.client.cli.shell import PODIUM, on_terminal, podium, process

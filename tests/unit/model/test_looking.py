@@ -19,6 +19,7 @@ from podium import (
     ScoreMatrix,
 )
 from podium._values.tabular import Tabular
+from podium._values.text_width import width_of
 from podium.comparing import Members, compare
 from podium.curves import curves_of
 from podium.ranking import rank, rank_groups
@@ -96,6 +97,16 @@ def test_a_table_in_a_console(table: Tabular) -> None:
     assert len(lines) <= 23
     assert max(map(len, lines)) <= 120
     assert "\x1b" not in repr(table)
+
+
+def test_wide_characters_are_aligned() -> None:
+    """The second column begins at the same place of a terminal in all rows."""
+    arms = [
+        ArmResult(name, RunConfig(name), "completed", {"loss": 0.5}) for name in ("漢字", "abcdef")
+    ]
+    _, head, *rows = repr(rank(arms, "loss")).splitlines()
+    places = [width_of(row[: row.index("0.")]) for row in rows]
+    assert places == [head.index("score")] * 2
 
 
 def test_the_columns_of_a_table() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from podium._values.shorten_names import shorten_names
 from podium._values.shorten_text import shorten
+from podium._values.text_width import character_width, padded, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,12 +45,10 @@ class Tabular(ABC):
 
     def __repr__(self) -> str:
         kind, heading, names, rows, rest = self._texts()
-        widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-        table = [
-            "  ".join(map(str.ljust, row, widths)) for row in ([names, *rows] if names else [])
-        ]
+        widths = [max(map(width_of, column)) for column in zip(names, *rows, strict=True)]
+        table = ["  ".join(map(padded, row, widths)) for row in ([names, *rows] if names else [])]
         lines = [f"{kind}: {heading}", *table, *rest]
-        return "\n".join(shorten(line.rstrip(), _WIDTH, lambda _: 1) for line in lines)
+        return "\n".join(shorten(line.rstrip(), _WIDTH, character_width) for line in lines)
 
     def _repr_html_(self) -> str:
         kind, heading, names, rows, rest = self._texts()

@@ -9,7 +9,8 @@ from typing import Any
 
 from podium._model.recording import RecordResult
 from podium._values.clean_text import clean
-from podium.cli._table import columns_of, fits, table, width_of
+from podium._values.text_width import width_of
+from podium.cli._table import columns_of, fits, table
 
 __all__ = ["Console"]
 

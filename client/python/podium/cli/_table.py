@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
-from unicodedata import category, east_asian_width
 
 from podium._values.shorten_text import shorten
+from podium._values.text_width import character_width, padded, width_of
 
-__all__ = ["Column", "columns_of", "cut", "fits", "table", "width_of"]
+__all__ = ["Column", "columns_of", "cut", "fits", "table"]
 
 _GAP = "  "
 _NARROWEST = 8
 _NARROWEST_LONG = 12
 _ELLIPSIS = "…"
-_INVISIBLE = frozenset({"Mn", "Me", "Cf"})
 
 
 class Column(NamedTuple):
@@ -49,7 +48,7 @@ def table(columns: Sequence[Column], width: int | None) -> Iterator[str]:
     shown, widths = _fitted(columns, width)
     for line in zip(*([column.header, *column.cells] for column in shown), strict=True):
         cells = (
-            _padded(cut(cell, size), size, is_number=column.is_number)
+            padded(cut(cell, size), size, is_number=column.is_number)
             for cell, size, column in zip(line, widths, shown, strict=True)
         )
         yield _GAP.join(cells).rstrip()
@@ -61,20 +60,9 @@ def fits(columns: Sequence[Column], width: int | None) -> bool:
     return width is None or natural <= width
 
 
-def width_of(text: str) -> int:
-    """Returns the width of a text on a terminal, in characters of single width."""
-    return len(text) if text.isascii() else sum(map(_width, text))
-
-
 def cut(text: str, width: int) -> str:
     """Shortens a text to a width. A shortened text ends with an ellipsis."""
-    return shorten(text, width, _width)
-
-
-def _width(character: str) -> int:
-    if category(character) in _INVISIBLE:
-        return 0
-    return 2 if east_asian_width(character) in "WF" else 1
+    return shorten(text, width, character_width)
 
 
 def _fitted(columns: Sequence[Column], width: int | None) -> tuple[Sequence[Column], list[int]]:
@@ -116,8 +104,3 @@ def _narrowed(widths: list[int], least: Sequence[int], width: int) -> bool:
             return False
         widths[max(shrinkable)[1]] -= 1
     return True
-
-
-def _padded(text: str, width: int, *, is_number: bool) -> str:
-    padding = " " * (width - width_of(text))
-    return padding + text if is_number else text + padding
