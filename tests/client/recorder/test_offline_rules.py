@@ -12,6 +12,7 @@ from podium._recorder import kept_values as kept
 from podium._recorder.experiment import ExperimentRecording
 from podium._recorder.problems import Problems
 from podium._recorder.rejections import warn_of_rejected
+from podium._recorder.stream import Stream
 from podium._recorder.warnings import RecorderWarnings
 from podium.events import metrics_recorded
 
@@ -142,3 +143,20 @@ def test_rejected_events_are_named_once(tmp_path: Path, caplog: pytest.LogCaptur
     assert ("REASON_1" in caplog.text, caplog.text.count("REASON_2")) == (False, 1)
     assert notices.summary() == []
     writer.release()
+
+
+def test_events_in_memory_are_not_synced() -> None:
+    """A power cut would lose them, so the stream counts as synced only without them."""
+    notices = RecorderWarnings(is_strict=False)
+    unused: Any = None
+    stream = Stream(unused, unused, notices)
+    assert not stream.sync()
+    synced = 3
+    writer: Any = SimpleNamespace(last_sequence=3, sync=lambda: synced)
+    stream._writer = writer
+    assert stream.sync()
+    stream._waiting.append(b"event")
+    assert not stream.sync()
+    stream._waiting.clear()
+    synced = 2
+    assert not stream.sync()

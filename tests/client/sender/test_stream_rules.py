@@ -1,6 +1,7 @@
 """The rules of single streams and of the sender around them, without a server."""
 
 import asyncio
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -128,6 +129,20 @@ def test_a_stream_that_has_sent_goes_to_the_end(tmp_path: Path) -> None:
     streams.move_back(first)
     assert list(streams.known.values()) == [*others, first]
     assert list(streams.unsent) == [*others, first]
+
+
+def test_a_deleted_stream_is_forgotten_when_its_call_has_ended(tmp_path: Path) -> None:
+    """While it is sending, its answer still counts, although a user has deleted the folder."""
+    outbox = new_outbox(tmp_path)
+    folder = dead_stream(outbox, "x", row("v", 1))
+    streams = Streams([outbox], is_bounded=False, defect_seconds=600.0)
+    streams.look(set())
+    stream = streams.known[folder]
+    shutil.rmtree(folder)
+    streams.look({folder})
+    assert (folder in streams.known, stream.is_gone) == (True, False)
+    streams.look(set())
+    assert (folder in streams.known, stream.is_gone) == (False, True)
 
 
 @pytest.mark.parametrize(
