@@ -6,7 +6,6 @@ import ast
 import json
 import re
 import warnings
-from dataclasses import fields
 from typing import Any, TypeVar
 
 from podium._files import json_form
@@ -101,8 +100,7 @@ def _part(form: type[_T], value: Any) -> _T | None:
     """Converts a part of the configuration. Returns None if it has unknown or invalid fields."""
     if isinstance(value, str) and form is Component:
         return form(value)  # only a kind
-    known = {field.name for field in fields(form)}
-    if not isinstance(value, dict) or not known.issuperset(value):
+    if not isinstance(value, dict):
         return None
     try:
         return json_form.record_from_json(form, value, form.__name__)
