@@ -123,7 +123,7 @@ def _end_with_reader() -> None:
 
     Without this, the command would end only at the next change, of which there may be none.
     """
-    with contextlib.suppress(OSError):  # an output that is no file
+    with contextlib.suppress(OSError):  # some outputs cannot be polled
         poll = select.poll()
         poll.register(sys.stdout, 0)
         poll.poll()
