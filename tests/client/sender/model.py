@@ -12,7 +12,8 @@ it:
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from podium._sender.protocol import Again, Batch, Delivery, Pause, Refused, Reject, Rewound
+from podium._sender.protocol import Delivery
+from podium._sender.verdicts import Again, Batch, Pause, Refused, Reject, Rewound
 from podium.errors import PodiumError, RefusedEvent, error_for
 from podium.v1.event_pb2 import Event, ExperimentConcluded
 

@@ -3,7 +3,7 @@
 import pytest
 from podium._sender.backoff import Backoff
 from podium._sender.circuit_breaker import CircuitBreaker
-from podium._sender.protocol import Pause
+from podium._sender.verdicts import Pause
 
 _AWAY = Pause("UNAVAILABLE", "away", is_about_server=True)
 

@@ -4,16 +4,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import pytest
-from podium._sender.protocol import (
-    Again,
-    Batch,
-    Delivery,
-    Opening,
-    Pause,
-    Refused,
-    Reject,
-    Rewound,
-)
+from podium._sender.protocol import Delivery
+from podium._sender.verdicts import Again, Batch, Opening, Pause, Refused, Reject, Rewound
 from podium.errors import REASONS, Disposition, PodiumError, RefusedEvent, error_for
 from podium.v1.event_pb2 import ArmStarted, Event, MetricsRecorded
 from podium_server.testing.calls import arm as whole

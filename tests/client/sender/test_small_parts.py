@@ -17,8 +17,9 @@ from podium._sender import missing_end as ends
 from podium._sender.circuit_breaker import CircuitBreaker
 from podium._sender.kept_fields import kept_fields_texts
 from podium._sender.poison_events import PoisonEventPolicy
-from podium._sender.protocol import DEFECTS, Pause
+from podium._sender.protocol import DEFECTS
 from podium._sender.replaced_attempts import replaced_attempts_texts
+from podium._sender.verdicts import Pause
 from podium.errors import NotFoundError
 from podium.v1.event_pb2 import Event
 from podium_server.testing.calls import started

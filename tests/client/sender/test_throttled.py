@@ -11,9 +11,9 @@ from podium import TokenLimits, events
 from podium._outbox import THROTTLED, SenderState, outbox_folder
 from podium._sender.backoff import Backoff
 from podium._sender.circuit_breaker import CircuitBreaker
-from podium._sender.protocol import Pause
 from podium._sender.sender import FOREGROUND, Sender
 from podium._sender.status_file import Report
+from podium._sender.verdicts import Pause
 from podium.cli._outboxes import view_of
 from podium_server.api import quotas, row_quotas
 from podium_server.serve import tokens

@@ -12,7 +12,7 @@ from podium._recorder.launch_sender import SenderStarter
 from podium._sender import Rules, Sender
 from podium._sender.backoff import Backoff
 from podium._sender.circuit_breaker import CircuitBreaker
-from podium._sender.protocol import Pause
+from podium._sender.verdicts import Pause
 from podium_server.testing import RunningServer
 from podium_server.testing.calls import declared, row
 

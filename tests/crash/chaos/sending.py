@@ -13,7 +13,7 @@ from typing import Any
 from podium import AsyncClient
 from podium._model.recording import RecordResult, StreamPosition
 from podium._outbox import records
-from podium._sender import protocol
+from podium._sender import protocol, verdicts
 from podium.errors import PodiumError
 from podium.v1.event_pb2 import Event
 
@@ -113,7 +113,7 @@ def _skip_a_wait() -> None:
 
     def refused(self: Any, batch: Any, error: PodiumError) -> Any:
         self._rejected.update(batch.first + refusal.index for refusal in error.refusals)
-        return protocol.Again()
+        return verdicts.Again()
 
     protocol.Delivery._refused = refused  # type: ignore[method-assign]
 

@@ -7,7 +7,7 @@ import logging
 import time
 
 from podium._sender.backoff import Backoff
-from podium._sender.protocol import Pause
+from podium._sender.verdicts import Pause
 
 __all__ = ["CircuitBreaker"]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from podium._outbox import RejectedEvent, StreamInfo
 from podium._sender.event_kinds import begins_arm
-from podium._sender.protocol import DAMAGED, Opening, Refused
+from podium._sender.protocol import DAMAGED
 from podium._sender.recording_client import RecordingClient
+from podium._sender.verdicts import Opening, Refused
 from podium.v1.event_pb2 import Event, ExperimentDeclared
 
 __all__ = [

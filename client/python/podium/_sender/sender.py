@@ -12,10 +12,10 @@ from typing import Any
 
 from podium._client.channel import OUTBOX_LAG
 from podium._sender.circuit_breaker import CircuitBreaker
-from podium._sender.protocol import Pause
 from podium._sender.recording_client import RecordingClient
 from podium._sender.stream import Stream
 from podium._sender.streams import Streams
+from podium._sender.verdicts import Pause
 
 __all__ = ["BACKGROUND", "FOREGROUND", "Rules", "Sender", "Tally"]
 

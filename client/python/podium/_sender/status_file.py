@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from podium._outbox import DELIVERING, IDLE, THROTTLED, UNREACHABLE, WAITING, SenderState
-from podium._sender.protocol import Pause
 from podium._sender.sender import Sender
 from podium._sender.stream import Stream
+from podium._sender.verdicts import Pause
 
 __all__ = ["Report"]
 

@@ -23,19 +23,10 @@ from podium._sender.missing_end import MissingEnd, find_missing_end
 from podium._sender.near_names import near_arms_text
 from podium._sender.poison_events import PoisonEventPolicy
 from podium._sender.predecessors import Predecessors
-from podium._sender.protocol import (
-    Batch,
-    Delivery,
-    Pause,
-    Refused,
-    Reject,
-    Rewound,
-    Verdict,
-    damaged_event,
-    pause_of,
-)
+from podium._sender.protocol import Delivery, damaged_event
 from podium._sender.recording_client import RecordingClient
 from podium._sender.replaced_attempts import replaced_attempts_texts
+from podium._sender.verdicts import Batch, Pause, Refused, Reject, Rewound, Verdict, pause_of
 from podium.errors import PodiumError
 
 __all__ = ["Stream"]
