@@ -138,8 +138,9 @@ class Admission:
     def unread(self, peer: str) -> PodiumError:
         """Returns the error of a call if there is no memory for its response.
 
-        The connection's next calls are rejected until the retry time of this error. Otherwise the
-        server would compute responses that it cannot send, and so delay other calls.
+        Until the retry time of this error, the next calls of the connection are rejected, and those
+        of other connections with unread responses. Otherwise the server would compute responses
+        that it cannot send, and so delay other calls.
         """
         error = self.overload(_UNREAD)
         self._wait_until[peer] = time.monotonic() + (error.retry_after or 0.0)
@@ -147,10 +148,10 @@ class Admission:
 
     def _must_wait(self, peer: str) -> bool:
         now = time.monotonic()
-        if self._wait_until.get(peer, 0.0) > now:
-            return True
         self._wait_until = {key: end for key, end in self._wait_until.items() if end > now}
-        return False
+        if not self._wait_until:
+            return False
+        return peer in self._wait_until or self.response_bytes.used_by(peer) > 0
 
     def leave(self, call: "AdmittedCall") -> None:
         """Stops counting a call as a running call or as a watch."""

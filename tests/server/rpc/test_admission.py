@@ -128,7 +128,10 @@ def _admitted(admission: Admission, peer: str = "a") -> AdmittedCall:
 
 
 def test_unread_responses_are_bounded() -> None:
-    """A response without room is OVERLOADED, and so is the connection until it may try again."""
+    """A response without room is OVERLOADED, and so are the next calls of some connections.
+
+    These are the connection of the call, and those with unread responses.
+    """
     admission = Admission(AdmissionLimits(response_bytes=400_000))
     call = _admitted(admission)
     call.answer(b"x" * 100_000)
@@ -137,6 +140,9 @@ def test_unread_responses_are_bounded() -> None:
     with pytest.raises(ResourceExhaustedError):
         _admitted(admission)
     _admitted(admission, "b").answer(b"x" * 50_000)
+    with pytest.raises(ResourceExhaustedError):
+        _admitted(admission, "b")
+    _admitted(admission, "c")
     call.leave()
     assert admission.response_bytes.used == 100_000
 
