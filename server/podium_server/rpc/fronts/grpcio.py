@@ -54,6 +54,9 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
         # The part of a request that gRPC buffers before a handler reads it.
         ("grpc.http2.lookahead_bytes", 16 * 1024),
         ("grpc.http2.bdp_probe", 0),
+        # Clients send each header in full. With a table, a small block of references to large
+        # headers would take long to decode.
+        ("grpc.http2.hpack_table_size.decoder", 0),
         # Limits the pings of clients, and sends pings to clients that may be gone.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
