@@ -1,6 +1,5 @@
 //! One connection: its handshake, its limits, and when it is closed.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -14,7 +13,7 @@ use tokio::time::{Instant, interval, timeout};
 
 use crate::locked;
 use crate::meter::Meter;
-use crate::queue::NewCall;
+use crate::queue::Share;
 use crate::server::{Limits, METADATA_BYTES, Shared};
 use crate::stream;
 
@@ -31,8 +30,8 @@ pub struct Peer {
     pub text: String,
     /// The URIs in the client's verified certificate.
     pub names: Vec<String>,
-    /// The calls of the connection that wait for Python.
-    pub new_calls: Mutex<VecDeque<NewCall>>,
+    /// The calls of the connection that wait for Python, and its share of Python's time.
+    pub share: Mutex<Share>,
     has_settings: AtomicBool,
     has_read: AtomicBool,
     unwritten: AtomicUsize,

@@ -189,8 +189,16 @@ impl Server {
     ///
     /// At most `most` of them are new calls. The tuple of a handshake has only its kind and a
     /// `Handshake`.
-    fn take<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Vec<Bound<'py, PyTuple>>> {
-        let events = self.shared.queue.take(most);
+    ///
+    /// `spent` is the CPU time in nanoseconds that Python has needed for the events of the last
+    /// call of this method.
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+        most: usize,
+        spent: u64,
+    ) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let events = self.shared.queue.take(most, spent);
         events.into_iter().map(|event| converted(py, event)).collect()
     }
 

@@ -1,11 +1,14 @@
 //! The queue of events for Python.
 //!
 //! One byte in a socket wakes Python's event loop, however many events wait. The number of waiting
-//! new calls is limited, and Python takes them from each connection in turn. So a connection with
-//! thousands of calls delays no other connection. A call that Python already has causes few events,
-//! which are never dropped.
+//! new calls is limited. A call that Python already has causes few events, which are never dropped.
+//!
+//! Connections share Python's time. The queue measures the time that the calls of a connection take,
+//! and expects as much of its next call. Python takes the call that would end first if all
+//! connections were served at the same time (weighted fair queueing). So a call that takes little
+//! time waits for few calls that take long, however many calls and connections wait.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -43,39 +46,72 @@ pub enum Event {
     Handshake(oneshot::Sender<()>),
 }
 
+/// The expected time of a connection's first call, in nanoseconds.
+const FIRST_COST: u64 = 500_000;
+
+/// The expected time of the calls that Python takes at once after the first one.
+const COST_AT_ONCE: u64 = 1_000_000;
+
+/// The new calls of a connection, and its share of Python's time in nanoseconds.
+pub struct Share {
+    calls: VecDeque<NewCall>,
+    /// The expected time of a call.
+    cost: u64,
+    /// The moment at which the last call would have ended.
+    end: u64,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { calls: VecDeque::new(), cost: FIRST_COST, end: 0 }
+    }
+}
+
 #[derive(Default)]
 struct Waiting {
     events: VecDeque<Event>,
-    /// The connections with new calls, of which Python has not taken any yet.
-    fresh: VecDeque<Arc<Peer>>,
-    /// The connections with new calls, of which Python has already taken some.
-    turns: VecDeque<Arc<Peer>>,
-    is_fresh_next: bool,
+    /// The connections with new calls, by the end of their next call and a number.
+    turns: BTreeMap<(u64, u64), Arc<Peer>>,
+    number: u64,
+    /// The end of the call that Python has taken last.
+    now: u64,
+    /// The connections of the new calls that Python has taken last.
+    taken: Vec<Arc<Peer>>,
     new: usize,
     refused: u64,
     is_signalled: bool,
 }
 
 impl Waiting {
-    /// Removes the oldest new call of the connection whose turn it is.
-    ///
-    /// Every second turn belongs to the connections in `fresh`.
-    fn next_new(&mut self) -> Option<NewCall> {
-        self.is_fresh_next = !self.is_fresh_next;
-        let (first, second) = if self.is_fresh_next {
-            (&mut self.fresh, &mut self.turns)
-        } else {
-            (&mut self.turns, &mut self.fresh)
-        };
-        let peer = first.pop_front().or_else(|| second.pop_front())?;
-        let mut calls = locked(&peer.new_calls);
-        let call = calls.pop_front()?;
+    fn add_turn(&mut self, peer: &Arc<Peer>, share: &mut Share) {
+        share.end = self.now.max(share.end) + share.cost;
+        self.number += 1;
+        self.turns.insert((share.end, self.number), Arc::clone(peer));
+    }
+
+    /// Removes the oldest new call of the connection whose turn it is, if its expected time is at
+    /// most `left`. Subtracts this time from `left`.
+    fn next_new(&mut self, left: &mut u64) -> Option<NewCall> {
+        let first = self.turns.first_entry()?;
+        let peer = Arc::clone(first.get());
+        let mut share = locked(&peer.share);
+        *left = left.checked_sub(share.cost)?;
+        self.now = first.remove_entry().0.0;
+        let call = share.calls.pop_front()?;
         self.new -= 1;
-        if !calls.is_empty() {
-            drop(calls);
-            self.turns.push_back(peer);
+        if !share.calls.is_empty() {
+            self.add_turn(&peer, &mut share);
         }
         Some(call)
+    }
+
+    /// Adds the time that Python has needed to what its last calls are expected to take.
+    fn note_cost(&mut self, spent: u64) {
+        let each = spent / self.taken.len().max(1) as u64;
+        for peer in self.taken.drain(..) {
+            let mut share = locked(&peer.share);
+            share.cost = (3 * share.cost + each) / 4;
+        }
     }
 }
 
@@ -112,16 +148,16 @@ impl Queue {
     /// `CALLS_OF_EACH`.
     pub fn push_new(&self, call: &Arc<CallState>, message: Option<Bytes>) -> bool {
         let mut waiting = locked(&self.waiting);
-        let mut calls = locked(&call.peer.new_calls);
-        let mine = calls.len() + 1;
+        let mut share = locked(&call.peer.share);
+        let mine = share.calls.len() + 1;
         if mine > self.most_new.saturating_sub(waiting.new) && mine > CALLS_OF_EACH {
             waiting.refused += 1;
             return false;
         }
-        if calls.is_empty() {
-            waiting.fresh.push_back(Arc::clone(&call.peer));
+        if share.calls.is_empty() {
+            waiting.add_turn(&call.peer, &mut share);
         }
-        calls.push_back((Arc::clone(call), message));
+        share.calls.push_back((Arc::clone(call), message));
         waiting.new += 1;
         self.wake(&mut waiting);
         true
@@ -142,8 +178,11 @@ impl Queue {
     }
 
     /// Removes and returns events of calls that Python has, and at most `most` new calls.
-    pub fn take(&self, most: usize) -> Vec<Event> {
+    ///
+    /// `spent` is the time that Python has needed since the last call, in nanoseconds.
+    pub fn take(&self, most: usize, spent: u64) -> Vec<Event> {
         let mut waiting = locked(&self.waiting);
+        waiting.note_cost(spent);
         let (mut taken, mut bytes) = (Vec::new(), 0);
         while taken.len() < EVENTS_AT_ONCE
             && bytes < BYTES_AT_ONCE
@@ -155,12 +194,19 @@ impl Queue {
             taken.push(event);
         }
         let most = taken.len() + most;
+        let mut left = u64::MAX;
         while taken.len() < most
-            && let Some(call) = waiting.next_new()
+            && let Some(call) = waiting.next_new(&mut left)
         {
             if call.0.take() {
+                waiting.taken.push(Arc::clone(&call.0.peer));
                 taken.push(Event::New(call));
+                left = left.min(COST_AT_ONCE);
             }
+        }
+        if bytes > 0 {
+            // The time will be mostly that of requests, whose connections are not known here.
+            waiting.taken.clear();
         }
         if waiting.events.is_empty() && waiting.new == 0 && waiting.is_signalled {
             let _ = (&self.wake).read(&mut [0; 8]);

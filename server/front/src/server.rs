@@ -11,6 +11,7 @@ use http::HeaderMap;
 use pyo3::prelude::*;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -136,6 +137,8 @@ pub async fn accept(listener: Listener, server: Arc<Shared>) {
                     let _counted = counted;
                     open(socket, text, server).await;
                 });
+                // Open connections have their turn between two new ones.
+                yield_now().await;
             }
             // For example, the process has no more file descriptors.
             Err(_) => sleep(PAUSE).await,

@@ -56,6 +56,30 @@ def test_connections_take_turns() -> None:
         assert b"other" in taken
 
 
+def test_quick_calls_wait_for_few_slow_calls() -> None:
+    """Calls that take little time come before those of new and slow connections, which still come.
+
+    Connections that all begin at the same moment cannot make a quick one wait for each of them.
+    """
+    with (
+        served() as server,
+        attackers(server.address, 12, window=MAX_WINDOW) as (quick, slow, *fresh),
+    ):
+        for one, server.spent in ((slow, 10_000_000), (quick, 10_000)):
+            one.call(headers(PATH), message(b"first"))
+            server.event(NEW)[1].answer(b"")
+            server.event(DONE)
+        for one, name in ((slow, b"slow"), *((each, b"fresh") for each in fresh)):
+            one.calls([(headers(PATH), message(name))] * 2)
+        wait_until(lambda: server.native.waiting() == 22)
+        quick.calls([(headers(PATH), message(b"quick"))] * 40)
+        wait_until(lambda: server.native.waiting() == 62)
+        server.spent = 400_000
+        order = [server.event(NEW)[-1] for _ in range(62)]
+    assert order[0] == b"quick"
+    assert b"slow" in order[20:40]
+
+
 def test_python_never_sees_a_call_that_was_cancelled_while_it_waited() -> None:
     """A call that ends before Python takes it costs Python nothing."""
     with served() as server, attackers(server.address, 1, window=MAX_WINDOW) as (one,):

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import podium_front
@@ -57,6 +58,7 @@ class NativeFront:
         self._all_over = asyncio.Event()
         self._addresses: list[str] = []
         self._refused = 0
+        self._took_at = 0
         self._server = server
         self._certificates = certificates
         self._used: PEMFiles | None = None
@@ -72,6 +74,7 @@ class NativeFront:
     async def start(self, addresses: Sequence[str]) -> list[str]:
         """Serves on addresses, or raises ListenError. Returns them with the chosen ports."""
         self._renew()
+        self._took_at = time.thread_time_ns()
         asyncio.get_running_loop().add_reader(self._native.fileno(), self._take)
         try:
             for address in addresses:
@@ -120,7 +123,9 @@ class NativeFront:
             self._used = newest
 
     def _take(self) -> None:
-        for kind, *content in self._native.take(_CALLS_AT_ONCE):
+        now = time.thread_time_ns()
+        spent, self._took_at = now - self._took_at, now
+        for kind, *content in self._native.take(_CALLS_AT_ONCE, spent):
             if kind == _NEW:
                 self._begin(*content)
             elif kind == _HANDSHAKE:
