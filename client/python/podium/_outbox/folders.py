@@ -70,7 +70,7 @@ class StreamInfo:
     is_main: bool = True
     """Whether this process records the end of the arm. Forked children and other ranks do not."""
     is_whole_arm: bool = False
-    """Whether all events of the stream belong to one arm that was recorded at once.
+    """Whether all events of the stream belong to one arm that `record_arm` recorded.
 
     The first event records the arm. The others are rows for which that event had no room.
     """

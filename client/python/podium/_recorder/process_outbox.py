@@ -89,7 +89,7 @@ class ProcessOutbox:
 
         The stream is delivered after all events of `follows` and the first event of `starts_after`.
         Its first segment has `size` bytes, or a default if that is 0. `whole_arm` has all events of
-        an arm that is recorded at once.
+        an arm that `record_arm` records.
 
         Raises:
             RecordingError: The recorder is strict, and the stream's file cannot be made.
@@ -202,10 +202,7 @@ class ProcessOutbox:
         return self.unreachable() is not None or len(self._waits(pending)) == len(pending)
 
     def _final(self, streams: Sequence[Stream]) -> Counters:
-        """Returns the counts of events when recording ends.
-
-        Events that are only in memory count as dropped.
-        """
+        """Returns the final counts of events. Those that are only in memory count as dropped."""
         lost = sum(stream.in_memory for stream in streams)
         counters = self.counters()
         return replace(counters, pending=counters.pending - lost, dropped=counters.dropped + lost)
@@ -349,10 +346,7 @@ class ProcessOutbox:
                 pass_on_notices(stream, stream.folder, self._notices)
 
     def _warn_of_waiting(self, streams: Sequence[Stream]) -> None:
-        """Logs, once for each waiting stream, why its events wait.
-
-        For example, the name of the arm may be misspelt.
-        """
+        """Logs, once for each waiting stream, why its events wait."""
         for name, why in self._waits(streams).items():
             if name not in self._named_as_waiting:
                 self._named_as_waiting.add(name)

@@ -40,7 +40,7 @@ class Stream:
         follows: The previous stream of the same arm, or None. The file of this stream is made after
             that stream has ended.
         starts_after: A stream whose file must be made before that of this stream, or None.
-        whole_arm: All events of an arm that is recorded at once. If given, the stream takes no
+        whole_arm: All events of an arm that `record_arm` records. If given, the stream takes no
             other events. Even a signal handler cannot add one between them.
 
     Attributes:

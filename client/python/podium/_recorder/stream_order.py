@@ -65,7 +65,7 @@ class StreamOrder:
     def record_whole(
         self, subject: Subject, whole_arm: Sequence[bytes], outbox: ProcessOutbox, size: int
     ) -> Stream:
-        """Logs the events of an arm that is recorded at once. Returns their stream.
+        """Logs the events of an arm that `record_arm` records. Returns their stream.
 
         No other events are in this stream. So the sender knows which rows to reject if the server
         rejects the arm.
@@ -127,7 +127,7 @@ class StreamOrder:
 
 
 def _begin(line: _Line, subject: Subject) -> bool:
-    """Notes that this process starts or records an arm. Returns whether it does so first."""
+    """Notes that this process starts or records an arm. Returns whether this is the first time."""
     is_first = not line.is_begun
     if is_first and line.last is not None:
         line.last.end_soon()

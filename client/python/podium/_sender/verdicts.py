@@ -138,7 +138,7 @@ class Opening(Enum):
     EXPERIMENT = auto()
     """The declaration of the experiment."""
     WHOLE_ARM = auto()
-    """An arm that is recorded at once. The other events of the stream are rows of this arm."""
+    """An arm with its rows. The other events of the stream are further rows of this arm."""
 
     @property
     def creates_arm(self) -> bool:

@@ -83,7 +83,10 @@ class RejectedAttempt(NamedTuple):
 
     @property
     def loss(self) -> str:
-        """Why the rows of a whole arm cannot be sent for this arm. Empty if they can be sent."""
+        """Why the rows of a whole arm cannot be sent: its first event is damaged.
+
+        Empty if they can.
+        """
         has_lost_arm = any(
             item.event is None and item.rejected.sequence == 1 and item.stream.info.is_whole_arm
             for item in self.items

@@ -92,7 +92,7 @@ exit codes: 0 success; 1 nothing found; 2 usage; 3 server error
 
 
 class _Plain(str):
-    """An argument after `--`. It is no option, even if it begins with `-`."""
+    """An argument after `--`. It is not an option, even if it begins with `-`."""
 
     __slots__ = ()
 

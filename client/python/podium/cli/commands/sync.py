@@ -105,9 +105,10 @@ def _left(done: Done) -> list[str]:
 
 
 def _how_to_create(done: Done) -> list[str]:
-    """Returns the commands that create the experiments for which events wait.
+    """Returns texts with the commands that create the experiments for which events wait.
 
-    Only the old server has the declaration of an experiment if it was delivered there.
+    If events are delivered to another server than before, only the earlier server may
+    have the declaration of an experiment.
     """
     lacking = {s.info.experiment for s in done.view.streams if _NO_EXPERIMENT in s.why}
     texts = []
