@@ -339,7 +339,6 @@ def migrate(connection: apsw.Connection) -> None:
 def identify(connection: apsw.Connection, inode: int) -> None:
     """Gives the store a new identity if the file's inode has changed, as in a copy of the file."""
     connection.execute(
-        "UPDATE identity SET inode = ?1, "
-        "id = CASE inode WHEN 0 THEN id ELSE randomblob(8) END WHERE inode != ?1",
+        "UPDATE identity SET inode = ?1, id = randomblob(8) WHERE inode != ?1",
         (inode,),
     )
