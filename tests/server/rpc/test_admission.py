@@ -5,6 +5,7 @@ import time
 
 import pytest
 from podium.errors import PodiumError, ResourceExhaustedError
+from podium_server.rpc import admission as admission_module
 from podium_server.rpc import reading
 from podium_server.rpc.admission import Admission, AdmissionLimits, AdmittedCall
 from podium_server.rpc.reading import ReadGate
@@ -288,3 +289,20 @@ async def test_a_request_that_never_arrives_is_refused(monkeypatch: pytest.Monke
     async with asyncio.timeout(120):
         await call.refused.wait()
     task.cancel()
+
+
+async def test_a_closing_server_waits_for_calls_that_still_arrive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each call that arrives late gets a reason, because the server ends when no more arrive."""
+    monkeypatch.setattr(admission_module, "_QUIET_SECONDS", 0)
+    monkeypatch.setattr(admission_module, "_LAST_REFUSALS_SECONDS", 100)
+    admission = Admission(AdmissionLimits())
+    closing = asyncio.ensure_future(admission.close(0))
+    await asyncio.sleep(0)
+    for _ in range(10):
+        with pytest.raises(PodiumError, match="the server is stopping"):
+            _admitted(admission)
+        await asyncio.sleep(0)
+        assert not closing.done()
+    await closing

@@ -14,6 +14,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from podium._wire.status import from_rpc_error
 from podium_server.rpc import health
 from podium_server.rpc.admission import AdmissionLimits
+from podium_server.rpc.health import Health
 from podium_server.testing import running_server
 
 from tests.server.access.serving import chosen_front, serving
@@ -187,3 +188,18 @@ def test_a_request_over_the_limit_has_a_reason(size: int) -> None:
     assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED")
     assert error.message == f"the request has {size} bytes; send at most 4194304 bytes per call"
     assert error.metadata == {"limit": "message_bytes"}
+
+
+async def test_a_watch_of_the_health_tells_of_the_end() -> None:
+    """A served service stops serving, and one that the server never had stays unknown."""
+    health, states = Health(("", "a")), []
+    requests = [_pb2.HealthCheckRequest(service=name) for name in ("", "a", "b")]
+    watches = [health._watch(request.SerializeToString()) for request in requests]
+    for _ in range(2):
+        responses = [_pb2.HealthCheckResponse.FromString(await anext(each)) for each in watches]
+        states.append([response.status for response in responses])
+        health.stop()
+    assert states == [[1, 1, 3], [2, 2, 3]]  # SERVING, NOT_SERVING, SERVICE_UNKNOWN
+    for each in watches:
+        with pytest.raises(podium.UnavailableError, match="the server is stopping"):
+            await anext(each)

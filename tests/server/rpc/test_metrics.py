@@ -152,7 +152,7 @@ async def test_the_lag_is_the_greatest_of_one_to_two_minutes(
 
 async def test_metrics_with_labels_share_one_type() -> None:
     """Each metric has one TYPE line. Only the names of counters end with `_total`."""
-    numbers = {'rows{token="x_total"}': 1.0, "lost_total": 2.0, 'rows{token="y"}': 0.5}
+    numbers = {'rows{token="x"}': 1.0, 'lost_total{disk="a"}': 2.0, 'rows{token="y"}': 0.5}
 
     async def slow() -> dict[str, float]:
         return {"stored": 3.0}
@@ -160,9 +160,9 @@ async def test_metrics_with_labels_share_one_type() -> None:
     text = await Telemetry([lambda: numbers], slow_gauges=slow).text()
     assert text.splitlines()[-7:] == [
         "# TYPE podium_lost_total counter",
-        "podium_lost_total 2",
+        'podium_lost_total{disk="a"} 2',
         "# TYPE podium_rows gauge",
-        'podium_rows{token="x_total"} 1',
+        'podium_rows{token="x"} 1',
         'podium_rows{token="y"} 0.5',
         "# TYPE podium_stored gauge",
         "podium_stored 3",

@@ -1,4 +1,4 @@
-"""A store given by mistake: another program's database is not touched, its log included."""
+"""The log beside a file: that of another program is left alone, that of a killed server is kept."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import apsw
 import pytest
 from podium_server.store.contract import StoreError
 from podium_server.store.sqlite import SqliteStore
+from podium_server.store.sqlite.connection import make_log_durable
 
 
 def _state(path: Path, log: Path) -> object:
@@ -26,3 +27,34 @@ async def test_the_log_of_another_database_is_left_alone(tmp_path: Path) -> None
 
     assert _state(path, log) == before
     other.close()
+
+
+def test_the_log_of_a_killed_server_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commits that were not synced before the kill are durable before they are read."""
+    path, log = tmp_path / "podium.db", tmp_path / "podium.db-wal"
+    path.touch()
+    log.write_bytes(bytes(range(256)) * 700 + b"end")
+    written: list[tuple[str, int]] = []
+
+    class Noted(apsw.VFSFile):
+        """Notes what is written and synced."""
+
+        def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - a name of SQLite
+            """Notes a part that is written."""
+            assert sum(size for _, size in written) == offset
+            written.append(("write", len(data)))
+            super().xWrite(data, offset)
+
+        def xSync(self, flags: int) -> None:  # noqa: N802 - a name of SQLite
+            """Notes a sync."""
+            written.append(("sync", 0))
+            super().xSync(flags)
+
+    monkeypatch.setattr(apsw, "VFSFile", Noted)
+    before = log.read_bytes()
+    make_log_durable(path)
+    assert log.read_bytes() == before
+    assert sum(size for _, size in written) == len(before) == 179_203
+    assert [what for what, _ in written].index("sync") == len(written) - 1

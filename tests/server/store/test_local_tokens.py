@@ -1,5 +1,6 @@
 """Tokens are changed beside a server without any harm to its file."""
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 from podium.errors import PodiumError
 from podium.v1.value_pb2 import Value
 from podium_server.store.contract import StoreError
+from podium_server.store.open import add_token
 from podium_server.store.sqlite import SqliteStore, tokens, transfer
 from podium_server.store.tokens import Role, TokenRow
 from podium_server.testing.calls import NOW, arm, declared, record, row
@@ -127,3 +129,13 @@ async def test_each_connection_that_writes_syncs(store: SqliteStore, tmp_path: P
         assert connection.pragma("synchronous") == 2
     with transfer.target(tmp_path / "target.db") as side:
         assert list(side.read("PRAGMA synchronous")) == [(2,)]
+
+
+@pytest.mark.parametrize("content", [None, b""])
+async def test_a_token_makes_a_store_ready(tmp_path: Path, content: bytes | None) -> None:
+    """The first token creates a missing store, and an empty file becomes a store."""
+    path = tmp_path / "new.db"
+    if content is not None:
+        path.write_bytes(content)
+    await asyncio.to_thread(add_token, f"sqlite:///{path}", _TOKEN)
+    assert tokens.listed(path) == [_TOKEN]

@@ -13,7 +13,7 @@ from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.store.open import open_store
 from podium_server.store.sqlite import SqliteStore, group_commit, schema
 from podium_server.store.sqlite.connection import check_version
-from podium_server.testing.calls import arm, declared, record, row
+from podium_server.testing.calls import arm, declared, delete_arm, record, row, started
 
 from tests.server.store.places import SqlitePlace, dump_sqlite, opened
 
@@ -317,3 +317,14 @@ async def test_what_another_program_writes_is_seen(place: SqlitePlace) -> None:
         with pytest.raises(PodiumError, match="send from 6 on"):
             await store.transact(record(row("val", 2), writer="w", first=7))
         assert (await store.transact(record(row("val", 2), writer="w", first=6))).revision == 8
+
+
+async def test_a_deleted_arm_leaves_one_removal(place: SqlitePlace) -> None:
+    """The removals of its rows are forgotten with the arm, so they do not add up."""
+    async with opened(place) as store:
+        await store.transact(record(declared(), started("a", "A", 1)))
+        await store.transact(record(row("val", 1), row("val", 2)))
+        await store.transact(record(started("a", "B", 2)))
+        assert len(place.dump()["removals"]) == 2
+        await store.transact(delete_arm("a"))
+        assert len(place.dump()["removals"]) == 1
