@@ -11,9 +11,11 @@ from typing import NamedTuple
 import podium
 import pytest
 from podium._limits.limits import Limits
-from podium_server.api.tokens import new_row, revocable
+from podium.v1.access_service_pb2 import ListTokensRequest
+from podium_server.api.callers import CALLER, Caller
+from podium_server.api.tokens import Tokens, new_row, revocable
 from podium_server.serve import tokens
-from podium_server.store.open import back_up_store
+from podium_server.store.open import back_up_store, open_store
 from podium_server.store.tokens import Role
 
 from tests.client.cli.shell import podium as command
@@ -194,3 +196,21 @@ def test_only_valid_tokens_can_be_revoked() -> None:
         assert revocable(rows, key, 100) == [row], key
     assert revocable(rows, "t", 99) == [row, expired]
     assert revocable(rows, "T", 100) == []
+
+
+async def test_a_page_of_tokens_keeps_to_its_limits(tmp_path: Path) -> None:
+    """A page of tokens ends at its rows or bytes, and has at least one token."""
+    admin, _ = new_row("admin", Role.ADMIN, (), None)
+    CALLER.set(Caller(admin))
+    store = await open_store(store_url(tmp_path), on_broken=lambda: None)
+    for number in range(4):
+        await store.add_token(new_row(f"t{number}", Role.READER, (), None)[0])
+    for limits, expected in (
+        (Limits(), 4),
+        (Limits(page_rows=3), 3),
+        (Limits(page_bytes=1), 1),
+        (Limits(page_bytes=100), 2),
+    ):
+        page = await Tokens(store, limits).list_tokens(ListTokensRequest())
+        assert (len(page.tokens), bool(page.next_page_token)) == (expected, expected < 4)
+    await store.close()
