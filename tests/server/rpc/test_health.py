@@ -192,7 +192,7 @@ def test_a_request_over_the_limit_has_a_reason(size: int) -> None:
 
 async def test_a_watch_of_the_health_tells_of_the_end() -> None:
     """A served service stops serving, and one that the server never had stays unknown."""
-    health, states = Health(("", "a")), []
+    health, states = Health({"": None, "a": None}), []
     requests = [_pb2.HealthCheckRequest(service=name) for name in ("", "a", "b")]
     watches = [health._watch(request.SerializeToString()) for request in requests]
     for _ in range(2):
