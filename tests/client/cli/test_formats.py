@@ -257,3 +257,16 @@ def test_options_of_calls_are_none_of_the_server(
         _parsers.parse([*options, command])
     assert raised.value.code == Exit.USAGE
     assert f"{command} sends no requests" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_utf8", [True, False])
+def test_an_export_to_an_output_without_utf8(
+    capsys: pytest.CaptureFixture[str], *, is_utf8: bool
+) -> None:
+    """Other characters are escaped if the output cannot have them."""
+    console = Console(as_json=False)
+    console.is_utf8 = is_utf8
+    given = argparse.Namespace(output=None, format="jsonl", column=[])
+    with export._opened(given, console) as writer:
+        writer.item({"a": "é"})
+    assert capsys.readouterr().out == ('{"a": "é"}\n' if is_utf8 else '{"a": "\\u00e9"}\n')

@@ -20,6 +20,8 @@ from podium.errors import (
     UnavailableError,
     error_for,
 )
+from podium.events import skipped
+from podium.v1.recording_service_pb2 import RecordResponse
 
 # ---- Watches -------------------------------------------------------------------------------------
 
@@ -217,3 +219,13 @@ def test_the_first_filter_that_no_arm_passes(filters: dict[str, Any], text: str)
     )
     assert near_filters([arm], **{"config": [], **filters}).startswith(text)
     assert bool(near_filters([arm], **{"config": [], **filters})) is bool(text)
+
+
+def test_events_of_several_calls_have_one_result() -> None:
+    """What each call has changed is added up."""
+    requests: Any = calls.record_in_parts("x", [skipped() for _ in range(1_001)])
+    sent = [len(next(requests).events)]
+    sent.append(len(requests.send(RecordResponse(revision=3, changed_events=1_000)).events))
+    with pytest.raises(StopIteration) as end:
+        requests.send(RecordResponse(revision=5, changed_events=1))
+    assert (sent, end.value.value) == ([1_000, 1], RecordResult(5, 1_001))

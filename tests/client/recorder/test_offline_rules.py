@@ -160,3 +160,23 @@ def test_events_in_memory_are_not_synced() -> None:
     stream._waiting.clear()
     synced = 2
     assert not stream.sync()
+
+
+def test_a_flush_counts_the_events_of_its_arm(offline: Callable[..., ExperimentRecording]) -> None:
+    """Losses of another arm are those of the experiment, and not of this one."""
+    with offline() as experiment:
+        arms = [experiment.start_arm(podium.RunConfig(name)) for name in "ab"]
+        [stream] = arms[1]._streams()
+        stream._dropped = 3
+        each_one: list[Any] = [*arms, experiment]
+        assert [each.flush(0).dropped for each in each_one] == [0, 3, 3]
+        for arm in arms:
+            arm.finish()
+
+
+def test_large_values_share_the_room() -> None:
+    """Each is shortened to its part, so that none is lost because another one comes first."""
+    given = {"a": "x" * 1_000, "b": "y" * 1_000, "c": "z"}
+    found = kept.value_map(given, "field", Problems(), 1_200)
+    assert found["c"] == "z"
+    assert all(300 < len(found[key]) < 600 for key in "ab")

@@ -210,3 +210,17 @@ async def test_a_sender_ends_in_order_after_each_signal(
     rules = BACKGROUND.__class__(idle_seconds=0.0, patience_seconds=0.0)
     assert await __main__._deliver(new_outbox(tmp_path), "localhost:1", rules) == frozenset()
     assert set(handled) == {signal.SIGTERM, signal.SIGINT}
+
+
+@pytest.mark.parametrize(
+    ("quiet", "least", "most"), [(0.0, 0.1, 0.3), (5.0, 0.5, 0.8), (1e6, 1.0, 1.5)]
+)
+def test_how_often_a_quiet_outbox_is_searched(
+    tmp_path: Path, quiet: float, least: float, most: float
+) -> None:
+    """Less and less often, but at least about once a second."""
+    client: Any = _Client()
+    sender = Sender([new_outbox(tmp_path)], client)
+    sender._advanced = time.monotonic() - quiet
+    sender._look()
+    assert least - 0.1 < sender._next_look - time.monotonic() < most
