@@ -140,6 +140,8 @@ func everyCall(address string, servers int) grpc.UnaryClientInterceptor {
 				return nil
 			}
 			failed := fromCall(err)
+			// A call without a peer was not sent, since there was no connection.
+			failed.wasSent = server.Addr != nil
 			if failed.Code == codes.Canceled && ctx.Err() == nil {
 				if failed.isClosed = !isOpen(connection); !failed.isClosed {
 					// This client did not cancel it: a server that stops cancels new calls.
@@ -151,8 +153,7 @@ func everyCall(address string, servers int) grpc.UnaryClientInterceptor {
 				others--
 				continue
 			}
-			// A call without a peer was not sent, since there was no connection.
-			isLost = isLost || (isWrite && server.Addr != nil && failed.Reason == "")
+			isLost = isLost || (isWrite && failed.wasSent && failed.Reason == "")
 			if !isRetried(failed, isWrite && !hasPosition(request)) {
 				return explained(failed, address, timeout, isLost && failed.Reason == "")
 			}

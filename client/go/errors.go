@@ -46,6 +46,8 @@ type Error struct {
 	// retryDelay is the delay before a retry that the server asks for, or 0.
 	retryDelay time.Duration
 	isClosed   bool
+	// wasSent means that there was a connection, so that the server may have received the call.
+	wasSent bool
 }
 
 // RefusedEvent is a rejected event of a Record call.
@@ -133,6 +135,10 @@ func describe(failed *Error, address string, timeout time.Duration) {
 	case codes.Unavailable:
 		if strings.Contains(failed.Message, "authentication handshake failed") {
 			failed.Message = fmt.Sprintf("no encrypted connection to %s (%s)", address, failed.Message)
+			return
+		}
+		if failed.wasSent {
+			failed.Message = fmt.Sprintf("the connection to %s was lost during the call (%s)", address, failed.Message)
 			return
 		}
 		failed.Message = fmt.Sprintf("no Podium server answers at %s: start one with `podium serve`, "+

@@ -115,7 +115,9 @@ func (w *watch) call(
 			err = status.Error(codes.Unavailable, "the server has ended the watch")
 		}
 		if err != nil {
-			return fromCall(err)
+			failed := fromCall(err)
+			failed.wasSent = true
+			return failed
 		}
 		if response.Deleted {
 			yield(&podiumv1.WatchResponse{Deleted: true}, nil)

@@ -172,8 +172,8 @@ def several_servers() -> Iterator[Check]:
 
 
 def error_texts() -> Iterator[Check]:
-    """Yields the checks of calls that fail before a server answers."""
-    for case in (texts.silent, texts.absent):
+    """Yields the checks of calls that fail without an answer."""
+    for case in (texts.silent, texts.absent, texts.lost):
         yield Check("texts of errors", "wire", case.__name__, case)
 
 

@@ -11,14 +11,14 @@ from podium.v1.event_pb2 import Event, ExperimentDeclared
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.results_service_pb2 import GetArmRequest
 
-from tests.client.client.broken import closed_port
+from tests.client.client.broken import closed_port, hanging_up
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from tests.conformance.judging import Session
 
-__all__ = ["absent", "silent"]
+__all__ = ["absent", "lost", "silent"]
 
 _READ = GetArmRequest(experiment="x", arm="a")
 _WRITE = RecordRequest(experiment="x", events=[Event(experiment_declared=ExperimentDeclared())])
@@ -50,6 +50,17 @@ def absent(session: Session) -> None:
     )
     assert error.message.startswith(expected), error.message
     assert "unknown" not in error.message, error.message
+
+
+def lost(session: Session) -> None:
+    """Has the client write to a server that disconnects. The outcome is unknown, and so says it."""
+    with hanging_up() as address:
+        error = _error(session, "Record", _WRITE, address=address)
+    assert error.code == "UNAVAILABLE", error
+    start = f"the connection to {address} was lost during the call ("
+    end = "): whether it was stored is unknown, and it is safe to send it again"
+    assert error.message.startswith(start), error.message
+    assert error.message.endswith(end), error.message
 
 
 def _error(session: Session, call: str, request: Message, **more: str | int) -> PodiumError:

@@ -41,6 +41,9 @@ std::string explained(grpc::StatusCode code, const std::string& address, const s
                       milliseconds timeout) {
   switch (code) {
     case grpc::StatusCode::UNAVAILABLE:
+      if (!never_left(message)) {
+        return "the connection to " + address + " was lost during the call (" + message + ")";
+      }
       return "no Podium server answers at " + address +
              ": start one with `podium serve`, or give the right address (" + message + ")";
     case grpc::StatusCode::DEADLINE_EXCEEDED:
@@ -106,14 +109,14 @@ void Calls::repeat(bool is_write, bool is_repeatable, const Attempt& attempt) co
       return;
     }
     const Error error = error_of(status);
-    if (untried > 0 && (never_left(status) || error.is(v1::ERROR_REASON_SHUTTING_DOWN))) {
+    if (untried > 0 && (never_left(status.error_message()) || error.is(v1::ERROR_REASON_SHUTTING_DOWN))) {
       --untried;  // It is the turn of the next server. The call has not run.
       continue;
     }
     untried = servers_->others();
     const nanoseconds pause = pause_after(failures, status);
     if (!is_retried(error, is_repeatable) || deadline - steady_clock::now() <= pause) {
-      fail(error, timeout, is_write && !never_left(status));
+      fail(error, timeout, is_write && !never_left(status.error_message()));
     }
     cancellation_.state_->wait(pause);
     if (steady_clock::now() >= deadline) {

@@ -21,7 +21,7 @@ std::chrono::nanoseconds pause_after(int attempt, const grpc::Status& status);
 /// that not all clients of a lost server reconnect at once. It is at least the delay that the server asks for.
 std::chrono::nanoseconds watch_pause_after(int attempt, const grpc::Status& status);
 
-/// Returns whether the call was not sent, since there was no connection.
-bool never_left(const grpc::Status& status);
+/// Returns whether an error message means that the call was not sent, since there was no connection.
+bool never_left(const std::string& message);
 
 }  // namespace podium

@@ -162,14 +162,14 @@ impl Error {
 
     fn explanation(&self, address: &str, timeout: Duration) -> String {
         match self.code {
-            Code::Unavailable => format!(
+            Code::Unavailable if self.never_left() => format!(
                 "no Podium server answers at {address}: start one with `podium serve`, or give the \
                  right address ({})",
-                self.source
-                    .0
-                    .as_deref()
-                    .and_then(error::Error::source)
-                    .map_or_else(|| self.message.clone(), cause_of)
+                self.cause()
+            ),
+            Code::Unavailable => format!(
+                "the connection to {address} was lost during the call ({})",
+                self.cause()
             ),
             Code::DeadlineExceeded => {
                 let seconds = timeout.as_secs_f64();
@@ -180,6 +180,12 @@ impl Error {
             }
             _ => format!("{address}: {}", self.message),
         }
+    }
+
+    /// Returns the text of the first cause, or else of this error.
+    fn cause(&self) -> String {
+        let cause = self.source.0.as_deref().and_then(error::Error::source);
+        cause.map_or_else(|| self.message.clone(), cause_of)
     }
 
     fn is_unanswered(&self) -> bool {

@@ -29,7 +29,7 @@ fn hang_up(mut stream: TcpStream) {
     let _ = stream.read(&mut [0; 1024]);
 }
 
-/// A read is repeated while nobody answers, as long as there is time, and then says that nobody did.
+/// A read is repeated while nobody answers, as long as there is time, and then says that it was lost.
 #[tokio::test]
 async fn reads_are_tried_again() {
     let (address, connections) = peer(hang_up);
@@ -39,6 +39,8 @@ async fn reads_are_tried_again() {
         .with_timeouts(second, second);
     let error = client.arm("e", "a").eval("val").await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable, "{error}");
+    let text = format!("the connection to {address} was lost during the call (");
+    assert!(error.message().starts_with(&text), "{error}");
     assert!(connections.load(Ordering::SeqCst) >= 2);
 }
 

@@ -154,6 +154,9 @@ function described(error: ConnectError, address: string, timeoutMs: number): str
       if (isInsecure(error)) {
         return `no encrypted connection to ${address}: ${error.rawMessage}`;
       }
+      if (!neverLeft(error)) {
+        return `the connection to ${address} was lost during the call (${error.rawMessage})`;
+      }
       return (
         `no Podium server answers at ${address}: start one with \`podium serve\`, ` +
         `or give the right address (${error.rawMessage})`

@@ -5,12 +5,17 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from typing import BinaryIO
 
 import grpc
 from podium.v1 import results_service_pb2
 
-__all__ = ["Answer", "closed_port", "grpc_server", "tcp_server"]
+__all__ = ["Answer", "closed_port", "grpc_server", "hanging_up", "tcp_server"]
 
+_PREFACE_BYTES, _FRAME_HEADER_BYTES = 24, 9
+_HEADERS = 1
+_SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""An empty SETTINGS frame of HTTP/2."""
 Answer = Callable[[bytes, grpc.ServicerContext], bytes | Iterator[bytes]]
 """Answers a request with a response, both in bytes; a stream also with several."""
 _STREAMS = {
@@ -46,6 +51,40 @@ def tcp_server(greeting: bytes) -> Iterator[str]:
         thread.join()
     for connection in kept:
         connection.close()
+
+
+@contextlib.contextmanager
+def hanging_up() -> Iterator[str]:
+    """Runs a server that closes a connection when it has received the headers of a call."""
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection = listener.accept()[0]
+                # A client may connect again, and make no more calls.
+                threading.Thread(target=_hang_up, args=[connection], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError), connection, connection.makefile("rb") as received:
+        connection.sendall(_SETTINGS)
+        _read_headers(received)
+
+
+def _read_headers(received: BinaryIO) -> None:
+    """Reads from a connection of HTTP/2 up to the first HEADERS frame, or to its end."""
+    received.read(_PREFACE_BYTES)
+    while len(head := received.read(_FRAME_HEADER_BYTES)) == _FRAME_HEADER_BYTES:
+        received.read(int.from_bytes(head[:3], "big"))
+        if head[3] == _HEADERS:
+            return
 
 
 class _Handler(grpc.GenericRpcHandler):

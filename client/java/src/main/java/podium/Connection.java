@@ -175,8 +175,10 @@ final class Connection implements AutoCloseable {
   PodiumException explained(StatusRuntimeException error, MethodDescriptor<?, ?> method) {
     var failure = failure(error);
     if (failure.reason().isEmpty()) {
-      boolean maybeStored = isWrite(method) && !Failures.neverLeft(error);
-      failure = failure.withMessage(text(failure, method) + (maybeStored ? unknown(failure) : ""));
+      boolean wasSent = !Failures.neverLeft(error);
+      String text = text(failure, method, wasSent);
+      boolean maybeStored = isWrite(method) && wasSent;
+      failure = failure.withMessage(text + (maybeStored ? unknown(failure) : ""));
     }
     PodiumException explained = failure.exception();
     explained.initCause(error);
@@ -196,15 +198,18 @@ final class Connection implements AutoCloseable {
         || Context.current().isCancelled();
   }
 
-  private String text(Failures.Failure failure, MethodDescriptor<?, ?> method) {
+  private String text(Failures.Failure failure, MethodDescriptor<?, ?> method, boolean wasSent) {
     String address = server.address();
     return switch (failure.code()) {
       case UNAVAILABLE ->
-          "no Podium server answers at %s: start one with `podium serve`, or give the right"
-                  .formatted(address)
-              + " address ("
-              + failure.message()
-              + ")";
+          wasSent
+              ? "the connection to %s was lost during the call (%s)"
+                  .formatted(address, failure.message())
+              : "no Podium server answers at %s: start one with `podium serve`, or give the right"
+                      .formatted(address)
+                  + " address ("
+                  + failure.message()
+                  + ")";
       case DEADLINE_EXCEEDED ->
           "%s did not answer within %s s"
               .formatted(
