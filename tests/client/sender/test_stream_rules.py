@@ -13,9 +13,9 @@ import pytest
 from podium._model.recording import RecordResult
 from podium._outbox import SenderState
 from podium._sender import BACKGROUND, Sender, __main__
-from podium._sender.protocol import Batch, Pause
 from podium._sender.stream import Stream
 from podium._sender.streams import Streams
+from podium._sender.verdicts import Batch, Pause
 from podium.errors import PodiumError, RefusedEvent, error_for
 from podium.v1.event_pb2 import Event, Skipped
 from podium_server.testing.calls import row
