@@ -1,15 +1,12 @@
 """Arms that are recorded at once: each has a stream of its own."""
 
-import signal
 import threading
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import podium
-import pytest
 from podium._outbox import StreamReader, streams
-from podium._recorder.stream import Stream
 from podium.v1.event_pb2 import Event
 
 CONFIG = podium.RunConfig("arm")
@@ -64,31 +61,6 @@ def test_other_threads_log_to_other_streams(record: Any, name: str, tmp_path: Pa
     contents = _contents(outbox)
     assert sum(map(_is_alone, contents)) == 3
     assert all(_is_alone(content) or set(content) == {"beside"} for content in contents)
-
-
-def test_a_signal_handler_logs_to_another_stream(
-    record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A row that a signal handler logs for the arm does not get between its events either."""
-    outbox = tmp_path / "outbox"
-    with record(name, outbox=outbox, offline=True) as experiment:
-        wait = Stream.wait_for_room
-
-        def interrupted(stream: Stream) -> None:
-            monkeypatch.setattr(Stream, "wait_for_room", wait)
-            signal.raise_signal(signal.SIGUSR1)
-            wait(stream)
-
-        def log(*_arguments: object) -> None:
-            experiment.arm("arm").log_eval("beside", {"n": 1})
-
-        before = signal.signal(signal.SIGUSR1, log)
-        monkeypatch.setattr(Stream, "wait_for_room", interrupted)
-        experiment.record_arm(_large())
-        signal.signal(signal.SIGUSR1, before)
-    beside, whole = sorted(_contents(outbox), key=len)
-    assert beside == ["beside"]
-    assert _is_alone(whole)
 
 
 def test_a_rejected_whole_arm_takes_nothing_along(
