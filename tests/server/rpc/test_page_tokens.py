@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 from podium.errors import InvalidArgumentError
-from podium.v1.results_service_pb2 import ListArmsRequest, ListExperimentsRequest
+from podium.v1.results_service_pb2 import (
+    ListArmsRequest,
+    ListEvalsRequest,
+    ListExperimentsRequest,
+    ListSeriesRequest,
+)
 from podium_server.api.pages import PageTokens
 
 _TOKENS = PageTokens(b"k" * 32)
@@ -38,6 +43,9 @@ def test_a_place_can_be_a_name() -> None:
 
 def test_a_token_of_another_query_is_refused() -> None:
     """A token belongs to the fields of its request, and to its rpc."""
+    of_rows = _TOKENS.write(ListEvalsRequest(experiment="x", arm="a"), 1)
+    with pytest.raises(InvalidArgumentError):
+        _read(ListSeriesRequest(experiment="x", arm="a"), of_rows, -1)
     token = _TOKENS.write(_QUERY, 1)
     for other in (ListArmsRequest(experiment="x"), ListExperimentsRequest(name_prefix="a")):
         with pytest.raises(InvalidArgumentError):
