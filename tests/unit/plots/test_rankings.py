@@ -76,6 +76,16 @@ def test_what_is_not_drawn_is_said() -> None:
     assert "not drawn: inf (infinite), nan (no mean), none (no mean)" in shown
 
 
+def test_values_near_the_limits_of_a_double() -> None:
+    """They are named as not drawn, since their distance is infinite. Greatest scores are cut."""
+    found = rank([arm("a", 1e308), arm("b", -1e308), arm("c", 0.5)], "test.acc")
+    figure = plots.ranking_figure(found)
+    assert [list(line.get_xdata()) for line in axes_of(figure).lines] == [[0.5]]
+    assert any("not drawn: a (1.0" in text for text in texts(figure))
+    seeds = [arm("a", 1.7e308, "g"), arm("b", -1.7e308, "g"), arm("c", 0.5, "h")]
+    assert "h" in texts(plots.ranking_figure(rank_groups(seeds, "test.acc")))
+
+
 def test_doubtful_entries_are_hollow() -> None:
     """An entry whose benchmarks or configurations differ is hollow, and a note explains that."""
     arms = [arm("a", 0.5), arm("b", 0.6, benchmark_id="v2")]

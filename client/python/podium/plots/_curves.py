@@ -19,6 +19,7 @@ from podium.plots._figure import (
     check_size,
     check_suffix,
     header,
+    is_drawable,
     new_figure,
     number_ticks,
     save,
@@ -222,7 +223,7 @@ def _interval(point: CurvePoint) -> tuple[float, float]:
 def _draw(axes: Axes, line: _Line, *, with_band: bool) -> None:
     points, style = line.curve.points, dict(line.style)
     steps = [point.step for point in points]
-    means = [mean if math.isfinite(mean := _mean(point)) else math.nan for point in points]
+    means = [mean if is_drawable(mean := _mean(point)) else math.nan for point in points]
     marker = style.pop("marker")
     width = 1.4 if marker else 0.6
     axes.plot(steps, means, linewidth=width, **style)
@@ -385,7 +386,7 @@ def _intervals(lines: Sequence[_Line], most_named: int) -> str:
 
 
 def _is_finite(point: CurvePoint) -> bool:
-    return math.isfinite(_mean(point))
+    return is_drawable(_mean(point))
 
 
 def _is_partly_there(line: _Line) -> bool:

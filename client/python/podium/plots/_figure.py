@@ -20,6 +20,7 @@ __all__ = [
     "COLOR",
     "DARK",
     "FONT_SIZE",
+    "GREATEST",
     "GREY",
     "LINE_HEIGHT",
     "PLOT_WIDTH",
@@ -30,6 +31,7 @@ __all__ = [
     "check_suffix",
     "digits_of",
     "header",
+    "is_drawable",
     "new_figure",
     "number_ticks",
     "save",
@@ -53,6 +55,8 @@ _TITLE_LINE, _NOTE_LINE, _MARGIN = 0.2, 0.155, 0.08
 """In inches: the height of a line of the title, and of a line of notes; the margin."""
 _LEAST_SIZE = (3.0, 2.0)
 _LEAST, _GREATEST = 1e-3, 1e6
+GREATEST = 1e300
+"""The greatest value that is drawn. The distance of greater values may be infinite."""
 _DIGITS = (4, 15)
 _DIGIT, _TICK_ROW, _MOST_TICKS = 0.1, 0.35, 8
 """In inches: the width of a digit and the height of a number. The most numbers at an axis."""
@@ -76,6 +80,11 @@ _SETTINGS: Any = {
     "svg.hashsalt": "podium",  # the same results give the same file
     "pdf.fonttype": 42,
 }
+
+
+def is_drawable(value: float) -> bool:
+    """Returns whether matplotlib can draw a value: a number, and not a too large one."""
+    return abs(value) <= GREATEST
 
 
 def settings() -> Any:

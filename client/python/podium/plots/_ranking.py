@@ -13,12 +13,14 @@ from podium.plots._figure import (
     COLOR,
     DARK,
     FONT_SIZE,
+    GREATEST,
     PLOT_WIDTH,
     WIDTH,
     check_size,
     check_suffix,
     digits_of,
     header,
+    is_drawable,
     new_figure,
     number_ticks,
     save,
@@ -93,7 +95,7 @@ def ranking_figure(
     _check_kind(found)
     check_size(figsize)
     entries = list(_entries(found))
-    finite = [entry for entry in entries if math.isfinite(entry.value)]
+    finite = [entry for entry in entries if is_drawable(entry.value)]
     if not finite:
         raise ValueError(f"there is no finite score on {found.metric!r} to draw")
     with settings():
@@ -218,7 +220,7 @@ def _limits(drawn: Sequence[_Entry]) -> tuple[float, float]:
     Very wide intervals are cut off, because they would hide the differences between the values.
     """
     marks = [mark for entry in drawn for mark in (entry.value, *(entry.ends or ()))]
-    low, high = min(marks), max(marks)
+    low, high = max(min(marks), -GREATEST), min(max(marks), GREATEST)
     room = 0.5 * (high - low) or 0.05 * abs(high) or 1.0
     bounds = [bound for entry in drawn for bound in entry.interval or ()]
     inside = [min(max(bound, low - room), high + room) for bound in bounds]
@@ -284,10 +286,10 @@ def _notes(
         yield "dot: mean; bar: 95 % interval (Student's t); ticks: least and greatest score"
     if any(entry.is_doubtful for entry in drawn):
         yield "hollow dot: benchmarks or configurations differ"
-    finite = sum(math.isfinite(entry.value) for entry in entries)
+    finite = sum(is_drawable(entry.value) for entry in entries)
     if len(drawn) < finite:
         yield f"drawn: the first {len(drawn)} of {finite:,}"
-    others = [entry for entry in entries if not math.isfinite(entry.value)]
+    others = [entry for entry in entries if not is_drawable(entry.value)]
     if others:
         yield f"not drawn: {listed(list(_reasons(others)))}"
     left_out = [
