@@ -144,7 +144,7 @@ def test_the_start_of_a_sender(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setattr(launch_sender, "_run_process", run)
     for name in ("PODIUM_TLS_CA", "PODIUM_TLS_CERT", "PODIUM_TLS_KEY", "PODIUM_TOKEN_FILE"):
         monkeypatch.setenv(name, f" secrets/{name}\n")
-    monkeypatch.setenv("PYTHONPATH", "libs:/opt/libs")
+    monkeypatch.setenv("PYTHONPATH", "libs:/libs")
     launch_sender.start_sender(tmp_path)
     # With -P, modules in the working folder cannot hide those of Python.
     module = ["-P", "-m", "podium._sender.detached", str(tmp_path)]
@@ -152,7 +152,7 @@ def test_the_start_of_a_sender(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     here = Path.cwd()
     for name in ("PODIUM_TLS_CA", "PODIUM_TLS_CERT", "PODIUM_TLS_KEY", "PODIUM_TOKEN_FILE"):
         assert given["env"][name] == str(here / "secrets" / name)
-    assert given["env"]["PYTHONPATH"].split(":")[1:] == [str(here / "libs"), "/opt/libs"]
+    assert given["env"]["PYTHONPATH"].split(":")[1:] == [str(here / "libs"), "/libs"]
     assert (given["cwd"], given["start_new_session"], given["check"]) == (tmp_path, True, True)
     assert (tmp_path / "sender.log").stat().st_mode & 0o777 == 0o600
 
