@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from podium._limits.limits import Limits
 from podium.v1.arm_result_pb2 import ArmResult, ArmSummary
 from podium.v1.config_filter_pb2 import ConfigFilter, NumberRange
+from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import ArmAnnotated, Event
 from podium.v1.experiment_pb2 import ExperimentStatus
 from podium.v1.recording_service_pb2 import RecordRequest
@@ -19,7 +20,7 @@ from podium_server.api.filters import arm_filter
 from podium_server.store.contract import Store
 from podium_server.store.filters import ConfigCondition
 from podium_server.store.open import open_store
-from podium_server.store.rows import ExperimentRow
+from podium_server.store.rows import ExperimentRow, MetricRow
 from podium_server.testing.calls import arm, declared, record
 
 from tests.server.rpc.good_requests import good_requests
@@ -130,3 +131,18 @@ async def test_equal_scores_share_a_rank_across_pages(store: Store, *, by_group:
             ranks += [entry.rank for entry in (found.groups if by_group else found.arms)]
             request.page_token, pages = found.next_page_token, pages + 1
         assert (ranks, pages) == ([1, 1, 1, 4, 4, 6], 6 // size)
+
+
+@pytest.mark.parametrize(("eval_name", "expected"), [("", "k"), ("e", "e.k")])
+def test_the_name_of_a_metric(eval_name: str, expected: str) -> None:
+    """A listed metric has the name that `score` accepts."""
+    assert answers.metric(MetricRow(eval_name, "k", {})).name == expected
+
+
+async def test_an_arm_comes_with_one_page_of_rows(store: Store) -> None:
+    """The rows of GetArm stay within the bytes of a page, and a token leads to the others."""
+    rows = [EvalResult(name=str(n), benchmark_id="b" * 200) for n in range(4)]
+    await store.transact(record(declared(), arm("a", *rows)))
+    request = GetArmRequest(experiment="x", arm="a")
+    found: Any = await Direct(store, Limits(page_bytes=500)).call("GetArm", request)
+    assert (len(found.arm_result.evals), bool(found.next_evals_page_token)) == (2, True)
