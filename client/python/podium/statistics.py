@@ -137,7 +137,8 @@ def mean(numbers: Sequence[float]) -> float | None:
 def _scaled(numbers: Sequence[float], least: float, greatest: float) -> tuple[list[float], int]:
     """Divides the numbers by a power of two. Returns the quotients and the exponent.
 
-    The division is exact. Sums and squares of the quotients are in the range of a double.
+    The division is exact, except for quotients too small for a normal double. Sums and squares of
+    the quotients do not overflow.
     """
     scale = math.frexp(max(-least, greatest))[1]
     return [math.ldexp(number, -scale) for number in numbers], scale

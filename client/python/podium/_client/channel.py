@@ -111,7 +111,7 @@ def deadline(seconds: float, where: str) -> float:
     """
     result = coerce.number(seconds, where)
     if not 0 < result < math.inf:
-        raise ValueError(f"{where} must be a positive number of seconds, not {result}")
+        raise ValueError(f"{where} must be a positive, finite number of seconds, not {result}")
     return result
 
 

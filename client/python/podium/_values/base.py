@@ -49,7 +49,7 @@ class ModelBase:
 
 
 class _Repr(reprlib.Repr):
-    """Makes the text of results, with the keys of dicts in order."""
+    """Makes the `repr()` of results: shortens long texts, lists and dicts, and sorts dict keys."""
 
     def __init__(self, level: int) -> None:
         super().__init__()

@@ -203,7 +203,7 @@ def _why_stuck(view: OutboxView) -> str:
 
 
 def _watched(before: OutboxView, console: Console) -> tuple[OutboxView, bool]:
-    """Waits until a sender has delivered everything, ends, or makes no progress.
+    """Waits until a sender has delivered what `before` lists, or ends, or makes no progress.
 
     Returns the outbox's last state, and whether the sender made no progress.
     """

@@ -145,7 +145,10 @@ class _Feed:
         return merge(*sources, key=itemgetter(0, 1))
 
     def _with_points(self, arms: Iterable[_Found], place: _Found) -> Iterator[_Found]:
-        """Yields the arms after a place, each followed by the pieces of its changed series."""
+        """Yields the arms after a place, each followed by the pieces of its changed series.
+
+        The arm at the place comes first, with the pieces that the previous page did not have.
+        """
         for found in arms:
             revision, _, ordinal = found
             is_known = (revision, ordinal) == place[:2]

@@ -56,7 +56,10 @@ class TensorboardImporter:
     summary = "event files of TensorBoard (events.out.tfevents.*)"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the event files in the folder of a run, and in the folders of its evaluations."""
+        """Returns the event files of a run, also those in its folders of training and evaluations.
+
+        Also returns the `hparams.yaml` of Lightning, unless there is a `metrics.csv` next to it.
+        """
         if path.is_file():
             return [path] if _MARK in path.name else []
         files = _files(path) if path.is_dir() else []
