@@ -67,7 +67,9 @@ def test_the_options_of_channels() -> None:
 @pytest.mark.parametrize("seconds", [0, -1.0, math.inf, math.nan])
 def test_no_time_limit(seconds: float) -> None:
     """A time limit is positive and finite, because nothing may wait for ever."""
-    with pytest.raises(ValueError, match="read_timeout must be a positive, finite number of seconds"):
+    with pytest.raises(
+        ValueError, match="read_timeout must be a positive, finite number of seconds"
+    ):
         deadline(seconds, "read_timeout")
     assert deadline(1, "read_timeout") == 1.0
 

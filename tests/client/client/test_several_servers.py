@@ -230,8 +230,8 @@ async def test_commands(tmp_path: Path) -> None:
         asked = await asyncio.to_thread(command, "health", "--json", address=address)
         assert asked.code == 0
         assert list(map(json.loads, asked.out.splitlines())) == [
-            {"address": gone, "serving": False},
-            {"address": one, "serving": True},
+            {"address": gone, "serving": False, "recording": False},
+            {"address": one, "serving": True, "recording": True},
         ]
         found = await asyncio.to_thread(
             command, "doctor", "--json", address=address, PODIUM_OUTBOX=str(tmp_path / "outbox")
