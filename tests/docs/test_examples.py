@@ -34,6 +34,7 @@ def _run(script: Path, *arguments: str, **environment: str) -> str:
     return ended.stdout
 
 
+@pytest.mark.slow
 def test_the_quickstart_runs_twice() -> None:
     """The quickstart records and asks. Run again on the same server, it prints the same."""
     with running_server() as server:

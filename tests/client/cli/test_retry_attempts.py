@@ -301,6 +301,7 @@ def test_events_that_are_bad_by_themselves(
     assert _arm(address, name).status == "completed"
 
 
+@pytest.mark.slow
 def test_without_a_server(root: Path, outbox: Path, name: str) -> None:
     """A server that is away marks nothing as sent, and the next try delivers everything."""
     _record(outbox, name, *_attempt("A", 1, 0))

@@ -126,6 +126,7 @@ def test_a_server_without_the_experiment(root: Path, outbox: Path, address: str,
         assert steps(server.address, name) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_running_trainers_folder(
     root: Path, outbox: Path, tmp_path: Path, address: str, name: str
 ) -> None:
@@ -249,6 +250,7 @@ def _has_reason(folder: Path) -> bool:
     return view_of(folder).streams[0].why not in {"", "no sender runs"}
 
 
+@pytest.mark.slow
 def test_the_reason_of_a_sender_that_waits(root: Path, outbox: Path, name: str) -> None:
     """Beside a running sender, sync prints why that delivers nothing, and what would help."""
     away = outbox_folder(root, closed_port())
@@ -312,6 +314,7 @@ def test_the_exit_code_tells_of_events_that_are_left(outbox: Path, left: dict[st
     assert done._replace(**left).exit == Exit.NOTHING
 
 
+@pytest.mark.slow
 def test_outboxes_for_several_servers(root: Path, outbox: Path, address: str, name: str) -> None:
     """Each outbox goes to its own server.
 

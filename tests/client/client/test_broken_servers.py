@@ -146,6 +146,7 @@ class Failing:
         return b""
 
 
+@pytest.mark.slow
 async def test_reads_are_retried_until_their_deadline(connect: Connect) -> None:
     """A read is sent again for as long as its deadline allows, and a lost write is not."""
     away = podium.UnavailableError("away")
@@ -199,6 +200,7 @@ async def test_without_retries_the_first_failure_is_final(connect: Connect) -> N
     assert overloaded.calls == 1
 
 
+@pytest.mark.slow
 async def test_a_write_outlasts_a_restart(connect: Connect) -> None:
     """A server that answered before and refuses connections gets a write once it is back."""
     with running_server() as server:

@@ -82,6 +82,7 @@ async def test_each_server_gets_calls(kind: Any, tmp_path: Path) -> None:
     assert set(scores) == {0.0, 1.0, 2.0}
 
 
+@pytest.mark.slow
 @both_kinds
 @pytest.mark.parametrize("retry", [True, False])
 async def test_a_server_that_leaves(kind: Any, retry: bool, tmp_path: Path) -> None:
@@ -101,6 +102,7 @@ async def test_a_server_that_leaves(kind: Any, retry: bool, tmp_path: Path) -> N
             await _ask_until_answered_by(asked, 2.0)
 
 
+@pytest.mark.slow
 @both_kinds
 async def test_calls_while_a_server_stops(kind: Any, tmp_path: Path) -> None:
     """No call fails while one server stops, starts and stops again."""

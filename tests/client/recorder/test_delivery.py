@@ -88,6 +88,7 @@ def test_flush_after_the_end(record: Any, name: str) -> None:
     assert experiment.flush(0).pending == 5
 
 
+@pytest.mark.slow
 def test_a_sender_that_does_not_start(
     record: Any,
     name: str,

@@ -228,6 +228,7 @@ def test_a_full_memory_is_an_error_if_strict(
             log()
 
 
+@pytest.mark.slow
 def test_a_deleted_outbox(
     record: Any,
     client: podium.Client,

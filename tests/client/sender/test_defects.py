@@ -88,6 +88,7 @@ def test_what_is_behind_a_poisonous_event_arrives(outbox: Path, client: podium.C
     assert sender.tallies[outbox].rejected == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["arm_started", "experiment_declared"])
 def test_what_everything_else_needs_is_waited_for(
     outbox: Path, client: podium.Client, kind: str

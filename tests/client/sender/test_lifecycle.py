@@ -42,6 +42,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_the_outbox_of_a_killed_trainer(outbox: Path, client: podium.Client) -> None:
     """The next sender delivers and removes the outbox of a killed process that had no sender."""
     client.experiment("x").declare()
@@ -76,6 +77,7 @@ def test_a_stream_that_begins_while_the_sender_ends(
     assert streams(outbox) == []
 
 
+@pytest.mark.slow
 def test_it_ends_when_idle_and_not_before(outbox: Path, client: podium.Client) -> None:
     """A sender runs while a process records, and for its idle time afterwards."""
     client.experiment("x").declare()

@@ -285,6 +285,7 @@ def test_a_copied_outbox_is_not_judged(
     stream.release()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away(outbox: Path, server: RunningServer, client: podium.Client) -> None:
     """If the server is down, the end is not lost: the next sender records it."""
     folder = _stream(outbox, started("a", "A", 1))

@@ -77,6 +77,7 @@ def test_the_connection_is_cut(world: World) -> None:
     _check(world)
 
 
+@pytest.mark.slow
 def test_the_training_is_killed(world: World) -> None:
     """Each row from before a SIGKILL is delivered, and the arm is set to failed."""
     world.train("--steps", _STEPS, "--die", 120)

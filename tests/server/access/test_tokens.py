@@ -72,6 +72,7 @@ async def test_both_clients_send_the_token(
                 assert await asyncio.to_thread(declare) == 1
 
 
+@pytest.mark.slow
 async def test_watches_send_the_token(url: str, tmp_path: Path) -> None:
     """So do followed experiments; a watch whose token was replaced goes on with the new one."""
     path = tmp_path / "token"
@@ -137,6 +138,7 @@ async def test_a_revoked_token_is_refused_soon(url: str, tmp_path: Path) -> None
         assert "was revoked" in await _until_refused(client)
 
 
+@pytest.mark.slow
 async def test_a_watch_ends_with_its_token(url: str, tmp_path: Path) -> None:
     """A stream sends nothing more after its token was revoked."""
     token, other = await _token(url), await _token(url)

@@ -87,6 +87,7 @@ def _eval() -> bytes:
     return EvalRequest(experiment="x", arm="a", name="none").SerializeToString()
 
 
+@pytest.mark.slow
 def test_incomplete_requests() -> None:
     """400 requests of 4 MB that stop in the middle use bounded memory, and delay nobody."""
     declared_bytes, piece = 4_000_000, b"x" * 16_384
@@ -102,6 +103,7 @@ def test_incomplete_requests() -> None:
                 attacker.fill_windows(piece, declared_bytes - len(piece))
 
 
+@pytest.mark.slow
 def test_unread_responses() -> None:
     """600 responses of 2 MB that nobody reads use bounded memory; the rest is refused."""
     request = GetArmRequest(experiment="x", arm="a").SerializeToString()
@@ -171,6 +173,7 @@ def test_many_calls_at_once_are_answered_or_overloaded() -> None:
     assert set(statuses) <= {"0", _OVERLOADED}
 
 
+@pytest.mark.slow
 def test_watches_are_bounded() -> None:
     """A connection that watches without end is refused beyond its share of the watches."""
     with _attacked("watches") as server, attackers(server.address, 1, window=1_000) as found:
@@ -178,6 +181,7 @@ def test_watches_are_bounded() -> None:
         assert found[0].statuses_of(150) == [_OVERLOADED] * 150
 
 
+@pytest.mark.slow
 def test_a_flood_of_pings_ends_the_connection() -> None:
     """The server closes a connection that sends pings without end."""
     with _attacked("pings") as server, attackers(server.address, 8) as found:

@@ -166,6 +166,7 @@ def _check_worth(seen: Counter[str]) -> None:
         assert seen[reason], reason
 
 
+@pytest.mark.slow
 def test_a_damaged_page_token_is_noticed(target: _Target) -> None:
     """A page token with one changed letter is rejected."""
     for events, experiment in (

@@ -15,6 +15,7 @@ from tests.stores import store_url
 _WRITERS = 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writes", sparse([20, 200]))
 def test_clients_read_their_own_writes(writes: int, tmp_path: Path) -> None:
     """Beside other writers, each reads its own last row after every response."""

@@ -265,6 +265,7 @@ class _Steps:
         return self._steps
 
 
+@pytest.mark.slow
 async def test_a_read_costs_the_same_however_much_there_is(place: SqlitePlace) -> None:
     """With a hundred times the arms, rows and experiments, each read takes as many steps."""
     async with opened(place) as store:

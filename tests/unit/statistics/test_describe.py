@@ -91,6 +91,7 @@ def test_any_numbers_against_exact_fractions(numbers: list[float]) -> None:
         )
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=50))
 def test_intervals_are_those_of_scipy(numbers: list[float]) -> None:
     """The interval is equal to scipy's for Student's t around the mean."""

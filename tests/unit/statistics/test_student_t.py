@@ -42,6 +42,7 @@ def test_the_ends() -> None:
     assert student_t_quantile(0.5, 3) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("df", _DEGREES)
 @pytest.mark.parametrize("t", [-0.3, 0.01, 0.5, 1.0, 2.0, 5.0, 30.0])
 def test_tails_are_those_of_scipy(t: float, df: float) -> None:
@@ -51,6 +52,7 @@ def test_tails_are_those_of_scipy(t: float, df: float) -> None:
     assert student_t_tails(t, df) == pytest.approx(expected, rel=accuracy, abs=1e-290)
 
 
+@pytest.mark.slow
 @given(st.floats(1, 1e5), st.floats(0.51, 0.9999))
 def test_quantiles_are_those_of_scipy(df: float, probability: float) -> None:
     """The quantile agrees with scipy's, for degrees of freedom that are not whole too."""

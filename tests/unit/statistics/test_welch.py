@@ -26,6 +26,7 @@ def test_by_hand() -> None:
     assert found.p_value == pytest.approx(0.0999, abs=1e-4)
 
 
+@pytest.mark.slow
 @given(_SEEDS, _SEEDS)
 def test_any_two_samples_against_scipy(left: list[float], right: list[float]) -> None:
     """Degrees of freedom, interval and p-value are those of scipy's test, turned round too."""
