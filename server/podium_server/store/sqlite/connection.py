@@ -53,6 +53,7 @@ def make_log_durable(path: Path) -> None:
     log = apsw.VFSFile("", name, flags)
     size = log.xFileSize()
     for offset in range(0, size, _COPY_BYTES):
-        log.xWrite(log.xRead(_COPY_BYTES, offset), offset)
+        # A read beyond the end would leave out the zeros at the end of the log.
+        log.xWrite(log.xRead(min(_COPY_BYTES, size - offset), offset), offset)
     log.xSync(apsw.SQLITE_SYNC_FULL)
     log.xClose()
