@@ -1,5 +1,6 @@
 """A training that its trainer broke off ends, although the trainer tells its callbacks nothing."""
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from types import FunctionType, ModuleType, SimpleNamespace
@@ -89,6 +90,39 @@ def test_a_block_in_which_the_error_is_caught(experiment: podium.ExperimentHandl
         _train(lambda: training.begin(podium.RunConfig("arm"), trainer="trainer"), _break)
     training.leave(None)
     assert _ending(experiment, "arm") == ("failed", _CAUGHT)
+
+
+_EXITS = """
+import sys
+from types import FunctionType
+
+import podium
+from podium.integrations._training import CallbackBase, Training
+
+def loop(begin):
+    begin()
+    sys.exit(1)
+
+train = FunctionType(loop.__code__, {"__name__": "trainer.loop", "sys": sys})
+client = podium.Client(sys.argv[1])
+
+def main():
+    callback = CallbackBase()
+    callback._training = Training(client.experiment("exits"))
+    train(lambda: callback._training.begin(podium.RunConfig("arm"), trainer="trainer"))
+
+main()
+"""
+
+
+def test_a_function_from_which_the_script_exits() -> None:
+    """Python deletes the callback before the process ends. The arm is cancelled nevertheless."""
+    with running_server() as server, podium.Client(server.address) as client:
+        client.experiment("exits").declare()
+        command = [sys.executable, "-c", _EXITS, server.address]
+        assert subprocess.run(command, check=False, timeout=120).returncode == 1
+        ending = _ending(client.experiment("exits"), "arm")
+    assert ending == ("cancelled", "the process ended before the training run did")
 
 
 def test_a_cell_of_a_notebook(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import logging
 import sys
 import time
@@ -383,7 +384,9 @@ class CallbackBase(Generic[_T]):
     def __del__(self) -> None:
         # A trainer drops its reference to a callback when the run has ended.
         training = getattr(self, "_training", None)
-        if training is not None:
+        frame = inspect.currentframe()
+        # Without a caller, sys.exit() is ending the script, and `_end_with_process` ends the arm.
+        if training is not None and frame is not None and frame.f_back is not None:
             training.settle()
             training.end_if_broken_off()
 
