@@ -61,6 +61,22 @@ def test_the_next_training_ends_it(experiment: podium.ExperimentHandle) -> None:
     assert _ending(experiment, "c") == ("completed", "")
 
 
+def test_another_training_with_the_same_callback(experiment: podium.ExperimentHandle) -> None:
+    """The training that broke off has failed. One that has not ended yet is cancelled."""
+    training = Training(experiment)
+
+    def run(seed: int, then: Callable[[], object]) -> None:
+        config = podium.RunConfig("a", seed=seed)
+        _train(lambda: training.begin(config, trainer="trainer"), then)
+
+    with pytest.raises(ValueError, match="memory"):
+        run(1, _break)
+    run(2, lambda: run(3, training.end))
+    assert _ending(experiment, "a") == ("failed", _CAUGHT)
+    assert _ending(experiment, "a-2") == ("cancelled", "the trainer began another training run")
+    assert _ending(experiment, "a-3") == ("completed", "")
+
+
 def test_a_training_inside_of_another(experiment: podium.ExperimentHandle) -> None:
     """The outer one is still running, so the inner one does not end it."""
     outer = _run(experiment, "outer", lambda: _run(experiment, "inner", lambda: None).end())

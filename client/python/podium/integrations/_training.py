@@ -197,8 +197,8 @@ class Training:
         is_same = has_name and (goes_on or (self._is_running and before == run_config))
         if is_same:
             return
-        if self._is_running:
-            self.stop("the trainer began another training run")
+        self.end_if_broken_off()
+        self.stop("the trainer began another training run")
         self._name = self._names.next(run_config.name)
 
     def log(self, metrics: Mapping[str, Any], step: int | None) -> None:
