@@ -85,6 +85,21 @@ def test_a_training_inside_of_another(experiment: podium.ExperimentHandle) -> No
     outer.end()
 
 
+def test_a_loop_of_the_script(experiment: podium.ExperimentHandle) -> None:
+    """The library only passes the event on to the callback. The end of that ends no training."""
+
+    def on_epoch_begin(callback: Callable[[], object]) -> None:
+        callback()
+
+    pass_on = FunctionType(on_epoch_begin.__code__, {"__name__": "trainer.callbacks"})
+    training = Training(experiment)
+    pass_on(lambda: training.begin(podium.RunConfig("arm"), trainer="trainer"))
+    _run(experiment, "next", lambda: None).end()
+    assert _ending(experiment, "arm") == ("running", "")
+    training.leave(None)
+    assert _ending(experiment, "arm") == ("completed", "")
+
+
 def test_two_callbacks_of_one_training(experiment: podium.ExperimentHandle) -> None:
     """The second one begins while the call is running, so it does not end the first one."""
     both = [Training(experiment), Training(experiment)]

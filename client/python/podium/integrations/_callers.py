@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainerCall", "caller_variables", "trial_state"]
 
+_EVENTS = ("on_", "before_")
+"""The beginnings of the names of functions that pass an event on to callbacks."""
+
 
 def caller_variables(module: str, name: str) -> Mapping[str, Any]:
     """Returns the local variables of a function that is running in this call stack, by name.
@@ -47,7 +50,9 @@ class TrainerCall(NamedTuple):
     def of(package: str) -> TrainerCall | None:
         """Returns the running call of a package that called this function; None if there is none.
 
-        If functions of the package call each other, it is the outermost of them.
+        If functions of the package call each other, it is the outermost of them. Also returns None
+        if that one only passes an event on, as `CallbackList.on_epoch_begin` of Keras does when a
+        script calls it in a loop of its own.
         """
 
         def is_inside(frame: FrameType) -> bool:
@@ -56,7 +61,7 @@ class TrainerCall(NamedTuple):
 
         callers = dropwhile(lambda frame: not is_inside(frame), _stack(inspect.currentframe()))
         calls = list(takewhile(is_inside, callers))
-        if not calls:
+        if not calls or calls[-1].f_code.co_name.startswith(_EVENTS):
             return None
         # This marks the frame, since a later frame with the same id has the default, True. It has
         # no other effect, except that a debugger does not stop at the lines of the function.
