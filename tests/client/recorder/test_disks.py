@@ -1,5 +1,6 @@
 """Outboxes on disks that hang, are full or lose data, and the files and memory that they use."""
 
+import errno
 import os
 import stat
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 
 import podium
 import pytest
-from podium._outbox import OutboxFullError, StreamReader, StreamWriter
+from podium._outbox import OutboxFullError, StreamReader, StreamWriter, streams
 from podium._recorder import process_outbox, stream
 
 from tests import zygote
@@ -52,6 +53,30 @@ def test_many_arms_that_wait(record: Any, name: str, tmp_path: Path) -> None:
             experiment.start_arm(CONFIG, name=f"arm{number}").__exit__(None, None, None)
         assert open_files() < before + 100
         assert experiment.counters.pending == 1 + 150 * 2
+
+
+def test_many_arms_on_a_full_disk(
+    record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The events of all arms that end meanwhile wait in memory until there is room."""
+    has_room, create = threading.Event(), StreamWriter.create
+
+    def created(*arguments: Any, **named: Any) -> StreamWriter:
+        if not has_room.is_set():
+            raise OSError(errno.ENOSPC, "no room")
+        return create(*arguments, **named)
+
+    monkeypatch.setattr(StreamWriter, "create", created)
+    monkeypatch.setattr(stream, "_ROOM_SECONDS", 0.0)
+    outbox = tmp_path / "outbox"
+    with record(name, outbox=outbox, offline=True) as experiment:
+        for number in range(80):
+            experiment.record_arm(podium.ArmResult(f"arm{number:02}", CONFIG, "completed"))
+        has_room.set()
+    assert (experiment.counters.pending, experiment.counters.dropped) == (81, 0)
+    [server] = outbox.glob("*/*")
+    recorded = {StreamReader(folder).info.arm for folder in streams(server)}
+    assert recorded == {None, *(f"arm{number:02}" for number in range(80))}
 
 
 @pytest.mark.slow

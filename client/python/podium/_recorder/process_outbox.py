@@ -361,7 +361,8 @@ class ProcessOutbox:
     def _retire(self, streams: Sequence[Stream]) -> None:
         """Releases ended streams that are delivered, and the oldest ones if there are too many."""
         ended = [stream for stream in streams if stream.has_ended]
-        for stream in ended[:-_MOST_WATCHED]:
+        # A released stream would drop events that are only in memory.
+        for stream in [each for each in ended if each.is_over][:-_MOST_WATCHED]:
             self._release(stream)
         for stream in ended:
             if not stream.counters.pending:
