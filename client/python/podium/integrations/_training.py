@@ -63,7 +63,8 @@ class Training:
     If a trainer does not end its arm, the arm ends when another training run begins, when the
     callback is garbage-collected, or with the process. If an error ended the training run or the
     process, the arm is failed with that error; otherwise it is cancelled. If the script caught the
-    error, the arm is failed.
+    error, the arm is failed, except if it ends with a process that no error ended: then it is
+    cancelled, since `sys.exit()` looks the same.
 
     Args:
         experiment: The recorder of the experiment, or the experiment's name.

@@ -46,7 +46,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
     epoch k - 1. `model.evaluate` after training records the post-training row `test`.
 
     Use it as a context manager to record at once that the run failed or was cancelled. Otherwise,
-    this is recorded at the end of the process.
+    this is recorded when the next training run begins, or at the end of the process.
 
     Args:
         experiment: The name of the experiment, or the recorder that `podium.record` returned.

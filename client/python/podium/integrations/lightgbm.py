@@ -37,9 +37,8 @@ class PodiumCallback(CallbackBase["_Training"]):
     After early stopping the best round has the post-training rows, otherwise the last one.
 
     LightGBM does not notify callbacks when it stops early or fails. As a context manager, the
-    callback records that at the end of its block. Otherwise, early stopping is recorded when the
-    callback is garbage-collected, when the next run begins, or at the end of the process. An error
-    is recorded at the end of the process.
+    callback records that at the end of its block. Otherwise, it is recorded when the callback is
+    garbage-collected, when the next run begins, or at the end of the process.
 
     Args:
         experiment: The name of the experiment, or the recorder that `podium.record` returned.
