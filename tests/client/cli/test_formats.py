@@ -270,3 +270,13 @@ def test_an_export_to_an_output_without_utf8(
     with export._opened(given, console) as writer:
         writer.item({"a": "é"})
     assert capsys.readouterr().out == ('{"a": "é"}\n' if is_utf8 else '{"a": "\\u00e9"}\n')
+
+
+def test_blank_lines_of_a_text_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A text that is wrapped beside its label keeps the blank lines between its parts."""
+    monkeypatch.setattr(Console, "width", 20)
+    Console(as_json=False).fields([("notes", "one\n\ntwo three four")])
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["notes  one", "", "two three", "four"]

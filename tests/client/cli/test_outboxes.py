@@ -5,7 +5,9 @@ from typing import Any
 
 import podium as library
 import pytest
-from podium._outbox import outbox_folder, streams
+from podium._outbox import RejectedEvent, StreamReader, outbox_folder, streams
+from podium.cli import _retry
+from podium.cli._outboxes import view_of
 from podium.errors import error_for
 from podium_server.testing import running_server
 from podium_server.testing.calls import declared, row, started
@@ -13,6 +15,7 @@ from podium_server.testing.calls import declared, row, started
 from tests.client.cli.outbox_commands import rows, run, run_json, steps
 from tests.client.cli.shell import podium
 from tests.client.client.broken import closed_port
+from tests.client.outbox.places import new_outbox
 from tests.client.sender.outboxes import appended, dead_stream, rejected_events, writer
 
 
@@ -111,3 +114,30 @@ def test_retry_goes_on_behind_what_makes_the_server_fail(
     assert "event 2 of arm 'a'" in done.err
     assert "remains rejected: internal error 4711 (INTERNAL)" in done.err
     assert rejected_events(folder) == [(2, "FIELD_OUT_OF_RANGE")]
+
+
+def test_only_events_that_wait_have_a_reason(tmp_path: Path) -> None:
+    """A stream that is delivered waits for no sender."""
+    outbox = new_outbox(tmp_path)
+    folders = [dead_stream(outbox, "x", row("val", 1), arm=arm) for arm in "ab"]
+    StreamReader(folders[0]).note_delivered(1)
+    found = {each.folder: each.why for each in view_of(outbox).streams}
+    assert found == {folders[0]: "", folders[1]: "no sender runs"}
+
+
+@pytest.mark.parametrize(("delivered", "left"), [(1, [2]), (2, None)])
+def test_a_retry_removes_only_a_stream_that_is_finished(
+    tmp_path: Path, delivered: int, left: list[int] | None
+) -> None:
+    """After its rejected events were sent again, a stream keeps the events that still wait."""
+    outbox = new_outbox(tmp_path)
+    folder = dead_stream(outbox, "x", row("val", 1), row("val", 2))
+    stream = StreamReader(folder)
+    stream.reject(RejectedEvent(1, "STALE_ATTEMPT", "no", 1.0, row("val", 1).SerializeToString()))
+    stream.note_delivered(delivered)
+    view = view_of(outbox)
+    stream.mark_retried(1)
+    _retry._clean_up(view)
+    is_left = folder.exists()
+    found = [each.sequence for each in StreamReader(folder).read(delivered)] if is_left else None
+    assert found == left

@@ -1,5 +1,7 @@
 """What a recorder keeps of its arguments, at the exact limits; nothing is delivered."""
 
+import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,14 +11,17 @@ import podium
 import pytest
 from podium._outbox import RejectedEvent, StreamReader
 from podium._recorder import kept_values as kept
+from podium._recorder import last_words
+from podium._recorder import stream as streams
 from podium._recorder.experiment import ExperimentRecording
+from podium._recorder.other_recorders import _is_rival
 from podium._recorder.problems import Problems
 from podium._recorder.rejections import warn_of_rejected
 from podium._recorder.stream import Stream
 from podium._recorder.warnings import RecorderWarnings
 from podium.events import metrics_recorded
 
-from tests.client.outbox.places import new_outbox, new_writer
+from tests.client.outbox.places import info, new_outbox, new_writer
 
 _MOST = kept.LIMITS.map_keys
 
@@ -180,3 +185,68 @@ def test_large_values_share_the_room() -> None:
     found = kept.value_map(given, "field", Problems(), 1_200)
     assert found["c"] == "z"
     assert all(300 < len(found[key]) < 600 for key in "ab")
+
+
+def test_the_end_of_an_arm_waits_in_a_full_memory(
+    offline: Callable[..., ExperimentRecording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without room on the disk and in memory, values are dropped, but not how the arm ended."""
+    with offline() as experiment, monkeypatch.context() as full:
+        arm = experiment.start_arm(podium.RunConfig("a"))
+        full.setattr(Stream, "upkeep", lambda _stream: None)
+        full.setattr(Stream, "_append", lambda *_: False)
+        full.setattr(streams, "MEMORY_BYTES", 0)
+        full.setattr(streams, "_ROOM_SECONDS", 0.0)
+        arm.log({"loss": 1.0})
+        arm.finish()
+        [stream] = arm._streams()
+        assert (stream._dropped, stream.in_memory, arm.has_finished) == (1, 1, True)
+
+
+def test_a_sender_is_asked_for_once(
+    offline: Callable[..., ExperimentRecording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new stream starts a sender at once; from then on, only the regular check does."""
+    with offline() as experiment:
+        outlet = experiment._process_outbox
+        assert outlet is not None
+        outlet._upkeep.stop(60.0)
+        outlet._upkeep._thread = None  # from now on, this thread does its work
+        starts: list[int] = []
+        monkeypatch.setattr(outlet, "_start_sender", lambda: starts.append(1))
+        outlet._needs_sender, outlet._next_look = True, math.inf
+        for _ in range(3):
+            outlet._work()
+        assert starts == [1]
+
+
+class _Unfinished:
+    """An arm that was not finished."""
+
+    name, has_finished = "a", False
+
+
+def test_an_unfinished_arm_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A recorder that is closed several times says so once, and does not count it as repeated."""
+    arms: list[Any] = [_Unfinished()]
+    notices = RecorderWarnings(is_strict=False)
+    for _ in range(2):
+        last_words.warn_of_unfinished("x", arms, notices)
+    assert (caplog.text.count("was not finished"), notices.summary()) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_rival"),
+    [
+        ({}, True),
+        ({"pid": os.getpid()}, False),
+        ({"attempt_id": "second"}, False),
+        ({"attempt_order": None}, False),
+        ({"arm": "b"}, False),
+        ({"experiment": "y"}, False),
+    ],
+)
+def test_another_process_that_trains_an_arm(fields: dict[str, Any], *, is_rival: bool) -> None:
+    """Earlier attempts of this process, workers of its attempt and evaluators are none."""
+    own = info(attempt_id="second", attempt_order=2)
+    assert _is_rival(info(**{"pid": os.getpid() + 1} | fields), own) is is_rival

@@ -1,5 +1,6 @@
 """Parts of the sender that need no server: texts for users, the status file, heartbeats."""
 
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC
@@ -11,7 +12,15 @@ import podium
 import pytest
 from podium import events
 from podium._model.recording import KeptField, RecordResult, ReplacedAttempt
-from podium._outbox import DELIVERING, IDLE, THROTTLED, UNREACHABLE, WAITING, SenderState
+from podium._outbox import (
+    DELIVERING,
+    IDLE,
+    THROTTLED,
+    UNREACHABLE,
+    WAITING,
+    SenderState,
+    StreamReader,
+)
 from podium._sender import BACKGROUND, FOREGROUND, Report, Rules, heartbeat
 from podium._sender import missing_end as ends
 from podium._sender.circuit_breaker import CircuitBreaker
@@ -24,7 +33,8 @@ from podium.errors import NotFoundError
 from podium.v1.event_pb2 import Event
 from podium_server.testing.calls import started
 
-from tests.client.outbox.places import info
+from tests.client.outbox.places import info, new_outbox
+from tests.client.sender.outboxes import dead_stream
 
 
 class _Experiment:
@@ -266,6 +276,14 @@ async def test_a_missing_end_is_that_of_the_newest_attempt(
     text = "the process ended without finishing the arm: host node7, pid 71, last event "
     found = [event.arm_finished.error for event in client.recorded]
     assert found == [f"{text}2026-01-02T03:04:05+00:00"] * is_recorded
+
+
+def test_a_copied_stream_lacks_no_end(tmp_path: Path) -> None:
+    """The process that writes the original may still run, also on the machine of the copy."""
+    folder = dead_stream(new_outbox(tmp_path), "x", started("a", "A", 1))
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    found = [ends.find_missing_end(StreamReader(each)) for each in (folder, copy)]
+    assert [end is None for end in found] == [False, True]
 
 
 # ---- Rules ---------------------------------------------------------------------------------------

@@ -146,3 +146,14 @@ async def test_an_arm_comes_with_one_page_of_rows(store: Store) -> None:
     request = GetArmRequest(experiment="x", arm="a")
     found: Any = await Direct(store, Limits(page_bytes=500)).call("GetArm", request)
     assert (len(found.arm_result.evals), bool(found.next_evals_page_token)) == (2, True)
+
+
+@pytest.mark.parametrize("is_omitted", [False, True])
+async def test_a_list_of_arms_without_their_configurations(
+    store: Store, *, is_omitted: bool
+) -> None:
+    """A client can leave them out, because they can be most of a list."""
+    await store.transact(record(declared(), arm("a")))
+    request = ListArmsRequest(experiment="x", omit_run_config=is_omitted)
+    found = await _call(store, "ListArms", request)
+    assert [each.HasField("run_config") for each in found.arms] == [not is_omitted]

@@ -17,7 +17,7 @@ from podium_server.rpc.admission import AdmissionLimits
 from podium_server.serve.server import running
 from podium_server.serve.settings import Settings
 from podium_server.store.open import open_store
-from podium_server.testing.calls import arm, declared, metrics, record, row
+from podium_server.testing.calls import arm, declared, delete_experiment, metrics, record, row
 
 from tests.server.access.serving import chosen_front
 from tests.server.rpc.attack import attackers, headers, message
@@ -235,4 +235,30 @@ async def test_options_select_what_is_sent(
     assert _contents(found) == expected
     assert found.marker.revision == 2
     assert set(watches.watched) == set()
+    await store.close()
+
+
+async def test_a_watch_ends_when_its_experiment_is_declared_again(tmp_path: Path) -> None:
+    """Also if it was deleted meanwhile: the state of the new one does not continue the old one."""
+    store = await open_store(store_url(tmp_path), on_broken=lambda: None)
+    await store.transact(record(declared(), arm("a")))
+    async with aclosing(watch.Watches(store).watch(_REQUEST)) as responses:
+        while not WatchResponse.FromString(await anext(responses)).HasField("marker"):
+            pass
+        await store.transact(delete_experiment())
+        await store.transact(record(declared(), arm("b")))
+        assert WatchResponse.FromString(await anext(responses)) == WatchResponse(deleted=True)
+        with pytest.raises(StopAsyncIteration):
+            await anext(responses)
+    await store.close()
+
+
+async def test_a_revision_from_before_a_deletion_is_reset(tmp_path: Path) -> None:
+    """A client that gives no epoch discards the results of the deleted experiment, too."""
+    store = await open_store(store_url(tmp_path), on_broken=lambda: None)
+    for call in (record(declared(), arm("a")), delete_experiment(), record(declared(), arm("b"))):
+        await store.transact(call)
+    request = WatchRequest(experiment="x", after_revision=1)
+    async with aclosing(watch.Watches(store).watch(request)) as responses:
+        assert WatchResponse.FromString(await anext(responses)).reset
     await store.close()
