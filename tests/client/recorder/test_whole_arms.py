@@ -1,6 +1,7 @@
 """Arms that are recorded at once: each has a stream of its own."""
 
 import threading
+import time
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -80,3 +81,22 @@ def test_a_rejected_whole_arm_takes_nothing_along(
         flushed = experiment.flush(60)
         assert (flushed.pending, flushed.rejected) == (0, PARTS)
     assert client.arm(name, "arm").get() == _large()
+
+
+def test_a_rejected_whole_arm_does_not_end_a_training(
+    record: Any, client: podium.Client, name: str
+) -> None:
+    """While its process lives, the arm of a training run goes on; it may log again at any time."""
+    with record(name) as experiment:
+        arm = experiment.start_arm(CONFIG)
+        experiment.record_arm(podium.ArmResult("arm", CONFIG, "completed"))
+        other = experiment.start_arm(CONFIG, name="other")
+        assert experiment.flush(60).rejected == 1
+        for step in range(6):  # the sender looks at its streams meanwhile
+            time.sleep(0.5)
+            other.log({"loss": step})
+            experiment.flush(60)
+        assert client.arm(name, "arm").get().status == "running"
+        arm.finish()
+        other.finish()
+    assert client.arm(name, "arm").get().status == "completed"

@@ -130,7 +130,7 @@ class Streams:
                 self.is_settling = self.is_settling or stream.is_settling
                 return False
             if stream.lacks_end() and not self._is_followed(stream):
-                return not self._is_shared(stream)
+                return not (self._is_shared(stream) or self._may_go_on(stream))
             self._remove(stream)
         except (OSError, DamagedError) as error:
             return stream.cannot_read(error)
@@ -162,6 +162,16 @@ class Streams:
             }
         # The stream itself is not in this set, because it is finished.
         return (stream.info.experiment, stream.info.arm) in self._open_arms
+
+    def _may_go_on(self, stream: Stream) -> bool:
+        """Returns whether the process of a whole arm may still train the arm.
+
+        After `record_arm` it has no open stream of the arm until it logs the next event of the arm.
+        """
+        return stream.info.is_whole_arm and any(
+            other.info.pid == stream.info.pid and other.writer_alive
+            for other in self.known.values()
+        )
 
     def _is_followed(self, stream: Stream) -> bool:
         """Returns whether its process has a next stream of the arm, which may have the end."""
