@@ -8,6 +8,7 @@ from typing import Any
 
 import podium
 import pytest
+from podium.integrations import _training
 from podium.integrations._training import Training
 from podium_server.testing import running_server
 
@@ -154,6 +155,14 @@ def test_a_function_from_which_the_script_exits() -> None:
         assert subprocess.run(command, check=False, timeout=120).returncode == 1
         ending = _ending(client.experiment("exits"), "arm")
     assert ending == ("cancelled", "the process ended before the training run did")
+
+
+def test_a_callback_that_outlives_the_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the very end of a process, Python has set all variables of a module to None."""
+    callback = _training.CallbackBase[Training]()
+    callback._training = Training("experiment")
+    monkeypatch.setattr(_training, "inspect", None)
+    callback.__del__()
 
 
 def test_a_cell_of_a_notebook(

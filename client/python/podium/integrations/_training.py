@@ -365,6 +365,15 @@ def _release() -> None:
 _T = TypeVar("_T", bound=Training)
 
 
+def _is_script_over() -> bool:
+    """Returns whether `__del__`, which calls this, has no caller: `sys.exit()` ended the script.
+
+    Then `_end_with_process` ends the arm.
+    """
+    frame = inspect.currentframe()
+    return frame is None or frame.f_back is None or frame.f_back.f_back is None
+
+
 def _is_main(rank: int | None) -> bool:
     # Imported here, since the package loads protobuf, which only a training run needs.
     from podium._recorder.process_rank import is_main  # noqa: PLC0415
@@ -385,9 +394,7 @@ class CallbackBase(Generic[_T]):
     def __del__(self) -> None:
         # A trainer drops its reference to a callback when the run has ended.
         training = getattr(self, "_training", None)
-        frame = inspect.currentframe()
-        # Without a caller, sys.exit() is ending the script, and `_end_with_process` ends the arm.
-        if training is not None and frame is not None and frame.f_back is not None:
+        if training is not None and not (training.is_running and _is_script_over()):
             training.settle()
             training.end_if_broken_off()
 
