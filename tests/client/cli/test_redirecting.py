@@ -11,7 +11,15 @@ from typing import Any
 import podium as library
 import pytest
 from podium._model.recording import StreamPosition
-from podium._outbox import SenderState, StreamReader, outbox_address, outbox_folder, reader, streams
+from podium._outbox import (
+    RejectedEvent,
+    SenderState,
+    StreamReader,
+    outbox_address,
+    outbox_folder,
+    reader,
+    streams,
+)
 from podium._outbox.rejected import append_retried
 from podium.cli import _discarding, _retry, _withdrawing
 from podium.v1.event_pb2 import Event
@@ -317,6 +325,15 @@ def test_discarding_rejected_events(outbox: Path, name: str) -> None:
     done = _run(outbox, "discard", "--reason", "NAME_INVALID", "--yes")
     assert done.code == 0
     assert done.out.endswith("1 event discarded\n")
+    assert streams(outbox) == []
+
+
+def test_discarding_after_a_sender_was_killed(outbox: Path, name: str) -> None:
+    """An event counts once, also if the sender had rejected it and not noted its progress."""
+    folder = _evaluation(outbox, name)
+    event = _row("typo", 1).SerializeToString()
+    StreamReader(folder).reject(RejectedEvent(1, "STALE_ATTEMPT", "no", 1.0, event))
+    assert _run(outbox, "discard", "--yes").out.splitlines()[-1] == "2 events discarded"
     assert streams(outbox) == []
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import podium as library
@@ -312,6 +313,18 @@ def test_the_exit_code_tells_of_events_that_are_left(outbox: Path, left: dict[st
     done = Done(view_of(outbox), "here")
     assert done.exit == Exit.OK
     assert done._replace(**left).exit == Exit.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("torn", "rejected", "code"),
+    [([], [], Exit.OK), (["1.torn"], [], Exit.NOTHING), ([], ["event"], Exit.NOTHING)],
+)
+def test_the_exit_code_tells_of_streams_that_are_kept(
+    outbox: Path, torn: list[str], rejected: list[str], code: Exit
+) -> None:
+    """Events that cannot be read, or that the server has rejected, are no success either."""
+    stream: Any = SimpleNamespace(torn=torn, rejected_events=rejected)
+    assert Done(view_of(outbox)._replace(streams=[stream]), "here").exit == code
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import pytest
 from podium._client import calls
 from podium._client.listing import Listing
 from podium._client.live_points import LivePoints
+from podium._client.live_state import LiveState
 from podium._client.near_names import near_filters
 from podium._client.watching import WatchSession
 from podium._model.recording import KeptField, RecordResult, ReplacedAttempt
@@ -61,7 +62,7 @@ def test_the_errors_after_which_a_watch_goes_on(error: PodiumError, *, goes_on: 
 
 
 def test_the_pauses_of_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They double up to ten seconds, and are as long as the server asks."""
+    """They double up to ten seconds until the next update, and are as long as the server asks."""
     drawn: list[float] = []
 
     def uniform(_least: float, most: float) -> float:
@@ -75,6 +76,8 @@ def test_the_pauses_of_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
         session.pause(UnavailableError("away"))
     assert drawn == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
     assert session.pause(UnavailableError("away", retry_after=30.0)) == 30.0
+    session._complete(WatchUpdate(), WatchMarker(1, "e"))
+    assert session.pause(UnavailableError("away")) == 0.1
 
 
 @pytest.mark.parametrize("has_begun", [False, True])
@@ -128,6 +131,18 @@ def test_the_points_of_states_that_share_them() -> None:
     ]
 
 
+def test_arms_of_a_state_are_in_the_order_of_their_creation() -> None:
+    """An arm that newly passes a filter takes its place among those that were known before."""
+    state = LiveState()
+    for places in ({"c": 2, "a": 0}, {"b": 1}, {"a": 0}):
+        arms: list[Any] = [
+            SimpleNamespace(position=at, arm=SimpleNamespace(name=name))
+            for name, at in places.items()
+        ]
+        state = state.after(WatchUpdate(arms=arms, marker=WatchMarker(1, "e")))
+    assert list(state.arms) == ["a", "b", "c"]
+
+
 # ---- Lists and requests --------------------------------------------------------------------------
 
 
@@ -176,6 +191,20 @@ def test_how_much_of_a_list_is_fetched(use: Any, result: Any, count: int) -> Non
     """Each use fetches as many pages as it needs, and no page twice."""
     items, fetched = _listing()
     assert [use(items), fetched] == [result, [0, 2, 4][:count]]
+
+
+def test_threads_fetch_one_page_after_the_other() -> None:
+    """Two threads that read a list do not fetch the same page, so no item appears twice."""
+    locked: list[bool] = []
+
+    def fetch(pages: Any) -> list[Any]:
+        locked.append(items._lock.locked())
+        pages.request = None
+        return [0]
+
+    pages: Any = _Pages()
+    items: Listing[Any] = Listing("arms", [], pages, fetch)
+    assert (list(items), locked) == ([0], [True])
 
 
 def test_the_results_of_several_calls_as_one() -> None:

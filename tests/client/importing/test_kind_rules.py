@@ -65,10 +65,11 @@ def test_the_last_value_of_a_metric(tmp_path: Path) -> None:
     """It is that of the greatest step, then of the latest time, then of the last line."""
     write_text(tmp_path / "loss", "9 1 1\n1 2 2\n3 3 2\n3 4 2\n2 5 2\n")
     write_text(tmp_path / "val_acc", "2000 0.5 7\n5000 0.25 7\n")
+    write_text(tmp_path / "val_f1", "1000 0.75 7\n")
     (last, rows, series), problems = _result(mlflow._metrics(tmp_path))
     assert (last, series, problems) == ({"loss": 4.0}, {"loss": {1: 1.0, 2: 4.0}}, [])
     [row] = rows
-    assert (row.name, row.step, row.metrics) == ("val", 7, {"acc": 0.25})
+    assert (row.name, row.step, row.metrics) == ("val", 7, {"acc": 0.25, "f1": 0.75})
     assert row.event_time == datetime.fromtimestamp(5, UTC)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import podium
 import pytest
-from podium._outbox import RejectedEvent, StreamReader
+from podium._outbox import Progress, RejectedEvent, StreamReader
 from podium._recorder import kept_values as kept
 from podium._recorder import last_words
 from podium._recorder import stream as streams
@@ -250,3 +250,22 @@ def test_another_process_that_trains_an_arm(fields: dict[str, Any], *, is_rival:
     """Earlier attempts of this process, workers of its attempt and evaluators are none."""
     own = info(attempt_id="second", attempt_order=2)
     assert _is_rival(info(**{"pid": os.getpid() + 1} | fields), own) is is_rival
+
+
+def test_only_undelivered_events_of_a_deleted_folder_are_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server has the others, so neither the count nor the warning has them."""
+    unused: Any = None
+    stream = Stream(unused, unused, RecorderWarnings(is_strict=False))
+    stream._progress = Progress(3, 0)
+    writer: Any = SimpleNamespace(
+        last_sequence=5,
+        folder=tmp_path / "deleted",
+        progress=lambda: Progress(0, 0),
+        abandon=lambda: None,
+    )
+    stream._writer = writer
+    stream.look()
+    assert stream.counters.dropped == 2
+    assert "2 undelivered events in it are lost" in caplog.text

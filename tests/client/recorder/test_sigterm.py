@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import podium
 import pytest
+from podium._recorder import termination
 from podium_server.testing import RunningServer
 
 from tests import zygote
@@ -105,3 +107,13 @@ def test_a_forked_worker_ends_alone(
             assert os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) == -signal.SIGTERM
         arm.finish()
     assert client.arm(name, "a").get().status == "completed"
+
+
+@pytest.mark.parametrize("end", [termination._let_through, termination._restore_default])
+def test_sigterm_is_held_back_only_while_a_process_forks(end: Callable[[], None]) -> None:
+    """Afterwards it reaches the process and its child, so a scheduler can stop both."""
+    termination._hold_back()
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    end()
+    left = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    assert (signal.SIGTERM in held, signal.SIGTERM in left) == (True, False)

@@ -9,6 +9,8 @@ from typing import Any
 import grpc
 import pytest
 from podium._wire.status import from_rpc_error
+from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED
+from podium.v1.event_pb2 import ArmFinished, Event
 from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium.v1.value_pb2 import Value
@@ -17,7 +19,15 @@ from podium_server.rpc.admission import AdmissionLimits
 from podium_server.serve.server import running
 from podium_server.serve.settings import Settings
 from podium_server.store.open import open_store
-from podium_server.testing.calls import arm, declared, delete_experiment, metrics, record, row
+from podium_server.testing.calls import (
+    arm,
+    declared,
+    delete_experiment,
+    metrics,
+    record,
+    row,
+    started,
+)
 
 from tests.server.access.serving import chosen_front
 from tests.server.rpc.attack import attackers, headers, message
@@ -261,4 +271,30 @@ async def test_a_revision_from_before_a_deletion_is_reset(tmp_path: Path) -> Non
     request = WatchRequest(experiment="x", after_revision=1)
     async with aclosing(watch.Watches(store).watch(request)) as responses:
         assert WatchResponse.FromString(await anext(responses)).reset
+    await store.close()
+
+
+async def _to_marker(responses: AsyncIterator[bytes]) -> list[WatchResponse]:
+    """Returns the next messages of a watch, up to one with a marker."""
+    found: list[WatchResponse] = []
+    while not (found and found[-1].HasField("marker")):
+        found.append(WatchResponse.FromString(await anext(responses)))
+    return found
+
+
+async def test_an_arm_that_enters_a_watch_comes_with_its_series(tmp_path: Path) -> None:
+    """Also without rows: its points are older than the change by which it passes the filter."""
+    store = await open_store(store_url(tmp_path), on_broken=lambda: None)
+    for event in (declared(), started("a", "A", 1), metrics({"loss": 0.5}, step=7)):
+        await store.transact(record(event))
+    request = WatchRequest(
+        experiment="x", statuses=[ARM_STATUS_COMPLETED], without_evals=True, with_series=True
+    )
+    async with aclosing(watch.Watches(store).watch(request)) as responses:
+        await _to_marker(responses)
+        finished = ArmFinished(arm="a", status=ARM_STATUS_COMPLETED, attempt_id="A")
+        await store.transact(record(Event(arm_finished=finished)))
+        found = await _to_marker(responses)
+    pieces = [series for each in found for piece in each.series for series in piece.series]
+    assert [(series.key, list(series.steps)) for series in pieces] == [("loss", [7])]
     await store.close()

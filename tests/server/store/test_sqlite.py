@@ -1,6 +1,8 @@
 """The SQLite store and its file: rejected files, and other programs that change the file."""
 
 import asyncio
+import os
+import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -329,3 +331,27 @@ async def test_a_deleted_arm_leaves_one_removal(place: SqlitePlace) -> None:
         assert len(place.dump()["removals"]) == 2
         await store.transact(delete_arm("a"))
         assert len(place.dump()["removals"]) == 1
+
+
+async def test_only_this_user_can_read_a_store(place: SqlitePlace) -> None:
+    """The file, its log and its lock are for its owner, whatever the umask is."""
+    before = os.umask(0)
+    try:
+        store = await open_store(place.url)
+    finally:
+        os.umask(before)
+    await store.transact(record(declared()))
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in place.path.parent.iterdir()}
+    await store.close()
+    assert {"podium.db", "podium.db-wal", "podium.db.lock"} <= modes.keys()
+    assert set(modes.values()) == {0o600}
+
+
+async def test_a_closed_store_is_one_file(place: SqlitePlace) -> None:
+    """Each connection is closed, also that of slow reads, so SQLite removes its log."""
+    store: Any = await open_store(place.url)
+    await store.transact(record(declared()))
+    await store._read_slowly(lambda _reader: None)
+    await store.close()
+    left = {file.name for file in place.path.parent.iterdir()}
+    assert left <= {"podium.db", "podium.db.lock"}

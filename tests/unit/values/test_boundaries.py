@@ -125,6 +125,12 @@ def test_members_of_enums_in_settings() -> None:
     assert found == {"a": 7, "b": "OTHER"}
 
 
+def test_a_set_in_settings_has_an_order() -> None:
+    """Items that have the same text do not take turns, or a restarted run would seem changed."""
+    found = coerce.settings_map({"a": {1, "1", 2, "2", 3, "3"}}, "field")
+    assert found == {"a": [1, 2, 3, "1", "2", "3"]}
+
+
 # ---- Addresses -----------------------------------------------------------------------------------
 
 
@@ -240,12 +246,12 @@ def test_similar_names() -> None:
 
 
 def test_a_file_with_another_state(tmp_path: Path) -> None:
-    """A file that was created, rewritten with as many bytes, or deleted has changed."""
+    """A file that was created, at once rewritten with as many bytes, or deleted has changed."""
     file = tmp_path / "ca.pem"
     states = [file_states([file])]
     for content, at in (("a", 1), ("b", 2)):
         file.write_text(content)
-        os.utime(file, (at, at))
+        os.utime(file, ns=(at, at))
         states.append(file_states([file]))
     file.unlink()
     assert file_states([file]) == states[0]

@@ -178,6 +178,16 @@ def test_a_thousand_refusals_are_all_listed() -> None:
     assert back.metadata["paths"] == "é" * 128
 
 
+def test_long_names_beside_an_error_are_cut() -> None:
+    """Also the names of a server with higher limits leave room for the reason of an error."""
+    names = dict.fromkeys(("arm", "experiment", "field"), "é" * 4_000)
+    error = errors.error_for("NAME_INVALID", "no", names)
+    assert len(to_status(error).trailing_metadata[0][1]) <= 4608
+    back = there_and_back(error)
+    assert back.reason == "NAME_INVALID"
+    assert all(len(name.encode()) <= 300 and name[-1:] == "…" for name in back.metadata.values())
+
+
 def test_more_refusals_than_fit_are_cut_at_the_end() -> None:
     """Of very many refused events, the first ones are listed."""
     refusals = [refused(index) for index in range(100_000)]
