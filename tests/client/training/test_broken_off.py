@@ -161,7 +161,7 @@ def test_a_callback_that_outlives_the_modules(monkeypatch: pytest.MonkeyPatch) -
     """At the very end of a process, Python has set all variables of a module to None."""
     callback = _training.CallbackBase[Training]()
     callback._training = Training("experiment")
-    monkeypatch.setattr(_training, "inspect", None)
+    monkeypatch.setattr(_training, "is_script_over", None)
     callback.__del__()
 
 

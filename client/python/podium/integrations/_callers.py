@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import CodeType, FrameType
 
-__all__ = ["TrainerCall", "caller_variables", "trial_state"]
+__all__ = ["TrainerCall", "caller_variables", "is_script_over", "trial_state"]
 
 _EVENTS = ("on_", "before_")
 """The beginnings of the names of functions that pass an event on to callbacks."""
@@ -84,6 +84,12 @@ class TrainerCall(NamedTuple):
 
     def _is(self, frame: FrameType) -> bool:
         return id(frame) == self.frame and frame.f_code is self.code and not frame.f_trace_lines
+
+
+def is_script_over() -> bool:
+    """Returns whether `__del__`, which calls this, has no caller: `sys.exit()` ended the script."""
+    frame = inspect.currentframe()
+    return frame is None or frame.f_back is None or frame.f_back.f_back is None
 
 
 def trial_state(trial: Any) -> str:

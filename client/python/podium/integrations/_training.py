@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import inspect
 import logging
 import sys
 import time
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypedDict, TypeVar
 
 from podium._interface.endings import ending_of, is_pruned
 from podium._values.enums import ArmStatus
-from podium.integrations._callers import TrainerCall, caller_variables, trial_state
+from podium.integrations._callers import TrainerCall, caller_variables, is_script_over, trial_state
 from podium.integrations._names import ArmNames
 from podium.integrations._notebooks import after_each_cell
 from podium.integrations._recorders import recorder_of
@@ -365,15 +364,6 @@ def _release() -> None:
 _T = TypeVar("_T", bound=Training)
 
 
-def _is_script_over() -> bool:
-    """Returns whether `__del__`, which calls this, has no caller: `sys.exit()` ended the script.
-
-    Then `_end_with_process` ends the arm.
-    """
-    frame = inspect.currentframe()
-    return frame is None or frame.f_back is None or frame.f_back.f_back is None
-
-
 def _is_main(rank: int | None) -> bool:
     # Imported here, since the package loads protobuf, which only a training run needs.
     from podium._recorder.process_rank import is_main  # noqa: PLC0415
@@ -394,7 +384,7 @@ class CallbackBase(Generic[_T]):
     def __del__(self) -> None:
         # A trainer drops its reference to a callback when the run has ended.
         training = getattr(self, "_training", None)
-        if training is not None and not (training.is_running and _is_script_over()):
+        if training is not None and not (training.is_running and is_script_over()):
             training.settle()
             training.end_if_broken_off()
 
