@@ -37,18 +37,12 @@ def tcp_server(greeting: bytes) -> Iterator[str]:
     """Runs a server that accepts connections, sends the given bytes, and nothing more."""
     kept: list[socket.socket] = []
 
-    def accept() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                kept.append(listener.accept()[0])
-                kept[-1].sendall(greeting)
+    def greet(connection: socket.socket) -> None:
+        kept.append(connection)
+        connection.sendall(greeting)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=accept)
-        thread.start()
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+    with _accepting(greet) as address:
+        yield address
     for connection in kept:
         connection.close()
 
@@ -57,12 +51,22 @@ def tcp_server(greeting: bytes) -> Iterator[str]:
 def hanging_up() -> Iterator[str]:
     """Runs a server that closes a connection when it has received the headers of a call."""
 
+    def begin(connection: socket.socket) -> None:
+        # A client may connect again, and make no more calls.
+        threading.Thread(target=_hang_up, args=[connection], daemon=True).start()
+
+    with _accepting(begin) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def _accepting(accepted: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Listens on a port, and calls a function with each connection. Yields the address."""
+
     def accept() -> None:
         with contextlib.suppress(OSError):
             while True:
-                connection = listener.accept()[0]
-                # A client may connect again, and make no more calls.
-                threading.Thread(target=_hang_up, args=[connection], daemon=True).start()
+                accepted(listener.accept()[0])
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=accept)

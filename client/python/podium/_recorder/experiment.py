@@ -207,9 +207,8 @@ class ExperimentRecording:
         parts = [each for part in batches([("", event)]) for each in part.events()]
         payloads = [part.SerializeToString() for part in parts]
         outlet = self._outlet_here() or self._new_outlet()
-        size = len(payloads[0]) + _SEGMENT_MARGIN
-        order = stream_order(self._settings)
-        self.end(order.record_whole(Subject(arm_result.name), payloads, outlet, size))
+        subject, size = Subject(arm_result.name), len(payloads[0]) + _SEGMENT_MARGIN
+        self.end(stream_order(self._settings).record_whole(subject, payloads, outlet, size))
 
     @forgiving
     def conclude(self, conclusion: str) -> None:
