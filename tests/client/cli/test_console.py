@@ -1,0 +1,139 @@
+"""What commands write to the terminal, sign by sign, and the lines of `podium watch`."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from podium import ArmSummary, EvalResult, RunConfig, Series
+from podium._model.recording import RecordResult
+from podium._model.watching import (
+    WatchedArm,
+    WatchedEval,
+    WatchedSeries,
+    WatchMarker,
+    WatchRemoval,
+    WatchUpdate,
+)
+from podium.cli import _check_files
+from podium.cli._console import Console
+from podium.cli._table import columns_of, table
+from podium.cli.commands import watch
+
+
+def test_json_has_a_line_for_each_item(capsys: pytest.CaptureFixture[str]) -> None:
+    """Programs can read a list line by line, and a result is one line."""
+    console = Console(as_json=True)
+    console.json_list([1, {"a": "\x1b"}])
+    assert capsys.readouterr().out == '[\n1,\n{"a": "\\u001b"}\n]\n'
+    console.json_list([])
+    console.recorded(RecordResult(3, 2), "done")
+    assert capsys.readouterr().out == '[]\n{"revision": 3, "changed_events": 2}\n'
+    Console(as_json=False).recorded(RecordResult(3, 2), "a\x1bb")
+    assert capsys.readouterr().out == "a\\x1bb; revision 3\n"
+
+
+def test_fields_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
+    """Empty ones are left out, and each line of a text stands below the first one."""
+    fields = [("a", "x"), ("long label", "y\n\nz\x1b"), ("the longest label", "")]
+    Console(as_json=False).fields(fields)
+    assert capsys.readouterr().out == (
+        f"  a           x\n  long label  y\n{' ' * 14}\n{' ' * 14}z\\x1b\n"
+    )
+
+
+def test_tables_with_long_texts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in the last column if there is room, and else below the row, not cut off."""
+    rows, headers = [("a", "1", "long text that-wraps"), ("b", "22", "c")], ("A", ">N", "~TEXT")
+    console = Console(as_json=False)
+    for width in (None, 27):
+        monkeypatch.setattr(Console, "width", width)
+        console.table_with_texts(rows, *headers)
+        assert capsys.readouterr().out == ("A   N  TEXT\na   1  long text that-wraps\nb  22  c\n")
+    monkeypatch.setattr(Console, "width", 16)
+    console.table_with_texts(rows, *headers)
+    assert capsys.readouterr().out == (
+        "A   N\na   1\n    long text\n    that-wraps\nb  22\n    c\n"
+    )
+    assert console.table(rows, *headers)
+    assert not console.table([], *headers)
+
+
+def test_long_columns_are_narrowed_first() -> None:
+    """They keep twelve signs, and then the other columns are narrowed down to eight."""
+    columns = columns_of([["a" * 20, "b" * 20]], "A", "~B")
+    assert list(table(columns, 34))[1] == f"{'a' * 20}  {'b' * 11}…"
+    assert list(table(columns, 33)) == [f"{'A':20}  …", "a" * 20]
+    assert list(table(columns, 11))[1] == f"{'a' * 7}…"
+    two = columns_of([["a" * 20, "c" * 20]], "A", "C")
+    assert list(table(two, 18))[1] == f"{'a' * 7}…  {'c' * 7}…"
+    assert list(table(two, 9))[1] == f"{'a' * 7}…  {'c' * 7}…"
+
+
+def test_progress_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is one line, and a message after it begins a new one."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    console = Console(as_json=False)
+    console.progress(1, 2, "x")
+    console.note("m")
+    console.note("n")
+    console.progress(2, 2, "x")
+    console.note("o")
+    assert capsys.readouterr() == ("", "\r1 of 2 x\npodium: m\npodium: n\n\r2 of 2 x\npodium: o\n")
+
+
+def test_a_question(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not part of the output, and its line ends also if the input has ended."""
+    for answer, end in (("y\n", ""), ("", "\n"), ("y", "\n")):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(readline=lambda a=answer: a))
+        Console(as_json=False).ask("Delete\x1b?")
+        assert capsys.readouterr() == ("", f"Delete\\x1b? [y/N] {end}")
+
+
+def _update(marker: WatchMarker | None) -> WatchUpdate:
+    summary = ArmSummary("a", RunConfig("c"), "running", {"loss": 1.0, "lr": 2.0})
+    return WatchUpdate(
+        is_reset=True,
+        removals=[WatchRemoval("b"), WatchRemoval("a", "v", 0), WatchRemoval("a", "v")],
+        arms=[WatchedArm(0, summary, {}, None)],
+        evals=[
+            WatchedEval("a", 0, EvalResult("v", metrics={"n": 2, "m": 1}, step=0)),
+            WatchedEval("a", 1, EvalResult("t", metrics={"m": 3})),
+        ],
+        series=[WatchedSeries("a", 0, [Series("loss", [0, 1], [5, 6]), Series("lr", [1], [7])])],
+        marker=marker,
+    )
+
+
+def test_the_lines_of_an_update() -> None:
+    """Each change is one line with its revision, and a metric leaves others out."""
+    changes = [
+        "the state is shown from the beginning",
+        "b removed",
+        "a v at step 0 removed",
+        "a v removed",
+        "a running loss=1  lr=2",
+        "a v@0 m=1  n=2",
+        "a t@post m=3",
+        "a step 0 loss=5",
+        "a step 1 loss=6  lr=7",
+    ]
+    assert list(watch._lines(_update(WatchMarker(7, "x")), None)) == [
+        f"revision 7: {each}" for each in changes
+    ]
+    assert list(watch._lines(_update(None), None)) == changes
+    for metric, shown in (
+        ("v.m", ["a running", "a v@0 m=1"]),
+        ("m", ["a running", "a v@0 m=1", "a t@post m=3"]),
+        ("loss", ["a running loss=1"]),
+    ):
+        assert list(watch._lines(_update(None), metric))[4:-2] == shown
+
+
+def test_the_nearest_folder_that_exists(tmp_path: Path) -> None:
+    """The disk of a folder is that of the folder in which it will be created."""
+    for folder in (tmp_path, tmp_path / "a", tmp_path / "a" / "b"):
+        assert _check_files._existing(folder) == tmp_path
