@@ -1,0 +1,326 @@
+"""How importers convert settings, names, statuses and times, without a server."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from podium import Component, DataConfig, EvalResult, ModelConfig, RunConfig
+from podium.importing._configs import run_config_from
+from podium.importing._rows import eval_and_metric, with_last_rows
+from podium.importing._values import json_object, leaves, yaml_object
+from podium.importing.kinds import hf_trainer, mlflow
+from podium.importing.kinds.evsys import _common, _logs
+from podium.importing.kinds.optuna import _study
+from podium.importing.kinds.optuna._study import Study, Trial
+from podium.importing.kinds.table import _cell, _text
+from podium.importing.kinds.tensorboard import _EVAL, _NO_NAME, _TRAIN
+from podium.importing.kinds.wandb import _log, _run
+
+from tests.client.importing.files import write_text
+from tests.client.importing.wandb_files import changes
+
+# ---- Shared parts --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "config"),
+    [
+        (None, RunConfig("run")),
+        ("", RunConfig("run")),
+        (0, RunConfig("run", extras={"config": 0})),
+        ("a text", RunConfig("run", extras={"config": "a text"})),
+        ({"name": "", "lr": None, 3: 0}, RunConfig("run", extras={"3": 0})),
+        (
+            {"name": "own", "seed": 0.0, "tags": "['a', 1]"},
+            RunConfig("own", seed=0, tags=["a", "1"]),
+        ),
+        (
+            {"eval": {"k": (1,)}, "validation": 3, "tags": "none"},
+            RunConfig("run", eval={"k": [1]}, extras={"validation": 3}),
+        ),
+        (
+            {
+                "model": {"name": "m"},
+                "data": {"source_kind": "hf"},
+                "algorithm": "sft",
+                "backend": {"kind": "b", "params": {"n": 1}},
+            },
+            RunConfig(
+                "run",
+                DataConfig("hf"),
+                ModelConfig("m"),
+                Component("sft"),
+                Component("b", {"n": 1}),
+            ),
+        ),
+        ({"model": "m", "data": [1]}, RunConfig("run", extras={"model": "m", "data": [1]})),
+    ],
+)
+def test_a_configuration_of_another_tool(source: object, config: RunConfig) -> None:
+    """Fields that Podium has are used in its form, and all others are kept in the extras."""
+    assert run_config_from(source, "run", more=None) == config
+    config.extras["more"] = 0
+    assert run_config_from(source, "run", more=0) == config
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        ("dev.acc", ("dev", "acc")),
+        ("valid_acc", ("valid", "acc")),
+        ("validation/a.b", ("validation", "a.b")),
+        ("evaluation_f1", ("evaluation", "f1")),
+        ("test.a/val", ("test", "a/val")),
+        ("a/b/dev", ("dev", "a/b")),
+        ("val_a\nb", ("val", "a\nb")),
+        ("acc_val", None),
+        ("evaluations", None),
+        ("testing/acc", None),
+    ],
+)
+def test_evals_in_keys(key: str, found: tuple[str, str] | None) -> None:
+    """The beginning of a key comes before its end, and only whole words count."""
+    assert eval_and_metric(key) == found
+
+
+def test_a_post_training_row_keeps_everything() -> None:
+    """Only the step is gone."""
+    row = EvalResult("predict", "b", {"m": 1}, {"x": 2}, 3.0, 0, ["t"], "model")
+    row.event_time = datetime(2026, 1, 2, tzinfo=UTC)
+    _, last = with_last_rows([row])
+    expected = EvalResult("predict", "b", {"m": 1}, {"x": 2}, 3.0, None, ["t", "test"], "model")
+    assert (last, last.event_time) == (expected, row.event_time)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "the file is empty"),
+        (b" \n", "the file is empty"),
+        (b'{\n"a": ]', "not valid JSON: Expecting value in line 2"),
+        (b"[1]", "not a JSON object"),
+        (b'{"a": "\xff"}', "not valid JSON: the file is not UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_json_object(tmp_path: Path, content: bytes, why: str) -> None:
+    """The reason says what is wrong, and in which line."""
+    (tmp_path / "f").write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{why}$"):
+        json_object(tmp_path / "f")
+
+
+def test_numbers_that_python_writes(tmp_path: Path) -> None:
+    """NaN and infinities are numbers."""
+    found = json_object(write_text(tmp_path / "f", '{"a": NaN, "b": -Infinity}'))
+    assert str(found) == "{'a': nan, 'b': -inf}"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a: 1\nb: [", "not valid YAML: .* in line 3"),
+        ("[1]", "not a YAML mapping"),
+        ("a: &x 1\nb: *x\n", r"YAML aliases \(\*name\) are not supported"),
+    ],
+)
+def test_a_file_that_is_no_yaml_mapping(tmp_path: Path, text: str, why: str) -> None:
+    """The reason says what is wrong, and in which line. Keys are texts."""
+    with pytest.raises(ValueError, match=f"^{why}$"):
+        yaml_object(write_text(tmp_path / "f", text))
+    assert yaml_object(write_text(tmp_path / "f", "1: 2\n")) == {"1": 2}
+
+
+def test_the_leaves_of_nested_objects() -> None:
+    """An object with the mark is one value, and an empty one has no leaf."""
+    values = {"a": {"b": 1, "c": {"_type": "image"}, "d": {}}, "e": [{"f": 1}]}
+    assert dict(leaves(values, whole="_type")) == {
+        "a.b": 1,
+        "a.c": {"_type": "image"},
+        "e": [{"f": 1}],
+    }
+    assert dict(leaves(values))["a.c._type"] == "image"
+
+
+# ---- MLflow and Hugging Face ---------------------------------------------------------------------
+
+
+def test_the_configuration_of_an_mlflow_run() -> None:
+    """Parameters have the type that they had, and the first parameter of a seed is the seed."""
+    params = {"lr": "0.1", "random_state": "9", "random_seed": "7", "on": "True", "id": "007"}
+    meta: dict[str, Any] = {"user": "me", "end_time": None, "tags": [], "entry_point_name": ""}
+    found = mlflow._run_config("n", meta, params, {"k": "v"})
+    assert found.seed == 7
+    assert found.algorithm == Component(
+        "mlflow", {"lr": 0.1, "random_state": 9, "random_seed": 7, "on": True, "id": "007"}
+    )
+    assert found.extras == {"mlflow": {"user": "me", "tags": {"k": "v"}}}
+    assert mlflow._name_of({"name": "/a/b/"}, Path("x/3")) == "a/b"
+    assert mlflow._name_of({}, Path("x/3")) == "mlflow-3"
+
+
+@pytest.mark.parametrize(
+    ("split", "content", "found"),
+    [
+        ("eval", {"loss": 1, "epoch": 2}, {"eval_loss": 1, "epoch": 2}),
+        ("predict", {"eval_loss": 1, "predict_a": 2}, {"predict_loss": 1, "predict_a": 2}),
+        ("test", {"acc": 1}, {"test_acc": 1}),
+        ("train", {"loss": 1}, {"loss": 1}),
+        ("all", {"loss": 1}, {"loss": 1}),
+    ],
+)
+def test_keys_without_their_data_set(split: str, content: Any, found: Any) -> None:
+    """Some scripts leave the name of the data set out, or write that of another one."""
+    assert hf_trainer._with_prefix(content, split) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "is_folders", "name"),
+    [
+        ("/a/run/trainer_state.json", False, "run"),
+        ("/a/run/checkpoint-3/trainer_state.json", False, "run/checkpoint-3"),
+        ("/a/run/last-checkpoint/trainer_state.json", True, "run"),
+        ("/a/Outputs/trainer_state.json", False, "a/Outputs"),
+        ("/a/results/checkpoint-3/trainer_state.json", False, "a/results/checkpoint-3"),
+        ("/a/checkpoint-x/trainer_state.json", False, "checkpoint-x"),
+    ],
+)
+def test_the_name_of_a_training(path: str, *, is_folders: bool, name: str) -> None:
+    """A checkpoint has the name of its training, and a generic name that of its parent."""
+    assert hf_trainer._name(Path(path), is_folders=is_folders) == name
+
+
+# ---- Optuna, evsys, tables, TensorBoard and W&B --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("directions", "names", "direction", "metric", "others"),
+    [
+        ([], [], "minimize", "objective.value", {}),
+        (["maximize"], ["acc"], "maximize", "objective.acc", {}),
+        (
+            ["minimize", "maximize"],
+            [],
+            "minimize",
+            "objective.value_0",
+            {"objective.value_1": "maximize"},
+        ),
+        (["maximize"], ["a", "b"], "maximize", "objective.value", {}),
+    ],
+)
+def test_the_objectives_of_a_study(
+    directions: list[str], names: list[str], direction: str, metric: str, others: dict[str, str]
+) -> None:
+    """The first objective is the success metric. Names that do not fit are not used."""
+    found = _study.experiment_of(Study("s", directions, names), "f")
+    assert (found.direction, found.success_metric, found.directions) == (direction, metric, others)
+
+
+def test_trials_that_did_not_finish_well() -> None:
+    """A pruned trial names its last step. Times that do not fit together are no duration."""
+    assert _study._error(Trial(0, "PRUNED")) == "pruned"
+    assert _study._error(Trial(0, "PRUNED", reported={3: 1.0, 10: 1.0})) == "pruned at step 10"
+    assert _study._error(Trial(0, "FAIL", reported={3: 1.0})) is None
+    start = datetime(2026, 1, 2)  # noqa: DTZ001 - as SQLite has it
+    for end, seconds in (
+        (start, 0.0),
+        (start + timedelta(seconds=1.5), 1.5),
+        (start - timedelta(1), None),
+        (start.replace(tzinfo=UTC), None),
+        (None, None),
+    ):
+        assert _study._seconds(Trial(0, start=start, end=end)) == seconds
+    rows = list(_study._rows(Trial(0, "COMPLETE", values=[1.0], reported={2: 3.0, 1: 4.0}), ["m"]))
+    assert [(row.step, row.metrics["m"]) for row in rows] == [(1, 4.0), (2, 3.0), (None, 1.0)]
+    assert list(_study._rows(Trial(0, "COMPLETE", values=[1.0]), ["m", "n"])) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "status"),
+    [
+        ("COMPLETED", None, "completed"),
+        ("cancelled", "e", "cancelled"),
+        ("done", None, "running"),
+        (None, "e", "failed"),
+    ],
+)
+def test_a_status_of_evsys(value: object, error: str | None, status: str) -> None:
+    """One that is not known is that of an arm that runs, or has failed."""
+    assert _common.status_of(value, error) == status
+
+
+def test_texts_of_evsys() -> None:
+    """Words for nothing are none, and the best arm of a conclusion names the metric."""
+    assert [_common.text_or_none(each) for each in (None, "", "(none)", "null", "None")] == [
+        None
+    ] * 5
+    assert [_common.text_or_none(each) for each in (0, "none")] == ["0", "none"]
+    best = "Best arm: a at b at test.acc=0.5. 1/2 arms completed."
+    assert _common.success_metric_of(best) == "b at test.acc"
+    assert _common.success_metric_of("No arms.") is None
+    assert _logs._experiment_name(Path("/x/2026-01-02_03-04-05_bench")) == (
+        "bench-2026-01-02_03-04-05"
+    )
+    assert _logs._experiment_name(Path("/x/bench")) == "bench"
+
+
+def test_empty_cells_of_a_table() -> None:
+    """NaN is a value, and each word for nothing is nothing, in any case of letters."""
+    for text in ("", "  ", "NA", "n/a", "None", "NULL", "-"):
+        assert (_cell({"c": text}, "c"), _text(text)) == (None, None), text
+    assert (_cell({"c": "nan"}, "c"), _cell({"c": 0}, "c"), _cell({}, "c")) == ("nan", 0, None)
+    assert (_cell({"c": 1}, None), _text(" a "), _text(0)) == (None, "a", "0")
+
+
+def test_names_of_folders_of_tensorboard() -> None:
+    """The folders of one run are recognized by whole words, in any case of letters."""
+    for name in ("train", "Training"):
+        assert _TRAIN.fullmatch(name)
+    for name in ("eval", "evaluation", "val", "valid", "validation", "dev", "Test"):
+        assert _EVAL.fullmatch(name), name
+    for name in ("version_3", "logs", "runs", "tb", "events", "1.5", "train"):
+        assert _NO_NAME.fullmatch(name), name
+    assert not any(kind.fullmatch("trainer") for kind in (_TRAIN, _EVAL, _NO_NAME))
+
+
+def test_changes_of_a_wandb_summary() -> None:
+    """Nested keys are set and removed, and a value that is not there is no error."""
+    target: dict[str, Any] = {"a": 1}
+    nested = [
+        {"nested_key": ["a", "b"], "value_json": "2"},
+        {"nested_key": ["a", "c"], "text": "x"},
+    ]
+    _run._change(target, _log._Record(summary={"update": nested}).summary)
+    assert target == {"a": {"b": 2, "c": "x"}}
+    gone = [{"nested_key": ["a", "b"]}, {"nested_key": ["a", "c", "d"]}, {"key": "none"}]
+    _run._change(target, _log._Record(summary={"remove": gone}).summary)
+    assert target == {"a": {"c": "x"}}
+    _run._change(target, _log._Record(summary=changes({"a": None})).summary)
+    assert target == {"a": None}
+    bad = _log._Record(summary={"update": [{"key": "k", "value_json": "{"}]}).summary
+    with pytest.raises(_log.LogError, match="'k' has a value that is not JSON"):
+        _run._change(target, bad)
+
+
+def test_the_summary_of_a_wandb_run() -> None:
+    """Evals are rows with the time of the summary, the test set first, and media are left out."""
+    run = _run._Run("r")
+    run.summary = {
+        "loss": math.inf,
+        "val/acc": 0.5,
+        "image": {"_type": "image"},
+        "test/acc": "0.25",
+        "_timestamp": 7,
+        "_step": 9,
+    }
+    metrics, rows = _run._split_summary(run)
+    assert metrics == {"loss": math.inf}
+    assert [(row.name, row.metrics, row.tags) for row in rows] == [
+        ("test", {"acc": 0.25}, ["test"]),
+        ("val", {"acc": 0.5}, []),
+    ]
+    assert {row.event_time for row in rows} == {datetime.fromtimestamp(7, UTC)}
+    for code, status in ((0, "completed"), (1, "failed"), (255, "failed"), (None, "running")):
+        run.has_log, run.exit_code = True, code
+        assert _run._status(run) == status

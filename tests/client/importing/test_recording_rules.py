@@ -1,0 +1,209 @@
+"""What an import records, and when it records nothing, without a server."""
+
+import math
+from typing import Any
+
+import pytest
+from podium import ArmResult, Attempt, EvalResult, RunConfig, Series, events
+from podium.errors import RefusedEvent, error_for
+from podium.importing import FoundArm, FoundExperiment
+from podium.importing._recording import (
+    _comparable,
+    _has_results_of,
+    _Import,
+    _reason,
+    _series_events,
+)
+from podium.scoring import direction_metadata
+from podium.v1.event_pb2 import Event
+
+
+class _Target:
+    """A server that has some arms, and takes everything."""
+
+    def __init__(self, *arms: ArmResult, changes: bool = True) -> None:
+        self.sent: list[tuple[str, list[Event]]] = []
+        self._arms = {arm.name: arm for arm in arms}
+        self._changes = changes
+
+    def existing_arm(self, _experiment: str, name: str) -> ArmResult | None:
+        return self._arms.get(name)
+
+    def send(self, experiment: str, to_record: list[Event]) -> bool:
+        for event in to_record:
+            event.ClearField("event_time")
+        self.sent.append((experiment, to_record))
+        return self._changes
+
+
+def _import(target: Any, experiment: str | None = None, *, replace: bool = False) -> _Import:
+    return _Import(target, experiment, replace=replace)
+
+
+def _event(event: Event) -> Event:
+    event.ClearField("event_time")
+    return event
+
+
+def _arm(name: str = "a", *rows: EvalResult, **fields: Any) -> ArmResult:
+    given = {"run_config": RunConfig(name), "status": "completed", **fields}
+    return ArmResult(name, evals=list(rows), **given)
+
+
+def test_a_described_experiment() -> None:
+    """All fields are declared, and the conclusion is stored. Elsewhere, only directions count."""
+    found = FoundExperiment(
+        "e", "f", "h", "m", "minimize", {"n": "maximize"}, "p", "c", ["t"], {"k": 1}
+    )
+    target = _Target()
+    _import(target).take(found, "csv")
+    stated = direction_metadata({"n": "maximize"})
+    [(name, [declared, concluded])] = target.sent
+    expected = events.experiment_declared(
+        hypothesis="h",
+        success_metric="m",
+        direction="minimize",
+        parent="p",
+        tags=["t"],
+        metadata={"k": 1, **stated},
+    )
+    assert (name, declared) == ("e", _event(expected))
+    assert concluded == _event(events.experiment_concluded("c"))
+    target = _Target()
+    _import(target, "other").take(found, "csv")
+    assert target.sent == [("other", [_event(events.experiment_declared(metadata=stated))])]
+    target = _Target()
+    for each in (FoundExperiment("e", "f"), FoundExperiment("e", "f", conclusion="c")):
+        _import(target, "other").take(each, "csv")
+    assert target.sent == []
+    _import(target).take(FoundExperiment("e", "f"), "csv")
+    assert target.sent == [("e", [_event(events.experiment_declared())])]
+
+
+def test_names_over_the_limit() -> None:
+    """A group is shortened, too, and the arm that was read stays as it is."""
+    long = "n" * 300
+    found = FoundArm("e", _arm(long, group_name=long), "f")
+    target = _Target()
+    work = _import(target)
+    work.take(found, "csv")
+    recorded = target.sent[0][1][0].arm_recorded.arm_result
+    assert [len(name.encode()) for name in (recorded.name, recorded.group_name)] == [256, 256]
+    assert recorded.run_config.name == recorded.name
+    assert (found.arm.name, found.arm.run_config, found.arm.group_name) == (
+        long,
+        RunConfig(long),
+        long,
+    )
+    assert [note.source for note in work.report.notes] == ["f"]
+
+
+@pytest.mark.parametrize(
+    ("existing", "changes", "counts"),
+    [
+        (None, True, (1, 0, [])),
+        (None, False, (0, 1, [])),
+        (_arm(), True, (1, 0, ["a"])),
+        (_arm(), False, (0, 1, [])),
+    ],
+)
+def test_the_counts_of_an_import(
+    existing: ArmResult | None, *, changes: bool, counts: tuple[int, int, list[str]]
+) -> None:
+    """An arm that was there is changed only if something was recorded."""
+    target = _Target(*([] if existing is None else [existing]), changes=changes)
+    work = _import(target, "e")
+    work.take(FoundArm("x", _arm("a", EvalResult("v"), EvalResult("w")), "f"), "csv")
+    [(name, count)] = work.report.experiments.items()
+    assert (name, count.kind, count.evals) == ("e", "csv", 2)
+    assert (count.recorded, count.unchanged, count.changed) == counts
+
+
+def test_rows_that_a_source_lacks() -> None:
+    """They are kept, unless the arm is replaced. If nothing else differs, nothing is sent."""
+    row, late = EvalResult("v", metrics={"m": 1}, step=0), EvalResult("v", metrics={"m": 2})
+    changed = EvalResult("v", metrics={"m": 3}, step=0)
+    for source, replace, rows in (
+        (row, False, None),
+        (changed, False, [3.0, 2.0]),
+        (row, True, [1.0]),
+    ):
+        target = _Target(_arm("a", late, row))
+        _import(target, replace=replace).take(FoundArm("e", _arm("a", source), "f"), "csv")
+        [(_, sent)] = target.sent
+        values = [each.metrics["m"] for one in sent for each in one.arm_recorded.arm_result.evals]
+        assert values == (rows or [])
+        assert [each.arm_recorded.replace for each in sent] == ([] if rows is None else [replace])
+
+
+def test_arms_that_their_own_process_recorded() -> None:
+    """An arm with the same results is left alone, and one with others is refused by the server."""
+    row = EvalResult("v", metrics={"m": math.nan})
+    for value, count in ((math.nan, 0), (1.0, 1)):
+        existing = _arm("a", row, EvalResult("more"), metrics={"x": 1, "y": 2}, run_id="r")
+        existing.attempt = Attempt("A", 1)
+        target = _Target(existing)
+        found = _arm("a", EvalResult("v", metrics={"m": value}), metrics={"x": 1}, run_id="r")
+        _import(target).take(FoundArm("e", found, "f"), "csv")
+        assert len(target.sent[0][1]) == count
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_same"),
+    [
+        ({}, True),
+        ({"run_id": "s"}, False),
+        ({"status": "failed"}, False),
+        ({"metrics": {"x": 2}}, False),
+        ({"metrics": {"x": math.nan}}, False),
+        ({"evals": [EvalResult("v", metrics={"m": 1}, step=1)]}, False),
+        ({"evals": [EvalResult("v", metrics={"m": 1, "n": 2}, step=0)]}, False),
+        ({"evals": [EvalResult("v", metrics={"m": 1}, step=0)]}, True),
+        ({"evals": [EvalResult("v", metrics={"m": 1})]}, False),
+    ],
+    ids=str,
+)
+def test_the_same_results(changes: dict[str, Any], *, is_same: bool) -> None:
+    """The run, the status, each row and each metric of the source must be there."""
+    existing = _arm(
+        "a", EvalResult("v", metrics={"m": 1}, step=0), metrics={"x": 1, "y": 2}, run_id="r"
+    )
+    given = {"metrics": {"x": 1}, "run_id": "r", "status": "completed", **changes}
+    arm = ArmResult("a", RunConfig("a"), **given)
+    assert _has_results_of(existing, arm) is is_same
+
+
+def test_arms_that_are_compared() -> None:
+    """The order of rows, and what a server derives from them, do not matter."""
+    rows = [EvalResult("v", metrics={"m": 1}), EvalResult("v", step=0), EvalResult("v", step=-1)]
+    given = _arm("a", *rows, eval_metrics={"z": 1}, eval_breakdowns={"b": 2})
+    assert _comparable(given) == _comparable(_arm("a", *rows[::-1]))
+    assert _comparable(_arm("a", *rows)) != _comparable(_arm("a", *rows[:2]))
+    bare = _arm("a", eval_metrics={"z": 1})
+    assert _comparable(bare).eval_metrics == {"z": 1}
+
+
+def test_the_series_of_an_arm() -> None:
+    """They are in the order of steps, and a latest value that is none of them comes last."""
+    arm = _arm("a", metrics={"x": 9, "y": 4, "z": 1})
+    series = {"x": Series("x", [1, 5], [2, 3]), "y": Series("y", [5], [4])}
+    found = [
+        (
+            each.metrics_recorded.HasField("step"),
+            each.metrics_recorded.step,
+            dict(each.metrics_recorded.metrics),
+        )
+        for each in _series_events(arm, FoundArm("e", arm, "f", series))
+    ]
+    assert found == [(True, 1, {"x": 2}), (True, 5, {"x": 3, "y": 4}), (False, 0, {"x": 9})]
+    [event, *_] = _series_events(arm, FoundArm("e", arm, "f", series))
+    assert not event.HasField("event_time")
+
+
+def test_the_reason_of_a_refusal() -> None:
+    """It is that of the event, with its name, and without the place in the call."""
+    refusal = RefusedEvent(0, "NAME_INVALID", True, "the name is empty")  # noqa: FBT003
+    error = error_for("NAME_INVALID", "events[0]: the name is empty", refusals=[refusal])
+    assert _reason(error) == "the name is empty (NAME_INVALID)"
+    assert _reason(ValueError("bad")) == "bad"
+    assert _reason(RecursionError("x")) == "the data is nested too deeply"
