@@ -1,0 +1,110 @@
+"""When watches send something: at once after each commit, and without heartbeats."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED
+from podium.v1.event_pb2 import ArmFinished, Event
+from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
+from podium_server.api import watch
+from podium_server.store.contract import Store
+from podium_server.store.open import open_store
+from podium_server.testing.calls import declared, delete_arm, metrics, record, started
+
+from tests.stores import store_url
+
+_SECONDS = 30
+_FINISHED = ArmFinished(arm="a", status=ARM_STATUS_COMPLETED, attempt_id="A")
+
+
+@pytest.fixture(autouse=True)
+def _no_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes a change that no commit announces stay unnoticed."""
+    monkeypatch.setattr(watch, "_HEARTBEAT_SECONDS", 1e6)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """A store with an experiment and a running arm, at revision 1."""
+    store = await open_store(store_url(tmp_path), on_broken=lambda: None)
+    await store.transact(record(declared(), started("a", "A", 1)))
+    yield store
+    await store.close()
+
+
+async def _to_marker(responses: AsyncIterator[bytes]) -> WatchResponse:
+    """Returns the next messages of a watch as one, up to a marker."""
+    found = WatchResponse()
+    while not found.HasField("marker"):
+        found.MergeFrom(await _next(responses))
+    return found
+
+
+async def _next(responses: AsyncIterator[bytes]) -> WatchResponse:
+    """Returns the next message of a watch. A message that does not come is an error."""
+    async with asyncio.timeout(_SECONDS):
+        return WatchResponse.FromString(await anext(responses))
+
+
+async def test_each_commit_wakes_each_watch(store: Store) -> None:
+    """No heartbeat has to come before, also if another watch of the experiment has ended."""
+    watches = watch.Watches(store)
+    first, second = (watches.watch(WatchRequest(experiment="x")) for _ in range(2))
+    for responses in (first, second):
+        await _to_marker(responses)
+    await store.transact(record(metrics({"loss": 1})))
+    found = [(await _to_marker(responses)).marker.revision for responses in (first, second)]
+    assert found == [2, 2]
+    await first.aclose()
+    waiting = asyncio.ensure_future(_to_marker(second))
+    await asyncio.sleep(0)
+    await store.transact(record(metrics({"loss": 2})))
+    assert (await waiting).marker.revision == 3
+    await second.aclose()
+
+
+async def test_a_watch_rests_for_all_watches(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The more watches an experiment has, the more commits a message of each of them merges."""
+    watches = watch.Watches(store)
+    both = [watches.watch(WatchRequest(experiment="x")) for _ in range(2)]
+    for responses in both:
+        await _to_marker(responses)
+    await store.transact(record(metrics({"loss": 1})))
+    rests: list[float] = []
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "sleep", rest)
+        await _to_marker(both[0])
+    assert [seconds for seconds in rests if seconds] == [0.005]
+    for responses in both:
+        await responses.aclose()
+
+
+async def test_another_epoch_is_reset_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a client of this epoch can be ahead of a store that falls behind for a moment."""
+    monkeypatch.setattr(watch, "_AHEAD_SECONDS", 1e6)
+    request = WatchRequest(experiment="x", after_revision=9, epoch="other")
+    responses = watch.Watches(store).watch(request)
+    assert (await _next(responses)).reset
+    await responses.aclose()
+
+
+async def test_an_arm_that_is_deleted_as_it_enters_a_watch(store: Store) -> None:
+    """Its rows and points can no longer be read. The watch goes on, and its removal follows."""
+    request = WatchRequest(experiment="x", statuses=[ARM_STATUS_COMPLETED], with_series=True)
+    responses = watch.Watches(store).watch(request)
+    await _to_marker(responses)
+    await store.transact(record(Event(arm_finished=_FINISHED)))
+    found = await _next(responses)
+    assert [arm.arm.name for arm in found.arms] == ["a"]
+    await store.transact(delete_arm("a"))
+    found = await _to_marker(responses)
+    assert ([removal.arm for removal in found.removals], found.marker.revision) == (["a"], 3)
+    await responses.aclose()
