@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from podium_server.serve import tokens
 from tests.server.access.serving import serving
 from tests.stores import store_url
 
+_SECONDS = 30
 _DELETE = "podium.v1.RecordingService.DeleteArm"
 
 
@@ -268,3 +270,30 @@ async def test_a_local_change_that_fails_is_not_logged(served: Served) -> None:
     end = datetime(2999, 1, 2, 3, 4, 5, 125_500, tzinfo=UTC)
     issued = await asyncio.to_thread(local.create_token, "t", "reader", expire_time=end)
     assert issued.token.expire_time == end
+
+
+async def test_a_slow_disk_delays_calls_for_a_limited_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call is then answered without its line. Lines for which there is no room are counted."""
+    monkeypatch.setattr(audit, "_SYNC_SECONDS", 0.01)
+    monkeypatch.setattr(audit, "_MOST_WAITING", 1)
+    began, goes_on = threading.Event(), threading.Event()
+
+    def sync(_file: int) -> None:
+        began.set()
+        goes_on.wait(_SECONDS)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    log = Audit(tmp_path / "log")
+    await log.note(_changing("a"), "OK", "")
+    assert began.wait(_SECONDS)
+    for name in ("b", "c", "d"):
+        await log.note(_changing(name), "OK", "")
+    assert log.gauges() == {"audit_lost_total": 2}
+    assert ["takes longer than 0.01 s" in text for text in caplog.messages] == [True, True]
+    goes_on.set()
+    await asyncio.to_thread(log.close)
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    found = [(line.get("lost"), line.get("subject")) for line in lines]
+    assert found == [(None, {"arm": "a"}), (2, None), (None, {"arm": "b"})]

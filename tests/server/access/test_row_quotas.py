@@ -13,7 +13,7 @@ from podium import TokenLimits, events
 from podium.errors import PodiumError
 from podium_server.api import row_quotas
 from podium_server.api.quotas import Quotas
-from podium_server.api.row_quotas import RowClaim
+from podium_server.api.row_quotas import RowClaim, RowQuota
 from podium_server.serve import tokens
 from podium_server.store.tokens import Role, TokenRow
 
@@ -229,3 +229,51 @@ async def test_labels_of_metrics_are_escaped() -> None:
         f"token_stored_rows{label}": 2,
         f"token_stored_rows_limit{label}": 7,
     }
+
+
+async def test_a_full_quota_takes_no_rows_from_another() -> None:
+    """A call that the limit in total rejects does not count for the limit of its token."""
+    roomy, full = _Stored(100), _Stored(1)
+    claim = RowClaim([roomy.quota, full.quota])
+
+    async def transact() -> None:
+        claim.take(5)
+
+    with pytest.raises(podium.ResourceExhaustedError):
+        await claim.hold(transact)
+    assert await roomy.quota.stored() == 0
+
+
+async def test_rows_are_counted_again_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that another server stores fill a quota, too."""
+    now = [100.0]
+    monkeypatch.setattr(row_quotas, "_clock", lambda: now[0])
+    stored = _Stored(10)
+    assert await stored.quota.stored() == 0
+    stored.rows = 10
+    now[0] += 1.9
+    assert await stored.quota.stored() == 0
+    now[0] += 0.2
+    with pytest.raises(podium.ResourceExhaustedError):
+        await stored.add(1)
+    assert await stored.quota.stored() == 10
+
+
+@pytest.mark.parametrize(("took", "pause"), [(0.01, 0.2), (10.0, 1.0)])
+async def test_counts_leave_time_for_other_work(
+    took: float, pause: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a count, the next one waits twenty times as long as it took, and at most a second."""
+    now = [100.0]
+    monkeypatch.setattr(row_quotas, "_clock", lambda: now[0])
+
+    async def count(_prefixes: Sequence[str]) -> int:
+        now[0] += took
+        return 0
+
+    quota = RowQuota(count)
+    assert await quota.count_again()
+    now[0] += pause - 0.01
+    assert not await quota.count_again()
+    now[0] += 0.02
+    assert await quota.count_again()
