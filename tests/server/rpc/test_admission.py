@@ -306,3 +306,18 @@ async def test_a_closing_server_waits_for_calls_that_still_arrive(
         await asyncio.sleep(0)
         assert not closing.done()
     await closing
+
+
+async def test_a_closing_server_ends_with_its_last_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not wait for the rest of the grace period, and the last call keeps its response."""
+    monkeypatch.setattr(admission_module, "_QUIET_SECONDS", 0)
+    admission = Admission(AdmissionLimits())
+    calls = [_admitted(admission) for _ in range(2)]
+    closing = asyncio.ensure_future(admission.close(3600))
+    for call in calls:
+        await asyncio.sleep(0)
+        assert not closing.done()
+        call.leave()
+    async with asyncio.timeout(30):
+        await closing
+    assert [call.refusal for call in calls] == [None, None]

@@ -203,3 +203,17 @@ async def test_a_watch_of_the_health_tells_of_the_end() -> None:
     for each in watches:
         with pytest.raises(podium.UnavailableError, match="the server is stopping"):
             await anext(each)
+
+
+async def test_a_watch_of_the_health_has_only_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a service is checked, its state is sent when it differs from the last one."""
+    monkeypatch.setattr(health, "_CHECK_SECONDS", 0)
+    states = iter([True] * 9 + [False] * 9 + [True])
+
+    async def is_served() -> bool:
+        return next(states)
+
+    name = _pb2.HealthCheckRequest(service="x").SerializeToString()
+    watch = health.Health({"x": is_served})._watch(name)
+    assert [await anext(watch) for _ in range(3)] == [b"\x08\x01", b"\x08\x02", b"\x08\x01"]
+    await watch.aclose()

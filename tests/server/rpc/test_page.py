@@ -96,7 +96,9 @@ async def test_the_cookie_reads_for_the_page_only(tmp_path: Path) -> None:
         given, _ = await _ask(url, "/session", "POST", f" {token}\n", origin=url)
         cookie, *attributes = given.headers["set-cookie"].split("; ")
         assert given.status == 204
-        assert {"HttpOnly", "SameSite=Strict", "Path=/podium.v1.ResultsService"} <= set(attributes)
+        kept = f"Max-Age={30 * 24 * 3600}"
+        path = "Path=/podium.v1.ResultsService"
+        assert {"HttpOnly", "SameSite=Strict", path, kept} <= set(attributes)
 
         async def status(path: str, **headers: str) -> int:
             call = _ask(url, path, "POST", "{}", content_type="application/json", **headers)

@@ -10,9 +10,12 @@ import pytest
 from podium._limits.limits import Limits
 from podium._model.access import TokenLimits
 from podium.cli._parsers import command_parser
+from podium_server.rpc.audit import AuditError
+from podium_server.rpc.fronts.ports import ListenError
 from podium_server.serve import command
 from podium_server.serve.addresses import check_addresses
 from podium_server.serve.settings import ConfigError, ServerTLS, Settings
+from podium_server.store.contract import StoreError
 
 
 @pytest.mark.parametrize(
@@ -251,3 +254,18 @@ def test_enough_files_can_be_open(
     command._allow_open_files()
     assert changes == ([] if raised is None else [raised])
     assert ["raise ulimit -n" in text for text in caplog.messages] == [True] * warns
+
+
+@pytest.mark.usefixtures("serve")
+@pytest.mark.parametrize("kind", [AuditError, ConfigError, ListenError, StoreError])
+def test_a_start_that_fails_is_one_line(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log has the reason and no traceback, and the exit code is that of a wrong option."""
+
+    async def fail(_settings: Settings) -> int:
+        raise kind("the reason")
+
+    monkeypatch.setattr(command, "_serve", fail)
+    assert command.run(command_parser("serve", command).parse_args([])) == 2
+    assert caplog.messages == ["the reason"]
