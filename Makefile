@@ -85,7 +85,7 @@ test: .venv/ready ## run all tests except the slow ones
 	$(BIN)/pytest $(AT_ONCE) -m "not slow"
 
 test-slow: .venv/ready ## run the slow tests: kills, power cuts, many random cases
-	$(BIN)/pytest $(AT_ONCE) -m "slow or hypothesis" --hypothesis-profile=thorough
+	$(BIN)/pytest $(AT_ONCE) -m "slow or hypothesis" tests tests/random
 
 test-all: test test-slow ## run all tests
 

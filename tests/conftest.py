@@ -1,6 +1,5 @@
 """Settings for every test, so that it does not matter how and where pytest was started."""
 
-import contextlib
 import gc
 import os
 import signal
@@ -11,14 +10,6 @@ from podium._recorder import launch_sender
 from podium_server.testing import RunningServer, server
 
 from tests import stores, zygote
-
-with contextlib.suppress(ImportError):  # `make test-integrations` has no random examples
-    from hypothesis import settings
-
-    # `make test-slow` runs the same tests with the other profile.
-    settings.register_profile("quick", max_examples=20, deadline=None)
-    settings.register_profile("thorough", max_examples=100, deadline=None)
-    settings.load_profile("quick")
 
 _SLOW_SECONDS = 1800
 _VARIABLES = (

@@ -89,6 +89,7 @@ def test_the_places_of_what_is_read(tmp_path: Path, text: str, places: list[str]
     [
         ('[\n1,\n{"a": NaN}]', "NaN is not JSON"),
         ('{"a": 1,\n"b": }', "line 2: "),
+        ('{"a": 1}\n{"b": 2\n', "line 2: "),
         ('{"a": 1}\n{"b": }\n', "line 2: "),
         ('{"a": 1, "a": 2}', "the key 'a' is given twice"),
         ('{"a": 1e999}', "1e999 is too large for a double"),

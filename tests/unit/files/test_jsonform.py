@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import given
-from podium import ArmResult, Component, EvalResult, Experiment, RunConfig, RunResult
+from podium import ArmResult, Component, EvalResult, RunConfig, RunResult
 from podium._files import json_form
 from podium._model.results import ArmSummary
 from podium._values.base import ModelBase
 from podium.scoring import Score
 
-from tests.unit.wire.strategies import arm_results, exact, experiments
+from tests.unit.wire.exact import exact
 
 _R = TypeVar("_R", bound=ModelBase)
 
@@ -85,23 +84,6 @@ def test_an_arm_is_written_as_it_reads() -> None:
         '"experiment": "", "revision": 0, "create_time": null, "update_time": null, '
         '"attempt": null, "last_heard": null, "annotations": null, "tags": [], "provenance": null}'
     )
-
-
-@pytest.mark.slow
-@given(arm_results())
-def test_an_arm_comes_back_exactly(arm: ArmResult) -> None:
-    """An arm of any shape comes back through strict JSON with the same types and bits."""
-    read = json_form.arm_from_json(_strict(json_form.to_json(arm)))
-    assert exact(read, one_nan=True) == exact(arm, one_nan=True)
-
-
-@given(experiments())
-def test_an_experiment_comes_back_exactly(experiment: Experiment) -> None:
-    """An experiment of any shape comes back through strict JSON, output-only fields included."""
-    read = _read(Experiment, _strict(json_form.to_json(experiment)))
-    assert read.status == experiment.status
-    read.status = experiment.status
-    assert exact(read, one_nan=True) == exact(experiment, one_nan=True)
 
 
 def test_a_read_arm_goes_on_mirroring() -> None:

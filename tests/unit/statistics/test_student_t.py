@@ -4,8 +4,6 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from podium.statistics import student_t_quantile, student_t_tails
 
 from tests.lazy import Lazy
@@ -50,11 +48,3 @@ def test_tails_are_those_of_scipy(t: float, df: float) -> None:
     expected = 2 * stats.t.sf(abs(t), df)
     accuracy = 1e-12 if df < 100 else 1e-9
     assert student_t_tails(t, df) == pytest.approx(expected, rel=accuracy, abs=1e-290)
-
-
-@pytest.mark.slow
-@given(st.floats(1, 1e5), st.floats(0.51, 0.9999))
-def test_quantiles_are_those_of_scipy(df: float, probability: float) -> None:
-    """The quantile agrees with scipy's, for degrees of freedom that are not whole too."""
-    expected = stats.t.ppf(probability, df)
-    assert student_t_quantile(probability, df) == pytest.approx(expected, rel=1e-9)

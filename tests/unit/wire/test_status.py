@@ -7,8 +7,6 @@ import grpc
 import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # no py.typed
-from hypothesis import given
-from hypothesis import strategies as st
 from podium import errors
 from podium._wire.changed_paths import add_paths, paths_metadata
 from podium._wire.status import DETAILS_KEY, from_rpc_error, to_status
@@ -138,27 +136,6 @@ def test_a_garbled_detail_is_left_out() -> None:
     metadata = ((DETAILS_KEY, status.SerializeToString()),)
     error = from_rpc_error(FailedCall(grpc.StatusCode.NOT_FOUND, "no arm", metadata))
     assert (type(error), error.message, error.reason) == (errors.NotFoundError, "no arm", "")
-
-
-@given(
-    code=st.sampled_from([*grpc.StatusCode, None]),
-    text=st.none() | st.text(),
-    details=st.binary() | st.text(),
-)
-def test_any_status_becomes_an_error(
-    code: grpc.StatusCode | None, text: str | None, details: str | bytes
-) -> None:
-    """No code, text or details make reading a status fail."""
-    error = from_rpc_error(FailedCall(code, text, ((DETAILS_KEY, details),)))
-    assert isinstance(error, errors.PodiumError)
-
-
-@given(text=st.text(min_size=300) | st.text("\ud800é%\n\x00", min_size=300))
-def test_any_text_is_cut_to_its_budget(text: str) -> None:
-    """Texts are cut to 1 KiB as gRPC encodes them, and lone surrogates do not matter."""
-    status = to_status(errors.InternalError(text))
-    plain = sum(" " <= character <= "~" and character != "%" for character in status.text)
-    assert plain + 3 * (len(status.text.encode()) - plain) <= 1024
 
 
 def worst() -> errors.PodiumError:

@@ -6,6 +6,7 @@ import math
 import re
 import sys
 from contextvars import ContextVar
+from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -88,14 +89,19 @@ def channel_options(address: str, *, has_others: bool = False) -> list[tuple[str
 
     `has_others` tells whether the client also has channels to other servers.
     """
-    user_agent = f"podium-python/{metadata.version('podium')}"
     is_balanced = has_others or address.startswith(_ALL_SERVERS)
     known = _OPTIONS | _BALANCED if is_balanced else _OPTIONS
-    options = [*known.items(), ("grpc.primary_user_agent", user_agent)]
+    options = [*known.items(), ("grpc.primary_user_agent", _user_agent())]
     if is_loopback(address):
         # gRPC would use the proxy of the environment even for ports of this machine.
         options.append(("grpc.enable_http_proxy", 0))
     return options
+
+
+@cache
+def _user_agent() -> str:
+    """Returns the name and version of the client. Reading the version takes a millisecond."""
+    return f"podium-python/{metadata.version('podium')}"
 
 
 def is_loopback(address: str) -> bool:

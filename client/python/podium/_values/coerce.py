@@ -71,7 +71,7 @@ def number(given: Any, where: str) -> float:
     """
     if type(given) is float:
         return given
-    if not isinstance(given, SupportsFloat | SupportsIndex):
+    if not (_has(given, "__float__") or _has(given, "__index__")):
         raise TypeError(f"{where} must be a number, not {kind_of(given)}")
     try:
         return float(given)
@@ -82,6 +82,11 @@ def number(given: Any, where: str) -> float:
             # The error of a library, such as that of a device without memory, is more specific.
             raise
         raise type(error)(f"{where} must be a number: {error}") from error
+
+
+def _has(given: object, method: str) -> bool:
+    """Returns whether an object has a special method. To ask for a protocol takes much longer."""
+    return hasattr(type(given), method)
 
 
 def seconds(given: Any, where: str) -> float:
@@ -121,10 +126,10 @@ def _digits(given: int) -> str:
 def _integral(given: Any, where: str) -> int:
     # The bool of NumPy has `__float__`, too.
     if not isinstance(given, bool) and type(given).__name__ not in _BOOLS:
-        if isinstance(given, SupportsIndex):
+        if _has(given, "__index__"):
             with contextlib.suppress(TypeError):  # a tensor of floats has `__index__`, and raises
                 return operator.index(given)
-        if isinstance(given, SupportsFloat):
+        if _has(given, "__float__"):
             floating = number(given, where)
             if floating.is_integer():
                 return int(floating)
@@ -296,12 +301,12 @@ def _value_container(given: Any, where: str, depth: int, fallback: _Fallback) ->
 def _value_number(given: Any, where: str, depth: int, fallback: _Fallback) -> Value:
     if isinstance(given, float):
         return float(given)
-    if isinstance(given, SupportsIndex) and not isinstance(given, type):
+    if _has(given, "__index__"):
         index = operator.index(given)
         if fallback is _setting and not _LEAST <= index <= _MOST:
             return _digits(index)
         return integer(index, where)
-    if isinstance(given, SupportsFloat) and not isinstance(given, type):
+    if _has(given, "__float__"):
         # A setting that no float can hold, such as a very large fraction, becomes a text.
         with contextlib.suppress(*_UNFIT if fallback is _setting else ()):
             return number(given, where)

@@ -90,7 +90,7 @@ def _document(head: _Line, rest: Iterator[_Line]) -> Iterator[Item]:
 
 def _loaded(line: _Line) -> Any:
     try:
-        return loads(line.text)
+        return loads(line.text.rstrip())  # an error at the end is in the last line
     except ValueError as error:
         lines_before = error.lineno - 1 if isinstance(error, json.JSONDecodeError) else 0
         raise ValueError(f"line {line.number + lines_before}: {describe(error)}") from error

@@ -16,13 +16,12 @@ _LINES = 3
 
 def width_of(text: str, size: float, *, is_bold: bool = False) -> float:
     """Returns the width of a line of text in inches."""
-    if not text.strip():
-        return 0.0  # an empty text has no path
     from matplotlib.font_manager import FontProperties  # noqa: PLC0415 - optional, slow to load
-    from matplotlib.textpath import TextPath  # noqa: PLC0415 - optional, slow to load
+    from matplotlib.textpath import text_to_path  # noqa: PLC0415 - optional, slow to load
 
     font = FontProperties(size=size, weight="bold" if is_bold else "normal")
-    return float(TextPath((0, 0), text, prop=font).get_extents().x1) / _POINTS_AN_INCH
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width) / _POINTS_AN_INCH
 
 
 def wrapped(text: str, size: float, inches: float, *, is_bold: bool = False) -> list[str]:

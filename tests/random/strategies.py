@@ -1,15 +1,12 @@
-"""Random results of every shape, for hypothesis; and a comparison that misses no difference."""
+"""Random results of every shape, for hypothesis."""
 
-import math
-import struct
-from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
 from podium._model import results
 
-__all__ = ["arm_results", "exact", "experiments", "values"]
+__all__ = ["arm_results", "experiments", "values"]
 
 _INT64 = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([2**53 + 1, 2**63 - 1, -(2**63), 0])
 _FLOATS = st.floats() | st.sampled_from([float("nan"), float("inf"), float("-inf"), -0.0, 4.0])
@@ -118,20 +115,3 @@ def experiments(draw: st.DrawFn) -> results.Experiment:
     experiment.create_time, experiment.update_time = draw(_maybe(_TIMES)), draw(_maybe(_TIMES))
     experiment.arm_counts = results.ArmCounts(*[draw(st.integers(0, 9)) for _ in range(5)])
     return experiment
-
-
-def exact(given: Any, *, one_nan: bool = False) -> Any:
-    """Returns a form in which only what is the same to the last bit and type is equal.
-
-    With `one_nan` all NaNs are the same, as in JSON, which can't say their bits.
-    """
-    if isinstance(given, float):
-        return ("float", "nan" if one_nan and math.isnan(given) else struct.pack("<d", given))
-    if isinstance(given, dict):
-        return ("dict", {key: exact(item, one_nan=one_nan) for key, item in given.items()})
-    if isinstance(given, list):
-        return ("list", [exact(item, one_nan=one_nan) for item in given])
-    if is_dataclass(given):
-        parts = {f.name: getattr(given, f.name) for f in fields(given)}
-        return (type(given), exact(parts, one_nan=one_nan))
-    return (type(given), given)

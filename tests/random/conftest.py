@@ -1,0 +1,6 @@
+"""Settings of hypothesis."""
+
+from hypothesis import settings
+
+settings.register_profile("tests", max_examples=100, deadline=None)
+settings.load_profile("tests")

@@ -1,0 +1,30 @@
+"""Statuses with any text and details, read and written."""
+
+import grpc
+from hypothesis import given
+from hypothesis import strategies as st
+from podium import errors
+from podium._wire.status import DETAILS_KEY, from_rpc_error, to_status
+
+from tests.unit.wire.test_status import FailedCall
+
+
+@given(
+    code=st.sampled_from([*grpc.StatusCode, None]),
+    text=st.none() | st.text(),
+    details=st.binary() | st.text(),
+)
+def test_any_status_becomes_an_error(
+    code: grpc.StatusCode | None, text: str | None, details: str | bytes
+) -> None:
+    """No code, text or details make reading a status fail."""
+    error = from_rpc_error(FailedCall(code, text, ((DETAILS_KEY, details),)))
+    assert isinstance(error, errors.PodiumError)
+
+
+@given(text=st.text(min_size=300) | st.text("\ud800é%\n\x00", min_size=300))
+def test_any_text_is_cut_to_its_budget(text: str) -> None:
+    """Texts are cut to 1 KiB as gRPC encodes them, and lone surrogates do not matter."""
+    status = to_status(errors.InternalError(text))
+    plain = sum(" " <= character <= "~" and character != "%" for character in status.text)
+    assert plain + 3 * (len(status.text.encode()) - plain) <= 1024

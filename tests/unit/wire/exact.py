@@ -1,0 +1,25 @@
+"""A comparison that misses no difference."""
+
+import math
+import struct
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+__all__ = ["exact"]
+
+
+def exact(given: Any, *, one_nan: bool = False) -> Any:
+    """Returns a form in which only what is the same to the last bit and type is equal.
+
+    With `one_nan` all NaNs are the same, as in JSON, which can't say their bits.
+    """
+    if isinstance(given, float):
+        return ("float", "nan" if one_nan and math.isnan(given) else struct.pack("<d", given))
+    if isinstance(given, dict):
+        return ("dict", {key: exact(item, one_nan=one_nan) for key, item in given.items()})
+    if isinstance(given, list):
+        return ("list", [exact(item, one_nan=one_nan) for item in given])
+    if is_dataclass(given):
+        parts = {f.name: getattr(given, f.name) for f in fields(given)}
+        return (type(given), exact(parts, one_nan=one_nan))
+    return (type(given), given)
