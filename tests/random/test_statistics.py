@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from podium.statistics import describe, student_t_quantile, welch
-from scipy import stats  # type: ignore[import-untyped]  # no py.typed
+from scipy import stats
 
 _NUMBERS = st.lists(st.floats(-1e300, 1e300).map(lambda x: x if abs(x) > 1e-280 else 0.0))
 _SEEDS = st.lists(st.integers(-(10**6), 10**6).map(lambda n: n / 1000), min_size=2, max_size=30)

@@ -9,6 +9,8 @@ from podium.cli._chart import Series, chart, spark
 
 from tests.client.cli.shell import on_terminal, podium
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def sweep(address: str) -> str:

@@ -55,6 +55,7 @@ async def test_a_whole_list(client: AnyClient, sweep: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 async def test_every_kind_of_list(client: AnyClient, sweep: str) -> None:
     """Rows, experiments and metrics are such lists, too, with a row of a table for each item."""
     rows = await result(client.arm(sweep, "a0").evals())
@@ -123,6 +124,7 @@ def _unavailable(_pages: object) -> Any:
     raise podium.UnavailableError("no server")
 
 
+@pytest.mark.heavy
 def test_a_list_on_a_screen(blocking: podium.Client, sweep: str) -> None:
     """A console and a notebook show a table, without the columns of the configurations."""
     arms = blocking.experiment(sweep).arms()

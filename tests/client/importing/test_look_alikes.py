@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from podium.importing import NotImported, read_results
 
 from tests.client.importing.files import write_text
@@ -96,6 +97,7 @@ def _files(folder: Path) -> Iterator[Path]:
     yield folder / "fa" / "half.wandb"
 
 
+@pytest.mark.heavy
 def test_a_hundred_look_alikes_are_not_results(tmp_path: Path) -> None:
     """No file that only has the name or the shape of a kind becomes an arm or an experiment."""
     files = list(_files(tmp_path))

@@ -34,6 +34,7 @@ def _fill(client: podium.Client) -> None:
     experiment.conclude("done")
 
 
+@pytest.mark.heavy
 def test_parquet_is_a_table_and_is_taken_back_whole(client: podium.Client, tmp_path: Path) -> None:
     """Data frames read the numbers, and an import has the very same arms."""
     _fill(client)
@@ -52,6 +53,7 @@ def test_parquet_is_a_table_and_is_taken_back_whole(client: podium.Client, tmp_p
         assert other.experiment("nlp/sweep").get().conclusion == "done"
 
 
+@pytest.mark.heavy
 def test_other_parquet_is_nobodys(tmp_path: Path) -> None:
     """Tables of other programs, and files that are none, are passed over."""
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
@@ -155,6 +157,7 @@ def _text(arm: podium.ArmResult) -> str:
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
+@pytest.mark.heavy
 def test_nothing_is_lost_on_the_way(client: podium.Client, tmp_path: Path, form: str) -> None:
     """NaN, signs of zeros, large integers, odd texts, attempts and empty experiments come back."""
     _fill_oddly(client)

@@ -77,6 +77,7 @@ def test_filters(client: podium.Client) -> None:
     assert experiment.scores(["m"], name_prefix="x").columns == [podium.ScoreColumn("m", [])]
 
 
+@pytest.mark.heavy
 def test_columns_by_metric_and_as_a_data_frame(client: podium.Client) -> None:
     """A matrix gives its columns by metric, and pandas a frame of arms and metrics."""
     arms = [

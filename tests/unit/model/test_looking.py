@@ -149,6 +149,7 @@ def test_a_table_in_a_notebook(table: Tabular) -> None:
         (4, 60, "arm", "arm0"),
     ],
 )
+@pytest.mark.heavy
 def test_data_frames(index: int, rows: int, column: str, first: object) -> None:
     """A DataFrame has every row, with the plain values."""
     frame = _tables()[index].to_pandas()

@@ -14,6 +14,8 @@ from podium.ranking import rank
 from tests.sparse import sparse
 from tests.unit.plots.pictures import axes_of, check_texts, texts
 
+pytestmark = pytest.mark.heavy
+
 
 def arms(groups: int, seeds: int, steps: range = range(0, 2001, 100)) -> list[ArmResult]:
     """Groups of seeds, whose values rise to the number of the group."""

@@ -13,6 +13,8 @@ from podium.ranking import rank, rank_groups
 from tests.sparse import sparse
 from tests.unit.plots.pictures import axes_of, check_texts, texts
 
+pytestmark = pytest.mark.heavy
+
 
 def arm(
     name: str,

@@ -1,14 +1,9 @@
 """Two means compared: by hand, and as scipy has them."""
 
 import math
-from typing import Any
 
 import pytest
 from podium.statistics import Description, Difference, describe, welch
-
-from tests.lazy import Lazy
-
-stats: Any = Lazy("scipy.stats")
 
 
 def test_by_hand() -> None:
@@ -49,5 +44,5 @@ def test_descriptions_from_elsewhere() -> None:
     """It needs only mean, standard error and n of each side."""
     left = Description(10, mean=20.6, sd=1.62, standard_error=1.62 / math.sqrt(10))
     right = Description(20, mean=22.1, sd=9.92, standard_error=9.92 / math.sqrt(20))
-    expected = stats.ttest_ind_from_stats(20.6, 1.62, 10, 22.1, 9.92, 20, equal_var=False)
-    assert welch(left, right).p_value == pytest.approx(expected.pvalue, rel=1e-10)
+    # What scipy.stats.ttest_ind_from_stats returns for them, with equal_var=False.
+    assert welch(left, right).p_value == pytest.approx(0.5171438901607155, rel=1e-10)
