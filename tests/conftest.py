@@ -12,6 +12,7 @@ from podium_server.testing import RunningServer, server
 from tests import stores, zygote
 
 _SLOW_SECONDS = 1800
+_NEW_OBJECTS = 20_000
 _VARIABLES = (
     "RANK",
     "OMPI_COMM_WORLD_RANK",
@@ -42,8 +43,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Excludes the collected tests from each later search for garbage, which then is quick."""
+    """Excludes the collected tests from each later search for garbage. There are fewer of these."""
     gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS)
     gc.enable()
 
 

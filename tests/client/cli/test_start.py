@@ -45,13 +45,13 @@ def test_a_command_that_is_misspelt() -> None:
     )
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_has_help_with_examples(command: str) -> None:
+def test_each_command_has_help_with_examples() -> None:
     """`podium COMMAND --help` has a description and examples."""
-    done = podium(command, "--help")
-    assert (done.code, done.err) == (0, "")
-    assert done.out.startswith(f"usage: podium {command} ")
-    assert f"\n  podium {command} " in done.out
+    for command in COMMANDS:
+        done = podium(command, "--help")
+        assert (done.code, done.err) == (0, "")
+        assert done.out.startswith(f"usage: podium {command} ")
+        assert f"\n  podium {command} " in done.out
 
 
 def test_help_loads_no_grpc() -> None:

@@ -82,15 +82,13 @@ WRONG: list[tuple[Callable[[AnyClient], Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("call", "error", "text"), WRONG)
-async def test_wrong_arguments(
-    client: AnyClient, call: Callable[[AnyClient], Any], error: type[Exception], text: str
-) -> None:
+async def test_wrong_arguments(client: AnyClient) -> None:
     """A wrong argument raises a TypeError or ValueError that names the problem, before any call."""
-    with pytest.raises(error, match=text) as caught:
-        await result(call(client))
-    assert not isinstance(caught.value, podium.PodiumError)
-    assert client._connection._opened is None
+    for call, error, text in WRONG:
+        with pytest.raises(error, match=text) as caught:
+            await result(call(client))
+        assert not isinstance(caught.value, podium.PodiumError)
+        assert client._connection._opened is None
 
 
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])

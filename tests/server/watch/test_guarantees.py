@@ -21,6 +21,7 @@ from tests.server.watch.planted import PLANTS, Planted
 from tests.server.watch.servers import DirectServer, NetworkServer
 from tests.server.watch.spoiled import SMALL_PAGES
 from tests.server.writes.ways import Direct
+from tests.sparse import sparse
 
 _PATIENCE = 1.0
 """The seconds after which a missing marker counts as a defect, if there is one."""
@@ -57,13 +58,14 @@ async def test_the_guarantees_hold_between_any_two_messages(tmp_path: Path) -> N
     assert await BuiltHistory(DirectServer(file), file).run() == []
 
 
-@pytest.mark.parametrize("name", PLANTS)
+@pytest.mark.parametrize("name", sparse(PLANTS, every=5))
 async def test_planted_defects_are_found(tmp_path: Path, name: str) -> None:
     """Each defect that other systems had is a violation of a guarantee in the same history."""
     file = tmp_path / "podium.db"
     assert await BuiltHistory(DirectServer(file, name), file, patience=_PATIENCE).run()
 
 
+@pytest.mark.slow
 async def test_the_guarantees_hold_over_the_network(tmp_path: Path) -> None:
     """Cut connections, killed servers and restored backups leave no client with a wrong state."""
     history = NetworkHistory(tmp_path, 3, len(FILTERS), cuts=1)
