@@ -1,10 +1,11 @@
 """What commands write to the terminal, sign by sign, and the lines of `podium watch`."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from podium import ArmSummary, EvalResult, RunConfig, Series
+from podium import ArmResult, ArmSummary, EvalResult, RunConfig, Series
 from podium._model.recording import RecordResult
 from podium._model.watching import (
     WatchedArm,
@@ -16,8 +17,12 @@ from podium._model.watching import (
 )
 from podium.cli import _check_files
 from podium.cli._console import Console
+from podium.cli._exits import Exit
 from podium.cli._table import columns_of, table
-from podium.cli.commands import watch
+from podium.cli.commands import curve, watch
+from podium.curves import curves_of
+
+from tests.client.cli.direct import run
 
 
 def test_json_has_a_line_for_each_item(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,9 +85,24 @@ def test_progress_on_a_terminal(
     console.progress(1, 2, "x")
     console.note("m")
     console.note("n")
+    assert capsys.readouterr() == ("", "\r1 of 2 x\npodium: m\npodium: n\n")
     console.progress(2, 2, "x")
+    assert capsys.readouterr() == ("", "\r2 of 2 x\n")
     console.note("o")
-    assert capsys.readouterr() == ("", "\r1 of 2 x\npodium: m\npodium: n\n\r2 of 2 x\npodium: o\n")
+    assert capsys.readouterr() == ("", "podium: o\n")
+
+
+def test_a_chart_is_as_wide_as_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a terminal it has 80 columns."""
+    rows = [EvalResult("val", metrics={"acc": step}, step=step) for step in range(100)]
+    found = curves_of([ArmResult("a", RunConfig("a"), "running", evals=rows)], "val.acc")
+    for width, columns in ((50, 50), (None, 80)):
+        monkeypatch.setattr(Console, "width", width)
+        curve._show(found, Console(as_json=False), by_group=False)
+        lines = capsys.readouterr().out.split("\n\n")[0].splitlines()
+        assert max(map(len, lines)) == columns
 
 
 def test_a_question(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,3 +157,18 @@ def test_the_nearest_folder_that_exists(tmp_path: Path) -> None:
     """The disk of a folder is that of the folder in which it will be created."""
     for folder in (tmp_path, tmp_path / "a", tmp_path / "a" / "b"):
         assert _check_files._existing(folder) == tmp_path
+
+
+def test_the_columns_of_series(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are sorted by key, and a key without a value at a step has an empty cell."""
+    found = {"b": Series("b", [2, 1], [0.5, 0.1234567]), "a": Series("a", [2], [3])}
+    arm = SimpleNamespace(all_series=lambda *_, **__: found)
+    client = SimpleNamespace(arm=lambda *_: arm)
+    assert run("series e a", client) == Exit.OK
+    assert capsys.readouterr().out == "STEP  a         b\n   1     0.123457\n   2  3       0.5\n"
+    assert run("series e a --json", client) == Exit.OK
+    shown = json.loads(capsys.readouterr().out)
+    assert [(each["step"], list(each["metrics"])) for each in shown] == [
+        (1, ["b"]),
+        (2, ["a", "b"]),
+    ]

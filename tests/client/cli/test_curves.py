@@ -125,6 +125,7 @@ def test_nothing_to_draw(address: str, sweep: str) -> None:
     done = podium("curve", sweep, "test.acc", address=address)
     assert (done.code, done.out) == (1, "")
     assert done.err.endswith("podium: no arm has a curve of 'test.acc' (values with steps)\n")
+    assert "not drawn" not in done.err
     done = podium("curve", sweep, "val.ac", address=address)
     expected = "no arm has a curve of 'val.ac' (values with steps); did you mean 'val.acc'?\n"
     assert done.err.endswith(expected)

@@ -127,6 +127,8 @@ def test_numbers_of_options() -> None:
     assert _arguments.positive(str(2**31)) == 2**31 - 1
     assert _arguments.named_number(f"a={2**63 - 1}", ["a"]) == ("a", 2**63 - 1)
     assert _arguments.named_number("a=1_000", ["a"]) == ("a", 1_000)
+    with pytest.raises(argparse.ArgumentTypeError, match=r"^give NAME=NUMBER, not 'a'$"):
+        _arguments.named_number("a", ["a"])
     for parse, text in (
         (_arguments.step, str(2**63)),
         (_arguments.step, "1.5"),
@@ -134,7 +136,6 @@ def test_numbers_of_options() -> None:
         (_arguments.positive, "-1"),
         (lambda given: _arguments.named_number(given, ["a"]), f"a={2**63}"),
         (lambda given: _arguments.named_number(given, ["a"]), "a=0"),
-        (lambda given: _arguments.named_number(given, ["a"]), "a"),
         (lambda given: _arguments.named_number(given, ["a"]), "b=1"),
         (token._moment, "0d"),
         (token._moment, "9w"),

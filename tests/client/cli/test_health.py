@@ -36,6 +36,18 @@ def test_a_server_that_takes_no_writes() -> None:
     assert json.loads(as_json.out) == {"address": address, "serving": True, "recording": False}
 
 
+def test_a_proxy_that_only_knows_the_whole_server() -> None:
+    """A server that has no health of the service that writes is taken to write."""
+
+    def check(raw: bytes, context: grpc.ServicerContext) -> bytes:
+        if raw:
+            context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        return b"\x08\x01"
+
+    with grpc_server(Check=check) as address:
+        assert podium("health", address=address)[:2] == (0, f"{address} serves\n")
+
+
 async def test_an_encrypted_server(tmp_path: Path) -> None:
     """The command uses the authority of the environment, and names its absence."""
     authority = Authority(tmp_path)

@@ -71,12 +71,13 @@ def test_lists_and_numbers_of_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_document_as_html() -> None:
     """All texts are escaped, in every place, and empty columns are left out."""
-    table = Table((">N<", "~A", "EMPTY"), [["1", "<i>", ""], ["", "c", ""]])
+    table = Table((">N<", "~A", "EMPTY"), [["1", "<i>", ""], ["", "c\x1b", ""]])
     text = as_html("<t>", [Heading("<h>"), Text("<x>\n&", "<l>"), table])
     for sign in ("<t>", "<h>", "<x>", "<l>", "N<", "<i>", "EMPTY", "~A"):
         assert sign not in text.partition("</head>")[2].replace("<tr>", "").replace("<thead>", "")
     assert '<th class="number">N&lt;</th><th>A</th>' in text
     assert "<b>&lt;l&gt;:</b> &lt;x&gt;<br>&amp;" in text
+    assert '<tr><td class="number"></td><td>c\\x1b</td></tr>' in text
 
 
 @pytest.mark.parametrize("sign", ["\\", "`", "*", "_", "[", "]", "|", "~", "$"])

@@ -89,6 +89,7 @@ def test_no_command_is_usage() -> None:
         ("--json", "podium: give a command; see `podium --help`"),
         ("rank e --metrc x", "arguments: --metrc x; did you mean --metric? See `podium rank --"),
         ("rank e --direction max", "did you mean --maximize?"),
+        ("annotate e a --remove_tags=x", "did you mean --untag?"),
         ("eval e a", "podium eval: the following arguments are required: NAME; see `podium eval "),
         (
             "eval e a v --step 1.5",
@@ -113,6 +114,7 @@ def test_no_command_is_usage() -> None:
             "is HOST:PORT or unix:PATH, such as 'here:50051', not 'here'",
         ),
         ("--address x serve", "podium: serve sends no requests, so it has no --address"),
+        ("export --format parquet", "podium: Parquet is binary and cannot go to standard output; "),
         ("declare e --metadata x", "give KEY=VALUE or KEY:=JSON, not 'x'"),
         ("declare e --metadata x:={1", "'{1': Expecting property name enclosed in double quotes"),
         ("declare e --metadata x:=1e999", "'1e999': 1e999 is too large for a double"),

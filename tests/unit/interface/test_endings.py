@@ -107,6 +107,7 @@ def test_a_long_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _shown(["a"] * 201) == [*["a"] * 200, "[1 more arguments]"]
     assert _shown(["a"] * 200) == ["a"] * 200
     assert [len(each) for each in _shown(["a" * 1_000, "b" * 1_001])] == [1_000, 1_000]
+    assert _shown(["a" * 1_000] * 8) == [*["a" * 1_000] * 7, "[1 more arguments]"]
     assert _shown(["a" * 999] * 9) == [*["a" * 999] * 8, "[1 more arguments]"]
     monkeypatch.setenv("PODIUM_PROVENANCE", "on")
     found = known("c", ["python", 7, "--token", "x"], packages={"torch": "2", "jax": None})

@@ -12,6 +12,7 @@ KNOWN = "hf_" + "a1B2" * 6
         (["--token=abc", "--lr=0.1"], ["--token=[redacted]", "--lr=0.1"]),
         (["--password", "hunter2", "x"], ["--password", "[redacted]", "x"]),
         (["--use-auth", "--lr", "1"], ["--use-auth", "--lr", "1"]),
+        (["--API-KEY", "x"], ["--API-KEY", "[redacted]"]),
         (
             ["--hf_token", "x", "--Api-Key=a b\nc"],
             ["--hf_token", "[redacted]", "--Api-Key=[redacted]"],

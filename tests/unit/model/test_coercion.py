@@ -14,7 +14,7 @@ from typing import Any
 import podium
 import pytest
 from podium import Component, EvalResult, Experiment, RunConfig, RunResult
-from podium._model.results import ArmResult, DataConfig
+from podium._model.results import ArmResult, DataConfig, ModelConfig
 
 
 class _Tensor:
@@ -362,3 +362,19 @@ def test_a_scalar_whose_list_is_itself_is_a_number(given: Any) -> None:
     row = EvalResult("val", breakdowns={"x": given})
     assert row.breakdowns == {"x": 0.5}
     assert type(row.breakdowns["x"]) is float
+
+
+def test_each_text_of_a_configuration_is_plain() -> None:
+    """A text of a class of its own becomes a plain one, and a value of another type is named."""
+    kinds: dict[type, tuple[str, ...]] = {
+        DataConfig: ("source_kind", "dataset_id", "dataset_name", "path", "hf_dataset", "hf_split"),
+        ModelConfig: ("name", "load_checkpoint_path", "init_from_checkpoint", "renderer_name"),
+        Component: ("kind",),
+        RunConfig: ("name",),
+    }
+    for kind, names in kinds.items():
+        made = kind(**dict.fromkeys(names, _Name.ACC))
+        assert {type(getattr(made, name)) for name in names} == {str}
+        for name in names:
+            with pytest.raises(TypeError, match=f"^{name} must be a string, not int$"):
+                kind(**{**dict.fromkeys(names, "x"), name: 3})

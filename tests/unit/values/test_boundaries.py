@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from podium._values import coerce
 from podium._values.address import host_and_port, server_address, server_addresses, socket_path
-from podium._values.names import wrong_name
+from podium._values.names import MOST_METRIC_BYTES, MOST_NAME_BYTES, wrong_name
 from podium._values.shorten_text import first_names, shorten, shorten_middle
 from podium._values.suggest import did_you_mean, near_names
 from podium._values.tls import TLS, file_states
@@ -163,6 +163,7 @@ def test_several_servers() -> None:
         ("::1", "[::1]:50051"),
         ("::1:50051", None),
         ("host:", "host:50051"),
+        ('" host:1 "', "host:1"),
     ],
 )
 def test_what_is_suggested_for_an_address(given: str, near: str | None) -> None:
@@ -200,6 +201,13 @@ def test_an_error_of_the_environment_names_its_variable(monkeypatch: pytest.Monk
 def test_a_name_at_the_limit(text: str, *, is_right: bool) -> None:
     """A name has 1 to 8 bytes of UTF-8 here, and no control character."""
     assert (wrong_name(text, 8) == "") is is_right
+
+
+def test_an_error_about_a_long_name() -> None:
+    """It shows 60 signs of the name. A metric has room for an eval, a dot and a key."""
+    assert wrong_name("é" * 61, 8) == f"has 122 bytes: '{'é' * 59}…'; give 1 to 8 bytes"
+    assert wrong_name("n" * 60, 8) == f"has 60 bytes: '{'n' * 60}'; give 1 to 8 bytes"
+    assert len(f"{'n' * MOST_NAME_BYTES}.{'n' * MOST_NAME_BYTES}") == MOST_METRIC_BYTES
 
 
 @pytest.mark.parametrize("limit", range(14))
@@ -280,6 +288,9 @@ def test_the_tls_files_of_the_environment(
     for pair in ({"cert": "c"}, {"key": "k"}):
         with pytest.raises(ValueError, match="belong together"):
             TLS(**pair)
+    for files in (TLS("/none"), TLS(cert="/none", key="/k")):
+        with pytest.raises(ValueError, match=r"^/none cannot be read: No such file"):
+            files.check()
 
 
 def test_a_token_that_was_mistyped() -> None:
@@ -287,7 +298,7 @@ def test_a_token_that_was_mistyped() -> None:
     token = new_token()
     assert token_id(token.text) == token.id
     assert len(token.text) == len("pdm__") + 10 + 30 + 6
-    assert ids_for_tokens(f"a {token.text} b") == f"a {token.id} b"
+    assert ids_for_tokens(f"a {token.text} {token.text}") == f"a {token.id} {token.id}"
     other = token.text[:-1] + ("0" if token.text[-1] != "0" else "1")
     with pytest.raises(ValueError, match="wrong checksum"):
         token_id(other)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from podium import TokenLimits
 from podium._values import coerce
 from podium._values.base import identical, same
 from podium._values.tabular import Tabular
@@ -101,6 +102,7 @@ def test_containers_and_objects_of_settings(given: object, value: object) -> Non
     ("convert", "given", "text"),
     [
         (coerce.texts, 5, "field must be a list of strings, not int"),
+        (coerce.texts, bytearray(b"a"), "field must be a list of strings, not bytearray"),
         (coerce.texts, ["a", None], r"field\[1\] must be a string, not None"),
         (coerce.list_of(int), "ab", "field must be a list, not str"),
         (coerce.list_of(int), [1, "b"], r"field\[1\] must be of type int, not str"),
@@ -146,6 +148,14 @@ def test_equal_values(left: object, right: object, *, is_same: bool, is_identica
     assert (identical(left, right), identical(right, left)) == (is_identical, is_identical)
 
 
+def test_limits_of_tokens() -> None:
+    """A limit is at least one, and none is taken from another set."""
+    with pytest.raises(ValueError, match=r"^calls is 0; give 1 or more, or None"):
+        TokenLimits(calls=0)
+    found = TokenLimits(calls=1).or_else(TokenLimits(calls=2, watches=3))
+    assert found.given() == {"calls": 1, "watches": 3}
+
+
 # ---- Tables --------------------------------------------------------------------------------------
 
 
@@ -175,6 +185,8 @@ def test_the_cells_of_a_table() -> None:
     assert html.count("<th>") == 6
     assert "<th>&lt;y&gt;</th>" in html
     assert "<td>&amp;</td></tr></tbody>" in html
+    wide = repr(_Table({name: name * 40 for name in "abcd"})).splitlines()
+    assert (len(wide[2]), wide[2][-1]) == (120, "…")
     assert repr(_Table()) == "_Table: a <b> c"
     assert _Table()._repr_html_() == "<div><p><b>_Table</b>: a &lt;b&gt; c</p></div>"
 

@@ -1,0 +1,52 @@
+"""A timed evaluation: its duration, and the values of its row."""
+
+from typing import Any
+
+import pytest
+from podium._interface.timed_eval import AsyncEvaluation, Evaluation
+
+_FIELDS: dict[str, Any] = {"step": 0, "tags": ["t"]}
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes a second pass between two looks at the clock."""
+    times = iter(range(100))
+    monkeypatch.setattr("time.perf_counter", lambda: next(times))
+
+
+def test_the_row_of_a_block() -> None:
+    """It is timed from the beginning of the block, and has the latest value of each key."""
+    rows: list[dict[str, Any]] = []
+    with Evaluation(lambda **row: rows.append(row), "val", _FIELDS) as evaluation:
+        evaluation.log({"m": 1, "n": 2}, breakdowns={"a": 1})
+        evaluation.log({"m": 3}, breakdowns={"b": 2})
+    assert rows == [
+        {
+            "step": 0,
+            "tags": ["t"],
+            "name": "val",
+            "metrics": {"m": 3.0, "n": 2.0},
+            "breakdowns": {"a": 1, "b": 2},
+            "eval_seconds": 1,
+        }
+    ]
+    with pytest.raises(KeyError), Evaluation(lambda **row: rows.append(row), "val", _FIELDS):
+        raise KeyError
+    assert len(rows) == 1
+
+
+async def test_the_row_of_an_asynchronous_block() -> None:
+    """It is the same, and an error in the block records nothing."""
+    rows: list[dict[str, Any]] = []
+
+    async def log_eval(**row: Any) -> None:
+        rows.append(row)
+
+    async with AsyncEvaluation(log_eval, "val", _FIELDS) as evaluation:
+        evaluation.log({"m": 1})
+    assert (rows[0]["metrics"], rows[0]["eval_seconds"]) == ({"m": 1.0}, 1)
+    with pytest.raises(KeyError):
+        async with AsyncEvaluation(log_eval, "val", _FIELDS):
+            raise KeyError
+    assert len(rows) == 1
