@@ -8,7 +8,8 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from podium import TokenLimits
+from podium import NotFoundError, TokenLimits
+from podium.cli import main
 from podium.cli._console import Console
 from podium.cli._exits import Exit
 from podium.cli._findings import failed, ok, warning
@@ -17,7 +18,20 @@ from podium.cli.commands import doctor, health, page, sync, token
 from tests.client.cli.direct import run
 
 
-def test_options_of_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_client_of_a_command_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection ends with the command, also after an error."""
+    for error, code in ((None, Exit.OK), (NotFoundError("no"), Exit.NOTHING)):
+        opened = MagicMock()
+        opened.__exit__.return_value = False
+        opened.__enter__.return_value.experiment.side_effect = error
+        monkeypatch.setattr("podium.cli.open_client", lambda _, opened=opened: opened)
+        assert main(["metrics", "e", "--json"]) == code
+        opened.__exit__.assert_called_once()
+
+
+def test_options_of_a_token(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A new token has the role, prefixes, end and limits that were given."""
     tokens = MagicMock()
 
@@ -30,6 +44,7 @@ def test_options_of_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     line = "token create n --role admin --prefix p --prefix q --expires-in 9d --limit watches=2"
     tokens.create_token.return_value.secret = "secret"  # noqa: S105 - no secret
     assert run(line) == Exit.OK
+    assert capsys.readouterr().out == "secret\n"
     tokens.create_token.assert_called_once_with(
         "n", "admin", prefixes=["p", "q"], expire_time="9d", limits=TokenLimits(watches=2)
     )

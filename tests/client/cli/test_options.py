@@ -201,6 +201,7 @@ def test_options_of_events() -> None:
         for each in (sent, event):
             each.ClearField("event_time")
         assert (name, sent) == ("e", event)
+        assert not client.arm.called
 
 
 @pytest.mark.parametrize(

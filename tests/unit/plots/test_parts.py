@@ -197,10 +197,12 @@ def test_the_notes_of_curves(groups: int, notes: list[str]) -> None:
 
 def test_the_notes_of_curves_that_are_not_drawn() -> None:
     """Arms without finite values, those left out and those without values are told apart."""
-    rows = [EvalResult("val", metrics={"acc": math.inf}, step=1)]
-    infinite = ArmResult("inf", RunConfig("c"), "running", evals=rows)
+    values = (math.inf, -math.inf, 7.0)
+    rows = [EvalResult("val", metrics={"acc": each}, step=n) for n, each in enumerate(values)]
+    infinite = ArmResult("inf", RunConfig("c"), "running", evals=rows[:2])
+    partly = ArmResult("partly", RunConfig("c"), "running", evals=rows)
     empty = ArmResult("empty", RunConfig("c"), "running")
-    arms = [*_seeds(1, 1), *_seeds(1, 2, 2)[1:], infinite, empty]
+    arms = [*_seeds(1, 1), *_seeds(1, 2, 2)[1:], infinite, partly, empty]
     found = curves_of(arms, "val.acc", by_group=True, left_out={"bad": "failed"})
     lines = list(_curves._lines(found.curves, 24))
     intervals = "bands: 95 % intervals (Student's t)"
@@ -210,7 +212,7 @@ def test_the_notes_of_curves_that_are_not_drawn() -> None:
         "left out: bad (failed)",
         "not drawn, without values: empty",
     ]
-    assert [line.last for line in lines] == [(2, 2.0)]
+    assert [line.last for line in lines] == [(2, 2.0), (2, 7.0)]
     alone = curves_of(_seeds(1, 1), "val.acc")
     assert list(_curves._notes(alone, list(_curves._lines(alone.curves, 24)), 24)) == []
 
