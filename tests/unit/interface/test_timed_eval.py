@@ -1,5 +1,6 @@
 """A timed evaluation: its duration, and the values of its row."""
 
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ _FIELDS: dict[str, Any] = {"step": 0, "tags": ["t"]}
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes a second pass between two looks at the clock."""
-    times = iter(range(100))
+    """Makes one more second pass between each two looks at the clock: 0, 1, 3, 6."""
+    times = accumulate(range(100))
     monkeypatch.setattr("time.perf_counter", lambda: next(times))
 
 
@@ -28,7 +29,7 @@ def test_the_row_of_a_block() -> None:
             "name": "val",
             "metrics": {"m": 3.0, "n": 2.0},
             "breakdowns": {"a": 1, "b": 2},
-            "eval_seconds": 1,
+            "eval_seconds": 2,
         }
     ]
     with pytest.raises(KeyError), Evaluation(lambda **row: rows.append(row), "val", _FIELDS):
@@ -45,7 +46,7 @@ async def test_the_row_of_an_asynchronous_block() -> None:
 
     async with AsyncEvaluation(log_eval, "val", _FIELDS) as evaluation:
         evaluation.log({"m": 1})
-    assert (rows[0]["metrics"], rows[0]["eval_seconds"]) == ({"m": 1.0}, 1)
+    assert (rows[0]["metrics"], rows[0]["eval_seconds"]) == ({"m": 1.0}, 2)
     with pytest.raises(KeyError):
         async with AsyncEvaluation(log_eval, "val", _FIELDS):
             raise KeyError
