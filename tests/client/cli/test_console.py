@@ -50,16 +50,16 @@ def test_tables_with_long_texts(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are in the last column if there is room, and else below the row, not cut off."""
-    rows, headers = [("a", "1", "long text that-wraps"), ("b", "22", "c")], ("A", ">N", "~TEXT")
+    rows, headers = [("a", "1", "long text-that wraps"), ("b", "22", "c")], ("A", ">N", "~TEXT")
     console = Console(as_json=False)
     for width in (None, 27):
         monkeypatch.setattr(Console, "width", width)
         console.table_with_texts(rows, *headers)
-        assert capsys.readouterr().out == ("A   N  TEXT\na   1  long text that-wraps\nb  22  c\n")
+        assert capsys.readouterr().out == ("A   N  TEXT\na   1  long text-that wraps\nb  22  c\n")
     monkeypatch.setattr(Console, "width", 16)
     console.table_with_texts(rows, *headers)
     assert capsys.readouterr().out == (
-        "A   N\na   1\n    long text\n    that-wraps\nb  22\n    c\n"
+        "A   N\na   1\n    long\n    text-that\n    wraps\nb  22\n    c\n"
     )
     assert console.table(rows, *headers)
     assert not console.table([], *headers)

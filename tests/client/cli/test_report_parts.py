@@ -12,6 +12,7 @@ import pytest
 from podium import ArmResult, ArmSummary, EvalResult, RunConfig, plots
 from podium.cli import _report
 from podium.cli._documents import Heading, Picture, Table, Text
+from podium.cli._exits import CommandError, Exit
 from podium.cli._report import _Data
 from podium.curves import curves_of
 from podium.errors import NotFoundError
@@ -224,3 +225,25 @@ def test_the_table_of_curves() -> None:
         ("a", "3", "0.5", "", "1"),
         ("b", "7", "NaN", "", "0"),
     ]
+
+
+def test_the_curves_of_a_report() -> None:
+    """Arms without values are named, and a metric that no arm has is an error."""
+    rows = [EvalResult("val", metrics={"acc": 0.5}, step=1)]
+    arms = [ArmResult("a", RunConfig("a"), "running", evals=rows), _arm("b", 0.5), _arm("c", 0.5)]
+
+    def curve(metric: str, *, by_group: bool) -> Any:
+        assert not by_group
+        return curves_of(arms, metric)
+
+    metric = SimpleNamespace(name="val.acc", eval_name="val", sources=[])
+    experiment: Any = SimpleNamespace(name="e", curve=curve, metrics=lambda: [metric])
+    client: Any = SimpleNamespace(experiment=lambda _name: experiment)
+    given = (client, experiment, _data(*arms))
+    heading, table, without = _report._curves(*given, ["val.acc"], has_pictures=False)
+    assert heading == Heading("Curve of val.acc")
+    assert isinstance(table, Table)
+    assert without == Text("b, c", "Without values by step")
+    with pytest.raises(CommandError, match=r"^no arm has a curve of 'x' \(values") as raised:
+        list(_report._curves(*given, ["x"], has_pictures=False))
+    assert raised.value.code == Exit.NOTHING

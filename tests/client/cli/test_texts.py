@@ -70,6 +70,7 @@ def test_the_sources_of_scores() -> None:
         "test of benchmark b1 (1,200), val in-loop (3), training (2) and 2 more"
     )
     assert _rankings.sources(_SOURCES[2:]) == "training (2), given (1), newer (1)"
+    assert _rankings.sources(_SOURCES[1:3]) == "val in-loop (3), training (2)"
     assert _rankings.sources(_SOURCES[:1]) == "test of benchmark b1"
 
 

@@ -279,7 +279,8 @@ def test_events_in_an_outbox(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # ---- `podium import` -----------------------------------------------------------------------------
 
-_COPY, _BAD = NotImported("g", "copy", is_wrong=False, count=4), NotImported("f:1", "bad")
+_COPY = NotImported("g", "copy", is_wrong=False, count=4)
+_BAD = NotImported("f:1", "bad", count=2)
 
 
 def test_the_report_of_an_import(capsys: pytest.CaptureFixture[str]) -> None:
@@ -296,7 +297,7 @@ def test_the_report_of_an_import(capsys: pytest.CaptureFixture[str]) -> None:
         "e           csv      2,000          3      9",
         (
             "2,000 arms would be recorded, 1 of them replaced other results, 3 unchanged, "
-            "4 items left out, 1 problem"
+            "4 items left out, 2 problems"
         ),
     ]
     assert told.err.splitlines() == [
@@ -311,6 +312,9 @@ def test_the_report_of_an_import(capsys: pytest.CaptureFixture[str]) -> None:
     assert (shown["dry_run"], shown["notes"]) == (True, [{"source": "s", "text": "t"}])
     assert shown["not_imported"][1] == {"source": "g", "why": "copy", "is_wrong": False, "count": 4}
     assert shown["other_files"] == {".csv": 1, ".py": 2}
+    for ending in (".csv", ".tsv", ".jsonl", ".ndjson", ".py"):
+        text = import_._other_files(ImportReport(other_files=Counter([ending])))
+        assert ("--map" in text) is (ending != ".py"), ending
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from itertools import accumulate
 from typing import Any
 
 import pytest
-from podium._interface.timed_eval import AsyncEvaluation, Evaluation
+from podium._interface.timed_eval import AsyncEvaluation, Evaluation, TimedEvalMixin
 
 _FIELDS: dict[str, Any] = {"step": 0, "tags": ["t"]}
 
@@ -51,3 +51,17 @@ async def test_the_row_of_an_asynchronous_block() -> None:
         async with AsyncEvaluation(log_eval, "val", _FIELDS):
             raise KeyError
     assert len(rows) == 1
+
+
+def test_the_arguments_of_an_evaluation() -> None:
+    """All of them are those of the row, also step 0."""
+    rows: list[dict[str, Any]] = []
+
+    class _Arm(TimedEvalMixin):
+        def __init__(self) -> None:
+            self.log_eval = lambda **row: rows.append(row)
+
+    given: dict[str, Any] = {"step": 0, "tags": ["t"], "benchmark_id": "b", "model_ref": "m"}
+    with _Arm().evaluating("val", **given):
+        pass
+    assert {name: rows[0][name] for name in given} == given
