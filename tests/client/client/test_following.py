@@ -140,12 +140,14 @@ async def test_an_arm_is_whole(client: AnyClient, declared: str) -> None:
     bare = podium.ArmResult(
         "bare", CONFIG, "completed", {}, {"acc": 0.5}, {"digit": [1, {"a": 2}]}, run_result=run
     )
-    row = podium.EvalResult("test", metrics={"acc": 1}, breakdowns={"k": "v"})
+    bare.eval_seconds = 2.5
+    row = podium.EvalResult("test", metrics={"acc": 1}, breakdowns={"k": "v"}, eval_seconds=1.5)
     rows = podium.ArmResult("rows", CONFIG, "failed", {"loss": 1}, evals=[row], error="e")
-    for arm in (bare, rows):
+    slow = podium.ArmResult("slow", CONFIG, "completed", evals=[row], eval_seconds=9.0)
+    for arm in (bare, rows, slow):
         await result(experiment.record_arm(arm))
     async with entered(experiment.follow()) as live:
-        for arm in (bare, rows):
+        for arm in (bare, rows, slow):
             assert live.arm(arm.name).result == await result(client.arm(declared, arm.name).get())
     async with entered(experiment.follow(with_breakdowns=False)) as live:
         assert live.arm("bare").result.eval_breakdowns == {}

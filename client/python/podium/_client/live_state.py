@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from podium import ranking, scoring
 from podium._client.compound_calls import curve_arms
 from podium._client.live_points import LivePoints
+from podium._model.primary_fields import drop_mirrored
 from podium._model.rankings import Ranking
 from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
 from podium._model.watching import WatchedArm, WatchedEval, WatchMarker, WatchUpdate
@@ -19,7 +20,7 @@ from podium.scoring import DIRECTION_KEY, direction_for
 __all__ = ["LiveArm", "LiveState"]
 
 _Key = tuple[str, int | None]
-_GIVEN = ("run_id", "error", "train_seconds", "group_id", "group_name")
+_GIVEN = ("run_id", "error", "train_seconds", "eval_seconds", "group_id", "group_name")
 _OUTPUTS = (
     "experiment",
     "revision",
@@ -107,11 +108,11 @@ def _result(watched: WatchedArm, rows: Mapping[_Key, WatchedEval]) -> ArmResult:
         {} if evals else watched.eval_breakdowns,
         evals=evals,
         run_result=watched.run_result,
-        eval_seconds=None if evals else summary.eval_seconds,
         **{name: getattr(summary, name) for name in _GIVEN},
     )
     for name in _OUTPUTS:
         setattr(result, name, getattr(summary, name))
+    drop_mirrored(result)
     return result
 
 
