@@ -27,11 +27,12 @@ _CANCELLED = {"code": "UNAVAILABLE"}
 
 
 class _Connection:
-    """Answers each call as a case says. It never pauses."""
+    """Answers each call as a case says. Counts the pauses, and does not wait."""
 
     def __init__(self, calls: list[dict[str, Any]]) -> None:
         self._calls = calls
         self.requests: list[WatchRequest] = []
+        self.pauses = 0
 
     def answers(self, request: WatchRequest) -> Iterator[WatchResponse]:
         """Yields the messages of the next call, and then ends the call."""
@@ -51,6 +52,7 @@ class _Blocking(_Connection):
 
     def pause(self, _session: object, seconds: float) -> None:
         assert seconds >= 0
+        self.pauses += 1
 
 
 class _Asynchronous(_Connection):
@@ -60,6 +62,7 @@ class _Asynchronous(_Connection):
 
     async def pause(self, _session: object, seconds: float) -> None:
         assert seconds >= 0
+        self.pauses += 1
 
 
 def _error(end: dict[str, Any]) -> PodiumError:
@@ -131,7 +134,7 @@ def _expected(update: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", [_Blocking, _Asynchronous])
 async def test_the_loops_of_both_clients(kind: type[_Connection]) -> None:
-    """What a watch yields, which calls it makes, and which error ends it, in every case."""
+    """What a watch yields, its calls and the pauses between them, and the error that ends it."""
     for case in _CASES:
         first = case["calls"][0].get("request", {})
         connection = kind(case["calls"])
@@ -143,3 +146,4 @@ async def test_the_loops_of_both_clients(kind: type[_Connection]) -> None:
         assert connection.requests == [
             ParseDict({"experiment": "watched", **request}, WatchRequest()) for request in requests
         ], name
+        assert connection.pauses == len(requests) - 1, name

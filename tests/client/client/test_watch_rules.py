@@ -119,13 +119,15 @@ def test_the_points_of_states_that_share_them() -> None:
     """Two states that follow one state do not change each other, nor it."""
     first = LivePoints().followed_by([1, 2], [0.1, 0.2])
     one, other = (first.followed_by([step], [0.5]) for step in (3, 4))
-    found = [points.series("k") for points in (first, one, other, one.before(2), one.before(9))]
+    states = (first, one, other, one.before(2), one.before(9), first.before(9))
+    found = [points.series("k") for points in states]
     assert found == [
         Series("k", [1, 2], [0.1, 0.2]),
         Series("k", [1, 2, 3], [0.1, 0.2, 0.5]),
         Series("k", [1, 2, 4], [0.1, 0.2, 0.5]),
         Series("k", [1], [0.1]),
         Series("k", [1, 2, 3], [0.1, 0.2, 0.5]),
+        Series("k", [1, 2], [0.1, 0.2]),
     ]
 
 

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from podium._wire.status import from_rpc_error
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED
-from podium.v1.event_pb2 import ArmFinished, Event
+from podium.v1.event_pb2 import ArmAnnotated, ArmFinished, Event
 from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium.v1.value_pb2 import Value
@@ -22,6 +22,7 @@ from podium_server.store.open import open_store
 from podium_server.testing.calls import (
     arm,
     declared,
+    delete_arm,
     delete_experiment,
     metrics,
     record,
@@ -297,4 +298,45 @@ async def test_an_arm_that_enters_a_watch_comes_with_its_series(tmp_path: Path) 
         found = await _to_marker(responses)
     pieces = [series for each in found for piece in each.series for series in piece.series]
     assert [(series.key, list(series.steps)) for series in pieces] == [("loss", [7])]
+    await store.close()
+
+
+async def test_an_arm_that_enters_a_group_comes_with_its_rows(tmp_path: Path) -> None:
+    """Also if only its group has changed, as after `podium annotate`."""
+    store = await open_store(store_url(tmp_path), on_broken=lambda: None)
+    await store.transact(record(declared(), arm("a"), row("val", 1)))
+    request = WatchRequest(experiment="x", group_name="g")
+    async with aclosing(watch.Watches(store).watch(request)) as responses:
+        await _to_marker(responses)
+        annotated = ArmAnnotated(arm="a", group_name="g")
+        await store.transact(record(Event(arm_annotated=annotated)))
+        found = await _to_marker(responses)
+    assert [item.arm.name for each in found for item in each.arms] == ["a"]
+    assert [item.eval_result.name for each in found for item in each.evals] == ["val"]
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {("a", "val"), ("b", "")}),
+        ({"without_evals": True}, {("b", "")}),
+        ({"name_prefix": "a"}, {("a", "val")}),
+        ({"name_prefix": "b"}, {("b", "")}),
+    ],
+)
+async def test_which_removals_are_sent(
+    tmp_path: Path, options: dict[str, Any], expected: set[tuple[str, str]]
+) -> None:
+    """Only those of what the client watches: arms with a prefix, and rows unless it wants none."""
+    store = await open_store(store_url(tmp_path), on_broken=lambda: None)
+    await store.transact(record(declared(), started("a", "A", 1), arm("b")))
+    await store.transact(record(row("val", 1)))
+    request = WatchRequest(experiment="x", **options)
+    async with aclosing(watch.Watches(store).watch(request)) as responses:
+        await _to_marker(responses)
+        await store.transact(record(started("a", "B", 2)))
+        await store.transact(delete_arm("b"))
+        found = await _to_marker(responses)
+    assert {(item.arm, item.name) for each in found for item in each.removals} == expected
     await store.close()

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 from podium._limits.limits import Limits
 from podium._model.access import TokenLimits
 from podium_server.api.quotas import Quotas
+from podium_server.api.recording import Recording
+from podium_server.api.results import Results
+from podium_server.api.tokens import Tokens
 from podium_server.rpc.admission import Admission, AdmissionLimits
 from podium_server.serve import server
 from podium_server.serve.addresses import Reach, check_addresses, needs_tokens
@@ -111,3 +115,21 @@ async def test_limits_reach_the_admission(tmp_path: Path, monkeypatch: pytest.Mo
     limits = Limits(message_bytes=5_000)
     async with serving(tmp_path, total_limits=total, limits=limits):
         assert seen == [AdmissionLimits(calls=7, watches=3, message_bytes=5_000)]
+
+
+async def test_settings_reach_the_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each service has the limits of the settings, and the one with a cache has its size."""
+    seen: dict[str, tuple[Any, ...]] = {}
+
+    def noting(kind: Callable[..., Any]) -> Callable[..., Any]:
+        def make(store: object, *settings: Any) -> Any:
+            seen[kind.__name__] = settings
+            return kind(store, *settings)
+
+        return make
+
+    for kind in (Results, Recording, Tokens):
+        monkeypatch.setattr(server, kind.__name__, noting(kind))
+    limits = Limits(message_bytes=5_000)
+    async with serving(tmp_path, limits=limits, answer_cache_bytes=7):
+        assert seen == {"Results": (limits, 7), "Recording": (limits,), "Tokens": (limits,)}

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from podium.errors import UnavailableError
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED
 from podium.v1.event_pb2 import ArmFinished, Event
 from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
@@ -85,15 +86,30 @@ async def test_a_watch_rests_for_all_watches(store: Store, monkeypatch: pytest.M
         await responses.aclose()
 
 
-async def test_another_epoch_is_reset_at_once(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("after", "epoch", "resets"), [(9, "other", True), (1, "", False)])
+async def test_only_a_client_that_is_ahead_waits(
+    store: Store, monkeypatch: pytest.MonkeyPatch, after: int, epoch: str, *, resets: bool
 ) -> None:
-    """Only a client of this epoch can be ahead of a store that falls behind for a moment."""
+    """A client of another epoch is reset at once, and one with the newest revision goes on."""
     monkeypatch.setattr(watch, "_AHEAD_SECONDS", 1e6)
-    request = WatchRequest(experiment="x", after_revision=9, epoch="other")
+    request = WatchRequest(experiment="x", after_revision=after, epoch=epoch)
     responses = watch.Watches(store).watch(request)
-    assert (await _next(responses)).reset
+    assert (await _next(responses)).reset is resets
     await responses.aclose()
+
+
+async def test_the_end_of_the_server_ends_watches(store: Store) -> None:
+    """A watch that waits for a change ends at once, and so does one that begins later."""
+    watches = watch.Watches(store)
+    first, later = (watches.watch(WatchRequest(experiment="x")) for _ in range(2))
+    await _to_marker(first)
+    waiting = asyncio.ensure_future(_next(first))
+    await asyncio.sleep(0)
+    watches.stop()
+    for call in waiting, _next(later):
+        with pytest.raises(UnavailableError) as raised:
+            await call
+        assert raised.value.reason == "SHUTTING_DOWN"
 
 
 async def test_an_arm_that_is_deleted_as_it_enters_a_watch(store: Store) -> None:
