@@ -1,11 +1,12 @@
 """What commands write to the terminal, sign by sign, and the lines of `podium watch`."""
 
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from podium import ArmResult, ArmSummary, EvalResult, RunConfig, Series
+from podium import ArmResult, ArmSummary, EvalResult, Limits, RunConfig, Series, Server
 from podium._model.recording import RecordResult
 from podium._model.watching import (
     WatchedArm,
@@ -172,3 +173,22 @@ def test_the_columns_of_series(capsys: pytest.CaptureFixture[str]) -> None:
         (1, ["b"]),
         (2, ["a", "b"]),
     ]
+
+
+def test_a_curve_that_ends_with_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table says so."""
+    rows = [
+        EvalResult("val", metrics={"acc": each}, step=n) for n, each in enumerate((1, math.nan))
+    ]
+    found = curves_of([ArmResult("a", RunConfig("a"), "running", evals=rows)], "val.acc")
+    curve._show(found, Console(as_json=False), by_group=False)
+    assert capsys.readouterr().out.splitlines()[-1].split()[:4] == ["a", "a", "1", "NaN"]
+
+
+def test_the_limits_of_a_server(capsys: pytest.CaptureFixture[str]) -> None:
+    """Large numbers have separators."""
+    found = Server("1.0", "s", Limits(call_events=2_000))
+    assert run("server", SimpleNamespace(address="h:1", server=lambda: found)) == Exit.OK
+    first, header, *limits = capsys.readouterr().out.splitlines()
+    assert (first, header.split()) == ("podium 1.0 on h:1, store s", ["LIMIT", "MOST"])
+    assert ["call_events", "2,000"] in [line.split() for line in limits]

@@ -127,6 +127,8 @@ def test_numbers_of_options() -> None:
     assert _arguments.positive(str(2**31)) == 2**31 - 1
     assert _arguments.named_number(f"a={2**63 - 1}", ["a"]) == ("a", 2**63 - 1)
     assert _arguments.named_number("a=1_000", ["a"]) == ("a", 1_000)
+    with pytest.raises(argparse.ArgumentTypeError, match=r"^'a=1=2': a must be a whole number"):
+        _arguments.named_number("a=1=2", ["a"])
     with pytest.raises(argparse.ArgumentTypeError, match=r"^give NAME=NUMBER, not 'a'$"):
         _arguments.named_number("a", ["a"])
     for parse, text in (
@@ -152,7 +154,7 @@ def test_the_size_of_a_page(limit: int | None, size: int) -> None:
     assert _arguments.page_size(limit) == size
 
 
-@pytest.mark.parametrize(("text", "hours"), [("12h", 12), ("1d", 24), ("90d", 2_160)])
+@pytest.mark.parametrize(("text", "hours"), [("12h", 12), ("1d", 24), ("99999h", 99_999)])
 def test_how_long_a_token_is_valid(text: str, hours: int) -> None:
     """The time is given in hours or days from now."""
     left = token._moment(text) - datetime.now(UTC)

@@ -75,13 +75,16 @@ def test_options_of_a_sync(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         assert made == calls
 
 
-def test_options_of_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_of_a_probe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A server is asked for 5 seconds, or for those of --timeout. One that serves is enough."""
     asked: list[Any] = []
 
-    def ask(address: str, seconds: float, _request: bytes = b"") -> bytes:
+    def ask(address: str, seconds: float, request: bytes = b"") -> bytes:
         asked.append((address, seconds))
-        return health._SERVING if address == "b:1" else health._NOT_SERVING
+        is_serving = address == "b:1" or request
+        return health._SERVING if is_serving else health._NOT_SERVING
 
     monkeypatch.setattr(health, "_ask", ask)
     for line, seconds, code in (
@@ -90,6 +93,9 @@ def test_options_of_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         assert run(line) == code
         assert asked[-1][1] == seconds
+    capsys.readouterr()
+    run("health --address a:1 --json")
+    assert '"recording": false' in capsys.readouterr().out
 
 
 def test_options_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:

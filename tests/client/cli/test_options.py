@@ -189,6 +189,8 @@ def test_options_of_events() -> None:
     """The event has what the options say, and nothing else."""
     for line, event in (
         ("finish e a --status failed --error E", events.arm_finished("a", "failed", error="E")),
+        ("annotate e a --note=", events.arm_annotated("a", notes="")),
+        ("annotate e a --group=", events.arm_annotated("a", group_name="")),
         ("finish e a --status cancelled", events.arm_finished("a", "cancelled")),
         (
             "annotate e a --note n --tag t --tag u --group g",

@@ -14,7 +14,7 @@ from podium._values.clean_text import clean
 from podium.cli import _live_table
 from podium.cli._columns import cells, sorted_arms
 from podium.cli._console import Console
-from podium.cli._documents import Heading, Table, Text, as_html, as_markdown
+from podium.cli._documents import Heading, Picture, Table, Text, as_html, as_markdown
 from podium.cli._exits import CommandError, Exit
 from podium.cli._outboxes import OutboxView
 from podium.cli._output import new_file
@@ -72,7 +72,9 @@ def test_lists_and_numbers_of_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_document_as_html() -> None:
     """All texts are escaped, in every place, and empty columns are left out."""
     table = Table((">N<", "~A", "EMPTY"), [["1", "<i>", ""], ["", "c\x1b", ""]])
-    text = as_html("<t>", [Heading("<h>"), Text("<x>\n&", "<l>"), table])
+    picture = Picture("<?xml version='1.0'?>\n<svg></svg>\n")
+    text = as_html("<t>", [Heading("<h>"), Text("<x>\n&", "<l>"), table, picture])
+    assert "<figure><svg></svg>\n</figure>" in text
     for sign in ("<t>", "<h>", "<x>", "<l>", "N<", "<i>", "EMPTY", "~A"):
         assert sign not in text.partition("</head>")[2].replace("<tr>", "").replace("<thead>", "")
     assert '<th class="number">N&lt;</th><th>A</th>' in text

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 import pytest
 from podium._outbox import RejectedEvent, SenderState
 from podium._outbox.folders import StreamInfo
-from podium.cli import _attempts, _check_files, _discarding, _retry
+from podium.cli import _attempts, _check_files, _discarding, _outboxes, _retry
 from podium.cli._attempts import Item
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
 from podium.cli._findings import Level
-from podium.cli._outboxes import OutboxView, StreamView
+from podium.cli._outboxes import OutboxView, StreamView, view_of
 from podium.cli._resending import Outcome
 from podium.cli._syncing import Done
 from podium.cli.commands import import_, outbox, sync
@@ -22,6 +23,8 @@ from podium.importing import ImportReport, Note, NotImported
 from podium.importing._report import ArmCount
 from podium.v1.event_pb2 import Event, Skipped
 from podium_server.testing.calls import declared, metrics, row, started
+
+from tests.client.outbox.places import new_outbox
 
 
 def _rejected(sequence: int, reason: str = "A", message: str = "m") -> RejectedEvent:
@@ -243,6 +246,38 @@ def test_the_content_of_discarded_events() -> None:
         "start (1), row of 'v' (2), row of 'w' (1), call of log (1), declaration (1), "
         "unreadable event (3), skipped (1)"
     )
+
+
+def test_the_table_of_discarded_events(capsys: pytest.CaptureFixture[str]) -> None:
+    """It counts waiting events, too."""
+    payloads = [row("v", step).SerializeToString() for step in range(1_000)]
+    found = _discarding._Selection(_stream(arm=None), [1], payloads, is_whole=True)
+    _discarding._show([found], Console(as_json=False))
+    assert capsys.readouterr().out.splitlines() == [
+        "EXPERIMENT  WRITER  EVENTS  CONTENT",
+        "e           7@h      1,000  row of 'v' (1,000)",
+    ]
+
+
+def test_an_outbox_that_cannot_be_read(tmp_path: Path) -> None:
+    """It is an error of the command, and not a traceback."""
+    folder = new_outbox(tmp_path)
+    (folder / "outbox.json").write_text("{")
+    with pytest.raises(CommandError, match=r"outbox\.json"):
+        view_of(folder)
+
+
+def test_why_events_of_a_stream_wait() -> None:
+    """The reason of the stream comes before that of the whole outbox."""
+    state = SenderState(7, "h:1", "waiting", "all", waits={"w": "one"})
+    for given, writer, is_sending, why in (
+        (state, "w", True, "one"),
+        (state, "other", True, "all"),
+        (replace(state, error=None), "other", True, ""),
+        (replace(state, error=None), "other", False, "no sender runs"),
+        (None, "w", True, ""),
+    ):
+        assert _outboxes._why(given, writer, is_sending=is_sending) == why
 
 
 # ---- `podium doctor` -----------------------------------------------------------------------------

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from podium import Component, DataConfig, EvalResult, ModelConfig, RunConfig
+from podium.importing import NotImported
 from podium.importing._configs import run_config_from
-from podium.importing._rows import eval_and_metric, with_last_rows
+from podium.importing._detecting import places
+from podium.importing._rows import Logged, eval_and_metric, with_last_rows
 from podium.importing._values import json_object, leaves, yaml_object
-from podium.importing.kinds import hf_trainer, mlflow
+from podium.importing.kinds import hf_trainer, lightning, mlflow, podium_export
 from podium.importing.kinds.evsys import _common, _logs
-from podium.importing.kinds.optuna import _study
+from podium.importing.kinds.optuna import _journal, _study
 from podium.importing.kinds.optuna._study import Study, Trial
 from podium.importing.kinds.table import _cell, _text
 from podium.importing.kinds.tensorboard import _EVAL, _NO_NAME, _TRAIN
@@ -309,7 +311,7 @@ def test_the_summary_of_a_wandb_run() -> None:
     run.summary = {
         "loss": math.inf,
         "val/acc": 0.5,
-        "image": {"_type": "image"},
+        "image": {"_type": "image", "width": 3},
         "test/acc": "0.25",
         "_timestamp": 7,
         "_step": 9,
@@ -324,3 +326,44 @@ def test_the_summary_of_a_wandb_run() -> None:
     for code, status in ((0, "completed"), (1, "failed"), (255, "failed"), (None, "running")):
         run.has_log, run.exit_code = True, code
         assert _run._status(run) == status
+
+
+def test_an_old_trial_of_a_journal() -> None:
+    """A trial that is created at its end has one value, and everything that belongs to it."""
+    journal = _journal._Journal()
+    journal.apply({"op_code": 0, "study_name": "s", "directions": [1]})
+    trial = {"op_code": 4, "study_id": 0, "state": 1, "value": 0.5, "user_attrs": {"k": 1}}
+    form = {"x": '{"name": "IntDistribution"}'}
+    given = {"intermediate_values": {"3": 1}, "params": {"x": 7.0}, "distributions": form}
+    journal.apply({**trial, **given})
+    study = journal.studies[0]
+    assert study is not None
+    [found] = study.trials
+    assert (found.state, found.values, found.attributes) == ("COMPLETE", [0.5], {"k": 1})
+    assert (found.reported, found.params) == ({3: 1.0}, {"x": 7})
+
+
+def test_columns_of_lightning_that_are_not_numbers(tmp_path: Path) -> None:
+    """The lines of each column are counted."""
+    file = write_text(tmp_path / "metrics.csv", "step,b,c\n1,x,x\n2,1,x\n")
+    found = list(lightning._read(file, Logged(), EvalResult("test")))
+    assert [item.why for item in found if isinstance(item, NotImported)] == [
+        "'b' is not a number in 1 line",
+        "'c' is not a number in 2 lines",
+    ]
+
+
+def test_an_export_with_a_field_that_is_not_known() -> None:
+    """It may be from a newer version, so it is not read as if the field were not there."""
+    item = {"event": "experiment_declared", "experiment": "e", "odd": 1}
+    with pytest.raises(ValueError, match=r"^experiment_declared: unknown field: odd$"):
+        podium_export._found(item, "f:1")
+
+
+def test_all_files_of_a_given_kind(tmp_path: Path) -> None:
+    """If a folder has files of the kind, each is read by itself; if not, the folder is."""
+    for name in ("a", "b"):
+        write_text(tmp_path / name / "trainer_state.json", '{"log_history": []}')
+    found = [place.path.name for place in places(tmp_path, kind="hf_trainer")]
+    assert found == ["a", "b"]
+    assert [place.path for place in places(tmp_path, kind="mlflow")] == [tmp_path]

@@ -100,11 +100,11 @@ def test_values_that_were_made_text_become_values_again(tmp_path: Path) -> None:
         "a1",
         "x",
         seed="42",
-        run_config="{'name': 'x', 'seed': '42', 'data': None, 'extra': (1, 2)}",
+        run_config="{'name': 'x', 'seed': '43', 'data': None, 'extra': (1, 2)}",
     )
     write_lines(folder / "evals.jsonl", {"metrics": {"acc": "0.5", "by": "hand"}, "step": "42"})
     arm = _arms(_read(tmp_path))["x"]
-    assert (arm.run_config.seed, arm.run_config.extras["extra"]) == (42, [1, 2])
+    assert (arm.run_config.seed, arm.run_config.extras["extra"]) == (43, [1, 2])
     assert [(row.step, row.metrics) for row in arm.evals] == [(42, {"acc": 0.5})]
 
 

@@ -142,6 +142,7 @@ def test_tasks_with_the_same_other_settings_are_one_arm(
     assert report.recorded == 2
     assert [arm.eval_count for arm in client.experiment("lm_eval").arms()] == [3, 3]
     assert len(report.notes) == 4  # the three files of the second arm, and the summary
+    assert report.notes[-1].text == "6 evaluations became 2 arms, by model and settings"
 
 
 def test_settings_that_are_nested_deeply_are_kept_as_text(

@@ -271,6 +271,7 @@ _VECTOR = {"dim": [{"size": 1}]}
         ({"simple_value": 0.5}, 0.5),
         ({"tensor": {"dtype": 1, "float_val": [0.5]}}, 0.5),
         ({"tensor": {"dtype": 2, "tensor_content": b"\0\0\0\0\0\0\xe0\x3f"}}, 0.5),
+        ({"tensor": {"dtype": 2, "double_val": [0.1]}}, 0.1),
         ({"tensor": {"dtype": 3, "int_val": [-7]}}, -7.0),
         ({"tensor": {"dtype": 9, "tensor_content": (2**40).to_bytes(8, "little")}}, 2.0**40),
         ({"tensor": {"dtype": 9, "int64_val": [2**40]}}, 2.0**40),

@@ -1,12 +1,15 @@
 """What an import records, and when it records nothing, without a server."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from podium import ArmResult, Attempt, EvalResult, RunConfig, Series, events
+from podium._model.recording import RecordResult
 from podium.errors import RefusedEvent, error_for
-from podium.importing import FoundArm, FoundExperiment
+from podium.importing import FoundArm, FoundExperiment, _recording
 from podium.importing._recording import (
     _comparable,
     _has_results_of,
@@ -207,3 +210,28 @@ def test_the_reason_of_a_refusal() -> None:
     assert _reason(error) == "the name is empty (NAME_INVALID)"
     assert _reason(ValueError("bad")) == "bad"
     assert _reason(RecursionError("x")) == "the data is nested too deeply"
+
+
+def test_calls_of_a_target() -> None:
+    """An experiment is declared once, and a dry run records nothing and sees what would change."""
+    calls: list[tuple[list[str], bool]] = []
+    client = MagicMock()
+
+    def record(_name: str, sent: list[Event], *, validate_only: bool = False) -> RecordResult:
+        calls.append(([event.WhichOneof("kind") or "" for event in sent], validate_only))
+        return RecordResult(1, changed)
+
+    client.record = record
+    listed = client.experiment.return_value.arms.return_value.stream
+    listed.side_effect = lambda: iter([SimpleNamespace(name="a")])
+    for dry_run, changed in ((False, 1), (False, 0), (True, 1), (True, 0)):
+        calls.clear()
+        target = _recording._Target(client, dry_run=dry_run)
+        found = [target.send("e", [events.skipped()]) for _ in range(2)]
+        assert found == [changed > 0] * 2
+        second = ["skipped"] if not dry_run else ["experiment_declared", "skipped"]
+        assert calls == [(["experiment_declared", "skipped"], dry_run), (second, dry_run)]
+    listed.reset_mock(side_effect=False)
+    assert [target.existing_names("e") for _ in range(2)] == [{"a"}, {"a"}]
+    assert target.existing_arm("e", "b") is None
+    listed.assert_called_once_with()

@@ -306,6 +306,14 @@ def test_a_cell_that_is_not_a_number_is_named_with_its_line(
     assert [arm.name for arm in client.experiment("semi").arms()] == ["b"]
 
 
+def test_rows_that_repeat_others(tmp_path: Path) -> None:
+    """The same value again is no contradiction, also NaN. An empty group is none."""
+    text = "model,seed,family,acc\na,1,,nan\na,1,,nan\n"
+    mapping = {"arm": "model", "seed": "seed", "group": "family", "metric": "acc"}
+    arms, why = _read(write_text(tmp_path / "a.csv", text), **mapping)
+    assert (why, arms["a-seed1"].arm.group_name) == ([], None)
+
+
 def test_many_bad_lines_are_counted(tmp_path: Path) -> None:
     """The first lines of a file are listed, and one item counts the others."""
     path = write_text(tmp_path / "a.csv", "acc\n" + "1\n" + "x\n" * 50)

@@ -12,6 +12,10 @@ KNOWN = "hf_" + "a1B2" * 6
         (["--token=abc", "--lr=0.1"], ["--token=[redacted]", "--lr=0.1"]),
         (["--password", "hunter2", "x"], ["--password", "[redacted]", "x"]),
         (["--use-auth", "--lr", "1"], ["--use-auth", "--lr", "1"]),
+        (
+            [f"{begin}{'a1' * 6}" for begin in ("gho_", "ghs_", "glpat-", "AKIA", "eyJ", "sk-")],
+            ["[redacted]"] * 6,
+        ),
         (["--API-KEY", "x"], ["--API-KEY", "[redacted]"]),
         (
             ["--hf_token", "x", "--Api-Key=a b\nc"],

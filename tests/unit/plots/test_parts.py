@@ -83,6 +83,7 @@ def test_the_same_results_are_the_same_file(name: str, metadata: Any) -> None:
 
     def savefig(path: Path, **settings: Any) -> None:
         calls.append((path, settings, mpl.rcParams["svg.hashsalt"], mpl.rcParams["savefig.dpi"]))
+        assert not mpl.rcParams["text.parse_math"]
 
     figure: Any = SimpleNamespace(savefig=savefig)
     _figure.save(figure, Path(name))
@@ -215,6 +216,19 @@ def test_the_notes_of_curves_that_are_not_drawn() -> None:
     assert [line.last for line in lines] == [(2, 2.0), (2, 7.0)]
     alone = curves_of(_seeds(1, 1), "val.acc")
     assert list(_curves._notes(alone, list(_curves._lines(alone.curves, 24)), 24)) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "steps"),
+    [(1, [0]), (12, [*range(12)]), (13, [0, 2, 4, 6, 8, 10, 12]), (14, [*range(0, 14, 2), 13])],
+)
+def test_the_markers_of_a_curve(count: int, steps: list[int]) -> None:
+    """There are about twelve, and the last point has one."""
+    drawn: list[int] = []
+    axes: Any = SimpleNamespace(plot=lambda step, *_, **__: drawn.append(step))
+    [line] = _curves._lines(curves_of(_seeds(1, 1, count), "val.acc").curves, 24)
+    _curves._draw_markers(axes, line)
+    assert drawn == steps
 
 
 def test_the_names_of_curves() -> None:

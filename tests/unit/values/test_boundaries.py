@@ -116,13 +116,14 @@ def test_objects_with_a_list_of_values() -> None:
 
 class _Kind(Enum):
     NUMBER = 7
+    HALF = 0.5
     OTHER = (1, 2)
 
 
 def test_members_of_enums_in_settings() -> None:
     """A plain value is used, and else the name of the member."""
-    found = coerce.settings_map({"a": _Kind.NUMBER, "b": _Kind.OTHER}, "field")
-    assert found == {"a": 7, "b": "OTHER"}
+    found = coerce.settings_map({"a": _Kind.NUMBER, "b": _Kind.OTHER, "c": _Kind.HALF}, "field")
+    assert found == {"a": 7, "b": "OTHER", "c": 0.5}
 
 
 def test_a_set_in_settings_has_an_order() -> None:

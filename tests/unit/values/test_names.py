@@ -24,6 +24,9 @@ _CONFIGS = "qwen3-8b_lora_rank{}_lr{}e-4_warmup100_batch64_dropout0.05_adamw_bf1
             ["x" * 50 + "_a_" + "y" * 50, "x" * 50 + "_b_" + "y" * 50],
             ["xxxxxxxxxx…a…yyyyyyyyyy", "xxxxxxxxxx…b…yyyyyyyyyy"],
         ),
+        (["run_" * 12 + "x", "run_" * 13 + "x"], ["run_run_…", "run_run_…run_x"]),
+        (["run_" * 10, "run_" * 13], ["run_" * 10, "run_run_run_run_run…_run_run_run_run_"]),
+        (["run_run_run_0.00012345_" + "b" * 18], ["run_run_run_…_" + "b" * 18]),
     ],
 )
 def test_shortened(names: list[str], expected: list[str]) -> None:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from podium import TokenLimits
+from podium import Annotations, TokenLimits
 from podium._values import coerce
 from podium._values.base import identical, same
 from podium._values.tabular import Tabular
@@ -154,6 +154,12 @@ def test_limits_of_tokens() -> None:
         TokenLimits(calls=0)
     found = TokenLimits(calls=1).or_else(TokenLimits(calls=2, watches=3))
     assert found.given() == {"calls": 1, "watches": 3}
+
+
+def test_a_group_or_none() -> None:
+    """An arm cannot be moved to a group and be removed from it."""
+    with pytest.raises(ValueError, match=r"^give group_name or no_group, not both$"):
+        Annotations(group_name="g", no_group=True)
 
 
 # ---- Tables --------------------------------------------------------------------------------------
