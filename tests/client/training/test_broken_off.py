@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
@@ -99,6 +100,27 @@ def test_a_loop_of_the_script(experiment: podium.ExperimentHandle) -> None:
     assert _ending(experiment, "arm") == ("running", "")
     training.leave(None)
     assert _ending(experiment, "arm") == ("completed", "")
+
+
+def test_a_training_in_another_thread(experiment: podium.ExperimentHandle) -> None:
+    """It is over when its thread is: the frames of a thread that runs are never read."""
+    may_end = threading.Event()
+
+    def train() -> None:
+        with pytest.raises(ValueError, match="memory"):
+            _run(experiment, "thread")
+        begun.set()
+        may_end.wait()
+
+    begun, thread = threading.Event(), threading.Thread(target=train)
+    thread.start()
+    begun.wait()
+    _run(experiment, "here", lambda: None).end()
+    assert _ending(experiment, "thread") == ("running", "")
+    may_end.set()
+    thread.join()
+    _run(experiment, "later", lambda: None).end()
+    assert _ending(experiment, "thread") == ("failed", _CAUGHT)
 
 
 def test_two_callbacks_of_one_training(experiment: podium.ExperimentHandle) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import threading
 from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,6 +43,7 @@ class TrainerCall(NamedTuple):
     """
 
     pid: int
+    thread: threading.Thread
     frame: int
     """The id of the frame of the call. The frame of a later call may have the same id."""
     code: CodeType
@@ -66,16 +68,20 @@ class TrainerCall(NamedTuple):
         # This marks the frame, since a later frame with the same id has the default, True. It has
         # no other effect, except that a debugger does not stop at the lines of the function.
         calls[-1].f_trace_lines = False
-        return TrainerCall(os.getpid(), id(calls[-1]), calls[-1].f_code)
+        frame = calls[-1]
+        return TrainerCall(os.getpid(), threading.current_thread(), id(frame), frame.f_code)
 
     def has_ended(self) -> bool:
-        """Returns whether no thread of this process runs the call any longer.
+        """Returns whether the thread that made the call does not run it any longer.
 
-        Returns False in a forked process.
+        Returns False in a forked process. In another thread of the process, returns whether the
+        thread has ended: to read the frames of a thread that runs can crash the interpreter.
         """
-        stacks = map(_stack, sys._current_frames().values())  # noqa: SLF001 - it is documented
-        is_running = any(self._is(frame) for stack in stacks for frame in stack)
-        return self.pid == os.getpid() and not is_running
+        if self.pid != os.getpid():
+            return False
+        if self.thread is not threading.current_thread():
+            return not self.thread.is_alive()
+        return not any(map(self._is, _stack(inspect.currentframe())))
 
     def error(self) -> BaseException | None:
         """Returns the error that ended the call, if it ended the script or is being handled."""
