@@ -1,11 +1,13 @@
 """What a client does without a call: options of channels, tokens, and texts of errors."""
 
+import json
 import math
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import grpc
 import podium
 import pytest
 from podium._client.channel import (
@@ -53,12 +55,23 @@ def test_an_address_of_this_machine(address: str, *, is_here: bool) -> None:
 def test_the_options_of_channels() -> None:
     """With several servers a lost one is noticed sooner, and calls are spread."""
     one, others = (dict(channel_options("h:1", has_others=some)) for some in (False, True))
-    assert one["grpc.max_receive_message_length"] == 16 << 20
-    assert one["grpc.primary_user_agent"].startswith("podium-python/")
-    assert "grpc.service_config" not in one
-    assert "round_robin" in others["grpc.service_config"]
-    assert (one["grpc.keepalive_timeout_ms"], others["grpc.keepalive_timeout_ms"]) == (
-        10_000,
+    assert one.pop("grpc.primary_user_agent").startswith("podium-python/")
+    assert one == {
+        "grpc.service_config_disable_resolution": 1,
+        "grpc.keepalive_time_ms": 30_000,
+        "grpc.keepalive_timeout_ms": 10_000,
+        "grpc.keepalive_permit_without_calls": 1,
+        "grpc.initial_reconnect_backoff_ms": 100,
+        "grpc.max_reconnect_backoff_ms": 1_000,
+        "grpc.use_local_subchannel_pool": 1,
+        "grpc.max_receive_message_length": 16 << 20,
+    }
+    assert json.loads(others["grpc.service_config"]) == {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "healthCheckConfig": {"serviceName": ""},
+    }
+    assert (others["grpc.min_reconnect_backoff_ms"], others["grpc.keepalive_timeout_ms"]) == (
+        2_000,
         5_000,
     )
     assert dict(channel_options("dns:h:1")) == others
@@ -72,6 +85,43 @@ def test_no_time_limit(seconds: float) -> None:
     ):
         deadline(seconds, "read_timeout")
     assert deadline(1, "read_timeout") == 1.0
+
+
+def test_a_server_that_is_away_gets_no_calls_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its turns go to the others. If all are away, they are tried nevertheless, in turn."""
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    connection: Any = podium.Client("h:1,i:2")._connection
+    kinds = [{int: SimpleNamespace(address=address)} for address in ("h:1", "i:2")]
+    monkeypatch.setattr(connection, "_methods_of_servers", lambda: kinds)
+
+    def called() -> list[str]:
+        return [connection._next_method(7).address for _ in range(4)]
+
+    assert called() == ["h:1", "i:2"] * 2
+    away: Any = SimpleNamespace(address="h:1", name="n", timeout=10.0, is_write=False)
+    connection._failure(_Refused(), away)
+    assert called() == ["i:2"] * 4
+    connection._left_out["i:2"] = 200.0
+    assert called() == ["h:1", "i:2"] * 2
+    now = 101.0
+    assert called() == ["h:1"] * 4
+
+
+class _Refused(grpc.RpcError):
+    """The error of a call to a port on which nobody listens."""
+
+    def code(self) -> grpc.StatusCode:
+        """Returns the code."""
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        """Returns gRPC's text."""
+        return "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.1:1: refused"
+
+    def trailing_metadata(self) -> tuple[()]:
+        """Returns no details."""
+        return ()
 
 
 def test_the_lag_of_a_sender_is_sent_with_its_calls() -> None:

@@ -241,3 +241,46 @@ def test_a_larger_segment_gives_back_all_that_it_took(tmp_path: Path) -> None:
     assert reader.remove()
     writer.prepare()
     assert budget.taken == 0
+
+
+@pytest.mark.parametrize("written", [5, OSError(errno.EIO, "broken")])
+def test_a_write_that_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int | OSError
+) -> None:
+    """Where events are written by system calls, one that is not written as a whole waits."""
+    with (tmp_path / "segment").open("w+b") as file:
+        content = segments._Calls(file.fileno())
+        content[2:8] = b"123456"
+        assert (content[0:4], content[4:8]) == (b"\0\x0012", b"3456")
+
+        def write(*_: object) -> int:
+            if isinstance(written, OSError):
+                raise written
+            return written
+
+        monkeypatch.setattr("os.pwrite", write)
+        with pytest.raises(OutboxFullError) as raised:
+            content[0:6] = b"abcdef"
+        expected = written.errno if isinstance(written, OSError) else errno.ENOSPC
+        assert raised.value.errno == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "is_error"), [(errno.EOPNOTSUPP, False), (errno.EINVAL, False), (errno.ENOSPC, True)]
+)
+def test_a_disk_that_reserves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, is_error: bool
+) -> None:
+    """A file system that cannot reserve bytes is written to instead; a full one is an error."""
+
+    def reserve(*_: object) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr("os.posix_fallocate", reserve, raising=False)
+    with (tmp_path / "segment").open("w+b") as file:
+        if is_error:
+            with pytest.raises(OSError, match="no"):
+                segments._fill(file.fileno(), 5_000)
+            return
+        segments._fill(file.fileno(), 5_000)
+        assert file.read() == bytes(5_000)

@@ -93,7 +93,10 @@ def test_integers_that_are_too_large_for_the_protocol() -> None:
 
 @pytest.mark.parametrize(
     ("given", "seed"),
-    [(7, 7), ("7", 7), (None, None), ("no", None), (True, None), (0, 0), (2**63, None)],
+    [
+        *((7, 7), ("7", 7), (None, None), ("no", None), (True, None), (0, 0)),
+        *((2**63, None), (2**63 - 1, 2**63 - 1), (-(2**63), -(2**63)), (-(2**63) - 1, None)),
+    ],
 )
 def test_seeds(given: object, seed: int | None) -> None:
     """A seed may be text. A value that is not a number is no seed."""

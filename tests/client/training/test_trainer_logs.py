@@ -1,6 +1,8 @@
 """Rows, metrics and a configuration from the logs of Hugging Face's Trainer."""
 
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
 
 from podium.integrations._trainer_logs import (
     last_rows,
@@ -76,7 +78,12 @@ class _Settings:
     name_or_path = "tiny"
 
     def to_diff_dict(self) -> dict[str, object]:
-        return {"n_layer": 4, "transformers_version": "5", "_name_or_path": "tiny"}
+        return {
+            "n_layer": 4,
+            "pad_token_id": 1,
+            "transformers_version": "5",
+            "_name_or_path": "tiny",
+        }
 
 
 class _Model:
@@ -108,3 +115,45 @@ def test_the_configuration() -> None:
     plain = run_config("a", "TrainingArguments", arguments, None).algorithm
     assert plain is not None
     assert plain.kind == "hf_trainer"
+
+
+class _Adapter:
+    def to_dict(self) -> dict[str, object]:
+        return {"r": 8, "inference_mode": True, "none": None}
+
+
+class _Adapted(_Model):
+    def __init__(self) -> None:
+        self.peft_config = {"default": _Adapter(), "other": object()}
+
+
+class _Layers:
+    """A model of PyTorch without a configuration of Transformers."""
+
+    def parameters(self) -> list[Any]:
+        """Returns two layers."""
+        return [SimpleNamespace(numel=lambda: 6), SimpleNamespace(numel=lambda: 2)]
+
+
+def test_the_settings_of_a_model() -> None:
+    """Settings that change when it is saved and loaded are left out. A plain one has its size."""
+    models: list[Any] = [_Adapted(), _Layers(), None]
+    found = [run_config("a", "SFTConfig", {}, model).algorithm for model in models]
+    assert [component and component.params for component in found] == [
+        {"model": {"n_layer": 4}, "adapters": {"default": {"r": 8}}},
+        {"parameters": 8},
+        {},
+    ]
+
+
+def test_arguments_that_are_not_recorded() -> None:
+    """Where a run writes, and what is about the machine or a secret, is not its configuration."""
+    private = ("hub_model_id", "_n_gpu", "push_to_hub_token", "run_name", "report_to", "data_seed")
+    config = run_config("a", "SFTConfig", dict.fromkeys(private, 1) | {"lr": 2}, None)
+    assert config.algorithm is not None
+    assert (config.algorithm.params, config.extras) == ({"lr": 2}, {})
+
+
+def test_an_evaluation_takes_no_negative_time() -> None:
+    """A clock that was set back gives 0 seconds, because a server rejects less."""
+    assert rows_of({"eval_loss": 0.5, "eval_runtime": -1.0}, 1) == [Row("eval", {"loss": 0.5}, 1)]

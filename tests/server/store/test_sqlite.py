@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -355,3 +356,16 @@ async def test_a_closed_store_is_one_file(place: SqlitePlace) -> None:
     await store.close()
     left = {file.name for file in place.path.parent.iterdir()}
     assert left <= {"podium.db", "podium.db.lock"}
+
+
+async def test_a_closed_store_leaves_no_task_and_no_thread(place: SqlitePlace) -> None:
+    """A process can open and close as many stores as it likes."""
+    threads = set(threading.enumerate())
+    store: Any = await open_store(place.url)
+    await store.transact(record(declared()))
+    await store._read_slowly(lambda _reader: None)
+    await store.close()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert set(threading.enumerate()) <= threads

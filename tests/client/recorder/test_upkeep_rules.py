@@ -1,0 +1,212 @@
+"""What the upkeep of a recorder does, and for how long its end waits, without a sender."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import podium
+import pytest
+from podium._recorder import process_outbox
+from podium._recorder.counts import Counters
+
+_PATIENCE = process_outbox._FIRST_PROGRESS_SECONDS, process_outbox._PROGRESS_SECONDS
+"""The values before a fixture makes tests more patient."""
+
+
+@pytest.fixture
+def outlet(tmp_path: Path) -> Iterator[Any]:
+    """Yields the outbox of a recorder. The thread of the test does its upkeep."""
+    with podium.record("x", outbox=tmp_path, offline=True, close_timeout=0) as experiment:
+        outlet: Any = experiment._process_outbox
+        outlet._upkeep.stop(60.0)
+        outlet._upkeep._thread = None
+        before = dict(vars(outlet))
+        outlet._streams = []
+        yield outlet
+        vars(outlet).clear()
+        vars(outlet).update(before)
+
+
+class _Stream:
+    """A stream that ended."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.counters = Counters(pending=1)
+        self.has_ended = self.is_over = True
+        self.in_memory = 0
+        self.folder = Path("stream")
+        self.releases = self.syncs = self.wakes = 0
+        vars(self).update(fields)
+
+    def release(self) -> None:
+        """Counts the calls."""
+        self.releases += 1
+
+    def sync(self) -> bool:
+        """Counts the calls."""
+        self.syncs += 1
+        return True
+
+    def look(self) -> None:
+        """Does nothing."""
+
+    def wake_sender(self) -> None:
+        """Counts the calls."""
+        self.wakes += 1
+
+    def pending_of(self, sequence: int) -> int:
+        """Returns the number of pending events."""
+        return sequence
+
+
+@pytest.mark.parametrize(
+    ("begins", "progress", "timeout", "seconds"),
+    [
+        (99, {}, 60, 20),
+        (3, {}, 60, 8),
+        (0, {}, 60, 5),
+        (3, {5: 2}, 60, 25),
+        (99, {2: 2, 21: 1}, 60, 41),
+        (99, {4: 0}, 60, 4),
+        (99, {2: 2, 21: 1}, 30, 30),
+        (99, {}, 0, 0),
+    ],
+)
+def test_how_long_the_end_waits(
+    outlet: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    begins: int,
+    progress: dict[int, int],
+    timeout: float,
+    seconds: int,
+) -> None:
+    """For 5 s after the start of a sender, and for 20 s after each progress, within the limit."""
+    now, pending = 0, 3
+
+    def sleep(_seconds: float) -> None:
+        nonlocal now, pending
+        now += 1
+        pending = progress.get(now, pending)
+
+    clock = SimpleNamespace(monotonic=lambda: now, sleep=sleep)
+    with monkeypatch.context() as patched:
+        patched.setattr(process_outbox, "time", clock)
+        patched.setattr(process_outbox, "_FIRST_PROGRESS_SECONDS", _PATIENCE[0])
+        patched.setattr(process_outbox, "_PROGRESS_SECONDS", _PATIENCE[1])
+        patched.setattr(process_outbox, "is_delivering", lambda _folder: now >= begins)
+        patched.setattr(outlet, "_pending", lambda *_: pending)
+        patched.setattr(outlet, "_is_safe", lambda _streams: False)
+        outlet._wait_for_delivery([], timeout)
+    assert seconds <= now <= seconds + 1
+
+
+@pytest.mark.parametrize(
+    ("in_memory", "why", "waits", "is_safe"),
+    [
+        (0, None, 0, False),
+        (0, None, 1, False),
+        (0, None, 2, True),
+        (0, "no server", 0, True),
+        (1, "no server", 2, False),
+    ],
+)
+def test_when_waiting_is_useless(
+    outlet: Any, in_memory: int, why: str | None, waits: int, *, is_safe: bool
+) -> None:
+    """All events are on the disk, and no server or no arm is there to take any of them."""
+    streams = [_Stream(in_memory=in_memory), _Stream(), _Stream(counters=Counters())]
+    outlet.unreachable = lambda: why
+    outlet._waits = lambda pending: dict.fromkeys(
+        map(str, range(waits if len(pending) == 2 else 9))
+    )
+    assert outlet._is_safe(streams) is is_safe
+
+
+def test_few_ended_streams_are_watched(outlet: Any) -> None:
+    """Each keeps a file open. Those in memory are kept; those that are delivered are counted."""
+    in_memory = [_Stream(is_over=False) for _ in range(3)]
+    watched = [_Stream() for _ in range(70)]
+    done = [_Stream(counters=Counters(delivered=2)) for _ in range(2)]
+    open_one = _Stream(has_ended=False, counters=Counters(delivered=7))
+    outlet._streams = [*in_memory, *watched, *done, open_one]
+    outlet._retire(tuple(outlet._streams))
+    assert [stream.releases for stream in watched] == [1] * 8 + [0] * 62
+    assert [stream.releases for stream in (*in_memory, *done, open_one)] == [0, 0, 0, 1, 1, 0]
+    assert outlet._streams == [*in_memory, *watched, open_one]
+    assert outlet.counters().delivered == 4 + 7
+
+
+def test_a_full_disk_is_named_once_for_each_time(
+    outlet: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is not named again while it stays full. A strict recorder asks whether it is now."""
+    states: list[OSError | None] = [OSError("full"), OSError("full"), None, OSError("full"), None]
+
+    def upkeep() -> None:
+        error = states.pop(0)
+        if error is not None:
+            raise error
+
+    stream: Any = SimpleNamespace(upkeep=upkeep)
+    troubles = []
+    while states:
+        outlet._keep_up(stream)
+        troubles.append(str(outlet.trouble))
+    assert troubles == ["full", "full", "None", "full", "None"]
+    assert caplog.text.count("has no room now (full)") == 1
+    assert outlet._notices.summary() == ["lack of room in the outbox: 1 more time"]
+
+
+@pytest.mark.parametrize("is_offline", [False, True])
+def test_the_regular_check(outlet: Any, tmp_path: Path, *, is_offline: bool) -> None:
+    """It syncs each stream and starts a sender if none runs, unless the recorder is offline."""
+    starts: list[Path] = []
+    outlet._settings = replace(outlet._settings, is_offline=is_offline)
+    outlet._sender = SimpleNamespace(assure=starts.append, wait=lambda: None)
+    outlet._streams = [_Stream(has_ended=False), _Stream(has_ended=False)]
+    outlet._waits = lambda _streams: {}
+    outlet.folder = tmp_path
+    outlet._look_at = lambda _streams: None
+    outlet._look_around()
+    assert starts == [tmp_path] * (not is_offline)
+    assert [stream.syncs for stream in outlet._streams] == [1, 1]
+
+
+def test_why_results_wait_is_named_once(outlet: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Each stream has its own reason. A repeated one is not counted as another problem."""
+    outlet._waits = lambda streams: {f"w{number}": f"no arm {number}" for number in streams}
+    for streams in ([1], [1, 2], [1, 2]):
+        outlet._warn_of_waiting(streams)
+    for number in (1, 2):
+        assert caplog.text.count(f"results wait in the outbox: no arm {number}") == 1
+    assert outlet._notices.summary() == []
+
+
+def test_how_often_the_sender_is_asked(outlet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """About once a second, for streams with pending events, and never offline."""
+    now = 100.0
+    pending, done = _Stream(), _Stream()
+    with monkeypatch.context() as patched:
+        patched.setattr(process_outbox, "time", SimpleNamespace(monotonic=lambda: now))
+        for is_offline, wakes in ((True, 0), (False, 3)):
+            outlet._settings = replace(outlet._settings, is_offline=is_offline)
+            for _ in range(24):
+                outlet._wake_sender([(pending, 1), (done, 0)], 1.0)
+                now += 0.125
+            assert (pending.wakes, done.wakes) == (wakes, 0)
+
+
+def test_why_events_are_pending(outlet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server comes first, then a limit, and then what single streams wait for."""
+    said: dict[str, Any] = {"away": "no server", "limit": "too much", "waits": {"w": "no arm"}}
+    outlet.unreachable = lambda: said.get("away")
+    outlet._waits = lambda _streams: said.get("waits", {})
+    with monkeypatch.context() as patched:
+        patched.setattr(process_outbox, "unreachable", lambda _folder, **_: said.get("limit"))
+        found = [outlet.why_pending()]
+        for name in tuple(said):
+            del said[name]
+            found.append(outlet.why_pending())
+    assert found == ["no server", "too much", "no arm", "delivery is in progress"]
