@@ -186,10 +186,13 @@ def test_a_second_sigterm_kills_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_each_recorder_has_its_own_copy(tmp_path: Path) -> None:
     """Copies of one recorder are one object in a process, and those of another one are others."""
-    recorders = [podium.record("x", outbox=tmp_path, offline=True) for _ in range(2)]
+    recorders = [
+        podium.record(name, outbox=tmp_path / folder, offline=True)
+        for name, folder in (("x", "a"), ("x", "b"), ("y", "a"))
+    ]
     sent = [pickle.dumps(recorder) for recorder in recorders]
-    one, again, other = (pickle.loads(sent[at]) for at in (0, 0, 1))  # noqa: S301 - our own
-    assert one is again
-    assert one is not other
-    for recorder in recorders:
+    copies = [pickle.loads(text) for text in sent]  # noqa: S301 - our own
+    assert pickle.loads(sent[0]) is copies[0]  # noqa: S301 - our own
+    assert len({*map(id, copies)}) == len(copies)
+    for recorder in (*recorders, *copies):
         recorder.close()

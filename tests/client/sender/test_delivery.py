@@ -7,7 +7,8 @@ import pytest
 from podium._sender.protocol import Delivery
 from podium._sender.verdicts import Again, Batch, Opening, Pause, Refused, Reject, Rewound
 from podium.errors import REASONS, Disposition, PodiumError, RefusedEvent, error_for
-from podium.v1.event_pb2 import ArmStarted, Event, MetricsRecorded
+from podium.events import arm_finished, experiment_declared
+from podium.v1.event_pb2 import ArmStarted, Event, MetricsRecorded, Skipped
 from podium_server.testing.calls import arm as whole
 from podium_server.testing.calls import row
 
@@ -372,3 +373,27 @@ def _whole_arm() -> list[Entry]:
     """Returns the records of a whole arm with two rows of their own."""
     events = [whole(), row("val", 1), row("val", 2)]
     return [Entry(number, each.SerializeToString()) for number, each in enumerate(events, 1)]
+
+
+@pytest.mark.parametrize(
+    ("events", "is_skipped"),
+    [
+        ([row("val", 1)], True),
+        ([event("g", 1)], True),
+        ([arm_finished("a")], True),
+        ([row("val", 1), row("val", 2)], False),
+        ([Event(arm_started=ArmStarted(arm="a"))], False),
+        ([experiment_declared()], False),
+        ([Event()], False),
+        ([Event(skipped=Skipped())], False),
+    ],
+)
+def test_which_events_may_be_skipped(events: list[Event], *, is_skipped: bool) -> None:
+    """A single event at which the server fails; never one without which the others are useless."""
+    delivery = Delivery()
+    for code in ("INTERNAL", "UNKNOWN", "DATA_LOSS", "UNAVAILABLE"):
+        error = PodiumError("text")
+        error.code = code
+        verdict = delivery.failed(Batch(1, events), error)
+        assert isinstance(verdict, Pause)
+        assert verdict.is_defect is (is_skipped and code != "UNAVAILABLE")
