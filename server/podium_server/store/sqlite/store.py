@@ -188,6 +188,8 @@ class SqliteStore(SqlStore):
         self, read: Callable[Concatenate[Reader, P], T], *arguments: P.args, **named: P.kwargs
     ) -> T:
         """Calls a function that reads, in a separate thread."""
+        if self._group.broken:
+            raise _stopped()
         try:
             return await self._slow_reads.run(lambda reader: read(reader, *arguments, **named))
         except DAMAGE as error:
