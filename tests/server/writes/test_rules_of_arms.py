@@ -1,0 +1,129 @@
+"""Which changes of an arm are refused, and what the refusal tells its user."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from podium.errors import PodiumError
+from podium.v1.arm_result_pb2 import ArmResult
+from podium.v1.eval_result_pb2 import EvalResult
+from podium.v1.run_config_pb2 import Component, DataConfig, ModelConfig, RunConfig
+from podium.v1.value_pb2 import Value, ValueList
+from podium_server.store.sqlite import SqliteStore
+from podium_server.testing.calls import arm, declared, record, started
+from podium_server.writes.encoding import encode
+from podium_server.writes.rows import check_mirror
+from podium_server.writes.run_config_changes import changed_paths
+
+_ONE, _TWO = Value(int_value=1), Value(int_value=2)
+_NAN = Value(double_value=float("nan"))
+_RUNNING, _COMPLETED, _FAILED, _CANCELLED = range(2, 6)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "paths"),
+    [
+        ({"name": "a"}, {"name": "b"}, ["name"]),
+        ({}, {"seed": 0}, ["seed"]),
+        ({"seed": 1}, {"seed": 2, "name": "a"}, ["name", "seed"]),
+        ({"data": DataConfig(), "algorithm": Component()}, {"model": ModelConfig()}, []),
+        ({"data": DataConfig(path="")}, {"data": DataConfig()}, ["data.path"]),
+        ({"data": DataConfig(rows=[_ONE])}, {}, ["data.rows"]),
+        ({"data": DataConfig(rows=[_ONE])}, {"data": DataConfig(rows=[_ONE] * 2)}, ["data.rows"]),
+        (
+            {"data": DataConfig(transforms=[_ONE, _TWO])},
+            {"data": DataConfig(transforms=[_TWO, _ONE])},
+            ["data.transforms"],
+        ),
+        ({"data": DataConfig(rows=[_NAN])}, {"data": DataConfig(rows=[_NAN])}, []),
+        ({"model": ModelConfig(name="a")}, {"model": ModelConfig(name="b")}, ["model.name"]),
+        ({"model": ModelConfig(load_checkpoint_path="a")}, {}, []),
+        ({"tags": ["a"], "extras": {"a": _ONE}}, {"tags": ["b"], "extras": {"a": _TWO}}, []),
+        ({"eval": {"b": _ONE, "a": _ONE}}, {"eval": {"b": _TWO, "c": _ONE}}, ["a", "b", "c"]),
+        ({"eval": {"a": Value(null_value=0)}}, {}, ["a"]),
+        ({"eval": {"a": _ONE}}, {"eval": {"a": Value(double_value=1)}}, ["a"]),
+        ({"eval": {"a": _NAN}}, {"eval": {"a": _NAN}, "tags": ["a"]}, []),
+        (
+            {"eval": {"a": Value(list_value=ValueList())}},
+            {"eval": {"a": Value(list_value=ValueList(values=[_ONE]))}},
+            ["a"],
+        ),
+        (
+            {"backend": Component(kind="a", params={"n": _ONE})},
+            {"backend": Component(kind="a", params={"n": _TWO})},
+            ["backend.params.n"],
+        ),
+    ],
+)
+def test_what_counts_as_another_configuration(
+    before: dict[str, Any], after: dict[str, Any], paths: list[str]
+) -> None:
+    """Each changed path is named once, in order; an empty part equals one that is not there."""
+    expected = [path if "eval" not in before else f"eval.{path}" for path in paths]
+    assert changed_paths(encode(RunConfig(**before)), RunConfig(**after)) == expected
+    assert changed_paths(encode(RunConfig(**after)), RunConfig(**before)) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "mode", "way"),
+    [
+        (_RUNNING, {}, "Or end its running attempt with `podium finish --status failed`"),
+        (_RUNNING, {"restart": True}, "Or end its running attempt"),
+        (_COMPLETED, {"restart": True}, "Or delete the arm with `podium delete`"),
+        (_COMPLETED, {"resume_step": 1}, "Or delete the arm with `podium delete`"),
+        (_FAILED, {"resume_step": 1}, "Or start the arm from the beginning, without resume_step"),
+        (_CANCELLED, {"resume_step": 1}, "Or start the arm from the beginning"),
+        (_FAILED, {}, ""),
+        (_CANCELLED, {"restart": True}, ""),
+    ],
+)
+async def test_the_ways_to_record_another_configuration(
+    tmp_path: Path, status: int, mode: dict[str, Any], way: str
+) -> None:
+    """The refusal names the way that the state of the arm allows; a failed arm may start anew."""
+    store = SqliteStore(tmp_path / "podium.db")
+    await store.open()
+    try:
+        await store.transact(record(declared(), arm("a", status=status)))
+        event = started("a", "id", 1, **mode)
+        event.arm_started.run_config.seed = 7
+        if not way:
+            await store.transact(record(event))
+            return
+        with pytest.raises(PodiumError) as raised:
+            await store.transact(record(event))
+        assert raised.value.reason == "RUN_CONFIG_CHANGED"
+        assert way in str(raised.value)
+        assert "in 1 field" in str(raised.value)
+    finally:
+        await store.close()
+
+
+_TEST = EvalResult(name="test", metrics={"n": 1}, breakdowns={"k": _ONE, "m": _NAN})
+
+
+@pytest.mark.parametrize(
+    ("rows", "given", "field"),
+    [
+        ([_TEST], {}, ""),
+        ([_TEST], {"eval_metrics": {"n": 1}, "eval_breakdowns": {"m": _NAN, "k": _ONE}}, ""),
+        ([_TEST], {"eval_metrics": {"n": 2}}, "eval_metrics"),
+        ([_TEST], {"eval_metrics": {"n": 1, "m": 1}}, "eval_metrics"),
+        ([_TEST], {"eval_breakdowns": {"k": _ONE}}, "eval_breakdowns"),
+        ([_TEST], {"eval_breakdowns": {"k": _TWO, "m": _NAN}}, "eval_breakdowns"),
+        ([], {"eval_metrics": {"n": 2}, "eval_breakdowns": {"k": _TWO}}, ""),
+        ([EvalResult(name="v", step=1)], {"eval_breakdowns": {"k": _TWO}}, "eval_breakdowns"),
+    ],
+)
+def test_what_repeats_the_primary_eval(
+    rows: list[EvalResult], given: dict[str, Any], field: str
+) -> None:
+    """Metrics and breakdowns beside evals equal those of the primary one, or are left out."""
+    result = ArmResult(evals=rows, **given)
+    if not field:
+        check_mirror(result)
+        return
+    with pytest.raises(PodiumError) as raised:
+        check_mirror(result)
+    assert raised.value.reason == "MIRROR_CONTRADICTS_EVALS"
+    assert raised.value.metadata["field"] == f"arm_recorded.arm_result.{field}"
