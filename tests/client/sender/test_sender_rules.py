@@ -168,7 +168,7 @@ async def test_what_a_call_has_done_is_counted(sender: Any) -> None:
         stream.missing += 3
         stream.notices.append("notice")
 
-    stream.send = send  # type: ignore[method-assign, assignment]
+    stream.send = send  # type: ignore[method-assign]
     _have(sender, stream)
     sender.circuit_breaker.shut(_AWAY, _NOW)
     sender._advanced = 0.0
@@ -188,7 +188,7 @@ async def test_a_call_that_the_server_did_not_look_at(sender: Any) -> None:
     async def send(_client: object) -> Pause:
         return _AWAY
 
-    stream.send = send  # type: ignore[method-assign, assignment]
+    stream.send = send  # type: ignore[method-assign]
     await sender._send(stream)
     assert sender.circuit_breaker.pause is _AWAY
     assert sender._tried == {}
@@ -294,7 +294,7 @@ async def test_a_sender_that_is_stopped(sender: Any) -> None:
         finally:
             cancelled.set()
 
-    stream.send = send  # type: ignore[method-assign, assignment]
+    stream.send = send  # type: ignore[method-assign]
     _have(sender, stream)
     observed: list[int] = []
     sender._observe = lambda _sender: observed.append(len(sender._tasks))
