@@ -1,0 +1,147 @@
+"""What a SQLite store leaves behind: in its folder, in its tables, and on its pages."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from podium_server.store.contract import PageLimits, StoreError
+from podium_server.store.filters import SeriesFilter
+from podium_server.store.sqlite import SqliteStore, schema, store
+from podium_server.store.sqlite.store_file import FileDamagedError
+from podium_server.store.tokens import Role, TokenRow
+from podium_server.testing.calls import (
+    arm,
+    declared,
+    delete_arm,
+    delete_experiment,
+    metrics,
+    record,
+    row,
+)
+
+from tests.server.store.places import dump_sqlite
+
+_TOKEN = TokenRow("id", "name", b"digest", Role.READER, (), 1)
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    """Yields the open store of an empty folder."""
+    opened = SqliteStore(tmp_path / "podium.db")
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_a_start_that_fails_leaves_the_folder_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool
+) -> None:
+    """A file that it has made is removed again, and one that was there before stays."""
+    if is_there:
+        (tmp_path / "podium.db").touch()
+
+    def fail(_connection: apsw.Connection) -> None:
+        raise apsw.FullError("the disk is full")
+
+    monkeypatch.setattr(schema, "migrate", fail)
+    with pytest.raises(StoreError, match="the disk is full"):
+        await SqliteStore(tmp_path / "podium.db").open()
+    assert (tmp_path / "podium.db").exists() is is_there
+
+
+@pytest.mark.parametrize("content", ["nothing", "a token", "an experiment"])
+async def test_a_discarded_store(tmp_path: Path, content: str) -> None:
+    """A new file without content is removed. A token or an experiment keeps it."""
+    new = SqliteStore(tmp_path / "podium.db")
+    await new.open()
+    if content == "a token":
+        await new.add_token(_TOKEN)
+    elif content == "an experiment":
+        await new.transact(record(declared()))
+    await new.discard()
+    assert (tmp_path / "podium.db").exists() is (content != "nothing")
+
+
+@pytest.mark.parametrize(
+    ("error", "stops"),
+    [
+        (apsw.CorruptError("corrupt"), True),
+        (FileDamagedError("pages are missing"), True),
+        (apsw.InterruptError("the store closes"), False),
+        (None, False),
+    ],
+)
+async def test_what_the_check_of_a_large_file_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None, *, stops: bool
+) -> None:
+    """Damage of each kind stops the store; the interrupt of a store that closes does not."""
+    large = SqliteStore(tmp_path / "podium.db")
+    await large.open()
+    await large.close()
+    monkeypatch.setattr(store, "_CHECKED_BYTES", 0)
+    checked: list[apsw.Connection] = []
+
+    def check(connection: apsw.Connection) -> None:
+        checked.append(connection)
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(store, "_check_content", check)
+    stopped = asyncio.Event()
+    large = SqliteStore(tmp_path / "podium.db", stopped.set)
+    await large.open()
+    if stops:
+        async with asyncio.timeout(60):
+            await stopped.wait()
+    await large.close()
+    await asyncio.sleep(0)
+    assert (len(checked), stopped.is_set()) == (1, stops)
+
+
+async def test_a_token_is_revoked_once(opened: SqliteStore) -> None:
+    """A second revocation keeps the time of the first one, and other tokens stay valid."""
+    await opened.add_token(_TOKEN)
+    await opened.add_token(replace(_TOKEN, id="other"))
+    for now in (5, 9):
+        await opened.revoke_token("id", now)
+    found = {token.id: token.revoked for token in await opened.tokens()}
+    assert found == {"id": 5, "other": None}
+
+
+async def test_the_tables_after_a_deletion(opened: SqliteStore, tmp_path: Path) -> None:
+    """Of a deleted experiment only its streams and what says that it is deleted are kept."""
+    events: list[Any] = [declared(), arm(), arm("b"), arm("c", status=3), metrics({"n": 1})]
+    for name in ("a", "b", "c"):
+        events += [row("val", 1, name, metrics={"n": 1}), metrics({"n": 1}, name, step=1)]
+    await opened.transact(record(*events))
+    await opened.transact(record(row("late"), writer="w"))
+    await opened.transact(delete_arm("b"))
+    full = {name for name, rows in dump_sqlite(tmp_path / "podium.db").items() if rows}
+    assert full >= {"arms", "arm_parts", "evals", "points", "point_keys", "removals", "scores"}
+    await opened.transact(delete_experiment())
+    left = {name: rows for name, rows in dump_sqlite(tmp_path / "podium.db").items() if rows}
+    assert left.keys() == {"experiments", "experiment_contents", "rank_changes", "streams"}
+    assert [content for *_, content in left["experiment_contents"]] == [b""]
+
+
+@pytest.mark.parametrize(
+    ("rows", "pages"),
+    [(1, [1, 1, 1, 2]), (2, [2, 3]), (3, [3, 2]), (9, [5])],
+)
+async def test_the_pages_of_a_series(opened: SqliteStore, rows: int, pages: list[int]) -> None:
+    """A page ends when it has enough points; the points of a step are never divided."""
+    steps = [metrics({"n": step}, step=step) for step in range(3)]
+    await opened.transact(record(declared(), arm(), *steps, metrics({"m": 1, "n": 1}, step=3)))
+    found, first = [], 0
+    while True:
+        page = await opened.series("x", "a", first, PageLimits(rows, 2**20), SeriesFilter())
+        found.append(sum(len(points.values) for points in page.items))
+        if page.next is None:
+            break
+        first = int(page.next)
+    assert found == pages
