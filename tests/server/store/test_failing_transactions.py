@@ -91,7 +91,7 @@ async def test_a_statement_that_fails(
     opened: _Store, error: Exception, reasons: tuple[str, ...]
 ) -> None:
     """Calls of the transaction fail, and later ones too if the file is damaged; none is stored."""
-    kinds = (RecordCall, _call_that_raises(error), RecordCall)
+    kinds: list[type[RecordCall]] = [RecordCall, _call_that_raises(error), RecordCall]
     calls = (opened.transact(kind, step=step) for step, kind in enumerate(kinds))
     assert tuple(await asyncio.gather(*calls)) == reasons
     assert len(dump_sqlite(opened.path)["evals"]) == reasons.count("")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.struct_pb2 import NULL_VALUE
 from podium.errors import PodiumError
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
@@ -40,7 +41,7 @@ _RUNNING, _COMPLETED, _FAILED, _CANCELLED = range(2, 6)
         ({"model": ModelConfig(load_checkpoint_path="a")}, {}, []),
         ({"tags": ["a"], "extras": {"a": _ONE}}, {"tags": ["b"], "extras": {"a": _TWO}}, []),
         ({"eval": {"b": _ONE, "a": _ONE}}, {"eval": {"b": _TWO, "c": _ONE}}, ["a", "b", "c"]),
-        ({"eval": {"a": Value(null_value=0)}}, {}, ["a"]),
+        ({"eval": {"a": Value(null_value=NULL_VALUE)}}, {}, ["a"]),
         ({"eval": {"a": _ONE}}, {"eval": {"a": Value(double_value=1)}}, ["a"]),
         ({"eval": {"a": _NAN}}, {"eval": {"a": _NAN}, "tags": ["a"]}, []),
         (
