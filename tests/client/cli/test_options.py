@@ -180,7 +180,8 @@ def test_options_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "_end_with_reader", lambda: None)
     for line, calls in CALLS:
         client = _client()
-        run(line, client)
+        code = run(line, client)
+        assert code == Exit.NOTHING or not line.startswith("watch"), line  # it was deleted
         for each in calls:
             assert each in client.mock_calls, line
 

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import podium
 import pytest
+from podium._model.recording import KeptField, RecordResult
+from podium._model.score_matrix import ScoreColumn, ScoredArm, ScoreMatrix
 from podium._values.clean_text import clean
 from podium.cli import _live_table
 from podium.cli._columns import cells, sorted_arms
@@ -19,6 +22,8 @@ from podium.cli._exits import CommandError, Exit
 from podium.cli._outboxes import OutboxView
 from podium.cli._output import new_file
 from podium.cli._table import columns_of, fits, table
+
+from tests.client.cli.direct import run
 
 # ---- Output --------------------------------------------------------------------------------------
 
@@ -219,3 +224,30 @@ def test_how_many_of_earlier_events_still_wait() -> None:
         _stream("d", delivered=0, waiting=5),
     )
     assert (now.left_of(before), before.left_of(before)) == (1, 8)
+
+
+def test_what_a_declaration_leaves_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each field is named, also a single one."""
+    client = MagicMock()
+    for kept, note in (
+        ([], ""),
+        (["parent"], "podium: unchanged: parent; --overwrite changes them\n"),
+        (["a", "b"], "podium: unchanged: a, b; --overwrite changes them\n"),
+    ):
+        fields = tuple(KeptField(path, 0) for path in kept)
+        client.experiment.return_value.declare.return_value = RecordResult(3, 1, kept_fields=fields)
+        assert run("declare e", client) == Exit.OK
+        assert capsys.readouterr().err == note
+
+
+def test_columns_stand_before_scores(capsys: pytest.CaptureFixture[str]) -> None:
+    """The cells of a row are in the order of the headers."""
+    client = MagicMock()
+    arm = podium.ArmSummary("a", podium.RunConfig("a", seed=7), "completed")
+    experiment = client.experiment.return_value
+    experiment.arms.return_value = [arm]
+    experiment.scores.return_value = ScoreMatrix(
+        [ScoredArm("a", "completed")], [ScoreColumn("m", [0.5])], 3
+    )
+    assert run("scores e m --column status", client) == Exit.OK
+    assert capsys.readouterr().out.split() == ["ARM", "status", "m", "a", "completed", "0.5"]

@@ -21,7 +21,7 @@ from podium.importing.kinds.tensorboard import _EVAL, _NO_NAME, _TRAIN
 from podium.importing.kinds.wandb import _log, _run
 
 from tests.client.importing.files import write_text
-from tests.client.importing.wandb_files import changes
+from tests.client.importing.wandb_files import changes, exit_record, history, run_record
 
 # ---- Shared parts --------------------------------------------------------------------------------
 
@@ -328,6 +328,30 @@ def test_the_summary_of_a_wandb_run() -> None:
         assert _run._status(run) == status
 
 
+def test_a_wandb_run_that_was_resumed() -> None:
+    """It has not ended, whatever its earlier end was; its durations are added up."""
+    run = _run._Run("r")
+    for record in (exit_record(1, 5), run_record("r", {}), history(0, {"image": {"_type": "x"}})):
+        _run._take(run, record)
+    assert (run.exit_code, _run._status(run), run.not_numbers) == (None, "running", {"image": 1})
+    _run._take(run, exit_record(0, 7))
+    assert (_run._status(run), run.seconds) == ("completed", 12.0)
+
+
+def test_a_trial_of_a_journal_that_two_workers_took() -> None:
+    """The first one has it: a second start changes nothing."""
+    journal = _journal._Journal()
+    journal.apply({"op_code": 0, "study_name": "s", "directions": [1]})
+    journal.apply({"op_code": 4, "study_id": 0, "state": 4})
+    for day in ("2026-01-02", "2026-01-03"):
+        start = {"state": 0, "datetime_start": f"{day}T00:00:00Z"}
+        journal.apply({"op_code": 6, "trial_id": 0, **start})
+    study = journal.studies[0]
+    assert study is not None
+    [found] = study.trials
+    assert (found.state, found.start) == ("RUNNING", datetime(2026, 1, 2, tzinfo=UTC))
+
+
 def test_an_old_trial_of_a_journal() -> None:
     """A trial that is created at its end has one value, and everything that belongs to it."""
     journal = _journal._Journal()
@@ -367,3 +391,18 @@ def test_all_files_of_a_given_kind(tmp_path: Path) -> None:
     found = [place.path.name for place in places(tmp_path, kind="hf_trainer")]
     assert found == ["a", "b"]
     assert [place.path for place in places(tmp_path, kind="mlflow")] == [tmp_path]
+
+
+def test_logged_rows_are_in_the_order_of_their_steps() -> None:
+    """Rows of one step are in the order of their names; the time is that of the last value."""
+    logged = Logged()
+    times = [datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 5)]
+    for (key, step), time in zip(
+        (("val/acc", 2), ("test/acc", 2), ("val/acc", 1), ("val/f1", 2)), times, strict=True
+    ):
+        logged.add(key, step, 0.5, time)
+    assert [(row.name, row.step, row.event_time) for row in logged.rows()] == [
+        ("val", 1, times[2]),
+        ("test", 2, times[1]),
+        ("val", 2, times[3]),
+    ]

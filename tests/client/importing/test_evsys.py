@@ -1,5 +1,6 @@
 """The three kinds of folders of the evsys SDK."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_a_store_is_experiments_with_their_arms(tmp_path: Path) -> None:
     write_lines(
         folder / "evals.jsonl",
         {"metrics": {"acc": 0.5}, "benchmark_id": "bench", "breakdowns": {"easy": 1.0}},
-        {"metrics": {"acc": 0.25}, "benchmark_id": "bench", "step": 100},
+        {"metrics": {"acc": 0.25}, "benchmark_id": "bench", "step": 100, "_created_at": 9.0},
     )
     write_lines(
         folder / "metrics.jsonl",
@@ -87,6 +88,9 @@ def test_a_store_is_experiments_with_their_arms(tmp_path: Path) -> None:
     assert (arm.run_config.seed, arm.run_config.model) == (7, podium.ModelConfig("m"))
     assert arm.run_config.algorithm == podium.Component("sft", {"r": 4})
     assert arm.score("bench.acc") == 0.5
+    assert [row.event_time for row in arm.evals if row.step == 100] == [
+        datetime.fromtimestamp(9, UTC)
+    ]
     assert arm.metrics == {"loss": 0.7}
     steps = [(row.name, row.step) for row in arm.evals]
     assert steps == [("bench", None), ("bench", 100), ("val", 2)]
@@ -193,13 +197,14 @@ def test_a_run_folder_is_an_arm(tmp_path: Path) -> None:
     said = {
         "run_id": "r4",
         "status": "failed",
-        "metrics": {"train/final_loss": 0.125},
+        "metrics": {"train/final_loss": 0.125, "lr": 2},
         "artifacts": {"final": "final.pt"},
         "error": "boom",
         "hparams": {"name": "sweep__r4", "seed": 42},
     }
     write_json(tmp_path / "r4" / "run_result.json", said)
-    write_lines(tmp_path / "r4" / "logs" / "metrics.jsonl", {"step": 1, "metrics": {"loss": 0.5}})
+    logged = {"step": 1, "metrics": {"loss": 0.5, "lr": 3}}
+    write_lines(tmp_path / "r4" / "logs" / "metrics.jsonl", logged)
     write_json(tmp_path / "r4" / "logs" / "hyperparams.json", {"experiment_name": "matrix"})
     [found] = [item for item in _read(tmp_path) if isinstance(item, FoundArm)]
     arm = found.arm
@@ -209,7 +214,7 @@ def test_a_run_folder_is_an_arm(tmp_path: Path) -> None:
         "failed",
         "boom",
     )
-    assert arm.metrics == {"loss": 0.5, "train/final_loss": 0.125}
+    assert arm.metrics == {"loss": 0.5, "train/final_loss": 0.125, "lr": 2.0}
     assert arm.run_result is not None
     assert arm.run_result.artifacts == {"final": "final.pt"}
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from podium import Provenance
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.results import ArmResult, ArmStatus, Attempt, EvalResult, RunConfig, RunResult
 from podium.importing import Evaluation, FoundArm, Note, NotImported
@@ -141,6 +142,17 @@ def test_the_facts_of_an_arm_are_those_of_all_evaluations() -> None:
     assert found.arm.eval_seconds == 7.0
     assert found.arm.run_result is not None
     assert set(found.arm.run_result.extras["evaluations"]) == {"z", "a", "b"}
+
+
+def test_the_provenance_of_an_arm_is_the_recorded_one() -> None:
+    """That of a file is taken only if the arm has none."""
+    file, recorded = _found("a", _row("u", 2)), _arm("m-seed1", _row("t", 1))
+    file.arm.provenance = Provenance(host="file")
+    for given, expected in ((None, "file"), (Provenance(host="recorded"), "recorded")):
+        recorded.provenance = given
+        [found] = [item for item in join([file], _Recorded(recorded)) if isinstance(item, FoundArm)]
+        assert found.arm.provenance is not None
+        assert found.arm.provenance.host == expected
 
 
 def test_too_many_facts_are_reduced_to_durations() -> None:

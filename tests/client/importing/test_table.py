@@ -9,6 +9,7 @@ import podium
 import pytest
 from podium.cli import main
 from podium.importing import FoundArm, NotImported, import_results, read_results
+from podium.importing.kinds.table import mapping_from_texts
 
 from tests.client.importing.files import write_json, write_lines, write_text
 
@@ -304,6 +305,12 @@ def test_a_cell_that_is_not_a_number_is_named_with_its_line(
     assert "arm 'a' is not imported, because no line of it has a value\n" in output.err
     assert output.out.endswith("1 arm recorded, 3 problems\n")
     assert [arm.name for arm in client.experiment("semi").arms()] == ["b"]
+
+
+def test_a_mapping_of_texts() -> None:
+    """A field that is given again gets one more column."""
+    mapping = mapping_from_texts(["arm=a,metric=x", "metric=y=z"])
+    assert mapping == {"arm": ["a"], "metric": ["x", "y=z"]}
 
 
 def test_rows_that_repeat_others(tmp_path: Path) -> None:
