@@ -15,11 +15,13 @@ from podium._wire.status import from_rpc_error
 from podium_server.rpc import health
 from podium_server.rpc.admission import AdmissionLimits
 from podium_server.rpc.health import Health
+from podium_server.store.contract import Store
 from podium_server.testing import running_server
 
 from tests.server.access.serving import chosen_front, serving
 from tests.server.rpc.attack import MAX_WINDOW, attackers, headers, message
 from tests.server.rpc.processes import started
+from tests.stores import only_sqlite
 
 _SECONDS = 120
 _pb2: Any = health_pb2
@@ -217,3 +219,20 @@ async def test_a_watch_of_the_health_has_only_changes(monkeypatch: pytest.Monkey
     watch = health.Health({"x": is_served})._watch(name)
     assert [await anext(watch) for _ in range(3)] == [b"\x08\x01", b"\x08\x02", b"\x08\x01"]
     await watch.aclose()
+
+
+@only_sqlite
+async def test_a_store_that_takes_no_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the service that records reports it. The others and the server itself are served."""
+
+    async def takes_writes(_store: Store) -> bool:
+        return False
+
+    monkeypatch.setattr(Store, "takes_writes", takes_writes)
+    async with serving(tmp_path) as [address], grpc.aio.insecure_channel(address) as channel:
+        stub: Any = HealthStub(channel)
+        requests = [_pb2.HealthCheckRequest(service=name) for name in _SERVING]
+        found = {each.service: (await stub.Check(each)).status for each in requests}
+    assert found == {**_SERVING, "podium.v1.RecordingService": 2}

@@ -3,6 +3,7 @@
 import dataclasses
 import resource
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -269,3 +270,14 @@ def test_a_start_that_fails_is_one_line(
     monkeypatch.setattr(command, "_serve", fail)
     assert command.run(command_parser("serve", command).parse_args([])) == 2
     assert caplog.messages == ["the reason"]
+
+
+def test_what_is_set_up_before_a_server_starts(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process can have all connections open, and collects garbage seldom."""
+    done: list[str] = []
+    for name in ("tune_collector", "_allow_open_files"):
+        monkeypatch.setattr(command, name, partial(done.append, name))
+    serve()
+    assert sorted(done) == ["_allow_open_files", "tune_collector"]
