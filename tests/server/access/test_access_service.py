@@ -126,7 +126,8 @@ async def test_tokens_of_one_name_are_bounded(
         with pytest.raises(podium.InvalidArgumentError, match="'t' has 3 valid tokens; at most 2"):
             await admin.create_token("t", "reader")
         assert len(await admin.revoke_token("t")) == 2
-        await admin.create_token("t", "reader")
+        for _ in range(2):
+            await admin.create_token("t", "reader")
 
 
 @pytest.mark.parametrize(

@@ -71,12 +71,14 @@ async def test_changes_are_in_the_log_before_they_are_answered(served: Served) -
         last = served.lines()[-1]
         assert last["subject"] == {"name": "t", "role": "READER", "prefixes": ["p"]}
         await client.revoke_token("t")
+        assert len([token async for token in client.tokens()]) == 2
         assert [line["method"].rpartition(".")[2] for line in served.lines()] == [
             "Record",
             "Record",
             "DeleteArm",
             "CreateToken",
             "RevokeToken",
+            "ListTokens",
         ]
     identity = {"id": token_id(served.admin), "name": "root", "role": "ADMIN"}
     assert last["token"] == identity

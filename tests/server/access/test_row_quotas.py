@@ -231,19 +231,6 @@ async def test_labels_of_metrics_are_escaped() -> None:
     }
 
 
-async def test_a_full_quota_takes_no_rows_from_another() -> None:
-    """A call that the limit in total rejects does not count for the limit of its token."""
-    roomy, full = _Stored(100), _Stored(1)
-    claim = RowClaim([roomy.quota, full.quota])
-
-    async def transact() -> None:
-        claim.take(5)
-
-    with pytest.raises(podium.ResourceExhaustedError):
-        await claim.hold(transact)
-    assert await roomy.quota.stored() == 0
-
-
 async def test_rows_are_counted_again_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that another server stores fill a quota, too."""
     now = [100.0]
@@ -257,6 +244,40 @@ async def test_rows_are_counted_again_after_two_seconds(monkeypatch: pytest.Monk
     with pytest.raises(podium.ResourceExhaustedError):
         await stored.add(1)
     assert await stored.quota.stored() == 10
+
+
+async def test_deleted_rows_make_room_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call for which there is no room is tried again after a new count."""
+    now = [100.0]
+    monkeypatch.setattr(row_quotas, "_clock", lambda: now[0])
+    stored = _Stored(10)
+    stored.rows = 10
+    with pytest.raises(podium.ResourceExhaustedError):
+        await stored.add(1)
+    stored.rows = 9
+    now[0] += 0.5
+    await stored.add(1)
+
+
+@pytest.mark.parametrize("begins_first", [True, False])
+async def test_rows_that_are_added_during_a_count(*, begins_first: bool) -> None:
+    """A count that has not seen them does not lose them, so they still fill the quota."""
+    goes_on = asyncio.Event()
+
+    async def count(_prefixes: Sequence[str]) -> int:
+        await goes_on.wait()
+        return 0
+
+    quota = RowQuota(count)
+    claim = RowClaim([quota])
+    if begins_first:
+        claim.take(3)
+    counting = asyncio.ensure_future(quota.count_again())
+    await asyncio.sleep(0)
+    claim.take(3)
+    goes_on.set()
+    await counting
+    assert await quota.stored() == 3
 
 
 @pytest.mark.parametrize(("took", "pause"), [(0.01, 0.2), (10.0, 1.0)])

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 from podium.errors import NotFoundError, UnauthenticatedError
-from podium.v1.recording_service_pb2 import DeleteArmRequest, DeleteExperimentRequest
+from podium.v1.event_pb2 import Event
+from podium.v1.recording_service_pb2 import (
+    DeleteArmRequest,
+    DeleteExperimentRequest,
+    RecordRequest,
+)
 from podium.v1.results_service_pb2 import WatchRequest
 from podium_server.api.callers import CALLER, Caller
 from podium_server.errors import failure
@@ -31,6 +36,22 @@ def test_a_hidden_experiment_may_be_missing(request_type: type[Message]) -> None
         assert check(given(experiment="other", allow_missing=True)) == b""
         with pytest.raises(NotFoundError, match="no experiment 'other'"):
             check(given(experiment="other"))
+    finally:
+        CALLER.reset(token)
+
+
+def test_events_for_a_hidden_experiment_can_be_sent_again() -> None:
+    """Each event is rejected as if the experiment did not exist yet, so a sender keeps it."""
+    check = name_check(METHODS["Record"])
+    token = CALLER.set(Caller(_TEAM))
+    try:
+        for count in (2, 0):
+            request = RecordRequest(experiment="other", events=[Event() for _ in range(count)])
+            with pytest.raises(NotFoundError) as raised:
+                check(request)
+            found = [(each.index, each.reason, each.permanent) for each in raised.value.refusals]
+            expected = [(index, "EXPERIMENT_NOT_FOUND", False) for index in range(max(count, 1))]
+            assert found == expected
     finally:
         CALLER.reset(token)
 
