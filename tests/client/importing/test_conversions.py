@@ -364,7 +364,7 @@ def test_an_old_trial_of_a_journal() -> None:
     assert study is not None
     [found] = study.trials
     assert (found.state, found.values, found.attributes) == ("COMPLETE", [0.5], {"k": 1})
-    assert (found.reported, found.params) == ({3: 1.0}, {"x": 7})
+    assert (found.reported, repr(found.params)) == ({3: 1.0}, "{'x': 7}")
 
 
 def test_columns_of_lightning_that_are_not_numbers(tmp_path: Path) -> None:

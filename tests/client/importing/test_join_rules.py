@@ -144,6 +144,13 @@ def test_the_facts_of_an_arm_are_those_of_all_evaluations() -> None:
     assert set(found.arm.run_result.extras["evaluations"]) == {"z", "a", "b"}
 
 
+def test_an_evaluation_without_results_is_not_joined() -> None:
+    """It stays as it was found, also if it is completed."""
+    [item] = join([_found("a")], _Recorded(_arm("m-seed1", _row("t", 1))))
+    assert isinstance(item, FoundArm)
+    assert (item.arm.name, item.arm.evals, item.run_may_change) == ("m@a", [], False)
+
+
 def test_the_provenance_of_an_arm_is_the_recorded_one() -> None:
     """That of a file is taken only if the arm has none."""
     file, recorded = _found("a", _row("u", 2)), _arm("m-seed1", _row("t", 1))

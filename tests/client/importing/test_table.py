@@ -9,6 +9,7 @@ import podium
 import pytest
 from podium.cli import main
 from podium.importing import FoundArm, NotImported, import_results, read_results
+from podium.importing._tables import stem_of
 from podium.importing.kinds.table import mapping_from_texts
 
 from tests.client.importing.files import write_json, write_lines, write_text
@@ -305,6 +306,12 @@ def test_a_cell_that_is_not_a_number_is_named_with_its_line(
     assert "arm 'a' is not imported, because no line of it has a value\n" in output.err
     assert output.out.endswith("1 arm recorded, 3 problems\n")
     assert [arm.name for arm in client.experiment("semi").arms()] == ["b"]
+
+
+def test_the_name_of_a_file_without_its_ending(tmp_path: Path) -> None:
+    """A name that is only an ending stays."""
+    names = ("a.csv.gz", "a.b.JSONL", ".csv", "folder.x")
+    assert [stem_of(tmp_path / name) for name in names] == ["a", "a.b", ".csv", "folder.x"]
 
 
 def test_a_mapping_of_texts() -> None:
