@@ -10,6 +10,8 @@ from podium._recorder import kept_values as kept
 from podium._values import coerce
 
 if TYPE_CHECKING:
+    from types import UnionType
+
     from podium._recorder.problems import Problems
 
 __all__ = ["changes", "keep_with", "provenance"]
@@ -72,11 +74,20 @@ def provenance(given: Any, where: str, problems: Problems) -> Provenance | None:
     def text(name: str) -> str | None:
         return kept.text(getattr(given, name), f"{where}.{name}", problems)
 
-    arguments = given.command_line if isinstance(given.command_line, list | tuple) else []
-    packages = given.packages if isinstance(given.packages, Mapping) else {}
+    def valid(name: str, kind: type | UnionType, what: str) -> Any:
+        value = getattr(given, name)
+        if value is None or isinstance(value, kind):
+            return value
+        at = f"{where}.{name}"
+        problems.lost(at, f"{at} must be {what}, not {coerce.kind_of(value)}", value)
+        return None
+
+    is_clean = valid("git_clean", bool, "a bool")
+    arguments = valid("command_line", list | tuple, "a list of strings") or []
+    packages = valid("packages", Mapping, "a mapping") or {}
     return Provenance(
         text("git_commit"),
-        given.git_clean if isinstance(given.git_clean, bool) else None,
+        is_clean,
         [_text(each, f"{where}.command_line", problems) for each in arguments],
         text("host"),
         text("python_version"),

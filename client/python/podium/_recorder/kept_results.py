@@ -201,7 +201,13 @@ def run_result(given: Any, problems: Problems) -> RunResult | None:
     where = "run_result"
     if not _is_instance(given, RunResult, where, problems):
         return None
-    paths = given.artifacts if isinstance(given.artifacts, Mapping) else {}
+    paths: Any = given.artifacts or {}
+    if not isinstance(paths, Mapping):
+        kind = coerce.kind_of(paths)
+        problems.lost(
+            f"{where}.artifacts", f"{where}.artifacts must be a mapping, not {kind}", paths
+        )
+        paths = {}
     artifacts = {
         key: path
         for given_key, given_path in paths.items()
