@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from podium import Component, DataConfig, EvalResult, ModelConfig, RunConfig
-from podium.importing import NotImported
+from podium.importing import NotImported, _values
 from podium.importing._configs import run_config_from
 from podium.importing._detecting import places
 from podium.importing._rows import Logged, eval_and_metric, with_last_rows
@@ -391,6 +391,16 @@ def test_all_files_of_a_given_kind(tmp_path: Path) -> None:
     found = [place.path.name for place in places(tmp_path, kind="hf_trainer")]
     assert found == ["a", "b"]
     assert [place.path for place in places(tmp_path, kind="mlflow")] == [tmp_path]
+
+
+def test_why_a_line_is_wrong() -> None:
+    """Only the last line of a file is incomplete: it has no end."""
+    for line, why in (
+        (b"{\n", "not valid JSON"),
+        (b"{", "the line is incomplete: its writer was stopped"),
+        (b"[]", "not a JSON object"),
+    ):
+        assert str(_values._line(line)) == why
 
 
 def test_logged_rows_are_in_the_order_of_their_steps() -> None:

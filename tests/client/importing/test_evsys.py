@@ -195,7 +195,7 @@ def test_a_name_belongs_to_the_first_of_its_arms(tmp_path: Path) -> None:
 def test_a_run_folder_is_an_arm(tmp_path: Path) -> None:
     """What the backend returned is kept as it was; its metrics stand beside the logged ones."""
     said = {
-        "run_id": "r4",
+        "run_id": "id4",
         "status": "failed",
         "metrics": {"train/final_loss": 0.125, "lr": 2},
         "artifacts": {"final": "final.pt"},
@@ -216,7 +216,10 @@ def test_a_run_folder_is_an_arm(tmp_path: Path) -> None:
     )
     assert arm.metrics == {"loss": 0.5, "train/final_loss": 0.125, "lr": 2.0}
     assert arm.run_result is not None
-    assert arm.run_result.artifacts == {"final": "final.pt"}
+    assert (arm.run_id, arm.run_result.artifacts) == ("id4", {"final": "final.pt"})
+    (tmp_path / "r4" / "logs" / "hyperparams.json").unlink()
+    [found] = [item for item in _read(tmp_path) if isinstance(item, FoundArm)]
+    assert found.experiment == tmp_path.name
 
 
 def test_logs_tell_evals_in_words_and_numbers(tmp_path: Path) -> None:
@@ -225,7 +228,8 @@ def test_logs_tell_evals_in_words_and_numbers(tmp_path: Path) -> None:
     write_text(home / "experiment.md", "# bench\n\n- hypothesis: (none)\n- conclusion: done\n")
     write_text(
         home / "a" / "logs" / "conclusion.md",
-        "- status: completed\n- eval **bench** (test, step=None): acc=0.3333\n",
+        "- status: completed\n- eval **bench** (test, step=None): acc=0.3333\n"
+        "- eval **first** (val, step=0): acc=0.5\n",
     )
     row = {"step": 0, "split": "test", "metrics": {"acc": 1 / 3}}
     write_lines(home / "a" / "logs" / "test" / "metrics.jsonl", row)
@@ -233,7 +237,10 @@ def test_logs_tell_evals_in_words_and_numbers(tmp_path: Path) -> None:
     [experiment] = [item for item in found if isinstance(item, FoundExperiment)]
     assert (experiment.name, experiment.hypothesis) == ("bench-2026-06-25_00-31-43", None)
     arm = _arms(found)["a"]
-    assert [(row.name, row.step, row.tags) for row in arm.evals] == [("bench", None, ["test"])]
+    assert [(row.name, row.step, row.tags) for row in arm.evals] == [
+        ("bench", None, ["test"]),
+        ("first", 0, ["val"]),
+    ]
     assert arm.score("bench.acc") == 1 / 3
 
 

@@ -35,7 +35,9 @@ def _arm(path: Path) -> FoundArm:
 
 def test_a_finished_training_is_an_arm_with_its_evals(tmp_path: Path) -> None:
     """Evals keep their steps; those of the end also tell how good the finished model is."""
-    write_json(tmp_path / "run" / "trainer_state.json", _state([*_LOG, _END], max_steps=4))
+    best = {"best_metric": 0.6}
+    state = _state([*_LOG, _END], max_steps=4, **best)
+    write_json(tmp_path / "run" / "trainer_state.json", state)
     assert _arm(tmp_path).series["loss"] == podium.Series("loss", [2, 4], [0.9, 0.7])
     arm = _arm(tmp_path).arm
     assert (arm.name, arm.status, arm.train_seconds) == ("run", "completed", 60.0)
@@ -56,6 +58,7 @@ def test_a_finished_training_is_an_arm_with_its_evals(tmp_path: Path) -> None:
         "total_flos": 5e20,
     }
     assert arm.run_config.algorithm == podium.Component("hf_trainer", {"max_steps": 4})
+    assert arm.run_config.extras == best
 
 
 def test_an_unfinished_training_is_running_and_has_no_result(tmp_path: Path) -> None:

@@ -151,6 +151,13 @@ def test_an_evaluation_without_results_is_not_joined() -> None:
     assert (item.arm.name, item.arm.evals, item.run_may_change) == ("m@a", [], False)
 
 
+def test_recorded_rows_keep_their_order() -> None:
+    """New rows come after them, in whatever order the files are."""
+    recorded = _arm("m-seed1", _row("u", 2), _row("t", 1))
+    files = [_found("a", _row("s", 3), _row("t", 1), _row("u", 2))]
+    assert _joined(files, recorded) == {"m-seed1": ["u:2", "t:1", "s:3"]}
+
+
 def test_the_provenance_of_an_arm_is_the_recorded_one() -> None:
     """That of a file is taken only if the arm has none."""
     file, recorded = _found("a", _row("u", 2)), _arm("m-seed1", _row("t", 1))

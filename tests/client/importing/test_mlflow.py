@@ -26,7 +26,7 @@ def _store(folder: Path) -> Path:
         f"run_id: {_RUN}\nstart_time: 1000\nstatus: 3\nuser_id: ana\n",
     )
     write_text(run / "tags" / "mlflow.runName", "qb")
-    write_text(run / "params" / "lr", "0.5")
+    write_text(run / "params" / "lr", "5E-1\n")
     write_text(run / "params" / "name", "None of it")
     return run
 
