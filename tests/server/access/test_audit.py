@@ -170,7 +170,12 @@ async def test_local_changes_of_tokens_are_in_the_log(served: Served) -> None:
         assert [token.name for token in local.tokens()] == ["root", "t"]
         assert issued.secret[20:] not in served.log.read_text()
 
+    def threads() -> int:
+        return [thread.name for thread in threading.enumerate()].count("podium-audit")
+
+    before = threads()
     await asyncio.to_thread(change)
+    assert threads() == before
     created, revoked = served.lines()
     assert created["method"] == "podium.v1.AccessService.CreateToken"
     assert created["subject"] == {"name": "t", "role": "READER", "prefixes": ["team"]}
