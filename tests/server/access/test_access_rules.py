@@ -41,6 +41,19 @@ async def test_public_methods_use_no_quota(*, is_on: bool) -> None:
         await access.enter(method, list)
 
 
+@pytest.mark.parametrize("is_exposed", [True, False])
+async def test_a_token_that_is_not_needed(*, is_exposed: bool) -> None:
+    """A client may send one to a server of its machine. Over a network, it has been revealed."""
+    access = Access(_no_tokens, is_on=False, is_exposed=is_exposed)
+    await access.enter(_EVAL, list)
+    call = access.enter(_EVAL, lambda: ["Bearer x"])
+    if not is_exposed:
+        await call
+        return
+    with pytest.raises(UnauthenticatedError, match="others may have read it"):
+        await call
+
+
 async def test_a_method_without_a_rule_is_denied() -> None:
     """No token gives access to it, so it is not even looked for."""
     with pytest.raises(PermissionDeniedError, match=r"no role may call podium\.v1\.New\.Rpc"):

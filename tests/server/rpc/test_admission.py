@@ -271,12 +271,15 @@ def test_a_connection_waits_only_for_its_time(monkeypatch: pytest.MonkeyPatch) -
     assert admission._wait_until == {}
 
 
-async def test_a_connection_with_many_slow_requests_loses_one_first() -> None:
+async def test_a_connection_with_many_slow_requests_loses_one_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """With more requests than slots, the newest of the connection with the most of them ends."""
+    monkeypatch.setattr(reading, "_SLOW_SECONDS", 3600)  # the test itself makes the regular check
     gate = ReadGate(4, 10)
     started = {name: await _start(gate, name[0]) for name in ("b1", "b2", "a", "c", "d")}
-    async with asyncio.timeout(120):
-        await started["b2"][0].refused.wait()
+    monkeypatch.setattr(reading, "_SLOW_SECONDS", 0)
+    gate._sweep()
     assert [name for name, (call, _) in started.items() if call.refused.is_set()] == ["b2"]
     for _, task in started.values():
         task.cancel()
@@ -322,3 +325,17 @@ async def test_a_closing_server_ends_with_its_last_call(monkeypatch: pytest.Monk
     async with asyncio.timeout(30):
         await closing
     assert [call.refusal for call in calls] == [None, None]
+
+
+async def test_a_closing_server_ends_watches_that_do_not_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A watch whose client reads nothing does not use up the grace period of other calls."""
+    for name in ("_QUIET_SECONDS", "_LAST_WATCHES_SECONDS"):
+        monkeypatch.setattr(admission_module, name, 0)
+    admission = Admission(AdmissionLimits())
+    call = _admitted(admission)
+    call.watch("podium.v1.ResultsService.Watch")
+    await admission.close(3600)
+    assert call.refusal is not None
+    await call.refusal

@@ -1,5 +1,6 @@
 """When a server needs tokens and warns of its addresses, and which limits its settings reach."""
 
+import asyncio
 import itertools
 import logging
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from podium_server.api.quotas import Quotas
 from podium_server.api.recording import Recording
 from podium_server.api.results import Results
 from podium_server.api.tokens import Tokens
+from podium_server.rpc.access.rules import RULES, RuleError
 from podium_server.rpc.admission import Admission, AdmissionLimits
-from podium_server.serve import server
+from podium_server.rpc.fronts.grpcio import GrpcioFront
+from podium_server.serve import fronts, server
 from podium_server.serve.addresses import Reach, check_addresses, needs_tokens
 from podium_server.serve.settings import ConfigError, ServerTLS, Settings
 
@@ -133,3 +136,38 @@ async def test_settings_reach_the_services(tmp_path: Path, monkeypatch: pytest.M
     limits = Limits(message_bytes=5_000)
     async with serving(tmp_path, limits=limits, answer_cache_bytes=7):
         assert seen == {"Results": (limits, 7), "Recording": (limits,), "Tokens": (limits,)}
+
+
+async def test_a_front_that_fails_ends_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose front cannot go on reports that it is broken."""
+    given: dict[str, Any] = {}
+
+    class Noted(GrpcioFront):
+        """Notes its options."""
+
+        def __init__(self, *services: Any, **options: Any) -> None:
+            given.update(options)
+            super().__init__(*services, **options)
+
+    monkeypatch.setattr(fronts, "front_of", lambda _name: Noted)
+    settings = Settings(
+        listen=(_HERE,), store=f"sqlite:///{tmp_path}/p.db", limits=Limits(message_bytes=5_000)
+    )
+    broken = asyncio.Event()
+    async with server.running(settings, broken):
+        assert given["message_bytes"] == 5_000
+        assert not broken.is_set()
+        given["on_failed"]()
+        assert broken.is_set()
+
+
+async def test_a_method_without_a_rule_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if it belongs to another service than Podium's own, such as that of the health."""
+    monkeypatch.delitem(RULES, "grpc.health.v1.Health.Check")
+    with pytest.raises(RuleError, match=r"grpc\.health\.v1\.Health\.Check"):
+        async with serving(tmp_path):
+            pass
