@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from podium import Component, DataConfig, EvalResult, ModelConfig, RunConfig
+from podium import Component, DataConfig, EvalResult, ModelConfig, RunConfig, Series
 from podium.importing import NotImported, _values
 from podium.importing._configs import run_config_from
 from podium.importing._detecting import places
@@ -21,7 +21,13 @@ from podium.importing.kinds.tensorboard import _EVAL, _NO_NAME, _TRAIN
 from podium.importing.kinds.wandb import _log, _run
 
 from tests.client.importing.files import write_text
-from tests.client.importing.wandb_files import changes, exit_record, history, run_record
+from tests.client.importing.wandb_files import (
+    changes,
+    exit_record,
+    history,
+    log_bytes,
+    run_record,
+)
 
 # ---- Shared parts --------------------------------------------------------------------------------
 
@@ -338,6 +344,28 @@ def test_a_wandb_run_that_was_resumed() -> None:
     assert (_run._status(run), run.seconds) == ("completed", 12.0)
 
 
+def test_facts_and_steps_of_a_wandb_run() -> None:
+    """A later record adds to an earlier one. A row without its step has the one that was logged."""
+    run = _run._Run("r")
+    values = [{"key": key, "value_json": "4"} for key in ("_step", "loss")]
+    row = _log._Record(history={"item": values})
+    for record in (run_record("r", {}, project="p"), run_record("", {}, run_group="g"), row):
+        _run._take(run, record)
+    assert (run.run_id, run.facts["project"], run.facts["run_group"]) == ("r", "p", "g")
+    assert run.logged.series() == {"loss": Series("loss", [4], [4.0])}
+
+
+def test_a_wandb_log_that_ends_between_two_fragments(tmp_path: Path) -> None:
+    """Its last record is incomplete, and the records before it are read."""
+    path = tmp_path / "run.wandb"
+    data = log_bytes(run_record("r", {}), history(1, {"text": "x" * 64 * 1024}))
+    path.write_bytes(data[: 32 * 1024])
+    found: list[Any] = []
+    with pytest.raises(_log.LogError, match="the log is incomplete"):
+        found.extend(_log.records(path))
+    assert [record.run.run_id for record in found] == ["r"]
+
+
 def test_a_trial_of_a_journal_that_two_workers_took() -> None:
     """The first one has it: a second start changes nothing."""
     journal = _journal._Journal()
@@ -350,6 +378,9 @@ def test_a_trial_of_a_journal_that_two_workers_took() -> None:
     assert study is not None
     [found] = study.trials
     assert (found.state, found.start) == ("RUNNING", datetime(2026, 1, 2, tzinfo=UTC))
+    for code in (-1, 99):
+        journal.apply({"op_code": code})  # of another version
+    assert study.trials == [found]
 
 
 def test_an_old_trial_of_a_journal() -> None:
@@ -375,6 +406,17 @@ def test_columns_of_lightning_that_are_not_numbers(tmp_path: Path) -> None:
         "'b' is not a number in 1 line",
         "'c' is not a number in 2 lines",
     ]
+
+
+def test_test_sets_of_lightning() -> None:
+    """Each loader of a test is an eval of its own; without loaders there is one result."""
+    logged, test = Logged(), EvalResult("test")
+    for column in ("test_acc", "test_acc/dataloader_idx_1", "loss"):
+        lightning._add(logged, test, column, 3, 0.5)
+    lightning._add(logged, test, "loss", 2, 0.25)
+    assert test.metrics == {"acc": 0.5}
+    assert [(row.name, row.step) for row in logged.rows()] == [("test/dataloader_idx_1", 3)]
+    assert logged.series() == {"loss": Series("loss", [2, 3], [0.25, 0.5])}
 
 
 def test_an_export_with_a_field_that_is_not_known() -> None:

@@ -159,14 +159,15 @@ def test_recorded_rows_keep_their_order() -> None:
 
 
 def test_the_provenance_of_an_arm_is_the_recorded_one() -> None:
-    """That of a file is taken only if the arm has none."""
-    file, recorded = _found("a", _row("u", 2)), _arm("m-seed1", _row("t", 1))
+    """That of a file is taken only if the arm has none. The id of its run stays."""
+    file = _found("a", _row("u", 2), run_id="file")
+    recorded = _arm("m-seed1", _row("t", 1), run_id="recorded")
     file.arm.provenance = Provenance(host="file")
     for given, expected in ((None, "file"), (Provenance(host="recorded"), "recorded")):
         recorded.provenance = given
         [found] = [item for item in join([file], _Recorded(recorded)) if isinstance(item, FoundArm)]
         assert found.arm.provenance is not None
-        assert found.arm.provenance.host == expected
+        assert (found.arm.provenance.host, found.arm.run_id) == (expected, "recorded")
 
 
 def test_too_many_facts_are_reduced_to_durations() -> None:

@@ -108,6 +108,7 @@ def test_hyperparameters_are_the_configuration(tmp_path: Path) -> None:
     assert arm.run_config.algorithm == podium.Component(
         "tensorboard", {"lr": 0.5, "opt": "adam", "amp": True, "seed": 7.0}
     )
+    assert arm.run_config.algorithm.params["amp"] is True
 
 
 def test_a_restart_removes_later_values(tmp_path: Path) -> None:
