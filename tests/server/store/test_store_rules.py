@@ -10,6 +10,7 @@ import apsw
 import pytest
 from podium_server.store.contract import PageLimits, StoreError
 from podium_server.store.filters import SeriesFilter
+from podium_server.store.ranking_queries import RankQuery
 from podium_server.store.sqlite import SqliteStore, schema, store
 from podium_server.store.sqlite.store_file import FileDamagedError
 from podium_server.store.tokens import Role, TokenRow
@@ -145,3 +146,22 @@ async def test_the_pages_of_a_series(opened: SqliteStore, rows: int, pages: list
             break
         first = int(page.next)
     assert found == pages
+
+
+@pytest.mark.parametrize("statuses", [{3}, {2, 3}])
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+async def test_the_pages_of_a_ranking(opened: SqliteStore, statuses: set[int], size: int) -> None:
+    """They hold each arm once, and none follows the last one, however many arms a page has."""
+    events: list[Any] = [declared()]
+    for name in "abcd":
+        events += [arm(name, status=3), row("v", None, name, metrics={"n": ord(name)})]
+    await opened.transact(record(*events))
+    found: list[list[str]] = []
+    after = None
+    while not found or after is not None:
+        query = RankQuery((("v", "n"),), "maximize", frozenset(statuses), after)
+        page = await opened.rank("x", query, PageLimits(size, 2**20))
+        found.append([ranked.name for ranked in page.rows])
+        after = page.next
+    names = ["d", "c", "b", "a"]
+    assert found == [names[begin : begin + size] for begin in range(0, 4, size)]
