@@ -51,7 +51,7 @@ def _quick(record: Any, name: str) -> Any:
     return record(name, close_timeout=0)
 
 
-@pytest.mark.parametrize("case", sparse(ROWS, 5))
+@pytest.mark.parametrize("case", sparse(ROWS, 10))
 def test_an_argument_of_a_row(
     record: Any,
     outbox: Path,
@@ -169,7 +169,7 @@ OTHERS: dict[str, tuple[Callable[..., Any], Expected, Callable[[podium.ArmResult
 }
 
 
-@pytest.mark.parametrize("case", sparse(OTHERS, 3))
+@pytest.mark.parametrize("case", sparse(OTHERS, 9))
 def test_an_argument_of_log_and_finish(
     record: Any,
     outbox: Path,
@@ -212,7 +212,7 @@ STARTS: dict[str, tuple[Expected, Callable[[podium.ArmResult], Any]]] = {
 STARTS["restart"][0]["true"] = ([], SILENT)
 
 
-@pytest.mark.parametrize("argument", sparse(STARTS, 4))
+@pytest.mark.parametrize("argument", sparse(STARTS, 8))
 def test_an_argument_of_start_arm(
     record: Any,
     outbox: Path,
@@ -286,7 +286,7 @@ FEW = {kind: VALUES[kind] for kind in ("true", "nan", "surrogate", "long text", 
 
 
 @pytest.mark.parametrize("values", sparse([FEW, VALUES]), ids=["few", "all"])
-@pytest.mark.parametrize("argument", sparse(DECLARATIONS, 2))
+@pytest.mark.parametrize("argument", sparse(DECLARATIONS, 4))
 def test_an_argument_of_record(
     record: Any,
     client: podium.Client,

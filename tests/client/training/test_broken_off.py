@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
@@ -14,15 +14,6 @@ from podium.integrations._training import Training
 from podium_server.testing import running_server
 
 _CAUGHT = "the training run was ended by an error, which the script caught"
-
-
-@pytest.fixture
-def experiment() -> Iterator[podium.ExperimentHandle]:
-    """An experiment of a client's: each call is on the server when it returns."""
-    with running_server() as server, podium.Client(server.address) as client:
-        experiment = client.experiment("broken_off")
-        experiment.declare()
-        yield experiment
 
 
 def _loop(begin: Callable[[], object], then: Callable[[], object]) -> None:

@@ -1,7 +1,6 @@
 """Rows, metrics and results from the calls of a trainer: the logic without the libraries."""
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,6 @@ import pytest
 from podium._recorder import ArmRecording
 from podium.integrations._boosting import log_round, rows_of
 from podium.integrations._training import Row, Training
-from podium_server.testing import running_server
-
-
-@pytest.fixture
-def experiment() -> Iterator[podium.ExperimentHandle]:
-    """An experiment of a client's: each call is on the server when it returns."""
-    with running_server() as server, podium.Client(server.address) as client:
-        experiment = client.experiment("trainings")
-        experiment.declare()
-        yield experiment
 
 
 def _rows(experiment: Any) -> list[tuple[str, int | None, dict[str, float]]]:
