@@ -1,10 +1,15 @@
 """The stores that tests use: SQLite, or PostgreSQL with `pytest --store=postgres`."""
 
+import tempfile
 from collections.abc import Callable
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from podium_server.store.sqlite import schema
+from podium_server.store.sqlite.connection import connect
 
 __all__ = ["KINDS", "kind", "only_sqlite", "set_kind", "store_url"]
 
@@ -27,10 +32,26 @@ def set_kind(chosen: str) -> None:
 def store_url(folder: Path) -> str:
     """Returns the URL of the store of a folder. It is empty at first."""
     if _kind == "sqlite":
-        return f"sqlite:///{folder / 'podium.db'}"
+        file = folder / "podium.db"
+        if not file.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(_empty_store())
+        return f"sqlite:///{file}"
     from tests.postgres import schema_url  # noqa: PLC0415 - other environments lack its driver
 
     return schema_url(folder)
+
+
+@cache
+def _empty_store() -> bytes:
+    """Returns the file of an empty store. To write it is much quicker than to create all tables."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "podium.db"
+        with closing(connect(file)) as connection:
+            schema.mark(connection)
+            connection.pragma("journal_mode", "wal")
+            schema.migrate(connection)
+        return file.read_bytes()
 
 
 def only_sqlite(test: F) -> F:

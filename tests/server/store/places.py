@@ -13,7 +13,7 @@ from podium_server.testing import places as suite
 from podium_server.testing.places import opened
 
 from tests.postgres import dump_postgres, last_transaction, schema_url
-from tests.stores import kind
+from tests.stores import kind, store_url
 
 __all__ = ["Dump", "Place", "PostgresPlace", "SqlitePlace", "dump_sqlite", "new_place", "opened"]
 
@@ -95,4 +95,5 @@ _PLACES: dict[str, Callable[[Path], Place]] = {"sqlite": SqlitePlace, "postgres"
 
 def new_place(folder: Path) -> Place:
     """Returns an empty place of the kind of store that this run tests."""
+    store_url(folder)  # makes the tables of a SQLite store
     return _PLACES[kind()](folder)
