@@ -215,3 +215,16 @@ async def test_a_page_of_tokens_keeps_to_its_limits(tmp_path: Path) -> None:
         page = await Tokens(store, limits).list_tokens(ListTokensRequest())
         assert (len(page.tokens), bool(page.next_page_token)) == (expected, expected < 4)
     await store.close()
+
+
+def test_the_command_shows_the_rows_of_each_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are those of its prefixes, in whichever order these are counted."""
+    prefixes: list[tuple[str, ...]] = [(), ("a",), ("bb", "c"), ("a",)]
+    rows = [new_row(f"{each}", Role.READER, each, None)[0] for each in prefixes]
+    monkeypatch.setattr(tokens, "read_tokens", lambda _url: rows)
+
+    def count(_url: str, groups: list[tuple[str, ...]]) -> list[int]:
+        return [len("".join(group)) for group in groups]
+
+    monkeypatch.setattr(tokens, "count_rows", count)
+    assert [token.stored_rows for token in tokens.LocalTokens("url").tokens()] == [0, 1, 3, 1]

@@ -1,6 +1,7 @@
 """The page with the numbers of a server."""
 
 import asyncio
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -167,3 +168,13 @@ async def test_metrics_with_labels_share_one_type() -> None:
         "# TYPE podium_stored gauge",
         "podium_stored 3",
     ]
+
+
+async def test_a_call_releases_its_share_once() -> None:
+    """The HTTP front releases it again. A second time would let the caller exceed its limits."""
+    released: list[str] = []
+    call = Telemetry().call("m", "p")
+    call.on_end = partial(released.append, "share")
+    await call.end(None)
+    call.release()
+    assert released == ["share"]
