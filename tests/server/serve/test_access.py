@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from podium_server.api.tokens import Tokens
 from podium_server.rpc.access.rules import RULES, RuleError
 from podium_server.rpc.admission import Admission, AdmissionLimits
 from podium_server.rpc.fronts.grpcio import GrpcioFront
+from podium_server.rpc.telemetry import Telemetry
 from podium_server.serve import fronts, server
 from podium_server.serve.addresses import Reach, check_addresses, needs_tokens
 from podium_server.serve.settings import ConfigError, ServerTLS, Settings
@@ -171,3 +172,19 @@ async def test_a_method_without_a_rule_stops_the_start(
     with pytest.raises(RuleError, match=r"grpc\.health\.v1\.Health\.Check"):
         async with serving(tmp_path):
             pass
+
+
+async def test_streams_are_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch of an hour would spoil the histogram of the times of calls."""
+    streams: list[str] = []
+
+    class Noted(Telemetry):
+        """Notes which methods it does not time."""
+
+        def __init__(self, gauges: Any, audit: Any, names: Iterable[str], *rest: Any) -> None:
+            streams.extend(names)
+            super().__init__(gauges, audit, streams, *rest)
+
+    monkeypatch.setattr(server, "Telemetry", Noted)
+    async with serving(tmp_path):
+        assert {*streams} == {"podium.v1.ResultsService.Watch", "grpc.health.v1.Health.Watch"}
