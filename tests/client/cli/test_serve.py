@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.client.cli.shell import PODIUM, podium
+from tests.sparse import sparse
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", sparse([signal.SIGINT, signal.SIGTERM]))
 def test_serve(tmp_path: Path, stop: signal.Signals) -> None:
     """The command serves a store on the address that it prints, until it is stopped."""
     store = f"sqlite:///{tmp_path / 'podium.db'}"

@@ -17,6 +17,7 @@ from podium._recorder import process_outbox, stream
 from tests import zygote
 from tests.client.recorder.looking import NOBODY, end_sender, open_files, told
 from tests.client.sender.outboxes import sender_of, until, vanish
+from tests.sparse import sparse
 
 CONFIG = podium.RunConfig("arm")
 
@@ -139,7 +140,7 @@ def test_a_disk_that_hangs_is_an_error_if_strict(
         goes_on.set()
 
 
-@pytest.mark.parametrize("has_room_again", [False, True])
+@pytest.mark.parametrize("has_room_again", sparse([False, True]))
 def test_events_in_memory_at_the_end(
     record: Any,
     name: str,

@@ -106,6 +106,7 @@ def check_all(address: str) -> None:
     assert found.score("test.accuracy") == found.score("val.accuracy")
 
 
+@pytest.mark.slow
 def test_everything_is_well(own_server: RunningServer, tmp_path: Path) -> None:
     """With a server, everything is stored when the training ends, and it has logged nothing."""
     training = train(own_server.address, tmp_path / "outbox")

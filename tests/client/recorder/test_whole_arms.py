@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import podium
+import pytest
 from podium._outbox import StreamReader, streams
 from podium.v1.event_pb2 import Event
 
@@ -39,6 +40,7 @@ def _is_alone(content: list[str]) -> bool:
     return content == ["arm_recorded", *["val"] * (PARTS - 1)]
 
 
+@pytest.mark.slow
 def test_other_threads_log_to_other_streams(record: Any, name: str, tmp_path: Path) -> None:
     """Neither rows nor whole arms of other threads get between the events of a whole arm."""
     outbox = tmp_path / "outbox"
