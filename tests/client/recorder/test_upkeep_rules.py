@@ -1,5 +1,6 @@
 """What the upkeep of a recorder does, and for how long its end waits, without a sender."""
 
+import errno
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -210,3 +211,42 @@ def test_why_events_are_pending(outlet: Any, monkeypatch: pytest.MonkeyPatch) ->
             del said[name]
             found.append(outlet.why_pending())
     assert found == ["no server", "too much", "no arm", "delivery is in progress"]
+
+
+def test_disk_errors_are_told_once(outlet: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A stream that cannot be synced or closed keeps no other one from that."""
+
+    def fail() -> bool:
+        raise OSError("broken")
+
+    bad, good = _Stream(), _Stream()
+    assert outlet._sync([good, good])
+    assert not outlet._sync([good, _Stream(sync=lambda: False)])
+    bad.sync = bad.release = fail  # type: ignore[assignment, method-assign]
+    assert not outlet._sync([bad, good])
+    outlet._release_all([bad, good])
+    assert good.releases == 1
+    assert caplog.text.count("the disk of the outbox has an error: broken") == 1
+    assert outlet._notices.summary() == ["disk errors of the outbox: 1 more time"]
+
+
+@pytest.mark.parametrize(
+    ("error", "moves"),
+    [(OSError(errno.EROFS, "read only"), True), (OSError(errno.ENOSPC, "full"), False)],
+)
+def test_an_outbox_that_cannot_be_used(
+    outlet: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    error: OSError,
+    *,
+    moves: bool,
+) -> None:
+    """After a lasting error, further streams are in the temporary folder; it is not left again."""
+    monkeypatch.setattr(process_outbox, "temporary_root", lambda: tmp_path / "temporary")
+    root = outlet._root
+    assert outlet._falls_back(error) is moves
+    assert outlet._root == (tmp_path / "temporary" if moves else root)
+    assert (f"run `podium sync {tmp_path / 'temporary'}`" in caplog.text) is moves
+    assert not outlet._falls_back(error)

@@ -339,3 +339,15 @@ async def test_a_closing_server_ends_watches_that_do_not_end(
     await admission.close(3600)
     assert call.refusal is not None
     await call.refusal
+
+
+async def test_calls_that_a_front_has_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """Each of them counts, and a warning gives their number at most once in a minute."""
+    admission = Admission(AdmissionLimits())
+    for calls in (3, 4):
+        admission.note_overloaded(calls)
+    assert "3 calls rejected so far" in caplog.text
+    assert caplog.text.count("OVERLOADED") == 1
+    admission._next_warning = 0.0
+    admission.note_overloaded(1)
+    assert "8 calls rejected so far" in caplog.text

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from google.protobuf.struct_pb2 import NULL_VALUE
 from podium.errors import PodiumError
-from podium.v1.arm_result_pb2 import ArmResult
+from podium.v1.arm_result_pb2 import ArmResult, Attempt
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.run_config_pb2 import Component, DataConfig, ModelConfig, RunConfig
 from podium.v1.value_pb2 import Value, ValueList
 from podium_server.store.sqlite import SqliteStore
 from podium_server.testing.calls import arm, declared, record, started
+from podium_server.writes.attempts import check_order
 from podium_server.writes.encoding import encode
 from podium_server.writes.rows import check_mirror
 from podium_server.writes.run_config_changes import changed_paths
@@ -128,3 +129,14 @@ def test_what_repeats_the_primary_eval(
         check_mirror(result)
     assert raised.value.reason == "MIRROR_CONTRADICTS_EVALS"
     assert raised.value.metadata["field"] == f"arm_recorded.arm_result.{field}"
+
+
+def test_the_order_of_an_attempt() -> None:
+    """It may lie a day ahead of the server's clock, and not more, as a wrong clock would be."""
+    now = 1_700_000_000_000_000
+    day = 24 * 60 * 60 * 1_000
+    for order in (0, 7, now // 1_000, now // 1_000 + day):
+        check_order(Attempt(id="a", order=order), now)
+    with pytest.raises(PodiumError, match="more than a day ahead") as raised:
+        check_order(Attempt(id="a", order=now // 1_000 + day + 1), now)
+    assert raised.value.reason == "FIELD_OUT_OF_RANGE"
