@@ -11,7 +11,7 @@ import pytest
 from podium_server.store.contract import PageLimits, StoreError
 from podium_server.store.filters import SeriesFilter
 from podium_server.store.ranking_queries import RankQuery
-from podium_server.store.sqlite import SqliteStore, schema, store
+from podium_server.store.sqlite import SqliteStore, schema, store, tokens
 from podium_server.store.sqlite.store_file import FileDamagedError
 from podium_server.store.tokens import Role, TokenRow
 from podium_server.testing.calls import (
@@ -165,3 +165,39 @@ async def test_the_pages_of_a_ranking(opened: SqliteStore, statuses: set[int], s
         after = page.next
     names = ["d", "c", "b", "a"]
     assert found == [names[begin : begin + size] for begin in range(0, 4, size)]
+
+
+async def test_the_candidates_of_a_ranking(opened: SqliteStore) -> None:
+    """The first reading of a metric's name for which an arm has a score counts, for any status."""
+    events: list[Any] = [declared()]
+    for name, found in (("a", {"k": 1.0}), ("b", {"v.k": 2.0}), ("c", {"k": 3.0, "v.k": 0.5})):
+        events += [arm(name), row("v", None, name, metrics=found)]
+    await opened.transact(record(*events))
+    for candidates, names in (
+        ((("v", "v.k"), ("v", "k")), ["b", "a", "c"]),
+        ((("v", "k"), ("v", "v.k")), ["c", "b", "a"]),
+        ((("v", "k"),), ["c", "a", "b"]),
+    ):
+        query = RankQuery(candidates, "maximize", frozenset({2}))
+        page = await opened.rank("x", query, PageLimits(9, 2**20))
+        assert [ranked.name for ranked in page.rows] == names
+
+
+async def test_points_after_a_new_begin(opened: SqliteStore) -> None:
+    """An arm that begins again in the transaction of its last points has its new points."""
+    await opened.transact(record(declared(), arm(), metrics({"n": 1}, step=1)))
+    calls = [
+        record(metrics({"n": 2, "m": 2}, step=2)),
+        record(arm(replace=True), metrics({"m": 3}, step=1), metrics({"n": 4}, step=2)),
+    ]
+    await asyncio.gather(*map(opened.transact, calls))
+    page = await opened.series("x", "a", -1, PageLimits(9, 2**20), SeriesFilter())
+    assert page.items == [(1, {"m": 3.0}), (2, {"n": 4.0})]
+
+
+def test_a_store_that_is_not_there(tmp_path: Path) -> None:
+    """It is not ready, and looking for it makes no file."""
+    assert not tokens.is_ready(tmp_path / "podium.db")
+    with pytest.raises(StoreError, match="there is no store"):
+        tokens.listed(tmp_path / "podium.db")
+    assert list(tmp_path.iterdir()) == []

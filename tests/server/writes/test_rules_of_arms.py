@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 from google.protobuf.struct_pb2 import NULL_VALUE
+from podium._limits.limits import Limits
 from podium.errors import PodiumError
 from podium.v1.arm_result_pb2 import ArmResult, Attempt
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.run_config_pb2 import Component, DataConfig, ModelConfig, RunConfig
 from podium.v1.value_pb2 import Value, ValueList
 from podium_server.store.sqlite import SqliteStore
-from podium_server.testing.calls import arm, declared, record, started
+from podium_server.testing.calls import NOW, arm, declared, record, started
 from podium_server.writes.attempts import check_order
+from podium_server.writes.call import RecordCall
 from podium_server.writes.encoding import encode
 from podium_server.writes.rows import check_mirror
 from podium_server.writes.run_config_changes import changed_paths
@@ -140,3 +142,20 @@ def test_the_order_of_an_attempt() -> None:
     with pytest.raises(PodiumError, match="more than a day ahead") as raised:
         check_order(Attempt(id="a", order=now // 1_000 + day + 1), now)
     assert raised.value.reason == "FIELD_OUT_OF_RANGE"
+
+
+@pytest.mark.parametrize(("later", "quiet"), [(5_500_000, 5.5), (0, 0.0), (-9_000_000, 0.0)])
+async def test_an_attempt_that_is_replaced(tmp_path: Path, later: int, quiet: float) -> None:
+    """Its quiet time is in seconds, and not negative if the server's clock was set back."""
+    store = SqliteStore(tmp_path / "podium.db")
+    await store.open()
+    try:
+        first, second = (started("a", name, order) for order, name in enumerate("AB", 1))
+        first.arm_started.provenance.host = "node7"
+        await store.transact(record(declared(), first))
+        call = RecordCall("x", [second], None, limits=Limits(), now=NOW + later, size=0)
+        [replaced] = (await store.transact(call)).replaced_attempts
+        assert (replaced.attempt.id, replaced.attempt.order, replaced.host) == ("A", 1, "node7")
+        assert replaced.quiet_seconds == quiet
+    finally:
+        await store.close()
