@@ -342,3 +342,11 @@ def test_a_wrong_declaration() -> None:
     assert (found["success_metric"], found["direction"], found["parent"]) == (None, None, "a/b")
     assert found["overwrite"] is False
     assert _kinds(problems) == "llttl"
+
+
+def test_the_text_of_an_error() -> None:
+    """It is kept whole, since a server shortens it; any object with a text has one."""
+    problems = Problems()
+    assert kept_results.error("x" * 200_000, "error", problems) == "x" * 200_000
+    assert kept_results.error(None, "error", problems) is None
+    assert problems == []

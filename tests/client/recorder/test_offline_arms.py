@@ -10,6 +10,7 @@ import pytest
 from podium import EvalResult, RunConfig
 from podium._outbox import StreamReader
 from podium._outbox.folders import outboxes, streams
+from podium._recorder import upkeep
 from podium.v1.arm_result_pb2 import ARM_STATUS_CANCELLED, ARM_STATUS_COMPLETED
 from podium.v1.event_pb2 import Event
 
@@ -165,3 +166,23 @@ def test_a_silent_arm_writes_nothing(tmp_path: Path) -> None:
             podium.ArmResult("b", RunConfig("r"), "completed", evals=[EvalResult("v")])
         )
     assert [path for outbox in outboxes(tmp_path) for path in streams(outbox)] == []
+
+
+def test_the_thread_of_a_closed_recorder(tmp_path: Path) -> None:
+    """It works four times a second, and ends with its recorder."""
+    experiment: Any = podium.record("x", outbox=tmp_path, offline=True, close_timeout=0)
+    thread = experiment._process_outbox._upkeep._thread
+    assert thread.is_alive()
+    experiment.close()
+    assert not thread.is_alive()
+    assert upkeep._INTERVAL == 0.25
+
+
+def test_wrong_values_of_an_evaluation(experiment: podium.ExperimentRecording) -> None:
+    """What is valid of it is recorded, and it counts as incomplete."""
+    wrong: Any = object()
+    with experiment.start_arm(RunConfig("a")) as arm:
+        with arm.evaluating("v") as evaluation:
+            evaluation.log({"n": 1, "bad": wrong})
+        assert (arm.counters.incomplete, arm.counters.dropped) == (0, 0)
+        assert experiment.counters.incomplete == 1

@@ -11,6 +11,7 @@ import pytest
 from podium._model.recording import RecordResult
 from podium._outbox import streams as folders
 from podium._sender import streams as module
+from podium._sender.predecessors import Predecessors
 from podium._sender.stream import Stream
 from podium._sender.streams import Streams
 from podium.errors import PodiumError, RefusedEvent, error_for
@@ -226,3 +227,29 @@ def test_a_new_stream_of_a_delivered_part_waits_for_no_other(tmp_path: Path) -> 
     assert _streams(outbox).known[newer].is_behind
     Stream(newer, 600.0)._reader.note_delivered(1)
     assert not _streams(outbox).known[newer].is_behind
+
+
+_WAITS = {"delivered": 1, "is_gone": False, "fails_for_long": False, "is_unreadable": False}
+
+
+@pytest.mark.parametrize(
+    ("states", "are_pending"),
+    [
+        ([], False),
+        ([{}], True),
+        ([{}, {"delivered": 2}], True),
+        ([{"delivered": 2}, {}], True),
+        ([{}, {"is_gone": True}, {"fails_for_long": True}], True),
+        ([{"delivered": 3}, {"is_gone": True}, {"fails_for_long": True}], False),
+    ],
+)
+def test_streams_of_older_attempts(states: list[dict[str, Any]], *, are_pending: bool) -> None:
+    """All of them come first, in whatever order they are delivered, except those that fail."""
+    older: Any = [(SimpleNamespace(**(_WAITS | state)), 2) for state in states]
+    waiting = Predecessors()
+    waiting.set(older, None, None)
+    for _ in range(2):
+        assert waiting.are_pending() is are_pending
+    for other, _ in older:
+        other.delivered = 2
+    assert not waiting.are_pending()
