@@ -153,18 +153,23 @@ async def test_each_call_gives_its_place_back(kind: Any, monkeypatch: pytest.Mon
 
 
 class _Stream:
-    """A streaming call with two responses."""
+    """A streaming call with two responses, or with an error."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: grpc.RpcError | None = None) -> None:
+        self._error = error
         self.cancels = 0
 
     def cancel(self) -> None:
         self.cancels += 1
 
     def __iter__(self) -> Iterator[str]:
+        if self._error is not None:
+            raise self._error
         yield from ("first", "second")
 
     async def __aiter__(self) -> AsyncIterator[str]:
+        if self._error is not None:
+            raise self._error
         yield "first"
         yield "second"
 
@@ -199,3 +204,25 @@ async def test_a_stream_has_the_token_and_ends_its_call(
         [stream.cancel],
         1,
     )
+
+
+@pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
+async def test_a_stream_whose_token_is_replaced_meanwhile(
+    kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its error is one after which a watch goes on, because the next call has the new token."""
+    file = tmp_path / "token"
+    file.write_text(new_token().text)
+
+    def call(_request: object, **_options: object) -> _Stream:
+        file.write_text(f"{new_token().text}\n")
+        return _Stream(_failed(error_for("TOKEN_INVALID", "it was revoked")))
+
+    method = SimpleNamespace(**vars(_METHOD), call=call)
+    async with entered(kind("localhost:1", token=file)) as client:
+        connection = client._connection
+        monkeypatch.setattr(connection, "_next_method", lambda _: method)
+        monkeypatch.setattr(connection, "_check_loop", lambda: None, raising=False)
+        responses = connection.stream(GetServerRequest(), lambda _: None)
+        with pytest.raises(UnavailableError, match="the token was replaced"):
+            await anext(responses) if kind is podium.AsyncClient else next(responses)
