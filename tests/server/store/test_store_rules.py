@@ -22,6 +22,7 @@ from podium_server.testing.calls import (
     metrics,
     record,
     row,
+    started,
 )
 
 from tests.server.store.places import dump_sqlite
@@ -201,3 +202,14 @@ def test_a_store_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no store"):
         tokens.listed(tmp_path / "podium.db")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", [0, 1, -5])
+async def test_the_rows_after_a_resumption(opened: SqliteStore, step: int) -> None:
+    """Those up to the step are kept and counted, also if the arm is resumed at its first step."""
+    rows = [row("val", each, metrics={"n": each}) for each in (0, 1, 2)]
+    await opened.transact(record(declared(), started("a", "A", 1)))
+    await opened.transact(record(*rows))
+    await opened.transact(record(started("a", "B", 2, resume_step=step)))
+    view, page = await opened.arm("x", "a", PageLimits(9, 2**20))
+    assert view.row.eval_count == len(page.items) == max(step + 1, 0)
