@@ -292,16 +292,15 @@ async def test_a_new_state_ends_all_waits(kind: Any) -> None:
     async with entered(live):
         waits = [
             asyncio.ensure_future(
-                asyncio.to_thread(live.wait_for, 2, _SECONDS)
-                if kind is Live
-                else live.wait_for(2, _SECONDS)
+                asyncio.to_thread(live.wait_for, 2) if kind is Live else live.wait_for(2)
             )
             for _ in range(3)
         ]
         while len(live._changed._waiters) < len(waits):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.001)
         live._connection.goes_on.set()
-        await asyncio.gather(*waits)
+        async with asyncio.timeout(_SECONDS):
+            await asyncio.gather(*waits)
 
 
 async def test_a_block_that_is_not_entered_leaves_no_task() -> None:
