@@ -80,7 +80,7 @@ EDITABLE := --no-deps --no-build-isolation --editable .
 # ---- The two commands of the README --------------------------------------------
 
 .PHONY: test test-all test-slow demo
-test: AT_ONCE := --numprocesses=4 --dist=worksteal # its tests wait more than they compute
+test: AT_ONCE := --numprocesses=5 --dist=worksteal # its tests wait more than they compute
 test: .venv/ready ## run all tests except the slow ones
 	$(BIN)/pytest $(AT_ONCE) -m "not slow"
 

@@ -19,6 +19,7 @@ from tests.conformance.planted import defects, planted
 from tests.conformance.runner import running
 from tests.conformance.running import Row, hold
 from tests.conformance.table import table
+from tests.each import each
 
 _READS = Path(PROJECT, "tests/vectors/reads_steps.json")
 _HTTP = [check for file in VECTORS for name in PROTOCOLS for check in http_checks(file, name)]
@@ -41,7 +42,7 @@ def _held(script: str) -> Row:
     return row
 
 
-@pytest.mark.parametrize(
+@each(
     ("script", "complaint"),
     [
         ("echo so long >&2; exit 3", "the runner ended with 3: so long"),

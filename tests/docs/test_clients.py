@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.docs.blocks import blocks_of
+from tests.each import each
 
 _PROJECT = Path(__file__).parents[2]
 _ADDRESS = '"localhost:50051"'
@@ -35,7 +34,7 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize("language", _EXAMPLES)
+@each("language", _EXAMPLES)
 def test_the_five_lines_are_the_examples(language: str) -> None:
     """Each line is part of the language's example, which `make conformance` builds and runs."""
     example, before, after = _EXAMPLES[language]

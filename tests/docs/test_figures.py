@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from podium_server.api import pages, rankings, tokens, watch
 from podium_server.errors import RETRY_SECONDS
 from podium_server.rpc import admission, audit, reading
@@ -11,6 +10,8 @@ from podium_server.rpc.fronts.grpcio import server_options
 from podium_server.serve.settings import Settings
 from podium_server.store.sql import reads
 from podium_server.store.sqlite import store
+
+from tests.each import each
 
 _DOCS = Path(__file__).parents[2] / "docs"
 _MIB = 2**20
@@ -62,7 +63,7 @@ _FIGURES = {
 """Sentences with a figure, and this figure, by the document that must have them."""
 
 
-@pytest.mark.parametrize("document", _FIGURES)
+@each("document", _FIGURES)
 def test_a_document_has_the_figures(document: str) -> None:
     """A changed default needs a changed document, and the other way round."""
     text = " ".join((_DOCS / document).read_text(encoding="utf-8").split())

@@ -9,6 +9,8 @@ from types import ModuleType
 import podium
 import pytest
 
+from tests.each import each
+
 _TOOL = Path(__file__).parents[2] / "tools/make_blocking.py"
 _PAIRS = [
     (podium.Client, podium.AsyncClient),
@@ -57,7 +59,7 @@ def test_a_change_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert tool.outdated() == [target]
 
 
-@pytest.mark.parametrize(("blocking", "asynchronous"), _PAIRS)
+@each(("blocking", "asynchronous"), _PAIRS)
 def test_both_clients_are_described_alike(blocking: type, asynchronous: type) -> None:
     """Every method of both clients describes every parameter that it takes."""
     for kind in (blocking, asynchronous):

@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.each import each
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -44,7 +44,7 @@ def test_no_machine_paths() -> None:
     assert _found(_MACHINE_PATH) == []
 
 
-@pytest.mark.parametrize("client", ["go", "rust", "typescript"])
+@each("client", ["go", "rust", "typescript"])
 def test_packages_carry_the_license(client: str) -> None:
     """Go, crates and npm pack the folder of a client, so each has a copy of the license."""
     carried = _PROJECT / "client" / client / "LICENSE"

@@ -12,6 +12,8 @@ from pathlib import Path
 import podium
 import pytest
 
+from tests.each import each
+
 _PROJECT = Path(__file__).parents[2]
 
 
@@ -55,7 +57,7 @@ def test_one_version() -> None:
     assert podium.__version__ == metadata.version("podium") == version == newest[1]
 
 
-@pytest.mark.parametrize(
+@each(
     ("file", "line"),
     [
         ("client/cpp/CMakeLists.txt", "project(podium VERSION {version} "),

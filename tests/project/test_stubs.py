@@ -11,8 +11,9 @@ from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+
+from tests.each import each
 
 _PROJECT = Path(__file__).parents[2]
 _CLIENTS = _PROJECT / "client"
@@ -63,7 +64,7 @@ def _plain(file: FileDescriptorProto) -> FileDescriptorProto:
     return file
 
 
-@pytest.mark.parametrize("stored", [_in_go, _in_typescript, _in_rust])
+@each("stored", [_in_go, _in_typescript, _in_rust])
 def test_stubs_are_of_the_present_protos(stored: Callable[[str], FileDescriptorProto]) -> None:
     """The code agrees with Python's. If not, run make proto-go, proto-typescript, proto-rust."""
     assert len(_PROTOS) > 10

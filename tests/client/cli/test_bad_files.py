@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.cli.shell import podium
+from tests.each import each
 
 SKIPPED = '{"event": "skipped"}\n'
 EVAL = '{"event": "eval_recorded", "arm": "a", "eval_result": {"name": "v", "metrics": %s}}'
@@ -83,7 +84,7 @@ def test_bytes_that_are_no_text() -> None:
     assert done == (2, "", "podium: line 2: the text is not UTF-8; nothing was recorded\n")
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "[]"])
+@each("text", ["", "\n\n", "[]"])
 def test_nothing_to_record(text: str) -> None:
     """An empty file is more likely a mistake than a wish."""
     done = podium("record", "e", "-", stdin=text)

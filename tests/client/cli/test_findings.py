@@ -13,8 +13,10 @@ from podium.cli import _check_server
 from podium.cli._findings import Finding, Level, failed, ok
 from podium.errors import PodiumError, UnavailableError, error_for
 
+from tests.each import each
 
-@pytest.mark.parametrize(
+
+@each(
     ("reason", "remedy"),
     [
         ("TOKEN_MISSING", "set PODIUM_TOKEN_FILE to a file"),
@@ -30,7 +32,7 @@ def test_what_to_do_about_an_error(reason: str, remedy: str) -> None:
     assert _check_server._remedy(error_for(reason, "")).startswith(remedy)
 
 
-@pytest.mark.parametrize(
+@each(
     ("message", "remedy"),
     [
         ("certificate has expired", "renew the certificate on the server"),
@@ -80,7 +82,7 @@ class _Answers:
         return None
 
 
-@pytest.mark.parametrize(
+@each(
     ("error", "has_token", "check", "level"),
     [
         (None, False, "token", Level.OK),

@@ -14,10 +14,12 @@ from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
 from podium.cli.commands import export, page, token, watch
 
+from tests.each import each
+
 # ---- Formats -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("seconds", "shown"),
     [
         (None, ""),
@@ -47,7 +49,7 @@ def test_a_moment_is_in_utc() -> None:
     assert _format.moment(None) == ""
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "shown"),
     [(0.00009, "<0.0001"), (0.0001, "0.0001"), (0.0005, "0.0005"), (0.256, "0.26"), (1.0, "1")],
 )
@@ -88,7 +90,7 @@ def test_the_texts_of_a_token() -> None:
 # ---- Options -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "value"),
     [
         ("a=1", 1),
@@ -111,7 +113,7 @@ def test_a_filter_of_configurations(text: str, value: object) -> None:
     assert (path, found, type(found)) == ("a", value, type(value))
 
 
-@pytest.mark.parametrize("text", ["a", "=1", "a=", "a=5..1", f"a={2**63}"])
+@each("text", ["a", "=1", "a=", "a=5..1", f"a={2**63}"])
 def test_no_filter_of_configurations(text: str) -> None:
     """A missing path, a reversed range, and an integer that no configuration has are errors."""
     if text == "a=":
@@ -146,22 +148,20 @@ def test_numbers_of_options() -> None:
             parse(text)
 
 
-@pytest.mark.parametrize(
-    ("limit", "size"), [(None, 1_000), (1, 1), (999, 999), (1_000, 1_000), (1_001, 1_000)]
-)
+@each(("limit", "size"), [(None, 1_000), (1, 1), (999, 999), (1_000, 1_000), (1_001, 1_000)])
 def test_the_size_of_a_page(limit: int | None, size: int) -> None:
     """No more is fetched than is shown, and no more than a call can take."""
     assert _arguments.page_size(limit) == size
 
 
-@pytest.mark.parametrize(("text", "hours"), [("12h", 12), ("1d", 24), ("99999h", 99_999)])
+@each(("text", "hours"), [("12h", 12), ("1d", 24), ("99999h", 99_999)])
 def test_how_long_a_token_is_valid(text: str, hours: int) -> None:
     """The time is given in hours or days from now."""
     left = token._moment(text) - datetime.now(UTC)
     assert timedelta(hours=hours, minutes=-1) < left <= timedelta(hours=hours)
 
 
-@pytest.mark.parametrize(
+@each(
     ("revoked", "ends", "state"),
     [
         (None, None, "valid"),
@@ -179,7 +179,7 @@ def test_the_state_of_a_token(revoked: int | None, ends: int | None, state: str)
     assert token._state(given).startswith(state)
 
 
-@pytest.mark.parametrize(
+@each(
     ("keys", "metric", "found"),
     [
         (None, None, False),
@@ -197,7 +197,7 @@ def test_the_series_to_watch(
     assert watch._series(keys, metric) == found
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "as_json", "form"),
     [
         (None, False, "jsonl"),
@@ -212,7 +212,7 @@ def test_the_format_of_an_export(path: str | None, *, as_json: bool, form: str) 
     assert export._format_of(path, Console(as_json=as_json)) == form
 
 
-@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
+@each("sign", ["=", "+", "-", "@", "\t", "\r"])
 def test_a_text_that_spreadsheets_would_run(sign: str) -> None:
     """An apostrophe makes it a text. Numbers stay numbers."""
     assert export._cell(f"{sign}1") == f"'{sign}1"
@@ -220,7 +220,7 @@ def test_a_text_that_spreadsheets_would_run(sign: str) -> None:
     assert export._cell(-1.0) == -1.0
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "url"),
     [
         ("h:1", "http://h:1/"),

@@ -26,10 +26,12 @@ from podium.errors import (
     error_for,
 )
 
+from tests.each import each
+
 # ---- Messages ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("error", "code"),
     [
         (NotFoundError("no"), 1),
@@ -128,7 +130,7 @@ def test_the_sum_of_several_calls() -> None:
     assert two.plus("y", batch, RecordResult(9, 0)).revision is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("error", "none", "some"),
     [
         (error_for("NAME_INVALID", ""), "; nothing was recorded", ", the others are not"),
@@ -146,7 +148,7 @@ def test_how_much_is_recorded_after_an_error(error: PodiumError, none: str, some
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("count", "end"),
     [(1, ""), (2, "line 1"), (10, "line 9"), (11, " and 1 more"), (13, " and 3 more")],
 )
@@ -163,7 +165,7 @@ def test_the_rejected_lines_are_named(count: int, end: str) -> None:
 # ---- Findings of `podium doctor` -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("ahead", "pause", "level", "text"),
     [
         (0.0, 0.0, Level.OK, "by less than 5 s"),
@@ -181,7 +183,7 @@ def test_the_clock_of_this_machine(ahead: float, pause: float, level: Level, tex
     assert (found.level, text in found.text) == (level, True)
 
 
-@pytest.mark.parametrize(
+@each(
     ("role", "days", "most", "rows", "text"),
     [
         ("recorder", None, None, None, None),

@@ -24,13 +24,12 @@ from podium.cli._output import new_file
 from podium.cli._table import columns_of, fits, table
 
 from tests.client.cli.direct import run
+from tests.each import each
 
 # ---- Output --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "sign", ["\x00", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u202e", "\u2066", "\u2069"]
-)
+@each("sign", ["\x00", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u202e", "\u2066", "\u2069"])
 def test_signs_that_control_a_terminal(sign: str) -> None:
     """They are written in visible form: no recorded text moves the cursor or turns the text."""
     shown = clean(f"a{sign}b")
@@ -87,7 +86,7 @@ def test_a_document_as_html() -> None:
     assert '<tr><td class="number"></td><td>c\\x1b</td></tr>' in text
 
 
-@pytest.mark.parametrize("sign", ["\\", "`", "*", "_", "[", "]", "|", "~", "$"])
+@each("sign", ["\\", "`", "*", "_", "[", "]", "|", "~", "$"])
 def test_a_document_as_markdown(sign: str) -> None:
     """Signs of Markdown, mentions and HTML in recorded texts are escaped, in every place."""
     table = Table((f">H{sign}", "B"), [[f"c{sign}", "@me <b>"]])
@@ -143,7 +142,7 @@ def test_cells_of_a_record() -> None:
     assert cells(record_, "abcdef") == ["true", "x 1", "0.123457", "", "0", ""]
 
 
-@pytest.mark.parametrize(
+@each(
     ("moment", "shown"),
     [("", ""), ("2026-01-02 03:04:05Z", "2026-01-02"), ("TODAY 03:04:05Z", "03:04:05Z")],
 )
@@ -201,7 +200,7 @@ def _view(*streams: Any) -> OutboxView:
     return OutboxView(Path("o"), "h:1", None, is_sending=False, streams=[*streams], damaged={})
 
 
-@pytest.mark.parametrize(
+@each(
     ("waiting", "is_recording", "needs_sender"),
     [(1, True, True), (1, False, True), (0, False, True), (0, True, False)],
 )

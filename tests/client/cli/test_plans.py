@@ -16,6 +16,8 @@ from podium.v1.event_pb2 import ArmAnnotated, ArmFinished, Event
 from podium_server.testing.calls import arm as whole
 from podium_server.testing.calls import metrics, row, started
 
+from tests.each import each
+
 _NOW = 1_700_000_000_000
 
 
@@ -78,7 +80,7 @@ def _renamed(event: Event) -> Event:
     return event
 
 
-@pytest.mark.parametrize(
+@each(
     ("known", "order", "attempt_id"),
     [
         (None, _NOW, "A"),

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from importlib import metadata
 
-import pytest
 from podium.cli._parsers import COMMANDS
 
 from tests.client.cli.shell import podium, process
+from tests.each import each
 
 SERVE_WITHOUT = """
 import sys
@@ -76,7 +76,7 @@ def test_no_command_is_usage() -> None:
     assert done.err.startswith("usage: podium [OPTIONS] COMMAND")
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "expected"),
     [
         (

@@ -28,6 +28,8 @@ from podium.curves import curves_of
 from podium.ranking import rank
 from podium.statistics import describe
 
+from tests.each import each
+
 _TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _SOURCES = [
     RankSource("post_training_eval", "test", "b1", 1_200),
@@ -198,7 +200,7 @@ def test_the_fields_of_an_experiment() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each(
     ("is_clean", "text"),
     [(True, "c0"), (False, "c0, with uncommitted changes"), (None, "c0, unknown changes")],
 )
@@ -243,7 +245,7 @@ def test_an_eval_row(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "cell"),
     [(None, None), (True, True), (0.1, 0.1), (math.inf, "Infinity"), ("a", "a"), ("-a", "'-a")],
 )

@@ -25,6 +25,7 @@ from podium.v1.event_pb2 import Event, Skipped
 from podium_server.testing.calls import declared, metrics, row, started
 
 from tests.client.outbox.places import new_outbox
+from tests.each import each
 
 
 def _rejected(sequence: int, reason: str = "A", message: str = "m") -> RejectedEvent:
@@ -61,7 +62,7 @@ def _view(*streams: StreamView, state: SenderState | None = None, **fields: Any)
 # ---- `podium outbox` -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("state", "is_sending", "text"),
     [
         (None, False, "no sender runs"),
@@ -98,7 +99,7 @@ def test_the_reasons_of_a_stream() -> None:
 # ---- `podium sync` -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("done", "texts"),
     [
         (Done(_view(), "old:1"), []),
@@ -163,7 +164,7 @@ def test_the_lines_of_a_sync(capsys: pytest.CaptureFixture[str]) -> None:
     assert (told.out, told.err) == ("0 events delivered to a:1\n", "podium: 2 events wait: \n")
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "code"),
     [
         ({}, Exit.OK),
@@ -283,7 +284,7 @@ def test_why_events_of_a_stream_wait() -> None:
 # ---- `podium doctor` -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("is_sending", "why", "level", "text"),
     [
         (False, "gone", Level.WARNING, "and no sender runs"),

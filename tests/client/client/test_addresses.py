@@ -10,6 +10,8 @@ import pytest
 from podium._client.channel import channel_options
 from podium_server.testing import running_server
 
+from tests.each import each
+
 
 def test_the_default_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an address it is PODIUM_ADDRESS, or else localhost:50051."""
@@ -22,7 +24,7 @@ def test_the_default_address(monkeypatch: pytest.MonkeyPatch) -> None:
     assert podium.Client("other.example:1").address == "other.example:1"
 
 
-@pytest.mark.parametrize(
+@each(
     "address",
     [
         "localhost:50051",
@@ -95,7 +97,7 @@ def test_a_socket_path_that_is_too_long() -> None:
         podium.Client("unix:/" + "x" * 107)
 
 
-@pytest.mark.parametrize("seconds", [0, -1, math.inf, math.nan])
+@each("seconds", [0, -1, math.inf, math.nan])
 def test_no_timeouts(seconds: float) -> None:
     """Every call ends, so a timeout is a positive, finite time."""
     with pytest.raises(ValueError, match="read_timeout"):
@@ -104,9 +106,7 @@ def test_no_timeouts(seconds: float) -> None:
         podium.AsyncClient("localhost:1", write_timeout=seconds)
 
 
-@pytest.mark.parametrize(
-    ("address", "asked"), [("localhost:1", False), ("127.0.0.1:1", False), ("example:1", True)]
-)
+@each(("address", "asked"), [("localhost:1", False), ("127.0.0.1:1", False), ("example:1", True)])
 def test_proxies_are_not_asked_for_this_machine(address: str, asked: bool) -> None:
     """The proxy of the environment is left alone for a server on this machine."""
     assert (("grpc.enable_http_proxy", 0) not in channel_options(address)) is asked

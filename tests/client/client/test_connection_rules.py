@@ -29,10 +29,12 @@ from podium.errors import (
     UnavailableError,
 )
 
+from tests.each import each
+
 # ---- Channels ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("address", "is_here"),
     [
         ("localhost:1", True),
@@ -77,7 +79,7 @@ def test_the_options_of_channels() -> None:
     assert dict(channel_options("dns:h:1")) == others
 
 
-@pytest.mark.parametrize("seconds", [0, -1.0, math.inf, math.nan])
+@each("seconds", [0, -1.0, math.inf, math.nan])
 def test_no_time_limit(seconds: float) -> None:
     """A time limit is positive and finite, because nothing may wait for ever."""
     with pytest.raises(
@@ -132,7 +134,7 @@ def test_the_lag_of_a_sender_is_sent_with_its_calls() -> None:
     OUTBOX_LAG.reset(before)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "why"),
     [
         (
@@ -254,7 +256,7 @@ def test_where_a_token_is_sent_without_encryption(
         security.metadata()
 
 
-@pytest.mark.parametrize(
+@each(
     ("why", "tls", "text"),
     [
         ("Socket closed", None, "it may require TLS"),

@@ -17,6 +17,7 @@ from podium.v1 import access_service_pb2, event_pb2, recording_service_pb2, resu
 
 from tests.client.client.both import AnyClient, entered, items, result
 from tests.client.client.broken import grpc_server
+from tests.each import each
 
 PAIRS = [
     (podium.Client, podium.AsyncClient),
@@ -225,7 +226,7 @@ def methods(kind: type) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(("blocking", "asynchronous"), PAIRS)
+@each(("blocking", "asynchronous"), PAIRS)
 def test_both_clients_have_the_same_methods(blocking: type, asynchronous: type) -> None:
     """The two kinds have methods of the same names, parameters and defaults, all described."""
     theirs = methods(asynchronous)

@@ -12,6 +12,8 @@ from podium.errors import (
     error_for,
 )
 
+from tests.each import each
+
 _AWAY = UnavailableError("away")
 _TURNED_AWAY = {"OVERLOADED", "QUOTA_EXCEEDED", "SHUTTING_DOWN"}
 """The server has not begun to process calls that it rejects for these reasons."""
@@ -37,7 +39,7 @@ def _is_retried(error: PodiumError, *, is_write: bool, was_sent: bool = True) ->
     return _pause(retries, error, was_sent=was_sent) is not None
 
 
-@pytest.mark.parametrize(
+@each(
     ("seconds", "was_sent", "is_known", "is_retried"),
     [
         (0.0, False, False, True),
@@ -77,7 +79,7 @@ def test_each_reason(*, is_write: bool) -> None:
         assert _is_retried(error, is_write=is_write), reason
 
 
-@pytest.mark.parametrize(
+@each(
     ("error", "was_sent", "read", "write"),
     [
         (_AWAY, True, True, False),

@@ -24,6 +24,8 @@ from podium.errors import (
 from podium.events import skipped
 from podium.v1.recording_service_pb2 import RecordResponse
 
+from tests.each import each
+
 # ---- Watches -------------------------------------------------------------------------------------
 
 _GOES_ON = {"OVERLOADED", "QUOTA_EXCEEDED", "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"}
@@ -100,7 +102,7 @@ def test_only_a_watch_that_has_not_begun_gives_up(
     assert not session.is_deletion(NotFoundError("never was"))
 
 
-@pytest.mark.parametrize(
+@each(
     ("after", "revision", "epoch"),
     [
         (7, 7, ""),
@@ -168,7 +170,7 @@ def _listing() -> tuple[Listing[Any], list[int]]:
     return Listing("arms", [], pages, fetch), fetched
 
 
-@pytest.mark.parametrize(
+@each(
     ("use", "result", "count"),
     [
         (bool, True, 1),
@@ -230,7 +232,7 @@ def test_a_range_of_steps_of_a_request() -> None:
         calls.evals("x", "a", min_step=4, max_step=3, **given)
 
 
-@pytest.mark.parametrize(
+@each(
     ("filters", "text"),
     [
         ({}, ""),

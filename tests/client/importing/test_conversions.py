@@ -28,11 +28,12 @@ from tests.client.importing.wandb_files import (
     log_bytes,
     run_record,
 )
+from tests.each import each
 
 # ---- Shared parts --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("source", "config"),
     [
         (None, RunConfig("run")),
@@ -73,7 +74,7 @@ def test_a_configuration_of_another_tool(source: object, config: RunConfig) -> N
     assert run_config_from(source, "run", more=0) == config
 
 
-@pytest.mark.parametrize(
+@each(
     ("key", "found"),
     [
         ("dev.acc", ("dev", "acc")),
@@ -168,7 +169,7 @@ def test_the_configuration_of_an_mlflow_run() -> None:
     assert mlflow._name_of({}, Path("x/3")) == "mlflow-3"
 
 
-@pytest.mark.parametrize(
+@each(
     ("split", "content", "found"),
     [
         ("eval", {"loss": 1, "epoch": 2}, {"eval_loss": 1, "epoch": 2}),
@@ -183,7 +184,7 @@ def test_keys_without_their_data_set(split: str, content: Any, found: Any) -> No
     assert hf_trainer._with_prefix(content, split) == found
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "is_folders", "name"),
     [
         ("/a/run/trainer_state.json", False, "run"),
@@ -202,7 +203,7 @@ def test_the_name_of_a_training(path: str, *, is_folders: bool, name: str) -> No
 # ---- Optuna, evsys, tables, TensorBoard and W&B --------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("directions", "names", "direction", "metric", "others"),
     [
         ([], [], "minimize", "objective.value", {}),
@@ -244,7 +245,7 @@ def test_trials_that_did_not_finish_well() -> None:
     assert list(_study._rows(Trial(0, "COMPLETE", values=[1.0]), ["m", "n"])) == []
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "error", "status"),
     [
         ("COMPLETED", None, "completed"),

@@ -7,8 +7,10 @@ import pytest
 from podium import Component, ModelConfig
 from podium.importing.kinds import inspect_ai, lm_eval
 
+from tests.each import each
 
-@pytest.mark.parametrize(
+
+@each(
     ("config", "name", "model"),
     [
         ({"model_args": "pretrained=a,model=b"}, "given", "given"),

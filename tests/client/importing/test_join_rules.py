@@ -12,6 +12,8 @@ from podium.importing import Evaluation, FoundArm, Note, NotImported
 from podium.importing._joining import join
 from podium.importing._recording import _check_same_run, _duplicate
 
+from tests.each import each
+
 _CONFIG = RunConfig("m", seed=1)
 
 
@@ -83,7 +85,7 @@ def test_an_evaluation_that_is_recorded_stays_in_its_arm() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each(
     ("rows", "name"),
     [
         ([_row("t", None, 0.5)], "m-seed1"),
@@ -120,7 +122,7 @@ def test_arms_of_other_seeds_are_other_arms() -> None:
     assert found == {"m-seed1-b": ["t:2"], "m-seed1-c": ["t:3"]}
 
 
-@pytest.mark.parametrize(
+@each(
     ("trained", "status", "is_new"),
     [(True, "failed", False), (True, "running", True), (False, "failed", True)],
 )
@@ -198,7 +200,7 @@ def test_a_note_names_the_reason_of_another_arm() -> None:
 # ---- Imports of the same arm ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("before", "now", "is_same"),
     [("a", "a", True), ("a", None, True), (None, "a", True), ("a", "b", False)],
 )

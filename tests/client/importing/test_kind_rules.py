@@ -11,6 +11,7 @@ from podium.importing.kinds import hf_trainer, inspect_ai, lm_eval, mlflow
 from podium.importing.kinds.tensorboard import _events
 
 from tests.client.importing.files import write_text
+from tests.each import each
 
 
 def _result(steps: Generator[Any, None, Any]) -> Any:
@@ -26,7 +27,7 @@ def _result(steps: Generator[Any, None, Any]) -> Any:
 # ---- MLflow --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "found"),
     [
         ("1", "running"),
@@ -46,7 +47,7 @@ def test_a_status_of_mlflow(status: str, found: str) -> None:
     assert mlflow._STATUSES[status] == found
 
 
-@pytest.mark.parametrize(
+@each(
     ("start", "end", "seconds"),
     [
         (1_000, 3_500, 2.5),
@@ -93,7 +94,7 @@ def test_a_line_of_a_metric(tmp_path: Path, line: str, *, is_right: bool) -> Non
 # ---- Hugging Face's Trainer ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("max_steps", "global_step", "is_finished"),
     [(10, 10, True), (10, 9, False), (10, 11, True), (0, 0, False), (None, 5, False)],
 )
@@ -150,7 +151,7 @@ def test_the_results_of_a_test_set_come_first() -> None:
 # ---- lm-evaluation-harness -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("settings", "text"),
     [
         ({"do_sample": False, "temperature": 0, "until": ["\n"]}, ""),
@@ -177,7 +178,7 @@ def test_the_row_of_a_task() -> None:
     assert (row.benchmark_id, row.tags, row.step) == ("t@2,0-shot", ["test"], None)
 
 
-@pytest.mark.parametrize(
+@each(
     ("counts", "found"),
     [({"a": 3, "b": 3}, {"n_samples": 3.0}), ({"a": 3, "b": 4}, {}), ({}, {})],
 )
@@ -223,7 +224,7 @@ def test_a_time_of_inspect(
     assert (found and (found.hour, found.tzinfo)) == (None if hour is None else (hour, UTC))
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "found"),
     [
         ("success", "completed"),
@@ -265,7 +266,7 @@ def test_settings_that_change_what_is_measured() -> None:
 _VECTOR = {"dim": [{"size": 1}]}
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "number"),
     [
         ({"simple_value": 0.5}, 0.5),

@@ -20,6 +20,8 @@ from podium.importing._recording import (
 from podium.scoring import direction_metadata
 from podium.v1.event_pb2 import Event
 
+from tests.each import each
+
 
 class _Target:
     """A server that has some arms, and takes everything."""
@@ -76,8 +78,8 @@ def test_a_described_experiment() -> None:
     _import(target, "other").take(found, "csv")
     assert target.sent == [("other", [_event(events.experiment_declared(metadata=stated))])]
     target = _Target()
-    for each in (FoundExperiment("e", "f"), FoundExperiment("e", "f", conclusion="c")):
-        _import(target, "other").take(each, "csv")
+    for experiment in (FoundExperiment("e", "f"), FoundExperiment("e", "f", conclusion="c")):
+        _import(target, "other").take(experiment, "csv")
     assert target.sent == []
     _import(target).take(FoundExperiment("e", "f"), "csv")
     assert target.sent == [("e", [_event(events.experiment_declared())])]
@@ -101,7 +103,7 @@ def test_names_over_the_limit() -> None:
     assert [note.source for note in work.report.notes] == ["f"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("existing", "changes", "counts"),
     [
         (None, True, (1, 0, [])),

@@ -13,6 +13,8 @@ from podium.importing import _tables, _values
 from podium.importing._databases import opened
 from podium.importing._detecting import places
 
+from tests.each import each
+
 
 @pytest.mark.parametrize(
     ("text", "rows"),
@@ -43,7 +45,7 @@ def test_a_log_whose_last_line_is_cut_off(tmp_path: Path) -> None:
     assert "the line is incomplete" in str(error)
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "is_table", "stem"),
     [
         ("a.csv", True, "a"),
@@ -120,7 +122,7 @@ def test_damaged_compressed_lines(tmp_path: Path) -> None:
         assert "incomplete or damaged" in str(error)
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "number"),
     [(1, 1.0), ("1.5", 1.5), ("nan", math.nan), (True, None), ("x", None), (10**400, None)],
 )
@@ -130,7 +132,7 @@ def test_a_number(value: object, number: float | None) -> None:
     assert repr(found) == repr(number)
 
 
-@pytest.mark.parametrize("seconds", [math.nan, math.inf, 1e20, "soon", None, True])
+@each("seconds", [math.nan, math.inf, 1e20, "soon", None, True])
 def test_no_time(seconds: object) -> None:
     """A value that is no number of seconds, or of no year that Python has, is no time."""
     assert _values.time_from_seconds(seconds) is None
@@ -141,7 +143,7 @@ def test_a_time_is_in_utc() -> None:
     assert _values.time_from_seconds("0.5") == datetime(1970, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
+@each(
     ("begin", "is_torn"),
     [(b"", True), (b" \n", True), (b'{"a": 1', True), (b'{"a": 1}\n', False), (b"[1", False)],
 )

@@ -18,12 +18,14 @@ from podium.importing._identities import (
 )
 from podium.importing._rows import Logged, eval_and_metric, tags_of, with_last_rows
 
+from tests.each import each
+
 _INT64 = 2**63
 
 # ---- Configurations ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "value"),
     [
         ("True", True),
@@ -49,7 +51,7 @@ def test_a_parameter_that_was_written_as_text(text: str, value: object) -> None:
     assert (found, type(found)) == (value, type(value))
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "seed"),
     [
         (0, 0),
@@ -78,7 +80,7 @@ def test_a_seed(value: object, seed: int | None) -> None:
         step_from(value)
 
 
-@pytest.mark.parametrize(
+@each(
     ("data", "kept"),
     [
         (_INT64 - 1, _INT64 - 1),
@@ -114,7 +116,7 @@ def test_parts_of_a_configuration_that_have_other_fields() -> None:
 # ---- Names ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "seed", "found"),
     [
         ("m", None, "m"),
@@ -139,7 +141,7 @@ def test_a_name_over_the_limit() -> None:
     assert all(60 < len(name.encode()) <= 64 for name in names)
 
 
-@pytest.mark.parametrize(
+@each(
     ("folder", "name"),
     [
         ("/a/b/run", "run"),
@@ -165,7 +167,7 @@ def test_a_digest_of_settings() -> None:
 # ---- Rows ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("key", "found"),
     [
         ("val_loss", ("val", "loss")),
@@ -181,7 +183,7 @@ def test_the_eval_of_a_key(key: str, found: tuple[str, str] | None) -> None:
     assert eval_and_metric(key) == found
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "tags"),
     [("test", ["test"]), ("Predict/a", ["test"]), ("testing", []), ("val/test", [])],
 )

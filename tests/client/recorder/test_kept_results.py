@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import podium
-import pytest
 from podium import (
     Annotations,
     ArmResult,
@@ -19,6 +18,8 @@ from podium import (
 )
 from podium._recorder import kept_annotations, kept_results
 from podium._recorder.problems import Problems
+
+from tests.each import each
 
 _WRONG: Any = object()
 
@@ -41,7 +42,7 @@ def _kinds(problems: Problems) -> str:
     return "".join(problem.kind[0] for problem in problems)
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "name", "expected", "kinds"),
     [
         (RunConfig("r", seed=1), "arm", RunConfig("r", seed=1), ""),
@@ -90,7 +91,7 @@ def test_a_valid_configuration_is_kept() -> None:
     assert problems == []
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "given", "expected"),
     [
         ("data", "jsonl", None),
@@ -162,7 +163,7 @@ def test_a_wrong_result_of_a_run() -> None:
     assert "those from '1000' to '1001' are left out" in problems[-1].text
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "has_error", "expected", "kinds"),
     [
         ("completed", False, "completed", ""),
@@ -186,7 +187,7 @@ def test_how_an_arm_ends(given: Any, expected: str, kinds: str, *, has_error: bo
     assert _kinds(problems) == kinds
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "expected", "kinds"),
     [
         (None, None, ""),
@@ -289,7 +290,7 @@ def _start(**given: Any) -> dict[str, Any]:
     return none | {"run_config": RunConfig("r"), "restart": False} | given
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "arm", "config", "fields"),
     [
         ({}, "r", "r", []),

@@ -4,9 +4,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-import pytest
 from podium._recorder import kept_values as kept
 from podium._recorder.problems import Problems, shown
+
+from tests.each import each
 
 _MOST = 10_000
 
@@ -26,7 +27,7 @@ def _kinds(problems: Problems) -> str:
     return "".join(problem.kind[0] for problem in problems)
 
 
-@pytest.mark.parametrize(
+@each(
     ("keep", "given", "expected", "kinds"),
     [
         (kept.name, "a", "a", ""),
@@ -130,7 +131,7 @@ def test_what_a_warning_shows() -> None:
     assert len(shown("x" * 1_000)) < 200
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "expected", "kinds"),
     [
         (None, {}, ""),
@@ -172,7 +173,7 @@ def test_values_that_are_nested_too_deeply() -> None:
     assert _kinds(problems) == ""
 
 
-@pytest.mark.parametrize(
+@each(
     "given",
     [
         {"a": "x" * 900},

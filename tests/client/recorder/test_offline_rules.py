@@ -22,6 +22,7 @@ from podium._recorder.warnings import RecorderWarnings
 from podium.events import metrics_recorded
 
 from tests.client.outbox.places import info, new_outbox, new_writer
+from tests.each import each
 
 _MOST = kept.LIMITS.map_keys
 
@@ -36,7 +37,7 @@ def offline(tmp_path: Path) -> Callable[..., ExperimentRecording]:
     return record
 
 
-@pytest.mark.parametrize(
+@each(
     ("convert", "given", "value", "is_lost"),
     [
         (kept.seconds, 0, 0.0, False),
@@ -65,7 +66,7 @@ def test_a_value_at_its_limit(
     assert problems.lose_something is is_lost
 
 
-@pytest.mark.parametrize("sign", ["n", "é", "漢"])
+@each("sign", ["n", "é", "漢"])
 def test_a_name_over_the_limit(sign: str) -> None:
     """It is within the limit in bytes of UTF-8, and stays different from others."""
     names = [kept.name(sign * 300 + end, "name", Problems()) for end in "ab"]
@@ -235,7 +236,7 @@ def test_an_unfinished_arm_is_named_once(caplog: pytest.LogCaptureFixture) -> No
     assert (caplog.text.count("was not finished"), notices.summary()) == (1, [])
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "is_rival"),
     [
         ({}, True),

@@ -4,11 +4,12 @@ import math
 from enum import StrEnum
 from typing import Any
 
-import pytest
 from podium import EvalResult, events
 from podium._limits.event_checks import check_event
 from podium._limits.limits import Limits
 from podium._recorder.plain_rows import plain_row_event
+
+from tests.each import each
 
 
 class _Tag(StrEnum):
@@ -22,7 +23,7 @@ def _long_way(name: str, metrics: Any, step: Any, tags: Any) -> Any:
     return event
 
 
-@pytest.mark.parametrize(
+@each(
     ("metrics", "step", "tags"),
     [
         ({"acc": 0.5, "nan": math.nan, "zero": -0.0}, 7, ["val", "val"]),
@@ -43,7 +44,7 @@ def test_a_plain_row_is_the_event_of_the_long_way(metrics: Any, step: Any, tags:
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "metrics", "step", "tags"),
     [
         ("not seen before", {"acc": 0.5}, 1, ()),

@@ -17,6 +17,8 @@ from podium._recorder.problems import Problems, Target
 from podium._recorder.process_rank import Rank, process_rank
 from podium._recorder.warnings import RecorderWarnings
 
+from tests.each import each
+
 
 @pytest.mark.parametrize(
     "number",
@@ -32,7 +34,7 @@ def test_an_error_that_lasts(number: int) -> None:
     assert is_lasting(OSError(number, "broken"))
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE])
+@each("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE])
 def test_an_error_that_passes(number: int) -> None:
     """A full disk can have room again, so its events wait in memory."""
     assert not is_lasting(OSError(number, "for now"))
@@ -92,7 +94,7 @@ def test_counts_of_several_streams() -> None:
     assert total == Counters(11, 22, 33, 44, 5.0, 66)
 
 
-@pytest.mark.parametrize("lost", ["pending", "rejected", "dropped", "incomplete"])
+@each("lost", ["pending", "rejected", "dropped", "incomplete"])
 def test_what_is_not_durable(lost: str) -> None:
     """Only if nothing is pending, rejected or lost has the server stored everything."""
     whole: dict[str, Any] = {

@@ -13,6 +13,7 @@ from podium_server.testing.calls import arm as whole
 from podium_server.testing.calls import row
 
 from tests.client.sender.model import Entry, Outbox, Server, event, kind_of, step
+from tests.each import each
 from tests.sparse import sparse
 
 FAULTS = ("", "before", "after", "crash")
@@ -65,8 +66,8 @@ def test_every_stream_arrives_whatever_goes_wrong(kinds: str) -> None:
         )
 
 
-@pytest.mark.parametrize("kinds", ["ggg", "gbg", "bwg", "ggwl", "bbbb"])
-@pytest.mark.parametrize("kept", range(4))
+@each("kinds", ["ggg", "gbg", "bwg", "ggwl", "bbbb"])
+@each("kept", range(4))
 def test_a_server_that_goes_back_gets_everything_again(kinds: str, kept: int) -> None:
     """A server restored from an older state gets everything again, except rejected events."""
     outbox, server = Outbox.of(kinds), Server()
@@ -115,7 +116,7 @@ def _batch(delivery: Delivery, kinds: str) -> Batch:
     return batch
 
 
-@pytest.mark.parametrize("reason", [name for name, info in REASONS.items() if info.disposition])
+@each("reason", [name for name, info in REASONS.items() if info.disposition])
 def test_every_reason_of_a_refusal(reason: str) -> None:
     """An event with a permanent reason is rejected. With any other reason, the stream waits."""
     permanent = REASONS[reason].disposition is Disposition.PERMANENT
@@ -130,7 +131,7 @@ def test_every_reason_of_a_refusal(reason: str) -> None:
         assert len(_batch(delivery, "gg").events) == 1
 
 
-@pytest.mark.parametrize("reason", [name for name, info in REASONS.items() if not info.disposition])
+@each("reason", [name for name, info in REASONS.items() if not info.disposition])
 def test_every_reason_of_a_call(reason: str) -> None:
     """An error of the whole call rejects no event."""
     delivery = Delivery()
@@ -143,7 +144,7 @@ def test_every_reason_of_a_call(reason: str) -> None:
     assert delivery.delivered == 0
 
 
-@pytest.mark.parametrize(
+@each(
     ("code", "about_server"),
     [
         ("UNAVAILABLE", True),
@@ -181,7 +182,7 @@ def test_a_single_event_that_is_too_large_is_rejected() -> None:
     assert [(item.sequence, item.reason) for item in verdict.refused] == [(1, "LIMIT_EXCEEDED")]
 
 
-@pytest.mark.parametrize("most", [1, 2, 7, 100])
+@each("most", [1, 2, 7, 100])
 def test_a_server_that_takes_less_in_a_call(most: int) -> None:
     """If a server accepts fewer events in a call, few calls are rejected before batches fit."""
     outbox, server = Outbox.of("g" * 1_000), Server(most=most)
@@ -249,11 +250,11 @@ def _sizes(event: Event, seconds: Sequence[float]) -> list[int]:
     payload = event.SerializeToString()
     entries = [Entry(sequence, payload) for sequence in range(1, 301)]
     delivery, sizes = Delivery(), []
-    for each in seconds:
+    for took in seconds:
         batch = delivery.next(entries)
         assert isinstance(batch, Batch)
         sizes.append(len(batch.events))
-        delivery.succeeded(batch, batch.last, seconds=each)
+        delivery.succeeded(batch, batch.last, seconds=took)
     return sizes
 
 
@@ -375,7 +376,7 @@ def _whole_arm() -> list[Entry]:
     return [Entry(number, each.SerializeToString()) for number, each in enumerate(events, 1)]
 
 
-@pytest.mark.parametrize(
+@each(
     ("events", "is_skipped"),
     [
         ([row("val", 1)], True),

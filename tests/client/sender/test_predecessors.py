@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
 from podium._sender.predecessors import Predecessors
+
+from tests.each import each
 
 
 @dataclass
@@ -24,7 +25,7 @@ class _Stream:
         return 3
 
 
-@pytest.mark.parametrize(
+@each(
     ("change", "waits"),
     [
         ({}, True),
@@ -44,7 +45,7 @@ def test_a_continued_stream(change: dict[str, int], *, waits: bool) -> None:
     assert streams.are_orphans is not waits
 
 
-@pytest.mark.parametrize(
+@each(
     ("change", "waits"),
     [
         ({}, True),
@@ -62,7 +63,7 @@ def test_an_older_attempt(change: dict[str, int], *, waits: bool) -> None:
     assert streams.are_pending() is waits
 
 
-@pytest.mark.parametrize(
+@each(
     ("change", "waits"),
     [
         ({"delivered": 0}, True),

@@ -20,6 +20,7 @@ from podium_server.testing.calls import declared, row, started
 
 from tests.client.outbox.places import new_outbox
 from tests.client.sender.outboxes import appended, dead_stream, writer
+from tests.each import each
 
 
 class _Client:
@@ -232,7 +233,7 @@ def test_a_new_stream_of_a_delivered_part_waits_for_no_other(tmp_path: Path) -> 
 _WAITS = {"delivered": 1, "is_gone": False, "fails_for_long": False, "is_unreadable": False}
 
 
-@pytest.mark.parametrize(
+@each(
     ("states", "are_pending"),
     [
         ([], False),

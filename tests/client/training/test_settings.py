@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pytest
 from podium.integrations._callers import caller_variables
 from podium.integrations._settings import plain, seed_of, settings_of
 
 from tests import zygote
+from tests.each import each
 
 
 class _Kind(enum.StrEnum):
@@ -57,7 +57,7 @@ def test_plain_values() -> None:
     assert type(told["kind"]) is str
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "expected"),
     [
         (Path("data/a.txt"), "data/a.txt"),
@@ -91,7 +91,7 @@ def test_integers_that_are_too_large_for_the_protocol() -> None:
     assert plain([2**63 - 1, 2**63, -(2**63)]) == [2**63 - 1, str(2**63), -(2**63)]
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "seed"),
     [
         *((7, 7), ("7", 7), (None, None), ("no", None), (True, None), (0, 0)),
@@ -103,7 +103,7 @@ def test_seeds(given: object, seed: int | None) -> None:
     assert seed_of(given) == seed
 
 
-@pytest.mark.parametrize(
+@each(
     ("module", "library"),
     [
         ("keras", "keras"),

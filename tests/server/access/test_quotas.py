@@ -23,6 +23,7 @@ from podium_server.api.quotas import Quotas, Usage
 from podium_server.serve import tokens
 from podium_server.store.tokens import Role, TokenRow
 
+from tests.each import each
 from tests.server.access.serving import serving
 from tests.stores import store_url
 
@@ -258,7 +259,7 @@ async def test_a_token_cannot_give_more_than_it_has(tmp_path: Path) -> None:
     assert listed == [own, issued.token.limits]
 
 
-@pytest.mark.parametrize("number", [0, -1, 1.5, True, "x"])
+@each("number", [0, -1, 1.5, True, "x"])
 def test_a_limit_is_one_or_more(number: Any) -> None:
     """The error names the field."""
     with pytest.raises((ValueError, TypeError), match="watches"):

@@ -18,6 +18,7 @@ from podium_server.serve import tokens
 from podium_server.serve.addresses import check_addresses
 from podium_server.serve.settings import Auth, ConfigError, ServerTLS, Settings
 
+from tests.each import each
 from tests.server.access.certificates import Authority
 from tests.server.access.serving import serving
 from tests.stores import store_url
@@ -228,7 +229,7 @@ async def test_a_token_over_plaintext_is_refused(url: str, tmp_path: Path) -> No
                 await client.experiment("x").get()
 
 
-@pytest.mark.parametrize(
+@each(
     ("auth", "insecure", "encrypted", "error"),
     [
         (None, False, False, "give --tls-cert"),

@@ -23,6 +23,7 @@ from podium_server.store.open import open_store
 from podium_server.store.rows import ExperimentRow, MetricRow
 from podium_server.testing.calls import arm, declared, record
 
+from tests.each import each
 from tests.server.rpc.good_requests import good_requests
 from tests.server.writes.ways import Direct
 from tests.stores import store_url
@@ -40,16 +41,14 @@ async def _call(store: Store, method: str, request: Any) -> Any:
     return await Direct(store, Limits()).call(method, request)
 
 
-@pytest.mark.parametrize(
-    ("micros", "expected"), [(0, (0, 0)), (1_500_001, (1, 500_001_000)), (-1, (-1, 999_999_000))]
-)
+@each(("micros", "expected"), [(0, (0, 0)), (1_500_001, (1, 500_001_000)), (-1, (-1, 999_999_000))])
 def test_times_have_microseconds(micros: int, expected: tuple[int, int]) -> None:
     """A stored time in microseconds is the same time in seconds and nanoseconds."""
     seconds, nanos = expected
     assert answers._time(micros) == Timestamp(seconds=seconds, nanos=nanos)
 
 
-@pytest.mark.parametrize(
+@each(
     ("counts", "expected"),
     [
         ((0, 0, 0, 0, 0, 0), "RUNNING"),
@@ -68,8 +67,8 @@ def test_the_status_of_an_experiment(counts: tuple[int, ...], expected: str) -> 
     assert status == f"EXPERIMENT_STATUS_{expected}"
 
 
-@pytest.mark.parametrize("least", [None, -1.0, 0.0, 1.0])
-@pytest.mark.parametrize("most", [None, -1.0, 0.0, 1.0])
+@each("least", [None, -1.0, 0.0, 1.0])
+@each("most", [None, -1.0, 0.0, 1.0])
 def test_a_range_has_the_given_limits(least: float | None, most: float | None) -> None:
     """A limit of 0 is a limit; one that is not set is infinite."""
     given = ConfigFilter(path="lr", range=NumberRange(min=least, max=most))

@@ -6,8 +6,10 @@ import pytest
 from podium.errors import PodiumError
 from podium_server import errors
 
+from tests.each import each
 
-@pytest.mark.parametrize(
+
+@each(
     ("error", "reason", "metadata", "seconds"),
     [
         (errors.unknown_experiment("x"), "EXPERIMENT_NOT_FOUND", {"experiment": "x"}, None),

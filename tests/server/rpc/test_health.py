@@ -18,6 +18,7 @@ from podium_server.rpc.health import Health
 from podium_server.store.contract import Store
 from podium_server.testing import running_server
 
+from tests.each import each
 from tests.server.access.serving import chosen_front, serving
 from tests.server.rpc.attack import MAX_WINDOW, attackers, headers, message
 from tests.server.rpc.processes import started
@@ -167,7 +168,7 @@ def test_headers_that_are_not_utf8_do_not_flood_the_log(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("body", [b"", b"\0\0", message(b"ab", declared=10)])
+@each("body", [b"", b"\0\0", message(b"ab", declared=10)])
 def test_a_request_that_is_cut_off_is_answered(body: bytes) -> None:
     """A stream that ends before its message is complete gets MALFORMED_REQUEST at once."""
     with (
@@ -198,13 +199,13 @@ async def test_a_watch_of_the_health_tells_of_the_end() -> None:
     requests = [_pb2.HealthCheckRequest(service=name) for name in ("", "a", "b")]
     watches = [health._watch(request.SerializeToString()) for request in requests]
     for _ in range(2):
-        responses = [_pb2.HealthCheckResponse.FromString(await anext(each)) for each in watches]
+        responses = [_pb2.HealthCheckResponse.FromString(await anext(watch)) for watch in watches]
         states.append([response.status for response in responses])
         health.stop()
     assert states == [[1, 1, 3], [2, 2, 3]]  # SERVING, NOT_SERVING, SERVICE_UNKNOWN
-    for each in watches:
+    for watch in watches:
         with pytest.raises(podium.UnavailableError, match="the server is stopping"):
-            await anext(each)
+            await anext(watch)
 
 
 async def test_a_watch_of_the_health_has_only_changes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from podium.v1.results_service_pb2 import (
 )
 from podium_server.api.pages import PageTokens
 
+from tests.each import each
+
 _TOKENS = PageTokens(b"k" * 32)
 _QUERY = ListArmsRequest(experiment="x", name_prefix="a")
 
@@ -25,7 +27,7 @@ def _read(query: Any, token: str, start: Any) -> Any:
     return _TOKENS.read(asked, start)
 
 
-@pytest.mark.parametrize("place", [0, 1, 41, 10**17])
+@each("place", [0, 1, 41, 10**17])
 def test_a_token_leads_back_to_its_place(place: int) -> None:
     """The next page begins where a page ended, also if it has another size."""
     token = _TOKENS.write(_QUERY, place)

@@ -18,6 +18,8 @@ from podium_server.serve.addresses import check_addresses
 from podium_server.serve.settings import ConfigError, ServerTLS, Settings
 from podium_server.store.contract import StoreError
 
+from tests.each import each
+
 
 @pytest.mark.parametrize(
     ("option", "message"),
@@ -41,7 +43,7 @@ def test_a_wrong_limit(option: str, message: str, capsys: pytest.CaptureFixture[
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
+@each(
     ("settings", "message"),
     [
         (Settings(http=("8080",)), "--http is HOST:PORT, such as '127.0.0.1:8080', not '8080'"),

@@ -2,11 +2,12 @@
 
 from random import Random
 
-import pytest
 from podium_server.store.series_changes import changed_from, with_change
 
+from tests.each import each
 
-@pytest.mark.parametrize("seed", range(5))
+
+@each("seed", range(5))
 def test_no_changed_step_is_left_out(seed: int) -> None:
     """The step is never after the first one that changed, however often and where."""
     rng, content, changes = Random(seed), b"", list[tuple[int, int]]()  # noqa: S311 - not secret

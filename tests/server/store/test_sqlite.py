@@ -18,6 +18,7 @@ from podium_server.store.sqlite import SqliteStore, group_commit, schema
 from podium_server.store.sqlite.connection import check_version
 from podium_server.testing.calls import arm, declared, delete_arm, record, row, started
 
+from tests.each import each
 from tests.server.store.places import SqlitePlace, dump_sqlite, opened
 
 _PAGE = PageLimits(10, 2**20)
@@ -29,14 +30,14 @@ def place(tmp_path: Path) -> SqlitePlace:
     return SqlitePlace(tmp_path)
 
 
-@pytest.mark.parametrize("version", ["3.7.0", "3.40.1", "3.50.99", "3.51.2", "3.51.2.7"])
+@each("version", ["3.7.0", "3.40.1", "3.50.99", "3.51.2", "3.51.2.7"])
 def test_unsafe_versions_are_refused(version: str) -> None:
     """A SQLite that can lose commits is rejected, and the error names the version to install."""
     with pytest.raises(StoreError, match=r"3\.51\.3"):
         check_version(version)
 
 
-@pytest.mark.parametrize("version", ["3.51.3", "3.51.10", "3.54.0", "4.0.0"])
+@each("version", ["3.51.3", "3.51.10", "3.54.0", "4.0.0"])
 def test_safe_versions_are_accepted(version: str) -> None:
     """Versions compare as numbers."""
     check_version(version)

@@ -19,12 +19,14 @@ from podium_server.writes.encoding import encode
 from podium_server.writes.rows import check_mirror
 from podium_server.writes.run_config_changes import changed_paths
 
+from tests.each import each
+
 _ONE, _TWO = Value(int_value=1), Value(int_value=2)
 _NAN = Value(double_value=float("nan"))
 _RUNNING, _COMPLETED, _FAILED, _CANCELLED = range(2, 6)
 
 
-@pytest.mark.parametrize(
+@each(
     ("before", "after", "paths"),
     [
         ({"name": "a"}, {"name": "b"}, ["name"]),
@@ -106,7 +108,7 @@ async def test_the_ways_to_record_another_configuration(
 _TEST = EvalResult(name="test", metrics={"n": 1}, breakdowns={"k": _ONE, "m": _NAN})
 
 
-@pytest.mark.parametrize(
+@each(
     ("rows", "given", "field"),
     [
         ([_TEST], {}, ""),

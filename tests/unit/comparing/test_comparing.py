@@ -7,6 +7,8 @@ import pytest
 from podium import ArmResult, Component, EvalResult, RunConfig
 from podium.comparing import Members, compare, configs_differ
 
+from tests.each import each
+
 
 def arm(name: str, *evals: EvalResult, **metrics: float) -> ArmResult:
     """A completed arm with these rows and training metrics."""
@@ -106,7 +108,7 @@ def test_given_eval_metrics_go_before_training_metrics() -> None:
     assert metric.flags == ("steps_differ",)
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "flag"),
     [
         ({"benchmark_id": "v2"}, "benchmarks_differ"),

@@ -12,6 +12,7 @@ from podium._model.results import ArmSummary
 from podium._values.base import ModelBase
 from podium.scoring import Score
 
+from tests.each import each
 from tests.unit.wire.exact import exact
 
 _R = TypeVar("_R", bound=ModelBase)
@@ -112,7 +113,7 @@ def test_the_other_forms() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "message"),
     [
         ([], "arm: must be an object, not list"),

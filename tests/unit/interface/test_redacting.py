@@ -1,12 +1,13 @@
 """Which arguments of a command line are secrets."""
 
-import pytest
 from podium._interface.redacting import redacted
+
+from tests.each import each
 
 KNOWN = "hf_" + "a1B2" * 6
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "shown"),
     [
         (["--token=abc", "--lr=0.1"], ["--token=[redacted]", "--lr=0.1"]),
@@ -46,7 +47,7 @@ def test_secrets_are_redacted(given: list[str], shown: list[str]) -> None:
     assert redacted(given) == shown
 
 
-@pytest.mark.parametrize("text", ["a", "-", "+", "+-", "token ", "a://:", "token:'"])
+@each("text", ["a", "-", "+", "+-", "token ", "a://:", "token:'"])
 def test_long_arguments_take_no_time(text: str) -> None:
     """An argument of 100,000 letters does not delay a training, whatever the letters are."""
     given = text * (100_000 // len(text))

@@ -9,6 +9,8 @@ from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import ArmRecorded, Event, ExperimentConcluded, MetricsRecorded
 
+from tests.each import each
+
 _MIB = 2**20
 _REFUSED = RefusedEvent(0, "LIMIT_EXCEEDED", permanent=True, message="")
 _TOO_LARGE = error_for("LIMIT_EXCEEDED", "too many events")
@@ -41,7 +43,7 @@ def _shape(found: list[Batch]) -> list[list[str]]:
     return [[named(event) for event in batch.events()] for batch in found]
 
 
-@pytest.mark.parametrize(
+@each(
     ("events", "counts"),
     [
         ([], []),
@@ -79,7 +81,7 @@ def test_an_arm_that_is_too_large() -> None:
     assert next(found[0].events()).arm_recorded.arm_result.evals[1].model_ref == "x" * _MIB
 
 
-@pytest.mark.parametrize(
+@each(
     ("events", "halves"),
     [
         ([_arm(), _arm(_row(1)), _arm(_row(2))], [["arm[]"], ["arm[1]", "arm[2]"]]),
@@ -102,7 +104,7 @@ def test_the_halves_of_a_call(events: list[Event], halves: list[list[str]] | Non
         batch.halves(error_for("SHUTTING_DOWN", "later"))
 
 
-@pytest.mark.parametrize(
+@each(
     ("error", "is_size"),
     [
         (_TOO_LARGE, True),

@@ -12,6 +12,8 @@ from podium._limits.limits import Limits
 from podium.errors import PodiumError
 from podium.v1.event_pb2 import Event
 
+from tests.each import each
+
 _SMALL = Limits(name_bytes=4, map_keys=3, value_depth=2, value_nodes=4, text_bytes=5)
 _MISSING, _RANGE, _LIMIT = "FIELD_MISSING", "FIELD_OUT_OF_RANGE", "LIMIT_EXCEEDED"
 _NAME, _ENUM, _VALUE = "NAME_INVALID", "ENUM_INVALID", "VALUE_INVALID"
@@ -222,7 +224,7 @@ _PLACES = {
 }
 
 
-@pytest.mark.parametrize(
+@each(
     ("kind", "fields", "reason", "path"),
     [
         (kind, fields, reason, f"{prefix}.{field}" if field else prefix)
@@ -259,7 +261,7 @@ _TIMES = [
 ]
 
 
-@pytest.mark.parametrize(("time", "is_valid"), _TIMES)
+@each(("time", "is_valid"), _TIMES)
 def test_times(time: Timestamp, *, is_valid: bool) -> None:
     """The years 1 to 9999 are allowed, also in a simple row and in a row of a whole arm."""
     assert is_time(time) is is_valid
@@ -274,7 +276,7 @@ def test_times(time: Timestamp, *, is_valid: bool) -> None:
     assert _refusal(event) == (None if is_valid else (_RANGE, field))
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "is_plain"),
     [
         ({}, True),
@@ -327,7 +329,7 @@ _COUNTED = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "fields", "count"), _COUNTED)
+@each(("kind", "fields", "count"), _COUNTED)
 def test_how_metric_values_are_counted(kind: str, fields: dict[str, Any], count: int) -> None:
     """All metrics of an event count, and a row without metrics of a whole arm counts as one."""
     assert event_checks.metric_count(_event(kind, fields)) == count
@@ -346,7 +348,7 @@ def test_the_metric_values_of_a_call() -> None:
         assert raised.value.reason == _LIMIT
 
 
-@pytest.mark.parametrize(
+@each(
     ("result", "is_too_large"),
     [
         ({"metrics": _METRICS}, True),

@@ -10,6 +10,8 @@ from podium._limits.limits import Limits
 from podium.errors import PodiumError
 from podium.v1.value_pb2 import Value
 
+from tests.each import each
+
 _SMALL = Limits(name_bytes=4, map_keys=3, value_depth=2, value_nodes=4)
 _ONE = {"intValue": "1"}
 
@@ -31,7 +33,7 @@ def _map(**entries: Any) -> dict[str, Any]:
     return {"mapValue": {"entries": entries}}
 
 
-@pytest.mark.parametrize(
+@each(
     ("values", "problem"),
     [
         ([_ONE] * 4, ""),

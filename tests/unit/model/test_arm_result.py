@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from podium import ArmResult, ArmStatus, EvalResult, RunConfig
 
+from tests.each import each
+
 
 def _arm(**given: Any) -> ArmResult:
     return ArmResult("a", RunConfig("a"), "completed", **given)
@@ -212,7 +214,7 @@ def test_eval_takes_any_integer_for_a_step_but_no_bool() -> None:
         arm.eval("val", step=1.5)
 
 
-@pytest.mark.parametrize("wrong", [None, 7, b"val"])
+@each("wrong", [None, 7, b"val"])
 def test_eval_and_score_take_names_only(wrong: Any) -> None:
     """A name that is not a string raises a TypeError, as with a server."""
     arm = _arm()

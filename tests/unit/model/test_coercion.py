@@ -16,6 +16,8 @@ import pytest
 from podium import Component, EvalResult, Experiment, RunConfig, RunResult
 from podium._model.results import ArmResult, DataConfig, ModelConfig
 
+from tests.each import each
+
 
 class _Tensor:
     """Like a scalar of PyTorch or NumPy: a number, and the plain one in `tolist()`."""
@@ -38,7 +40,7 @@ def _value(given: Any) -> Any:
     return Component("c", {"x": given}).params["x"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "expected"),
     [
         (1, 1.0),
@@ -56,7 +58,7 @@ def test_metrics_take_numbers_of_any_kind(given: Any, expected: float) -> None:
     assert (type(value), value) == (float, expected)
 
 
-@pytest.mark.parametrize("given", ["0.5", b"1", None, [1.0], 1j, {}])
+@each("given", ["0.5", b"1", None, [1.0], 1j, {}])
 def test_metrics_take_nothing_else(given: Any) -> None:
     """A value that is not a number raises a TypeError that names the key; text is not parsed."""
     with pytest.raises(TypeError, match=r"metrics\['x'\] must be a number, not "):
@@ -80,7 +82,7 @@ def test_keys_of_metrics_are_texts() -> None:
         EvalResult("t", metrics=[("x", 1.0)])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("step", [0, -1, 2**63 - 1, -(2**63)])
+@each("step", [0, -1, 2**63 - 1, -(2**63)])
 def test_steps_are_integers_of_64_bits(step: int) -> None:
     """Every int64 is a step."""
     assert EvalResult("t", step=step).step == step
@@ -93,14 +95,14 @@ def test_steps_beyond_64_bits_are_value_errors(step: int) -> None:
         EvalResult("t", step=step)
 
 
-@pytest.mark.parametrize("step", [100.0, Decimal(100), Fraction(100), _Tensor(100.0)])
+@each("step", [100.0, Decimal(100), Fraction(100), _Tensor(100.0)])
 def test_steps_may_be_integral_floats(step: Any) -> None:
     """A number of any library without a fraction is a step."""
     found = EvalResult("t", step=step).step
     assert (type(found), found) == (int, 100)
 
 
-@pytest.mark.parametrize(
+@each(
     ("step", "error"),
     [
         (True, TypeError),
@@ -123,7 +125,7 @@ _ANY: Any = podium
 _CONFIG = podium.RunConfig("a")
 
 
-@pytest.mark.parametrize(
+@each(
     ("construct", "error", "text"),
     [
         (lambda: _ANY.RunConfig("a", seed="0"), TypeError, "seed must be an integer, not str"),
@@ -149,7 +151,7 @@ def test_errors_of_constructors(
     assert str(caught.value).startswith(text)
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "expected"),
     [
         (None, None),
@@ -175,9 +177,7 @@ def test_values_become_plain(given: Any, expected: Any) -> None:
     assert (type(value), value) == (type(expected), expected)
 
 
-@pytest.mark.parametrize(
-    "given", [b"x", bytearray(b"x"), memoryview(b"x"), {1}, object(), 1j, Path("/x"), date.min]
-)
+@each("given", [b"x", bytearray(b"x"), memoryview(b"x"), {1}, object(), 1j, Path("/x"), date.min])
 def test_values_of_a_row_are_nothing_else(given: Any) -> None:
     """A value that JSON cannot hold raises a TypeError that names its place."""
     with pytest.raises(TypeError, match=r"breakdowns\['x'\]\[1\]\['y'\] must be None, a bool, "):
@@ -194,7 +194,7 @@ class _Device:
         return "cuda:0"
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "expected"),
     [
         (Path("/data/x"), "/data/x"),
@@ -224,7 +224,7 @@ def test_settings_with_an_obvious_text_become_it(given: Any, expected: Any) -> N
     assert (type(value), value) == (type(expected), expected)
 
 
-@pytest.mark.parametrize("given", [object(), b"\xff", threading.Lock()])
+@each("given", [object(), b"\xff", threading.Lock()])
 def test_settings_without_a_text_are_refused(given: Any) -> None:
     """A setting with only Python's default text raises a TypeError that names its place."""
     with pytest.raises(TypeError, match=r"params\['x'\]\[1\]\['y'\] must be None, a bool, "):
@@ -248,7 +248,7 @@ def test_integers_in_values_have_64_bits() -> None:
         EvalResult("t", breakdowns={"x": 2**63})
 
 
-@pytest.mark.parametrize(
+@each(
     "make",
     [
         EvalResult,

@@ -7,6 +7,8 @@ import pytest
 from podium import ArmResult, InvalidArgumentError, RunConfig, ranking, scoring
 from podium._model.results import ExperimentStatus
 
+from tests.each import each
+
 
 def _arm(name: str, status: str, **metrics: float) -> ArmResult:
     return ArmResult(name, RunConfig(name), status, metrics)
@@ -30,7 +32,7 @@ def test_an_empty_metric_is_an_invalid_argument() -> None:
     assert caught.value.reason == "NAME_INVALID"
 
 
-@pytest.mark.parametrize(
+@each(
     ("step", "tags", "model_ref", "expected"),
     [
         (None, ["test"], None, 0),
@@ -48,7 +50,7 @@ def test_primary_class(
     assert scoring.primary_class(step, tags, model_ref) == expected
 
 
-@pytest.mark.parametrize(
+@each(
     ("total", "completed", "failed", "expected"),
     [
         (0, 0, 0, ExperimentStatus.RUNNING),

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
 from podium import scoring
 from podium._model import results
 from podium._wire import codec
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 
+from tests.each import each
 from tests.unit.scoring.vectors import Asker, arm_of, cases, check
 
 
@@ -101,7 +101,7 @@ _WAYS: dict[str, Callable[[ArmResult], Asker]] = {
 }
 
 
-@pytest.mark.parametrize("way", _WAYS)
+@each("way", _WAYS)
 def test_reads(way: str) -> None:
     """Eval, score and mirrors are equal to each vector, for each way to make the arm."""
     for case in cases():

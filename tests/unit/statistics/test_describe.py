@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from podium.statistics import Description, describe
 
+from tests.each import each
 from tests.lazy import Lazy
 
 stats: Any = Lazy("scipy.stats")
@@ -22,7 +23,7 @@ def test_three_seeds_by_hand() -> None:
     assert found.ci_high == pytest.approx(0.6 + 4.302652729749462 * 0.057735026918962574)
 
 
-@pytest.mark.parametrize(
+@each(
     ("values", "expected"),
     [
         ([], Description(0)),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from podium.statistics import student_t_quantile, student_t_tails
 
+from tests.each import each
 from tests.lazy import Lazy
 
 stats: Any = Lazy("scipy.stats")
@@ -13,7 +14,7 @@ stats: Any = Lazy("scipy.stats")
 _DEGREES = (1, 1.5, 2, 3, 4.7, 10, 29.9, 100, 1000, 99_999)
 
 
-@pytest.mark.parametrize(
+@each(
     ("df", "expected"),
     [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (9, 2.262), (29, 2.045), (120, 1.980)],
 )
@@ -22,7 +23,7 @@ def test_the_printed_table(df: int, expected: float) -> None:
     assert round(student_t_quantile(0.975, df), 3) == expected
 
 
-@pytest.mark.parametrize("t", [1e-8, 0.01, 0.5, 1.0, 3.0, 50.0, 1e10])
+@each("t", [1e-8, 0.01, 0.5, 1.0, 3.0, 50.0, 1e10])
 def test_one_and_two_degrees_in_closed_form(t: float) -> None:
     """With one degree of freedom it is 1 - 2 atan(t)/pi, with two 1 - t/sqrt(2 + t²)."""
     assert student_t_tails(t, 1) == pytest.approx(2 * math.atan(1 / t) / math.pi, rel=1e-13)

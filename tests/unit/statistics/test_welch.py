@@ -5,6 +5,8 @@ import math
 import pytest
 from podium.statistics import Description, Difference, describe, welch
 
+from tests.each import each
+
 
 def test_by_hand() -> None:
     """1, 2, 3 against 2, 4, 6, 8: variances 1/3 and 5/3 over n, so a standard error of sqrt(2)."""
@@ -17,7 +19,7 @@ def test_by_hand() -> None:
     assert found.p_value == pytest.approx(0.0999, abs=1e-4)
 
 
-@pytest.mark.parametrize(
+@each(
     ("left", "right", "expected"),
     [
         ([], [1.0, 2.0], Difference()),

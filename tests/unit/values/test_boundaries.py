@@ -17,13 +17,15 @@ from podium._values.suggest import did_you_mean, near_names
 from podium._values.tls import TLS, file_states
 from podium._values.tokens import ids_for_tokens, new_token, token_id
 
+from tests.each import each
+
 _INT64 = 2**63
 _DAY = datetime(2026, 1, 2, tzinfo=UTC)
 
 # ---- Arguments -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("convert", "given", "value"),
     [
         (coerce.integer, _INT64 - 1, _INT64 - 1),
@@ -54,7 +56,7 @@ def test_a_value_that_is_accepted(convert: Callable[..., Any], given: Any, value
     assert convert(given, "field") == value
 
 
-@pytest.mark.parametrize(
+@each(
     ("convert", "given", "error"),
     [
         (coerce.integer, _INT64, ValueError),
@@ -154,7 +156,7 @@ def test_several_servers() -> None:
     assert server_address("dns:h:1") == "dns:h:1"
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "near"),
     [
         ("50051", "127.0.0.1:50051"),
@@ -185,7 +187,7 @@ def test_an_error_of_the_environment_names_its_variable(monkeypatch: pytest.Monk
 # ---- Texts ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "is_right"),
     [
         ("", False),
@@ -212,7 +214,7 @@ def test_an_error_about_a_long_name() -> None:
     assert len(f"{'n' * MOST_NAME_BYTES}.{'n' * MOST_NAME_BYTES}") == MOST_METRIC_BYTES
 
 
-@pytest.mark.parametrize("limit", range(14))
+@each("limit", range(14))
 def test_a_shortened_text_fits(limit: int) -> None:
     """It is unchanged if it fits exactly, and else it is within the limit in bytes."""
     text = "aé漢b😀"
@@ -222,7 +224,7 @@ def test_a_shortened_text_fits(limit: int) -> None:
     assert not found or found == text or found.endswith("…")
 
 
-@pytest.mark.parametrize("limit", [0, 1, 30, 40, 41, 42, 99, 100, 101])
+@each("limit", [0, 1, 30, 40, 41, 42, 99, 100, 101])
 def test_a_text_shortened_in_its_middle_fits(limit: int) -> None:
     """It keeps both ends, and never exceeds the limit."""
     text = "é" * 25 + "x" * 50

@@ -1,12 +1,13 @@
 """Shortened names in tables and pictures."""
 
-import pytest
 from podium._values.shorten_names import shorten_names
+
+from tests.each import each
 
 _CONFIGS = "qwen3-8b_lora_rank{}_lr{}e-4_warmup100_batch64_dropout0.05_adamw_bf16_v{}"
 
 
-@pytest.mark.parametrize(
+@each(
     ("names", "expected"),
     [
         (["a", "b", "a"], ["a", "b", "a"]),
@@ -34,7 +35,7 @@ def test_shortened(names: list[str], expected: list[str]) -> None:
     assert shorten_names(names) == expected
 
 
-@pytest.mark.parametrize("length", [12, 24, 40])
+@each("length", [12, 24, 40])
 def test_different_names_stay_different(length: int) -> None:
     """However the names are built, no two of them become equal."""
     words = ["rank1", "rank128", "a" * 30, "b.c/d", "seed0"]

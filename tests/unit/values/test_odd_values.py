@@ -15,6 +15,8 @@ from podium._values import coerce
 from podium._values.base import identical, same
 from podium._values.tabular import Tabular
 
+from tests.each import each
+
 # ---- Arguments -----------------------------------------------------------------------------------
 
 
@@ -71,7 +73,7 @@ def test_the_errors_of_other_libraries() -> None:
         coerce.number(_Tensor(OverflowError("large")), "field")
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "name"),
     [("é", "é"), (True, "True"), (None, "None"), (1.5, "1.5"), (Path("/x"), "/x"), (-1, "-1")],
 )
@@ -80,7 +82,7 @@ def test_keys_of_maps(given: object, name: str) -> None:
     assert coerce.value_map({given: 0}, "field") == {name: 0}
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "value"),
     [
         (deque([1, (2,)]), [1, [2]]),
@@ -98,7 +100,7 @@ def test_containers_and_objects_of_settings(given: object, value: object) -> Non
     assert coerce.settings_map({"x": given}, "field") == {"x": value}
 
 
-@pytest.mark.parametrize(
+@each(
     ("convert", "given", "text"),
     [
         (coerce.texts, 5, "field must be a list of strings, not int"),
@@ -126,7 +128,7 @@ def test_texts_of_any_iterable() -> None:
     assert coerce.texts((each for each in "ab"), "field") == ["a", "b"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("left", "right", "is_same", "is_identical"),
     [
         (math.nan, math.nan, True, True),
@@ -197,9 +199,7 @@ def test_the_cells_of_a_table() -> None:
     assert _Table()._repr_html_() == "<div><p><b>_Table</b>: a &lt;b&gt; c</p></div>"
 
 
-@pytest.mark.parametrize(
-    ("count", "end"), [(20, "19"), (21, "… and 1 more"), (1_021, "… and 1,001 more")]
-)
+@each(("count", "end"), [(20, "19"), (21, "… and 1 more"), (1_021, "… and 1,001 more")])
 def test_the_rows_of_a_table(count: int, end: str) -> None:
     """Twenty are shown, and the others are counted."""
     table = _Table(*({"n": n} for n in range(count)))

@@ -1,10 +1,11 @@
 """Texts are shortened to a size, and show that they were."""
 
-import pytest
 from podium._values.shorten_text import shorten, shorten_middle
 
+from tests.each import each
 
-@pytest.mark.parametrize(
+
+@each(
     ("text", "limit", "expected"),
     [
         ("", 0, ""),

@@ -1,12 +1,13 @@
 """Which names are suggested for one that does not exist."""
 
-import pytest
 from podium._values.suggest import did_you_mean, near_names
+
+from tests.each import each
 
 _KNOWN = ["test.acc", "val.acc", "train/loss", "bench@openai/gpt-4.1.pass^3"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("unknown", "expected"),
     [
         ("test.ac", ["test.acc"]),

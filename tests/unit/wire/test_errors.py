@@ -6,6 +6,8 @@ import pytest
 from podium import errors
 from podium.v1 import error_reason_pb2
 
+from tests.each import each
+
 BUILTIN_PARENTS = [
     (errors.InvalidArgumentError, ValueError),
     (errors.NotFoundError, LookupError),
@@ -43,7 +45,7 @@ def _first_sentence(reason: str) -> str:
     return comment.split(".")[0]
 
 
-@pytest.mark.parametrize(("error_class", "parent"), BUILTIN_PARENTS)
+@each(("error_class", "parent"), BUILTIN_PARENTS)
 def test_errors_are_also_what_python_calls_them(
     error_class: type[errors.PodiumError], parent: type[Exception]
 ) -> None:
@@ -79,7 +81,7 @@ def test_no_code_means_a_closed_client() -> None:
     assert errors.error_class_for("DATA_LOSS") is errors.PodiumError
 
 
-@pytest.mark.parametrize("error_class", [parent[0] for parent in BUILTIN_PARENTS])
+@each("error_class", [parent[0] for parent in BUILTIN_PARENTS])
 def test_errors_survive_pickling(error_class: type[errors.PodiumError]) -> None:
     """An error keeps all of its fields in a process pool."""
     refused = errors.RefusedEvent(3, "ARM_NOT_FOUND", permanent=False, message="no arm")

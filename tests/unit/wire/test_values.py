@@ -17,6 +17,7 @@ from podium.v1 import (
 )
 from podium.v1.value_pb2 import Value
 
+from tests.each import each
 from tests.unit.wire.exact import exact
 
 _KINDS: dict[str, Any] = {
@@ -37,7 +38,7 @@ def test_every_kind_of_value_has_its_python_type() -> None:
     assert set(_KINDS) == {field.name for field in Value.DESCRIPTOR.oneofs_by_name["kind"].fields}
 
 
-@pytest.mark.parametrize("number", [2**53 + 1, 2**63 - 1, -(2**63), 0, -1])
+@each("number", [2**53 + 1, 2**63 - 1, -(2**63), 0, -1])
 def test_integers_are_not_rounded(number: int) -> None:
     """An int that no double holds comes back as it was."""
     message = codec.value_to_proto({"seed": [number]})
@@ -70,7 +71,7 @@ def test_a_text_that_is_no_unicode_is_refused() -> None:
         codec.value_to_proto("\ud800")
 
 
-@pytest.mark.parametrize("status", list(results.ArmStatus))
+@each("status", list(results.ArmStatus))
 def test_every_arm_status_has_a_number(status: results.ArmStatus) -> None:
     """The statuses of the model are those of the protos, by name."""
     number = codec.arm_status_to_proto(status.value)
@@ -169,7 +170,7 @@ def test_given_eval_metrics_are_sent_as_given() -> None:
     assert codec.arm_result_from_proto(message).eval_metrics == {"acc": 0.6}
 
 
-@pytest.mark.parametrize(("given", "row"), [(1, True), (1, 1.0), (0.0, -0.0), ([1], [1.0])])
+@each(("given", "row"), [(1, True), (1, 1.0), (0.0, -0.0), ([1], [1.0])])
 def test_given_breakdowns_that_only_compare_equal_are_kept(given: Any, row: Any) -> None:
     """Fields of a read arm that are identical to the primary's, in types and bits, are mirrors."""
     config, rows = results.RunConfig("a"), [results.EvalResult("t", breakdowns={"x": row})]
