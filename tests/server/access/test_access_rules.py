@@ -1,4 +1,4 @@
-"""Which calls need a token and use a quota, and how soon a revocation counts; without a server."""
+"""The rules of access without a server: tokens, quotas, certificates and revocations."""
 
 import time
 from pathlib import Path
@@ -33,7 +33,7 @@ async def _no_tokens() -> list[TokenRow]:
 
 @pytest.mark.parametrize("is_on", [True, False])
 async def test_public_methods_use_no_quota(*, is_on: bool) -> None:
-    """A load balancer that checks the health often takes no call from anybody."""
+    """Calls of methods that never need a token, such as health checks, are not limited."""
     assert len(_PUBLIC) == 5
     total = TokenLimits(calls=1, calls_per_second=1)
     access = Access(_no_tokens, is_on=is_on, quotas=Quotas(total=total))
@@ -43,7 +43,10 @@ async def test_public_methods_use_no_quota(*, is_on: bool) -> None:
 
 @pytest.mark.parametrize("is_exposed", [True, False])
 async def test_a_token_that_is_not_needed(*, is_exposed: bool) -> None:
-    """A client may send one to a server of its machine. Over a network, it has been revealed."""
+    """A server that needs no tokens ignores a token that a client sends.
+
+    If calls can arrive unencrypted over a network, it refuses the token: others may have read it.
+    """
     access = Access(_no_tokens, is_on=False, is_exposed=is_exposed)
     await access.enter(_EVAL, list)
     call = access.enter(_EVAL, lambda: ["Bearer x"])
@@ -55,13 +58,13 @@ async def test_a_token_that_is_not_needed(*, is_exposed: bool) -> None:
 
 
 async def test_a_method_without_a_rule_is_denied() -> None:
-    """No token gives access to it, so it is not even looked for."""
+    """A call of a method without an access rule is denied before its caller's token is checked."""
     with pytest.raises(PermissionDeniedError, match=r"no role may call podium\.v1\.New\.Rpc"):
         await Access(_no_tokens, is_on=True).enter("podium.v1.New.Rpc", list)
 
 
 async def test_a_revocation_counts_within_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a call nor a running watch uses a token that was revoked earlier."""
+    """Five seconds after a token is revoked, new calls and running watches with it are refused."""
     key, text = new_token()
     rows = [TokenRow(key, "t", digest_of(text), Role.READER, (), 0)]
 
@@ -84,7 +87,7 @@ async def test_a_revocation_counts_within_five_seconds(monkeypatch: pytest.Monke
 
 
 async def test_a_certificate_counts_only_without_a_header() -> None:
-    """A proxy with a certificate of its own passes on the rights of its clients."""
+    """The token in a call's header counts. A client's certificate counts only without a header."""
     made = {role: new_token() for role in (Role.READER, Role.RECORDER)}
     rows = [TokenRow(key, "t", digest_of(text), role, (), 0) for role, (key, text) in made.items()]
 
@@ -104,7 +107,7 @@ async def test_a_certificate_counts_only_without_a_header() -> None:
 
 
 async def test_the_bounds_of_new_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store has room for a number of tokens, and each limit of a token is 1 or more."""
+    """CreateToken refuses a limit of 0, and any token if the store has the most tokens allowed."""
     monkeypatch.setattr("podium_server.api.tokens._MOST_TOKENS", 2)
     CALLER.set(Caller(new_row("admin", Role.ADMIN, (), None)[0]))
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)

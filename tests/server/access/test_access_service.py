@@ -118,7 +118,7 @@ async def test_pages_of_tokens_follow_each_other(served: Served, limits: Limits)
 async def test_tokens_of_one_name_are_bounded(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So a list of revoked tokens is bounded, too; ended tokens leave room for others."""
+    """If two tokens of a name are allowed, a third is refused. Revoked tokens make room again."""
     monkeypatch.setattr("podium_server.api.tokens._MOST_OF_A_NAME", 2)
     async with podium.AsyncClient(served.address, token=served.admin) as admin:
         for _ in range(2):
@@ -218,7 +218,7 @@ async def test_a_page_of_tokens_keeps_to_its_limits(tmp_path: Path) -> None:
 
 
 def test_the_command_shows_the_rows_of_each_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are those of its prefixes, in whichever order these are counted."""
+    """The command lists each token with the number of stored rows under its own prefixes."""
     prefixes: list[tuple[str, ...]] = [(), ("a",), ("bb", "c"), ("a",)]
     rows = [new_row(f"{each}", Role.READER, each, None)[0] for each in prefixes]
     monkeypatch.setattr(tokens, "read_tokens", lambda _url: rows)

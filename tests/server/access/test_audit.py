@@ -158,7 +158,7 @@ def test_a_log_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
 
 
 async def test_local_changes_of_tokens_are_in_the_log(served: Served) -> None:
-    """The command on the store's own machine notes its user; without the log nothing changes."""
+    """A local change of tokens is logged with its user's id. Without the log, nothing changes."""
 
     def change() -> None:
         local = tokens.LocalTokens(served.url, served.log)
@@ -282,7 +282,10 @@ async def test_a_local_change_that_fails_is_not_logged(served: Served) -> None:
 async def test_a_slow_disk_delays_calls_for_a_limited_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A call is then answered without its line. Lines for which there is no room are counted."""
+    """If the disk is slow, a call is answered after a time limit, before its line is on disk.
+
+    Lines for which the queue has no room are lost, and the log has their number.
+    """
     monkeypatch.setattr(audit, "_SYNC_SECONDS", 0.01)
     monkeypatch.setattr(audit, "_MOST_WAITING", 1)
     began, goes_on = threading.Event(), threading.Event()

@@ -261,7 +261,7 @@ async def test_a_token_cannot_give_more_than_it_has(tmp_path: Path) -> None:
 
 @each("number", [0, -1, 1.5, True, "x"])
 def test_a_limit_is_one_or_more(number: Any) -> None:
-    """The error names the field."""
+    """A limit that is not a whole number of 1 or more is refused. The error names the limit."""
     with pytest.raises((ValueError, TypeError), match="watches"):
         TokenLimits(watches=number)
 

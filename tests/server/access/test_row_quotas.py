@@ -232,7 +232,7 @@ async def test_labels_of_metrics_are_escaped() -> None:
 
 
 async def test_rows_are_counted_again_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows that another server stores fill a quota, too."""
+    """A quota counts the store's rows again after two seconds, so rows of other servers count."""
     now = [100.0]
     monkeypatch.setattr(row_quotas, "_clock", lambda: now[0])
     stored = _Stored(10)
@@ -247,7 +247,7 @@ async def test_rows_are_counted_again_after_two_seconds(monkeypatch: pytest.Monk
 
 
 async def test_deleted_rows_make_room_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call for which there is no room is tried again after a new count."""
+    """A full quota counts its rows again, so a call is accepted as soon as rows are deleted."""
     now = [100.0]
     monkeypatch.setattr(row_quotas, "_clock", lambda: now[0])
     stored = _Stored(10)
@@ -261,7 +261,7 @@ async def test_deleted_rows_make_room_at_once(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("begins_first", [True, False])
 async def test_rows_that_are_added_during_a_count(*, begins_first: bool) -> None:
-    """A count that has not seen them does not lose them, so they still fill the quota."""
+    """Rows that a call adds while the store counts are added to the count, and only once."""
     goes_on = asyncio.Event()
 
     async def count(_prefixes: Sequence[str]) -> int:
@@ -284,7 +284,7 @@ async def test_rows_that_are_added_during_a_count(*, begins_first: bool) -> None
 async def test_counts_leave_time_for_other_work(
     took: float, pause: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a count, the next one waits twenty times as long as it took, and at most a second."""
+    """After a count of rows, the next one waits 20 times as long as it took, at most a second."""
     now = [100.0]
     monkeypatch.setattr(row_quotas, "_clock", lambda: now[0])
 

@@ -274,7 +274,7 @@ def test_a_connection_waits_only_for_its_time(monkeypatch: pytest.MonkeyPatch) -
 async def test_a_connection_with_many_slow_requests_loses_one_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With more requests than slots, the newest of the connection with the most of them ends."""
+    """With more requests than slots, the connection with the most requests loses its newest one."""
     monkeypatch.setattr(reading, "_SLOW_SECONDS", 3600)  # the test itself makes the regular check
     gate = ReadGate(4, 10)
     started = {name: await _start(gate, name[0]) for name in ("b1", "b2", "a", "c", "d")}
@@ -312,7 +312,7 @@ async def test_a_closing_server_waits_for_calls_that_still_arrive(
 
 
 async def test_a_closing_server_ends_with_its_last_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It does not wait for the rest of the grace period, and the last call keeps its response."""
+    """A closing server waits until its last call ends, and no longer. It refuses neither call."""
     monkeypatch.setattr(admission_module, "_QUIET_SECONDS", 0)
     admission = Admission(AdmissionLimits())
     calls = [_admitted(admission) for _ in range(2)]
@@ -330,7 +330,7 @@ async def test_a_closing_server_ends_with_its_last_call(monkeypatch: pytest.Monk
 async def test_a_closing_server_ends_watches_that_do_not_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A watch whose client reads nothing does not use up the grace period of other calls."""
+    """A closing server refuses a watch that does not end, long before the grace period is over."""
     for name in ("_QUIET_SECONDS", "_LAST_WATCHES_SECONDS"):
         monkeypatch.setattr(admission_module, name, 0)
     admission = Admission(AdmissionLimits())
@@ -342,7 +342,7 @@ async def test_a_closing_server_ends_watches_that_do_not_end(
 
 
 async def test_calls_that_a_front_has_refused(caplog: pytest.LogCaptureFixture) -> None:
-    """Each of them counts, and a warning gives their number at most once in a minute."""
+    """Calls that a front rejects are counted. Not each rejection logs a warning with the number."""
     admission = Admission(AdmissionLimits())
     for calls in (3, 4):
         admission.note_overloaded(calls)

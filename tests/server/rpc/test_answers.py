@@ -70,7 +70,7 @@ def test_the_status_of_an_experiment(counts: tuple[int, ...], expected: str) -> 
 @each("least", [None, -1.0, 0.0, 1.0])
 @each("most", [None, -1.0, 0.0, 1.0])
 def test_a_range_has_the_given_limits(least: float | None, most: float | None) -> None:
-    """A limit of 0 is a limit; one that is not set is infinite."""
+    """A range in a filter keeps a limit of 0. A limit that is not set is infinite."""
     given = ConfigFilter(path="lr", range=NumberRange(min=least, max=most))
     expected = (-math.inf if least is None else least, math.inf if most is None else most)
     shown = arm_filter(ListArmsRequest(config=[given]))

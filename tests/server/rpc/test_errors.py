@@ -1,4 +1,4 @@
-"""The errors that the server builds: their metadata, and what of an exception is in them."""
+"""The errors that the server builds: their reasons, their metadata, and their incident ids."""
 
 import logging
 
@@ -23,12 +23,12 @@ from tests.each import each
 def test_what_an_error_has(
     error: PodiumError, reason: str, metadata: dict[str, str], seconds: float | None
 ) -> None:
-    """Programs read the reason, its metadata, and the seconds to wait."""
+    """Each error has its reason, its metadata, and the seconds to wait before the next try."""
     assert (error.reason, error.metadata, error.retry_after) == (reason, metadata, seconds)
 
 
 def test_an_exception_is_an_incident(caplog: pytest.LogCaptureFixture) -> None:
-    """The error and the log have the same new id. Only the log has the exception."""
+    """An internal error and its log line have the same new id. Only the log has the exception."""
     log, failed = logging.getLogger("podium_server"), ValueError("secret")
     found = [errors.internal_error(log, "an error in M", failed) for _ in range(2)]
     incidents = [error.metadata["incident"] for error in found]

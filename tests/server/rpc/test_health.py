@@ -194,7 +194,10 @@ def test_a_request_over_the_limit_has_a_reason(size: int) -> None:
 
 
 async def test_a_watch_of_the_health_tells_of_the_end() -> None:
-    """A served service stops serving, and one that the server never had stays unknown."""
+    """When a server stops, watches of its services get NOT_SERVING, and all watches end.
+
+    A service that the server lacks is SERVICE_UNKNOWN before and after.
+    """
     health, states = Health({"": None, "a": None}), []
     requests = [_pb2.HealthCheckRequest(service=name) for name in ("", "a", "b")]
     watches = [health._watch(request.SerializeToString()) for request in requests]
@@ -209,7 +212,7 @@ async def test_a_watch_of_the_health_tells_of_the_end() -> None:
 
 
 async def test_a_watch_of_the_health_has_only_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However often a service is checked, its state is sent when it differs from the last one."""
+    """A watch of the health sends the state of a service only when the state has changed."""
     monkeypatch.setattr(health, "_CHECK_SECONDS", 0)
     states = iter([True] * 9 + [False] * 9 + [True])
 
@@ -226,7 +229,7 @@ async def test_a_watch_of_the_health_has_only_changes(monkeypatch: pytest.Monkey
 async def test_a_store_that_takes_no_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the service that records reports it. The others and the server itself are served."""
+    """If a store takes no writes, only RecordingService is NOT_SERVING. All else is SERVING."""
 
     async def takes_writes(_store: Store) -> bool:
         return False

@@ -171,7 +171,7 @@ async def test_metrics_with_labels_share_one_type() -> None:
 
 
 async def test_a_call_releases_its_share_once() -> None:
-    """The HTTP front releases it again. A second time would let the caller exceed its limits."""
+    """A call gives back its share of its caller's limits when it ends, and not a second time."""
     released: list[str] = []
     call = Telemetry().call("m", "p")
     call.on_end = partial(released.append, "share")

@@ -1,4 +1,4 @@
-"""How a call is served, whatever front has received it; without a network."""
+"""How `CallServer` serves a call, whichever front has received it; without a network."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -60,21 +60,21 @@ class _Exchange:
 
 
 class _Served(NamedTuple):
-    """A server of calls, and what it counts."""
+    """A `CallServer`, and the objects that count its calls."""
 
     admission: Admission
     telemetry: Telemetry
     server: CallServer
 
     async def lines(self, name: str) -> list[str]:
-        """Returns the lines of a metric."""
+        """Returns the lines of a metric, without its name."""
         text = await self.telemetry.text()
         return [line.removeprefix(name) for line in text.splitlines() if line.startswith(name)]
 
 
 @pytest.fixture
 def served() -> _Served:
-    """A server of calls without tokens."""
+    """Returns a `CallServer` that needs no tokens."""
 
     async def no_tokens() -> list[TokenRow]:
         return []
@@ -102,7 +102,7 @@ def _stream(*, has_more_requests: bool = False) -> StreamMethod:
 
 
 async def test_a_call_is_counted_until_its_response_is_sent(served: _Served) -> None:
-    """Its place is free again when the front says that the response is sent."""
+    """A call occupies a place until its front reports that the response is sent."""
     exchange = _Exchange(b"a")
     assert await served.server.serve(_unary(), exchange) == b"response to a"
     assert (exchange.aborted, served.admission.calls.used) == ([], 1)
@@ -124,7 +124,7 @@ async def test_a_call_is_counted_until_its_response_is_sent(served: _Served) -> 
 async def test_each_failure_has_a_reason(
     served: _Served, method: Method, exchange: _Exchange, code: str, reason: str
 ) -> None:
-    """The client and the metrics get the code and the reason, once."""
+    """The client of a failed call gets one error. The metrics count its code and reason once."""
     assert await served.server.serve(method, exchange) == b""
     exchange.end()
     assert [(error.code, error.reason) for error in exchange.aborted] == [(code, reason)]
@@ -135,7 +135,7 @@ async def test_each_failure_has_a_reason(
 
 @pytest.mark.parametrize("has_more_requests", [False, True])
 async def test_a_stream_of_responses(served: _Served, *, has_more_requests: bool) -> None:
-    """Each response is sent as it comes. Only some methods answer further requests."""
+    """All responses of a stream are sent. A second request counts only if its method takes more."""
     exchange = _Exchange(b"a", b"b")
     method = _stream(has_more_requests=has_more_requests)
     assert await served.server.serve(method, exchange) == b""
@@ -147,7 +147,7 @@ async def test_a_stream_of_responses(served: _Served, *, has_more_requests: bool
 
 
 async def test_a_call_that_is_refused_while_it_runs(served: _Served) -> None:
-    """It ends with the reason of the refusal only, whatever its method returns afterwards."""
+    """A call that is refused while its method runs gets the refusal, and no late response."""
 
     async def answer(_raw: bytes) -> bytes:
         [call] = served.admission._under_way
@@ -160,7 +160,7 @@ async def test_a_call_that_is_refused_while_it_runs(served: _Served) -> None:
 
 
 async def test_a_call_that_its_front_has_ended(served: _Served) -> None:
-    """The error of gRPC itself is passed on, and nothing more is sent to the client."""
+    """If gRPC has aborted a call, its error is passed on, and the client gets no other error."""
     exchange = _Exchange(b"a")
     with pytest.raises(grpc.aio.AbortError):
         await served.server.serve(_unary(grpc.aio.AbortError("aborted")), exchange)
@@ -169,7 +169,7 @@ async def test_a_call_that_its_front_has_ended(served: _Served) -> None:
 
 
 async def test_only_senders_report_a_lag(served: _Served) -> None:
-    """The header counts for Record calls. It cannot spoil the metric with calls that read."""
+    """The outbox lag is read from the header of Record calls only, not of other calls."""
     for name, seconds in ((_RECORD, "4"), ("x.S.M", "9")):
         exchange = _Exchange(b"a", podium_outbox_lag=seconds)
         await served.server.serve(_unary(name=name), exchange)
@@ -177,7 +177,7 @@ async def test_only_senders_report_a_lag(served: _Served) -> None:
 
 
 async def test_a_front_that_cannot_start_again_ends_the_process() -> None:
-    """Otherwise a server without any port would run on, and nobody would start it again."""
+    """A front of grpcio that has ended and cannot listen again calls `on_failed`."""
     failed: list[bool] = []
     front: Any = GrpcioFront(
         {},

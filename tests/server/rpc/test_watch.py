@@ -302,7 +302,7 @@ async def test_an_arm_that_enters_a_watch_comes_with_its_series(tmp_path: Path) 
 
 
 async def test_an_arm_that_enters_a_group_comes_with_its_rows(tmp_path: Path) -> None:
-    """Also if only its group has changed, as after `podium annotate`."""
+    """If an annotation moves an arm into a watched group, the watch sends the arm and its rows."""
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     await store.transact(record(declared(), arm("a"), row("val", 1)))
     request = WatchRequest(experiment="x", group_name="g")
@@ -328,7 +328,7 @@ async def test_an_arm_that_enters_a_group_comes_with_its_rows(tmp_path: Path) ->
 async def test_which_removals_are_sent(
     tmp_path: Path, options: dict[str, Any], expected: set[tuple[str, str]]
 ) -> None:
-    """Only those of what the client watches: arms with a prefix, and rows unless it wants none."""
+    """A watch sends removals of arms with its prefix only, and of rows only if it includes rows."""
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     await store.transact(record(declared(), started("a", "A", 1), arm("b")))
     await store.transact(record(row("val", 1)))

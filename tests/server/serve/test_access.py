@@ -122,7 +122,7 @@ async def test_limits_reach_the_admission(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 async def test_settings_reach_the_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each service has the limits of the settings, and the one with a cache has its size."""
+    """Each service gets the limits in the settings. `Results` also gets the size of its cache."""
     seen: dict[str, tuple[Any, ...]] = {}
 
     def noting(kind: Callable[..., Any]) -> Callable[..., Any]:
@@ -142,7 +142,7 @@ async def test_settings_reach_the_services(tmp_path: Path, monkeypatch: pytest.M
 async def test_a_front_that_fails_ends_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server whose front cannot go on reports that it is broken."""
+    """If a front calls `on_failed`, the server sets its `broken` event, which ends the process."""
     given: dict[str, Any] = {}
 
     class Noted(GrpcioFront):
@@ -167,7 +167,7 @@ async def test_a_front_that_fails_ends_the_process(
 async def test_a_method_without_a_rule_stops_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also if it belongs to another service than Podium's own, such as that of the health."""
+    """A server does not start if a method has no access rule, even one of the health service."""
     monkeypatch.delitem(RULES, "grpc.health.v1.Health.Check")
     with pytest.raises(RuleError, match=r"grpc\.health\.v1\.Health\.Check"):
         async with serving(tmp_path):
@@ -175,11 +175,11 @@ async def test_a_method_without_a_rule_stops_the_start(
 
 
 async def test_streams_are_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A watch of an hour would spoil the histogram of the times of calls."""
+    """The server names exactly its Watch methods as streams, whose calls are not timed."""
     streams: list[str] = []
 
     class Noted(Telemetry):
-        """Notes which methods it does not time."""
+        """Notes the names of the methods that are not timed."""
 
         def __init__(self, gauges: Any, audit: Any, names: Iterable[str], *rest: Any) -> None:
             streams.extend(names)

@@ -264,7 +264,7 @@ def test_enough_files_can_be_open(
 def test_a_start_that_fails_is_one_line(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log has the reason and no traceback, and the exit code is that of a wrong option."""
+    """If a server cannot start, the log has one message with the reason. The exit code is 2."""
 
     async def fail(_settings: Settings) -> int:
         raise kind("the reason")
@@ -277,7 +277,7 @@ def test_a_start_that_fails_is_one_line(
 def test_what_is_set_up_before_a_server_starts(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The process can have all connections open, and collects garbage seldom."""
+    """`podium serve` raises its limit of open files, and tunes the garbage collector."""
     done: list[str] = []
     for name in ("tune_collector", "_allow_open_files"):
         monkeypatch.setattr(command, name, partial(done.append, name))

@@ -26,7 +26,7 @@ _DEFECT = ZeroDivisionError("defect")
 
 
 class _Store:
-    """An open store with one row, and how often it has stopped."""
+    """A SQLite store, and how often it has reported that it is broken."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "podium.db"
@@ -37,7 +37,7 @@ class _Store:
         self.stops += 1
 
     async def transact(self, kind: type[RecordCall] = RecordCall, *, step: int) -> str:
-        """Returns the reason why a row is not stored, or an empty text."""
+        """Records a row. Returns the reason of the error, or an empty text."""
         return await _reason(self.store.transact(record(row("val", step), kind=kind)))
 
 
@@ -51,7 +51,7 @@ async def _reason(call: Awaitable[object]) -> str:
 
 @pytest.fixture
 async def opened(tmp_path: Path) -> Any:
-    """A store that no other program has touched."""
+    """Yields an open store with one arm."""
     opened = _Store(tmp_path)
     await opened.store.open()
     await opened.store.transact(record(declared(), arm()))
@@ -90,7 +90,10 @@ def _raise_once(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, error: E
 async def test_a_statement_that_fails(
     opened: _Store, error: Exception, reasons: tuple[str, ...]
 ) -> None:
-    """Calls of the transaction fail, and later ones too if the file is damaged; none is stored."""
+    """If a statement fails, its call and the earlier calls of the transaction are not stored.
+
+    Later calls are stored, unless the error means that the file is damaged: then the store stops.
+    """
     kinds: list[type[RecordCall]] = [RecordCall, _call_that_raises(error), RecordCall]
     calls = (opened.transact(kind, step=step) for step, kind in enumerate(kinds))
     assert tuple(await asyncio.gather(*calls)) == reasons
@@ -109,7 +112,10 @@ async def test_a_statement_that_fails(
 async def test_a_commit_that_fails(
     monkeypatch: pytest.MonkeyPatch, opened: _Store, error: Exception, reason: str
 ) -> None:
-    """A full disk changes nothing. After another error, nobody knows, and the store stops."""
+    """If a commit finds the disk full, its calls fail, and later calls are stored.
+
+    After any other error of a commit, the outcome of its calls is unknown, and the store stops.
+    """
     before = dump_sqlite(opened.path)
     group = opened.store._group
     _raise_once(monkeypatch, group, "_make_durable", error)
@@ -132,7 +138,7 @@ async def test_a_commit_without_changes(opened: _Store) -> None:
 async def test_a_defect_outside_of_the_calls(
     monkeypatch: pytest.MonkeyPatch, opened: _Store, name: str
 ) -> None:
-    """Nobody waits for ever: every caller learns that the outcome is unknown."""
+    """After a defect in the group commit itself, all calls end with OUTCOME_UNKNOWN."""
     _raise_once(monkeypatch, group_commit, name, _DEFECT)
     async with asyncio.timeout(60):
         calls = (opened.transact(step=step) for step in range(3))
@@ -169,7 +175,10 @@ async def test_a_read_that_meets_damage(
     name: str,
     error: Exception,
 ) -> None:
-    """The store stops, for all callers; another error of a read stops nothing."""
+    """If a read finds the file damaged, the store stops for all callers.
+
+    If a read fails for another reason, the store goes on.
+    """
     _raise_once(monkeypatch, owner, name, error)
     if error is _DISK:
         with pytest.raises(apsw.IOError):
@@ -181,7 +190,7 @@ async def test_a_read_that_meets_damage(
 
 
 async def test_a_stopped_store(opened: _Store) -> None:
-    """It reads nothing, changes no token, and stops once however often it finds a reason."""
+    """A stopped store refuses reads and changes of tokens. It reports once that it is broken."""
     for _ in range(2):
         opened.store._group.stop(FileDamagedError("gone"))
     assert opened.stops == 1

@@ -9,7 +9,7 @@ from tests.each import each
 
 @each("seed", range(5))
 def test_no_changed_step_is_left_out(seed: int) -> None:
-    """The step is never after the first one that changed, however often and where."""
+    """`changed_from` never returns a later step than the first that changed after a revision."""
     rng, content, changes = Random(seed), b"", list[tuple[int, int]]()  # noqa: S311 - not secret
     for revision in range(1, 400):
         step = revision if rng.random() < 0.95 else rng.randrange(revision)

@@ -39,7 +39,7 @@ def test_unsafe_versions_are_refused(version: str) -> None:
 
 @each("version", ["3.51.3", "3.51.10", "3.54.0", "4.0.0"])
 def test_safe_versions_are_accepted(version: str) -> None:
-    """Versions compare as numbers."""
+    """Safe versions of SQLite are accepted. Their parts are compared as numbers, not as text."""
     check_version(version)
 
 
@@ -360,7 +360,7 @@ async def test_a_closed_store_is_one_file(place: SqlitePlace) -> None:
 
 
 async def test_a_closed_store_leaves_no_task_and_no_thread(place: SqlitePlace) -> None:
-    """A process can open and close as many stores as it likes."""
+    """After a store is closed, none of its tasks and threads is left."""
     threads = set(threading.enumerate())
     store: Any = await open_store(place.url)
     await store.transact(record(declared()))

@@ -1,4 +1,4 @@
-"""What a SQLite store leaves behind: in its folder, in its tables, and on its pages."""
+"""What a SQLite store keeps and removes, and what is on the pages of its answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -43,7 +43,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 async def test_a_start_that_fails_leaves_the_folder_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool
 ) -> None:
-    """A file that it has made is removed again, and one that was there before stays."""
+    """A failed start removes the file that it has created. A file that was there before stays."""
     if is_there:
         (tmp_path / "podium.db").touch()
 
@@ -58,7 +58,7 @@ async def test_a_start_that_fails_leaves_the_folder_as_it_was(
 
 @pytest.mark.parametrize("content", ["nothing", "a token", "an experiment"])
 async def test_a_discarded_store(tmp_path: Path, content: str) -> None:
-    """A new file without content is removed. A token or an experiment keeps it."""
+    """`discard` removes a new file without content. A file with a token or an experiment stays."""
     new = SqliteStore(tmp_path / "podium.db")
     await new.open()
     if content == "a token":
@@ -81,7 +81,7 @@ async def test_a_discarded_store(tmp_path: Path, content: str) -> None:
 async def test_what_the_check_of_a_large_file_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None, *, stops: bool
 ) -> None:
-    """Damage of each kind stops the store; the interrupt of a store that closes does not."""
+    """The check of a large file stops the store if it finds damage, not if it is interrupted."""
     large = SqliteStore(tmp_path / "podium.db")
     await large.open()
     await large.close()
@@ -106,7 +106,7 @@ async def test_what_the_check_of_a_large_file_finds(
 
 
 async def test_a_token_is_revoked_once(opened: SqliteStore) -> None:
-    """A second revocation keeps the time of the first one, and other tokens stay valid."""
+    """A second revocation of a token keeps the time of the first one. Other tokens stay valid."""
     await opened.add_token(_TOKEN)
     await opened.add_token(replace(_TOKEN, id="other"))
     for now in (5, 9):
@@ -116,7 +116,7 @@ async def test_a_token_is_revoked_once(opened: SqliteStore) -> None:
 
 
 async def test_the_tables_after_a_deletion(opened: SqliteStore, tmp_path: Path) -> None:
-    """Of a deleted experiment only its streams and what says that it is deleted are kept."""
+    """A deleted experiment keeps its own row, its rank changes and its streams, but no results."""
     events: list[Any] = [declared(), arm(), arm("b"), arm("c", status=3), metrics({"n": 1})]
     for name in ("a", "b", "c"):
         events += [row("val", 1, name, metrics={"n": 1}), metrics({"n": 1}, name, step=1)]
@@ -136,7 +136,7 @@ async def test_the_tables_after_a_deletion(opened: SqliteStore, tmp_path: Path) 
     [(1, [1, 1, 1, 2]), (2, [2, 3]), (3, [3, 2]), (9, [5])],
 )
 async def test_the_pages_of_a_series(opened: SqliteStore, rows: int, pages: list[int]) -> None:
-    """A page ends when it has enough points; the points of a step are never divided."""
+    """A page of a series ends when it has enough points, but never between points of one step."""
     steps = [metrics({"n": step}, step=step) for step in range(3)]
     await opened.transact(record(declared(), arm(), *steps, metrics({"m": 1, "n": 1}, step=3)))
     found, first = [], 0
@@ -152,7 +152,7 @@ async def test_the_pages_of_a_series(opened: SqliteStore, rows: int, pages: list
 @pytest.mark.parametrize("statuses", [{3}, {2, 3}])
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 async def test_the_pages_of_a_ranking(opened: SqliteStore, statuses: set[int], size: int) -> None:
-    """They hold each arm once, and none follows the last one, however many arms a page has."""
+    """The pages of a ranking have each arm once, and no empty page follows the last arm."""
     events: list[Any] = [declared()]
     for name in "abcd":
         events += [arm(name, status=3), row("v", None, name, metrics={"n": ord(name)})]
@@ -169,7 +169,7 @@ async def test_the_pages_of_a_ranking(opened: SqliteStore, statuses: set[int], s
 
 
 async def test_the_candidates_of_a_ranking(opened: SqliteStore) -> None:
-    """The first reading of a metric's name for which an arm has a score counts, for any status."""
+    """A ranking uses, for each arm, the first candidate metric for which the arm has a score."""
     events: list[Any] = [declared()]
     for name, found in (("a", {"k": 1.0}), ("b", {"v.k": 2.0}), ("c", {"k": 3.0, "v.k": 0.5})):
         events += [arm(name), row("v", None, name, metrics=found)]
@@ -185,7 +185,7 @@ async def test_the_candidates_of_a_ranking(opened: SqliteStore) -> None:
 
 
 async def test_points_after_a_new_begin(opened: SqliteStore) -> None:
-    """An arm that begins again in the transaction of its last points has its new points."""
+    """A replaced arm has only its new points, even if old ones are in the same transaction."""
     await opened.transact(record(declared(), arm(), metrics({"n": 1}, step=1)))
     calls = [
         record(metrics({"n": 2, "m": 2}, step=2)),
@@ -197,7 +197,7 @@ async def test_points_after_a_new_begin(opened: SqliteStore) -> None:
 
 
 def test_a_store_that_is_not_there(tmp_path: Path) -> None:
-    """It is not ready, and looking for it makes no file."""
+    """If there is no store file, `is_ready` is false and `listed` fails. Neither creates a file."""
     assert not tokens.is_ready(tmp_path / "podium.db")
     with pytest.raises(StoreError, match="there is no store"):
         tokens.listed(tmp_path / "podium.db")
@@ -206,7 +206,7 @@ def test_a_store_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step", [0, 1, -5])
 async def test_the_rows_after_a_resumption(opened: SqliteStore, step: int) -> None:
-    """Those up to the step are kept and counted, also if the arm is resumed at its first step."""
+    """An arm that is resumed at a step keeps its rows up to this step. Their count is correct."""
     rows = [row("val", each, metrics={"n": each}) for each in (0, 1, 2)]
     await opened.transact(record(declared(), started("a", "A", 1)))
     await opened.transact(record(*rows))

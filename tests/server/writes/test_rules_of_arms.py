@@ -64,7 +64,10 @@ _RUNNING, _COMPLETED, _FAILED, _CANCELLED = range(2, 6)
 def test_what_counts_as_another_configuration(
     before: dict[str, Any], after: dict[str, Any], paths: list[str]
 ) -> None:
-    """Each changed path is named once, in order; an empty part equals one that is not there."""
+    """Each changed field of a run_config is named once, in order.
+
+    An empty message equals one that is not set. Checkpoint paths, tags and extras do not count.
+    """
     expected = [path if "eval" not in before else f"eval.{path}" for path in paths]
     assert changed_paths(encode(RunConfig(**before)), RunConfig(**after)) == expected
     assert changed_paths(encode(RunConfig(**after)), RunConfig(**before)) == expected
@@ -86,7 +89,10 @@ def test_what_counts_as_another_configuration(
 async def test_the_ways_to_record_another_configuration(
     tmp_path: Path, status: int, mode: dict[str, Any], way: str
 ) -> None:
-    """The refusal names the way that the state of the arm allows; a failed arm may start anew."""
+    """A start with another run_config is refused, and the error tells what the status allows.
+
+    A failed or cancelled arm that starts from the beginning may have another run_config.
+    """
     store = SqliteStore(tmp_path / "podium.db")
     await store.open()
     try:
@@ -124,7 +130,10 @@ _TEST = EvalResult(name="test", metrics={"n": 1}, breakdowns={"k": _ONE, "m": _N
 def test_what_repeats_the_primary_eval(
     rows: list[EvalResult], given: dict[str, Any], field: str
 ) -> None:
-    """Metrics and breakdowns beside evals equal those of the primary one, or are left out."""
+    """If an arm has evals, its eval_metrics are empty or equal those of its primary eval.
+
+    The same holds for its eval_breakdowns.
+    """
     result = ArmResult(evals=rows, **given)
     if not field:
         check_mirror(result)
@@ -136,7 +145,7 @@ def test_what_repeats_the_primary_eval(
 
 
 def test_the_order_of_an_attempt() -> None:
-    """It may lie a day ahead of the server's clock, and not more, as a wrong clock would be."""
+    """The order of an attempt is refused if it is more than a day ahead of the server's clock."""
     now = 1_700_000_000_000_000
     day = 24 * 60 * 60 * 1_000
     for order in (0, 7, now // 1_000, now // 1_000 + day):
@@ -148,7 +157,10 @@ def test_the_order_of_an_attempt() -> None:
 
 @pytest.mark.parametrize(("later", "quiet"), [(5_500_000, 5.5), (0, 0.0), (-9_000_000, 0.0)])
 async def test_an_attempt_that_is_replaced(tmp_path: Path, later: int, quiet: float) -> None:
-    """Its quiet time is in seconds, and not negative if the server's clock was set back."""
+    """The response names the replaced attempt, its host, and for how many seconds it was quiet.
+
+    The seconds are 0 if the server's clock was set back.
+    """
     store = SqliteStore(tmp_path / "podium.db")
     await store.open()
     try:
