@@ -1,4 +1,4 @@
-"""What calls of a client do when they fail, and which server they go to; without a server."""
+"""How a client handles failed calls and chooses the server of a call; tested without a server."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -32,7 +32,7 @@ from tests.unit.wire.test_status import FailedCall
 
 
 def _failed(error: PodiumError) -> grpc.RpcError:
-    """Returns the error of gRPC for a call that failed with an error."""
+    """Returns the gRPC error of a call that failed with `error`."""
     return FailedCall(*to_status(error))
 
 
@@ -58,7 +58,11 @@ def test_what_a_failed_call_means(
     was_sent: bool,
     is_left_out: bool,
 ) -> None:
-    """A server that ran nothing gets no calls for a second. A call it cancelled may be repeated."""
+    """The error of a failed call determines which error the client raises.
+
+    It also determines whether the call counts as sent, and whether the server gets no calls for one
+    second.
+    """
     monkeypatch.setattr("time.monotonic", lambda: 100.0)
     connection: Any = podium.Client("h:1,i:1")._connection
     failure = connection._failure(_failed(error), _METHOD)
@@ -70,7 +74,7 @@ def test_what_a_failed_call_means(
 
 
 def test_a_call_that_the_client_cancelled() -> None:
-    """Closing a client ends its calls for good."""
+    """A call that is cancelled because the client was closed fails with CanceledError."""
     connection: Any = podium.Client("h:1")._connection
     connection.close()
     failure = connection._failure(_failed(CanceledError("closed")), _METHOD)
@@ -78,7 +82,7 @@ def test_a_call_that_the_client_cancelled() -> None:
 
 
 def test_a_watch_goes_on_with_a_replaced_token(tmp_path: Path) -> None:
-    """A watch whose token was revoked is repeated only if the client has another token by now."""
+    """A watch goes on after a TOKEN_INVALID error only if the token file now has another token."""
     file = tmp_path / "token"
     file.write_text(new_token().text)
     connection: Any = podium.Client("localhost:1", token=file)._connection
@@ -87,7 +91,7 @@ def test_a_watch_goes_on_with_a_replaced_token(tmp_path: Path) -> None:
         _failed(error_for(reason, "no")) for reason in ("TOKEN_INVALID", "ROLE_TOO_LOW")
     )
     kinds = [type(connection._stream_failure(revoked, _METHOD, metadata))]
-    file.write_text(f"{new_token().text}\n")  # of another size, whatever the clock shows
+    file.write_text(f"{new_token().text}\n")  # a new size, even at the same time
     kinds += [
         type(connection._stream_failure(each, _METHOD, metadata)) for each in (revoked, other)
     ]
@@ -95,7 +99,7 @@ def test_a_watch_goes_on_with_a_replaced_token(tmp_path: Path) -> None:
 
 
 def test_new_tls_files_are_used_for_the_next_call(tmp_path: Path) -> None:
-    """After a failed connection, changed files lead to new channels, and unchanged ones do not."""
+    """A client opens new channels if a connection failed and its TLS files have changed since."""
     ca = tmp_path / "ca.pem"
     ca.write_text("1")
     connection: Any = podium.Client("h:1", tls=podium.TLS(ca))._connection
@@ -116,7 +120,10 @@ def test_new_tls_files_are_used_for_the_next_call(tmp_path: Path) -> None:
 
 
 def test_servers_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that could not be reached is left out, unless no other one is left."""
+    """The servers of a client get calls in turn.
+
+    The client leaves out a server that could not be reached, unless every server is left out.
+    """
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     connection: Any = podium.Client("h:1,i:1")._connection
@@ -139,7 +146,7 @@ def test_servers_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
 async def test_each_call_gives_its_place_back(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also if it fails, so a client never runs out of the calls that it may make at a time."""
+    """A failed call frees its place, so more calls can fail than a client may make at a time."""
 
     def fail(*_arguments: object) -> None:
         raise NotFoundError("no")
@@ -153,7 +160,7 @@ async def test_each_call_gives_its_place_back(kind: Any, monkeypatch: pytest.Mon
 
 
 class _Stream:
-    """A streaming call with two responses, or with an error."""
+    """A streaming call that yields two responses, or raises an error."""
 
     def __init__(self, error: grpc.RpcError | None = None) -> None:
         self._error = error
@@ -178,7 +185,10 @@ class _Stream:
 async def test_a_stream_has_the_token_and_ends_its_call(
     kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The call is cancelled when nobody reads its responses any more, and by `begin`'s function."""
+    """A streaming call sends the client's token and is cancelled when its iterator is closed.
+
+    The caller gets the function that cancels the call when the call begins.
+    """
     token, stream = new_token().text, _Stream()
     sent: list[dict[str, str]] = []
     cancels: list[Any] = []
@@ -210,7 +220,10 @@ async def test_a_stream_has_the_token_and_ends_its_call(
 async def test_a_stream_whose_token_is_replaced_meanwhile(
     kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its error is one after which a watch goes on, because the next call has the new token."""
+    """A stream fails with UnavailableError if its invalid token was replaced during the call.
+
+    A watch goes on after this error, because its next call sends the new token.
+    """
     file = tmp_path / "token"
     file.write_text(new_token().text)
 

@@ -90,7 +90,10 @@ def test_no_time_limit(seconds: float) -> None:
 
 
 def test_a_server_that_is_away_gets_no_calls_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its turns go to the others. If all are away, they are tried nevertheless, in turn."""
+    """After a refused connection, the other servers get all calls for one second.
+
+    If every server is left out, the client calls all of them in turn nevertheless.
+    """
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     connection: Any = podium.Client("h:1,i:2")._connection
@@ -111,18 +114,18 @@ def test_a_server_that_is_away_gets_no_calls_for_a_second(monkeypatch: pytest.Mo
 
 
 class _Refused(grpc.RpcError):
-    """The error of a call to a port on which nobody listens."""
+    """The gRPC error of a call to a port on which no process listens."""
 
     def code(self) -> grpc.StatusCode:
-        """Returns the code."""
+        """Returns the status code."""
         return grpc.StatusCode.UNAVAILABLE
 
     def details(self) -> str:
-        """Returns gRPC's text."""
+        """Returns the message that gRPC gives such an error."""
         return "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.1:1: refused"
 
     def trailing_metadata(self) -> tuple[()]:
-        """Returns no details."""
+        """Returns no metadata."""
         return ()
 
 

@@ -1,4 +1,4 @@
-"""The rules of followed experiments, without a server: states, waits and the end of a watch."""
+"""The states, waits and end of a followed experiment, tested without a server."""
 
 import asyncio
 import threading
@@ -44,7 +44,7 @@ def _session() -> WatchSession:
 
 
 def _marked(revision: int, *arms: ArmSummary, **fields: Any) -> WatchResponse:
-    """Returns the only message of an update, with arms in the order of their creation."""
+    """Returns an update of one message. Its arms are in the order of their creation."""
     watched = [WatchedArm(position=at, arm=arm) for at, arm in enumerate(arms)]
     marker = WatchMarker(revision=revision, epoch="e")
     return WatchResponse(marker=marker, arms=watched, **fields)
@@ -63,7 +63,7 @@ def _row(
 
 
 def _state(*messages: WatchResponse) -> LiveState:
-    """Returns the state after messages that each are an update."""
+    """Returns the state after updates of one message each."""
     session, state = _session(), LiveState()
     for message in messages:
         update = session.take(message)
@@ -76,7 +76,11 @@ def _state(*messages: WatchResponse) -> LiveState:
 
 
 def test_rankings_use_the_declaration() -> None:
-    """A later update without a declaration keeps it, and each metric has its own direction."""
+    """A ranking uses the declared success metric and the declared direction of each metric.
+
+    The declaration stays in the state after an update without one. Without a success metric, a
+    ranking is an error.
+    """
     stated = {"direction:loss": Value(string_value="minimize")}
     about = Experiment(name="x", success_metric="acc", direction=_MAXIMIZE, metadata=stated)  # type: ignore[arg-type]
     arms = _arm("a", acc=0.5, loss=1.0), _arm("b", acc=0.7, loss=2.0)
@@ -93,7 +97,10 @@ def test_rankings_use_the_declaration() -> None:
 
 
 def test_rows_keep_their_order() -> None:
-    """A row that was recorded again is sent last, and keeps its place among the others."""
+    """The rows of an arm are ordered by position, not in the order in which they are sent.
+
+    A row that was recorded again replaces the earlier row in the new state only.
+    """
     rows = _row(1, "second", 0.2), _row(0, "first", 0.1), _row(2, "third", 0.3)
     state = _state(_marked(1, _arm("a"), evals=rows))
     found = state.arm("a").result
@@ -110,7 +117,10 @@ def _update(message: WatchResponse) -> WatchUpdate:
 
 
 def test_removals_and_resets_of_states() -> None:
-    """A removed row leaves the others, a removed arm takes its rows along, a reset takes all."""
+    """Removing a row keeps the arm's other rows. Removing an arm removes its rows, too.
+
+    A reset removes all earlier arms. The row of an unknown arm is ignored.
+    """
     rows = [_row(0, "val", 0.1, step=0), _row(1, "val", 0.2)]
     state = _state(_marked(1, _arm("a"), _arm("b"), evals=rows))
     cut = state.after(_update(_marked(2, removals=[WatchRemoval(arm="a", name="val")])))
@@ -126,7 +136,7 @@ def test_removals_and_resets_of_states() -> None:
 
 
 def test_curves_of_a_state_have_the_chosen_status() -> None:
-    """By default, the curves are those of running and completed arms."""
+    """`curve` has the arms with a chosen status; by default, all running and completed arms."""
     live, statuses = LiveBase(_session()), {"a": _RUNNING, "b": _COMPLETED, "c": _FAILED}
     rows = [_row(0, "val", 0.5, step=1, arm=name) for name in statuses]
     live._state = _state(_marked(1, *(_arm(*each) for each in statuses.items()), evals=rows))
@@ -139,7 +149,10 @@ def test_curves_of_a_state_have_the_chosen_status() -> None:
 
 
 def test_each_marker_confirms_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lag ends with each marker, also with one that is repeated, and with no other message."""
+    """The lag of a followed experiment returns to 0 at each marker, even a repeated one.
+
+    A message without a marker does not reset the lag.
+    """
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     session = _session()
@@ -165,12 +178,12 @@ _OPTIONS: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"with_series": ["loss"]}, {"with_series": True, "series_keys": ["loss"]}),
     ({"with_series": []}, {}),
 )
-"""Options of `follow` and `watch`, and the fields of the request that they set."""
+"""Options of `follow` and `watch`, each with the fields of the request that it sets."""
 
 
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
 def test_the_request_has_the_options(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each option of `follow` and of `watch` sets its field of the request, and no other one."""
+    """Each option of `follow` and `watch` sets its own fields of the request, and no others."""
     for name in ("aio", "blocking"):
         where = f"podium._client.{name}.experiment.watch"
         monkeypatch.setattr(where, lambda _connection, session: session)
@@ -183,7 +196,10 @@ def test_the_request_has_the_options(kind: Any, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_watch_is_stopped_from_another_thread() -> None:
-    """Its call is cancelled, also one that begins at this moment, and no pause delays the end."""
+    """Stopping a watch cancels its call, even if the call begins only after the stop.
+
+    A pause between two calls of a stopped watch ends at once.
+    """
     for begins_first in (True, False):
         session, cancelled = _session(), list[str]()
         begin = partial(session.begin, partial(cancelled.append, "call"))
@@ -200,7 +216,7 @@ def test_a_watch_is_stopped_from_another_thread() -> None:
 
 
 class _Connection:
-    """Sends messages, and after `goes_on` is set, further ones and an error.
+    """Sends messages at once, and further messages or an error after `goes_on` is set.
 
     Without an error, the call goes on until the client ends it.
     """
@@ -262,7 +278,10 @@ _ERROR = error_for("ROLE_TOO_LOW", "the token was replaced by one of a lower rol
 
 @both_kinds
 async def test_the_error_that_ends_a_watch_ends_each_wait(kind: Any) -> None:
-    """Each wait raises it, inside the block and after it. The last state can still be read."""
+    """If an error ends a watch, each wait raises this error, inside the `with` block and after it.
+
+    The last state can still be read.
+    """
     live = _following(kind, _marked(1, _arm("a")), error=_ERROR)
     async with entered(live):
         live._connection.goes_on.set()
@@ -276,7 +295,7 @@ async def test_the_error_that_ends_a_watch_ends_each_wait(kind: Any) -> None:
 
 @both_kinds
 async def test_a_wait_without_time_looks_once(kind: Any) -> None:
-    """A state that is already there is found, even if no time is left to wait."""
+    """A wait with a timeout of 0 succeeds if the state is there already, and else times out."""
     live = _following(kind, _marked(5))
     async with entered(live):
         await result(live.wait_for(5, timeout=0))
@@ -287,7 +306,7 @@ async def test_a_wait_without_time_looks_once(kind: Any) -> None:
 
 @both_kinds
 async def test_a_new_state_ends_all_waits(kind: Any) -> None:
-    """Several threads or tasks can wait for the same state."""
+    """If several threads or tasks wait for one revision, its arrival ends all of their waits."""
     live = _following(kind, _marked(1), later=[_marked(2)])
     async with entered(live):
         waits = [
@@ -296,7 +315,7 @@ async def test_a_new_state_ends_all_waits(kind: Any) -> None:
             )
             for _ in range(3)
         ]
-        while len(live._changed._waiters) < len(waits):  # noqa: ASYNC110 - it tells nobody
+        while len(live._changed._waiters) < len(waits):  # noqa: ASYNC110 - no event for it
             await asyncio.sleep(0.001)
         live._connection.goes_on.set()
         async with asyncio.timeout(_SECONDS):
@@ -304,7 +323,7 @@ async def test_a_new_state_ends_all_waits(kind: Any) -> None:
 
 
 async def test_a_block_that_is_not_entered_leaves_no_task() -> None:
-    """A program that gives up before the first state has no task that goes on trying."""
+    """If a program is cancelled before the first state arrives, the task of the watch ends."""
     live = _following(AsyncLive)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01), live:
@@ -313,7 +332,7 @@ async def test_a_block_that_is_not_entered_leaves_no_task() -> None:
 
 
 def test_a_block_that_is_not_entered_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C before the first state ends the thread, too."""
+    """If Ctrl-C interrupts a program before the first state arrives, the watch's thread ends."""
 
     def interrupt(*_arguments: object) -> None:
         raise KeyboardInterrupt
@@ -326,7 +345,7 @@ def test_a_block_that_is_not_entered_leaves_no_thread(monkeypatch: pytest.Monkey
 
 
 def test_a_watch_that_ends_as_a_wait_begins() -> None:
-    """The wait notices an end that came after its last look."""
+    """If a watch ends just after a wait has checked for its end, the wait raises the error."""
     live = _following(Live, _marked(1), error=_ERROR)
     check = live._check
 

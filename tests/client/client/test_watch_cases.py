@@ -1,4 +1,4 @@
-"""The cases of `watch_stream.json` with the loops of both clients, without a network.
+"""Runs the cases of `watch_stream.json` with the watch loops of both clients, without a network.
 
 `make conformance` runs the same cases over connections, with the clients for all languages.
 """
@@ -23,11 +23,11 @@ from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
 _FILE = Path(__file__).parents[2] / "vectors" / "watch_stream.json"
 _CASES: list[dict[str, Any]] = json.loads(_FILE.read_text(encoding="utf-8"))["cases"]
 _CANCELLED = {"code": "UNAVAILABLE"}
-"""A connection reports a call that was cancelled by the server like one that was lost."""
+"""The error that a connection reports for a lost call, and for a call that the server cancelled."""
 
 
 class _Connection:
-    """Answers each call as a case says. Counts the pauses, and does not wait."""
+    """Answers each call as a case says. Counts the pauses between calls instead of waiting."""
 
     def __init__(self, calls: list[dict[str, Any]]) -> None:
         self._calls = calls
@@ -35,7 +35,7 @@ class _Connection:
         self.pauses = 0
 
     def answers(self, request: WatchRequest) -> Iterator[WatchResponse]:
-        """Yields the messages of the next call, and then ends the call."""
+        """Yields the messages of the next call, and then ends the call as the case says."""
         self.requests.append(WatchRequest.FromString(request.SerializeToString()))
         call = self._calls[len(self.requests) - 1]
         for message in call.get("sends", []):
@@ -100,7 +100,7 @@ async def _updates(connection: Any, session: WatchSession) -> AsyncIterator[Watc
 async def _watched(
     connection: Any, session: WatchSession, most: int
 ) -> tuple[list[WatchUpdate], dict[str, str] | None]:
-    """Returns the updates of a watch, and the error that ends it."""
+    """Returns the updates of a watch, at most `most` if it is not 0, and the error that ends it."""
     found: list[WatchUpdate] = []
     try:
         async with aclosing(_updates(connection, session)) as updates:  # type: ignore[type-var]
@@ -114,7 +114,7 @@ async def _watched(
 
 
 def _plain(update: WatchUpdate) -> dict[str, Any]:
-    """Returns an update in the form of the cases, in which NaN equals NaN."""
+    """Returns an update as JSON values, as in the cases. There, NaN is a text and equals NaN."""
     message = WatchResponse(
         reset=update.is_reset,
         experiment=maybe(codec.experiment_to_proto, update.experiment),
@@ -134,7 +134,10 @@ def _expected(update: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", [_Blocking, _Asynchronous])
 async def test_the_loops_of_both_clients(kind: type[_Connection]) -> None:
-    """What a watch yields, its calls and the pauses between them, and the error that ends it."""
+    """In each case, a watch yields the expected updates and makes the expected calls.
+
+    The watch pauses once between two calls, and ends with the expected error.
+    """
     for case in _CASES:
         first = case["calls"][0].get("request", {})
         connection = kind(case["calls"])

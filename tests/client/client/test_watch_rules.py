@@ -45,7 +45,7 @@ def _session(**given: Any) -> WatchSession:
 
 
 def test_the_errors_after_which_a_watch_goes_on() -> None:
-    """It makes another call after each temporary failure, and raises all other errors."""
+    """A watch makes another call after each temporary failure, and raises every other error."""
     for reason in REASONS:
         _check_pause(error_for(reason, ""), goes_on=reason in _GOES_ON)
     _check_pause(UnavailableError("away"), goes_on=True)

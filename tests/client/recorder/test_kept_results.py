@@ -1,4 +1,4 @@
-"""What a recorder keeps of configurations and results with wrong parts."""
+"""Which parts a recorder keeps if a configuration or a result has wrong parts."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,13 +26,13 @@ _WRONG: Any = object()
 
 @dataclass
 class _Settings:
-    """A configuration of a program's own."""
+    """A dataclass that a program uses as its configuration."""
 
     lr: float = 0.5
 
 
 def _with(given: Any, **fields: Any) -> Any:
-    """Sets fields of a value after it was made, as programs do, which checks nothing."""
+    """Sets fields of an object after its creation, as a program can. Nothing checks the values."""
     vars(given).update(fields)
     return given
 
@@ -64,7 +64,10 @@ def _kinds(problems: Problems) -> str:
 def test_the_configuration_of_an_arm(
     given: Any, name: str | None, expected: RunConfig, kinds: str
 ) -> None:
-    """Any object gives a configuration with a name; what it has beside its name is in extras."""
+    """Any object that is given as a `run_config` becomes a RunConfig with a name.
+
+    The values of a mapping or of a dataclass are in its `extras`.
+    """
     problems = Problems()
     assert kept_results.run_config(given, name, problems) == expected
     assert _kinds(problems) == kinds
@@ -85,7 +88,7 @@ _CONFIG = RunConfig(
 
 
 def test_a_valid_configuration_is_kept() -> None:
-    """Nothing of it is changed or told."""
+    """A valid configuration is kept without a change, and without a problem."""
     problems = Problems()
     assert kept_results.run_config(_CONFIG, None, problems) == _CONFIG
     assert problems == []
@@ -111,7 +114,10 @@ def test_a_valid_configuration_is_kept() -> None:
     ],
 )
 def test_a_wrong_part_of_a_configuration(field: str, given: Any, expected: Any) -> None:
-    """It is left out, or what is valid of it stays; so do all other parts."""
+    """If a part of a configuration is wrong, only the valid values of this part are kept.
+
+    The problem names the part, and all other parts of the configuration stay as they are.
+    """
     config = _with(RunConfig(**vars(_CONFIG)), **{field: given})
     problems = Problems()
     found = kept_results.run_config(config, None, problems)
@@ -134,7 +140,11 @@ def test_a_wrong_part_of_a_configuration(field: str, given: Any, expected: Any) 
 
 
 def test_a_wrong_result_of_a_run() -> None:
-    """Its valid metrics and files are kept, and an exception becomes its traceback."""
+    """Of a RunResult with wrong parts, the valid metrics, artifacts and extras are kept.
+
+    An exception that is given as `error` becomes its traceback. A text that is given instead of a
+    RunResult is left out.
+    """
     problems = Problems()
     given = _with(
         RunResult("i", "done", extras={"n": 1, "\n": 2}),
@@ -181,7 +191,11 @@ def test_a_wrong_result_of_a_run() -> None:
     ],
 )
 def test_how_an_arm_ends(given: Any, expected: str, kinds: str, *, has_error: bool) -> None:
-    """An unknown text fails, so that the arm is in no ranking. Nothing at all is a success."""
+    """A misspelled status is corrected, and any other unknown text becomes `failed`.
+
+    A failed arm is in no ranking. Without a status, an arm is failed if it has an error, and
+    completed otherwise.
+    """
     problems = Problems()
     assert kept_results.status(given, problems, has_error=has_error) == expected
     assert _kinds(problems) == kinds
@@ -198,14 +212,17 @@ def test_how_an_arm_ends(given: Any, expected: str, kinds: str, *, has_error: bo
     ],
 )
 def test_directions(given: Any, expected: Direction | None, kinds: str) -> None:
-    """A wrong direction is left out, since it could turn a ranking around."""
+    """A direction that is not valid is left out, since it could reverse a ranking."""
     problems = Problems()
     assert kept_results.direction(given, problems) == expected
     assert _kinds(problems) == kinds
 
 
 def test_a_row_without_a_valid_step() -> None:
-    """It gets a name of its own, because without a step it would be the row after training."""
+    """A row whose step is not valid is recorded under a new name.
+
+    Under its own name and without a step, it would count as the post-training row.
+    """
     problems, names = Problems(), set[str]()
     for _ in range(2):
         row = kept_results.row(problems, vars(_with(EvalResult("v"), step=_WRONG)))
@@ -224,7 +241,10 @@ def test_a_row_without_a_valid_step() -> None:
 
 
 def test_a_whole_arm_with_wrong_parts() -> None:
-    """Everything valid of it is recorded, and each wrong part is told with its place."""
+    """Of an ArmResult with wrong parts, all valid parts are kept. A problem names each wrong field.
+
+    An ArmResult without a name is not recorded.
+    """
     given = _with(
         ArmResult("a", RunConfig("r"), "completed", eval_seconds=2, group_id="g"),
         status=_WRONG,
@@ -264,7 +284,10 @@ def test_a_whole_arm_with_wrong_parts() -> None:
 
 
 def test_annotations_that_contradict_each_other() -> None:
-    """A tag that is added and removed is added; an empty group removes the arm from its group."""
+    """`annotate` adds a tag that is both added and removed, and reports the contradiction.
+
+    An empty group name is kept, because it removes the arm from its group.
+    """
     problems = Problems()
     found = kept_annotations.changes("note", ["a", "b"], ["b", "c"], "", problems)
     assert found == ("note", ["a", "b"], ["c"], "")
@@ -275,7 +298,10 @@ def test_annotations_that_contradict_each_other() -> None:
 
 
 def test_a_wrong_provenance() -> None:
-    """Each part of another type is left out and told; one that is None is not there."""
+    """A field of a Provenance with a wrong type is left out and reported.
+
+    A field that is None is left out without a report.
+    """
     names = ("git_clean", "command_line", "packages")
     for value, told in ((5, [f"p.{name}" for name in names]), (None, [])):
         problems = Problems()
@@ -306,7 +332,10 @@ def _start(**given: Any) -> dict[str, Any]:
 def test_the_start_of_an_arm(
     given: dict[str, Any], arm: str, config: str, fields: list[str]
 ) -> None:
-    """An arm starts with whatever arguments; resuming wins over starting again."""
+    """`start_arm` starts an arm with any arguments, and reports each field that is wrong.
+
+    If both `resume_step` and `restart` are given, `restart` is ignored.
+    """
     problems = Problems()
     found = kept_results.start(_start(**given), problems, 10_000)
     assert (found["arm"], found["run_config"].name) == (arm, config)
@@ -316,7 +345,10 @@ def test_the_start_of_an_arm(
 
 
 def test_arms_without_a_name() -> None:
-    """Each attempt gets an arm of its own, and all processes of an attempt get the same one."""
+    """An attempt that is started without an arm name gets a generated name.
+
+    All processes of the attempt get the same name, and another attempt gets another one.
+    """
     for wrong in (RunConfig(""), 5, {"lr": 1}):
         names = [
             kept_results.start(_start(run_config=wrong, attempt_id=id_), Problems(), 10_000)["arm"]
@@ -327,7 +359,7 @@ def test_arms_without_a_name() -> None:
 
 
 def test_a_wrong_declaration() -> None:
-    """What is valid of it is declared."""
+    """If some fields of a declaration are wrong, the valid fields are declared."""
     problems = Problems()
     given = {
         "hypothesis": "why",
@@ -346,7 +378,7 @@ def test_a_wrong_declaration() -> None:
 
 
 def test_the_text_of_an_error() -> None:
-    """It is kept whole, since a server shortens it; any object with a text has one."""
+    """A recorder keeps an error of 200,000 characters as a whole, since the server shortens it."""
     problems = Problems()
     assert kept_results.error("x" * 200_000, "error", problems) == "x" * 200_000
     assert kept_results.error(None, "error", problems) is None

@@ -1,4 +1,4 @@
-"""What a recorder keeps of values that no server would take, and what it tells about them."""
+"""What a recorder keeps of values that a server would reject, and which problems it reports."""
 
 import math
 from pathlib import Path
@@ -13,7 +13,7 @@ _MOST = 10_000
 
 
 class _Wrong:
-    """An object of which nothing can be told."""
+    """An object that cannot be converted to text."""
 
     def __repr__(self) -> str:
         raise ValueError("it has no repr")
@@ -89,7 +89,10 @@ def _kinds(problems: Problems) -> str:
     ],
 )
 def test_what_is_kept(keep: Any, given: Any, expected: Any, kinds: str) -> None:
-    """What is valid stays, what can become valid is changed, and the rest is left out and told."""
+    """A recorder keeps a valid value, and changes a value that can become valid.
+
+    It leaves out any other value. Each change and each loss is a problem of its kind.
+    """
     problems = Problems()
     found = keep(given, "field", problems)
     assert found == expected
@@ -99,7 +102,10 @@ def test_what_is_kept(keep: Any, given: Any, expected: Any, kinds: str) -> None:
 
 
 def test_long_texts() -> None:
-    """A long name keeps its beginning, and stays different from others. A text is cut inside."""
+    """A name that is too long keeps its beginning, and stays different from other such names.
+
+    A text that is too long keeps its beginning and its end.
+    """
     names = []
     for end in "ab":
         problems = Problems()
@@ -117,7 +123,7 @@ def test_long_texts() -> None:
 
 
 def test_a_name_with_a_default() -> None:
-    """The default takes the place of a name without a valid character; nothing is lost."""
+    """The default replaces a name without a valid character. This does not count as a loss."""
     for given, name, kinds in (("\n", "other", "t"), (_Wrong(), "other", "t"), ("a", "a", "")):
         problems = Problems()
         assert kept.name_or("other", given, "field", problems) == name
@@ -125,7 +131,7 @@ def test_a_name_with_a_default() -> None:
 
 
 def test_what_a_warning_shows() -> None:
-    """The beginning of a value, or its class if even that fails."""
+    """A warning shows the beginning of a value, or the value's class if `repr` fails."""
     assert shown("a\n") == "'a\\n'"
     assert "_Wrong" in shown(_Wrong())
     assert len(shown("x" * 1_000)) < 200
@@ -147,7 +153,10 @@ def test_what_a_warning_shows() -> None:
     ],
 )
 def test_which_values_are_kept(given: Any, expected: Any, kinds: str) -> None:
-    """Values of any depth are kept; those with the key of another one are left out."""
+    """The values of a mapping are kept at any depth.
+
+    If two keys become the same text, the second value is left out.
+    """
     problems = Problems()
     found = kept.value_map(given, "field", problems, 100_000)
     if expected is None:
@@ -158,7 +167,7 @@ def test_which_values_are_kept(given: Any, expected: Any, kinds: str) -> None:
 
 
 def test_values_that_are_nested_too_deeply() -> None:
-    """The deepest level that is allowed becomes the text of all levels below it."""
+    """Below the deepest level that is allowed, nested values are replaced with their JSON text."""
     given: Any = "x"
     for _ in range(12):
         given = {"k": given}
@@ -186,7 +195,10 @@ def test_values_that_are_nested_too_deeply() -> None:
     ],
 )
 def test_values_that_take_too_many_bytes(given: dict[str, Any]) -> None:
-    """The largest ones are shortened, from their ends, until all of them fit; small ones stay."""
+    """If the values of a mapping take too many bytes, the largest are shortened until all fit.
+
+    Each key stays, with a value of the same type. A list that is shortened keeps its first items.
+    """
     problems = Problems()
     found = kept.value_map(given, "field", problems, 400)
     assert kept._bytes(found) <= 400 + 16
@@ -200,7 +212,10 @@ def test_values_that_take_too_many_bytes(given: dict[str, Any]) -> None:
 
 
 def test_values_that_are_too_many() -> None:
-    """The longest lists are shortened at their ends, until a server takes all."""
+    """If a mapping has too many values, its longest lists are shortened at their ends.
+
+    The result is within the limit of the server, and a short list stays whole.
+    """
     given = {"long": list(range(20_000)), "short": [1, 2], "wide": list(range(8_000))}
     problems = Problems()
     found = kept.value_map(given, "field", problems, 10**9)

@@ -1,4 +1,4 @@
-"""What an arm writes to its outbox when its program is wrong, forks or is ended; no sender runs."""
+"""What an arm writes to its outbox if its program makes wrong calls, forks or is ended."""
 
 import os
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ _MIB = 2**20
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> Iterator[podium.ExperimentRecording]:
-    """Yields a recorder that only writes to its outbox."""
+    """Yields a recorder that only writes to its outbox. No sender runs."""
     with podium.record("x", outbox=tmp_path, offline=True, close_timeout=0) as experiment:
         yield experiment
 
 
 def _events(root: Path, arm: str) -> list[Event]:
-    """Returns what was written for an arm, in order."""
+    """Returns the events that were written for an arm, in order."""
     readers = [StreamReader(each) for outbox in outboxes(root) for each in streams(outbox)]
     return [
         Event.FromString(payload)
@@ -44,7 +44,10 @@ def _kinds(found: list[Event]) -> list[str | None]:
 def test_an_arm_with_a_configuration_beyond_all_limits(
     experiment: podium.ExperimentRecording, tmp_path: Path, field: str, text: str
 ) -> None:
-    """The arm starts with as much of it as a server takes, and all that is logged is recorded."""
+    """An arm whose configuration is too large starts with as much of it as a server accepts.
+
+    What the arm logs afterwards is recorded.
+    """
     config = RunConfig("a")
     setattr(config, field, {"long": text, "short": 1})
     with experiment.start_arm(config, attempt_id="one") as arm:
@@ -62,7 +65,10 @@ def test_an_arm_with_a_configuration_beyond_all_limits(
 def test_an_arm_whose_configuration_is_large_in_all_parts(
     experiment: podium.ExperimentRecording, tmp_path: Path
 ) -> None:
-    """Each part is shortened until all of them fit together, beside the provenance."""
+    """If several parts of a configuration are too large, each is shortened until the event fits.
+
+    The provenance is recorded beside them.
+    """
     long = {"long": "x" * (2 * _MIB)}
     config = RunConfig("a", eval=long, validation=long, extras=long)
     provenance = podium.Provenance(host="node7", packages=dict.fromkeys("abc", "1"))
@@ -76,7 +82,11 @@ def test_an_arm_whose_configuration_is_large_in_all_parts(
 
 
 def test_a_row_beyond_all_limits(experiment: podium.ExperimentRecording, tmp_path: Path) -> None:
-    """Its metrics are recorded with as much of its breakdowns as a server takes."""
+    """A row whose breakdowns are too large is recorded with its metrics.
+
+    As much of the breakdowns as a server accepts is recorded, too, and the row counts as
+    incomplete.
+    """
     with experiment.start_arm(RunConfig("a")) as arm:
         arm.log_eval("v", {"n": 1}, breakdowns={"long": "x" * (2 * _MIB), "n": 2})
         assert (arm.counters.incomplete, arm.counters.dropped) == (1, 0)
@@ -89,7 +99,10 @@ def test_a_row_beyond_all_limits(experiment: podium.ExperimentRecording, tmp_pat
 def test_a_recorder_that_is_terminated(
     experiment: podium.ExperimentRecording, tmp_path: Path
 ) -> None:
-    """Its unfinished arms end as cancelled, and the finished ones stay as they are."""
+    """If SIGTERM ends a recorder, its unfinished arms end as cancelled.
+
+    Arms that were finished before stay completed.
+    """
     done, open_ = (experiment.start_arm(RunConfig(name)) for name in ("done", "open"))
     done.finish()
     open_.log({"loss": 1})
@@ -108,7 +121,7 @@ def test_a_fork_ends_nothing(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Neither its own end nor a SIGTERM finishes an arm that another process has started."""
+    """In a forked process, neither `finish` nor a SIGTERM ends an arm of the parent process."""
     arm = experiment.start_arm(RunConfig("a"))
     with monkeypatch.context() as patched:
         pid = os.getpid()
@@ -116,7 +129,7 @@ def test_a_fork_ends_nothing(
         patched.setattr(experiment, "_owner", pid + 1)
         arm.finish()
         experiment.terminate()
-    assert "not delivered yet" not in caplog.text  # as a recorder says that is closed
+    assert "not delivered yet" not in caplog.text  # as a closed recorder logs
     assert f"only process {pid + 1} records how the arm ended" in caplog.text
     assert _kinds(_events(tmp_path, "a")) == ["arm_started"]
     arm.finish("failed")
@@ -126,7 +139,10 @@ def test_a_fork_ends_nothing(
 def test_wrong_calls_of_every_kind(
     experiment: podium.ExperimentRecording, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Training goes on, what is valid is recorded, and each wrong value is told once."""
+    """Calls with wrong values raise no error, and the valid values among them are recorded.
+
+    A wrong metric that is logged again is warned of only once.
+    """
     wrong: Any = object()
     with experiment.start_arm(RunConfig("a")) as arm:
         for _ in range(2):
@@ -152,7 +168,7 @@ def test_wrong_calls_of_every_kind(
 
 
 def test_a_silent_arm_writes_nothing(tmp_path: Path) -> None:
-    """All methods of an arm of another rank can be called, and have no effect."""
+    """In a process of rank 1, a recorder and its arms accept all calls and write nothing."""
     with podium.record("x", outbox=tmp_path, offline=True, rank=1) as experiment:
         assert "x" in repr(experiment)
         with experiment.start_arm(RunConfig("a")) as arm:
@@ -169,7 +185,10 @@ def test_a_silent_arm_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_the_thread_of_a_closed_recorder(tmp_path: Path) -> None:
-    """It works four times a second, and ends with its recorder."""
+    """The upkeep thread of a recorder ends when the recorder is closed.
+
+    The interval of the thread is 0.25 seconds.
+    """
     experiment: Any = podium.record("x", outbox=tmp_path, offline=True, close_timeout=0)
     thread = experiment._process_outbox._upkeep._thread
     assert thread.is_alive()
@@ -179,7 +198,7 @@ def test_the_thread_of_a_closed_recorder(tmp_path: Path) -> None:
 
 
 def test_wrong_values_of_an_evaluation(experiment: podium.ExperimentRecording) -> None:
-    """What is valid of it is recorded, and it counts as incomplete."""
+    """An evaluation with a wrong metric counts as incomplete for the recorder, not for the arm."""
     wrong: Any = object()
     with experiment.start_arm(RunConfig("a")) as arm:
         with arm.evaluating("v") as evaluation:

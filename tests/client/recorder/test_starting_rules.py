@@ -29,7 +29,10 @@ def _starter() -> launch_sender.SenderStarter:
 def test_a_program_without_an_interpreter(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, attribute: str, value: object
 ) -> None:
-    """A frozen program would start itself again instead of a sender."""
+    """A program without a Python interpreter raises an error instead of starting a sender.
+
+    The executable of a frozen program is the program itself.
+    """
     monkeypatch.setattr(sys, attribute, value, raising=False)
     with pytest.raises(OSError, match="no Python interpreter was found"):
         launch_sender.start_sender(tmp_path)
@@ -42,7 +45,10 @@ def test_a_sender_that_cannot_be_started(
     caplog: pytest.LogCaptureFixture,
     error: Exception,
 ) -> None:
-    """The warning has the reason. A start that takes long delays the next one four times longer."""
+    """If a sender cannot be started, the warning names the reason.
+
+    The next attempt waits at least four times as long as this one took.
+    """
     now = 100.0
 
     def start(_outbox: Path) -> None:
@@ -62,7 +68,10 @@ def test_a_sender_that_cannot_be_started(
 
 
 def test_a_start_at_the_end_of_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Threads no longer start then, so the sender is started without one."""
+    """While Python shuts down, no thread can start, so the sender is started in the calling thread.
+
+    The actions of the upkeep thread run in the calling thread, too.
+    """
     starts: list[Path] = []
 
     def refuse(_thread: threading.Thread) -> None:
@@ -81,7 +90,7 @@ def test_a_start_at_the_end_of_python(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_the_log_of_a_sender_is_continued(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Errors of earlier senders stay in it. A start that hangs for a minute has failed."""
+    """A new sender appends to the log of earlier senders. Its start may take at most 60 seconds."""
     given: dict[str, Any] = {}
 
     def run(_command: list[str], **found: Any) -> None:
@@ -103,7 +112,7 @@ def test_the_log_of_a_sender_is_continued(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_a_sender_that_delivers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, has_state: int, is_held: int
 ) -> None:
-    """It has written its status, and still holds its lock."""
+    """A sender counts as delivering only if it has written its status and still holds its lock."""
     monkeypatch.setattr(SenderLock, "is_held", lambda _lock: bool(is_held))
     if has_state:
         SenderState(1, "here:1", IDLE).write(tmp_path)
@@ -114,7 +123,10 @@ def test_a_sender_that_delivers(
 
 
 def test_an_error_in_the_thread() -> None:
-    """It is told, and its caller does not wait. The thread goes on with everything else."""
+    """If an action of the upkeep thread fails, the error is reported, and the call returns None.
+
+    The thread goes on with later actions and with its regular work.
+    """
     told: list[str] = []
     worked = threading.Event()
     upkeep = Upkeep(worked.set, lambda error: told.append(str(error)))
@@ -141,12 +153,12 @@ def test_an_error_in_the_thread() -> None:
 
 
 def _do_nothing(*_: object) -> None:
-    """Handles a signal."""
+    """Does nothing, as the signal handler of a program."""
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, _do_nothing])
 def test_another_handler_is_kept(monkeypatch: pytest.MonkeyPatch, handler: Any) -> None:
-    """A program decides what SIGTERM does, also by ignoring it."""
+    """If a program handles or ignores SIGTERM, the recorder installs no handler."""
     installed: list[Any] = []
     monkeypatch.setattr(signal, "getsignal", lambda _number: handler)
     monkeypatch.setattr(signal, "signal", lambda *given: installed.append(given))
@@ -155,7 +167,10 @@ def test_another_handler_is_kept(monkeypatch: pytest.MonkeyPatch, handler: Any) 
 
 
 def test_a_handler_is_installed_by_the_main_thread_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other threads cannot install one. A recorder that begins in one of them is no error."""
+    """Only a recorder that begins in the main thread installs a SIGTERM handler.
+
+    In any other thread this is not possible, and it is no error.
+    """
     installed: list[Any] = []
     monkeypatch.setattr(signal, "getsignal", lambda _number: signal.SIG_DFL)
     monkeypatch.setattr(signal, "signal", lambda *given: installed.append(given))
@@ -170,7 +185,10 @@ def test_a_handler_is_installed_by_the_main_thread_only(monkeypatch: pytest.Monk
 
 
 def test_a_second_sigterm_kills_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the first one ends the recording, the process has no handler any more."""
+    """The SIGTERM handler restores the default before it ends the recording.
+
+    So a second SIGTERM kills the process at once.
+    """
     events: list[Any] = []
     monkeypatch.setattr("os.kill", lambda _pid, number: events.append(number))
     monkeypatch.setattr("os._exit", events.append)
@@ -185,14 +203,17 @@ def test_a_second_sigterm_kills_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_each_recorder_has_its_own_copy(tmp_path: Path) -> None:
-    """Copies of one recorder are one object in a process, and those of another one are others."""
+    """All unpickled copies of one recorder are the same object in a process.
+
+    Recorders with other names or outboxes have other copies.
+    """
     recorders = [
         podium.record(name, outbox=tmp_path / folder, offline=True)
         for name, folder in (("x", "a"), ("x", "b"), ("y", "a"))
     ]
     sent = [pickle.dumps(recorder) for recorder in recorders]
-    copies = [pickle.loads(text) for text in sent]  # noqa: S301 - our own
-    assert pickle.loads(sent[0]) is copies[0]  # noqa: S301 - our own
+    copies = [pickle.loads(text) for text in sent]  # noqa: S301 - our own data
+    assert pickle.loads(sent[0]) is copies[0]  # noqa: S301 - our own data
     assert len({*map(id, copies)}) == len(copies)
     for recorder in (*recorders, *copies):
         recorder.close()

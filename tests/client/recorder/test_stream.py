@@ -1,4 +1,4 @@
-"""A stream whose disk is full, slow or emptied, without a disk and without a thread."""
+"""A recorder's stream whose disk is full or slow, or whose folder is deleted."""
 
 import contextlib
 from pathlib import Path
@@ -16,7 +16,7 @@ _TOO_LARGE = b"x" * 101
 
 
 class _Writer:
-    """A file in memory."""
+    """A stream's file that is only in memory."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -29,7 +29,7 @@ class _Writer:
 
     @property
     def last_sequence(self) -> int:
-        """The number of events."""
+        """The number of events in the file."""
         return len(self.events)
 
     def append(self, payload: bytes) -> None:
@@ -41,7 +41,7 @@ class _Writer:
         self.events.append(payload)
 
     def prepare(self) -> None:
-        """Makes room, or fails like a full disk."""
+        """Makes room for events, or fails like a full disk."""
         if self.fails:
             raise OSError("full")
         self.has_room = True
@@ -64,7 +64,7 @@ class _Writer:
 
 
 class _Disk:
-    """Makes the files of a stream. While a call sleeps, the work of the upkeep thread is done."""
+    """Makes the files of a stream. Does the work of the upkeep thread whenever a call sleeps."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -74,7 +74,7 @@ class _Disk:
         self.stream = self.new()
 
     def new(self, **given: Any) -> Stream:
-        """Returns a stream, and lets `sleep` do its work."""
+        """Returns a new stream, whose upkeep `sleep` does from now on."""
         begin: Any = self._begin
         self.stream = Stream(begin, self._wake, RecorderWarnings(is_strict=False), **given)
         return self.stream
@@ -94,14 +94,14 @@ class _Disk:
             self.stream.upkeep()
 
     def fill(self, *, fails: bool) -> _Writer:
-        """Leaves no room. If the disk `fails`, it stays full."""
+        """Fills the newest file, and returns it. If the disk `fails`, the file stays full."""
         self.writers[-1].has_room, self.writers[-1].fails = False, fails
         return self.writers[-1]
 
 
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Disk:
-    """A disk with an open stream."""
+    """Returns a disk with an open stream."""
     disk = _Disk(tmp_path)
     monkeypatch.setattr(
         streams, "time", SimpleNamespace(sleep=disk.sleep, monotonic=lambda: disk.now)
@@ -111,7 +111,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Disk:
 
 
 def test_events_that_wait_are_written_first(disk: _Disk) -> None:
-    """No event overtakes those in memory, although there is room for it again."""
+    """While events wait in memory, a new event waits behind them, even if the file has room."""
     stream, writer = disk.stream, disk.fill(fails=True)
     stream.put(b"1")
     writer.has_room = True
@@ -124,7 +124,10 @@ def test_events_that_wait_are_written_first(disk: _Disk) -> None:
 
 
 def test_a_call_waits_for_a_slow_disk_once(disk: _Disk) -> None:
-    """A call waits for room, but not while the disk fails; when that ends, calls wait again."""
+    """`put` waits for room in the file. After a disk error, further calls do not wait.
+
+    When the disk works again, `put` waits again.
+    """
     stream, writer = disk.stream, disk.fill(fails=False)
     stream.put(b"1")
     assert (disk.sleeps, stream.in_memory) == (1, 0)
@@ -140,7 +143,10 @@ def test_a_call_waits_for_a_slow_disk_once(disk: _Disk) -> None:
 
 
 def test_a_signal_handler_does_not_wait(disk: _Disk) -> None:
-    """The call that it has interrupted cannot go on meanwhile, so there would be no room."""
+    """`put` does not wait for room if a signal handler calls it during an append.
+
+    The interrupted append makes room only after the handler returns.
+    """
     writer = disk.fill(fails=False)
     writer.is_interrupted = True
     disk.stream.put(b"1")
@@ -148,7 +154,10 @@ def test_a_signal_handler_does_not_wait(disk: _Disk) -> None:
 
 
 def test_the_memory_of_a_stream_is_bounded(disk: _Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It can be used up to its last byte, and again when the events are on the disk."""
+    """Events wait in memory up to the limit, and a further event is dropped unless it is needed.
+
+    Once the events are on the disk, the memory can be used again.
+    """
     monkeypatch.setattr(streams, "MEMORY_BYTES", 10)
     stream = disk.stream
     for turn in range(1, 4):
@@ -165,7 +174,7 @@ def test_the_memory_of_a_stream_is_bounded(disk: _Disk, monkeypatch: pytest.Monk
 
 
 def test_the_memory_of_a_whole_arm_counts(disk: _Disk) -> None:
-    """An arm that waits in memory takes its room there until it is on the disk."""
+    """A whole arm counts towards the memory of its stream until it is on the disk."""
     stream = disk.new(whole_arm=[b"12345", b"67890"])
     assert (stream.in_memory, stream._memory, stream.is_over) == (2, 10, False)
     stream.upkeep()
@@ -174,7 +183,10 @@ def test_the_memory_of_a_whole_arm_counts(disk: _Disk) -> None:
 
 
 def test_an_event_that_is_too_large(disk: _Disk, caplog: pytest.LogCaptureFixture) -> None:
-    """It is dropped and named, at once or when its turn comes, and the others are written."""
+    """An event that is too large is dropped with an error, or, if it waited in memory, a warning.
+
+    The other events are written.
+    """
     stream = disk.stream
     with pytest.raises(RecordingError, match="an event was dropped: it is too large"):
         stream.put(_TOO_LARGE)
@@ -188,7 +200,10 @@ def test_an_event_that_is_too_large(disk: _Disk, caplog: pytest.LogCaptureFixtur
 
 
 def test_a_stream_ends_after_the_events_in_memory(disk: _Disk) -> None:
-    """Until they are written it takes further ones, and then no more. It is over only then."""
+    """An ended stream accepts further events while events wait in memory.
+
+    When all of them are written, the stream is over and accepts no more.
+    """
     stream, writer = disk.stream, disk.fill(fails=True)
     stream.put(b"1")
     stream.end_soon()
@@ -205,7 +220,10 @@ def test_a_stream_ends_after_the_events_in_memory(disk: _Disk) -> None:
 
 
 def test_a_stream_whose_folder_is_deleted(disk: _Disk, caplog: pytest.LogCaptureFixture) -> None:
-    """It goes on in a new folder, with its first event again. The old files are closed."""
+    """If a user deletes the folder of a stream, the stream continues in a new folder.
+
+    The new folder begins with the first event again, and the old files are closed.
+    """
     stream, writer = disk.stream, disk.writers[0]
     stream.replay = b"start"
     for payload in (b"start", b"1", b"2"):
@@ -226,7 +244,10 @@ def test_a_stream_whose_folder_is_deleted(disk: _Disk, caplog: pytest.LogCapture
 def test_a_stream_that_the_sender_has_deleted(
     disk: _Disk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After its release this means that all events are delivered. Nothing more is written."""
+    """If the folder of a released stream is gone, all events of the stream count as delivered.
+
+    Nothing more is written, and no warning is logged.
+    """
     stream, writer = disk.stream, disk.writers[0]
     stream.put(b"1")
     for _ in range(2):
@@ -241,7 +262,10 @@ def test_a_stream_that_the_sender_has_deleted(
 
 
 def test_the_lag_of_a_stream(disk: _Disk) -> None:
-    """It is the time since the oldest pending event was seen, and 0 if no event is pending."""
+    """The lag of a stream is the time since its oldest pending event was first seen.
+
+    If no event is pending, the lag is 0.
+    """
     stream, writer = disk.stream, disk.writers[0]
     lags = []
     for delivered in (0, 0, 1, 1, 3, 4):
@@ -259,7 +283,10 @@ def test_the_lag_of_a_stream(disk: _Disk) -> None:
 
 
 def test_when_a_stream_gets_its_file(disk: _Disk) -> None:
-    """After the end of the stream that it follows, and the file of the one that it starts after."""
+    """A stream gets its file only after the stream that it `follows` is over.
+
+    The stream in `starts_after` must have a file, or be released.
+    """
     follows, starts_after = disk.new(), disk.new()
     stream = disk.new(follows=follows, starts_after=starts_after)
     steps: list[Any] = [

@@ -1,4 +1,4 @@
-"""What the upkeep of a recorder does, and for how long its end waits, without a sender."""
+"""What the upkeep of a recorder does, and for how long its end waits; tested without a sender."""
 
 import errno
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from podium._recorder import process_outbox
 from podium._recorder.counts import Counters
 
 _PATIENCE = process_outbox._FIRST_PROGRESS_SECONDS, process_outbox._PROGRESS_SECONDS
-"""The values before a fixture makes tests more patient."""
+"""The seconds that programs wait, before a fixture of the tests makes them longer."""
 
 
 @pytest.fixture
 def outlet(tmp_path: Path) -> Iterator[Any]:
-    """Yields the outbox of a recorder. The thread of the test does its upkeep."""
+    """Yields the outbox of a recorder. The thread of the test does the upkeep of the outbox."""
     with podium.record("x", outbox=tmp_path, offline=True, close_timeout=0) as experiment:
         outlet: Any = experiment._process_outbox
         outlet._upkeep.stop(60.0)
@@ -31,7 +31,7 @@ def outlet(tmp_path: Path) -> Iterator[Any]:
 
 
 class _Stream:
-    """A stream that ended."""
+    """A stream that has ended."""
 
     def __init__(self, **fields: Any) -> None:
         self.counters = Counters(pending=1)
@@ -58,7 +58,7 @@ class _Stream:
         self.wakes += 1
 
     def pending_of(self, sequence: int) -> int:
-        """Returns the number of pending events."""
+        """Returns the given number, as that of the pending events."""
         return sequence
 
 
@@ -83,7 +83,11 @@ def test_how_long_the_end_waits(
     timeout: float,
     seconds: int,
 ) -> None:
-    """For 5 s after the start of a sender, and for 20 s after each progress, within the limit."""
+    """A recorder that ends waits for the delivery of its events, at most for the given timeout.
+
+    It waits 5 s for the first progress of a sender that runs. It waits 20 s for further progress,
+    and for the start of a sender.
+    """
     now, pending = 0, 3
 
     def sleep(_seconds: float) -> None:
@@ -116,7 +120,10 @@ def test_how_long_the_end_waits(
 def test_when_waiting_is_useless(
     outlet: Any, in_memory: int, why: str | None, waits: int, *, is_safe: bool
 ) -> None:
-    """All events are on the disk, and no server or no arm is there to take any of them."""
+    """Waiting for delivery is useless if no event is only in memory and none can be delivered now.
+
+    None can be delivered if no server is reachable, or if each pending stream waits for something.
+    """
     streams = [_Stream(in_memory=in_memory), _Stream(), _Stream(counters=Counters())]
     outlet.unreachable = lambda: why
     outlet._waits = lambda pending: dict.fromkeys(
@@ -126,7 +133,10 @@ def test_when_waiting_is_useless(
 
 
 def test_few_ended_streams_are_watched(outlet: Any) -> None:
-    """Each keeps a file open. Those in memory are kept; those that are delivered are counted."""
+    """If more than 64 streams have ended, a recorder releases the oldest, as each has an open file.
+
+    A stream with events in memory is not released. A delivered stream is counted and forgotten.
+    """
     in_memory = [_Stream(is_over=False) for _ in range(3)]
     watched = [_Stream() for _ in range(70)]
     done = [_Stream(counters=Counters(delivered=2)) for _ in range(2)]
@@ -142,7 +152,10 @@ def test_few_ended_streams_are_watched(outlet: Any) -> None:
 def test_a_full_disk_is_named_once_for_each_time(
     outlet: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is not named again while it stays full. A strict recorder asks whether it is now."""
+    """Each time the outbox becomes full counts as one problem, however long it stays full.
+
+    While the outbox is full, `trouble` is the error. Afterwards, `trouble` is None.
+    """
     states: list[OSError | None] = [OSError("full"), OSError("full"), None, OSError("full"), None]
 
     def upkeep() -> None:
@@ -162,7 +175,7 @@ def test_a_full_disk_is_named_once_for_each_time(
 
 @pytest.mark.parametrize("is_offline", [False, True])
 def test_the_regular_check(outlet: Any, tmp_path: Path, *, is_offline: bool) -> None:
-    """It syncs each stream and starts a sender if none runs, unless the recorder is offline."""
+    """The regular check syncs each stream. It starts a sender, unless the recorder is offline."""
     starts: list[Path] = []
     outlet._settings = replace(outlet._settings, is_offline=is_offline)
     outlet._sender = SimpleNamespace(assure=starts.append, wait=lambda: None)
@@ -176,7 +189,7 @@ def test_the_regular_check(outlet: Any, tmp_path: Path, *, is_offline: bool) -> 
 
 
 def test_why_results_wait_is_named_once(outlet: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Each stream has its own reason. A repeated one is not counted as another problem."""
+    """The recorder logs once for each stream why its results wait. A repetition is not counted."""
     outlet._waits = lambda streams: {f"w{number}": f"no arm {number}" for number in streams}
     for streams in ([1], [1, 2], [1, 2]):
         outlet._warn_of_waiting(streams)
@@ -186,7 +199,10 @@ def test_why_results_wait_is_named_once(outlet: Any, caplog: pytest.LogCaptureFi
 
 
 def test_how_often_the_sender_is_asked(outlet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """About once a second, for streams with pending events, and never offline."""
+    """A recorder wakes the sender about once a second, only for streams with pending events.
+
+    An offline recorder never does.
+    """
     now = 100.0
     pending, done = _Stream(), _Stream()
     with monkeypatch.context() as patched:
@@ -200,7 +216,10 @@ def test_how_often_the_sender_is_asked(outlet: Any, monkeypatch: pytest.MonkeyPa
 
 
 def test_why_events_are_pending(outlet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server comes first, then a limit, and then what single streams wait for."""
+    """The reason that is given for pending events is an unreachable server, if there is one.
+
+    A limit of the server comes second. What single streams wait for comes third.
+    """
     said: dict[str, Any] = {"away": "no server", "limit": "too much", "waits": {"w": "no arm"}}
     outlet.unreachable = lambda: said.get("away")
     outlet._waits = lambda _streams: said.get("waits", {})
@@ -214,7 +233,10 @@ def test_why_events_are_pending(outlet: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_disk_errors_are_told_once(outlet: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """A stream that cannot be synced or closed keeps no other one from that."""
+    """If a stream cannot be released because of a disk error, the other streams are still released.
+
+    The disk error is logged once, and its repetition is counted.
+    """
 
     def fail() -> bool:
         raise OSError("broken")
@@ -243,7 +265,10 @@ def test_an_outbox_that_cannot_be_used(
     *,
     moves: bool,
 ) -> None:
-    """After a lasting error, further streams are in the temporary folder; it is not left again."""
+    """After a lasting disk error, a recorder falls back to the temporary folder, and stays there.
+
+    After an error that can pass, the recorder keeps its folder.
+    """
     monkeypatch.setattr(process_outbox, "temporary_root", lambda: tmp_path / "temporary")
     root = outlet._root
     assert outlet._falls_back(error) is moves

@@ -78,7 +78,7 @@ def _in(module: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return FunctionType(function.__code__, {"__name__": module})
 
 
-def _optimize(trial: Any, begin: Callable[[], object]) -> None:  # noqa: ARG001 - it is looked for
+def _optimize(trial: Any, begin: Callable[[], object]) -> None:  # noqa: ARG001 - found by name
     begin()
 
 
@@ -196,7 +196,7 @@ def test_the_end_of_a_block_closes_the_recorder(recorder: Any) -> None:
 # ---- Searches ------------------------------------------------------------------------------------
 
 
-class TrialPruned(Exception):  # noqa: N818 - the name of Optuna's
+class TrialPruned(Exception):  # noqa: N818 - Optuna's name
     """Ends a trial."""
 
 
@@ -296,13 +296,13 @@ def test_an_evaluation_after_training_is_one_of_its_arm(recorder: Any) -> None:
 # ---- Names and callers ---------------------------------------------------------------------------
 
 
-def _search(self: Any, names: Any) -> Any:  # noqa: ARG001 - it is looked for
+def _search(self: Any, names: Any) -> Any:  # noqa: ARG001 - found by name
     return names.next("a"), names.next("a")
 
 
 def test_names_in_the_processes_of_a_search(caplog: pytest.LogCaptureFixture) -> None:
     """Each copy of a callback cannot know of the others, so its names are random."""
-    own, received = ArmNames(), pickle.loads(pickle.dumps(ArmNames()))  # noqa: S301 - our own
+    own, received = ArmNames(), pickle.loads(pickle.dumps(ArmNames()))  # noqa: S301 - our own data
     search = _in("joblib.parallel", _search)
     assert search(None, own) == ("a", "a-2")
     assert (received.next("a"), received.next("a")) == ("a", "a-2")
@@ -320,7 +320,7 @@ def test_the_error_that_ended_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
         add(of("trainer"))
         raise ValueError
 
-    with pytest.raises(ValueError) as raised:  # noqa: PT011 - it has no text
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 - no text to match
         _in("trainer.loop", train)(TrainerCall.of, calls.append)
     [call] = calls
     assert call is not None
@@ -351,7 +351,7 @@ def test_one_recorder_for_each_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "3")
     recorder_of("x", 3)
     recorder_of("x", 0)
-    # The recorder finds a rank of the environment itself, and so its source.
+    # If the rank is that of the environment, the recorder itself finds it there, with its source.
     assert [given["rank"] for _, given in made] == [3, 3, None, 0]
     monkeypatch.setattr(os, "getpid", lambda: 1)
     recorder_of("x", 0)
