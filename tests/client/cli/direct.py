@@ -1,4 +1,4 @@
-"""Runs a command with a client of the test's own, and without the options of a connection."""
+"""Runs a command in the process of the test, with a client that the test gives."""
 
 from typing import Any
 

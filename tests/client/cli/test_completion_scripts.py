@@ -1,4 +1,4 @@
-"""The scripts for shells, without these shells: which words they have, and how they are quoted."""
+"""The text of the completion scripts for bash, zsh and fish. No shell runs."""
 
 import argparse
 
@@ -18,7 +18,10 @@ def _commands() -> list[_Command]:
 
 
 def test_the_script_of_fish() -> None:
-    """A value is asked for only where an option has one, and quotes are escaped."""
+    """The fish script completes values only for options that take one.
+
+    Quotes in texts are escaped.
+    """
     seen = "__fish_seen_subcommand_from"
     assert _completion._fish(_commands()).splitlines() == [
         "# Completes `podium` in fish: podium completion fish | source",
@@ -36,7 +39,10 @@ def test_the_script_of_fish() -> None:
 
 
 def test_the_scripts_of_bash_and_zsh() -> None:
-    """Each command and action has its words, and each option its values. zsh names itself."""
+    """Both scripts complete the words of each command and action, and the values of each option.
+
+    The zsh script loads the completion of bash, and its comments name only zsh.
+    """
     bash, zsh = _completion._bash(_commands()), _completion._zsh(_commands())
     for line in (
         '" c") command="$word" ;;',

@@ -1,4 +1,4 @@
-"""What commands write to the terminal, sign by sign, and the lines of `podium watch`."""
+"""What commands write to the terminal, character by character, and the lines of `podium watch`."""
 
 import json
 import math
@@ -27,7 +27,7 @@ from tests.client.cli.direct import run
 
 
 def test_json_has_a_line_for_each_item(capsys: pytest.CaptureFixture[str]) -> None:
-    """Programs can read a list line by line, and a result is one line."""
+    """With --json, each item of a list is a line of its own, and a single result is one line."""
     console = Console(as_json=True)
     console.json_list([1, {"a": "\x1b"}])
     assert capsys.readouterr().out == '[\n1,\n{"a": "\\u001b"}\n]\n'
@@ -39,7 +39,7 @@ def test_json_has_a_line_for_each_item(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_fields_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
-    """Empty ones are left out, and each line of a text stands below the first one."""
+    """Fields without a text are left out. Each line of a text is indented like its first line."""
     fields = [("a", "x"), ("long label", "y\n\nz\x1b"), ("the longest label", "")]
     Console(as_json=False).fields(fields)
     assert capsys.readouterr().out == (
@@ -50,7 +50,10 @@ def test_fields_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
 def test_tables_with_long_texts(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are in the last column if there is room, and else below the row, not cut off."""
+    """A long text is in the last column if the terminal is wide enough.
+
+    Otherwise it is wrapped below its row, and never cut off.
+    """
     rows, headers = [("a", "1", "long text-that wraps"), ("b", "22", "c")], ("A", ">N", "~TEXT")
     console = Console(as_json=False)
     for width in (None, 27):
@@ -67,7 +70,10 @@ def test_tables_with_long_texts(
 
 
 def test_long_columns_are_narrowed_first() -> None:
-    """They keep twelve signs, and then the other columns are narrowed down to eight."""
+    """In a narrow terminal, columns of long texts shrink first, to at least 12 characters.
+
+    If that is not enough, they are left out, and the other columns shrink to at least 8.
+    """
     columns = columns_of([["a" * 20, "b" * 20]], "A", "~B")
     assert list(table(columns, 34))[1] == f"{'a' * 20}  {'b' * 11}…"
     assert list(table(columns, 33)) == [f"{'A':20}  …", "a" * 20]
@@ -80,7 +86,7 @@ def test_long_columns_are_narrowed_first() -> None:
 def test_progress_on_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is one line, and a message after it begins a new one."""
+    """Progress is updated within one line of the terminal. A message after it begins a new line."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     console = Console(as_json=False)
     console.progress(1, 2, "x")
@@ -96,7 +102,7 @@ def test_progress_on_a_terminal(
 def test_a_chart_is_as_wide_as_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a terminal it has 80 columns."""
+    """A chart of curves is as wide as the terminal, or 80 columns wide without a terminal."""
     rows = [EvalResult("val", metrics={"acc": step}, step=step) for step in range(100)]
     found = curves_of([ArmResult("a", RunConfig("a"), "running", evals=rows)], "val.acc")
     for width, columns in ((50, 50), (None, 80)):
@@ -107,7 +113,10 @@ def test_a_chart_is_as_wide_as_the_terminal(
 
 
 def test_a_question(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not part of the output, and its line ends also if the input has ended."""
+    """A question is written to stderr, not to the output.
+
+    Its line ends even if the input ends without a line break.
+    """
     for answer, end in (("y\n", ""), ("", "\n"), ("y", "\n")):
         monkeypatch.setattr("sys.stdin", SimpleNamespace(readline=lambda a=answer: a))
         Console(as_json=False).ask("Delete\x1b?")
@@ -130,7 +139,10 @@ def _update(marker: WatchMarker | None) -> WatchUpdate:
 
 
 def test_the_lines_of_an_update() -> None:
-    """Each change is one line with its revision, and a metric leaves others out."""
+    """`podium watch` prints each change as a line with its revision.
+
+    If a metric is given, other metrics are left out.
+    """
     changes = [
         "the state is shown from the beginning",
         "b removed",
@@ -155,13 +167,13 @@ def test_the_lines_of_an_update() -> None:
 
 
 def test_the_nearest_folder_that_exists(tmp_path: Path) -> None:
-    """The disk of a folder is that of the folder in which it will be created."""
+    """For a folder that does not exist, the disk is checked at the nearest parent that exists."""
     for folder in (tmp_path, tmp_path / "a", tmp_path / "a" / "b"):
         assert _check_files._existing(folder) == tmp_path
 
 
 def test_the_columns_of_series(capsys: pytest.CaptureFixture[str]) -> None:
-    """They are sorted by key, and a key without a value at a step has an empty cell."""
+    """`podium series` sorts columns by key. A key without a value at a step has an empty cell."""
     found = {"b": Series("b", [2, 1], [0.5, 0.1234567]), "a": Series("a", [2], [3])}
     arm = SimpleNamespace(all_series=lambda *_, **__: found)
     client = SimpleNamespace(arm=lambda *_: arm)
@@ -176,7 +188,7 @@ def test_the_columns_of_series(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_curve_that_ends_with_nan(capsys: pytest.CaptureFixture[str]) -> None:
-    """The table says so."""
+    """The table of `podium curve` shows NaN for a curve whose last value is NaN."""
     rows = [
         EvalResult("val", metrics={"acc": each}, step=n) for n, each in enumerate((1, math.nan))
     ]
@@ -186,7 +198,7 @@ def test_a_curve_that_ends_with_nan(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_limits_of_a_server(capsys: pytest.CaptureFixture[str]) -> None:
-    """Large numbers have separators."""
+    """`podium server` prints numbers above 999 with commas between thousands."""
     found = Server("1.0", "s", Limits(call_events=2_000))
     assert run("server", SimpleNamespace(address="h:1", server=lambda: found)) == Exit.OK
     first, header, *limits = capsys.readouterr().out.splitlines()

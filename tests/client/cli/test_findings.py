@@ -1,4 +1,4 @@
-"""What `podium doctor` says about a server, and what to do about it."""
+"""What `podium doctor` finds out about a server, and which remedies it suggests."""
 
 import argparse
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from tests.each import each
     ],
 )
 def test_what_to_do_about_an_error(reason: str, remedy: str) -> None:
-    """Each reason has the remedy that fits it."""
+    """`podium doctor` suggests a remedy that fits the reason of a server's error."""
     assert _check_server._remedy(error_for(reason, "")).startswith(remedy)
 
 
@@ -42,7 +42,7 @@ def test_what_to_do_about_an_error(reason: str, remedy: str) -> None:
     ],
 )
 def test_what_to_do_about_a_certificate(message: str, remedy: str) -> None:
-    """The remedy depends on why the certificate is refused."""
+    """The suggested remedy depends on why the certificate of the server is refused."""
     error: Any = SimpleNamespace(verify_message=message)
     assert _check_server._certificate_remedy(error, TLS("/x/ca.pem")).startswith(remedy)
     if "issuer" in message:
@@ -51,7 +51,7 @@ def test_what_to_do_about_a_certificate(message: str, remedy: str) -> None:
 
 
 def test_the_versions_of_both_sides() -> None:
-    """Another version is a warning that says which side has which."""
+    """A server of another version than the client is a warning that names both versions."""
     for version, level in ((podium.__version__, Level.OK), ("0.0", Level.WARNING)):
         server: Any = SimpleNamespace(version=version)
         found = _check_server._version(server)
@@ -60,7 +60,7 @@ def test_the_versions_of_both_sides() -> None:
 
 
 def test_connections_without_encryption() -> None:
-    """They are safe only on this machine."""
+    """A connection without TLS is a warning, unless it stays on this machine."""
     for address in ("unix:/run/p", "localhost:1", "127.0.0.1:1", "[::1]:1"):
         assert _check_server._encryption(address, None).level is Level.OK, address
     found = _check_server._encryption("h:1", None)
@@ -68,7 +68,7 @@ def test_connections_without_encryption() -> None:
 
 
 class _Answers:
-    """A client whose server answers, or fails with an error."""
+    """A client whose server answers every call, or fails with the given error."""
 
     def __init__(self, error: PodiumError | None = None) -> None:
         self._error = error
@@ -95,7 +95,10 @@ class _Answers:
 def test_the_calls_of_a_check(
     error: PodiumError | None, *, has_token: bool, check: str, level: Level
 ) -> None:
-    """A token that no one asks for protects nothing, and an error is of the token or the server."""
+    """A token is a warning if the server asks for none.
+
+    A failed call is a finding about the token or about the server, depending on its error.
+    """
     client: Any = _Answers(error)
     found = list(_check_server._calls(client, has_token=has_token))
     assert (found[-1].check, found[-1].level) == (check, level)
@@ -106,7 +109,7 @@ def test_the_calls_of_a_check(
 def test_one_server_of_several_is_enough(
     good: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Calls are checked if any of the servers can be reached."""
+    """If one of several addresses can be reached, the doctor goes on to check calls."""
 
     def connection(address: str, _tls: object) -> Iterator[Finding]:
         if address == good:

@@ -37,7 +37,7 @@ def test_a_server_that_takes_no_writes() -> None:
 
 
 def test_a_proxy_that_only_knows_the_whole_server() -> None:
-    """A server that has no health of the service that writes is taken to write."""
+    """`podium health` reports a server that knows no health of its writing service as serving."""
 
     def check(raw: bytes, context: grpc.ServicerContext) -> bytes:
         if raw:

@@ -1,4 +1,4 @@
-"""The options of commands that make no calls with the client of the command line."""
+"""The options of commands that do not use the client of the command line."""
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from tests.client.cli.direct import run
 
 
 def test_the_client_of_a_command_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its connection ends with the command, also after an error."""
+    """A command closes its client at its end, also after an error."""
     for error, code in ((None, Exit.OK), (NotFoundError("no"), Exit.NOTHING)):
         opened = MagicMock()
         opened.__exit__.return_value = False
@@ -32,7 +32,10 @@ def test_the_client_of_a_command_is_closed(monkeypatch: pytest.MonkeyPatch) -> N
 def test_options_of_a_token(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A new token has the role, prefixes, end and limits that were given."""
+    """`podium token create` passes on the given role, prefixes, end and limits of a new token.
+
+    `podium token revoke` of an unknown token finds nothing.
+    """
     tokens = MagicMock()
 
     @contextmanager
@@ -54,7 +57,10 @@ def test_options_of_a_token(
 
 
 def test_options_of_a_sync(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Each outbox goes to its own server, or all of them to --address; the worst code counts."""
+    """`podium sync` sends each outbox to its own server, or all to --address.
+
+    Its exit code is the worst one of all outboxes.
+    """
     views = {name: MagicMock(address=f"{name}:1", damaged={}) for name in "ab"}
     codes = {"a:1": Exit.FAILED, "b:1": Exit.OK, "c:1": Exit.NOTHING}
 
@@ -78,7 +84,10 @@ def test_options_of_a_sync(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 def test_options_of_a_probe(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A server is asked for 5 seconds, or for those of --timeout. One that serves is enough."""
+    """`podium health` waits 5 seconds, or those of --timeout.
+
+    It succeeds if one of the addresses serves.
+    """
     asked: list[Any] = []
 
     def ask(address: str, seconds: float, request: bytes = b"") -> bytes:
@@ -99,7 +108,10 @@ def test_options_of_a_probe(
 
 
 def test_options_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page is asked for within 10 seconds, and opened only on a terminal without --print."""
+    """`podium page` waits 10 seconds, or those of --timeout.
+
+    It opens a browser only on a terminal, and not with --print or --json.
+    """
     opened: list[str] = []
     checked: list[Any] = []
     monkeypatch.setattr(page, "_check", lambda *given: checked.append(given))
@@ -119,7 +131,7 @@ def test_options_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _noted(checked: list[Any]) -> Callable[[Any], list[Any]]:
-    """Returns a check that notes what it is given, and finds nothing."""
+    """Returns a check that adds its argument to `checked`, and finds no problem."""
 
     def check(given: Any) -> list[Any]:
         checked.append(given)
@@ -131,7 +143,10 @@ def _noted(checked: list[Any]) -> Callable[[Any], list[Any]]:
 def test_options_of_the_doctor(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The folder and the store are checked, and only a failed check fails the command."""
+    """`podium doctor` checks the given outbox and store.
+
+    Its exit code is that of a failure only if a check has failed, not after a warning.
+    """
     checked: list[Any] = []
     found = [ok("a", "well"), warning("b", "bad", "mend it")]
     monkeypatch.setattr(doctor, "check_server", lambda _given: found)

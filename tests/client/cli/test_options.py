@@ -1,4 +1,4 @@
-"""Every option of a command arrives in the call of the client, with its own value."""
+"""Each option of a command arrives in the call of the client, with its own value."""
 
 from pathlib import Path
 from typing import Any
@@ -176,18 +176,24 @@ def _client() -> Any:
 
 
 def test_options_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """None is ignored, and none takes the place of another one."""
+    """Each option of a command becomes the right argument of the client's call.
+
+    No option is ignored or mistaken for another one.
+    """
     monkeypatch.setattr(watch, "_end_with_reader", lambda: None)
     for line, calls in CALLS:
         client = _client()
         code = run(line, client)
-        assert code == Exit.NOTHING or not line.startswith("watch"), line  # it was deleted
+        assert code == Exit.NOTHING or not line.startswith("watch"), line  # deletion ends a watch
         for each in calls:
             assert each in client.mock_calls, line
 
 
 def test_options_of_events() -> None:
-    """The event has what the options say, and nothing else."""
+    """`finish` and `annotate` send one event.
+
+    The event has the fields of the given options, and no other fields.
+    """
     for line, event in (
         ("finish e a --status failed --error E", events.arm_finished("a", "failed", error="E")),
         ("annotate e a --note=", events.arm_annotated("a", notes="")),
@@ -221,7 +227,10 @@ def test_options_of_events() -> None:
 def test_options_of_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, expected: tuple[Any, ...]
 ) -> None:
-    """The suffix decides about pictures. By default, the file has the name of the experiment."""
+    """The suffix of the file decides whether a report has pictures.
+
+    Without --output, the file has the name of the experiment.
+    """
     made = MagicMock(return_value=[])
     monkeypatch.setattr(report, "report", made)
     monkeypatch.chdir(tmp_path)
@@ -234,7 +243,7 @@ def test_options_of_a_report(
 
 @pytest.mark.parametrize("options", ["--replace", "--dry-run", ""])
 def test_options_of_an_import(monkeypatch: pytest.MonkeyPatch, options: str) -> None:
-    """A dry run is one, and nothing is replaced without the option."""
+    """`podium import` replaces results only with --replace. It is a dry run only with --dry-run."""
     made = MagicMock(return_value=ImportReport({"e": ArmCount("csv")}))
     monkeypatch.setattr(import_, "import_results", made)
     line = f"import p --kind csv --map arm=b,metric=c --experiment e {options}"
@@ -254,7 +263,10 @@ def test_options_of_an_import(monkeypatch: pytest.MonkeyPatch, options: str) -> 
 def test_options_of_pictures(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The result is drawn into the file, with the title, beside the table or in its place."""
+    """A picture is written to the given file with the given title.
+
+    `rank` prints its table too, `curve` does not, and a picture that fails is a usage error.
+    """
     save = MagicMock()
     for command, name, title, has_table in (
         ("rank e m --plot a.svg --title T", "save_ranking", "T", True),

@@ -226,7 +226,7 @@ def test_how_many_of_earlier_events_still_wait() -> None:
 
 
 def test_what_a_declaration_leaves_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each field is named, also a single one."""
+    """`podium declare` names the field, or all fields, that kept their recorded values."""
     client = MagicMock()
     for kept, note in (
         ([], ""),
@@ -240,7 +240,7 @@ def test_what_a_declaration_leaves_unchanged(capsys: pytest.CaptureFixture[str])
 
 
 def test_columns_stand_before_scores(capsys: pytest.CaptureFixture[str]) -> None:
-    """The cells of a row are in the order of the headers."""
+    """In the table of `podium scores`, the columns of --column come before the metrics."""
     client = MagicMock()
     arm = podium.ArmSummary("a", podium.RunConfig("a", seed=7), "completed")
     experiment = client.experiment.return_value

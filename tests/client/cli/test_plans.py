@@ -1,4 +1,4 @@
-"""How rejected events are planned and sent again, without a server and without an outbox."""
+"""How a retry plans rejected events and sends them again, without a server or an outbox."""
 
 import time
 from pathlib import Path
@@ -23,7 +23,7 @@ _NOW = 1_700_000_000_000
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stops the clock."""
+    """Stops the clock at `_NOW`."""
     monkeypatch.setattr(time, "time_ns", lambda: _NOW * 1_000_000)
 
 
@@ -50,7 +50,10 @@ def _known(attempt_id: str | None, order: int = 1) -> Any:
 
 
 def test_events_of_a_plan() -> None:
-    """Each has the other arm. Only events of an attempt get the other attempt."""
+    """A plan gives each event its own arm.
+
+    Only events that had an attempt get the attempt of the plan.
+    """
     plan = Plan("e", "b", "B", replace=True)
     end = Event(arm_finished=ArmFinished(arm="a"))
     for event in (_of("A", metrics({"m": 1})), _of("A", row("v", 1)), _of("A", end), row("v", 1)):
@@ -93,7 +96,10 @@ def _renamed(event: Event) -> Event:
     ],
 )
 def test_a_restart(known: Any, order: int, attempt_id: str) -> None:
-    """It is the newest attempt, with an id of its own if the server has the attempt already."""
+    """A restart makes the attempt the newest one of its arm.
+
+    The attempt gets a new id if the arm's newest attempt on the server is this one or a copy of it.
+    """
     start = started("a", "A", 1)
     start.event_time.seconds = 7
     plan = as_restart(_attempt(start, row("v", 1)), known)
@@ -113,7 +119,10 @@ def test_a_restart(known: Any, order: int, attempt_id: str) -> None:
 
 
 def test_restarts_without_a_start() -> None:
-    """The rest of an attempt goes to its own copy. Otherwise it would delete what is delivered."""
+    """The rest of an attempt is sent to a copy of the attempt, or if the server lacks the arm.
+
+    Otherwise it is refused: another start would delete the events that were delivered.
+    """
     rest = _attempt(_of("A", row("v", 1)))
     assert as_restart(rest, _known("A-5")) == Plan("e", "a", "A-5")
     for known in (_known("B"), _known(None)):
@@ -130,7 +139,10 @@ def test_restarts_without_a_start() -> None:
 
 
 def test_attempts_as_another_arm() -> None:
-    """A name that is in use is taken only by rows, or by what an interrupted retry left."""
+    """An arm that exists takes rows without an attempt.
+
+    It takes an attempt or a whole arm only if an interrupted retry has created it.
+    """
     target = Plan("e", "b")
     taken = _attempts._NAME_IS_TAKEN.format("b")
     rows, arm = _attempt(row("v", 1), attempt_id=None), _attempt(whole("a"), attempt_id=None)
@@ -154,7 +166,7 @@ def test_attempts_as_another_arm() -> None:
 
 
 def test_groups_of_rejected_events() -> None:
-    """Events are grouped by arm and attempt, and each whole arm is a group of its own."""
+    """Rejected events are grouped by arm and attempt. Each whole arm is a group of its own."""
     given = [
         _item(_of("A", row("v", 1))),
         _item(row("v", 2)),
@@ -178,7 +190,7 @@ def test_groups_of_rejected_events() -> None:
 
 
 class _Server:
-    """Takes calls, and refuses those with a step that is not allowed."""
+    """A server that takes calls, except calls that have one of the refused steps."""
 
     def __init__(self, refused: dict[int, str]) -> None:
         self.calls: list[int] = []
@@ -211,7 +223,10 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_call_around_its_bad_events(marked: list[int]) -> None:
-    """Events that the server names are left out, and others are found by halves; none is lost."""
+    """A refused call is sent again without its bad events, and no good event is lost.
+
+    If the server does not name the bad events, the call is halved until they are found.
+    """
     events = [row("v", step) for step in range(8)]
     for refused, texts in (
         ({2: "NAME_INVALID", 5: "NAME_INVALID"}, ["bad 2 (NAME_INVALID)", "bad 5 (NAME_INVALID)"]),
@@ -236,7 +251,7 @@ def _lacking(server: Any) -> Any:
 
 
 def test_many_events_are_sent_in_calls(marked: list[int]) -> None:
-    """A call has up to 1,000 events, and each event is sent once."""
+    """Events are sent in calls of up to 1,000 events, and each event is sent once."""
     events = [row("v", step) for step in range(1_001)]
     server: Any = _Server({})
     target = Plan("e", "b")
@@ -246,7 +261,7 @@ def test_many_events_are_sent_in_calls(marked: list[int]) -> None:
 
 
 def test_events_that_are_sent_singly(marked: list[int]) -> None:
-    """Damaged events, and rows of a whole arm that is refused again, are not sent."""
+    """A damaged event is not sent. After a whole arm is refused again, its rows are not sent."""
     server: Any = _Server({1: "NAME_INVALID"})
     unknown = _item(row("v", 5), 4)._replace(event=None)
     items = [_item(row("v", 1)), _item(row("v", 2), 2), _item(None, 3), unknown]
@@ -265,7 +280,10 @@ def test_events_that_are_sent_singly(marked: list[int]) -> None:
 
 
 def test_a_server_that_is_gone(marked: list[int]) -> None:
-    """The first event without an answer is the last one."""
+    """A retry ends with the first event that the server does not answer.
+
+    No event is marked as sent again.
+    """
 
     def record(*_: object) -> None:
         raise UnavailableError("gone")

@@ -1,4 +1,4 @@
-"""The parts of a report, without a server: what they list, what they leave out, and the counts."""
+"""The parts of a report, without a server: what each part lists, counts and leaves out."""
 
 import math
 from collections.abc import Sequence
@@ -40,7 +40,10 @@ def _data(*arms: ArmResult, most: int = 100) -> _Data:
 
 
 def test_the_heading_of_a_report() -> None:
-    """Texts that are set are shown, and a change since the ranking is told."""
+    """The heading shows the texts of the experiment that are set.
+
+    It says if the experiment has changed since the ranking was read.
+    """
     experiment = podium.Experiment("e", "h", "m", "c", tags=["t", "u"])
     experiment.revision, experiment.update_time = 7, datetime(2026, 1, 2, tzinfo=UTC)
     handle: Any = SimpleNamespace(get=lambda: experiment)
@@ -60,7 +63,10 @@ def test_the_heading_of_a_report() -> None:
 
 
 def test_pictures_of_a_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are drawn if they are wanted and there is a score; without matplotlib a text says so."""
+    """A report draws its ranking if pictures are wanted and an arm has a score.
+
+    Without matplotlib, a text says that there is no picture.
+    """
 
     def save(_found: object, path: Path) -> None:
         path.write_text("<svg>", encoding="utf-8")
@@ -78,7 +84,10 @@ def test_pictures_of_a_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_tests_of_a_report() -> None:
-    """Only groups with numbers are tested, and each p-value is adjusted for all tests."""
+    """A report tests each group with enough scores against the best group.
+
+    P-values are adjusted for the number of tests (Holm).
+    """
     scores = {
         "a": (0.5, 0.6),
         "b": (0.1, 0.2, math.nan),
@@ -99,7 +108,10 @@ def test_the_tests_of_a_report() -> None:
 
 
 def test_the_arms_of_a_report() -> None:
-    """The best arms have the settings in which they differ, and the others are counted."""
+    """The best arms are listed with the settings in which they differ.
+
+    The other arms are counted.
+    """
     arms = [_arm(f"a{n}", n / 9, extras={"same": 1, "other": n % 2, "1.0": n}) for n in range(4)]
     heading, table, more = _report._arms(_data(*arms, most=3))
     assert heading == Heading("Arms")
@@ -116,7 +128,10 @@ def test_the_arms_of_a_report() -> None:
 
 
 def test_settings_that_vary() -> None:
-    """A value that is missing, or of another type, is another one. Eight columns are shown."""
+    """A setting varies if its values differ, also in type (1 and 1.0), or if an arm lacks it.
+
+    Eight settings are shown.
+    """
     records: list[dict[str, Any]] = [
         {"config.name": "a", "config.a": 1, "config.b": 0, "eval.acc": 1},
         {"config.name": "b", "config.a": 1.0, "eval.acc": 2},
@@ -127,7 +142,10 @@ def test_settings_that_vary() -> None:
 
 
 def test_what_a_report_leaves_out() -> None:
-    """Each arm that is not counted has its reason: the last line of the error, or the status."""
+    """Each arm that is not counted is listed with the reason.
+
+    For a failed arm, this is the last line of its error.
+    """
     arms = [
         _arm("good", 0.5),
         _arm("nan", math.nan, "g"),
@@ -151,7 +169,11 @@ def test_what_a_report_leaves_out() -> None:
 
 
 def test_the_origins_of_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Arms of one origin share a row. What is not known is not taken for clean, or for recorded."""
+    """Arms of the same origin share a row.
+
+    An unknown state of the work tree is not shown as clean, and missing provenance as "not
+    recorded".
+    """
     origins = {
         "a": podium.Provenance(
             "c0", git_clean=True, host="h", python_version="3", packages={"x": "1"}
@@ -186,7 +208,10 @@ def test_the_origins_of_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_curves_that_are_shown_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of the ranked metric, or the first three of ten metrics that have one."""
+    """A report shows the curve of the ranked metric.
+
+    If there is none, it tries up to ten metrics, and shows the first three that have curves.
+    """
     asked: list[str] = []
 
     def curve(metric: str, *, by_group: bool) -> Any:
@@ -212,7 +237,7 @@ def test_the_curves_that_are_shown_by_default(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_table_of_curves() -> None:
-    """A curve that ends with NaN says so, and each has its last step."""
+    """Each row has the last step of its curve, and NaN if the curve ends with NaN."""
     rows = [
         EvalResult("val", metrics={"acc": each}, step=n) for n, each in ((3, 0.5), (7, math.nan))
     ]
@@ -228,7 +253,7 @@ def test_the_table_of_curves() -> None:
 
 
 def test_the_curves_of_a_report() -> None:
-    """Arms without values are named, and a metric that no arm has is an error."""
+    """Arms without values of the metric are named. A metric that no arm has is an error."""
     rows = [EvalResult("val", metrics={"acc": 0.5}, step=1)]
     arms = [ArmResult("a", RunConfig("a"), "running", evals=rows), _arm("b", 0.5), _arm("c", 0.5)]
 

@@ -1,4 +1,4 @@
-"""The words of results: rankings, comparisons, arms, tokens, charts and live tables."""
+"""The texts of results: rankings, comparisons, arms, tokens, charts and live tables."""
 
 import math
 import os
@@ -43,7 +43,10 @@ _SOURCES = [
 
 
 def test_the_row_of_an_arm() -> None:
-    """Numbers have six digits, and what is usual, or not there, has no text."""
+    """In a ranking, scores have six digits.
+
+    A missing value and the status "completed" are empty cells.
+    """
     source = ScoreSource("in_loop_eval", "m", "val", 0)
     flags = ["nan", "benchmarks_differ"]
     arm = RankedArm("a", 1_000, 0.1234567, source, "b1", "g", "running", flags)
@@ -55,7 +58,10 @@ def test_the_row_of_an_arm() -> None:
 
 
 def test_the_row_of_a_group() -> None:
-    """Each reason why members are not counted has its number. One arm has no range."""
+    """The row of a group counts its members that are not in the mean, by reason.
+
+    A group of one arm has no interval and no range.
+    """
     flags = ["nan", "configs_differ"]
     group = RankedGroup("g", "a", 2, 12, describe([1.0, 2.0]), 1, 2, 3, 4, flags)
     words = "1 NaN, 2 without a score, 3 failed, 4 left out"
@@ -67,7 +73,10 @@ def test_the_row_of_a_group() -> None:
 
 
 def test_the_sources_of_scores() -> None:
-    """The three most frequent ones have benchmarks and numbers, and the others are counted."""
+    """The three most frequent sources of scores are named with benchmark and count.
+
+    Further sources are counted.
+    """
     assert _rankings.sources(_SOURCES) == (
         "test of benchmark b1 (1,200), val in-loop (3), training (2) and 2 more"
     )
@@ -83,7 +92,10 @@ def _arms(*ranks: int | None) -> Ranking:
 
 
 def test_the_summary_of_a_ranking() -> None:
-    """Arms with a rank are those that can be shown, and all numbers have their noun."""
+    """The summary says "the first N of" if not all ranked arms are listed.
+
+    Each count has its noun, in the singular or plural.
+    """
     text = "1 score, 2 NaN, 1 arm without a score, 2,000 running left out"
     assert _rankings.summary(_arms(1, 2, 3, None)) == f"m, minimize: {text}"
     assert _rankings.summary(_arms(1, 2)) == f"m, minimize: the first 2 of {text}"
@@ -99,7 +111,7 @@ def test_the_summary_of_a_ranking() -> None:
 
 
 def test_the_doubts_about_a_ranking() -> None:
-    """Evals with several benchmarks, and groups with several configurations, are named."""
+    """A ranking names evals with several benchmarks, and groups with several configurations."""
     sources = [*_SOURCES, RankSource("post_training_eval", "test", "b2", 1)]
     groups = [
         RankedGroup(name, name, 1, 1, describe([1.0]), flags=flags)
@@ -122,7 +134,7 @@ def _arm(name: str, score: float | None, status: str = "completed", **config: An
 
 
 def test_the_sides_of_a_comparison() -> None:
-    """A status that is not usual, arms that are left out, and flags are named."""
+    """Each side names its arms, those left out and why, and a status other than "completed"."""
     arms = [_arm("a", 0.5, tags=["x"]), _arm("b", math.nan)]
     group = Members("g", is_group=True, arms=arms, left_out={"z": "failed"})
     other = Members("c", is_group=False, arms=[_arm("c", None, "running")])
@@ -144,7 +156,10 @@ def _fields(found: Any) -> dict[str, str]:
 
 
 def test_the_fields_of_an_arm() -> None:
-    """Each field has its own label, and zero and false are values of a setting."""
+    """`podium show` labels each field of an arm.
+
+    Settings that are 0 or false are shown, empty ones are not.
+    """
     extras: dict[str, Any] = {"on": False, "n": 0, "none": None, "empty": {"x": []}}
     arm = ArmResult(
         "a",
@@ -178,7 +193,7 @@ def test_the_fields_of_an_arm() -> None:
 
 
 def test_the_fields_of_an_experiment() -> None:
-    """Each field has its own label, and each status its number."""
+    """`podium show` labels each field of an experiment, and counts its arms by status."""
     experiment = podium.Experiment(
         "e", "h", "m", "c", "p", "minimize", ["t"], {"off": False, "none": None}
     )
@@ -205,7 +220,7 @@ def test_the_fields_of_an_experiment() -> None:
     [(True, "c0"), (False, "c0, with uncommitted changes"), (None, "c0, unknown changes")],
 )
 def test_the_provenance_of_an_arm(*, is_clean: bool | None, text: str) -> None:
-    """A tree with changes, and one of which nothing is known, are not taken for a clean one."""
+    """A commit with uncommitted or unknown changes is not shown like that of a clean work tree."""
     given = podium.Provenance("c0", is_clean, ["python", "a b"], packages={"x": "1"})
     assert _fields(show._provenance_fields(given)) == {
         "git commit": text,
@@ -216,7 +231,7 @@ def test_the_provenance_of_an_arm(*, is_clean: bool | None, text: str) -> None:
 
 
 def test_the_eval_metrics_of_an_arm() -> None:
-    """The eval is named only if the metrics are those of the primary eval."""
+    """The eval of an arm's metrics is named only if the metrics are those of the primary eval."""
     arm = _arm("a", 0.5)
     arm.evals[0].step = 0
     assert show._eval_metrics(arm) == "acc=0.5  (test at step 0)"
@@ -225,7 +240,7 @@ def test_the_eval_metrics_of_an_arm() -> None:
 
 
 def test_an_eval_row(capsys: pytest.CaptureFixture[str]) -> None:
-    """The model, the benchmark and the duration are shown, and all digits of a number."""
+    """`podium eval` shows each field of an eval row that is set, and all digits of its metrics."""
     row = EvalResult("v", "b", {"m": 1 / 3}, {}, 0.5, step=0, tags=["t", "u"], model_ref="x/y")
     row.event_time, row.record_time, row.revision = _TIME, _TIME + timedelta(days=1), 4
     eval_command._show(row, Console(as_json=False))
@@ -250,7 +265,7 @@ def test_an_eval_row(capsys: pytest.CaptureFixture[str]) -> None:
     [(None, None), (True, True), (0.1, 0.1), (math.inf, "Infinity"), ("a", "a"), ("-a", "'-a")],
 )
 def test_a_cell_of_csv(value: object, cell: object) -> None:
-    """A missing value is an empty cell, and numbers keep all of their digits."""
+    """In exported CSV files, a missing value is an empty cell. Numbers keep all of their digits."""
     assert export._cell(value) == cell
 
 
@@ -258,7 +273,10 @@ def test_a_cell_of_csv(value: object, cell: object) -> None:
 
 
 def test_a_token(capsys: pytest.CaptureFixture[str]) -> None:
-    """The table and `whoami` have its role, prefixes, limits, rows and end."""
+    """The table of tokens shows a token's role, prefixes, limits, stored rows and end.
+
+    `podium whoami` shows them, too.
+    """
     limits = podium.TokenLimits(calls=2, stored_rows=9_000)
     found = podium.Token("i", "n", "admin", ["p", "q"], _TIME, None, None, limits, 1_000)
     assert token._row(found) == (
@@ -292,7 +310,10 @@ def _in_loop(name: str, *values: float, status: str = "completed") -> ArmResult:
 
 
 def test_the_values_of_a_chart() -> None:
-    """NaN and infinities are not drawn, and equal values, also zero, are in the middle."""
+    """A chart leaves out NaN and infinities.
+
+    A curve of equal values, such as all zeros, is in the middle.
+    """
     [curve] = curves_of([_in_loop("a", 1.0, math.nan, math.inf, -2.0)], "val.acc").curves
     assert _chart.series_of(curve) == _chart.Series([0, 3], [1.0, -2.0])
     for value, top in ((0.0, "0.9375"), (-50.0, "-45.31")):
@@ -307,7 +328,10 @@ def test_the_values_of_a_chart() -> None:
 
 
 def test_the_rows_of_a_live_table() -> None:
-    """Arms of any status are ranked, and each has its own curve; without a metric, none is."""
+    """A live table ranks arms of every status, each with its own curve.
+
+    Without a metric, the table has no ranks and no curves.
+    """
     arms = [_in_loop("a", 1.0, 0.25, status="failed"), _in_loop("b", 0.0, 0.5, status="running")]
     summaries = [
         ArmSummary(arm.name, arm.run_config, arm.status, {"loss": 2.0}, eval_count=3)
@@ -333,7 +357,10 @@ def test_the_rows_of_a_live_table() -> None:
 
 
 def test_a_screen_is_drawn_when_something_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resize while it is drawn draws it once more, and a lag only if its text is another one."""
+    """A request to draw during drawing draws the screen once more.
+
+    A lag draws it again only if the text about the lag changes.
+    """
     drawn: list[tuple[Any, ...]] = []
     live: Any = SimpleNamespace(lag=0.0, state="first")
 
@@ -358,7 +385,10 @@ def test_a_screen_is_drawn_when_something_differs(monkeypatch: pytest.MonkeyPatc
 def test_a_live_table_fits_the_screen(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Title, headers, arms and the line of the cursor are as many lines as the terminal has."""
+    """A live table shows as many arms as fit on the screen below its title and headers.
+
+    One line is left for the cursor.
+    """
     arms = [_in_loop(f"a{n}", float(n)) for n in range(9)]
     state: Any = SimpleNamespace(
         revision=7,
@@ -381,7 +411,10 @@ def test_a_live_table_fits_the_screen(
 
 
 def test_metrics_that_may_have_values_by_step() -> None:
-    """Those of in-loop evals come first. A metric of a primary eval has no name of an eval."""
+    """Metrics of in-loop evals come before training metrics.
+
+    Metrics of post-training evals only, and the arm's own eval metrics, are left out.
+    """
     metrics = [
         Metric("loss", None, 1, [MetricSource("training_metrics", 1)]),
         Metric("acc", None, 1, [MetricSource("in_loop_eval", 1)]),

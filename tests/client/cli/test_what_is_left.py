@@ -1,4 +1,4 @@
-"""The words about what is left: waiting and rejected events, and files that are not imported."""
+"""The texts about what is left: waiting and rejected events, and files that are not imported."""
 
 import json
 from collections import Counter
@@ -77,14 +77,17 @@ def _view(*streams: StreamView, state: SenderState | None = None, **fields: Any)
     ],
 )
 def test_the_sender_of_an_outbox(state: SenderState | None, *, is_sending: bool, text: str) -> None:
-    """The status of a sender that has ended is not shown."""
+    """`podium outbox` shows the status of a sender only while the sender runs."""
     assert outbox._sender(_view(state=state, is_sending=is_sending)) == text
     shown = outbox._to_json(_view(state=state, is_sending=is_sending))["sender"]
     assert (shown is not None) is (state is not None and is_sending)
 
 
 def test_the_reasons_of_a_stream() -> None:
-    """Each reason has its number and its first message, after the reason why events wait."""
+    """The line of a stream says why its events wait.
+
+    Then it counts the rejected events by reason, with the first message of each.
+    """
     found = [_rejected(1, "A", "one"), _rejected(2, "A", "two"), _rejected(3, "B", "three")]
     stream = _stream(arm=None, waiting=4, rejected=found, why="no server")
     assert outbox._line(stream) == (
@@ -135,12 +138,15 @@ def test_the_reasons_of_a_stream() -> None:
     ],
 )
 def test_what_a_sync_leaves(done: Done, texts: list[str]) -> None:
-    """Waiting, missing, rejected and damaged events are each told, with what to do."""
+    """A sync reports waiting, missing, rejected and damaged events, with the cause or a remedy."""
     assert sync._left(done) == texts
 
 
 def test_experiments_that_a_server_lacks() -> None:
-    """Each is named once. Only another server than before is offered a copy."""
+    """Each experiment that the server lacks is named once, with a command that creates it.
+
+    If the outbox was for another server, the command copies the experiment.
+    """
     lacking = [_stream(name, why=f"no experiment ({sync._NO_EXPERIMENT})") for name in "ab"]
     view = _view(*lacking, _stream(why="other"))
     [text] = sync._how_to_create(Done(view, "old:1"))
@@ -153,7 +159,7 @@ def test_experiments_that_a_server_lacks() -> None:
 
 
 def test_the_lines_of_a_sync(capsys: pytest.CaptureFixture[str]) -> None:
-    """An outbox of which nothing was sent, and nothing is left, has no line."""
+    """An outbox from which nothing was sent, and in which nothing waits, has no line."""
     console = Console(as_json=False)
     sync._tell([Done(_view(), "a:1"), Done(_view(), "b:1", delivered=1)], console)
     assert capsys.readouterr().out == "1 event delivered to b:1\n"
@@ -174,7 +180,7 @@ def test_the_lines_of_a_sync(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_the_exit_code_of_an_outbox(fields: dict[str, Any], code: Exit) -> None:
-    """A server that was not reached is worse than events that wait."""
+    """A failed server or a damaged outbox gives a worse exit code than waiting events."""
     assert Done(_view(), "a:1", **fields).exit == code
     assert Done(_view(damaged={Path("d"): "no"}), "a:1", **fields).exit == Exit.FAILED
 
@@ -187,7 +193,10 @@ def _outcome(arm: str | None, sequence: int, refusal: str = "", failure: str = "
 
 
 def test_the_report_of_a_retry(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ten kinds of refusals are told, events that are alike together, and the rest is counted."""
+    """Ten kinds of refusals are listed, and events with the same refusal share a line.
+
+    The other refused events are counted.
+    """
     outcomes = [
         _outcome("a", 1, "no"),
         _outcome("a", 2, "no"),
@@ -212,7 +221,10 @@ def test_the_report_of_a_retry(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_which_rejected_events_are_chosen() -> None:
-    """Each option must fit. An event that waits has no reason."""
+    """An event is chosen if it fits all options.
+
+    A waiting event has no reason, so --reason never chooses it.
+    """
     given = {"experiment": None, "arm": None, "reason": None}
     for changes, is_chosen in (
         ({}, (True, True)),
@@ -230,7 +242,7 @@ def test_which_rejected_events_are_chosen() -> None:
 
 
 def test_arms_of_which_one_must_be_chosen() -> None:
-    """Ten arms are named, and their number is that of all of them."""
+    """If events are of more than one arm, the error counts all arms, and names the first ten."""
     streams = [_stream(arm=f"a{n}") for n in range(11)]
     _retry._check_one_arm([streams[0]] * 2)
     with pytest.raises(CommandError, match=r"are of 11 arms: 'a0' of 'e', .*'a9' of 'e'; choose"):
@@ -238,7 +250,10 @@ def test_arms_of_which_one_must_be_chosen() -> None:
 
 
 def test_the_content_of_discarded_events() -> None:
-    """Events are counted by kind, and rows by eval. A damaged record is unreadable."""
+    """Discarded events are counted by kind, and rows by eval.
+
+    A damaged record counts as an unreadable event.
+    """
     events = [started("a", "A", 1), row("v", 1), row("w", 1), row("v", 2), metrics({"m": 1})]
     payloads = [each.SerializeToString() for each in (*events, declared())]
     payloads += [b"", b"\xff", Event().SerializeToString()]
@@ -250,7 +265,7 @@ def test_the_content_of_discarded_events() -> None:
 
 
 def test_the_table_of_discarded_events(capsys: pytest.CaptureFixture[str]) -> None:
-    """It counts waiting events, too."""
+    """`podium outbox discard` counts waiting events in the table, not only rejected ones."""
     payloads = [row("v", step).SerializeToString() for step in range(1_000)]
     found = _discarding._Selection(_stream(arm=None), [1], payloads, is_whole=True)
     _discarding._show([found], Console(as_json=False))
@@ -261,7 +276,7 @@ def test_the_table_of_discarded_events(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_an_outbox_that_cannot_be_read(tmp_path: Path) -> None:
-    """It is an error of the command, and not a traceback."""
+    """A damaged outbox.json is an error of the command that names the file."""
     folder = new_outbox(tmp_path)
     (folder / "outbox.json").write_text("{")
     with pytest.raises(CommandError, match=r"outbox\.json"):
@@ -269,7 +284,7 @@ def test_an_outbox_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_why_events_of_a_stream_wait() -> None:
-    """The reason of the stream comes before that of the whole outbox."""
+    """If a stream has its own reason to wait, that is shown, not the reason of the whole outbox."""
     state = SenderState(7, "h:1", "waiting", "all", waits={"w": "one"})
     for given, writer, is_sending, why in (
         (state, "w", True, "one"),
@@ -293,7 +308,7 @@ def test_why_events_of_a_stream_wait() -> None:
     ],
 )
 def test_events_that_wait(*, is_sending: bool, why: str, level: Level, text: str) -> None:
-    """Only those that a sender delivers now are no problem."""
+    """`podium doctor` warns of waiting events, unless a sender delivers them without an error."""
     view = _view(_stream(waiting=2_000), _stream(why=why), is_sending=is_sending)
     found = _check_files._waiting(view)
     assert (found.level, found.text.startswith("2,000 events wait for old:1")) == (level, True)
@@ -301,7 +316,7 @@ def test_events_that_wait(*, is_sending: bool, why: str, level: Level, text: str
 
 
 def test_events_in_an_outbox(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Damaged streams, rejected and waiting events are a finding each."""
+    """`podium doctor` reports damaged streams, rejected events and waiting events separately."""
     view = _view(
         _stream(waiting=1, rejected=[_rejected(1), _rejected(2)]), damaged={Path("d"): "no"}
     )
@@ -320,7 +335,7 @@ _BAD = NotImported("f:1", "bad", count=2)
 
 
 def test_the_report_of_an_import(capsys: pytest.CaptureFixture[str]) -> None:
-    """What was recorded is on stdout, and what was left is on stderr."""
+    """`podium import` prints what was recorded on stdout, and what was left out on stderr."""
     report = ImportReport(
         {"e": ArmCount("csv", 2_000, ["a"], 3, 9)},
         [_BAD, _COPY],
@@ -365,7 +380,10 @@ def test_the_report_of_an_import(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_exit_code_of_an_import(
     report: ImportReport, code: Exit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Data that is left out on purpose is no problem, but nothing at all is one."""
+    """An import fails if an item has a problem, or if no arm was found.
+
+    Items that are left out on purpose do not fail it.
+    """
     monkeypatch.setattr(import_, "import_results", lambda *_, **__: report)
     given: Any = SimpleNamespace(
         path="p", kind=None, map=None, experiment=None, replace=False, dry_run=False

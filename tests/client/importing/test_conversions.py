@@ -68,7 +68,10 @@ from tests.each import each
     ],
 )
 def test_a_configuration_of_another_tool(source: object, config: RunConfig) -> None:
-    """Fields that Podium has are used in its form, and all others are kept in the extras."""
+    """Fields that Podium's run config has are converted to its types.
+
+    All other fields are kept in the extras.
+    """
     assert run_config_from(source, "run", more=None) == config
     config.extras["more"] = 0
     assert run_config_from(source, "run", more=0) == config
@@ -90,12 +93,18 @@ def test_a_configuration_of_another_tool(source: object, config: RunConfig) -> N
     ],
 )
 def test_evals_in_keys(key: str, found: tuple[str, str] | None) -> None:
-    """The beginning of a key comes before its end, and only whole words count."""
+    """The name of an eval is found at the beginning of a key, or else after its last slash.
+
+    Only whole words count.
+    """
     assert eval_and_metric(key) == found
 
 
 def test_a_post_training_row_keeps_everything() -> None:
-    """Only the step is gone."""
+    """The post-training copy of a row has no step, and the tag "test".
+
+    All other fields are those of the row.
+    """
     row = EvalResult("predict", "b", {"m": 1}, {"x": 2}, 3.0, 0, ["t"], "model")
     row.event_time = datetime(2026, 1, 2, tzinfo=UTC)
     _, last = with_last_rows([row])
@@ -114,14 +123,14 @@ def test_a_post_training_row_keeps_everything() -> None:
     ],
 )
 def test_a_file_that_is_no_json_object(tmp_path: Path, content: bytes, why: str) -> None:
-    """The reason says what is wrong, and in which line."""
+    """The error for a file that is no JSON object says what is wrong, and in which line."""
     (tmp_path / "f").write_bytes(content)
     with pytest.raises(ValueError, match=f"^{why}$"):
         json_object(tmp_path / "f")
 
 
 def test_numbers_that_python_writes(tmp_path: Path) -> None:
-    """NaN and infinities are numbers."""
+    """The NaN and -Infinity that Python writes into JSON files are read as numbers."""
     found = json_object(write_text(tmp_path / "f", '{"a": NaN, "b": -Infinity}'))
     assert str(found) == "{'a': nan, 'b': -inf}"
 
@@ -135,14 +144,20 @@ def test_numbers_that_python_writes(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_no_yaml_mapping(tmp_path: Path, text: str, why: str) -> None:
-    """The reason says what is wrong, and in which line. Keys are texts."""
+    """The error for a file that is no YAML mapping says what is wrong.
+
+    Keys that are numbers become texts.
+    """
     with pytest.raises(ValueError, match=f"^{why}$"):
         yaml_object(write_text(tmp_path / "f", text))
     assert yaml_object(write_text(tmp_path / "f", "1: 2\n")) == {"1": 2}
 
 
 def test_the_leaves_of_nested_objects() -> None:
-    """An object with the mark is one value, and an empty one has no leaf."""
+    """Nested objects are split into values with dotted keys.
+
+    An object with the mark `_type` stays one value, and an empty object has none.
+    """
     values = {"a": {"b": 1, "c": {"_type": "image"}, "d": {}}, "e": [{"f": 1}]}
     assert dict(leaves(values, whole="_type")) == {
         "a.b": 1,
@@ -156,7 +171,10 @@ def test_the_leaves_of_nested_objects() -> None:
 
 
 def test_the_configuration_of_an_mlflow_run() -> None:
-    """Parameters have the type that they had, and the first parameter of a seed is the seed."""
+    """Parameters of an MLflow run get back their types.
+
+    The parameter `random_seed` is the seed, before `random_state`.
+    """
     params = {"lr": "0.1", "random_state": "9", "random_seed": "7", "on": "True", "id": "007"}
     meta: dict[str, Any] = {"user": "me", "end_time": None, "tags": [], "entry_point_name": ""}
     found = mlflow._run_config("n", meta, params, {"k": "v"})
@@ -180,7 +198,7 @@ def test_the_configuration_of_an_mlflow_run() -> None:
     ],
 )
 def test_keys_without_their_data_set(split: str, content: Any, found: Any) -> None:
-    """Some scripts leave the name of the data set out, or write that of another one."""
+    """A metric key gets the prefix of its data set if it has none, or has `eval_` by mistake."""
     assert hf_trainer._with_prefix(content, split) == found
 
 
@@ -196,7 +214,10 @@ def test_keys_without_their_data_set(split: str, content: Any, found: Any) -> No
     ],
 )
 def test_the_name_of_a_training(path: str, *, is_folders: bool, name: str) -> None:
-    """A checkpoint has the name of its training, and a generic name that of its parent."""
+    """A checkpoint has the name of its training.
+
+    A generic folder name is preceded by that of its parent.
+    """
     assert hf_trainer._name(Path(path), is_folders=is_folders) == name
 
 
@@ -221,13 +242,19 @@ def test_the_name_of_a_training(path: str, *, is_folders: bool, name: str) -> No
 def test_the_objectives_of_a_study(
     directions: list[str], names: list[str], direction: str, metric: str, others: dict[str, str]
 ) -> None:
-    """The first objective is the success metric. Names that do not fit are not used."""
+    """The first objective of a study is the success metric.
+
+    Metric names are ignored if their number differs from that of the directions.
+    """
     found = _study.experiment_of(Study("s", directions, names), "f")
     assert (found.direction, found.success_metric, found.directions) == (direction, metric, others)
 
 
 def test_trials_that_did_not_finish_well() -> None:
-    """A pruned trial names its last step. Times that do not fit together are no duration."""
+    """The error of a pruned trial names its last step.
+
+    Without a valid start and end, a trial has no duration.
+    """
     assert _study._error(Trial(0, "PRUNED")) == "pruned"
     assert _study._error(Trial(0, "PRUNED", reported={3: 1.0, 10: 1.0})) == "pruned at step 10"
     assert _study._error(Trial(0, "FAIL", reported={3: 1.0})) is None
@@ -255,12 +282,15 @@ def test_trials_that_did_not_finish_well() -> None:
     ],
 )
 def test_a_status_of_evsys(value: object, error: str | None, status: str) -> None:
-    """One that is not known is that of an arm that runs, or has failed."""
+    """An arm with an unknown status has failed if it has an error, and otherwise runs."""
     assert _common.status_of(value, error) == status
 
 
 def test_texts_of_evsys() -> None:
-    """Words for nothing are none, and the best arm of a conclusion names the metric."""
+    """Words such as "(none)" and "null" are read as no text.
+
+    The success metric is read from the best arm that a conclusion names.
+    """
     assert [_common.text_or_none(each) for each in (None, "", "(none)", "null", "None")] == [
         None
     ] * 5
@@ -275,7 +305,10 @@ def test_texts_of_evsys() -> None:
 
 
 def test_empty_cells_of_a_table() -> None:
-    """NaN is a value, and each word for nothing is nothing, in any case of letters."""
+    """A cell with a word such as "NA" or "null" is empty, in any case of letters.
+
+    The word "nan" is kept.
+    """
     for text in ("", "  ", "NA", "n/a", "None", "NULL", "-"):
         assert (_cell({"c": text}, "c"), _text(text)) == (None, None), text
     assert (_cell({"c": "nan"}, "c"), _cell({"c": 0}, "c"), _cell({}, "c")) == ("nan", 0, None)
@@ -283,7 +316,10 @@ def test_empty_cells_of_a_table() -> None:
 
 
 def test_names_of_folders_of_tensorboard() -> None:
-    """The folders of one run are recognized by whole words, in any case of letters."""
+    """Folders for training, for evals and without a name of their own are told apart.
+
+    Only whole words count, in any case of letters.
+    """
     for name in ("train", "Training"):
         assert _TRAIN.fullmatch(name)
     for name in ("eval", "evaluation", "val", "valid", "validation", "dev", "Test"):
@@ -294,7 +330,10 @@ def test_names_of_folders_of_tensorboard() -> None:
 
 
 def test_changes_of_a_wandb_summary() -> None:
-    """Nested keys are set and removed, and a value that is not there is no error."""
+    """Changes of a W&B summary set and remove nested keys.
+
+    Removing a key that is not there is no error.
+    """
     target: dict[str, Any] = {"a": 1}
     nested = [
         {"nested_key": ["a", "b"], "value_json": "2"},
@@ -313,7 +352,10 @@ def test_changes_of_a_wandb_summary() -> None:
 
 
 def test_the_summary_of_a_wandb_run() -> None:
-    """Evals are rows with the time of the summary, the test set first, and media are left out."""
+    """Evals in a W&B summary become rows with the summary's time, and the test set comes first.
+
+    Media are left out.
+    """
     run = _run._Run("r")
     run.summary = {
         "loss": math.inf,
@@ -336,7 +378,7 @@ def test_the_summary_of_a_wandb_run() -> None:
 
 
 def test_a_wandb_run_that_was_resumed() -> None:
-    """It has not ended, whatever its earlier end was; its durations are added up."""
+    """A resumed W&B run is running again, even after a failure. Its durations are added up."""
     run = _run._Run("r")
     for record in (exit_record(1, 5), run_record("r", {}), history(0, {"image": {"_type": "x"}})):
         _run._take(run, record)
@@ -346,7 +388,10 @@ def test_a_wandb_run_that_was_resumed() -> None:
 
 
 def test_facts_and_steps_of_a_wandb_run() -> None:
-    """A later record adds to an earlier one. A row without its step has the one that was logged."""
+    """A later run record adds its facts to those of earlier ones.
+
+    A row without a step of its own has the logged `_step`.
+    """
     run = _run._Run("r")
     values = [{"key": key, "value_json": "4"} for key in ("_step", "loss")]
     row = _log._Record(history={"item": values})
@@ -357,7 +402,10 @@ def test_facts_and_steps_of_a_wandb_run() -> None:
 
 
 def test_a_wandb_log_that_ends_between_two_fragments(tmp_path: Path) -> None:
-    """Its last record is incomplete, and the records before it are read."""
+    """A log that ends within a record is reported as incomplete.
+
+    The records before that one are read.
+    """
     path = tmp_path / "run.wandb"
     data = log_bytes(run_record("r", {}), history(1, {"text": "x" * 64 * 1024}))
     path.write_bytes(data[: 32 * 1024])
@@ -368,7 +416,7 @@ def test_a_wandb_log_that_ends_between_two_fragments(tmp_path: Path) -> None:
 
 
 def test_a_trial_of_a_journal_that_two_workers_took() -> None:
-    """The first one has it: a second start changes nothing."""
+    """If two workers start the same trial of a journal, the second start changes nothing."""
     journal = _journal._Journal()
     journal.apply({"op_code": 0, "study_name": "s", "directions": [1]})
     journal.apply({"op_code": 4, "study_id": 0, "state": 4})
@@ -385,7 +433,10 @@ def test_a_trial_of_a_journal_that_two_workers_took() -> None:
 
 
 def test_an_old_trial_of_a_journal() -> None:
-    """A trial that is created at its end has one value, and everything that belongs to it."""
+    """A trial may be added to a journal after its end, with a single record.
+
+    Value, attributes, steps and parameters are read from this record.
+    """
     journal = _journal._Journal()
     journal.apply({"op_code": 0, "study_name": "s", "directions": [1]})
     trial = {"op_code": 4, "study_id": 0, "state": 1, "value": 0.5, "user_attrs": {"k": 1}}
@@ -400,7 +451,7 @@ def test_an_old_trial_of_a_journal() -> None:
 
 
 def test_columns_of_lightning_that_are_not_numbers(tmp_path: Path) -> None:
-    """The lines of each column are counted."""
+    """For each column of a metrics.csv, the lines whose cell is not a number are counted."""
     file = write_text(tmp_path / "metrics.csv", "step,b,c\n1,x,x\n2,1,x\n")
     found = list(lightning._read(file, Logged(), EvalResult("test")))
     assert [item.why for item in found if isinstance(item, NotImported)] == [
@@ -410,7 +461,10 @@ def test_columns_of_lightning_that_are_not_numbers(tmp_path: Path) -> None:
 
 
 def test_test_sets_of_lightning() -> None:
-    """Each loader of a test is an eval of its own; without loaders there is one result."""
+    """The metrics of each further test dataloader are an eval of their own.
+
+    Metrics of `test` without a dataloader are one result.
+    """
     logged, test = Logged(), EvalResult("test")
     for column in ("test_acc", "test_acc/dataloader_idx_1", "loss"):
         lightning._add(logged, test, column, 3, 0.5)
@@ -421,14 +475,20 @@ def test_test_sets_of_lightning() -> None:
 
 
 def test_an_export_with_a_field_that_is_not_known() -> None:
-    """It may be from a newer version, so it is not read as if the field were not there."""
+    """An event with an unknown field, perhaps of a newer version, is an error.
+
+    It is not read without the field.
+    """
     item = {"event": "experiment_declared", "experiment": "e", "odd": 1}
     with pytest.raises(ValueError, match=r"^experiment_declared: unknown field: odd$"):
         podium_export._found(item, "f:1")
 
 
 def test_all_files_of_a_given_kind(tmp_path: Path) -> None:
-    """If a folder has files of the kind, each is read by itself; if not, the folder is."""
+    """With a given kind, a folder is searched for files of the kind.
+
+    If it has none, the folder itself is read.
+    """
     for name in ("a", "b"):
         write_text(tmp_path / name / "trainer_state.json", '{"log_history": []}')
     found = [place.path.name for place in places(tmp_path, kind="hf_trainer")]
@@ -437,7 +497,10 @@ def test_all_files_of_a_given_kind(tmp_path: Path) -> None:
 
 
 def test_why_a_line_is_wrong() -> None:
-    """Only the last line of a file is incomplete: it has no end."""
+    """A bad line without a line break is incomplete, since its writer was stopped.
+
+    Any other bad line is invalid.
+    """
     for line, why in (
         (b"{\n", "not valid JSON"),
         (b"{", "the line is incomplete: its writer was stopped"),
@@ -447,7 +510,7 @@ def test_why_a_line_is_wrong() -> None:
 
 
 def test_logged_rows_are_in_the_order_of_their_steps() -> None:
-    """Rows of one step are in the order of their names; the time is that of the last value."""
+    """Logged rows are sorted by step, then by name. Each row has the time of its last value."""
     logged = Logged()
     times = [datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 5)]
     for (key, step), time in zip(

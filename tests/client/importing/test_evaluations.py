@@ -21,12 +21,15 @@ from tests.each import each
     ],
 )
 def test_the_model_of_an_evaluation(config: Any, name: object, model: str) -> None:
-    """It has the name of the file, or that of the first argument that names a model."""
+    """A model has the name stated in the file, or else that of the argument that names a model."""
     assert lm_eval._model({"model_name": name, "config": config}) == model
 
 
 def test_the_settings_of_an_evaluation() -> None:
-    """Those of the program and of single tasks are not among those that tell models apart."""
+    """Settings of the program and of single tasks are facts.
+
+    They are not part of the run config that tells models apart.
+    """
     config = {
         "model": "hf",
         "model_args": "pretrained=m, dtype=float",
@@ -56,7 +59,7 @@ def test_the_settings_of_an_evaluation() -> None:
     ("settings", "is_shortened"), [({"stop": "x" * 74}, False), ({"stop": "x" * 75}, True)]
 )
 def test_long_generation_settings(settings: dict[str, Any], *, is_shortened: bool) -> None:
-    """Up to 80 signs are shown, and a digest stands for more."""
+    """Generation settings of up to 80 characters are shown. A digest replaces longer ones."""
     text = lm_eval._sampling(settings)
     assert (len(text) == 9) is is_shortened
     assert is_shortened or text == f",stop={settings['stop']}"
@@ -71,7 +74,10 @@ def _log_of(**fields: Any) -> dict[str, Any]:
 
 
 def test_the_arm_of_a_log() -> None:
-    """It has the duration, the metrics that are numbers, and the samples of each score."""
+    """The arm of an Inspect AI log has the log's duration, status and error.
+
+    Its rows have the metrics that are numbers, and the sample count of each score.
+    """
     arm = inspect_ai.arm_of(_log_of())
     assert (arm.name, arm.run_id, arm.eval_seconds) == (f"t@m-{'r' * 8}-{'i' * 8}", "r" * 9, 7.0)
     [row] = arm.evals
@@ -94,7 +100,7 @@ def test_the_arm_of_a_log() -> None:
 
 
 def test_scores_of_older_logs() -> None:
-    """They are a list with another name, or one score beside its metrics."""
+    """In older logs, scores are a list named `scorers`, or a single `scorer` beside its metrics."""
     for results, names in (
         ({"scorers": [{"name": "a"}, 3]}, ["a"]),
         ({"scorer": {"name": "a"}, "metrics": {"acc": 1}}, ["a"]),

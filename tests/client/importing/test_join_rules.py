@@ -147,21 +147,21 @@ def test_the_facts_of_an_arm_are_those_of_all_evaluations() -> None:
 
 
 def test_an_evaluation_without_results_is_not_joined() -> None:
-    """It stays as it was found, also if it is completed."""
+    """An evaluation without results is not joined to an arm, even if its status is completed."""
     [item] = join([_found("a")], _Recorded(_arm("m-seed1", _row("t", 1))))
     assert isinstance(item, FoundArm)
     assert (item.arm.name, item.arm.evals, item.run_may_change) == ("m@a", [], False)
 
 
 def test_recorded_rows_keep_their_order() -> None:
-    """New rows come after them, in whatever order the files are."""
+    """New rows come after the recorded rows of an arm, in whatever order the files have them."""
     recorded = _arm("m-seed1", _row("u", 2), _row("t", 1))
     files = [_found("a", _row("s", 3), _row("t", 1), _row("u", 2))]
     assert _joined(files, recorded) == {"m-seed1": ["u:2", "t:1", "s:3"]}
 
 
 def test_the_provenance_of_an_arm_is_the_recorded_one() -> None:
-    """That of a file is taken only if the arm has none. The id of its run stays."""
+    """A file's provenance is taken only if the recorded arm has none. The recorded run id stays."""
     file = _found("a", _row("u", 2), run_id="file")
     recorded = _arm("m-seed1", _row("t", 1), run_id="recorded")
     file.arm.provenance = Provenance(host="file")

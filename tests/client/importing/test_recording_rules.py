@@ -24,7 +24,7 @@ from tests.each import each
 
 
 class _Target:
-    """A server that has some arms, and takes everything."""
+    """A target of an import that has the given arms, and takes all events."""
 
     def __init__(self, *arms: ArmResult, changes: bool = True) -> None:
         self.sent: list[tuple[str, list[Event]]] = []
@@ -56,7 +56,10 @@ def _arm(name: str = "a", *rows: EvalResult, **fields: Any) -> ArmResult:
 
 
 def test_a_described_experiment() -> None:
-    """All fields are declared, and the conclusion is stored. Elsewhere, only directions count."""
+    """An experiment is declared with all fields of the source, and its conclusion is recorded.
+
+    An import into another experiment declares only the directions.
+    """
     found = FoundExperiment(
         "e", "f", "h", "m", "minimize", {"n": "maximize"}, "p", "c", ["t"], {"k": 1}
     )
@@ -86,7 +89,10 @@ def test_a_described_experiment() -> None:
 
 
 def test_names_over_the_limit() -> None:
-    """A group is shortened, too, and the arm that was read stays as it is."""
+    """Names of arms and groups over the limit are shortened in the event.
+
+    The arm that was read keeps its names.
+    """
     long = "n" * 300
     found = FoundArm("e", _arm(long, group_name=long), "f")
     target = _Target()
@@ -115,7 +121,7 @@ def test_names_over_the_limit() -> None:
 def test_the_counts_of_an_import(
     existing: ArmResult | None, *, changes: bool, counts: tuple[int, int, list[str]]
 ) -> None:
-    """An arm that was there is changed only if something was recorded."""
+    """An arm that was there before is counted as changed only if something was recorded for it."""
     target = _Target(*([] if existing is None else [existing]), changes=changes)
     work = _import(target, "e")
     work.take(FoundArm("x", _arm("a", EvalResult("v"), EvalResult("w")), "f"), "csv")
@@ -125,7 +131,10 @@ def test_the_counts_of_an_import(
 
 
 def test_rows_that_a_source_lacks() -> None:
-    """They are kept, unless the arm is replaced. If nothing else differs, nothing is sent."""
+    """Recorded rows that a source lacks are kept, unless the arm is replaced.
+
+    If all other rows are the same, nothing is sent.
+    """
     row, late = EvalResult("v", metrics={"m": 1}, step=0), EvalResult("v", metrics={"m": 2})
     changed = EvalResult("v", metrics={"m": 3}, step=0)
     for source, replace, rows in (
@@ -142,7 +151,10 @@ def test_rows_that_a_source_lacks() -> None:
 
 
 def test_arms_that_their_own_process_recorded() -> None:
-    """An arm with the same results is left alone, and one with others is refused by the server."""
+    """An arm that its own process recorded is not sent again if the source has the same results.
+
+    An arm with other results is sent.
+    """
     row = EvalResult("v", metrics={"m": math.nan})
     for value, count in ((math.nan, 0), (1.0, 1)):
         existing = _arm("a", row, EvalResult("more"), metrics={"x": 1, "y": 2}, run_id="r")
@@ -169,7 +181,10 @@ def test_arms_that_their_own_process_recorded() -> None:
     ids=str,
 )
 def test_the_same_results(changes: dict[str, Any], *, is_same: bool) -> None:
-    """The run, the status, each row and each metric of the source must be there."""
+    """A recorded arm has a source's results if it has its run, status, rows and metrics.
+
+    More metrics in the recorded arm do not matter.
+    """
     existing = _arm(
         "a", EvalResult("v", metrics={"m": 1}, step=0), metrics={"x": 1, "y": 2}, run_id="r"
     )
@@ -179,7 +194,10 @@ def test_the_same_results(changes: dict[str, Any], *, is_same: bool) -> None:
 
 
 def test_arms_that_are_compared() -> None:
-    """The order of rows, and what a server derives from them, do not matter."""
+    """Two arms are equal even if their rows are in another order.
+
+    The eval metrics count only if the arm has no rows, from which a server derives them.
+    """
     rows = [EvalResult("v", metrics={"m": 1}), EvalResult("v", step=0), EvalResult("v", step=-1)]
     given = _arm("a", *rows, eval_metrics={"z": 1}, eval_breakdowns={"b": 2})
     assert _comparable(given) == _comparable(_arm("a", *rows[::-1]))
@@ -189,7 +207,10 @@ def test_arms_that_are_compared() -> None:
 
 
 def test_the_series_of_an_arm() -> None:
-    """They are in the order of steps, and a latest value that is none of them comes last."""
+    """Values of series are sent in the order of steps.
+
+    A latest metric that no series has as its last value is sent at the end.
+    """
     arm = _arm("a", metrics={"x": 9, "y": 4, "z": 1})
     series = {"x": Series("x", [1, 5], [2, 3]), "y": Series("y", [5], [4])}
     found = [
@@ -206,7 +227,7 @@ def test_the_series_of_an_arm() -> None:
 
 
 def test_the_reason_of_a_refusal() -> None:
-    """It is that of the event, with its name, and without the place in the call."""
+    """A refused event is reported with its error and reason, but without its place in the call."""
     refusal = RefusedEvent(0, "NAME_INVALID", True, "the name is empty")  # noqa: FBT003
     error = error_for("NAME_INVALID", "events[0]: the name is empty", refusals=[refusal])
     assert _reason(error) == "the name is empty (NAME_INVALID)"
@@ -215,7 +236,10 @@ def test_the_reason_of_a_refusal() -> None:
 
 
 def test_calls_of_a_target() -> None:
-    """An experiment is declared once, and a dry run records nothing and sees what would change."""
+    """An import declares each experiment once.
+
+    A dry run only validates, and still tells whether something would change.
+    """
     calls: list[tuple[list[str], bool]] = []
     client = MagicMock()
 

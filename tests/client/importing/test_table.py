@@ -309,19 +309,25 @@ def test_a_cell_that_is_not_a_number_is_named_with_its_line(
 
 
 def test_the_name_of_a_file_without_its_ending(tmp_path: Path) -> None:
-    """A name that is only an ending stays."""
+    """Endings such as `.csv.gz` are removed from the name of a file.
+
+    A file named `.csv` keeps its name.
+    """
     names = ("a.csv.gz", "a.b.JSONL", ".csv", "folder.x")
     assert [stem_of(tmp_path / name) for name in names] == ["a", "a.b", ".csv", "folder.x"]
 
 
 def test_a_mapping_of_texts() -> None:
-    """A field that is given again gets one more column."""
+    """A field that is given twice in `--map` texts is mapped to two columns."""
     mapping = mapping_from_texts(["arm=a,metric=x", "metric=y=z"])
     assert mapping == {"arm": ["a"], "metric": ["x", "y=z"]}
 
 
 def test_rows_that_repeat_others(tmp_path: Path) -> None:
-    """The same value again is no contradiction, also NaN. An empty group is none."""
+    """Two lines with the same value, even NaN, are no contradiction.
+
+    An empty group cell means no group.
+    """
     text = "model,seed,family,acc\na,1,,nan\na,1,,nan\n"
     mapping = {"arm": "model", "seed": "seed", "group": "family", "metric": "acc"}
     arms, why = _read(write_text(tmp_path / "a.csv", text), **mapping)
