@@ -247,7 +247,7 @@ def test_a_larger_segment_gives_back_all_that_it_took(tmp_path: Path) -> None:
 def test_a_write_that_has_no_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int | OSError
 ) -> None:
-    """Where events are written by system calls, one that is not written as a whole waits."""
+    """If a system call writes an event only in part or fails, this counts as a full outbox."""
     with (tmp_path / "segment").open("w+b") as file:
         content = segments._Calls(file.fileno())
         content[2:8] = b"123456"
@@ -271,7 +271,10 @@ def test_a_write_that_has_no_room(
 def test_a_disk_that_reserves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, is_error: bool
 ) -> None:
-    """A file system that cannot reserve bytes is written to instead; a full one is an error."""
+    """If a file system cannot reserve bytes, the bytes are written instead.
+
+    A full file system is an error.
+    """
 
     def reserve(*_: object) -> None:
         raise OSError(number, "no")

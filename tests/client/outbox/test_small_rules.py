@@ -1,4 +1,4 @@
-"""Parts of the outbox that rarely run: interrupts, broken descriptions, and odd file systems."""
+"""Cases of the outbox that are rare: interrupts, broken descriptions, and odd file systems."""
 
 import errno
 import fcntl
@@ -21,7 +21,10 @@ from tests.client.outbox.places import ADDRESS, all_of, new_outbox, new_writer
 
 @pytest.mark.parametrize("size", [1, 1_500])
 def test_an_append_that_was_interrupted(tmp_path: Path, size: int) -> None:
-    """What was written and not counted, as Ctrl-C leaves it, stays the event before the next."""
+    """An event that was written but not counted, because Ctrl-C interrupted its append, is kept.
+
+    The next event is written after it.
+    """
     writer = new_writer(new_outbox(tmp_path))
     payloads = [bytes([number]) * size for number in range(1, 7)]
     for payload in payloads[::2]:
@@ -38,7 +41,7 @@ def test_an_append_that_was_interrupted(tmp_path: Path, size: int) -> None:
 
 @pytest.mark.parametrize("missing", ["experiment", "writer_id"])
 def test_a_description_that_lacks_something(tmp_path: Path, missing: str) -> None:
-    """Such a stream is damaged. Fields of a newer version are ignored."""
+    """A stream whose description lacks a field is damaged. An unknown field is ignored."""
     writer = new_writer(new_outbox(tmp_path))
     writer.release()
     path = writer.folder / folders._STREAM_FILE
@@ -53,7 +56,10 @@ def test_a_description_that_lacks_something(tmp_path: Path, missing: str) -> Non
 
 
 def test_the_place_of_outboxes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The variable comes first, then the state folder. A user without a home is told to set it."""
+    """Outboxes are in PODIUM_OUTBOX, or else in XDG_STATE_HOME, or else in the home folder.
+
+    Without a home folder, the error tells the user to set PODIUM_OUTBOX.
+    """
     monkeypatch.setenv("PODIUM_OUTBOX", f" {tmp_path}\n")
     assert default_root() == tmp_path
     monkeypatch.setenv("PODIUM_OUTBOX", "")
@@ -95,7 +101,10 @@ def test_a_file_system_that_lacks_something(
     action: Callable[[Path], object],
     text: str,
 ) -> None:
-    """The error says what to set, and keeps its number."""
+    """If a file system cannot lock or map files, the error tells the user to set PODIUM_OUTBOX.
+
+    The error keeps its number, and no stream is left behind.
+    """
     outbox = new_outbox(tmp_path)
     streams = folders.streams(outbox)
 
@@ -111,7 +120,10 @@ def test_a_file_system_that_lacks_something(
 
 
 def test_who_holds_a_lock(tmp_path: Path) -> None:
-    """A lock that no file or no process has is not held, and one of this process is no other's."""
+    """A sender lock is held only while a process has it, and only one object can acquire it.
+
+    `is_held_by` does not count a lock of the calling process.
+    """
     outbox = new_outbox(tmp_path)
     lock, again = SenderLock(outbox), SenderLock(outbox)
     assert (lock.is_held(), lock.is_held_by(1)) == (False, False)
@@ -126,7 +138,7 @@ def test_who_holds_a_lock(tmp_path: Path) -> None:
 
 
 def test_a_stream_that_is_discarded(tmp_path: Path) -> None:
-    """It is deleted with all its events, unless a process still writes it."""
+    """A discarded stream is deleted with all its events. While a process writes it, it is kept."""
     outbox = new_outbox(tmp_path)
     writer = new_writer(outbox)
     writer.prepare()
@@ -142,7 +154,10 @@ def test_a_stream_that_is_discarded(tmp_path: Path) -> None:
 
 
 def test_notices_are_added(tmp_path: Path) -> None:
-    """Each has a line, a cut one is left out, and a recorder reads those that it does not know."""
+    """Notices are read in the order in which they were added, without those that are known already.
+
+    An incomplete last notice is left out.
+    """
     for text in ("one\nline", "two", "three"):
         append_notice(tmp_path, text)
     assert read_notices(tmp_path) == ["one\nline", "two", "three"]

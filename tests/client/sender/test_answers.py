@@ -1,4 +1,4 @@
-"""What a sender makes of the answers to its calls, without a server."""
+"""What a sender does after each answer to its calls, tested without a server."""
 
 import os
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ class _Client:
         self.stored: Experiment | None = None
 
     async def record(self, _name: str, events: Iterable[Event], position: Any) -> Any:
-        """Notes the first number and the number of the events, without those that are skipped."""
+        """Keeps the first sequence number and the number of events that are not skipped."""
         sent = list(events)
         first, count = position.first_sequence, len(sent)
         self.sent.append((first, sum(not event.HasField("skipped") for event in sent)))
@@ -39,7 +39,7 @@ class _Client:
         return RecordResult(1, **{"last_sequence": first + count - 1, **answer})
 
     def experiment(self, _name: str) -> Any:
-        """Returns itself."""
+        """Returns this client, as the handle of the experiment."""
         return self
 
     async def get(self) -> Experiment:
@@ -60,7 +60,10 @@ def _gap(expected: object) -> PodiumError:
 async def test_a_server_that_was_restored(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, expected: object, sent: tuple[int, int]
 ) -> None:
-    """Everything after its last event is read and sent again; other gaps are waited out."""
+    """If a server was restored from an older state, the sender repeats the events that it lacks.
+
+    After any other sequence gap, the stream pauses.
+    """
     written = writer(new_outbox(tmp_path), "x")
     appended(written, row("v", 1), row("v", 2))
     stream = Stream(written.folder, 600.0)
@@ -80,7 +83,10 @@ async def test_a_server_that_was_restored(
 
 @pytest.mark.parametrize("stored", [None, Experiment("x", hypothesis="old", metadata={"n": 1})])
 async def test_fields_that_an_experiment_keeps(tmp_path: Path, stored: Experiment | None) -> None:
-    """The user learns which value is not stored, and which one stays, if the server says that."""
+    """If an experiment keeps a field, a notice names the value that was not stored.
+
+    The notice also names the value that stays, if the server can be asked for it.
+    """
     events = [row("v", 1), declared(hypothesis="new", metadata={"n": {"int_value": 2}})]
     folder = dead_stream(new_outbox(tmp_path), "x", *events, arm=None)
     stream = Stream(folder, 600.0)
@@ -109,7 +115,7 @@ async def test_fields_that_an_experiment_keeps(tmp_path: Path, stored: Experimen
 async def test_an_attempt_that_was_replaced(
     tmp_path: Path, host: str | None, quiet_seconds: float, *, is_told: bool
 ) -> None:
-    """The user is warned if it may still run on another host."""
+    """A sender warns the user if a replaced attempt was heard of lately and ran on another host."""
     folder = dead_stream(new_outbox(tmp_path), "x", started("a", "new", 2))
     stream = Stream(folder, 600.0)
     client: Any = _Client({"replaced_attempts": (ReplacedAttempt("old", quiet_seconds, host),)})
@@ -120,7 +126,7 @@ async def test_an_attempt_that_was_replaced(
 
 
 async def test_notices_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are lost for the recorder, but nothing is sent twice and the delivery goes on."""
+    """If notices cannot be stored on a full disk, the delivery goes on and sends nothing twice."""
     stream = Stream(dead_stream(new_outbox(tmp_path), "x", started("a", "new", 2)), 600.0)
 
     def fail(*_arguments: object) -> None:
@@ -140,7 +146,10 @@ async def test_notices_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.Monkey
 async def test_what_the_server_had_before(
     tmp_path: Path, skipped: int, last: int, missing: int, delivered: int
 ) -> None:
-    """Its last event counts, since another sender may have been faster."""
+    """All events up to the server's last sequence number count as delivered, even if not sent here.
+
+    Another sender may have sent the further events.
+    """
     folder = dead_stream(new_outbox(tmp_path), "x", row("v", 1), row("v", 2), row("v", 3))
     stream = Stream(folder, 600.0)
     client: Any = _Client({"skipped_events": skipped, "last_sequence": last})

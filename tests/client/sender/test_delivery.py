@@ -390,7 +390,10 @@ def _whole_arm() -> list[Entry]:
     ],
 )
 def test_which_events_may_be_skipped(events: list[Event], *, is_skipped: bool) -> None:
-    """A single event at which the server fails; never one without which the others are useless."""
+    """An event may be skipped if the server fails at it and it was sent alone.
+
+    An event on which later events depend, such as the start of an arm, is never skipped.
+    """
     delivery = Delivery()
     for code in ("INTERNAL", "UNKNOWN", "DATA_LOSS", "UNAVAILABLE"):
         error = PodiumError("text")

@@ -1,4 +1,4 @@
-"""Which streams lack the end of their arm, and what goes on although something fails."""
+"""Which streams lack the end of their arm, and how a sender goes on after errors."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -58,7 +58,11 @@ def test_which_attempt_lacks_an_end(
     *,
     is_closed: bool,
 ) -> None:
-    """The newest one of the stream, unless it has its end, or its process may still record it."""
+    """The sender ends the newest attempt of a stream, unless the stream has the attempt's end.
+
+    It ends no attempt of another host, and none of a closed stream of a process that is not the
+    main one.
+    """
     stream = writer(new_outbox(tmp_path), "x", **fields)
     appended(stream, *events)
     stream.prepare()
@@ -76,7 +80,7 @@ def test_which_attempt_lacks_an_end(
 
 
 def test_a_lost_declaration(tmp_path: Path) -> None:
-    """A stream of the experiment lacks its declaration if none of its events can be read."""
+    """If no event of an experiment's own stream can be read, the declaration counts as lost."""
     folder = dead_stream(new_outbox(tmp_path), "x", declared(hypothesis="why"), arm=None)
     assert find_missing_end(StreamReader(folder)) is None
     payload = declared(hypothesis="why").SerializeToString()
@@ -86,7 +90,7 @@ def test_a_lost_declaration(tmp_path: Path) -> None:
 
 
 def test_which_stream_another_one_follows(tmp_path: Path) -> None:
-    """A stream that is not there follows none."""
+    """A stream follows the stream that its description names. A missing stream follows none."""
     outbox = new_outbox(tmp_path)
     assert follows(dead_stream(outbox, "x", row("v", 1), follows="first")) == "first"
     assert follows(dead_stream(outbox, "x", row("v", 1))) is None
@@ -95,7 +99,10 @@ def test_which_stream_another_one_follows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("count", "text"), [(3, "; did you mean 'arm-x'?"), (2_001, "")])
 async def test_names_near_an_unknown_one(count: int, text: str) -> None:
-    """A few thousand arms are compared. Without an answer, none is named."""
+    """The name of an unknown arm is compared with those of the first 2,000 arms.
+
+    If the call for their names fails, no name is suggested.
+    """
     asked: list[int] = []
     error = None
 
@@ -114,7 +121,7 @@ async def test_names_near_an_unknown_one(count: int, text: str) -> None:
 
 
 async def test_a_heartbeat_that_fails() -> None:
-    """It is lost, and the next one is due as late as after one that arrived."""
+    """A failed heartbeat is not repeated. The next one is due as late as after a successful one."""
     calls: list[str] = []
 
     async def record(name: str, _events: object) -> None:
@@ -133,7 +140,7 @@ async def test_a_heartbeat_that_fails() -> None:
 def test_a_status_that_cannot_be_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The sender goes on, says so, and writes each new status of an outbox once."""
+    """If a status cannot be written, the sender logs it and tries again only with a new status."""
     report = Report([tmp_path], "here:1")
     states = [SenderState(1, "here:1", IDLE), SenderState(2, "here:1", IDLE)]
     written: list[int] = []
@@ -154,7 +161,10 @@ def test_a_status_that_cannot_be_written(
 
 
 def test_streams_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """They stay among those that are to be sent, with a pause, and others go on."""
+    """A stream that cannot be read stays among the unsent streams and pauses.
+
+    The other streams have no pause.
+    """
     outbox = new_outbox(tmp_path)
     bad, good = (dead_stream(outbox, "x", row("v", 1), host=host) for host in ("n7", "n8"))
     found = Streams([outbox], is_bounded=False, defect_seconds=600.0)
@@ -178,7 +188,7 @@ def test_streams_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def test_disk_errors_that_do_not_matter(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Those of files that are only for people are logged; other errors are not ignored."""
+    """`ignored_disk_errors` logs an OSError and raises any other error."""
     with ignored_disk_errors(tmp_path):
         raise OSError("no room")
     assert f"{tmp_path}: no room" in caplog.text

@@ -1,4 +1,4 @@
-"""Which calls a sender makes, when it looks again, and what it counts; nothing is sent."""
+"""Which calls a sender makes, when it wakes up and ends, and what it counts; nothing is sent."""
 
 import asyncio
 from dataclasses import replace
@@ -43,11 +43,11 @@ class _Stream:
         return None
 
     def needs_heartbeat(self) -> bool:
-        """Returns whether the arm is trained."""
+        """Returns True, as for an arm that is being trained."""
         return True
 
     def was_woken(self) -> bool:
-        """Returns whether a process waits."""
+        """Returns whether a process waits for the delivery of this stream, as its name says."""
         return self.folder.name == "woken"
 
     def hurry(self) -> None:
@@ -61,7 +61,7 @@ class _Stream:
 
 @pytest.fixture
 def sender(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A sender whose clock stands still, and that has just looked."""
+    """Returns a sender that has just searched its outbox. Its clock stands still."""
     clock = SimpleNamespace(monotonic=lambda: _NOW, time=lambda: 5_000.0)
     monkeypatch.setattr(module, "time", clock)
     return _sender(BACKGROUND)
@@ -98,7 +98,10 @@ async def _end(sender: Any) -> None:
 async def test_how_many_calls_run_at_once(
     sender: Any, paused: Pause | None, due: float, calls: int
 ) -> None:
-    """Eight streams send at a time. While the server cannot be used, one of them tries it."""
+    """At most eight streams send at a time, and those that have sent come last in the next turn.
+
+    While the server cannot be used, only one stream tries, and only when its retry is due.
+    """
     sender.circuit_breaker.pause, sender.circuit_breaker.due = paused, due
     streams = _streams(12)
     _have(sender, *streams)
@@ -112,7 +115,10 @@ async def test_how_many_calls_run_at_once(
 
 
 async def test_heartbeats_take_the_calls_that_are_left(sender: Any) -> None:
-    """Streams with events need none. None is sent by `sync`, and while the server is away."""
+    """Heartbeats are sent only for streams without events, if fewer than eight calls run.
+
+    `podium sync` sends none, and a sender sends none while the server is away.
+    """
     busy, quiet = _streams(12), [_Stream(f"q{number}") for number in range(12)]
     _have(sender, *busy[:3], *quiet)
     sender.streams.unsent = dict.fromkeys(busy[:3])
@@ -131,7 +137,10 @@ async def test_heartbeats_take_the_calls_that_are_left(sender: Any) -> None:
 
 @pytest.mark.parametrize("is_bounded", [False, True])
 def test_which_streams_send_first(sender: Any, *, is_bounded: bool) -> None:
-    """Ended streams come first. A stream that waits for others or for its retry sends nothing."""
+    """Streams that have ended send first.
+
+    A stream does not send while it waits for another stream, or before its retry is due.
+    """
     sender._rules = replace(BACKGROUND, is_bounded=is_bounded)
     running, behind = _Stream("running"), _Stream("behind", is_behind=True)
     ended = _Stream("ended", has_ended=True)
@@ -143,7 +152,10 @@ def test_which_streams_send_first(sender: Any, *, is_bounded: bool) -> None:
 
 
 def test_a_bounded_sender_tries_again_only_after_progress(sender: Any) -> None:
-    """An arm that does not exist is asked for again when another stream has progressed."""
+    """`podium sync` retries a stream whose arm does not exist only after another one progressed.
+
+    If no other stream progresses, `podium sync` ends.
+    """
     sender._rules = FOREGROUND
     stream = _Stream("refused", pause=_WAITS, due=_NOW)
     _have(sender, stream)
@@ -159,7 +171,10 @@ def test_a_bounded_sender_tries_again_only_after_progress(sender: Any) -> None:
 
 
 async def test_what_a_call_has_done_is_counted(sender: Any) -> None:
-    """The counts are those of the outbox. Each text for the user is kept once."""
+    """A call adds its delivered, rejected and missing events to the counts of the outbox.
+
+    Its notices are kept for the user, and it ends the pause of all calls.
+    """
     stream = _Stream("s")
 
     async def send(_client: object) -> None:
@@ -182,7 +197,7 @@ async def test_what_a_call_has_done_is_counted(sender: Any) -> None:
 
 
 async def test_a_call_that_the_server_did_not_look_at(sender: Any) -> None:
-    """It pauses all calls, and the stream may be sent again before another one has progressed."""
+    """A call that the server did not look at pauses all calls. It is not counted as a try."""
     stream = _Stream("s")
 
     async def send(_client: object) -> Pause:
@@ -195,7 +210,10 @@ async def test_a_call_that_the_server_did_not_look_at(sender: Any) -> None:
 
 
 async def test_a_defect_of_the_sender(sender: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """The stream waits, and the other streams go on."""
+    """After a defect of the sender, the stream pauses and the log asks for a report.
+
+    The calls of other streams are not paused.
+    """
     stream = _Stream("s")
 
     async def send(_client: object) -> Pause:
@@ -225,7 +243,10 @@ async def test_a_defect_of_the_sender(sender: Any, caplog: pytest.LogCaptureFixt
 def test_when_a_sender_wakes_up(
     sender: Any, pause: float | None, dues: list[float], seconds: float, *, is_sending: bool
 ) -> None:
-    """At the next search, at the next retry of a stream, or at the next retry of all calls."""
+    """A sender wakes up at its next search or at the next retry of a stream, whichever is sooner.
+
+    While all calls are paused, it wakes up for their retry instead, unless a call runs.
+    """
     if pause is not None:
         sender.circuit_breaker.pause, sender.circuit_breaker.due = _AWAY, pause
     if is_sending:
@@ -256,7 +277,10 @@ def test_when_a_bounded_sender_ends(
     is_settling: bool,
     is_done: bool,
 ) -> None:
-    """When nothing can be sent any more, or after five seconds without progress."""
+    """`podium sync` ends when it can send nothing more, or after five seconds without progress.
+
+    It does not end while a call runs.
+    """
     sender._rules = FOREGROUND
     _have(sender, *streams)
     sender.streams.is_settling = is_settling
@@ -268,7 +292,7 @@ def test_when_a_bounded_sender_ends(
 
 
 def test_a_process_that_waits_is_heard(sender: Any) -> None:
-    """The retries of its stream and of all calls come sooner, if they are paused."""
+    """If a process waits for a paused stream, the stream and paused calls are retried sooner."""
     hurries: list[int] = []
     sender.circuit_breaker.hurry = lambda: hurries.append(1)
     woken, other = _Stream("woken", pause=_WAITS), _Stream("other", pause=_WAITS)
@@ -282,7 +306,10 @@ def test_a_process_that_waits_is_heard(sender: Any) -> None:
 
 
 async def test_a_sender_that_is_stopped(sender: Any) -> None:
-    """It cancels its calls, reports a last time, and has told the server its lag until then."""
+    """A sender that is stopped cancels its calls and reports its state a last time.
+
+    During its calls, their metadata have the lag of its oldest event.
+    """
     stop, cancelled, lags = asyncio.Event(), asyncio.Event(), list[Any]()
     stream = _Stream("s", oldest=4_990.0)
 

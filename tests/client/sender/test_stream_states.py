@@ -1,4 +1,4 @@
-"""What a sender makes of a stream that is quiet, ended, damaged or deleted; nothing is sent."""
+"""How a sender treats a stream that is quiet, ended, damaged or deleted; nothing is sent."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ class _Client:
         self.stream: Stream | None = None
 
     async def record(self, _name: str, events: Iterable[Event], position: Any = None) -> Any:
-        """Keeps the events."""
+        """Keeps the events of the call."""
         self.calls.append(list(events))
         if self.stream is not None:
             self.oldest.append(self.stream.oldest)
@@ -61,7 +61,7 @@ def _streams(outbox: Path, *, is_bounded: bool = False) -> Streams:
 def test_a_stream_that_needs_a_heartbeat(
     tmp_path: Path, *, is_due: bool, lives: bool, has_ended: bool, needs: bool
 ) -> None:
-    """Its process trains an arm, and nothing was sent for the arm for a while."""
+    """A stream needs a heartbeat if one is due, its process lives, and the stream has not ended."""
     stream: Any = Stream(dead_stream(new_outbox(tmp_path), "x", row("v", 1)), 600.0)
     stream.heartbeat = SimpleNamespace(is_due=lambda: is_due)
     stream._reader.writer_lives = lambda: lives
@@ -76,7 +76,10 @@ def test_a_stream_that_needs_a_heartbeat(
 def test_the_stream_of_another_host(
     tmp_path: Path, host: str | None, *, has_ended: bool, is_removed: bool
 ) -> None:
-    """Locks do not tell whether its process lives, so it stays unless that has closed it."""
+    """A delivered stream of another host is removed only if it has ended.
+
+    The lock of such a stream does not tell whether its process lives.
+    """
     nodename = os.uname().nodename if host is None else host
     stream = Stream(dead_stream(new_outbox(tmp_path), "x", row("v", 1), host=nodename), 600.0)
     stream._reader.note_delivered(1)
@@ -101,7 +104,7 @@ _REFUSED = error_for("STALE_ATTEMPT", "no", refusals=[RefusedEvent(0, "STALE_ATT
 async def test_the_end_that_a_stream_lacks(
     tmp_path: Path, error: PodiumError | None, pause: str | None, answers: int, advances: int
 ) -> None:
-    """It is sent until the server has recorded it, or rejects it because of a newer attempt."""
+    """The end that a stream lacks is sent until the server records or rejects it."""
     stream = Stream(dead_stream(new_outbox(tmp_path), "x", row("v", 1)), 600.0)
     client: Any = _Client(error)
 
@@ -117,7 +120,10 @@ async def test_the_end_that_a_stream_lacks(
 
 
 async def test_the_oldest_event_of_a_failed_call(tmp_path: Path) -> None:
-    """Its time counts for the lag until the call succeeds. An event without a time has none."""
+    """`oldest` is the time of the first event of a call until the call succeeds.
+
+    If the event has no time, `oldest` is None.
+    """
     event = row("v", 1)
     event.event_time.FromMilliseconds(1_700_000_000_250)
     stream = Stream(dead_stream(new_outbox(tmp_path), "x", event, row("v", 2)), 600.0)
@@ -138,7 +144,11 @@ async def test_the_oldest_event_of_a_failed_call(tmp_path: Path) -> None:
 
 
 async def test_a_call_that_the_server_did_not_look_at_pauses_no_stream(tmp_path: Path) -> None:
-    """The sender pauses all calls instead, so the stream has no pause of its own afterwards."""
+    """If the server shuts down during a call, the stream of the call is not paused by itself.
+
+    The sender pauses all calls instead. After an internal error of the server, the stream is
+    paused.
+    """
     outbox = new_outbox(tmp_path)
     reasons: list[Any] = []
     for reason in ("SHUTTING_DOWN", "INTERNAL"):
@@ -150,7 +160,7 @@ async def test_a_call_that_the_server_did_not_look_at_pauses_no_stream(tmp_path:
 
 
 def test_a_stream_that_cannot_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It is named once, and the other streams are delivered."""
+    """A stream that cannot be read is logged once, and the other streams can be delivered."""
     outbox = new_outbox(tmp_path)
     damaged, intact = (dead_stream(outbox, "x", row("v", 1), arm=arm) for arm in "ab")
     (damaged / "stream.json").write_text("{")
@@ -163,7 +173,7 @@ def test_a_stream_that_cannot_be_read(tmp_path: Path, caplog: pytest.LogCaptureF
 
 @pytest.mark.parametrize("is_bounded", [False, True])
 def test_streams_that_are_created_later(tmp_path: Path, *, is_bounded: bool) -> None:
-    """`podium sync` delivers only what there is at its start."""
+    """`podium sync` ignores streams that are created after its start. Other senders find them."""
     outbox = new_outbox(tmp_path)
     dead_stream(outbox, "x", row("v", 1), arm="a")
     streams = _streams(outbox, is_bounded=is_bounded)
@@ -176,7 +186,10 @@ def test_streams_that_are_created_later(tmp_path: Path, *, is_bounded: bool) -> 
 def test_an_outbox_that_cannot_be_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[OSError], *, stays: bool
 ) -> None:
-    """After a disk error its streams are still known. If it was deleted, they are forgotten."""
+    """If an outbox cannot be listed because of a disk error, the sender still knows its streams.
+
+    If the outbox was deleted, the sender forgets them.
+    """
     outbox = new_outbox(tmp_path)
     dead_stream(outbox, "x", row("v", 1))
     streams = _streams(outbox)
@@ -192,7 +205,7 @@ def test_an_outbox_that_cannot_be_listed(
 def test_a_stream_that_vanishes_while_it_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another process has just removed it, which is no damage."""
+    """A stream that another process removes while a sender opens it does not count as damaged."""
     outbox = new_outbox(tmp_path)
     folder = dead_stream(outbox, "x", row("v", 1))
     shutil.rmtree(folder)
@@ -202,7 +215,10 @@ def test_a_stream_that_vanishes_while_it_is_opened(
 
 
 def test_a_delivered_stream_stays_as_long_as_the_one_before(tmp_path: Path) -> None:
-    """Without its next stream, the previous one would seem to lack the end of the arm."""
+    """A delivered stream is removed only together with the stream that it follows, or after it.
+
+    Without its next stream, the previous one would seem to lack the end of the arm.
+    """
     outbox = new_outbox(tmp_path)
     before = appended(writer(outbox, "x", None), declared())
     folder = dead_stream(outbox, "x", declared(), arm=None, follows=before.folder.name)
@@ -220,7 +236,7 @@ def test_a_delivered_stream_stays_as_long_as_the_one_before(tmp_path: Path) -> N
 
 
 def test_a_new_stream_of_a_delivered_part_waits_for_no_other(tmp_path: Path) -> None:
-    """It has begun to be delivered, by an earlier sender, so nothing has to come before it."""
+    """A stream of which an earlier sender has delivered a part waits for no older attempt."""
     outbox = new_outbox(tmp_path)
     fields: list[dict[str, Any]] = [{"attempt_id": f"{n}", "attempt_order": n} for n in (1, 2)]
     dead_stream(outbox, "x", started("a", "1", 1), **fields[0])
@@ -245,7 +261,10 @@ _WAITS = {"delivered": 1, "is_gone": False, "fails_for_long": False, "is_unreada
     ],
 )
 def test_streams_of_older_attempts(states: list[dict[str, Any]], *, are_pending: bool) -> None:
-    """All of them come first, in whatever order they are delivered, except those that fail."""
+    """A stream waits until all streams of older attempts are delivered to the event that it needs.
+
+    It does not wait for streams that are gone or that have failed for long.
+    """
     older: Any = [(SimpleNamespace(**(_WAITS | state)), 2) for state in states]
     waiting = Predecessors()
     waiting.set(older, None, None)

@@ -1,4 +1,4 @@
-"""An experiment to record into."""
+"""Fixtures of these tests: a server, and an experiment to record into."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -12,14 +12,14 @@ _NUMBERS = count()
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[RunningServer]:
-    """Yields the server that all tests of this folder share."""
+    """Yields a server, which all tests of this folder share."""
     with running_server() as server:
         yield server
 
 
 @pytest.fixture
 def experiment(server: RunningServer) -> Iterator[podium.ExperimentHandle]:
-    """Yields a new experiment of a client's: each call is on the server when it returns."""
+    """Yields the handle of a new experiment. Each call is stored on the server when it returns."""
     with podium.Client(server.address) as client:
         experiment = client.experiment(f"training_{next(_NUMBERS)}")
         experiment.declare()

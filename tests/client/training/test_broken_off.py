@@ -94,7 +94,10 @@ def test_a_loop_of_the_script(experiment: podium.ExperimentHandle) -> None:
 
 
 def test_a_training_in_another_thread(experiment: podium.ExperimentHandle) -> None:
-    """It is over when its thread is: the frames of a thread that runs are never read."""
+    """A training run that broke off in another thread ends as failed once its thread has ended.
+
+    While the thread runs, the training run counts as running.
+    """
     may_end = threading.Event()
 
     def train() -> None:

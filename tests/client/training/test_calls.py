@@ -1,4 +1,4 @@
-"""What a callback passes to the recorder for each call of a trainer; nothing is recorded."""
+"""What a callback passes to its recorder for each call of a trainer; nothing is recorded."""
 
 import os
 import pickle
@@ -28,11 +28,11 @@ class _Arm:
         self.ends: list[Any] = []
 
     def log(self, metrics: dict[str, Any], *, step: int | None) -> None:
-        """Keeps training metrics."""
+        """Keeps training metrics and their step."""
         self.logged.append((metrics, step))
 
     def log_eval(self, name: str, metrics: dict[str, Any], **fields: Any) -> None:
-        """Keeps a row."""
+        """Keeps an eval row."""
         self.rows.append((name, metrics, fields))
 
     def finish(self, status: str = "completed", **fields: Any) -> None:
@@ -51,7 +51,7 @@ class _Recorder:
         self.closes = 0
 
     def start_arm(self, _config: podium.RunConfig, *, name: str, **options: Any) -> _Arm:
-        """Starts an arm."""
+        """Returns a new arm, and keeps it."""
         self.arms.append(_Arm(name, options))
         return self.arms[-1]
 
@@ -74,7 +74,7 @@ def _config(name: str = "a", seed: int = 0) -> podium.RunConfig:
 
 
 def _in(module: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a function that another module seems to have."""
+    """Returns a copy of a function that seems to be from another module."""
     return FunctionType(function.__code__, {"__name__": module})
 
 
@@ -95,7 +95,10 @@ def _trial(*states: str) -> Any:
 
 
 def test_metrics_after_a_run_have_no_step(recorder: Any) -> None:
-    """They are no points of the series of the run, and a call without metrics does nothing."""
+    """Metrics that are logged after a run are recorded without a step.
+
+    Metrics before the first run, and calls without metrics, are not recorded.
+    """
     training = Training("x")
     training.log({"early": 1.0}, 1)
     training.begin(_config())
@@ -107,7 +110,10 @@ def test_metrics_after_a_run_have_no_step(recorder: Any) -> None:
 
 
 def test_a_run_has_only_its_own_rows(recorder: Any) -> None:
-    """The last rows of the run before it are no results of it."""
+    """A row of one run is not recorded for the next run.
+
+    At its end, a run records its last row again as its test row.
+    """
     training = Training("x")
     for name in "ab":
         training.begin(_config(name))
@@ -123,7 +129,10 @@ def test_a_run_has_only_its_own_rows(recorder: Any) -> None:
 
 
 def test_the_seconds_of_a_run(recorder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are those since it began, unless the trainer gives others. It ends once."""
+    """`train_seconds` of a run is the time since it began, unless the trainer gives another time.
+
+    A second end of the run is not recorded.
+    """
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     ends: list[Callable[[Training], object]] = [
@@ -145,7 +154,7 @@ def test_the_seconds_of_a_run(recorder: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_run_that_goes_on_replaces_nothing(recorder: Any) -> None:
-    """It is another attempt at the same arm, and `restart` is for runs from the beginning."""
+    """A run that resumes from a checkpoint is another attempt at its arm, without `restart`."""
     training = Training("x", restart=True, group_name="g")
     training.begin(_config())
     training.stop("preempted")
@@ -171,7 +180,11 @@ def test_a_run_that_goes_on_replaces_nothing(recorder: Any) -> None:
 def test_a_run_that_begins_again(
     recorder: Any, seed: int, resume_step: int | None, *, repeats: bool, name: str, first: list[str]
 ) -> None:
-    """Only a run with other arguments ends the one before, and may be the same arm."""
+    """If a run begins again with the same arguments, it is another attempt at the same arm.
+
+    With other arguments and no step to resume from, it ends the run before it. It is another arm,
+    unless the trainer repeats runs.
+    """
     training = Training("x")
     training.begin(_config(), repeats=repeats)
     training.begin(_config(seed=seed), repeats=repeats, resume_step=resume_step)
@@ -182,7 +195,10 @@ def test_a_run_that_begins_again(
 
 
 def test_the_end_of_a_block_closes_the_recorder(recorder: Any) -> None:
-    """A recorder that the callback created is closed, and that of a user is not."""
+    """The end of a `with` block completes the run.
+
+    A recorder that the callback created is closed, and a recorder of the user stays open.
+    """
     for experiment in ("x", recorder):
         training = Training(experiment)
         training.begin(_config())
@@ -197,7 +213,7 @@ def test_the_end_of_a_block_closes_the_recorder(recorder: Any) -> None:
 
 
 class TrialPruned(Exception):  # noqa: N818 - Optuna's name
-    """Ends a trial."""
+    """Ends a trial, like Optuna's error of this name."""
 
 
 @pytest.mark.parametrize(
@@ -213,7 +229,10 @@ class TrialPruned(Exception):  # noqa: N818 - Optuna's name
 def test_a_trial_that_ends_its_run(
     recorder: Any, states: list[str], rows: list[int], end: tuple[str, str] | None
 ) -> None:
-    """Its state is that of its own number. It is looked up when another run begins, too."""
+    """If the Optuna trial of a run was pruned or has failed, the run ends so.
+
+    The state is that of the trial's own number. A pruned run names its highest step.
+    """
     training = Training("x")
     _in_trial(_trial(*states), lambda: training.begin(_config()))
     for step in rows:
@@ -226,7 +245,10 @@ def test_a_trial_that_ends_its_run(
 
 
 def test_a_trial_whose_state_is_not_known(recorder: Any) -> None:
-    """An error of the study's storage does not stop the run, and no trial has no state."""
+    """If the study of a trial cannot be read, the state of the trial is empty and the run goes on.
+
+    The error TrialPruned still ends the run as pruned.
+    """
     training = Training("x")
     broken: Any = SimpleNamespace(study=None, number=0)
     _in_trial(broken, lambda: training.begin(_config()))
@@ -237,7 +259,7 @@ def test_a_trial_whose_state_is_not_known(recorder: Any) -> None:
 
 
 def test_the_next_run_settles_all_others(recorder: Any) -> None:
-    """The trial of another callback may have ended without a word of its trainer."""
+    """When a run begins, the runs of other callbacks end if their Optuna trials have failed."""
     one, other = Training("x"), Training("x")
     _in_trial(_trial("FAIL"), lambda: one.begin(_config()))
     other.begin(_config("b"))
@@ -249,7 +271,10 @@ def test_the_next_run_settles_all_others(recorder: Any) -> None:
 
 
 def test_an_evaluation_without_training(recorder: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """It has an arm of its own, whose attempt all processes share, and ends with each result."""
+    """An evaluation without training has its own arm, with an attempt that all processes share.
+
+    Each result finishes this arm.
+    """
     training = Training("x", restart=True, order=9, run_id="r")
     for name in ("test", "val"):
         training.begin_evaluation(_config())
@@ -265,7 +290,10 @@ def test_an_evaluation_without_training(recorder: Any, caplog: pytest.LogCapture
 
 @pytest.mark.parametrize(("resume_step", "count"), [(None, 2), (7, 0)])
 def test_an_evaluation_before_training(recorder: Any, resume_step: int | None, count: int) -> None:
-    """Its results are rows at step 0 of the run that follows, unless that run goes on."""
+    """The results of an evaluation before training are also rows at step 0 of the run that follows.
+
+    A run that continues from a checkpoint does not get these rows, and neither do later runs.
+    """
     training = Training("x")
     training.begin_evaluation(_config())
     for name in ("test", "val"):
@@ -283,7 +311,10 @@ def test_an_evaluation_before_training(recorder: Any, resume_step: int | None, c
 
 
 def test_an_evaluation_after_training_is_one_of_its_arm(recorder: Any) -> None:
-    """A new attempt at the arm would delete the rows of the run. Other processes record nothing."""
+    """An evaluation after training starts no new attempt, which would delete the rows of the run.
+
+    A process of another rank starts none, either.
+    """
     training = Training("x")
     training.begin(_config())
     training.end()
@@ -301,7 +332,10 @@ def _search(self: Any, names: Any) -> Any:  # noqa: ARG001 - found by name
 
 
 def test_names_in_the_processes_of_a_search(caplog: pytest.LogCaptureFixture) -> None:
-    """Each copy of a callback cannot know of the others, so its names are random."""
+    """In a search with joblib, a copy of a callback gives its arms names with a random suffix.
+
+    Otherwise, a repeated name gets a number, and a warning is logged.
+    """
     own, received = ArmNames(), pickle.loads(pickle.dumps(ArmNames()))  # noqa: S301 - our own data
     search = _in("joblib.parallel", _search)
     assert search(None, own) == ("a", "a-2")
@@ -313,7 +347,10 @@ def test_names_in_the_processes_of_a_search(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_the_error_that_ended_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is found as the cause of another error, too. A fork does not know of its parent's call."""
+    """The error that ended a call of a trainer is found as the cause or context of another error.
+
+    A forked process does not count the call of its parent as ended.
+    """
     calls: list[TrainerCall | None] = []
 
     def train(of: Callable[[str], Any], add: Callable[[Any], object]) -> None:
@@ -335,7 +372,10 @@ def test_the_error_that_ended_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_recorder_for_each_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs share it until the environment names another server or outbox, and per process."""
+    """Runs with the same rank share a recorder, until the environment names another outbox.
+
+    Each process has its own recorders.
+    """
     made: list[Any] = []
 
     def record(name: str, **given: Any) -> Any:

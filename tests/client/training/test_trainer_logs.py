@@ -136,7 +136,10 @@ class _Layers:
 
 
 def test_the_settings_of_a_model() -> None:
-    """Settings that change when it is saved and loaded are left out. A plain one has its size."""
+    """The settings of a model are recorded without those that saving and loading change.
+
+    For a model without a configuration, the number of its parameters is recorded.
+    """
     models: list[Any] = [_Adapted(), _Layers(), None]
     found = [run_config("a", "SFTConfig", {}, model).algorithm for model in models]
     assert [component and component.params for component in found] == [
@@ -147,7 +150,7 @@ def test_the_settings_of_a_model() -> None:
 
 
 def test_arguments_that_are_not_recorded() -> None:
-    """Where a run writes, and what is about the machine or a secret, is not its configuration."""
+    """Arguments about output, the machine or a secret are not part of a run's configuration."""
     private = ("hub_model_id", "_n_gpu", "push_to_hub_token", "run_name", "report_to", "data_seed")
     config = run_config("a", "SFTConfig", dict.fromkeys(private, 1) | {"lr": 2}, None)
     assert config.algorithm is not None
@@ -155,5 +158,5 @@ def test_arguments_that_are_not_recorded() -> None:
 
 
 def test_an_evaluation_takes_no_negative_time() -> None:
-    """A clock that was set back gives 0 seconds, because a server rejects less."""
+    """A negative `eval_runtime`, as after the clock was set back, is recorded as 0 seconds."""
     assert rows_of({"eval_loss": 0.5, "eval_runtime": -1.0}, 1) == [Row("eval", {"loss": 0.5}, 1)]
