@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Excludes the collected tests from each later search for garbage. There are fewer of these."""
+    """Excludes the collected tests from garbage collections, and makes these less frequent."""
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
     gc.enable()

@@ -1,4 +1,4 @@
-"""Tests of many cases, each of which takes less time than pytest needs for a test."""
+"""A decorator that runs many quick cases as one test."""
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
@@ -13,8 +13,8 @@ _Test: TypeAlias = Callable[..., None]
 def each(names: str | Sequence[str], cases: Iterable[Any]) -> Callable[[_Test], _Test]:
     """Runs a test for each case, like `pytest.mark.parametrize`, but as one test.
 
-    The error of a case that fails names the case, and the cases after it do not run. The cases
-    share fixtures, so use it for tests without any.
+    The error of a failed case names the case, and the cases after it do not run. All cases share
+    the fixtures of the test, so use the decorator for tests without fixtures.
     """
     keys = [name.strip() for name in names.split(",")] if isinstance(names, str) else [*names]
     values = [case if len(keys) > 1 else (case,) for case in cases]

@@ -44,7 +44,10 @@ def store_url(folder: Path) -> str:
 
 @cache
 def _empty_store() -> bytes:
-    """Returns the file of an empty store. To write it is much quicker than to create all tables."""
+    """Returns the file of an empty store.
+
+    Writing this file is much quicker than creating all tables.
+    """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "podium.db"
         with closing(connect(file)) as connection:

@@ -1,4 +1,4 @@
-"""Tests that run many cases as one."""
+"""The decorator `each`, which runs many cases as one test."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Results of any shape come back from plain JSON."""
+"""Results of any shape are the same after they were written as JSON and read again."""
 
 import json
 
@@ -12,7 +12,7 @@ from tests.unit.wire.exact import exact
 
 @given(arm_results())
 def test_an_arm_comes_back_exactly(arm: ArmResult) -> None:
-    """An arm of any shape comes back through strict JSON with the same types and bits."""
+    """An arm of any shape, written as strict JSON and read, has the same types and bits."""
     written = json.dumps(json_form.to_json(arm), allow_nan=False)
     read = json_form.arm_from_json(json.loads(written))
     assert exact(read, one_nan=True) == exact(arm, one_nan=True)
@@ -20,7 +20,7 @@ def test_an_arm_comes_back_exactly(arm: ArmResult) -> None:
 
 @given(experiments())
 def test_an_experiment_comes_back_exactly(experiment: Experiment) -> None:
-    """An experiment of any shape comes back through strict JSON, output-only fields included."""
+    """An experiment of any shape, written as strict JSON and read, has the same types and bits."""
     written = json.dumps(json_form.to_json(experiment), allow_nan=False)
     read = json_form.record_from_json(Experiment, json.loads(written), "it")
     assert read.status == experiment.status

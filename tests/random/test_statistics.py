@@ -1,4 +1,4 @@
-"""Statistics of any numbers: against exact arithmetic and scipy."""
+"""Statistics of random numbers, compared with exact arithmetic and with scipy."""
 
 from fractions import Fraction
 
@@ -14,7 +14,10 @@ _SEEDS = st.lists(st.integers(-(10**6), 10**6).map(lambda n: n / 1000), min_size
 
 @given(_NUMBERS.filter(lambda numbers: len(numbers) > 0))
 def test_any_numbers_against_exact_fractions(numbers: list[float]) -> None:
-    """Mean and variance are those of exact arithmetic, whatever the numbers and their order."""
+    """`describe` has the mean and variance of exact arithmetic, whatever the numbers.
+
+    The order of the numbers does not matter.
+    """
     found = describe(numbers)
     assert found == describe(sorted(numbers))
     exact = [Fraction(number) for number in numbers]
@@ -32,7 +35,7 @@ def test_any_numbers_against_exact_fractions(numbers: list[float]) -> None:
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=50))
 def test_intervals_are_those_of_scipy(numbers: list[float]) -> None:
-    """The interval is equal to scipy's for Student's t around the mean."""
+    """The 95 % interval of `describe` is that of scipy for Student's t around the mean."""
     found = describe(numbers)
     assert found.mean is not None
     assert found.standard_error is not None
@@ -44,14 +47,17 @@ def test_intervals_are_those_of_scipy(numbers: list[float]) -> None:
 
 @given(st.floats(1, 1e5), st.floats(0.51, 0.9999))
 def test_quantiles_are_those_of_scipy(df: float, probability: float) -> None:
-    """The quantile agrees with scipy's, for degrees of freedom that are not whole too."""
+    """`student_t_quantile` agrees with scipy, even for degrees of freedom that are not whole."""
     expected = stats.t.ppf(probability, df)
     assert student_t_quantile(probability, df) == pytest.approx(expected, rel=1e-9)
 
 
 @given(_SEEDS, _SEEDS)
 def test_any_two_samples_against_scipy(left: list[float], right: list[float]) -> None:
-    """Degrees of freedom, interval and p-value are those of scipy's test, turned round too."""
+    """`welch` has the degrees of freedom, interval and p-value of scipy's test.
+
+    Exchanged samples have the opposite difference and the same p-value.
+    """
     sides = describe(left), describe(right)
     found, turned = welch(*sides), welch(*reversed(sides))
     assert found.difference == -(turned.difference or 0.0)

@@ -1,4 +1,4 @@
-"""Statuses with any text and details, read and written."""
+"""gRPC statuses with random texts and details, read and written."""
 
 import grpc
 from hypothesis import given
@@ -17,14 +17,17 @@ from tests.unit.wire.test_status import FailedCall
 def test_any_status_becomes_an_error(
     code: grpc.StatusCode | None, text: str | None, details: str | bytes
 ) -> None:
-    """No code, text or details make reading a status fail."""
+    """A gRPC status is read as a PodiumError, whatever its code, text and details are."""
     error = from_rpc_error(FailedCall(code, text, ((DETAILS_KEY, details),)))
     assert isinstance(error, errors.PodiumError)
 
 
 @given(text=st.text(min_size=300) | st.text("\ud800é%\n\x00", min_size=300))
 def test_any_text_is_cut_to_its_budget(text: str) -> None:
-    """Texts are cut to 1 KiB as gRPC encodes them, and lone surrogates do not matter."""
+    """The text of a status is cut to 1 KiB as gRPC encodes it.
+
+    Lone surrogates in the text do not matter.
+    """
     status = to_status(errors.InternalError(text))
     plain = sum(" " <= character <= "~" and character != "%" for character in status.text)
     assert plain + 3 * (len(status.text.encode()) - plain) <= 1024

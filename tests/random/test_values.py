@@ -1,4 +1,4 @@
-"""Values and results of any shape come back over the wire."""
+"""Values and results of any shape are the same after they were encoded and decoded."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ from tests.unit.wire.exact import exact
 
 @given(values)
 def test_a_value_comes_back_exactly(value: Any) -> None:
-    """Ints, doubles, bools and texts keep type and bits, at every depth, over the wire."""
+    """A value of any depth, encoded as a message and decoded again, has the same types and bits."""
     encoded = codec.value_to_proto(value).SerializeToString()
     assert exact(codec.value_from_proto(Value.FromString(encoded))) == exact(value)
 
 
 @given(arm_results())
 def test_an_arm_comes_back_exactly(arm: results.ArmResult) -> None:
-    """An arm of any shape comes back with the same types and bits, over the wire."""
+    """An arm of any shape, encoded as a message and decoded again, has the same types and bits."""
     encoded = codec.arm_result_to_proto(arm).SerializeToString()
     message = arm_result_pb2.ArmResult.FromString(encoded)
     assert exact(codec.arm_result_from_proto(message)) == exact(arm)
@@ -29,7 +29,7 @@ def test_an_arm_comes_back_exactly(arm: results.ArmResult) -> None:
 
 @given(experiments())
 def test_an_experiment_comes_back_exactly(experiment: results.Experiment) -> None:
-    """An experiment of any shape comes back with the same types and bits, over the wire."""
+    """An experiment of any shape, encoded and decoded again, has the same types and bits."""
     encoded = codec.experiment_to_proto(experiment).SerializeToString()
     message = experiment_pb2.Experiment.FromString(encoded)
     assert exact(codec.experiment_from_proto(message)) == exact(experiment)

@@ -13,7 +13,10 @@ _COMMIT = "c0ffee01" * 5
 
 
 def test_the_folder_of_the_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is that of the main script; for an installed command, the working folder."""
+    """The program's folder is that of the main script.
+
+    For an installed command, it is the working folder.
+    """
     monkeypatch.chdir(tmp_path)
     for file, folder in (
         (str(tmp_path / "a" / "train.py"), tmp_path / "a"),
@@ -38,7 +41,10 @@ def test_the_folder_of_the_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_the_state_of_a_work_tree(
     monkeypatch: pytest.MonkeyPatch, commit: str | None, changes: str | None, found: object
 ) -> None:
-    """Git changes nothing, runs no program of the tree, and uses no setting of a caller."""
+    """Git is called without locks, without a monitor of files, and without GIT_ variables.
+
+    If a call fails, the commit or the state is unknown.
+    """
     calls: list[Any] = []
 
     class _Process:
@@ -64,7 +70,10 @@ def test_the_state_of_a_work_tree(
 
 
 def test_the_versions_of_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package has the name by which it is installed, and only a text is a version."""
+    """Each version is listed under the name by which its package is installed.
+
+    A version that is no text is left out.
+    """
     for module, version in (("sklearn", "1.2"), ("jax", 3), ("peft", "x" * 1_001)):
         monkeypatch.setitem(sys.modules, module, SimpleNamespace(__version__=version))
     found = provenance._versions()

@@ -1,4 +1,4 @@
-"""A timed evaluation: its duration, and the values of its row."""
+"""The row that a timed evaluation records: its duration and its values."""
 
 from itertools import accumulate
 from typing import Any
@@ -11,7 +11,10 @@ _FIELDS: dict[str, Any] = {"step": 0, "tags": ["t"]}
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes one more second pass between each two looks at the clock: 0, 1, 3, 6."""
+    """Makes the clock read 0, 1, 3, 6 and so on.
+
+    Each step is one second longer than the one before.
+    """
     times = accumulate(range(100))
     monkeypatch.setattr("time.perf_counter", lambda: next(times))
 
@@ -38,7 +41,10 @@ def test_the_row_of_a_block() -> None:
 
 
 async def test_the_row_of_an_asynchronous_block() -> None:
-    """It is the same, and an error in the block records nothing."""
+    """An asynchronous timed block records the same row as a synchronous one.
+
+    A block that raises an error records no row.
+    """
     rows: list[dict[str, Any]] = []
 
     async def log_eval(**row: Any) -> None:
@@ -54,7 +60,7 @@ async def test_the_row_of_an_asynchronous_block() -> None:
 
 
 def test_the_arguments_of_an_evaluation() -> None:
-    """All of them are those of the row, also step 0."""
+    """All arguments of `evaluating` are fields of the recorded row, even a step of 0."""
     rows: list[dict[str, Any]] = []
 
     class _Arm(TimedEvalMixin):

@@ -1,4 +1,4 @@
-"""How events are divided into calls, and what is divided further."""
+"""How events are divided into calls that a server accepts."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def _row(step: int, size: int = 0) -> EvalResult:
 
 
 def _shape(found: list[Batch]) -> list[list[str]]:
-    """Returns for each call its events: the steps of an arm's rows, or the step of a row."""
+    """Returns the events of each call as texts: the steps of an arm's rows, or a row's step."""
 
     def named(event: Event) -> str:
         arm = event.arm_recorded.arm_result
@@ -58,7 +58,10 @@ def _shape(found: list[Batch]) -> list[list[str]]:
     ],
 )
 def test_the_events_of_a_call(events: list[Event], counts: list[int]) -> None:
-    """A call has as many events, metric values and bytes as a server takes, in their order."""
+    """Each call is filled up to the limits of events, metric values and bytes.
+
+    The events keep their order.
+    """
     found = batches((str(n), event) for n, event in enumerate(events))
     assert [len(batch.places) for batch in found] == counts
     assert [place for batch in found for place in batch.places] == [
@@ -68,7 +71,10 @@ def test_the_events_of_a_call(events: list[Event], counts: list[int]) -> None:
 
 
 def test_an_arm_that_is_too_large() -> None:
-    """As many of its rows as fit stay with it. Repeated ones are left out, and times are kept."""
+    """An arm too large for a call keeps the rows that fit.
+
+    The rest follow as single rows. Repeated rows are left out, and times are kept.
+    """
     rows = [_row(step, _MIB) for step in (1, 2, 2, 3, 4, 5)]
     rows[2].model_ref = "y"
     rows[5].event_time.seconds = 9
@@ -92,7 +98,10 @@ def test_an_arm_that_is_too_large() -> None:
     ],
 )
 def test_the_halves_of_a_call(events: list[Event], halves: list[list[str]] | None) -> None:
-    """A call of one event is divided only if that is an arm with rows."""
+    """A call that is too large is halved.
+
+    A call of a single event is divided only if the event is an arm with rows.
+    """
     batch = Batch([("place", event) for event in events])
     if halves is None:
         with pytest.raises(PodiumError) as raised:
@@ -114,12 +123,15 @@ def test_the_halves_of_a_call(events: list[Event], halves: list[list[str]] | Non
     ],
 )
 def test_which_refusals_are_about_the_size(error: PodiumError, *, is_size: bool) -> None:
-    """Those of a whole call, but not those of single events."""
+    """A refusal of a whole call is about the size of the call.
+
+    A refusal of single events, or for another reason, is not.
+    """
     assert is_too_large(error) is is_size
 
 
 def test_a_server_that_takes_few_events() -> None:
-    """Calls are halved until the server takes them, and events keep their order."""
+    """Calls are halved until the server accepts them. Events keep their order."""
     calls: list[list[str]] = []
 
     def record(batch: Batch) -> int:
@@ -135,7 +147,10 @@ def test_a_server_that_takes_few_events() -> None:
 
 
 def test_loads_are_added() -> None:
-    """Each unit has its own sum, and each can be too much."""
+    """Loads are added unit by unit: events, metric values and bytes.
+
+    A load is too much if any one of its units exceeds the limit.
+    """
     assert Load(1, 2, 3).plus(Load(10, 20, 30)) == Load(11, 22, 33)
     loads = (Load(1_001), Load(0, 10_001), Load(0, 0, 41), Load(1_000, 10_000, 40))
     assert [load.fits(40) for load in loads] == [False, False, False, True]

@@ -1,4 +1,4 @@
-"""The limits of every field of an event: what is just allowed, and what is refused."""
+"""The limits of every field of an event: the last value that is allowed, and what is refused."""
 
 from dataclasses import replace
 from typing import Any
@@ -235,7 +235,10 @@ _PLACES = {
 def test_every_field_has_its_limit(
     kind: str, fields: dict[str, Any], reason: str, path: str
 ) -> None:
-    """A wrong field has a reason and its path. What a limit just allows is accepted."""
+    """A field beyond its limit is refused with a reason and the path of the field.
+
+    A field at its limit is accepted.
+    """
     event = _event(kind, fields)
     for _ in range(2):  # the second time, valid names are known
         assert _refusal(event) == ((reason, path) if reason else None)
@@ -244,7 +247,10 @@ def test_every_field_has_its_limit(
 
 
 def test_what_has_no_kind() -> None:
-    """Such an event is refused, and one that only skips a number is accepted."""
+    """An event without a kind is refused.
+
+    An event that only skips a sequence number is accepted.
+    """
     assert _refusal(Event()) == (_MISSING, "kind")
     assert _refusal(_event("skipped", {})) is None
 
@@ -263,7 +269,10 @@ _TIMES = [
 
 @each(("time", "is_valid"), _TIMES)
 def test_times(time: Timestamp, *, is_valid: bool) -> None:
-    """The years 1 to 9999 are allowed, also in a simple row and in a row of a whole arm."""
+    """Times of the years 1 to 9999 are accepted, and other times are refused.
+
+    This applies to events, and to the rows of a whole arm.
+    """
     assert is_time(time) is is_valid
     for kind, fields in (("evalRecorded", _row()), ("armRecorded", _arm(evals=[{"name": "v"}]))):
         event = _event(kind, fields)
@@ -291,7 +300,7 @@ def test_times(time: Timestamp, *, is_valid: bool) -> None:
     ],
 )
 def test_rows_that_need_no_check(fields: dict[str, Any], *, is_plain: bool) -> None:
-    """A row is simple if its names are known and few, and it has nothing else to check."""
+    """A row takes the quick check if its names are few and known, and all its fields are simple."""
     limits = replace(_SMALL, name_bytes=7, map_keys=5)
     check_names(["a", "v", "k", "t"], "names", limits)
     found = event_checks.plain_row(_event("evalRecorded", _row(**fields)), limits)
@@ -305,7 +314,10 @@ def test_rows_that_need_no_check(fields: dict[str, Any], *, is_plain: bool) -> N
 
 @pytest.mark.parametrize(("limit", "field"), [("row_bytes", ""), ("arm_bytes", "run_config")])
 def test_sizes_in_bytes(limit: str, field: str) -> None:
-    """A row and a run_config of exactly as many bytes as are allowed are accepted."""
+    """A row or a run_config of exactly the allowed number of bytes is accepted.
+
+    One more byte is refused.
+    """
     event = _event("evalRecorded", _row()) if not field else _event("armStarted", _START)
     sized = event.eval_recorded.eval_result if not field else event.arm_started.run_config
     assert _refusal(event, replace(_SMALL, **{limit: sized.ByteSize()})) is None
@@ -331,12 +343,18 @@ _COUNTED = [
 
 @each(("kind", "fields", "count"), _COUNTED)
 def test_how_metric_values_are_counted(kind: str, fields: dict[str, Any], count: int) -> None:
-    """All metrics of an event count, and a row without metrics of a whole arm counts as one."""
+    """The metric values of all parts of an event are counted.
+
+    A row without metrics, in a whole arm, counts as one value.
+    """
     assert event_checks.metric_count(_event(kind, fields)) == count
 
 
 def test_the_metric_values_of_a_call() -> None:
-    """They are counted if there can be too many. The end of an arm alone is always accepted."""
+    """A call with too many metric values is refused.
+
+    A small call is not counted, and the end of an arm that is alone in its call is always accepted.
+    """
     row = _event("metricsRecorded", {"arm": "a", "metrics": {"a": 1}})
     end = _event("armFinished", _finish(runResult={"metrics": _METRICS}))
     limits = replace(_SMALL, call_metrics=3)
@@ -360,7 +378,10 @@ def test_the_metric_values_of_a_call() -> None:
     ],
 )
 def test_results_that_are_left_out(result: dict[str, Any], *, is_too_large: bool) -> None:
-    """A result beyond a limit keeps no arm from being finished. An error text may be long."""
+    """A run_result over a limit of size or values counts as too large.
+
+    A long error text does not.
+    """
     event = _event("armFinished", _finish(runResult=result))
     limits = replace(_SMALL, arm_bytes=60)
     assert event_checks.is_too_large(event.arm_finished.run_result, limits) is is_too_large

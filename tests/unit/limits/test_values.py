@@ -18,7 +18,7 @@ _ONE = {"intValue": "1"}
 
 @pytest.mark.parametrize("used", [9, 4])
 def test_names_are_known_for_their_limit(used: int) -> None:
-    """A name that was accepted under a higher limit is checked again under a lower one."""
+    """A name that was accepted under one limit is checked again under a lower limit."""
     name = "x" * used
     check_name(name, "field", Limits(name_bytes=used))
     with pytest.raises(PodiumError, match=f"give 1 to {used - 1} bytes"):
@@ -53,7 +53,10 @@ def _map(**entries: Any) -> dict[str, Any]:
     ],
 )
 def test_nested_values(values: list[dict[str, Any]], problem: str) -> None:
-    """Nested values count like others, and a value has a kind and few levels."""
+    """A value of a field may not be nested too deep or lack its kind.
+
+    Nested values count towards the limit of values.
+    """
     given = [ParseDict(value, Value()) for value in values]
     if not problem:
         check_values(given, "field", _SMALL)
@@ -65,7 +68,7 @@ def test_nested_values(values: list[dict[str, Any]], problem: str) -> None:
 
 @pytest.mark.parametrize(("count", "reason"), [(3, ""), (4, "LIMIT_EXCEEDED")])
 def test_the_keys_of_a_nested_value(count: int, reason: str) -> None:
-    """A map in a value has as few keys as any other map, and their names follow the same rules."""
+    """A map within a value may have only as many keys as any other map."""
     limits = replace(_SMALL, value_nodes=10)
     given = ParseDict(_map(**dict.fromkeys("abcd"[:count], _ONE)), Value())
     found = ""

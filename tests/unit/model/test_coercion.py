@@ -365,7 +365,10 @@ def test_a_scalar_whose_list_is_itself_is_a_number(given: Any) -> None:
 
 
 def test_each_text_of_a_configuration_is_plain() -> None:
-    """A text of a class of its own becomes a plain one, and a value of another type is named."""
+    """A text of a subclass of str becomes a plain str in a configuration.
+
+    For a value of another type, the error names the field.
+    """
     kinds: dict[type, tuple[str, ...]] = {
         DataConfig: ("source_kind", "dataset_id", "dataset_name", "path", "hf_dataset", "hf_split"),
         ModelConfig: ("name", "load_checkpoint_path", "init_from_checkpoint", "renderer_name"),

@@ -1,4 +1,4 @@
-"""Results as rows of tables: their columns, in order, and what is missing in them."""
+"""Results as rows of tables: the order of the columns, and which fields they have."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,10 @@ _TIME = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def test_the_row_of_an_eval() -> None:
-    """Metrics are sorted, and a duration of zero was not recorded."""
+    """The row of an eval has its metrics in alphabetical order.
+
+    A duration that was not recorded is None.
+    """
     row = EvalResult("v", "b", {"z": 1, "a": 2}, {"x": 1}, 0.5, 0, ["t"], "m")
     assert list(row.record().items()) == [
         ("eval", "v"),
@@ -26,7 +29,7 @@ def test_the_row_of_an_eval() -> None:
 
 
 def test_the_row_of_an_arm() -> None:
-    """It has the metrics of the primary eval, the training metrics, and the configuration."""
+    """The row of an arm has the primary eval's metrics, the training metrics and the run config."""
     arm = ArmResult(
         "a",
         RunConfig("c", seed=0, extras={"lr": 0.0}),
@@ -58,7 +61,7 @@ def test_the_row_of_an_arm() -> None:
 
 
 def test_the_row_of_an_experiment() -> None:
-    """It has the number of arms, and a column for each key of the metadata."""
+    """The row of an experiment has the numbers of its arms, and a column for each metadata key."""
     found = Experiment("e", "h", "m", "c", "p", "minimize", ["t"], {"z": 1, "a": 2})
     found.arm_counts = podium.ArmCounts(1, 2, 4, 8, 16)
     found.update_time = _TIME
@@ -82,7 +85,10 @@ def test_the_row_of_an_experiment() -> None:
 
 
 def test_the_rows_of_metrics_and_tokens() -> None:
-    """Each kind of source, and each limit, is a column."""
+    """The row of a metric has a column for each kind of source.
+
+    The row of a token has a column for each limit.
+    """
     metric = Metric("v.m", "v", 3, [MetricSource("in_loop_eval", 2)])
     assert metric.record() == {"metric": "v.m", "eval": "v", "arms": 3, "in_loop_eval": 2}
     found = Token("i", "n", "admin", limits=TokenLimits(calls=2)).record()

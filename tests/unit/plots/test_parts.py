@@ -1,4 +1,4 @@
-"""The numbers and texts of pictures, which need no drawing."""
+"""The numbers and texts of plots, computed without drawing."""
 
 import math
 from pathlib import Path
@@ -32,7 +32,7 @@ mpl: Any = Lazy("matplotlib")
     ],
 )
 def test_the_digits_of_values(values: list[float], digits: int) -> None:
-    """There are as many as it takes to tell the values apart, from 4 to 15."""
+    """Values get enough digits to be told apart, at least 4 and at most 15."""
     assert digits_of(values) == digits
 
 
@@ -51,12 +51,18 @@ def test_the_digits_of_values(values: list[float], digits: int) -> None:
     ],
 )
 def test_places_of_labels(wanted: list[float], places: list[float]) -> None:
-    """Labels are a quarter apart here, around the place that they want, and within the plot."""
+    """Labels that are too close are moved apart around their wanted places.
+
+    They stay within the plot if there is room.
+    """
     assert apart(wanted, 0.25) == pytest.approx(places, abs=1e-4)
 
 
 def test_the_bounds_of_pictures() -> None:
-    """The least size, the greatest value, and the number of names are what the texts say."""
+    """A figure has a least size, and a value a greatest magnitude.
+
+    The size of a figure limits how many names it shows.
+    """
     check_size((3.0, 2.0))
     for size in ((2.99, 2.0), (3.0, 1.99), (math.nan, 2.0)):
         with pytest.raises(ValueError, match="figsize must be at least 3 by 2 inches"):
@@ -78,7 +84,7 @@ def test_the_bounds_of_pictures() -> None:
     [("a.SVG", {"Date": None}), ("b.pdf", {"CreationDate": None}), ("c.png", None)],
 )
 def test_the_same_results_are_the_same_file(name: str, metadata: Any) -> None:
-    """No file has the time at which it was written, or random ids."""
+    """Figures are saved without the date of creation, and SVG files with ids from a fixed salt."""
     calls: list[Any] = []
 
     def savefig(path: Path, **settings: Any) -> None:
@@ -101,7 +107,10 @@ def _arm(name: str, score: float | None, group: str | None = None, **more: Any) 
 
 
 def test_the_entries_of_a_ranking_of_arms() -> None:
-    """Each score has the digits that tell the finite scores apart."""
+    """The scores of a ranking have as many digits as it takes to tell them apart.
+
+    Scores of different benchmarks are marked as doubtful.
+    """
     scores = (100.5, 100.0, math.inf, math.nan, None)
     found = rank([_arm(f"a{n}", score) for n, score in enumerate(scores)], "test.acc")
     assert [(each.name, each.text) for each in _ranking._entries(found)] == [
@@ -118,7 +127,10 @@ def test_the_entries_of_a_ranking_of_arms() -> None:
 
 
 def test_the_entries_of_a_ranking_of_groups() -> None:
-    """Members that do not count are in the text, and one score has neither interval nor ends."""
+    """The text of a group says how many of its members count.
+
+    A group with one score has no interval and no range.
+    """
     arms = [_arm("a", 1.0, "g"), _arm("b", 2.0, "g"), _arm("c", math.nan, "g"), _arm("d", 0.5, "h")]
     g, h, none = _ranking._entries(rank_groups([*arms, _arm("e", None, "i")], "test.acc"))
     assert (g.text, g.ends) == ("1.5 ± 6.4  (n = 2/3)", (1.0, 2.0))
@@ -127,7 +139,10 @@ def test_the_entries_of_a_ranking_of_groups() -> None:
 
 
 def test_the_limits_of_a_ranking() -> None:
-    """The margin is 4 % of the range, also around a single score, and wide intervals are cut."""
+    """The axis has a margin of 4 %.
+
+    Equal scores get a margin too, and very wide intervals are cut off.
+    """
     for scores, limits in (
         ((1.0, 2.0), (0.96, 2.04)),
         ((100.0,), (99.6, 100.4)),
@@ -142,7 +157,10 @@ def test_the_limits_of_a_ranking() -> None:
 
 
 def test_the_notes_of_a_ranking() -> None:
-    """They count what is drawn of what could be, name the rest, and explain hollow dots."""
+    """The notes name the entries that are not drawn, and why, and count the arms left out.
+
+    If not all entries fit, the notes count those that are drawn.
+    """
     arms = [_arm(f"a{n}", n / 100) for n in range(41)]
     others = [_arm("inf", math.inf), _arm("nan", math.nan), _arm("none", None)]
     found = rank(
@@ -189,7 +207,10 @@ def _seeds(groups: int, seeds: int = 2, steps: int = 3) -> list[ArmResult]:
     ],
 )
 def test_the_notes_of_curves(groups: int, notes: list[str]) -> None:
-    """They say how intervals are drawn, or the number of curves if these have no names."""
+    """The notes of a plot say how intervals are drawn.
+
+    If there are too many curves to name, the notes give the number of curves.
+    """
     found = curves_of(_seeds(groups), "val.acc", by_group=True)
     lines = list(_curves._lines(found.curves, 24))
     assert list(_curves._notes(found, lines, 24)) == notes
@@ -197,7 +218,7 @@ def test_the_notes_of_curves(groups: int, notes: list[str]) -> None:
 
 
 def test_the_notes_of_curves_that_are_not_drawn() -> None:
-    """Arms without finite values, those left out and those without values are told apart."""
+    """The notes tell arms without finite values, arms left out and arms without values apart."""
     values = (math.inf, -math.inf, 7.0)
     rows = [EvalResult("val", metrics={"acc": each}, step=n) for n, each in enumerate(values)]
     infinite = ArmResult("inf", RunConfig("c"), "running", evals=rows[:2])
@@ -223,7 +244,7 @@ def test_the_notes_of_curves_that_are_not_drawn() -> None:
     [(1, [0]), (12, [*range(12)]), (13, [0, 2, 4, 6, 8, 10, 12]), (14, [*range(0, 14, 2), 13])],
 )
 def test_the_markers_of_a_curve(count: int, steps: list[int]) -> None:
-    """There are about twelve, and the last point has one."""
+    """A curve has at most about twelve markers, and its last point always has one."""
     drawn: list[int] = []
     axes: Any = SimpleNamespace(plot=lambda step, *_, **__: drawn.append(step))
     [line] = _curves._lines(curves_of(_seeds(1, 1, count), "val.acc").curves, 24)
@@ -232,7 +253,7 @@ def test_the_markers_of_a_curve(count: int, steps: list[int]) -> None:
 
 
 def test_the_names_of_curves() -> None:
-    """The number of arms is beside a name only if the numbers differ."""
+    """The names of group curves include the number of arms only if these numbers differ."""
     for seeds, names in ((2, ["g0", "g1"]), (3, ["g0 (n = 2)", "g1 (n = 3)"])):
         arms = [
             arm

@@ -15,7 +15,10 @@ def _arm(name: str, *found: float, status: Any = "completed", benchmark: str = "
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_the_counts_of_a_ranking(direction: Any) -> None:
-    """Numbers, NaNs and arms without a score are counted apart, and other statuses are left out."""
+    """Numbers, NaNs and arms without a score are counted apart.
+
+    Arms of other statuses are left out.
+    """
     arms = [
         _arm("one", 1.0),
         _arm("nan", math.nan),

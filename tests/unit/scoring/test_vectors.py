@@ -103,7 +103,7 @@ _WAYS: dict[str, Callable[[ArmResult], Asker]] = {
 
 @each("way", _WAYS)
 def test_reads(way: str) -> None:
-    """Eval, score and mirrors are equal to each vector, for each way to make the arm."""
+    """Evals, scores and mirrored fields are those of every vector, however the arm was made."""
     for case in cases():
         check(case, _WAYS[way](arm_of(case)))
 

@@ -43,8 +43,8 @@ def test_a_spread_on_one_side_is_enough() -> None:
 
 
 def test_descriptions_from_elsewhere() -> None:
-    """It needs only mean, standard error and n of each side."""
+    """`welch` needs only the mean, standard error and n of each side."""
     left = Description(10, mean=20.6, sd=1.62, standard_error=1.62 / math.sqrt(10))
     right = Description(20, mean=22.1, sd=9.92, standard_error=9.92 / math.sqrt(20))
-    # What scipy.stats.ttest_ind_from_stats returns for them, with equal_var=False.
+    # What scipy.stats.ttest_ind_from_stats returns for both sides, with equal_var=False.
     assert welch(left, right).p_value == pytest.approx(0.5171438901607155, rel=1e-10)

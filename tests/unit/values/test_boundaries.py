@@ -207,7 +207,10 @@ def test_a_name_at_the_limit(text: str, *, is_right: bool) -> None:
 
 
 def test_an_error_about_a_long_name() -> None:
-    """It shows 60 signs of the name. A metric has room for an eval, a dot and a key."""
+    """An error about a long name shows 60 of its characters.
+
+    The longest metric is an eval name, a dot and a key.
+    """
     assert wrong_name("é" * 61, 8) == f"has 122 bytes: '{'é' * 59}…'; give 1 to 8 bytes"
     assert wrong_name(" " * 9, 8).startswith("has 9 bytes: ")
     assert wrong_name("n" * 60, 8) == f"has 60 bytes: '{'n' * 60}'; give 1 to 8 bytes"

@@ -21,13 +21,13 @@ from tests.each import each
 
 
 def _flag(*, value: bool) -> Any:
-    """Returns a flag like that of NumPy, which is no bool of Python, and has a number."""
+    """Returns a flag like NumPy's `bool_`: it is no Python bool, but converts to a number."""
     methods = {"__bool__": lambda _: value, "__float__": lambda _: 1.0, "tolist": lambda _: value}
     return type("bool_", (), methods)()
 
 
 class _Half(float):
-    """A number of a class of its own."""
+    """A float of a subclass."""
 
 
 class _Tensor:
@@ -46,11 +46,11 @@ class _Tensor:
 
 
 class _NoMemoryError(RuntimeError):
-    """Like the error of a device."""
+    """An error like that of a device without memory, of a subclass of RuntimeError."""
 
 
 def test_numbers_of_other_libraries() -> None:
-    """They become the plain types of Python, with their sign."""
+    """Numbers and flags of other types become Python's plain types, and keep the sign of zero."""
     zero, half = coerce.metrics({"zero": -0.0, "half": _Half(0.5)}, "field").values()
     assert (math.copysign(1, zero), half, type(half)) == (-1.0, 0.5, float)
     kept = coerce.value([-0.0, _Half(0.5), _flag(value=True), 0, False], "field")
@@ -63,7 +63,10 @@ def test_numbers_of_other_libraries() -> None:
 
 
 def test_the_errors_of_other_libraries() -> None:
-    """That of a vector is told with the field, and a more specific one is left as it is."""
+    """If a value cannot become a number, the error names the field.
+
+    An error of a more specific class is left unchanged.
+    """
     for kind in (TypeError, ValueError, RuntimeError):
         with pytest.raises(kind, match=r"^field must be a number: a vector$"):
             coerce.number(_Tensor(kind("a vector")), "field")
@@ -78,7 +81,7 @@ def test_the_errors_of_other_libraries() -> None:
     [("é", "é"), (True, "True"), (None, "None"), (1.5, "1.5"), (Path("/x"), "/x"), (-1, "-1")],
 )
 def test_keys_of_maps(given: object, name: str) -> None:
-    """Each has its own text."""
+    """Keys of a map that are no strings become texts, such as "True", "None" or "1.5"."""
     assert coerce.value_map({given: 0}, "field") == {name: 0}
 
 
@@ -92,7 +95,10 @@ def test_keys_of_maps(given: object, name: str) -> None:
     ],
 )
 def test_containers_and_objects_of_settings(given: object, value: object) -> None:
-    """Mappings and sequences of any class are plain, and an address in memory is no setting."""
+    """Mappings and sequences of any class become dicts and lists.
+
+    An object whose text is a memory address is refused.
+    """
     if value is None:
         with pytest.raises(TypeError, match=r"field\['x'\] must be None"):
             coerce.settings_map({"x": given}, "field")
@@ -117,13 +123,13 @@ def test_containers_and_objects_of_settings(given: object, value: object) -> Non
     ],
 )
 def test_errors_name_the_place(convert: Callable[..., Any], given: object, text: str) -> None:
-    """An item is named by its index or key."""
+    """The error for a wrong item of a list or map names the field and the item's index or key."""
     with pytest.raises((TypeError, ValueError), match=f"^{text}"):
         convert(given, "field")
 
 
 def test_texts_of_any_iterable() -> None:
-    """A set and a generator have several texts, and one text is not several."""
+    """A set or a generator of texts becomes a list of texts."""
     assert coerce.texts({"a"}, "field") == ["a"]
     assert coerce.texts((each for each in "ab"), "field") == ["a", "b"]
 
@@ -145,13 +151,19 @@ def test_texts_of_any_iterable() -> None:
     ],
 )
 def test_equal_values(left: object, right: object, *, is_same: bool, is_identical: bool) -> None:
-    """NaN equals NaN, and identical values have the same types and bits, too."""
+    """`same` compares values as equal even if both are NaN.
+
+    `identical` also compares types and bits.
+    """
     assert (same(left, right), same(right, left)) == (is_same, is_same)
     assert (identical(left, right), identical(right, left)) == (is_identical, is_identical)
 
 
 def test_limits_of_tokens() -> None:
-    """A limit is at least one, and none is taken from another set."""
+    """A token limit is at least 1.
+
+    `or_else` takes each limit that is not set from the other limits.
+    """
     with pytest.raises(ValueError, match=r"^calls is 0; give 1 or more, or None"):
         TokenLimits(calls=0)
     found = TokenLimits(calls=1).or_else(TokenLimits(calls=2, watches=3))
@@ -159,7 +171,7 @@ def test_limits_of_tokens() -> None:
 
 
 def test_a_group_or_none() -> None:
-    """An arm cannot be moved to a group and be removed from it."""
+    """Annotations cannot move an arm to a group and also remove it from its group."""
     with pytest.raises(ValueError, match=r"^give group_name or no_group, not both$"):
         Annotations(group_name="g", no_group=True)
 
@@ -179,7 +191,10 @@ class _Table(Tabular):
 
 
 def test_the_cells_of_a_table() -> None:
-    """Numbers have six digits, lists are joined, and a text is one line without control signs."""
+    """Numbers have six digits, lists are joined, and a text is one line without control characters.
+
+    In HTML, cells are escaped.
+    """
     first = {"n": 1, "x": 0.1234567, "none": None, "l": ["a", 1], "on": False, "odd": "a\x1b \n b"}
     table = _Table(first, {"n": 10, "<y>": "&"})
     assert repr(table) == (
@@ -201,7 +216,7 @@ def test_the_cells_of_a_table() -> None:
 
 @each(("count", "end"), [(20, "19"), (21, "… and 1 more"), (1_021, "… and 1,001 more")])
 def test_the_rows_of_a_table(count: int, end: str) -> None:
-    """Twenty are shown, and the others are counted."""
+    """A table shows 20 rows, and counts the others in a last line."""
     table = _Table(*({"n": n} for n in range(count)))
     lines = repr(table).splitlines()
     assert (lines[-1], len(lines)) == (end, 22 + (count > 20))

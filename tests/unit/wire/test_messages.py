@@ -63,7 +63,7 @@ def _pair(kind: type[Message]) -> tuple[Callable[[Any], Message], Callable[[Mess
     return tables[0].to_proto, tables[0].from_proto
 
 
-# A test for each message or field would take longer to collect than to run.
+# One test loops over all fields: a test for each would take longer to collect than to run.
 _FIELDS = [(kind, field) for kind in _messages() for field in kind.DESCRIPTOR.fields_by_name]
 
 
