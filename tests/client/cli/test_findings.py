@@ -42,7 +42,7 @@ def test_what_to_do_about_an_error(reason: str, remedy: str) -> None:
     ],
 )
 def test_what_to_do_about_a_certificate(message: str, remedy: str) -> None:
-    """The suggested remedy depends on why the certificate of the server is refused."""
+    """The remedy that `podium doctor` suggests depends on why the certificate is refused."""
     error: Any = SimpleNamespace(verify_message=message)
     assert _check_server._certificate_remedy(error, TLS("/x/ca.pem")).startswith(remedy)
     if "issuer" in message:
@@ -51,7 +51,7 @@ def test_what_to_do_about_a_certificate(message: str, remedy: str) -> None:
 
 
 def test_the_versions_of_both_sides() -> None:
-    """A server of another version than the client is a warning that names both versions."""
+    """`podium doctor` warns of a server of another version, and names both versions."""
     for version, level in ((podium.__version__, Level.OK), ("0.0", Level.WARNING)):
         server: Any = SimpleNamespace(version=version)
         found = _check_server._version(server)
@@ -60,7 +60,7 @@ def test_the_versions_of_both_sides() -> None:
 
 
 def test_connections_without_encryption() -> None:
-    """A connection without TLS is a warning, unless it stays on this machine."""
+    """`podium doctor` warns of a connection without TLS, unless it stays on this machine."""
     for address in ("unix:/run/p", "localhost:1", "127.0.0.1:1", "[::1]:1"):
         assert _check_server._encryption(address, None).level is Level.OK, address
     found = _check_server._encryption("h:1", None)
@@ -95,7 +95,7 @@ class _Answers:
 def test_the_calls_of_a_check(
     error: PodiumError | None, *, has_token: bool, check: str, level: Level
 ) -> None:
-    """A token is a warning if the server asks for none.
+    """`podium doctor` warns of a token if the server asks for none.
 
     A failed call is a finding about the token or about the server, depending on its error.
     """
@@ -109,7 +109,7 @@ def test_the_calls_of_a_check(
 def test_one_server_of_several_is_enough(
     good: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If one of several addresses can be reached, the doctor goes on to check calls."""
+    """If one of several addresses can be reached, `podium doctor` goes on to check calls."""
 
     def connection(address: str, _tls: object) -> Iterator[Finding]:
         if address == good:

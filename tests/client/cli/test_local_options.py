@@ -145,7 +145,7 @@ def test_options_of_the_doctor(
 ) -> None:
     """`podium doctor` checks the given outbox and store.
 
-    Its exit code is that of a failure only if a check has failed, not after a warning.
+    The command fails only if a check has failed, not after a warning.
     """
     checked: list[Any] = []
     found = [ok("a", "well"), warning("b", "bad", "mend it")]

@@ -40,7 +40,7 @@ def _data(*arms: ArmResult, most: int = 100) -> _Data:
 
 
 def test_the_heading_of_a_report() -> None:
-    """The heading shows the texts of the experiment that are set.
+    """The heading of a report shows the texts of the experiment that are set.
 
     It says if the experiment has changed since the ranking was read.
     """
@@ -130,7 +130,7 @@ def test_the_arms_of_a_report() -> None:
 def test_settings_that_vary() -> None:
     """A setting varies if its values differ, also in type (1 and 1.0), or if an arm lacks it.
 
-    Eight settings are shown.
+    At most eight settings are shown.
     """
     records: list[dict[str, Any]] = [
         {"config.name": "a", "config.a": 1, "config.b": 0, "eval.acc": 1},
@@ -237,7 +237,7 @@ def test_the_curves_that_are_shown_by_default(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_table_of_curves() -> None:
-    """Each row has the last step of its curve, and NaN if the curve ends with NaN."""
+    """The table has the last step of each curve, and NaN for a curve that ends with NaN."""
     rows = [
         EvalResult("val", metrics={"acc": each}, step=n) for n, each in ((3, 0.5), (7, math.nan))
     ]

@@ -92,7 +92,7 @@ def _arms(*ranks: int | None) -> Ranking:
 
 
 def test_the_summary_of_a_ranking() -> None:
-    """The summary says "the first N of" if not all ranked arms are listed.
+    """The summary of a ranking says "the first N of" if not all ranked arms are listed.
 
     Each count has its noun, in the singular or plural.
     """
@@ -111,7 +111,10 @@ def test_the_summary_of_a_ranking() -> None:
 
 
 def test_the_doubts_about_a_ranking() -> None:
-    """A ranking names evals with several benchmarks, and groups with several configurations."""
+    """A ranking warns of evals with several benchmarks.
+
+    It warns of groups with several configurations, too.
+    """
     sources = [*_SOURCES, RankSource("post_training_eval", "test", "b2", 1)]
     groups = [
         RankedGroup(name, name, 1, 1, describe([1.0]), flags=flags)
@@ -134,7 +137,10 @@ def _arm(name: str, score: float | None, status: str = "completed", **config: An
 
 
 def test_the_sides_of_a_comparison() -> None:
-    """Each side names its arms, those left out and why, and a status other than "completed"."""
+    """Each side of a comparison names its arms, and those left out with the reason.
+
+    A status other than "completed" is shown.
+    """
     arms = [_arm("a", 0.5, tags=["x"]), _arm("b", math.nan)]
     group = Members("g", is_group=True, arms=arms, left_out={"z": "failed"})
     other = Members("c", is_group=False, arms=[_arm("c", None, "running")])

@@ -159,7 +159,7 @@ def test_experiments_that_a_server_lacks() -> None:
 
 
 def test_the_lines_of_a_sync(capsys: pytest.CaptureFixture[str]) -> None:
-    """An outbox from which nothing was sent, and in which nothing waits, has no line."""
+    """`podium sync` has no line for an outbox without sent and without waiting events."""
     console = Console(as_json=False)
     sync._tell([Done(_view(), "a:1"), Done(_view(), "b:1", delivered=1)], console)
     assert capsys.readouterr().out == "1 event delivered to b:1\n"
@@ -193,9 +193,9 @@ def _outcome(arm: str | None, sequence: int, refusal: str = "", failure: str = "
 
 
 def test_the_report_of_a_retry(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ten kinds of refusals are listed, and events with the same refusal share a line.
+    """A retry lists ten kinds of refusals.
 
-    The other refused events are counted.
+    Events with the same refusal share a line, and further refused events are counted.
     """
     outcomes = [
         _outcome("a", 1, "no"),
@@ -242,7 +242,10 @@ def test_which_rejected_events_are_chosen() -> None:
 
 
 def test_arms_of_which_one_must_be_chosen() -> None:
-    """If events are of more than one arm, the error counts all arms, and names the first ten."""
+    """If the events to retry are of more than one arm, the error counts all arms.
+
+    It names the first ten.
+    """
     streams = [_stream(arm=f"a{n}") for n in range(11)]
     _retry._check_one_arm([streams[0]] * 2)
     with pytest.raises(CommandError, match=r"are of 11 arms: 'a0' of 'e', .*'a9' of 'e'; choose"):
@@ -276,7 +279,7 @@ def test_the_table_of_discarded_events(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_an_outbox_that_cannot_be_read(tmp_path: Path) -> None:
-    """A damaged outbox.json is an error of the command that names the file."""
+    """A damaged outbox.json ends the command with an error that names the file."""
     folder = new_outbox(tmp_path)
     (folder / "outbox.json").write_text("{")
     with pytest.raises(CommandError, match=r"outbox\.json"):

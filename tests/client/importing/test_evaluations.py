@@ -59,7 +59,7 @@ def test_the_settings_of_an_evaluation() -> None:
     ("settings", "is_shortened"), [({"stop": "x" * 74}, False), ({"stop": "x" * 75}, True)]
 )
 def test_long_generation_settings(settings: dict[str, Any], *, is_shortened: bool) -> None:
-    """Generation settings of up to 80 characters are shown. A digest replaces longer ones."""
+    """Generation settings of up to 80 characters are written out. A digest replaces longer ones."""
     text = lm_eval._sampling(settings)
     assert (len(text) == 9) is is_shortened
     assert is_shortened or text == f",stop={settings['stop']}"

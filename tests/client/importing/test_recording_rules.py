@@ -209,7 +209,7 @@ def test_arms_that_are_compared() -> None:
 def test_the_series_of_an_arm() -> None:
     """Values of series are sent in the order of steps.
 
-    A latest metric that no series has as its last value is sent at the end.
+    If a metric differs from the last value of its series, it is sent at the end.
     """
     arm = _arm("a", metrics={"x": 9, "y": 4, "z": 1})
     series = {"x": Series("x", [1, 5], [2, 3]), "y": Series("y", [5], [4])}

@@ -20,7 +20,10 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_row_of_a_block() -> None:
-    """It is timed from the beginning of the block, and has the latest value of each key."""
+    """A timed block records one row: the latest value of each key, and the seconds since its start.
+
+    A block that raises an error records no row.
+    """
     rows: list[dict[str, Any]] = []
     with Evaluation(lambda **row: rows.append(row), "val", _FIELDS) as evaluation:
         evaluation.log({"m": 1, "n": 2}, breakdowns={"a": 1})

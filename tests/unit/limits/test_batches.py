@@ -131,7 +131,10 @@ def test_which_refusals_are_about_the_size(error: PodiumError, *, is_size: bool)
 
 
 def test_a_server_that_takes_few_events() -> None:
-    """Calls are halved until the server accepts them. Events keep their order."""
+    """A call that the server refuses for its size is halved until the server takes the halves.
+
+    Events keep their order.
+    """
     calls: list[list[str]] = []
 
     def record(batch: Batch) -> int:

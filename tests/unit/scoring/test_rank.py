@@ -15,7 +15,7 @@ def _arm(name: str, *found: float, status: Any = "completed", benchmark: str = "
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_the_counts_of_a_ranking(direction: Any) -> None:
-    """Numbers, NaNs and arms without a score are counted apart.
+    """A ranking counts numbers, NaNs and arms without a score separately.
 
     Arms of other statuses are left out.
     """

@@ -103,7 +103,7 @@ _WAYS: dict[str, Callable[[ArmResult], Asker]] = {
 
 @each("way", _WAYS)
 def test_reads(way: str) -> None:
-    """Evals, scores and mirrored fields are those of every vector, however the arm was made."""
+    """Evals, scores and mirrored fields are those of each test vector, however the arm is made."""
     for case in cases():
         check(case, _WAYS[way](arm_of(case)))
 

@@ -27,11 +27,11 @@ def _flag(*, value: bool) -> Any:
 
 
 class _Half(float):
-    """A float of a subclass."""
+    """A subclass of float."""
 
 
 class _Tensor:
-    """Has `__index__` and `__float__` like a tensor of floats, and fails like one."""
+    """A value that has `__index__` and `__float__` like a tensor of floats, and fails like one."""
 
     def __init__(self, error: Exception | None) -> None:
         self._error = error
@@ -46,7 +46,7 @@ class _Tensor:
 
 
 class _NoMemoryError(RuntimeError):
-    """An error like that of a device without memory, of a subclass of RuntimeError."""
+    """An error like that of a device without memory: a subclass of RuntimeError."""
 
 
 def test_numbers_of_other_libraries() -> None:
