@@ -233,7 +233,7 @@ def test_why_events_are_pending(outlet: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_disk_errors_are_told_once(outlet: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """If a stream cannot be released because of a disk error, the other streams are still released.
+    """If a disk error stops the sync or release of one stream, the others are synced and released.
 
     The disk error is logged once, and its repetition is counted.
     """
@@ -245,7 +245,9 @@ def test_disk_errors_are_told_once(outlet: Any, caplog: pytest.LogCaptureFixture
     assert outlet._sync([good, good])
     assert not outlet._sync([good, _Stream(sync=lambda: False)])
     bad.sync = bad.release = fail  # type: ignore[assignment, method-assign]
+    syncs = good.syncs
     assert not outlet._sync([bad, good])
+    assert good.syncs == syncs + 1
     outlet._release_all([bad, good])
     assert good.releases == 1
     assert caplog.text.count("the disk of the outbox has an error: broken") == 1

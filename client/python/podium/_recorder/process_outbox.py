@@ -47,6 +47,7 @@ _ARM_SEGMENT = 1 << 20
 _SMALL_SEGMENT = 1 << 17
 _MOST_WATCHED = 64
 """The most ended streams whose delivery is watched. Each watched stream keeps a file open."""
+_DISK_ERRORS = "disk errors of the outbox"
 
 
 class ProcessOutbox:
@@ -325,14 +326,15 @@ class ProcessOutbox:
             self._sender.assure(self.folder)
 
     def _sync(self, streams: Sequence[Stream]) -> bool:
+        """Syncs every stream, also after one whose disk fails. Returns whether all are synced."""
+        return False not in [self._is_synced(stream) for stream in streams]
+
+    def _is_synced(self, stream: Stream) -> bool:
         try:
-            synced = [stream.sync() for stream in streams]
+            return stream.sync()
         except OSError as error:
-            self._notices.say(
-                "disk errors of the outbox", f"the disk of the outbox has an error: {error}"
-            )
+            self._notices.say(_DISK_ERRORS, f"the disk of the outbox has an error: {error}")
             return False
-        return all(synced)
 
     def _look_at(self, streams: Sequence[Stream]) -> None:
         for stream in streams:
@@ -384,9 +386,7 @@ class ProcessOutbox:
         try:
             stream.release()
         except OSError as error:
-            self._notices.say(
-                "disk errors of the outbox", f"the disk of the outbox has an error: {error}"
-            )
+            self._notices.say(_DISK_ERRORS, f"the disk of the outbox has an error: {error}")
 
 
 def _name_of(stream: Stream | None) -> str | None:
