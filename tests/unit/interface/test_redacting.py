@@ -17,7 +17,7 @@ KNOWN = "hf_" + "a1B2" * 6
             [f"{begin}{'a1' * 6}" for begin in ("gho_", "ghs_", "glpat-", "AKIA", "eyJ", "sk-")],
             ["[redacted]"] * 6,
         ),
-        (["--API-KEY", "x"], ["--API-KEY", "[redacted]"]),
+        (["--API-KEY", "-x"], ["--API-KEY", "[redacted]"]),
         (
             ["--hf_token", "x", "--Api-Key=a b\nc"],
             ["--hf_token", "[redacted]", "--Api-Key=[redacted]"],
