@@ -96,7 +96,10 @@ async def test_an_equal_point_makes_no_revision(store: Store) -> None:
 
 
 async def test_an_attempt_keeps_the_points_up_to_its_step_or_none(store: Store) -> None:
-    """A resumed attempt cuts the series after its step. Any other attempt clears the series."""
+    """A resumed attempt cuts the series after its step, also before points of its own call.
+
+    Any other attempt clears the series.
+    """
     await store.transact(record(declared(), started("a", "A", 1)))
     await _store_points(store, *((step, {"loss": 1}) for step in (-1, 0, 5, 6)))
     await store.transact(record(started("a", "B", 2, resume_step=5)))
@@ -107,6 +110,10 @@ async def test_an_attempt_keeps_the_points_up_to_its_step_or_none(store: Store) 
     assert await _points(store) == []
     await _store_points(store, (7, {"other": 1}))
     assert await _points(store) == [(7, {"other": 1})]
+    own = metrics({"new": 2}, step=7)
+    own.metrics_recorded.attempt_id = "D"
+    await store.transact(record(started("a", "D", 4, resume_step=6), own))
+    assert await _points(store) == [(7, {"new": 2})]
 
 
 async def test_a_whole_arm_has_no_series(store: Store) -> None:
