@@ -90,6 +90,7 @@ def test_a_row_beyond_all_limits(experiment: podium.ExperimentRecording, tmp_pat
     with experiment.start_arm(RunConfig("a")) as arm:
         arm.log_eval("v", {"n": 1}, breakdowns={"long": "x" * (2 * _MIB), "n": 2})
         assert (arm.counters.incomplete, arm.counters.dropped) == (1, 0)
+        assert experiment.counters.incomplete == 1
     row = _events(tmp_path, "a")[1].eval_recorded.eval_result
     assert dict(row.metrics) == {"n": 1.0}
     assert row.breakdowns["n"].int_value == 2
