@@ -167,7 +167,7 @@ async def test_the_commands_use_the_server_or_the_store(served: Served) -> None:
     def run() -> None:
         made = command(
             "token", "create", "t", "--role", "reader", "--prefix", "nlp", "--expires-in", "90d",
-            "--address", served.address, PODIUM_TOKEN=served.admin,
+            "--address", served.address, PODIUM_TOKEN=served.admin, PODIUM_STORE="sqlite:////no/s.db",
         )  # fmt: skip
         assert made.code == 0
         secret = made.out.strip()
