@@ -91,6 +91,12 @@ def test_nothing_to_record(text: str) -> None:
     assert done == (2, "", "podium: standard input has nothing to record\n")
 
 
+def test_an_experiment_without_a_file() -> None:
+    """If the only argument is no file, the error shows the command that reads standard input."""
+    why = "there is no file my e; to record standard input: `podium record 'my e' -`"
+    assert podium("record", "my e") == (2, "", f"podium: {why}\n")
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     """A missing file and a folder are named with the system's reason."""
     for file, reason in [("none", "No such file or directory"), ("", "Is a directory")]:

@@ -20,9 +20,11 @@ Examples:
 """
 
 import argparse
+import shlex
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from podium import Client, RecordResult
@@ -102,6 +104,9 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 
 def _read(path: str, experiment: str | None, *, replace: bool) -> list[tuple[str, Batch]]:
     """Reads the file. Returns each call to make, with its experiment, in the order of the file."""
+    if experiment is None and path != "-" and not Path(path).exists():
+        command = shlex.join(["podium", "record", path, "-"])
+        raise CommandError(f"there is no file {path}; to record standard input: `{command}`")
     events = _events(path, experiment, replace=replace)
     try:
         read = [
