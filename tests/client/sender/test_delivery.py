@@ -53,17 +53,17 @@ def _deliver(outbox: Outbox, server: Server, faults: Iterator[str]) -> None:
     raise AssertionError("the delivery does not end")
 
 
-@pytest.mark.parametrize("kinds", sparse(_streams(), 7))
-def test_every_stream_arrives_whatever_goes_wrong(kinds: str) -> None:
+@pytest.mark.parametrize("every", sparse([20, 1]))
+def test_every_stream_arrives_whatever_goes_wrong(every: int) -> None:
     """After any three faults, each event arrives once and in order, or is rejected."""
-    for faults in itertools.product(FAULTS, repeat=3):
+    streams = itertools.islice(_streams(), None, None, every)
+    for kinds, faults in itertools.product(streams, itertools.product(FAULTS, repeat=3)):
         outbox, server = Outbox.of(kinds), Server()
         _deliver(outbox, server, iter(faults))
         stored, rejected = _expected(kinds)
-        assert server.applied == stored, faults
-        assert sorted({(item.sequence, item.reason) for item in outbox.rejected}) == rejected, (
-            faults
-        )
+        case = (kinds, faults)
+        assert server.applied == stored, case
+        assert sorted({(item.sequence, item.reason) for item in outbox.rejected}) == rejected, case
 
 
 @each("kinds", ["ggg", "gbg", "bwg", "ggwl", "bbbb"])
