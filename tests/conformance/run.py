@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.build:
         for row in rows:
             build_checks(row)
+        _print_complaints(rows)
         return int(any(row.complaints for row in rows))
     able = [row for row in rows if not row.complaints]
     if able:
@@ -88,6 +89,10 @@ def _run_all(rows: Sequence[Row], servers: Servers) -> None:
 def _print(rows: Sequence[Row]) -> None:
     print()
     print(table({row.language.name: row.cells for row in rows}))
+    _print_complaints(rows)
+
+
+def _print_complaints(rows: Sequence[Row]) -> None:
     for row in rows:
         for complaint in row.complaints[:_SHOWN_COMPLAINTS]:
             print(f"{row.language.name}: {complaint}")
