@@ -1,11 +1,13 @@
 """`podium outbox`: list waiting and rejected events, and send the rejected ones again."""
 
+from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import podium as library
 import pytest
-from podium._outbox import RejectedEvent, StreamReader, outbox_folder, streams
+from podium._outbox import RejectedEvent, StreamInfo, StreamReader, outbox_folder, streams
 from podium.cli import _retry
 from podium.cli._outboxes import view_of
 from podium.errors import error_for
@@ -17,6 +19,7 @@ from tests.client.cli.shell import podium
 from tests.client.client.broken import closed_port
 from tests.client.outbox.places import new_outbox
 from tests.client.sender.outboxes import appended, dead_stream, rejected_events, writer
+from tests.each import each
 
 
 def test_the_outbox_of_a_running_trainer(root: Path, outbox: Path, name: str) -> None:
@@ -141,3 +144,14 @@ def test_a_retry_removes_only_a_stream_that_is_finished(
     is_left = folder.exists()
     found = [each.sequence for each in StreamReader(folder).read(delivered)] if is_left else None
     assert found == left
+
+
+@each(
+    ("attempt", "waiting", "waits"),
+    [(None, 1, True), ("A", 1, True), ("B", 1, False), (None, 0, False), ("A", 0, False)],
+)
+def test_waiting_events_of_an_attempt(attempt: str | None, waiting: int, *, waits: bool) -> None:
+    """The option --attempt selects only the waiting events of its own attempt."""
+    stream: Any = SimpleNamespace(info=StreamInfo("x", "a", "w", "A"), waiting=waiting)
+    given = Namespace(attempt=attempt, experiment=None, arm=None, reason=None)
+    assert _retry._waits(stream, given) is waits

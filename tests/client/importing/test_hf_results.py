@@ -106,3 +106,11 @@ def test_files_of_other_tools_with_these_names_are_not_claimed(tmp_path: Path) -
         write_json(tmp_path / name, {"accuracy": 0.5, "eval_accuracy": 0.5})
     found = results(tmp_path)
     assert (found.arms, found.not_imported) == ({}, {})
+
+
+def test_results_that_differ_from_the_log(tmp_path: Path) -> None:
+    """A metric in both the log and a results file has the value of the results file."""
+    log = [{"step": 2, "train_loss": 0.5, "loss": 0.9}]
+    write_json(tmp_path / "run" / "trainer_state.json", {**_STATE, "log_history": log})
+    write_json(tmp_path / "run" / "train_results.json", _TRAIN)
+    assert results(tmp_path).arms["run"].metrics == {"loss": 0.9, **_TRAIN}

@@ -267,3 +267,18 @@ def test_other_files_are_not_claimed(tmp_path: Path) -> None:
     write_text(tmp_path / "empty.db", "")
     found = results(tmp_path)
     assert (found.arms, found.experiments, found.not_imported) == ({}, [], {})
+
+
+def test_the_number_of_a_trial_in_sqlite(tmp_path: Path) -> None:
+    """An arm has the number of its trial, or the place of its row if the number is missing."""
+    path = _write_sqlite(tmp_path / "a.db")
+    for change, numbers in (
+        ("DELETE FROM trials WHERE number < 2 AND study_id = 1", [2, 3, 4]),
+        ("UPDATE trials SET number = NULL", [0, 1, 2]),
+    ):
+        with closing(sqlite3.connect(path)) as database:
+            database.execute(change)
+            database.commit()
+        arms = [item for item in read_results(path) if isinstance(item, FoundArm)]
+        found = [item.arm.name for item in arms if item.experiment == "search"]
+        assert found == [f"trial-{number}" for number in numbers]

@@ -11,10 +11,10 @@ import podium
 import pytest
 from podium._files import exports, json_form
 from podium.cli import main
-from podium.importing import import_results
+from podium.importing import FoundArm, import_results, read_results
 from podium_server.testing import running_server
 
-from tests.client.importing.files import write_text
+from tests.client.importing.files import write_lines, write_text
 from tests.client.importing.reading import results
 from tests.lazy import Lazy
 
@@ -219,3 +219,15 @@ def test_bad_lines_of_an_export_are_named(client: podium.Client, tmp_path: Path)
     assert list(found.arms) == ["a"]
     assert found.wrong == {f"all.jsonl:{number}" for number in (3, 4, 5)}
     assert "lost" in found.not_imported["all.jsonl:4"]
+
+
+def test_points_without_a_step(tmp_path: Path) -> None:
+    """Metrics without a step are no points of a series, and their line is not listed."""
+    plain = podium.ArmResult("a", podium.RunConfig("a"), "completed")
+    arm = {"experiment": "e", **json_form.to_json(plain)}
+    points = {"experiment": "e", "event": "metrics_recorded", "arm": "a", "metrics": {"x": 1.5}}
+    path = tmp_path / "all.jsonl"
+    write_lines(path, arm, {**points, "step": 0}, points, {**points, "step": 2})
+    [found] = read_results(path)
+    assert isinstance(found, FoundArm)
+    assert found.series == {"x": podium.Series("x", [0, 2], [1.5, 1.5])}

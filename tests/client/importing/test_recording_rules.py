@@ -10,6 +10,7 @@ from podium import ArmResult, Attempt, EvalResult, RunConfig, Series, events
 from podium._model.recording import RecordResult
 from podium.errors import RefusedEvent, error_for
 from podium.importing import FoundArm, FoundExperiment, _recording
+from podium.importing._identities import within_limit
 from podium.importing._recording import (
     _comparable,
     _has_results_of,
@@ -261,3 +262,19 @@ def test_calls_of_a_target() -> None:
     assert [target.existing_names("e") for _ in range(2)] == [{"a"}, {"a"}]
     assert target.existing_arm("e", "b") is None
     listed.assert_called_once_with()
+
+
+def test_a_changed_arm_with_a_name_over_the_limit() -> None:
+    """The report names a changed arm as the server does, with the shortened name."""
+    short = within_limit("n" * 300)
+    work = _import(_Target(_arm(short)))
+    work.take(FoundArm("e", _arm("n" * 300, metrics={"x": 1}), "f"), "csv")
+    assert work.report.experiments["e"].changed == [short]
+
+
+def test_arms_that_an_import_recorded() -> None:
+    """An arm that an import recorded is sent again if the source lacks one of its metrics."""
+    target = _Target(_arm("a", metrics={"x": 1, "y": 2}))
+    _import(target).take(FoundArm("e", _arm("a", metrics={"x": 1}), "f"), "csv")
+    [(_, [sent])] = target.sent
+    assert dict(sent.arm_recorded.arm_result.metrics) == {"x": 1}

@@ -341,3 +341,13 @@ def test_many_bad_lines_are_counted(tmp_path: Path) -> None:
     problems = [item for item in found if isinstance(item, NotImported)]
     assert sum(item.count for item in problems) == 50
     assert (len(problems), problems[-1].why) == (21, "30 more lines have problems")
+
+
+def test_two_columns_of_one_metric(tmp_path: Path) -> None:
+    """A row whose columns `val_acc` and `val/acc` differ is named, and the first value is kept."""
+    text = "model,step,val_acc,val/acc\na,1,0.5,0.5\na,2,0.5,0.75\n"
+    path = write_text(tmp_path / "a.csv", text)
+    arms, [why] = _read(path, arm="model", step="step", metric=["val_acc", "val/acc"])
+    assert why.startswith("'acc' of 'val' at step 2 is 0.75 here, but 0.5 in an earlier row")
+    rows = [row for row in arms["a"].arm.evals if row.step is not None]
+    assert [(row.step, row.metrics) for row in rows] == [(1, {"acc": 0.5}), (2, {"acc": 0.5})]

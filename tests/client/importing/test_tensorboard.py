@@ -9,6 +9,7 @@ from typing import Any
 import podium
 import pytest
 from podium.importing import FoundArm, import_results, read_results
+from podium.importing.kinds import tensorboard
 from podium.importing.kinds.tensorboard import _events
 
 from tests.client.importing.files import write_text
@@ -220,3 +221,22 @@ def test_hyperparameters_of_lightning(tmp_path: Path) -> None:
     config = _found(tmp_path).arm.run_config
     assert config.algorithm == podium.Component("tensorboard", {"lr": 0.1, "seed": 7})
     assert config.seed == 7
+
+
+def test_hyperparameters_in_events_and_in_a_file(tmp_path: Path) -> None:
+    """`hparams.yaml` is not read if the events have hyperparameters."""
+    write_events(tmp_path / "exp", _BEGIN, hparams(1, lr=0.5), scalars(0, loss=1.0))
+    write_text(tmp_path / "exp" / "hparams.yaml", "lr: 0.1\nseed: 7\n")
+    config = _found(tmp_path).arm.run_config
+    assert config.algorithm == podium.Component("tensorboard", {"lr": 0.5})
+    assert config.seed is None
+
+
+def test_the_first_file_of_a_run(tmp_path: Path) -> None:
+    """A run has the identity of the file with the earliest time in its name, in any folder."""
+    early, late = (f"events.out.tfevents.{time}.host" for time in (1, 2))
+    file = write_events(tmp_path / "run" / "validation", scalars(1, loss=0.5), name=early)
+    identity = tensorboard._identity([file])
+    write_events(tmp_path / "run" / "train", scalars(1, loss=0.75), name=late)
+    write_events(tmp_path / "run", scalars(1, x=1.0), name="a.out.tfevents.3.host")
+    assert _found(tmp_path).arm.run_id == identity

@@ -351,3 +351,18 @@ async def test_calls_that_a_front_has_refused(caplog: pytest.LogCaptureFixture) 
     admission._next_warning = 0.0
     admission.note_overloaded(1)
     assert "8 calls rejected so far" in caplog.text
+
+
+def test_the_pause_between_two_warnings(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A warning about rejected calls is logged again after exactly a minute, and each minute."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    admission = Admission(AdmissionLimits())
+    counts = []
+    for seconds in (0, 59.5, 0.5, 59.5, 0.5):
+        now[0] += seconds
+        admission.note_overloaded(1)
+        counts.append(caplog.text.count("OVERLOADED"))
+    assert counts == [1, 1, 2, 2, 3]

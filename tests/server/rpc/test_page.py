@@ -4,6 +4,7 @@ import asyncio
 import gzip
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from typing import Any
 
 import pytest
 from podium_server.rpc.fronts import web_page
@@ -152,3 +153,16 @@ async def test_what_is_no_token_is_rejected(tmp_path: Path, token: str) -> None:
     async with serving(tmp_path, auth="tokens", http=("127.0.0.1:0",)) as [_, url]:
         found, _ = await _ask(url, "/session", "POST", token, origin=url)
         assert (found.status, found.headers["set-cookie"]) == (401, None)
+
+
+async def test_no_cache_stores_the_cookie() -> None:
+    """The responses that begin and end a session tell caches to store nothing."""
+    for token in (b"pdm_x", b""):
+        sent: list[Any] = []
+
+        async def send(message: Any, sent: list[Any] = sent) -> None:
+            sent.append(message)
+
+        headers = {b"origin": b"http://a:1", b"host": b"a:1"}
+        await web_page._send_cookie(headers, token, 9, send)
+        assert dict(sent[0]["headers"])[b"cache-control"] == b"no-store"
