@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sparse import sparse
+
 _PROJECT = Path(__file__).parents[2]
 _BUF = Path(sys.executable).with_name("buf")
 _RELEASED = _PROJECT / "proto" / "released" / "podium.v1.binpb"
@@ -45,7 +47,7 @@ def _breaking(folder: Path, change: tuple[str, str, str]) -> subprocess.Complete
 
 
 @needs_buf
-@pytest.mark.parametrize("change", _BREAKS.values(), ids=_BREAKS.keys())
+@pytest.mark.parametrize("change", sparse([(each,) for each in _BREAKS.values()]), ids=_BREAKS)
 def test_a_breaking_change_is_found(tmp_path: Path, change: tuple[str, str, str]) -> None:
     """Whatever would break a released client fails the check and is named."""
     done = _breaking(tmp_path, change)

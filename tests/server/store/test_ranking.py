@@ -115,6 +115,7 @@ async def test_what_takes_long_holds_up_nobody(tmp_path: Any) -> None:
         assert [row.name for row in (await slow[1]).rows][:2] == ["arm1999", "arm1998"]
 
 
+@pytest.mark.slow
 async def test_closing_ends_slow_reads(tmp_path: Any) -> None:
     """A server that stops does not finish a read that is running, or one that waits for it."""
     store = SqliteStore(tmp_path / "podium.db")
