@@ -229,10 +229,11 @@ def _watch(asked: dict[str, Any]) -> Iterator[WatchResponse]:
         **_set_fields(request, "group_name", "name_prefix"),
     )
     with closing(updates):
-        yield from map(_update, islice(updates, asked["take"] or None))
+        yield from map(update_message, islice(updates, asked["take"] or None))
 
 
-def _update(update: podium.WatchUpdate) -> WatchResponse:
+def update_message(update: podium.WatchUpdate) -> WatchResponse:
+    """Returns the message that an update was read from."""
     return WatchResponse(
         reset=update.is_reset,
         experiment=maybe(codec.experiment_to_proto, update.experiment),

@@ -12,7 +12,6 @@ from podium._client.aio.follower import AsyncLive
 from podium._client.blocking.follower import Live
 from podium._client.follower import LiveBase
 from podium._client.live_state import LiveState
-from podium._client.watching import WatchSession
 from podium._model.watching import WatchUpdate
 from podium.errors import CanceledError, error_for
 from podium.v1.arm_result_pb2 import ArmSummary
@@ -24,23 +23,11 @@ from podium.v1.value_pb2 import Value
 from podium.v1.watch_pb2 import WatchedArm, WatchedEval, WatchMarker, WatchRemoval
 
 from tests.client.client.both import entered, result
+from tests.client.client.sessions import session as _session
 
 _SECONDS = 30
 _RUNNING, _COMPLETED, _FAILED = 2, 3, 4
 _MAXIMIZE, _MINIMIZE = 1, 2
-
-
-def _session() -> WatchSession:
-    return WatchSession(
-        "x",
-        after=None,
-        status=None,
-        group_name=None,
-        name_prefix=None,
-        with_evals=True,
-        with_breakdowns=True,
-        with_series=True,
-    )
 
 
 def _marked(revision: int, *arms: ArmSummary, **fields: Any) -> WatchResponse:

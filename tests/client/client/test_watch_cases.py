@@ -15,10 +15,10 @@ from podium._client.aio.watching import watch as watch_async
 from podium._client.blocking.watching import watch
 from podium._client.watching import WatchSession
 from podium._model.watching import WatchUpdate
-from podium._wire import codec
-from podium._wire.values import maybe
 from podium.errors import PodiumError, error_class_for
 from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
+
+from tests.conformance.python_runner import update_message
 
 _FILE = Path(__file__).parents[2] / "vectors" / "watch_stream.json"
 _CASES: list[dict[str, Any]] = json.loads(_FILE.read_text(encoding="utf-8"))["cases"]
@@ -115,17 +115,7 @@ async def _watched(
 
 def _plain(update: WatchUpdate) -> dict[str, Any]:
     """Returns an update as JSON values, as in the cases. There, NaN is a text and equals NaN."""
-    message = WatchResponse(
-        reset=update.is_reset,
-        experiment=maybe(codec.experiment_to_proto, update.experiment),
-        removals=map(codec.WATCH_REMOVAL.to_proto, update.removals),
-        arms=map(codec.WATCHED_ARM.to_proto, update.arms),
-        evals=map(codec.WATCHED_EVAL.to_proto, update.evals),
-        series=map(codec.WATCHED_SERIES.to_proto, update.series),
-        marker=maybe(codec.WATCH_MARKER.to_proto, update.marker),
-        deleted=update.is_deleted,
-    )
-    return MessageToDict(message)
+    return MessageToDict(update_message(update))
 
 
 def _expected(update: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The rules of watches and lists, without a server."""
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,6 @@ from podium._client.listing import Listing
 from podium._client.live_points import LivePoints
 from podium._client.live_state import LiveState
 from podium._client.near_names import near_filters
-from podium._client.watching import WatchSession
 from podium._model.recording import KeptField, RecordResult, ReplacedAttempt
 from podium._model.watching import WatchMarker, WatchUpdate
 from podium.curves import Series
@@ -24,6 +24,7 @@ from podium.errors import (
 from podium.events import skipped
 from podium.v1.recording_service_pb2 import RecordResponse
 
+from tests.client.client.sessions import session
 from tests.each import each
 
 # ---- Watches -------------------------------------------------------------------------------------
@@ -31,17 +32,7 @@ from tests.each import each
 _GOES_ON = {"OVERLOADED", "QUOTA_EXCEEDED", "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"}
 
 
-def _session(**given: Any) -> WatchSession:
-    settings: dict[str, Any] = {
-        "after": None,
-        "status": None,
-        "group_name": None,
-        "name_prefix": None,
-        "with_evals": True,
-        "with_breakdowns": True,
-        "with_series": False,
-    }
-    return WatchSession("x", **settings | given)
+_session = partial(session, with_series=False)
 
 
 def test_the_errors_after_which_a_watch_goes_on() -> None:

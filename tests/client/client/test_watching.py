@@ -6,7 +6,6 @@ from typing import Any
 import podium
 import pytest
 from podium._client.live_state import LiveState
-from podium._client.watching import WatchSession
 from podium.v1.arm_result_pb2 import ArmSummary
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.results_service_pb2 import WatchResponse
@@ -14,6 +13,7 @@ from podium.v1.watch_pb2 import WatchedArm, WatchedEval, WatchedSeries, WatchMar
 from podium_server.testing import running_server
 
 from tests.client.client.both import AnyClient, entered, result
+from tests.client.client.sessions import session as _session
 
 CONFIG = podium.RunConfig("r")
 
@@ -173,20 +173,6 @@ async def test_a_declaration_is_a_change(client: AnyClient, declared: str) -> No
         assert update.experiment is not None
         assert update.experiment.conclusion == conclusion
     await watched.close()
-
-
-def _session() -> WatchSession:
-    """Returns a watch of everything."""
-    return WatchSession(
-        "x",
-        after=None,
-        status=None,
-        group_name=None,
-        name_prefix=None,
-        with_evals=True,
-        with_breakdowns=True,
-        with_series=True,
-    )
 
 
 def _added(arm: str, *steps: int) -> WatchResponse:

@@ -67,8 +67,8 @@ class TrainerCall(NamedTuple):
             return None
         # This marks the frame, since a later frame with the same id has the default, True. It has
         # no other effect, except that a debugger does not stop at the lines of the function.
-        calls[-1].f_trace_lines = False
         frame = calls[-1]
+        frame.f_trace_lines = False
         return TrainerCall(os.getpid(), threading.current_thread(), id(frame), frame.f_code)
 
     def has_ended(self) -> bool:
