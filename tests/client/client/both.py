@@ -1,7 +1,7 @@
-"""Runs one test over the blocking client and over the asynchronous one.
+"""Helpers with which one test runs over the blocking and the asynchronous client.
 
-`result(call)`, `items(listing)` and `entered(manager)` do what both kinds of client need, so
-that a test says once what a call means.
+`result(call)`, `items(listing)` and `entered(manager)` work with both kinds of client, so a test
+needs only one version.
 """
 
 import inspect
@@ -11,12 +11,12 @@ from typing import Any
 
 __all__ = ["AnyClient", "entered", "items", "result"]
 
-# Typing both at once would say nothing that tests/project/typing does not say better.
+# Not typed: tests/project/typing checks the types of both clients.
 AnyClient = Any
 
 
 async def result(call: Any) -> Any:
-    """Returns the result of a call."""
+    """Returns the result of a call, which it awaits if the client is asynchronous."""
     return await call if inspect.isawaitable(call) else call
 
 

@@ -1,4 +1,4 @@
-"""Servers that misbehave, each in a way that a real server can."""
+"""Servers that misbehave. Each misbehaves in a way that a real server can."""
 
 import contextlib
 import socket
@@ -34,7 +34,7 @@ def closed_port() -> str:
 
 @contextlib.contextmanager
 def tcp_server(greeting: bytes) -> Iterator[str]:
-    """Runs a server that accepts connections, sends the given bytes, and nothing more."""
+    """Runs a server that accepts connections and sends only the given bytes."""
     kept: list[socket.socket] = []
 
     def greet(connection: socket.socket) -> None:
@@ -49,10 +49,10 @@ def tcp_server(greeting: bytes) -> Iterator[str]:
 
 @contextlib.contextmanager
 def hanging_up() -> Iterator[str]:
-    """Runs a server that closes a connection when it has received the headers of a call."""
+    """Runs a server that closes each connection after receiving the headers of a call."""
 
     def begin(connection: socket.socket) -> None:
-        # A client may connect again, and make no more calls.
+        # In a thread, because a client may connect again and then make no calls.
         threading.Thread(target=_hang_up, args=[connection], daemon=True).start()
 
     with _accepting(begin) as address:

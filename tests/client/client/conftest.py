@@ -14,14 +14,14 @@ _NUMBERS = count(1)
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[RunningServer]:
-    """Yields a server that tests share; each takes experiments of its own."""
+    """Yields a server that all tests share. Each test uses its own experiments."""
     with running_server() as server:
         yield server
 
 
 @pytest.fixture(params=["blocking", "asyncio"])
 async def client(request: pytest.FixtureRequest, server: RunningServer) -> AsyncIterator[AnyClient]:
-    """Yields a client of each kind."""
+    """Yields a blocking and an asynchronous client: each test runs once with each."""
     kind = podium.Client if request.param == "blocking" else podium.AsyncClient
     async with entered(kind(server.address)) as client:
         yield client
@@ -42,6 +42,6 @@ def name() -> str:
 
 @pytest.fixture
 def declared(blocking: podium.Client, name: str) -> str:
-    """Returns the name of an experiment that is declared."""
+    """Declares an experiment and returns its name."""
     blocking.experiment(name).declare(success_metric="test.pass_rate")
     return name

@@ -1,4 +1,4 @@
-"""Watch sessions without a connection."""
+"""Makes watch sessions without a connection."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ __all__ = ["session"]
 
 
 def session(**given: Any) -> WatchSession:
-    """Returns the session of a watch of everything, apart from the given settings."""
+    """Returns a watch session with the given settings. By default, it watches everything."""
     settings: dict[str, Any] = {
         "after": None,
         "status": None,

@@ -1,4 +1,4 @@
-"""Where a client looks for its server."""
+"""Tests of the address of a client's server."""
 
 import math
 import re
@@ -14,7 +14,7 @@ from tests.each import each
 
 
 def test_the_default_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an address it is PODIUM_ADDRESS, or else localhost:50051."""
+    """The default address is PODIUM_ADDRESS or, without it, localhost:50051."""
     monkeypatch.delenv("PODIUM_ADDRESS", raising=False)
     assert podium.Client().address == "localhost:50051"
     monkeypatch.setenv("PODIUM_ADDRESS", "")
@@ -39,7 +39,7 @@ def test_the_default_address(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_addresses(address: str) -> None:
-    """Addresses of each form are taken as they are."""
+    """A client accepts each form of address and does not change it."""
     assert podium.Client(address).address == address
 
 
@@ -64,7 +64,10 @@ def test_addresses(address: str) -> None:
 def test_malformed_addresses(
     address: str, similar: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A malformed address is refused with both forms and, where there is one, a similar address."""
+    """A malformed address is refused with an error that shows the two valid forms.
+
+    If there is a similar valid address, the error suggests it.
+    """
     example = f", such as {similar!r}," if similar else ","
     expected = f"is HOST:PORT or unix:PATH{example} not {address!r}"
     with pytest.raises(ValueError, match=re.escape(f"an address {expected}")):
@@ -77,14 +80,14 @@ def test_malformed_addresses(
 
 
 def test_white_space_around_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line break at the end of a mounted secret is not part of the address."""
+    """White space around an address is ignored, such as the line break after a secret."""
     monkeypatch.setenv("PODIUM_ADDRESS", "results.example:1234\n")
     assert podium.Client().address == "results.example:1234"
     assert podium.Client(" unix:/run/podium.sock\n").address == "unix:/run/podium.sock"
 
 
 def test_a_port_that_is_too_large() -> None:
-    """A channel would take the rest of it by 65536, and so call some other server."""
+    """A port over 65535 is refused. gRPC would call another port: the remainder by 65536."""
     with pytest.raises(
         ValueError, match="'localhost:70000' has no valid port: a port is at most 65535"
     ):
@@ -92,14 +95,14 @@ def test_a_port_that_is_too_large() -> None:
 
 
 def test_a_socket_path_that_is_too_long() -> None:
-    """A path longer than sockets can have is refused with its limit."""
+    """A socket path over the limit of the operating system is refused, with the limit."""
     with pytest.raises(ValueError, match="107 bytes"):
         podium.Client("unix:/" + "x" * 107)
 
 
 @each("seconds", [0, -1, math.inf, math.nan])
 def test_no_timeouts(seconds: float) -> None:
-    """Every call ends, so a timeout is a positive, finite time."""
+    """A timeout must be positive and finite, so that every call ends."""
     with pytest.raises(ValueError, match="read_timeout"):
         podium.Client("localhost:1", read_timeout=seconds)
     with pytest.raises(ValueError, match="write_timeout"):
@@ -108,12 +111,12 @@ def test_no_timeouts(seconds: float) -> None:
 
 @each(("address", "asked"), [("localhost:1", False), ("127.0.0.1:1", False), ("example:1", True)])
 def test_proxies_are_not_asked_for_this_machine(address: str, asked: bool) -> None:
-    """The proxy of the environment is left alone for a server on this machine."""
+    """A client of a server on this machine does not use the proxy of the environment."""
     assert (("grpc.enable_http_proxy", 0) not in channel_options(address)) is asked
 
 
 def test_a_unix_socket() -> None:
-    """A client talks to a server over a socket in the file system."""
+    """A client can call a server over a Unix socket."""
     with TemporaryDirectory() as folder:
         address = f"unix:{Path(folder) / 'podium.sock'}"
         with (

@@ -1,4 +1,7 @@
-"""What takes several calls, over both clients: comparing arms and groups, curves."""
+"""Tests of analyses that take several calls, with both clients.
+
+They are comparisons of arms and groups, curves, and the names that errors suggest.
+"""
 
 import grpc
 import podium
@@ -14,7 +17,7 @@ SCORES = {"wide": (0.7, 0.8, 0.9), "narrow": (0.4, 0.6)}
 
 
 def seed(group: str, number: int, score: float, status: str = "completed") -> podium.ArmResult:
-    """An arm of a group with three in-loop rows and a post-training one."""
+    """Returns an arm of a group, with three in-loop rows and a post-training row."""
     name = f"{group}_{number}"
     evals = [podium.EvalResult("val", metrics={"acc": score * k}, step=10 * k) for k in range(3)]
     evals.append(podium.EvalResult("test", metrics={"acc": score}, tags=["test"]))
@@ -24,7 +27,10 @@ def seed(group: str, number: int, score: float, status: str = "completed") -> po
 
 @pytest.fixture
 def sweep(blocking: podium.Client, declared: str) -> str:
-    """An experiment of two groups; one has an arm that failed, and there is an arm without one."""
+    """Records two groups and an arm without a group. Returns the experiment's name.
+
+    One arm of the second group has failed.
+    """
     experiment = blocking.experiment(declared)
     for group, scores in SCORES.items():
         for number, score in enumerate(scores):
@@ -36,7 +42,7 @@ def sweep(blocking: podium.Client, declared: str) -> str:
 
 
 async def test_groups_are_compared(client: AnyClient, sweep: str) -> None:
-    """In a group the completed arms count, and the arms that are left out are named."""
+    """Comparing groups counts completed arms, and names the arms that are left out."""
     found = await result(client.experiment(sweep).compare("wide", "narrow"))
     assert found.left.arms == dict.fromkeys(["wide_0", "wide_1", "wide_2"], "completed")
     assert (found.right.is_group, found.right.left_out) == (True, {"narrow_2": "failed"})
@@ -47,7 +53,7 @@ async def test_groups_are_compared(client: AnyClient, sweep: str) -> None:
 
 
 async def test_other_statuses_and_evals(client: AnyClient, sweep: str) -> None:
-    """The arms and the evals to compare can be selected."""
+    """compare() can select the statuses of the arms, and the evals."""
     experiment = client.experiment(sweep)
     statuses = [podium.ArmStatus.COMPLETED, podium.ArmStatus.FAILED]
     found = await result(experiment.compare("wide", "narrow", status=statuses, evals=["test"]))
@@ -57,7 +63,7 @@ async def test_other_statuses_and_evals(client: AnyClient, sweep: str) -> None:
 
 
 async def test_arms_are_compared(client: AnyClient, sweep: str) -> None:
-    """An arm counts whatever its status, and has no interval."""
+    """A single arm can be compared even if it is not completed."""
     found = await result(client.experiment(sweep).compare("wide_0", "alone"))
     assert (found.left.is_group, found.right.arms) == (False, {"alone": "running"})
     assert found.metrics[1].left.statistics.mean == 0.7
@@ -65,7 +71,7 @@ async def test_arms_are_compared(client: AnyClient, sweep: str) -> None:
 
 
 async def test_a_name_of_both_kinds(client: AnyClient, blocking: podium.Client, sweep: str) -> None:
-    """A name that a group and an arm have is that of the group, unless `kind` is given."""
+    """If a group and an arm have the same name, it means the group, unless `kind` is given."""
     blocking.experiment(sweep).record_arm(seed("wide", 0, 0.1))
     both = podium.ArmResult("wide", podium.RunConfig("wide"), "completed", {"loss": 2.0})
     blocking.experiment(sweep).record_arm(both)
@@ -77,7 +83,10 @@ async def test_a_name_of_both_kinds(client: AnyClient, blocking: podium.Client, 
 
 
 async def test_what_there_is_not(client: AnyClient, sweep: str) -> None:
-    """An unknown arm, group or experiment is named, a wrong kind or status too."""
+    """compare() refuses unknown names, and kinds and statuses that do not exist.
+
+    The error suggests similar names, or says that the name belongs to the other kind.
+    """
     experiment = client.experiment(sweep)
     with pytest.raises(podium.NotFoundError, match=r"has no arm or group 'nobody'$"):
         await result(experiment.compare("wide", "nobody"))
@@ -106,7 +115,7 @@ async def test_what_there_is_not(client: AnyClient, sweep: str) -> None:
 
 
 async def test_curves_of_arms(client: AnyClient, sweep: str) -> None:
-    """Each arm's in-loop rows by step; post-training rows have no part in a curve."""
+    """The curve of an arm has its in-loop rows by step, and no post-training row."""
     found = await result(client.experiment(sweep).curve("val.acc"))
     assert [curve.name for curve in found.curves] == [
         *(f"wide_{k}" for k in range(3)),
@@ -118,7 +127,7 @@ async def test_curves_of_arms(client: AnyClient, sweep: str) -> None:
 
 
 async def test_curves_of_groups(client: AnyClient, sweep: str) -> None:
-    """A group's arms are taken together by step: mean, interval and how many there are."""
+    """The curve of a group has, for each step, the mean, the interval and the count."""
     found = await result(client.experiment(sweep).curve("val.acc", by_group=True))
     wide, narrow = found.curves
     assert (wide.name, wide.is_group, len(wide.arms)) == ("wide", True, 3)
@@ -128,7 +137,10 @@ async def test_curves_of_groups(client: AnyClient, sweep: str) -> None:
 
 
 async def test_curves_by_name_and_status(client: AnyClient, sweep: str) -> None:
-    """Named arms are shown whatever their status; of a group those that count."""
+    """Arms that are named are shown whatever their status.
+
+    Of a group, only arms with the chosen status are shown.
+    """
     experiment = client.experiment(sweep)
     found = await result(experiment.curve("val.acc", ["narrow_2", "wide_0"]))
     assert [curve.name for curve in found.curves] == ["wide_0", "narrow_2"]
@@ -139,7 +151,7 @@ async def test_curves_by_name_and_status(client: AnyClient, sweep: str) -> None:
 
 
 async def test_curves_that_cannot_be(client: AnyClient, sweep: str) -> None:
-    """A metric that no arm has by step has no curve, and a name that nobody has is refused."""
+    """A metric without values by step has no curve. An unknown arm or group is refused."""
     experiment = client.experiment(sweep)
     assert (await result(experiment.curve("loss"))).curves == ()
     with pytest.raises(podium.NotFoundError, match=r"has no arm 'nobody'$"):
@@ -157,7 +169,10 @@ async def test_curves_that_cannot_be(client: AnyClient, sweep: str) -> None:
 
 
 async def test_similar_names_of_experiments_and_arms(client: AnyClient, sweep: str) -> None:
-    """The error of an experiment or arm that does not exist names similar ones."""
+    """If a read names an unknown experiment or arm, the error suggests similar names.
+
+    The error of a write to an unknown experiment does not.
+    """
     with pytest.raises(podium.NotFoundError, match="; did you mean 'narrow_1'") as caught:
         await result(client.experiment(sweep).arm("narrow1").get())
     assert caught.value.message == str(caught.value)
@@ -172,7 +187,7 @@ async def test_similar_names_of_experiments_and_arms(client: AnyClient, sweep: s
 
 
 async def test_a_ranking_has_everybody_or_the_first(client: AnyClient, sweep: str) -> None:
-    """Without a bound a ranking has all arms, or all groups, and with one the first of them."""
+    """A ranking has all arms or groups, or with `top` only the first of them."""
     experiment = client.experiment(sweep)
     names = [entry.arm for entry in (await result(experiment.rank("test.acc"))).arms]
     assert names == ["wide_2", "wide_1", "wide_0", "narrow_1", "narrow_0"]
@@ -185,7 +200,7 @@ async def test_a_ranking_has_everybody_or_the_first(client: AnyClient, sweep: st
 def test_a_reversed_range_is_an_error(
     server: RunningServer, blocking: podium.Client, declared: str
 ) -> None:
-    """Client and server say that a range is reversed, instead of finding nothing."""
+    """A reversed range in a filter is an error of the client, and also of the server."""
     with pytest.raises(ValueError, match=r"config\['seed'\] is the range from 5 to 1"):
         list(blocking.experiment(declared).arms(config={"seed": (5, 1)}))
     reversed_range = ConfigFilter(path="seed", range=NumberRange(min=5, max=1))
@@ -196,7 +211,7 @@ def test_a_reversed_range_is_an_error(
 
 
 def test_tables_of_arms_have_configuration_values(blocking: podium.Client, declared: str) -> None:
-    """A row of a table of arms has a column for each value of the configuration."""
+    """A row of a table of arms has a column for each single value of the configuration."""
     config = podium.RunConfig(
         "a", algorithm=podium.Component("sft", {"lr": 0.1, "layers": [1]}), seed=0
     )

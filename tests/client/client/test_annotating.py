@@ -1,4 +1,7 @@
-"""Notes, tags and the group of an arm, after the fact, over both clients and the recorder."""
+"""Tests of changing the notes, tags and group of an arm that exists.
+
+The changes are made with both clients and with the recorder.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +17,17 @@ CONFIG = podium.RunConfig("a", tags=["lora", "draft"], seed=0)
 
 
 async def labels(arm: Any) -> tuple[Any, ...]:
-    """The notes, tags, group name and group id of an arm."""
+    """Returns the notes, tags, group name and group id of an arm."""
     found = await result(arm.get())
     notes = found.annotations and found.annotations.notes
     return notes, found.tags, found.group_name, found.group_id
 
 
 async def test_annotating_changes_what_is_given(client: AnyClient, declared: str) -> None:
-    """What is not given is kept, an empty text removes, and a repeated call changes nothing."""
+    """annotate() changes only what is given. An empty string removes the notes or group.
+
+    A repeated call changes nothing.
+    """
     experiment = client.experiment(declared)
     arm = await result(experiment.start_arm(CONFIG, group_name="seeds", group_id="7"))
     await result(arm.annotate(notes="bad shard", add_tags=["broken", "lora"]))
@@ -37,7 +43,7 @@ async def test_annotating_changes_what_is_given(client: AnyClient, declared: str
 
 
 async def test_lists_and_rankings_go_by_the_annotations(client: AnyClient, declared: str) -> None:
-    """Filters, the ranking by group, and Watch use the annotated tags and group."""
+    """Filters, rankings by group and watches use the annotated tags and group."""
     experiment = client.experiment(declared)
     for name, score in [("a", 0.5), ("b", 0.7)]:
         config = podium.RunConfig(name, tags=["draft"])
@@ -56,7 +62,10 @@ async def test_lists_and_rankings_go_by_the_annotations(client: AnyClient, decla
 
 
 async def test_annotations_outlast_attempts_and_imports(client: AnyClient, declared: str) -> None:
-    """A later attempt, and a whole arm without annotations, keep them; one with them sets them."""
+    """Annotations survive a later attempt, and a recorded whole arm without annotations.
+
+    If a whole arm has annotations, they replace the stored ones.
+    """
     experiment = client.experiment(declared)
     async with entered(experiment.start_arm(CONFIG, group_name="seeds", order=1)) as arm:
         await result(arm.annotate(notes="n", add_tags=["x"], remove_tags=["lora"], group_name="g"))
@@ -88,7 +97,7 @@ async def test_annotations_outlast_attempts_and_imports(client: AnyClient, decla
 def test_bad_annotations_name_their_field(
     blocking: podium.Client, declared: str, given: dict[str, Any], field: str
 ) -> None:
-    """An invalid argument is refused with its field, and nothing changes."""
+    """An invalid argument is refused with an error that names its field, and changes nothing."""
     arm = blocking.experiment(declared).start_arm(CONFIG)
     with pytest.raises(podium.InvalidArgumentError) as caught:
         arm.annotate(**given)
@@ -97,14 +106,14 @@ def test_bad_annotations_name_their_field(
 
 
 def test_an_unknown_arm_is_not_annotated(blocking: podium.Client, declared: str) -> None:
-    """An arm that does not exist is NOT_FOUND, not created."""
+    """Annotating an arm that does not exist fails with NOT_FOUND. The arm is not created."""
     with pytest.raises(podium.NotFoundError):
         blocking.arm(declared, "nobody").annotate(notes="n")
     assert list(blocking.experiment(declared).arms()) == []
 
 
 def test_too_many_tags_over_time(blocking: podium.Client, declared: str) -> None:
-    """The tags of many calls together are limited, too."""
+    """The limit of tags counts the tags of all calls together."""
     arm = blocking.experiment(declared).start_arm(CONFIG)
     arm.annotate(add_tags=[f"t{n}" for n in range(1_000)])
     with pytest.raises(podium.PodiumError, match="1,001 keys"):
@@ -112,7 +121,7 @@ def test_too_many_tags_over_time(blocking: podium.Client, declared: str) -> None
 
 
 def test_a_recorder_annotates(server: RunningServer, name: str, tmp_path: Path) -> None:
-    """A recorder delivers annotations in order, and leaves out what is invalid."""
+    """A recorder delivers annotations in order, and leaves out invalid tags."""
     outbox = tmp_path / "outbox"
     with podium.record(name, address=server.address, outbox=outbox) as experiment:
         with experiment.start_arm(CONFIG) as arm:
@@ -126,7 +135,7 @@ def test_a_recorder_annotates(server: RunningServer, name: str, tmp_path: Path) 
 
 
 def test_an_event_without_changes_changes_nothing(blocking: podium.Client, declared: str) -> None:
-    """An event that sets neither notes nor tags nor group makes no revision."""
+    """An annotation event without notes, tags and group does not count as a change."""
     blocking.experiment(declared).start_arm(CONFIG)
     done = blocking.record(declared, [events.arm_annotated("a")])
     assert done.changed_events == 0

@@ -1,4 +1,4 @@
-"""Arguments that cannot be meant are refused before any call."""
+"""Tests of the arguments of calls. Wrong arguments are refused before any call."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.client.client.both import AnyClient, items, result
 
 CONFIG = podium.RunConfig("r")
 
-# What is wrong, the error, and the text that it has to hold.
+# A call with a wrong argument, the error that it raises, and a pattern in the error's message.
 WRONG: list[tuple[Callable[[AnyClient], Any], type[Exception], str]] = [
     (lambda client: client.experiment(5), TypeError, "experiment must be a string"),
     (lambda client: client.arm("e", None), TypeError, "arm must be a string"),
@@ -101,13 +101,13 @@ async def test_wrong_arguments(client: AnyClient) -> None:
     ids=str,
 )
 def test_wrong_arguments_of_a_client(kind: Any, given: dict[str, Any], text: str) -> None:
-    """A client rejects TLS files and tokens of a wrong type when it is made."""
+    """A client cannot be made with a `tls` or `token` of a wrong type."""
     with pytest.raises(TypeError, match=text):
         kind("localhost:1", **given)
 
 
 async def test_anything_that_is_an_index_is_a_step(client: AnyClient, declared: str) -> None:
-    """Steps accept everything with `__index__`, metrics everything with `__float__`."""
+    """A step can be any object with `__index__`, and a metric any object with `__float__`."""
 
     class Seven:
         def __index__(self) -> int:
@@ -124,7 +124,7 @@ async def test_anything_that_is_an_index_is_a_step(client: AnyClient, declared: 
 
 
 async def test_an_event_carries_its_time(client: AnyClient, declared: str) -> None:
-    """The time of an event is now, or the given one. A time without a zone is rejected."""
+    """An event has the current time or a given one. A time without a time zone is rejected."""
     moment = dt.datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=dt.UTC)
     await result(client.experiment(declared).start_arm(CONFIG))
     row = events.eval_recorded("r", podium.EvalResult("v"), event_time=moment)

@@ -1,4 +1,4 @@
-"""How the arms of a client begin and end, over both clients."""
+"""Tests of how the `with` block of an arm begins and ends, with both clients."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ CONFIG = podium.RunConfig("lora_rank4", seed=0)
 async def test_an_arm_is_completed_at_the_end_of_its_block(
     client: AnyClient, declared: str
 ) -> None:
-    """Everything that an attempt records is stored, and its arm is completed."""
+    """At the end of its block, an arm is completed, with all that the attempt recorded."""
     experiment = client.experiment(declared)
     started = experiment.start_arm(
         CONFIG, name="arm", group_id="g1", group_name="g", run_id="r", attempt_id="a", order=7
@@ -56,7 +56,10 @@ async def test_an_arm_is_completed_at_the_end_of_its_block(
 async def test_an_arm_is_named_by_its_config_and_ordered_by_time(
     client: AnyClient, declared: str
 ) -> None:
-    """Without more, the arm has the config's name and the attempt the time in milliseconds."""
+    """By default, an arm has the name of its config.
+
+    The order of its attempt is the time in milliseconds.
+    """
     before = time.time_ns() // 1_000_000
     async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
         assert arm.name == "lora_rank4"
@@ -66,7 +69,7 @@ async def test_an_arm_is_named_by_its_config_and_ordered_by_time(
 
 
 async def test_an_arm_fails_with_the_error_of_its_block(client: AnyClient, declared: str) -> None:
-    """A block that raises leaves a failed arm with type, message and traceback, and raises."""
+    """If a block raises an error, its arm is failed and has the traceback."""
     with pytest.raises(ZeroDivisionError):
         async with entered(client.experiment(declared).start_arm(CONFIG)):
             _ = 1 / 0
@@ -80,7 +83,7 @@ async def test_an_arm_fails_with_the_error_of_its_block(client: AnyClient, decla
 async def test_an_interrupted_arm_is_cancelled(
     client: AnyClient, declared: str, error: BaseException
 ) -> None:
-    """What ends a block on request leaves a cancelled arm."""
+    """If an interrupt, a cancellation or an exit ends a block, its arm is cancelled."""
     with pytest.raises(type(error)):
         async with entered(client.experiment(declared).start_arm(CONFIG)):
             raise error
@@ -90,7 +93,10 @@ async def test_an_interrupted_arm_is_cancelled(
 
 
 async def test_an_error_of_any_text_is_recorded(client: AnyClient, declared: str) -> None:
-    """Lone surrogates, NUL and millions of characters do not keep a failure from being recorded."""
+    """An error's message can have lone surrogates, NUL and millions of characters.
+
+    The failure of the arm is still recorded.
+    """
     with pytest.raises(RuntimeError):
         async with entered(client.experiment(declared).start_arm(CONFIG)):
             raise RuntimeError("\udcff\0" + "ä" * 5_000_000)
@@ -100,7 +106,7 @@ async def test_an_error_of_any_text_is_recorded(client: AnyClient, declared: str
 
 
 async def test_what_finish_says_stands(client: AnyClient, declared: str) -> None:
-    """An explicit finish() in the block is not overwritten at its end, whatever the block does."""
+    """The end of a block does not overwrite an explicit finish(), even after an error."""
     run_result = podium.RunResult("r", "ok", {"loss": 0.3}, {"model": "s3://m"}, None, {"k": 1})
     ending = {"error": "enough", "train_seconds": 3, "run_result": run_result}
 
@@ -119,7 +125,10 @@ async def test_what_finish_says_stands(client: AnyClient, declared: str) -> None
 async def test_a_failure_to_report_does_not_hide_the_error(
     client: AnyClient, declared: str
 ) -> None:
-    """The block's own error leaves it, with a note that its end could not be recorded."""
+    """If the end of a failed block cannot be recorded, the block's own error is raised.
+
+    The error has a note about the failure to record.
+    """
     experiment = client.experiment(declared)
 
     async def train() -> None:
@@ -137,7 +146,7 @@ async def test_a_failure_to_report_does_not_hide_the_error(
 async def test_a_block_without_an_error_says_that_it_could_not_report(
     client: AnyClient, declared: str
 ) -> None:
-    """If only reporting failed, that is the error."""
+    """If the end of a block without an error cannot be recorded, the block raises why."""
     experiment = client.experiment(declared)
     with pytest.raises(podium.FailedPreconditionError) as caught:
         async with entered(experiment.start_arm(CONFIG, order=1)):
@@ -148,7 +157,7 @@ async def test_a_block_without_an_error_says_that_it_could_not_report(
 async def test_an_ending_that_cannot_be_said_does_not_stand(
     client: AnyClient, declared: str
 ) -> None:
-    """A finish() with a status that does not exist fails the block, and so the arm."""
+    """A finish() with an unknown status raises an error in the block, so the arm is failed."""
     with pytest.raises(ValueError, match="status must be one of"):
         async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
             await result(arm.finish("done"))
@@ -158,7 +167,7 @@ async def test_an_ending_that_cannot_be_said_does_not_stand(
 async def test_an_ending_that_was_refused_is_said_once_more(
     client: AnyClient, declared: str
 ) -> None:
-    """The block's end records the status of a finish() whose result was refused."""
+    """If finish() is refused for its run_result, the end of the block records its status."""
     result_refused = podium.RunResult("r", "ok", metrics={"k" * 2_000: 1.0})
     async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
         with pytest.raises(podium.InvalidArgumentError):
@@ -177,7 +186,7 @@ async def test_an_arm_does_not_finish_as_unfinished(
 
 
 async def test_a_cancelled_task_cancels_its_arm(declared: str, blocking: podium.Client) -> None:
-    """Cancelling the task of an asynchronous attempt leaves a cancelled arm."""
+    """If the task of an asynchronous attempt is cancelled, its arm is cancelled."""
     entered_block = asyncio.Event()
 
     async def train() -> None:
@@ -199,7 +208,7 @@ async def test_a_cancelled_task_cancels_its_arm(declared: str, blocking: podium.
 async def test_a_task_that_is_cancelled_while_it_starts_leaves_no_arm_running(
     declared: str, blocking: podium.Client
 ) -> None:
-    """Whenever the cancellation comes, an arm that began has ended."""
+    """If a task is cancelled while it starts an arm, the arm is not left running."""
 
     async def train(client: podium.AsyncClient, name: str) -> None:
         async with client.experiment(declared).start_arm(CONFIG, name=name):

@@ -1,4 +1,7 @@
-"""A server that is dead, stalled or something else gives a clear error, never a hang."""
+"""Tests of clients whose server is dead, stalled or not a Podium server.
+
+Each call ends with a clear error. No call hangs.
+"""
 
 import asyncio
 import contextlib
@@ -25,13 +28,13 @@ Connect = Callable[..., AbstractAsyncContextManager[AnyClient]]
 
 @pytest.fixture(params=["blocking", "asyncio"])
 def connect(request: pytest.FixtureRequest) -> Connect:
-    """Makes a client of each kind for an address."""
+    """Returns a function that makes a client for an address: blocking or asynchronous."""
     kind = podium.Client if request.param == "blocking" else podium.AsyncClient
     return lambda address, **options: entered(kind(address, **options))
 
 
 async def test_a_dead_address(connect: Connect) -> None:
-    """Where nobody listens, reads and writes say the address and what to do."""
+    """If no server listens, the error names the address and says what to do."""
     address = closed_port()
     expected = (
         f"no Podium server answers at {address}: start one with `podium serve`, or give the right "
@@ -45,7 +48,7 @@ async def test_a_dead_address(connect: Connect) -> None:
 
 
 async def test_a_host_that_does_not_exist(connect: Connect) -> None:
-    """A name that does not resolve is reported like an address without a server."""
+    """If the host name does not resolve, the error names the address."""
     async with connect("no-such-host.invalid:50051") as client:
         with pytest.raises(podium.UnavailableError, match=r"no-such-host\.invalid:50051") as found:
             await result(client.experiment("e").declare())
@@ -55,14 +58,14 @@ async def test_a_host_that_does_not_exist(connect: Connect) -> None:
 async def test_a_socket_that_does_not_exist(
     connect: Connect, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """A missing socket is reported like an address without a server."""
+    """If the socket file does not exist, the error says that no server answers at its path."""
     async with connect(f"unix:{tmp_path_factory.mktemp('s')}/podium.sock") as client:
         with pytest.raises(podium.UnavailableError, match="no Podium server answers at unix:"):
             await result(client.experiment("e").declare())
 
 
 async def test_a_server_that_accepts_and_never_answers(connect: Connect) -> None:
-    """A stalled server is an error at the deadline, with the address and the time."""
+    """If a server stalls, the call fails at its deadline, with the address and the timeout."""
     with tcp_server(b"") as address:
         async with connect(address, read_timeout=0.3, write_timeout=0.4) as client:
             with pytest.raises(podium.DeadlineExceededError) as read:
@@ -77,7 +80,7 @@ async def test_a_server_that_accepts_and_never_answers(connect: Connect) -> None
 
 
 async def test_a_server_that_stops_answering(connect: Connect) -> None:
-    """A stopped server is an error at the deadline. It works again when it continues."""
+    """If a server is paused, calls fail at their deadline. Once it continues, calls succeed."""
     with running_server() as server:
         async with connect(server.address, read_timeout=0.5) as client:
             await result(client.experiment("e").declare())
@@ -93,7 +96,7 @@ async def test_a_server_that_stops_answering(connect: Connect) -> None:
 
 
 async def test_a_server_that_comes_back(connect: Connect) -> None:
-    """A client lives on when its server is killed and started again."""
+    """If its server is killed and started again, a client can still make calls."""
     with running_server() as server:
         async with connect(server.address) as client:
             await result(client.experiment("e").declare())
@@ -103,7 +106,7 @@ async def test_a_server_that_comes_back(connect: Connect) -> None:
 
 
 async def test_something_else_listens(connect: Connect) -> None:
-    """A web server at the address is reported like an address without a server."""
+    """If a web server listens at the address, the error names the address."""
     with tcp_server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as address:
         async with connect(address, write_timeout=5) as client:
             with pytest.raises(podium.PodiumError, match=address):
@@ -111,7 +114,7 @@ async def test_something_else_listens(connect: Connect) -> None:
 
 
 async def test_a_grpc_server_of_others(connect: Connect) -> None:
-    """A server that does not know the call is an UnimplementedError that names both."""
+    """If a gRPC server does not know the method, the error names its address and the method."""
     with grpc_server() as address:
         async with connect(address) as client:
             with pytest.raises(podium.UnimplementedError) as caught:
@@ -121,7 +124,7 @@ async def test_a_grpc_server_of_others(connect: Connect) -> None:
 
 
 async def test_an_answer_that_is_no_message(connect: Connect) -> None:
-    """A response that cannot be parsed is an InternalError."""
+    """A response that cannot be parsed raises an InternalError."""
     with grpc_server(Eval=lambda _request, _context: b"\xff") as address:
         async with connect(address) as client:
             with pytest.raises(podium.InternalError, match=address):
@@ -129,16 +132,16 @@ async def test_an_answer_that_is_no_message(connect: Connect) -> None:
 
 
 class Failing:
-    """A rpc that fails some times before it answers."""
+    """An rpc that fails a given number of times and then answers."""
 
     def __init__(self, times: int, error: podium.PodiumError) -> None:
-        """Fails so many times with the status of an error."""
+        """Makes an rpc that fails `times` times with the status of `error`."""
         self.calls = 0
         self._times = times
         self._status = to_status(error)
 
     def __call__(self, _request: bytes, context: grpc.ServicerContext) -> bytes:
-        """Answers an empty response, or fails."""
+        """Answers with an empty response, or fails."""
         self.calls += 1
         if self.calls <= self._times:
             context.set_trailing_metadata(self._status.trailing_metadata)
@@ -148,7 +151,7 @@ class Failing:
 
 @pytest.mark.slow
 async def test_reads_are_retried_until_their_deadline(connect: Connect) -> None:
-    """A read is sent again for as long as its deadline allows, and a lost write is not."""
+    """A read is retried while its deadline allows. A write that may be stored is not retried."""
     away = podium.UnavailableError("away")
     read, write = Failing(7, away), Failing(1, away)
     with grpc_server(Eval=read, Record=write) as address:
@@ -161,7 +164,7 @@ async def test_reads_are_retried_until_their_deadline(connect: Connect) -> None:
 
 @pytest.mark.parametrize("reason", ["OVERLOADED", "SHUTTING_DOWN"])
 async def test_what_the_server_did_not_take_is_sent_again(connect: Connect, reason: str) -> None:
-    """A read and a write that were turned away are sent again, after the time that was asked."""
+    """A rejected read or write is retried after the pause that the server asked for."""
     error = errors.error_for(reason, "later")
     error.retry_after = 0.3
     read, write = Failing(2, error), Failing(2, error)
@@ -175,7 +178,7 @@ async def test_what_the_server_did_not_take_is_sent_again(connect: Connect, reas
 
 
 async def test_an_overload_that_does_not_end(connect: Connect) -> None:
-    """If no time is left for a retry, the error is the server's, with the time to wait."""
+    """If no time is left for a retry, the server's error is raised, with its retry_after."""
     pauses = iter([0.1, 0.1, 1_000.0])
 
     def busy(request: bytes, context: grpc.ServicerContext) -> bytes:
@@ -202,7 +205,10 @@ async def test_without_retries_the_first_failure_is_final(connect: Connect) -> N
 
 @pytest.mark.slow
 async def test_a_write_outlasts_a_restart(connect: Connect) -> None:
-    """A server that answered before and refuses connections gets a write once it is back."""
+    """A client sends a write that was refused by a dead server again after its restart.
+
+    This holds only if the server has answered the client before.
+    """
     with running_server() as server:
         async with connect(server.address, read_timeout=0.5, write_timeout=120) as client:
             await result(client.experiment("e").declare())
@@ -221,7 +227,7 @@ async def test_a_write_outlasts_a_restart(connect: Connect) -> None:
 
 
 def test_a_queue_ends_when_the_server_answers_nobody() -> None:
-    """Calls beyond those under way wait while the server answers, and fail when it does not."""
+    """If the server does not answer, calls that wait for their turn fail, too."""
 
     async def gather(address: str) -> list[BaseException | None]:
         async with podium.AsyncClient(address, read_timeout=0.5) as client:
@@ -235,7 +241,7 @@ def test_a_queue_ends_when_the_server_answers_nobody() -> None:
 
 @pytest.mark.slow
 def test_thousands_of_calls_at_once() -> None:
-    """One asynchronous client can gather 5,000 writes, and each of them is stored."""
+    """One asynchronous client can make 5,000 writes at once, and each of them is stored."""
 
     async def gather(address: str) -> int:
         async with podium.AsyncClient(address, write_timeout=240) as client:
@@ -250,7 +256,7 @@ def test_thousands_of_calls_at_once() -> None:
 
 
 def test_calls_name_their_client() -> None:
-    """The user agent is the client's, with its version."""
+    """The user agent of a call names the client and its version."""
     agents: list[str] = []
 
     def answer(_request: bytes, context: grpc.ServicerContext) -> bytes:
@@ -263,15 +269,15 @@ def test_calls_name_their_client() -> None:
 
 
 class BusyArm:
-    """An arm whose revision moves between GetArm and ListEvals, so many times."""
+    """Answers for an arm that changes between GetArm and ListEvals, a given number of times."""
 
     def __init__(self, moves: int) -> None:
-        """Starts at revision 1."""
+        """Starts at revision 1, before `moves` changes."""
         self.moves = moves
         self.revision = 1
 
     def get_arm(self, _request: bytes, _context: grpc.ServicerContext) -> bytes:
-        """Answers the first row and a token."""
+        """Answers with the first row and a page token for more rows."""
         arm = arm_result_pb2.ArmResult(
             name="a",
             status=arm_result_pb2.ARM_STATUS_RUNNING,
@@ -286,7 +292,7 @@ class BusyArm:
         return response.SerializeToString()
 
     def list_evals(self, _request: bytes, _context: grpc.ServicerContext) -> bytes:
-        """Answers the second row, after another change if any is left."""
+        """Answers with the second row. The arm changes before that if any change is left."""
         self.revision += self.moves > 0
         self.moves -= 1
         return results_service_pb2.ListEvalsResponse(
@@ -295,7 +301,7 @@ class BusyArm:
 
 
 async def test_get_is_one_state_of_the_arm(connect: Connect) -> None:
-    """get() begins again when the arm changes while its rows are read."""
+    """get() starts again if the arm changes while its rows are read."""
     arm = BusyArm(moves=4)
     with grpc_server(GetArm=arm.get_arm, ListEvals=arm.list_evals) as address:
         async with connect(address) as client:
@@ -304,7 +310,7 @@ async def test_get_is_one_state_of_the_arm(connect: Connect) -> None:
 
 
 async def test_get_says_that_an_arm_is_too_busy(connect: Connect) -> None:
-    """get() gives up, with what to do, when the arm changes each time."""
+    """get() raises an error if the arm changes during each of five attempts."""
     arm = BusyArm(moves=1000)
     with grpc_server(GetArm=arm.get_arm, ListEvals=arm.list_evals) as address:
         async with connect(address) as client:
@@ -353,7 +359,7 @@ def test_closing_during_a_call_of_another_thread() -> None:
 
 
 async def test_closing_during_a_call_of_another_task() -> None:
-    """A task that waits for an answer gets an error, and is not cancelled itself."""
+    """If the client is closed during a call, the task gets an error. It is not cancelled."""
     called, closed = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
@@ -373,7 +379,7 @@ async def test_closing_during_a_call_of_another_task() -> None:
 
 
 def test_an_asynchronous_client_belongs_to_one_loop() -> None:
-    """Used from another event loop, a client raises an error instead of waiting for ever."""
+    """An asynchronous client that is used from another event loop raises an error."""
     with running_server() as server:
         client = podium.AsyncClient(server.address)
 

@@ -1,4 +1,4 @@
-"""How a client handles failed calls and chooses the server of a call; tested without a server."""
+"""Tests of how a client handles failed calls and chooses servers, without a server."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -146,7 +146,7 @@ def test_servers_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
 async def test_each_call_gives_its_place_back(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failed call frees its place, so more calls can fail than a client may make at a time."""
+    """A failed call no longer counts towards the limit of concurrent calls of its client."""
 
     def fail(*_arguments: object) -> None:
         raise NotFoundError("no")

@@ -1,4 +1,4 @@
-"""What a client does without a call: options of channels, tokens, and texts of errors."""
+"""Tests of what a client does without a call: channel options, tokens, error messages."""
 
 import json
 import math
@@ -49,13 +49,13 @@ from tests.each import each
     ],
 )
 def test_an_address_of_this_machine(address: str, *, is_here: bool) -> None:
-    """Tokens are sent to such an address without encryption, so nothing else may look like one."""
+    """Only loopback addresses count as this machine, to which tokens go without encryption."""
     assert is_loopback(address) is is_here
     assert (("grpc.enable_http_proxy", 0) in channel_options(address)) is is_here
 
 
 def test_the_options_of_channels() -> None:
-    """With several servers a lost one is noticed sooner, and calls are spread."""
+    """With several servers, a lost server is noticed sooner, and calls are spread."""
     one, others = (dict(channel_options("h:1", has_others=some)) for some in (False, True))
     assert one.pop("grpc.primary_user_agent").startswith("podium-python/")
     assert one == {
@@ -81,7 +81,7 @@ def test_the_options_of_channels() -> None:
 
 @each("seconds", [0, -1.0, math.inf, math.nan])
 def test_no_time_limit(seconds: float) -> None:
-    """A time limit is positive and finite, because nothing may wait for ever."""
+    """A time limit must be positive and finite."""
     with pytest.raises(
         ValueError, match="read_timeout must be a positive, finite number of seconds"
     ):
@@ -92,7 +92,7 @@ def test_no_time_limit(seconds: float) -> None:
 def test_a_server_that_is_away_gets_no_calls_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a refused connection, the other servers get all calls for one second.
 
-    If every server is left out, the client calls all of them in turn nevertheless.
+    If all servers have failed, the client still calls them in turn.
     """
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
@@ -130,7 +130,7 @@ class _Refused(grpc.RpcError):
 
 
 def test_the_lag_of_a_sender_is_sent_with_its_calls() -> None:
-    """It has milliseconds, and other calls have none."""
+    """The calls of a sender state its lag in seconds, to the millisecond. Other calls do not."""
     assert lag_metadata() == ()
     before = OUTBOX_LAG.set(lambda: 1.2346)
     assert lag_metadata() == (("podium-outbox-lag", "1.235"),)
@@ -149,12 +149,12 @@ def test_the_lag_of_a_sender_is_sent_with_its_calls() -> None:
     ],
 )
 def test_why_no_connection_was_made(text: str, why: str | None) -> None:
-    """Only a call that was certainly not sent counts as one without a connection."""
+    """Only an error of connecting counts as a failed connection, since no call was sent."""
     assert connection_failure(text) == why
 
 
 def test_a_pickled_client_has_the_same_settings() -> None:
-    """Each time limit stays at its place, and calls are retried as before."""
+    """A pickled client keeps its addresses, time limits and rule of retries."""
     client = podium.Client(
         "h:1,i:2", read_timeout=1.0, write_timeout=2.0, connect_timeout=3.0, retry=False
     )
@@ -165,7 +165,7 @@ def test_a_pickled_client_has_the_same_settings() -> None:
 
 
 def test_the_defaults_of_a_client() -> None:
-    """Reads take 10 s, writes 30 s, and 256 calls run at a time, as the documents say."""
+    """By default, reads take up to 10 s and writes 30 s. At most 256 calls run at once."""
     connection = podium.Client("h:1")._connection
     assert (connection._read_timeout, connection._write_timeout) == (10.0, 30.0)
     assert (connection._policy.is_on, connection._policy.connect_seconds) == (True, None)
@@ -173,7 +173,10 @@ def test_the_defaults_of_a_client() -> None:
 
 
 def test_a_call_that_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It waits as long as any call is answered, and its limit begins anew with each answer."""
+    """A call that waits for its turn times out only if no call is answered for 10 s.
+
+    The 10 s begin again with each answer.
+    """
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     connection = podium.Client("h:1")._connection
@@ -187,7 +190,7 @@ def test_a_call_that_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("is_write", [False, True])
 def test_only_a_write_can_have_an_unknown_outcome(*, is_write: bool) -> None:
-    """The text of a read that was lost says nothing about storing."""
+    """Only the error of a lost write says that its outcome is unknown."""
     connection: Any = podium.Client("h:1")._connection
     method: Any = SimpleNamespace(address="h:1", name="n", timeout=10.0, is_write=is_write)
     for error in (UnavailableError("Socket closed"), DeadlineExceededError("late")):
@@ -201,12 +204,12 @@ def test_only_a_write_can_have_an_unknown_outcome(*, is_write: bool) -> None:
 
 @pytest.fixture
 def token() -> str:
-    """Returns a token of the right form."""
+    """Returns a valid new token."""
     return new_token().text
 
 
 def test_a_token_file_is_read_again_after_a_change(tmp_path: Path, token: str) -> None:
-    """A token that was replaced is sent with the next call, and a broken file is an error."""
+    """If the token file changes, the next call sends the new token or raises an error."""
     file = tmp_path / "token"
     file.write_text(f" {token}\n")
     security = Security("localhost:1", None, file)
@@ -237,7 +240,7 @@ def test_the_token_of_the_environment(
 
 
 def test_a_token_is_not_pickled(tmp_path: Path, token: str) -> None:
-    """A pickle is not secret. It has the path of a token file only."""
+    """A client with a token cannot be pickled. With a token file, the pickle has its path."""
     with pytest.raises(ClientStateError, match="cannot be pickled"):
         _ = Security("h:1", None, token).settings
     assert Security("h:1", None, tmp_path).settings == (False, tmp_path)
@@ -250,7 +253,7 @@ def test_a_token_is_not_pickled(tmp_path: Path, token: str) -> None:
 def test_where_a_token_is_sent_without_encryption(
     address: str, token: str, *, is_sent: bool
 ) -> None:
-    """Every one of the servers has to be on this machine."""
+    """A token is sent without encryption only if all servers are on this machine."""
     security = Security(address, None, token)
     if is_sent:
         assert security.metadata()
@@ -275,7 +278,7 @@ def test_where_a_token_is_sent_without_encryption(
     ],
 )
 def test_the_text_of_a_tls_problem(why: str, tls: podium.TLS | None, text: str | None) -> None:
-    """Each text has the solution of its problem. Other problems have other texts."""
+    """The message about each TLS problem names its remedy. Other problems have no message."""
     found = tls_problem("h:1", why, tls)
     assert (found is None) is (text is None)
     assert (text or "") in (found or "")

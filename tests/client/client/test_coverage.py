@@ -1,4 +1,4 @@
-"""Coverage by construction: both clients send every rpc and every field of its request."""
+"""Tests that both clients send every rpc and every field of its request."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -54,7 +54,7 @@ async def declare(client: AnyClient) -> None:
 
 
 async def start(client: AnyClient) -> None:
-    """Sets every field of a start, of both modes."""
+    """Starts an arm in each way, and sets every field of its events."""
     groups = {"group_id": "g", "group_name": "g", "run_id": "r"}
     experiment = client.experiment("e")
     origin = podium.Provenance(host="h")
@@ -164,14 +164,17 @@ CALLS: dict[str, Callable[[AnyClient], Any]] = {
 
 
 def fields_of(kind: Descriptor) -> set[str]:
-    """The fields of a request and of what it holds, as far as no codec writes it."""
+    """Returns the names of all fields of a request and of the messages in it.
+
+    Messages that a codec of `podium._wire` writes are left out.
+    """
     names = {field.full_name for field in kind.fields}
     parts = [field.message_type for field in kind.fields if is_ours(field)]
     return names.union(*(fields_of(part) for part in parts if part))
 
 
 def fields_in(message: Message) -> Iterator[str]:
-    """The fields that are set in a request and in what it holds."""
+    """Yields the names of the fields that are set in a request and in its messages."""
     for field, value in message.ListFields():
         yield field.full_name
         if is_ours(field):
@@ -180,7 +183,7 @@ def fields_in(message: Message) -> Iterator[str]:
 
 
 def is_ours(field: FieldDescriptor) -> bool:
-    """Whether a field holds a message of a request's or an event's own."""
+    """Returns whether a field's message is defined in a file of requests or events."""
     kind = field.message_type
     return kind is not None and kind.file in FILES and not kind.GetOptions().map_entry
 
@@ -188,7 +191,7 @@ def is_ours(field: FieldDescriptor) -> bool:
 @pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.name)
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
 async def test_every_field_of_every_rpc_is_sent(rpc: MethodDescriptor, kind: Any) -> None:
-    """The clients' methods can set every field of every rpc's request."""
+    """The methods of each client can set every field of the rpc's request."""
     sent: set[str] = set()
 
     def answer(raw: bytes, _context: grpc.ServicerContext) -> bytes:
@@ -209,7 +212,7 @@ async def test_every_field_of_every_rpc_is_sent(rpc: MethodDescriptor, kind: Any
 
 
 def test_every_field_of_a_recording_answer_is_told() -> None:
-    """What Record answers is in its result, field by field."""
+    """The result of a Record call has every field of the response."""
     answers = recording_service_pb2.DESCRIPTOR.message_types_by_name
     for name, kind in [("RecordResponse", podium.RecordResult), ("KeptField", podium.KeptField)]:
         assert set(answers[name].fields_by_name) == {field.name for field in fields(kind)}
@@ -218,7 +221,7 @@ def test_every_field_of_a_recording_answer_is_told() -> None:
 
 
 def methods(kind: type) -> dict[str, Any]:
-    """The public methods of a class, and those of `with`."""
+    """Returns the public methods of a class, and those of `with`, by name."""
     return {
         name.replace("__a", "__"): value
         for name, value in inspect.getmembers(kind, inspect.isfunction)
@@ -228,7 +231,10 @@ def methods(kind: type) -> dict[str, Any]:
 
 @each(("blocking", "asynchronous"), PAIRS)
 def test_both_clients_have_the_same_methods(blocking: type, asynchronous: type) -> None:
-    """The two kinds have methods of the same names, parameters and defaults, all described."""
+    """Both clients have the same methods, with the same parameters and defaults.
+
+    Each method has a docstring.
+    """
     theirs = methods(asynchronous)
     assert set(theirs) == set(methods(blocking))
     for name, method in methods(blocking).items():
@@ -238,7 +244,7 @@ def test_both_clients_have_the_same_methods(blocking: type, asynchronous: type) 
 
 
 def test_an_attempt_records_as_the_interface_says() -> None:
-    """What records has the recording interface's parameters and defaults, and may have more."""
+    """Each class that records has exactly the parameters and defaults of the interface."""
     for interface, kind in [
         (podium.ExperimentRecorder, podium.ExperimentHandle),
         (podium.ExperimentRecorder, podium.ExperimentRecording),

@@ -1,4 +1,7 @@
-"""Followed experiments, over both clients: reads from memory by the rules of the server."""
+"""Tests of followed experiments, with both clients.
+
+A followed experiment is read from memory, by the rules of the server.
+"""
 
 import asyncio
 import threading
@@ -16,13 +19,13 @@ _SECONDS = 120
 
 
 async def revision_of(client: AnyClient, experiment: str) -> int:
-    """The revision that the server has."""
+    """Returns the experiment's revision on the server."""
     found = await result(client.experiment(experiment).get())
     return int(found.revision)
 
 
 async def test_reads_are_those_of_the_server(client: AnyClient, declared: str) -> None:
-    """Evals, scores and rankings of the state equal those of the server."""
+    """Evals, scores and rankings of a followed state equal those of the server."""
     experiment = client.experiment(declared)
     for number, name in enumerate(["a", "b", "c"]):
         arm = await result(experiment.start_arm(podium.RunConfig(name), name=name))
@@ -56,9 +59,9 @@ async def test_reads_are_those_of_the_server(client: AnyClient, declared: str) -
 
 
 async def test_a_state_follows_and_never_changes(client: AnyClient, declared: str) -> None:
-    """wait_for and wait_until return after recorded changes.
+    """wait_for and wait_until return once the state has the recorded changes.
 
-    A state that was read does not change.
+    A state that was read before does not change.
     """
     experiment = client.experiment(declared)
     arm = await result(experiment.start_arm(CONFIG, name="a"))
@@ -84,7 +87,7 @@ async def test_a_state_follows_and_never_changes(client: AnyClient, declared: st
 
 
 async def test_training_series_are_followed(client: AnyClient, declared: str) -> None:
-    """With series, curves are those of the server, also after points were cut and replaced."""
+    """Followed curves equal those of the server, even after points were cut and replaced."""
     experiment = client.experiment(declared)
     options = {"name": "a", "group_name": "g"}
     arm = await result(experiment.start_arm(CONFIG, **options))
@@ -113,7 +116,10 @@ async def test_training_series_are_followed(client: AnyClient, declared: str) ->
 
 
 async def test_series_are_filtered(client: AnyClient, declared: str) -> None:
-    """Only the named keys of arms that pass the filters are sent, and none without with_series."""
+    """with_series sends only the named keys, and only of arms that pass the filters.
+
+    Without with_series, no series are sent.
+    """
     experiment = client.experiment(declared)
     arm = await result(experiment.start_arm(CONFIG, name="a"))
     for step in range(5):
@@ -134,7 +140,10 @@ async def test_series_are_filtered(client: AnyClient, declared: str) -> None:
 
 
 async def test_an_arm_is_whole(client: AnyClient, declared: str) -> None:
-    """The result of an arm is the one that the server has, with breakdowns and run_result."""
+    """A followed arm equals the arm on the server, with its breakdowns and run_result.
+
+    With with_breakdowns=False, the breakdowns are empty.
+    """
     experiment = client.experiment(declared)
     run = podium.RunResult("r1", "completed", {"x": 1}, {"log": "a.txt"})
     bare = podium.ArmResult(
@@ -156,7 +165,7 @@ async def test_an_arm_is_whole(client: AnyClient, declared: str) -> None:
 
 
 async def test_a_state_is_shown_in_one_line(client: AnyClient, declared: str) -> None:
-    """A notebook shows what is followed, and not all of its arms and rows."""
+    """The repr of a state counts its arms, and the repr of an arm counts its rows."""
     arm = await result(client.experiment(declared).start_arm(CONFIG, name="a"))
     await result(arm.log_eval("val", {"acc": 0.5}, step=1))
     async with entered(client.experiment(declared).follow()) as live:
@@ -166,7 +175,7 @@ async def test_a_state_is_shown_in_one_line(client: AnyClient, declared: str) ->
 
 
 async def test_deletion_is_noticed(client: AnyClient, declared: str) -> None:
-    """A wait ends when the experiment is deleted, and the last state stays."""
+    """If an experiment is deleted, a wait raises an error. The last state can still be read."""
     experiment = client.experiment(declared)
     await result(experiment.start_arm(CONFIG, name="a"))
     async with entered(experiment.follow()) as live:
@@ -178,7 +187,10 @@ async def test_deletion_is_noticed(client: AnyClient, declared: str) -> None:
 
 
 async def test_a_state_needs_its_block(client: AnyClient, declared: str) -> None:
-    """Before the block there is no state and no wait; after it the last state stays."""
+    """A state can be read and waited for only once the `with` block is entered.
+
+    After the block, the last state can still be read.
+    """
     follow = client.experiment(declared).follow()
     for read in ("state", "arms", "revision", "experiment"):
         with pytest.raises(podium.ClientStateError, match="in a block"):
@@ -194,7 +206,7 @@ async def test_a_state_needs_its_block(client: AnyClient, declared: str) -> None
 
 
 async def test_a_wait_ends_with_the_block(client: AnyClient, declared: str) -> None:
-    """A thread or a task that waits without a time limit gets an error when the block ends."""
+    """If a thread or task waits without a time limit, it gets an error when the block ends."""
     waits = threading.Event()
 
     def never(_state: podium.LiveState) -> None:
@@ -212,7 +224,7 @@ async def test_a_wait_ends_with_the_block(client: AnyClient, declared: str) -> N
 
 
 async def test_a_predicate_that_raises(client: AnyClient, declared: str) -> None:
-    """The error of a predicate reaches the caller, and other waits go on."""
+    """An error of a predicate is raised by its wait. Later waits still work."""
     arm = await result(client.experiment(declared).start_arm(CONFIG, name="a"))
     async with entered(client.experiment(declared).follow()) as live:
         for kind in (KeyError, TimeoutError):
@@ -228,7 +240,7 @@ async def test_a_predicate_that_raises(client: AnyClient, declared: str) -> None
 
 
 def test_a_slow_predicate_delays_nobody(blocking: podium.Client, declared: str) -> None:
-    """While a predicate of one thread runs, the state and other threads go on."""
+    """While a predicate runs in one thread, the state advances, and other threads can wait."""
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(_state: podium.LiveState) -> bool:
@@ -249,14 +261,14 @@ def test_a_slow_predicate_delays_nobody(blocking: podium.Client, declared: str) 
 
 
 async def test_an_unknown_experiment_is_an_error(client: AnyClient) -> None:
-    """An experiment that does not exist cannot be followed."""
+    """Following an experiment that does not exist raises NotFoundError."""
     with pytest.raises(podium.NotFoundError):
         async with entered(client.experiment("nobody").follow()):
             pass
 
 
 def test_another_event_loop_is_an_error(server: RunningServer, declared: str) -> None:
-    """A client of one event loop cannot follow in another one."""
+    """A client that was used in one event loop cannot follow an experiment in another."""
     client = podium.AsyncClient(server.address)
 
     async def follow() -> None:
@@ -270,7 +282,7 @@ def test_another_event_loop_is_an_error(server: RunningServer, declared: str) ->
 
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
 async def test_a_block_ends_also_without_its_server(kind: Any) -> None:
-    """The end of the block waits neither for a server that is gone nor for a pause."""
+    """If the server is gone, the end of the `with` block does not wait for it."""
     with running_server() as server:
         async with entered(kind(server.address)) as client:
             experiment = client.experiment("x")

@@ -1,4 +1,4 @@
-"""The states, waits and end of a followed experiment, tested without a server."""
+"""Tests of the states, waits and end of a followed experiment, without a server."""
 
 import asyncio
 import threading

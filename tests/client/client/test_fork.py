@@ -1,4 +1,4 @@
-"""A client in a forked process raises an error at once, and does not use the connection."""
+"""Tests of clients in forked processes: a used client raises an error at once."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from podium_server.testing import RunningServer
 
 from tests.sparse import sparse
 
-# Forks while other threads are in calls, and lets the child end like any Python program.
+# Forks while other threads make calls. The child then ends like any Python program.
 _SCRIPT = """
 import gc, os, sys, threading
 import podium
@@ -102,7 +102,10 @@ with podium.Client(sys.argv[1]) as client:
     ids=["used", "unused", "asyncio", "followed"],
 )
 def test_a_fork(server: RunningServer, script: str) -> None:
-    """In the child a used client refuses, is closed and dropped without a hang; an unused works."""
+    """A client that was used before a fork raises an error in the child, and does not hang.
+
+    A client that was not used works in the child.
+    """
     command = [sys.executable, "-c", script, server.address]
     done = subprocess.run(command, timeout=120, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Lists of arms, rows, experiments, metrics and tokens, which are fetched in pages."""
+"""Tests of lists of arms, rows, experiments, metrics and tokens, fetched in pages."""
 
 import copy
 import pickle
@@ -16,7 +16,7 @@ _NAMES = ["a0", "a1", "a2", "a3", "a4"]
 
 @pytest.fixture
 def sweep(blocking: podium.Client, declared: str) -> str:
-    """An experiment with five arms, of which the first one has five rows."""
+    """Records five arms, the first of which has five rows. Returns the experiment's name."""
     experiment = blocking.experiment(declared)
     for index, name in enumerate(_NAMES):
         rows = [EvalResult("val", metrics={"acc": k / 8}, step=k) for k in range(5 - index)]
@@ -57,7 +57,7 @@ async def test_a_whole_list(client: AnyClient, sweep: str) -> None:
 @pytest.mark.slow
 @pytest.mark.heavy
 async def test_every_kind_of_list(client: AnyClient, sweep: str) -> None:
-    """Rows, experiments and metrics are such lists, too, with a row of a table for each item."""
+    """Lists of rows, experiments and metrics become tables with one row for each item."""
     rows = await result(client.arm(sweep, "a0").evals())
     assert (len(rows), rows[4].metrics) == (5, {"acc": 0.5})
     assert rows.to_pandas()["eval.acc"].tolist() == [0.0, 0.125, 0.25, 0.375, 0.5]
@@ -72,7 +72,7 @@ async def test_every_kind_of_list(client: AnyClient, sweep: str) -> None:
 
 
 def test_a_list_of_tokens() -> None:
-    """A token is a row of a table, with a column for each of its limits."""
+    """A list of tokens shows each token in a row, with a column for each of its limits."""
     token = podium.Token("1", "ana", "reader", ["nlp"], limits=podium.TokenLimits(calls=3))
     assert repr(podium.Listing("tokens", [token])) == (
         "Listing: 1 token\nid  name  role    prefixes  limits.calls\n1   ana   reader  nlp       3"
@@ -82,7 +82,10 @@ def test_a_list_of_tokens() -> None:
 def test_pages_are_fetched_when_needed(
     blocking: podium.Client, sweep: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A list makes no call before its first use, no call for a page it has, and keeps the items."""
+    """A list makes no call before its first use, and fetches each page once.
+
+    It keeps its items. Only `stream` fetches the pages again.
+    """
     made = _calls(blocking, monkeypatch)
     arms = blocking.experiment(sweep).arms(page_size=2)
     assert made == []
@@ -108,7 +111,7 @@ async def test_iterating_twice(client: AnyClient, sweep: str) -> None:
 
 
 def test_a_failed_call_is_repeated(sweep: str, server: RunningServer) -> None:
-    """A list never ends early because a call failed: the next use continues where it failed."""
+    """If a call of a list fails, its next use raises the error again or fetches the rest."""
     with podium.Client(server.address) as client:
         arms = client.experiment(sweep).arms(page_size=2)
         assert arms[0].name == "a0"
@@ -126,7 +129,7 @@ def _unavailable(_pages: object) -> Any:
 
 @pytest.mark.heavy
 def test_a_list_on_a_screen(blocking: podium.Client, sweep: str) -> None:
-    """A console and a notebook show a table, without the columns of the configurations."""
+    """A console and a notebook show a list as a table without the configurations' columns."""
     arms = blocking.experiment(sweep).arms()
     assert repr(arms[:2]) == (
         "Listing: 2 arms\n"
@@ -146,7 +149,7 @@ def test_a_list_on_a_screen(blocking: podium.Client, sweep: str) -> None:
 
 
 async def test_a_list_that_is_not_awaited(server: RunningServer) -> None:
-    """The repr of an asynchronous list says how to fetch it."""
+    """The repr of an asynchronous list says how to fetch the list."""
     async with podium.AsyncClient(server.address) as client:
         assert repr(client.experiments()) == (
             "<AsyncListing of experiments: `await` it for a list, or use `async for`>"
@@ -154,7 +157,7 @@ async def test_a_list_that_is_not_awaited(server: RunningServer) -> None:
 
 
 def test_wrong_indexes(blocking: podium.Client, sweep: str) -> None:
-    """An index out of range, or a name as an index, is the error of a Python list."""
+    """A list raises the errors of a Python list if an index is out of range or a string."""
     arms = blocking.experiment(sweep).arms(page_size=2)
     for place in (5, -6):
         with pytest.raises(IndexError):
@@ -166,7 +169,7 @@ def test_wrong_indexes(blocking: podium.Client, sweep: str) -> None:
 
 
 def test_copies(blocking: podium.Client, sweep: str) -> None:
-    """A pickled or copied list has all items, and needs no server."""
+    """A pickled or copied list has all items."""
     arms = blocking.experiment(sweep).arms(page_size=2)
     for same in (pickle.loads(pickle.dumps(arms)), copy.deepcopy(arms)):  # noqa: S301
         assert same == arms

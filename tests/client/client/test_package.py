@@ -1,4 +1,4 @@
-"""The package's own face: what `import podium` loads and offers."""
+"""Tests of what `import podium` loads and offers."""
 
 import ast
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 
 def test_importing_loads_neither_grpc_nor_protobuf() -> None:
-    """The package, its model, its errors and its recording interface load neither."""
+    """`import podium` and the use of its public classes load neither grpc nor protobuf."""
     script = (
         "import sys, podium\n"
         "podium.ArmResult, podium.RunConfig, podium.PodiumError, podium.ArmRecorder, podium.Score\n"
@@ -21,7 +21,7 @@ def test_importing_loads_neither_grpc_nor_protobuf() -> None:
 
 
 def test_everything_public_can_be_had() -> None:
-    """Each name of __all__ exists, also in dir(), and the list is sorted."""
+    """Each name of `__all__` exists and appears in dir(). `__all__` is sorted."""
     assert podium.__all__ == sorted(podium.__all__, key=lambda name: (not name.isupper(), name))
     for name in podium.__all__:
         assert getattr(podium, name) is not None
@@ -42,12 +42,12 @@ def test_typing_sees_what_is_there() -> None:
 
 
 def test_every_error_is_public() -> None:
-    """Each exception class can be caught by a name of the package."""
+    """Each exception class is a public name of the package."""
     for error_class in podium.PodiumError.__subclasses__():
         assert getattr(podium, error_class.__name__) is error_class
 
 
 def test_a_name_that_is_not_there() -> None:
-    """A misspelt name is an AttributeError as of any module."""
+    """A misspelt name raises an AttributeError that names the package."""
     with pytest.raises(AttributeError, match="'podium' has no attribute 'Clinet'"):
         _ = podium.Clinet  # type: ignore[attr-defined]

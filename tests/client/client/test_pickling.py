@@ -1,4 +1,4 @@
-"""Clients and handles in other processes, and their copies, open their own connections."""
+"""Tests of pickled and copied clients and handles, which open their own connections."""
 
 import asyncio
 import copy
@@ -12,7 +12,7 @@ import pytest
 
 @pytest.mark.slow
 def test_a_handle_in_a_spawned_process(blocking: podium.Client, name: str) -> None:
-    """A client that has made calls can be sent to another process, and works here as before."""
+    """A handle that has made calls can be sent to another process. It still works here."""
     blocking.experiment(name).declare()
     with blocking.experiment(name).start_arm(podium.RunConfig("a")) as run:
         run.log({"loss": 0.5})
@@ -27,7 +27,10 @@ def test_a_handle_in_a_spawned_process(blocking: podium.Client, name: str) -> No
 
 
 def test_a_client_keeps_its_settings(blocking: podium.Client) -> None:
-    """Its address and its timeouts go with it; its connection stays."""
+    """A pickled client keeps its address and timeouts, and has its own connection.
+
+    A closed client cannot be pickled.
+    """
     client = podium.Client(blocking.address, read_timeout=3, write_timeout=4)
     assert list(client.experiments(name_prefix="no such")) == []
     with pickle.loads(pickle.dumps(client)) as other:  # noqa: S301 - our own
@@ -42,7 +45,7 @@ def test_a_client_keeps_its_settings(blocking: podium.Client) -> None:
 
 
 def test_an_asynchronous_client_in_another_loop(blocking: podium.Client, name: str) -> None:
-    """A copy belongs to the loop of its own first call."""
+    """A copy of an asynchronous client can be used in another event loop."""
     blocking.experiment(name).declare()
 
     async def revision(client: podium.AsyncClient) -> int:

@@ -1,4 +1,4 @@
-"""Where an attempt's code came from, and where it ran."""
+"""Tests of provenance: where an attempt's code came from, and where it ran."""
 
 import asyncio
 import os
@@ -18,14 +18,14 @@ COMMAND = ["python", "train.py", "--token=abc", "--lr", "0.1"]
 
 
 def _git(folder: Path, *arguments: str) -> None:
-    """Runs git without the settings of this machine."""
+    """Runs git with a fixed author and without signing."""
     who = ["-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false"]
     subprocess.run(["git", "-C", folder, *who, *arguments], check=True, timeout=60)  # noqa: S607
 
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A git work tree with one commit, in which this process runs a training."""
+    """Creates a git work tree with one commit, and runs this process in it."""
     monkeypatch.setenv("PODIUM_PROVENANCE", "on")
     monkeypatch.setattr(sys, "orig_argv", COMMAND)
     monkeypatch.setattr(provenance, "_GIT_SECONDS", 60.0)
@@ -43,7 +43,10 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_both_ways_to_record_note_it(
     server: RunningServer, blocking: podium.Client, declared: str, tree: Path
 ) -> None:
-    """A client and a recorder store commit, command, host and versions; `record` can leave it."""
+    """Clients and recorders store the commit, the command, the host and versions.
+
+    `record(provenance=False)` stores no provenance.
+    """
     blocking.experiment(declared).start_arm(CONFIG, name="called")
     outbox, address = tree.parent / "outbox", server.address
     with podium.record(declared, address=address, outbox=outbox) as experiment:
@@ -69,7 +72,7 @@ def test_both_ways_to_record_note_it(
 
 @pytest.mark.timeout(300)
 def test_uncommitted_changes_are_noted(tree: Path) -> None:
-    """A changed file of the commit makes the tree unclean, and a new file does not."""
+    """A work tree is unclean if a committed file has changed. A new file keeps it clean."""
     (tree / "other.py").write_text("1")
     found = provenance.collected()
     assert found is not None
@@ -82,7 +85,7 @@ def test_uncommitted_changes_are_noted(tree: Path) -> None:
 
 
 def test_long_command_lines_are_cut(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command line of any length takes little room, and says how much is left out."""
+    """A long command line is shortened, and ends with a note about the missing arguments."""
     monkeypatch.setattr(sys, "orig_argv", [tree.name, "x" * 5_000, *["y" * 99] * 100_000])
     found = provenance.collected()
     assert found is not None
@@ -95,7 +98,7 @@ def test_long_command_lines_are_cut(tree: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_large_configuration_comes_first(
     server: RunningServer, blocking: podium.Client, declared: str, tree: Path
 ) -> None:
-    """A configuration that takes all the room of an arm is recorded without provenance."""
+    """If a configuration fills the limit of an arm, it is recorded without provenance."""
     config = podium.RunConfig("large", extras={"k": "x" * (podium.Limits().arm_bytes - 100)})
     outbox = tree.parent / "large_outbox"
     with podium.record(declared, address=server.address, outbox=outbox) as experiment:
@@ -107,7 +110,7 @@ def test_a_large_configuration_comes_first(
 
 
 def test_no_git_and_no_tree_are_no_errors(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without git, or outside of a work tree, the commit is unknown and the rest is there."""
+    """If git cannot be found, the commit is unknown, but the host is still collected."""
     monkeypatch.setenv("PATH", str(tree))
     found = provenance.collected()
     assert found is not None
@@ -117,7 +120,7 @@ def test_no_git_and_no_tree_are_no_errors(tree: Path, monkeypatch: pytest.Monkey
 def test_a_program_that_is_not_git_is_not_believed(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A text that is no commit, such as one that the server rejects, is left out."""
+    """If the output of `git` is not a commit, the commit is unknown."""
     program = tree / "git"
     program.write_text("#!/bin/sh\nprintf 'please log in\\0'\n", encoding="utf-8")
     program.chmod(0o755)
@@ -128,7 +131,7 @@ def test_a_program_that_is_not_git_is_not_believed(
 
 
 def test_a_slow_git_is_not_waited_for(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A git that does not answer in time leaves the commit unknown."""
+    """If git does not answer in time, the commit is unknown."""
     program = tree / "git"
     program.write_text("#!/bin/sh\nexec sleep 600\n")
     program.chmod(0o700)
@@ -142,13 +145,13 @@ def test_a_slow_git_is_not_waited_for(tree: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_switch_turns_it_off(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PODIUM_PROVENANCE=off collects nothing, in any case of letters."""
+    """PODIUM_PROVENANCE=off collects nothing. Upper and lower case are the same."""
     monkeypatch.setenv("PODIUM_PROVENANCE", "OFF")
     assert (tree.name, provenance.collected()) == (tree.name, None)
 
 
 def test_a_resumed_attempt_replaces_it(blocking: podium.Client, declared: str) -> None:
-    """The arm has the provenance of its newest attempt; other provenance changes no comparison."""
+    """An arm has the provenance of its newest attempt. A new host adds no flag to its group."""
     experiment = blocking.experiment(declared)
     for order, host in enumerate(("one", "two")):
         origin = podium.Provenance(host=host, command_line=["x"])
@@ -163,7 +166,7 @@ def test_a_resumed_attempt_replaces_it(blocking: podium.Client, declared: str) -
 async def test_other_tasks_do_not_wait_for_git(
     server: RunningServer, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The event loop goes on while an asynchronous client collects the provenance."""
+    """The event loop keeps running while an asynchronous client collects the provenance."""
     begun, go = threading.Event(), threading.Event()
 
     def slow() -> Provenance | None:

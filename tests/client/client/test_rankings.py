@@ -1,4 +1,4 @@
-"""Rankings, matrices and results, over both clients."""
+"""Tests of rankings, score matrices and experiment results, with both clients."""
 
 import math
 from collections.abc import Callable
@@ -27,7 +27,7 @@ SCORES = {"low": 0.25, "nan": math.nan, "high": 0.75, "half": 0.5}
 
 @pytest.fixture
 def sweep(blocking: podium.Client, declared: str) -> str:
-    """The name of an experiment of four completed arms and a failed one."""
+    """Records four completed arms and a failed one. Returns the experiment's name."""
     experiment = blocking.experiment(declared)
     for seed, (name, score) in enumerate(SCORES.items()):
         config = podium.RunConfig(name, seed=seed)
@@ -52,7 +52,10 @@ async def test_rank(client: AnyClient, sweep: str) -> None:
 
 
 async def test_metadata_state_the_direction_of_other_metrics(client: AnyClient, sweep: str) -> None:
-    """A metric whose direction the metadata state is ranked so, unless the call says otherwise."""
+    """The metadata can give the direction of a metric.
+
+    A direction in the call or in the declaration takes precedence.
+    """
     experiment = client.experiment(sweep)
     metadata = {"direction:pass_rate": "minimize", "direction:test.pass_rate": "minimize"}
     await result(experiment.declare(metadata=metadata))
@@ -69,7 +72,7 @@ async def test_metadata_state_the_direction_of_other_metrics(client: AnyClient, 
 
 
 async def test_rank_with_everything_said(client: AnyClient, sweep: str) -> None:
-    """Metric, direction, statuses and the number of arms can be chosen."""
+    """rank() accepts a metric, a direction, statuses and the number of arms."""
     experiment = client.experiment(sweep)
     least = await result(experiment.rank("pass_rate", direction="minimize", top=1))
     assert [arm.arm for arm in least.arms] == ["low"]
@@ -81,7 +84,7 @@ async def test_rank_with_everything_said(client: AnyClient, sweep: str) -> None:
 
 
 async def test_rank_groups(client: AnyClient, sweep: str) -> None:
-    """rank_groups() answers means with their spread; small groups can be left out."""
+    """rank_groups() returns means and standard deviations, and can leave out small groups."""
     found = await result(client.experiment(sweep).rank_groups(min_members=2))
     [group] = found.groups
     assert (group.name, group.rank, group.members) == ("h", 1, 2)
@@ -91,7 +94,7 @@ async def test_rank_groups(client: AnyClient, sweep: str) -> None:
 
 
 async def test_an_arm_without_a_group_has_its_own_name(client: AnyClient, declared: str) -> None:
-    """A group of one is called like its arm."""
+    """An arm without a group is ranked as a group that has the arm's name."""
     experiment = client.experiment(declared)
     arm = podium.ArmResult("alone", podium.RunConfig("r"), "completed", {"m": 1})
     await result(experiment.record_arm(arm))
@@ -100,7 +103,7 @@ async def test_an_arm_without_a_group_has_its_own_name(client: AnyClient, declar
 
 
 async def test_best(client: AnyClient, sweep: str) -> None:
-    """best() answers the arm with the best number, or None."""
+    """best() returns the arm with the best number, or None if no arm has a number."""
     experiment = client.experiment(sweep)
     best = await result(experiment.best())
     assert (best.arm, best.score) == ("high", 0.75)
@@ -109,7 +112,7 @@ async def test_best(client: AnyClient, sweep: str) -> None:
 
 
 async def test_result_and_conclusion(client: AnyClient, sweep: str) -> None:
-    """result() sums the experiment up, and conclude() without a text stores that."""
+    """result() summarizes the experiment. conclude() without a text stores this summary."""
     experiment = client.experiment(sweep)
     found = await result(experiment.result())
     assert (found.best_arm, found.best_score, found.status) == ("high", 0.75, "completed")
@@ -124,7 +127,7 @@ async def test_result_and_conclusion(client: AnyClient, sweep: str) -> None:
 
 
 async def test_without_a_metric(client: AnyClient, blocking: podium.Client, name: str) -> None:
-    """Without a success metric there is a result, but no ranking."""
+    """Without a success metric, rank() fails with METRIC_MISSING, but result() works."""
     blocking.experiment(name).declare()
     experiment = client.experiment(name)
     with pytest.raises(podium.FailedPreconditionError) as raised:
@@ -136,7 +139,7 @@ async def test_without_a_metric(client: AnyClient, blocking: podium.Client, name
 
 @pytest.mark.slow
 async def test_a_conclusion_that_names_very_many_arms(client: AnyClient, declared: str) -> None:
-    """The conclusion that conclude() makes is shortened to the limit of a server."""
+    """conclude() shortens the conclusion that it makes to the server's limit."""
     experiment = client.experiment(declared)
     for number in range(300):
         arm = podium.ArmResult(f"{number}" + 250 * "x", podium.RunConfig("r"), "failed")
@@ -168,7 +171,7 @@ def _answering(answer: Callable[[Any], Any], kind: Any) -> Callable[[bytes, obje
 
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
 async def test_pages_of_one_ranking_are_joined(kind: Any) -> None:
-    """A ranking of several calls is whole, although other arms record meanwhile."""
+    """The pages of a ranking are joined, even if the experiment's revision changes meanwhile."""
     revisions = iter(range(100))
     answer = _answering(lambda request: _page(request, next(revisions), 7), RankRequest)
     with grpc_server(Rank=answer) as address:
@@ -183,7 +186,7 @@ async def test_pages_of_one_ranking_are_joined(kind: Any) -> None:
 async def test_a_ranking_that_changes_is_read_again(
     kind: Any, changes: int, is_found: bool
 ) -> None:
-    """Pages of different rankings are not joined. After a few attempts an error is raised."""
+    """A ranking that changes between its pages is read again, and at last raises an error."""
     calls = iter(range(1_000))
     answer = _answering(lambda request: _page(request, 0, min(next(calls), changes)), RankRequest)
     with grpc_server(Rank=answer) as address:
@@ -197,7 +200,10 @@ async def test_a_ranking_that_changes_is_read_again(
 
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
 async def test_pages_of_a_matrix_are_joined(kind: Any) -> None:
-    """A matrix of several calls has every arm, and no revision if that changed meanwhile."""
+    """A matrix of several pages has every arm.
+
+    Its revision is None if the experiment's revision changed between the pages.
+    """
 
     def page(request: ScoresRequest) -> ScoresResponse:
         at = int(request.page_token or 0)
@@ -218,7 +224,7 @@ async def test_pages_of_a_matrix_are_joined(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
 async def test_an_experiment_that_keeps_changing_has_no_result(kind: Any) -> None:
-    """A result that mixes several revisions raises an error instead."""
+    """result() raises an error if the experiment changes during each of five attempts."""
     revisions = iter(range(1_000))
 
     def experiment(_raw: bytes, _context: grpc.ServicerContext) -> bytes:
@@ -238,7 +244,7 @@ async def test_an_experiment_that_keeps_changing_has_no_result(kind: Any) -> Non
 def test_a_metric_that_no_arm_has(
     blocking: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A read of a metric that no arm has logs one warning, with similar metrics."""
+    """A read of a metric that no arm has logs one warning, which suggests similar metrics."""
     experiment = blocking.experiment(name)
     experiment.declare(success_metric="test.acc")
     with experiment.start_arm(podium.RunConfig("a")) as arm:
@@ -266,7 +272,7 @@ def test_a_metric_that_no_arm_has(
 def test_a_metric_that_other_arms_have(
     blocking: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No warning says that a metric is unknown, if the request leaves out the arms that have it."""
+    """If a request leaves out the arms that have its metric, no warning is logged."""
     experiment = blocking.experiment(name)
     experiment.declare()
     for arm, metrics in (("a", {"loss": 1.0}), ("b", {"other": 1.0})):
@@ -282,7 +288,10 @@ def test_a_metric_that_other_arms_have(
 def test_configuration_values_that_no_arm_has(
     blocking: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A misspelt path in a filter is named once, with similar ones; a value without arms is not."""
+    """A filter with a misspelt path logs one warning, which suggests similar paths.
+
+    A filter with a correct path logs none, even if no arm has the value.
+    """
     experiment = blocking.experiment(name)
     experiment.declare(success_metric="m")
     config = podium.RunConfig(
@@ -310,7 +319,7 @@ def test_configuration_values_of_very_many_arms(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """There is no warning about a value that an arm behind the fetched ones may have."""
+    """No warning is logged if an arm that was not fetched may have the path of a filter."""
     monkeypatch.setattr(near_names, "_ARMS", 1)
     experiment = blocking.experiment(name)
     experiment.declare(success_metric="m")

@@ -1,4 +1,4 @@
-"""What the handles answer, over both clients."""
+"""Tests of what the handles read, with both clients."""
 
 import math
 
@@ -10,7 +10,7 @@ from tests.client.client.both import AnyClient, items, result
 
 @pytest.fixture
 def arm_result() -> podium.ArmResult:
-    """An arm with an eval of each kind."""
+    """Returns an arm with in-loop rows at two steps and a post-training row."""
     return podium.ArmResult(
         "lora_rank4",
         podium.RunConfig("lora_rank4", seed=0, tags=["lora"]),
@@ -26,13 +26,13 @@ def arm_result() -> podium.ArmResult:
 
 @pytest.fixture
 def recorded(blocking: podium.Client, declared: str, arm_result: podium.ArmResult) -> str:
-    """Returns the name of an experiment with the arm."""
+    """Records the arm, and returns the experiment's name."""
     blocking.experiment(declared).record_arm(arm_result)
     return declared
 
 
 async def test_eval(client: AnyClient, recorded: str) -> None:
-    """eval() answers the latest row or the one at a step, step 0 included, or None."""
+    """eval() returns the latest row, the row at the given step (0 included), or None."""
     arm = client.arm(recorded, "lora_rank4")
     latest = await result(arm.eval("val"))
     assert (latest.step, latest.metrics) == (100, {"pass_rate": 0.52})
@@ -43,7 +43,7 @@ async def test_eval(client: AnyClient, recorded: str) -> None:
 
 
 async def test_score(client: AnyClient, recorded: str) -> None:
-    """score() answers numbers, NaN as NaN, and None only for nothing."""
+    """score() returns a number, or None if there is no score. A row keeps NaN as NaN."""
     arm = client.arm(recorded, "lora_rank4")
     assert await result(arm.score("test.pass_rate")) == 0.61
     assert await result(arm.score("pass_rate")) == 0.61
@@ -54,7 +54,7 @@ async def test_score(client: AnyClient, recorded: str) -> None:
 
 
 async def test_find_score(client: AnyClient, recorded: str) -> None:
-    """find_score() returns the source of a score."""
+    """find_score() returns a score with its source, or None."""
     arm = client.arm(recorded, "lora_rank4")
     assert await result(arm.find_score("val.pass_rate")) == podium.Score(
         0.52, podium.ScoreOrigin.IN_LOOP_EVAL, "pass_rate", "val", 100
@@ -73,7 +73,7 @@ async def test_get(client: AnyClient, recorded: str, arm_result: podium.ArmResul
 
 
 async def test_get_experiment(client: AnyClient, recorded: str) -> None:
-    """An experiment's get() returns its declaration, with the counts of its arms."""
+    """get() of an experiment returns its declaration and the counts of its arms."""
     found = await result(client.experiment(recorded).get())
     assert (found.name, found.success_metric, found.status) == (
         recorded,
@@ -84,7 +84,7 @@ async def test_get_experiment(client: AnyClient, recorded: str) -> None:
 
 
 async def test_evals_filters(client: AnyClient, recorded: str) -> None:
-    """evals() passes its filters on: the name and both ends of the steps."""
+    """evals() filters rows by name, first step and last step."""
     arm = client.arm(recorded, "lora_rank4")
     assert [row.step for row in await items(arm.evals())] == [0, 100, None]
     assert [row.step for row in await items(arm.evals(name="val"))] == [0, 100]
@@ -93,7 +93,7 @@ async def test_evals_filters(client: AnyClient, recorded: str) -> None:
 
 
 async def test_arms_filters(client: AnyClient, recorded: str) -> None:
-    """arms() passes its filters on: one status or several, group, prefix and tags."""
+    """arms() filters arms by one or several statuses, group, prefix and tags."""
     experiment = client.experiment(recorded)
     grouped = podium.ArmResult("other", podium.RunConfig("other"), "failed", group_name="g")
     await result(experiment.record_arm(grouped))
@@ -111,7 +111,7 @@ async def test_arms_filters(client: AnyClient, recorded: str) -> None:
 
 
 async def test_experiments_filters(client: AnyClient, name: str) -> None:
-    """experiments() passes its filters on: prefix, status and tags."""
+    """experiments() filters experiments by prefix, status and tags."""
     for tag in ("a", "b"):
         await result(client.experiment(f"{name}/{tag}").declare(tags=[tag]))
 
@@ -126,7 +126,7 @@ async def test_experiments_filters(client: AnyClient, name: str) -> None:
 
 
 async def test_lists_go_on_over_pages(client: AnyClient, recorded: str) -> None:
-    """A listing in pages of one is the whole listing, each item once."""
+    """A list that is fetched in pages of one item has each item once."""
     experiment = client.experiment(recorded)
     for index in range(3):
         arm = podium.ArmResult(f"arm{index}", podium.RunConfig("r"), "pending")
@@ -138,7 +138,7 @@ async def test_lists_go_on_over_pages(client: AnyClient, recorded: str) -> None:
 
 
 async def test_get_of_an_arm_with_many_rows(client: AnyClient, declared: str) -> None:
-    """get() gathers rows that do not fit into one response, in order."""
+    """get() returns all rows in order, even if they do not fit into one response."""
     text = "x" * 100_000
     evals = [
         podium.EvalResult("val", metrics={"m": step}, breakdowns={"text": text}, step=step)
@@ -152,7 +152,7 @@ async def test_get_of_an_arm_with_many_rows(client: AnyClient, declared: str) ->
 
 
 async def test_unknown_names(client: AnyClient, declared: str) -> None:
-    """An unknown arm or experiment is a NotFoundError that names it, never None."""
+    """A read of an unknown arm or experiment raises a NotFoundError that names it."""
     with pytest.raises(podium.NotFoundError, match="nobody") as caught:
         await result(client.arm(declared, "nobody").eval("val"))
     assert caught.value.reason == "ARM_NOT_FOUND"
@@ -163,13 +163,13 @@ async def test_unknown_names(client: AnyClient, declared: str) -> None:
 
 
 async def test_an_empty_metric(client: AnyClient, recorded: str) -> None:
-    """An empty metric is an InvalidArgumentError, which is a ValueError."""
+    """An empty metric name raises a ValueError."""
     with pytest.raises(ValueError, match="metric"):
         await result(client.arm(recorded, "lora_rank4").score(""))
 
 
 async def test_handles_make_no_call(client: AnyClient) -> None:
-    """Handles of what does not exist can be made, named and printed."""
+    """Making, naming and printing a handle works even if its arm does not exist."""
     experiment = client.experiment("nowhere")
     arm = experiment.arm("nobody", attempt_id="a1")
     assert (experiment.name, arm.experiment, arm.name, arm.attempt_id) == (

@@ -1,4 +1,4 @@
-"""What the handles record, over both clients."""
+"""Tests of what the handles record, with both clients."""
 
 import asyncio
 import time
@@ -14,7 +14,10 @@ CONFIG = podium.RunConfig("lora_rank4", seed=0)
 
 
 async def test_declare(client: AnyClient, name: str) -> None:
-    """declare() sets unset fields, names the kept ones, and overwrites if asked to."""
+    """declare() sets fields that are not set, and returns those that keep another value.
+
+    With `overwrite`, it replaces the fields.
+    """
     experiment = client.experiment(name)
     first = await result(
         experiment.declare(
@@ -37,7 +40,7 @@ async def test_declare(client: AnyClient, name: str) -> None:
 
 
 async def test_declare_clears_fields(client: AnyClient, declared: str) -> None:
-    """clear_fields removes values; a field that the same declaration sets is rejected."""
+    """`clear_fields` removes values. A declaration cannot both set and clear a field."""
     experiment = client.experiment(declared)
     await result(experiment.declare(hypothesis="h", parent="p", metadata={"a": 1, "b": 2}))
     await result(experiment.conclude("c"))
@@ -59,7 +62,7 @@ async def test_conclude(client: AnyClient, declared: str) -> None:
 
 
 async def test_resume_and_restart(client: AnyClient, declared: str) -> None:
-    """A finished arm asks for resume_step, which keeps rows, or restart, which does not."""
+    """A finished arm needs `resume_step`, which keeps rows, or `restart`, which deletes them."""
     experiment = client.experiment(declared)
     async with entered(experiment.start_arm(CONFIG, order=1)) as arm:
         for step in (1, 2, 3):
@@ -75,7 +78,10 @@ async def test_resume_and_restart(client: AnyClient, declared: str) -> None:
 async def test_a_start_names_the_running_attempt_that_it_replaces(
     client: AnyClient, declared: str
 ) -> None:
-    """The response has the replaced attempt and its host, but no attempt that has ended."""
+    """The response names the running attempt that a start replaces, and its host.
+
+    It does not name an attempt that has ended.
+    """
     first, second, third = (
         events.arm_started(
             "arm", CONFIG, podium.Attempt(name, order), provenance=podium.Provenance(host="gpu7")
@@ -92,7 +98,10 @@ async def test_a_start_names_the_running_attempt_that_it_replaces(
 
 
 async def test_an_evaluator_records_without_an_attempt(client: AnyClient, declared: str) -> None:
-    """A plain handle records for an arm that others train, or for a named attempt of it."""
+    """A handle of an arm can record without an attempt, or for its current attempt.
+
+    Recording for another attempt is refused.
+    """
     experiment = client.experiment(declared)
     await result(experiment.start_arm(CONFIG, attempt_id="a", order=1))
     await result(client.arm(declared, "lora_rank4").log_eval("bench", {"m": 1}))
@@ -103,7 +112,7 @@ async def test_an_evaluator_records_without_an_attempt(client: AnyClient, declar
 
 
 async def test_record_arm_replaces_only_when_told(client: AnyClient, declared: str) -> None:
-    """record_arm() is refused for an arm with attempts, unless it may replace it."""
+    """Without `replace`, record_arm() is refused for an arm with attempts."""
     experiment = client.experiment(declared)
     await result(experiment.start_arm(CONFIG))
     whole = podium.ArmResult("lora_rank4", CONFIG, "completed", metrics={"m": 1.0})
@@ -116,7 +125,10 @@ async def test_record_arm_replaces_only_when_told(client: AnyClient, declared: s
 
 
 def large_arm(rows: int, metrics: int, filler: int = 0) -> podium.ArmResult:
-    """An arm of some rows, each with some metrics and a breakdown of a size."""
+    """Returns an arm of `rows` rows, each with `metrics` metrics.
+
+    The breakdowns of each row have `filler` characters.
+    """
     evals = [
         podium.EvalResult(
             "val",
@@ -146,7 +158,10 @@ async def test_an_arm_over_the_limits_of_a_call(
 
 
 def test_a_server_with_lower_limits() -> None:
-    """Calls are halved until the server takes them, down to an arm and its rows one by one."""
+    """If a call exceeds the server's limits, it is halved until the server accepts it.
+
+    A single row that exceeds a limit is refused.
+    """
     arm = large_arm(9, 30)
     arm.metrics = {f"t{k}": 1.0 for k in range(35)}
     limits = ("--limit", "call_metrics=40", "--limit", "call_events=3")
@@ -161,7 +176,7 @@ def test_a_server_with_lower_limits() -> None:
 
 
 async def test_record_several_events_of_a_stream(client: AnyClient, declared: str) -> None:
-    """record() applies a stream exactly once, and returns the number of skipped events."""
+    """record() applies a stream once, and returns the number of events that it skipped."""
     stream = [
         events.arm_started("arm", CONFIG, podium.Attempt("a", 1)),
         events.metrics_recorded("arm", {"loss": 1}, attempt_id="a"),
@@ -176,7 +191,7 @@ async def test_record_several_events_of_a_stream(client: AnyClient, declared: st
 
 
 async def test_record_lists_every_refused_event(client: AnyClient, declared: str) -> None:
-    """A refused call says of each refused event why, and whether waiting can help."""
+    """A refused call gives, for each refused event, a reason and whether it is permanent."""
     bad = [
         events.metrics_recorded("nobody", {"loss": 1}),
         events.experiment_concluded("c"),
@@ -189,7 +204,10 @@ async def test_record_lists_every_refused_event(client: AnyClient, declared: str
 
 
 async def test_delete(client: AnyClient, declared: str) -> None:
-    """delete() removes an arm or an experiment. A missing one is an error, unless it is allowed."""
+    """delete() removes an arm or an experiment.
+
+    If it does not exist, the call is an error, unless `allow_missing` is set.
+    """
     experiment = client.experiment(declared)
     arm = experiment.arm("lora_rank4")
     await result(experiment.start_arm(CONFIG))
@@ -204,7 +222,7 @@ async def test_delete(client: AnyClient, declared: str) -> None:
 
 
 def test_handles_are_recorders(blocking: podium.Client, declared: str) -> None:
-    """A trainer that knows only the recording interface runs with the client's handles."""
+    """Code that uses only the recording interface runs with the client's handles."""
 
     def train(experiment: podium.ExperimentRecorder) -> None:
         with experiment.start_arm(CONFIG) as arm:
@@ -218,7 +236,7 @@ def test_handles_are_recorders(blocking: podium.Client, declared: str) -> None:
 
 
 async def test_an_evaluation_is_timed(client: AnyClient, declared: str) -> None:
-    """What the block of an evaluation logs is one row, with the seconds that the block took."""
+    """The block of `evaluating` records one row with all that it logged and its duration."""
     began = time.monotonic()
     async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
         async with entered(
@@ -236,7 +254,7 @@ async def test_an_evaluation_is_timed(client: AnyClient, declared: str) -> None:
 
 
 async def test_an_evaluation_that_raises_is_not_recorded(client: AnyClient, declared: str) -> None:
-    """Nothing of an evaluation is kept whose block raised: half of its numbers mean nothing."""
+    """If the block of `evaluating` raises an error, no row is recorded."""
     async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
 
         async def evaluate() -> None:
@@ -252,7 +270,7 @@ async def test_an_evaluation_that_raises_is_not_recorded(client: AnyClient, decl
 async def test_an_evaluation_refuses_a_bad_value_where_it_is_logged(
     client: AnyClient, declared: str
 ) -> None:
-    """A metric that is not a number is a TypeError of `log`. Earlier metrics are kept."""
+    """If a metric is not a number, `log` raises a TypeError. Earlier metrics are kept."""
     async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
         async with entered(arm.evaluating("val")) as evaluation:
             evaluation.log({"pass_rate": 0.5})
@@ -275,7 +293,10 @@ _OTHER_CONFIG = {
 def test_the_ways_to_record_another_config(
     blocking: podium.Client, declared: str, status: str
 ) -> None:
-    """RUN_CONFIG_CHANGED names every way out for the state of the arm, and each way works."""
+    """The error RUN_CONFIG_CHANGED names each remedy for the arm's status.
+
+    The remedy that depends on the status works.
+    """
     experiment, other = blocking.experiment(declared), podium.RunConfig("a", seed=2)
     run = experiment.start_arm(podium.RunConfig("a", seed=1), order=1)
     if status != "running":
@@ -296,7 +317,7 @@ def test_the_ways_to_record_another_config(
 
 
 def test_a_hundred_changed_paths_are_named(blocking: podium.Client, declared: str) -> None:
-    """The text of RUN_CONFIG_CHANGED names the first hundred paths, and how many more there are."""
+    """The error RUN_CONFIG_CHANGED names the first 100 paths and counts the others."""
     experiment = blocking.experiment(declared)
     before, after = (
         podium.RunConfig("a", validation={f"split_{n:03d}": value for n in range(103)})

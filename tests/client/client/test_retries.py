@@ -1,4 +1,4 @@
-"""Which failed calls a client retries, and for how long, without a server."""
+"""Tests of which failed calls a client retries, and for how long, without a server."""
 
 import pytest
 from podium._client import retries as module
@@ -52,7 +52,10 @@ def _is_retried(error: PodiumError, *, is_write: bool, was_sent: bool = True) ->
 def test_a_limit_for_the_first_connection(
     seconds: float, *, was_sent: bool, is_known: bool, is_retried: bool
 ) -> None:
-    """It ends the search for a server that never answered; others have until the deadline."""
+    """`connect_seconds` limits retries only until a server has been reached or has answered.
+
+    Other calls are retried until their deadline.
+    """
     retries = Retries(RetryPolicy(connect_seconds=3.0), 60.0, is_write=False)
     retries._begin -= seconds
     pause = retries.pause(Failure(UnavailableError("away"), was_sent), is_known=is_known)
@@ -61,7 +64,7 @@ def test_a_limit_for_the_first_connection(
 
 @pytest.mark.parametrize("is_write", [False, True])
 def test_without_a_limit_a_write_to_an_unknown_server_is_tried_once(*, is_write: bool) -> None:
-    """A server that never answered may not exist. Only reads look for it until their deadline."""
+    """If the server has never answered, a read is retried, but a write is not."""
     retries = Retries(RetryPolicy(), 60.0, is_write=is_write)
     pause = retries.pause(Failure(_AWAY, was_sent=False), is_known=False)
     assert (pause is None) is is_write
@@ -69,7 +72,10 @@ def test_without_a_limit_a_write_to_an_unknown_server_is_tried_once(*, is_write:
 
 @pytest.mark.parametrize("is_write", [False, True])
 def test_each_reason(*, is_write: bool) -> None:
-    """A call is retried if the server did not run it, or if it reads and the server went away."""
+    """A call is retried if the server did not run it, or if the server asks for a retry.
+
+    A read is also retried if the server is unavailable.
+    """
     for reason in REASONS:
         error = error_for(reason, "")
         went_away = isinstance(error, UnavailableError) and not is_write
@@ -91,7 +97,7 @@ def test_each_reason(*, is_write: bool) -> None:
 def test_errors_without_a_reason(
     error: PodiumError, *, was_sent: bool, read: bool, write: bool
 ) -> None:
-    """A write whose response was lost may have been stored, so it is not sent again."""
+    """A write that was sent and failed without a reason is not retried: it may be stored."""
     assert _is_retried(error, was_sent=was_sent, is_write=False) is read
     assert _is_retried(error, was_sent=was_sent, is_write=True) is write
 
@@ -110,7 +116,10 @@ def test_the_pauses_double_up_to_a_second() -> None:
 
 
 def test_a_client_waits_as_long_as_the_server_asks() -> None:
-    """It waits up to half as long again, and never less. It gives up if the deadline is earlier."""
+    """If the server asks for a pause, the client waits 1 to 1.5 times as long.
+
+    If the deadline is before the end of this pause, the client gives up.
+    """
     error = error_for("OVERLOADED", "")
     error.retry_after = 2.0
     for _ in range(20):
@@ -122,7 +131,7 @@ def test_a_client_waits_as_long_as_the_server_asks() -> None:
 
 @pytest.mark.usefixtures("longest")
 def test_the_other_servers_are_tried_first_each_time() -> None:
-    """After a server that is away, each other one is tried at once, also after a pause."""
+    """If a server is away, each other server is tried at once. Then there is a pause."""
     retries = Retries(RetryPolicy(), 60.0, is_write=False, others=2)
     pauses = [_pause(retries, _AWAY, was_sent=False) for _ in range(6)]
     assert pauses == [0.0, 0.0, 0.1, 0.0, 0.0, 0.2]

@@ -1,4 +1,4 @@
-"""Training series: metrics that are logged with a step, over both clients."""
+"""Tests of training series: metrics that are logged with a step, with both clients."""
 
 import math
 from typing import Any
@@ -12,7 +12,7 @@ CONFIG = podium.RunConfig("r")
 
 
 async def test_values_with_a_step_are_a_series(client: AnyClient, declared: str) -> None:
-    """log(step=) keeps each point; a value without a step is the latest one, and no point."""
+    """log(step=) adds a point to a series. A value without a step only sets the latest value."""
     arm = await result(client.experiment(declared).start_arm(CONFIG, name="a"))
     for step in (3, -1, 0):
         await result(arm.log({"loss": step / 2, "lr": 1}, step=step))
@@ -29,7 +29,7 @@ async def test_values_with_a_step_are_a_series(client: AnyClient, declared: str)
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 10_000])
 async def test_pages_make_one_series(client: AnyClient, declared: str, page_size: int) -> None:
-    """A series of several pages comes back as one."""
+    """A series that arrives in several pages is returned as one series."""
     arm = await result(client.experiment(declared).start_arm(CONFIG, name="a"))
     for step in range(5):
         await result(arm.log({"a": step, "b": -step}, step=step))
@@ -41,7 +41,7 @@ async def test_pages_make_one_series(client: AnyClient, declared: str, page_size
 
 
 async def test_curves_use_the_series(client: AnyClient, declared: str) -> None:
-    """curve("loss") is the training series of each arm; groups are taken together."""
+    """curve("loss") returns the series of each arm, or the mean series of each group."""
     experiment = client.experiment(declared)
     for number, name in enumerate(["a", "b"]):
         arm = await result(experiment.start_arm(CONFIG, name=name, group_name="g"))
@@ -55,7 +55,7 @@ async def test_curves_use_the_series(client: AnyClient, declared: str) -> None:
 
 
 async def test_a_wrong_step_is_refused(client: AnyClient, declared: str) -> None:
-    """A step that is not an integer is an error of the call, which records nothing."""
+    """A step that is not an integer raises a TypeError, and the call records nothing."""
     arm = await result(client.experiment(declared).start_arm(CONFIG, name="a"))
     with pytest.raises(TypeError, match="step"):
         await result(arm.log({"loss": 1}, step="x"))
@@ -65,7 +65,7 @@ async def test_a_wrong_step_is_refused(client: AnyClient, declared: str) -> None
 async def test_a_key_that_no_arm_has(
     client: AnyClient, declared: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A misspelt key is named once, with similar keys; a key of another arm is not."""
+    """A misspelt key logs one warning with similar keys. A key of another arm logs none."""
     experiment = client.experiment(declared)
     arm = await result(experiment.start_arm(CONFIG, name="a"))
     await result(arm.log({"loss": 1}, step=1))
@@ -78,7 +78,7 @@ async def test_a_key_that_no_arm_has(
 
 
 async def test_a_reversed_range_of_steps(client: AnyClient, declared: str) -> None:
-    """A range whose end is before its start is an error, for rows and for series."""
+    """A range of steps that ends before its start raises an error, for rows and for series."""
     arm = client.experiment(declared).arm("a")
     with pytest.raises(ValueError, match="min_step is 5 and max_step is 1: the range is reversed"):
         await result(arm.evals(min_step=5, max_step=1))

@@ -1,4 +1,4 @@
-"""Clients with the addresses of several servers use all of them, and go on when one leaves."""
+"""Tests of clients with the addresses of several servers, of which some may be away."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ both_kinds = pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient]
 
 @asynccontextmanager
 async def _asking(kind: Any, address: str, **options: Any) -> AsyncIterator[Asked]:
-    """Yields a function that makes calls of a client beside servers of this event loop."""
+    """Yields a function that makes calls, while servers run in the same event loop."""
     async with entered(kind(address, **options)) as client:
 
         async def asked(call: Callable[[AnyClient], Any]) -> Any:
@@ -52,7 +52,7 @@ async def _started(
     host: str = "127.0.0.1",
     tls: ServerTLS | None = None,
 ) -> str:
-    """Starts a server that has an arm with this score. Returns its address."""
+    """Starts a server with one arm, which has the given score. Returns its address."""
     await asyncio.to_thread(folder.mkdir)
     [address] = await stack.enter_async_context(serving(folder, tls=tls))
     address = address.replace("127.0.0.1", host)
@@ -73,7 +73,7 @@ async def _ask_until_answered_by(asked: Asked, score: float) -> None:
 
 @both_kinds
 async def test_each_server_gets_calls(kind: Any, tmp_path: Path) -> None:
-    """Calls go to the servers in turns."""
+    """The servers of a client get calls in turn."""
     async with AsyncExitStack() as stack:
         servers = [await _started(stack, tmp_path / str(at), at) for at in range(3)]
         async with _asking(kind, ", ".join(servers)) as asked:
@@ -86,7 +86,10 @@ async def test_each_server_gets_calls(kind: Any, tmp_path: Path) -> None:
 @both_kinds
 @pytest.mark.parametrize("retry", [True, False])
 async def test_a_server_that_leaves(kind: Any, retry: bool, tmp_path: Path) -> None:
-    """Reads and writes succeed at the other server, also without retries. Then at both again."""
+    """If a server stops, reads and writes succeed at the other one, even without retries.
+
+    Once the server runs again, it gets calls again.
+    """
     async with AsyncExitStack() as stack:
         one = await _started(stack, tmp_path / "one", 1)
         async with AsyncExitStack() as leaving:
@@ -105,7 +108,7 @@ async def test_a_server_that_leaves(kind: Any, retry: bool, tmp_path: Path) -> N
 @pytest.mark.slow
 @both_kinds
 async def test_calls_while_a_server_stops(kind: Any, tmp_path: Path) -> None:
-    """No call fails while one server stops, starts and stops again."""
+    """No call fails while one of two servers starts and stops repeatedly."""
     async with AsyncExitStack() as stack:
         one = await _started(stack, tmp_path / "one", 1)
         async with AsyncExitStack() as leaving:
@@ -156,7 +159,7 @@ async def test_an_unhealthy_server(kind: Any, tmp_path: Path) -> None:
 
 @both_kinds
 async def test_no_server_answers(kind: Any) -> None:
-    """The error names all addresses, and a write is tried once at each of them."""
+    """If no server answers, the error of a write names all addresses."""
     address = f"{closed_port()},{closed_port()}"
     async with _asking(kind, address) as asked:
         with pytest.raises(podium.UnavailableError) as raised:
@@ -165,7 +168,7 @@ async def test_no_server_answers(kind: Any) -> None:
 
 
 async def test_each_server_has_a_certificate_of_its_own(tmp_path: Path) -> None:
-    """Each server is known by its own name, and one with another name gets no call."""
+    """Each server must have a certificate for its own name. Otherwise, it gets no calls."""
     authority = Authority(tmp_path)
     names = {"localhost": "DNS:localhost", "127.0.0.1": "IP:127.0.0.1"}
     async with AsyncExitStack() as stack:
@@ -185,7 +188,7 @@ async def test_each_server_has_a_certificate_of_its_own(tmp_path: Path) -> None:
 
 
 def test_addresses_of_several_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """White space and repetitions are left out, and a malformed address is named."""
+    """White space and repeated addresses are removed. A malformed address is refused."""
     monkeypatch.setenv("PODIUM_ADDRESS", " one:1, [::1]:2,one:1\n")
     assert podium.Client().address == "one:1,[::1]:2"
     monkeypatch.setenv("PODIUM_ADDRESS", "one:1,two")
@@ -199,7 +202,7 @@ def test_addresses_of_several_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @both_kinds
 async def test_a_token_is_sent_to_no_server_without_encryption(kind: Any) -> None:
-    """A token stays here if only some of the servers are on this machine."""
+    """A token is not sent if one of the servers is on another machine, without encryption."""
     token = new_token()[1]
     async with _asking(kind, "127.0.0.1:1,results.example:2", token=token) as asked:
         with pytest.raises(podium.UnauthenticatedError, match="without encryption"):
@@ -207,7 +210,7 @@ async def test_a_token_is_sent_to_no_server_without_encryption(kind: Any) -> Non
 
 
 async def test_recorded_results_reach_the_server_that_is_left(tmp_path: Path) -> None:
-    """The sender of `podium.record` goes on at the other server."""
+    """If one server does not answer, `podium.record` delivers results to the other one."""
     async with AsyncExitStack() as stack:
         one = await _started(stack, tmp_path / "one", 1)
 
@@ -225,7 +228,7 @@ async def test_recorded_results_reach_the_server_that_is_left(tmp_path: Path) ->
 
 
 async def test_commands(tmp_path: Path) -> None:
-    """`health` and `doctor` ask each server, and succeed if one of them serves."""
+    """`health` and `doctor` report each server. `health` succeeds if one of them serves."""
     async with AsyncExitStack() as stack:
         one, gone = await _started(stack, tmp_path / "one", 1), closed_port()
         address = f"{gone},{one}"

@@ -1,4 +1,4 @@
-"""Runs the cases of `watch_stream.json` with the watch loops of both clients, without a network.
+"""Tests of both clients with the cases of `watch_stream.json`, without a network.
 
 `make conformance` runs the same cases over connections, with the clients for all languages.
 """
@@ -100,7 +100,7 @@ async def _updates(connection: Any, session: WatchSession) -> AsyncIterator[Watc
 async def _watched(
     connection: Any, session: WatchSession, most: int
 ) -> tuple[list[WatchUpdate], dict[str, str] | None]:
-    """Returns the updates of a watch, at most `most` if it is not 0, and the error that ends it."""
+    """Returns the first `most` updates of a watch, or all if it is 0, and its error or None."""
     found: list[WatchUpdate] = []
     try:
         async with aclosing(_updates(connection, session)) as updates:  # type: ignore[type-var]
@@ -114,7 +114,7 @@ async def _watched(
 
 
 def _plain(update: WatchUpdate) -> dict[str, Any]:
-    """Returns an update as JSON values, as in the cases. There, NaN is a text and equals NaN."""
+    """Returns an update as JSON values, as in the cases. NaN is a string in them."""
     return MessageToDict(update_message(update))
 
 

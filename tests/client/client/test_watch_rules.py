@@ -1,4 +1,4 @@
-"""The rules of watches and lists, without a server."""
+"""Tests of the rules of watches, lists and requests, without a server."""
 
 from functools import partial
 from types import SimpleNamespace
@@ -53,7 +53,10 @@ def _check_pause(error: PodiumError, *, goes_on: bool) -> None:
 
 
 def test_the_pauses_of_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They double up to ten seconds until the next update, and are as long as the server asks."""
+    """The pauses between the calls of a watch double up to ten seconds.
+
+    The next update resets them. If the server asks for a pause, it is as long as asked.
+    """
     drawn: list[float] = []
 
     def uniform(_least: float, most: float) -> float:
@@ -75,7 +78,10 @@ def test_the_pauses_of_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_a_watch_that_has_not_begun_gives_up(
     monkeypatch: pytest.MonkeyPatch, *, has_begun: bool
 ) -> None:
-    """Ten seconds without a server end it. After its first update, it waits as long as it takes."""
+    """A watch raises the error if it gets no first update within ten seconds.
+
+    After its first update, a watch does not give up.
+    """
     now = 100.0
     monkeypatch.setattr("podium._client.watching.time.monotonic", lambda: now)
     session = _session()
@@ -103,13 +109,13 @@ def test_only_a_watch_that_has_not_begun_gives_up(
     ],
 )
 def test_where_a_watch_continues(after: Any, revision: int, epoch: str) -> None:
-    """The epoch belongs to the revision: another store may have the same numbers."""
+    """The request of a watch has the revision and the epoch of `after`, whatever its type."""
     request = _session(after=after).request
     assert (request.after_revision, request.epoch) == (revision, epoch)
 
 
 def test_the_points_of_states_that_share_them() -> None:
-    """Two states that follow one state do not change each other, nor it."""
+    """Two states derived from the same state change neither each other nor that state."""
     first = LivePoints().followed_by([1, 2], [0.1, 0.2])
     one, other = (first.followed_by([step], [0.5]) for step in (3, 4))
     states = (first, one, other, one.before(2), one.before(9), first.before(9))
@@ -125,7 +131,7 @@ def test_the_points_of_states_that_share_them() -> None:
 
 
 def test_arms_of_a_state_are_in_the_order_of_their_creation() -> None:
-    """An arm that newly passes a filter takes its place among those that were known before."""
+    """An arm that newly passes a filter is placed among the known arms by its creation."""
     state = LiveState()
     for places in ({"c": 2, "a": 0}, {"b": 1}, {"a": 0}):
         arms: list[Any] = [
@@ -181,13 +187,13 @@ def _listing() -> tuple[Listing[Any], list[int]]:
     ],
 )
 def test_how_much_of_a_list_is_fetched(use: Any, result: Any, count: int) -> None:
-    """Each use fetches as many pages as it needs, and no page twice."""
+    """Each use of a list fetches only as many pages as it needs, and no page twice."""
     items, fetched = _listing()
     assert [use(items), fetched] == [result, [0, 2, 4][:count]]
 
 
 def test_threads_fetch_one_page_after_the_other() -> None:
-    """Two threads that read a list do not fetch the same page, so no item appears twice."""
+    """A list is locked while it fetches a page, so two threads do not fetch the same page."""
     locked: list[bool] = []
 
     def fetch(pages: Any) -> list[Any]:
@@ -201,7 +207,10 @@ def test_threads_fetch_one_page_after_the_other() -> None:
 
 
 def test_the_results_of_several_calls_as_one() -> None:
-    """Numbers are added up, lists are joined, and the last revision counts."""
+    """The results of two calls are joined: counts are added up, and lists are concatenated.
+
+    The revision is that of the last call.
+    """
     one = RecordResult(3, 1, kept_fields=(KeptField("a"),), replaced_attempts=())
     other = RecordResult(
         5, 2, kept_fields=(KeptField("b"),), replaced_attempts=(ReplacedAttempt("A", 1.0),)
@@ -215,7 +224,7 @@ def test_the_results_of_several_calls_as_one() -> None:
 
 
 def test_a_range_of_steps_of_a_request() -> None:
-    """Both ends may be the same step, and a reversed range is an error."""
+    """A range can begin and end at the same step. A reversed range raises an error."""
     given: dict[str, Any] = {"name": None, "page_size": None}
     request: Any = calls.evals("x", "a", min_step=3, max_step=3, **given).request
     assert (request.min_step, request.max_step) == (3, 3)
@@ -235,7 +244,7 @@ def test_a_range_of_steps_of_a_request() -> None:
     ],
 )
 def test_the_first_filter_that_no_arm_passes(filters: dict[str, Any], text: str) -> None:
-    """It is named, because the others are not the reason for an empty list."""
+    """The explanation of an empty list names the first filter that no arm passes."""
     arm: Any = SimpleNamespace(
         name="lora", group_name="g", tags=["t"], record=lambda: {"config.lr": 1}
     )
@@ -244,7 +253,7 @@ def test_the_first_filter_that_no_arm_passes(filters: dict[str, Any], text: str)
 
 
 def test_events_of_several_calls_have_one_result() -> None:
-    """What each call has changed is added up."""
+    """If events are recorded in several calls, the result adds up the changes of all calls."""
     requests: Any = calls.record_in_parts("x", [skipped() for _ in range(1_001)])
     sent = [len(next(requests).events)]
     sent.append(len(requests.send(RecordResponse(revision=3, changed_events=1_000)).events))

@@ -1,4 +1,4 @@
-"""Watches, over both clients: updates, and what follows a lost connection."""
+"""Tests of watches, with both clients: their updates, and lost connections."""
 
 from contextlib import aclosing, closing
 from typing import Any
@@ -19,7 +19,7 @@ CONFIG = podium.RunConfig("r")
 
 
 class Watched:
-    """A watch of either client, one update at a time."""
+    """Reads a watch of either client, one update at a time."""
 
     def __init__(self, updates: Any) -> None:
         self._updates = updates
@@ -34,7 +34,7 @@ class Watched:
         return update
 
     async def until(self, revision: int) -> list[podium.WatchUpdate]:
-        """Returns the updates up to a revision: commits may be merged."""
+        """Returns the updates up to a revision. One update may contain several commits."""
         found = [await self.next()]
         while found[-1].marker is None or found[-1].marker.revision < revision:
             found.append(await self.next())
@@ -50,7 +50,7 @@ class Watched:
 
 
 def shown(update: podium.WatchUpdate) -> Any:
-    """The names of what an update has."""
+    """Returns the names and states of the arms, rows and removals of an update."""
     return (
         [(item.arm.name, item.arm.status) for item in update.arms],
         [(item.arm, item.eval_result.name, item.eval_result.step) for item in update.evals],
@@ -59,7 +59,7 @@ def shown(update: podium.WatchUpdate) -> Any:
 
 
 async def test_the_state_and_every_change(client: AnyClient, declared: str) -> None:
-    """A watch begins with the state; then each change comes with its revision."""
+    """The first update of a watch has the whole state. Later updates have the changes."""
     experiment = client.experiment(declared)
     arm = await result(experiment.start_arm(CONFIG, name="a"))
     await result(arm.log_eval("val", {"acc": 0.5}, step=1))
@@ -84,7 +84,7 @@ async def test_the_state_and_every_change(client: AnyClient, declared: str) -> N
 
 
 async def test_a_watch_goes_on_after_an_update(client: AnyClient, declared: str) -> None:
-    """after= sends nothing that was there before, be it an update, a marker or a revision."""
+    """A watch with after= sends only later changes. `after` is an update, marker or revision."""
     experiment = client.experiment(declared)
     await result(experiment.start_arm(CONFIG, name="a"))
     watched = Watched(experiment.watch())
@@ -98,7 +98,10 @@ async def test_a_watch_goes_on_after_an_update(client: AnyClient, declared: str)
 
 
 async def test_deletion_ends_a_watch(client: AnyClient, declared: str) -> None:
-    """The last update reports the deletion. A new experiment of the name can be watched."""
+    """The last update of a watch reports the deletion of the experiment.
+
+    A new experiment with the same name can be watched. Its first update is a reset.
+    """
     experiment = client.experiment(declared)
     watched = Watched(experiment.watch())
     before = await watched.next()
@@ -115,7 +118,10 @@ async def test_deletion_ends_a_watch(client: AnyClient, declared: str) -> None:
 
 
 async def test_filters(client: AnyClient, declared: str) -> None:
-    """An arm that leaves the filter is removed; one that enters it comes with all of its rows."""
+    """An arm that no longer passes the filter is removed.
+
+    An arm that newly passes the filter is sent with all of its rows.
+    """
     experiment = client.experiment(declared)
     arm = await result(experiment.start_arm(CONFIG, name="a", group_name="g"))
     await result(arm.log_eval("val", {"acc": 0.5}, step=1))
@@ -141,7 +147,7 @@ async def test_filters(client: AnyClient, declared: str) -> None:
 
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
 async def test_a_restarted_server_is_watched_on(kind: Any, tmp_path: Any) -> None:
-    """After a restart of the server the watch continues, without repeating earlier updates."""
+    """After a restart of the server, a watch continues without a reset."""
     with running_server(f"sqlite:///{tmp_path}/podium.db") as server:
         async with entered(kind(server.address)) as client:
             experiment = client.experiment("x")
@@ -163,7 +169,7 @@ async def test_an_unknown_experiment_is_an_error(client: AnyClient) -> None:
 
 
 async def test_a_declaration_is_a_change(client: AnyClient, declared: str) -> None:
-    """A commit that changes no arm, such as a declaration, comes at once like any other."""
+    """A commit that changes no arm is sent as an update, too."""
     experiment = client.experiment(declared)
     watched = Watched(experiment.watch())
     await watched.next()
@@ -186,7 +192,7 @@ def _added(arm: str, *steps: int) -> WatchResponse:
 
 
 def test_an_interrupted_update_is_forgotten() -> None:
-    """After a lost connection the server repeats the update, and nothing is in it twice."""
+    """If a lost connection interrupts an update, its arms and rows are not sent twice."""
     session = _session()
     assert session.take(_added("a", 1)) is None
     session.pause(podium.UnavailableError("gone"))
@@ -197,7 +203,7 @@ def test_an_interrupted_update_is_forgotten() -> None:
 
 
 def test_removals_end_what_earlier_messages_of_the_update_added() -> None:
-    """A change between two pages: an arm or a row that came with the first is gone again."""
+    """A removal also removes arms and rows that earlier messages of the same update added."""
     session = _session()
 
     removals = [
