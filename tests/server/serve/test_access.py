@@ -1,4 +1,4 @@
-"""When a server needs tokens and warns of its addresses, and which limits its settings reach."""
+"""Tests of the start of a server: who needs a token, warnings, and where its settings go."""
 
 import asyncio
 import itertools
@@ -40,7 +40,7 @@ class _Store:
 
 
 def _expected(settings: Settings, *, is_reachable: bool, has_tokens: bool) -> bool | None:
-    """Returns whether calls need tokens; None if the server must not start."""
+    """Returns whether calls need tokens, or None if the server must not start."""
     if settings.auth is not None:
         return settings.auth == "tokens"
     if settings.insecure and is_reachable:
@@ -55,7 +55,11 @@ def _expected(settings: Settings, *, is_reachable: bool, has_tokens: bool) -> bo
 async def test_who_needs_a_token(
     *, insecure: bool, auth: Any, is_reachable: bool, has_tokens: bool
 ) -> None:
-    """Only --auth none, and --insecure for others without any token, turn tokens off."""
+    """Without `--auth`, calls need tokens if there are any, or if other machines can call.
+
+    `--insecure` turns tokens off if other machines can call. If the store has tokens, such a
+    server does not start.
+    """
     settings = Settings(insecure=insecure, auth=auth)
     expected = _expected(settings, is_reachable=is_reachable, has_tokens=has_tokens)
     store: Any = _Store(int(has_tokens))
@@ -85,7 +89,7 @@ def test_a_server_warns_if_others_can_change_results(
     *,
     warns: bool,
 ) -> None:
-    """Encryption alone keeps nobody from changing results, so the server still warns."""
+    """A server that other machines can use without a token logs a warning, even with TLS."""
     check_addresses(settings)
     assert len(caplog.messages) == warns
     assert all("they can read and change every result" in text for text in caplog.messages)
@@ -94,7 +98,7 @@ def test_a_server_warns_if_others_can_change_results(
 async def test_the_missing_tokens_of_a_database_are_named_without_its_password(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The log has no password of a store's URL."""
+    """The warning about missing tokens names the store, but not the password in its URL."""
     settings = Settings(store="postgresql://podium:secret@db.example/podium", auth="tokens")
     store: Any = _Store(0)
     caplog.set_level(logging.WARNING)
@@ -104,7 +108,7 @@ async def test_the_missing_tokens_of_a_database_are_named_without_its_password(
 
 
 async def test_limits_reach_the_admission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limits in total of calls and watches, and the size of a request, replace defaults."""
+    """`Admission` gets the total limits of calls and watches, and the maximum request size."""
     seen: list[AdmissionLimits] = []
 
     class Noted(Admission):

@@ -1,4 +1,4 @@
-"""A start that fails leaves the folder as it was."""
+"""Tests of failed starts of a server: the folder of its store stays as it was."""
 
 import asyncio
 import socket
@@ -27,14 +27,14 @@ _FREE = "127.0.0.1:0"
 
 @pytest.fixture
 def taken() -> Iterator[str]:
-    """An address on which another program listens."""
+    """Yields an address on which another program listens."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         yield f"127.0.0.1:{other.getsockname()[1]}"
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """The settings of a server with a store and an audit log in the test's folder."""
+    """Returns settings with a store and an audit log in the test's folder."""
     store, audit = f"sqlite:///{tmp_path / 'podium.db'}", tmp_path / "audit.jsonl"
     return Settings(listen=(_FREE,), store=store, audit=audit)
 
@@ -53,7 +53,7 @@ def _files(folder: Path) -> dict[str, bytes]:
 async def test_an_address_that_is_taken(
     settings: Settings, taken: str, first: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """If a later address is taken, no store, log, audit log or socket is left."""
+    """If one of the addresses is taken, no store, log, audit log or socket is left."""
     bound = tuple(item.replace("unix:", f"unix:{tmp_path / 's.sock'}") for item in first)
     await _fails(replace(settings, listen=(*bound, taken)), ListenError)
     await _fails(replace(settings, listen=(*bound, _FREE), http=(_FREE, taken)), ListenError)
@@ -63,7 +63,7 @@ async def test_an_address_that_is_taken(
 async def test_other_causes(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is left, either, if the audit log or the store cannot be written."""
+    """If the audit log or the store cannot be written, the failed start leaves no file."""
     await _fails(replace(settings, audit=tmp_path / "none" / "audit"), AuditError)
 
     def fail(_connection: apsw.Connection) -> None:
@@ -75,7 +75,7 @@ async def test_other_causes(
 
 
 async def test_an_earlier_store_is_kept(settings: Settings, taken: str, tmp_path: Path) -> None:
-    """Files of an earlier server stay as they are, and its results can be read again."""
+    """A failed start removes no file of an earlier server, whose results can still be read."""
     async with (
         running(settings, asyncio.Event()) as [address],
         podium.AsyncClient(address) as client,
@@ -93,7 +93,7 @@ async def test_an_earlier_store_is_kept(settings: Settings, taken: str, tmp_path
 
 
 async def test_what_was_stored_is_kept(tmp_path: Path) -> None:
-    """A call that came before the start failed keeps the store, because it was acknowledged."""
+    """`discard` removes the files of a new store, unless a call has been recorded in it."""
     url = f"sqlite:///{tmp_path / 'podium.db'}"
     for stored, left in ((False, set[str]()), (True, {"podium.db", "podium.db.lock"})):
         store = await open_store(url)
@@ -105,7 +105,7 @@ async def test_what_was_stored_is_kept(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_uses_the_store(settings: Settings, tmp_path: Path) -> None:
-    """A second server on the store of a new server fails, and removes nothing of it."""
+    """If a second server starts on the store of a running one, it fails and removes no file."""
     async with running(settings, asyncio.Event()) as [address]:
         await _fails(settings, StoreError)
         assert {"podium.db", "podium.db-wal", "podium.db.lock"} <= set(_files(tmp_path))

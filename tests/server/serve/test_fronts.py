@@ -1,4 +1,4 @@
-"""The choice of the front."""
+"""Tests of the choice of the front."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from podium_server.serve.settings import ConfigError
 
 
 def test_a_native_front_for_another_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the installed module cannot be loaded, grpcio serves, unless --front native is given."""
+    """If the native front cannot be loaded, `auto` means grpcio, and `native` is an error."""
     (tmp_path / "podium_front.py").write_text("raise ImportError")
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("podium_front", "podium_server.rpc.fronts.native"):

@@ -1,4 +1,4 @@
-"""The log of the server, and the records that it leaves out."""
+"""Tests of the server's log, and of the records that it leaves out."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ def _log_errors() -> None:
 
 @pytest.mark.usefixtures("_own_logs")
 def test_a_client_that_is_gone_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """The error of gRPC about a vanished client is not logged; its other errors are."""
+    """The error of gRPC about a disconnected client is not logged. Its other errors are."""
     set_up_logs("text", "info")
     _log_errors()
     [line] = capsys.readouterr().err.splitlines()
@@ -42,7 +42,7 @@ def test_a_client_that_is_gone_is_no_error(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.usefixtures("_own_logs")
 def test_a_client_that_is_gone_is_one_debug_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """With --log-level debug a vanished client is one line, without a traceback."""
+    """With the log level debug, a disconnected client is one line, without a traceback."""
     set_up_logs("text", "debug")
     _log_errors()
     first, _ = capsys.readouterr().err.splitlines()
@@ -72,7 +72,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_own_logs", "_elsewhere")
 def test_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """A line has the time in UTC, the level, the logger, the message, and any traceback."""
+    """A line has the time in UTC, the level, the logger, the message, and any exception."""
     set_up_logs("json", "info")
     error = ValueError("why")
     failed = {"exc_info": (ValueError, error, None)}
@@ -93,7 +93,10 @@ def test_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("_own_logs")
 def test_libraries_log_ten_errors_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
-    """The tenth says that more are left out. Podium's own errors are all logged."""
+    """A library's tenth error in a minute is the last in the log, and says so.
+
+    All of Podium's own errors are logged.
+    """
     set_up_logs("text", "info")
     flood = [_record("grpc._x", "no. %d", created=61.0, args=(n,)) for n in range(1, 20)]
     own = _record("podium_server", "own", created=61.0)
@@ -106,7 +109,7 @@ def test_libraries_log_ten_errors_a_minute(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.usefixtures("_own_logs")
 def test_libraries_log_only_problems(capsys: pytest.CaptureFixture[str]) -> None:
-    """The level applies to Podium's loggers, and a library's own work is never logged."""
+    """The log level applies to Podium's loggers. Libraries log neither `debug` nor `info`."""
     set_up_logs("text", "debug")
     for name in ("podium_server", "asyncio", "grpc", "opentelemetry"):
         logging.getLogger(name).debug("at work")

@@ -1,4 +1,4 @@
-"""Options of `podium serve` that are wrong, and their help."""
+"""Tests of the options of `podium serve` and of their environment variables."""
 
 import dataclasses
 import resource
@@ -37,7 +37,7 @@ from tests.each import each
     ],
 )
 def test_a_wrong_limit(option: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The error quotes the input, and says which half of it is wrong."""
+    """The error about a wrong limit says whether its name, its number or its form is wrong."""
     with pytest.raises(SystemExit):
         command_parser("serve", command).parse_args([option])
     assert message in capsys.readouterr().err
@@ -60,20 +60,20 @@ def test_a_wrong_limit(option: str, message: str, capsys: pytest.CaptureFixture[
     ],
 )
 def test_a_wrong_address(settings: Settings, message: str) -> None:
-    """The error names the option, its forms and a similar address."""
+    """The error names the option and its valid forms, and a similar address if there is one."""
     with pytest.raises(ConfigError) as raised:
         check_addresses(settings)
     assert str(raised.value) == message
 
 
 def test_every_option_has_a_help() -> None:
-    """An option without a text in `podium serve --help` is a question."""
+    """Each option has a text in `podium serve --help`."""
     parser = command_parser("serve", command)
     assert [each.dest for each in parser._actions if not each.help] == []
 
 
 def test_variables_have_several_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commas separate the addresses of a variable; options replace all of them."""
+    """A variable can have several addresses, separated by commas. Options replace them all."""
     monkeypatch.setenv("PODIUM_LISTEN", "127.0.0.1:0, unix:/run/p.sock")
     monkeypatch.setenv("PODIUM_SERVE_HTTP", "127.0.0.1:1")
     parser = command_parser("serve", command)
@@ -86,7 +86,7 @@ def test_variables_have_several_values(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_empty_variables_are_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable without a value leaves the default, as scripts expect that set `NAME=`."""
+    """An environment variable with an empty value leaves the default of its option."""
     monkeypatch.setenv("PODIUM_LISTEN", "")
     monkeypatch.setenv("PODIUM_STORE", "")
     given = command_parser("serve", command).parse_args([])
@@ -119,7 +119,10 @@ Serve = Callable[..., tuple[Settings, tuple[str, str]]]
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
-    """Runs `podium serve` without a server. Returns its settings, and the format of its log."""
+    """Returns a function that runs `podium serve` without a server.
+
+    The function returns the settings, and the format and level of the log.
+    """
     given: list[Any] = []
 
     async def stop_at_once(settings: Settings) -> int:
@@ -141,7 +144,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
 
 
 def test_each_option_is_in_the_table() -> None:
-    """A new option needs a row, so that a test proves its effect."""
+    """Each option is in `_SETTINGS`, so that the next test covers it, or in `_OTHERS`."""
     parser = command_parser("serve", command)
     assert {each.option_strings[-1] for each in parser._actions} == _SETTINGS.keys() | _OTHERS
 
@@ -165,19 +168,19 @@ def test_an_option_and_its_variable_set_one_field(
 def test_a_variable_switches_an_option_off(
     serve: Serve, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server is not open to everybody because of a variable that says no."""
+    """If PODIUM_SERVE_INSECURE is empty or means no, the server is not insecure."""
     monkeypatch.setenv("PODIUM_SERVE_INSECURE", text)
     assert serve()[0] == Settings()
 
 
 def test_the_log_has_the_given_format_and_level(serve: Serve) -> None:
-    """By default, the log has lines of text from the level `info` on."""
+    """By default, the log is text with the level `info`. Options set both."""
     assert serve()[1] == ("text", "info")
     assert serve("--log-format", "json", "--log-level", "debug")[1] == ("json", "debug")
 
 
 def test_an_option_that_repeats_its_default_is_kept(serve: Serve) -> None:
-    """A second address does not replace the first one, even if that is the default."""
+    """A repeated `--listen` adds an address, even if one of them is the default."""
     addresses = (*Settings().listen, "127.0.0.1:1", *Settings().listen)
     given = [text for address in addresses for text in ("--listen", address)]
     assert serve(*given)[0].listen == addresses
@@ -208,7 +211,10 @@ def test_a_value_beyond_its_range(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The error of an option and that of its variable say which values are valid."""
+    """An option with an invalid value is an error, and so is its environment variable.
+
+    The option's error says which values are valid. The variable's error names the variable.
+    """
     with pytest.raises(SystemExit):
         command_parser("serve", command).parse_args([f"{option}={text}"])
     assert message in capsys.readouterr().err
@@ -220,7 +226,7 @@ def test_a_value_beyond_its_range(
 
 
 def test_the_files_of_tls(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    """A certificate and its key belong together. A client's authority needs both."""
+    """`--tls-cert` and `--tls-key` need each other. `--tls-client-ca` needs both."""
     cert, key, client_ca = "--tls-cert=c.pem", "--tls-key=k.pem", "--tls-client-ca=a.pem"
     files = Path("c.pem"), Path("k.pem")
     assert serve(cert, key)[0] == Settings(tls=ServerTLS(*files))
@@ -249,7 +255,10 @@ def test_enough_files_can_be_open(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The limit of open files is raised for all connections, but neither lowered nor exceeded."""
+    """The soft limit of open files is raised for all connections, at most to the hard limit.
+
+    It is never lowered. If the hard limit is too low, the server logs a warning.
+    """
     changes: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _which: (soft, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda _which, limits: changes.append(limits))

@@ -1,4 +1,4 @@
-"""Which tests of the shipped suite are slow here: the suite itself has no marks."""
+"""Marks slow tests of `podium_server.testing.store_suite`, which has no marks itself."""
 
 import pytest
 
@@ -7,7 +7,7 @@ _QUICK_HISTORIES = 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks large rankings, and all random histories but the first ones."""
+    """Marks as slow: tests of large rankings, and all random histories except the first two."""
     for item in items:
         if getattr(item, "originalname", "") in _SLOW:
             item.add_marker("slow")

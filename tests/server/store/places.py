@@ -1,4 +1,4 @@
-"""The stores that the suites run over, each as a place that outlives its stores."""
+"""Places where the stores of the tests keep their rows: files, or schemas of a database."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -22,17 +22,17 @@ Dump = dict[str, list[tuple[Any, ...]]]
 
 
 class Place(suite.Place, Protocol):
-    """A place that a server can open as well."""
+    """A place with a URL, which a server can open as well."""
 
     url: str
-    """The URL that a server of its own takes."""
+    """The URL of the place's store, as `podium serve --store` takes it."""
 
     def version(self) -> int:
-        """Returns another number whenever something was stored."""
+        """Returns a number that changes whenever something is stored."""
 
 
 class SqlitePlace:
-    """A file."""
+    """The file of a SQLite store."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "podium.db"
@@ -44,18 +44,18 @@ class SqlitePlace:
         return SqliteStore(self.path)
 
     def dump(self) -> Dump:
-        """Returns every row of every table, read through a connection of its own."""
+        """Returns every row of every table, read over a separate connection."""
         return dump_sqlite(self.path)
 
     def version(self) -> int:
-        """Another number whenever something was stored."""
+        """Returns a number that changes whenever something is stored."""
         if self._watch is None:
             self._watch = apsw.Connection(str(self.path))
         return int(str(self._watch.pragma("data_version")))
 
 
 class PostgresPlace:
-    """A schema of the test's database."""
+    """A schema of the test's PostgreSQL database."""
 
     def __init__(self, folder: Path) -> None:
         self.url = schema_url(folder)
@@ -65,20 +65,23 @@ class PostgresPlace:
         return PostgresStore(self.url)
 
     def dump(self) -> Dump:
-        """Returns every row of every table, read through a connection of its own."""
+        """Returns every row of every table, read over a separate connection."""
         return dump_postgres(self.url)
 
     def version(self) -> int:
-        """Another number whenever something was stored, and sometimes when nothing was."""
+        """Returns a number that changes when something is stored, and sometimes when nothing is."""
         return last_transaction()
 
 
 def dump_sqlite(path: Path) -> Dump:
-    """Returns every row of every table of results; never through the standard library's sqlite3."""
+    """Returns every row of every table of results.
+
+    Reads with apsw, as the store does, and never with the standard library's sqlite3.
+    """
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     with closing(connection):
         connection.execute("PRAGMA query_only = 1; BEGIN")
-        # These tables have random ids: stores with equal results differ there.
+        # The two tables that are left out have random ids, so they differ between equal stores.
         tables = connection.execute(
             "SELECT name FROM sqlite_schema "
             "WHERE type = 'table' AND name NOT IN ('store', 'identity')"

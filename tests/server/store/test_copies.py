@@ -1,4 +1,4 @@
-"""Backups and checks of a SQLite store, also while a server uses it."""
+"""Tests of backups and checks of a SQLite store, even while a server uses it."""
 
 import asyncio
 import os
@@ -27,7 +27,10 @@ def _files(folder: Path) -> list[str]:
 
 
 async def test_a_backup_holds_what_was_acknowledged(tmp_path: Path) -> None:
-    """The copy of a store in use is one private file with the same rows, and can be opened."""
+    """A backup of a store in use has all eval rows from before its start, and can be opened.
+
+    The backup is one file that only its owner can read.
+    """
     place, target = SqlitePlace(tmp_path), tmp_path / "copies" / "podium.db"
     target.parent.mkdir()
     async with opened(place) as store:
@@ -51,7 +54,7 @@ async def test_a_backup_holds_what_was_acknowledged(tmp_path: Path) -> None:
 
 
 async def test_a_backup_replaces_nothing(tmp_path: Path) -> None:
-    """A target that exists stays as it is; a link to nowhere and a missing folder are errors."""
+    """A backup does not overwrite its target. A missing folder or store is an error."""
     await _fill(tmp_path / "podium.db")
     target = tmp_path / "kept"
     target.write_bytes(b"kept")
@@ -66,7 +69,7 @@ async def test_a_backup_replaces_nothing(tmp_path: Path) -> None:
 
 
 async def test_an_interrupted_backup_is_in_nobodys_way(tmp_path: Path) -> None:
-    """The partial file of a killed backup is replaced; a link there is not followed."""
+    """If there is a link at the path of a backup's partial file, it is not followed."""
     await _fill(tmp_path / "podium.db")
     (tmp_path / "other").write_bytes(b"other")
     (tmp_path / "copy.db.part").symlink_to(tmp_path / "other")
@@ -76,7 +79,7 @@ async def test_an_interrupted_backup_is_in_nobodys_way(tmp_path: Path) -> None:
 
 
 async def test_a_damaged_store_gives_no_backup(tmp_path: Path) -> None:
-    """A copy that fails its check is removed, and the error names the fault."""
+    """If the store is damaged, the backup fails with an error, and its copy is removed."""
     await _fill(tmp_path / "podium.db")
     _damage(tmp_path / "podium.db")
     with pytest.raises(StoreError, match="the copy is damaged"):
@@ -85,7 +88,7 @@ async def test_a_damaged_store_gives_no_backup(tmp_path: Path) -> None:
 
 
 async def test_a_check_finds_damage(tmp_path: Path) -> None:
-    """An intact file has no faults; a damaged page, a missing index entry and a cut file have."""
+    """`check_store` finds a wrong index, damaged pages and a cut file. An intact one passes."""
     path = tmp_path / "podium.db"
     await _fill(path)
     assert check_store(str(path)) == check_store(f"sqlite:///{path}") == []
@@ -105,14 +108,14 @@ async def test_a_check_finds_damage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"not a database " * 100])
 def test_what_is_no_store_is_not_called_intact(tmp_path: Path, content: bytes) -> None:
-    """An empty file, and one of another kind, are errors."""
+    """A check of an empty file, or of a file that is not a database, is an error."""
     (tmp_path / "podium.db").write_bytes(content)
     with pytest.raises(StoreError):
         check_store(str(tmp_path / "podium.db"))
 
 
 async def test_a_pipe_is_no_store(tmp_path: Path) -> None:
-    """A path of something other than a file is an error, and nothing waits for its content."""
+    """If the path is that of a pipe, a check, a backup and `open` fail without waiting for it."""
     pipe = tmp_path / "pipe.db"
     os.mkfifo(pipe)
     for use in (check_store, lambda url: back_up_store(url, tmp_path / "copy.db")):
@@ -123,7 +126,7 @@ async def test_a_pipe_is_no_store(tmp_path: Path) -> None:
 
 
 def test_the_commands(tmp_path: Path) -> None:
-    """`podium backup` and `podium check` work beside a server, with exit codes for scripts."""
+    """`podium backup` and `podium check` work while a server runs, and return exit codes."""
     store = f"sqlite:///{tmp_path}/podium.db"
     target = tmp_path / "copy.db"
     with running_server(store) as server, podium.Client(server.address) as client:
@@ -153,7 +156,7 @@ def test_the_commands(tmp_path: Path) -> None:
 async def test_a_store_that_the_environment_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Commands read PODIUM_STORE without the newline that a file leaves at its end."""
+    """Commands ignore a newline at the end of PODIUM_STORE, such as one read from a file."""
     await _fill(tmp_path / "podium.db")
     monkeypatch.setenv("PODIUM_STORE", f"sqlite:///{tmp_path}/podium.db\n")
     assert command("backup", str(tmp_path / "copy.db")).code == 0
@@ -166,7 +169,10 @@ async def test_a_store_that_the_environment_names(
 async def test_a_backup_is_synced_before_it_gets_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A power cut leaves a whole copy or none: the content is synced first, and then the name."""
+    """A backup syncs its partial file, renames it, and syncs the folder.
+
+    So a power cut leaves a whole copy or none.
+    """
     await _fill(tmp_path / "podium.db")
     synced: list[str] = []
     sync = os.fsync
@@ -181,7 +187,10 @@ async def test_a_backup_is_synced_before_it_gets_its_name(
 
 
 async def test_a_backup_needs_no_file_beside_it(tmp_path: Path) -> None:
-    """The copy is no file in WAL mode, so it can be read from a disk that cannot be written."""
+    """A backup is not in WAL mode, so it can be read from a read-only disk.
+
+    Files beside it that a killed backup left are removed.
+    """
     await _fill(tmp_path / "podium.db")
     for ending in ("-journal", "-wal", "-shm"):
         (tmp_path / f"copy.db.part{ending}").write_bytes(b"left by a killed backup")
@@ -191,7 +200,7 @@ async def test_a_backup_needs_no_file_beside_it(tmp_path: Path) -> None:
 
 
 async def test_a_backup_has_another_identity(tmp_path: Path) -> None:
-    """Clients that watch notice that a restored backup may have older results."""
+    """A backup has another epoch than its store, so that watches notice that it is restored."""
     place, copy = SqlitePlace(tmp_path), tmp_path / "copy"
     copy.mkdir()
     await _fill(place.path)

@@ -1,4 +1,4 @@
-"""The derived rows of a store are right after random writes."""
+"""Tests that the derived rows of a store, such as scores, are correct after random writes."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ _CALLS = 100
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_derived_rows(seed: int, tmp_path: Any) -> None:
-    """Scores, primary evals, counts and sizes follow from the rows, and nothing is left over."""
+    """After random calls, derived scores, primary evals, counts and sizes fit the stored rows."""
     place, rng, model = new_place(tmp_path), Random(seed), Experiment()  # noqa: S311 - the same calls every time
     async with opened(place) as store:
         way = Direct(store, Limits())
@@ -52,7 +52,7 @@ async def test_derived_rows(seed: int, tmp_path: Any) -> None:
 
 
 def follow(model: Experiment, request: Any) -> None:
-    """Keeps the naive model beside the store, so that random calls go on making sense."""
+    """Applies a request to the naive model, so that later random calls fit the store."""
     try:
         match type(request).__name__:
             case "RecordRequest":
@@ -84,7 +84,7 @@ def _ordered(table: str, values: Sequence[Any], columns: str) -> list[Any]:
 
 
 def check_derived(dump: Dump) -> None:
-    """Holds everything that is derived against the rows that it follows from."""
+    """Asserts that everything derived in a dump is what its other rows imply."""
     arms = {
         values[:2]: codec.arm_from(_ordered(_ARM_TABLE, values[1:], codec.ARM_COLUMNS))
         for values in dump["arms"]
@@ -108,7 +108,7 @@ def check_derived(dump: Dump) -> None:
 
 
 def _check_ranks(dump: Dump, arms: dict[Any, ArmRow]) -> None:
-    """The scores of completed arms are in order and counted, and no others."""
+    """Asserts that the index of rankings has the scores of completed arms, and no others."""
     ranked, counted = set(), Counter[Any]()
     for experiment, ordinal, name, key, *score in dump["scores"]:
         arm, entry = arms[experiment, ordinal], codec.score_from(*score)
@@ -192,7 +192,7 @@ def _message(arm: ArmRow, parts: dict[str, bytes], rows: list[EvalRow]) -> Any:
 
 
 def _expected_scores(arm: Any) -> set[Any]:
-    """Every score that can be asked for, by eval name ('' for none) and key."""
+    """Returns every score that a read can ask for, by eval name ('' for none) and key."""
     found = _bare_scores(arm)
     for name in {row.name for row in arm.evals}:
         row = scoring.find_eval(arm.evals, name)
@@ -202,7 +202,10 @@ def _expected_scores(arm: Any) -> set[Any]:
 
 
 def _bare_scores(arm: Any) -> dict[tuple[str, str], ScoreRow]:
-    """Eval metrics count before training metrics."""
+    """Returns the scores that a read without an eval name can ask for.
+
+    Metrics of the primary eval, or given eval metrics, take precedence over training metrics.
+    """
     scores = {key: ScoreRow(value, Origin.TRAINING_METRICS) for key, value in arm.metrics.items()}
     for key, value in arm.eval_metrics.items():
         scores[key] = ScoreRow(value, Origin.GIVEN_EVAL_METRICS)

@@ -1,4 +1,4 @@
-"""What each caller learns when SQLite fails in a transaction, and whether the store goes on."""
+"""Tests of failures of SQLite: which error each caller gets, and whether the store stops."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ class _Store:
         self.stops += 1
 
     async def transact(self, kind: type[RecordCall] = RecordCall, *, step: int) -> str:
-        """Records a row. Returns the reason of the error, or an empty text."""
+        """Records a row. Returns the reason of the error, or an empty string."""
         return await _reason(self.store.transact(record(row("val", step), kind=kind)))
 
 
@@ -177,7 +177,7 @@ async def test_a_read_that_meets_damage(
 ) -> None:
     """If a read finds the file damaged, the store stops for all callers.
 
-    If a read fails for another reason, the store goes on.
+    If a read fails for another reason, the store continues to work.
     """
     _raise_once(monkeypatch, owner, name, error)
     if error is _DISK:

@@ -1,4 +1,4 @@
-"""The log beside a file: that of another program is left alone, that of a killed server is kept."""
+"""Tests of a write-ahead log that is beside the file when a SQLite store opens."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def _state(path: Path, log: Path) -> object:
 
 
 async def test_the_log_of_another_database_is_left_alone(tmp_path: Path) -> None:
-    """A database in use with a write-ahead log is refused, and neither file is written."""
+    """If another program's database has a write-ahead log, `open` fails and writes no file."""
     path = tmp_path / "other.db"
     other = apsw.Connection(str(path))
     other.pragma("journal_mode", "wal")
@@ -32,9 +32,10 @@ async def test_the_log_of_another_database_is_left_alone(tmp_path: Path) -> None
 def test_the_log_of_a_killed_server_is_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Commits that were not synced before the kill are durable before they are read.
+    """`make_log_durable` writes the whole log again, without a change, and then syncs it.
 
-    The last page of a commit may end with zeros.
+    So commits that were not synced before the kill are durable before they are read. The log of
+    this test ends with zeros, because the last page of a commit may end with zeros.
     """
     path, log = tmp_path / "podium.db", tmp_path / "podium.db-wal"
     path.touch()

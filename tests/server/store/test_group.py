@@ -1,4 +1,4 @@
-"""Whom a commit of the SQLite store waits for: callers of the last one who are on their way."""
+"""Tests of the group commit of the SQLite store: which calls share a transaction."""
 
 import asyncio
 import time
@@ -15,23 +15,26 @@ from podium_server.testing.paging import step_of
 from tests.server.store.places import SqlitePlace, opened
 
 _SOON = 0.01
-"""The seconds that a commit seems to take."""
+"""The seconds that the store believes a commit to take."""
 
 
 class _Clock:
-    """A clock by which the thread works all the time, or never."""
+    """A clock that shows the thread as always busy, or as always idle."""
 
     def __init__(self, *, busy: bool) -> None:
         self._busy = busy
         self.monotonic, self.perf_counter = time.monotonic, time.perf_counter
 
     def thread_time(self) -> float:
-        """The time that the thread has worked."""
+        """Returns the seconds that the thread has worked."""
         return time.monotonic() if self._busy else 0.0
 
 
 def _expecting_two(store: Any, monkeypatch: pytest.MonkeyPatch, *, busy: bool) -> list[str]:
-    """Has the store wait for two callers, for as long as it takes; its commits from now on."""
+    """Makes the store expect two callers, and wait for them for up to a minute.
+
+    Returns a list, to which each later commit of the store adds an item.
+    """
     assert isinstance(store, SqliteStore)
     monkeypatch.setattr(group_commit, "time", _Clock(busy=busy))
     monkeypatch.setattr(group_commit, "_GATHER_SECONDS", 60)
@@ -44,7 +47,7 @@ def _expecting_two(store: Any, monkeypatch: pytest.MonkeyPatch, *, busy: bool) -
 async def test_a_call_on_its_way_shares_the_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the thread has work, such as the answers of the last commit, more calls may come."""
+    """While its thread is busy, a commit waits for a second call. Both share one commit."""
     async with opened(SqlitePlace(tmp_path)) as store:
         await store.transact(record(declared(), arm()))
         commits = _expecting_two(store, monkeypatch, busy=True)
@@ -59,7 +62,7 @@ async def test_a_call_on_its_way_shares_the_commit(
 async def test_nobody_waits_for_a_caller_who_has_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wait for more calls ends when the thread was idle for a commit's time."""
+    """A commit stops waiting for more calls if its thread is idle for as long as a commit."""
     async with opened(SqlitePlace(tmp_path)) as store:
         await store.transact(record(declared(), arm()))
         commits = _expecting_two(store, monkeypatch, busy=False)
@@ -68,7 +71,7 @@ async def test_nobody_waits_for_a_caller_who_has_gone(
 
 
 async def test_a_transaction_has_at_most_256_calls(tmp_path: Path) -> None:
-    """So the first of very many calls does not wait for all of them."""
+    """300 concurrent calls need two transactions, because one takes at most 256 calls."""
     async with opened(SqlitePlace(tmp_path)) as store:
         await store.transact(record(declared(), arm()))
         calls = [store.transact(record(row("val", step))) for step in range(300)]
@@ -80,7 +83,7 @@ async def test_a_transaction_has_at_most_256_calls(tmp_path: Path) -> None:
 
 
 async def test_calls_keep_their_order_around_a_defect(tmp_path: Path) -> None:
-    """The calls that shared a transaction with a defect are applied in the order they came in."""
+    """If one call of a transaction fails, the others are applied in the order of arrival."""
     async with opened(SqlitePlace(tmp_path)) as store:
         await store.transact(record(declared(), arm()))
         calls = [record(row("val", 1, metrics={"n": n})) for n in range(6)]

@@ -1,4 +1,4 @@
-"""Tokens are changed beside a server without any harm to its file."""
+"""Tests of commands that change tokens in the file of a running server."""
 
 import asyncio
 import threading
@@ -23,7 +23,10 @@ _SOON = 0.05
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    """An open store with a long log: over 1,000 pages, from which on SQLite would merge it."""
+    """Yields an open store with a long log.
+
+    The log has over 1,000 pages, so SQLite by itself would merge it into the file.
+    """
     store = SqliteStore(tmp_path / "podium.db")
     await store.open()
     ballast = {"k": Value(string_value="x" * 900_000)}
@@ -41,7 +44,10 @@ def _state(path: Path) -> tuple[int, int]:
 async def test_the_file_of_a_running_server_stays_unchanged(
     store: SqliteStore, tmp_path: Path
 ) -> None:
-    """Only the server merges its log into the file, so it does not take that for damage."""
+    """A command that changes tokens does not merge the server's log into the file.
+
+    The server would take such a change of the file for damage.
+    """
     path = tmp_path / "podium.db"
     assert path.with_name("podium.db-wal").stat().st_size > 4_200_000
     before = _state(path)
@@ -58,7 +64,7 @@ async def test_the_file_of_a_running_server_stays_unchanged(
 
 
 async def test_the_log_of_a_killed_server_stays(store: SqliteStore, tmp_path: Path) -> None:
-    """The log that a server left is merged by the next server, and not by a command."""
+    """A command that adds a token does not merge the log that a killed server left."""
     (tmp_path / "copy").mkdir()
     for name in ("podium.db", "podium.db-wal"):
         (tmp_path / "copy" / name).write_bytes((tmp_path / name).read_bytes())
@@ -77,7 +83,7 @@ async def test_the_log_of_a_killed_server_stays(store: SqliteStore, tmp_path: Pa
 )
 @pytest.mark.usefixtures("store")
 def test_a_change_waits_for_the_server(tmp_path: Path, change: Callable[[Path], Any]) -> None:
-    """A transaction of the server that is under way does not make the command fail."""
+    """A change of tokens waits until another connection's transaction ends."""
     path = tmp_path / "podium.db"
     holder = apsw.Connection(str(path))
     holder.execute("BEGIN IMMEDIATE")
@@ -99,7 +105,7 @@ def test_a_change_waits_for_the_server(tmp_path: Path, change: Callable[[Path], 
 async def test_a_change_that_the_disk_refuses_has_a_reason(
     store: SqliteStore, error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A call that changes tokens gets the same errors as one that changes results."""
+    """If SQLite fails, a call that changes tokens gets the reason: full, overloaded or internal."""
 
     def fail(*_arguments: object) -> None:
         raise StoreError("cannot use podium.db") from error
@@ -115,14 +121,14 @@ async def test_a_change_that_the_disk_refuses_has_a_reason(
 
 @pytest.mark.usefixtures("store")
 async def test_readers_cannot_write(store: SqliteStore) -> None:
-    """A defect in a read cannot change results, because only one connection can write."""
+    """The connections for reads cannot write, so a defect in a read cannot change results."""
     for connection in (store._reading, store._reading_tokens, store._connect_to_read()):
         with pytest.raises(apsw.ReadOnlyError):
             connection.execute("DELETE FROM experiments")
 
 
 async def test_each_connection_that_writes_syncs(store: SqliteStore, tmp_path: Path) -> None:
-    """A commit of the server, of a command about tokens and of a migration survives a power cut."""
+    """The connections of the server, of token commands and of migrations sync each commit."""
     assert store._writing.pragma("journal_mode") == "wal"
     assert store._writing.pragma("synchronous") == 2
     with tokens._writing(tmp_path / "podium.db") as connection:
@@ -133,7 +139,7 @@ async def test_each_connection_that_writes_syncs(store: SqliteStore, tmp_path: P
 
 @pytest.mark.parametrize("content", [None, b""])
 async def test_a_token_makes_a_store_ready(tmp_path: Path, content: bytes | None) -> None:
-    """The first token creates a missing store, and an empty file becomes a store."""
+    """If the file is missing or empty, adding the first token makes it a store."""
     path = tmp_path / "new.db"
     if content is not None:
         path.write_bytes(content)

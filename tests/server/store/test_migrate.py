@@ -1,4 +1,4 @@
-"""Results move to another store unchanged, also while the source is written."""
+"""Tests of `migrate_store`, which copies all results of a store to another one, unchanged."""
 
 import asyncio
 import signal
@@ -53,7 +53,7 @@ _ALL = PageLimits(1_000, 2**30)
 
 @pytest.fixture
 def places(tmp_path: Path) -> Callable[[str], Place]:
-    """Makes places of the kind of store that this run tests, and files."""
+    """Returns a function that makes a place: by default, of the kind that this run tests."""
 
     def make(name: str, kind: Callable[[Path], Place] = new_place) -> Place:
         folder = tmp_path / name
@@ -103,7 +103,7 @@ async def _epoch(store: Store, experiment: str) -> str:
 
 
 async def test_every_row_moves_and_comes_back(places: Callable[..., Place]) -> None:
-    """All rows of all tables are the same after each move, and the store goes on with them."""
+    """All rows are equal after a move to another store and back. Both copies accept writes."""
     there, back = places("there"), places("back", SqlitePlace)
     source = places("source", SqlitePlace)
     async with opened(source) as store:
@@ -134,7 +134,7 @@ async def test_every_row_moves_and_comes_back(places: Callable[..., Place]) -> N
 
 
 async def test_a_second_run_copies_what_has_changed(places: Callable[..., Place]) -> None:
-    """Only changed experiments are copied again, also after a heartbeat without a new revision."""
+    """A second run copies only changed experiments, even if a change made no new revision."""
     source, target = places("source"), places("target")
     async with opened(source) as store:
         await _fill(store)
@@ -155,7 +155,10 @@ async def test_a_second_run_copies_what_has_changed(places: Callable[..., Place]
 
 
 async def test_a_source_that_is_written_meanwhile(places: Callable[..., Place]) -> None:
-    """A run copies one state of each experiment, names what changed, and the next run copies it."""
+    """If the source is written during a run, the run names the changed experiments.
+
+    The next run copies these experiments.
+    """
     source, target = places("source"), places("target")
     loop = asyncio.get_running_loop()
     async with opened(source) as store:
@@ -194,11 +197,11 @@ def rows(side, table, number):
 transfer._rows = rows
 migrate_store(sys.argv[1], sys.argv[2], print)
 """
-"""Kills itself in the transaction of the second experiment."""
+"""A migration that kills itself in the transaction of the second experiment."""
 
 
 async def test_a_killed_run_is_resumed(places: Callable[..., Place]) -> None:
-    """A run that is killed within an experiment leaves whole ones, and the next run goes on."""
+    """A killed run leaves only whole experiments at the target. The next run copies the others."""
     source, target = places("source"), places("target")
     async with opened(source) as store:
         await _fill(store)
@@ -237,7 +240,7 @@ async def test_a_skipped_table_is_found(
 
 
 async def test_verify_finds_a_changed_row(places: Callable[..., Place]) -> None:
-    """With verify, a row that was changed at the target after it was copied is found."""
+    """With `verify`, a run finds a row of the target that was changed after it was copied."""
     source, target = places("source"), places("target", SqlitePlace)
     async with opened(source) as store:
         await _fill(store)
@@ -251,7 +254,7 @@ async def test_verify_finds_a_changed_row(places: Callable[..., Place]) -> None:
 
 
 async def test_a_target_with_other_results_is_refused(places: Callable[..., Place]) -> None:
-    """Results of the target that are not the source's, or that changed there, are kept."""
+    """If the target has other results, or its copies have changed, a run fails and keeps them."""
     source, other, target = places("source"), places("other"), places("target")
     for place, name in ((source, "mine"), (other, "theirs")):
         async with opened(place) as store:
@@ -270,7 +273,7 @@ async def test_a_target_with_other_results_is_refused(places: Callable[..., Plac
 
 
 async def test_a_store_is_not_its_own_target(places: Callable[..., Place]) -> None:
-    """The same store under both URLs is an error, and gets no table."""
+    """A run from a store to itself is an error, and adds no table to the store."""
     source = places("source")
     async with opened(source):
         pass
@@ -299,7 +302,7 @@ async def test_tokens_of_the_target_stay(places: Callable[..., Place]) -> None:
 async def test_many_rows_are_copied_in_batches(
     places: Callable[..., Place], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Batches that split a table lose no row, and long copies report their progress."""
+    """If an experiment is copied in several batches, no row is lost, and progress is reported."""
     monkeypatch.setattr(transfer, "_BATCH_ROWS", 7)
     monkeypatch.setattr(transfer, "_PROGRESS_ROWS", 20)
     source, target = places("source"), places("target")
@@ -320,7 +323,7 @@ async def test_many_rows_are_copied_in_batches(
 
 @only_sqlite
 async def test_files_that_cannot_take_part(tmp_path: Path) -> None:
-    """A file in use, a missing one, and one of an older version are errors that name the remedy."""
+    """A run fails if the source is missing or of an older version, or if the target is in use."""
     (tmp_path / "old").mkdir()
     source, target, old = (
         SqlitePlace(tmp_path),
@@ -346,7 +349,7 @@ async def test_files_that_cannot_take_part(tmp_path: Path) -> None:
 
 
 def test_every_table_is_known() -> None:
-    """Each table of the schema is either copied by experiment, or one of the three others."""
+    """`result_tables` has exactly these tables. For `points`, it has the right columns and key."""
     tables = sqlite_transfer.result_tables()
     assert set(tables) == {
         "arm_parts", "arms", "evals", "experiment_contents", "experiments", "point_keys", "points",
@@ -358,7 +361,7 @@ def test_every_table_is_known() -> None:
 
 @pytest.mark.skipif(kind() != "postgres", reason="it needs a database")
 async def test_every_column_is_in_both_schemas(places: Callable[..., Place]) -> None:
-    """A column that only one kind of store has is an id or a lock, because it is not copied."""
+    """Both kinds of stores have the same columns, except `write_id`, which is not copied."""
     place = places("database", PostgresPlace)
     async with opened(place):
         pass
@@ -376,7 +379,7 @@ async def test_every_column_is_in_both_schemas(places: Callable[..., Place]) -> 
 
 
 async def test_the_command(places: Callable[..., Place]) -> None:
-    """`podium migrate` prints what it copied, hides passwords, and has exit codes for scripts."""
+    """`podium migrate` prints what it copied, prints no password, and exits with 2 on errors."""
     source, target = places("source"), places("target")
     async with opened(source) as store:
         await store.transact(record(declared(), arm(), experiment="nlp/a"))

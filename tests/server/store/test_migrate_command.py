@@ -1,4 +1,4 @@
-"""`podium migrate` without a store: its exit codes, and the batches in which it copies."""
+"""Tests of `podium migrate` without a store: its exit code, and the batches that it copies."""
 
 from types import SimpleNamespace
 
@@ -12,7 +12,7 @@ from podium_server.store.sql import transfer
 def test_differences_fail_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, verify: bool
 ) -> None:
-    """Rows that differ are listed on standard error, and the exit code is 1."""
+    """If rows differ after a run, standard error lists the tables, and the exit code is 1."""
     found = SimpleNamespace(
         copied=0, unchanged=2, changed=[], differences=["x: table arms differs"]
     )
@@ -32,7 +32,7 @@ def test_differences_fail_the_command(
 
 
 def test_batches_have_few_rows_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch of large rows ends early, so that the memory of a copy does not grow."""
+    """A batch ends at a number of rows or of bytes, so that a copy needs little memory."""
     monkeypatch.setattr(transfer, "_BATCH_ROWS", 3)
     monkeypatch.setattr(transfer, "_BATCH_BYTES", 10)
     rows = [(1, "xxxx"), (2, b"xxxx"), (3, "x"), (4, "x" * 11), (5, None), (6, "x" * 10), (7, "x")]

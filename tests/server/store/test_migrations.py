@@ -1,4 +1,4 @@
-"""A migrated file has the same content as a new one."""
+"""Tests of the migrations of a SQLite file, and of the message fields that they read."""
 
 import math
 from pathlib import Path
@@ -29,7 +29,7 @@ _SURELY = (
     arm("number", EvalResult(name="e", metrics={"k": 1}, step=3), status=3, metrics={"m": -1}),
     arm("given", status=3, eval_metrics={"k": -math.inf}),
 )
-"""Makes rows that random calls seldom make."""
+"""Events that make rows which random calls seldom make."""
 
 
 async def write_randomly(store: Store, seed: int) -> None:
@@ -54,7 +54,7 @@ async def _written(place: SqlitePlace, seed: int) -> Dump:
 
 
 def _write_version_1(path: Path, dump: Dump) -> None:
-    """Writes the same rows to a file of version 1, with the columns that it has."""
+    """Writes the rows of a dump to a file of version 1, which has fewer columns."""
     connection = apsw.Connection(str(path))
     connection.pragma("application_id", schema.APPLICATION_ID)
     connection.execute(schema.MIGRATIONS[0])
@@ -69,7 +69,11 @@ def _write_version_1(path: Path, dump: Dump) -> None:
 
 @pytest.mark.parametrize("count", sparse([2, 10]))
 async def test_version_1(tmp_path: Path, count: int) -> None:
-    """Benchmarks, configurations, the order of scores and their counts are found in what it has."""
+    """A migrated file of version 1 has the same rows as a new file.
+
+    The migration derives benchmarks, digests of configurations, the order of scores and their
+    counts from the rows of version 1.
+    """
     for seed in range(count):
         new, old = (SqlitePlace(tmp_path / f"{age}{seed}") for age in ("new", "old"))
         for place in (new, old):
@@ -80,19 +84,20 @@ async def test_version_1(tmp_path: Path, count: int) -> None:
             migrated = dump_sqlite(old.path)
         check_derived(migrated)
         for found in (migrated, dump):
-            # It tells of arms that were COMPLETED once, too, of which an older file knew nothing.
+            # These rows also cover arms that were COMPLETED earlier. Version 1 did not store that.
             del found["rank_changes"]
-            # An older file did not have when an arm's status or group changed: its revision counts.
+            # Version 1 did not store the revision at which an arm's status or group last changed.
+            # The migration uses the arm's revision instead.
             assert all(arm[-1] <= arm[4] for arm in found["arms"])
             found["arms"] = [arm[:-1] for arm in found["arms"]]
-            # An older file had no training series, so it has fewer rows to count.
+            # Version 1 had no training series, so it has fewer rows to count.
             del found["points"], found["point_keys"]
             found["experiments"] = [experiment[:-1] for experiment in found["experiments"]]
         assert migrated == dump
 
 
 def test_the_digest_of_a_configuration_leaves_out_name_and_seed() -> None:
-    """Any other field makes the digests differ; an empty part does not."""
+    """Only the name, the seed and empty parts can differ without changing the digest."""
     config = RunConfig(name="a", seed=0, tags=["t"], model=ModelConfig(name="m"))
     same = RunConfig(name="b", seed=7, tags=["t"], model=ModelConfig(name="m"), data=DataConfig())
     other = RunConfig(name="a", seed=0, tags=["t"], model=ModelConfig(name="n"))
@@ -102,7 +107,7 @@ def test_the_digest_of_a_configuration_leaves_out_name_and_seed() -> None:
 
 
 def test_a_text_in_an_encoded_message() -> None:
-    """A text is found behind fields of every kind; one that is not there is None."""
+    """`text_field` finds a string behind fields of every kind. It returns None if there is none."""
     message = encode(RunConfig(name="a" * 300, seed=-1, model=ModelConfig(name="m"), tags=["é"]))
     assert text_field(message, 1) == "a" * 300
     assert text_field(message, 9) == "é"

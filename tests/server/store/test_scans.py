@@ -1,4 +1,4 @@
-"""A page reads a bounded number of rows, and the next page begins at the row after them."""
+"""Tests that a page reads a bounded number of rows, and that no row is skipped between pages."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,7 +25,7 @@ _COUNT = 10
 
 @pytest.fixture
 async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
-    """A store whose pages read few rows."""
+    """Yields a store whose pages read few rows."""
     monkeypatch.setattr(lists, "_SCAN_ROWS", _SCANNED)
     monkeypatch.setattr(rankings, "_SCAN_ROWS", _SCANNED)
     monkeypatch.setattr(points, "_SCANNED_BYTES", _SCANNED * points._POINT.size)
@@ -34,7 +34,7 @@ async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 async def test_a_filter_finds_each_row(store: Store) -> None:
-    """A row is found wherever it is, also if it is the first or last row that a page reads."""
+    """A filter finds each row, even if it is the first or the last row that a page reads."""
     for number in range(_COUNT):
         await store.transact(record(declared(tags=[str(number)]), experiment=f"e{number}"))
     await store.transact(record(declared(), *(arm(str(number)) for number in range(_COUNT))))
@@ -54,7 +54,7 @@ async def _found(store: Store, wanted: str) -> list[Any]:
 
 
 async def test_a_page_reads_a_bounded_number_of_rows(store: Store) -> None:
-    """A page that finds nothing ends at the last row that it may read, in every list."""
+    """A page of any list ends at the last row that it may read, even if it has found nothing."""
     for number in range(_COUNT):
         await store.transact(record(declared(), experiment=f"e{number}"))
     await store.transact(record(declared(), *(arm(str(number)) for number in range(_COUNT))))
@@ -97,7 +97,7 @@ async def test_a_ranking_searches_arms_without_a_score_in_bounded_pages(store: S
 
 @only_sqlite
 async def test_few_places_are_cached(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A read caches the places of a bounded number of arms, and a deleted arm has no place."""
+    """Reads cache the ids of at most `_PLACES_LIMIT` arms, and find no row of a deleted arm."""
     monkeypatch.setattr(reads, "_PLACES_LIMIT", 2)
     await store.transact(record(declared(), *(arm(name) for name in "abcde")))
     await store.transact(record(*(row("val", step, name) for step, name in enumerate("abcde"))))

@@ -1,4 +1,4 @@
-"""Which points a consumer of a training series needs: all that changed, and few others."""
+"""Tests of the step from which a consumer reads a changed training series again."""
 
 from random import Random
 
@@ -25,7 +25,7 @@ def test_no_changed_step_is_left_out(seed: int) -> None:
 
 
 def test_appended_points_are_rarely_repeated() -> None:
-    """After many commits, no consumer gets more than twice the points that it needs."""
+    """If points are only appended, a consumer gets at most about twice those that it needs."""
     content, commits = b"", 100_003
     for revision in range(1, commits + 1, 7):
         content = with_change(content, revision, revision)

@@ -1,4 +1,4 @@
-"""The SQLite store and its file: rejected files, and other programs that change the file."""
+"""Tests of the SQLite store: rejected files, other programs that use a file, costs of reads."""
 
 import asyncio
 import os
@@ -26,13 +26,13 @@ _PAGE = PageLimits(10, 2**20)
 
 @pytest.fixture
 def place(tmp_path: Path) -> SqlitePlace:
-    """An empty place."""
+    """Returns a place without a file."""
     return SqlitePlace(tmp_path)
 
 
 @each("version", ["3.7.0", "3.40.1", "3.50.99", "3.51.2", "3.51.2.7"])
 def test_unsafe_versions_are_refused(version: str) -> None:
-    """A SQLite that can lose commits is rejected, and the error names the version to install."""
+    """A version of SQLite that can lose commits is rejected. The error names a safe version."""
     with pytest.raises(StoreError, match=r"3\.51\.3"):
         check_version(version)
 
@@ -68,21 +68,21 @@ async def _refused(path: Path) -> str:
 async def test_another_programs_database_is_refused_and_left_alone(
     place: SqlitePlace, statements: list[str]
 ) -> None:
-    """The file of another program is the same afterwards, byte for byte, its journal mode too."""
+    """A database of another program is refused, and no byte of its file changes."""
     before = _made(place.path, *statements)
     assert "a database of another program" in await _refused(place.path)
     assert place.path.read_bytes() == before
 
 
 async def test_what_is_no_database_is_refused_and_left_alone(place: SqlitePlace) -> None:
-    """A file of another kind is not overwritten."""
+    """A file that is not a database is refused and not overwritten."""
     place.path.write_bytes(b"not a database " * 100)
     assert str(place.path) in await _refused(place.path)
     assert place.path.read_bytes() == b"not a database " * 100
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(place: SqlitePlace) -> None:
-    """A file of a newer server is not changed, and the error asks for a newer server."""
+    """A file of a newer server is refused and not changed. The error asks for a newer server."""
     async with opened(place) as store:
         await store.transact(record(declared()))
     before = _made(
@@ -94,7 +94,7 @@ async def test_a_newer_schema_is_refused_and_left_alone(place: SqlitePlace) -> N
 
 @pytest.mark.parametrize("where", ["missing/podium.db", "."])
 async def test_a_place_that_cannot_be_is_refused(tmp_path: Path, where: str) -> None:
-    """A folder that is missing, or a folder itself, is an error in words."""
+    """`open` fails if the path is a folder. If its folder is missing, the error names it."""
     error = await _refused(tmp_path / where)
     assert "cannot open" in error
     assert (f"there is no folder {tmp_path / 'missing'}" in error) == (where != ".")
@@ -102,13 +102,13 @@ async def test_a_place_that_cannot_be_is_refused(tmp_path: Path, where: str) -> 
 
 @pytest.mark.parametrize("url", ["podium.db", "sqlite:///", "sqlite:///:memory:", "mysql://x/y"])
 async def test_an_unknown_store_is_refused(url: str) -> None:
-    """The error lists the valid URLs."""
+    """The error about an invalid URL of a store shows the form of a valid one."""
     with pytest.raises(StoreError, match="give sqlite:///FILE"):
         await open_store(url)
 
 
 async def test_an_empty_file_becomes_a_store(place: SqlitePlace) -> None:
-    """An empty file is migrated from version 0 to today's, and marked as Podium's."""
+    """An empty file is migrated from version 0 to the current one, and marked as Podium's."""
     place.path.touch()
     async with opened(place) as store:
         await store.transact(record(declared()))
@@ -121,7 +121,7 @@ async def test_an_empty_file_becomes_a_store(place: SqlitePlace) -> None:
 async def test_a_migration_is_all_or_nothing(
     place: SqlitePlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file whose migration fails stays at its version, with its rows, and opens again later."""
+    """If a migration fails, the file keeps its version and its rows, and can be opened later."""
     async with opened(place) as store:
         await store.transact(record(declared()))
     before = dump_sqlite(place.path)
@@ -138,7 +138,7 @@ async def test_a_migration_is_all_or_nothing(
 async def test_an_older_file_is_migrated(
     place: SqlitePlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file of an earlier version becomes today's and keeps its rows."""
+    """A file of an earlier version is migrated to the current one and keeps its rows."""
     async with opened(place) as store:
         await store.transact(record(declared()))
     steps = (*schema.MIGRATIONS, "CREATE TABLE later (x)")
@@ -160,7 +160,7 @@ async def test_a_second_server_on_the_file_is_refused(place: SqlitePlace) -> Non
 
 
 async def test_a_refused_file_is_not_held(place: SqlitePlace) -> None:
-    """After a refusal the same place can be opened, once the problem is solved."""
+    """After a file is refused and removed, a store can be opened at the same path."""
     place.path.write_bytes(b"not a database " * 100)
     await _refused(place.path)
     place.path.unlink()
@@ -185,7 +185,7 @@ class _Holder:
 async def test_writes_wait_for_another_program_and_reads_go_on(
     place: SqlitePlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While another process writes to the file, reads work and writes wait."""
+    """While another program writes to the file, reads work and writes wait."""
     monkeypatch.setattr(group_commit, "_BUSY_SECONDS", 120)
     async with opened(place) as store:
         await store.transact(record(declared(), arm()))
@@ -201,7 +201,7 @@ async def test_writes_wait_for_another_program_and_reads_go_on(
 async def test_writes_do_not_wait_for_ever(
     place: SqlitePlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While another process holds the file, writes are OVERLOADED, with the time to wait."""
+    """While another program locks the file, writes fail with OVERLOADED and a time to wait."""
     monkeypatch.setattr(group_commit, "_BUSY_SECONDS", 0.05)
     async with opened(place) as store:
         await store.transact(record(declared(), arm()))
@@ -214,7 +214,7 @@ async def test_writes_do_not_wait_for_ever(
 
 
 async def test_a_store_closes_while_another_program_holds_its_file(place: SqlitePlace) -> None:
-    """The way down does not wait for others."""
+    """A store closes even while another program locks its file. A waiting write then fails."""
     async with opened(place) as store:
         await store.transact(record(declared()))
         with _Holder(place.path):
@@ -227,7 +227,7 @@ async def test_a_store_closes_while_another_program_holds_its_file(place: Sqlite
 
 
 async def test_a_transaction_that_sqlite_refuses_is_taken_back(place: SqlitePlace) -> None:
-    """A file that fails in the middle of a call changes nothing, and names an incident."""
+    """If SQLite fails in the middle of a call, nothing is stored. The error has an incident."""
     async with opened(place) as store:
         await store.transact(record(declared(), arm()))
         other = apsw.Connection(str(place.path))
@@ -249,7 +249,7 @@ async def test_a_transaction_that_sqlite_refuses_is_taken_back(place: SqlitePlac
 
 
 class _Steps:
-    """Counts the steps that a store's reads take."""
+    """Counts the steps of SQLite's virtual machine that a store's reads take."""
 
     def __init__(self, store: Any) -> None:
         self._connection: apsw.Connection = store._reading
@@ -260,7 +260,7 @@ class _Steps:
         return False
 
     async def of(self, read: Callable[[], Awaitable[object]]) -> int:
-        """The steps of one read; it is made twice, so that it is prepared."""
+        """Returns the steps of one read. Makes it twice, so that its statements are prepared."""
         await read()
         self._steps = 0
         self._connection.set_progress_handler(self._count, 1)
@@ -271,7 +271,7 @@ class _Steps:
 
 @pytest.mark.slow
 async def test_a_read_costs_the_same_however_much_there_is(place: SqlitePlace) -> None:
-    """With a hundred times the arms, rows and experiments, each read takes as many steps."""
+    """With at least 300 times the arms, rows and experiments, a read takes few more steps."""
     async with opened(place) as store:
         await store.transact(record(declared(), arm("a0")))
         await store.transact(record(row("v", 7, "a0", metrics={"k": 1}), row("p", None, "a0")))
@@ -311,7 +311,7 @@ async def _costs(store: Any) -> dict[str, int]:
 
 
 async def test_what_another_program_writes_is_seen(place: SqlitePlace) -> None:
-    """A shell that changes the file between two calls is not overwritten with what was before."""
+    """If another program changes the file between two calls, the second call uses its values."""
     async with opened(place) as store:
         await store.transact(record(declared(), arm()))
         assert (await store.transact(record(row("val", 1), writer="w"))).revision == 2
@@ -325,7 +325,7 @@ async def test_what_another_program_writes_is_seen(place: SqlitePlace) -> None:
 
 
 async def test_a_deleted_arm_leaves_one_removal(place: SqlitePlace) -> None:
-    """The removals of its rows are forgotten with the arm, so they do not add up."""
+    """When an arm is deleted, its own removal replaces the removals of its rows."""
     async with opened(place) as store:
         await store.transact(record(declared(), started("a", "A", 1)))
         await store.transact(record(row("val", 1), row("val", 2)))
@@ -336,7 +336,7 @@ async def test_a_deleted_arm_leaves_one_removal(place: SqlitePlace) -> None:
 
 
 async def test_only_this_user_can_read_a_store(place: SqlitePlace) -> None:
-    """The file, its log and its lock are for its owner, whatever the umask is."""
+    """Only their owner can use the file, its log and its lock, even with a umask of 0."""
     before = os.umask(0)
     try:
         store = await open_store(place.url)
@@ -350,7 +350,7 @@ async def test_only_this_user_can_read_a_store(place: SqlitePlace) -> None:
 
 
 async def test_a_closed_store_is_one_file(place: SqlitePlace) -> None:
-    """Each connection is closed, also that of slow reads, so SQLite removes its log."""
+    """A closed store has closed all connections, even that of slow reads, so no log is left."""
     store: Any = await open_store(place.url)
     await store.transact(record(declared()))
     await store._read_slowly(lambda _reader: None)

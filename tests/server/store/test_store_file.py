@@ -1,4 +1,4 @@
-"""The SQLite store notices what other programs do to its files, and then acknowledges nothing."""
+"""Tests that the SQLite store stops if its files are damaged, or changed by other programs."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ class _Watched:
             await self.store.close()
 
     async def reason(self) -> str:
-        """The reason why a write is not acknowledged."""
+        """Makes a write that must fail. Returns the reason of its error."""
         with pytest.raises(PodiumError) as raised:
             await self.store.transact(record(row("late")))
         return raised.value.reason
@@ -50,7 +50,7 @@ class _Watched:
 
 @pytest.fixture
 async def watched(tmp_path: Path) -> AsyncIterator[_Watched]:
-    """An open store with some pages in its file and some in its log."""
+    """Yields an open store with some pages in its file and some in its log."""
     await _fill(tmp_path / "podium.db")
     watched = _Watched(tmp_path)
     await watched.open()
@@ -102,7 +102,10 @@ _HARMS: dict[str, Callable[[Path], None]] = {
 async def test_no_write_is_acknowledged_after_it(
     watched: _Watched, harm: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The next write is not acknowledged, reads fail, and the log has the reason."""
+    """If another program harms a file of the store, the next write is not acknowledged.
+
+    Reads fail, and the server's log has the reason.
+    """
     _HARMS[harm](watched.path)
     assert await watched.reason() == "OUTCOME_UNKNOWN"
     assert watched.stopped.is_set()
@@ -118,7 +121,7 @@ async def test_no_write_is_acknowledged_after_it(
 async def test_it_is_noticed_without_a_write(
     tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store without writes notices it as well."""
+    """If another program harms a file of the store, the store stops even without a write."""
     monkeypatch.setattr(group_commit, "_CHECK_SECONDS", 0.01)
     watched = _Watched(tmp_path)
     await watched.open()
@@ -146,7 +149,7 @@ async def test_the_stores_own_checkpoints_are_no_harm(watched: _Watched) -> None
 async def test_a_stopped_store_leaves_the_file_as_the_other_program_wrote_it(
     watched: _Watched,
 ) -> None:
-    """The log is not mixed with another file's pages when the store closes."""
+    """When a stopped store closes, it does not merge its log into the overwritten file."""
     content = watched.path.read_bytes()
     watched.path.write_bytes(content)
     assert await watched.reason() == "OUTCOME_UNKNOWN"
@@ -163,7 +166,7 @@ def _damage(path: Path) -> None:
 
 
 async def test_a_damaged_page_that_a_read_meets_stops_the_store(tmp_path: Path) -> None:
-    """The read gets SHUTTING_DOWN, and no later write is acknowledged."""
+    """A read that meets a damaged page gets SHUTTING_DOWN. Later writes are not acknowledged."""
     await _fill(tmp_path / "podium.db")
     watched = _Watched(tmp_path)
     await watched.open()
@@ -191,7 +194,7 @@ async def test_a_damaged_file_is_refused_at_the_start(
 async def test_a_truncated_file_is_refused_at_the_start_however_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Missing pages are noticed before the server starts even if the content is checked later."""
+    """A file with missing pages is refused at the start even if its content is checked later."""
     monkeypatch.setattr(store, "_CHECKED_BYTES", 0)
     await _fill(tmp_path / "podium.db")
     _truncate(tmp_path / "podium.db")
@@ -202,7 +205,7 @@ async def test_a_truncated_file_is_refused_at_the_start_however_large(
 async def test_a_large_file_is_checked_while_the_server_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check of a large file's content stops the store when it finds damage."""
+    """A large file's content is checked after the start. If it is damaged, the store stops."""
     monkeypatch.setattr(store, "_CHECKED_BYTES", 0)
     await _fill(tmp_path / "podium.db")
     _damage(tmp_path / "podium.db")
@@ -215,7 +218,7 @@ async def test_a_large_file_is_checked_while_the_server_answers(
 async def test_a_sound_large_file_is_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check of a large file that is intact ends by itself, or with the store."""
+    """The check of a large file that is intact does not stop the store."""
     monkeypatch.setattr(store, "_CHECKED_BYTES", 0)
     await _fill(tmp_path / "podium.db")
     watched = _Watched(tmp_path)
@@ -229,7 +232,7 @@ async def test_a_sound_large_file_is_served(
 async def test_a_log_without_its_file_is_not_thrown_away(
     watched: _Watched, harm: Callable[[Path], None]
 ) -> None:
-    """After a crash, a file that was removed is not replaced by an empty one in silence."""
+    """If the file is missing or empty beside its log, `open` fails and keeps the log."""
     harm(watched.path)
     assert await watched.reason() == "OUTCOME_UNKNOWN"
     await watched.close()
@@ -244,7 +247,7 @@ async def test_a_log_without_its_file_is_not_thrown_away(
 async def test_one_server_uses_a_file_whatever_its_name(
     watched: _Watched, tmp_path: Path, link: Callable[[Path, Path], None]
 ) -> None:
-    """A second store over the same file is refused under another name, in another folder."""
+    """A second store over the same file is refused, even through a link in another folder."""
     (tmp_path / "other").mkdir()
     other = tmp_path / "other" / "name.db"
     link(other, watched.path)
@@ -276,7 +279,7 @@ async def _revision(path: Path) -> int:
 
 
 def test_a_server_whose_file_is_removed_ends(tmp_path: Path) -> None:
-    """The exit code is 3, so that a supervisor and a person see that something is wrong."""
+    """If the file of a running server is removed, the server ends with exit code 3."""
     with running_server(f"sqlite:///{tmp_path}/podium.db", "--log-level", "error") as server:
         (tmp_path / "podium.db").unlink()
         assert server.process.wait(120) == 3

@@ -1,4 +1,4 @@
-"""What a SQLite store keeps and removes, and what is on the pages of its answers."""
+"""Tests of what a SQLite store keeps and removes, and of the pages of its answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ _TOKEN = TokenRow("id", "name", b"digest", Role.READER, (), 1)
 
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    """Yields the open store of an empty folder."""
+    """Yields an open store in an empty folder."""
     opened = SqliteStore(tmp_path / "podium.db")
     await opened.open()
     yield opened

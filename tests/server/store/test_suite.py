@@ -1,4 +1,4 @@
-"""The store passes the suite that ships with the server."""
+"""Runs `podium_server.testing.store_suite` over the kind of store that this run tests."""
 
 from collections.abc import Callable
 from itertools import count
@@ -15,7 +15,7 @@ from tests.server.store.places import Place  # noqa: E402
 
 @pytest.fixture
 def new_place(tmp_path: Path) -> Callable[[], Place]:
-    """Makes empty places."""
+    """Returns a function that makes empty places."""
     numbers = count()
 
     def make() -> Place:

@@ -1,4 +1,4 @@
-"""A database that cannot be opened is named in the error, without its password."""
+"""Tests of the error about a database that cannot be opened."""
 
 import socket
 
@@ -35,7 +35,7 @@ def _closed_port() -> int:
     ],
 )
 async def test_the_database_is_named_without_its_password(before: str, after: str) -> None:
-    """The error has the URL as it was given, but for the password, and the cause."""
+    """The error has the cause, and the given URL with `***` in place of the password."""
     port = _closed_port()
     with pytest.raises(StoreError) as caught:
         await open_store(before.format(port=port))
