@@ -13,10 +13,10 @@ _SECONDS = 120
 
 
 class Authority:
-    """An authority that issues certificates into files of a folder.
+    """A certificate authority. It writes the certificates that it issues into a folder.
 
     Attributes:
-        cert: Its own certificate.
+        cert: The file of the authority's own certificate.
     """
 
     def __init__(self, folder: Path, name: str = "ca") -> None:
@@ -27,9 +27,10 @@ class Authority:
         _run(*_NEW, "-x509", "-days", "10", "-subj", f"/CN={name}", *self._out(name))
 
     def issue(self, name: str, names: str, days: int = 10) -> tuple[Path, Path]:
-        """Issues a certificate for names such as `DNS:localhost`; returns its file and its key's.
+        """Issues a certificate for names such as `DNS:localhost`.
 
-        A certificate of less than 0 days has expired.
+        Returns the file of the certificate and the file of its key. If `days` is negative, the
+        certificate has already expired.
         """
         request = self._folder / f"{name}.csr"
         key, cert = self._folder / f"{name}.key", self._folder / f"{name}.pem"

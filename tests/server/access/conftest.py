@@ -1,4 +1,4 @@
-"""An authority for all tests of the folder, and servers in the process of the test."""
+"""Fixtures for TLS: a certificate authority, and a certificate for servers of the tests."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from tests.server.access.certificates import Authority
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Returns an authority that the tests share."""
+    """Returns the certificate authority that all tests share."""
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="session")
 def server_files(authority: Authority) -> tuple[Path, Path]:
-    """Returns a certificate of this machine, and its key."""
+    """Returns the file of a certificate for this machine, and the file of its key."""
     return authority.issue("server", "DNS:localhost,IP:127.0.0.1")

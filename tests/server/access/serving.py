@@ -1,4 +1,4 @@
-"""Servers in the process of a test."""
+"""Servers that run in the process of the test."""
 
 import asyncio
 import dataclasses
@@ -23,7 +23,7 @@ def chosen_front() -> Any:
 
 @asynccontextmanager
 async def serving(folder: Path, *listen: str, **settings: Any) -> AsyncIterator[Sequence[str]]:
-    """Runs a server inside the block, on a free port by default; yields its addresses."""
+    """Runs a server inside the block, on a free port by default. Yields its addresses."""
     store = store_url(folder)
     given = Settings(
         listen=listen or ("127.0.0.1:0",), store=store, grace_seconds=0.1, front=chosen_front()

@@ -1,4 +1,4 @@
-"""The rules of access without a server: tokens, quotas, certificates and revocations."""
+"""Tests of access control without a server: tokens, quotas, certificates and revocations."""
 
 import time
 from pathlib import Path
@@ -45,7 +45,8 @@ async def test_public_methods_use_no_quota(*, is_on: bool) -> None:
 async def test_a_token_that_is_not_needed(*, is_exposed: bool) -> None:
     """A server that needs no tokens ignores a token that a client sends.
 
-    If calls can arrive unencrypted over a network, it refuses the token: others may have read it.
+    If calls can arrive unencrypted over a network, the server refuses the call, since others may
+    have read the token.
     """
     access = Access(_no_tokens, is_on=False, is_exposed=is_exposed)
     await access.enter(_EVAL, list)
@@ -87,7 +88,10 @@ async def test_a_revocation_counts_within_five_seconds(monkeypatch: pytest.Monke
 
 
 async def test_a_certificate_counts_only_without_a_header() -> None:
-    """The token in a call's header counts. A client's certificate counts only without a header."""
+    """A client's certificate is ignored if the call has a token in its header.
+
+    Even if the token in the header is malformed, the certificate is not used.
+    """
     made = {role: new_token() for role in (Role.READER, Role.RECORDER)}
     rows = [TokenRow(key, "t", digest_of(text), role, (), 0) for role, (key, text) in made.items()]
 
@@ -107,7 +111,10 @@ async def test_a_certificate_counts_only_without_a_header() -> None:
 
 
 async def test_the_bounds_of_new_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CreateToken refuses a limit of 0, and any token if the store has the most tokens allowed."""
+    """CreateToken refuses a limit of 0.
+
+    It also refuses a further token if the store already has the maximum number of tokens.
+    """
     monkeypatch.setattr("podium_server.api.tokens._MOST_TOKENS", 2)
     CALLER.set(Caller(new_row("admin", Role.ADMIN, (), None)[0]))
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)

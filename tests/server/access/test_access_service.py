@@ -1,4 +1,4 @@
-"""AccessService: WhoAmI, and the management of tokens with calls and commands."""
+"""Tests of AccessService: WhoAmI, and the management of tokens with calls and commands."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from tests.stores import only_sqlite, store_url
 
 
 class Served(NamedTuple):
-    """A server that requires tokens, and the tokens of administrators."""
+    """A server that requires tokens, and the tokens of two administrators."""
 
     url: str
     address: str
@@ -34,7 +34,7 @@ class Served(NamedTuple):
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    """A server with an administrator of everything, and one of `team` and `lab/x`."""
+    """Yields a server with an administrator of all experiments, and one of `team` and `lab/x`."""
     url = store_url(tmp_path)
 
     def create() -> list[str]:
@@ -47,7 +47,10 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
 
 
 async def test_a_client_learns_its_token(served: Served) -> None:
-    """The answer has name, role, prefixes and expiry, and never the secret."""
+    """`whoami` returns the name, role, prefixes and expiry of the caller's token.
+
+    The `repr` of a newly created token does not contain its secret.
+    """
     end = datetime(2999, 1, 2, tzinfo=UTC)
     async with podium.AsyncClient(served.address, token=served.admin) as admin:
         issued = await admin.create_token("t", "recorder", prefixes=["nlp"], expire_time=end)
@@ -62,7 +65,7 @@ async def test_a_client_learns_its_token(served: Served) -> None:
 
 
 async def test_a_token_is_created_used_and_revoked(served: Served) -> None:
-    """A new token is valid at once; the second revocation finds nothing."""
+    """A new token is valid at once. Revoking it a second time finds no token."""
     async with podium.AsyncClient(served.address, token=served.admin) as admin:
         issued = await admin.create_token("t", podium.Role.RECORDER)
         async with podium.AsyncClient(served.address, token=issued.secret) as client:
@@ -76,7 +79,7 @@ async def test_a_token_is_created_used_and_revoked(served: Served) -> None:
 
 
 async def test_a_limited_administrator_stays_within_its_prefixes(served: Served) -> None:
-    """It neither sees, nor revokes, nor creates tokens that allow more names than its own."""
+    """An administrator with prefixes can neither see, revoke nor create tokens beyond them."""
     async with (
         podium.AsyncClient(served.address, token=served.admin) as admin,
         podium.AsyncClient(served.address, token=served.team_admin) as limited,
@@ -100,7 +103,7 @@ async def test_a_limited_administrator_stays_within_its_prefixes(served: Served)
 @only_sqlite
 @pytest.mark.parametrize("limits", [Limits(page_rows=1), Limits(page_bytes=1)])
 async def test_pages_of_tokens_follow_each_other(served: Served, limits: Limits) -> None:
-    """A list in short pages has every token once, in the order of creation."""
+    """A list of several pages has every token once, in the order of creation."""
     folder = Path(served.url.removeprefix("sqlite:///")).parent
     for number in range(3):
         await asyncio.to_thread(tokens.create, served.url, f"t{number}", "reader", (), None)
@@ -118,7 +121,10 @@ async def test_pages_of_tokens_follow_each_other(served: Served, limits: Limits)
 async def test_tokens_of_one_name_are_bounded(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If two tokens of a name are allowed, a third is refused. Revoked tokens make room again."""
+    """If two tokens of a name are allowed, a third one is refused.
+
+    After the two are revoked, two new ones can be created.
+    """
     monkeypatch.setattr("podium_server.api.tokens._MOST_OF_A_NAME", 2)
     async with podium.AsyncClient(served.address, token=served.admin) as admin:
         for _ in range(2):
@@ -142,7 +148,7 @@ async def test_tokens_of_one_name_are_bounded(
 async def test_a_bad_field_of_a_new_token_is_named(
     served: Served, settings: dict[str, object], error: str
 ) -> None:
-    """The error names the field, and no token is created."""
+    """If a field of a new token is invalid, the error describes it, and no token is created."""
     async with podium.AsyncClient(served.address, token=served.admin) as admin:
         with pytest.raises(podium.InvalidArgumentError, match=error):
             await admin.create_token(**{"name": "t", "role": "reader", **settings})  # type: ignore[arg-type]
@@ -150,7 +156,10 @@ async def test_a_bad_field_of_a_new_token_is_named(
 
 
 async def test_a_server_without_tokens_gives_none(tmp_path: Path) -> None:
-    """Otherwise a stranger could create a token before the server begins to require them."""
+    """A server that requires no tokens refuses to create, list or revoke tokens.
+
+    Otherwise a stranger could create a token before the server begins to require tokens.
+    """
     async with serving(tmp_path, auth="none") as [address], podium.AsyncClient(address) as client:
         assert await client.whoami() is None
         with pytest.raises(podium.UnauthenticatedError, match="a server that requires no tokens"):
@@ -162,7 +171,10 @@ async def test_a_server_without_tokens_gives_none(tmp_path: Path) -> None:
 
 
 async def test_the_commands_use_the_server_or_the_store(served: Served) -> None:
-    """--address uses the server, --store the file. whoami shows what a token allows."""
+    """`podium token` uses the server with --address, and the store with --store.
+
+    `podium whoami` shows the role and the prefixes of the token.
+    """
 
     def run() -> None:
         made = command(
@@ -188,7 +200,7 @@ async def test_the_commands_use_the_server_or_the_store(served: Served) -> None:
 
 
 def test_only_valid_tokens_can_be_revoked() -> None:
-    """Neither an expired nor a revoked token counts, by its id, its name or its text."""
+    """`revocable` finds valid tokens by id, name or text, but no expired or revoked ones."""
     row, text = new_row("t", Role.READER, (), None)
     other, _ = new_row("other", Role.READER, (), None)
     expired = replace(row, id="e", expires=100)
@@ -200,7 +212,7 @@ def test_only_valid_tokens_can_be_revoked() -> None:
 
 
 async def test_a_page_of_tokens_keeps_to_its_limits(tmp_path: Path) -> None:
-    """A page of tokens ends at its rows or bytes, and has at least one token."""
+    """A page of tokens keeps to the limits of rows and bytes, but has at least one token."""
     admin, _ = new_row("admin", Role.ADMIN, (), None)
     CALLER.set(Caller(admin))
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
@@ -218,7 +230,7 @@ async def test_a_page_of_tokens_keeps_to_its_limits(tmp_path: Path) -> None:
 
 
 def test_the_command_shows_the_rows_of_each_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command lists each token with the number of stored rows under its own prefixes."""
+    """`LocalTokens` lists each token with the number of rows stored under its prefixes."""
     prefixes: list[tuple[str, ...]] = [(), ("a",), ("bb", "c"), ("a",)]
     rows = [new_row(f"{each}", Role.READER, each, None)[0] for each in prefixes]
     monkeypatch.setattr(tokens, "read_tokens", lambda _url: rows)

@@ -1,4 +1,4 @@
-"""The audit log: who changed rights or removed results, and who was refused."""
+"""Tests of the audit log: who changed tokens or removed results, and whose calls were refused."""
 
 import asyncio
 import errno
@@ -34,13 +34,13 @@ class Served(NamedTuple):
     admin: str
 
     def lines(self) -> list[dict[str, Any]]:
-        """What the log has."""
+        """Returns the lines of the log."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    """A server that writes an audit log."""
+    """Yields a server that writes an audit log."""
     url, log = store_url(tmp_path), tmp_path / "audit.jsonl"
     _, admin = await asyncio.to_thread(tokens.create, url, "root", "admin", (), None)
     async with serving(tmp_path, auth="tokens", audit=log) as [address]:
@@ -48,7 +48,11 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
 
 
 async def test_changes_are_in_the_log_before_they_are_answered(served: Served) -> None:
-    """Tokens, deletions and replacements, with who did it and from where; no other calls."""
+    """Calls about tokens, deletions and replacements are logged before they are answered.
+
+    Other successful calls are not logged. A line says who made the call, and from where, and
+    contains no secret of a token.
+    """
     async with podium.AsyncClient(served.address, token=served.admin) as client:
         experiment = client.experiment("x")
         await experiment.declare()
@@ -91,7 +95,10 @@ async def test_changes_are_in_the_log_before_they_are_answered(served: Served) -
 
 
 async def test_refusals_are_in_the_log(served: Served) -> None:
-    """Unknown tokens, too low roles and hidden names, without the token itself."""
+    """Calls with an unknown token, a too low role or a hidden experiment are logged.
+
+    The log does not contain the unknown token.
+    """
     guess = new_token().text
     created = tokens.create
     _, reader = await asyncio.to_thread(created, served.url, "r", "reader", ("team",), None)
@@ -112,7 +119,7 @@ async def test_refusals_are_in_the_log(served: Served) -> None:
 
 
 async def test_a_renamed_log_is_begun_again(served: Served) -> None:
-    """So logrotate needs no signal: the next line is in a new file."""
+    """If the log is renamed, the next line goes to a new file. So logrotate needs no signal."""
     async with podium.AsyncClient(served.address, token=served.admin) as client:
         await client.revoke_token("a")
         moved = served.log.rename(served.log.with_suffix(".1"))
@@ -122,7 +129,10 @@ async def test_a_renamed_log_is_begun_again(served: Served) -> None:
 
 
 async def test_lost_lines_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a full disk a call is answered without its line; the next line says how many are lost."""
+    """If the disk is full, a call is answered, but its line is lost.
+
+    The gauge counts the lost lines. The next line that can be written has their number.
+    """
     log = Audit(tmp_path / "log")
     call = AuditedCall(_DELETE, "p")
     call.subject = {"arm": "a"}
@@ -142,7 +152,7 @@ async def test_lost_lines_are_counted(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 async def test_refusals_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flood of refused calls writes a bounded number of lines a minute, and waits for none."""
+    """Of 500 refused calls within one minute, only 100 are logged."""
     monkeypatch.setattr(audit, "_minute", lambda: 1.0)
     log = Audit(tmp_path / "log")
     for _ in range(500):
@@ -152,13 +162,16 @@ async def test_refusals_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_log_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
-    """The error names the file and the cause."""
+    """If the log cannot be opened, the error names the file and the cause."""
     with pytest.raises(AuditError, match=r"cannot write the audit log .*gone.*No such file"):
         Audit(tmp_path / "gone" / "log")
 
 
 async def test_local_changes_of_tokens_are_in_the_log(served: Served) -> None:
-    """A local change of tokens is logged with its user's id. Without the log, nothing changes."""
+    """A change of tokens in the store is logged with the id of the operating system's user.
+
+    If the log cannot be written, no token is created.
+    """
 
     def change() -> None:
         local = tokens.LocalTokens(served.url, served.log)
@@ -184,14 +197,14 @@ async def test_local_changes_of_tokens_are_in_the_log(served: Served) -> None:
 
 
 def _changing(name: str) -> AuditedCall:
-    """Returns a call that changes something."""
+    """Returns a call that deletes an arm."""
     call = AuditedCall(_DELETE, "p")
     call.subject = {"arm": name}
     return call
 
 
 async def test_no_line_has_a_token(tmp_path: Path) -> None:
-    """A token that was sent in place of a name is written as its id."""
+    """If a call has a token in place of a name, the log contains only the token's id."""
     log, token = Audit(tmp_path / "log"), new_token()
     await log.note(_changing(token.text), "OK", "")
     await asyncio.to_thread(log.close)
@@ -201,7 +214,7 @@ async def test_no_line_has_a_token(tmp_path: Path) -> None:
 async def test_a_change_is_synced_before_its_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The line is on disk when `note` returns, and not only in the cache of the system."""
+    """When `note` returns, the line of a change has been synced to disk."""
     synced: list[str] = []
     log = Audit(tmp_path / "log")
     monkeypatch.setattr(os, "fsync", lambda _file: synced.append((tmp_path / "log").read_text()))
@@ -213,7 +226,10 @@ async def test_a_change_is_synced_before_its_answer(
 async def test_a_line_that_was_cut_off_spoils_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a disk that took half a line, the next line begins on its own. Losses are added up."""
+    """If the disk takes only a part of a line, the next one still begins on a new line.
+
+    The log has the number of lost lines each time, and the gauge has their sum.
+    """
     log, write = Audit(tmp_path / "log"), os.write
 
     def half(file: int, text: memoryview) -> int:
@@ -241,7 +257,7 @@ async def test_a_line_that_was_cut_off_spoils_no_other(
 async def test_each_minute_has_its_own_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A flood of a minute ago leaves out no rejected call of this minute."""
+    """In each minute 100 refused calls are logged, even after many in the minute before."""
     minute = [1.0]
     monkeypatch.setattr(audit, "_minute", lambda: minute[0])
     log = Audit(tmp_path / "log")
@@ -256,7 +272,7 @@ async def test_each_minute_has_its_own_sample(
 
 @pytest.mark.parametrize("is_new", [True, False])
 async def test_a_start_that_fails_leaves_no_empty_log(tmp_path: Path, *, is_new: bool) -> None:
-    """Only an empty log that this start has created is removed."""
+    """A start that fails removes the log only if it created the file and the file is empty."""
     path = tmp_path / "log"
     if not is_new:
         path.touch()
@@ -269,7 +285,10 @@ async def test_a_start_that_fails_leaves_no_empty_log(tmp_path: Path, *, is_new:
 
 
 async def test_a_local_change_that_fails_is_not_logged(served: Served) -> None:
-    """A command that changes nothing leaves no line that says so."""
+    """If a change of tokens in the store fails, it is not logged.
+
+    A token that is then created keeps the microseconds of its expiry.
+    """
     local = tokens.LocalTokens(served.url, served.log)
     with pytest.raises(podium.InvalidArgumentError):
         await asyncio.to_thread(local.create_token, "", "reader")

@@ -1,4 +1,4 @@
-"""How long a server uses what it has read of tokens; without a server, and with a time at will."""
+"""Tests of how long a server uses the tokens that it has read; no server runs."""
 
 import math
 import time
@@ -14,7 +14,7 @@ _METHOD = "podium.v1.ResultsService.Eval"
 
 
 class _Tokens:
-    """A store of tokens, with the access to a server that reads them."""
+    """A store of tokens, and the access control of a server that reads them."""
 
     def __init__(self) -> None:
         self.rows: dict[str, TokenRow] = {}
@@ -24,7 +24,7 @@ class _Tokens:
         return list(self.rows.values())
 
     def add(self, *, expires: int | None = None) -> str:
-        """Adds a token, and returns it. It expires at a time in microseconds since 1970."""
+        """Adds a token, and returns it. `expires` is in microseconds since 1970."""
         key, token = new_token()
         self.rows[key] = TokenRow(key, "t", digest_of(token), Role.READER, (), 0, expires)
         return token
@@ -35,7 +35,7 @@ class _Tokens:
         self.rows[key] = replace(self.rows[key], revoked=1)
 
     def forget(self) -> None:
-        """Lets the time pass for which tokens are cached."""
+        """Makes the server read the tokens again, as if the time for caching were over."""
         self.access._read_at = -math.inf
 
     async def enter(self, token: str) -> None:
@@ -49,12 +49,12 @@ class _Tokens:
 
 
 async def test_a_revoked_token_stays_refused() -> None:
-    """Each call after the next read of tokens is refused, not only the one that made the read."""
+    """After the server has read a revocation, it refuses every call with that token."""
     tokens = _Tokens()
     token, other = tokens.add(), tokens.add()
     await tokens.enter(token)
     tokens.revoke(token)
-    await tokens.enter(token)  # for a moment the server uses what it has read
+    await tokens.enter(token)  # the server still uses the tokens that it has read
     tokens.forget()
     await tokens.enter(other)
     for _ in range(2):
@@ -63,7 +63,10 @@ async def test_a_revoked_token_stays_refused() -> None:
 
 
 async def test_a_new_token_counts_at_once() -> None:
-    """A token or certificate that the last read did not find makes the server read again."""
+    """For a token or certificate that it does not know, the server reads the tokens again.
+
+    So a new token is accepted at its first call.
+    """
     tokens = _Tokens()
     await tokens.enter(tokens.add())
     await tokens.enter(tokens.add())
@@ -73,7 +76,7 @@ async def test_a_new_token_counts_at_once() -> None:
 
 
 async def test_a_cached_token_expires_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that expires between two reads of tokens is refused from that moment on."""
+    """A cached token is refused from the moment of its expiry."""
     tokens, now = _Tokens(), [5_000]
     monkeypatch.setattr(time, "time_ns", lambda: now[0])
     token = tokens.add(expires=6)
@@ -86,7 +89,7 @@ async def test_a_cached_token_expires_in_time(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_a_revoked_token_is_not_called_expired() -> None:
-    """The error says which of both happened, also of a token with an expiry."""
+    """If a token is revoked before its expiry, the error says that it was revoked."""
     tokens = _Tokens()
     token = tokens.add(expires=2**62)
     tokens.revoke(token)
@@ -96,7 +99,7 @@ async def test_a_revoked_token_is_not_called_expired() -> None:
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER "])
 async def test_the_scheme_of_a_header_has_no_case(scheme: str) -> None:
-    """HTTP schemes are case-insensitive. A proxy may change them."""
+    """The scheme `Bearer` is accepted in upper or lower case. A proxy may change it."""
     tokens = _Tokens()
     token = tokens.add()
     await tokens.access.enter(_METHOD, lambda: [scheme + token])
@@ -104,7 +107,7 @@ async def test_the_scheme_of_a_header_has_no_case(scheme: str) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "Basic ", "Bearer", "Token ", "Bearer  "])
 async def test_another_scheme_is_refused(prefix: str) -> None:
-    """Only `Bearer TOKEN` is accepted."""
+    """A header of any form other than `Bearer TOKEN` is refused with TOKEN_INVALID."""
     tokens = _Tokens()
     token = tokens.add()
     with pytest.raises(UnauthenticatedError) as raised:
@@ -113,7 +116,10 @@ async def test_another_scheme_is_refused(prefix: str) -> None:
 
 
 async def test_two_headers_are_refused_even_if_the_first_is_known() -> None:
-    """A proxy and the server never use different tokens of one call."""
+    """A call with two headers is refused, even if both have valid tokens.
+
+    Otherwise a proxy could check one token while the server uses the other.
+    """
     tokens = _Tokens()
     token, other = tokens.add(), tokens.add()
     await tokens.enter(token)

@@ -1,4 +1,7 @@
-"""Every rpc with every kind of token: generated from the descriptors, so that none is left out."""
+"""Tests of every rpc with every kind of token.
+
+The list of rpcs comes from the protobuf descriptors, so that no rpc is left out.
+"""
 
 import itertools
 import time
@@ -83,7 +86,7 @@ EXISTING = ("other/x", "team/x", "team/x2", "team2")
 
 
 class Case(NamedTuple):
-    """A token, and what decides about it."""
+    """A kind of token: its role, state and prefixes, and the header in which it is sent."""
 
     role: Role
     state: str
@@ -92,12 +95,15 @@ class Case(NamedTuple):
 
 
 def row(text: str, token_id: str, role: Role, prefixes: tuple[str, ...], **ends: Any) -> TokenRow:
-    """A row of a token that was created a while ago."""
+    """Returns the store's row of a token that was created long ago."""
     return TokenRow(token_id, "t", digest_of(text), role, prefixes, created=1, **ends)
 
 
 def made(url: str, case: Case) -> Case:
-    """Adds the token of a case to a store; returns the case with its header."""
+    """Makes the token of a case, and adds it to the store unless the server must not know it.
+
+    Returns the case with the header in which the token is sent.
+    """
     new, other = new_token(), new_token()
     ends: dict[str, int] = {}
     match case.state:
@@ -128,12 +134,12 @@ class Store(NamedTuple):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store that the tests of this module serve one after the other."""
+    """Returns a store with a token of every kind, which all tests of this module serve."""
     return new_store(tmp_path_factory.mktemp("store"))
 
 
 def new_store(folder: Path) -> Store:
-    """A store in a folder, with a token of every kind."""
+    """Creates a store in a folder, with a token of every kind."""
     url = store_url(folder)
     cases = [
         made(url, Case(role, state, prefixes, None))
@@ -143,7 +149,7 @@ def new_store(folder: Path) -> Store:
 
 
 async def record(client: podium.AsyncClient) -> None:
-    """Records the experiments that are asked for, also after they were deleted."""
+    """Records the experiments in EXISTING, even after some of them were deleted."""
     for name in EXISTING:
         experiment = client.experiment(name)
         await experiment.declare()
@@ -158,7 +164,7 @@ async def record(client: podium.AsyncClient) -> None:
 
 
 def request_of(rpc: MethodDescriptor, experiment: str) -> Message:
-    """A request of an rpc about an experiment, if the rpc is about one."""
+    """Returns a request of an rpc. It names the experiment if the rpc has such a field."""
     body = CASES[rpc.name][1]
     if rpc.name not in WITHOUT_NAME:
         body = {"experiment": experiment, **body}
@@ -166,7 +172,7 @@ def request_of(rpc: MethodDescriptor, experiment: str) -> Message:
 
 
 class Answer(NamedTuple):
-    """The response or the error of a call."""
+    """The result of a call: its code, and the reason and message of its error."""
 
     code: str
     reason: str
@@ -197,7 +203,7 @@ async def ask(channel: grpc.aio.Channel, rpc: MethodDescriptor, case: Case, name
 
 
 def expected(rpc: str, case: Case, *, exists: bool) -> tuple[str, str]:
-    """The code and the reason of the answer to a call about `team/x` or a missing sibling."""
+    """Returns the code and reason that a call about `team/x` or a missing experiment must get."""
     if case.state != "good":
         return "UNAUTHENTICATED", REASONS[case.state]
     if case.role < CASES[rpc][0]:
@@ -211,7 +217,7 @@ def expected(rpc: str, case: Case, *, exists: bool) -> tuple[str, str]:
 
 
 def names_of(rpc: str) -> Iterator[tuple[str, bool]]:
-    """The names that are asked for, and whether they exist."""
+    """Yields each experiment that the rpc is called for, and whether it exists."""
     yield "team/x", True
     if rpc not in WITHOUT_NAME:
         yield "gone/x", False
@@ -222,11 +228,11 @@ def names_of(rpc: str) -> Iterator[tuple[str, bool]]:
 async def test_every_rpc_for_every_token(
     rpc: MethodDescriptor, every: int, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each combination of role, token, prefix and name gets its answer, and no more.
+    """Each combination of role, state, prefixes and name gets the expected code and reason.
 
-    A name outside of the prefixes is answered like one that does not exist, to the letter.
+    For a name outside the prefixes, the error has the same text as for a name that does not exist.
     """
-    # Half of the calls are guesses, which otherwise wait for each other.
+    # Half of the calls have invalid tokens. Their checks would otherwise wait for each other.
     monkeypatch.setattr(access_tokens, "_PAUSE_SECONDS", 0.0)
     async with (
         serving(store.folder, auth="tokens") as [address],
@@ -249,7 +255,10 @@ async def test_every_rpc_for_every_token(
 
 
 async def test_lists_show_what_the_token_includes(store: Store) -> None:
-    """Pages of experiments are as if there were no others: names, tokens and number of pages."""
+    """`experiments` lists exactly the names within the token's prefixes.
+
+    This holds for pages of one row, and with a `name_prefix`.
+    """
     shown = {
         (): list(EXISTING),
         ("team",): ["team/x", "team/x2"],
@@ -275,7 +284,10 @@ async def test_lists_show_what_the_token_includes(store: Store) -> None:
 
 
 def test_every_rpc_has_a_case_and_a_rule() -> None:
-    """An rpc without a case fails here, and one without a rule stops the start of the server."""
+    """Every rpc has a case in this file, and an access rule.
+
+    `check_rules` raises RuleError for an rpc without a rule, and for a rule without an rpc.
+    """
     assert CASES.keys() == RPCS.keys()
     ours = {name for name in RULES if name.startswith("podium.")}
     assert ours == {rpc.full_name for rpc in RPCS.values()}
@@ -287,7 +299,7 @@ def test_every_rpc_has_a_case_and_a_rule() -> None:
 
 
 def test_a_rule_names_the_field_with_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A method without a rule, and one whose rule names no field, have errors of their own."""
+    """`name_check` raises RuleError if a method has no rule, or its rule names no field."""
     method = RPCS["Eval"]
     monkeypatch.setitem(RULES, method.full_name, Rule(Role.READER))
     with pytest.raises(RuleError, match=r"\.Eval .* field None, .* in experiment;"):

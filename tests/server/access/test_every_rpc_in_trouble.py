@@ -1,4 +1,7 @@
-"""Every rpc with every kind of token while the server is full, stops, or has too much to do."""
+"""Tests of every rpc with every kind of token while the server is in trouble.
+
+The disk is full, the server is stopping, or it has too many calls.
+"""
 
 import asyncio
 import itertools
@@ -44,12 +47,12 @@ STOPPING = ("UNAVAILABLE", "SHUTTING_DOWN")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store that the tests of this module serve one after the other."""
+    """Returns a store with a token of every kind, which all tests of this module serve."""
     return new_store(tmp_path_factory.mktemp("store"))
 
 
 class Served(NamedTuple):
-    """A server in which the experiments are recorded, and what decides about its calls."""
+    """A connection to a server with the experiments, its admission, and an administrator."""
 
     channel: grpc.aio.Channel
     admission: Admission
@@ -60,8 +63,8 @@ class Served(NamedTuple):
 async def served(
     store: Store, monkeypatch: pytest.MonkeyPatch, **settings: Any
 ) -> AsyncIterator[Served]:
-    """Serves the store. Nothing of it may have changed when the block ends."""
-    # Most calls are guesses, which otherwise wait for each other.
+    """Serves the store inside the block, and asserts that the block has not changed it."""
+    # Most calls have invalid tokens. Their checks would otherwise wait for each other.
     monkeypatch.setattr(access_tokens, "_PAUSE_SECONDS", 0.0)
     made: list[Admission] = []
 
@@ -87,14 +90,16 @@ async def check(
     every: int,
     answer_of: Callable[[str, Case, tuple[str, str]], tuple[str, str]],
 ) -> None:
-    """Makes every call, or each so many of them. A refusal tells nothing about any name.
+    """Checks the answers to all calls, or to one of every `every` calls.
+
+    The text of a refusal must not depend on the name of the experiment.
 
     Args:
-        store: The tokens.
+        store: The store with the tokens.
         channel: A connection to the server.
-        every: How many cases there are for each that is tried.
-        answer_of: Returns the code and reason that an rpc should answer to a case, from those that
-            it has when all is well.
+        every: One of this many cases is checked.
+        answer_of: Returns the code and reason that a call must get. Its arguments are the rpc,
+            the case, and the code and reason that a server without trouble would return.
     """
     texts: dict[tuple[str, str, str], set[str]] = {}
     cases = itertools.product(RPCS.values(), store.cases)
@@ -115,7 +120,7 @@ SOME = pytest.mark.parametrize("every", sparse([17, 1]), ids=["some", "all"])
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder; as long as it has a file `full`, nothing more fits on the disk of any store."""
+    """Yields a folder. While it has a file `full`, every store finds the disk full."""
     vfs = FailingVfs(tmp_path)
     yield tmp_path
     vfs.unregister()
@@ -126,7 +131,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 async def test_a_full_disk(
     every: int, store: Store, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reads and refusals are as ever; a write that is allowed is STORAGE_FULL."""
+    """On a full disk, allowed writes get STORAGE_FULL. All other calls are answered as usual."""
 
     def answer_of(rpc: str, _case: Case, right: tuple[str, str]) -> tuple[str, str]:
         is_write = rpc in WRITES and right[0] == "OK"
@@ -142,7 +147,10 @@ async def test_a_full_disk(
 
 @SOME
 async def test_draining(every: int, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a call under way ends, every other call is refused before its token is read."""
+    """While the server waits for a running call to end, it refuses all others as SHUTTING_DOWN.
+
+    The answer does not depend on the token, since the server does not read it.
+    """
     async with served(store, monkeypatch) as each:
         held = each.admission.enter("somebody", _no_abort)
         closing = asyncio.create_task(each.admission.close(600))
@@ -154,7 +162,10 @@ async def test_draining(every: int, store: Store, monkeypatch: pytest.MonkeyPatc
 
 @SOME
 async def test_too_many_calls(every: int, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If others have taken all places, every call is refused before its token is read."""
+    """If others have taken all places for calls, every call is refused as OVERLOADED.
+
+    The answer does not depend on the token, since the server does not read it.
+    """
     monkeypatch.setattr(admission_module, "_CALLS_OF_EACH", 0)
     async with served(store, monkeypatch) as each:
         calls = each.admission.calls
@@ -169,7 +180,10 @@ async def test_too_many_calls(every: int, store: Store, monkeypatch: pytest.Monk
 async def test_too_many_calls_a_second(
     every: int, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stranger still learns only that the token is not valid; everybody else has to wait."""
+    """Above the total limit of calls a second, calls with a valid token get OVERLOADED.
+
+    Calls without a valid token get UNAUTHENTICATED, as usual.
+    """
     readings, frozen = itertools.count(0.0, 10.0), False
     monkeypatch.setattr(quotas, "_clock", lambda: 1e9 if frozen else next(readings))
 
@@ -186,4 +200,4 @@ async def test_too_many_calls_a_second(
 
 
 async def _no_abort(_error: PodiumError) -> None:
-    """Ends no call, since there is none behind the place that the test takes."""
+    """Does nothing: the place that the test takes belongs to no call."""

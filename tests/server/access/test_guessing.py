@@ -1,4 +1,4 @@
-"""Guesses: of tokens, whose check is bounded, and of names, whose check asks no store."""
+"""Tests of guessed tokens, which cause few reads, and of guessed names, which cause none."""
 
 import asyncio
 import dataclasses
@@ -50,7 +50,7 @@ async def _reason(access: Access, token: str) -> str:
 
 
 async def test_guesses_share_their_reads(tmp_path: Path) -> None:
-    """A thousand unknown and forged tokens are all refused, with a bounded number of reads.
+    """A thousand unknown tokens are all refused, with a limited number of reads of the store.
 
     A token that is created meanwhile is accepted at its first call.
     """
@@ -77,7 +77,10 @@ async def test_guesses_share_their_reads(tmp_path: Path) -> None:
 
 
 async def test_a_known_id_costs_as_much_as_an_unknown_one(tmp_path: Path) -> None:
-    """A wrong secret is looked up again like an unknown id, so the time reveals neither."""
+    """A known id with a wrong secret causes as many reads as an unknown id.
+
+    So the time of the answer does not reveal whether an id exists.
+    """
     url = store_url(tmp_path)
     store = await open_store(url)
     try:
@@ -94,7 +97,7 @@ async def test_a_known_id_costs_as_much_as_an_unknown_one(tmp_path: Path) -> Non
 
 @pytest.fixture
 def statements() -> Iterator[list[str]]:
-    """The statements about experiments that all connections of this process run."""
+    """Yields the list of all SQL statements about experiments that this process runs."""
     seen: list[str] = []
 
     def trace(_cursor: apsw.Cursor, statement: str, _bindings: Any) -> bool:
@@ -115,7 +118,10 @@ def statements() -> Iterator[list[str]]:
 async def test_a_forbidden_name_reaches_no_store(
     rpc: Any, statements: list[str], tmp_path: Path
 ) -> None:
-    """Experiments of others take the same work and time as those that do not exist."""
+    """A call for a name outside the token's prefixes runs no statement about experiments.
+
+    So its time does not reveal whether the experiment exists.
+    """
     url = store_url(tmp_path)
     _, admin = await asyncio.to_thread(tokens.create, url, "admin", "admin", (), None)
     new = new_token()

@@ -1,4 +1,4 @@
-"""Calls over HTTP pass the same checks as those over gRPC."""
+"""Tests that calls over HTTP pass the same access checks as calls over gRPC."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ pytest.importorskip("connectrpc")
 
 
 async def _ask(url: str, method: str, body: object, token: str | None) -> tuple[int, str]:
-    """Returns the HTTP status and the code of the error, if there is one."""
+    """Makes a call over HTTP. Returns the status, and the code of the error if there is one."""
 
     def send() -> tuple[int, str]:
         connection = HTTPConnection(url.removeprefix("http://"), timeout=120)
@@ -39,7 +39,10 @@ async def _ask(url: str, method: str, body: object, token: str | None) -> tuple[
 
 
 async def test_the_same_rules_over_http(tmp_path: Path) -> None:
-    """Without a token, with too low a role, and outside of the prefixes, a call is refused."""
+    """Over HTTP, a call is refused without a valid token, or with too low a role.
+
+    An experiment outside the prefixes of the token is not found.
+    """
     url = store_url(tmp_path)
     create = asyncio.to_thread
     _, admin = await create(tokens.create, url, "admin", "admin", (), None)
@@ -59,7 +62,7 @@ async def test_the_same_rules_over_http(tmp_path: Path) -> None:
 
 
 def _raw(http: str, request: str) -> list[int]:
-    """Sends bytes over a connection. Returns the status of each response."""
+    """Sends a request over a connection. Returns the status of each response."""
     host, _, port = http.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=300) as connection:
         connection.sendall(request.encode())
@@ -79,7 +82,10 @@ def _raw(http: str, request: str) -> list[int]:
     ],
 )
 async def test_odd_headers_give_no_rights(tmp_path: Path, headers: str) -> None:
-    """Only one clean header with a token counts, and no other program would read another one."""
+    """A call is refused unless exactly one well-formed Authorization header has the token.
+
+    Otherwise a proxy could read another token than the server.
+    """
     url = store_url(tmp_path)
     _, token = await asyncio.to_thread(tokens.create, url, "t", "reader", (), None)
     async with serving(tmp_path, auth="tokens", http=("127.0.0.1:0",)) as [_, http]:
@@ -93,7 +99,10 @@ async def test_odd_headers_give_no_rights(tmp_path: Path, headers: str) -> None:
 
 
 async def test_a_request_in_a_body_is_not_answered(tmp_path: Path) -> None:
-    """A request with two lengths does not hide another request, as behind a proxy."""
+    """A request with Content-Length and Transfer-Encoding is refused.
+
+    A second request, hidden in its body, is not answered. Otherwise it could pass a proxy unseen.
+    """
     url = store_url(tmp_path)
     _, token = await asyncio.to_thread(tokens.create, url, "t", "reader", (), None)
     path = "/podium.v1.ResultsService/GetServer"

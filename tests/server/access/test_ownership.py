@@ -1,4 +1,4 @@
-"""A writer id belongs to the token that first used it."""
+"""Tests that a writer id belongs to the name of the token that first used it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,14 +24,14 @@ class Served(NamedTuple):
     first: str
 
     async def token(self, name: str) -> str:
-        """A new token of a recorder."""
+        """Creates a token with the role recorder, and returns it."""
         create = tokens.create
         return (await asyncio.to_thread(create, self.url, name, "recorder", (), None))[1]
 
     async def record(
         self, token: str, sequence: int, writer: str = "w", event_count: int = 1
     ) -> podium.RecordResult:
-        """Declares an experiment in a stream."""
+        """Sends a number of declarations of an experiment as the stream of a writer."""
         async with podium.AsyncClient(self.address, token=token) as client:
             position = podium.StreamPosition(writer, sequence)
             return await client.record("x", _DECLARED * event_count, position)
@@ -39,7 +39,7 @@ class Served(NamedTuple):
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    """A server that requires tokens."""
+    """Yields a server that requires tokens, with a token named `first`."""
     url = store_url(tmp_path)
     _, first = await asyncio.to_thread(tokens.create, url, "first", "recorder", (), None)
     async with serving(tmp_path, auth="tokens") as [address]:
@@ -47,7 +47,10 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
 
 
 async def test_another_token_cannot_use_a_writer_id(served: Served) -> None:
-    """All of its events are refused and may be sent again, and it learns nothing of the stream."""
+    """If a token of another name uses a writer id, all of its events are refused.
+
+    The refusals are not permanent. The error's metadata has only the writer id.
+    """
     assert (await served.record(served.first, 1)).last_sequence == 1
     other = await served.token("other")
     for sequence, count in ((1, 1), (2, 2), (9, 1)):
@@ -62,13 +65,16 @@ async def test_another_token_cannot_use_a_writer_id(served: Served) -> None:
 
 
 async def test_a_token_of_the_same_name_goes_on(served: Served) -> None:
-    """So a rotation needs no new writer."""
+    """A token of the same name may use the writer id, so its successor needs no new one."""
     await served.record(served.first, 1)
     assert (await served.record(await served.token("first"), 2)).last_sequence == 2
 
 
 async def test_a_stream_from_before_tokens_gets_an_owner(tmp_path: Path) -> None:
-    """The first token that uses it has it; without access control, nobody is refused."""
+    """A stream without an owner gets the first token that uses it as its owner.
+
+    If the server then requires no tokens again, everybody may use the writer id.
+    """
     url = store_url(tmp_path)
     position = podium.StreamPosition("w", 1)
     async with serving(tmp_path) as [address], podium.AsyncClient(address) as client:

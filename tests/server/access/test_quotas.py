@@ -1,4 +1,4 @@
-"""The limits of the calls of each token, and of all calls together, on both ports."""
+"""Tests of the limits of each token and of all calls together, over gRPC and over HTTP."""
 
 import asyncio
 import base64
@@ -44,14 +44,14 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of all rates."""
+    """Replaces the clock of all rate limits by one that the test moves."""
     clock = Clock()
     monkeypatch.setattr(quotas, "_clock", clock)
     return clock
 
 
 class Served(NamedTuple):
-    """A server with both ports, and two tokens."""
+    """A server with a gRPC port and an HTTP port, and two tokens."""
 
     address: str
     url: str
@@ -61,7 +61,10 @@ class Served(NamedTuple):
     async def ask(
         self, port: str, token: str, method: str, body: dict[str, Any]
     ) -> tuple[str, float]:
-        """The reason of the error of a call, and the seconds to wait; empty without an error."""
+        """Makes a call. Returns the reason of its error, and the seconds to wait before a retry.
+
+        Without an error, the reason is empty, and the seconds are 0.
+        """
         if port == "http":
             return await asyncio.to_thread(_ask_http, self.url, token, method, body)
         async with podium.AsyncClient(self.address, token=token, retry=False) as client:
@@ -102,7 +105,7 @@ def _ask_http(url: str, token: str, method: str, body: dict[str, Any]) -> tuple[
 async def served(
     folder: Path, limits: TokenLimits | None = None, **settings: Any
 ) -> AsyncIterator[Served]:
-    """A server with a token that has limits, and one that has none of its own."""
+    """Runs a server inside the block, with a token that has limits and one without."""
     store = store_url(folder)
 
     def create(name: str, given: TokenLimits | None) -> str:
@@ -119,14 +122,17 @@ PORTS = ("grpc", "http")
 
 
 def declared(count: int) -> tuple[str, dict[str, Any]]:
-    """A Record call with a number of events."""
+    """Returns the method and the body of a Record call with a number of events."""
     declaration: dict[str, Any] = {"experimentDeclared": {}}
     return "RecordingService/Record", {"experiment": "x", "events": [declaration] * count}
 
 
 @pytest.mark.parametrize("port", PORTS)
 async def test_calls_per_second_of_a_token(tmp_path: Path, clock: Clock, port: str) -> None:
-    """After the burst, each call waits for its turn; other tokens are not affected."""
+    """After a burst, a token gets QUOTA_EXCEEDED until its rate allows the next call.
+
+    Calls with other tokens are not affected.
+    """
     async with served(tmp_path, TokenLimits(calls_per_second=2)) as server:
         for _ in range(3):
             assert await server.ask(port, server.limited, *LIST) == ("", 0.0)
@@ -139,7 +145,11 @@ async def test_calls_per_second_of_a_token(tmp_path: Path, clock: Clock, port: s
 
 @pytest.mark.parametrize("port", PORTS)
 async def test_recorded_events_per_second(tmp_path: Path, clock: Clock, port: str) -> None:
-    """A large call passes; the next one waits until the average is kept, and stores nothing."""
+    """One call may have more events than the limit per second.
+
+    The token's next Record call is refused until the average is within the limit. Other calls and
+    other tokens are not affected.
+    """
     async with served(tmp_path, TokenLimits(events_per_second=10)) as server:
         assert await server.ask(port, server.limited, *declared(30)) == ("", 0.0)
         assert await server.ask(port, server.limited, *declared(1)) == ("QUOTA_EXCEEDED", 2.0)
@@ -150,7 +160,10 @@ async def test_recorded_events_per_second(tmp_path: Path, clock: Clock, port: st
 
 
 async def test_recorded_bytes_per_second(tmp_path: Path, clock: Clock) -> None:
-    """The bytes of the request count. A refused call stores nothing and uses nothing up."""
+    """After a large request, Record calls are refused until the average is within the limit.
+
+    A refused call stores nothing, and its own bytes and events do not count.
+    """
     async with (
         served(tmp_path, TokenLimits(bytes_per_second=1000, events_per_second=10)) as server,
         podium.AsyncClient(server.address, token=server.limited, retry=False) as client,
@@ -166,7 +179,10 @@ async def test_recorded_bytes_per_second(tmp_path: Path, clock: Clock) -> None:
 
 @pytest.mark.parametrize("port", PORTS)
 async def test_limits_of_all_calls_together(tmp_path: Path, clock: Clock, port: str) -> None:
-    """All tokens share them. The reason is OVERLOADED, since it is no fault of the token."""
+    """All tokens share the limits in total.
+
+    A call beyond them gets OVERLOADED, not QUOTA_EXCEEDED, since its token is not at fault.
+    """
     total = TokenLimits(calls_per_second=1, events_per_second=100)
     async with served(tmp_path, total_limits=total) as server:
         assert await server.ask(port, server.limited, *LIST) == ("", 0.0)
@@ -177,7 +193,7 @@ async def test_limits_of_all_calls_together(tmp_path: Path, clock: Clock, port: 
 
 
 async def test_a_server_without_tokens_has_total_limits(tmp_path: Path, clock: Clock) -> None:
-    """The limits of all calls together need no tokens; a health check never counts."""
+    """The limits of all calls together apply even if the server requires no tokens."""
     total = TokenLimits(calls_per_second=1)
     async with (
         serving(tmp_path, auth="none", total_limits=total) as [address],
@@ -193,7 +209,10 @@ async def test_a_server_without_tokens_has_total_limits(tmp_path: Path, clock: C
 
 @pytest.mark.usefixtures("clock")
 async def test_the_servers_limits_are_those_of_tokens_without_own_ones(tmp_path: Path) -> None:
-    """Each limit of the token replaces that of the server; the others hold."""
+    """A token without limits has those of the server.
+
+    If a token has a limit of its own, it replaces the server's limit of the same kind.
+    """
     default = TokenLimits(calls_per_second=1, watches=1)
     async with served(tmp_path, TokenLimits(calls_per_second=3), token_limits=default) as server:
         for token, calls in ((server.limited, 4), (server.other, 2)):
@@ -203,7 +222,10 @@ async def test_the_servers_limits_are_those_of_tokens_without_own_ones(tmp_path:
 
 
 async def test_watches_at_a_time(tmp_path: Path) -> None:
-    """A watch counts until it ends, and not as a call under way."""
+    """A watch counts for the limit of watches until it ends.
+
+    While it runs, it does not count for the limit of calls at a time.
+    """
     async with (
         served(tmp_path, TokenLimits(calls=1, watches=1)) as server,
         podium.AsyncClient(server.address, token=server.limited, retry=False) as client,
@@ -227,7 +249,10 @@ async def test_watches_at_a_time(tmp_path: Path) -> None:
 async def test_clients_wait_as_they_are_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client with retries sends a refused call again after the time, so its user sees nothing."""
+    """A client with retries waits as long as the refusal says, then sends the call again.
+
+    Its caller sees no error.
+    """
     readings = itertools.count(1000.0, 0.125)
     monkeypatch.setattr(quotas, "_clock", lambda: next(readings))
     monkeypatch.setattr(quotas, "_BURST_SECONDS", 0.0)
@@ -241,7 +266,10 @@ async def test_clients_wait_as_they_are_asked(
 
 
 async def test_a_token_cannot_give_more_than_it_has(tmp_path: Path) -> None:
-    """New tokens get the limits of their administrator's token, or lower ones."""
+    """A new token has the limits of the token that creates it, or lower ones.
+
+    A higher limit is refused.
+    """
     store = store_url(tmp_path)
     own = TokenLimits(calls_per_second=50, watches=2)
     _, admin = await asyncio.to_thread(tokens.create, store, "a", "admin", (), None, own)
@@ -267,7 +295,10 @@ def test_a_limit_is_one_or_more(number: Any) -> None:
 
 
 def test_calls_at_a_time() -> None:
-    """A call counts until it ends; one that is refused does not count."""
+    """A call counts for the limit of calls at a time until it ends.
+
+    A refused call does not count.
+    """
     limited = TokenRow("id", "t", b"", Role.READER, (), 1, limits=TokenLimits(calls=2))
     usage = Quotas().of(limited)
     for _ in range(2):
@@ -282,7 +313,7 @@ def test_calls_at_a_time() -> None:
 
 @pytest.mark.parametrize("port", PORTS)
 async def test_every_call_ends(tmp_path: Path, port: str) -> None:
-    """Calls one after the other never reach a limit of one at a time, however they end."""
+    """Successive calls never exceed a limit of one call at a time, even if they fail."""
     store = store_url(tmp_path)
     limits = TokenLimits(calls=1)
     _, token = await asyncio.to_thread(tokens.create, store, "t", "reader", ("a",), None, limits)
@@ -315,7 +346,10 @@ def _fail_over_http(url: str, token: str) -> None:
 
 
 async def test_a_watch_is_a_call_until_it_watches() -> None:
-    """The places of calls and watches are given back, also if a watch is refused."""
+    """A watch counts as a call until it begins to watch, and again after that.
+
+    A watch that is refused does not keep a place.
+    """
     usage = Usage(TokenLimits(calls=1, watches=1), "t")
     for _ in range(3):
         usage.enter()
@@ -333,7 +367,7 @@ async def test_a_watch_is_a_call_until_it_watches() -> None:
 
 
 async def test_a_refused_call_takes_nothing_from_another_limit(clock: Clock) -> None:
-    """Neither the limit of the token nor the one in total is used up by a refused call."""
+    """A call that its token's limit refuses uses up neither this limit nor the total one."""
     total = Usage(TokenLimits(calls_per_second=100, events_per_second=100))
     usage = Usage(TokenLimits(calls_per_second=1, events_per_second=1), "t", total)
     for _ in range(2):

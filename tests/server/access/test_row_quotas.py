@@ -1,4 +1,4 @@
-"""The limits of stored rows, of a token and in total."""
+"""Tests of the limits of stored rows, for each token and in total."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -25,7 +25,7 @@ _SECONDS = 60.0
 
 
 class Served(NamedTuple):
-    """A server, and a client of each team and of an administrator."""
+    """A server, and the clients of two teams and of an administrator."""
 
     url: str
     nlp: podium.AsyncClient
@@ -36,7 +36,7 @@ class Served(NamedTuple):
 
 @asynccontextmanager
 async def _served(folder: Path, most: int, **settings: Any) -> AsyncIterator[Served]:
-    """Serves two teams, of which nlp has a limit of stored rows."""
+    """Runs a server for the teams nlp and vision. The token of nlp may store `most` rows."""
 
     def create(name: str, role: str, *prefixes: str, limits: TokenLimits | None = None) -> str:
         return tokens.create(store_url(folder), name, role, prefixes, None, limits)[1]
@@ -66,7 +66,7 @@ async def _stored(client: podium.AsyncClient) -> int | None:
 async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Waits until a condition holds, such as one that the server checks once a second."""
     async with asyncio.timeout(_SECONDS):
-        while not await holds():  # noqa: ASYNC110 - the server tells nobody
+        while not await holds():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.02)
 
 
@@ -81,9 +81,10 @@ async def _fails(call: Awaitable[Any]) -> PodiumError:
 
 
 async def test_a_token_has_room_for_its_rows(tmp_path: Path) -> None:
-    """Rows beyond the limit are rejected at once, whatever calls run together. Other calls are not.
+    """Calls that would exceed the token's limit of rows are refused, even concurrent ones.
 
-    Another team is not concerned, and deleted rows make room. A restart changes nothing.
+    Calls that add no rows, and calls of another team, are accepted. Deleted rows make room. After a
+    restart the limit still applies.
     """
     async with _served(tmp_path, most=8) as served:
         nlp, vision = served.nlp, served.vision
@@ -139,7 +140,7 @@ async def test_all_tokens_share_the_limit_in_total(tmp_path: Path) -> None:
 
 
 async def test_metrics_show_the_rows_and_the_limits(tmp_path: Path) -> None:
-    """The page has the rows in total, and those of each limited token that has called."""
+    """`/metrics` has the rows in total, and the rows and limit of a limited token."""
     async with _served(tmp_path, most=5) as served:
         await served.nlp.experiment("nlp/x").declare()
         await served.vision.experiment("vision/x").declare()
@@ -169,7 +170,7 @@ def _metrics(url: str, token: str) -> list[str]:
 
 
 class _Stored:
-    """Stored rows, which are counted for a quota."""
+    """A number of stored rows, and a quota that counts them."""
 
     def __init__(self, limit: int | None, name: str = "t") -> None:
         self.rows = 0
@@ -181,7 +182,7 @@ class _Stored:
         return self.rows
 
     async def add(self, *tries: int) -> None:
-        """Adds rows in a transaction, whose last try is the one that counts."""
+        """Adds rows in a transaction that is tried once per number. Only the last try counts."""
         claim = RowClaim([self.quota])
 
         async def transact() -> None:
@@ -193,7 +194,7 @@ class _Stored:
 
 
 async def test_rows_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rows of a call that has ended are those that the store counts, also after retries."""
+    """After a call has ended, its quota has the rows of the last try only, as the store does."""
     monkeypatch.setattr(row_quotas, "_FRESH_SECONDS", 0.0)
     stored = _Stored(10)
     for tries in ((3,), (5, 2), (4, 1, 4)):
@@ -210,7 +211,10 @@ async def test_rows_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_quota_that_is_exceeded_accepts_what_removes_rows() -> None:
-    """After a limit was lowered, calls that add no rows are accepted."""
+    """If more rows are stored than allowed, calls that add no rows are accepted.
+
+    This happens after a limit was lowered.
+    """
     stored = _Stored(5)
     stored.rows = 9
     await stored.add(0)
@@ -220,7 +224,7 @@ async def test_a_quota_that_is_exceeded_accepts_what_removes_rows() -> None:
 
 
 async def test_labels_of_metrics_are_escaped() -> None:
-    """A token's name cannot break the format of the page with metrics."""
+    """Quotes and backslashes in a token's name are escaped in the labels of metrics."""
     stored = _Stored(7, 'a"b\\c')
     await stored.add(2)
     label = '{id="id",token="a\\"b\\\\c"}'
@@ -284,7 +288,10 @@ async def test_rows_that_are_added_during_a_count(*, begins_first: bool) -> None
 async def test_counts_leave_time_for_other_work(
     took: float, pause: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a count of rows, the next one waits 20 times as long as it took, at most a second."""
+    """After a count of rows, the next one waits 20 times as long as the count took.
+
+    The wait is at most one second.
+    """
     now = [100.0]
     monkeypatch.setattr(row_quotas, "_clock", lambda: now[0])
 

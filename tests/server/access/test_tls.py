@@ -1,4 +1,4 @@
-"""Encrypted connections: who gets one, what errors say, and certificates that change."""
+"""Tests of TLS: which clients can connect, what errors say, and certificates that change."""
 
 import asyncio
 import shutil
@@ -20,7 +20,7 @@ Pair = tuple[Path, Path]
 
 
 async def _revision(address: str, **settings: Any) -> int | None:
-    """Declares an experiment with both clients; returns its revision, 2 at the first time."""
+    """Declares an experiment with both clients, and returns its revision."""
 
     def blocking() -> int:
         with podium.Client(address, read_timeout=120, write_timeout=120, **settings) as client:
@@ -32,7 +32,7 @@ async def _revision(address: str, **settings: Any) -> int | None:
 
 
 async def _problem(address: str, tls: podium.TLS | bool) -> str:
-    """Returns the error of a client that gets no connection."""
+    """Returns the message of the error of a client that gets no connection."""
     async with podium.AsyncClient(address, tls=tls, connect_timeout=0.5) as client:
         with pytest.raises(podium.UnavailableError) as caught:
             await client.experiment("x").get()
@@ -42,7 +42,7 @@ async def _problem(address: str, tls: podium.TLS | bool) -> str:
 async def test_both_clients_connect_over_tls(
     authority: Authority, server_files: Pair, tmp_path: Path
 ) -> None:
-    """With the authority of the server's certificate, calls are answered."""
+    """Both clients connect if they trust the authority of the server's certificate."""
     async with serving(tmp_path, tls=ServerTLS(*server_files)) as [address]:
         assert await _revision(address, tls=podium.TLS(ca=authority.cert)) == 2
 
@@ -50,7 +50,7 @@ async def test_both_clients_connect_over_tls(
 async def test_the_environment_names_the_files(
     authority: Authority, server_files: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PODIUM_TLS_CA encrypts connections to ports, and is ignored for sockets."""
+    """PODIUM_TLS_CA makes clients use TLS for ports. For Unix sockets it is ignored."""
     monkeypatch.setenv("PODIUM_TLS_CA", str(authority.cert))
     async with serving(tmp_path, tls=ServerTLS(*server_files)) as [address]:
         assert await _revision(address) == 2
@@ -62,7 +62,7 @@ async def test_the_environment_names_the_files(
 async def test_errors_of_tls_say_what_is_wrong(
     authority: Authority, server_files: Pair, tmp_path: Path
 ) -> None:
-    """A wrong authority, name, date or protocol is named, with what would be right."""
+    """The error says whether the authority, the names, the date or the protocol is wrong."""
     right, other = podium.TLS(ca=authority.cert), Authority(tmp_path, "other")
     async with serving(tmp_path, tls=ServerTLS(*server_files)) as [address]:
         text = await _problem(address, podium.TLS(ca=other.cert))
@@ -83,7 +83,7 @@ async def test_errors_of_tls_say_what_is_wrong(
 async def test_a_client_without_certificate_is_refused(
     authority: Authority, server_files: Pair, tmp_path: Path
 ) -> None:
-    """With --tls-client-ca only clients with a certificate of that authority are answered."""
+    """With --tls-client-ca, only clients with a certificate of that authority are served."""
     cert, key = authority.issue("client", "DNS:client")
     tls = ServerTLS(*server_files, authority.cert)
     async with serving(tmp_path, tls=tls) as [address]:
@@ -95,9 +95,9 @@ async def test_a_client_without_certificate_is_refused(
 async def test_a_changed_certificate_is_used_without_a_failed_call(
     authority: Authority, server_files: Pair, tmp_path: Path
 ) -> None:
-    """New connections see the newest certificate, also on a second port; no call fails meanwhile.
+    """New connections to each port use the newest certificate, and no call fails.
 
-    A certificate whose key is not written yet, and a damaged file, change nothing.
+    This holds even while the file of the key still belongs to the previous certificate.
     """
     files = (tmp_path / "live.pem", tmp_path / "live.key")
     new = authority.issue("renewed", "IP:127.0.0.1,DNS:renewed")
@@ -128,7 +128,7 @@ async def test_a_changed_certificate_is_used_without_a_failed_call(
 async def test_http_is_encrypted_with_the_newest_certificate(
     authority: Authority, server_files: Pair, tmp_path: Path
 ) -> None:
-    """HTTP has the server's certificate, wants one of the client, and sees changed files."""
+    """The HTTP port uses the newest certificate, and requires one from the client."""
     files = (tmp_path / "live.pem", tmp_path / "live.key")
     client = authority.issue("client", "DNS:client")
 
@@ -163,7 +163,7 @@ async def test_http_is_encrypted_with_the_newest_certificate(
 
 
 async def test_old_protocols_are_refused(server_files: Pair, tmp_path: Path) -> None:
-    """No port lets a client, or somebody between, choose a TLS older than 1.2."""
+    """No port accepts TLS 1.0 or TLS 1.1. Each port accepts TLS 1.3."""
 
     def shake_hands(address: str, version: ssl.TLSVersion) -> str | None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -193,7 +193,7 @@ async def test_old_protocols_are_refused(server_files: Pair, tmp_path: Path) -> 
 async def test_a_client_reads_changed_files_again(
     authority: Authority, server_files: Pair, tmp_path: Path
 ) -> None:
-    """A client whose authority changed connects with the new file. No new client is needed."""
+    """If the file with its authority changes, a client reads it again and connects."""
     other = Authority(tmp_path, "other")
     ca = tmp_path / "live.pem"
     shutil.copy(other.cert, ca)
@@ -223,7 +223,7 @@ async def test_a_client_reads_changed_files_again(
 async def test_files_that_cannot_be_used_stop_the_start(
     server_files: Pair, tmp_path: Path, cert: str, key: str, why: str
 ) -> None:
-    """The text names the file and its problem."""
+    """A server whose certificate or key is unusable does not start, and says why."""
     folder = server_files[0].parent
     with pytest.raises(ConfigError, match=why):
         async with serving(tmp_path, tls=ServerTLS(folder / cert, folder / key)):
@@ -231,7 +231,7 @@ async def test_files_that_cannot_be_used_stop_the_start(
 
 
 def test_settings_of_tls_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate needs its key, and a socket has no TLS."""
+    """A certificate without its key, or TLS for a Unix socket, is refused."""
     with pytest.raises(ValueError, match="belong together"):
         podium.TLS(cert="client.pem")
     with pytest.raises(ValueError, match="leave out tls"):

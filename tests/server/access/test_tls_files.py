@@ -1,4 +1,4 @@
-"""The files of encrypted ports: when they are loaded again, and what is required of clients."""
+"""Tests of the TLS files of a server: when they are read again, and what clients must show."""
 
 import itertools
 import logging
@@ -19,7 +19,10 @@ Pair = tuple[Path, Path]
 def test_changed_files_are_loaded_once(
     authority: Authority, server_files: Pair, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Files that cannot be used are one line in the log, however many connections there are."""
+    """Changed files are loaded once, however many connections there are.
+
+    Files that cannot be used cause only one line in the log.
+    """
     caplog.set_level(logging.INFO)
     live = tmp_path / "live.pem", tmp_path / "live.key"
     for source, target in zip(server_files, live, strict=True):
@@ -45,7 +48,10 @@ def test_changed_files_are_loaded_once(
 def test_files_that_change_while_they_are_read_are_not_used(
     server_files: Pair, ends_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A certificate is never used with the key of another one."""
+    """If the files change while they are read, they are not used.
+
+    Otherwise a certificate could be used with the key of another one.
+    """
     states = itertools.count()
     monkeypatch.setattr(tls, "file_states", lambda _paths: max(next(states), ends_at))
     if ends_at == 1:
@@ -59,7 +65,7 @@ def test_files_that_change_while_they_are_read_are_not_used(
 def test_http_asks_clients_for_certificates(
     authority: Authority, server_files: Pair, *, has_client_ca: bool
 ) -> None:
-    """With an authority for clients, HTTP too answers only clients that have a certificate."""
+    """HTTP requires client certificates if, and only if, an authority for them is set."""
     client_ca = authority.cert if has_client_ca else None
     certificates = Certificates(ServerTLS(*server_files, client_ca))
     for context in (certificates.context(), certificates._newest().http):

@@ -1,4 +1,4 @@
-"""Tokens: how clients send them, how servers check them, and how they end."""
+"""Tests of tokens: how clients send them, how servers check them, and how they end."""
 
 import asyncio
 import itertools
@@ -29,7 +29,7 @@ _SECONDS = 120.0
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """The store that `serving` serves."""
+    """Returns the URL of the store that `serving` serves."""
     return store_url(tmp_path)
 
 
@@ -38,7 +38,7 @@ async def _token(url: str) -> str:
 
 
 async def _until_refused(client: podium.AsyncClient) -> str:
-    """Makes calls until one is refused; returns the text of the error."""
+    """Makes calls until one is refused. Returns the message of its error."""
     end = time.monotonic() + _SECONDS
     while time.monotonic() < end:
         try:
@@ -52,7 +52,10 @@ async def _until_refused(client: podium.AsyncClient) -> str:
 async def test_both_clients_send_the_token(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is an argument, or PODIUM_TOKEN, or the content of PODIUM_TOKEN_FILE."""
+    """Clients take the token from an argument, PODIUM_TOKEN, or a file.
+
+    The file is an argument, too, or is named by PODIUM_TOKEN_FILE.
+    """
     token, path = await _token(url), tmp_path / "token"
     path.write_text(f"{token}\n")
 
@@ -75,7 +78,11 @@ async def test_both_clients_send_the_token(
 
 @pytest.mark.slow
 async def test_watches_send_the_token(url: str, tmp_path: Path) -> None:
-    """So do followed experiments; a watch whose token was replaced goes on with the new one."""
+    """Watches and followed experiments send the token.
+
+    If the token in the file is replaced and revoked, a followed experiment continues with the new
+    one.
+    """
     path = tmp_path / "token"
     path.write_text(await _token(url))
 
@@ -106,7 +113,10 @@ async def test_watches_send_the_token(url: str, tmp_path: Path) -> None:
 
 
 async def test_a_rotation_fails_no_call(url: str, tmp_path: Path) -> None:
-    """Two tokens of a name are valid at a time; a client reads the file of its token again."""
+    """If the token in a client's file is replaced and then revoked, no call fails.
+
+    Both tokens are valid until then, and the client reads the file again.
+    """
     path = tmp_path / "token"
     path.write_text(await _token(url))
     async with (
@@ -128,7 +138,7 @@ async def test_a_rotation_fails_no_call(url: str, tmp_path: Path) -> None:
 
 
 async def test_a_revoked_token_is_refused_soon(url: str, tmp_path: Path) -> None:
-    """A running server learns of it from the store; results stay as they were."""
+    """If a token is revoked in the store, a running server soon refuses it."""
     token = await _token(url)
     async with (
         serving(tmp_path, auth="tokens") as [address],
@@ -141,7 +151,7 @@ async def test_a_revoked_token_is_refused_soon(url: str, tmp_path: Path) -> None
 
 @pytest.mark.slow
 async def test_a_watch_ends_with_its_token(url: str, tmp_path: Path) -> None:
-    """A stream sends nothing more after its token was revoked."""
+    """If the token of a busy watch is revoked, the watch ends with UNAUTHENTICATED."""
     token, other = await _token(url), await _token(url)
     async with (
         serving(tmp_path, auth="tokens") as [address],
@@ -175,7 +185,7 @@ async def test_a_watch_ends_with_its_token(url: str, tmp_path: Path) -> None:
 async def test_an_idle_watch_ends_with_its_token(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stream to which nothing is sent, not even a heartbeat, ends after a revocation, too."""
+    """If its token is revoked, even a watch without messages and heartbeats ends."""
     monkeypatch.setattr(watch, "_HEARTBEAT_SECONDS", 1e6)
     monkeypatch.setattr(watch, "_CHECK_SECONDS", 0.05)
     token = await _token(url)
@@ -193,7 +203,7 @@ async def test_an_idle_watch_ends_with_its_token(
 
 
 async def test_a_new_token_is_accepted_by_a_running_server(url: str, tmp_path: Path) -> None:
-    """The server begins without any token; the command beside it creates two, valid at once."""
+    """Two tokens that are created after the server's start are valid at once."""
     async with serving(tmp_path, auth="tokens") as [address]:
         for number in (1, 2):
             async with podium.AsyncClient(address, token=await _token(url)) as client:
@@ -201,7 +211,10 @@ async def test_a_new_token_is_accepted_by_a_running_server(url: str, tmp_path: P
 
 
 async def test_a_store_with_tokens_is_never_served_without(url: str, tmp_path: Path) -> None:
-    """Tokens are required from the next start on, until somebody turns them off by name."""
+    """If the store has tokens, the server requires them from its next start on.
+
+    `auth="none"` turns them off. `insecure` alone does not: the server then refuses to start.
+    """
     async with serving(tmp_path) as [address], podium.AsyncClient(address) as client:
         await client.experiment("x").declare()
     await _token(url)
@@ -216,7 +229,10 @@ async def test_a_store_with_tokens_is_never_served_without(url: str, tmp_path: P
 
 
 async def test_a_token_over_plaintext_is_refused(url: str, tmp_path: Path) -> None:
-    """The client does not send it to other machines; a server that others can reach warns."""
+    """A client sends no token to another machine without encryption.
+
+    A server that others can reach without encryption refuses a call with a token.
+    """
     token = await _token(url)
     async with podium.AsyncClient("192.0.2.1:50051", token=token) as client:
         with pytest.raises(podium.UnauthenticatedError, match=r"is not sent to .* without"):
@@ -245,7 +261,10 @@ async def test_a_token_over_plaintext_is_refused(url: str, tmp_path: Path) -> No
 def test_what_an_address_that_others_can_reach_needs(
     auth: Auth | None, insecure: bool, encrypted: bool, error: str | None
 ) -> None:
-    """TLS and tokens, or --insecure; never tokens without TLS."""
+    """An address that others can reach needs TLS and tokens, or --insecure.
+
+    Tokens without TLS are refused even with --insecure.
+    """
     tls = ServerTLS(Path("c"), Path("k")) if encrypted else None
     settings = Settings(listen=("0.0.0.0:0",), auth=auth, insecure=insecure, tls=tls)
     if error is None:
@@ -258,7 +277,10 @@ def test_what_an_address_that_others_can_reach_needs(
 async def test_a_certificate_stands_for_a_token(
     authority: Authority, server_files: tuple[Path, Path], url: str, tmp_path: Path
 ) -> None:
-    """Its name `podium-token:ID` gives the rights of that token; another name gives none."""
+    """A certificate with the name `podium-token:ID` is accepted in place of that token.
+
+    Certificates with other names are refused.
+    """
     found = (await asyncio.to_thread(tokens.create, url, "t", "reader", ("team",), None))[0]
     tls = ServerTLS(*server_files, authority.cert)
     async with serving(tmp_path, tls=tls, auth="tokens") as [address]:
@@ -287,7 +309,11 @@ async def test_a_certificate_stands_for_a_token(
     ],
 )
 async def test_odd_headers_are_refused(headers: list[str], url: str, tmp_path: Path) -> None:
-    """Only one header with one token counts: what another program would read is never guessed."""
+    """A call is refused unless it has exactly one header of the form `Bearer TOKEN`.
+
+    Otherwise another program could read another token than the server. The error does not contain
+    the token.
+    """
     token = await _token(url)
     metadata = tuple(("authorization", each.format(token)) for each in headers)
     async with (
@@ -302,7 +328,7 @@ async def test_odd_headers_are_refused(headers: list[str], url: str, tmp_path: P
 
 
 def test_a_token_is_kept_out_of_texts(tmp_path: Path) -> None:
-    """Neither a representation, nor a pickle, nor an error has any part of it."""
+    """A token is neither in the `repr` or pickle of a client, nor in an error."""
     token, path = new_token().text, tmp_path / "token"
     path.write_text(token)
     client = podium.Client("localhost:1", token=token)
@@ -318,7 +344,10 @@ def test_a_token_is_kept_out_of_texts(tmp_path: Path) -> None:
 
 
 def test_a_token_file_that_cannot_be_used(tmp_path: Path) -> None:
-    """The error names the variable or argument and the file, and the next call looks again."""
+    """If the token file is missing or malformed, the call fails, and the error says why.
+
+    The next call reads the file again.
+    """
     path = tmp_path / "token"
     with podium.Client("localhost:1", token=path, connect_timeout=0.01, retry=False) as client:
         with pytest.raises(
@@ -336,7 +365,7 @@ def test_a_token_file_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_tokens_differ_and_hold_their_id() -> None:
-    """A token has the form that scanners look for, with 178 random bits."""
+    """New tokens differ, contain their id, and have 51 characters."""
     made = [new_token() for _ in range(100)]
     assert len({token.text for token in made}) == 100
     for token in made:
@@ -358,7 +387,10 @@ def test_the_store_before_the_action(url: str, capsys: pytest.CaptureFixture[str
 
 @pytest.fixture
 def command(url: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
-    """Runs `podium token` on the store; returns the lines of its output and its exit code."""
+    """Returns a function that runs `podium token` on the store.
+
+    The function returns the lines of the output, and then the exit code.
+    """
 
     def run(*arguments: str) -> list[str]:
         code = main(["token", *arguments, "--store", url])
@@ -368,7 +400,10 @@ def command(url: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[
 
 
 def test_the_command(command: Callable[..., list[str]], tmp_path: Path) -> None:
-    """The command creates, lists and revokes tokens. The list has no secrets."""
+    """`podium token` creates, lists and revokes tokens. The list contains no secrets.
+
+    Invalid arguments end it with exit code 2.
+    """
     audit = tmp_path / "audit.jsonl"
     token, code = command(
         "create", "trainers", "--role", "recorder", "--prefix", "nlp", "--prefix", "cv"

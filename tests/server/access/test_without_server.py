@@ -1,4 +1,4 @@
-"""What the token of a caller decides about a request and a stream, without a server."""
+"""Tests of what a caller's token decides about requests and streams, without a server."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -27,7 +27,10 @@ _TEAM = TokenRow("id", "t", b"", Role.ADMIN, ("team",), 0)
 
 @pytest.mark.parametrize("request_type", [DeleteArmRequest, DeleteExperimentRequest])
 def test_a_hidden_experiment_may_be_missing(request_type: type[Message]) -> None:
-    """A deletion that allows a missing experiment answers for a hidden one as for a missing one."""
+    """A deletion that allows a missing experiment accepts a hidden one, too.
+
+    An experiment is hidden if its name is outside the prefixes of the token.
+    """
     given: Any = request_type
     check = name_check(METHODS[request_type.DESCRIPTOR.name.removesuffix("Request")])
     token = CALLER.set(Caller(_TEAM))
@@ -57,7 +60,7 @@ def test_events_for_a_hidden_experiment_can_be_sent_again() -> None:
 
 
 async def test_a_busy_stream_ends_with_its_token() -> None:
-    """The token is checked before each message, so a stream that never rests ends, too."""
+    """The token is checked before each message, so even a stream that never pauses ends."""
     is_live = True
 
     async def check_again() -> None:

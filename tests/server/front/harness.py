@@ -1,4 +1,7 @@
-"""The extension module by itself: a test takes its events and answers its calls."""
+"""Runs the extension module of the native front without the rest of the server.
+
+The test takes the events of the module itself, and answers its calls.
+"""
 
 import select
 import time
@@ -19,10 +22,10 @@ _OVERLOADED = (8, "no room", [("x-bin", b"\0\1")])
 
 
 class Served:
-    """A server whose events the test takes by itself.
+    """A server of the extension module, whose events the test takes.
 
     Attributes:
-        spent: The time in nanoseconds that Python needs for the events of each `take`.
+        spent: The time in nanoseconds that Python is said to have spent since the last `take`.
     """
 
     def __init__(self, **limits: Any) -> None:
@@ -33,13 +36,13 @@ class Served:
         self.address = f"127.0.0.1:{self.native.listen('127.0.0.1', 0)}"
 
     def event(self, kind: int) -> tuple[Any, ...]:
-        """Waits for the next event, which must be of a kind; returns the rest of it."""
+        """Waits for the next event, which must be of this kind. Returns the rest of the event."""
         found_kind, *content = found = self.next()
         assert found_kind == kind, found
         return tuple(content)
 
     def next(self) -> tuple[Any, ...]:
-        """Waits for the next event."""
+        """Waits for the next event, and returns it."""
         end = time.monotonic() + _SECONDS
         while not self._taken:
             assert time.monotonic() < end, "there is no event"

@@ -1,4 +1,4 @@
-"""The same requests to a server of each front, whose stores are equal: the answers are equal."""
+"""Tests that servers of both fronts, with equal stores, give equal answers to equal requests."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ _DIFFERENT = {
     "podium.v1.CreateTokenResponse.secret",
     "podium.v1.ReplacedAttempt.quiet_seconds",
     "podium.v1.Token.id",
-    # It is counted from time to time.
+    # The server counts the rows again only from time to time.
     "podium.v1.Token.stored_rows",
     "podium.v1.WatchMarker.epoch",
 }
@@ -53,7 +53,7 @@ class _Answer(NamedTuple):
 
 
 class _Client:
-    """Calls one of the servers."""
+    """A client of one of the servers."""
 
     def __init__(self, channel: grpc.Channel, token: str) -> None:
         self._channel = channel
@@ -85,7 +85,7 @@ def _answer(method: str, call: Any) -> _Answer:
 
 
 def _clear_measured(message: Message) -> None:
-    """Removes the times, and what is random."""
+    """Removes times, random values, and other fields that differ from run to run."""
     if isinstance(message, ListTokensResponse):
         message.next_page_token = message.next_page_token and _RANDOM
     for field, value in message.ListFields():
@@ -105,7 +105,7 @@ def _is_time(field: FieldDescriptor) -> bool:
 
 @pytest.fixture
 def clients(tmp_path: Path) -> Iterator[list[_Client]]:
-    """A client of each front. The stores of both servers have the same content."""
+    """Yields a client for each front. The stores of both servers have the same content."""
     paths = [tmp_path / f"{name}.db" for name in _FRONTS]
     url = f"sqlite:///{paths[0]}"
     _, token = tokens.create(url, "the fuzzer", "admin", (), None)
@@ -133,7 +133,10 @@ def _fill(address: str, token: str) -> None:
 
 @pytest.mark.timeout(3_600)
 def test_both_fronts_give_the_same_answers(clients: list[_Client]) -> None:
-    """Wrong requests by the thousand: the same code, text, metadata and response from both."""
+    """Both fronts give the same answers to random requests, most of which are wrong.
+
+    The code, the text, the metadata and the response are the same.
+    """
     rng, seen, page_tokens = Random(_SEED), Counter[str](), list[str]()  # noqa: S311 - repeatable
     for number in range(REQUESTS):
         method, raw = random_request(rng, page_tokens)

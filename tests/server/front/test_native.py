@@ -1,4 +1,4 @@
-"""The limits of the native front, and what it tells Python about its streams."""
+"""Tests of the native front's limits, and of the events by which it informs Python."""
 
 from collections import Counter
 
@@ -25,9 +25,10 @@ def _end(attacker: Attacker) -> None:
 
 
 def test_the_queue_towards_python_is_bounded() -> None:
-    """Calls for which the queue has no room get the error that Python chose; the others wait.
+    """Calls for which the queue has no room get the error that Python has configured.
 
-    A connection gets half of what is free, and has room for eight calls whatever others do.
+    A connection may take half of the free places. It always has room for eight calls, whatever the
+    other connections do.
     """
     with (
         served(waiting=20) as server,
@@ -46,7 +47,10 @@ def test_the_queue_towards_python_is_bounded() -> None:
 
 
 def test_connections_take_turns() -> None:
-    """A connection with one call waits for no more than one call of a busy one."""
+    """A connection with one call does not wait for all 50 calls of a busy connection.
+
+    Its call is one of the next three that Python takes.
+    """
     with served() as server, attackers(server.address, 2, window=MAX_WINDOW) as (busy, other):
         busy.calls([(headers(PATH), message(b"busy"))] * 50)
         first = [server.event(NEW)[-1]]
@@ -57,9 +61,10 @@ def test_connections_take_turns() -> None:
 
 
 def test_quick_calls_wait_for_few_slow_calls() -> None:
-    """Calls that take little time come before those of new and slow connections, which still come.
+    """Quick calls of a connection come before calls of new and slow connections.
 
-    Connections that all begin at the same moment cannot make a quick one wait for each of them.
+    Slow calls do not wait for all 40 quick calls: the first is among the calls 21 to 40 that Python
+    takes.
     """
     with (
         served() as server,
@@ -81,7 +86,7 @@ def test_quick_calls_wait_for_few_slow_calls() -> None:
 
 
 def test_python_never_sees_a_call_that_was_cancelled_while_it_waited() -> None:
-    """A call that ends before Python takes it costs Python nothing."""
+    """Python gets no event for a call that is cancelled while it waits in the queue."""
     with served() as server, attackers(server.address, 1, window=MAX_WINDOW) as (one,):
         one.call(headers(PATH), message(b"cancelled"))
         wait_until(lambda: server.native.waiting() == 1)
@@ -95,7 +100,10 @@ def test_python_never_sees_a_call_that_was_cancelled_while_it_waited() -> None:
 
 
 def test_metadata_that_cannot_be_sent_is_an_error() -> None:
-    """An invalid key or value of a trailer raises, and the call can still be answered."""
+    """An invalid key or value of a trailer raises ValueError.
+
+    After that, the call can still be answered.
+    """
     with served() as server, attackers(server.address, 1, window=MAX_WINDOW) as (one,):
         one.call(headers(PATH), message(b"x"))
         call = server.event(NEW)[1]
@@ -107,7 +115,10 @@ def test_metadata_that_cannot_be_sent_is_an_error() -> None:
 
 
 def test_a_stream_tells_when_it_is_full_and_when_it_is_writable() -> None:
-    """A client that reads nothing fills the stream. When it reads, the writer is woken."""
+    """If the client does not read, `write` returns FULL.
+
+    When the client reads again, Python gets a WRITABLE event.
+    """
     with served() as server, attackers(server.address, 1, window=0) as (one,):
         one.call(headers(PATH), message(b"x"))
         number, call, *_ = server.event(NEW)
@@ -123,7 +134,7 @@ def test_a_stream_tells_when_it_is_full_and_when_it_is_writable() -> None:
 
 
 def test_a_writer_whose_client_has_left_is_told() -> None:
-    """After a reset, Python learns that the call has ended, and each later write says so."""
+    """If the client resets a call, Python gets a DONE event, and later writes return CLOSED."""
     with served() as server, attackers(server.address, 1) as (one,):
         one.call(headers(PATH), message(b"x"))
         number, call, *_ = server.event(NEW)
@@ -135,7 +146,7 @@ def test_a_writer_whose_client_has_left_is_told() -> None:
 
 
 def test_calls_that_are_cancelled_at_once_end_no_connection() -> None:
-    """A client may cancel 1,000 calls in one moment, and goes on to call."""
+    """A client can cancel 1,000 calls at once, and then call again on its connection."""
     with served() as server, attackers(server.address, 1, window=MAX_WINDOW) as (one,):
         one.calls_and_resets(headers(PATH), 1_000)
         one.call(headers(PATH), message(b"last"))
@@ -148,7 +159,10 @@ def test_calls_that_are_cancelled_at_once_end_no_connection() -> None:
 
 
 def test_a_deadline_ends_a_call_that_stalls() -> None:
-    """A request that never ends, and a response that nobody reads, end at the client's deadline."""
+    """At the client's deadline a call ends, even if its request is incomplete.
+
+    The same holds for a call whose response the client does not read.
+    """
     late = headers(PATH, {"grpc-timeout": "300m"})
     with served() as server, attackers(server.address, 2) as (half, deaf):
         half.call(late, message(b"x", declared=10), end=False)
@@ -165,13 +179,16 @@ def test_a_deadline_ends_a_call_that_stalls() -> None:
 
 @pytest.mark.parametrize("limits", [{"idle": 0.5}, {"age": 0.5}], ids=["idle", "age"])
 def test_an_unused_and_an_old_connection_are_closed(limits: dict[str, float]) -> None:
-    """A connection is closed when it has had no call for a time, and when it is old."""
+    """A connection without calls is closed after the time `idle`, or the time `age`."""
     with served(**limits, grace=0.5) as server, attackers(server.address, 1) as (one,):
         _end(one)
 
 
 def test_the_calls_of_an_old_connection_may_end() -> None:
-    """A connection that closes takes the answers of its calls first, and ends after the grace."""
+    """A connection that is too old is closed only after its calls are answered.
+
+    If they are not answered within the grace period, they end, too.
+    """
     with served(age=0.5) as server, attackers(server.address, 1, window=MAX_WINDOW) as (one,):
         one.call(headers(PATH), message(b"x"))
         call = server.event(NEW)[1]
@@ -186,7 +203,7 @@ def test_the_calls_of_an_old_connection_may_end() -> None:
 
 
 def test_a_client_that_answers_no_ping_is_disconnected() -> None:
-    """A connection from which nothing comes is pinged, and closed if that is not answered."""
+    """A silent connection is pinged, and closed if the client does not answer the ping."""
     with (
         served(ping=0.5, ping_timeout=0.5) as server,
         attackers(server.address, 1, window=MAX_WINDOW) as (one,),
@@ -195,7 +212,10 @@ def test_a_client_that_answers_no_ping_is_disconnected() -> None:
 
 
 def test_a_connection_without_settings_is_closed() -> None:
-    """A client must acknowledge the settings within the time of a handshake."""
+    """A client that does not acknowledge the HTTP/2 settings in time is disconnected.
+
+    Other connections stay open.
+    """
     with (
         served(handshake=0.5) as server,
         attackers(server.address, 1, acknowledge=False) as (silent,),
@@ -206,7 +226,7 @@ def test_a_connection_without_settings_is_closed() -> None:
 
 
 def test_connections_are_counted() -> None:
-    """A connection beyond the limit is closed at once, and has a place when another one ends."""
+    """A connection beyond the limit is closed at once. When another one ends, there is room."""
     with served(connections=1) as server:
         with attackers(server.address, 1) as (first,):
             first.setting(3)

@@ -1,4 +1,4 @@
-"""How the native front divides the event loop's time between connections."""
+"""Tests of how the native front divides the event loop's time between connections."""
 
 import asyncio
 
@@ -21,7 +21,10 @@ async def _no_tokens() -> list[TokenRow]:
 
 
 async def test_a_call_waits_for_few_slow_calls_of_another_connection() -> None:
-    """A call that arrives while a slow call runs is begun after at most four more slow calls."""
+    """A call waits for at most four slow calls of another connection.
+
+    One of the four is the call that runs when it arrives.
+    """
     begun: list[bytes] = []
 
     async def answer(request: bytes) -> bytes:
