@@ -1,4 +1,4 @@
-"""A server that trainings in this process and in others record to."""
+"""Fixtures: a server to which training runs in this process and in others record."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-# Trainings as tiny as these are slower by several threads.
+# Several threads would slow down training runs as tiny as these.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import podium
@@ -24,7 +24,10 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningServer]:
-    """Yields a server, which the environment names; the outbox is the test's own."""
+    """Yields a new server.
+
+    PODIUM_ADDRESS names it, and PODIUM_OUTBOX names a folder of the test.
+    """
     monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path / "outbox"))
     with running_server() as server:
         monkeypatch.setenv("PODIUM_ADDRESS", server.address)
@@ -33,7 +36,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningS
 
 @pytest.fixture
 def ended(server: RunningServer) -> Iterator[Ended]:
-    """Yields the arm of an experiment, once it has arrived and ended."""
+    """Yields a function that waits until an arm has arrived and ended, and returns it."""
     with podium.Client(server.address) as client:
 
         def arm(experiment: str, name: str) -> podium.ArmResult:
@@ -53,9 +56,10 @@ def ended(server: RunningServer) -> Iterator[Ended]:
 
 @pytest.fixture
 def run(server: RunningServer) -> Run:
-    """Runs an example, or a script of the tests, in a process.
+    """Returns a function that runs an example, or a script of the tests, in a process.
 
-    `kill_after` rows it is killed; `launcher` is what Python runs it by.
+    If `kill_after` is given, the process is killed after that many in-loop rows. `launcher` has
+    arguments for Python that come before the script, such as `-m torch.distributed.run`.
     """
     assert server
 

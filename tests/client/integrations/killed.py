@@ -1,4 +1,4 @@
-"""Runs a script and kills its process, as `kill -9` does, after so many in-loop rows.
+"""Runs a script, and kills its process with SIGKILL after a number of in-loop rows.
 
 python killed.py ROWS SCRIPT ARGUMENTS…
 """
@@ -17,7 +17,7 @@ log_row = Training.log_row
 
 
 def log_and_die(self: Training, row: Row) -> None:
-    """Records a row; the last one kills."""
+    """Records a row. After the given number of rows, it kills the process."""
     log_row(self, row)
     if next(numbers) == rows:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,6 @@
-"""Searches with Ray Tune in a local cluster: one of three trials fails.
+"""Runs a search with Ray Tune in a local cluster. One of its three trials fails.
 
-Exits with 3 if Ray does not start: its processes have time limits that a busy machine exceeds.
+Exits with 3 if Ray does not start: on a busy machine, Ray may exceed its own time limits.
 """
 
 import os
@@ -25,7 +25,7 @@ def _train(config: dict[str, Any]) -> None:
 
 try:
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
-except Exception:  # noqa: BLE001 - Ray has no class for it
+except Exception:  # noqa: BLE001 - Ray has no class for this error
     sys.exit(_NOT_STARTED)
 tune.Tuner(
     _train,

@@ -1,4 +1,4 @@
-"""The tracker of accelerate records a loop of the user's own."""
+"""Tests of the tracker for accelerate, which records a training loop of the user's own."""
 
 from collections.abc import Callable
 
@@ -38,7 +38,10 @@ def test_a_loop(ended: Ended) -> None:
 
 
 def test_a_training_that_fails(ended: Ended) -> None:
-    """An error that leaves the block is the arm's; without `config`, the first value begins it."""
+    """An error that leaves the `with` block makes the arm failed, and is recorded.
+
+    Without `config`, the first logged value begins the arm.
+    """
     tracker = PodiumTracker("tracked", "broken")
     accelerator = Accelerator(log_with=tracker, cpu=True)
     with pytest.raises(RuntimeError), tracker:  # noqa: PT012 - the block of a user
@@ -65,7 +68,7 @@ def test_values_after_the_end(ended: Ended, server: RunningServer) -> None:
 
 
 def test_ending_what_has_not_begun(server: RunningServer) -> None:
-    """`end_training` without `init_trackers` or values records nothing."""
+    """If `finish` is called on a tracker that has begun no arm, nothing is recorded."""
     PodiumTracker("nothing", "arm").finish()
     with podium.Client(server.address) as client:
         assert [found.name for found in client.experiments()] == []

@@ -1,4 +1,4 @@
-"""A training in two processes is one arm, that the main process records."""
+"""Tests of training in two processes: the main process records it as one arm."""
 
 import subprocess
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _OTHER = "podium: this process is rank 1"
 
 @pytest.fixture
 def arms(server: RunningServer) -> Callable[[str], list[str]]:
-    """The names of all arms of an experiment."""
+    """Returns a function that returns the names of all arms of an experiment."""
 
     def arms(experiment: str) -> list[str]:
         with podium.Client(server.address) as client:
@@ -30,7 +30,10 @@ def arms(server: RunningServer) -> Callable[[str], list[str]]:
 def test_transformers(
     ended: Ended, run: Run, arms: Callable[[str], list[str]], tmp_path: Path
 ) -> None:
-    """Under torchrun the example records each row once. The other process logs that it does not."""
+    """Under torchrun, the example records each row once.
+
+    The second process logs that it does not.
+    """
     ran = run("train_transformers.py", str(tmp_path / "run"), launcher=_TORCHRUN)
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count(_OTHER) == 1, ran.stderr
@@ -47,7 +50,7 @@ def test_transformers(
 def test_what_the_trainer_itself_starts(
     ended: Ended, run: Run, arms: Callable[[str], list[str]], name: str, steps: list[int | None]
 ) -> None:
-    """If no environment variable has the rank, it is the one that the trainer knows."""
+    """If no environment variable has the rank, the integration asks the trainer for it."""
     ran = run(_HERE / f"two_{name}.py")
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count(_OTHER) == 1, ran.stderr

@@ -1,4 +1,4 @@
-"""The hooks of Inspect record each task while it runs."""
+"""Tests of the hooks for Inspect, which record each task while it runs."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ def _off() -> Iterator[None]:
 
 @solver  # type: ignore[untyped-decorator, unused-ignore]
 def _answer(*, fails: bool = False) -> Solver:
-    """Answers without the model, which would download a tokenizer to count tokens."""
+    """Answers without the model, which would have to download a tokenizer to count tokens."""
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         del generate
@@ -46,7 +46,7 @@ def _task(name: str = "toy", *, fails: bool = False) -> Task:
 
 
 def test_a_task(ended: Ended, server: RunningServer, tmp_path: Path) -> None:
-    """Samples are counted while it runs; the end and the scores are those of the log's import."""
+    """The arm of a task has the rows and settings of its log's import, and the count of samples."""
     record_evals("evals")
     (log,) = eval(_task(), model=_MODEL, log_dir=str(tmp_path), display="none")
     assert log.status == "success"
@@ -70,7 +70,7 @@ def test_a_task(ended: Ended, server: RunningServer, tmp_path: Path) -> None:
 
 
 def test_several_tasks(ended: Ended, server: RunningServer, tmp_path: Path) -> None:
-    """The tasks of a run are one arm. Only one that fails is another, as in an import."""
+    """All tasks of a run are one arm. Only a task that fails gets an arm of its own."""
     record_evals("several")
     tasks = [_task("a"), _task("b"), _task("bad", fails=True)]
     run_id = eval(tasks, model=_MODEL, log_dir=str(tmp_path), display="none")[0].eval.run_id
@@ -87,7 +87,10 @@ def test_several_tasks(ended: Ended, server: RunningServer, tmp_path: Path) -> N
 def test_a_task_that_fails(
     ended: Ended, server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error of a sample fails the task, and so its arm; the environment names the experiment."""
+    """If a sample fails, the arm of its task is failed.
+
+    Here, the environment names the experiment.
+    """
     monkeypatch.setenv("PODIUM_INSPECT_EXPERIMENT", "failing")
     (log,) = eval(_task(fails=True), model=_MODEL, log_dir=str(tmp_path), display="none")
     assert log.status == "error"
@@ -104,7 +107,7 @@ def test_a_task_that_fails(
 
 
 def test_without_a_switch(server: RunningServer, tmp_path: Path) -> None:
-    """Without an experiment, nothing is recorded."""
+    """If no experiment is named, the hooks record nothing."""
     eval(_task(), model=_MODEL, log_dir=str(tmp_path), display="none")
     with podium.Client(server.address) as client:
         assert list(client.experiments()) == []

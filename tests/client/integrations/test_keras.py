@@ -1,4 +1,4 @@
-"""Trainings of Keras are recorded: rows, results, and how they go on."""
+"""Tests of the callback for Keras: rows, results, errors, and training runs that continue."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def _fit(*callbacks: Any) -> tuple[Any, dict[str, list[float]]]:
 
 
 def test_epochs_are_rows_and_the_last_is_the_result(ended: Ended) -> None:
-    """Rows and metrics equal Keras's own history. An evaluation afterwards is a result."""
+    """Rows and metrics equal Keras's own history. A later evaluation is recorded as a result."""
     with PodiumCallback("plain", "arm") as callback:
         model, history = _fit(callback)
         tested = model.evaluate(_X, _Y, verbose=0, callbacks=[callback])
@@ -56,7 +56,10 @@ def test_epochs_are_rows_and_the_last_is_the_result(ended: Ended) -> None:
 
 @pytest.mark.parametrize("is_first", [True, False])
 def test_weights_that_are_restored_are_the_result(ended: Ended, *, is_first: bool) -> None:
-    """If EarlyStopping restores the best weights, the best epoch is the result in any order."""
+    """If EarlyStopping restores the best weights, the best epoch is the result.
+
+    The order of the two callbacks does not matter.
+    """
     stop = keras.callbacks.EarlyStopping(min_delta=100, patience=1, restore_best_weights=True)
     callback = PodiumCallback("early", "arm")
     _, history = _fit(*([callback, stop] if is_first else [stop, callback]))
@@ -67,7 +70,7 @@ def test_weights_that_are_restored_are_the_result(ended: Ended, *, is_first: boo
 
 
 def test_more_epochs_are_the_same_arm(ended: Ended) -> None:
-    """A model that is fitted further continues its arm."""
+    """If `fit` is called again for later epochs, it continues the same arm."""
     with PodiumCallback("more", "arm") as callback:
         model, _ = _fit(callback)
         more: dict[str, Any] = {"initial_epoch": 3, "epochs": 5, "callbacks": [callback]}
@@ -87,7 +90,7 @@ def _wide(width: int) -> Any:
 
 
 def test_the_configuration_tells_models_apart(ended: Ended) -> None:
-    """It has the layers, the batch size, the seed, and the learning rate before schedules."""
+    """The configuration has the layers, the batch size, the seed, and the initial learning rate."""
     keras.utils.set_random_seed(11)
     schedule = keras.callbacks.LearningRateScheduler(lambda _, rate: rate * 0.9)
     _wide(32).fit(
@@ -105,7 +108,10 @@ def test_the_configuration_tells_models_apart(ended: Ended) -> None:
 
 
 def test_an_evaluation_without_training(ended: Ended, caplog: pytest.LogCaptureFixture) -> None:
-    """It is recorded as an arm of its own; a training afterwards begins with its rows."""
+    """An evaluation before training is an arm of its own.
+
+    The arm of a later `fit` has it as step 0.
+    """
     with PodiumCallback("evaluated", "arm") as callback:
         model = _wide(4)
         loss = model.evaluate(_X, _Y, verbose=0, callbacks=[callback])
@@ -133,7 +139,7 @@ class _Break(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
     ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
 )
 def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
-    """An error makes the arm failed, an interruption cancelled. There is no result."""
+    """An error makes the arm failed, and an interruption cancelled. The arm gets no result."""
     with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
         _fit(callback, _Break(error))
     arm = ended("broken", status)
@@ -143,7 +149,10 @@ def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: 
 
 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
-    """Killed in its fourth epoch, the example continues after the three that it had saved."""
+    """If the example is killed at its fourth epoch, a second run completes the arm.
+
+    Each row is there once.
+    """
     first = run("train_keras.py", str(tmp_path / "run"), kill_after=4)
     assert first.returncode == -9, first.stderr
     again = run("train_keras.py", str(tmp_path / "run"))

@@ -1,4 +1,4 @@
-"""LightGBM's trainings are recorded: rows, results, how they ended, and how they go on."""
+"""Tests of the callback for LightGBM: rows, results, errors, and training runs that continue."""
 
 import os
 import subprocess
@@ -38,7 +38,7 @@ def _train(rounds: int, *callbacks: Any) -> dict[str, Any]:
 
 
 def test_each_round_is_a_row_and_the_last_is_the_result(ended: Ended) -> None:
-    """Rows and metrics equal LightGBM's own history, also without a `with` block."""
+    """Rows and metrics equal LightGBM's own history, even without a `with` block."""
     history = _train(3, PodiumCallback("plain", "arm"))
     arm = ended("plain", "arm")
     assert arm.status == "completed"
@@ -62,7 +62,7 @@ def test_each_round_is_a_row_and_the_last_is_the_result(ended: Ended) -> None:
 
 @pytest.mark.parametrize("rounds", [5, 50])
 def test_early_stopping_makes_the_best_round_the_result(ended: Ended, rounds: int) -> None:
-    """Labels at random are learned by heart: an early round is the result, stopped or not."""
+    """With early stopping, the best round is the result, even if all rounds are trained."""
     with PodiumCallback("early", f"arm{rounds}") as callback:
         history = _train(rounds, callback, lightgbm.early_stopping(20, True, verbose=False))  # noqa: FBT003
     losses = history["val"]["binary_logloss"]
@@ -90,7 +90,10 @@ raise ValueError("a later error")
 
 
 def test_early_stopping_without_a_block(ended: Ended) -> None:
-    """Three trainings are completed with their best rounds, whatever ends the process later."""
+    """Without a `with` block, training runs that stop early complete with their best rounds.
+
+    A later error that ends the process does not change them.
+    """
     command = [sys.executable, "-c", _STOPPED_EARLY]
     subprocess.run(command, check=False, capture_output=True, env=dict(os.environ), timeout=300)
     for number in range(3):
@@ -103,7 +106,7 @@ def test_early_stopping_without_a_block(ended: Ended) -> None:
 
 
 def test_early_stopping_ends_an_arm_at_once(ended: Ended) -> None:
-    """A callback that only LightGBM holds ends its arm with the training."""
+    """If only LightGBM holds the callback, the arm ends together with the training run."""
     for rounds in (5, 50):
         name = f"arm{rounds}"
         stop = lightgbm.early_stopping(20, True, verbose=False)  # noqa: FBT003
@@ -114,7 +117,7 @@ def test_early_stopping_ends_an_arm_at_once(ended: Ended) -> None:
 
 
 def test_the_configuration_is_that_before_a_schedule(ended: Ended) -> None:
-    """A schedule of the learning rate changes nothing in the configuration."""
+    """If a schedule changes the learning rate, the configuration still has the original one."""
     schedule = lightgbm.reset_parameter(learning_rate=[0.4, 0.3, 0.2])
     _train(3, PodiumCallback("schedule", "arm"), schedule)
     config = ended("schedule", "arm").run_config
@@ -135,7 +138,7 @@ def _breaking(error: BaseException) -> Callable[[Any], None]:
     ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
 )
 def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
-    """An error makes the arm failed, an interruption cancelled. There is no result."""
+    """An error makes the arm failed, and an interruption cancelled. The arm gets no result."""
     with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
         _train(5, callback, _breaking(error))
     arm = ended("broken", status)
@@ -147,7 +150,7 @@ def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: 
 
 
 def test_folds_are_a_mean_and_a_deviation(ended: Ended) -> None:
-    """A cross-validation is recorded by its means, with their deviations beside them."""
+    """A cross-validation is recorded as the mean and the standard deviation of each metric."""
     train = lightgbm.Dataset(_ROWS, _ROWS[:, 0] > 0)
     with PodiumCallback("folds", "arm") as callback:
         table = lightgbm.cv(_PARAMS, train, 2, nfold=3, callbacks=[callback])
@@ -158,7 +161,10 @@ def test_folds_are_a_mean_and_a_deviation(ended: Ended) -> None:
 
 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
-    """Killed after 25 rounds, the example continues after the 20 that it had saved."""
+    """If the example is killed after 25 rounds, a second run completes the arm.
+
+    Each row is there once.
+    """
     first = run("train_lightgbm.py", str(tmp_path / "models"), kill_after=25)
     assert first.returncode == -9, first.stderr
     again = run("train_lightgbm.py", str(tmp_path / "models"))

@@ -1,4 +1,4 @@
-"""Trainings of PyTorch Lightning are recorded: rows, results, and how they go on."""
+"""Tests of the callback and the logger for PyTorch Lightning: rows, results and errors."""
 
 import subprocess
 import time
@@ -61,7 +61,7 @@ def _trainer(*callbacks: PodiumCallback, **arguments: Any) -> Trainer:
 
 
 def test_validations_are_rows_and_the_last_is_the_result(ended: Ended) -> None:
-    """Rows are at the trainer's global steps, the configuration holds the hyperparameters."""
+    """Rows have the trainer's global steps. The configuration has the hyperparameters."""
     trainer = _trainer(PodiumCallback("plain", "arm"))
     model = _Model(0.01)
     trainer.fit(model, _DATA, _DATA)
@@ -84,7 +84,10 @@ def test_validations_are_rows_and_the_last_is_the_result(ended: Ended) -> None:
 
 
 def test_what_is_evaluated_afterwards_is_a_result(ended: Ended) -> None:
-    """The results of `trainer.test` and `trainer.validate` are post-training rows, by any name."""
+    """The results of `trainer.test` and `trainer.validate` are rows without a step.
+
+    Metrics need no prefix: `f1` is recorded, too.
+    """
     with PodiumCallback("tested", "arm") as callback:
         trainer = _trainer(callback)
         model = _Model(0.01)
@@ -101,7 +104,10 @@ def test_what_is_evaluated_afterwards_is_a_result(ended: Ended) -> None:
 
 @pytest.mark.parametrize("by_logger", [True, False])
 def test_an_evaluation_without_training(ended: Ended, tmp_path: Path, *, by_logger: bool) -> None:
-    """`trainer.test` and `trainer.validate` alone are recorded, by the logger too."""
+    """Without training, `trainer.test` and `trainer.validate` are recorded as an arm of their own.
+
+    Both the callback and the logger do so.
+    """
     name = f"arm{by_logger}"
     if by_logger:
         logger = PodiumLogger("untrained", name)
@@ -132,7 +138,7 @@ class _TwoLoaders(_Model):
 
 
 def test_two_loaders_are_two_evals(ended: Ended) -> None:
-    """Each validation loader is an eval of its own, with its metrics of any name."""
+    """Each validation loader is an eval of its own. Its metrics may have any names."""
     trainer = _trainer(PodiumCallback("loaders", "arm"), max_epochs=1)
     trainer.fit(_TwoLoaders(0.01), _DATA, [_DATA, _DATA])
     rows = ended("loaders", "arm").evals
@@ -158,7 +164,7 @@ class _Telling(_Model):
 
 
 def test_a_logger_is_enough(ended: Ended, tmp_path: Path) -> None:
-    """It records the same as the callback. Values that only loggers get are metrics."""
+    """The logger records the rows of validations and tests. Other logged values become metrics."""
     logger = PodiumLogger("logged", "arm")
     logger.log_hyperparams({"data": "ones"})
     trainer = _trainer(logger=logger, enable_checkpointing=True, default_root_dir=str(tmp_path))
@@ -182,7 +188,7 @@ def test_a_logger_is_enough(ended: Ended, tmp_path: Path) -> None:
 
 
 def test_a_logger_says_what_broke(ended: Ended) -> None:
-    """The error that ended the training is the arm's."""
+    """If an error ends the training run, the arm of the logger is failed and has the error."""
     with pytest.raises(ValueError, match="no more"):
         _trainer(logger=PodiumLogger("logged", "broken")).fit(
             _Model(0.01, ValueError("no more")), _DATA, _DATA
@@ -201,7 +207,10 @@ def test_a_logger_that_no_trainer_tells_says_so(caplog: pytest.LogCaptureFixture
 
 
 def test_more_epochs_are_the_same_arm(ended: Ended) -> None:
-    """Training may go on for longer than was asked at first; a rehearsal is not recorded."""
+    """If training continues for more epochs than planned, it continues the same arm.
+
+    A run with `fast_dev_run` is not recorded.
+    """
     callback = PodiumCallback("more", "arm")
     model = _Model(0.01)
     _trainer(callback, fast_dev_run=True).fit(model, _DATA, _DATA)
@@ -220,7 +229,7 @@ def test_more_epochs_are_the_same_arm(ended: Ended) -> None:
 
 
 def test_metrics_of_steps_are_recorded_while_training(ended: Ended) -> None:
-    """They are recorded as often as the trainer logs, also where it has no logger."""
+    """Metrics of steps are recorded during training, even if the trainer has no logger."""
     callback = PodiumCallback("steps", "arm")
     with pytest.raises(ValueError, match="no more"):
         _trainer(callback).fit(_Stepping(0.01), _DATA)
@@ -231,7 +240,7 @@ def test_metrics_of_steps_are_recorded_while_training(ended: Ended) -> None:
     ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
 )
 def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
-    """An error makes the arm failed, an interruption cancelled. There is no result."""
+    """An error makes the arm failed, and an interruption cancelled. The arm gets no result."""
     trainer = _trainer(PodiumCallback("broken", status))
     with pytest.raises((ValueError, SystemExit)):
         trainer.fit(_Model(0.01, error), _DATA, _DATA)
@@ -242,7 +251,10 @@ def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: 
 
 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
-    """Killed at its fourth validation, the example continues after the checkpoint before it."""
+    """If the example is killed at its fourth validation, a second run completes the arm.
+
+    Each row is there once.
+    """
     first = run("train_lightning.py", str(tmp_path / "run"), kill_after=4)
     assert first.returncode == -9, first.stderr
     again = run("train_lightning.py", str(tmp_path / "run"))

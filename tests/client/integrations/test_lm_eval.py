@@ -1,4 +1,4 @@
-"""The tracker of lm-evaluation-harness records an evaluation while it runs."""
+"""Tests of the tracker for lm-evaluation-harness, which records an evaluation while it runs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +36,10 @@ _TASK = {
 
 
 class _Model(LM):  # type: ignore[misc, unused-ignore]
-    """Prefers `yes`, and notes whether its arm is running while it answers."""
+    """A model that prefers `yes`.
+
+    It notes whether the tracker has begun its arm when it answers.
+    """
 
     def __init__(self, tracker: PodiumTracker, *, fails: bool = False) -> None:
         super().__init__()
@@ -67,7 +70,10 @@ def _evaluate(tracker: PodiumTracker, model: _Model) -> Any:
 
 
 def test_an_evaluation(ended: Ended, server: RunningServer, tmp_path: Path) -> None:
-    """The arm begins before the model answers, and an import of its file changes nothing."""
+    """The arm begins before the model answers.
+
+    A later import of the file of results changes nothing.
+    """
     with PodiumTracker("board", output_path=str(tmp_path)) as tracker:
         model = _Model(tracker)
         tracker.save_results_aggregated(_evaluate(tracker, model))
@@ -94,7 +100,7 @@ def test_an_evaluation(ended: Ended, server: RunningServer, tmp_path: Path) -> N
 
 
 def test_a_model_that_fails(ended: Ended) -> None:
-    """An error that leaves the block is the arm's."""
+    """An error that leaves the `with` block makes the arm failed, and is recorded."""
     with pytest.raises(RuntimeError), PodiumTracker("board", "broken") as tracker:
         _evaluate(tracker, _Model(tracker, fails=True))
     arm = ended("board", "broken")
@@ -103,7 +109,7 @@ def test_a_model_that_fails(ended: Ended) -> None:
 
 
 def test_results_without_the_tracker(ended: Ended) -> None:
-    """Results of an evaluation that did not have the tracker are recorded all the same."""
+    """The tracker records given results even if it took no part in their evaluation."""
     results = {
         "results": {"wiki": {"ppl,none": 8.5}},
         "higher_is_better": {"wiki": {"ppl": False}},

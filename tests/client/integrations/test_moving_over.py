@@ -1,4 +1,4 @@
-"""The scripts of the documents for people who come from another tool give the same results."""
+"""Tests of the scripts in the documents for users who come from another tool."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_both_sides_have_the_same_scores(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The tool's own script runs, and its files are imported: the scores are those in the text."""
+    """The tool's own script runs, and its files are imported. The arms have the expected scores."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("WANDB_MODE", "offline")

@@ -1,4 +1,4 @@
-"""The callback of Optuna records each trial of a study as an arm."""
+"""Tests of the callback for Optuna, which records each trial of a study as an arm."""
 
 import logging
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def _objective(trial: optuna.Trial) -> float:
 
 
 def test_a_study(ended: Ended, server: RunningServer, tmp_path: Path) -> None:
-    """A trial is completed, pruned or failed; importing the storage afterwards changes nothing."""
+    """Trials are completed, pruned or failed. A later import of the storage changes nothing."""
     study = optuna.create_study(
         study_name="tuning", storage=f"sqlite:///{tmp_path / 'study.db'}", direction="maximize"
     )
@@ -53,7 +53,7 @@ def test_a_study(ended: Ended, server: RunningServer, tmp_path: Path) -> None:
 
 
 def test_several_objectives(ended: Ended, server: RunningServer) -> None:
-    """Each objective is a metric with its direction; threads share one callback."""
+    """Each objective is a metric with its own direction. Threads can share one callback."""
     study = optuna.create_study(directions=["maximize", "minimize"])
     study.set_metric_names(["accuracy", "cost"])
     callback = PodiumCallback("two")
@@ -69,7 +69,7 @@ def test_several_objectives(ended: Ended, server: RunningServer) -> None:
 def test_an_error_does_not_stop_the_study(
     server: RunningServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A recorder that raises costs the trial's arm, not the study."""
+    """If the recorder raises an error, the trial is not recorded, but the study continues."""
     assert server
     study = optuna.create_study()
     with caplog.at_level(logging.ERROR, "podium"):

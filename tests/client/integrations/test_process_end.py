@@ -1,4 +1,4 @@
-"""A training that nobody ended is ended with its process, by what ended that."""
+"""Tests of training runs that nothing ended before their process ended."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ xgboost.train({{}}, data, 5, evals=[(data, "val")], callbacks=callbacks)
     ],
 )
 def test_a_script_that_breaks_off(ended: Ended, breaks: str, status: str, says: str) -> None:
-    """One line in a script is enough for its failure to be recorded, with the error."""
+    """If a script ends early, the arm gets its status and error, even without a `with` block."""
     script = _SCRIPT.format(breaks=breaks)
     command = [sys.executable, "-c", script]
     subprocess.run(command, check=False, capture_output=True, env=dict(os.environ), timeout=240)
@@ -75,7 +75,10 @@ raise RuntimeError("a later error")
 
 
 def test_errors_that_the_script_caught(ended: Ended) -> None:
-    """A training that broke off has failed. An unrelated error that ends the script is not its."""
+    """A training run that an error ended is failed, even if the script caught the error.
+
+    A later error that ends the script does not change the arms.
+    """
     command = [sys.executable, "-c", _CAUGHT]
     subprocess.run(command, check=False, capture_output=True, env=dict(os.environ), timeout=240)
     arms = {name: ended("caught", name) for name in ("handled", "ignored", "last")}
@@ -89,7 +92,10 @@ def test_errors_that_the_script_caught(ended: Ended) -> None:
 
 
 def test_a_server_that_is_down(server: RunningServer) -> None:
-    """Training continues without a server, and logs at the end where its results wait."""
+    """Training continues without a server.
+
+    At its end, it logs that events are not delivered yet.
+    """
     server.stop()
     script = _SCRIPT.format(breaks="return False")
     command = [sys.executable, "-c", script]

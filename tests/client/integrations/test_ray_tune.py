@@ -1,4 +1,4 @@
-"""The callback of Ray Tune records each trial of a search as an arm.
+"""Tests of the callback for Ray Tune, which records each trial of a search as an arm.
 
 Most tests call it with Ray's own trials, as Ray's controller does. One starts a local cluster.
 """
@@ -27,7 +27,10 @@ def _reported(trial: Trial, step: int, **values: Any) -> dict[str, Any]:
 
 
 def test_trials(ended: Ended) -> None:
-    """Each report is a row at its iteration; a trial completes with its last one, or fails."""
+    """Each report of a trial is a row at its iteration.
+
+    The last report of a completed trial is its result.
+    """
     callbacks = CallbackList([PodiumCallback("tuned", group_name="grid")])
     good, bad = (Trial("train", config={"x": x, "seed": 5}, stub=True) for x in (1, 2))
     for trial in (good, bad):
@@ -54,7 +57,7 @@ def test_trials(ended: Ended) -> None:
 
 
 def test_a_search_that_is_restored(ended: Ended) -> None:
-    """A restored callback continues the arm of a trial; a trial without an end is cancelled."""
+    """A restored callback continues the arm of a trial. A trial that did not end is cancelled."""
     trial = Trial("train", config={"x": 1}, stub=True)
     first = PodiumCallback("stopped")
     first.on_trial_start(0, [], trial)
@@ -70,7 +73,7 @@ def test_a_search_that_is_restored(ended: Ended) -> None:
 
 
 def test_a_result_before_the_start(ended: Ended) -> None:
-    """A report or an end of a trial whose start was not reported begins its arm."""
+    """A report of a trial begins the arm if the start of the trial was not reported before."""
     trial = Trial("train", config={}, stub=True)
     callback = PodiumCallback("unordered")
     callback.on_trial_result(1, [], trial, _reported(trial, 1, score=1.0))
@@ -82,7 +85,10 @@ def test_a_result_before_the_start(ended: Ended) -> None:
 
 
 def test_a_cluster(ended: Ended, run: Callable[..., Any], tmp_path: Path) -> None:
-    """In a real search, each trial has its reports and its end, and a failed one has its error."""
+    """In a real search, each arm has the reports and the status of its trial.
+
+    The arm of a failed trial has the error.
+    """
     done = run(_CLUSTER, str(tmp_path / "ray"))
     if done.returncode == _NOT_STARTED:
         pytest.skip("Ray did not start within its own time limits, because the machine is busy")

@@ -1,4 +1,4 @@
-"""Trials that a search ends early, and trainings in processes of a search, are recorded."""
+"""Tests of searches: trials that are pruned, and training runs in several processes."""
 
 import contextlib
 import gc
@@ -30,7 +30,7 @@ class _Pruning(xgboost.callback.TrainingCallback):  # type: ignore[misc, unused-
 
 @pytest.mark.parametrize("has_block", [True, False])
 def test_a_pruned_trial(ended: Ended, *, has_block: bool) -> None:
-    """It is cancelled at its step, with and without a block; each trial ends before the next."""
+    """The arm of a pruned trial is cancelled at its step, with and without a `with` block."""
     name = f"pruned{has_block}"
 
     def objective(trial: optuna.Trial) -> float:
@@ -50,7 +50,7 @@ def test_a_pruned_trial(ended: Ended, *, has_block: bool) -> None:
 
 
 def test_a_search_in_two_processes(ended: Ended, server: RunningServer) -> None:
-    """Each of its seven trainings is an arm, though all processes have the same callback."""
+    """Each of the seven training runs is an arm, although all processes have the same callback."""
     callback = PodiumCallback("processes", "arm")
     model = xgboost.XGBRegressor(n_estimators=2, callbacks=[callback], n_jobs=1)
     GridSearchCV(model, {"max_depth": [1, 2, 3]}, cv=2, n_jobs=2).fit(_ROWS, _ROWS[:, 0])

@@ -1,4 +1,4 @@
-"""A plain loop of PyTorch records with `podium.record`."""
+"""Test of the example that records a plain PyTorch loop with `podium.record`."""
 
 import subprocess
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_the_example(ended: Ended, run: Run) -> None:
-    """Tensors are metrics; each evaluation is a row at its step; the end is the test row."""
+    """Each evaluation is a row at its step, and the last one a row without a step."""
     done = run("train_torch.py")
     assert done.returncode == 0, done.stderr
     arm = ended("integrations/torch", "width16")

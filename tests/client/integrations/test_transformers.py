@@ -1,4 +1,4 @@
-"""Trainings of Hugging Face's Trainer are recorded: rows, results, and how they go on."""
+"""Tests of the callback for Hugging Face's Trainer: rows, results, errors, and resumed runs."""
 
 import math
 import subprocess
@@ -109,7 +109,7 @@ class _Plain(torch.nn.Module):  # type: ignore[misc, unused-ignore]
 
 
 def test_models_without_settings_differ_by_their_size(ended: Ended, tmp_path: Path) -> None:
-    """A plain module has no configuration, so the arm has the number of its parameters."""
+    """A model without a configuration is recorded with the number of its parameters."""
     for width in (2, 4):
         trainer = _trainer(tmp_path, PodiumCallback("plain", f"{width}"), eval_strategy="no")
         trainer.model = _Plain(width)
@@ -121,7 +121,7 @@ def test_models_without_settings_differ_by_their_size(ended: Ended, tmp_path: Pa
 
 
 def test_the_best_model_is_the_result(ended: Ended, tmp_path: Path) -> None:
-    """With load_best_model_at_end the row of the best step is the result, whatever came later."""
+    """With load_best_model_at_end, the result is the row of the best step, not the last row."""
     trainer = _trainer(
         tmp_path / "best",
         PodiumCallback("best"),
@@ -140,7 +140,7 @@ def test_the_best_model_is_the_result(ended: Ended, tmp_path: Path) -> None:
 
 
 def test_what_is_evaluated_afterwards_is_a_result(ended: Ended, tmp_path: Path) -> None:
-    """Predictions and evaluations after the training are post-training rows."""
+    """A prediction after training is a row without a step."""
     callback = PodiumCallback("after", "arm")
     with callback:
         trainer = _trainer(tmp_path, callback, eval_strategy="no")
@@ -154,7 +154,7 @@ def test_what_is_evaluated_afterwards_is_a_result(ended: Ended, tmp_path: Path) 
 
 
 def test_a_start_that_is_evaluated(ended: Ended, tmp_path: Path) -> None:
-    """It is the row of step 0; steps are the optimizer's, however many batches each takes."""
+    """An evaluation before training has step 0. Steps count optimizer steps, not batches."""
     callback = PodiumCallback("start", "arm")
     sets = {"wiki/en": _ROWS[24:], "a^b": _ROWS[28:]}
     more: dict[str, Any] = {"eval_on_start": True, "gradient_accumulation_steps": 2, "max_steps": 2}
@@ -176,7 +176,7 @@ class _Diverging(Trainer):  # type: ignore[misc, unused-ignore]
 
 
 def test_a_loss_that_is_no_number(ended: Ended, tmp_path: Path) -> None:
-    """NaN is a value: rows and metrics tell that the training diverged."""
+    """A loss that is NaN is recorded as NaN, both in rows and in metrics."""
     callback = PodiumCallback("nan", "arm")
     arguments: dict[str, Any] = {"logging_nan_inf_filter": False, "max_steps": 2}
     _trainer(tmp_path, callback, kind=_Diverging, **arguments).train()
@@ -194,7 +194,7 @@ class _TooLarge(Trainer):  # type: ignore[misc, unused-ignore]
 
 
 def test_a_batch_that_is_too_large(ended: Ended, tmp_path: Path) -> None:
-    """With auto_find_batch_size the trainer begins once more: the arm is that of the last try."""
+    """After a restart by auto_find_batch_size, the arm has the rows and settings of the last try."""
     callback = PodiumCallback("memory", "arm")
     trainer = _trainer(tmp_path, callback, kind=_TooLarge, auto_find_batch_size=True)
     trainer.train()
@@ -208,7 +208,10 @@ def test_a_batch_that_is_too_large(ended: Ended, tmp_path: Path) -> None:
 
 
 def test_an_evaluation_without_training(ended: Ended, tmp_path: Path) -> None:
-    """It is recorded as an arm of its own; a training afterwards begins with its rows."""
+    """An evaluation before training is an arm of its own.
+
+    The arm of a later `train` has it as step 0.
+    """
     with PodiumCallback("untrained", "arm") as callback:
         trainer = _trainer(tmp_path, callback, max_steps=2)
         loss = trainer.evaluate()["eval_loss"]
@@ -225,7 +228,7 @@ def test_an_evaluation_without_training(ended: Ended, tmp_path: Path) -> None:
 
 
 def test_a_search(ended: Ended, tmp_path: Path) -> None:
-    """A trainer that searches has one callback: each trial is an arm with its own arguments."""
+    """In a hyperparameter search with one callback, each trial is an arm with its own arguments."""
     trainer = _trainer(tmp_path, PodiumCallback("search", "arm"), max_steps=2)
     trainer.model_init = lambda: GPT2LMHeadModel(_SIZE)
     trainer.hyperparameter_search(
@@ -245,7 +248,10 @@ def test_a_search(ended: Ended, tmp_path: Path) -> None:
 
 
 def test_a_trainer_that_trains_again(ended: Ended, tmp_path: Path) -> None:
-    """It begins at the first step: that is another arm. Going on with more steps is the same."""
+    """If a trainer starts again at its first step, it begins another arm.
+
+    If it resumes with more steps, it continues the last arm.
+    """
     trainer = _trainer(
         tmp_path, PodiumCallback("again", "arm"), max_steps=2, save_strategy="steps", save_steps=2
     )
@@ -273,7 +279,7 @@ class _Break(TrainerCallback):  # type: ignore[misc, unused-ignore]
 def test_a_training_that_breaks_off(
     ended: Ended, tmp_path: Path, error: BaseException, status: str
 ) -> None:
-    """An error makes the arm failed, an interruption cancelled. There is no result."""
+    """An error makes the arm failed, and an interruption cancelled. The arm gets no result."""
     with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
         _trainer(tmp_path, callback, _Break(error)).train()
     arm = ended("broken", status)
@@ -283,7 +289,10 @@ def test_a_training_that_breaks_off(
 
 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
-    """Killed after its fifth evaluation, the example continues after the checkpoint of step 20."""
+    """If the example is killed after its fifth evaluation, a second run completes the arm.
+
+    Each row is there once.
+    """
     first = run("train_transformers.py", str(tmp_path / "run"), kill_after=5)
     assert first.returncode == -9, first.stderr
     again = run("train_transformers.py", str(tmp_path / "run"))

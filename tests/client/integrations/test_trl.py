@@ -1,4 +1,4 @@
-"""The callback of transformers records trainings of TRL."""
+"""Tests of the callback for transformers with the trainers of TRL."""
 
 import subprocess
 from collections.abc import Callable
@@ -20,7 +20,10 @@ _END = "<end>"
 
 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
-    """Killed at its third evaluation, the fine-tuning continues after the checkpoint of step 10."""
+    """If the fine-tuning is killed at its third evaluation, a second run completes the arm.
+
+    Each row is there once.
+    """
     first = run("train_trl.py", str(tmp_path / "run"), kill_after=3)
     assert first.returncode == -9, first.stderr
     again = run("train_trl.py", str(tmp_path / "run"))
@@ -42,7 +45,7 @@ def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) 
 
 
 def test_preferences(ended: Ended, tmp_path: Path) -> None:
-    """A trainer of preferences is the same line: its rewards are in the rows."""
+    """The callback records a DPO trainer. Its rewards are metrics of the rows."""
     words = Tokenizer(WordLevel({"good": 0, "bad": 1, _END: 2}, unk_token=_END))
     model = GPT2LMHeadModel(
         GPT2Config(vocab_size=3, n_embd=4, n_layer=1, n_head=1, bos_token_id=2, eos_token_id=2)
@@ -80,7 +83,10 @@ def test_preferences(ended: Ended, tmp_path: Path) -> None:
 
 
 def test_reinforcement(ended: Ended, tmp_path: Path) -> None:
-    """GRPO is the same line: rewards are training metrics, and an evaluation is a row."""
+    """The callback records a GRPO trainer.
+
+    Its rewards are training metrics and metrics of the rows.
+    """
     words = Tokenizer(WordLevel({"good": 0, "bad": 1, _END: 2}, unk_token=_END))
     model = GPT2LMHeadModel(
         GPT2Config(vocab_size=3, n_embd=4, n_layer=1, n_head=1, bos_token_id=2, eos_token_id=2)

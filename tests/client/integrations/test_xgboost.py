@@ -1,4 +1,4 @@
-"""XGBoost's trainings are recorded: rows, results, how they ended, and how they go on."""
+"""Tests of the callback for XGBoost: rows, results, errors, and training runs that continue."""
 
 import subprocess
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def _train(rounds: int, *callbacks: Any, **params: Any) -> dict[str, Any]:
 
 
 def test_each_round_is_a_row_and_the_last_is_the_result(ended: Ended) -> None:
-    """Rows and metrics are those of XGBoost's own history, and the configuration the user's."""
+    """Rows and metrics equal XGBoost's own history. The configuration has the user's parameters."""
     given = {"eta": 0.1, "num_parallel_tree": 2, "base_score": 0.4}
     history = _train(3, PodiumCallback("plain", "arm"), **given)
     arm = ended("plain", "arm")
@@ -75,7 +75,10 @@ def test_each_round_is_a_row_and_the_last_is_the_result(ended: Ended) -> None:
 
 @pytest.mark.parametrize("is_first", [True, False])
 def test_early_stopping_makes_the_best_round_the_result(ended: Ended, *, is_first: bool) -> None:
-    """The best round is the result, and the order of the callbacks loses no round."""
+    """With early stopping, the best round is the result, and each round is a row.
+
+    The order of the two callbacks does not matter.
+    """
     stop = xgboost.callback.EarlyStopping(rounds=3, data_name="val", metric_name="logloss")
     callback = PodiumCallback("early", "arm")
     history = _train(50, *([callback, stop] if is_first else [stop, callback]))
@@ -88,7 +91,7 @@ def test_early_stopping_makes_the_best_round_the_result(ended: Ended, *, is_firs
 
 
 def test_the_best_round_of_a_run_that_continues(ended: Ended) -> None:
-    """XGBoost counts it from the first round of the model with which the run began."""
+    """If a run continues a model, its rounds are counted from the first round of that model."""
     evals = [(_VAL, "val")]
     model = xgboost.train(_PARAMS, _TRAIN, 5, evals=evals, verbose_eval=False)
     stop = xgboost.callback.EarlyStopping(rounds=3, metric_name="logloss")
@@ -134,7 +137,7 @@ def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: 
 
 
 def test_folds_are_a_mean_and_a_deviation(ended: Ended) -> None:
-    """A cross-validation is recorded by its means, with their deviations beside them."""
+    """A cross-validation is recorded as the mean and the standard deviation of each metric."""
     table = xgboost.cv(
         _PARAMS,
         _TRAIN,
@@ -153,7 +156,7 @@ def test_folds_are_a_mean_and_a_deviation(ended: Ended) -> None:
 
 
 def test_a_search_of_scikit_learn(ended: Ended) -> None:
-    """It copies the callback: each training is an arm of its own, with its own parameters."""
+    """Each training run of a search is an arm with its own parameters. All share one callback."""
     model = xgboost.XGBRegressor(n_estimators=2, callbacks=[PodiumCallback("grid", "arm")])
     search = GridSearchCV(model, {"max_depth": [1, 2]}, cv=2, refit=False)
     search.fit(_ROWS, _ROWS[:, 0])
@@ -168,7 +171,7 @@ def test_a_search_of_scikit_learn(ended: Ended) -> None:
 
 
 def test_names_that_are_free_text(ended: Ended) -> None:
-    """Names of data sets may be what people make of them."""
+    """Names of data sets may contain characters such as `/`, `^` and `ö`."""
     evals = [(_VAL, "b/c^3"), (_VAL, "größer")]
     callbacks = [PodiumCallback("names", "arm")]
     xgboost.train(_PARAMS, _TRAIN, 1, evals=evals, callbacks=callbacks, verbose_eval=False)
@@ -177,7 +180,10 @@ def test_names_that_are_free_text(ended: Ended) -> None:
 
 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
-    """Killed after 25 rounds, the example continues after the 20 that it had saved."""
+    """If the example is killed after 25 rounds, a second run completes the arm.
+
+    Each row is there once.
+    """
     first = run("train_xgboost.py", str(tmp_path / "models"), kill_after=25)
     assert first.returncode == -9, first.stderr
     again = run("train_xgboost.py", str(tmp_path / "models"))

@@ -1,8 +1,8 @@
-"""A process that appends as fast as it can, and says which sequences came back: for kills.
+"""Appends records to a stream as fast as it can, until the process is killed.
 
     python -m tests.client.outbox.appending OUTBOX SEED
 
-Prints the folder of its stream, and then, after each append, a line with its sequence.
+Prints the folder of the stream, and then, after each append, a line with the record's sequence.
 """
 
 import os
@@ -20,7 +20,7 @@ __all__ = ["main", "payload_of"]
 
 
 def payload_of(seed: int, sequence: int) -> bytes:
-    """Returns the payload of a process's record with a number, given the process's seed."""
+    """Returns the payload of record `sequence` of a process that was started with `seed`."""
     random = Random(f"{seed}/{sequence}")  # noqa: S311 - no secret
     return random.randbytes(random.choice((0, 20, 150, 400, 6_000)))
 
@@ -34,7 +34,7 @@ def _upkeep(writer: StreamWriter) -> None:
 
 
 def main(outbox: Path, seed: int) -> None:
-    """Appends until it is killed."""
+    """Creates a stream in `outbox`, and appends records to it until the process is killed."""
     writer = StreamWriter.create(outbox, info(), segment_bytes=16 * 1024)
     os.write(1, f"{writer.folder}\n".encode())
     threading.Thread(target=_upkeep, args=(writer,), daemon=True).start()

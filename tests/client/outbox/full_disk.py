@@ -1,4 +1,4 @@
-"""Fills a disk of 1 MiB beside an outbox: run on a file system of its own.
+"""Tests a stream on a full disk. Run it on a file system of its own, which it fills.
 
 python -m tests.client.outbox.full_disk FOLDER
 """
@@ -20,7 +20,7 @@ _SEGMENT = 64 * 1024
 
 
 def _fill(path: Path) -> None:
-    """Takes every last byte of the disk."""
+    """Writes to a file until the disk is full."""
     with path.open("wb", buffering=0) as file, _no_room():
         while True:
             file.write(b"x" * 4096)
@@ -28,7 +28,7 @@ def _fill(path: Path) -> None:
 
 @contextmanager
 def _no_room() -> Iterator[None]:
-    """Expects the block to find the disk full."""
+    """Raises an AssertionError unless the block fails because the disk is full."""
     try:
         yield
     except OSError as error:
@@ -39,7 +39,7 @@ def _no_room() -> Iterator[None]:
 
 
 def _append_all(writer: StreamWriter) -> int:
-    """Appends until there is no room. Returns the last sequence."""
+    """Appends records until there is no room. Returns the sequence of the last one."""
     while True:
         try:
             sequence = writer.append(b"x" * 1_000)
@@ -49,7 +49,7 @@ def _append_all(writer: StreamWriter) -> int:
 
 
 def main(folder: Path) -> None:
-    """Fills the disk, checks that the written events are complete, makes room, and continues."""
+    """Fills the disk, checks that all appended records can be read, makes room and appends more."""
     outbox, filler = new_outbox(folder), folder / "filler"
     writer = StreamWriter.create(outbox, info(), segment_bytes=_SEGMENT)
     writer.append(b"x" * (_SEGMENT // 2))
@@ -66,7 +66,7 @@ def main(folder: Path) -> None:
     assert [path.name for path in outbox.iterdir() if path.is_dir()] == [writer.folder.name]
     assert writer.sync() == len(all_of(reader)) == last
     if isinstance(writer._place.segment.bytes, mmap):
-        # Not on btrfs, which writes elsewhere.
+        # Not on btrfs, where even overwriting the file of the progress needs room.
         reader.note_delivered(1)
         assert writer.progress().delivered == 1, "progress needs no room"
     filler.unlink()

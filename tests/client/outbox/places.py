@@ -1,4 +1,4 @@
-"""Outboxes and streams for tests."""
+"""Outboxes, streams and their records, for the tests of outboxes."""
 
 import os
 from pathlib import Path
@@ -11,12 +11,15 @@ ADDRESS = "localhost:50051"
 
 
 def new_outbox(root: Path) -> Path:
-    """Returns an outbox for a server that is never asked."""
+    """Creates an outbox for a server that no test calls."""
     return outbox_folder(root / "outbox", ADDRESS)
 
 
 def info(**fields: object) -> StreamInfo:
-    """Returns a new stream of the arm `lora_rank4`."""
+    """Returns the description of a new stream of the arm `lora_rank4`.
+
+    `fields` replace its values.
+    """
     said: dict[str, object] = {
         "experiment": "rank_sweep",
         "arm": "lora_rank4",
@@ -31,12 +34,12 @@ def info(**fields: object) -> StreamInfo:
 
 
 def new_writer(outbox: Path, segment_bytes: int = 4096) -> StreamWriter:
-    """Returns a stream with small segments."""
+    """Creates a stream with small segments, and returns its writer."""
     return StreamWriter.create(outbox, info(), segment_bytes=segment_bytes)
 
 
 def all_of(reader: StreamReader, after: int = 0) -> list[tuple[int, bytes]]:
-    """Everything that a stream holds after a sequence, read in small batches."""
+    """Returns all records of a stream after the sequence `after`. Reads them in small batches."""
     entries: list[tuple[int, bytes]] = []
     while batch := reader.read(entries[-1][0] if entries else after, most_events=7):
         entries += batch

@@ -1,4 +1,7 @@
-"""A disk that loses power: of a file it keeps the last synced content, of a folder the names."""
+"""A model of a disk that loses power.
+
+After a power cut, a file has the content of its last sync, and a folder the names of its last sync.
+"""
 
 import os
 import stat
@@ -11,10 +14,10 @@ __all__ = ["Disk"]
 
 
 class Disk:
-    """Follows all syncs of this process, and can make what a power cut would leave.
+    """Notes all syncs of this process, and can write what a power cut would leave.
 
-    POSIX promises no more: content that was not synced may be lost, and so may a new name in a
-    folder that was not synced.
+    POSIX promises no more than this: content that was not synced may be lost. So may a new name in
+    a folder that was not synced.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +38,10 @@ class Disk:
         self._are_folders |= {entry.inode() for entry in found if entry.is_dir()}
 
     def cut(self, folder: Path, copy: Path) -> Path:
-        """Makes the folder as it is after a power cut; returns the copy."""
+        """Writes what a power cut would leave of `folder` to the new folder `copy`.
+
+        Returns `copy`.
+        """
         self._restore(folder.stat().st_ino, copy)
         return copy
 

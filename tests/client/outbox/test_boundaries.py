@@ -1,4 +1,4 @@
-"""The bounds of an outbox at their exact values, and what a damaged file costs."""
+"""Tests of the limits of an outbox at their exact values, and of damaged or odd files in it."""
 
 import os
 import struct
@@ -17,7 +17,7 @@ from tests.client.outbox.places import all_of, new_outbox, new_writer
 
 
 def test_a_budget_can_be_used_up() -> None:
-    """The last byte can be taken, one more cannot, and a record may be as large as the budget."""
+    """All bytes of a budget can be taken, but no more. A single record may take all of them."""
     budget = Budget(100)
     budget.check(100)
     with pytest.raises(ValueError, match="an event of 101 bytes is larger"):
@@ -38,7 +38,7 @@ def test_a_budget_can_be_used_up() -> None:
 def test_the_limits_of_a_read(
     tmp_path: Path, most_events: int, most_bytes: int, count: int
 ) -> None:
-    """As many events are returned as fit exactly, but at least one."""
+    """A read returns as many events as its two limits allow, but at least one."""
     writer = new_writer(new_outbox(tmp_path))
     for _ in range(3):
         writer.append(b"x" * 10)
@@ -49,7 +49,10 @@ def test_the_limits_of_a_read(
 def test_a_writer_that_is_back_counts_as_gone_only_after_the_whole_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that copies its outbox loses the lock for a moment, each time for less than 3 s."""
+    """A writer counts as gone only after its lock was free for 3 s without a break.
+
+    A process that copies its own outbox loses the lock for a moment.
+    """
     writer = new_writer(new_outbox(tmp_path))
     stream = StreamReader(writer.folder)
     now, is_held = 100.0, False
@@ -72,7 +75,7 @@ def test_a_writer_that_is_back_counts_as_gone_only_after_the_whole_time(
 
 
 def test_progress_that_is_damaged_is_zero(tmp_path: Path) -> None:
-    """Then all events are sent again, instead of events being taken for delivered."""
+    """If the file of the progress is damaged, the progress is zero, so events are sent again."""
     note_progress(tmp_path, Progress(7, 2))
     assert read_progress(tmp_path) == (7, 2)
     (file,) = tmp_path.iterdir()
@@ -84,7 +87,7 @@ def test_progress_that_is_damaged_is_zero(tmp_path: Path) -> None:
 
 
 def test_a_notice_that_is_being_written_is_read_later(tmp_path: Path) -> None:
-    """Each notice is returned once it is complete, also one with line breaks in it."""
+    """A notice is read only when it is complete, even if it contains line breaks."""
     assert read_notices(tmp_path) == []
     append_notice(tmp_path, "one\ntwo\u2028three")
     (file,) = tmp_path.iterdir()
@@ -97,7 +100,7 @@ def test_a_notice_that_is_being_written_is_read_later(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:
-    """An existing folder of this user becomes private, whatever its mode was."""
+    """`own_folder` makes an existing folder private that other users could read."""
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(0o755)
@@ -106,7 +109,7 @@ def test_a_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:
 
 
 def test_leftovers_go_after_an_hour(tmp_path: Path) -> None:
-    """A hidden folder may be one that a process makes just now, so only old ones are deleted."""
+    """A hidden folder is deleted after an hour. A process may still be making a younger one."""
     outbox = new_outbox(tmp_path)
     for name, age in ((".old", 3_700), (".new", 3_500), ("stream", 9_000)):
         (outbox / name).mkdir()
@@ -117,7 +120,7 @@ def test_leftovers_go_after_an_hour(tmp_path: Path) -> None:
 
 
 def test_addresses_with_similar_names_have_outboxes_of_their_own(tmp_path: Path) -> None:
-    """The name of the folder is only a hint: characters that it lacks still make a difference."""
+    """Addresses that differ only in characters such as `:` and `/` have different outboxes."""
     addresses = ["host:50051", "host-50051", "unix:/a/b", "unix:/a-b"]
     found = [outbox_folder(tmp_path / "root", address) for address in addresses]
     assert [outbox_address(outbox) for outbox in found] == addresses
@@ -125,7 +128,7 @@ def test_addresses_with_similar_names_have_outboxes_of_their_own(tmp_path: Path)
 
 
 def test_a_link_is_no_stream(tmp_path: Path) -> None:
-    """Only folders in the outbox itself are streams, so nothing elsewhere is touched."""
+    """A symbolic link in an outbox is not listed as a stream, even if it leads to a folder."""
     outbox = new_outbox(tmp_path)
     (tmp_path / "elsewhere").mkdir()
     (outbox / "linked").symlink_to(tmp_path / "elsewhere")
@@ -134,7 +137,7 @@ def test_a_link_is_no_stream(tmp_path: Path) -> None:
 
 
 def test_writer_ids_sort_by_time_in_every_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that is set back in autumn does not change the order of streams."""
+    """A writer ID begins with the time in UTC, whatever the local time zone is."""
     monkeypatch.setenv("TZ", "XXX-14")
     time.tzset()
     try:
@@ -157,7 +160,10 @@ def test_writer_ids_sort_by_time_in_every_time_zone(monkeypatch: pytest.MonkeyPa
 def test_the_folder_of_all_outboxes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], root: str
 ) -> None:
-    """It is the first of PODIUM_OUTBOX, XDG_STATE_HOME and the home folder that is set."""
+    """The root is PODIUM_OUTBOX, or else a folder in XDG_STATE_HOME, or else in the home folder.
+
+    A blank variable counts as not set.
+    """
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     for name, text in variables.items():
@@ -166,7 +172,7 @@ def test_the_folder_of_all_outboxes(
 
 
 def test_a_segment_stays_until_its_last_event_is_delivered(tmp_path: Path) -> None:
-    """Delivered events of a segment go only together with the others of the same segment."""
+    """A segment is kept as long as one of its events is not delivered."""
     writer = new_writer(new_outbox(tmp_path))
     for number in range(6):
         writer.append(b"%d" % number * 1_500)

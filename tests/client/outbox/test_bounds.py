@@ -1,4 +1,7 @@
-"""The disk space of an outbox, and the time that it takes from the appending thread."""
+"""Tests of the disk space of an outbox: budgets, full disks, and disks that fail.
+
+One test proves that `append` never releases the GIL.
+"""
 
 import errno
 import shutil
@@ -43,13 +46,16 @@ def _fill_disk(mount: tuple[str, ...], folder: Path) -> subprocess.CompletedProc
 
 @pytest.mark.parametrize("mount", [_TMPFS, _BTRFS], ids=["tmpfs", "btrfs"])
 def test_a_full_disk(tmp_path: Path, mount: tuple[str, ...]) -> None:
-    """On a disk that fills up, what has room is written, and with new room it goes on."""
+    """On a full disk, a stream keeps all appended events.
+
+    When there is room again, it continues.
+    """
     ran = _fill_disk(mount, tmp_path)
     assert (ran.returncode, ran.stdout) == (0, "went on\n"), ran.stderr
 
 
 def test_the_undelivered_is_bounded(tmp_path: Path) -> None:
-    """No segment is made beyond the budget of all streams; delivery gives room."""
+    """The segments of all streams together never exceed the budget. Delivery makes room again."""
     outbox, budget = new_outbox(tmp_path), Budget(3 * 4096)
     first, second = (
         StreamWriter.create(outbox, info(), segment_bytes=4096, budget=budget) for _ in range(2)
@@ -73,7 +79,7 @@ def test_the_undelivered_is_bounded(tmp_path: Path) -> None:
 
 
 def test_streams_give_back_what_they_took(tmp_path: Path) -> None:
-    """Streams that are delivered and removed, or never began, leave nothing in the budget."""
+    """A stream that was delivered and removed, or could not be created, takes no budget."""
     outbox, budget = new_outbox(tmp_path), Budget(1 << 20)
     for _ in range(3):
         writer = StreamWriter.create(outbox, info(), segment_bytes=4096, budget=budget)
@@ -96,7 +102,7 @@ def test_streams_give_back_what_they_took(tmp_path: Path) -> None:
 def test_a_segment_without_room_on_the_disk_takes_no_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the disk is full, retries use up no budget, so that later segments have room."""
+    """While the disk is full, each failed `prepare` takes nothing of the budget."""
     budget = Budget(3 * 4096)
     writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=4096, budget=budget)
     writer.append(b"x" * 3_000)
@@ -114,7 +120,7 @@ def test_a_segment_without_room_on_the_disk_takes_no_budget(
 
 
 def test_a_delivered_stream_always_goes_on(tmp_path: Path) -> None:
-    """A budget of one segment is enough as long as everything is delivered."""
+    """A budget of one segment is enough to continue, as long as each event is delivered."""
     budget = Budget(4096)
     writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=4096, budget=budget)
     reader = StreamReader(writer.folder)
@@ -130,7 +136,7 @@ def test_a_delivered_stream_always_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_record_larger_than_the_budget_is_refused(tmp_path: Path) -> None:
-    """A record that can never fit raises an error of its own, and the next record is appended."""
+    """A record larger than the budget raises a ValueError. The next record is appended."""
     writer = StreamWriter.create(
         new_outbox(tmp_path), info(), segment_bytes=4096, budget=Budget(8192)
     )
@@ -143,7 +149,7 @@ def test_a_record_larger_than_the_budget_is_refused(tmp_path: Path) -> None:
 
 
 def test_appending_never_gives_up_the_interpreter(tmp_path: Path) -> None:
-    """Another thread that waits for the GIL does not get it from `append`, at any size."""
+    """`append` never releases the GIL to another thread, whatever the size of the record."""
     writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=1 << 20)
     turns, stop = [0], threading.Event()
 
@@ -173,7 +179,7 @@ def test_appending_never_gives_up_the_interpreter(tmp_path: Path) -> None:
 def test_a_failed_sync_is_said_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Events that a failed sync did not write count as safe only after a later sync."""
+    """A failed sync raises its error. The next sync also covers the events of the failed one."""
     writer = new_writer(new_outbox(tmp_path))
     writer.append(b"first")
     assert writer.sync() == 1
@@ -197,7 +203,7 @@ def test_a_failed_sync_is_said_and_tried_again(
 
 
 def test_a_stream_that_somebody_deleted_says_so(tmp_path: Path) -> None:
-    """Upkeep fails where the folder is gone; appending does no harm."""
+    """If the folder of a stream is deleted, upkeep raises FileNotFoundError. `append` does not."""
     writer = new_writer(new_outbox(tmp_path))
     writer.append(b"x" * 3_000)
     shutil.rmtree(writer.folder)
@@ -213,7 +219,7 @@ def test_a_stream_that_somebody_deleted_says_so(tmp_path: Path) -> None:
 
 
 def test_a_closed_stream_takes_what_it_needs(tmp_path: Path) -> None:
-    """Closing gives up spare segments and the rest of the last one, and all is on disk then."""
+    """Closing a stream deletes its spare segments and the unused end of its last segment."""
     writer = StreamWriter.create(new_outbox(tmp_path), info())
     writer.append(b"x" * 300_000)
     writer.prepare()
@@ -226,7 +232,10 @@ def test_a_closed_stream_takes_what_it_needs(tmp_path: Path) -> None:
 
 
 def test_a_larger_segment_gives_back_all_that_it_took(tmp_path: Path) -> None:
-    """A record larger than a segment gets a segment of its own, which counts with its own size."""
+    """A record larger than a segment gets its own segment.
+
+    The budget counts the segment's real size.
+    """
     budget = Budget(1 << 20)
     writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=4096, budget=budget)
     with pytest.raises(OutboxFullError):
@@ -247,7 +256,7 @@ def test_a_larger_segment_gives_back_all_that_it_took(tmp_path: Path) -> None:
 def test_a_write_that_has_no_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int | OSError
 ) -> None:
-    """If a system call writes an event only in part or fails, this counts as a full outbox."""
+    """If a system call fails, or writes an event only in part, OutboxFullError is raised."""
     with (tmp_path / "segment").open("w+b") as file:
         content = segments._Calls(file.fileno())
         content[2:8] = b"123456"

@@ -1,4 +1,4 @@
-"""Outboxes that are copied elsewhere, also while they are written."""
+"""Tests of copies of outboxes, even copies that are made while the outbox is written."""
 
 import shutil
 from collections.abc import Callable
@@ -12,7 +12,10 @@ from tests.client.outbox.places import ADDRESS, all_of, info, new_outbox, new_wr
 
 
 def _copied(source: Path, target: Path, meanwhile: Callable[[], None]) -> Path:
-    """Copies a folder file by file, piece by piece, as `cp` does, with something in between."""
+    """Copies a folder in small pieces, as `cp` does.
+
+    Calls `meanwhile` after each piece of the last two segments.
+    """
     target.mkdir()
     written_now = sorted(source.glob("*.segment"))[-2:]
     for path in sorted(source.iterdir()):
@@ -25,7 +28,10 @@ def _copied(source: Path, target: Path, meanwhile: Callable[[], None]) -> Path:
 
 
 def test_a_copy_holds_the_same(tmp_path: Path) -> None:
-    """A copied outbox has its server and its streams, whose writers do not live."""
+    """A copied outbox has the same name, stream and events.
+
+    The copied stream has no live writer.
+    """
     writer = new_writer(new_outbox(tmp_path))
     for number in range(50):
         writer.prepare()
@@ -43,7 +49,10 @@ def test_a_copy_holds_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_copy_made_meanwhile_holds_a_beginning(tmp_path: Path) -> None:
-    """No event is missing before one that is there: it would be taken for lost, and skipped."""
+    """A copy made while the outbox is written has the first events of the stream, without a gap.
+
+    An event that is missing before a later one would be taken for lost, and skipped.
+    """
     writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=32 * 1024)
     random = Random(3)  # noqa: S311 - no secret
 
@@ -59,6 +68,6 @@ def test_a_copy_made_meanwhile_holds_a_beginning(tmp_path: Path) -> None:
         found = all_of(reader)
         assert found == original[: len(found)]
         reader.note_delivered(len(found))
-        cut += not reader.remove()  # what stands behind a gap is kept
+        cut += not reader.remove()  # a stream with events after a gap is kept
     assert len(original) > 1_000
     assert cut > 10, "hardly any copy has a gap: little was tried"

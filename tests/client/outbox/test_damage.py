@@ -1,4 +1,4 @@
-"""Any byte of an outbox may change: no crash, no wrong record, and what can be read is read."""
+"""Tests of damaged outboxes: reading one never crashes, and never returns a wrong record."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,7 +23,7 @@ _ALL = list(enumerate(_PAYLOADS, 1))
 
 
 def _closed_stream(root: Path) -> Path:
-    """A stream of 15 records in several segments, whose writer is gone."""
+    """Creates a stream of 15 records in several segments, and closes it. Returns its folder."""
     writer = StreamWriter.create(new_outbox(root), info(), segment_bytes=512)
     for payload in _PAYLOADS:
         writer.prepare()
@@ -33,7 +33,10 @@ def _closed_stream(root: Path) -> Path:
 
 
 def _flips(path: Path) -> Iterator[int]:
-    """Changes each byte of a file in turn, for as long as the loop looks at it."""
+    """Flips one bit of each byte of a file in turn, and yields the place of the byte.
+
+    Only one byte is changed at a time. At the end, the file is as before.
+    """
     content = path.read_bytes()
     for place, byte in enumerate(content):
         flipped = byte ^ (1 << place % 8)
@@ -44,7 +47,7 @@ def _flips(path: Path) -> Iterator[int]:
 
 @pytest.mark.parametrize("number", sparse([2, 1, 3]))
 def test_a_flipped_byte_costs_one_record_at_most(tmp_path: Path, number: int) -> None:
-    """Whatever byte of a segment changes, every record is as it was written or not there."""
+    """If any byte of a segment changes, at most one record is missing. The others are unchanged."""
     folder = _closed_stream(tmp_path)
     costs = set()
     for _ in _flips(folder / f"{number:08}.segment"):
@@ -56,7 +59,7 @@ def test_a_flipped_byte_costs_one_record_at_most(tmp_path: Path, number: int) ->
 
 
 def test_what_cannot_be_read_is_kept(tmp_path: Path) -> None:
-    """A segment with a damaged record is kept whole when the rest of it is delivered."""
+    """When a segment with a damaged record is delivered, it is kept whole as a `.torn` file."""
     folder = _closed_stream(tmp_path)
     segment = folder / "00000002.segment"
     content = bytearray(segment.read_bytes())
@@ -77,7 +80,7 @@ def test_what_cannot_be_read_is_kept(tmp_path: Path) -> None:
 
 
 def test_every_segment_may_be_cut_anywhere(tmp_path: Path) -> None:
-    """A file that ends too early holds the records that are whole in it, and those alone."""
+    """If the last segment is cut off at any byte, only whole records are read, without a gap."""
     folder = _closed_stream(tmp_path)
     last = max(folder.glob("*.segment"))
     content = last.read_bytes()
@@ -91,7 +94,10 @@ def test_every_segment_may_be_cut_anywhere(tmp_path: Path) -> None:
 
 
 def test_what_stands_behind_a_place_never_written_is_not_delivered_but_kept(tmp_path: Path) -> None:
-    """After a power cut a page may be missing. Earlier events are read, and later ones are kept."""
+    """Events before a page of zeros are read. Later events are not delivered, but kept.
+
+    A power cut can leave such a page.
+    """
     folder = _closed_stream(tmp_path)
     segment = folder / "00000002.segment"
     content = segment.read_bytes()
@@ -110,7 +116,11 @@ def test_what_stands_behind_a_place_never_written_is_not_delivered_but_kept(tmp_
 
 
 def test_damage_while_it_is_written_waits_for_the_next_segment(tmp_path: Path) -> None:
-    """Nobody can tell a damaged record from one just being written, until the writer goes on."""
+    """In the segment that is being written, reading stops at a damaged record.
+
+    It could be a record that is not complete yet. When the writer is in the next segment, the
+    damaged record is skipped.
+    """
     writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=512)
     for _ in range(3):
         writer.append(b"x" * 100)
@@ -127,16 +137,19 @@ def test_damage_while_it_is_written_waits_for_the_next_segment(tmp_path: Path) -
 
 
 def test_damage_to_what_a_stream_says_of_itself(tmp_path: Path) -> None:
-    """A stream whose `stream.json` changed is delivered to nobody by mistake."""
+    """If a byte of `stream.json` changes, reading it raises DamagedError or changes no value."""
     folder = _closed_stream(tmp_path)
     said = StreamReader(folder).info
     for _ in _flips(folder / "stream.json"):
         with suppress(DamagedError):
-            assert StreamReader(folder).info == said  # such as a space that became a tab
+            assert StreamReader(folder).info == said  # equal if, for example, a space became a tab
 
 
 def test_damage_to_the_address_is_mended(tmp_path: Path) -> None:
-    """An outbox never returns a wrong address. A process that knows the address writes it again."""
+    """A damaged `outbox.json` never gives a wrong address.
+
+    `outbox_folder` writes the file again.
+    """
     outbox = new_outbox(tmp_path)
     for _ in _flips(outbox / "outbox.json"):
         with suppress(DamagedError):
@@ -149,7 +162,7 @@ def test_damage_to_the_address_is_mended(tmp_path: Path) -> None:
 
 
 def test_damage_to_the_progress_begins_anew(tmp_path: Path) -> None:
-    """The progress of the delivery is a cache: if it is damaged, it counts as 0."""
+    """If any byte in the file of the progress changes, the progress counts as zero."""
     folder = _closed_stream(tmp_path)
     reader = StreamReader(folder)
     reader.note_delivered(11)
@@ -159,7 +172,10 @@ def test_damage_to_the_progress_begins_anew(tmp_path: Path) -> None:
 
 
 def test_damage_to_what_was_rejected_hides_no_third_event(tmp_path: Path) -> None:
-    """A line of `rejected.jsonl` that changed is passed over; where its end did, so is the next."""
+    """A changed line of `rejected.jsonl` is skipped, and at most one other line with it.
+
+    The next line is skipped, too, if the line break before it changed.
+    """
     reader = StreamReader(_closed_stream(tmp_path))
     rejected_events = [
         RejectedEvent(number, "STALE_ATTEMPT", "a newer attempt", 1.5, b"event")
@@ -175,7 +191,7 @@ def test_damage_to_what_was_rejected_hides_no_third_event(tmp_path: Path) -> Non
 
 
 def test_records_inside_a_damaged_one_are_not_found(tmp_path: Path) -> None:
-    """An event that holds a copy of a segment, byte for byte, never makes events of its parts."""
+    """If a damaged record contains a copy of a segment, no records are read from the copy."""
     outbox = new_outbox(tmp_path)
     source = new_writer(outbox)
     source.append(b"one")
@@ -193,7 +209,7 @@ def test_records_inside_a_damaged_one_are_not_found(tmp_path: Path) -> None:
 
 
 def test_progress_that_cannot_be_written_holds_nothing_up(tmp_path: Path) -> None:
-    """A sender that cannot write its progress logs that, deletes delivered events, and finishes."""
+    """Even if its progress cannot be written, a delivered stream is finished and can be removed."""
     folder = _closed_stream(tmp_path)
     (folder / "delivered").unlink()
     (folder / "delivered").mkdir()

@@ -1,4 +1,4 @@
-"""The places of outboxes, their permissions, and their descriptions."""
+"""Tests of the folders of outboxes: their places, their permissions and their descriptions."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def _mode(path: Path) -> int:
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077, 0o777])
 def test_nobody_else_may_read(tmp_path: Path, mask: int) -> None:
-    """Every folder is 0700 and every file 0600, whatever the umask."""
+    """Every folder of an outbox has the mode 0700, and every file 0600, whatever the umask is."""
     with _umask(mask):
         writer = new_writer(new_outbox(tmp_path))
         writer.append(b"x" * 3_000)
@@ -65,7 +65,7 @@ def test_nobody_else_may_read(tmp_path: Path, mask: int) -> None:
 
 
 def test_folders_are_closed_again(tmp_path: Path) -> None:
-    """An outbox that somebody opened to others is closed the next time that it is used."""
+    """An outbox that was made readable for others becomes private again when it is next used."""
     outbox = new_outbox(tmp_path)
     outbox.chmod(0o755)
     assert new_outbox(tmp_path) == outbox
@@ -73,7 +73,7 @@ def test_folders_are_closed_again(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
-    """A root that a user made keeps its mode. The folders in it are closed to others."""
+    """A root that a user made keeps its mode. The folders that Podium makes in it are private."""
     root = tmp_path / "shared"
     root.mkdir()
     root.chmod(0o755)
@@ -83,7 +83,7 @@ def test_a_folder_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_another_user_is_refused(tmp_path: Path) -> None:
-    """Nobody's results are written where somebody else could read them."""
+    """An outbox that belongs to another user is refused. The error says to set PODIUM_OUTBOX."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a folder to somebody else")
     outbox = new_outbox(tmp_path)
@@ -93,7 +93,7 @@ def test_the_folder_of_another_user_is_refused(tmp_path: Path) -> None:
 
 
 def test_each_server_has_its_outbox(tmp_path: Path) -> None:
-    """Folders can be read, tell their address, and differ where only signs do."""
+    """Each address has an outbox of its own, whose name resembles it and whose file contains it."""
     addresses = ["localhost:50051", "localhost-50051", "unix:/run/podium.sock", "[::1]:50051", ""]
     folders = [outbox_folder(tmp_path, address) for address in addresses]
     assert len(set(folders)) == 5
@@ -107,7 +107,10 @@ def test_each_server_has_its_outbox(tmp_path: Path) -> None:
 
 
 def test_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """$PODIUM_OUTBOX, else the user's folder for state; a relative one is found from anywhere."""
+    """The root is PODIUM_OUTBOX, or else in the folder for state.
+
+    A relative root is made absolute.
+    """
     monkeypatch.setenv("HOME", "/somebody")
     monkeypatch.delenv("PODIUM_OUTBOX", raising=False)
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
@@ -121,7 +124,7 @@ def test_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_format_is_left_alone(tmp_path: Path) -> None:
-    """An outbox of another version of podium is not read, and not written over."""
+    """An outbox with the format of a newer version is neither read nor overwritten."""
     outbox = new_outbox(tmp_path)
     later = '{\n "format": 2,\n "address": "x",\n "crc32": 3980976864\n}\n'
     (outbox / "outbox.json").write_text(later)
@@ -133,7 +136,7 @@ def test_another_format_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_writer_ids_are_unique_and_sort_by_time() -> None:
-    """A writer_id has the second and the process of its creation, and is unique."""
+    """Writer IDs are unique. Each one has the second of its creation and the ID of its process."""
     written = [new_writer_id() for _ in range(1_000)]
     assert len(set(written)) == 1_000
     pattern = rf"20\d{{6}}T\d{{6}}-{os.getpid()}-[0-9a-f]{{16}}"
@@ -141,7 +144,7 @@ def test_writer_ids_are_unique_and_sort_by_time() -> None:
 
 
 def test_other_files_in_an_outbox_are_no_streams(tmp_path: Path) -> None:
-    """Logs, hidden folders and links beside the streams are passed over."""
+    """Logs, hidden folders and links in an outbox are not listed as streams."""
     outbox = new_outbox(tmp_path)
     writer = new_writer(outbox)
     (outbox / "sender.log").touch()

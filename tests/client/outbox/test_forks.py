@@ -1,4 +1,4 @@
-"""A trainer forks while it records: the child drops the stream, the parent continues."""
+"""Tests of processes that fork while they record: only the parent continues the stream."""
 
 import os
 import threading
@@ -25,7 +25,10 @@ def _in_child(check: object) -> int:
 
 
 def test_a_child_forgets_the_stream(tmp_path: Path) -> None:
-    """It cannot append, leaves the lock and the files alone, and begins streams of its own."""
+    """A forked child cannot append to the stream or release its lock.
+
+    It can begin its own stream.
+    """
     outbox = new_outbox(tmp_path)
     writer = new_writer(outbox)
     writer.append(b"parent")
@@ -52,7 +55,7 @@ def test_a_child_forgets_the_stream(tmp_path: Path) -> None:
 
 
 def test_forks_under_load(tmp_path: Path) -> None:
-    """Children forked in the middle of appends and upkeep of other threads never hang or write."""
+    """A child that is forked while another thread appends neither hangs nor changes the stream."""
     writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=16 * 1024)
     stop = threading.Event()
     appended: list[int] = []

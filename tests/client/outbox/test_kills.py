@@ -1,4 +1,4 @@
-"""A process that appends is killed at random moments: what `append` returned for is there."""
+"""Tests of kills: a record is kept if `append` returned before its process was killed."""
 
 import os
 import signal
@@ -20,7 +20,10 @@ _KILLS = 25
 
 
 def _killed(outbox: Path, seed: int, after: int, seconds: float = 0) -> tuple[Path, list[int]]:
-    """Kills a process a moment after some appends. Returns its stream, and its appended events."""
+    """Kills a process `seconds` after its first `after` appends.
+
+    Returns the folder of its stream, and the sequences that it printed.
+    """
     command = (sys.executable, "-m", "tests.client.outbox.appending", str(outbox), str(seed))
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=_PROJECT) as process:
         assert process.stdout is not None
@@ -35,7 +38,7 @@ def _killed(outbox: Path, seed: int, after: int, seconds: float = 0) -> tuple[Pa
 
 @pytest.mark.slow
 def test_kills_lose_double_and_reorder_nothing(tmp_path: Path) -> None:
-    """Every sequence that was returned is there, in order and once, with its own content."""
+    """After a kill, each record whose `append` had returned is there once, unchanged, in order."""
     outbox, random = new_outbox(tmp_path), Random(7)  # noqa: S311 - no secret
     for seed in range(_KILLS):
         folder, said = _killed(outbox, seed, random.randint(0, 300), random.uniform(0, 0.002))
@@ -43,7 +46,7 @@ def test_kills_lose_double_and_reorder_nothing(tmp_path: Path) -> None:
         reader = StreamReader(folder)
         assert not reader.writer_lives()
         found = all_of(reader)
-        # The very last one may have been appended and not been said any more.
+        # The last record may have been appended, although its sequence was not printed.
         assert len(said) <= len(found) <= len(said) + 1
         expected = [(number, payload_of(seed, number)) for number in range(1, len(found) + 1)]
         assert found == expected
@@ -53,7 +56,7 @@ def test_kills_lose_double_and_reorder_nothing(tmp_path: Path) -> None:
 def test_a_killed_stream_can_go_only_when_it_is_surely_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stream without a writer is finished when it is delivered and was seen alone for a while."""
+    """A delivered stream of a killed writer is removed only after its lock was free for a while."""
     monkeypatch.setattr(reader_module, "_SURE_SECONDS", 0.2)
     folder, _ = _killed(new_outbox(tmp_path), 1, 20)
     reader = StreamReader(folder)
@@ -66,7 +69,7 @@ def test_a_killed_stream_can_go_only_when_it_is_surely_alone(
 
 
 def test_what_was_killed_while_it_was_made_is_swept_away(tmp_path: Path) -> None:
-    """A folder that never became a stream is ignored, and removed after an hour."""
+    """The folder of a stream that was never completed is not listed, and deleted after an hour."""
     outbox = new_outbox(tmp_path)
     young, old = outbox / ".young", outbox / ".old"
     for folder in (young, old):

@@ -1,4 +1,4 @@
-"""Locks of writers and senders, which end with their process."""
+"""Tests of the locks of writers and senders, which end with their process."""
 
 import os
 import shutil
@@ -25,7 +25,10 @@ time.sleep(60)
 
 
 def test_one_sender_at_a_time(tmp_path: Path) -> None:
-    """A second sender gets no lock, sees that it is held, and gets it after a kill of the first."""
+    """While one process holds the sender lock, no other can acquire it.
+
+    A kill releases the lock.
+    """
     outbox = new_outbox(tmp_path)
     command = (sys.executable, "-c", _HOLD, str(outbox))
     assert not SenderLock(outbox).is_held()
@@ -46,7 +49,7 @@ def test_one_sender_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_lock_is_not_lost_by_looking_at_it(tmp_path: Path) -> None:
-    """The process that holds a lock may ask whether it is held, and try to take it again."""
+    """A process keeps its lock when it asks whether the lock is held, or tries to acquire it."""
     outbox = new_outbox(tmp_path)
     lock = SenderLock(outbox)
     assert lock.try_acquire()
@@ -68,7 +71,10 @@ def _is_held_for_others(outbox: Path) -> bool:
 
 
 def test_a_stream_that_is_copied_by_its_own_process_lives_on(tmp_path: Path) -> None:
-    """Copying takes the lock away for a moment; the next upkeep takes it again."""
+    """A process that copies its own stream loses the lock.
+
+    Its next sync acquires the lock again.
+    """
     writer = new_writer(new_outbox(tmp_path))
     writer.append(b"first")
     shutil.copytree(writer.folder, tmp_path / "copy")
@@ -87,7 +93,7 @@ def _lives_for_others(folder: Path) -> bool:
 
 
 def test_a_live_stream_is_not_removed(tmp_path: Path) -> None:
-    """Removing a stream that somebody still writes changes nothing."""
+    """`remove` does nothing while a process still writes the stream."""
     writer = new_writer(new_outbox(tmp_path))
     writer.append(b"first")
     reader = StreamReader(writer.folder)
@@ -99,7 +105,10 @@ def test_a_live_stream_is_not_removed(tmp_path: Path) -> None:
 def test_a_process_with_the_id_of_an_earlier_sender_is_not_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A command ends the process that delivers, not one that has got the id in an old status."""
+    """A command stops only a process that holds the sender lock.
+
+    The process ID in an old status may belong to another process.
+    """
     outbox = new_outbox(tmp_path)
     monkeypatch.setattr(_withdrawing, "_STOP_SECONDS", 0.5)
     monkeypatch.setattr(_withdrawing, "is_own", lambda _outbox: True)

@@ -1,4 +1,4 @@
-"""Everything that was synced survives a power cut, over several segments and failed syncs."""
+"""Tests of power cuts: everything that was synced survives, even after failed syncs."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.client.outbox.power import Disk
 
 
 def test_synced_events_survive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After each sync all events before it are there, in whichever segment they are."""
+    """All events before a sync survive a power cut, whichever segments they are in."""
     disk = Disk(monkeypatch)
     outbox = new_outbox(tmp_path)
     writer = StreamWriter.create(outbox, info(), segment_bytes=512)
@@ -28,7 +28,7 @@ def test_synced_events_survive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_closed_stream_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To close a stream is to sync it."""
+    """The events of a closed stream survive a power cut, because closing syncs them."""
     disk = Disk(monkeypatch)
     outbox = new_outbox(tmp_path)
     writer = StreamWriter.create(outbox, info())
@@ -39,7 +39,7 @@ def test_a_closed_stream_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_rejected_event_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rejected event is on disk before anything else is sent for it: the first and later ones."""
+    """Each rejected event survives a power cut as soon as `reject` has returned."""
     disk = Disk(monkeypatch)
     outbox = new_outbox(tmp_path)
     writer = StreamWriter.create(outbox, info())
@@ -55,7 +55,7 @@ def test_a_rejected_event_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 class _Spy:
-    """The memory of a segment, which notes where it is written."""
+    """The memory of a segment, which notes the place of each write."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
@@ -75,7 +75,10 @@ class _Spy:
 def test_pages_are_written_again_after_a_failed_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel takes the pages of a failed sync for clean, so the next sync writes them again."""
+    """After a failed sync, the next sync writes the bytes of the segment again.
+
+    The kernel regards the pages of a failed sync as clean, so it would not write them again.
+    """
     segment = Segment(tmp_path, 1, 4096)
     segment.bytes = spy = _Spy(segment.bytes)
     spy[0:5] = b"event"

@@ -1,4 +1,4 @@
-"""Events that were refused for good: kept, counted, and delivered later on demand."""
+"""Tests of rejected events, which are kept, counted, and sent again on demand."""
 
 import os
 from pathlib import Path
@@ -30,7 +30,7 @@ def _reader(root: Path) -> StreamReader:
 
 
 def test_rejected_events_are_kept_and_counted(tmp_path: Path) -> None:
-    """Rejected events are listed in order, also for the next sender, and are counted."""
+    """Rejected events are counted, and listed in order, even for the next reader of the stream."""
     reader = _reader(tmp_path)
     assert reader.rejected_events() == []
     for sequence in (4, 2):
@@ -43,7 +43,10 @@ def test_rejected_events_are_kept_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_repeated_rejection_counts_once(tmp_path: Path) -> None:
-    """A sender that was killed after a rejection may store it again: the last one counts."""
+    """If a rejection is stored twice, it counts once, and the second one is listed.
+
+    A sender that was killed after a rejection may store it again.
+    """
     reader = _reader(tmp_path)
     reader.reject(_rejected(2))
     reader.reject(_rejected(2, time=1_700_000_009.0))
@@ -53,7 +56,7 @@ def test_a_repeated_rejection_counts_once(tmp_path: Path) -> None:
 
 
 def test_a_torn_line_hides_no_other(tmp_path: Path) -> None:
-    """A kill in the middle of a line costs that line. The next event begins a new line."""
+    """A line that a kill left incomplete is skipped. The next rejected event begins a new line."""
     reader = _reader(tmp_path)
     reader.reject(_rejected(2))
     with (reader.folder / "rejected.jsonl").open("ab") as file:
@@ -63,7 +66,7 @@ def test_a_torn_line_hides_no_other(tmp_path: Path) -> None:
 
 
 def test_a_retried_event_waits_no_more(tmp_path: Path) -> None:
-    """An event that was delivered after all stays listed, and is not counted."""
+    """A rejected event that was sent again is still listed, but no longer counted."""
     reader = _reader(tmp_path)
     reader.reject(_rejected(2))
     reader.reject(_rejected(3))
@@ -74,7 +77,7 @@ def test_a_retried_event_waits_no_more(tmp_path: Path) -> None:
 
 
 def test_a_stream_with_rejected_events_stays(tmp_path: Path) -> None:
-    """A delivered stream is removed when all of its rejected events were sent again."""
+    """A delivered stream can be removed only after all its rejected events were sent again."""
     reader = _reader(tmp_path)
     reader.reject(_rejected(2))
     reader.note_delivered(5)
@@ -99,7 +102,7 @@ def test_a_changed_line_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_takes_lines_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call may write only a part of the lines, and all parts are written."""
+    """If each call writes only a part of the lines, all lines are written in several calls."""
     reader = _reader(tmp_path)
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:100]))

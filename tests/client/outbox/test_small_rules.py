@@ -1,4 +1,4 @@
-"""Cases of the outbox that are rare: interrupts, broken descriptions, and odd file systems."""
+"""Tests of rare cases of the outbox: interrupts, broken descriptions, and odd file systems."""
 
 import errno
 import fcntl
@@ -21,7 +21,7 @@ from tests.client.outbox.places import ADDRESS, all_of, new_outbox, new_writer
 
 @pytest.mark.parametrize("size", [1, 1_500])
 def test_an_append_that_was_interrupted(tmp_path: Path, size: int) -> None:
-    """An event that was written but not counted, because Ctrl-C interrupted its append, is kept.
+    """If Ctrl-C interrupts `append` after the event was written but not counted, the event is kept.
 
     The next event is written after it.
     """
@@ -41,7 +41,7 @@ def test_an_append_that_was_interrupted(tmp_path: Path, size: int) -> None:
 
 @pytest.mark.parametrize("missing", ["experiment", "writer_id"])
 def test_a_description_that_lacks_something(tmp_path: Path, missing: str) -> None:
-    """A stream whose description lacks a field is damaged. An unknown field is ignored."""
+    """A description that lacks a required field counts as damaged. An unknown field is ignored."""
     writer = new_writer(new_outbox(tmp_path))
     writer.release()
     path = writer.folder / folders._STREAM_FILE
@@ -78,7 +78,7 @@ def test_the_place_of_outboxes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 def test_outboxes_of_other_machines(tmp_path: Path) -> None:
-    """An outbox belongs to the machine whose name its parent folder has."""
+    """An outbox belongs to this machine if its parent folder has the name of this machine."""
     outbox = new_outbox(tmp_path)
     assert outbox_address(outbox) == ADDRESS
     assert is_own(outbox)
@@ -120,7 +120,7 @@ def test_a_file_system_that_lacks_something(
 
 
 def test_who_holds_a_lock(tmp_path: Path) -> None:
-    """A sender lock is held only while a process has it, and only one object can acquire it.
+    """Only one object at a time can acquire a sender lock, and no other object can release it.
 
     `is_held_by` does not count a lock of the calling process.
     """
@@ -154,7 +154,7 @@ def test_a_stream_that_is_discarded(tmp_path: Path) -> None:
 
 
 def test_notices_are_added(tmp_path: Path) -> None:
-    """Notices are read in the order in which they were added, without those that are known already.
+    """Notices are read in the order in which they were added. A reader can skip the first ones.
 
     An incomplete last notice is left out.
     """

@@ -1,4 +1,4 @@
-"""A stream that is written, read, delivered and removed."""
+"""Tests of a stream that is written, read, delivered and removed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,10 @@ def _append_all(writer: StreamWriter, payloads: list[bytes]) -> None:
 
 
 def test_what_is_appended_is_read_in_order(tmp_path: Path) -> None:
-    """Records of any size, over many segments, come back with their sequences, while written."""
+    """While a stream is written, its records are read in order with their sequences.
+
+    The records have many sizes, and are in many segments.
+    """
     payloads = [bytes([number]) * (number * 7 % 300) for number in range(200)]
     writer = new_writer(new_outbox(tmp_path))
     _append_all(writer, payloads)
@@ -29,7 +32,7 @@ def test_what_is_appended_is_read_in_order(tmp_path: Path) -> None:
 
 
 def test_a_stream_says_whose_it_is(tmp_path: Path) -> None:
-    """The stream's folder is in the outbox and has the description that the writer was given."""
+    """A stream's folder is in the outbox, and has the description that the writer was given."""
     outbox = new_outbox(tmp_path)
     given = info(arm=None, attempt_id=None, attempt_order=None)
     writer = StreamWriter.create(outbox, given)
@@ -39,7 +42,7 @@ def test_a_stream_says_whose_it_is(tmp_path: Path) -> None:
 
 
 def test_batches_are_bounded(tmp_path: Path) -> None:
-    """A read returns so many events or bytes at most, but always one if there is one."""
+    """A read returns at most the given numbers of events and bytes, but at least one event."""
     writer = new_writer(new_outbox(tmp_path))
     _append_all(writer, [b"x" * 100] * 10)
     reader = StreamReader(writer.folder)
@@ -50,7 +53,10 @@ def test_batches_are_bounded(tmp_path: Path) -> None:
 
 
 def test_no_room_until_prepared(tmp_path: Path) -> None:
-    """A full segment refuses records, which cost no sequence, until the next one is prepared."""
+    """If a segment is full, `append` refuses records until the next segment is prepared.
+
+    A refused record uses up no sequence.
+    """
     writer = new_writer(new_outbox(tmp_path))
     for _ in range(4):
         writer.append(b"x" * 1000)
@@ -61,7 +67,7 @@ def test_no_room_until_prepared(tmp_path: Path) -> None:
 
 
 def test_a_large_record_gets_a_large_segment(tmp_path: Path) -> None:
-    """A record larger than a segment is appended after one upkeep."""
+    """A record larger than a segment is refused at first, and appended after one `prepare`."""
     writer = new_writer(new_outbox(tmp_path))
     writer.append(b"small")
     large = bytes(range(256)) * 200
@@ -75,7 +81,10 @@ def test_a_large_record_gets_a_large_segment(tmp_path: Path) -> None:
 
 
 def test_delivered_streams_go(tmp_path: Path) -> None:
-    """Delivered segments are deleted while the stream is written, and in the end its folder."""
+    """Delivered segments are deleted while the stream is still written.
+
+    The folder is deleted when the stream is closed and delivered.
+    """
     outbox = new_outbox(tmp_path)
     writer = new_writer(outbox)
     _append_all(writer, [b"x" * 500] * 30)
@@ -101,7 +110,7 @@ def test_delivered_streams_go(tmp_path: Path) -> None:
 def test_a_record_that_is_half_written_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If a writer moves to its next segment between two looks, no event is skipped."""
+    """If a reader sees half a record, and the writer starts a new segment, no event is skipped."""
     writer = new_writer(new_outbox(tmp_path))
     for _ in range(3):
         writer.append(b"x" * 1000)

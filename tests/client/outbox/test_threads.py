@@ -1,4 +1,4 @@
-"""Many threads append, signals come in between, exceptions fly: nothing is lost or doubled."""
+"""Tests of appends with threads, signals and exceptions: no record is lost or doubled."""
 
 import signal
 import sys
@@ -32,7 +32,7 @@ def _append(writer: StreamWriter, payload: bytes, *, prepare: bool = True) -> in
 
 @contextmanager
 def _upkeep(writer: StreamWriter) -> Iterator[None]:
-    """Does the upkeep in a thread of its own."""
+    """Prepares and syncs the stream in a thread of its own while the block runs."""
     done = threading.Event()
 
     def upkeep() -> None:
@@ -78,7 +78,7 @@ class _InterruptedError(Exception):
 
 @contextmanager
 def _alarm(handler: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """Yields a function that calls a handler at random during the code after it."""
+    """Yields a function that sets an alarm, which calls `handler` at a random moment soon after."""
     random = Random(5)  # noqa: S311 - no secret
 
     def handle(_number: int, _frame: FrameType | None) -> None:
@@ -98,7 +98,10 @@ def _alarm(handler: Callable[[], None]) -> Iterator[Callable[[], None]]:
 @pytest.mark.timeout(method="thread")  # SIGALRM is used by the test itself
 @pytest.mark.slow
 def test_exceptions_of_signal_handlers_leave_no_trace(tmp_path: Path) -> None:
-    """An append that Ctrl-C ends has appended its record or not; the next ones go on behind it."""
+    """An append that Ctrl-C interrupts has appended its whole record or nothing.
+
+    The next records follow without a gap.
+    """
     writer, told, seen = _writer(tmp_path), dict[int, bytes](), list[tuple[int, bytes]]()
     reader = StreamReader(writer.folder)
 
@@ -113,7 +116,7 @@ def test_exceptions_of_signal_handlers_leave_no_trace(tmp_path: Path) -> None:
                 while True:
                     told[_append(writer, payload, prepare=False)] = payload
             except _InterruptedError:
-                # What was read once must stand.
+                # A record that was read once must not change later.
                 seen += reader.read(seen[-1][0] if seen else 0)
     assert [sequence for sequence, _ in seen] == list(range(1, len(seen) + 1))
     assert all_of(StreamReader(writer.folder)) == seen
@@ -123,7 +126,7 @@ def test_exceptions_of_signal_handlers_leave_no_trace(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(method="thread")  # as above
 def test_a_signal_handler_may_try_to_append(tmp_path: Path) -> None:
-    """A handler that logs while its thread appends gets an error that there is no room now."""
+    """If a signal handler appends during an append of its own thread, it gets OutboxFullError."""
     writer, told, refused = _writer(tmp_path), list[tuple[int, bytes]](), 0
 
     def log() -> None:
@@ -143,7 +146,7 @@ def test_a_signal_handler_may_try_to_append(tmp_path: Path) -> None:
 
 
 class _DyingMemory:
-    """The memory of a segment, for a process that dies after so many stores into it."""
+    """The memory of a segment. It raises an error after `stores` writes, as if the process died."""
 
     def __init__(self, memory: Memory, stores: int) -> None:
         self._memory = memory
@@ -159,11 +162,11 @@ class _DyingMemory:
         self._memory[place] = content
 
     def close(self) -> None:
-        """Only the process that made the stream closes it."""
+        """Does nothing. Only the process that made the stream closes the memory."""
 
 
 def test_a_record_is_whole_or_not_there(tmp_path: Path) -> None:
-    """A process that dies between two stores of an append leaves no record and no damage."""
+    """If a process dies between the writes of an append, no part of the record is read."""
     for stores in range(2):
         writer = _writer(tmp_path)
         writer.append(b"first")
