@@ -194,7 +194,7 @@ class _TooLarge(Trainer):  # type: ignore[misc, unused-ignore]
 
 
 def test_a_batch_that_is_too_large(ended: Ended, tmp_path: Path) -> None:
-    """After a restart by auto_find_batch_size, the arm has the rows and settings of the last try."""
+    """After a restart by auto_find_batch_size, an arm has the rows and settings of the last try."""
     callback = PodiumCallback("memory", "arm")
     trainer = _trainer(tmp_path, callback, kind=_TooLarge, auto_find_batch_size=True)
     trainer.train()
