@@ -1,4 +1,4 @@
-"""A server for the whole folder, and for each test a name and an outbox of its own."""
+"""Fixtures: a server and an outbox that all tests share, and an experiment name for each test."""
 
 import time
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ _NUMBERS = count(1)
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[RunningServer]:
-    """Yields a server that tests share; each takes experiments of its own."""
+    """Yields a server that all tests share. Each test records experiments of its own."""
     with running_server() as server:
         yield server
 
 
 @pytest.fixture
 def client(server: RunningServer) -> Iterator[podium.Client]:
-    """Returns a client that reads the recorded results."""
+    """Yields a client that reads the recorded results."""
     with podium.Client(server.address) as client:
         yield client
 
@@ -38,7 +38,7 @@ def name() -> str:
 
 @pytest.fixture(scope="session")
 def outbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns an outbox that tests share, and so one sender."""
+    """Returns an outbox that all tests share, so that one sender delivers all events."""
     return tmp_path_factory.mktemp("outbox")
 
 
@@ -50,13 +50,13 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def patient_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a busy machine take longer to deliver before the end of a block gives up."""
+    """Lets the end of a block wait longer for delivery, because the machine may be busy."""
     monkeypatch.setattr(process_outbox, "_FIRST_PROGRESS_SECONDS", 120.0)
     monkeypatch.setattr(process_outbox, "_PROGRESS_SECONDS", 120.0)
 
 
 def wait_for_delivery(outbox: Path, experiment: str) -> None:
-    """Waits until an experiment is delivered, of whatever process, also of those that are gone."""
+    """Waits until all events of an experiment are delivered, whichever process recorded them."""
     deadline = time.monotonic() + 120
     while waiting := [str(folder) for folder in _streams(outbox) if _waits(folder, experiment)]:
         assert time.monotonic() < deadline, waiting
@@ -78,5 +78,5 @@ def _waits(folder: Path, experiment: str) -> bool:
 
 @pytest.fixture
 def record(server: RunningServer, outbox: Path) -> Any:
-    """`podium.record` to the server; the end of its block waits for delivery."""
+    """Returns `podium.record` with the server, the outbox and a long close timeout."""
     return partial(podium.record, address=server.address, outbox=outbox, close_timeout=120.0)

@@ -1,4 +1,4 @@
-"""A connection that can be slow or cut: forwards a port of this machine to a server."""
+"""A connection that can be slow or cut: it forwards a local port to a server."""
 
 import contextlib
 import socket
@@ -12,15 +12,15 @@ _PIECE = 1 << 13
 
 
 class Connection:
-    """Forwards connections until it is cut, and again when it is mended.
+    """Forwards connections to a server, except between `cut` and `mend`.
 
     Args:
         target: The address of the server.
-        bytes_per_second: How fast it is in each direction; None: as fast as it can.
+        bytes_per_second: The speed in each direction. None means without a limit.
 
     Attributes:
-        address: What a client connects to.
-        carried: How many bytes have gone through it.
+        address: The address that clients connect to.
+        carried: How many bytes were forwarded, in both directions.
     """
 
     def __init__(self, target: str, bytes_per_second: float | None = None) -> None:
@@ -35,7 +35,7 @@ class Connection:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Ends every connection, in the middle of whatever it carries, and accepts none."""
+        """Closes every connection, even in the middle of a message, and each new one at once."""
         self._is_cut = True
         for end in tuple(self._open):
             _close(end)
@@ -45,7 +45,7 @@ class Connection:
         self._is_cut = False
 
     def close(self) -> None:
-        """Ends for good."""
+        """Closes all connections and the listening socket."""
         self.cut()
         _close(self._listener)
 
@@ -80,7 +80,7 @@ def _close(end: socket.socket) -> None:
 
 @contextlib.contextmanager
 def connection_to(target: str, bytes_per_second: float | None = None) -> Iterator[Connection]:
-    """Yields a connection to a server, for a block."""
+    """Yields a `Connection` to a server, and closes it after the block."""
     connection = Connection(target, bytes_per_second)
     try:
         yield connection

@@ -1,10 +1,10 @@
-"""A training that begins many processes while it records; each of them records, too.
+"""A training script that starts many processes while it records. Each of them records, too.
 
     python tests/client/recorder/forking.py METHOD COUNT EXPERIMENT
 
-METHOD is `os.fork`, or a start method of multiprocessing: a process for each of COUNT tasks, or,
-as in `spawn pool`, few for all of them. Prints a line when all have ended well. The load: two
-threads that log without a pause, while processes begin and end.
+METHOD is `os.fork`, or a start method of multiprocessing: then each of COUNT tasks gets a process.
+With a method such as `spawn pool`, few processes do all tasks. Meanwhile, two threads log without
+a pause. The script prints a line when all processes have ended without an error.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _SECONDS = 240
 
 
 def child(arm: podium.ArmRecording, number: int) -> None:
-    """Logs and ends, as a worker of a data loader does."""
+    """Logs `ROWS` eval rows and a metric, then returns, as a worker of a data loader might."""
     for step in range(ROWS):
         arm.log_eval(f"child{number}", {"n": step}, step=step)
     arm.log({f"child{number}": number})
 
 
 def main(method: str, count: int, experiment: str) -> None:
-    """Trains."""
+    """Records an arm in two threads, and starts `count` processes or tasks that record it, too."""
     process_outbox._FIRST_PROGRESS_SECONDS = _SECONDS  # on a busy machine
     with (
         podium.record(experiment, close_timeout=_SECONDS, strict=True) as recording,
@@ -53,12 +53,12 @@ def main(method: str, count: int, experiment: str) -> None:
         try:
             _begin(method, arm, count)
         finally:
-            # A forked child has no such threads, and one may have had the lock of `stop`.
+            # In a forked child these threads do not run, and one may have held the lock of `stop`.
             if all(thread.is_alive() for thread in busy):
                 stop.set()
                 for thread in busy:
                     thread.join()
-    print(f"{count} processes ended well", flush=True)  # noqa: T201 - for who has started this
+    print(f"{count} processes ended well", flush=True)  # noqa: T201 - for the process that started this
 
 
 def _log(arm: podium.ArmRecording, number: int, stop: threading.Event) -> None:
@@ -81,7 +81,7 @@ def _begin(method: str, arm: podium.ArmRecording, count: int) -> None:
 
 
 def _fork(arm: podium.ArmRecording, count: int) -> None:
-    """Forks as libraries do that know nothing of multiprocessing; most children end abruptly."""
+    """Forks with `os.fork`, as some libraries do. Most children end with `os._exit`."""
     for begin in range(0, count, _AT_A_TIME):
         numbers = range(begin, min(begin + _AT_A_TIME, count))
         children = [_forked(arm, number) for number in numbers]
@@ -101,7 +101,7 @@ def _forked(arm: podium.ArmRecording, number: int) -> int:
         if number % 10 == 0:
             sys.exit(0)
     except SystemExit:
-        # Leaves like a program of its own would, with whatever runs at its end.
+        # Ends as an ordinary program does, so the functions that run at its end are called.
         raise
     except BaseException:  # noqa: BLE001 - the parent reads the status
         os._exit(1)

@@ -16,7 +16,7 @@ PATIENT = """
 from podium._recorder import process_outbox
 process_outbox._FIRST_PROGRESS_SECONDS = 120.0
 """
-"""Begins a script that wants all delivered at its end: on a busy machine that takes longer."""
+"""The first lines of a script. They let its end wait longer for delivery on a busy machine."""
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -30,7 +30,7 @@ def open_files() -> int:
 
 
 def end_sender(outbox: Path) -> None:
-    """Ends the sender for a server that will never be there."""
+    """Ends the sender of an outbox whose server does not exist. It would retry for an hour."""
     state = SenderState.read(outbox)
     assert state is not None
     os.kill(state.pid, signal.SIGTERM)

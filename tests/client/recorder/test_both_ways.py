@@ -1,4 +1,4 @@
-"""One suite over what delivers results: a client's handles, and a recorder with its outbox."""
+"""Tests that run twice: with the handles of a client, and with `podium.record` and its outbox."""
 
 import asyncio
 import time
@@ -16,14 +16,14 @@ from tests.client.sender.outboxes import until
 CONFIG = podium.RunConfig("lora_rank4", seed=0, tags=["a"])
 
 Begin: TypeAlias = Callable[[], AbstractContextManager[podium.ExperimentRecorder]]
-"""Begins to record; at the end of its block everything is at the server."""
+"""Starts recording. After its block, the server has all events."""
 
 
 @pytest.fixture(params=["client", "outbox"])
 def begin(
     request: pytest.FixtureRequest, client: podium.Client, record: Any, outbox: Path, name: str
 ) -> Begin:
-    """Either way to record."""
+    """Returns a function that starts recording: through the client, or through the outbox."""
 
     @contextmanager
     def directly() -> Iterator[podium.ExperimentRecorder]:
@@ -37,14 +37,14 @@ def begin(
             with record(name, success_metric="test.pass_rate", strict=True) as experiment:
                 yield experiment
         finally:
-            # The end of a block that is interrupted waits for a second only.
+            # If a block is interrupted, its end waits for only one second.
             wait_for_delivery(outbox, name)
 
     return directly if request.param == "client" else by_outbox
 
 
 def test_a_training(begin: Begin, client: podium.Client, name: str) -> None:
-    """Everything that a training records is there, and its arm is completed."""
+    """The server has all values that a training run recorded, and its arm is completed."""
     with begin() as experiment:
         assert experiment.name == name
         with experiment.start_arm(
@@ -89,7 +89,7 @@ def test_a_training(begin: Begin, client: podium.Client, name: str) -> None:
 
 
 def test_an_evaluation_is_timed(begin: Begin, client: podium.Client, name: str) -> None:
-    """What the block of an evaluation logs is one row, with the seconds that the block took."""
+    """The metrics that an `evaluating` block logs become one row with the duration of the block."""
     began = time.monotonic()
     with (
         begin() as experiment,
@@ -108,7 +108,7 @@ def test_an_evaluation_is_timed(begin: Begin, client: podium.Client, name: str) 
 
 
 def test_an_evaluation_that_raises(begin: Begin, client: podium.Client, name: str) -> None:
-    """If the block of an evaluation raises, nothing is recorded, and the exception is passed on."""
+    """If an `evaluating` block raises, no row is recorded, and the exception is passed on."""
 
     def evaluate(arm: podium.ArmRecorder) -> None:
         with arm.evaluating("val") as evaluation:
@@ -128,7 +128,7 @@ def _raise(begin: Begin, error: BaseException) -> None:
 
 
 def test_a_block_that_raises(begin: Begin, client: podium.Client, name: str) -> None:
-    """A block that raises leaves a failed arm with its traceback, and raises."""
+    """If an arm's block raises, the arm fails with the traceback. The exception is passed on."""
     with pytest.raises(ZeroDivisionError):
         _raise(begin, ZeroDivisionError("by zero"))
     found = client.arm(name, "lora_rank4").get()
@@ -142,14 +142,14 @@ def test_a_block_that_raises(begin: Begin, client: podium.Client, name: str) -> 
 def test_an_interrupted_block(
     begin: Begin, client: podium.Client, name: str, error: BaseException
 ) -> None:
-    """An exception that ends a block on request makes the arm cancelled."""
+    """An interrupt, a cancellation or `sys.exit(0)` in an arm's block makes the arm cancelled."""
     with pytest.raises(type(error)):
         _raise(begin, error)
     assert client.arm(name, "lora_rank4").get().status == "cancelled"
 
 
 def test_what_finish_says_stands(begin: Begin, client: podium.Client, name: str) -> None:
-    """`finish` records the whole end of an arm, and the end of the block changes nothing."""
+    """The last call of `finish` sets the end of an arm. The end of the block does not change it."""
     result = podium.RunResult("r", "stopped", {"loss": 0.1}, {"model": "s3://m"}, "e", {"n": 1})
     with begin() as experiment, experiment.start_arm(CONFIG) as arm:
         arm.finish("completed", train_seconds=3)
@@ -162,12 +162,12 @@ def test_what_finish_says_stands(begin: Begin, client: podium.Client, name: str)
 
 
 def test_an_arm_without_a_block(begin: Begin, client: podium.Client, name: str) -> None:
-    """Without a block, an arm runs until `finish`."""
+    """An arm that is started without a block runs until `finish`."""
     with begin() as experiment:
         running = experiment.start_arm(CONFIG, name="running")
         running.log({"loss": 1})
         experiment.start_arm(CONFIG, name="finished").finish()
-        # After this block the process may count as gone, and its arms as failed.
+        # After this block, an arm without an end may be set to failed.
         until(lambda: _statuses(client, name) == {"running": "running", "finished": "completed"})
 
 
@@ -189,7 +189,7 @@ def test_logging_after_the_block(begin: Begin, client: podium.Client, name: str)
 
 
 def test_a_job_that_is_started_again(begin: Begin, client: podium.Client, name: str) -> None:
-    """An attempt that resumes keeps rows up to its step; one that restarts keeps none."""
+    """An attempt that resumes keeps the rows up to its step. One that restarts keeps none."""
     with begin() as experiment, experiment.start_arm(CONFIG, order=1) as arm:
         for step in range(3):
             arm.log_eval("val", {"n": step}, step=step)
@@ -203,7 +203,10 @@ def test_a_job_that_is_started_again(begin: Begin, client: podium.Client, name: 
 
 
 def test_a_whole_arm(begin: Begin, client: podium.Client, name: str) -> None:
-    """record_arm makes an arm equal to the given one; with `replace`, also one with attempts."""
+    """`record_arm` makes an arm equal to the given one.
+
+    With `replace`, it can also replace an arm that was started with `start_arm`.
+    """
     whole = podium.ArmResult(
         "whole", CONFIG, "failed", {"loss": 1.0}, evals=[podium.EvalResult("test")], error="e"
     )
@@ -247,7 +250,7 @@ def test_a_whole_arm(begin: Begin, client: podium.Client, name: str) -> None:
 def test_what_cannot_be_recorded(
     begin: Begin, client: podium.Client, name: str, log: Any, error: type[Exception]
 ) -> None:
-    """A value out of its bounds is the same error either way, at once, and changes nothing."""
+    """Both ways to record raise the same error for an invalid value, and record nothing."""
     with begin() as experiment, experiment.start_arm(CONFIG) as arm, pytest.raises(error):
         log(arm)
     found = client.arm(name, "lora_rank4").get()
@@ -269,7 +272,7 @@ def test_what_cannot_be_recorded(
 def test_an_arm_that_cannot_be_started(
     begin: Begin, client: podium.Client, name: str, arguments: Any, error: type[Exception]
 ) -> None:
-    """A start that is out of its bounds is the same error either way, and starts nothing."""
+    """Both ways to record raise the same error for an invalid argument, and start no arm."""
     with begin() as experiment, pytest.raises(error):
         experiment.start_arm(**arguments)
     assert list(client.experiment(name).arms()) == []

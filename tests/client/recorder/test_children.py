@@ -1,4 +1,4 @@
-"""Child processes that use the recorder of their parent."""
+"""Tests of recorders that are pickled, or that a fork inherits from its parent."""
 
 import os
 import pickle
@@ -18,7 +18,7 @@ CONFIG = podium.RunConfig("arm")
 
 
 def test_a_recorder_that_is_sent(record: Any, client: podium.Client, name: str) -> None:
-    """A process that got a recorder by pickle records for the same attempt, in its own order."""
+    """A recorder that is loaded from a pickle records for the same attempt and experiment."""
     with record(name) as experiment, experiment.start_arm(CONFIG, attempt_id="a", order=7) as arm:
         arm.log({"loss": 1})
         again: podium.ArmRecording = pickle.loads(pickle.dumps(arm))  # noqa: S301 - our own
@@ -37,14 +37,14 @@ def test_a_recorder_that_is_sent(record: Any, client: podium.Client, name: str) 
 
 
 def test_a_silent_recorder_that_is_sent(record: Any, name: str) -> None:
-    """A recorder that does nothing does nothing elsewhere either."""
+    """A silent recorder is still silent after it was pickled and loaded."""
     with record(name, rank=1) as experiment:
         arm = pickle.loads(pickle.dumps(experiment.start_arm(CONFIG)))  # noqa: S301 - our own
         assert arm.is_silent
         arm.log({"loss": 1})
 
 
-# A child that leaves the blocks of its parent, as a program does that forks in the middle of them.
+# A script that forks inside its blocks. The child then leaves these blocks, as the parent does.
 LEAVES = """
 import os, sys
 import podium
@@ -77,7 +77,7 @@ def test_the_end_belongs_to_the_parent(
     strict: str,
     finishes: str,
 ) -> None:
-    """A forked child logs. Its `finish` is refused with a warning, and the parent's end is kept."""
+    """A forked child can log, but only its parent can end the arm. The child gets a warning."""
     told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
     done = zygote.run(
         [sys.executable, "-c", PATIENT + LEAVES, name, strict, finishes],
@@ -89,7 +89,7 @@ def test_the_end_belongs_to_the_parent(
     )
     assert done.returncode == 0, done.stderr
     assert "is a fork of process" in done.stderr
-    wait_for_delivery(outbox, name)  # a child waits for none of its rows
+    wait_for_delivery(outbox, name)  # a child does not wait for delivery
     found = client.arm(name, "arm").get()
     assert found.status == "completed"
     assert found.metrics == {"parent": 1.0, "child": 1.0}

@@ -1,4 +1,4 @@
-"""Crash, fix, run again: from a script, and from a notebook cell that is run again."""
+"""Tests of crash, fix and run again: with a script, and with a notebook cell."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ with podium.record(name, close_timeout=120) as experiment:
 def test_a_script_that_is_run_again(
     server: RunningServer, outbox: Path, client: podium.Client, name: str, ends: str
 ) -> None:
-    """After a crash, the repaired script starts the arm again, also with another configuration."""
+    """After a crash, the results of the repaired script replace those of the first run."""
 
     def run(rate: float, ends: str) -> subprocess.CompletedProcess[str]:
         return zygote.run(
@@ -57,7 +57,7 @@ def test_a_script_that_is_run_again(
     assert run(0.5, ends).returncode != 0
     wait_for_delivery(outbox, name)
     done = run(0.25, "well")
-    # A process that was killed may not be known to be gone yet: its arm still runs then.
+    # The sender may not know yet that a killed process is gone. Its arm is then still running.
     assert (done.returncode, done.stderr) == (0, "") or ends == "killed"
     found = client.arm(name, "arm").get()
     if ends != "killed":
@@ -70,7 +70,7 @@ def test_a_script_that_is_run_again(
 def test_a_cell_that_is_run_again(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In one process, the third run of a cell that failed twice is the arm, and nothing is lost."""
+    """If a cell fails twice, its third run in the same process replaces the results."""
 
     def cell(rate: float, *, fails: bool) -> None:
         config = podium.RunConfig("arm", algorithm=podium.Component("sft", {"lr": rate}))
@@ -92,7 +92,10 @@ def test_a_cell_that_is_run_again(
 def test_an_arm_that_is_finished_after_its_recorder_was_closed(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The close warns once that the arm has no end and becomes failed; a late end replaces that."""
+    """Closing a recorder warns once of an arm without an end, which is set to failed.
+
+    A later `finish` replaces this status.
+    """
     with record(name) as experiment:
         arm = experiment.start_arm(podium.RunConfig("arm"))
     experiment.close()

@@ -1,4 +1,4 @@
-"""The counts and warnings of a recorder about the delivery of its results."""
+"""Tests of the counts and warnings of a recorder about the delivery of its results."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ class Clock:
         return self._now
 
     def sleep(self, seconds: float) -> None:
-        """Goes on."""
+        """Advances the clock."""
         self._now += seconds
 
 
@@ -54,7 +54,10 @@ def test_flush(record: Any, client: podium.Client, name: str) -> None:
 
 
 def test_flush_without_a_server(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Without a server, a flush waits as long as it may and says what is only on disk."""
+    """Without a server, a flush waits for its whole timeout and counts the events as pending.
+
+    The end of the block warns of them.
+    """
     with record(name, address=NOBODY) as experiment, experiment.start_arm(CONFIG) as arm:
         logged = time.monotonic()
         arm.log({"loss": 1})
@@ -79,8 +82,8 @@ def test_flush_without_a_server(record: Any, name: str, caplog: pytest.LogCaptur
 
 
 def test_flush_after_the_end(record: Any, name: str, tmp_path: Path) -> None:
-    """A flush after the end of the block still counts what was logged in it."""
-    # The shared outbox may have a sender of another test, which delivers these events, too.
+    """A flush after the end of a block still counts the events of that block."""
+    # In the shared outbox, the sender of another test could deliver these events.
     offline = partial(record, offline=True, outbox=tmp_path)
     with offline(name) as experiment, experiment.start_arm(CONFIG) as arm:
         arm.log({"loss": 1})
@@ -99,7 +102,7 @@ def test_a_sender_that_does_not_start(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """If the sender ends at once, or cannot be started, the user gets a warning."""
+    """If the sender cannot be started, or ends immediately, a warning is logged."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with record(name, outbox=tmp_path / "frozen", close_timeout=0) as experiment:
         experiment.start_arm(CONFIG).log({"loss": 1})
@@ -118,7 +121,7 @@ def test_a_sender_that_does_not_start(
 def test_offline(
     record: Any, client: podium.Client, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Offline, nobody delivers and nobody waits; `podium sync` delivers it later."""
+    """Offline, no sender starts and `flush` does not wait. `podium sync` delivers later."""
     outbox = tmp_path / "outbox"
     begin = time.monotonic()
     with record(name, outbox=outbox, offline=True) as experiment:
@@ -148,7 +151,7 @@ def test_offline_by_the_environment(
     *,
     offline: bool,
 ) -> None:
-    """PODIUM_OFFLINE=1 has the effect of `offline=True`."""
+    """PODIUM_OFFLINE=1 has the effect of `offline=True`. An empty value and 0 have none."""
     monkeypatch.setenv("PODIUM_OFFLINE", value)
     with record(name, outbox=tmp_path / "outbox") as experiment:
         experiment.start_arm(CONFIG).finish()
@@ -158,7 +161,7 @@ def test_offline_by_the_environment(
 def test_what_is_set_aside(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the server refuses for good is told while training, with the reason, and counted."""
+    """Permanently rejected events are counted, and a warning during training gives the reason."""
     with record(name) as experiment, experiment.start_arm(CONFIG, order=1) as old:
         old.log({"loss": 1})
         assert old.flush(60).durable
@@ -183,7 +186,10 @@ def test_what_is_set_aside(
 def test_values_that_are_not_stored(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each field that keeps another value is named once, with the kept and the given value."""
+    """Each experiment field that keeps its stored value causes one warning with both values.
+
+    With `overwrite`, the given value is stored without a warning.
+    """
     stored = {"owner": "ana", "gpus": [8]}
     client.experiment(name).declare(
         success_metric="test.acc", direction="maximize", tags=["a"], metadata=stored
@@ -210,7 +216,7 @@ def test_values_that_are_not_stored(
 
 
 def test_one_event(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A single event is reported in the singular."""
+    """The warning about a single undelivered event uses the singular."""
     with record(name, address=NOBODY, offline=True) as experiment:
         folder = experiment.outbox
     (line,) = told(caplog)
@@ -223,7 +229,7 @@ def test_one_event(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> 
 def test_a_second_run(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A finished arm that is started again without `restart` is reported at once, with a remedy."""
+    """If a completed arm is started again without `restart`, a warning says what to do."""
     for loss in (1, 2):
         with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
             arm.log({"loss": loss})
@@ -243,7 +249,7 @@ def test_a_second_run(
 def test_the_sender_is_started_with_the_first_event(
     record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first upkeep after a stream was made starts a sender: nobody waits for the next one."""
+    """The recorder starts a sender once its first stream exists, not before."""
     seen: list[int] = []
 
     def assure(_self: Any, folder: Path) -> None:
@@ -260,7 +266,7 @@ def test_the_sender_is_started_with_the_first_event(
 def test_a_slow_start_of_a_sender_is_repeated_late(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a start that took 10 s, the next start is 40 s later, to leave the machine in peace."""
+    """If the start of a sender took 10 s, the next start is 40 s later, to spare a busy machine."""
     clock, starts = Clock(), []
 
     def start(_outbox: Path) -> None:
@@ -286,7 +292,7 @@ def test_close_timeout_by_the_environment(
     caplog: pytest.LogCaptureFixture,
     said: str,
 ) -> None:
-    """PODIUM_CLOSE_TIMEOUT bounds the end of the block; a value that is not a number is named."""
+    """PODIUM_CLOSE_TIMEOUT sets the close timeout. Any other text causes a warning."""
     monkeypatch.setenv("PODIUM_CLOSE_TIMEOUT", said)
     with record(name, outbox=tmp_path, offline=True, close_timeout=None) as experiment:
         assert experiment._settings.close_timeout == (0.3 if said == "0.3" else 60.0)
@@ -296,7 +302,7 @@ def test_close_timeout_by_the_environment(
 def test_the_end_waits_while_there_is_progress(
     record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Slow delivery is waited for as long as it gets further, and no longer than the bound."""
+    """The end of a block waits while delivery makes progress, at most for `close_timeout`."""
     monkeypatch.setattr(process_outbox, "_FIRST_PROGRESS_SECONDS", 2.0)
     monkeypatch.setattr(process_outbox, "_PROGRESS_SECONDS", 2.0)
     clock = Clock()
@@ -304,7 +310,7 @@ def test_the_end_waits_while_there_is_progress(
     seen: list[float] = []
 
     def slow(*_: Any) -> int:
-        """Delivers an event every half second, and stops after ten of them."""
+        """Returns the pending events: one fewer every half second, until ten are delivered."""
         seen.append(clock.monotonic())
         return 100 - min(int((seen[-1] - seen[0]) * 2), 10)
 
@@ -322,7 +328,7 @@ def test_the_end_waits_while_there_is_progress(
 def test_the_end_waits_for_the_start_of_the_sender(
     record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The time of the first progress begins with the sender, whose start takes long here."""
+    """The time limit for the first progress begins only when the sender has started."""
     monkeypatch.setattr(process_outbox, "_FIRST_PROGRESS_SECONDS", 0.5)
     monkeypatch.setattr(launch_sender, "_PACKAGES", _slow_to_import(tmp_path / "slow"))
     monkeypatch.setattr(launch_sender, "_run_process", subprocess.run)
@@ -333,14 +339,14 @@ def test_the_end_waits_for_the_start_of_the_sender(
 
 
 def _slow_to_import(folder: Path) -> Path:
-    """Packages as those of this interpreter, which take a second more."""
+    """Returns a folder that makes the start of an interpreter take a second longer."""
     folder.mkdir()
     (folder / "sitecustomize.py").write_text("import time\ntime.sleep(1)\n")
     return folder
 
 
 def test_an_evaluator_elsewhere(record: Any, client: podium.Client, name: str) -> None:
-    """An evaluator records for an arm that it did not start, also before it is started."""
+    """An evaluator can record for an arm that it did not start, even before the arm is started."""
     with record(name, close_timeout=0.2) as experiment:
         early = experiment.arm("arm")
         early.log_eval("bench", {"pass^3": 0.2})
@@ -357,7 +363,7 @@ def test_an_evaluator_elsewhere(record: Any, client: podium.Client, name: str) -
 
 
 def test_many_threads(record: Any, client: podium.Client, name: str) -> None:
-    """Threads share an arm: every row is there once, and those of a thread in its order."""
+    """If threads share an arm, each row is stored once, and each thread's rows keep their order."""
 
     def log(number: int) -> None:
         for step in range(300):

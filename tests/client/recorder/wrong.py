@@ -1,4 +1,4 @@
-"""Wrong values for arguments, and what is recorded of each."""
+"""Wrong values for arguments, and the value that is recorded for each."""
 
 import math
 import re
@@ -37,7 +37,7 @@ CONFIG = podium.RunConfig("arm", seed=0)
 
 
 class Broken:
-    """A number of a library whose device has failed."""
+    """A number whose conversion to float raises, as on a GPU that has failed."""
 
     def __float__(self) -> float:
         raise RuntimeError("device-side assert triggered")
@@ -71,7 +71,7 @@ VALUES: dict[str, Any] = {
 SILENT, NAMED = False, True
 
 Expected = dict[str, tuple[Any, bool]]
-"""By value: the recorded value, and whether a warning names the argument."""
+"""For each key of `VALUES`: the recorded value, and whether a warning names the argument."""
 
 
 def _names(lost: Any, *, none: tuple[Any, bool]) -> Expected:
@@ -95,7 +95,7 @@ def _names(lost: Any, *, none: tuple[Any, bool]) -> Expected:
 
 
 def only(lost: Any, **kept: tuple[Any, bool]) -> Expected:
-    """Returns that each value is replaced by `lost` with a warning, except for those in `kept`."""
+    """Expects each value to be replaced by `lost` with a warning, except for those in `kept`."""
     named = {name.replace("_", " "): outcome for name, outcome in kept.items()}
     return dict.fromkeys(VALUES, (lost, NAMED)) | named
 
@@ -165,7 +165,10 @@ BREAKDOWN: Expected = {
 
 
 def said(caplog: pytest.LogCaptureFixture, argument: str) -> bool:
-    """Returns whether one line warned of the last call: it names the argument and the caller."""
+    """Returns whether the last call logged a warning.
+
+    Asserts that it logged at most one, and that this one names the argument and the calling file.
+    """
     lines = told(caplog)
     records = [record for record in caplog.records if record.levelname == "WARNING"]
     for line, record in zip(lines, records, strict=True):
