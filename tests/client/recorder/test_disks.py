@@ -1,4 +1,4 @@
-"""Outboxes on disks that hang, are full or lose data, and the files and memory that they use."""
+"""Tests of outboxes on disks that hang, are full or lose data, and of open files and memory."""
 
 import errno
 import os
@@ -24,12 +24,12 @@ CONFIG = podium.RunConfig("arm")
 
 @pytest.fixture(autouse=True)
 def patient() -> None:
-    """Leaves the recorder the second after which it warns of a slow disk."""
+    """Overrides the fixture of the folder: a slow disk is warned of after one second."""
 
 
 @pytest.mark.slow
 def test_many_arms(record: Any, client: podium.Client, name: str) -> None:
-    """A sweep in one process leaves no files open behind its arms, and all are there."""
+    """After 400 arms in one process, few files are open, and the server has every arm."""
     with record(name) as experiment:
         experiment.start_arm(CONFIG, name="first").finish()
         before = open_files()
@@ -47,7 +47,7 @@ def test_many_arms(record: Any, client: podium.Client, name: str) -> None:
 
 @pytest.mark.slow
 def test_many_arms_that_wait(record: Any, name: str, tmp_path: Path) -> None:
-    """Arms that end while nobody delivers do not keep files open either."""
+    """Arms that end while no sender runs do not keep their files open."""
     with record(name, outbox=tmp_path / "outbox", offline=True) as experiment:
         before = open_files()
         for number in range(150):
@@ -59,7 +59,7 @@ def test_many_arms_that_wait(record: Any, name: str, tmp_path: Path) -> None:
 def test_many_arms_on_a_full_disk(
     record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The events of all arms that end meanwhile wait in memory until there is room."""
+    """While a disk is full, the events of 80 arms wait in memory. Later all are written."""
     has_room, create = threading.Event(), StreamWriter.create
 
     def created(*arguments: Any, **named: Any) -> StreamWriter:
@@ -84,10 +84,10 @@ def test_many_arms_on_a_full_disk(
 def test_a_disk_that_hangs(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While the disk hangs, training waits for it once, for a second; then all is written."""
+    """If the disk hangs, training continues with one warning. Later all events are delivered."""
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         arm.log({"loss": 0})
-        # Whoever does something with the disk has this lock; one that hangs never gives it back.
+        # A thread holds this lock while it uses the disk. If the disk hangs, it never releases it.
         writer = arm._stream._writer
         with writer._upkeep:
             begin = time.monotonic()
@@ -97,7 +97,7 @@ def test_a_disk_that_hangs(
             assert arm._stream.in_memory > 0
             assert len(told(caplog)) == 1
             assert "the disk of the outbox is slow or hangs" in told(caplog)[0]
-            # There is room again before what waits is written: nothing may overtake it.
+            # There is room again before the waiting events are written. No event may overtake them.
             writer._spares.append(writer._make(1 << 20))
             arm.log_eval("val", {"n": 30_000}, step=30_000)
         assert experiment.flush(60).durable
@@ -108,7 +108,7 @@ def test_a_disk_that_hangs(
 def test_a_slow_disk_is_no_error_if_strict(
     record: Any, client: podium.Client, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stream that takes long to begin is waited for; the training loses nothing."""
+    """With strict, `start_arm` waits for a slow disk, and no event is lost."""
     create = StreamWriter.create
 
     def slow(*arguments: Any, **options: Any) -> StreamWriter:
@@ -125,7 +125,7 @@ def test_a_slow_disk_is_no_error_if_strict(
 def test_a_disk_that_hangs_is_an_error_if_strict(
     record: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who wants errors hears of a disk that gives no sign."""
+    """With strict, `start_arm` raises RecordingError if the disk hangs."""
     monkeypatch.setattr(process_outbox, "_SLOW_SECONDS", 0.1)
     with record(name, strict=True) as experiment:
         create, goes_on = StreamWriter.create, threading.Event()
@@ -149,7 +149,7 @@ def test_events_in_memory_at_the_end(
     *,
     has_room_again: bool,
 ) -> None:
-    """The end waits for room on the disk; events that never get it are dropped, not pending."""
+    """Closing a recorder waits for room on the disk. Events that get none are dropped."""
     monkeypatch.setattr(process_outbox, "_DISK_SECONDS", 0.1)
     monkeypatch.setattr(stream, "_ROOM_SECONDS", 0.1)
     with record(name, outbox=tmp_path / "outbox", offline=True) as experiment:
@@ -163,7 +163,7 @@ def test_events_in_memory_at_the_end(
             threading.Timer(1, setattr, (StreamWriter, "append", append)).start()
         counters = experiment._process_outbox.close(60 if has_room_again else 0.1)
         monkeypatch.setattr(StreamWriter, "append", append)
-    # The declaration and the start were on the disk before.
+    # The declaration and the start were already on the disk.
     assert (counters.pending, counters.dropped) == ((5, 0) if has_room_again else (2, 3))
 
 
@@ -175,7 +175,7 @@ def _has_no_room(_writer: StreamWriter, _payload: bytes) -> int:
 def test_the_end_waits_for_room(
     record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a sender too, the end waits until the disk has written the events in memory."""
+    """Even without a server, the end of a block waits until the events in memory are on disk."""
     monkeypatch.setattr(process_outbox, "_DISK_SECONDS", 0.2)
     with (
         record(name, address=NOBODY, outbox=tmp_path / "outbox") as experiment,
@@ -200,9 +200,9 @@ def test_a_full_memory(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Events beyond the memory are dropped and counted, the newest first.
+    """If the memory for events is full, new events are dropped and counted.
 
-    The end is always kept.
+    The end of the arm is always kept.
     """
     monkeypatch.setattr(stream, "MEMORY_BYTES", 100_000)
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
@@ -224,7 +224,7 @@ def test_a_full_memory(
 def test_memory_is_free_again(
     record: Any, client: podium.Client, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Written events leave the memory, so a disk that hangs again finds as much room as before."""
+    """Events that are written leave the memory, so it has room each time the disk hangs."""
     monkeypatch.setattr(stream, "MEMORY_BYTES", 400_000)
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         for turn in range(3):
@@ -241,7 +241,7 @@ def test_memory_is_free_again(
 def test_a_full_memory_is_an_error_if_strict(
     record: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With strict, what would be dropped is a RecordingError of the call that logs it."""
+    """With strict, a call whose event would be dropped raises RecordingError."""
     monkeypatch.setattr(stream, "MEMORY_BYTES", 1_000)
 
     def log() -> None:
@@ -273,7 +273,7 @@ def test_a_deleted_outbox(
         until(lambda: arm.counters.dropped >= 2)
         until(lambda: arm.counters.lag_seconds <= time.monotonic() - vanished)
         arm.log({"after": 1})
-    # Before it, a sync may have failed.
+    # A warning of a failed sync may come before this one.
     assert any("was deleted, and" in text for text in told(caplog))
     command = [sys.executable, "-m", "podium", "sync", str(tmp_path / "outbox")]
     zygote.run(command, check=True, timeout=120, capture_output=True)
@@ -281,7 +281,7 @@ def test_a_deleted_outbox(
 
 
 def test_nobody_else_can_read_it(record: Any, name: str, tmp_path: Path) -> None:
-    """Folders are 0700 and files 0600, whatever the umask."""
+    """The folders of an outbox have the mode 0700 and its files 0600, whatever the umask."""
     old = os.umask(0)
     try:
         outbox = tmp_path / "outbox"

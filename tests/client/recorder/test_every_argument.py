@@ -1,6 +1,7 @@
-"""Every argument of every recording method, with each kind of wrong value, strict or not.
+"""Tests of every argument of every recording method with each value of `VALUES`.
 
-`test_wrong_values` has what is recorded in place of a wrong value.
+Each call is made with and without `strict`. `test_wrong_values` checks what is recorded in place
+of a wrong value.
 """
 
 import inspect
@@ -28,7 +29,7 @@ _CALLS: dict[str, dict[str, Any]] = {
     "ExperimentRecording.record_arm": {"arm_result": podium.ArmResult("r", CONFIG, "completed")},
     "ExperimentRecording.start_arm": {"run_config": CONFIG},
 }
-"""The methods that take arguments, with valid ones."""
+"""Each method that takes arguments, with valid arguments."""
 
 _INTERNAL = {"end", "flush_streams", "received_arm", "start", "stream_of"}
 """Methods that only recorders call."""
@@ -43,7 +44,7 @@ def _arguments() -> Iterator[tuple[str, str]]:
 
 
 def test_the_table_has_every_method() -> None:
-    """A new method that takes arguments has to be in the table."""
+    """The table `_CALLS` has every public method that takes arguments."""
     assert {method for method, _ in _arguments()} == set(_CALLS)
 
 
@@ -71,7 +72,10 @@ def _raises(experiment: Any, method: str, given: dict[str, Any]) -> bool:
 def test_an_argument(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, method: str, argument: str
 ) -> None:
-    """A value raises an error if strict, exactly if it is otherwise named in one warning."""
+    """With strict, a value raises an error if and only if it causes a warning without strict.
+
+    The warning names the method and the argument.
+    """
     given: dict[str, Any] = {
         "offline": True,
         "close_timeout": 0,

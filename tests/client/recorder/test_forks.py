@@ -1,6 +1,6 @@
-"""R7 of the promises: processes begin by the hundred while a training records.
+"""Tests of hundreds of processes that start while a training run records.
 
-By default few of the slow kind, so that the tests stay quick; all of them with
+Slow start methods get few processes by default. With this command, each method gets 500:
 
     PODIUM_FORKS=500 pytest tests/client/recorder/test_forks.py
 """
@@ -35,7 +35,7 @@ COUNTS = {
 def test_processes_that_record(
     server: RunningServer, outbox: Path, client: podium.Client, name: str, method: str
 ) -> None:
-    """Whatever way processes begin, none hangs or crashes, and every row is there once."""
+    """With any start method, no process hangs or crashes, and each row is stored once."""
     count = int(os.environ.get("PODIUM_FORKS") or COUNTS[method])
     command = [sys.executable, "-m", "tests.client.recorder.forking", method, str(count), name]
     told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}

@@ -1,4 +1,4 @@
-"""Which parts a recorder keeps if a configuration or a result has wrong parts."""
+"""Tests of the parts that a recorder keeps of a configuration or a result with wrong parts."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -142,7 +142,7 @@ def test_a_wrong_part_of_a_configuration(field: str, given: Any, expected: Any) 
 def test_a_wrong_result_of_a_run() -> None:
     """Of a RunResult with wrong parts, the valid metrics, artifacts and extras are kept.
 
-    An exception that is given as `error` becomes its traceback. A text that is given instead of a
+    An exception that is given as `error` becomes its traceback. A string that is given instead of a
     RunResult is left out.
     """
     problems = Problems()

@@ -1,4 +1,4 @@
-"""What a recorder keeps of values that a server would reject, and which problems it reports."""
+"""Tests of what a recorder keeps of values that a server would reject, and what it reports."""
 
 import math
 from pathlib import Path
@@ -153,7 +153,7 @@ def test_what_a_warning_shows() -> None:
     ],
 )
 def test_which_values_are_kept(given: Any, expected: Any, kinds: str) -> None:
-    """The values of a mapping are kept at any depth.
+    """The valid values of a mapping are kept, even nested ones.
 
     If two keys become the same text, the second value is left out.
     """

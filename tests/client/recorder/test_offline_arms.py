@@ -1,4 +1,4 @@
-"""What an arm writes to its outbox if its program makes wrong calls, forks or is ended."""
+"""Tests of what an arm writes to its outbox: after wrong calls, in a fork, and at SIGTERM."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a recorder keeps of its arguments, at the exact limits; nothing is delivered."""
+"""Tests of a recorder's rules about values, counts and warnings, without delivery."""
 
 import math
 import os
@@ -68,7 +68,10 @@ def test_a_value_at_its_limit(
 
 @each("sign", ["n", "é", "漢"])
 def test_a_name_over_the_limit(sign: str) -> None:
-    """It is within the limit in bytes of UTF-8, and stays different from others."""
+    """A name over the limit is shortened to the limit in UTF-8 bytes.
+
+    Long names that differ only at their ends stay different.
+    """
     names = [kept.name(sign * 300 + end, "name", Problems()) for end in "ab"]
     assert names[0] != names[1]
     assert all(250 < len((name or "").encode()) <= kept.LIMITS.name_bytes for name in names)
@@ -86,7 +89,10 @@ def test_a_name_over_the_limit(sign: str) -> None:
 def test_as_many_keys_as_an_arm_can_have(
     offline: Callable[..., ExperimentRecording], metrics: dict[str, Any], incomplete: int
 ) -> None:
-    """All of them are recorded, and the call counts as incomplete only if some are left out."""
+    """A call with as many keys as an arm can have is recorded as a whole.
+
+    With one more key, or with a wrong value, the call counts as incomplete.
+    """
     with offline() as experiment, experiment.start_arm(podium.RunConfig("a")) as arm:
         before = arm.counters.pending
         arm.log(metrics)
@@ -113,7 +119,7 @@ def test_how_long_the_end_of_a_block_waits(
     timeout: float,
     seconds: float,
 ) -> None:
-    """A user who interrupts a training does not want to wait for the delivery."""
+    """If an interrupt or `sys.exit` ends a block, its end waits at most one second."""
     waited: list[float] = []
     close = ExperimentRecording._close
 
@@ -128,14 +134,14 @@ def test_how_long_the_end_of_a_block_waits(
 
 
 def test_flush_accepts_any_time(offline: Callable[..., ExperimentRecording]) -> None:
-    """Offline there is nothing to wait for, however long the caller would."""
+    """Offline, `flush` accepts any number as a timeout, and counts the pending events."""
     with offline() as experiment:
         for seconds in (0, -1.0, float("inf"), 1e300):
             assert experiment.flush(seconds).pending == 1
 
 
 def test_rejected_events_are_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Events that were sent again meanwhile, or were named before, are not named."""
+    """A rejected event is reported in one warning, or in none if it was retried before."""
     writer = new_writer(new_outbox(tmp_path))
     reader = StreamReader(writer.folder)
     event = metrics_recorded("a", {"loss": 1.0}).SerializeToString()
@@ -152,7 +158,7 @@ def test_rejected_events_are_named_once(tmp_path: Path, caplog: pytest.LogCaptur
 
 
 def test_events_in_memory_are_not_synced() -> None:
-    """A power cut would lose them, so the stream counts as synced only without them."""
+    """`Stream.sync` returns False while events wait in memory: a power cut would lose them."""
     notices = RecorderWarnings(is_strict=False)
     unused: Any = None
     stream = Stream(unused, unused, notices)
@@ -169,7 +175,7 @@ def test_events_in_memory_are_not_synced() -> None:
 
 
 def test_a_flush_counts_the_events_of_its_arm(offline: Callable[..., ExperimentRecording]) -> None:
-    """Losses of another arm are those of the experiment, and not of this one."""
+    """A dropped event counts for its arm and for the experiment, but not for another arm."""
     with offline() as experiment:
         arms = [experiment.start_arm(podium.RunConfig(name)) for name in "ab"]
         [stream] = arms[1]._streams()
@@ -181,7 +187,7 @@ def test_a_flush_counts_the_events_of_its_arm(offline: Callable[..., ExperimentR
 
 
 def test_large_values_share_the_room() -> None:
-    """Each is shortened to its part, so that none is lost because another one comes first."""
+    """Each large value is shortened to its share of the limit, and a small value stays whole."""
     given = {"a": "x" * 1_000, "b": "y" * 1_000, "c": "z"}
     found = kept.value_map(given, "field", Problems(), 1_200)
     assert found["c"] == "z"
@@ -191,7 +197,7 @@ def test_large_values_share_the_room() -> None:
 def test_the_end_of_an_arm_waits_in_a_full_memory(
     offline: Callable[..., ExperimentRecording], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without room on the disk and in memory, values are dropped, but not how the arm ended."""
+    """If disk and memory are full, metrics are dropped, but the end of the arm is kept."""
     with offline() as experiment, monkeypatch.context() as full:
         arm = experiment.start_arm(podium.RunConfig("a"))
         full.setattr(Stream, "upkeep", lambda _stream: None)
@@ -207,7 +213,7 @@ def test_the_end_of_an_arm_waits_in_a_full_memory(
 def test_a_sender_is_asked_for_once(
     offline: Callable[..., ExperimentRecording], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new stream starts a sender at once; from then on, only the regular check does."""
+    """For a new stream, a sender is started once. Later only the regular check starts one."""
     with offline() as experiment:
         outlet = experiment._process_outbox
         assert outlet is not None
@@ -228,7 +234,7 @@ class _Unfinished:
 
 
 def test_an_unfinished_arm_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A recorder that is closed several times says so once, and does not count it as repeated."""
+    """A recorder that is closed twice warns only once of an unfinished arm."""
     arms: list[Any] = [_Unfinished()]
     notices = RecorderWarnings(is_strict=False)
     for _ in range(2):
@@ -248,7 +254,10 @@ def test_an_unfinished_arm_is_named_once(caplog: pytest.LogCaptureFixture) -> No
     ],
 )
 def test_another_process_that_trains_an_arm(fields: dict[str, Any], *, is_rival: bool) -> None:
-    """Earlier attempts of this process, workers of its attempt and evaluators are none."""
+    """A process is a rival if it trains the same arm in another attempt.
+
+    This process, workers of the same attempt, and evaluators are not rivals.
+    """
     own = info(attempt_id="second", attempt_order=2)
     assert _is_rival(info(**{"pid": os.getpid() + 1} | fields), own) is is_rival
 
@@ -256,7 +265,7 @@ def test_another_process_that_trains_an_arm(fields: dict[str, Any], *, is_rival:
 def test_only_undelivered_events_of_a_deleted_folder_are_lost(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The server has the others, so neither the count nor the warning has them."""
+    """If the folder of a stream is deleted, only its undelivered events count as lost."""
     unused: Any = None
     stream = Stream(unused, unused, RecorderWarnings(is_strict=False))
     stream._progress = Progress(3, 0)

@@ -1,4 +1,4 @@
-"""Events of one arm are applied in the order of their logging, and arms are created in order."""
+"""Tests that events of an arm, and new arms, keep the order in which a process recorded them."""
 
 import os
 import sys
@@ -32,7 +32,7 @@ def _infos(outbox: Path) -> list[StreamInfo]:
 def test_an_arm_that_is_started_twice_ends_as_logged(
     record: Any, client: podium.Client, name: str, tmp_path: Path, *, offline: bool
 ) -> None:
-    """The second start is accepted. Later events of the first attempt are rejected as stale."""
+    """If an arm is started twice, later events of the first attempt are rejected."""
     outbox = tmp_path / "outbox"
     with record(name, outbox=outbox, offline=offline) as experiment:
         first = experiment.start_arm(CONFIG, order=1)
@@ -55,7 +55,7 @@ def test_an_arm_that_is_started_twice_ends_as_logged(
 def test_logging_after_the_end_keeps_its_place(
     record: Any, client: podium.Client, name: str, tmp_path: Path
 ) -> None:
-    """Streams that follow each other, of several handles and recorders, are delivered in order."""
+    """The nine streams of an arm follow one another and are delivered in this order."""
     outbox = tmp_path / "outbox"
     for run in range(3):
         with record(name, outbox=outbox, offline=True) as experiment:
@@ -79,7 +79,7 @@ def test_logging_after_the_end_keeps_its_place(
 
 
 def test_two_recorders_of_one_process(record: Any, client: podium.Client, name: str) -> None:
-    """Recorders that take turns at one arm write one line of streams, so the last value is kept."""
+    """If two recorders of a process log to an arm in turn, the last logged value is kept."""
     with record(name) as one, record(name) as other:
         with one.start_arm(CONFIG) as arm:
             evaluator = other.arm("arm")
@@ -94,7 +94,7 @@ def test_two_recorders_of_one_process(record: Any, client: podium.Client, name: 
 def test_an_arm_that_goes_on_in_another_stream_runs(
     record: Any, client: podium.Client, name: str, tmp_path: Path
 ) -> None:
-    """A stream without the end of its arm does not mean a crash if another one continues it."""
+    """If another stream continues the stream of an arm, the arm stays running until its end."""
     outbox = tmp_path / "outbox"
     with record(name, outbox=outbox) as one, record(name, outbox=outbox) as other:
         arm = one.start_arm(CONFIG)
@@ -114,7 +114,7 @@ def test_an_arm_that_goes_on_in_another_stream_runs(
 def test_an_early_row_holds_up_nothing(
     record: Any, client: podium.Client, name: str, tmp_path: Path
 ) -> None:
-    """A row that an evaluator logged before the arm was started waits for the start, not before."""
+    """A row that is logged before its arm is started waits, but does not delay the start."""
     outbox = tmp_path / "outbox"
     with record(name, outbox=outbox) as experiment:
         evaluator = experiment.arm("arm")
@@ -132,7 +132,10 @@ def test_an_early_row_holds_up_nothing(
 def test_a_start_that_is_rejected_holds_up_nothing(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """If an arm was never created, events in later streams are rejected instead of waiting."""
+    """If the call that creates an arm is rejected, later events of this arm are rejected, too.
+
+    Other arms are recorded.
+    """
     with record(name) as experiment, experiment.start_arm(CONFIG, name="good"):
         pass
     with record(name) as experiment:
@@ -152,7 +155,7 @@ def test_a_start_that_is_rejected_holds_up_nothing(
 def test_arms_are_created_in_the_order_of_their_starts(
     record: Any, client: podium.Client, name: str, tmp_path: Path, *, offline: bool
 ) -> None:
-    """Lists and ties show arms as the process started them, however delivery went."""
+    """A list shows arms in the order in which the process started or recorded them."""
     outbox = tmp_path / "outbox"
     names = [f"a{number:02}" for number in range(40)]
     with record(name, outbox=outbox, offline=offline) as experiment:
@@ -185,7 +188,7 @@ with podium.record(sys.argv[1], close_timeout=120) as experiment:
 def test_a_fork_has_an_order_of_its_own(
     server: RunningServer, outbox: Path, client: podium.Client, name: str
 ) -> None:
-    """A forked child logs to streams of its own, which wait for none of its parent's."""
+    """Events of a forked child are delivered without waiting for those of its parent."""
     places = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
     zygote.run(
         [sys.executable, "-W", "ignore", "-c", PATIENT + FORKS, name],
@@ -193,6 +196,6 @@ def test_a_fork_has_an_order_of_its_own(
         check=True,
         timeout=240,
     )
-    wait_for_delivery(outbox, name)  # the end of a block that sys.exit leaves waits a second
+    wait_for_delivery(outbox, name)  # after `sys.exit`, the end of a block waits only a second
     assert client.arm(name, "arm").get().metrics == {"parent": 1.0, "child": 1.0}
     assert client.arm(name, "of the child").get().status == "completed"

@@ -1,4 +1,4 @@
-"""The short way of most eval rows into an event makes the event of the long way, or none."""
+"""Tests of the short way to make an event of a plain eval row, compared with the long way."""
 
 import math
 from enum import StrEnum
@@ -33,7 +33,7 @@ def _long_way(name: str, metrics: Any, step: Any, tags: Any) -> Any:
     ],
 )
 def test_a_plain_row_is_the_event_of_the_long_way(metrics: Any, step: Any, tags: Any) -> None:
-    """The event has the bytes of the one whose values are converted and checked, and a time."""
+    """The event of a plain row has a time and, apart from it, the bytes of the long way's event."""
     expected = _long_way("val", metrics, step, tags)
     found = plain_row_event("a", "first", "val", metrics, step, tags)
     assert found is not None
@@ -65,6 +65,6 @@ def test_a_plain_row_is_the_event_of_the_long_way(metrics: Any, step: Any, tags:
     ],
 )
 def test_other_rows_take_the_long_way(name: Any, metrics: Any, step: Any, tags: Any) -> None:
-    """A value that has to be converted or checked makes no event."""
+    """The short way makes no event of a row with a value that must be converted or checked."""
     assert _long_way("val", {"acc": 0.5}, 1, ["val"])  # these names are accepted from now on
     assert plain_row_event("a", "first", name, metrics, step, tags) is None

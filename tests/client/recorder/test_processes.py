@@ -1,4 +1,4 @@
-"""Trainers in processes of their own: what a recorder changes in them, and how they end."""
+"""Tests of training scripts in processes of their own: a recorder's side effects, and the ends."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_process_that_is_killed_at_once(
     server: RunningServer, client: podium.Client, name: str, tmp_path: Path
 ) -> None:
-    """A sender is started with the first event, so a process that is killed leaves one behind."""
+    """If a process is killed right after its first events, a sender still delivers them."""
     places = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(tmp_path / "outbox")}
     command = [sys.executable, "-c", KILLED, name]
     done = zygote.run(command, env={**os.environ, **places}, check=False, timeout=240)
@@ -42,7 +42,7 @@ def test_a_process_that_is_killed_at_once(
 
 
 def test_a_generator_that_is_never_closed(server: RunningServer, outbox: Path, name: str) -> None:
-    """Python ends although a generator still records, and one line names the lost event."""
+    """If a generator still records when Python ends, a line on stderr names the lost event."""
     script = (
         "import sys, podium\n"
         "def train():\n"
@@ -66,7 +66,7 @@ def test_a_generator_that_is_never_closed(server: RunningServer, outbox: Path, n
     assert "Traceback" not in done.stderr
 
 
-# What a trainer might rely on, and a recorder in it must not change.
+# A training script that checks what a recorder must not change: modules and child processes.
 TRAINER = """
 import os, sys
 import podium
@@ -92,9 +92,9 @@ if len(sys.argv) > 2:
 def test_a_process_that_records(
     server: RunningServer, outbox: Path, client: podium.Client, name: str, arguments: list[str]
 ) -> None:
-    """The process loads no gRPC and has no children.
+    """A process that records loads no gRPC and has no child processes.
 
-    Without a block, its end delivers everything.
+    Without a block, all events are delivered when the process ends.
     """
     told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
     done = zygote.run(
@@ -112,7 +112,7 @@ def test_a_process_that_records(
 def test_a_relative_socket(
     record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A socket given by a relative path is found by the sender, which runs in another folder."""
+    """A sender finds a socket given by a relative path, although it runs in another folder."""
     monkeypatch.chdir(tmp_path)
     command = [sys.executable, "-m", "podium_server", "--listen", "unix:s", "--store"]
     store = f"sqlite:///{tmp_path / 'podium.db'}"

@@ -1,4 +1,4 @@
-"""Distributed training: eight processes, started as torchrun starts them."""
+"""Tests of distributed training: eight processes, started as torchrun starts them."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.sparse import sparse
 
 RANKS = range(8)
 
-# What every rank runs. Its arguments: the experiment, and keyword arguments of `record`.
+# The script of every rank. Its arguments: the experiment, and keyword arguments of `record`.
 SCRIPT = """
 import json, os, signal, sys
 import podium
@@ -47,7 +47,7 @@ def train(
     environment: Mapping[str, str] = TORCHRUN,
     **given: object,
 ) -> list[str]:
-    """Runs all ranks at the same time. Returns what each of them logged."""
+    """Runs all ranks at the same time. Returns the stderr of each rank."""
     command = [sys.executable, "-c", PATIENT + SCRIPT, name, json.dumps(given)]
     told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
     processes = [
@@ -81,7 +81,7 @@ def test_only_the_main_process_records(
 def test_a_shared_attempt(
     server: RunningServer, outbox: Path, client: podium.Client, name: str
 ) -> None:
-    """With one attempt given to all, the rows of all eight ranks are the arm's, each once."""
+    """If all eight ranks record the same attempt, the arm has the rows of each rank once."""
     told = train(server, outbox, name, attempt={"id": "job-7", "order": 7})
     assert told == [""] * 8
     found = client.arm(name, "arm").get()
@@ -95,7 +95,7 @@ def test_a_shared_attempt(
 def test_a_rank_that_fails(
     server: RunningServer, outbox: Path, client: podium.Client, name: str
 ) -> None:
-    """If one rank fails and torchrun kills the others, the arm is failed, with its error."""
+    """If one rank fails and the others are killed, the arm is failed with the error of that one."""
     environment = {**TORCHRUN, "FAILS": "3", "KILLED": "1"}
     train(server, outbox, name, environment=environment, attempt={"id": "job-8", "order": 8})
     found = client.arm(name, "arm").get()
@@ -107,7 +107,7 @@ def test_a_rank_that_fails(
 def test_the_main_process_fails(
     server: RunningServer, outbox: Path, client: podium.Client, name: str
 ) -> None:
-    """Other ranks that end well never make an arm completed whose main process failed."""
+    """If the main process fails, the arm is failed, even if the other ranks end without errors."""
     environment = {**TORCHRUN, "FAILS": "0"}
     train(server, outbox, name, environment=environment, attempt={"id": "job-9", "order": 9})
     found = client.arm(name, "arm").get()
@@ -115,7 +115,7 @@ def test_the_main_process_fails(
     assert "rank 0 is out of memory" in (found.error or "")
 
 
-# torch itself is large; what is asked of it is what its documentation names.
+# A replacement for torch, which is large. It has only the functions that the recorder calls.
 TORCH = """
 import sys, types
 distributed = types.ModuleType("torch.distributed")
@@ -134,7 +134,7 @@ with podium.record("torch") as experiment:
     [("0", "5", "False"), ("5", "0", "True"), ("not yet", "0", "False"), ("not yet", "5", "True")],
 )
 def test_torch_distributed(tmp_path: Path, rank: str, variable: str, silent: str) -> None:
-    """An initialised torch.distributed has the rank, whatever the environment variables are."""
+    """If torch.distributed is initialized, its rank counts, whatever the variable RANK says."""
     environment = {
         **os.environ,
         "RANK": variable,
@@ -150,7 +150,10 @@ def test_torch_distributed(tmp_path: Path, rank: str, variable: str, silent: str
 def test_a_rank_that_is_given(
     record: object, monkeypatch: pytest.MonkeyPatch, name: str, variable: str
 ) -> None:
-    """Independent trainings that a scheduler numbers record each, when they say so."""
+    """With `rank=0`, a process records, even if a scheduler's variable gives it another rank.
+
+    Without this argument, a process of rank 3 is silent.
+    """
     assert callable(record)
     monkeypatch.setenv(variable, "3")
     with record(name, rank=0) as experiment:

@@ -1,4 +1,4 @@
-"""Searches of scikit-learn: candidates are groups, and folds are their arms."""
+"""Tests of recorded scikit-learn searches: a candidate is a group, and each fold is an arm."""
 
 import math
 from importlib.util import find_spec
@@ -30,7 +30,7 @@ def _searched(**given: Any) -> Any:
 
 @pytest.mark.slow
 def test_a_search(record: Any, client: podium.Client, name: str) -> None:
-    """The ranking by group has scikit-learn's means, and each fold its score and config."""
+    """The ranking of candidates has scikit-learn's means. Each fold has its score and config."""
     search = _searched(return_train_score=True)
     with record(name, success_metric="cv.score") as experiment:
         integration.record_search(search, experiment)
@@ -59,7 +59,10 @@ def test_a_search(record: Any, client: podium.Client, name: str) -> None:
 
 @pytest.mark.slow
 def test_a_search_over_estimators(record: Any, client: podium.Client, name: str) -> None:
-    """A candidate has the parameters of its own nested estimator, and a name with its text."""
+    """In a search over estimators, an arm has the parameters of its candidate's estimator.
+
+    The text of the estimator is part of the arm's name.
+    """
     model = pipeline.Pipeline([("last", dummy.DummyRegressor(strategy="median"))])
     grid = {"last": [dummy.DummyRegressor(strategy="constant", constant=3.0)]}
     search = model_selection.GridSearchCV(model, grid, cv=3).fit(_ROWS, _ROWS[:, 0])
@@ -80,7 +83,7 @@ def test_a_search_over_estimators(record: Any, client: podium.Client, name: str)
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
 def test_several_scores_and_failed_folds(record: Any, client: podium.Client, name: str) -> None:
-    """Each scorer is a metric, a failed fold is NaN, and a prefix distinguishes searches."""
+    """Each scorer becomes a metric, a NaN score stays NaN, and `name` is a prefix of arm names."""
     search = _searched(scoring={"mae": "neg_mean_absolute_error", "nan": _nan}, refit="mae")
     with record(name) as experiment:
         integration.record_search(search, experiment, name="first", eval_name="folds")
@@ -95,7 +98,7 @@ def test_several_scores_and_failed_folds(record: Any, client: podium.Client, nam
 def test_a_search_that_was_not_fitted(
     record: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An invalid search is a warning that names what is missing, and not an error."""
+    """Of a search that was not fitted, nothing is recorded. A warning says what is missing."""
     with record(name) as experiment:
         integration.record_search(
             model_selection.GridSearchCV(dummy.DummyRegressor(), {}), experiment
@@ -106,7 +109,7 @@ def test_a_search_that_was_not_fitted(
 
 @pytest.mark.slow
 def test_candidates_of_long_or_equal_names(record: Any, client: podium.Client, name: str) -> None:
-    """Names that are too long, or equal, stay different."""
+    """If names of candidates are too long or equal, arms and groups still get different names."""
     grid = {"constant": [[1.0] * 24, np.ones(24), np.ones(100)], "strategy": ["constant"]}
     rows = np.ones((24, 24))
     search = model_selection.GridSearchCV(

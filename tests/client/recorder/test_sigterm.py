@@ -1,4 +1,4 @@
-"""SIGTERM, as schedulers send it: arms are cancelled, and the process ends as it always did."""
+"""Tests of SIGTERM, which schedulers send: how the arm ends, and how the process ends."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ signal.signal(signal.SIGTERM, handler)
 
 
 def _terminated(server: RunningServer, name: str, outbox: Path, **parts: str) -> int:
-    """Starts a trainer, ends it with SIGTERM once it trains; returns its exit code."""
+    """Starts a training script, sends it SIGTERM once it trains, and returns its exit code."""
     script = _TRAINER.format(**{"before": "", "after": "", "wait": WAIT, **parts})
     command = [sys.executable, "-c", script, name, server.address, str(outbox)]
     with zygote.start(command, stdout=subprocess.PIPE, text=True) as trainer:
@@ -63,7 +63,7 @@ def _arm(client: podium.Client, name: str) -> podium.ArmResult:
 def test_sigterm_cancels_the_arm(
     server: RunningServer, client: podium.Client, tmp_path: Path, name: str
 ) -> None:
-    """The arm is cancelled with its metrics, and the process is killed by the signal."""
+    """After SIGTERM, the arm is cancelled and has its metrics. The signal kills the process."""
     assert _terminated(server, name, tmp_path) == -signal.SIGTERM
     arm = _arm(client, name)
     assert (arm.status, arm.error) == ("cancelled", "the process was ended by SIGTERM")
@@ -74,7 +74,10 @@ def test_sigterm_cancels_the_arm(
 def test_a_handler_of_the_training_is_kept(
     place: str, server: RunningServer, client: podium.Client, tmp_path: Path, name: str
 ) -> None:
-    """A handler that the training installed, earlier or later, decides how the process ends."""
+    """If a training script has its own SIGTERM handler, this handler decides how the process ends.
+
+    The script can install it before or after the recorder is made.
+    """
     assert _terminated(server, name, tmp_path, **{place: _OWN}) == 7
     arm = _arm(client, name)
     assert arm.status == "failed"
@@ -85,7 +88,7 @@ def test_a_handler_of_the_training_is_kept(
 def test_a_handler_that_calls_the_one_before(
     server: RunningServer, client: podium.Client, tmp_path: Path, name: str
 ) -> None:
-    """A handler that calls the one it replaced, as trainers do, is not cut short by it."""
+    """A SIGTERM handler that calls the handler it replaced still runs to its end."""
     assert _terminated(server, name, tmp_path, after=_CHAINED) == 7
     assert _arm(client, name).error == "checkpointed"
 
@@ -94,7 +97,7 @@ def test_a_handler_that_calls_the_one_before(
 def test_a_forked_worker_ends_alone(
     server: RunningServer, client: podium.Client, tmp_path: Path, name: str
 ) -> None:
-    """SIGTERM ends forked workers, also at their first moment, and is nothing to the arm."""
+    """SIGTERM ends a forked worker, even right after the fork, and does not affect the arm."""
     with podium.record(name, address=server.address, outbox=tmp_path) as recording:
         arm = recording.start_arm(podium.RunConfig("a"))
         for _ in range(100):
@@ -111,7 +114,7 @@ def test_a_forked_worker_ends_alone(
 
 @pytest.mark.parametrize("end", [termination._let_through, termination._restore_default])
 def test_sigterm_is_held_back_only_while_a_process_forks(end: Callable[[], None]) -> None:
-    """Afterwards it reaches the process and its child, so a scheduler can stop both."""
+    """SIGTERM is blocked while a process forks, and unblocked afterwards in parent and child."""
     termination._hold_back()
     held = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     end()

@@ -1,4 +1,4 @@
-"""A link of 60 kB a second: the end of a training waits for it, and nothing is lost."""
+"""Tests of a link of 60 kB per second: the end of a training run waits for the delivery."""
 
 from pathlib import Path
 
@@ -25,8 +25,8 @@ def test_the_end_waits_while_progress_is_made(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Many rows, and large ones, are at the server when the block ends, much later."""
-    # A busy machine may be slow besides.
+    """When the block ends, the server has all rows, even many or large rows over a slow link."""
+    # On a busy machine, delivery takes even longer.
     monkeypatch.setattr(process_outbox, "_FIRST_PROGRESS_SECONDS", 30.0)
     monkeypatch.setattr(process_outbox, "_PROGRESS_SECONDS", 60.0)
     values = {f"metric_{number}": number / 7 for number in range(metrics)}

@@ -1,4 +1,4 @@
-"""Parts of the recorder that need no server: which errors last, ranks, counts, last words."""
+"""Tests of parts of the recorder that need no server, such as ranks, counts and warnings."""
 
 import errno
 import sys
@@ -30,18 +30,18 @@ from tests.each import each
     ids=errno.errorcode.get,
 )
 def test_an_error_that_lasts(number: int) -> None:
-    """A folder with such an error can never be written to, so the recorder uses another one."""
+    """An error such as EACCES counts as lasting: waiting does not make the folder writable."""
     assert is_lasting(OSError(number, "broken"))
 
 
 @each("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE])
 def test_an_error_that_passes(number: int) -> None:
-    """A full disk can have room again, so its events wait in memory."""
+    """An error such as ENOSPC does not count as lasting: a full disk can have room again."""
     assert not is_lasting(OSError(number, "for now"))
 
 
 def test_an_error_of_the_arguments_lasts() -> None:
-    """A path with a NUL, for example, is no path tomorrow either."""
+    """The error of an invalid path, such as one with a NUL, counts as lasting."""
     assert is_lasting(ValueError("embedded null byte"))
 
 
@@ -77,7 +77,7 @@ def test_the_rank_of_the_environment(
 def test_the_rank_of_torch(
     monkeypatch: pytest.MonkeyPatch, *, is_available: bool, is_initialized: bool, rank: Rank
 ) -> None:
-    """The rank in torch.distributed counts once that is initialized."""
+    """The rank of torch.distributed counts if that package is available and initialized."""
     distributed = SimpleNamespace(
         is_available=lambda: is_available,
         is_initialized=lambda: is_initialized,
@@ -89,14 +89,14 @@ def test_the_rank_of_torch(
 
 
 def test_counts_of_several_streams() -> None:
-    """Numbers are added up, and the lag is that of the oldest event of all."""
+    """Counters of several streams are added up. The lag of the sum is the longest lag."""
     total = Counters(1, 2, 3, 4, 5.0, 6) + Counters(10, 20, 30, 40, 2.0, 60)
     assert total == Counters(11, 22, 33, 44, 5.0, 66)
 
 
 @each("lost", ["pending", "rejected", "dropped", "incomplete"])
 def test_what_is_not_durable(lost: str) -> None:
-    """Only if nothing is pending, rejected or lost has the server stored everything."""
+    """`durable` is False if an event is pending, rejected or dropped, or a call is incomplete."""
     whole: dict[str, Any] = {
         "delivered": 9,
         "pending": 0,
@@ -129,7 +129,10 @@ def test_why_the_sender_cannot_deliver(
     reached: str | None,
     or_throttled: str | None,
 ) -> None:
-    """A sender whose next retry is long past has ended, so its status does not count."""
+    """The status of a sender says why it cannot deliver, unless its next retry is long past.
+
+    A sender that missed its retry has ended. A throttled one counts only with `or_throttled`.
+    """
     when = None if next_try is None else time.time() + next_try
     SenderState(1, "here:1", state, "no server (UNAVAILABLE)", next_try=when).write(tmp_path)
     assert launch_sender.unreachable(tmp_path) == reached
@@ -137,7 +140,10 @@ def test_why_the_sender_cannot_deliver(
 
 
 def test_the_start_of_a_sender(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is a session of its own in the outbox, with absolute paths and a private log."""
+    """A sender starts in a session of its own, with the outbox as its working folder.
+
+    Paths in its environment are absolute, and only the user can read its log.
+    """
     given: dict[str, Any] = {}
 
     def run(command: list[str], **found: Any) -> None:
@@ -160,7 +166,7 @@ def test_the_start_of_a_sender(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 def test_pauses_between_starts_of_a_sender(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Starts of a sender that ends at once become rare, until one has run."""
+    """If senders end at once, the pauses between starts grow up to 60 s, until one runs."""
     now, starts, runs = 0.0, [], False
     monkeypatch.setattr(launch_sender, "start_sender", lambda _outbox: starts.append(now))
     monkeypatch.setattr("time.monotonic", lambda: now)
@@ -187,7 +193,7 @@ def test_pauses_between_starts_of_a_sender(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_sender_that_ends_again_and_again_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Three starts in a row are too many; starts with a sender that runs between them are not."""
+    """Three starts in a row without a running sender cause a warning. Two do not."""
     monkeypatch.setattr(launch_sender, "start_sender", lambda _outbox: None)
     monkeypatch.setattr(launch_sender, "_FIRST_DELAY", 0.0)
     runs = iter([False, False, True, False, False, True, False, False, False])
@@ -213,7 +219,10 @@ def _no_pending(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_no_pending")
 def test_events_that_are_left_at_several_ends(tmp_path: Path) -> None:
-    """The first end names them, and the end of the process names those of all later ends, once."""
+    """The first recorder that closes warns of its pending events.
+
+    At the end of the process, one warning counts those of all recorders that closed later.
+    """
     outlet: Any = SimpleNamespace(folder=tmp_path, why_pending=lambda: "no server")
     said = [list(last_words.last_words("x", outlet, Counters(pending=n))) for n in (1, 2, 3)]
     assert [len(lines) for lines in said] == [1, 0, 0]
@@ -241,13 +250,16 @@ def test_events_that_are_left_at_several_ends(tmp_path: Path) -> None:
     ],
 )
 def test_last_words(counters: Counters, lines: list[str]) -> None:
-    """Each kind of loss has one line with its number."""
+    """Rejected events and lost events are each reported in one line with their number."""
     outlet: Any = SimpleNamespace(folder=None, why_pending=lambda: "")
     assert list(last_words.last_words("x", outlet, counters)) == lines
 
 
 def test_a_summary_counts_from_the_last_one() -> None:
-    """A summary has what occurred since, the first twenty kinds, and ten arms of each."""
+    """A summary counts the warnings that were repeated since the last summary.
+
+    It names the first 20 kinds, and at most ten arms of each kind.
+    """
     notices = RecorderWarnings(is_strict=False)
     for number in range(23):
         for arm in range(13):
@@ -264,7 +276,7 @@ def test_a_summary_counts_from_the_last_one() -> None:
 def test_the_memory_of_warnings_is_bounded(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Beyond the limit, all new kinds count as one."""
+    """Beyond the limit of kinds, all new kinds of warnings count as one kind."""
     monkeypatch.setattr("podium._recorder.warnings._MOST_KINDS", 2)
     notices = RecorderWarnings(is_strict=False)
     for number in range(6):
@@ -274,7 +286,7 @@ def test_the_memory_of_warnings_is_bounded(
 
 
 def test_a_warning_names_at_most_200_problems(caplog: pytest.LogCaptureFixture) -> None:
-    """The others of the call are only counted."""
+    """A warning about a call names at most 200 problems, and counts the others."""
     problems = Problems()
     for number in range(203):
         problems.changed(f"field {number}", f"text {number}")

@@ -1,4 +1,4 @@
-"""Whatever is wrong with recorded values, training continues, and the user gets a warning."""
+"""Tests that training continues with a warning, whatever is wrong with its calls."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ CONFIG = podium.RunConfig("arm")
 
 
 class Broken:
-    """A number of a library whose device has failed."""
+    """A number whose conversion to float raises, as on a GPU that has failed."""
 
     def __float__(self) -> float:
         raise RuntimeError("device-side assert triggered")
@@ -48,7 +48,7 @@ BAD_LOGS: dict[str, tuple[Callable[[podium.ArmRecording], object], dict[str, flo
 def test_a_bad_log(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture, case: str
 ) -> None:
-    """Invalid values of a log are reported once. Valid and later values are recorded."""
+    """Invalid values of a `log` call are reported once. Valid and later values are recorded."""
     log, kept = BAD_LOGS[case]
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         log(arm)
@@ -62,7 +62,7 @@ def test_a_bad_log(
 
 
 def test_what_is_left_out_takes_no_room(record: Any, client: podium.Client, name: str) -> None:
-    """A key whose value was no number is none of the arm's 1,000."""
+    """A key whose value is left out does not count towards the arm's limit of 1,000 keys."""
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         arm.log({"bad": "0.3", "worse": None})
         arm.log({str(number): 0 for number in range(1_000)})
@@ -73,7 +73,7 @@ def test_what_is_left_out_takes_no_room(record: Any, client: podium.Client, name
 def test_any_time_to_flush(
     record: Any, name: str, caplog: pytest.LogCaptureFixture, timeout: Any
 ) -> None:
-    """A flush raises no error, whatever its argument is."""
+    """`flush` accepts any timeout. A timeout that is not a number causes a warning."""
     with record(name, close_timeout=timeout) as experiment, experiment.start_arm(CONFIG) as arm:
         arm.log({"loss": 1})
         assert arm.flush(timeout).dropped == 0
@@ -86,7 +86,7 @@ def test_any_time_to_flush(
 def test_an_arm_that_is_started_twice(
     record: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two arms of one name, as in a loop that does not name them, are reported at once."""
+    """If an arm is started again while it runs, a warning says so at once."""
     with record(name) as experiment:
         with experiment.start_arm(CONFIG, order=1):
             pass
@@ -143,7 +143,7 @@ BAD_EVALS: dict[str, tuple[dict[str, Any], podium.EvalResult | None]] = {
 def test_a_bad_eval(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture, case: str
 ) -> None:
-    """A row keeps its valid parts, and a warning names the others."""
+    """An eval row with invalid parts keeps its valid parts. A warning names the call."""
     arguments, kept = BAD_EVALS[case]
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         arm.log_eval("val", **arguments)
@@ -156,7 +156,7 @@ def test_a_bad_eval(
 def test_a_bad_evaluation(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In the block of an evaluation too, invalid values are reported, and valid ones recorded."""
+    """In an `evaluating` block, invalid values are reported, and valid values are recorded."""
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         with arm.evaluating("val") as evaluation:
             evaluation.log({"n": 1})
@@ -182,7 +182,10 @@ BAD_STARTS: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_bad_start(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture, case: str
 ) -> None:
-    """An arm is started with the valid arguments, and its later values are recorded."""
+    """If an argument of `start_arm` is invalid, the arm is started with the valid arguments.
+
+    Its later values are recorded. Other calls with invalid arguments raise no error either.
+    """
     arguments, expected = BAD_STARTS[case]
     with record(name) as experiment:
         with experiment.start_arm(**arguments) as arm:
@@ -204,7 +207,7 @@ def test_a_bad_start(
 
 
 def test_arms_without_names(record: Any, client: podium.Client, name: str) -> None:
-    """Several arms without a name are several arms, and keep their results."""
+    """Arms that are started without a name get different names, and keep their results."""
     with record(name) as experiment:
         for loss in (1, 2, 3):
             with experiment.start_arm(podium.RunConfig("")) as arm:
@@ -230,7 +233,7 @@ BAD_BEGINNINGS: dict[str, dict[str, Any]] = {
 def test_a_bad_beginning(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture, case: str
 ) -> None:
-    """An invalid argument of `record` is reported, and the values of arms are recorded."""
+    """An invalid argument of `record` causes one warning, and arms are recorded."""
     with record(name, **BAD_BEGINNINGS[case]) as experiment:
         assert len(told(caplog)) == 1
         with experiment.start_arm(CONFIG) as arm:
@@ -264,7 +267,7 @@ def test_an_experiment_without_a_valid_name(
     bad: Any,
     expected: str,
 ) -> None:
-    """The results are recorded under a valid name, and a warning names it."""
+    """If an experiment name is invalid, results are recorded under a valid one, with a warning."""
     with record(bad) as experiment:
         assert experiment.name.startswith(expected)
         assert "record: name" in told(caplog)[0]
@@ -276,7 +279,7 @@ def test_an_experiment_without_a_valid_name(
 def test_a_bad_address(
     record: Any, name: str, outbox: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With a malformed address, results wait in the outbox until somebody gives a good one."""
+    """With a malformed address, results wait in the outbox, and a warning says how to send them."""
     with record(name, address="results server") as experiment:
         with experiment.start_arm(CONFIG) as arm:
             arm.log({"loss": 1})
@@ -304,7 +307,10 @@ def test_an_outbox_that_cannot_be_written(
     caplog: pytest.LogCaptureFixture,
     case: str,
 ) -> None:
-    """Results go to the temporary folder and are delivered from there; a warning names both."""
+    """If the outbox cannot be written, results are delivered from the temporary folder.
+
+    A warning names both folders. With `strict`, `record` raises RecordingError.
+    """
     (tmp_path / "file").touch()
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
@@ -328,7 +334,7 @@ def test_a_temporary_folder_of_somebody_else(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A link that somebody put in the way is not followed; the events are counted as lost."""
+    """A symbolic link in place of the temporary outbox is not followed. The events are lost."""
     monkeypatch.setattr(stream, "_ROOM_SECONDS", 0.5)  # there will be no room
     (tmp_path / "file").touch()
     (tmp_path / f"podium-{os.geteuid()}").symlink_to(tmp_path / "theirs", target_is_directory=True)
@@ -343,7 +349,7 @@ def test_a_temporary_folder_of_somebody_else(
 def test_an_outbox_in_the_home_folder(
     record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A leading ~ is the user's home, as an argument and in the environment."""
+    """A leading ~ in the path of an outbox is the home folder, even in PODIUM_OUTBOX."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PODIUM_OUTBOX", "~/environment")
     monkeypatch.chdir(tmp_path)
@@ -356,7 +362,7 @@ def test_an_outbox_in_the_home_folder(
 @pytest.mark.slow
 @pytest.mark.timeout(method="thread")  # SIGALRM is used by the test itself
 def test_a_signal_handler_that_logs(record: Any, client: podium.Client, name: str) -> None:
-    """No event is lost that a signal handler logs, also while it interrupts another handler."""
+    """Each event that a signal handler logs is stored, even if it interrupts another handler."""
     logged = depth = 0
 
     def set_alarm() -> None:

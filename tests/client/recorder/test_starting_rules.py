@@ -1,4 +1,4 @@
-"""How a recorder starts its sender, its thread and its handler of SIGTERM; no sender runs."""
+"""Tests of how a recorder starts its sender, thread and SIGTERM handler. No sender runs."""
 
 import os
 import pickle
@@ -29,7 +29,7 @@ def _starter() -> launch_sender.SenderStarter:
 def test_a_program_without_an_interpreter(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, attribute: str, value: object
 ) -> None:
-    """A program without a Python interpreter raises an error instead of starting a sender.
+    """`start_sender` raises OSError if the program has no Python interpreter.
 
     The executable of a frozen program is the program itself.
     """

@@ -1,4 +1,4 @@
-"""A recorder's stream whose disk is full or slow, or whose folder is deleted."""
+"""Tests of a recorder's stream whose disk is full or slow, or whose folder is deleted."""
 
 import contextlib
 from pathlib import Path
@@ -74,7 +74,7 @@ class _Disk:
         self.stream = self.new()
 
     def new(self, **given: Any) -> Stream:
-        """Returns a new stream, whose upkeep `sleep` does from now on."""
+        """Creates a stream. From now on, `sleep` does the upkeep of this stream."""
         begin: Any = self._begin
         self.stream = Stream(begin, self._wake, RecorderWarnings(is_strict=False), **given)
         return self.stream

@@ -1,6 +1,6 @@
-"""The training of examples/ continues whatever happens.
+"""Tests that `examples/training.py` continues in spite of failures.
 
-After `podium sync` everything is stored.
+After `podium sync`, the server has all its results.
 """
 
 import os
@@ -24,7 +24,7 @@ SECONDS = 120
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 MOUNT = (*NAMESPACE, "sh", "-c", 'mount -t tmpfs -o size=4m tmpfs "$0" && exec "$@"')
 
-# Trains with a full disk, on which there is room again as soon as somebody says so.
+# Runs the script on a full disk. A line on stdin makes room on the disk.
 FULL_DISK = """
 import runpy, sys, threading
 from pathlib import Path
@@ -48,18 +48,18 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[RunningServer]:
-    """A server for one test, which may kill it over its store."""
+    """Yields a server for one test, which may kill and restart it."""
     with running_server(f"sqlite:///{tmp_path / 'podium.db'}") as server:
         yield server
 
 
 def environment(address: str, outbox: Path) -> dict[str, str]:
-    """Says where to record."""
+    """Returns the environment of a process that records to a server through an outbox."""
     return {**os.environ, "PODIUM_ADDRESS": address, "PODIUM_OUTBOX": str(outbox)}
 
 
 def train(address: str, outbox: Path, *prefix: str) -> subprocess.Popen[str]:
-    """Begins the training."""
+    """Starts the training script, with `prefix` in front of its command."""
     return subprocess.Popen(
         [*prefix, sys.executable, TRAINING, str(STEPS)],
         env=environment(address, outbox),
@@ -70,21 +70,21 @@ def train(address: str, outbox: Path, *prefix: str) -> subprocess.Popen[str]:
 
 
 def wait_for_step(training: subprocess.Popen[str], step: int) -> None:
-    """Waits until a step has been logged."""
+    """Waits until the training script has logged a step."""
     assert training.stdout is not None
     while int(training.stdout.readline()) < step:
         pass
 
 
 def remaining_steps(training: subprocess.Popen[str]) -> list[int]:
-    """Waits for the end of a training: the steps that it has logged since the one waited for."""
+    """Waits for the end of a training script. Returns the steps logged since `wait_for_step`."""
     with training:
         assert training.stdout is not None
         return [int(line) for line in training.stdout]
 
 
 def sync(address: str, outbox: Path) -> None:
-    """Delivers what waits, as a user does."""
+    """Delivers the events in an outbox with `podium sync`."""
     subprocess.run(
         [sys.executable, "-m", "podium", "sync", str(outbox)],
         env=environment(address, outbox),
@@ -95,7 +95,7 @@ def sync(address: str, outbox: Path) -> None:
 
 
 def check_all(address: str) -> None:
-    """Checks that everything that the training logs is there, and nothing else."""
+    """Checks that the server has all results of the training script, and nothing else."""
     with podium.Client(address) as client:
         found = client.arm("training", "long_run").get()
     assert found.status == "completed"
@@ -108,7 +108,7 @@ def check_all(address: str) -> None:
 
 @pytest.mark.slow
 def test_everything_is_well(own_server: RunningServer, tmp_path: Path) -> None:
-    """With a server, everything is stored when the training ends, and it has logged nothing."""
+    """With a server, all results are stored when the training run ends, and stderr is empty."""
     training = train(own_server.address, tmp_path / "outbox")
     assert training.communicate(timeout=SECONDS)[1] == ""
     check_all(own_server.address)
@@ -116,7 +116,10 @@ def test_everything_is_well(own_server: RunningServer, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_server_is_down(own_server: RunningServer, tmp_path: Path) -> None:
-    """Without a server, the training ends well and logs what waits, where, and what to do."""
+    """Without a server, the training run ends without an error and logs one line.
+
+    The line says that no server answers, where the events wait, and what to do.
+    """
     own_server.kill()
     training = train(own_server.address, tmp_path / "outbox")
     told = training.communicate(timeout=SECONDS)[1]
@@ -132,7 +135,7 @@ def test_the_server_is_down(own_server: RunningServer, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_server_is_killed_and_stalls(own_server: RunningServer, tmp_path: Path) -> None:
-    """While the server dies, comes back and hangs, no step takes longer, and all arrives."""
+    """While the server is killed, restarted and paused, training continues. All rows are stored."""
     training = train(own_server.address, tmp_path / "outbox")
     wait_for_step(training, 50)
     own_server.kill()
@@ -150,7 +153,7 @@ def test_the_server_is_killed_and_stalls(own_server: RunningServer, tmp_path: Pa
 
 @pytest.mark.slow
 def test_the_connection_is_cut(own_server: RunningServer, tmp_path: Path) -> None:
-    """A connection that breaks again and again loses nothing and doubles nothing."""
+    """If the connection is cut again and again, each row is stored exactly once."""
     with connection_to(own_server.address) as connection:
         training = train(connection.address, tmp_path / "outbox")
         for step in range(20, STEPS - 20, 40):
@@ -168,7 +171,7 @@ def test_the_connection_is_cut(own_server: RunningServer, tmp_path: Path) -> Non
 @pytest.mark.parametrize("step", [0, 150])
 @pytest.mark.slow
 def test_the_process_is_killed(own_server: RunningServer, tmp_path: Path, step: int) -> None:
-    """Values logged before a kill -9 are stored after `podium sync`, and the next run continues."""
+    """Rows logged before `kill -9` are stored after a sync. The next run completes the arm."""
     training = train(own_server.address, tmp_path / "outbox")
     wait_for_step(training, step)
     training.kill()
@@ -176,7 +179,10 @@ def test_the_process_is_killed(own_server: RunningServer, tmp_path: Path, step: 
     sync(own_server.address, tmp_path / "outbox")
     with podium.Client(own_server.address) as client:
         found = client.arm("training", "long_run").get()
-    assert found.status in ("running", "failed")  # by the time the sync knows that it is gone
+    assert found.status in (
+        "running",
+        "failed",
+    )  # depends on whether the sync knows that it is gone
     steps = [row.step for row in found.evals if row.name == "val"]
     assert steps in ([*range(logged + 1)], [*range(logged + 2)])
     train(own_server.address, tmp_path / "outbox").communicate(timeout=SECONDS)
@@ -186,7 +192,7 @@ def test_the_process_is_killed(own_server: RunningServer, tmp_path: Path, step: 
 
 @pytest.mark.slow
 def test_the_disk_is_full(own_server: RunningServer, tmp_path: Path) -> None:
-    """On a full disk training continues, and its values are stored when there is room again."""
+    """On a full disk, training continues. Its results are stored when there is room again."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if not _can_mount(disk):

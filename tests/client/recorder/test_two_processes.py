@@ -1,4 +1,4 @@
-"""Two processes that train the same arm: each gets a warning within seconds."""
+"""Tests of two processes that train the same arm: each gets a warning."""
 
 import os
 import re
@@ -33,7 +33,10 @@ with podium.record(experiment, address=address, outbox=outbox) as recording:
 
 @pytest.fixture
 def first(server: RunningServer, outbox: Path, name: str) -> Any:
-    """A process that starts the arm with an order, logs each number of a line, and reports."""
+    """Yields a process that reads an order and numbers from stdin.
+
+    It starts the arm with the order. It logs each number, and prints the counts of a flush.
+    """
     command = [sys.executable, "-c", FIRST, name, server.address, str(outbox)]
     pipe = subprocess.PIPE
     with zygote.start(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
@@ -50,7 +53,10 @@ def _say(process: Any, number: int) -> str:
 def test_both_are_told(
     record: Any, first: Any, outbox: Path, name: str, caplog: Any, capsys: Any
 ) -> None:
-    """The second process warns at its start, the first at its next event; the CLI has advice."""
+    """The second process warns at its start, and the first one when its next event is rejected.
+
+    `podium outbox` shows the reason and says what to do.
+    """
     _say(first, 1)
     with record(name) as experiment, experiment.start_arm(podium.RunConfig("arm"), order=2) as arm:
         assert arm.flush(60).durable
@@ -77,7 +83,7 @@ def test_both_are_told(
 def test_an_older_attempt_is_told_that_it_is_older(
     record: Any, first: Any, name: str, caplog: Any
 ) -> None:
-    """A process that starts with a smaller order reads that its own results are rejected."""
+    """A process that starts an older attempt is warned that its own events will be rejected."""
     _say(first, 3)
     with record(name) as experiment:
         experiment.start_arm(podium.RunConfig("arm"), order=2).flush(60)
@@ -87,7 +93,7 @@ def test_an_older_attempt_is_told_that_it_is_older(
 def test_nobody_is_told_of_a_process_that_has_ended(
     record: Any, first: Any, name: str, caplog: Any
 ) -> None:
-    """A process that was killed records nothing more: another attempt is the usual restart."""
+    """If the process of the earlier attempt was killed, a new attempt causes no warning."""
     _say(first, 1)
     first.kill()
     first.wait(120)
@@ -120,10 +126,10 @@ def test_the_older_attempt_reads_where_the_newest_one_runs(
     caplog: Any,
     monkeypatch: Any,
 ) -> None:
-    """Of two hosts, the one with the older attempt reads host and process of the newest one.
+    """The warning of an older attempt names the host and the process of the newest attempt.
 
-    It may be the host that started later, if its clock is behind. A newer attempt that started
-    later reads whose running attempt it replaced, also if provenance is off.
+    The older attempt may have started later, if the clock of its host is behind. A newer attempt
+    that started later is warned which running attempt it replaces, even if provenance is off.
     """
     monkeypatch.delenv("PODIUM_PROVENANCE")
     arms, recordings = {}, []

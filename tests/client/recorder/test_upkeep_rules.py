@@ -1,4 +1,4 @@
-"""What the upkeep of a recorder does, and for how long its end waits; tested without a sender."""
+"""Tests of the upkeep of a recorder, and of how long its end waits. No sender runs."""
 
 import errno
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from podium._recorder import process_outbox
 from podium._recorder.counts import Counters
 
 _PATIENCE = process_outbox._FIRST_PROGRESS_SECONDS, process_outbox._PROGRESS_SECONDS
-"""The seconds that programs wait, before a fixture of the tests makes them longer."""
+"""The seconds that a recorder waits by default. A fixture of the tests makes them longer."""
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ class _Stream:
         self.wakes += 1
 
     def pending_of(self, sequence: int) -> int:
-        """Returns the given number, as that of the pending events."""
+        """Returns `sequence` as the number of pending events."""
         return sequence
 
 

@@ -1,4 +1,4 @@
-"""Results of an arm that the server does not have: the user learns it, with similar names."""
+"""Tests of results for an arm that the server does not have: warnings name similar arms."""
 
 import time
 from pathlib import Path
@@ -18,7 +18,10 @@ def test_a_misspelt_arm(
     name: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """During the evaluation, and at its end, a warning names similar arms."""
+    """Results for a misspelt arm cause a warning during the evaluation and one at its end.
+
+    Both warnings name similar arms.
+    """
     client.experiment(name).declare()
     for arm in ("lora_rank4", "lora_rank8", "baseline"):
         client.experiment(name).start_arm(podium.RunConfig(arm))

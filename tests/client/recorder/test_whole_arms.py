@@ -1,4 +1,4 @@
-"""Arms that are recorded at once: each has a stream of its own."""
+"""Tests of arms that `record_arm` records at once, each in a stream of its own."""
 
 import threading
 import time
@@ -13,11 +13,11 @@ from podium.v1.event_pb2 import Event
 
 CONFIG = podium.RunConfig("arm")
 PARTS = 501
-"""The number of events of `_large`: those of its rows that have no room in the first one."""
+"""The number of events of `_large`: one with as many rows as fit, and one for each other row."""
 
 
 def _large() -> podium.ArmResult:
-    """Returns an arm that is over the limits of one call."""
+    """Returns an arm that exceeds the limits of one call."""
     rows = [
         podium.EvalResult("val", metrics={f"m{n}": step for n in range(10)}, step=step)
         for step in range(1_500)
@@ -42,7 +42,7 @@ def _is_alone(content: list[str]) -> bool:
 
 @pytest.mark.slow
 def test_other_threads_log_to_other_streams(record: Any, name: str, tmp_path: Path) -> None:
-    """Neither rows nor whole arms of other threads get between the events of a whole arm."""
+    """Events that other threads log are not written between the events of a whole arm."""
     outbox = tmp_path / "outbox"
     with record(name, outbox=outbox, offline=True) as experiment:
         has_ended = threading.Event()
@@ -69,7 +69,10 @@ def test_other_threads_log_to_other_streams(record: Any, name: str, tmp_path: Pa
 def test_a_rejected_whole_arm_takes_nothing_along(
     record: Any, client: podium.Client, name: str
 ) -> None:
-    """Of several whole arms and rows beside them, only the arm that the server rejects is kept."""
+    """If a whole arm is rejected, rows before and after it are stored.
+
+    With `replace`, a second whole arm is stored.
+    """
     with record(name) as experiment:
         experiment.start_arm(CONFIG).finish()
         evaluator = experiment.arm("arm")
@@ -88,7 +91,7 @@ def test_a_rejected_whole_arm_takes_nothing_along(
 def test_a_rejected_whole_arm_does_not_end_a_training(
     record: Any, client: podium.Client, name: str
 ) -> None:
-    """While its process lives, the arm of a training run goes on; it may log again at any time."""
+    """If a whole arm is rejected, a running arm with the same name keeps running."""
     with record(name) as experiment:
         arm = experiment.start_arm(CONFIG)
         experiment.record_arm(podium.ArmResult("arm", CONFIG, "completed"))

@@ -1,4 +1,4 @@
-"""Calls of the recorder with wrong arguments, or with large ones, and the warnings about them."""
+"""Tests of recorder calls with wrong or large arguments, and of the warnings about them."""
 
 import re
 from collections.abc import Callable
@@ -48,7 +48,10 @@ def test_a_wrong_signature(
     caplog: pytest.LogCaptureFixture,
     call: Callable[..., Any],
 ) -> None:
-    """Arguments that fit no signature are named, and the others used; with strict it raises."""
+    """Arguments that fit no signature cause a warning, and the arm still records later calls.
+
+    With strict, they raise TypeError.
+    """
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         call(experiment, arm)
         assert "argument" in told(caplog)[0] or "twice" in told(caplog)[0]
@@ -68,7 +71,7 @@ def test_a_wrong_signature(
 def test_record_with_a_wrong_signature(
     record: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Arguments that `record` does not have are named; without a name, a new one is made."""
+    """Arguments that `record` does not have are named. Without a name, it generates one."""
     with record(name, project="p", offline=True) as experiment:
         assert experiment.name == name
     assert "there is no argument 'project'" in told(caplog)[0]
@@ -79,7 +82,7 @@ def test_record_with_a_wrong_signature(
 
 
 def test_positions_are_taken_for_names(record: Any, client: podium.Client, name: str) -> None:
-    """A step that is given by position is a step, and no post-training row."""
+    """The name of an arm, and the step and the tags of a row, can be given by position."""
     with record(name) as experiment, experiment.start_arm(CONFIG, "other") as arm:
         arm.log_eval("val", {"n": 1}, 100, ["t"])
     assert list(client.arm(name, "other").evals()) == [
@@ -130,7 +133,7 @@ def test_a_large_config(
 
 
 def test_many_metrics(record: Any, client: podium.Client, name: str) -> None:
-    """Known keys are always kept, and new ones as long as an arm has room for them."""
+    """An arm keeps new values of its known keys, and new keys up to 1,000 in total."""
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         arm.log({f"k{number}": 0 for number in range(900)})
         arm.log({"k0": 1, **{f"new{number}": 1 for number in range(200)}})
@@ -146,7 +149,7 @@ def test_many_metrics(record: Any, client: podium.Client, name: str) -> None:
 
 
 def test_a_large_whole_arm(record: Any, client: podium.Client, name: str) -> None:
-    """A whole arm over the limits of a call becomes several events, in order."""
+    """A whole arm that exceeds the limits of one call is stored completely."""
     rows = [
         podium.EvalResult("val", metrics={f"m{n}": step for n in range(10)}, step=step)
         for step in range(1_500)
@@ -161,7 +164,10 @@ def test_a_large_whole_arm(record: Any, client: podium.Client, name: str) -> Non
 def test_each_problem_is_named_once(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A field is named the first time, all bad keys of a call in one line, and others later."""
+    """Each wrong key is named once, and all new ones of a call in one line.
+
+    The lines at the end count the repetitions.
+    """
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         for number in range(20):
             arm.log({f"bad{number % 10}": "x", "also": None, "good": number})
@@ -180,7 +186,10 @@ def test_each_problem_is_named_once(
 def test_a_warning_names_the_arm_and_the_value(
     record: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A warning names place, arm, value and outcome; the end notice names the other arms."""
+    """A warning names the place, the arm, the value and the outcome.
+
+    The lines at the end name the other arms with the same problem.
+    """
     with record(name) as experiment:
         for arm_name in ("a", "b", "c"):
             with experiment.start_arm(CONFIG, name=arm_name) as arm:
@@ -212,7 +221,7 @@ def test_all_near_arguments_are_named(
 def test_another_error_of_a_field_is_new(
     record: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A field that is wrong in another way gets a warning of its own."""
+    """If a field is wrong in a second way, a second warning is logged."""
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         arm.log({"loss": "high"})
         arm.log({"loss": 10**400})
@@ -225,7 +234,7 @@ def test_another_error_of_a_field_is_new(
 def test_a_run_config_without_a_name_gets_the_name_of_its_arm(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The start is accepted by the server, and the warning only names the missing name."""
+    """A RunConfig without a name gets the name of its arm, with a warning."""
     with record(name) as experiment:
         with experiment.start_arm(podium.RunConfig("")) as unnamed:
             assert unnamed.flush(60).durable
@@ -245,7 +254,7 @@ def test_a_run_config_without_a_name_gets_the_name_of_its_arm(
 
 
 def test_a_name_for_a_run_config(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A text in place of the configuration names the arm, and one warning explains that."""
+    """A string in place of a RunConfig names the arm. One warning explains that."""
     with record(name) as experiment, experiment.start_arm("a\nb") as arm:
         assert arm.name == "ab"
     (line,) = told(caplog)
@@ -256,7 +265,7 @@ def test_a_name_for_a_run_config(record: Any, name: str, caplog: pytest.LogCaptu
 def test_a_name_that_is_missing(
     record: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An experiment without a name gets one, and one warning names it."""
+    """An experiment without a name gets a generated name, and one warning shows it."""
     with record("", outbox=tmp_path / "outbox", offline=True):
         (line,) = told(caplog)
     assert line.count("name is") == 1
@@ -280,7 +289,7 @@ def test_a_misspelt_status(
     given: str,
     recorded: str,
 ) -> None:
-    """The end of an arm takes the nearest status, and a warning names both."""
+    """If a status is misspelt, the nearest status is recorded. A warning names both."""
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         arm.finish(given)
     assert client.arm(name, "arm").get().status == recorded
@@ -296,7 +305,7 @@ def test_an_outbox_that_is_not_a_path(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The folder of the environment is used, without the newline at its end."""
+    """If `outbox` is not a path, PODIUM_OUTBOX is used, without the newline at its end."""
     monkeypatch.setenv("PODIUM_OUTBOX", f"{tmp_path}/environment\n")
     with record(name, outbox=3, offline=True) as experiment:
         assert experiment.outbox.is_relative_to(tmp_path / "environment")

@@ -1,4 +1,4 @@
-"""Every argument of every recording method with wrong values: what is kept, and what is said."""
+"""Tests of recording methods with wrong values: what is recorded, and when a warning is logged."""
 
 import math
 from collections.abc import Callable
@@ -47,7 +47,10 @@ ROWS: dict[str, tuple[Callable[[Any], dict[str, Any]], str, Expected]] = {
 
 
 def _quick(record: Any, name: str) -> Any:
-    """Returns a recorder that does not wait for delivery; each warns once of a kind of mistake."""
+    """Returns a recorder whose close does not wait for delivery.
+
+    A recorder warns only once of each kind of mistake, so each value gets a new recorder.
+    """
     return record(name, close_timeout=0)
 
 
@@ -60,7 +63,7 @@ def test_an_argument_of_a_row(
     caplog: pytest.LogCaptureFixture,
     case: str,
 ) -> None:
-    """A wrong argument of log_eval is left out or converted, and named; the row is kept."""
+    """A wrong argument of `log_eval` is named, and left out or converted. The row is recorded."""
     arguments, argument, expected = ROWS[case]
     assert expected.keys() == VALUES.keys()
     wrong = 0
@@ -88,7 +91,7 @@ def test_an_argument_of_a_row(
 def test_a_row_whose_step_is_lost_is_no_result(
     record: Any, client: podium.Client, name: str, step: Any
 ) -> None:
-    """Its row gets a name of its own: as the post-training row it would change the score."""
+    """A row whose step is lost gets a name of its own, and does not change the score."""
     with record(name) as experiment, experiment.start_arm(CONFIG, "arm") as arm:
         arm.log_eval("val", {"a": 0.5}, step=1)
         arm.log_eval("val", {"a": 9}, step=step)
@@ -103,7 +106,7 @@ def test_a_row_whose_step_is_lost_is_no_result(
 def test_rows_without_a_name_replace_no_other(
     record: Any, client: podium.Client, name: str
 ) -> None:
-    """Each of them gets a name of its own."""
+    """Rows without a name get different names, so that none replaces another."""
     with record(name) as experiment, experiment.start_arm(CONFIG, "arm") as arm:
         arm.log_eval(None, {"a": 1})
         arm.log_eval("", {"a": 2})
@@ -178,7 +181,10 @@ def test_an_argument_of_log_and_finish(
     caplog: pytest.LogCaptureFixture,
     case: str,
 ) -> None:
-    """A wrong argument is left out or converted, and named; the arm ends, and later rows count."""
+    """A wrong argument of `log` or `finish` is named, and left out or converted.
+
+    The arm ends, and a row that is logged after the call is stored.
+    """
     call, expected, found = OTHERS[case]
     argument = case.rpartition(" ")[2].replace("metric", "metrics").replace("metricss", "metrics")
     for number, (kind, value) in enumerate(VALUES.items()):
@@ -221,7 +227,7 @@ def test_an_argument_of_start_arm(
     caplog: pytest.LogCaptureFixture,
     argument: str,
 ) -> None:
-    """A wrong argument of start_arm is left out or converted, and named; the arm is recorded."""
+    """A wrong argument of `start_arm` is named, and left out or converted. The arm is recorded."""
     expected, found = STARTS[argument]
     for number, (kind, value) in enumerate(VALUES.items()):
         with _quick(record, name) as experiment:
@@ -247,7 +253,7 @@ def test_an_arm_without_a_valid_name(
     caplog: pytest.LogCaptureFixture,
     argument: str,
 ) -> None:
-    """Whatever the name of an arm is, it is recorded under some name, and its values are kept."""
+    """Whatever is given as the name of an arm, the arm is recorded and keeps its values."""
     recorded = {}
     for number, (kind, value) in enumerate(VALUES.items()):
         with _quick(record, f"{name}/{number}") as experiment:
@@ -295,7 +301,10 @@ def test_an_argument_of_record(
     argument: str,
     values: dict[str, Any],
 ) -> None:
-    """No argument of `record` raises or loses an arm; the wrong ones are named."""
+    """Whatever is given to `record`, no error is raised, and the arm is recorded.
+
+    Wrong values cause warnings.
+    """
     wrong = 0
     for number, value in enumerate(values.values()):
         if argument == "rank" and (value in (True, 5) or value == 6.0):
