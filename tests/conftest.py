@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Chooses the store."""
+    """Sets the kind of store that `--store` names, and disables garbage collection for now."""
     stores.set_kind(config.getoption("--store"))
     gc.disable()  # until all tests are collected, because those stay
 
@@ -51,9 +51,10 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _restore_signals() -> None:
-    """Restores signals that pytest was started with ignored: each process it starts inherits them.
+    """Restores the default action of signals that pytest was started to ignore.
 
-    A shell without job control ignores SIGINT and SIGQUIT in its background jobs, nohup SIGHUP.
+    Otherwise, each process that pytest starts would ignore them, too. A shell without job control
+    ignores SIGINT and SIGQUIT in its background jobs. `nohup` ignores SIGHUP.
     """
     for number, handler in (
         (signal.SIGINT, signal.default_int_handler),
@@ -80,7 +81,7 @@ def _environment(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _processes(_environment: None) -> Iterator[None]:
-    """Lets servers and senders start quickly, and leaves none behind."""
+    """Makes servers and senders start quickly, and kills those that still run after all tests."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in zygote.MARK.items():
             patch.setenv(name, value)

@@ -7,13 +7,16 @@ __all__ = ["Lazy"]
 
 
 class Lazy:
-    """A module that takes long to import: each worker of pytest imports all files of tests."""
+    """A module that takes long to import, so it is imported when a test first uses it.
+
+    Otherwise, each worker of pytest would import it, because each worker imports all test files.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
         """Returns an attribute of the module."""
-        if attribute.startswith("_"):  # pytest asks for marks of its own
+        if attribute.startswith("_"):  # pytest looks for private attributes of each object
             raise AttributeError(attribute)
         return getattr(import_module(self._name), attribute)

@@ -1,4 +1,4 @@
-"""Messages that only a server writes, made from results as Python data."""
+"""Makes messages that only a server writes from results as Python data."""
 
 from podium import scoring
 from podium._model.score_matrix import ScoreColumn
@@ -16,7 +16,7 @@ def score_response(score: scoring.Score | None) -> results_service_pb2.ScoreResp
 
 
 def score_column_to_proto(column: ScoreColumn) -> score_matrix_pb2.ScoreColumn:
-    """Returns the message of the scores on a metric."""
+    """Returns the message that has the scores of all arms on one metric."""
     return score_matrix_pb2.ScoreColumn(
         metric=column.metric,
         values=[0.0 if value is None else value for value in column.scores],

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests: the one that PODIUM_TEST_POSTGRES names, or one of their own."""
+"""A PostgreSQL server for tests: the one that PODIUM_TEST_POSTGRES names, or a new one."""
 
 import asyncio
 import atexit
@@ -48,9 +48,10 @@ def programs() -> str | None:
 
 
 def running_postgres(*, durable: bool = False) -> str:
-    """Returns the URL of the server. Starts one at the first call, which ends with this process.
+    """Returns the URL of the PostgreSQL server for tests.
 
-    It syncs commits to disk if the first call asks for that with `durable`.
+    If PODIUM_TEST_POSTGRES names no server, the first call starts one, which ends with this
+    process. The server syncs commits to disk if the first call has `durable`.
     """
     if not _running:
         _running.append(_start(durable=durable))
@@ -111,7 +112,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def schema_url(folder: Path) -> str:
-    """Returns the URL of a schema that is a store of its own: the same one for the same folder."""
+    """Returns the URL of the database schema that is the store of a folder.
+
+    The first call for a folder creates its schema.
+    """
     if folder not in _schemas:
         schema = f"test_{secrets.token_hex(6)}"
         run_apart(_create(schema))
@@ -128,7 +132,7 @@ async def _create(schema: str) -> None:
 
 
 def dump_postgres(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Returns every row of every table of results."""
+    """Returns the rows of each table of results, by the name of the table."""
     return run_apart(_dump(url))
 
 
@@ -143,13 +147,13 @@ async def _dump(url: str) -> dict[str, list[tuple[Any, ...]]]:
 
 async def _rows(connection: Any, table: str) -> list[tuple[Any, ...]]:
     rows = await connection.fetch(f"SELECT * FROM {table}")  # noqa: S608 - our own names
-    # This one is random.
+    # The value of `write_id` is random.
     known = (tuple(value for name, value in row.items() if name != "write_id") for row in rows)
     return sorted(known, key=repr)
 
 
 def last_transaction() -> int:
-    """Returns a number that each transaction that changes something raises."""
+    """Returns a number that each transaction with changes increases."""
     return run_apart(_last_transaction())
 
 
@@ -170,6 +174,6 @@ async def connected(url: str) -> AsyncIterator[Any]:
 
 
 def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine in a thread, also while a test's event loop runs in this one."""
+    """Runs a coroutine in another thread, so it works even while an event loop runs in this one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()

@@ -9,9 +9,9 @@ __all__ = ["sparse"]
 
 
 def sparse(cases: Iterable[Any], every: int = 1_000) -> list[Any]:
-    """Returns cases for `parametrize`, where only the first of each so many is quick.
+    """Returns cases for `parametrize`, and marks all but the first of each `every` cases as slow.
 
-    Use it for cases that repeat one path, so that a defect fails the quick ones, too. A case of
+    Use it for cases that repeat one path, so that a defect also fails a quick case. A case of
     several arguments is a tuple.
     """
     return [

@@ -30,7 +30,7 @@ def set_kind(chosen: str) -> None:
 
 
 def store_url(folder: Path) -> str:
-    """Returns the URL of the store of a folder. It is empty at first."""
+    """Returns the URL of the store of a folder. A new store is empty."""
     if _kind == "sqlite":
         file = folder / "podium.db"
         if not file.exists():
@@ -58,7 +58,7 @@ def _empty_store() -> bytes:
 
 
 def only_sqlite(test: F) -> F:
-    """Marks a test that looks at the file of a SQLite store."""
+    """Skips a test with other stores than SQLite, because it reads the file of the store."""
     mark = pytest.mark.skipif(kind() != "sqlite", reason="it is about the file of a store")
     marked: F = mark(test)
     return marked

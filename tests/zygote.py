@@ -1,7 +1,7 @@
-"""Processes of Podium that are forked from one that has loaded it: each starts in some 10 ms.
+"""Starts processes of Podium in about 10 ms: forks them from a process that has loaded Podium.
 
-Loading gRPC starts no thread, so a process that only loads it can fork. Apart from their start,
-forked processes are like others: tests read their output, send them signals and kill them.
+Loading gRPC starts no thread, so a process that has only loaded gRPC can fork. Once started, forked
+processes are like others: tests read their output, send them signals and kill them.
 """
 
 import ast
@@ -51,9 +51,10 @@ _LOCK = threading.Lock()
 
 
 def start(command: Sequence[str], **given: Any) -> subprocess.Popen[Any]:
-    """Starts a process; takes the arguments of Popen. `python [-P] -m MODULE` or `-c` is forked.
+    """Starts a process. Takes the arguments of `Popen`.
 
-    While coverage is measured nothing is forked: coverage begins where an interpreter starts.
+    A command `python [-P] -m MODULE` or `python [-P] -c CODE` is forked. While coverage is
+    measured, no process is forked, because coverage begins when an interpreter starts.
     """
     is_python = command[0] == _PYTHON and {"-m", "-c"} & {*_without_path(command)[:1]}
     is_forked = is_python and "COVERAGE_PROCESS_CONFIG" not in os.environ
@@ -87,7 +88,7 @@ def run(
 
 
 def stop() -> None:
-    """Kills all processes that tests of this process have started, and that still run."""
+    """Kills all processes that tests of this process have started and that still run."""
     if _zygote.cache_info().currsize:
         requests, process = _zygote()
         process.kill()
@@ -103,15 +104,18 @@ def stop() -> None:
 
 
 def _without_path(command: Sequence[str]) -> list[str]:
-    """Returns the arguments of an interpreter, but for the option not to import from its folder."""
+    """Returns the arguments of a Python interpreter without the option `-P`."""
     return [*command[2:]] if command[1] == "-P" else [*command[1:]]
 
 
 class _ForkedPopen(subprocess.Popen[Any]):
-    """A process of `python -m MODULE …` that is forked instead of started."""
+    """A process of `python -m MODULE …` or `python -c CODE …` that is forked instead of started."""
 
     def _execute_child(self, command: list[str], *given: Any) -> None:
-        """Replaces fork and exec. `given` are the arguments that CPython passes to its own."""
+        """Requests a forked process, in place of fork and exec.
+
+        `given` are the arguments that CPython passes to its own method of this name.
+        """
         cwd, env, pipes = given[4], given[5], given[9:15]
         standard = [pipe if pipe >= 0 else n for n, pipe in enumerate((pipes[0], *pipes[3::2]))]
         is_leader = given[20]
@@ -128,7 +132,7 @@ class _ForkedPopen(subprocess.Popen[Any]):
         return self._read_exit_code(0)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Returns the exit code. Raises TimeoutExpired if the process runs longer."""
+        """Waits, and returns the exit code. Raises TimeoutExpired after `timeout` seconds."""
         code = self._read_exit_code(timeout)
         if code is None:
             raise subprocess.TimeoutExpired(self.args, timeout or 0)
@@ -143,14 +147,17 @@ class _ForkedPopen(subprocess.Popen[Any]):
 
 @cache
 def _requests() -> socket.socket:
-    """Returns where to send requests for processes: in a forked process, where it came from."""
+    """Returns the socket for requests to the forking process.
+
+    A forked process inherits this socket from the forking process.
+    """
     with _LOCK:
         return _zygote()[0] if __name__ != "__main__" else socket.socket(fileno=_REQUESTS)
 
 
 @cache
 def _zygote() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Starts the process that forks the others. It ends when this one has ended."""
+    """Starts the process that forks the others. It ends after this process has ended."""
     ours, its_own = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its_own:
         command = [_PYTHON, __file__]
@@ -161,7 +168,7 @@ def _zygote() -> tuple[socket.socket, subprocess.Popen[bytes]]:
 
 
 def _main() -> None:
-    """Forks a process for each request. Each forked process leaves this function and runs."""
+    """Forks a process for each request. The forked process runs its command and ends."""
     ending = _Ending()
     _load()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -192,7 +199,7 @@ def _main() -> None:
 
 
 class _Ending:
-    """Ends a process without taking its modules apart, which takes as long as many tests do."""
+    """Ends a process without deleting its modules, because that takes as long as many tests."""
 
     def __init__(self) -> None:
         self._code: object = ...
@@ -200,7 +207,7 @@ class _Ending:
         atexit.register(self._end)
 
     def __enter__(self) -> None:
-        """Begins to run what ends the process."""
+        """Begins the block whose end is the end of the process."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None or isinstance(error, SystemExit):
@@ -209,7 +216,7 @@ class _Ending:
             sys.exit(code)
 
     def _end(self) -> None:
-        """Ends the process, unless Python reports how it ended."""
+        """Ends the process at once, unless Python still has to report the error that ended it."""
         if isinstance(self._code, int) and sys.stdout and sys.stderr:
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
@@ -218,7 +225,7 @@ class _Ending:
 
 
 def _load() -> None:
-    """Imports what the processes need. A process that runs a module imports that one itself."""
+    """Imports the modules that forked processes need."""
     for name in _LOADED:
         importlib.import_module(name)
     for package in map(importlib.import_module, _LOADED_WHOLE):
@@ -229,7 +236,7 @@ def _load() -> None:
 
 
 def _report_ended(statuses: dict[int, int]) -> None:
-    """Writes the exit codes of processes that have ended to those waiting for them."""
+    """Writes the exit code of each process that has ended to the process that waits for it."""
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
             with (

@@ -1,8 +1,8 @@
-"""The code blocks of a document, and what it takes to run them.
+"""Finds the code blocks of a document, runs them in order, and checks what they promise.
 
-The blocks of a document run in order, and their promises are checked: `EXPRESSION  # → REPR` and
-`EXPRESSION  # raises ERROR: REASON` in Python, `COMMAND  # → OUTPUT` in sh. In `console run` the
-output of each `$ COMMAND` must equal the lines below it.
+A promise is `EXPRESSION  # → REPR` or `EXPRESSION  # raises ERROR: REASON` in Python, and
+`COMMAND  # → OUTPUT` in sh. In a block `console run`, the output of each `$ COMMAND` must equal the
+lines below it.
 """
 
 import ast
@@ -136,7 +136,7 @@ def run_session(block: Block, folder: Path, environment: Mapping[str, str]) -> N
 
 
 def run_pytest(block: Block, folder: Path, environment: Mapping[str, str]) -> None:
-    """Runs a block as a file of tests."""
+    """Runs a block as a test file of pytest."""
     file = folder / "test_example.py"
     file.write_text(block.text, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]
@@ -144,7 +144,10 @@ def run_pytest(block: Block, folder: Path, environment: Mapping[str, str]) -> No
 
 
 def _run_command(command: str, folder: Path, environment: Mapping[str, str]) -> str:
-    """Returns the output of a command; one of Podium that needs no shell runs in this process."""
+    """Runs a command and returns its output.
+
+    A `podium` command that needs no shell runs in this process.
+    """
     words = shlex.split(command)
     if words[:1] != ["podium"] or set("|<>&;$`*") & set(command):
         return _run(["bash", "-euo", "pipefail", "-c", command], folder, environment)

@@ -1,4 +1,4 @@
-"""The five lines of each language in docs/clients.md are lines of the example that is run."""
+"""The five lines of each language in docs/clients.md are lines of an example, which is run."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,10 @@ _EXAMPLES = {
 
 
 def _lines(text: str) -> list[str]:
-    """The lines of a program without comments, spaces at their ends, and experiments' names."""
+    """Returns the lines of a program without comments, indentation and empty lines.
+
+    The experiment of an arm `lora_rank4` is replaced by that of the document, `rank_sweep`.
+    """
     text = re.sub(r"//.*", "", text)
     text = re.sub(r'(arm|Arm)\("\w+", "lora_rank4"\)', r'\1("rank_sweep", "lora_rank4")', text)
     return [line.strip() for line in text.splitlines() if line.strip()]
@@ -36,7 +39,10 @@ def _lines(text: str) -> list[str]:
 
 @each("language", _EXAMPLES)
 def test_the_five_lines_are_the_examples(language: str) -> None:
-    """Each line is part of the language's example, which `make conformance` builds and runs."""
+    """Each of the five lines of a language is part of its example.
+
+    `make conformance` builds and runs the examples.
+    """
     example, before, after = _EXAMPLES[language]
     text = (_PROJECT / example).read_text(encoding="utf-8").replace(before, after)
     (block,) = [
@@ -48,5 +54,5 @@ def test_the_five_lines_are_the_examples(language: str) -> None:
 
 
 def _is_in(line: str, example: list[str]) -> bool:
-    # What an example does within a `try` or an `if` begins with that.
+    # In an example, a `try` or an `if` may stand before what the line of the document does.
     return any(other.endswith(line) or line.rstrip(";") in other for other in example)

@@ -1,4 +1,4 @@
-"""The examples of docs/containers.md hold: scripts run, settings fit each other."""
+"""The examples of docs/containers.md work: the scripts run, and the settings agree."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ sys.exit(3)
 
 @pytest.fixture
 def server() -> Any:
-    """A server for one script."""
+    """Yields a server for one script."""
     with running_server() as server:
         yield server
 
@@ -45,7 +45,10 @@ def _block(info: str) -> str:
 
 
 def _environment(folder: Path, server: RunningServer) -> dict[str, str]:
-    """The commands of this environment first, `srun` among them, and a home for outboxes."""
+    """Returns the environment of a script, with a home folder for outboxes.
+
+    PATH begins with a folder that has `srun`, and the folder of this Python.
+    """
     commands = folder / "bin"
     commands.mkdir()
     srun = commands / "srun"
@@ -73,7 +76,7 @@ def _start(info: str, shell: str, folder: Path, server: RunningServer) -> subpro
 def test_scripts_deliver_and_keep_the_exit_code(
     info: str, shell: str, tmp_path: Path, server: RunningServer
 ) -> None:
-    """After the script everything is at the server, and it ends as the training did."""
+    """A script delivers all results, and exits with the exit code of the training process."""
     assert _start(info, shell, tmp_path, server).wait(120) == 3
     with podium.Client(server.address) as client:
         arm = client.arm("x", "a").get()
@@ -82,7 +85,10 @@ def test_scripts_deliver_and_keep_the_exit_code(
 
 @pytest.mark.slow
 def test_the_entry_point_passes_sigterm_on(tmp_path: Path, server: RunningServer) -> None:
-    """The training is told to stop, and its cancelled arm is delivered before the script ends."""
+    """The entry point passes SIGTERM to the training process.
+
+    The arm is cancelled and delivered before the script ends.
+    """
     (tmp_path / "wait").touch()
     script = _start("sh entrypoint", "sh", tmp_path, server)
     until((tmp_path / "started").exists)
@@ -93,7 +99,7 @@ def test_the_entry_point_passes_sigterm_on(tmp_path: Path, server: RunningServer
 
 
 def test_the_pod_has_time_and_a_volume() -> None:
-    """The grace period is longer than the time to deliver, and the outbox is on the volume."""
+    """The pod's grace period is longer than PODIUM_CLOSE_TIMEOUT, and the outbox is on a volume."""
     pod = yaml.safe_load(_block("yaml"))["spec"]["template"]["spec"]
     [container] = pod["containers"]
     variables = {each["name"]: each["value"] for each in container["env"]}
@@ -106,7 +112,10 @@ def test_the_pod_has_time_and_a_volume() -> None:
 
 
 def test_the_image_starts_python_itself() -> None:
-    """No shell is between the signal and Python, and the outbox is a volume."""
+    """The image starts Python without a shell, so that Python gets the signals.
+
+    The outbox is a volume.
+    """
     lines = _block("dockerfile").splitlines()
     assert 'CMD ["python", "train.py"]' in lines
     assert {"ENV PODIUM_OUTBOX=/outbox", "VOLUME /outbox"} <= set(lines)
@@ -114,7 +123,7 @@ def test_the_image_starts_python_itself() -> None:
 
 @pytest.mark.slow
 def test_an_own_handler_ends_the_training(tmp_path: Path, server: RunningServer) -> None:
-    """The handler of the page ends the process by an exception, and the block fails the arm."""
+    """The signal handler of the document ends the training process with exit code 1."""
     (tmp_path / "wait").touch()
     training = _block("python handler") + _TRAINING
     (tmp_path / "train.py").write_text(training)
@@ -137,7 +146,10 @@ def _may_make_a_pid_namespace() -> bool:
 @pytest.mark.slow
 @pytest.mark.skipif(not _may_make_a_pid_namespace(), reason="this user may make no PID namespace")
 def test_the_main_process_of_a_container_ends(tmp_path: Path, server: RunningServer) -> None:
-    """A process 1 is not killed by the default action of SIGTERM, and ends all the same."""
+    """SIGTERM ends a training process that is process 1 of its container.
+
+    The default action of SIGTERM would not end process 1.
+    """
     (tmp_path / "wait").touch()
     (tmp_path / "train.py").write_text(_TRAINING + "\n")
     command = ["unshare", "--pid", "--fork", sys.executable, "train.py"]

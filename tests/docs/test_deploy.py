@@ -1,4 +1,4 @@
-"""The files in deploy/ fit the server."""
+"""The files in deploy/ agree with each other and with the server."""
 
 import argparse
 import configparser
@@ -32,7 +32,7 @@ def _variables() -> set[str]:
 
 
 def test_the_unit_sets_variables_that_exist() -> None:
-    """Each variable of the unit is that of an option of `podium serve`."""
+    """Each variable that the systemd unit sets belongs to an option of `podium serve`."""
     lines = _UNIT.read_text(encoding="utf-8").splitlines()
     settings = [line.removeprefix("Environment=") for line in lines if line[:12] == "Environment="]
     names = {setting.partition("=")[0] for setting in settings}
@@ -41,7 +41,7 @@ def test_the_unit_sets_variables_that_exist() -> None:
 
 
 def test_the_unit_gives_few_rights() -> None:
-    """The server runs as a user of its own, and may write to one folder."""
+    """The systemd unit runs the server as a user of its own, which may write to one folder."""
     unit = configparser.RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]  # the documented way
     unit.read(_UNIT)
@@ -55,7 +55,10 @@ def test_the_unit_gives_few_rights() -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd checks the unit")
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    """Systemd finds no fault in it, where its command exists."""
+    """`systemd-analyze verify` finds no fault in the unit.
+
+    The unit's command is replaced by one that exists on this machine.
+    """
     unit = tmp_path / _UNIT.name
     true = shutil.which("true")
     unit.write_text(_UNIT.read_text(encoding="utf-8").replace(_COMMAND, str(true)))
@@ -66,25 +69,25 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
         timeout=300,
         check=False,
     )
-    # It also reports faults of other units, and of a machine that runs no systemd.
+    # The command also reports faults of other units, and of a machine without systemd.
     assert [line for line in checked.stderr.splitlines() if unit.name in line] == []
 
 
 def _manifest() -> dict[str, Any]:
-    """The objects of the Kubernetes manifest by kind."""
+    """Returns the objects of the Kubernetes manifest by kind."""
     objects = yaml.safe_load_all((_DEPLOY / "kubernetes.yaml").read_text(encoding="utf-8"))
     return {each["kind"]: each for each in objects}
 
 
 def _pod() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The pod of the manifest, and its container."""
+    """Returns the pod of the manifest, and its container."""
     pod = _manifest()["StatefulSet"]["spec"]["template"]["spec"]
     [container] = pod["containers"]
     return pod, container
 
 
 def test_the_image_and_the_manifest_set_variables_that_exist() -> None:
-    """Each variable is that of an option, and its value is one that the option takes."""
+    """The image and the manifest set variables that exist, to values that are accepted."""
     _, container = _pod()
     given = {each["name"]: each["value"] for each in container["env"]} | _image_environment()
     assert {"PODIUM_LISTEN", "PODIUM_STORE", "PODIUM_SERVE_TLS_CERT"} <= given.keys()
@@ -101,14 +104,14 @@ def test_the_image_and_the_manifest_set_variables_that_exist() -> None:
 
 
 def _image_environment() -> dict[str, str]:
-    """The variables that the Dockerfile sets."""
+    """Returns the variables that the Dockerfile sets."""
     settings = [value for name, value in _IMAGE if name == "ENV"]
     parts = [part.partition("=") for each in settings for part in shlex.split(each)]
     return {name: value for name, _, value in parts}
 
 
 def test_the_manifest_fits_the_image() -> None:
-    """Users, folders, ports and commands of both are the same."""
+    """The manifest and the image have the same users, folders, ports and commands."""
     pod, container = _pod()
     image = dict(_IMAGE)
     user = pod["securityContext"]
@@ -134,7 +137,10 @@ def test_the_manifest_fits_the_image() -> None:
 
 
 def test_the_pod_gives_few_rights() -> None:
-    """The container has a read-only root, no capabilities and no user of its own to become root."""
+    """The container does not run as root, and has a read-only root folder and no capabilities.
+
+    A network policy allows no outgoing connections.
+    """
     pod, container = _pod()
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -154,7 +160,7 @@ def test_the_pod_gives_few_rights() -> None:
 
 
 def test_the_image_copies_what_exists() -> None:
-    """Each copied path is in the repository, and the list of ignored paths lets it through."""
+    """Each path that the image copies exists, and Dockerfile.dockerignore does not exclude it."""
     ignored = (_DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
     copies = [shlex.split(value)[:-1] for name, value in _IMAGE if name == "COPY"]
     copied = {path for paths in copies if paths[0][:2] != "--" for path in paths}

@@ -20,7 +20,7 @@ _LANGUAGES = ("go", "ts", "java", "rust", "cpp")
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningServer]:
-    """A server for one document; its store is in the folder that commands run in."""
+    """Yields a server for one document. Its store is in the folder where the commands run."""
     with running_server(f"sqlite:///{tmp_path / 'podium.db'}") as server:
         yield server
 
@@ -70,7 +70,7 @@ def _run(
 
 
 def test_broken_promises_are_found(tmp_path: Path) -> None:
-    """A block whose answer is another, or which raises nothing, does fail."""
+    """A block fails if its answer differs from the promised one, or if it raises no such error."""
     for text in (
         "1 + 1  # → 3\n",
         "1 + 1  # raises ValueError\n",

@@ -1,4 +1,4 @@
-"""The examples run as they stand, again and again."""
+"""The example scripts run without changes, and can be run again."""
 
 import os
 import subprocess
@@ -36,7 +36,10 @@ def _run(script: Path, *arguments: str, **environment: str) -> str:
 
 @pytest.mark.slow
 def test_the_quickstart_runs_twice() -> None:
-    """The quickstart records and asks. Run again on the same server, it prints the same."""
+    """The quickstart records an arm and reads it.
+
+    A second run on the same server prints the same.
+    """
     with running_server() as server:
         script, address = _EXAMPLES / "quickstart.py", server.address
         first, second = (_run(script, PODIUM_ADDRESS=address) for _ in range(2))
@@ -48,7 +51,10 @@ def test_the_quickstart_runs_twice() -> None:
 
 @pytest.mark.slow
 def test_the_live_ranking_ends_with_the_conclusion() -> None:
-    """The page shows the ranking of a running experiment, again after each change, and ends."""
+    """The script shows the ranking of a running experiment again after each change.
+
+    The script ends when the experiment is concluded.
+    """
     with running_server() as server, podium.Client(server.address) as client:
         experiment = client.experiment("x")
         experiment.declare()
@@ -70,7 +76,7 @@ def test_the_live_ranking_ends_with_the_conclusion() -> None:
 
 
 def test_the_readme_shows_the_live_ranking() -> None:
-    """The README has the code of the script that it names."""
+    """The README shows the code of `live_ranking.py` without changes."""
     code = (_EXAMPLES / "live_ranking.py").read_text().rpartition('"""\n\n')[2]
     shown = [block.text for block in blocks_of(_README) if block.info == "python example"]
     assert shown == [code]
@@ -78,7 +84,10 @@ def test_the_readme_shows_the_live_ranking() -> None:
 
 @pytest.mark.slow
 def test_arms_are_stopped_at_their_rungs() -> None:
-    """The scheduler cancels the worse half of the arms, twice; run again, it does so again."""
+    """The scheduler cancels the worse half of the arms at each of two rungs.
+
+    A second run on the same server prints the same.
+    """
     with running_server() as server:
         script, address = _EXAMPLES / "successive_halving.py", server.address
         printed = [_run(script, PODIUM_ADDRESS=address) for _ in range(2)]
@@ -94,7 +103,10 @@ def test_arms_are_stopped_at_their_rungs() -> None:
 
 @pytest.mark.slow
 def test_the_sweep_runs_twice(tmp_path: Path) -> None:
-    """The demo trains, asks and prints. Run again in the same folder, it trains its arms again."""
+    """The demo trains arms, prints their results and draws pictures.
+
+    A second run in the same folder prints the same table.
+    """
     pytest.importorskip("sklearn", reason="only where the demo's packages are installed")
     small = ("--folder", str(tmp_path), "--configurations", "1", "--seeds", "2", "--processes", "2")
     printed = [_run(_SWEEP, *small) for _ in range(2)]
@@ -114,7 +126,7 @@ def test_the_sweep_runs_twice(tmp_path: Path) -> None:
 
 
 def _table(printed: str) -> list[str]:
-    """The lines of the table; arms that began at the same time stand in any order."""
+    """Returns the lines of the table, with sorted arms: those that began together have no order."""
     _, _, rest = printed.partition("\n\n")
     header, *arms = rest.partition("\n\n")[0].splitlines()
     return [header, *sorted(arms)]
@@ -142,7 +154,7 @@ def _check_recorded(folder: Path) -> None:
 
 
 def _check_ranking(experiment: podium.ExperimentHandle) -> None:
-    """The demo's ranking equals the statistics that scipy computes of its scores."""
+    """Checks that the demo's ranking has the statistics that scipy computes from the scores."""
     names = [f"width8_lr0.01_seed{seed}" for seed in range(2)]
     scores = [experiment.arm(name).score("test.accuracy") or 0.0 for name in names]
     ranking = experiment.rank()

@@ -65,14 +65,14 @@ _FIGURES = {
 
 @each("document", _FIGURES)
 def test_a_document_has_the_figures(document: str) -> None:
-    """A changed default needs a changed document, and the other way round."""
+    """Each figure of the code, such as a default limit, is in the document that describes it."""
     text = " ".join((_DOCS / document).read_text(encoding="utf-8").split())
     sentences = [sentence.format(figure) for sentence, figure in _FIGURES[document]]
     assert [sentence for sentence in sentences if sentence not in text] == []
 
 
 def test_a_revoked_token_is_refused_within_five_seconds() -> None:
-    """A server reads the tokens again in time, and a watch asks for its token in time."""
+    """Servers and watches check tokens again so often that a revoked one is refused within 5 s."""
     longest = access._FRESH_SECONDS + watch._CHECK_SECONDS + access._PAUSE_SECONDS
     assert "It rejects a revoked token within 5 seconds." in (_DOCS / "security.md").read_text()
     assert longest < 5

@@ -17,7 +17,7 @@ _DOCS = Path(__file__).parents[2] / "docs"
 
 
 def _rows(document: str, pattern: str) -> list[tuple[str, ...]]:
-    """The cells of those rows of a document's tables that a pattern fits."""
+    """Returns the cells of those rows of a document's tables that match a pattern."""
     text = (_DOCS / document).read_text(encoding="utf-8")
     return re.findall(rf"^\| {pattern} \|", text, re.MULTILINE)
 
@@ -40,13 +40,13 @@ def test_options() -> None:
 
 
 def test_commands() -> None:
-    """docs/cli.md lists every command, and none that there is not."""
+    """docs/cli.md lists exactly the commands that exist."""
     listed = _rows("cli.md", r"`podium (\w+)(?: [^|]*)?` \|[^|]*")
     assert set(listed) == COMMANDS.keys()
 
 
 def test_errors() -> None:
-    """docs/python.md names every error class that a server answers, with the builtin it also is."""
+    """docs/python.md lists every error class, with the builtin class that it also extends."""
     listed = _rows("python.md", r"`(\w+Error)` \|(?: `(\w+)`)?")
     classes = {found.__name__: found for found in podium.PodiumError.__subclasses__()}
     assert {name for name, _ in listed} == classes.keys()
@@ -56,7 +56,7 @@ def test_errors() -> None:
 
 
 def test_events() -> None:
-    """docs/semantics.md lists every kind of event, each with a method that there is."""
+    """docs/semantics.md lists every kind of event. The methods that it names for them exist."""
     listed = _rows("semantics.md", r"(\w+) \|(?: `(\w+)\.(\w+)\(\)`[^|]*?)?")
     kinds = {name.title().replace("_", "") for name in podium.events.__all__}
     handles = {"experiment": podium.ExperimentHandle, "arm": podium.ArmHandle}
@@ -80,7 +80,7 @@ _SOURCES = {
 
 
 def test_names_of_the_clients() -> None:
-    """docs/clients.md names methods that each client has."""
+    """Each client has the methods that docs/clients.md names for it."""
     cells = r" \| ".join([r"([^|\n]*)"] * len(_SOURCES))
     assert _rows("clients.md", rf"Of \| Call \| {cells}") == [tuple(_SOURCES)]
     rows = _rows("clients.md", rf"(?:client|experiment|arm|attempt) \| [\w ]+ \| {cells}")
@@ -94,7 +94,7 @@ def test_names_of_the_clients() -> None:
 
 
 def test_names_of_attempts() -> None:
-    """docs/clients.md names all methods of attempts in every language."""
+    """docs/clients.md names a method for each call about attempts, in every language."""
     cells = r" \| ".join([r"([^|\n]*)"] * len(_SOURCES))
     calls = "start an attempt|run a function or block as an attempt|log metrics|log an eval|finish"
     rows = _rows("clients.md", rf"\w+ \| (?:{calls}) \| {cells}")

@@ -1,4 +1,4 @@
-"""What commands that ask print."""
+"""Runs commands that read results, and returns what they print."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def shown(*arguments: str, address: str) -> str:
 
 
 def read(*arguments: str, address: str) -> Any:
-    """What a command prints as strict JSON."""
+    """Returns what a command prints with `--json`, read as strict JSON."""
     done = podium(*arguments, "--json", address=address)
     assert (done.code, done.err) == (0, "")
     return json.loads(done.out, parse_constant=pytest.fail)

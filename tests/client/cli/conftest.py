@@ -14,7 +14,7 @@ _NUMBERS = count(1)
 
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
-    """Returns the address of a server that tests share. Each test writes to its own experiments."""
+    """Yields the address of a server that tests share. Each test writes to its own experiments."""
     with running_server() as server, podium.Client(server.address) as client:
         _fill(client.experiment("sweep"))
         yield server.address

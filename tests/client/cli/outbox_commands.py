@@ -1,4 +1,4 @@
-"""Runs the commands of waiting events on a folder of outboxes, and reads what arrived."""
+"""Runs the commands about waiting events on a folder of outboxes, and reads what is stored."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,11 @@ __all__ = ["rows", "run", "run_json", "steps"]
 
 
 def run(root: Path, *arguments: str, patience: float = 60) -> Outcome:
-    """Runs a command in this process; a busy machine may take longer than users wait."""
+    """Runs a command in this process.
+
+    By default, it waits longer for a server than it does for users, because the machine may be
+    busy.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PODIUM_OUTBOX", str(root))
         patch.setattr(_syncing, "FOREGROUND", replace(FOREGROUND, patience_seconds=patience))

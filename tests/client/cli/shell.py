@@ -1,7 +1,6 @@
-"""Runs the `podium` command: in this process, in one of its own, or on a terminal.
+"""Runs the `podium` command in this process, in a process of its own, or on a terminal.
 
-Only what needs a process has one: the commands of the server, signals, terminals and the end of
-a process.
+A process of its own is for server commands, signals, terminals and the end of a process.
 """
 
 import contextlib
@@ -44,7 +43,10 @@ class Outcome(NamedTuple):
 def podium(
     *arguments: str, address: str | None = None, stdin: str | bytes = "", **variables: str
 ) -> Outcome:
-    """Runs a command with its output piped, in this process unless it is one of the server."""
+    """Runs a command with its output piped.
+
+    The command runs in this process, unless it is a server command.
+    """
     if SERVER_COMMANDS.keys() & set(arguments[:1]):
         return process(*arguments, address=address, stdin=stdin, **variables)
     encoding = variables.get("PYTHONIOENCODING", "utf-8")
@@ -113,7 +115,7 @@ def on_terminal(
 def _converse(
     command: subprocess.Popen[bytes], terminal: int, answer: str, stop: signal.Signals | None
 ) -> bytes:
-    """Returns what the command shows until it closes its terminal; answers its question."""
+    """Returns what the command shows until it closes its terminal. Answers its question."""
     shown = b""
     while chunk := _read(terminal):
         shown += chunk
@@ -149,7 +151,7 @@ def _interrupt(command: subprocess.Popen[bytes], terminal: int, stop: signal.Sig
 
 @contextlib.contextmanager
 def _standard_input(content: bytes) -> Iterator[None]:
-    """Lets the standard input of this process be that content."""
+    """Replaces the standard input of this process by `content` inside the block."""
     kept = os.dup(0)
     try:
         with tempfile.TemporaryFile() as file:

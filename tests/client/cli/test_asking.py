@@ -1,4 +1,4 @@
-"""What the commands that ask print: tables for people, numbers and JSON for programs."""
+"""What commands that read results print: tables for people, numbers and JSON for programs."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.client.cli.shell import podium
 
 
 def test_experiments(address: str) -> None:
-    """Experiments are a table of their arms, metric and tags."""
+    """`podium experiments` prints a table of experiments with their arms, metric and tags."""
     assert shown("experiments", "--prefix", "sweep", address=address) == (
         "EXPERIMENT  STATUS     ARMS  DONE  FAILED  SUCCESS METRIC  UPDATED  TAGS\n".replace(
             "UPDATED", "UPDATED             "
@@ -23,7 +23,10 @@ def test_experiments(address: str) -> None:
 
 
 def test_arms(address: str) -> None:
-    """Arms are a table in the order of their creation, with the last line of their errors."""
+    """`podium arms` prints arms in the order of their creation.
+
+    Of an error, only the last line is shown.
+    """
     assert shown("arms", "sweep", address=address) == (
         "ARM  STATUS     GROUP  EVALS  "
         "EVAL METRICS                ERROR            TRAINING METRICS\n"
@@ -37,7 +40,7 @@ def test_arms(address: str) -> None:
 
 
 def test_what_was_recorded_turns_no_line_round(address: str, name: str) -> None:
-    """Signs that only steer how text is shown are written out, and a long error is cut."""
+    """Characters that only steer how text is shown are printed as escapes. A long error is cut."""
     with library.Client(address) as client:
         config = library.RunConfig("a\u202eb\u2066c\u2028d")
         arm = library.ArmResult(config.name, config, "failed", error="E: " + "x" * 9_000)
@@ -60,7 +63,7 @@ def test_what_was_recorded_turns_no_line_round(address: str, name: str) -> None:
     ],
 )
 def test_arms_are_filtered(address: str, filters: str, expected: list[str]) -> None:
-    """The filters of the rpc are arguments, and a list can be bounded."""
+    """The options of `podium arms` filter the arms, and `--limit` bounds their number."""
     arms = read("arms", "sweep", *filters.split(), address=address)
     assert [arm["name"] for arm in arms] == expected
 
@@ -76,14 +79,14 @@ def test_arms_are_filtered(address: str, filters: str, expected: list[str]) -> N
     ],
 )
 def test_huge_numbers_are_usage_errors(address: str, arguments: list[str], code: int) -> None:
-    """What no arm can have is refused with a line, not with a traceback."""
+    """A number that no arm can have is a usage error of one line, without a traceback."""
     done = podium("arms", "sweep", *arguments, address=address)
     assert done.code == code
     assert done.err.count("\n") <= 1
 
 
 def test_evals(address: str) -> None:
-    """Rows are a table in the order of acceptance, with steps below each other."""
+    """`podium evals` prints rows in the order in which they were accepted, with aligned steps."""
     assert shown("evals", "sweep", "r4", address=address) == (
         "EVAL         STEP  TAGS  MODEL      METRICS\n"
         "val          -100  val              acc=-0.1\n"
@@ -95,7 +98,7 @@ def test_evals(address: str) -> None:
 
 
 def test_evals_are_filtered(address: str) -> None:
-    """Rows can be had by name and by steps, negative ones too."""
+    """`podium evals` filters rows by name and by steps. Steps can be negative."""
     rows = read("evals", "sweep", "r4", "--min-step", "-100", "--max-step=0", address=address)
     assert [row["step"] for row in rows] == [-100, 0]
     rows = read("evals", "sweep", "r4", "--name", "test", address=address)
@@ -103,7 +106,7 @@ def test_evals_are_filtered(address: str) -> None:
 
 
 def test_eval(address: str) -> None:
-    """A row is shown with all digits of its metrics, and its breakdowns."""
+    """`podium eval` prints a row with its breakdowns and all digits of its metrics."""
     assert shown("eval", "sweep", "r4", "test", address=address) == (
         "  eval       test\n"
         "  step       none: post-training\n"
@@ -126,14 +129,17 @@ def test_eval(address: str) -> None:
     ("step", "expected"), [([], 100), (["--step", "-100"], -100), (["--step=0"], 0)]
 )
 def test_eval_by_step(address: str, step: list[str], expected: int) -> None:
-    """A step is the in-loop row at exactly that step; without one, the latest answers."""
+    """`--step` selects the in-loop row at exactly this step.
+
+    Without `--step`, the latest row is printed.
+    """
     row = read("eval", "sweep", "r4", "val", *step, address=address)
     assert row["step"] == expected
     assert row["metrics"] == {"acc": expected / 1000}
 
 
 def test_json_is_the_natural_form(address: str) -> None:
-    """What --json writes reads as the library's own objects."""
+    """`--json` writes the same JSON form as the library has for its objects."""
     with library.Client(address) as client:
         arm = client.arm("sweep", "r4").get()
         experiment = client.experiment("sweep").get()
@@ -161,14 +167,14 @@ def test_the_source_of_a_score(address: str, metric: str, expected: str) -> None
 
 
 def test_a_score_is_exact(address: str) -> None:
-    """Standard output has only the number, with all of its digits."""
+    """`podium score` prints only the number, with all of its digits."""
     done = podium("score", "sweep", "r4", "test.acc", address=address)
     assert done == (0, "1.3333333333333333\n", "")
     assert float(done.out) == 4 / 3
 
 
 def test_score_as_json(address: str) -> None:
-    """With --json a score has its source, and NaN is a text."""
+    """With `--json`, `podium score` also prints the source, and NaN is a string."""
     assert read("score", "sweep", "r4", "ppl", address=address) == {
         "value": "NaN",
         "origin": "post_training_eval",
@@ -179,7 +185,7 @@ def test_score_as_json(address: str) -> None:
 
 
 def test_given_eval_metrics_are_named(address: str, name: str) -> None:
-    """The source of a score of an arm without rows is the given eval metrics."""
+    """If an arm has no rows, the source of its score is the eval metrics it was recorded with."""
     arm = {"name": "a", "run_config": {"name": "a"}, "status": "failed", "eval_metrics": {"x": 1}}
     assert podium("record", name, "-", stdin=json.dumps(arm), address=address).code == 0
     assert podium("score", name, "a", "x", "--source", address=address).out == (
@@ -205,7 +211,10 @@ def test_given_eval_metrics_are_named(address: str, name: str) -> None:
     ],
 )
 def test_nothing_is_exit_code_1(address: str, line: str, expected: str) -> None:
-    """If there is no score, stderr reports that, and --json prints null."""
+    """If there is no such eval or score, the exit code is 1 and stderr says so.
+
+    With `--json`, the output is null.
+    """
     assert podium(*line.split(), address=address) == (1, "", f"podium: {expected}\n")
     assert podium(*line.split(), "--json", address=address) == (1, "null\n", "")
 
@@ -222,14 +231,17 @@ def test_nothing_is_exit_code_1(address: str, line: str, expected: str) -> None:
     ],
 )
 def test_errors_of_the_server(address: str, line: str, code: int, expected: str) -> None:
-    """What the server refuses is one line on stderr, with the reason and an exit code."""
+    """An error of the server is printed as one line on stderr, with its reason.
+
+    Its reason determines the exit code.
+    """
     done = podium(*line.split(), address=address)
     assert (done.code, done.out) == (code, "")
     assert re.fullmatch(rf"podium: {expected}\)\n", done.err)
 
 
 def test_empty_lists(address: str) -> None:
-    """An empty list is an answer: nothing on stdout, or an empty list for programs."""
+    """An empty list is not an error. Nothing is printed on stdout, or `[]` with `--json`."""
     for command, what in [
         ("experiments", "experiments"),
         ("arms sweep", "arms: none begins with 'zzz'"),
@@ -240,7 +252,7 @@ def test_empty_lists(address: str) -> None:
 
 
 def test_names_that_look_like_options(address: str) -> None:
-    """Behind `--` every argument is a name."""
+    """After `--`, every argument is a name."""
     done = podium("eval", "sweep", "r4", "--", "--step", address=address)
     assert done.err.startswith("podium: arm 'r4' has no eval '--step'; ")
     for line in ("show -- sweep -arm", "show sweep -- -arm", "show sweep --json -- -arm"):
@@ -251,7 +263,7 @@ def test_names_that_look_like_options(address: str) -> None:
 
 
 def test_options_may_stand_before_the_command(address: str) -> None:
-    """The options of every command are understood on both sides of it."""
+    """The options of every command can stand before or after the command."""
     before = podium("--address", address, "--json", "--timeout", "5", "score", "sweep", "r4", "acc")
     assert before.out.startswith('{"value": 1.3333333333333333, ')
     assert podium("score", "sweep", "r4", "acc", "--json", address=address) == before
@@ -259,7 +271,7 @@ def test_options_may_stand_before_the_command(address: str) -> None:
 
 @pytest.mark.slow
 def test_a_ranking_can_be_drawn(address: str, tmp_path: Path) -> None:
-    """--plot draws the ranking, prints the table too, and reports the file."""
+    """`podium rank --plot` draws the ranking. It also prints the table and the file's name."""
     file = tmp_path / "ranking.svg"
     line = ["rank", "sweep", "--plot", str(file), "--title", "Ranks"]
     done = podium(*line, address=address)
@@ -271,7 +283,7 @@ def test_a_ranking_can_be_drawn(address: str, tmp_path: Path) -> None:
 
 
 def test_similar_names(address: str) -> None:
-    """An experiment, arm, eval or metric that does not exist is answered with similar names."""
+    """If an experiment, arm, eval or metric does not exist, the error suggests a similar name."""
     for line, near in (
         ("arms sweeep", "'sweep'"),
         ("show sweep R16", "'r16'"),
@@ -287,7 +299,7 @@ def test_similar_names(address: str) -> None:
 
 
 def test_the_step_of_a_primary_eval(address: str, name: str) -> None:
-    """The table shows the step of an in-loop eval, of a completed arm too."""
+    """`podium arms` shows the step of a primary eval that is in-loop, even for a completed arm."""
     with library.Client(address) as client:
         experiment = client.experiment(name)
         for arm, steps in (("finished", [3, 5]), ("tested", [3, None])):
@@ -299,7 +311,7 @@ def test_the_step_of_a_primary_eval(address: str, name: str) -> None:
 
 
 def test_similar_filters(address: str, name: str) -> None:
-    """A filter that matches no arm, or no row, is named, with similar names."""
+    """If a filter matches no arm or row, a message names the filter and a similar name."""
     with library.Client(address) as client:
         experiment = client.experiment(name)
         experiment.declare()

@@ -56,7 +56,7 @@ ARM = '{"name": "a", "run_config": {"name": "a"}, "status": "%s"}'
     ],
 )
 def test_a_bad_file(tmp_path: Path, text: str, expected: str) -> None:
-    """The error names the place and the problem, and nothing is sent: there is no server."""
+    """The error names the place and the problem. Nothing is sent, because no server is running."""
     file = tmp_path / "bad.json"
     file.write_text(text, encoding="utf-8")
     done = podium("record", "e", str(file))
@@ -67,7 +67,7 @@ def test_a_bad_file(tmp_path: Path, text: str, expected: str) -> None:
 
 
 def test_deep_nesting(tmp_path: Path) -> None:
-    """What is nested without end is refused as such."""
+    """JSON that is nested too deeply is refused with an error that says so."""
     file = tmp_path / "deep.json"
     file.write_text("[" * 100_000, encoding="utf-8")
     done = podium("record", "e", str(file))
@@ -79,26 +79,26 @@ def test_deep_nesting(tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_no_text() -> None:
-    """A line that is not UTF-8 is named, also from standard input."""
+    """If a line of standard input is not UTF-8, the error names this line."""
     done = podium("record", "e", "-", stdin=SKIPPED.encode() + b"\xff\n")
     assert done == (2, "", "podium: line 2: the text is not UTF-8; nothing was recorded\n")
 
 
 @each("text", ["", "\n\n", "[]"])
 def test_nothing_to_record(text: str) -> None:
-    """An empty file is more likely a mistake than a wish."""
+    """An input without arms and events is an error, because it is probably a mistake."""
     done = podium("record", "e", "-", stdin=text)
     assert done == (2, "", "podium: standard input has nothing to record\n")
 
 
 def test_an_experiment_without_a_file() -> None:
-    """If the only argument is no file, the error shows the command that reads standard input."""
+    """If the only argument is not a file, the error shows how to read standard input."""
     why = "there is no file my e; to record standard input: `podium record 'my e' -`"
     assert podium("record", "my e") == (2, "", f"podium: {why}\n")
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    """A missing file and a folder are named with the system's reason."""
+    """If a file is missing or is a folder, the error has the reason of the operating system."""
     for file, reason in [("none", "No such file or directory"), ("", "Is a directory")]:
         path = tmp_path / file
         done = podium("record", "e", str(path))
@@ -106,7 +106,10 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_a_list_of_arms_is_told_from_whole_arms(address: str) -> None:
-    """What `podium arms --json` writes has no rows, and is refused with what has them."""
+    """`podium record` refuses the output of `podium arms --json`, which has no rows.
+
+    The error names the command that prints an arm with its rows.
+    """
     listed = podium("arms", "sweep", "--json", address=address).out
     assert json.loads(listed)[0]["eval_count"] == 5
     done = podium("record", "sweep", "-", stdin=listed, address=address)

@@ -10,7 +10,7 @@ from tests.client.cli.shell import podium
 
 @pytest.fixture(scope="module")
 def sweep(address: str) -> str:
-    """An experiment of two groups of seeds; in one, an arm failed."""
+    """Returns the name of an experiment with two groups of seeds. In one group, an arm failed."""
     with library.Client(address) as client:
         experiment = client.experiment("compared")
         experiment.declare()
@@ -30,7 +30,10 @@ def _arm(
 
 
 def test_two_groups(address: str, sweep: str) -> None:
-    """Each side lists its arms. Each number has its statistics and Welch's interval."""
+    """`podium compare` lists the arms of both groups.
+
+    Each metric has its statistics and Welch's interval.
+    """
     done = podium("compare", sweep, "wide", "narrow", address=address)
     assert done == (
         0,
@@ -47,7 +50,10 @@ def test_two_groups(address: str, sweep: str) -> None:
 
 
 def test_two_arms(address: str, sweep: str) -> None:
-    """Single arms have no spread, which a note reports. An arm of any status is compared."""
+    """Two single arms are compared, whatever their status.
+
+    A note says why there are no intervals.
+    """
     done = podium("compare", sweep, "wide0", "narrow2", "--eval", "test", address=address)
     assert done == (
         0,
@@ -67,7 +73,7 @@ def test_two_arms(address: str, sweep: str) -> None:
 
 
 def test_what_differs_is_refused_when_strict(address: str, sweep: str) -> None:
-    """--strict fails for everything that the flags warn of, and for nothing else."""
+    """`--strict` refuses a comparison that has a warning, and accepts one that has none."""
     line = ["compare", sweep, "wide", "narrow", "--strict"]
     assert podium(*line, address=address).code == 0
     statuses = ["--status", "completed", "--status", "failed"]
@@ -90,7 +96,7 @@ def test_a_group_with_itself(address: str, sweep: str) -> None:
 
 
 def test_as_json(address: str, sweep: str) -> None:
-    """As JSON it has all digits, and every arm that counts, is missing or was left out."""
+    """With `--json`, numbers have all digits, and each side names its arms and those left out."""
     done = podium("compare", sweep, "wide", "narrow", "--json", address=address)
     found = json.loads(done.out, parse_constant=pytest.fail)
     assert found["right"] == {

@@ -1,4 +1,4 @@
-"""`podium completion`, with the real shells."""
+"""Tests of `podium completion` with real shells."""
 
 import shutil
 import subprocess
@@ -7,7 +7,7 @@ import pytest
 
 from tests.client.cli.shell import podium
 
-# In bash and zsh, the words that are typed; the last one is completed.
+# The words after `podium` that are typed. The shell completes the last one.
 CASES = {
     ("ra",): ["rank"],
     ("rank", "e", "--max"): ["--maximize"],
@@ -34,7 +34,7 @@ def _run(shell: str, *arguments: str, text: str) -> list[str]:
 
 @pytest.mark.timeout(300)
 def test_bash() -> None:
-    """Commands, actions, options and their values are completed, also after global options."""
+    """Bash completes commands, actions, options and their values, even after global options."""
     script = podium("completion", "bash").out
     for words, expected in CASES.items():
         typed = " ".join(f"'{word}'" for word in ("podium", *words))
@@ -47,7 +47,7 @@ def test_bash() -> None:
 
 @pytest.mark.timeout(300)
 def test_fish() -> None:
-    """The same in fish, in its own order and with descriptions."""
+    """Fish completes the same words as bash, in its own order."""
     script = podium("completion", "fish").out
     for words, expected in CASES.items():
         if words[0].startswith("-"):
@@ -58,7 +58,7 @@ def test_fish() -> None:
 
 
 def test_an_unknown_shell_is_refused() -> None:
-    """The error names the shells."""
+    """The error about an unknown shell names the known shells."""
     done = podium("completion", "csh")
     assert done.code == 2
     assert "'csh' is not one of bash, zsh, fish" in done.err

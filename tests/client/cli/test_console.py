@@ -167,7 +167,7 @@ def test_the_lines_of_an_update() -> None:
 
 
 def test_the_nearest_folder_that_exists(tmp_path: Path) -> None:
-    """For a folder that does not exist, the disk is checked at the nearest parent that exists."""
+    """If a folder does not exist, the disk of its nearest existing parent is checked."""
     for folder in (tmp_path, tmp_path / "a", tmp_path / "a" / "b"):
         assert _check_files._existing(folder) == tmp_path
 

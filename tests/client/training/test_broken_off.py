@@ -1,4 +1,4 @@
-"""A training that its trainer broke off ends, although the trainer tells its callbacks nothing."""
+"""If an error breaks off a training run, its arm ends, although no callback is called."""
 
 import subprocess
 import sys
@@ -42,7 +42,10 @@ def _ending(experiment: podium.ExperimentHandle, name: str) -> tuple[str, str]:
 
 
 def test_the_next_training_ends_it(experiment: podium.ExperimentHandle) -> None:
-    """An error that is being handled is that of the arm. Another error is not."""
+    """When a training run begins, one that broke off before ends as failed.
+
+    If the error that broke it off is still being handled, it becomes the error of the arm.
+    """
     with pytest.raises(ValueError, match="memory"):
         _run(experiment, "a")
     try:
@@ -55,7 +58,10 @@ def test_the_next_training_ends_it(experiment: podium.ExperimentHandle) -> None:
 
 
 def test_another_training_with_the_same_callback(experiment: podium.ExperimentHandle) -> None:
-    """The training that broke off has failed. One that has not ended yet is cancelled."""
+    """If a callback begins another training run, its run before ends.
+
+    A run that broke off ends as failed. A run that is still going on is cancelled.
+    """
     training = Training(experiment)
 
     def run(seed: int, then: Callable[[], object]) -> None:
@@ -71,7 +77,7 @@ def test_another_training_with_the_same_callback(experiment: podium.ExperimentHa
 
 
 def test_a_training_inside_of_another(experiment: podium.ExperimentHandle) -> None:
-    """The outer one is still running, so the inner one does not end it."""
+    """A training run inside of another does not end the outer one, which is still running."""
     outer = _run(experiment, "outer", lambda: _run(experiment, "inner", lambda: None).end())
     assert _ending(experiment, "inner") == ("completed", "")
     assert _ending(experiment, "outer") == ("running", "")
@@ -79,7 +85,10 @@ def test_a_training_inside_of_another(experiment: podium.ExperimentHandle) -> No
 
 
 def test_a_loop_of_the_script(experiment: podium.ExperimentHandle) -> None:
-    """The library only passes the event on to the callback. The end of that ends no training."""
+    """A script with its own training loop calls the library only to pass an event to the callback.
+
+    The end of that call does not end the training run.
+    """
 
     def on_epoch_begin(callback: Callable[[], object]) -> None:
         callback()
@@ -118,7 +127,10 @@ def test_a_training_in_another_thread(experiment: podium.ExperimentHandle) -> No
 
 
 def test_two_callbacks_of_one_training(experiment: podium.ExperimentHandle) -> None:
-    """The second one begins while the call is running, so it does not end the first one."""
+    """A second callback of the same training run does not end the run of the first callback.
+
+    Both begin during the same call of the trainer.
+    """
     both = [Training(experiment), Training(experiment)]
 
     def begin() -> None:
@@ -132,7 +144,7 @@ def test_two_callbacks_of_one_training(experiment: podium.ExperimentHandle) -> N
 
 
 def test_a_block_in_which_the_error_is_caught(experiment: podium.ExperimentHandle) -> None:
-    """The arm has not completed."""
+    """If the error of a training run is caught inside a block, its arm fails nevertheless."""
     training = Training(experiment)
     with pytest.raises(ValueError, match="memory"):
         _train(lambda: training.begin(podium.RunConfig("arm"), trainer="trainer"), _break)
@@ -164,7 +176,10 @@ main()
 
 
 def test_a_function_from_which_the_script_exits() -> None:
-    """Python deletes the callback before the process ends. The arm is cancelled nevertheless."""
+    """If a script exits inside a function, the arm is cancelled.
+
+    Python deletes the callback, a variable of that function, before the process ends.
+    """
     with running_server() as server, podium.Client(server.address) as client:
         client.experiment("exits").declare()
         command = [sys.executable, "-c", _EXITS, server.address]
@@ -174,7 +189,10 @@ def test_a_function_from_which_the_script_exits() -> None:
 
 
 def test_a_callback_that_outlives_the_modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the very end of a process, Python has set all variables of a module to None."""
+    """A callback can be deleted at the very end of a process.
+
+    By then, Python has set all variables of the module to None.
+    """
     callback = _training.CallbackBase[Training]()
     callback._training = Training("experiment")
     monkeypatch.setattr(_training, "is_script_over", None)
@@ -184,7 +202,7 @@ def test_a_callback_that_outlives_the_modules(monkeypatch: pytest.MonkeyPatch) -
 def test_a_cell_of_a_notebook(
     experiment: podium.ExperimentHandle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cell that raises ends the arm at once, with the error."""
+    """A notebook's cell that raises an error ends the arm with this error when the cell ends."""
     callbacks: dict[str, Callable[[object], None]] = {}
     notebook: Any = ModuleType("IPython")
     notebook.get_ipython = lambda: SimpleNamespace(

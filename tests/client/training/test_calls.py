@@ -1,4 +1,7 @@
-"""What a callback passes to its recorder for each call of a trainer; nothing is recorded."""
+"""What a callback passes to its recorder for each call of a trainer.
+
+The recorder is a fake, so nothing is recorded.
+"""
 
 import os
 import pickle
@@ -40,7 +43,7 @@ class _Arm:
         self.ends.append((status, fields.get("error"), fields.get("train_seconds")))
 
     def __exit__(self, *_error: object) -> None:
-        """Ends the stream."""
+        """Does nothing. A real arm ends its stream here."""
 
 
 class _Recorder:
@@ -56,7 +59,7 @@ class _Recorder:
         return self.arms[-1]
 
     def close(self) -> None:
-        """Counts the calls."""
+        """Counts how often the recorder is closed."""
         self.closes += 1
 
 
@@ -229,9 +232,9 @@ class TrialPruned(Exception):  # noqa: N818 - Optuna's name
 def test_a_trial_that_ends_its_run(
     recorder: Any, states: list[str], rows: list[int], end: tuple[str, str] | None
 ) -> None:
-    """If the Optuna trial of a run was pruned or has failed, the run ends so.
+    """If the Optuna trial of a run was pruned or has failed, the run is cancelled or fails.
 
-    The state is that of the trial's own number. A pruned run names its highest step.
+    The trial's state is found by its number. The error of a pruned run names its highest step.
     """
     training = Training("x")
     _in_trial(_trial(*states), lambda: training.begin(_config()))

@@ -1,4 +1,4 @@
-"""Warnings name the user's line, also where a library calls Podium."""
+"""Warnings name the user's line, even where a library calls Podium."""
 
 import logging
 import sysconfig
@@ -16,7 +16,7 @@ _TRAINER = "def train(arm):\n    arm.log({'loss': 'much'})\n"
 def test_a_warning_in_a_callback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The place is the line that called the library, and not a line of the library."""
+    """A warning names the user's line that called the library, not a line of the library."""
     file = f"{sysconfig.get_path('purelib')}/trainer.py"
     library: dict[str, object] = {}
     exec(compile(_TRAINER, file, "exec"), library)  # noqa: S102
@@ -34,7 +34,10 @@ def test_a_warning_in_a_callback(
 def test_one_notice_for_all_trainings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What waits is named at the end of the first training, and in one line for all others."""
+    """Waiting events are reported at the end of the first training run.
+
+    Those of all later runs are reported in one line at the end of the process.
+    """
     monkeypatch.setenv("PODIUM_OFFLINE", "1")
     monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path))
     monkeypatch.setattr(last_words, "_pending_later", {})

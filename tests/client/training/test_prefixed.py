@@ -4,7 +4,7 @@ from podium.integrations._prefixed import by_set, training_metrics
 
 
 def test_sets() -> None:
-    """A prefix with an underscore or a slash names the set; other names are training's."""
+    """A prefix such as `val_` or `val/` names a set. Metrics without one are training metrics."""
     assert by_set({"val_loss": 1, "val/acc": 0.5, "test_loss": 2, "loss": 3, "value_head": 4}) == {
         "val": {"loss": 1.0, "acc": 0.5},
         "test": {"loss": 2.0},
@@ -14,7 +14,7 @@ def test_sets() -> None:
 
 
 def test_loaders() -> None:
-    """Each of several data loaders is a set of its own."""
+    """The metrics of each data loader are a set of their own."""
     assert by_set({"val_loss/dataloader_idx_0": 1, "val_loss/dataloader_idx_1": 2}) == {
         "val/dataloader_idx_0": {"loss": 1.0},
         "val/dataloader_idx_1": {"loss": 2.0},
@@ -23,11 +23,11 @@ def test_loaders() -> None:
 
 
 def test_what_is_no_number() -> None:
-    """Such a value is unchanged, so that the recorder reports it and training continues."""
+    """A value that is not a number is unchanged, so that the recorder can report it."""
     assert by_set({"val_loss": 1, "val_table": [1, 2]}) == {"val": {"loss": 1.0, "table": [1, 2]}}
 
 
 def test_training_metrics_belong_to_no_set() -> None:
-    """Metrics of a set or of a data loader are left out; values become numbers where they can."""
+    """Training metrics are those of no set and no data loader. Values become floats if they can."""
     given = {"loss": True, "val_loss": 1, "acc/dataloader_idx_1": 3, "table": [1]}
     assert training_metrics(given) == {"loss": 1.0, "table": [1]}

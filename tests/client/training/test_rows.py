@@ -1,4 +1,4 @@
-"""Rows, metrics and results from the calls of a trainer: the logic without the libraries."""
+"""Rows, metrics and results that come from the calls of a trainer, without any library."""
 
 import copy
 from pathlib import Path
@@ -16,7 +16,7 @@ def _rows(experiment: Any) -> list[tuple[str, int | None, dict[str, float]]]:
 
 
 def test_the_last_row_of_each_eval_is_its_result(experiment: podium.ExperimentHandle) -> None:
-    """Rows keep their steps; at the end the last of each name is the post-training row."""
+    """Rows keep their steps. The last row of each eval also becomes its post-training row."""
     training = Training(experiment)
     training.begin(podium.RunConfig("arm"))
     training.log({"loss": 0.5}, 10)
@@ -41,7 +41,7 @@ def test_the_last_row_of_each_eval_is_its_result(experiment: podium.ExperimentHa
 def test_the_best_row_is_the_result_where_the_trainer_says_so(
     experiment: podium.ExperimentHandle,
 ) -> None:
-    """A trainer that kept an earlier model passes the rows of that model."""
+    """If the trainer kept an earlier model, the row of that model becomes the post-training row."""
     training = Training(experiment)
     training.begin(podium.RunConfig("arm"))
     rows = [Row("val", {"loss": loss}, step) for step, loss in enumerate((3.0, 1.0, 2.0))]
@@ -63,7 +63,10 @@ def test_an_evaluation_after_training_is_a_result(experiment: podium.ExperimentH
 
 
 def test_how_a_block_ended(experiment: podium.ExperimentHandle) -> None:
-    """An error fails the arm, an interruption cancels it; what has ended stays as it is."""
+    """An error in a block fails the arm, and an interruption cancels it.
+
+    Leaving the block again changes nothing.
+    """
     for error, status in [(ValueError("x"), "failed"), (KeyboardInterrupt(), "cancelled")]:
         training = Training(experiment, restart=True)
         training.begin(podium.RunConfig("arm"))
@@ -73,7 +76,7 @@ def test_how_a_block_ended(experiment: podium.ExperimentHandle) -> None:
 
 
 def test_another_training_ends_the_one_before(experiment: podium.ExperimentHandle) -> None:
-    """A callback that is used again records the next arm, and logs that the last one was left."""
+    """If a callback begins another training run, the arm of the run before is cancelled."""
     training = Training(experiment)
     training.begin(podium.RunConfig("first"))
     training.begin(podium.RunConfig("second"))
@@ -85,7 +88,10 @@ def test_another_training_ends_the_one_before(experiment: podium.ExperimentHandl
 def test_a_callback_that_is_used_again_records_another_arm(
     experiment: podium.ExperimentHandle, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An ended arm is unchanged: the next training of its name, also of a copy, is another arm."""
+    """A callback that is used again records another arm. The arm that has ended is unchanged.
+
+    A copy of the callback also records another arm.
+    """
     training = Training(experiment)
     searched = copy.deepcopy(training)
     training.begin(podium.RunConfig("arm"))
@@ -104,7 +110,11 @@ def test_a_callback_that_is_used_again_records_another_arm(
 def test_a_training_that_begins_once_more_is_the_same_arm(
     experiment: podium.ExperimentHandle,
 ) -> None:
-    """Nothing has ended, such as after it was out of memory: its rows are those of the last try."""
+    """If a training run begins again before it has ended, it is the same arm.
+
+    An example is another try after an out-of-memory error. The arm has only the rows of the last
+    try.
+    """
     training = Training(experiment)
     training.begin(podium.RunConfig("arm", seed=1))
     training.log_row(Row("val", {"loss": 1.0}, 1))
@@ -118,7 +128,7 @@ def test_a_training_that_begins_once_more_is_the_same_arm(
 
 
 def test_trainings_share_what_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many trainings a process has seen, it holds the recorder and stream of one."""
+    """All training runs of a process share a recorder. Only the last run's stream is open."""
     monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path / "outbox"))
     monkeypatch.setenv("PODIUM_OFFLINE", "1")
     arms: list[Any] = []
@@ -136,7 +146,7 @@ def test_trainings_share_what_records(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_beginning_once_more_is_no_mistake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The recorder does not warn of it, as it does where two trainings have one name."""
+    """If a training run begins again, the recorder does not warn that its name is used twice."""
     monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path / "outbox"))
     monkeypatch.setenv("PODIUM_OFFLINE", "1")
     training = Training("memory")
@@ -151,7 +161,10 @@ def test_beginning_once_more_is_no_mistake(
 def test_another_process_records_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A process that the trainer does not call the main one logs that once, and records nothing."""
+    """A process that is not the trainer's main process records nothing, and logs that once.
+
+    A main process of the trainer records, even if its rank in a Slurm job is not 0.
+    """
     monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path / "outbox"))
     monkeypatch.setenv("PODIUM_OFFLINE", "1")
     other = Training("distributed")
@@ -159,7 +172,7 @@ def test_another_process_records_nothing(
         other.begin(podium.RunConfig("arm"), rank=3)
     assert other.arm is None
     assert caplog.text.count("this process is rank 3") == 1
-    monkeypatch.setenv("SLURM_PROCID", "3")  # four trainings, each alone
+    monkeypatch.setenv("SLURM_PROCID", "3")  # such as one of four runs, each alone
     training = Training("distributed")
     training.begin(podium.RunConfig("arm"), rank=0)
     assert isinstance(training.arm, ArmRecording)
@@ -169,7 +182,7 @@ def test_another_process_records_nothing(
 
 
 def test_going_on_keeps_what_was_done(experiment: podium.ExperimentHandle) -> None:
-    """Rows up to the step after which training continues are kept, also with restart."""
+    """If training resumes after a step, rows up to this step are kept, even with `restart`."""
     training = Training(experiment, restart=True)
     training.begin(podium.RunConfig("arm"))
     for step in (1, 2, 3):
@@ -182,7 +195,10 @@ def test_going_on_keeps_what_was_done(experiment: podium.ExperimentHandle) -> No
 
 
 def test_a_round_of_boosting(experiment: podium.ExperimentHandle) -> None:
-    """Each data set is a row, the training set metrics; folds are a mean and a deviation."""
+    """A round of boosting is a row for each data set. The training set becomes training metrics.
+
+    The values of folds become a mean and a standard deviation.
+    """
     training = Training(experiment)
     training.begin(podium.RunConfig("arm"))
     scores: dict[str, dict[str, Any]] = {"train": {"error": 0.1}, "val": {"error": (0.25, 0.5)}}

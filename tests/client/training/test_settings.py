@@ -1,4 +1,4 @@
-"""A library's own arguments become plain values, the same in each process."""
+"""The arguments of a library become plain values, which are the same in each process."""
 
 import enum
 import sys
@@ -31,7 +31,10 @@ def _metric() -> None: ...
 
 
 def test_plain_values() -> None:
-    """Numbers of any library, enums, sets and functions become what JSON has, without addresses."""
+    """Numbers of any library, enums, sets and functions become JSON values.
+
+    Objects become the names of their classes, without memory addresses.
+    """
     given = {
         "rate": np.float32(0.5),
         "layers": np.int64(3),
@@ -72,7 +75,10 @@ def test_plain_values() -> None:
     ],
 )
 def test_objects_with_a_text(given: object, expected: object) -> None:
-    """Two settings of one class remain different; a text with an address is not used."""
+    """An object becomes its text, so that two different settings of one class remain different.
+
+    A large array, and an object whose text has a memory address, become the name of their class.
+    """
     assert plain(given) == expected
 
 
@@ -87,7 +93,7 @@ def test_what_is_too_deep_or_too_long_is_shortened() -> None:
 
 
 def test_integers_that_are_too_large_for_the_protocol() -> None:
-    """Such arguments become text, since an argument must not end a training."""
+    """An integer that does not fit into 64 bits becomes text, and raises no error."""
     assert plain([2**63 - 1, 2**63, -(2**63)]) == [2**63 - 1, str(2**63), -(2**63)]
 
 
@@ -99,7 +105,7 @@ def test_integers_that_are_too_large_for_the_protocol() -> None:
     ],
 )
 def test_seeds(given: object, seed: int | None) -> None:
-    """A seed may be text. A value that is not a number is no seed."""
+    """A seed may be the text of an integer. A value that is not a 64-bit integer becomes None."""
     assert seed_of(given) == seed
 
 

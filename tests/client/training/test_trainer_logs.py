@@ -22,14 +22,17 @@ _EVALUATED = {
 
 
 def test_an_evaluation_is_a_row() -> None:
-    """Its names lose their prefix, its runtime becomes the seconds; the rest is training's."""
+    """The metrics of an evaluation become a row, without their prefix and with the runtime.
+
+    Other values of the log's entry are training metrics.
+    """
     row = Row("eval", {"loss": 0.5, "accuracy": 0.75}, 40, 2.0)
     assert rows_of(_EVALUATED, 40) == [row]
     assert training_metrics(_EVALUATED) == {"epoch": 1.0}
 
 
 def test_each_set_has_a_name() -> None:
-    """Of several sets each is an eval; a prefix of one's own is a name too."""
+    """The prefix of metrics names their eval: a data set of several, or a prefix of the script."""
     first = {"eval_wiki_loss": 0.5, "eval_wiki_runtime": 1.0}
     assert rows_of(first, 3) == [Row("wiki", {"loss": 0.5}, 3, 1.0)]
     test = {"test_loss": 0.25, "test_runtime": 1.0, "epoch": 2.0}
@@ -38,21 +41,21 @@ def test_each_set_has_a_name() -> None:
 
 
 def test_a_metric_that_is_called_like_a_runtime() -> None:
-    """It is a metric of the set that was evaluated, and no set."""
+    """A metric whose name ends in `_runtime` is a metric of the evaluated set, not another set."""
     entry = _EVALUATED | {"eval_tokenizer_runtime": 0.5}
     metrics = {"loss": 0.5, "accuracy": 0.75, "tokenizer_runtime": 0.5}
     assert rows_of(entry, 40) == [Row("eval", metrics, 40, 2.0)]
 
 
 def test_numbers_of_other_libraries() -> None:
-    """Whatever converts to a number is one."""
+    """Any value that converts to a number counts as one."""
     number = Decimal("0.5")
     assert training_metrics({"loss": number}) == {"loss": number}
     assert rows_of({"eval_loss": number}, 1) == [Row("eval", {"loss": number}, 1)]
 
 
 def test_training_is_no_evaluation() -> None:
-    """The training's own numbers become metrics."""
+    """A log entry of training has no rows. Its numbers are training metrics."""
     said = {"loss": 0.1, "train_runtime": 3.0, "note": "x", "step": 7}
     assert rows_of(said, 7) == []
     assert training_metrics(said) == {"loss": 0.1, "train_runtime": 3.0}
@@ -68,7 +71,10 @@ def test_values_that_a_script_logs() -> None:
 
 
 def test_the_rows_of_the_best_step() -> None:
-    """The rows are in the log that a checkpoint keeps, including those of the previous process."""
+    """The rows of a step are found in the log, which a checkpoint keeps.
+
+    Without a step, no rows are found.
+    """
     log = [{"loss": 1.0, "step": 10}, _EVALUATED | {"step": 10}, {"eval_loss": 0.6, "step": 20}]
     assert last_rows(log, 10) == [Row("eval", {"loss": 0.5, "accuracy": 0.75}, 10, 2.0)]
     assert last_rows(log, None) == []
@@ -91,7 +97,10 @@ class _Model:
 
 
 def test_the_configuration() -> None:
-    """It holds what is asked for, and not where or by whose token; how long stands beside it."""
+    """A configuration has the settings of training and of the model, without folders and tokens.
+
+    Settings of the duration, of saving and of loading are in `extras`.
+    """
     arguments = {
         "learning_rate": 0.1,
         "seed": 7,
