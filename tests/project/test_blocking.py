@@ -1,4 +1,4 @@
-"""The blocking client is generated from the asynchronous one, and as well described."""
+"""Tests that the blocking client is generated from the asynchronous one, with its docs."""
 
 import importlib.util
 import inspect
@@ -29,12 +29,15 @@ def _tool() -> ModuleType:
 
 
 def test_the_blocking_client_is_current() -> None:
-    """Each generated file is current. If not, run `make blocking`."""
+    """Each generated file is current. If one is not, run `make blocking`."""
     assert _tool().outdated() == []
 
 
 def test_a_change_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A generated file that somebody has edited is named, and written again when asked to."""
+    """A generated file that is missing or was edited is reported.
+
+    With `write`, it is also generated again.
+    """
     tool = _tool()
     for folder in ("aio", "blocking"):
         (tmp_path / folder).mkdir()
@@ -61,7 +64,7 @@ def test_a_change_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @each(("blocking", "asynchronous"), _PAIRS)
 def test_both_clients_are_described_alike(blocking: type, asynchronous: type) -> None:
-    """Every method of both clients describes every parameter that it takes."""
+    """The docstring of each method describes every parameter, in both clients."""
     for kind in (blocking, asynchronous):
         assert "As `" not in (kind.__doc__ or "")
         for name, method in inspect.getmembers(kind, inspect.isfunction):
@@ -74,7 +77,7 @@ def test_both_clients_are_described_alike(blocking: type, asynchronous: type) ->
 
 
 def test_descriptions_name_their_own_classes() -> None:
-    """The blocking client speaks of no asynchronous class, and of no await."""
+    """The code of the blocking client mentions no asynchronous class and no await."""
     for module in {kind.__module__ for kind, _ in _PAIRS}:
         source = inspect.getsource(sys.modules[module])
         assert "Async" not in source

@@ -1,4 +1,4 @@
-"""Changes of the protos that would break a client are found."""
+"""Tests that buf finds changes of the protos that would break a released client."""
 
 import shutil
 import subprocess
@@ -31,7 +31,7 @@ needs_buf = pytest.mark.skipif(
 
 
 def _breaking(folder: Path, change: tuple[str, str, str]) -> subprocess.CompletedProcess[str]:
-    """Compares changed protos with the released ones."""
+    """Runs `buf breaking` on the protos with this change, against the released protos."""
     file, before, after = change
     shutil.copytree(_PROJECT / "proto", folder / "proto", ignore=shutil.ignore_patterns("released"))
     path = folder / "proto" / "podium" / "v1" / file
@@ -49,7 +49,7 @@ def _breaking(folder: Path, change: tuple[str, str, str]) -> subprocess.Complete
 @needs_buf
 @pytest.mark.parametrize("change", sparse([(each,) for each in _BREAKS.values()]), ids=_BREAKS)
 def test_a_breaking_change_is_found(tmp_path: Path, change: tuple[str, str, str]) -> None:
-    """Whatever would break a released client fails the check and is named."""
+    """If a change would break a released client, the check fails and names the file."""
     done = _breaking(tmp_path, change)
     assert done.returncode == 100, done.stderr
     assert change[0] in done.stdout

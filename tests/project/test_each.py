@@ -1,4 +1,4 @@
-"""The decorator `each`, which runs many cases as one test."""
+"""Tests of the decorator `each`, which runs many cases as one test."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Text that no tracked file may have, and the targets of links in documents."""
+"""Tests of all tracked files: forbidden text, licenses, and links in documents."""
 
 import re
 import subprocess
@@ -8,8 +8,8 @@ from tests.each import each
 
 _PROJECT = Path(__file__).parents[2]
 
-# Folders of the machines that Podium was written on, and hosts that packages come from: each is
-# written here in a form that does not match itself.
+# Folders of the machines that Podium was written on, and hosts of package registries. Each pattern
+# is written so that it does not match itself.
 _MACHINE_PATH = re.compile(r"(?<![\w.>})-])/(?:opt|work|root|home|Users)/\w")
 _REGISTRY = re.compile(
     r"pypi[.]org|pythonhosted[.]org|registry[.]npmjs|index[.]crates[.]io|crates[.]io/api"
@@ -40,13 +40,13 @@ def _found(pattern: re.Pattern[str]) -> list[str]:
 
 
 def test_no_machine_paths() -> None:
-    """No tracked file names a folder of somebody's machine."""
+    """No tracked file contains a path of a developer's machine."""
     assert _found(_MACHINE_PATH) == []
 
 
 @each("client", ["go", "rust", "typescript"])
 def test_packages_carry_the_license(client: str) -> None:
-    """Go, crates and npm pack the folder of a client, so each has a copy of the license."""
+    """The folder of each client that is packed as a package has a copy of the license."""
     carried = _PROJECT / "client" / client / "LICENSE"
     assert carried.read_text("utf-8") == (_PROJECT / "LICENSE").read_text("utf-8")
 
@@ -63,14 +63,14 @@ def test_no_merge_conflicts() -> None:
 
 
 def test_machine_paths_and_registries_would_be_found() -> None:
-    """The two patterns find the text that they are for."""
+    """The patterns for machine paths and registries match an example."""
     slash = "/"
     assert _MACHINE_PATH.search(f'path = "{slash}home{slash}me"')
     assert _REGISTRY.search("https://files.pythonhosted" + ".org/x")
 
 
 def _anchors(document: Path) -> list[str]:
-    """Returns the anchors of a document, as GitHub makes them of its headings."""
+    """Returns the anchors of a document, which GitHub derives from its headings."""
     text = _CODE_BLOCK.sub("", document.read_text(encoding="utf-8"))
     headings = (match["text"].strip().lower() for match in _HEADING.finditer(text))
     slugs = [re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in headings]
@@ -90,13 +90,13 @@ def _leads(document: Path, target: str) -> bool:
 
 
 def test_links_resolve() -> None:
-    """Every link of a document into this repository leads to a file and a heading of it."""
+    """Every link of a document into this repository leads to an existing file and heading."""
     broken = {document.name: _broken(document) for document in _tracked("*.md")}
     assert {name: links for name, links in broken.items() if links} == {}
 
 
 def test_anchors_of_the_reference_are_unique() -> None:
-    """Each link in docs/api.md can mean one place only."""
+    """The anchors of docs/api.md are unique."""
     anchors = _anchors(_PROJECT / "docs" / "api.md")
     assert len(anchors) > 60
     assert sorted(anchors) == sorted(set(anchors))

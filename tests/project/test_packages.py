@@ -1,4 +1,4 @@
-"""The promises of the two packages to their users."""
+"""Tests of the two packages: what they import, their types, and their version."""
 
 import json
 import re
@@ -27,20 +27,20 @@ def _modules_after(statement: str) -> set[str]:
 
 
 def test_import_podium_loads_neither_grpc_nor_protobuf() -> None:
-    """A trainer that imports podium can fork: the import brings no gRPC and no protobuf."""
+    """`import podium` loads neither gRPC nor protobuf, so a training process can fork."""
     loaded = _modules_after("import podium")
     assert "podium" in loaded
     assert {name for name in loaded if name.split(".")[0] in {"grpc", "google"}} == set()
 
 
 def test_import_podium_loads_little() -> None:
-    """The import does not load typing, which takes longer than all the rest."""
+    """`import podium` does not load typing, which takes longer than all other imports."""
     assert "typing" not in _modules_after("import sys; sys.modules.pop('typing', 0); import podium")
 
 
 @pytest.mark.parametrize("package", ["podium", "podium_server"])
 def test_packages_are_typed(package: str) -> None:
-    """Type checkers read the annotations of both packages, since each has a py.typed."""
+    """Each package has a py.typed, so that type checkers read its annotations."""
     spec = find_spec(package)
     assert spec is not None
     assert spec.submodule_search_locations is not None
@@ -48,7 +48,7 @@ def test_packages_are_typed(package: str) -> None:
 
 
 def test_one_version() -> None:
-    """pyproject.toml, the package, the distribution and the newest changelog entry agree."""
+    """pyproject.toml, the package, its metadata and the changelog have the same version."""
     with (_PROJECT / "pyproject.toml").open("rb") as file:
         version = tomllib.load(file)["project"]["version"]
     changelog = (_PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -71,13 +71,13 @@ def test_one_version() -> None:
     ],
 )
 def test_the_clients_have_the_version(file: str, line: str) -> None:
-    """The clients in other languages are released with the version of the server."""
+    """The clients for other languages have the version of the Python package."""
     text = (_PROJECT / file).read_text(encoding="utf-8")
     assert line.format(version=podium.__version__) in text
 
 
 def test_the_version_is_read_when_asked() -> None:
-    """Only `__version__` loads importlib.metadata, which costs more than `import podium`."""
+    """`import podium` does not load importlib.metadata. Reading `__version__` does."""
     assert "importlib.metadata" not in _modules_after("import podium")
     assert "importlib.metadata" in _modules_after("import podium; podium.__version__")
     assert "__version__" in dir(podium)

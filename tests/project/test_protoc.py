@@ -1,4 +1,4 @@
-"""Plain `protoc` and `buf generate` write code for languages that Podium has no client for."""
+"""Tests that plain `protoc` and `buf generate` can generate code for other languages."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ _PROTOS = sorted((_PROJECT / "proto").glob("podium/v1/*.proto"))
 _BUF = Path(sys.executable).with_name("buf")
 _JARS = Path.home() / ".m2" / "repository" / "com" / "google" / "protobuf" / "protobuf-java"
 
-# A file that the options of each language decide the place or the contents of.
+# For each language, a file whose path or content depends on the language's options in the protos.
 _WRITTEN = {
     "csharp": ("ArmResult.cs", "namespace Podium.V1 {"),
     "java": ("podium/v1/ArmResult.java", "package podium.v1;"),
@@ -43,14 +43,17 @@ def _protoc(language: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("language", _WRITTEN)
 def test_protoc_writes_code(language: str, tmp_path: Path) -> None:
-    """The generator of a language writes its files without a warning, named as usual there."""
+    """`protoc` generates the code of a language without a warning.
+
+    The names of files and namespaces follow the conventions of the language.
+    """
     _protoc(language, tmp_path / language)
     path, text = _WRITTEN[language]
     assert text in (tmp_path / language / path).read_text(encoding="utf-8")
 
 
 def test_the_java_code_compiles(tmp_path: Path) -> None:
-    """Each message, enum and service has a class of its own, and javac accepts all of them."""
+    """`javac` accepts the generated Java code and compiles messages to classes of their own."""
     jars = sorted(_JARS.glob("*/protobuf-java-*.jar"))
     if shutil.which("javac") is None or not jars:
         pytest.skip("there is no javac, or no library of protobuf for it")
@@ -64,7 +67,7 @@ def test_the_java_code_compiles(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not _BUF.exists(), reason="there is no buf")
 def test_buf_generates(tmp_path: Path) -> None:
-    """`buf generate` with the template of the project writes code for every language in it."""
+    """`buf generate` with the project's template writes code for every language in it."""
     command = [str(_BUF), "generate", "--output", str(tmp_path)]
     subprocess.run(command, cwd=_PROJECT, check=True)
     written = {

@@ -1,7 +1,7 @@
-"""The generated code that is committed is current: nobody's build writes it anew.
+"""Tests that the generated code of each language is current.
 
-Each language's code holds the descriptors of what it was generated from. They are compared without
-any of the toolchains; comments are not part of them.
+The code of each language contains the descriptors of the protos that it was generated from. The
+tests compare these descriptors without any toolchain. They do not compare comments.
 """
 
 import ast
@@ -27,7 +27,7 @@ def _in_go(name: str) -> FileDescriptorProto:
     text = (_CLIENTS / "go" / "podiumv1" / f"{name}.pb.go").read_text(encoding="utf-8")
     raw = text[text.index("_rawDesc = ") : text.index("_rawDescOnce ")]
     literals = (match["text"].encode() for match in _GO_LITERAL.finditer(raw))
-    # Strings of Go and bytes of Python escape alike; what is beyond ASCII stands there in UTF-8.
+    # Go strings and Python bytes have the same escapes. Other characters are stored in UTF-8.
     parts = [ast.literal_eval('b"' + _ascii(literal) + '"') for literal in literals]
     return FileDescriptorProto.FromString(b"".join(parts))
 
@@ -54,7 +54,7 @@ def _in_python(name: str) -> FileDescriptorProto:
 
 
 def _plain(file: FileDescriptorProto) -> FileDescriptorProto:
-    """Returns the descriptors of a file, without the parts that generators leave out or add."""
+    """Returns a file's descriptor without the parts that some generators leave out or add."""
     file.ClearField("options")
     file.ClearField("dependency")
     for message in file.message_type:
@@ -66,7 +66,10 @@ def _plain(file: FileDescriptorProto) -> FileDescriptorProto:
 
 @each("stored", [_in_go, _in_typescript, _in_rust])
 def test_stubs_are_of_the_present_protos(stored: Callable[[str], FileDescriptorProto]) -> None:
-    """The code agrees with Python's. If not, run make proto-go, proto-typescript, proto-rust."""
+    """The descriptors in the code equal those in the Python code.
+
+    If they differ, run make proto-go, proto-typescript or proto-rust.
+    """
     assert len(_PROTOS) > 10
     for proto in _PROTOS:
         assert _plain(stored(proto.stem)) == _plain(_in_python(proto.stem)), proto.name

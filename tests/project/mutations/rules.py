@@ -87,7 +87,7 @@ def _walk(node: ast.AST, scope: str) -> Iterator[tuple[str, ast.expr | ast.stmt]
 
 
 def _is_left_out(node: ast.AST) -> bool:
-    """Returns whether a node holds no behaviour: annotations, imports, messages, docstrings."""
+    """Returns whether no defect is planted in a node, such as an import or an annotation."""
     if isinstance(node, (ast.arguments, ast.Import, ast.ImportFrom, ast.JoinedStr, ast.AnnAssign)):
         return True
     if isinstance(node, ast.FunctionDef) and node.name in {"__repr__", "__str__"}:
@@ -142,7 +142,7 @@ def _is_text(node: ast.BinOp) -> bool:
 
 
 def _offset(lines: list[str], line: int, column: int) -> int:
-    """Returns the place of a line and a column, which counts bytes of UTF-8."""
+    """Returns the index in the source of a line and a column. Columns count UTF-8 bytes."""
     before = sum(map(len, lines[: line - 1]))
     return before + len(lines[line - 1].encode()[:column].decode())
 

@@ -1,11 +1,12 @@
-"""Measures what the tests see: plants defects by rule, one at a time, and runs the tests.
+"""Measures how many defects the tests find: plants one defect at a time and runs the tests.
 
     python tests/project/mutations/run.py [--most N] [SUBJECT ...]
 
-`subjects.toml` lists the subjects: files, and the tests that have to notice defects in them. Of the
-defects that `rules` can plant in the files of a subject, a fixed random sample is tried. The run
-fails where fewer of them turn the tests red than the subject's `found` asks for, and prints those
-that survived. Some defects change nothing that can be observed, so not all of them can be found.
+`subjects.toml` lists the subjects. A subject is a set of files, and the tests that must find
+defects in them. Of the defects that `rules` can plant in the files, a fixed random sample is tried.
+The run fails if the share of defects that make the tests fail is less than the subject's `found`.
+It prints the defects that the tests did not find. Some defects change nothing that a test can
+observe, so not all of them can be found.
 """
 
 import argparse
@@ -38,7 +39,7 @@ _FAILED = 1  # pytest's exit code for tests that failed
 
 @dataclass(frozen=True)
 class Subject:
-    """Files, the tests that guard them, and the share of defects that the tests must find."""
+    """A set of files, the tests for them, and the share of defects that the tests must find."""
 
     name: str
     files: tuple[str, ...]
@@ -46,7 +47,7 @@ class Subject:
     found: float
 
     def sample(self, most: int) -> list[Defect]:
-        """Returns at most so many of the defects of the files, the same ones each time."""
+        """Returns at most `most` of the defects in the files, always the same ones."""
         every = [defect for file in self.files for defect in self._defects(file)]
         return sorted(every, key=lambda defect: defect.draw)[:most]
 
@@ -66,7 +67,7 @@ def subjects() -> dict[str, Subject]:
 
 
 def _turns_red(tests: tuple[str, ...], defect: Defect | None) -> bool:
-    """Runs tests over a copy of the packages with a defect in it; a run that hangs is red."""
+    """Returns whether tests fail, or hang, with a copy of the packages that has a defect."""
     with tempfile.TemporaryDirectory() as folder:
         for package in _PACKAGES:
             shutil.copytree(_PROJECT / package, Path(folder, Path(package).name))
@@ -98,10 +99,10 @@ def _pytest(folder: str, tests: tuple[str, ...]) -> int:
     except subprocess.TimeoutExpired:
         code = _FAILED
     finally:
-        # A defect may leave servers and senders behind.
+        # With a defect, servers and senders may still be running.
         _kill_group(process.pid)
         process.wait()
-    # A module that cannot be imported is noticed as well: pytest ends with 2 or 4 then.
+    # If a module cannot be imported, pytest ends with 2 or 4. The defect counts as found, too.
     return _FAILED if code not in (0, 5) else code
 
 
@@ -111,7 +112,7 @@ def _kill_group(leader: int) -> None:
 
 
 def _try(subject: Subject, most: int, workers: ThreadPoolExecutor) -> bool:
-    """Tries a sample of a subject's defects; returns whether enough of them were found."""
+    """Tries a sample of a subject's defects. Returns whether the tests found enough of them."""
     if _turns_red(subject.tests, None):
         print(f"{subject.name}: its tests fail without any defect")
         return False
@@ -130,7 +131,7 @@ def _line(text: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Tries the subjects, all of them by default; returns 0 if enough defects were found."""
+    """Tries the named subjects, by default all. Returns 0 if enough defects were found."""
     known = subjects()
     parser = argparse.ArgumentParser(description="Plants defects and runs the tests.")
     parser.add_argument("--most", type=int, default=_SAMPLE, help="defects to try in each subject")

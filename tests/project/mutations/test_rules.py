@@ -1,4 +1,4 @@
-"""The rules that plant defects, and the list of the files in which they are planted."""
+"""Tests of the rules that plant defects, and of the list of files with planted defects."""
 
 import ast
 from pathlib import Path
@@ -22,7 +22,7 @@ def keep(self, rows: list[int], limit: int = 3) -> bool:
 
 
 def test_each_rule_plants_its_defect() -> None:
-    """A small function has these defects, and no others."""
+    """The rules plant exactly these defects in a small function."""
     found = [(defect.rule, defect.line, defect.before) for defect in defects_of("f.py", _SOURCE)]
     assert found == [
         ("swap and with or", 4, "not rows and limit <= 3"),
@@ -40,7 +40,7 @@ def test_each_rule_plants_its_defect() -> None:
 
 
 def test_a_defect_replaces_its_node_only() -> None:
-    """The rest of the source stays as it is, also behind letters of several bytes."""
+    """A defect replaces only its node, even after characters of several bytes."""
     source = 'def f():\n    return "ä…", 1 < 2\n'
     changed = {defect.source for defect in defects_of("f.py", source)}
     assert 'def f():\n    return "ä…", (1 <= 2)\n' in changed
@@ -49,7 +49,7 @@ def test_a_defect_replaces_its_node_only() -> None:
 
 @pytest.mark.slow
 def test_every_subject_has_defects_that_are_python() -> None:
-    """Each listed file and test exists, and each defect that would be tried can be parsed."""
+    """Each listed file and test exists, and a sample of the planted defects can be parsed."""
     for subject in subjects().values():
         for test in subject.tests:
             assert (_PROJECT / test).exists(), f"{subject.name}: {test}"

@@ -1,4 +1,4 @@
-"""The types of the asynchronous client. Checked by type checkers, never run."""
+"""The types of the asynchronous client. Type checkers check this file. It is never run."""
 
 from typing import assert_type
 
@@ -6,7 +6,7 @@ import podium
 
 
 async def reading(client: podium.AsyncClient) -> None:
-    """Handles answer the model's classes when they are awaited."""
+    """When a call of a handle is awaited, the result is an object of the model."""
     arm = client.arm("e", "a")
     assert_type(arm, podium.AsyncArmHandle)
     assert_type(await arm.eval("val", step=100), podium.EvalResult | None)
@@ -24,7 +24,7 @@ async def reading(client: podium.AsyncClient) -> None:
 
 
 async def recording(experiment: podium.AsyncExperimentHandle, config: podium.RunConfig) -> None:
-    """An attempt is begun by `async with` or `await`."""
+    """An attempt begins with `async with` or `await`."""
     assert_type(await experiment.declare(), podium.RecordResult)
     async with experiment.start_arm(config) as arm:
         assert_type(arm, podium.AsyncArmRun)
@@ -39,7 +39,10 @@ async def recording(experiment: podium.AsyncExperimentHandle, config: podium.Run
 
 
 async def mistakes(client: podium.AsyncClient) -> None:
-    """A call that is not awaited has no result, and blocking handles are other classes."""
+    """Type checkers report a call that is not awaited, and a blocking handle or `with`.
+
+    They also report arguments of wrong types.
+    """
     score: float | None = client.arm("e", "a").score("m")  # type: ignore[assignment]
     handle: podium.ArmHandle = client.arm("e", "a")  # type: ignore[assignment]
     with client.experiment("e").start_arm(podium.RunConfig("r")):  # type: ignore[attr-defined]

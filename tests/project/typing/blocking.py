@@ -1,4 +1,4 @@
-"""The types of the blocking client. Checked by type checkers, never run."""
+"""The types of the blocking client. Type checkers check this file. It is never run."""
 
 from typing import assert_type
 
@@ -7,7 +7,7 @@ import podium
 
 
 def reading(client: podium.Client) -> None:
-    """Handles answer the model's classes."""
+    """The calls of handles return objects of the model."""
     arm = client.arm("e", "a")
     assert_type(arm, podium.ArmHandle)
     assert_type(arm.eval("val", step=100), podium.EvalResult | None)
@@ -32,7 +32,7 @@ def reading(client: podium.Client) -> None:
 
 
 def recording(experiment: podium.ExperimentHandle, config: podium.RunConfig) -> None:
-    """Declarations return their result, and an attempt is a context manager."""
+    """Calls that record return their result, and an attempt is a context manager."""
     assert_type(experiment.declare(direction="maximize"), podium.RecordResult)
     assert_type(experiment.declare().kept_fields, tuple[podium.KeptField, ...])
     with experiment.start_arm(config, resume_step=3) as arm:
@@ -58,7 +58,7 @@ def recorders(experiment: podium.ExperimentHandle, config: podium.RunConfig) -> 
 
 
 def outbox(config: podium.RunConfig) -> None:
-    """Recorders implement the recording interface, too."""
+    """The recorders of `podium.record` implement the recording interface, too."""
     with podium.record("e", success_metric="m", strict=True) as experiment:
         assert_type(experiment, podium.ExperimentRecording)
         recorder: podium.ExperimentRecorder = experiment
@@ -74,7 +74,7 @@ def outbox(config: podium.RunConfig) -> None:
 
 
 def numbers_of_libraries(arm: podium.ArmHandle, config: podium.RunConfig) -> None:
-    """Steps are integers of any library, and tags are in any container."""
+    """Numbers can be of any library. Tags can be in any container."""
     arm.eval("val", step=np.int64(1))
     arm.get().eval("val", step=np.int64(1))
     arm.log_eval("val", {"acc": np.float32(0.5)}, step=np.int64(1), tags={"a"})
@@ -87,7 +87,7 @@ def numbers_of_libraries(arm: podium.ArmHandle, config: podium.RunConfig) -> Non
 
 
 def mistakes(client: podium.Client) -> None:
-    """Type checkers report mistakes before anything runs."""
+    """Type checkers report arguments of wrong types, and attributes that do not exist."""
     client.arm("e", "a").eval("val", 100)  # type: ignore[call-arg]
     client.arm("e", "a").eval(5)  # type: ignore[arg-type]
     client.arm("e", "a").log({"loss": "0.3"})  # type: ignore[dict-item]
@@ -115,7 +115,7 @@ def mistakes(client: podium.Client) -> None:
 
 
 def recording_mistakes(arm: podium.ArmRecording) -> None:
-    """Recorders refuse the same arguments as handles."""
+    """Type checkers report the same wrong arguments for recorders as for handles."""
     arm.log_eval("val", {"a": 1}, tags="test")  # type: ignore[arg-type]
     arm.finish("complete")  # type: ignore[arg-type]
     arm.evaluating("val", tags="test")  # type: ignore[arg-type]
@@ -124,7 +124,7 @@ def recording_mistakes(arm: podium.ArmRecording) -> None:
 
 
 def errors(error: podium.PodiumError) -> None:
-    """Errors tell their parts."""
+    """An error has a code, a reason, metadata and refusals."""
     assert_type(error.code, str)
     assert_type(error.reason, str)
     assert_type(error.metadata, dict[str, str])
@@ -132,6 +132,6 @@ def errors(error: podium.PodiumError) -> None:
 
 
 def comparing(experiment: podium.ExperimentHandle) -> None:
-    """A read that takes several calls returns plain data."""
+    """A read that takes several calls returns an object of the model."""
     assert_type(experiment.compare("a", "b", kind="group"), podium.Comparison)
     assert_type(experiment.curve("val.acc", by_group=True), podium.Curves)

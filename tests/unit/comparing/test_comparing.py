@@ -1,4 +1,4 @@
-"""Comparisons of arms or groups without a server: numbers, missing numbers, and warnings."""
+"""Tests of comparisons of arms or groups, without a server."""
 
 import math
 from typing import Any
@@ -11,27 +11,27 @@ from tests.each import each
 
 
 def arm(name: str, *evals: EvalResult, **metrics: float) -> ArmResult:
-    """A completed arm with these rows and training metrics."""
+    """Returns a completed arm with these rows and training metrics."""
     return ArmResult(name, RunConfig(name), "completed", metrics, evals=list(evals))
 
 
 def row(name: str = "test", step: int | None = None, **fields: Any) -> EvalResult:
-    """A row."""
+    """Returns an eval row, by default a post-training row of `test`."""
     return EvalResult(name, step=step, **fields)
 
 
 def group(*arms: ArmResult) -> Members:
-    """Arms as one side."""
+    """Returns arms as one side of a comparison."""
     return Members("g", is_group=True, arms=arms)
 
 
 def seeds(*scores: float) -> Members:
-    """A group with an arm for each score on `test.acc`."""
+    """Returns a group with an arm for each score on `test.acc`."""
     return group(*(arm(f"s{i}", row(metrics={"acc": score})) for i, score in enumerate(scores)))
 
 
 def test_the_statistics_are_those_of_the_arms() -> None:
-    """Each arm is one draw: mean and sd by hand, interval and p-value as scipy has them."""
+    """A comparison has the means and deviations of both groups, and scipy's p-value."""
     found = compare(seeds(0.5, 0.6, 0.7), seeds(0.2, 0.4))
     (metric,) = found.metrics
     assert metric.label == "test.acc"
@@ -46,7 +46,7 @@ def test_the_statistics_are_those_of_the_arms() -> None:
 
 
 def test_every_number_is_compared_in_order() -> None:
-    """Metrics and breakdowns of each eval as it was recorded, then the arm's own metrics."""
+    """Each eval's metrics and numeric breakdowns are compared, then the training metrics."""
     breakdowns = {"10": 1.0, "9": 2, "math": {"n": 3, "acc": 0.5}, "b": True, "t": "x", "l": [1]}
     left = arm("a", row("val", 5, metrics={"z": 1.0, "a": 2.0}), loss=0.1)
     right = arm("b", row("test", breakdowns=breakdowns), row("val", 5, metrics={"a": 3.0}))
@@ -65,7 +65,7 @@ def test_every_number_is_compared_in_order() -> None:
 
 
 def test_the_answering_row_is_compared() -> None:
-    """As eval() does without a step: the post-training row, else the greatest step."""
+    """The row that eval() returns is compared: the post-training row, else the last step."""
     left = arm("a", row("val", 5, metrics={"acc": 0.5}), row("val", metrics={"acc": 0.9}))
     right = arm("b", row("val", 10, metrics={"acc": 0.6}), row("val", 5, metrics={"acc": 0.1}))
     (metric,) = compare(group(left), group(right)).metrics
@@ -74,7 +74,7 @@ def test_the_answering_row_is_compared() -> None:
 
 
 def test_what_is_missing_or_nan_is_named() -> None:
-    """An arm without a number, and one where it is NaN, are named and have no part in the mean."""
+    """Arms without a number or with NaN are named, and are left out of the mean."""
     left = group(*seeds(0.5, math.nan).arms, arm("none"))
     (metric,) = compare(left, seeds(0.25)).metrics
     assert metric.left.statistics.n == 1
@@ -86,7 +86,7 @@ def test_what_is_missing_or_nan_is_named() -> None:
 
 
 def test_a_number_on_one_side_only() -> None:
-    """The metric is listed without a difference."""
+    """A metric that only one side has is listed without a difference."""
     (metric,) = compare(group(arm("a", loss=0.5)), group(arm("b"))).metrics
     assert (metric.left.statistics.mean, metric.right.statistics.mean) == (0.5, None)
     assert metric.difference.difference is None
@@ -94,14 +94,14 @@ def test_a_number_on_one_side_only() -> None:
 
 
 def test_evals_can_be_chosen() -> None:
-    """Only the evals that were asked for, and then no training metrics."""
+    """If evals are chosen, only they are compared, and no training metrics."""
     left = arm("a", row("val", metrics={"m": 1.0}), row("test", metrics={"m": 2.0}), loss=1.0)
     found = compare(group(left), group(left), ["test"])
     assert [metric.label for metric in found.metrics] == ["test.m"]
 
 
 def test_given_eval_metrics_go_before_training_metrics() -> None:
-    """Of an arm without rows, its own eval metrics count, as in a score."""
+    """If an arm without rows has eval metrics, they are compared instead of training metrics."""
     old = ArmResult("old", RunConfig("old"), "completed", {"acc": 0.1}, {"acc": 0.7})
     (metric,) = compare(group(old), group(arm("new", acc=0.2))).metrics
     assert metric.left.statistics.mean == old.score("acc") == 0.7
@@ -117,7 +117,10 @@ def test_given_eval_metrics_go_before_training_metrics() -> None:
     ],
 )
 def test_rows_that_measured_something_else_are_flagged(fields: Any, flag: str) -> None:
-    """A number is flagged if benchmark, model or step differ on either side or within one."""
+    """A metric is flagged if its rows differ in benchmark, model or step.
+
+    The rows can be of both sides or of one side.
+    """
     plain = arm("a", row(metrics={"m": 1.0}))
     other = arm("b", row(**({"step": None} | fields), metrics={"m": 1.0}))
     assert compare(group(plain), group(other)).metrics[0].flags == (flag,)
@@ -125,20 +128,20 @@ def test_rows_that_measured_something_else_are_flagged(fields: Any, flag: str) -
 
 
 def test_other_steps_are_flagged() -> None:
-    """Arms at different steps are compared, and the comparison is flagged."""
+    """A comparison of arms at different steps is flagged."""
     early, late = (group(arm("a", row("val", k, metrics={"m": 1.0}))) for k in (100, 200))
     assert compare(early, late).flags == ("steps_differ",)
     assert compare(early, early).flags == ()
 
 
 def test_a_row_without_a_benchmark_id_has_its_name_for_one() -> None:
-    """A benchmark_id equal to the name is the same as none."""
+    """A row without a benchmark_id counts as a row whose benchmark_id is its name."""
     named = arm("a", row(metrics={"m": 1.0}, benchmark_id="test"))
     assert compare(group(named), group(arm("b", row(metrics={"m": 1.0})))).flags == ()
 
 
 def test_groups_of_mixed_configs_are_flagged() -> None:
-    """Seeds may differ in name and seed; a group whose arms differ in more is flagged."""
+    """A group is flagged if its arms' configs differ in more than name and seed."""
     first = RunConfig("a", algorithm=Component("sgd", {"lr": 0.1}), seed=0)
     seed = RunConfig("b", algorithm=Component("sgd", {"lr": 0.1}), seed=1)
     other = RunConfig("c", algorithm=Component("sgd", {"lr": 0.2}), seed=0)
@@ -152,7 +155,7 @@ def test_groups_of_mixed_configs_are_flagged() -> None:
 
 
 def test_sides_say_who_counts() -> None:
-    """Each side names its arms with their status, and those that were left out."""
+    """Each side of a comparison names its arms and those left out, with their statuses."""
     running = ArmResult("a", RunConfig("a"), "running")
     side = Members("g", is_group=True, arms=[running], left_out={"b": "failed"})
     found = compare(side, seeds(0.5)).left

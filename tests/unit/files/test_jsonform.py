@@ -1,4 +1,4 @@
-"""Plain JSON: natural to read and write, strict, and exact in both directions."""
+"""Tests of results as plain JSON, which is strict and exact in both directions."""
 
 import json
 import math
@@ -55,7 +55,7 @@ def _strict(given: dict[str, Any]) -> Any:
 
 
 def test_an_arm_can_be_written_by_hand() -> None:
-    """Natural JSON, most of it left out, is the arm that it looks like."""
+    """An arm can be read from JSON that a person writes, without most of the keys."""
     arm = json_form.arm_from_json(_ARM)
     assert arm.run_config.algorithm == Component("sgd", {"rank": 4, "lr": 0.5, "big": 2**53 + 1})
     assert exact(arm.run_config.extras) == exact({"warmup": 10})
@@ -68,7 +68,7 @@ def test_an_arm_can_be_written_by_hand() -> None:
 
 
 def test_an_arm_is_written_as_it_reads() -> None:
-    """Every field has its key, mirrors are filled in, maps are in order, the JSON is strict."""
+    """A written arm has every field, with mirrored fields and sorted maps, in strict JSON."""
     config = RunConfig("a", algorithm=Component("sgd", {"rank": 4, "lr": 4.0, "x": math.nan}))
     row = EvalResult("t", metrics={"acc": -math.inf}, breakdowns={"0": [True, None]}, step=0)
     arm = ArmResult("a", config, "completed", evals=[row])
@@ -88,14 +88,14 @@ def test_an_arm_is_written_as_it_reads() -> None:
 
 
 def test_a_read_arm_goes_on_mirroring() -> None:
-    """The mirrored fields of an export follow rows that are added later."""
+    """The mirrored fields of a read arm follow changes of its rows."""
     arm = json_form.arm_from_json(json_form.to_json(json_form.arm_from_json(_ARM)))
     arm.evals[1].metrics["acc"] = 0.75
     assert arm.score("acc") == 0.75
 
 
 def test_the_other_forms() -> None:
-    """Rows, run results, configs, summaries and scores have their form too."""
+    """Rows, run results and configs are written and read. Summaries and scores are written."""
     row = EvalResult("t", step=3)
     assert _read(EvalResult, json_form.to_json(row)) == row
     result = RunResult("r", "ok", {"loss": math.nan}, {"log": "x"}, extras={"a": 1})
@@ -154,7 +154,7 @@ def test_what_is_wrong_is_said_with_its_place(given: Any, message: str) -> None:
 
 
 def test_null_is_the_default() -> None:
-    """A key with null is the same as a missing key."""
+    """A key with the value null counts as a missing key."""
     row = _read(EvalResult, {"name": "t", "metrics": None, "tags": None, "step": None})
     assert row == EvalResult("t")
 
@@ -167,7 +167,7 @@ class _Measured(ModelBase):
 
 
 def test_other_records_read_alike() -> None:
-    """A dataclass with parts of the model is read by the same rules."""
+    """A dataclass that contains parts of the model is read by the same rules as an arm."""
     read = json_form.record_from_json(
         _Measured, {"arm": "a", "metrics": {"x": "NaN"}, "row": {"name": "v"}}, "line 1"
     )

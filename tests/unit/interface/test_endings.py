@@ -1,4 +1,4 @@
-"""Events, configurations, endings and provenance at their exact bounds."""
+"""Tests of events, configurations, endings and provenance, at their exact limits."""
 
 import asyncio
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from podium._model.config import values_by_path, without_identity
 
 
 def test_an_annotation_that_removes() -> None:
-    """An empty text removes notes and group, and None leaves them as they are."""
+    """An empty string removes the notes or group. None leaves them as they are."""
     removed = events.arm_annotated("a", notes="", group_name="").arm_annotated
     given = {field.name for field, _ in removed.ListFields()}
     assert given == {"arm", "clear_notes", "clear_group"}
@@ -22,7 +22,7 @@ def test_an_annotation_that_removes() -> None:
 
 
 def test_zero_is_a_value() -> None:
-    """Zero seconds, step 0 and an empty error are recorded as such."""
+    """Zero seconds, step 0 and an empty error message are recorded, not treated as unset."""
     finished = events.arm_finished("a", "failed", error="", train_seconds=0.0).arm_finished
     assert (finished.HasField("train_seconds"), finished.HasField("error")) == (True, True)
     assert events.metrics_recorded("a", {}, step=0).metrics_recorded.HasField("step")
@@ -35,7 +35,7 @@ def test_zero_is_a_value() -> None:
 
 
 def test_the_values_of_a_configuration_by_path() -> None:
-    """Zero, False and an empty text are values. Lists and unset fields are not."""
+    """Zero, False and the empty string are values. Lists and unset fields are left out."""
     config = podium.RunConfig(
         "c",
         model=podium.ModelConfig("m"),
@@ -55,7 +55,7 @@ def test_the_values_of_a_configuration_by_path() -> None:
 
 
 def test_configurations_of_the_same_group() -> None:
-    """Name and seed do not matter, nor a part in which nothing is set, and all else does."""
+    """Configs that differ only in name, seed and empty parts belong to the same group."""
     one = podium.RunConfig("a", algorithm=podium.Component(""), seed=1, extras={"k": 1})
     other = podium.RunConfig("b", seed=2, extras={"k": 1})
     assert without_identity(one) == without_identity(other)
@@ -80,20 +80,20 @@ def test_configurations_of_the_same_group() -> None:
     ids=repr,
 )
 def test_the_end_of_a_block(error: BaseException | None, status: str, text: str | None) -> None:
-    """A program that ends on request is cancelled, and one that ends with an error has failed."""
+    """An interrupt or an exit without an error leaves a cancelled arm, an error a failed one."""
     found = ending_of(error)
     assert (found.status, found.error) == (status, text)
 
 
 def test_the_text_of_an_error() -> None:
-    """It has at most 1 MiB, and no sign that a server rejects."""
+    """An error message is cut to 1 MiB. Characters that a server rejects are escaped."""
     assert error_text("a\0\ud800") == "a\\x00\\ud800"
     assert len(error_text("x" * ((1 << 20) + 1)).encode()) <= 1 << 20
     assert error_text("x" * (1 << 20)) == "x" * (1 << 20)
 
 
 def test_the_attempt_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its order is in milliseconds, as documented, and its id has the host."""
+    """The order of a new attempt is the time in milliseconds. Its id contains the host."""
     monkeypatch.setattr("time.time_ns", lambda: 1_234_567_890)
     monkeypatch.setattr("os.uname", lambda: SimpleNamespace(nodename="node-8"))
     attempt = new_attempt(None, None)
@@ -103,7 +103,10 @@ def test_the_attempt_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_long_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At most 200 arguments, 8,000 characters, and 1,000 of each argument are recorded."""
+    """At most 200 arguments and 8,000 characters are recorded, and 1,000 of each argument.
+
+    Other provenance is recorded as given. PODIUM_PROVENANCE can turn it off.
+    """
     assert _shown(["a"] * 201) == [*["a"] * 200, "[1 more arguments]"]
     assert _shown(["a"] * 200) == ["a"] * 200
     assert [len(each) for each in _shown(["a" * 1_000, "b" * 1_001])] == [1_000, 1_000]

@@ -1,4 +1,7 @@
-"""How the provenance of a process is collected: its folder, its calls of git, and its packages."""
+"""Tests of how the provenance of a process is collected.
+
+It consists of the program's folder, the state of git, and the versions of packages.
+"""
 
 import subprocess
 import sys
@@ -72,7 +75,7 @@ def test_the_state_of_a_work_tree(
 def test_the_versions_of_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each version is listed under the name by which its package is installed.
 
-    A version that is no text is left out.
+    A version that is not a string is left out.
     """
     for module, version in (("sklearn", "1.2"), ("jax", 3), ("peft", "x" * 1_001)):
         monkeypatch.setitem(sys.modules, module, SimpleNamespace(__version__=version))

@@ -1,4 +1,4 @@
-"""Which arguments of a command line are secrets."""
+"""Tests of which arguments of a command line are redacted as secrets."""
 
 from podium._interface.redacting import redacted
 
@@ -43,12 +43,15 @@ KNOWN = "hf_" + "a1B2" * 6
     ],
 )
 def test_secrets_are_redacted(given: list[str], shown: list[str]) -> None:
-    """Values of secret options, keys and URLs are replaced, and other arguments are kept."""
+    """Values of secret options, secret keys and passwords in URLs are redacted.
+
+    Other arguments are kept.
+    """
     assert redacted(given) == shown
 
 
 @each("text", ["a", "-", "+", "+-", "token ", "a://:", "token:'"])
 def test_long_arguments_take_no_time(text: str) -> None:
-    """An argument of 100,000 letters does not delay a training, whatever the letters are."""
+    """An argument of 100,000 characters is processed, whatever characters it repeats."""
     given = text * (100_000 // len(text))
     assert redacted([given])[0][:1] == given[0]

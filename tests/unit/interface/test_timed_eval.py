@@ -1,4 +1,4 @@
-"""The row that a timed evaluation records: its duration and its values."""
+"""Tests of the row that a timed evaluation records: its duration and its values."""
 
 from itertools import accumulate
 from typing import Any
@@ -13,14 +13,14 @@ _FIELDS: dict[str, Any] = {"step": 0, "tags": ["t"]}
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the clock read 0, 1, 3, 6 and so on.
 
-    Each step is one second longer than the one before.
+    Each difference is one second longer than the one before.
     """
     times = accumulate(range(100))
     monkeypatch.setattr("time.perf_counter", lambda: next(times))
 
 
 def test_the_row_of_a_block() -> None:
-    """A timed block records one row: the latest value of each key, and the seconds since its start.
+    """A timed block records one row: the latest value of each key, and its duration.
 
     A block that raises an error records no row.
     """

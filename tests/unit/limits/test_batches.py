@@ -1,4 +1,4 @@
-"""How events are divided into calls that a server accepts."""
+"""Tests of how events are divided into calls that a server accepts."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def _row(step: int, size: int = 0) -> EvalResult:
 
 
 def _shape(found: list[Batch]) -> list[list[str]]:
-    """Returns the events of each call as texts: the steps of an arm's rows, or a row's step."""
+    """Returns the events of each call as strings: the steps of an arm's rows, or a row's step."""
 
     def named(event: Event) -> str:
         arm = event.arm_recorded.arm_result

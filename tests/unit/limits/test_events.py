@@ -1,4 +1,7 @@
-"""The limits of every field of an event: the last value that is allowed, and what is refused."""
+"""Tests of the limits of every field of an event.
+
+The cases have the greatest value that is accepted, and values that are refused.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -378,9 +381,9 @@ def test_the_metric_values_of_a_call() -> None:
     ],
 )
 def test_results_that_are_left_out(result: dict[str, Any], *, is_too_large: bool) -> None:
-    """A run_result over a limit of size or values counts as too large.
+    """A run_result counts as too large if its size or its values exceed a limit.
 
-    A long error text does not.
+    Its `error` does not count.
     """
     event = _event("armFinished", _finish(runResult=result))
     limits = replace(_SMALL, arm_bytes=60)

@@ -1,4 +1,4 @@
-"""The limits of names and of nested values."""
+"""Tests of the limits of names and of nested values."""
 
 from dataclasses import replace
 from typing import Any
@@ -68,7 +68,7 @@ def test_nested_values(values: list[dict[str, Any]], problem: str) -> None:
 
 @pytest.mark.parametrize(("count", "reason"), [(3, ""), (4, "LIMIT_EXCEEDED")])
 def test_the_keys_of_a_nested_value(count: int, reason: str) -> None:
-    """A map within a value may have only as many keys as any other map."""
+    """The limit of keys also applies to a map within a value."""
     limits = replace(_SMALL, value_nodes=10)
     given = ParseDict(_map(**dict.fromkeys("abcd"[:count], _ONE)), Value())
     found = ""

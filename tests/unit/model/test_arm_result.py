@@ -1,4 +1,7 @@
-"""ArmResult as plain Python data: mirrors, comparison, copies, pickles."""
+"""Tests of ArmResult as plain Python data: mirrored fields, comparison, copies, pickles.
+
+A mirrored field, such as `eval_metrics`, is not given, so it has the primary eval's value.
+"""
 
 import copy
 import math
@@ -22,7 +25,7 @@ def _row(name: str, acc: float, **given: Any) -> EvalResult:
 
 
 def test_a_mirror_follows_rows_that_are_added() -> None:
-    """Fields left empty read as those of the primary of the present rows."""
+    """A field that is not given has the value of the current primary eval."""
     arm = _arm(metrics={"acc": 0.1})
     assert (arm.eval_metrics, arm.eval_breakdowns, arm.eval_seconds) == ({}, {}, None)
     assert arm.score("acc") == 0.1
@@ -36,7 +39,7 @@ def test_a_mirror_follows_rows_that_are_added() -> None:
 
 
 def test_given_fields_stand() -> None:
-    """Given values are not replaced by those of the primary eval."""
+    """A given value is not replaced by that of the primary eval."""
     arm = _arm(eval_metrics={"acc": 0.9}, eval_seconds=0, evals=[_row("test", 0.5, eval_seconds=3)])
     assert (arm.eval_metrics, arm.score("acc"), arm.eval_seconds) == ({"acc": 0.9}, 0.9, 0.0)
     assert arm.eval_breakdowns == {"all": 0.5}
@@ -47,7 +50,7 @@ def test_given_fields_stand() -> None:
 
 
 def test_eval_metrics_of_an_arm_without_rows_can_be_filled() -> None:
-    """The dict is an ordinary one, and a value that is put into it counts as given."""
+    """A value that is put into the eval_metrics of an arm without rows counts as given."""
     arm = _arm()
     arm.eval_metrics["acc"] = 0.7
     arm.evals.append(_row("test", 0.5))
@@ -55,7 +58,7 @@ def test_eval_metrics_of_an_arm_without_rows_can_be_filled() -> None:
 
 
 def test_a_mirror_is_the_row_s_own_dict() -> None:
-    """Changes of a mirrored dict change the row."""
+    """A change of a mirrored dict changes the row."""
     arm = _arm(evals=[_row("test", 0.5)])
     arm.eval_metrics["f1"] = 0.4
     assert arm.evals[0].metrics == {"acc": 0.5, "f1": 0.4}
@@ -63,7 +66,7 @@ def test_a_mirror_is_the_row_s_own_dict() -> None:
 
 
 def test_an_alias_of_a_row_is_a_mirror() -> None:
-    """eval_metrics passed as a row's own dict, as older code does, go on mirroring."""
+    """If eval_metrics is the same dict as a row's metrics, it counts as mirrored."""
     row = _row("val", 0.25)
     arm = _arm(eval_metrics=row.metrics, eval_breakdowns=row.breakdowns, evals=[row])
     arm.evals.append(_row("test", 0.5, tags=["test"]))
@@ -71,7 +74,7 @@ def test_an_alias_of_a_row_is_a_mirror() -> None:
 
 
 def test_replace_keeps_mirroring() -> None:
-    """dataclasses.replace keeps given values, and does not make mirrored ones given."""
+    """dataclasses.replace keeps given values, and mirrored fields stay mirrored."""
     arm = _arm(evals=[_row("val", 0.25)])
     better = replace(arm, evals=[*arm.evals, _row("test", 0.5, tags=["test"])])
     assert (better.score("acc"), arm.score("acc")) == (0.5, 0.25)
@@ -80,7 +83,7 @@ def test_replace_keeps_mirroring() -> None:
 
 
 def test_replace_of_the_rows_drops_what_the_old_rows_mirrored() -> None:
-    """With other rows, or none, eval metrics, breakdowns and seconds are those of these rows."""
+    """If dataclasses.replace changes the rows, mirrored fields have the values of the new rows."""
     arm = _arm(evals=[_row("val", 0.25, eval_seconds=3.5)])
     other = replace(arm, evals=[_row("test", 0.5, eval_seconds=1.5)])
     assert (other.score("acc"), other.eval_breakdowns) == (0.5, {"all": 0.5})
@@ -94,14 +97,14 @@ def test_replace_of_the_rows_drops_what_the_old_rows_mirrored() -> None:
 
 
 def test_values_of_another_arm_are_given_to_an_arm_without_rows() -> None:
-    """An arm that takes only the eval metrics of another one keeps them."""
+    """An arm without rows keeps eval_metrics that were taken from another arm."""
     arm = _arm(evals=[_row("val", 0.25)])
     summary = _arm(eval_metrics=arm.eval_metrics)
     assert (summary.score("acc"), summary.eval_breakdowns) == (0.25, {})
 
 
 def test_eval_seconds_that_nobody_recorded_are_none() -> None:
-    """An arm whose primary eval was not timed has no eval_seconds."""
+    """If the primary eval was not timed, the arm's eval_seconds is None."""
     assert _arm(evals=[_row("val", 0.25)]).eval_seconds is None
 
 
@@ -111,7 +114,10 @@ def test_eval_seconds_that_nobody_recorded_are_none() -> None:
     ids=["copy", "deepcopy", "pickle"],
 )
 def test_copies_are_equal_and_go_on_mirroring(copied: Callable[[ArmResult], ArmResult]) -> None:
-    """A copy is equal, output-only fields and NaN included, and mirrors its own rows."""
+    """A copy equals the original, even with NaN, and mirrors its own rows.
+
+    It has the output-only fields, too.
+    """
     arm = _arm(metrics={"loss": math.nan}, evals=[_row("val", 0.25)])
     arm.revision = 7
     twin = copied(arm)
@@ -123,7 +129,7 @@ def test_copies_are_equal_and_go_on_mirroring(copied: Callable[[ArmResult], ArmR
 
 
 def test_comparison_takes_nan_for_nan_and_leaves_out_what_a_server_sets() -> None:
-    """An arm that was recorded and read back is equal to the one that was built."""
+    """Arms with equal fields are equal, even if a metric is NaN or a server set a revision."""
     one = _arm(metrics={"loss": float("nan")}, evals=[_row("t", float("nan"))])
     other = _arm(metrics={"loss": float("nan")}, evals=[_row("t", float("nan"))])
     other.experiment, other.revision = "sweep", 5
@@ -154,12 +160,12 @@ def test_comparison_takes_nan_for_nan_and_leaves_out_what_a_server_sets() -> Non
     ids=lambda change: next(iter(change)),
 )
 def test_arms_that_differ_are_not_equal(change: dict[str, Any]) -> None:
-    """Every field that a caller gives counts in comparisons."""
+    """Arms that differ in any one field that a caller gives are not equal."""
     assert replace(_arm(), **change) != _arm()
 
 
 def test_results_can_be_changed_and_not_hashed() -> None:
-    """Results are mutable: fields can be set, and a result is not hashable."""
+    """The fields of a result can be set, so a result is not hashable."""
     arm = _arm()
     arm.status = "failed"
     arm.error = "out of memory"
@@ -169,7 +175,7 @@ def test_results_can_be_changed_and_not_hashed() -> None:
 
 
 def test_repr_says_what_was_given() -> None:
-    """The repr shows the fields that are set, and mirrored values."""
+    """The repr shows the fields that are set, and mirrored fields."""
     text = repr(_arm(evals=[EvalResult("t", metrics={"acc": 0.5})]))
     assert "eval_seconds" not in repr(EvalResult("t"))
     assert "eval_seconds=2.0" in repr(EvalResult("t", eval_seconds=2.0))
@@ -179,7 +185,7 @@ def test_repr_says_what_was_given() -> None:
 
 
 def test_asdict_gives_plain_data_as_it_reads() -> None:
-    """dataclasses.asdict has every field, mirrors filled in."""
+    """dataclasses.asdict has the values of mirrored fields, too."""
     plain = asdict(_arm(evals=[_row("t", 0.5)]))
     assert plain["eval_metrics"] == {"acc": 0.5}
     assert plain["evals"][0]["breakdowns"] == {"all": 0.5}
@@ -187,7 +193,7 @@ def test_asdict_gives_plain_data_as_it_reads() -> None:
 
 
 def test_statuses_are_their_texts() -> None:
-    """A status is given as text or member, compares as text, and is one of five."""
+    """A status is one of five. It can be given as a string, and equals this string."""
     arm = ArmResult("a", RunConfig("a"), "completed")
     assert arm.status == "completed"
     assert arm.status is ArmStatus.COMPLETED
@@ -199,7 +205,7 @@ def test_statuses_are_their_texts() -> None:
 
 
 def test_eval_takes_any_integer_for_a_step_but_no_bool() -> None:
-    """Steps of other libraries find their row; True is not step 1."""
+    """A step can be any integer object or integral float, but not a bool."""
     arm = _arm(evals=[_row("val", 0.5, step=1)])
 
     class Step:

@@ -1,4 +1,4 @@
-"""The arguments of constructors, and their conversion."""
+"""Tests of how constructors check and convert their arguments."""
 
 import array
 import math
@@ -20,7 +20,7 @@ from tests.each import each
 
 
 class _Tensor:
-    """Like a scalar of PyTorch or NumPy: a number, and the plain one in `tolist()`."""
+    """Resembles a scalar of PyTorch or NumPy: `tolist()` returns the plain number."""
 
     def __init__(self, plain: Any) -> None:
         self.plain = plain
@@ -53,26 +53,26 @@ def _value(given: Any) -> Any:
     ],
 )
 def test_metrics_take_numbers_of_any_kind(given: Any, expected: float) -> None:
-    """Anything with `__float__` becomes a float."""
+    """A metric can be any object with `__float__`, and becomes a float."""
     value = EvalResult("t", metrics={"x": given}).metrics["x"]
     assert (type(value), value) == (float, expected)
 
 
 @each("given", ["0.5", b"1", None, [1.0], 1j, {}])
 def test_metrics_take_nothing_else(given: Any) -> None:
-    """A value that is not a number raises a TypeError that names the key; text is not parsed."""
+    """A metric that is not a number, such as a string, raises a TypeError that names the key."""
     with pytest.raises(TypeError, match=r"metrics\['x'\] must be a number, not "):
         EvalResult("t", metrics={"x": given})
 
 
 def test_metrics_too_large_for_a_double_are_refused() -> None:
-    """An int beyond the doubles is an error that names the key."""
+    """An int that is too large for a double raises an error that names the key."""
     with pytest.raises(ValueError, match=r"metrics\['x'\] must be a number that a double"):
         EvalResult("t", metrics={"x": 10**400})
 
 
 def test_keys_of_metrics_are_texts() -> None:
-    """Enums of text become it; other keys are refused rather than guessed."""
+    """A string enum as a key becomes a plain string. A key of another type is refused."""
     metrics = EvalResult("t", metrics={_Name.ACC: 1}).metrics
     assert [type(key) for key in metrics] == [str]
     assert metrics == {"acc": 1.0}
@@ -84,20 +84,20 @@ def test_keys_of_metrics_are_texts() -> None:
 
 @each("step", [0, -1, 2**63 - 1, -(2**63)])
 def test_steps_are_integers_of_64_bits(step: int) -> None:
-    """Every int64 is a step."""
+    """A step can be any signed integer of 64 bits."""
     assert EvalResult("t", step=step).step == step
 
 
 @pytest.mark.parametrize("step", [2**63, -(2**63) - 1])
 def test_steps_beyond_64_bits_are_value_errors(step: int) -> None:
-    """A step that cannot be recorded is refused where it is given."""
+    """A step of more than 64 bits raises a ValueError."""
     with pytest.raises(ValueError, match=f"step must be an integer of 64 bits, not {step}"):
         EvalResult("t", step=step)
 
 
 @each("step", [100.0, Decimal(100), Fraction(100), _Tensor(100.0)])
 def test_steps_may_be_integral_floats(step: Any) -> None:
-    """A number of any library without a fraction is a step."""
+    """A number without a fraction, of any library, can be a step."""
     found = EvalResult("t", step=step).step
     assert (type(found), found) == (int, 100)
 
@@ -114,7 +114,10 @@ def test_steps_may_be_integral_floats(step: Any) -> None:
     ],
 )
 def test_steps_are_nothing_else(step: Any, error: type[Exception]) -> None:
-    """A wrong type, such as bool, is a TypeError; a number with a fraction is a ValueError."""
+    """A step of a wrong type, such as bool, raises a TypeError.
+
+    A step with a fraction raises a ValueError.
+    """
     with pytest.raises(error, match="step must be an integer, not "):
         EvalResult("t", step=step)
 
@@ -144,7 +147,10 @@ _CONFIG = podium.RunConfig("a")
 def test_errors_of_constructors(
     construct: Callable[[], object], error: type[Exception], text: str
 ) -> None:
-    """A wrong type is a TypeError and a wrong value a ValueError; both begin with the field."""
+    """A wrong type raises a TypeError, and a wrong value a ValueError.
+
+    The message begins with the name of the field.
+    """
     with pytest.raises((TypeError, ValueError)) as caught:
         construct()
     assert type(caught.value) is error
@@ -172,7 +178,7 @@ def test_errors_of_constructors(
     ],
 )
 def test_values_become_plain(given: Any, expected: Any) -> None:
-    """Values of other kinds become Python's own, and an int stays an int."""
+    """A value of another library becomes a value of a built-in type. An int stays an int."""
     value = _value(given)
     assert (type(value), value) == (type(expected), expected)
 
@@ -219,20 +225,20 @@ class _Device:
     ],
 )
 def test_settings_with_an_obvious_text_become_it(given: Any, expected: Any) -> None:
-    """A setting of a run is kept as text, the same whenever the program runs."""
+    """A setting that JSON cannot hold becomes a string, or a sorted list if it is a set."""
     value = _value(given)
     assert (type(value), value) == (type(expected), expected)
 
 
 @each("given", [object(), b"\xff", threading.Lock()])
 def test_settings_without_a_text_are_refused(given: Any) -> None:
-    """A setting with only Python's default text raises a TypeError that names its place."""
+    """A setting without a repr of its own raises a TypeError that names its place."""
     with pytest.raises(TypeError, match=r"params\['x'\]\[1\]\['y'\] must be None, a bool, "):
         _value([0, {"y": given}])
 
 
 def test_integers_of_thousands_of_digits() -> None:
-    """Integers that Python does not convert to decimal text are hexadecimal in settings."""
+    """In settings, integers too long for Python's conversion to decimal become hexadecimal."""
     large = 1 << 20_000
     assert RunConfig("a", extras={"x": large}).extras == {"x": hex(large)}
     by_number: Any = {large: 1}
@@ -242,7 +248,7 @@ def test_integers_of_thousands_of_digits() -> None:
 
 
 def test_integers_in_values_have_64_bits() -> None:
-    """An int that the wire cannot carry is a ValueError."""
+    """An int of more than 64 bits in a breakdown raises a ValueError."""
     assert EvalResult("t", breakdowns={"x": 2**63 - 1}).breakdowns == {"x": 2**63 - 1}
     with pytest.raises(ValueError, match=r"breakdowns\['x'\] must be an integer of 64 bits"):
         EvalResult("t", breakdowns={"x": 2**63})
@@ -258,26 +264,26 @@ def test_integers_in_values_have_64_bits() -> None:
     ],
 )
 def test_a_lone_surrogate_is_refused(make: Any) -> None:
-    """A text that UTF-8 cannot encode is a ValueError that names the field."""
+    """A string that UTF-8 cannot encode raises a ValueError."""
     with pytest.raises(ValueError, match="has an unpaired surrogate"):
         make("a\ud800")
 
 
 def test_keys_of_breakdowns_become_texts() -> None:
-    """Digits, bools and tuples can be keys, at every depth."""
+    """The keys of breakdowns become strings at every depth: numbers, bools, None, tuples."""
     given = {0: 0.5, True: 1, (1, 2): {3: 4}, _Name.ACC: 2, None: 5}
     breakdowns = EvalResult("t", breakdowns=given).breakdowns  # type: ignore[arg-type]
     assert breakdowns == {"0": 0.5, "True": 1, "(1, 2)": {"3": 4}, "acc": 2, "None": 5}
 
 
 def test_keys_that_read_the_same_are_refused() -> None:
-    """Two keys of one text would lose one of two values."""
+    """Two keys that become the same string are refused."""
     with pytest.raises(ValueError, match="two keys of breakdowns become the same text '1'"):
         EvalResult("t", breakdowns={1: 0.5, "1": 0.6})  # type: ignore[dict-item]
 
 
 def test_a_value_that_contains_itself_is_refused() -> None:
-    """An endless value is an error and not a crash."""
+    """A value that contains itself raises a ValueError."""
     endless: list[Any] = []
     endless.append(endless)
     with pytest.raises(ValueError, match="nested more than 40 levels deep"):
@@ -285,7 +291,7 @@ def test_a_value_that_contains_itself_is_refused() -> None:
 
 
 def test_containers_are_copied() -> None:
-    """Later changes of a passed dict or list do not change the result."""
+    """If a dict or list is changed after it was given, the result does not change."""
     metrics, tags, rows = {"loss": 0.5}, ["val"], [EvalResult("t")]
     deep = {"a": [1]}
     row = EvalResult("t", metrics=metrics, breakdowns=deep, tags=tags)
@@ -298,7 +304,7 @@ def test_containers_are_copied() -> None:
 
 
 def test_one_text_is_no_list_of_tags() -> None:
-    """`tags="test"` is refused instead of becoming four letters, and so are bytes."""
+    """Tags must be a list of strings. A single string or bytes is refused."""
     with pytest.raises(TypeError, match="tags must be a list of strings, not str"):
         EvalResult("t", tags="test")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="tags must be a list of strings, not bytes"):
@@ -309,7 +315,7 @@ def test_one_text_is_no_list_of_tags() -> None:
 
 
 def test_parts_have_their_classes() -> None:
-    """A dict in place of a dataclass is refused where it is given, by name."""
+    """A dict or string in place of a dataclass raises a TypeError that names the field."""
     with pytest.raises(TypeError, match="run_config must be of type RunConfig, not dict"):
         ArmResult("a", {"name": "a"}, "running")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"evals\[0\] must be of type EvalResult, not str"):
@@ -321,7 +327,7 @@ def test_parts_have_their_classes() -> None:
 
 
 def test_names_are_texts() -> None:
-    """A name of another type is refused, and one of a text's subclass becomes plain."""
+    """A name must be a string. A string of a subclass of str becomes a plain str."""
     with pytest.raises(TypeError, match="name must be a string, not None"):
         EvalResult(None)  # type: ignore[arg-type]
     assert type(EvalResult(_Name.ACC).name) is str
@@ -330,7 +336,7 @@ def test_names_are_texts() -> None:
 
 
 def test_directions_are_their_texts() -> None:
-    """A direction is given as text and is one of two, or none."""
+    """A direction is `maximize`, `minimize` or None."""
     assert Experiment("e", direction="minimize").direction == "minimize"
     assert Experiment("e").direction is None
     with pytest.raises(ValueError, match="direction must be one of maximize, minimize; not 'up'"):
@@ -338,7 +344,7 @@ def test_directions_are_their_texts() -> None:
 
 
 class _OwnList(float):
-    """Like NumPy's longdouble: its `tolist()` is of its own type."""
+    """Resembles NumPy's longdouble: its `tolist()` returns an object of its own type."""
 
     def tolist(self) -> "_OwnList":
         """Returns itself."""
@@ -346,7 +352,7 @@ class _OwnList(float):
 
 
 class _ListOfItself:
-    """A number by `__float__` whose `tolist()` is of its own type."""
+    """Is a number with `__float__`. Its `tolist()` returns an object of its own type."""
 
     def __float__(self) -> float:
         return 0.5
@@ -358,16 +364,16 @@ class _ListOfItself:
 
 @pytest.mark.parametrize("given", [_OwnList(0.5), _ListOfItself()])
 def test_a_scalar_whose_list_is_itself_is_a_number(given: Any) -> None:
-    """Such a scalar in a breakdown becomes a float, not an error about nesting."""
+    """A scalar in a breakdown becomes a float, even if its `tolist()` returns itself."""
     row = EvalResult("val", breakdowns={"x": given})
     assert row.breakdowns == {"x": 0.5}
     assert type(row.breakdowns["x"]) is float
 
 
 def test_each_text_of_a_configuration_is_plain() -> None:
-    """A text of a subclass of str becomes a plain str in a configuration.
+    """A string of a subclass of str becomes a plain str in a configuration.
 
-    For a value of another type, the error names the field.
+    A value of another type raises an error that names the field.
     """
     kinds: dict[type, tuple[str, ...]] = {
         DataConfig: ("source_kind", "dataset_id", "dataset_name", "path", "hf_dataset", "hf_split"),

@@ -1,4 +1,4 @@
-"""The form of results in a console, in a notebook and as DataFrames."""
+"""Tests of how results look in a console and a notebook, and as DataFrames."""
 
 import math
 import sys
@@ -74,7 +74,7 @@ def _tables() -> list[Tabular]:
     ids=lambda param: param[1],
 )
 def table(request: pytest.FixtureRequest) -> Tabular:
-    """A table of each kind."""
+    """Returns a table of each kind."""
     index, kind = request.param
     found: Tabular = _tables()[index]
     assert type(found).__name__ == kind
@@ -82,7 +82,7 @@ def table(request: pytest.FixtureRequest) -> Tabular:
 
 
 def test_an_arm_in_a_console() -> None:
-    """Whatever an arm holds, its repr has the set fields, shortened, and keys in order."""
+    """The repr of an arm has the fields that are set, shortened, with sorted keys."""
     text = repr(_arm("a", 0.5))
     assert text.startswith("ArmResult(name='a', run_config=RunConfig(name='c', ")
     assert "status='failed', metrics={'a': 2.0, 'b': 1.0}" in text
@@ -91,7 +91,7 @@ def test_an_arm_in_a_console() -> None:
 
 
 def test_a_table_in_a_console(table: Tabular) -> None:
-    """A repr has at most 20 rows of at most 120 characters, and nothing that steers a terminal."""
+    """A repr has at most 20 rows of at most 120 characters, and no escape characters."""
     lines = repr(table).splitlines()
     assert lines[0].startswith(f"{type(table).__name__}: ")
     assert len(lines) <= 23
@@ -100,7 +100,7 @@ def test_a_table_in_a_console(table: Tabular) -> None:
 
 
 def test_wide_characters_are_aligned() -> None:
-    """The second column begins at the same place of a terminal in all rows."""
+    """If names have wide characters, the second column is still aligned in a terminal."""
     arms = [
         ArmResult(name, RunConfig(name), "completed", {"loss": 0.5}) for name in ("漢字", "abcdef")
     ]
@@ -110,7 +110,7 @@ def test_wide_characters_are_aligned() -> None:
 
 
 def test_the_columns_of_a_table() -> None:
-    """The text has columns that are filled; the last line counts the rows that are not shown."""
+    """A repr leaves out empty columns. Its last line counts the rows that are not shown."""
     assert repr(_result(2)) == (
         "ExperimentResult: sweep, completed; arm3 is best\n"
         "arm   status     evals  eval.acc  train.loss\n"
@@ -121,7 +121,7 @@ def test_the_columns_of_a_table() -> None:
 
 
 def test_groups_show_what_is_not_counted() -> None:
-    """Counts of members without a number are shown where they are not 0."""
+    """A ranking of groups shows counts of members without a number only if one is not 0."""
     arms = [_arm("a", 0.5, "g"), _arm("b", math.nan, "g"), _arm("c", 0.25, "h")]
     assert repr(rank_groups(arms, "test.acc", status="failed")) == (
         "GroupRanking: test.acc, maximize\n"
@@ -132,7 +132,7 @@ def test_groups_show_what_is_not_counted() -> None:
 
 
 def test_a_table_in_a_notebook(table: Tabular) -> None:
-    """Names are texts in HTML, never markup."""
+    """Names are escaped in HTML."""
     html = table._repr_html_()
     assert html.count("<tr>") >= 2
     assert "<b>arm" not in html
@@ -151,7 +151,7 @@ def test_a_table_in_a_notebook(table: Tabular) -> None:
 )
 @pytest.mark.heavy
 def test_data_frames(index: int, rows: int, column: str, first: object) -> None:
-    """A DataFrame has every row, with the plain values."""
+    """A DataFrame has every row, with plain values."""
     frame = _tables()[index].to_pandas()
     assert (len(frame), frame[column].iloc[0]) == (rows, first)
 
@@ -165,7 +165,7 @@ def test_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_column_that_does_not_exist() -> None:
-    """A misspelt metric is answered with the metrics that are near, or with all."""
+    """The error for an unknown column suggests similar columns, or lists all columns."""
     matrix = ScoreMatrix([], [ScoreColumn("test.acc", []), ScoreColumn("loss", [])], 1)
     with pytest.raises(KeyError, match=r"no column 'test.ac'; did you mean 'test.acc'"):
         matrix["test.ac"]
@@ -176,7 +176,7 @@ def test_a_column_that_does_not_exist() -> None:
 
 
 def test_frozen_results_keep_their_meaning() -> None:
-    """Curves and comparisons still compare by value."""
+    """Curves and comparisons are compared by value."""
     curves, same = (curves_of([_arm("a", 1)], "val.acc") for _ in range(2))
     assert isinstance(curves, Curves)
     assert curves == same

@@ -1,4 +1,4 @@
-"""Results as rows of tables: the order of the columns, and which fields they have."""
+"""Tests of results as rows of tables: their fields and the order of the columns."""
 
 from datetime import UTC, datetime
 
@@ -61,7 +61,7 @@ def test_the_row_of_an_arm() -> None:
 
 
 def test_the_row_of_an_experiment() -> None:
-    """The row of an experiment has the numbers of its arms, and a column for each metadata key."""
+    """The row of an experiment has counts of its arms, and a column for each metadata key."""
     found = Experiment("e", "h", "m", "c", "p", "minimize", ["t"], {"z": 1, "a": 2})
     found.arm_counts = podium.ArmCounts(1, 2, 4, 8, 16)
     found.update_time = _TIME

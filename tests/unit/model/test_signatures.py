@@ -1,4 +1,4 @@
-"""The constructors and methods have the reference's signatures."""
+"""Tests of the signatures of constructors and methods, which callers rely on."""
 
 import inspect
 import subprocess
@@ -40,7 +40,7 @@ _EVAL_RESULT: list[tuple[str, object]] = [
     ("kind", "expected"), [(ArmResult, _ARM_RESULT), (EvalResult, _EVAL_RESULT)]
 )
 def test_constructors_are_the_reference_s(kind: type, expected: list[tuple[str, object]]) -> None:
-    """Parameters have exactly the reference's names, order and defaults."""
+    """The parameters of the constructors have exactly these names, order and defaults."""
     factories = {
         f.name: f.default_factory for f in fields(kind) if f.default_factory is not MISSING
     }
@@ -53,7 +53,7 @@ def test_constructors_are_the_reference_s(kind: type, expected: list[tuple[str, 
 
 
 def test_questions_are_the_reference_s() -> None:
-    """`eval(name, *, step=None)` and `score(metric)`."""
+    """The methods are `eval(name, *, step=None)` and `score(metric)`."""
     assert list(inspect.signature(ArmResult.eval).parameters) == ["self", "name", "step"]
     step = inspect.signature(ArmResult.eval).parameters["step"]
     assert (step.kind, step.default) == (inspect.Parameter.KEYWORD_ONLY, None)
@@ -61,7 +61,7 @@ def test_questions_are_the_reference_s() -> None:
 
 
 def test_output_only_fields_are_attributes_and_no_parameters() -> None:
-    """Output-only fields have a default, and are not parameters."""
+    """Output-only fields have defaults and are not parameters of the constructor."""
     arm = ArmResult("a", RunConfig("a"), "completed")
     assert (arm.experiment, arm.revision, arm.attempt) == ("", 0, None)
     assert (arm.create_time, arm.update_time) == (None, None)
@@ -75,7 +75,7 @@ def test_output_only_fields_are_attributes_and_no_parameters() -> None:
 
 
 def test_the_model_needs_neither_grpc_nor_protobuf() -> None:
-    """A trainer that builds results loads nothing that must not be forked."""
+    """Building and reading results loads neither grpc nor protobuf."""
     code = (
         "import sys; from podium import ArmResult, EvalResult, RunConfig;"
         "arm = ArmResult('a', RunConfig('a'), 'completed', evals=[EvalResult('t')]);"

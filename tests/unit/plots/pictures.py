@@ -1,4 +1,4 @@
-"""Helpers for tests of pictures: every text of a figure, and its place."""
+"""Helpers for tests of pictures: every visible text of a figure, and its place."""
 
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,12 @@ _text: Any = Lazy("matplotlib.text")
 
 
 def texts(figure: "Figure") -> list[str]:
-    """Returns every text of a figure, once it is drawn."""
+    """Draws a figure and returns every visible text in it."""
     return [text.get_text() for text in _shown(figure)]
 
 
 def check_texts(figure: "Figure") -> None:
-    """No text of a figure lies on another one, or reaches out of it."""
+    """Checks that no text of a figure overlaps another one or extends beyond the figure."""
     boxes = [(text.get_text(), text.get_window_extent()) for text in _shown(figure)]
     for name, box in boxes:
         assert _within(box, figure.bbox), f"{name!r} reaches out of the figure"
@@ -30,7 +30,7 @@ def check_texts(figure: "Figure") -> None:
 
 
 def axes_of(figure: "Figure") -> Any:
-    """Returns the plot of a figure; its types would say more than a test asks."""
+    """Returns the axes of a figure, as Any, because tests do not check their types."""
     return figure.axes[0]
 
 
@@ -44,7 +44,7 @@ def _shown(figure: "Figure") -> "list[Text]":
 
 
 def _beyond_limits(axis: Any) -> "list[Text]":
-    """Returns the labels of ticks that are there and not drawn."""
+    """Returns the labels of ticks that exist but are not drawn."""
     low, high = sorted(axis.get_view_interval())
     return [tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
 

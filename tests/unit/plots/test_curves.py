@@ -1,4 +1,4 @@
-"""Pictures of curves: their content, their legibility, and their files."""
+"""Tests of pictures of curves: their content, their legibility, and their files."""
 
 import math
 import re
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.heavy
 
 
 def arms(groups: int, seeds: int, steps: range = range(0, 2001, 100)) -> list[ArmResult]:
-    """Groups of seeds, whose values rise to the number of the group."""
+    """Returns groups of seeds. The values of each group rise to the group's number."""
     return [
         ArmResult(
             f"rank{group}_seed{seed}",
@@ -36,12 +36,12 @@ def arms(groups: int, seeds: int, steps: range = range(0, 2001, 100)) -> list[Ar
 
 
 def grouped(groups: int, seeds: int = 3) -> Curves:
-    """The curves of groups of seeds."""
+    """Returns the curves of groups of seeds."""
     return curves_of(arms(groups, seeds), "val.acc", by_group=True)
 
 
 def test_a_line_has_the_means_and_a_band_the_interval() -> None:
-    """The line runs through the means, the band from end to end of Student's interval."""
+    """The line connects the means. The band covers Student's 95 % interval."""
     found = grouped(2)
     axes = axes_of(plots.curves_figure(found))
     line = next(line for line in axes.lines if len(line.get_xdata()) == 21)
@@ -54,7 +54,7 @@ def test_a_line_has_the_means_and_a_band_the_interval() -> None:
 
 
 def test_axes_title_and_notes_say_what_is_shown() -> None:
-    """Both axes are named, the title is the metric, and a note explains the bands."""
+    """Both axes have labels, the title names the metric, and a note explains the bands."""
     left_out = {"rank9_seed0": "failed"}
     found = curves_of(arms(2, 3), "val.acc", by_group=True, left_out=left_out)
     shown = texts(plots.curves_figure(found))
@@ -64,7 +64,7 @@ def test_axes_title_and_notes_say_what_is_shown() -> None:
 
 
 def test_a_title_of_one_s_own_or_none() -> None:
-    """The title can be given, and left out, as papers have it below the picture."""
+    """A figure has the given title, or none if it is empty."""
     assert "My sweep" in texts(plots.curves_figure(grouped(1), title="My sweep"))
     assert "val.acc by training step" not in texts(plots.curves_figure(grouped(1), title=""))
 
@@ -75,7 +75,7 @@ def test_a_title_of_one_s_own_or_none() -> None:
     sparse([6, 1, 4, 12, 24]),
 )
 def test_no_text_lies_on_another(groups: int) -> None:
-    """Names of many curves that end close together stay legible, within the picture."""
+    """The names of curves do not overlap, even if many curves end close together."""
     check_texts(plots.curves_figure(grouped(groups)))
     alike = curves_of(arms(1, groups), "val.acc")
     check_texts(plots.curves_figure(alike))
@@ -87,7 +87,7 @@ def test_no_text_lies_on_another(groups: int) -> None:
     sparse([(3, (5, 3)), (1, None), (6, None), (24, None)]),
 )
 def test_long_names_leave_room(count: int, figsize: tuple[float, float] | None) -> None:
-    """Names of 80 characters are shortened, stay different and whole, and leave a wide plot."""
+    """Names of 80 characters are shortened, stay different, and leave room for the plot."""
     long = [arm for arm in arms(count, 2) if arm.group_name]
     for arm in long:
         arm.group_name = f"qwen3-8b_lora_{arm.group_name}_lr1e-4_{'batch64_' * 6}adamw_bf16"
@@ -102,13 +102,13 @@ def test_long_names_leave_room(count: int, figsize: tuple[float, float] | None) 
 
 
 def test_steps_of_one_point() -> None:
-    """A single step is written once, not at each of several marks around it."""
+    """If a curve has only one step, the axis shows this step once."""
     found = curves_of(arms(1, 1, range(7, 8)), "val.acc")
     assert texts(plots.curves_figure(found)).count("7") == 1
 
 
 def test_a_size_of_one_s_own() -> None:
-    """A figure has the size that was asked for; with less room fewer curves have names."""
+    """A figure has the given size. If it is small, fewer curves have names."""
     figure = plots.curves_figure(grouped(12), figsize=(6, 3))
     assert figure.get_size_inches().tolist() == [6, 3]
     check_texts(figure)
@@ -118,7 +118,7 @@ def test_a_size_of_one_s_own() -> None:
 
 
 def test_a_notebook_shows_the_figure() -> None:
-    """A figure has a picture for a notebook, at the size that it has on a screen."""
+    """A notebook shows a figure as a PNG picture with its size in pixels."""
     shown: Any = plots.curves_figure(grouped(1), figsize=(6, 3))
     data, size = shown._repr_png_()
     assert data.startswith(b"\x89PNG")
@@ -126,7 +126,7 @@ def test_a_notebook_shows_the_figure() -> None:
 
 
 def test_a_ranking_is_no_curve() -> None:
-    """The error for another kind of result names the function that draws it."""
+    """If a ranking is passed, the error names the functions that draw rankings."""
     ranking: Any = rank(arms(1, 1), "val.acc", status="completed")
     with pytest.raises(
         TypeError, match=r"experiment.curve\(\), not Ranking; save_ranking and ranki"
@@ -135,7 +135,7 @@ def test_a_ranking_is_no_curve() -> None:
 
 
 def test_more_groups_have_bars_at_their_ends() -> None:
-    """Bands of many groups would hide each other: their last intervals stand beside the plot."""
+    """If there are many groups, bars beside the plot show their last intervals, not bands."""
     found = grouped(6)
     axes = axes_of(plots.curves_figure(found))
     assert len(axes.collections) == 0
@@ -147,7 +147,7 @@ def test_more_groups_have_bars_at_their_ends() -> None:
 
 
 def test_intervals_that_are_not_drawn_take_no_room() -> None:
-    """With bars at the last points, an early interval does not stretch the axis."""
+    """If bars show the last intervals, the axis does not cover earlier intervals."""
     early = [
         ArmResult(
             f"g{group}_{seed}",
@@ -167,14 +167,14 @@ def test_intervals_that_are_not_drawn_take_no_room() -> None:
 
 
 def test_many_curves_have_no_names() -> None:
-    """More than anybody can tell apart are thin and grey, and their number is said."""
+    """If there are too many curves, they have no names, and a note counts them."""
     shown = texts(plots.curves_figure(curves_of(arms(1, 60), "val.acc")))
     assert "60 curves" in shown
     assert not [text for text in shown if text.startswith("rank")]
 
 
 def test_points_of_fewer_arms_are_hollow() -> None:
-    """While seeds still train, a point of only some seeds is marked, and a note explains that."""
+    """The marker of a point that lacks some seeds is hollow, and a note explains that."""
     late = arms(1, 1, range(0, 1001, 100))
     figure = plots.curves_figure(curves_of([*arms(1, 2)[1:], *late], "val.acc", by_group=True))
     markers = [line for line in axes_of(figure).lines if len(line.get_xdata()) == 1]
@@ -184,7 +184,7 @@ def test_points_of_fewer_arms_are_hollow() -> None:
 
 
 def test_nan_interrupts_a_line() -> None:
-    """The line is interrupted at NaN. Infinities are not drawn."""
+    """A line is interrupted at NaN and at infinities."""
     values = [0.1, math.nan, 0.3, math.inf]
     rows = [EvalResult("val", metrics={"acc": v}, step=k) for k, v in enumerate(values)]
     arm = ArmResult("a", RunConfig("a"), "running", evals=rows)
@@ -193,7 +193,7 @@ def test_nan_interrupts_a_line() -> None:
 
 
 def test_names_are_no_formulas() -> None:
-    """Dollar signs and carets are shown as they are."""
+    """Dollar signs and carets in names are shown as they are, not as formulas."""
     rows = [EvalResult("val", metrics={"pass^3 in $": 0.5}, step=1)]
     arm = ArmResult("$x^2$_$", RunConfig("a"), "running", evals=rows)
     shown = texts(plots.curves_figure(curves_of([arm], "val.pass^3 in $")))
@@ -206,7 +206,7 @@ def test_names_are_no_formulas() -> None:
     sparse([("a.SVG", b"<?xml"), ("a.png", b"\x89PNG"), ("a.pdf", b"%PDF")]),
 )
 def test_files(tmp_path: Path, name: str, begins: bytes) -> None:
-    """A picture is written in the form that its name asks for; the same curves are the same."""
+    """The name of a file determines its format. The same curves give the same bytes."""
     file = tmp_path / name
     contents = set()
     for _ in range(2):
@@ -217,7 +217,7 @@ def test_files(tmp_path: Path, name: str, begins: bytes) -> None:
 
 
 def test_what_cannot_be_drawn(tmp_path: Path) -> None:
-    """Another kind of file, and curves without a value, are refused; nothing is written."""
+    """Other file formats and curves without values are refused, and no file is written."""
     with pytest.raises(ValueError, match=r"a picture is a .png, .svg or .pdf file, not 'a.jpg'"):
         plots.save_curves(grouped(1), tmp_path / "a.jpg")
     with pytest.raises(ValueError, match=r"there is no value of 'val.acc' by step to draw"):

@@ -1,4 +1,4 @@
-"""The numbers and texts of plots, computed without drawing."""
+"""Tests of the numbers and texts of plots, computed without drawing."""
 
 import math
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_places_of_labels(wanted: list[float], places: list[float]) -> None:
 
 
 def test_the_bounds_of_pictures() -> None:
-    """A figure has a least size, and a value a greatest magnitude.
+    """A figure has a minimum size, and a value that is drawn a maximum magnitude.
 
     The size of a figure limits how many names it shows.
     """
@@ -107,7 +107,7 @@ def _arm(name: str, score: float | None, group: str | None = None, **more: Any) 
 
 
 def test_the_entries_of_a_ranking_of_arms() -> None:
-    """The scores of a ranking have as many digits as it takes to tell them apart.
+    """The scores of a ranking have enough digits to be told apart.
 
     Scores of different benchmarks are marked as doubtful.
     """
@@ -157,7 +157,7 @@ def test_the_limits_of_a_ranking() -> None:
 
 
 def test_the_notes_of_a_ranking() -> None:
-    """The notes name the entries that are not drawn, and why, and count the arms left out.
+    """The notes name the entries that are not drawn, say why, and count the arms left out.
 
     If not all entries fit, the notes count those that are drawn.
     """
@@ -218,7 +218,7 @@ def test_the_notes_of_curves(groups: int, notes: list[str]) -> None:
 
 
 def test_the_notes_of_curves_that_are_not_drawn() -> None:
-    """The notes tell arms without finite values, arms left out and arms without values apart."""
+    """Separate notes name arms without finite values, arms left out, and arms without values."""
     values = (math.inf, -math.inf, 7.0)
     rows = [EvalResult("val", metrics={"acc": each}, step=n) for n, each in enumerate(values)]
     infinite = ArmResult("inf", RunConfig("c"), "running", evals=rows[:2])

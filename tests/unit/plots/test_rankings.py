@@ -1,4 +1,4 @@
-"""Pictures of rankings: their content, their legibility, and entries that are not drawn."""
+"""Tests of pictures of rankings: their content, their legibility, and their notes."""
 
 import math
 import re
@@ -23,13 +23,13 @@ def arm(
     status: str = "completed",
     benchmark_id: str | None = None,
 ) -> ArmResult:
-    """An arm with a score on `test.acc`, or without one."""
+    """Returns an arm with a score on `test.acc`, or without a score."""
     rows = [] if score is None else [EvalResult("test", benchmark_id, {"acc": score})]
     return ArmResult(name, RunConfig(name), status, evals=rows, group_name=group)
 
 
 def seeds(groups: int, count: int = 3) -> list[ArmResult]:
-    """Groups of seeds that are one like the other, a tenth apart."""
+    """Returns groups of seeds. The scores of each group are 0.1 above the previous group."""
     return [
         arm(f"rank{group}_seed{seed}", group / 10 + seed / 100, f"rank{group}")
         for group in range(groups)
@@ -38,7 +38,7 @@ def seeds(groups: int, count: int = 3) -> list[ArmResult]:
 
 
 def test_groups_have_means_intervals_and_ends() -> None:
-    """A dot at the mean, a bar from end to end of Student's interval, ticks at the extremes."""
+    """A group has a dot at its mean, a bar for its interval, and ticks at its extremes."""
     found = rank_groups(seeds(3), "test.acc")
     figure = plots.ranking_figure(found)
     lines = [list(line.get_xdata()) for line in axes_of(figure).lines]
@@ -54,7 +54,7 @@ def test_groups_have_means_intervals_and_ends() -> None:
 
 
 def test_arms_are_dots() -> None:
-    """An arm is a dot at its score, in the order of the ranking, with no interval to explain."""
+    """Each arm has a dot at its score, in the order of the ranking, without an interval."""
     found = rank([arm("a", 0.5), arm("b", 0.25), arm("c", 0.75)], "test.acc", direction="minimize")
     figure = plots.ranking_figure(found)
     assert [list(line.get_xdata()) for line in axes_of(figure).lines] == [[0.25], [0.5], [0.75]]
@@ -64,7 +64,7 @@ def test_arms_are_dots() -> None:
 
 
 def test_what_is_not_drawn_is_said() -> None:
-    """NaN, infinities and arms without a score are named, and those left out are counted."""
+    """Notes name entries with NaN, infinity or no score, and count the arms left out."""
     arms = [
         arm("a", 0.5),
         arm("nan", math.nan),
@@ -79,7 +79,10 @@ def test_what_is_not_drawn_is_said() -> None:
 
 
 def test_values_near_the_limits_of_a_double() -> None:
-    """They are named as not drawn, since their distance is infinite. Greatest scores are cut."""
+    """A value near the limits of a double is not drawn, and a note names it.
+
+    A group whose extremes are such values does not prevent the picture.
+    """
     found = rank([arm("a", 1e308), arm("b", -1e308), arm("c", 0.5)], "test.acc")
     figure = plots.ranking_figure(found)
     assert [list(line.get_xdata()) for line in axes_of(figure).lines] == [[0.5]]
@@ -97,7 +100,7 @@ def test_doubtful_entries_are_hollow() -> None:
 
 
 def test_a_wide_interval_does_not_hide_the_others() -> None:
-    """Two seeds can have an interval so wide that nothing else is seen: it is cut, with arrows."""
+    """A very wide interval is cut off, with arrows at its ends."""
     arms = [*seeds(3), arm("x", 0.0, "two"), arm("y", 0.3, "two")]
     axes = axes_of(plots.ranking_figure(rank_groups(arms, "test.acc")))
     low, high = axes.get_xlim()
@@ -108,7 +111,7 @@ def test_a_wide_interval_does_not_hide_the_others() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("groups", sparse([12, 1, 40, 60]))
 def test_no_text_lies_on_another(groups: int) -> None:
-    """Names and numbers stay legible, within the picture. Beyond 40 entries a note reports that."""
+    """Names and numbers do not overlap. If there are more than 40 entries, a note says so."""
     figure = plots.ranking_figure(rank_groups(seeds(groups), "test.acc"))
     check_texts(figure)
     assert ("drawn: the first 40 of 60" in "\n".join(texts(figure))) == (groups == 60)
@@ -125,7 +128,7 @@ def test_no_text_lies_on_another(groups: int) -> None:
     ],
 )
 def test_a_mean_has_the_places_that_are_known(scores: tuple[float, ...], expected: str) -> None:
-    """A mean is written as finely as its interval, which has two digits."""
+    """A mean has as many decimal places as its interval, which has two digits."""
     arms = [arm(f"a{index}", score, "g") for index, score in enumerate(scores)]
     assert expected in texts(plots.ranking_figure(rank_groups(arms, "test.acc")))
 
@@ -136,7 +139,7 @@ def test_a_mean_has_the_places_that_are_known(scores: tuple[float, ...], expecte
     sparse([(6, (5, 3)), (1, None), (6, None), (60, None), (60, (6, 6))]),
 )
 def test_long_names_leave_room(groups: int, figsize: tuple[float, float] | None) -> None:
-    """Names of 80 characters, of a metric too, are shortened, stay different, and leave a plot."""
+    """Names of 80 characters are shortened, stay different, and leave room for the plot."""
     arms = [
         arm(f"{number}", number / 90, f"qwen3-8b_lora_rank{number // 2}_{'lr1e-4_' * 8}bf16")
         for number in range(2 * groups)
@@ -154,7 +157,7 @@ def test_long_names_leave_room(groups: int, figsize: tuple[float, float] | None)
 
 
 def test_a_name_does_not_change_the_direction_of_others() -> None:
-    """Control characters of a name are shown, in labels, notes and the title."""
+    """Control characters of a name are shown as escapes in labels, notes and the title."""
     name = "a\u202eb\nc"
     found = rank([arm(name, 0.5), arm(f"{name}2", None)], "test.acc")
     shown = " ".join(texts(plots.ranking_figure(found, title=name)))
@@ -163,7 +166,7 @@ def test_a_name_does_not_change_the_direction_of_others() -> None:
 
 
 def test_close_scores_differ_in_their_texts() -> None:
-    """Scores and ticks have as many digits as it takes to tell them apart."""
+    """Scores and ticks have enough digits to be told apart."""
     figure = plots.ranking_figure(rank([arm("a", 123456.1), arm("b", 123456.2)], "test.acc"))
     shown = texts(figure)
     assert {"123456.1000", "123456.2000"} <= {*shown}
@@ -171,7 +174,7 @@ def test_close_scores_differ_in_their_texts() -> None:
 
 
 def test_curves_are_no_ranking() -> None:
-    """The error for another kind of result names the function that draws it."""
+    """If curves are passed, the error names the functions that draw curves."""
     curves: Any = curves_of(seeds(1), "test.acc")
     with pytest.raises(
         TypeError, match=r"rank_groups\(\), not Curves; save_curves and curves_figure"
@@ -180,7 +183,7 @@ def test_curves_are_no_ranking() -> None:
 
 
 def test_files_and_refusals(tmp_path: Path) -> None:
-    """A picture is written to a file; without a number there is none to draw."""
+    """A ranking is saved as a PNG file. Without a finite score, it is refused."""
     plots.save_ranking(rank(seeds(1), "test.acc"), tmp_path / "a.png", title="")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match=r"no finite score on 'test.acc' to draw"):

@@ -1,8 +1,7 @@
-"""A second, naive implementation of the rules of reads, and random arms.
+"""A second, simple implementation of the rules of reads, and random arms.
 
-Nothing here is fast or clever, and nothing is shared with `podium.scoring`: each function
-follows a sentence of the contract. What agrees with it on thousands of random arms says the
-same thing in two ways.
+The functions share no code with `podium.scoring`. Each one follows the text of a rule, without
+regard to speed. Tests compare both implementations on thousands of random arms.
 """
 
 import math
@@ -21,7 +20,7 @@ __all__ = [
     "score_answer",
 ]
 
-# Few names and keys, so that most of them meet: dots split in several places, rows repeat.
+# Few names and keys, so that rows repeat, and metric names can be split at several dots.
 _NAMES = ("a", "a.b", "b", "b.c", ".", "a.", "test", "bench@x/4.1", "caf\u00e9")
 _KEYS = ("acc", "b", "c", "b.c", "a.b", "1", "acc.", ".c", "1.acc", "\u00e9")
 _STEPS = (None, None, None, 0, 0, -1, 1, 5, 2**53, 2**53 + 1, 2**63 - 1, -(2**63))
@@ -33,7 +32,7 @@ _VALUES = (0.0, -0.0, math.nan, math.inf, -math.inf, 0.25, 0.5, 0.75, 1e-300)
 
 
 def eval_answer(arm: ArmResult, name: str, step: int | None) -> EvalResult | None:
-    """Returns the row of a name, without or at a step."""
+    """Returns the row with this name at a step, or the row that counts without a step."""
     rows = [row for row in _rows(arm) if row.name == name]
     if step is not None:
         at_step = [row for row in rows if row.step is not None and row.step == step]
@@ -46,7 +45,7 @@ def eval_answer(arm: ArmResult, name: str, step: int | None) -> EvalResult | Non
 
 
 def score_answer(arm: ArmResult, metric: str) -> Score | None:
-    """Returns the score on a metric that is not empty."""
+    """Returns the score on a metric, whose name must not be empty."""
     parts = metric.split(".")
     for length in range(1, len(parts)):
         name, key = ".".join(parts[:length]), ".".join(parts[length:])
@@ -57,7 +56,7 @@ def score_answer(arm: ArmResult, metric: str) -> Score | None:
 
 
 def refusal(arm: ArmResult) -> str | None:
-    """Why a server does not record the arm as it is; None if it does."""
+    """Returns the reason for which a server refuses the arm, or None if it accepts the arm."""
     given = _given(arm)
     contradicts = arm.evals and given and not _equal(given, _mirrored(arm))
     return "MIRROR_CONTRADICTS_EVALS" if contradicts else None
@@ -117,14 +116,14 @@ def _equal(left: dict[str, float], right: dict[str, float]) -> bool:
 
 @dataclass
 class Questions:
-    """Returns names with or without a step, and metrics."""
+    """The evals and scores to ask an arm for: names with or without a step, and metrics."""
 
     evals: list[tuple[str, int | None]]
     scores: list[str]
 
 
 def random_arm(rng: Random, name: str = "a") -> ArmResult:
-    """An arm in which rows repeat, hide each other, and have names that split in many ways."""
+    """Returns an arm whose rows repeat, and whose names can be split at several dots."""
     status = rng.choice(("pending", "running", "completed", "failed", "cancelled"))
     evals = [_random_row(rng) for _ in range(rng.choice((0, 1, 2, 3, 4, 6, 9)))]
     arm = ArmResult(
@@ -139,7 +138,7 @@ def random_arm(rng: Random, name: str = "a") -> ArmResult:
 
 
 def random_questions(rng: Random, arm: ArmResult) -> Questions:
-    """Yields some requests, most of them about names that the arm has or nearly has."""
+    """Returns questions about an arm, most of them with names from its rows."""
     names = [row.name for row in arm.evals] + [rng.choice(_NAMES)]
     steps = [None, None, *(row.step for row in arm.evals), rng.choice(_STEPS)]
     keys = [key for row in arm.evals for key in row.metrics] + [*arm.metrics, rng.choice(_KEYS)]

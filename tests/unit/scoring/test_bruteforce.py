@@ -1,4 +1,4 @@
-"""The functions and ArmResult agree with the naive statement of the rules."""
+"""Tests that `podium.scoring` and ArmResult agree with a simple implementation."""
 
 import struct
 from collections import Counter
@@ -27,7 +27,7 @@ def _bits(score: Score | None) -> object:
 
 @pytest.mark.parametrize("count", sparse([400, 10_000]))
 def test_functions_and_arm_result_agree_with_the_naive_rules(count: int) -> None:
-    """On many random arms every answer is the one of the naive rules, to the last bit."""
+    """On many random arms, every answer equals that of the simple rules, to the last bit."""
     rng = Random(20_251_123)  # noqa: S311 - the same arms every time
     for _ in range(count):
         arm = random_arm(rng)
@@ -46,7 +46,7 @@ def test_functions_and_arm_result_agree_with_the_naive_rules(count: int) -> None
 
 
 def test_random_arms_are_worth_asking() -> None:
-    """The random arms reach every kind of answer often, refusals included."""
+    """Each kind of answer occurs often among random arms, and so do refused arms."""
     rng = Random(1)  # noqa: S311 - the same arms every time
     seen: Counter[str] = Counter()
     for _ in range(1_000):

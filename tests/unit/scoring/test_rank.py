@@ -1,4 +1,4 @@
-"""The counts and flags of a ranking that is made without a server."""
+"""Tests of the counts and flags of a ranking that is made without a server."""
 
 import math
 from typing import Any

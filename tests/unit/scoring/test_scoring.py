@@ -1,4 +1,7 @@
-"""The parts of reads that no vector shows: candidates, best arms and conclusions."""
+"""Tests of rules of reads that no test vector covers.
+
+They are candidates, primary evals, the best arm, statuses and conclusions.
+"""
 
 import math
 from typing import Any
@@ -15,7 +18,7 @@ def _arm(name: str, status: str, **metrics: float) -> ArmResult:
 
 
 def test_candidates_are_the_dots_from_the_left_then_the_whole() -> None:
-    """Every split with two sides comes before the bare metric, the leftmost first."""
+    """The candidates are all splits at a dot, from the left, and then the whole name."""
     assert scoring.candidates("a.b.c") == [("a", "b.c"), ("a.b", "c"), (None, "a.b.c")]
     assert scoring.candidates("acc") == [(None, "acc")]
     assert scoring.candidates(".a.") == [(None, ".a.")]
@@ -24,7 +27,7 @@ def test_candidates_are_the_dots_from_the_left_then_the_whole() -> None:
 
 
 def test_an_empty_metric_is_an_invalid_argument() -> None:
-    """An empty metric is refused with the reason that a server gives."""
+    """An empty metric name is refused with the reason that a server gives."""
     with pytest.raises(
         InvalidArgumentError, match="metric is empty; give 1 to 2049 bytes"
     ) as caught:
@@ -46,7 +49,7 @@ def test_an_empty_metric_is_an_invalid_argument() -> None:
 def test_primary_class(
     step: int | None, tags: list[str], model_ref: str | None, expected: int | None
 ) -> None:
-    """Tagged post-training rows come before others, these before in-loop rows."""
+    """Tagged post-training rows precede other post-training rows, which precede in-loop rows."""
     assert scoring.primary_class(step, tags, model_ref) == expected
 
 
@@ -64,12 +67,12 @@ def test_primary_class(
 def test_experiment_status(
     total: int, completed: int, failed: int, expected: ExperimentStatus
 ) -> None:
-    """One completed arm completes, all failed arms fail, anything else is running."""
+    """An experiment is completed if an arm is, failed if all arms are, and otherwise running."""
     assert scoring.experiment_status(total=total, completed=completed, failed=failed) is expected
 
 
 def test_the_best_arm_is_a_completed_one_with_a_number() -> None:
-    """Only completed arms with a number can be the best; of equal scores the first one is."""
+    """Only a completed arm with a number can be the best. Of equal scores, the first wins."""
     arms = [
         _arm("nan", "completed", acc=math.nan),
         _arm("none", "completed"),
@@ -99,7 +102,7 @@ def test_infinities_are_numbers_to_the_best_arm() -> None:
 
 
 def test_conclusions() -> None:
-    """The sentences of a conclusion, each where it belongs."""
+    """A conclusion names the best arm, counts the completed arms, and names the failed ones."""
     good, bad = _arm("r4", "completed", acc=0.61234), _arm("r8", "failed")
     silent, late = _arm("r2", "completed"), _arm("r1", "running")
     other = _arm("r16", "failed")
@@ -117,7 +120,7 @@ def test_conclusions() -> None:
 
 
 def test_unknown_directions_and_statuses_are_errors() -> None:
-    """A misspelled direction or status raises an error, and does not change a ranking silently."""
+    """A misspelled direction or status raises an error."""
     arms = [_arm("a", "completed", loss=1.0)]
     wrong: Any = "minimise"
     for rank in (ranking.rank, ranking.rank_groups):

@@ -1,4 +1,4 @@
-"""The vectors hold for the pure functions and for ArmResult."""
+"""Tests of the functions of `podium.scoring` and of ArmResult with the test vectors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,7 +65,7 @@ class _Functions:
 
 @dataclass
 class _Snapshot:
-    """Asks an ArmResult."""
+    """Reads evals and scores from an ArmResult."""
 
     result: results.ArmResult
 
@@ -103,19 +103,22 @@ _WAYS: dict[str, Callable[[ArmResult], Asker]] = {
 
 @each("way", _WAYS)
 def test_reads(way: str) -> None:
-    """Evals, scores and mirrored fields are those of each test vector, however the arm is made."""
+    """Evals, scores and mirrored fields equal those of each test vector.
+
+    The arm is made in three ways.
+    """
     for case in cases():
         check(case, _WAYS[way](arm_of(case)))
 
 
 def test_names_of_vectors_are_unique() -> None:
-    """A failure names one case."""
+    """No two test vectors have the same name."""
     names = [case["name"] for case in cases()]
     assert len(names) == len(set(names))
 
 
 def test_vectors_have_no_key_that_nobody_reads() -> None:
-    """A misspelt key in a vector is an error."""
+    """The test vectors have only known keys, so a misspelt key fails."""
     for case in cases():
         assert case.keys() <= {"name", "arm", "refused", "reads", "evals", "scores"}
         assert all(q.keys() <= {"name", "step", "row"} for q in case.get("evals", []))

@@ -1,7 +1,7 @@
-"""The vectors of `tests/vectors/reads*.json`, and how an answer is held against them.
+"""The test vectors of `tests/vectors/reads*.json`, and checks of answers against them.
 
-A *way* of asking is anything with the three methods of `Asker`: the pure functions, an
-ArmResult, or a client of a running server.
+An `Asker` answers the questions of a vector. It can be the pure functions, an ArmResult, or a
+client of a running server.
 """
 
 import json
@@ -45,20 +45,23 @@ _FOLDER = Path(__file__).parents[2] / "vectors"
 
 
 class Asker(Protocol):
-    """One way of asking an arm."""
+    """Answers questions about one arm."""
 
     def eval(self, name: str, step: int | None) -> results.EvalResult | None:
-        """Returns the row of a name, without or at a step."""
+        """Returns the row with this name at a step, or the row that counts without a step."""
 
     def score(self, metric: str) -> scoring.Score | None:
-        """Returns the score on a metric and its source; raises podium.InvalidArgumentError."""
+        """Returns the score on a metric and its source.
+
+        Raises podium.InvalidArgumentError if the metric is invalid.
+        """
 
     def arm(self) -> results.ArmResult | None:
-        """Returns the whole arm as it reads, if this way has one."""
+        """Returns the whole arm as it is read, or None if this asker has none."""
 
 
 def cases() -> list[Case]:
-    """Returns every case of every file."""
+    """Returns every case of every file of vectors."""
     files = sorted(_FOLDER.glob("reads*.json"))
     return [case for file in files for case in json.loads(file.read_text("utf-8"))["cases"]]
 
@@ -69,7 +72,7 @@ def arm_of(case: Case) -> ArmResult:
 
 
 def check(case: Case, asker: Asker) -> None:
-    """Asks everything that a case asks."""
+    """Asks all questions of a case and checks the answers."""
     for question in case.get("evals", []):
         step = int(question["step"]) if "step" in question else None
         check_eval(case, question, _row(asker.eval(question["name"], step)))
@@ -81,13 +84,13 @@ def check(case: Case, asker: Asker) -> None:
 
 
 def check_eval(case: Case, question: Case, row: EvalResult | None) -> None:
-    """Holds the row that answered a question about an eval against the one that should."""
+    """Checks that the row that answers a question about an eval is the expected one."""
     expected = None if question["row"] is None else arm_of(case).evals[question["row"]]
     assert plain(row) == plain(expected), f"{question}: {row}"
 
 
 def check_score(question: Case, answer: ScoreResponse | str) -> None:
-    """Holds the answer to a question about a score, or its error code, against the right one."""
+    """Checks that the answer to a question about a score, or its error code, is expected."""
     if "error" in question or isinstance(answer, str):
         assert answer == question.get("error"), f"{question}: {answer}"
     else:
@@ -96,7 +99,7 @@ def check_score(question: Case, answer: ScoreResponse | str) -> None:
 
 
 def check_reads(case: Case, arm: ArmResult) -> None:
-    """Compares the mirrors of an arm's primary eval with their expected values."""
+    """Checks that the mirrored fields of an arm have their expected values."""
     expected = case.get("reads", {})
     message = ParseDict(expected, ArmResult())
     for name in expected:

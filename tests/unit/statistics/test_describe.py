@@ -1,4 +1,4 @@
-"""Means, standard deviations and intervals: by hand, and as scipy has them."""
+"""Tests of means, standard deviations and intervals, by hand."""
 
 import math
 from typing import Any
@@ -13,7 +13,10 @@ stats: Any = Lazy("scipy.stats")
 
 
 def test_three_seeds_by_hand() -> None:
-    """Of 0.5, 0.6 and 0.7 the mean is 0.6, the sd 0.1, and t is 4.3027 of two degrees."""
+    """The mean of 0.5, 0.6 and 0.7 is 0.6, and the standard deviation is 0.1.
+
+    The interval uses t = 4.3027, for two degrees of freedom.
+    """
     found = describe([0.7, 0.5, 0.6])
     assert (found.n, found.min, found.max) == (3, 0.5, 0.7)
     assert found.mean == pytest.approx(0.6, rel=1e-15)
@@ -37,18 +40,21 @@ def test_three_seeds_by_hand() -> None:
     ],
 )
 def test_what_few_or_odd_numbers_determine(values: list[float], expected: Description) -> None:
-    """The spread of one number is None, of equal ones 0, and with an infinite one None."""
+    """The deviation of equal numbers is 0. One number, or infinities, have none."""
     assert describe(values) == expected
 
 
 def test_nan_is_refused() -> None:
-    """NaN is never taken for a number, and never left out without a word."""
+    """NaN raises a ValueError."""
     with pytest.raises(ValueError, match="NaN, which has no mean"):
         describe([0.5, math.nan])
 
 
 def test_numbers_at_the_ends_of_a_double_s_range() -> None:
-    """Neither a sum nor a square overflows; only a spread beyond a double is left unset."""
+    """Sums and squares of very large or small numbers do not overflow or underflow.
+
+    A deviation that is too large for a double is None.
+    """
     assert describe([1.5e308, 1.7e308]).mean == pytest.approx(1.6e308)
     assert describe([1.5e308, 1.7e308]).sd == pytest.approx(math.sqrt(2) * 1e307)
     assert describe([3e-200, 1e-200]).sd == pytest.approx(math.sqrt(2) * 1e-200)
@@ -57,13 +63,13 @@ def test_numbers_at_the_ends_of_a_double_s_range() -> None:
 
 
 def test_order_does_not_matter() -> None:
-    """Large numbers that cancel out do not affect the small one, in any order."""
+    """Large numbers that cancel out do not affect the mean, in any order."""
     assert describe([1e16, 0.75, -1e16]).mean == 0.25
     assert describe([0.75, 1e16, -1e16]).mean == 0.25
 
 
 def test_a_small_spread_around_a_great_mean() -> None:
-    """Digits that the mean has in common with the numbers are not lost from the spread."""
+    """The standard deviation is exact even if the mean is much larger."""
     found = describe([1e9 + 4, 1e9 + 7, 1e9 + 13, 1e9 + 16])
     assert found.mean == 1e9 + 10
     assert found.sd == pytest.approx(math.sqrt(30), rel=1e-15)

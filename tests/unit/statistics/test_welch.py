@@ -1,4 +1,4 @@
-"""Two means compared: by hand, and as scipy has them."""
+"""Tests of Welch's comparison of two means, by hand and against scipy."""
 
 import math
 
@@ -9,7 +9,10 @@ from tests.each import each
 
 
 def test_by_hand() -> None:
-    """1, 2, 3 against 2, 4, 6, 8: variances 1/3 and 5/3 over n, so a standard error of sqrt(2)."""
+    """The comparison of 1, 2, 3 with 2, 4, 6, 8 equals the one computed by hand.
+
+    The variances over n are 1/3 and 5/3, so the standard error is sqrt(2).
+    """
     found = welch(describe([1, 2, 3]), describe([2, 4, 6, 8]))
     assert found.difference == -3.0
     assert found.standard_error == pytest.approx(math.sqrt(2), rel=1e-15)
@@ -31,12 +34,12 @@ def test_by_hand() -> None:
     ],
 )
 def test_what_cannot_be_tested(left: list[float], right: list[float], expected: Difference) -> None:
-    """Without a spread, or with an infinity, there is a difference at most, and no p-value."""
+    """Without a spread or with an infinity, there is no p-value, and maybe no difference."""
     assert welch(describe(left), describe(right)) == expected
 
 
 def test_a_spread_on_one_side_is_enough() -> None:
-    """If one side has equal numbers, the degrees of freedom are those of the other."""
+    """If one side has equal numbers, the degrees of freedom are those of the other side."""
     found = welch(describe([1.0, 1.0]), describe([1.0, 2.0, 3.0]))
     assert (found.difference, found.df) == (-1.0, 2.0)
     assert found.p_value == pytest.approx(0.2254, abs=1e-4)

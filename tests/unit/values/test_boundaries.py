@@ -1,4 +1,4 @@
-"""Arguments, addresses, names and tokens at the exact bounds of what is accepted."""
+"""Tests of arguments, addresses, names and tokens at the exact limits of what is accepted."""
 
 import math
 import os
@@ -52,7 +52,10 @@ _DAY = datetime(2026, 1, 2, tzinfo=UTC)
     ],
 )
 def test_a_value_that_is_accepted(convert: Callable[..., Any], given: Any, value: Any) -> None:
-    """The greatest and the least value are, and values that have an obvious text."""
+    """The greatest and the least value are accepted.
+
+    In settings, a value that JSON cannot hold is converted to a string or a list.
+    """
     assert convert(given, "field") == value
 
 
@@ -85,13 +88,13 @@ def test_a_value_that_is_accepted(convert: Callable[..., Any], given: Any, value
 def test_a_value_that_is_not_accepted(
     convert: Callable[..., Any], given: Any, error: type[Exception]
 ) -> None:
-    """The error names the argument."""
+    """A value beyond its limit or of a wrong type raises an error that names the argument."""
     with pytest.raises(error, match="field"):
         convert(given, "field")
 
 
 def test_the_depth_of_values() -> None:
-    """Forty levels are accepted, and one more is not."""
+    """A value may be nested 40 levels deep, but not 41."""
     nested: Any = 0
     for _ in range(40):
         nested = [nested]
@@ -101,7 +104,10 @@ def test_the_depth_of_values() -> None:
 
 
 def test_objects_with_a_list_of_values() -> None:
-    """An array becomes its list, whose items are checked. One that lists itself is an error."""
+    """An array becomes the list of its `tolist()`, whose items are checked.
+
+    An array whose `tolist()` returns itself raises a TypeError.
+    """
 
     class _Array:
         def __init__(self, listed: Any) -> None:
@@ -123,13 +129,13 @@ class _Kind(Enum):
 
 
 def test_members_of_enums_in_settings() -> None:
-    """A plain value is used, and else the name of the member."""
+    """A member of an enum becomes its value if that is plain, and otherwise its name."""
     found = coerce.settings_map({"a": _Kind.NUMBER, "b": _Kind.OTHER, "c": _Kind.HALF}, "field")
     assert found == {"a": 7, "b": "OTHER", "c": 0.5}
 
 
 def test_a_set_in_settings_has_an_order() -> None:
-    """Items that have the same text do not take turns, or a restarted run would seem changed."""
+    """A set in settings becomes a list in a fixed order, even if items have the same string."""
     found = coerce.settings_map({"a": {1, "1", 2, "2", 3, "3"}}, "field")
     assert found == {"a": [1, 2, 3, "1", "2", "3"]}
 
@@ -138,7 +144,7 @@ def test_a_set_in_settings_has_an_order() -> None:
 
 
 def test_addresses_at_their_bounds() -> None:
-    """The greatest port, and a socket path of 107 bytes, are valid, and one more is not."""
+    """Port 65535 and a socket path of 107 bytes are valid. One more is refused."""
     assert host_and_port("h:65535") == ("h", 65_535)
     with pytest.raises(ValueError, match="a port is at most 65535"):
         host_and_port("h:65536")
@@ -149,7 +155,7 @@ def test_addresses_at_their_bounds() -> None:
 
 
 def test_several_servers() -> None:
-    """Each server is one, however often it is named. A path may have commas."""
+    """A repeated server counts once. A comma in a socket path does not separate servers."""
     assert server_address(" h:1, i:2 ,h:1\n") == "h:1,i:2"
     assert server_addresses("h:1,i:2") == ("h:1", "i:2")
     assert server_addresses("unix:/a,b") == ("unix:/a,b",)
@@ -170,7 +176,7 @@ def test_several_servers() -> None:
     ],
 )
 def test_what_is_suggested_for_an_address(given: str, near: str | None) -> None:
-    """The error has an address that is valid."""
+    """If a malformed address resembles a valid one, the error suggests the valid one."""
     with pytest.raises(ValueError, match="an address is HOST:PORT") as raised:
         server_address(given)
     if near is not None:
@@ -178,7 +184,7 @@ def test_what_is_suggested_for_an_address(given: str, near: str | None) -> None:
 
 
 def test_an_error_of_the_environment_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user has to know what to correct."""
+    """If the address in PODIUM_ADDRESS is malformed, the error names the variable."""
     monkeypatch.setenv("PODIUM_ADDRESS", "host")
     with pytest.raises(ValueError, match="PODIUM_ADDRESS is HOST:PORT"):
         server_address(None)
@@ -219,7 +225,7 @@ def test_an_error_about_a_long_name() -> None:
 
 @each("limit", range(14))
 def test_a_shortened_text_fits(limit: int) -> None:
-    """It is unchanged if it fits exactly, and else it is within the limit in bytes."""
+    """A string within the limit of bytes is unchanged. A longer one is shortened to fit."""
     text = "aé漢b😀"
     found = shorten(text, limit)
     assert len(found.encode()) <= limit
@@ -229,7 +235,7 @@ def test_a_shortened_text_fits(limit: int) -> None:
 
 @each("limit", [0, 1, 30, 40, 41, 42, 99, 100, 101])
 def test_a_text_shortened_in_its_middle_fits(limit: int) -> None:
-    """It keeps both ends, and never exceeds the limit."""
+    """A string that is shortened in its middle keeps both ends and is within the limit."""
     text = "é" * 25 + "x" * 50
     found = shorten_middle(text, limit)
     assert len(found.encode()) <= limit
@@ -239,13 +245,16 @@ def test_a_text_shortened_in_its_middle_fits(limit: int) -> None:
 
 
 def test_the_first_of_many_names() -> None:
-    """The others are counted, also if it is one."""
+    """The names beyond the first ones are counted, even if there is only one."""
     assert first_names(["a", "b"], 2) == "a, b"
     assert first_names(["a", "b", "c"], 2) == "a, b and 1 more"
 
 
 def test_similar_names() -> None:
-    """Up to three are suggested, in any case of letters, and also if they contain the given one."""
+    """Up to three similar names are suggested, in upper or lower case.
+
+    A name that contains the given one is similar, too.
+    """
     assert near_names("VAL_ACC", ["val_acc", "test_acc", "x"])[0] == "val_acc"
     assert len(near_names("loss", ["loss1", "loss2", "loss3", "loss4"])) == 3
     assert near_names("acc", ["a_very_long_name_with_acc_in_it", "b"]) == [
@@ -261,7 +270,7 @@ def test_similar_names() -> None:
 
 
 def test_a_file_with_another_state(tmp_path: Path) -> None:
-    """A file that was created, at once rewritten with as many bytes, or deleted has changed."""
+    """The state of a file differs after it is created, rewritten with equal size, or deleted."""
     file = tmp_path / "ca.pem"
     states = [file_states([file])]
     for content, at in (("a", 1), ("b", 2)):
@@ -284,7 +293,10 @@ def test_a_file_with_another_state(tmp_path: Path) -> None:
 def test_the_tls_files_of_the_environment(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], found: TLS | None
 ) -> None:
-    """A client certificate can be set without an authority, but not without its key."""
+    """A client certificate can be set without an authority, but not without its key.
+
+    A file that cannot be read raises an error.
+    """
     for name, text in variables.items():
         monkeypatch.setenv(name, text)
     assert TLS.from_environment() == found
@@ -301,7 +313,7 @@ def test_the_tls_files_of_the_environment(
 
 
 def test_a_token_that_was_mistyped() -> None:
-    """Its checksum shows that, its secret has 30 characters, and texts show only its id."""
+    """A mistyped token is refused. `ids_for_tokens` replaces tokens in a string by their ids."""
     token = new_token()
     assert token_id(token.text) == token.id
     assert len(token.text) == len("pdm__") + 10 + 30 + 6

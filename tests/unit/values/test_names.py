@@ -1,4 +1,4 @@
-"""Shortened names in tables and pictures."""
+"""Tests of shortened names in tables and pictures."""
 
 from podium._values.shorten_names import shorten_names
 
@@ -31,13 +31,13 @@ _CONFIGS = "qwen3-8b_lora_rank{}_lr{}e-4_warmup100_batch64_dropout0.05_adamw_bf1
     ],
 )
 def test_shortened(names: list[str], expected: list[str]) -> None:
-    """Words that differ stay whole, and words that all long names have are left out."""
+    """Words in which names differ are kept. Words that all long names have are left out."""
     assert shorten_names(names) == expected
 
 
 @each("length", [12, 24, 40])
 def test_different_names_stay_different(length: int) -> None:
-    """However the names are built, no two of them become equal."""
+    """Different names stay different when they are shortened."""
     words = ["rank1", "rank128", "a" * 30, "b.c/d", "seed0"]
     names = [f"{one}_{two}-{three}" for one in words for two in words for three in words]
     assert len({*shorten_names(names, length)}) == len(names)

@@ -1,4 +1,7 @@
-"""Numbers, flags, keys and texts of odd types, and the tables of results."""
+"""Tests of arguments of unusual types, and of the tables of results.
+
+The arguments are numbers, flags, keys, containers and strings.
+"""
 
 import math
 from collections import deque
@@ -21,7 +24,7 @@ from tests.each import each
 
 
 def _flag(*, value: bool) -> Any:
-    """Returns a flag like NumPy's `bool_`: it is no Python bool, but converts to a number."""
+    """Returns a flag like NumPy's `bool_`: not a Python bool, but convertible to a number."""
     methods = {"__bool__": lambda _: value, "__float__": lambda _: 1.0, "tolist": lambda _: value}
     return type("bool_", (), methods)()
 
@@ -31,7 +34,7 @@ class _Half(float):
 
 
 class _Tensor:
-    """A value that has `__index__` and `__float__` like a tensor of floats, and fails like one."""
+    """Resembles a tensor of floats: `__index__` fails, and `__float__` fails if `error` is set."""
 
     def __init__(self, error: Exception | None) -> None:
         self._error = error
@@ -81,7 +84,7 @@ def test_the_errors_of_other_libraries() -> None:
     [("é", "é"), (True, "True"), (None, "None"), (1.5, "1.5"), (Path("/x"), "/x"), (-1, "-1")],
 )
 def test_keys_of_maps(given: object, name: str) -> None:
-    """Keys of a map that are no strings become texts, such as "True", "None" or "1.5"."""
+    """Keys of a map that are not strings become strings, such as "True", "None" or "1.5"."""
     assert coerce.value_map({given: 0}, "field") == {name: 0}
 
 
@@ -97,7 +100,7 @@ def test_keys_of_maps(given: object, name: str) -> None:
 def test_containers_and_objects_of_settings(given: object, value: object) -> None:
     """Mappings and sequences of any class become dicts and lists.
 
-    An object whose text is a memory address is refused.
+    An object whose repr contains a memory address is refused.
     """
     if value is None:
         with pytest.raises(TypeError, match=r"field\['x'\] must be None"):
@@ -129,7 +132,7 @@ def test_errors_name_the_place(convert: Callable[..., Any], given: object, text:
 
 
 def test_texts_of_any_iterable() -> None:
-    """A set or a generator of texts becomes a list of texts."""
+    """A set or a generator of strings becomes a list of strings."""
     assert coerce.texts({"a"}, "field") == ["a"]
     assert coerce.texts((each for each in "ab"), "field") == ["a", "b"]
 
@@ -151,10 +154,7 @@ def test_texts_of_any_iterable() -> None:
     ],
 )
 def test_equal_values(left: object, right: object, *, is_same: bool, is_identical: bool) -> None:
-    """`same` compares values as equal even if both are NaN.
-
-    `identical` also compares types and bits.
-    """
+    """`same` treats two NaNs as equal. `identical` also compares types and the sign of zero."""
     assert (same(left, right), same(right, left)) == (is_same, is_same)
     assert (identical(left, right), identical(right, left)) == (is_identical, is_identical)
 
@@ -191,7 +191,7 @@ class _Table(Tabular):
 
 
 def test_the_cells_of_a_table() -> None:
-    """Numbers have six digits, lists are joined, and a text is one line without control characters.
+    """Numbers have six digits, lists are joined, and control characters are replaced.
 
     In HTML, cells are escaped.
     """

@@ -1,4 +1,4 @@
-"""Texts are shortened to a size, and show that they were."""
+"""Tests of strings that are shortened to a limit of size, with a visible mark."""
 
 from podium._values.shorten_text import shorten, shorten_middle
 
@@ -18,18 +18,18 @@ from tests.each import each
     ],
 )
 def test_the_end_is_left_out(text: str, limit: int, expected: str) -> None:
-    """A text within its limit stays as it is; a longer one ends in an ellipsis, within it too."""
+    """A string over the limit is cut and ends with an ellipsis, within the limit."""
     assert shorten(text, limit) == expected
 
 
 def test_sizes_other_than_bytes() -> None:
-    """The size of a character can be any number, such as its width on a terminal."""
+    """A function can give the sizes of characters, such as their widths on a terminal."""
     assert shorten("äöüx", 3, len) == "äö…"
     assert shorten("abc", 4, lambda _: 2) == "a…"
 
 
 def test_the_middle_is_left_out() -> None:
-    """The first and last bytes stay, with the number of those that are missing between them."""
+    """The first and last bytes are kept, with the number of missing bytes between them."""
     assert shorten_middle("x" * 64, 64) == "x" * 64
     short = shorten_middle("a" * 500 + "b" * 500, 42)
     assert short == "aaaaaa\n… 988 bytes left out …\nbbbbbb"

@@ -1,4 +1,4 @@
-"""Which names are suggested for one that does not exist."""
+"""Tests of which names are suggested for a name that does not exist."""
 
 from podium._values.suggest import did_you_mean, near_names
 
@@ -20,17 +20,17 @@ _KNOWN = ["test.acc", "val.acc", "train/loss", "bench@openai/gpt-4.1.pass^3"]
     ],
 )
 def test_near_names(unknown: str, expected: list[str]) -> None:
-    """Names that are spelled alike, and names that contain the other one, are near."""
+    """Names with a similar spelling are suggested, and names that contain each other."""
     assert near_names(unknown, _KNOWN) == expected
 
 
 def test_at_most_three_are_shown() -> None:
-    """Many names that are alike do not fill the screen."""
+    """At most three similar names are suggested."""
     assert near_names("rank_", [f"rank_{k}" for k in range(9)]) == ["rank_8", "rank_7", "rank_6"]
 
 
 def test_the_end_of_a_message() -> None:
-    """The names are quoted and joined; without a near one nothing is added."""
+    """Suggested names are quoted and joined. Without a similar name, nothing is added."""
     assert did_you_mean("a", ["b"]) == ""
     assert did_you_mean("tset", ["test"]) == "; did you mean 'test'?"
     assert did_you_mean("acc.", ["acc1", "acc2"]) == "; did you mean 'acc2' or 'acc1'?"

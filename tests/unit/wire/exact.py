@@ -1,4 +1,4 @@
-"""A comparison of results that includes types and bits."""
+"""An exact comparison of results, which also compares types and the bits of floats."""
 
 import math
 import struct
@@ -9,9 +9,9 @@ __all__ = ["exact"]
 
 
 def exact(given: Any, *, one_nan: bool = False) -> Any:
-    """Returns a form of a value that equals another one only if both have the same types and bits.
+    """Returns a form of a value that is equal only for the same value, types and bits.
 
-    With `one_nan`, all NaNs are the same, as in JSON, which does not keep the bits of a NaN.
+    With `one_nan`, all NaNs are equal, as in JSON, which does not keep the bits of a NaN.
     """
     if isinstance(given, float):
         return ("float", "nan" if one_nan and math.isnan(given) else struct.pack("<d", given))

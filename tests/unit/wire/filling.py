@@ -1,4 +1,4 @@
-"""Fills messages by reflection, so that a field that is added to a proto is tested at once."""
+"""Fills messages by reflection, so that tests cover each new field of a proto."""
 
 from typing import Any
 
@@ -19,16 +19,16 @@ _SCALARS: dict[int, Any] = {
 
 
 def fill(message: Message) -> None:
-    """Sets every field of a message, and of the messages in it, to something unlike zero.
+    """Sets every field of a message, and of the messages in it, to a value other than zero.
 
-    Rows get a `model_ref` too, so an arm's eval metrics mirror none of them.
+    Rows get a `model_ref`, too, so the arm has no primary eval that its eval metrics could mirror.
     """
     for name in message.DESCRIPTOR.fields_by_name:
         fill_field(message, name)
 
 
 def fill_field(message: Message, name: str) -> None:
-    """Sets one field of a message to something unlike zero."""
+    """Sets one field of a message to a value other than zero."""
     field: Any = message.DESCRIPTOR.fields_by_name[name]
     target = getattr(message, name)
     if isinstance(message, Value):

@@ -1,4 +1,4 @@
-"""The exception tree and the table of reasons."""
+"""Tests of the exception classes and of the table of reasons."""
 
 import pickle
 
@@ -21,7 +21,7 @@ BUILTIN_PARENTS = [
 
 
 def test_reasons_are_the_proto_enum() -> None:
-    """The table has exactly the reasons of the proto enum, in its order."""
+    """The table has exactly the reasons of the enum in the proto, in the same order."""
     names = [
         value.name.removeprefix("ERROR_REASON_")
         for value in error_reason_pb2.ErrorReason.DESCRIPTOR.values
@@ -49,14 +49,14 @@ def _first_sentence(reason: str) -> str:
 def test_errors_are_also_what_python_calls_them(
     error_class: type[errors.PodiumError], parent: type[Exception]
 ) -> None:
-    """An error can be caught as Podium's and as the built-in of the same meaning."""
+    """An error can be caught as a PodiumError and as the built-in error of the same meaning."""
     with pytest.raises(parent, match="what was wrong"):
         raise error_class("what was wrong")
     assert issubclass(error_class, errors.PodiumError)
 
 
 def test_a_reason_chooses_the_class() -> None:
-    """error_for takes the class from the reason's code."""
+    """error_for chooses the exception class by the code of the reason."""
     error = errors.error_for("STALE_ATTEMPT", "a newer attempt runs", {"arm": "a"})
     assert type(error) is errors.FailedPreconditionError
     assert (error.code, error.reason, error.message) == (
@@ -70,20 +70,23 @@ def test_a_reason_chooses_the_class() -> None:
 
 
 def test_an_unknown_reason_is_a_mistake_of_the_caller() -> None:
-    """error_for makes no error with a reason that is not in the table."""
+    """error_for raises a KeyError for a reason that is not in the table."""
     with pytest.raises(KeyError):
         errors.error_for("NO_SUCH_REASON", "text")
 
 
 def test_no_code_means_a_closed_client() -> None:
-    """Errors of a server never become the error of an unusable client."""
+    """The code FAILED_PRECONDITION gives FailedPreconditionError, not ClientStateError.
+
+    A code without a class of its own gives PodiumError.
+    """
     assert errors.error_class_for("FAILED_PRECONDITION") is errors.FailedPreconditionError
     assert errors.error_class_for("DATA_LOSS") is errors.PodiumError
 
 
 @each("error_class", [parent[0] for parent in BUILTIN_PARENTS])
 def test_errors_survive_pickling(error_class: type[errors.PodiumError]) -> None:
-    """An error keeps all of its fields in a process pool."""
+    """A pickled error keeps its class and all of its fields."""
     refused = errors.RefusedEvent(3, "ARM_NOT_FOUND", permanent=False, message="no arm")
     error = error_class("text", reason="R", metadata={"k": "v"}, refusals=[refused])
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 our own bytes

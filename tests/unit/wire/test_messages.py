@@ -1,4 +1,4 @@
-"""Every field of every message of the model is carried both ways."""
+"""Tests that every field of every message of the model is converted in both directions."""
 
 import re
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from podium._wire.tables import Codec
 from tests import messages
 from tests.unit.wire.filling import fill, fill_field
 
-# Requests and events are built call by call; values have tests of their own.
+# Requests and events have no codec, and values have their own tests.
 _OTHER_FILES = re.compile(
     r"_service_pb2|_grpc$|event_pb2|error_reason_pb2|value_pb2|config_filter_pb2"
 )
-# Always told by a server; an object of the model has no form for their absence.
+# A server always sets these fields, so the model cannot represent that they are missing.
 _ALWAYS_SET = {
     "Attempt.order",
     "ArmResult.status",
@@ -77,7 +77,7 @@ def test_a_full_message_comes_back_as_it_was() -> None:
 
 
 def test_a_field_that_is_not_set_stays_so() -> None:
-    """An unset field stays unset, and the other fields are kept."""
+    """A field that is not set stays unset after conversion. The other fields are kept."""
     for kind, field in _FIELDS:
         to_proto, from_proto = _pair(kind)
         message = kind()
@@ -89,7 +89,7 @@ def test_a_field_that_is_not_set_stays_so() -> None:
 
 
 def test_a_single_field_can_be_read() -> None:
-    """Reading needs no field but those that are there."""
+    """A message can be read even if only one of its fields is set."""
     for kind, field in _FIELDS:
         message = kind()
         fill_field(message, field)

@@ -1,4 +1,7 @@
-"""Exceptions are converted to google.rpc.Status and back, also from other servers."""
+"""Tests of the conversion of exceptions to google.rpc.Status and back.
+
+Statuses of other servers can be read, too.
+"""
 
 from concurrent import futures
 from typing import TYPE_CHECKING, Any
@@ -21,7 +24,7 @@ class FailedCall(grpc.RpcError):
     """A failed call as grpc and grpc.aio raise it."""
 
     def __init__(self, *parts: Any) -> None:
-        """Has the code, text and trailing metadata of a server, or None for each."""
+        """Takes the code, message and trailing metadata of a server. Each can be None."""
         super().__init__()
         self._parts = parts
 
@@ -30,7 +33,7 @@ class FailedCall(grpc.RpcError):
         return self._parts[0]
 
     def details(self) -> Any:
-        """Returns the text."""
+        """Returns the message."""
         return self._parts[1]
 
     def trailing_metadata(self) -> Any:
@@ -51,7 +54,7 @@ def refused(index: int, reason: str = "ARM_NOT_FOUND", message: str = "m") -> er
 
 
 def test_every_reason_comes_back() -> None:
-    """An error of each reason arrives with its class, text, reason and metadata."""
+    """An error of each reason keeps its class, message, reason and metadata."""
     for reason, info in errors.REASONS.items():
         back = there_and_back(errors.error_for(reason, "what was wrong", {"field": "events[0]"}))
         assert type(back) is errors.error_class_for(info.code)
@@ -64,7 +67,7 @@ def test_every_reason_comes_back() -> None:
 
 
 def test_every_status_code_becomes_an_error() -> None:
-    """A bare status of any code becomes an error with its code and a message."""
+    """A status without message and details becomes an error with its code, for any code."""
     for code in grpc.StatusCode:
         error = from_rpc_error(FailedCall(code, None, None))
         assert isinstance(error, errors.PodiumError)
@@ -72,20 +75,23 @@ def test_every_status_code_becomes_an_error() -> None:
 
 
 def test_an_error_without_a_status_is_unknown() -> None:
-    """The base class of gRPC's errors, which knows nothing, is an error of code UNKNOWN."""
+    """A gRPC error without a code becomes an error with the code UNKNOWN."""
     error = from_rpc_error(grpc.RpcError("lost"))
     assert (type(error), error.code, error.message) == (errors.PodiumError, "UNKNOWN", "lost")
 
 
 def test_a_code_that_grpc_does_not_know_is_sent_as_unknown() -> None:
-    """An exception with a strange code still ends a call."""
+    """An error with a code that gRPC does not know is sent as UNKNOWN."""
     error = errors.PodiumError("text")
     error.code = "STRANGE"
     assert to_status(error).code is grpc.StatusCode.UNKNOWN
 
 
 def test_refusals_come_back_in_order() -> None:
-    """Every refused event arrives with index, reason and kind, and the text of the reason."""
+    """Every refused event keeps its index, reason and permanence.
+
+    Events with the same reason get the message of the first one.
+    """
     refusals = [
         refused(1, "ARM_NOT_FOUND", "no arm a"),
         refused(4, "STALE_ATTEMPT", "a newer attempt"),
@@ -100,7 +106,7 @@ def test_refusals_come_back_in_order() -> None:
 
 
 def test_a_refusal_of_a_later_version_is_permanent() -> None:
-    """A reason and a kind that this version does not know are read as a permanent refusal."""
+    """If a refusal has an unknown reason or disposition, it is read as permanent."""
     refusals = recording_service_pb2.Refusals.FromString(
         recording_service_pb2.Refusals(
             refusals=[recording_service_pb2.Refusal(event_indexes=[2], message="later")]
@@ -119,7 +125,7 @@ def test_a_refusal_of_a_later_version_is_permanent() -> None:
 
 
 def test_details_of_others_are_not_ours() -> None:
-    """An ErrorInfo of another domain, as a proxy may add it, gives neither reason nor metadata."""
+    """The ErrorInfo of another domain, such as a proxy's, sets no reason and no metadata."""
     status = status_pb2.Status(message="from the details")
     status.details.add().Pack(
         error_details_pb2.ErrorInfo(reason="QUOTA", domain="proxy.example", metadata={"a": "b"})
@@ -130,7 +136,7 @@ def test_details_of_others_are_not_ours() -> None:
 
 
 def test_a_garbled_detail_is_left_out() -> None:
-    """A detail whose bytes cannot be read does not hide the status."""
+    """A detail whose bytes cannot be parsed is ignored. The status is still read."""
     detail = any_pb2.Any(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff")
     status = status_pb2.Status(details=[detail])
     metadata = ((DETAILS_KEY, status.SerializeToString()),)
@@ -139,7 +145,7 @@ def test_a_garbled_detail_is_left_out() -> None:
 
 
 def worst() -> errors.PodiumError:
-    """An error as large as the server's limits allow."""
+    """Returns an error as large as the server's limits allow."""
     reasons = [reason for reason, info in errors.REASONS.items() if info.disposition]
     refusals = [refused(i, reasons[i % len(reasons)], "é" * 10_000) for i in range(1000)]
     metadata = dict.fromkeys(("arm", "experiment", "eval", "paths"), "é" * 128)
@@ -147,7 +153,7 @@ def worst() -> errors.PodiumError:
 
 
 def test_a_thousand_refusals_are_all_listed() -> None:
-    """The indexes of a full call's events fit beside names of full length; only texts are cut."""
+    """The largest error lists all 1,000 events and keeps full names."""
     status = to_status(worst())
     assert len(status.trailing_metadata[0][1]) <= 4608
     back = there_and_back(worst())
@@ -156,7 +162,7 @@ def test_a_thousand_refusals_are_all_listed() -> None:
 
 
 def test_long_names_beside_an_error_are_cut() -> None:
-    """Also the names of a server with higher limits leave room for the reason of an error."""
+    """Names that are too long for the trailing metadata are shortened. The reason is kept."""
     names = dict.fromkeys(("arm", "experiment", "field"), "é" * 4_000)
     error = errors.error_for("NAME_INVALID", "no", names)
     assert len(to_status(error).trailing_metadata[0][1]) <= 4608
@@ -166,7 +172,7 @@ def test_long_names_beside_an_error_are_cut() -> None:
 
 
 def test_more_refusals_than_fit_are_cut_at_the_end() -> None:
-    """Of very many refused events, the first ones are listed."""
+    """If not all refused events fit, the first ones are listed."""
     refusals = [refused(index) for index in range(100_000)]
     back = there_and_back(errors.error_for("ARM_NOT_FOUND", "text", refusals=refusals))
     listed = [event.index for event in back.refusals]
@@ -175,7 +181,7 @@ def test_more_refusals_than_fit_are_cut_at_the_end() -> None:
 
 
 def changed(keys: "Iterable[str]", refusals: int = 1) -> errors.PodiumError:
-    """The error of a run_config of which 250 parameters changed."""
+    """Returns an error about a run_config in which the parameters `keys` changed."""
     metadata = paths_metadata([f"algorithm.params.{key}" for key in keys])
     text = add_paths(f"the run_config {'differs ' * 30}", metadata)
     reasons = ["RUN_CONFIG_CHANGED"] + ["STALE_ATTEMPT"] * (refusals - 1)
@@ -184,7 +190,10 @@ def changed(keys: "Iterable[str]", refusals: int = 1) -> errors.PodiumError:
 
 
 def test_a_hundred_paths_come_back() -> None:
-    """Metadata and texts of an error have the first hundred paths and the number of the others."""
+    """An error has the first 100 paths and the number of all paths in its metadata.
+
+    Its message has the first 100 paths and the number of the others.
+    """
     error = changed(f"hyperparameter_number_{number:03d}" for number in range(250))
     back = there_and_back(error)
     assert back.metadata == {
@@ -198,7 +207,7 @@ def test_a_hundred_paths_come_back() -> None:
 
 @pytest.mark.parametrize("refusals", [1, 1000])
 def test_paths_that_do_not_fit_are_shortened(refusals: int) -> None:
-    """A hundred long paths are all named, and stay different, beside a thousand refused events."""
+    """100 long paths are shortened and stay different, even beside 1,000 refused events."""
     error = changed((f"{'é' * 60}_{number:03d}_{'z' * 60}" for number in range(250)), refusals)
     assert len(to_status(error).trailing_metadata[0][1]) <= 5088
     back = there_and_back(error)
@@ -209,21 +218,21 @@ def test_paths_that_do_not_fit_are_shortened(refusals: int) -> None:
 
 
 def test_paths_that_cannot_be_shortened_are_cut_at_the_end() -> None:
-    """If a hundred paths share no words, as many as fit are named."""
+    """If 100 long paths have no common words, the first ones are kept, and all refused events."""
     back = there_and_back(changed((chr(33 + n // 2) * (200 + n % 2) for n in range(100)), 1000))
     assert back.metadata["paths"].startswith("algo")
     assert len(back.refusals) == 1000
 
 
 class Refusing(grpc.GenericRpcHandler):
-    """Ends every call with an error: the worst one, or one with as many paths as fit."""
+    """Ends every call with an error."""
 
     def __init__(self, error: errors.PodiumError) -> None:
-        """Ends calls with this error."""
+        """Takes the error with which calls end."""
         self._status = to_status(error)
 
     def service(self, _details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
-        """Answers any method."""
+        """Returns a handler for any method."""
         return grpc.unary_unary_rpc_method_handler(self._refuse)
 
     def _refuse(self, _request: bytes, context: grpc.ServicerContext) -> bytes:
@@ -234,7 +243,7 @@ class Refusing(grpc.GenericRpcHandler):
 
 @pytest.fixture(params=["worst", "paths"])
 def refusing_address(request: pytest.FixtureRequest) -> "Iterator[str]":
-    """The address of a server that refuses everything."""
+    """Yields the address of a server that ends every call with a very large error."""
     server = grpc.server(futures.ThreadPoolExecutor(1))
     keys = (f"{n}{chr(233) * 100}" for n in range(250))
     error = worst() if request.param == "worst" else changed(keys, 1000)
@@ -246,7 +255,7 @@ def refusing_address(request: pytest.FixtureRequest) -> "Iterator[str]":
 
 
 def test_the_worst_error_crosses_a_connection(refusing_address: str) -> None:
-    """The largest status passes a peer that takes 8 KiB of headers and no more."""
+    """A client that accepts only 8 KiB of headers receives the largest error."""
     limits = [("grpc.max_metadata_size", 8192), ("grpc.absolute_max_metadata_size", 8192)]
     with grpc.insecure_channel(refusing_address, options=limits) as channel:
         with pytest.raises(grpc.RpcError) as caught:

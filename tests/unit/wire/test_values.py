@@ -1,4 +1,4 @@
-"""Values keep their type and their last bit."""
+"""Tests of values, enums, times and scores: conversion keeps their types and bits."""
 
 import datetime as dt
 import math
@@ -32,7 +32,7 @@ _KINDS: dict[str, Any] = {
 
 
 def test_every_kind_of_value_has_its_python_type() -> None:
-    """Each member of the oneof, and no other, is written for one type."""
+    """Each field of the oneof `kind` stands for exactly one Python type."""
     written = {codec.value_to_proto(value).WhichOneof("kind"): value for value in _KINDS.values()}
     assert exact(written) == exact(_KINDS)
     assert set(_KINDS) == {field.name for field in Value.DESCRIPTOR.oneofs_by_name["kind"].fields}
@@ -40,7 +40,7 @@ def test_every_kind_of_value_has_its_python_type() -> None:
 
 @each("number", [2**53 + 1, 2**63 - 1, -(2**63), 0, -1])
 def test_integers_are_not_rounded(number: int) -> None:
-    """An int that no double holds comes back as it was."""
+    """An int that a double cannot hold is converted without rounding."""
     message = codec.value_to_proto({"seed": [number]})
     assert message.map_value.entries["seed"].list_value.values[0].int_value == number
     assert exact(codec.value_from_proto(message)) == exact({"seed": [number]})
@@ -48,19 +48,19 @@ def test_integers_are_not_rounded(number: int) -> None:
 
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
 def test_integers_beyond_64_bits_are_refused(number: int) -> None:
-    """An int that the message can't hold is a ValueError, never cut."""
+    """An int of more than 64 bits raises a ValueError."""
     with pytest.raises(ValueError, match="64 bits"):
         codec.value_to_proto([number])
 
 
 def test_bools_are_not_integers() -> None:
-    """True is written as a truth value, and 1 as an integer."""
+    """True is written as a bool, and 1 as an int."""
     assert codec.value_to_proto(True).bool_value is True  # noqa: FBT003 - the value itself
     assert codec.value_to_proto(1).WhichOneof("kind") == "int_value"
 
 
 def test_a_value_of_a_newer_kind_is_none() -> None:
-    """A Value whose kind this version does not know reads as None."""
+    """A Value whose kind this version does not know is read as None."""
     newer = Value.FromString(b"\xa2\x06\x01x")  # field 100
     assert codec.value_from_proto(newer) is None
 
@@ -73,14 +73,14 @@ def test_a_text_that_is_no_unicode_is_refused() -> None:
 
 @each("status", list(results.ArmStatus))
 def test_every_arm_status_has_a_number(status: results.ArmStatus) -> None:
-    """The statuses of the model are those of the protos, by name."""
+    """Each status of the model has the same name in the proto."""
     number = codec.arm_status_to_proto(status.value)
     assert arm_result_pb2.ArmStatus.Name(number) == f"ARM_STATUS_{status.name}"
     assert codec.arm_status_from_proto(number) is status
 
 
 def test_the_enums_have_no_more_members_in_the_protos() -> None:
-    """An enum value that is added to a proto needs a member in the model."""
+    """The enums of the protos have as many members as those of the model, plus UNSPECIFIED."""
     assert len(arm_result_pb2.ArmStatus.items()) == len(results.ArmStatus) + 1
     assert len(experiment_pb2.Direction.items()) == len(results.Direction) + 1
     assert len(experiment_pb2.ExperimentStatus.items()) == len(results.ExperimentStatus) + 1
@@ -88,7 +88,7 @@ def test_the_enums_have_no_more_members_in_the_protos() -> None:
 
 
 def test_an_arm_with_a_status_of_a_newer_server_can_be_read() -> None:
-    """An unknown status reads as a text that names its number, and can't be sent back."""
+    """An unknown status is read as a string with its number. It cannot be sent back."""
     message = arm_result_pb2.ArmResult.FromString(b"\x18\x2a")
     arm = codec.arm_result_from_proto(message)
     assert arm.status == "unknown(42)"
@@ -97,7 +97,7 @@ def test_an_arm_with_a_status_of_a_newer_server_can_be_read() -> None:
 
 
 def test_an_experiment_of_a_newer_server_can_be_read() -> None:
-    """Unknown directions and statuses read as texts; an unspecified direction is None."""
+    """Unknown directions and statuses are read as strings. An unset direction is None."""
     message = experiment_pb2.Experiment.FromString(b"\x30\x2a\x38\x2b")
     experiment = codec.experiment_from_proto(message)
     assert (experiment.direction, experiment.status) == ("unknown(42)", "unknown(43)")
@@ -105,7 +105,7 @@ def test_an_experiment_of_a_newer_server_can_be_read() -> None:
 
 
 def test_a_score_comes_back_with_its_source() -> None:
-    """A score keeps its value, origin, key, eval and step. An empty response is no score."""
+    """A score keeps its value, origin, key, eval and step. An empty response becomes None."""
     message = results_service_pb2.ScoreResponse(
         value=math.nan,
         source=score_pb2.ScoreSource(
@@ -121,7 +121,7 @@ def test_a_score_comes_back_with_its_source() -> None:
 
 
 def test_a_time_is_utc_and_keeps_its_microseconds() -> None:
-    """A datetime of another zone is the same moment; nanoseconds are cut."""
+    """A time is converted to UTC, with its microseconds. Nanoseconds are cut off."""
     zone = dt.timezone(dt.timedelta(hours=2))
     moment = dt.datetime(2026, 3, 1, 14, 0, 0, 123_456, tzinfo=zone)
     message = codec.timestamp_to_proto(moment)
@@ -132,13 +132,13 @@ def test_a_time_is_utc_and_keeps_its_microseconds() -> None:
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
-    """A naive datetime is not silently taken for UTC."""
+    """A time without a time zone raises a ValueError."""
     with pytest.raises(ValueError, match="time zone"):
         codec.timestamp_to_proto(dt.datetime(2026, 3, 1))  # noqa: DTZ001 - that is the point
 
 
 def test_what_an_arm_mirrors_is_not_sent() -> None:
-    """Only given eval metrics are sent; those that read as the primary's are left empty."""
+    """Mirrored fields of an arm, which have the primary eval's values, are not sent."""
     row = results.EvalResult("test", metrics={"acc": 0.5}, breakdowns={"0": 1}, eval_seconds=3)
     arm = results.ArmResult("a", results.RunConfig("a"), "completed", evals=[row])
     message = codec.arm_result_to_proto(arm)
@@ -149,7 +149,7 @@ def test_what_an_arm_mirrors_is_not_sent() -> None:
 
 
 def test_a_read_arm_goes_on_mirroring() -> None:
-    """The mirror that a server answers with follows rows that are added to the snapshot."""
+    """The mirrored fields of a read arm follow rows that are added later."""
     row = eval_result_pb2.EvalResult(name="val", step=1, metrics={"acc": math.nan})
     message = arm_result_pb2.ArmResult(
         name="a", status=arm_result_pb2.ARM_STATUS_RUNNING, eval_metrics=row.metrics, evals=[row]
@@ -161,7 +161,7 @@ def test_a_read_arm_goes_on_mirroring() -> None:
 
 
 def test_given_eval_metrics_are_sent_as_given() -> None:
-    """Eval metrics that differ from the rows' are the caller's claim and are not dropped."""
+    """Eval metrics that differ from the primary eval's are sent as given."""
     row = results.EvalResult("test", metrics={"acc": 0.5})
     config = results.RunConfig("a")
     arm = results.ArmResult("a", config, "completed", eval_metrics={"acc": 0.6}, evals=[row])
@@ -172,7 +172,7 @@ def test_given_eval_metrics_are_sent_as_given() -> None:
 
 @each(("given", "row"), [(1, True), (1, 1.0), (0.0, -0.0), ([1], [1.0])])
 def test_given_breakdowns_that_only_compare_equal_are_kept(given: Any, row: Any) -> None:
-    """Fields of a read arm that are identical to the primary's, in types and bits, are mirrors."""
+    """Given breakdowns that differ from the row's only in types or bits are kept."""
     config, rows = results.RunConfig("a"), [results.EvalResult("t", breakdowns={"x": row})]
     arm = results.ArmResult("a", config, "failed", eval_breakdowns={"x": given}, evals=rows)
     read = codec.arm_result_from_proto(codec.arm_result_to_proto(arm))
@@ -180,7 +180,7 @@ def test_given_breakdowns_that_only_compare_equal_are_kept(given: Any, row: Any)
 
 
 def test_what_was_changed_after_construction_is_converted_too() -> None:
-    """Values set on an attribute get the rules of the constructor when they are written."""
+    """Values that were set after construction are converted by the constructor's rules."""
     row = results.EvalResult("val")
     row.metrics["acc"] = 1
     row.breakdowns[7] = (1, 2)  # type: ignore[index]
