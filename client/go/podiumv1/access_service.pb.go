@@ -113,8 +113,9 @@ type CreateTokenRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The calls that the token allows. Required.
 	Role Role `protobuf:"varint,2,opt,name=role,proto3,enum=podium.v1.Role" json:"role,omitempty"`
-	// The experiments that the token includes, each with all experiments below it; at
-	// most 100. Empty: all experiments that the caller's token includes.
+	// The experiments that the token includes, each with all experiments below it. At
+	// most 100. If empty, the token includes all experiments that the caller's token
+	// includes.
 	Prefixes []string `protobuf:"bytes,3,rep,name=prefixes,proto3" json:"prefixes,omitempty"`
 	// The time when the token ends, in the future. Unset: never.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`

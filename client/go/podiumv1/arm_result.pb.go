@@ -102,7 +102,7 @@ type ArmResult struct {
 	Metrics map[string]float64 `protobuf:"bytes,4,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// The metrics of the primary eval: the first post-training row tagged `test`;
 	// else the first post-training row; else the first row. Rows with a model_ref are
-	// never primary. An arm without rows keeps the ones it was recorded with. A
+	// never primary. An arm without rows keeps the metrics it was recorded with. A
 	// request with values that contradict the rows is rejected.
 	EvalMetrics map[string]float64 `protobuf:"bytes,5,rep,name=eval_metrics,json=evalMetrics,proto3" json:"eval_metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// The breakdowns of the primary eval, by the same rule as `eval_metrics`.
@@ -345,10 +345,10 @@ func (x *ArmResult) GetProvenance() *Provenance {
 }
 
 // Annotations are the notes, tags and group that people gave to an arm with
-// ArmAnnotated. They take precedence over those that the training recorded.
+// ArmAnnotated. They take precedence over those that the training process recorded.
 type Annotations struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Notes about the arm. Unset for none.
+	// Notes about the arm. Unset if there are none.
 	Notes *string `protobuf:"bytes,1,opt,name=notes,proto3,oneof" json:"notes,omitempty"`
 	// Tags that were added, in the order in which they were added.
 	AddedTags []string `protobuf:"bytes,2,rep,name=added_tags,json=addedTags,proto3" json:"added_tags,omitempty"`

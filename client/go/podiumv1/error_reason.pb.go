@@ -56,9 +56,8 @@ const (
 	ErrorReason_ERROR_REASON_FIELD_OUT_OF_RANGE ErrorReason = 6
 	// INVALID_ARGUMENT. The page token was not made by this request, or is damaged.
 	ErrorReason_ERROR_REASON_PAGE_TOKEN_INVALID ErrorReason = 7
-	// INVALID_ARGUMENT, permanent. More keys, events, values or bytes than are
-	// allowed, in the request or in what would be stored. Metadata: `field`, `limit`,
-	// `actual`.
+	// INVALID_ARGUMENT, permanent. The request, or what would be stored, has more keys,
+	// events, values or bytes than are allowed. Metadata: `field`, `limit`, `actual`.
 	ErrorReason_ERROR_REASON_LIMIT_EXCEEDED ErrorReason = 8
 	// INVALID_ARGUMENT, permanent. The eval_metrics or eval_breakdowns of an arm
 	// differ from those of its primary eval. Metadata: `field`.
@@ -118,7 +117,8 @@ const (
 	// UNAVAILABLE. The server is starting or stopping. Try again later.
 	ErrorReason_ERROR_REASON_SHUTTING_DOWN ErrorReason = 52
 	// UNAVAILABLE. The store failed, and it is unknown whether the call was stored.
-	// The server stops. Send the same call again when it runs again.
+	// A server with a SQLite file then stops; one with PostgreSQL continues. Send the
+	// same call again: every event is safe to repeat.
 	ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN ErrorReason = 53
 	// RESOURCE_EXHAUSTED. The client of a watch does not read its messages. Watch
 	// again after the last marker.

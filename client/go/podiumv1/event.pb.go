@@ -364,8 +364,8 @@ func (x *ExperimentDeclared) GetClearFields() []string {
 //
 // A new attempt starts from the beginning: rows, metrics, training series, error and
 // run_result of the arm are deleted in the same commit. With `resume_step` k it
-// continues: metrics are kept, and in-loop rows and points of the training series up to
-// and including step k.
+// continues: metrics are kept, and so are in-loop rows and points of the training series
+// up to and including step k.
 // For a COMPLETED arm, an attempt without `resume_step` and `restart` is rejected
 // (ARM_FINISHED). A FAILED or CANCELLED arm needs neither.
 //
@@ -519,7 +519,7 @@ type ArmStarted_ResumeStep struct {
 }
 
 type ArmStarted_Restart struct {
-	// Starts from the beginning, also if the arm is COMPLETED. Must be true if set.
+	// Starts from the beginning, even if the arm is COMPLETED. Must be true if set.
 	Restart bool `protobuf:"varint,8,opt,name=restart,proto3,oneof"`
 }
 
@@ -527,8 +527,8 @@ func (*ArmStarted_ResumeStep) isArmStarted_Mode() {}
 
 func (*ArmStarted_Restart) isArmStarted_Mode() {}
 
-// MetricsRecorded adds training metrics to an arm. The arm keeps the latest value
-// of each key. Without metrics it is a heartbeat, which changes only `last_heard`.
+// MetricsRecorded adds training metrics to an arm. The arm keeps the latest value of
+// each key. An event without metrics is a heartbeat, which changes only `last_heard`.
 //
 // With a step, the values are also points of the arm's training series, which
 // ListSeries returns. Another value for the same key and step replaces the point.
@@ -679,10 +679,10 @@ func (x *EvalRecorded) GetEvalResult() *EvalResult {
 // ArmFinished ends the training of an arm. A later ArmFinished of the same attempt
 // replaces all of its fields.
 //
-// It is never rejected for its size. Error texts over 64 KiB are shortened in the
-// middle. If the arm has no room, they are shortened further. A run_result that has
-// no room, or that exceeds a limit, is left out, and the `error` of the stored
-// run_result notes that.
+// An ArmFinished is never rejected for its size. Error texts over 64 KiB are shortened
+// in the middle, and further if the arm has no room for them. A run_result that has no
+// room, or that exceeds a limit, is left out, and the `error` of the stored run_result
+// says so.
 type ArmFinished struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm. Required.
@@ -691,7 +691,7 @@ type ArmFinished struct {
 	AttemptId *string `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3,oneof" json:"attempt_id,omitempty"`
 	// COMPLETED, FAILED or CANCELLED. Required.
 	Status ArmStatus `protobuf:"varint,3,opt,name=status,proto3,enum=podium.v1.ArmStatus" json:"status,omitempty"`
-	// The reason why it failed.
+	// The reason why the training failed.
 	Error *string `protobuf:"bytes,4,opt,name=error,proto3,oneof" json:"error,omitempty"`
 	// The duration of training in seconds.
 	TrainSeconds *float64 `protobuf:"fixed64,5,opt,name=train_seconds,json=trainSeconds,proto3,oneof" json:"train_seconds,omitempty"`
@@ -773,12 +773,13 @@ func (x *ArmFinished) GetRunResult() *RunResult {
 	return nil
 }
 
-// ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
-// there is none. It has no training series: record the points after it. Recording
-// the same content twice in a row changes nothing, so a repeated import deletes no
-// rows that were added since. It is rejected for an arm with attempts
-// (ARM_HAS_ATTEMPTS), and if it would change the model_ref of a row
-// (MODEL_REF_CHANGED), unless `replace` is set.
+// ArmRecorded records a whole arm: the stored arm becomes equal to the given one, and
+// is created if there is none. The event has no training series: record the points
+// after it. Recording the same content twice in a row changes nothing, so a repeated
+// import deletes no rows that were added since.
+//
+// The event is rejected for an arm with attempts (ARM_HAS_ATTEMPTS), and if it would
+// change the model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
 type ArmRecorded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The arm. Required, with its name, run_config and status. Its output-only fields

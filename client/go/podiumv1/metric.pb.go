@@ -34,7 +34,7 @@ type Metric struct {
 	// The number of arms that have a score.
 	Arms int64 `protobuf:"varint,3,opt,name=arms,proto3" json:"arms,omitempty"`
 	// Where the scores come from: for each kind of result, the number of arms whose
-	// score it gives.
+	// score comes from it.
 	Sources       []*MetricSource `protobuf:"bytes,4,rep,name=sources,proto3" json:"sources,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -98,7 +98,7 @@ func (x *Metric) GetSources() []*MetricSource {
 	return nil
 }
 
-// MetricSource is a kind of result, with the number of arms whose score it gives.
+// MetricSource is a kind of result, with the number of arms whose score comes from it.
 type MetricSource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The kind of result.

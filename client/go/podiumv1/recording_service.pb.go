@@ -156,8 +156,8 @@ func (x *RecordRequest) GetValidateOnly() bool {
 type StreamPosition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the stream's writer in this experiment, of 1 to 256 bytes. Only this
-	// writer uses it, and only for this arm. Calls with a token of another name than
-	// the token that first used the id are rejected (WRITER_TAKEN). Required.
+	// writer uses it, and only for this arm. Once a call with a token has used the id,
+	// calls with tokens of other names are rejected (WRITER_TAKEN). Required.
 	WriterId string `protobuf:"bytes,1,opt,name=writer_id,json=writerId,proto3" json:"writer_id,omitempty"`
 	// The sequence number of the first event of the call, from 1. Required.
 	FirstSequence int64 `protobuf:"varint,2,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`
@@ -490,7 +490,7 @@ type Refusal struct {
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Whether the events may be accepted later.
 	Kind RefusalKind `protobuf:"varint,3,opt,name=kind,proto3,enum=podium.v1.RefusalKind" json:"kind,omitempty"`
-	// The problem of the first of them, and how to correct it.
+	// The problem of the first of these events, and how to correct it.
 	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

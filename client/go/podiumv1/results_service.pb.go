@@ -392,7 +392,7 @@ type ListArmsRequest struct {
 	Tags []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Whether to list the arms without their run_config.
 	OmitRunConfig bool `protobuf:"varint,8,opt,name=omit_run_config,json=omitRunConfig,proto3" json:"omit_run_config,omitempty"`
-	// Only arms whose run_config passes all of these, at most 100.
+	// Only arms whose run_config passes all of these filters. At most 100 filters.
 	Config        []*ConfigFilter `protobuf:"bytes,9,rep,name=config,proto3" json:"config,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1140,7 +1140,7 @@ type RankRequest struct {
 	NamePrefix *string `protobuf:"bytes,10,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
 	// Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm.
 	Tags []string `protobuf:"bytes,11,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Only arms whose run_config passes all of these, at most 100.
+	// Only arms whose run_config passes all of these filters. At most 100 filters.
 	Config        []*ConfigFilter `protobuf:"bytes,12,rep,name=config,proto3" json:"config,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1410,7 +1410,7 @@ type ScoresRequest struct {
 	NamePrefix *string `protobuf:"bytes,7,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
 	// Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm.
 	Tags []string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Only arms whose run_config passes all of these, at most 100.
+	// Only arms whose run_config passes all of these filters. At most 100 filters.
 	Config        []*ConfigFilter `protobuf:"bytes,9,rep,name=config,proto3" json:"config,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1932,7 +1932,8 @@ type WatchResponse struct {
 	// Whether the client has to discard everything that it has received before. The
 	// whole state follows.
 	Reset_ bool `protobuf:"varint,1,opt,name=reset,proto3" json:"reset,omitempty"`
-	// The experiment, in the first message and when its declaration or conclusion changed.
+	// The experiment. Set in the first message, and when its declaration or conclusion
+	// has changed.
 	Experiment *Experiment `protobuf:"bytes,2,opt,name=experiment,proto3,oneof" json:"experiment,omitempty"`
 	// The rows and arms that were removed. Ignore those that you do not have.
 	Removals []*WatchRemoval `protobuf:"bytes,3,rep,name=removals,proto3" json:"removals,omitempty"`

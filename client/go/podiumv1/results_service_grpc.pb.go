@@ -75,8 +75,8 @@ type ResultsServiceClient interface {
 	// Returns NOT_FOUND if the experiment or the arm does not exist, and
 	// INVALID_ARGUMENT if the metric is empty.
 	Score(ctx context.Context, in *ScoreRequest, opts ...grpc.CallOption) (*ScoreResponse, error)
-	// Gets an arm with its rows. If not all rows fit into one response, it has a token
-	// for ListEvals, which returns the others.
+	// Gets an arm with its rows. If not all rows fit into one response, the response has
+	// a token for ListEvals, which returns the others.
 	//
 	// Returns NOT_FOUND if the experiment or the arm does not exist.
 	GetArm(ctx context.Context, in *GetArmRequest, opts ...grpc.CallOption) (*GetArmResponse, error)
@@ -116,7 +116,7 @@ type ResultsServiceClient interface {
 	// without a score. Equal scores share a place (1, 2, 2, 4) and are in the order
 	// in which their arms were created; -0.0 equals 0.0. Only COMPLETED arms are
 	// ranked unless `statuses` is set. The counts include every arm that passes the
-	// other filters, also those that are left out because of their status.
+	// other filters, even if it is left out because of its status.
 	//
 	// With `by_group`, all arms with the same group_name are one entry, and the groups
 	// are ordered by their means.
@@ -135,7 +135,7 @@ type ResultsServiceClient interface {
 	// columns. The arms are in the order in which they were created.
 	//
 	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
-	// empty metric, and for a page token of another request.
+	// empty metric or for a page token of another request.
 	Scores(ctx context.Context, in *ScoresRequest, opts ...grpc.CallOption) (*ScoresResponse, error)
 	// Lists the metrics on which arms of an experiment have scores, as Score returns them:
 	// first those without an eval, then by the bytes of the eval's name and of the key.
@@ -353,8 +353,8 @@ type ResultsServiceServer interface {
 	// Returns NOT_FOUND if the experiment or the arm does not exist, and
 	// INVALID_ARGUMENT if the metric is empty.
 	Score(context.Context, *ScoreRequest) (*ScoreResponse, error)
-	// Gets an arm with its rows. If not all rows fit into one response, it has a token
-	// for ListEvals, which returns the others.
+	// Gets an arm with its rows. If not all rows fit into one response, the response has
+	// a token for ListEvals, which returns the others.
 	//
 	// Returns NOT_FOUND if the experiment or the arm does not exist.
 	GetArm(context.Context, *GetArmRequest) (*GetArmResponse, error)
@@ -394,7 +394,7 @@ type ResultsServiceServer interface {
 	// without a score. Equal scores share a place (1, 2, 2, 4) and are in the order
 	// in which their arms were created; -0.0 equals 0.0. Only COMPLETED arms are
 	// ranked unless `statuses` is set. The counts include every arm that passes the
-	// other filters, also those that are left out because of their status.
+	// other filters, even if it is left out because of its status.
 	//
 	// With `by_group`, all arms with the same group_name are one entry, and the groups
 	// are ordered by their means.
@@ -413,7 +413,7 @@ type ResultsServiceServer interface {
 	// columns. The arms are in the order in which they were created.
 	//
 	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
-	// empty metric, and for a page token of another request.
+	// empty metric or for a page token of another request.
 	Scores(context.Context, *ScoresRequest) (*ScoresResponse, error)
 	// Lists the metrics on which arms of an experiment have scores, as Score returns them:
 	// first those without an eval, then by the bytes of the eval's name and of the key.

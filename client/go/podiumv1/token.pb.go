@@ -31,9 +31,10 @@ const (
 	Role_ROLE_UNSPECIFIED Role = 0
 	// Every call that reads results.
 	Role_ROLE_READER Role = 1
-	// Also Record.
+	// Every call that reads results, and Record.
 	Role_ROLE_RECORDER Role = 2
-	// Also deleting results, and creating, listing and revoking tokens.
+	// The calls of a recorder, and those that delete results or create, list and revoke
+	// tokens.
 	Role_ROLE_ADMIN Role = 3
 )
 
@@ -90,7 +91,7 @@ type Token struct {
 	// The calls that the token allows.
 	Role Role `protobuf:"varint,3,opt,name=role,proto3,enum=podium.v1.Role" json:"role,omitempty"`
 	// The experiments that the token includes, each with all experiments below it: `nlp`
-	// includes `nlp/rank_sweep`. Empty: all experiments.
+	// includes `nlp/rank_sweep`. If empty, the token includes all experiments.
 	Prefixes []string `protobuf:"bytes,4,rep,name=prefixes,proto3" json:"prefixes,omitempty"`
 	// The time when it was created.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -207,11 +208,11 @@ func (x *Token) GetStoredRows() int64 {
 // beyond a limit returns RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) with a
 // google.rpc.RetryInfo. All limits are 1 or more.
 //
-// The limit of stored rows is about results, not calls. It counts the rows that the
-// store has, also rows of other tokens and other servers.
+// The limit of stored rows is about results, not calls. It counts all rows that the
+// store has in these experiments, even if other tokens or servers recorded them.
 type TokenLimits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The calls per second. After a pause, twice as many in the first second.
+	// The calls per second. After a pause, twice as many are allowed in the first second.
 	CallsPerSecond *int64 `protobuf:"varint,1,opt,name=calls_per_second,json=callsPerSecond,proto3,oneof" json:"calls_per_second,omitempty"`
 	// The calls at the same time, without watches.
 	Calls *int64 `protobuf:"varint,2,opt,name=calls,proto3,oneof" json:"calls,omitempty"`

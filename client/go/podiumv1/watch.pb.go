@@ -164,7 +164,7 @@ type WatchedSeries struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm.
 	Arm string `protobuf:"bytes,1,opt,name=arm,proto3" json:"arm,omitempty"`
-	// The client has to discard all points of the arm at this step or later, also
+	// The client has to discard all points of the arm at this step or later, including
 	// those of keys that are not in `series`.
 	FromStep int64 `protobuf:"varint,2,opt,name=from_step,json=fromStep,proto3" json:"from_step,omitempty"`
 	// The points that replace them, by key.

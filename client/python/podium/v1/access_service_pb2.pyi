@@ -80,8 +80,9 @@ class CreateTokenRequest(_message.Message):
     """The calls that the token allows. Required."""
     @_builtins.property
     def prefixes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The experiments that the token includes, each with all experiments below it; at
-        most 100. Empty: all experiments that the caller's token includes.
+        """The experiments that the token includes, each with all experiments below it. At
+        most 100. If empty, the token includes all experiments that the caller's token
+        includes.
         """
 
     @_builtins.property

@@ -29,8 +29,8 @@ class AccessServiceStub(object):
     """AccessService manages the tokens that callers need. With `--store`, the command
     `podium token` does the same without a server, and creates the first token.
 
-    An administrator whose token has prefixes can only create, list and revoke tokens
-    with prefixes that it includes.
+    An administrator whose token has prefixes can create, list and revoke only tokens
+    whose prefixes this token includes.
 
     Every call except WhoAmI needs a token, even on a server that requires none for
     other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
@@ -68,8 +68,8 @@ class AccessServiceServicer(object):
     """AccessService manages the tokens that callers need. With `--store`, the command
     `podium token` does the same without a server, and creates the first token.
 
-    An administrator whose token has prefixes can only create, list and revoke tokens
-    with prefixes that it includes.
+    An administrator whose token has prefixes can create, list and revoke only tokens
+    whose prefixes this token includes.
 
     Every call except WhoAmI needs a token, even on a server that requires none for
     other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
@@ -145,8 +145,8 @@ class AccessService(object):
     """AccessService manages the tokens that callers need. With `--store`, the command
     `podium token` does the same without a server, and creates the first token.
 
-    An administrator whose token has prefixes can only create, list and revoke tokens
-    with prefixes that it includes.
+    An administrator whose token has prefixes can create, list and revoke only tokens
+    whose prefixes this token includes.
 
     Every call except WhoAmI needs a token, even on a server that requires none for
     other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).

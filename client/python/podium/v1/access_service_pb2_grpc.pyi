@@ -30,8 +30,8 @@ class AccessServiceStub:
     """AccessService manages the tokens that callers need. With `--store`, the command
     `podium token` does the same without a server, and creates the first token.
 
-    An administrator whose token has prefixes can only create, list and revoke tokens
-    with prefixes that it includes.
+    An administrator whose token has prefixes can create, list and revoke only tokens
+    whose prefixes this token includes.
 
     Every call except WhoAmI needs a token, even on a server that requires none for
     other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
@@ -65,8 +65,8 @@ class AccessServiceAsyncStub(AccessServiceStub):
     """AccessService manages the tokens that callers need. With `--store`, the command
     `podium token` does the same without a server, and creates the first token.
 
-    An administrator whose token has prefixes can only create, list and revoke tokens
-    with prefixes that it includes.
+    An administrator whose token has prefixes can create, list and revoke only tokens
+    whose prefixes this token includes.
 
     Every call except WhoAmI needs a token, even on a server that requires none for
     other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
@@ -96,8 +96,8 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
     """AccessService manages the tokens that callers need. With `--store`, the command
     `podium token` does the same without a server, and creates the first token.
 
-    An administrator whose token has prefixes can only create, list and revoke tokens
-    with prefixes that it includes.
+    An administrator whose token has prefixes can create, list and revoke only tokens
+    whose prefixes this token includes.
 
     Every call except WhoAmI needs a token, even on a server that requires none for
     other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).

@@ -190,7 +190,7 @@ class ArmResult(_message.Message):
     def eval_metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """The metrics of the primary eval: the first post-training row tagged `test`;
         else the first post-training row; else the first row. Rows with a model_ref are
-        never primary. An arm without rows keeps the ones it was recorded with. A
+        never primary. An arm without rows keeps the metrics it was recorded with. A
         request with values that contradict the rows is rejected.
         """
 
@@ -321,7 +321,7 @@ Global___ArmResult: _TypeAlias = ArmResult  # noqa: Y015
 @_typing.final
 class Annotations(_message.Message):
     """Annotations are the notes, tags and group that people gave to an arm with
-    ArmAnnotated. They take precedence over those that the training recorded.
+    ArmAnnotated. They take precedence over those that the training process recorded.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -332,7 +332,7 @@ class Annotations(_message.Message):
     GROUP_NAME_FIELD_NUMBER: _builtins.int
     NO_GROUP_FIELD_NUMBER: _builtins.int
     notes: _builtins.str
-    """Notes about the arm. Unset for none."""
+    """Notes about the arm. Unset if there are none."""
     group_name: _builtins.str
     """The name of the group that the arm was moved to."""
     no_group: _builtins.bool

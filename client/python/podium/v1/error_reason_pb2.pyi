@@ -53,9 +53,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 7
     """INVALID_ARGUMENT. The page token was not made by this request, or is damaged."""
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 8
-    """INVALID_ARGUMENT, permanent. More keys, events, values or bytes than are
-    allowed, in the request or in what would be stored. Metadata: `field`, `limit`,
-    `actual`.
+    """INVALID_ARGUMENT, permanent. The request, or what would be stored, has more keys,
+    events, values or bytes than are allowed. Metadata: `field`, `limit`, `actual`.
     """
     ERROR_REASON_MIRROR_CONTRADICTS_EVALS: _ErrorReason.ValueType  # 9
     """INVALID_ARGUMENT, permanent. The eval_metrics or eval_breakdowns of an arm
@@ -131,7 +130,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE. The server is starting or stopping. Try again later."""
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 53
     """UNAVAILABLE. The store failed, and it is unknown whether the call was stored.
-    The server stops. Send the same call again when it runs again.
+    A server with a SQLite file then stops; one with PostgreSQL continues. Send the
+    same call again: every event is safe to repeat.
     """
     ERROR_REASON_WATCH_TOO_SLOW: _ErrorReason.ValueType  # 54
     """RESOURCE_EXHAUSTED. The client of a watch does not read its messages. Watch
@@ -199,9 +199,8 @@ allowed range. Metadata: `field`.
 ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 7
 """INVALID_ARGUMENT. The page token was not made by this request, or is damaged."""
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 8
-"""INVALID_ARGUMENT, permanent. More keys, events, values or bytes than are
-allowed, in the request or in what would be stored. Metadata: `field`, `limit`,
-`actual`.
+"""INVALID_ARGUMENT, permanent. The request, or what would be stored, has more keys,
+events, values or bytes than are allowed. Metadata: `field`, `limit`, `actual`.
 """
 ERROR_REASON_MIRROR_CONTRADICTS_EVALS: ErrorReason.ValueType  # 9
 """INVALID_ARGUMENT, permanent. The eval_metrics or eval_breakdowns of an arm
@@ -277,7 +276,8 @@ ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 52
 """UNAVAILABLE. The server is starting or stopping. Try again later."""
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 53
 """UNAVAILABLE. The store failed, and it is unknown whether the call was stored.
-The server stops. Send the same call again when it runs again.
+A server with a SQLite file then stops; one with PostgreSQL continues. Send the
+same call again: every event is safe to repeat.
 """
 ERROR_REASON_WATCH_TOO_SLOW: ErrorReason.ValueType  # 54
 """RESOURCE_EXHAUSTED. The client of a watch does not read its messages. Watch

@@ -218,8 +218,8 @@ class ArmStarted(_message.Message):
 
     A new attempt starts from the beginning: rows, metrics, training series, error and
     run_result of the arm are deleted in the same commit. With `resume_step` k it
-    continues: metrics are kept, and in-loop rows and points of the training series up to
-    and including step k.
+    continues: metrics are kept, and so are in-loop rows and points of the training series
+    up to and including step k.
     For a COMPLETED arm, an attempt without `resume_step` and `restart` is rejected
     (ARM_FINISHED). A FAILED or CANCELLED arm needs neither.
 
@@ -257,7 +257,7 @@ class ArmStarted(_message.Message):
     deleted.
     """
     restart: _builtins.bool
-    """Starts from the beginning, also if the arm is COMPLETED. Must be true if set."""
+    """Starts from the beginning, even if the arm is COMPLETED. Must be true if set."""
     @_builtins.property
     def run_config(self) -> _run_config_pb2.RunConfig:
         """The configuration of the arm. Required, with its name."""
@@ -314,8 +314,8 @@ Global___ArmStarted: _TypeAlias = ArmStarted  # noqa: Y015
 
 @_typing.final
 class MetricsRecorded(_message.Message):
-    """MetricsRecorded adds training metrics to an arm. The arm keeps the latest value
-    of each key. Without metrics it is a heartbeat, which changes only `last_heard`.
+    """MetricsRecorded adds training metrics to an arm. The arm keeps the latest value of
+    each key. An event without metrics is a heartbeat, which changes only `last_heard`.
 
     With a step, the values are also points of the arm's training series, which
     ListSeries returns. Another value for the same key and step replaces the point.
@@ -430,10 +430,10 @@ class ArmFinished(_message.Message):
     """ArmFinished ends the training of an arm. A later ArmFinished of the same attempt
     replaces all of its fields.
 
-    It is never rejected for its size. Error texts over 64 KiB are shortened in the
-    middle. If the arm has no room, they are shortened further. A run_result that has
-    no room, or that exceeds a limit, is left out, and the `error` of the stored
-    run_result notes that.
+    An ArmFinished is never rejected for its size. Error texts over 64 KiB are shortened
+    in the middle, and further if the arm has no room for them. A run_result that has no
+    room, or that exceeds a limit, is left out, and the `error` of the stored run_result
+    says so.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -451,7 +451,7 @@ class ArmFinished(_message.Message):
     status: _arm_result_pb2.ArmStatus.ValueType
     """COMPLETED, FAILED or CANCELLED. Required."""
     error: _builtins.str
-    """The reason why it failed."""
+    """The reason why the training failed."""
     train_seconds: _builtins.float
     """The duration of training in seconds."""
     @_builtins.property
@@ -493,12 +493,13 @@ Global___ArmFinished: _TypeAlias = ArmFinished  # noqa: Y015
 
 @_typing.final
 class ArmRecorded(_message.Message):
-    """ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
-    there is none. It has no training series: record the points after it. Recording
-    the same content twice in a row changes nothing, so a repeated import deletes no
-    rows that were added since. It is rejected for an arm with attempts
-    (ARM_HAS_ATTEMPTS), and if it would change the model_ref of a row
-    (MODEL_REF_CHANGED), unless `replace` is set.
+    """ArmRecorded records a whole arm: the stored arm becomes equal to the given one, and
+    is created if there is none. The event has no training series: record the points
+    after it. Recording the same content twice in a row changes nothing, so a repeated
+    import deletes no rows that were added since.
+
+    The event is rejected for an arm with attempts (ARM_HAS_ATTEMPTS), and if it would
+    change the model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -43,7 +43,7 @@ class Metric(_message.Message):
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricSource]:
         """Where the scores come from: for each kind of result, the number of arms whose
-        score it gives.
+        score comes from it.
         """
 
     def __init__(
@@ -66,7 +66,7 @@ Global___Metric: _TypeAlias = Metric  # noqa: Y015
 
 @_typing.final
 class MetricSource(_message.Message):
-    """MetricSource is a kind of result, with the number of arms whose score it gives."""
+    """MetricSource is a kind of result, with the number of arms whose score comes from it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

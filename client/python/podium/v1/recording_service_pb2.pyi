@@ -104,8 +104,8 @@ class StreamPosition(_message.Message):
     FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
     writer_id: _builtins.str
     """The id of the stream's writer in this experiment, of 1 to 256 bytes. Only this
-    writer uses it, and only for this arm. Calls with a token of another name than
-    the token that first used the id are rejected (WRITER_TAKEN). Required.
+    writer uses it, and only for this arm. Once a call with a token has used the id,
+    calls with tokens of other names are rejected (WRITER_TAKEN). Required.
     """
     first_sequence: _builtins.int
     """The sequence number of the first event of the call, from 1. Required."""
@@ -288,7 +288,7 @@ class Refusal(_message.Message):
     kind: Global___RefusalKind.ValueType
     """Whether the events may be accepted later."""
     message: _builtins.str
-    """The problem of the first of them, and how to correct it."""
+    """The problem of the first of these events, and how to correct it."""
     @_builtins.property
     def event_indexes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The indexes of the events in the call."""

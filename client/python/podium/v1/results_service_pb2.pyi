@@ -250,7 +250,7 @@ class ListArmsRequest(_message.Message):
 
     @_builtins.property
     def config(self) -> _containers.RepeatedCompositeFieldContainer[_config_filter_pb2.ConfigFilter]:
-        """Only arms whose run_config passes all of these, at most 100."""
+        """Only arms whose run_config passes all of these filters. At most 100 filters."""
 
     def __init__(
         self,
@@ -658,7 +658,7 @@ class RankRequest(_message.Message):
 
     @_builtins.property
     def config(self) -> _containers.RepeatedCompositeFieldContainer[_config_filter_pb2.ConfigFilter]:
-        """Only arms whose run_config passes all of these, at most 100."""
+        """Only arms whose run_config passes all of these filters. At most 100 filters."""
 
     def __init__(
         self,
@@ -811,7 +811,7 @@ class ScoresRequest(_message.Message):
 
     @_builtins.property
     def config(self) -> _containers.RepeatedCompositeFieldContainer[_config_filter_pb2.ConfigFilter]:
-        """Only arms whose run_config passes all of these, at most 100."""
+        """Only arms whose run_config passes all of these filters. At most 100 filters."""
 
     def __init__(
         self,
@@ -1091,7 +1091,9 @@ class WatchResponse(_message.Message):
     """Whether the experiment was deleted. This is the last message."""
     @_builtins.property
     def experiment(self) -> _experiment_pb2.Experiment:
-        """The experiment, in the first message and when its declaration or conclusion changed."""
+        """The experiment. Set in the first message, and when its declaration or conclusion
+        has changed.
+        """
 
     @_builtins.property
     def removals(self) -> _containers.RepeatedCompositeFieldContainer[_watch_pb2.WatchRemoval]:

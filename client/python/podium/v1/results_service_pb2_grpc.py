@@ -164,8 +164,8 @@ class ResultsServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetArm(self, request, context):
-        """Gets an arm with its rows. If not all rows fit into one response, it has a token
-        for ListEvals, which returns the others.
+        """Gets an arm with its rows. If not all rows fit into one response, the response has
+        a token for ListEvals, which returns the others.
 
         Returns NOT_FOUND if the experiment or the arm does not exist.
         """
@@ -235,7 +235,7 @@ class ResultsServiceServicer(object):
         without a score. Equal scores share a place (1, 2, 2, 4) and are in the order
         in which their arms were created; -0.0 equals 0.0. Only COMPLETED arms are
         ranked unless `statuses` is set. The counts include every arm that passes the
-        other filters, also those that are left out because of their status.
+        other filters, even if it is left out because of its status.
 
         With `by_group`, all arms with the same group_name are one entry, and the groups
         are ordered by their means.
@@ -259,7 +259,7 @@ class ResultsServiceServicer(object):
         columns. The arms are in the order in which they were created.
 
         Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
-        empty metric, and for a page token of another request.
+        empty metric or for a page token of another request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -72,8 +72,8 @@ class ResultsServiceStub:
     INVALID_ARGUMENT if the metric is empty.
     """
     GetArm: _grpc.UnaryUnaryMultiCallable[_results_service_pb2.GetArmRequest, _results_service_pb2.GetArmResponse]
-    """Gets an arm with its rows. If not all rows fit into one response, it has a token
-    for ListEvals, which returns the others.
+    """Gets an arm with its rows. If not all rows fit into one response, the response has
+    a token for ListEvals, which returns the others.
 
     Returns NOT_FOUND if the experiment or the arm does not exist.
     """
@@ -119,7 +119,7 @@ class ResultsServiceStub:
     without a score. Equal scores share a place (1, 2, 2, 4) and are in the order
     in which their arms were created; -0.0 equals 0.0. Only COMPLETED arms are
     ranked unless `statuses` is set. The counts include every arm that passes the
-    other filters, also those that are left out because of their status.
+    other filters, even if it is left out because of its status.
 
     With `by_group`, all arms with the same group_name are one entry, and the groups
     are ordered by their means.
@@ -139,7 +139,7 @@ class ResultsServiceStub:
     columns. The arms are in the order in which they were created.
 
     Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
-    empty metric, and for a page token of another request.
+    empty metric or for a page token of another request.
     """
     ListMetrics: _grpc.UnaryUnaryMultiCallable[_results_service_pb2.ListMetricsRequest, _results_service_pb2.ListMetricsResponse]
     """Lists the metrics on which arms of an experiment have scores, as Score returns them:
@@ -214,8 +214,8 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     INVALID_ARGUMENT if the metric is empty.
     """
     GetArm: _aio.UnaryUnaryMultiCallable[_results_service_pb2.GetArmRequest, _results_service_pb2.GetArmResponse]  # type: ignore[assignment]
-    """Gets an arm with its rows. If not all rows fit into one response, it has a token
-    for ListEvals, which returns the others.
+    """Gets an arm with its rows. If not all rows fit into one response, the response has
+    a token for ListEvals, which returns the others.
 
     Returns NOT_FOUND if the experiment or the arm does not exist.
     """
@@ -261,7 +261,7 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     without a score. Equal scores share a place (1, 2, 2, 4) and are in the order
     in which their arms were created; -0.0 equals 0.0. Only COMPLETED arms are
     ranked unless `statuses` is set. The counts include every arm that passes the
-    other filters, also those that are left out because of their status.
+    other filters, even if it is left out because of its status.
 
     With `by_group`, all arms with the same group_name are one entry, and the groups
     are ordered by their means.
@@ -281,7 +281,7 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     columns. The arms are in the order in which they were created.
 
     Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
-    empty metric, and for a page token of another request.
+    empty metric or for a page token of another request.
     """
     ListMetrics: _aio.UnaryUnaryMultiCallable[_results_service_pb2.ListMetricsRequest, _results_service_pb2.ListMetricsResponse]  # type: ignore[assignment]
     """Lists the metrics on which arms of an experiment have scores, as Score returns them:
@@ -371,8 +371,8 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _results_service_pb2.GetArmRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_results_service_pb2.GetArmResponse, _abc.Awaitable[_results_service_pb2.GetArmResponse]]:
-        """Gets an arm with its rows. If not all rows fit into one response, it has a token
-        for ListEvals, which returns the others.
+        """Gets an arm with its rows. If not all rows fit into one response, the response has
+        a token for ListEvals, which returns the others.
 
         Returns NOT_FOUND if the experiment or the arm does not exist.
         """
@@ -454,7 +454,7 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         without a score. Equal scores share a place (1, 2, 2, 4) and are in the order
         in which their arms were created; -0.0 equals 0.0. Only COMPLETED arms are
         ranked unless `statuses` is set. The counts include every arm that passes the
-        other filters, also those that are left out because of their status.
+        other filters, even if it is left out because of its status.
 
         With `by_group`, all arms with the same group_name are one entry, and the groups
         are ordered by their means.
@@ -480,7 +480,7 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         columns. The arms are in the order in which they were created.
 
         Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
-        empty metric, and for a page token of another request.
+        empty metric or for a page token of another request.
         """
 
     @_abc_1.abstractmethod

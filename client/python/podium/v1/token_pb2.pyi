@@ -31,9 +31,11 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     ROLE_READER: _Role.ValueType  # 1
     """Every call that reads results."""
     ROLE_RECORDER: _Role.ValueType  # 2
-    """Also Record."""
+    """Every call that reads results, and Record."""
     ROLE_ADMIN: _Role.ValueType  # 3
-    """Also deleting results, and creating, listing and revoking tokens."""
+    """The calls of a recorder, and those that delete results or create, list and revoke
+    tokens.
+    """
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """Role determines the calls that a token allows. Each role also allows the calls of
@@ -45,9 +47,11 @@ ROLE_UNSPECIFIED: Role.ValueType  # 0
 ROLE_READER: Role.ValueType  # 1
 """Every call that reads results."""
 ROLE_RECORDER: Role.ValueType  # 2
-"""Also Record."""
+"""Every call that reads results, and Record."""
 ROLE_ADMIN: Role.ValueType  # 3
-"""Also deleting results, and creating, listing and revoking tokens."""
+"""The calls of a recorder, and those that delete results or create, list and revoke
+tokens.
+"""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
@@ -79,7 +83,7 @@ class Token(_message.Message):
     @_builtins.property
     def prefixes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The experiments that the token includes, each with all experiments below it: `nlp`
-        includes `nlp/rank_sweep`. Empty: all experiments.
+        includes `nlp/rank_sweep`. If empty, the token includes all experiments.
         """
 
     @_builtins.property
@@ -129,8 +133,8 @@ class TokenLimits(_message.Message):
     beyond a limit returns RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) with a
     google.rpc.RetryInfo. All limits are 1 or more.
 
-    The limit of stored rows is about results, not calls. It counts the rows that the
-    store has, also rows of other tokens and other servers.
+    The limit of stored rows is about results, not calls. It counts all rows that the
+    store has in these experiments, even if other tokens or servers recorded them.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -142,7 +146,7 @@ class TokenLimits(_message.Message):
     BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
     STORED_ROWS_FIELD_NUMBER: _builtins.int
     calls_per_second: _builtins.int
-    """The calls per second. After a pause, twice as many in the first second."""
+    """The calls per second. After a pause, twice as many are allowed in the first second."""
     calls: _builtins.int
     """The calls at the same time, without watches."""
     watches: _builtins.int

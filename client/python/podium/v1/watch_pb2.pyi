@@ -132,7 +132,7 @@ class WatchedSeries(_message.Message):
     arm: _builtins.str
     """The name of the arm."""
     from_step: _builtins.int
-    """The client has to discard all points of the arm at this step or later, also
+    """The client has to discard all points of the arm at this step or later, including
     those of keys that are not in `series`.
     """
     @_builtins.property

@@ -13,7 +13,7 @@ pub struct Token {
     #[prost(enumeration = "Role", tag = "3")]
     pub role: i32,
     /// The experiments that the token includes, each with all experiments below it: `nlp`
-    /// includes `nlp/rank_sweep`. Empty: all experiments.
+    /// includes `nlp/rank_sweep`. If empty, the token includes all experiments.
     #[prost(string, repeated, tag = "4")]
     pub prefixes: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
     /// The time when it was created.
@@ -40,12 +40,12 @@ pub struct Token {
 /// beyond a limit returns RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) with a
 /// google.rpc.RetryInfo. All limits are 1 or more.
 ///
-/// The limit of stored rows is about results, not calls. It counts the rows that the
-/// store has, also rows of other tokens and other servers.
+/// The limit of stored rows is about results, not calls. It counts all rows that the
+/// store has in these experiments, even if other tokens or servers recorded them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct TokenLimits {
-    /// The calls per second. After a pause, twice as many in the first second.
+    /// The calls per second. After a pause, twice as many are allowed in the first second.
     #[prost(int64, optional, tag = "1")]
     pub calls_per_second: ::core::option::Option<i64>,
     /// The calls at the same time, without watches.
@@ -88,9 +88,10 @@ pub enum Role {
     Unspecified = 0,
     /// Every call that reads results.
     Reader = 1,
-    /// Also Record.
+    /// Every call that reads results, and Record.
     Recorder = 2,
-    /// Also deleting results, and creating, listing and revoking tokens.
+    /// The calls of a recorder, and those that delete results or create, list and revoke
+    /// tokens.
     Admin = 3,
 }
 impl Role {
@@ -140,8 +141,9 @@ pub struct CreateTokenRequest {
     /// The calls that the token allows. Required.
     #[prost(enumeration = "Role", tag = "2")]
     pub role: i32,
-    /// The experiments that the token includes, each with all experiments below it; at
-    /// most 100. Empty: all experiments that the caller's token includes.
+    /// The experiments that the token includes, each with all experiments below it. At
+    /// most 100. If empty, the token includes all experiments that the caller's token
+    /// includes.
     #[prost(string, repeated, tag = "3")]
     pub prefixes: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
     /// The time when the token ends, in the future. Unset: never.
@@ -216,8 +218,8 @@ pub mod access_service_client {
     /// AccessService manages the tokens that callers need. With `--store`, the command
     /// `podium token` does the same without a server, and creates the first token.
     ///
-    /// An administrator whose token has prefixes can only create, list and revoke tokens
-    /// with prefixes that it includes.
+    /// An administrator whose token has prefixes can create, list and revoke only tokens
+    /// whose prefixes this token includes.
     ///
     /// Every call except WhoAmI needs a token, even on a server that requires none for
     /// other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).
@@ -690,7 +692,7 @@ pub struct ArmResult {
     >,
     /// The metrics of the primary eval: the first post-training row tagged `test`;
     /// else the first post-training row; else the first row. Rows with a model_ref are
-    /// never primary. An arm without rows keeps the ones it was recorded with. A
+    /// never primary. An arm without rows keeps the metrics it was recorded with. A
     /// request with values that contradict the rows is rejected.
     #[prost(btree_map = "string, double", tag = "5")]
     pub eval_metrics: crate::exact::alloc::collections::BTreeMap<
@@ -764,11 +766,11 @@ pub struct ArmResult {
     pub provenance: ::core::option::Option<Provenance>,
 }
 /// Annotations are the notes, tags and group that people gave to an arm with
-/// ArmAnnotated. They take precedence over those that the training recorded.
+/// ArmAnnotated. They take precedence over those that the training process recorded.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct Annotations {
-    /// Notes about the arm. Unset for none.
+    /// Notes about the arm. Unset if there are none.
     #[prost(string, optional, tag = "1")]
     pub notes: ::core::option::Option<crate::exact::alloc::string::String>,
     /// Tags that were added, in the order in which they were added.
@@ -1054,9 +1056,8 @@ pub enum ErrorReason {
     FieldOutOfRange = 6,
     /// INVALID_ARGUMENT. The page token was not made by this request, or is damaged.
     PageTokenInvalid = 7,
-    /// INVALID_ARGUMENT, permanent. More keys, events, values or bytes than are
-    /// allowed, in the request or in what would be stored. Metadata: `field`, `limit`,
-    /// `actual`.
+    /// INVALID_ARGUMENT, permanent. The request, or what would be stored, has more keys,
+    /// events, values or bytes than are allowed. Metadata: `field`, `limit`, `actual`.
     LimitExceeded = 8,
     /// INVALID_ARGUMENT, permanent. The eval_metrics or eval_breakdowns of an arm
     /// differ from those of its primary eval. Metadata: `field`.
@@ -1116,7 +1117,8 @@ pub enum ErrorReason {
     /// UNAVAILABLE. The server is starting or stopping. Try again later.
     ShuttingDown = 52,
     /// UNAVAILABLE. The store failed, and it is unknown whether the call was stored.
-    /// The server stops. Send the same call again when it runs again.
+    /// A server with a SQLite file then stops; one with PostgreSQL continues. Send the
+    /// same call again: every event is safe to repeat.
     OutcomeUnknown = 53,
     /// RESOURCE_EXHAUSTED. The client of a watch does not read its messages. Watch
     /// again after the last marker.
@@ -1479,8 +1481,8 @@ pub struct ExperimentDeclared {
 ///
 /// A new attempt starts from the beginning: rows, metrics, training series, error and
 /// run_result of the arm are deleted in the same commit. With `resume_step` k it
-/// continues: metrics are kept, and in-loop rows and points of the training series up to
-/// and including step k.
+/// continues: metrics are kept, and so are in-loop rows and points of the training series
+/// up to and including step k.
 /// For a COMPLETED arm, an attempt without `resume_step` and `restart` is rejected
 /// (ARM_FINISHED). A FAILED or CANCELLED arm needs neither.
 ///
@@ -1531,13 +1533,13 @@ pub mod arm_started {
         /// deleted.
         #[prost(int64, tag = "7")]
         ResumeStep(i64),
-        /// Starts from the beginning, also if the arm is COMPLETED. Must be true if set.
+        /// Starts from the beginning, even if the arm is COMPLETED. Must be true if set.
         #[prost(bool, tag = "8")]
         Restart(bool),
     }
 }
-/// MetricsRecorded adds training metrics to an arm. The arm keeps the latest value
-/// of each key. Without metrics it is a heartbeat, which changes only `last_heard`.
+/// MetricsRecorded adds training metrics to an arm. The arm keeps the latest value of
+/// each key. An event without metrics is a heartbeat, which changes only `last_heard`.
 ///
 /// With a step, the values are also points of the arm's training series, which
 /// ListSeries returns. Another value for the same key and step replaces the point.
@@ -1585,10 +1587,10 @@ pub struct EvalRecorded {
 /// ArmFinished ends the training of an arm. A later ArmFinished of the same attempt
 /// replaces all of its fields.
 ///
-/// It is never rejected for its size. Error texts over 64 KiB are shortened in the
-/// middle. If the arm has no room, they are shortened further. A run_result that has
-/// no room, or that exceeds a limit, is left out, and the `error` of the stored
-/// run_result notes that.
+/// An ArmFinished is never rejected for its size. Error texts over 64 KiB are shortened
+/// in the middle, and further if the arm has no room for them. A run_result that has no
+/// room, or that exceeds a limit, is left out, and the `error` of the stored run_result
+/// says so.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ArmFinished {
@@ -1601,7 +1603,7 @@ pub struct ArmFinished {
     /// COMPLETED, FAILED or CANCELLED. Required.
     #[prost(enumeration = "ArmStatus", tag = "3")]
     pub status: i32,
-    /// The reason why it failed.
+    /// The reason why the training failed.
     #[prost(string, optional, tag = "4")]
     pub error: ::core::option::Option<crate::exact::alloc::string::String>,
     /// The duration of training in seconds.
@@ -1611,12 +1613,13 @@ pub struct ArmFinished {
     #[prost(message, optional, tag = "6")]
     pub run_result: ::core::option::Option<RunResult>,
 }
-/// ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
-/// there is none. It has no training series: record the points after it. Recording
-/// the same content twice in a row changes nothing, so a repeated import deletes no
-/// rows that were added since. It is rejected for an arm with attempts
-/// (ARM_HAS_ATTEMPTS), and if it would change the model_ref of a row
-/// (MODEL_REF_CHANGED), unless `replace` is set.
+/// ArmRecorded records a whole arm: the stored arm becomes equal to the given one, and
+/// is created if there is none. The event has no training series: record the points
+/// after it. Recording the same content twice in a row changes nothing, so a repeated
+/// import deletes no rows that were added since.
+///
+/// The event is rejected for an arm with attempts (ARM_HAS_ATTEMPTS), and if it would
+/// change the model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ArmRecorded {
@@ -1782,11 +1785,11 @@ pub struct Metric {
     #[prost(int64, tag = "3")]
     pub arms: i64,
     /// Where the scores come from: for each kind of result, the number of arms whose
-    /// score it gives.
+    /// score comes from it.
     #[prost(message, repeated, tag = "4")]
     pub sources: crate::exact::alloc::vec::Vec<MetricSource>,
 }
-/// MetricSource is a kind of result, with the number of arms whose score it gives.
+/// MetricSource is a kind of result, with the number of arms whose score comes from it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct MetricSource {
@@ -2030,8 +2033,8 @@ pub struct RecordRequest {
 #[prost(prost_path = "crate::exact")]
 pub struct StreamPosition {
     /// The id of the stream's writer in this experiment, of 1 to 256 bytes. Only this
-    /// writer uses it, and only for this arm. Calls with a token of another name than
-    /// the token that first used the id are rejected (WRITER_TAKEN). Required.
+    /// writer uses it, and only for this arm. Once a call with a token has used the id,
+    /// calls with tokens of other names are rejected (WRITER_TAKEN). Required.
     #[prost(string, tag = "1")]
     pub writer_id: crate::exact::alloc::string::String,
     /// The sequence number of the first event of the call, from 1. Required.
@@ -2117,7 +2120,7 @@ pub struct Refusal {
     /// Whether the events may be accepted later.
     #[prost(enumeration = "RefusalKind", tag = "3")]
     pub kind: i32,
-    /// The problem of the first of them, and how to correct it.
+    /// The problem of the first of these events, and how to correct it.
     #[prost(string, tag = "4")]
     pub message: crate::exact::alloc::string::String,
 }
@@ -2553,7 +2556,7 @@ pub struct WatchedSeries {
     /// The name of the arm.
     #[prost(string, tag = "1")]
     pub arm: crate::exact::alloc::string::String,
-    /// The client has to discard all points of the arm at this step or later, also
+    /// The client has to discard all points of the arm at this step or later, including
     /// those of keys that are not in `series`.
     #[prost(int64, tag = "2")]
     pub from_step: i64,
@@ -2692,7 +2695,7 @@ pub struct ListArmsRequest {
     /// Whether to list the arms without their run_config.
     #[prost(bool, tag = "8")]
     pub omit_run_config: bool,
-    /// Only arms whose run_config passes all of these, at most 100.
+    /// Only arms whose run_config passes all of these filters. At most 100 filters.
     #[prost(message, repeated, tag = "9")]
     pub config: crate::exact::alloc::vec::Vec<ConfigFilter>,
 }
@@ -2877,7 +2880,7 @@ pub struct RankRequest {
     /// Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm.
     #[prost(string, repeated, tag = "11")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
-    /// Only arms whose run_config passes all of these, at most 100.
+    /// Only arms whose run_config passes all of these filters. At most 100 filters.
     #[prost(message, repeated, tag = "12")]
     pub config: crate::exact::alloc::vec::Vec<ConfigFilter>,
 }
@@ -2948,7 +2951,7 @@ pub struct ScoresRequest {
     /// Only arms that have all of these tags. `ArmResult.tags` are the tags of an arm.
     #[prost(string, repeated, tag = "8")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
-    /// Only arms whose run_config passes all of these, at most 100.
+    /// Only arms whose run_config passes all of these filters. At most 100 filters.
     #[prost(message, repeated, tag = "9")]
     pub config: crate::exact::alloc::vec::Vec<ConfigFilter>,
 }
@@ -3058,7 +3061,8 @@ pub struct WatchResponse {
     /// whole state follows.
     #[prost(bool, tag = "1")]
     pub reset: bool,
-    /// The experiment, in the first message and when its declaration or conclusion changed.
+    /// The experiment. Set in the first message, and when its declaration or conclusion
+    /// has changed.
     #[prost(message, optional, tag = "2")]
     pub experiment: ::core::option::Option<Experiment>,
     /// The rows and arms that were removed. Ignore those that you do not have.
@@ -3249,8 +3253,8 @@ pub mod results_service_client {
                 .insert(GrpcMethod::new("podium.v1.ResultsService", "Score"));
             self.inner.unary(req, path, codec).await
         }
-        /// Gets an arm with its rows. If not all rows fit into one response, it has a token
-        /// for ListEvals, which returns the others.
+        /// Gets an arm with its rows. If not all rows fit into one response, the response has
+        /// a token for ListEvals, which returns the others.
         ///
         /// Returns NOT_FOUND if the experiment or the arm does not exist.
         pub async fn get_arm(
@@ -3425,7 +3429,7 @@ pub mod results_service_client {
         /// without a score. Equal scores share a place (1, 2, 2, 4) and are in the order
         /// in which their arms were created; -0.0 equals 0.0. Only COMPLETED arms are
         /// ranked unless `statuses` is set. The counts include every arm that passes the
-        /// other filters, also those that are left out because of their status.
+        /// other filters, even if it is left out because of its status.
         ///
         /// With `by_group`, all arms with the same group_name are one entry, and the groups
         /// are ordered by their means.
@@ -3464,7 +3468,7 @@ pub mod results_service_client {
         /// columns. The arms are in the order in which they were created.
         ///
         /// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
-        /// empty metric, and for a page token of another request.
+        /// empty metric or for a page token of another request.
         pub async fn scores(
             &mut self,
             request: impl tonic::IntoRequest<super::ScoresRequest>,

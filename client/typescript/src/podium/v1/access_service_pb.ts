@@ -74,8 +74,9 @@ export type CreateTokenRequest = Message<"podium.v1.CreateTokenRequest"> & {
   role: Role;
 
   /**
-   * The experiments that the token includes, each with all experiments below it; at
-   * most 100. Empty: all experiments that the caller's token includes.
+   * The experiments that the token includes, each with all experiments below it. At
+   * most 100. If empty, the token includes all experiments that the caller's token
+   * includes.
    *
    * @generated from field: repeated string prefixes = 3;
    */
@@ -235,8 +236,8 @@ export const RevokeTokenResponseSchema: GenMessage<RevokeTokenResponse> = /*@__P
  * AccessService manages the tokens that callers need. With `--store`, the command
  * `podium token` does the same without a server, and creates the first token.
  *
- * An administrator whose token has prefixes can only create, list and revoke tokens
- * with prefixes that it includes.
+ * An administrator whose token has prefixes can create, list and revoke only tokens
+ * whose prefixes this token includes.
  *
  * Every call except WhoAmI needs a token, even on a server that requires none for
  * other calls. Without one it returns UNAUTHENTICATED (TOKEN_MISSING).

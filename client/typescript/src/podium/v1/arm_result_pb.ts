@@ -61,7 +61,7 @@ export type ArmResult = Message<"podium.v1.ArmResult"> & {
   /**
    * The metrics of the primary eval: the first post-training row tagged `test`;
    * else the first post-training row; else the first row. Rows with a model_ref are
-   * never primary. An arm without rows keeps the ones it was recorded with. A
+   * never primary. An arm without rows keeps the metrics it was recorded with. A
    * request with values that contradict the rows is rejected.
    *
    * @generated from field: map<string, double> eval_metrics = 5;
@@ -212,13 +212,13 @@ export const ArmResultSchema: GenMessage<ArmResult> = /*@__PURE__*/
 
 /**
  * Annotations are the notes, tags and group that people gave to an arm with
- * ArmAnnotated. They take precedence over those that the training recorded.
+ * ArmAnnotated. They take precedence over those that the training process recorded.
  *
  * @generated from message podium.v1.Annotations
  */
 export type Annotations = Message<"podium.v1.Annotations"> & {
   /**
-   * Notes about the arm. Unset for none.
+   * Notes about the arm. Unset if there are none.
    *
    * @generated from field: optional string notes = 1;
    */

@@ -89,9 +89,8 @@ export enum ErrorReason {
   PAGE_TOKEN_INVALID = 7,
 
   /**
-   * INVALID_ARGUMENT, permanent. More keys, events, values or bytes than are
-   * allowed, in the request or in what would be stored. Metadata: `field`, `limit`,
-   * `actual`.
+   * INVALID_ARGUMENT, permanent. The request, or what would be stored, has more keys,
+   * events, values or bytes than are allowed. Metadata: `field`, `limit`, `actual`.
    *
    * @generated from enum value: ERROR_REASON_LIMIT_EXCEEDED = 8;
    */
@@ -246,7 +245,8 @@ export enum ErrorReason {
 
   /**
    * UNAVAILABLE. The store failed, and it is unknown whether the call was stored.
-   * The server stops. Send the same call again when it runs again.
+   * A server with a SQLite file then stops; one with PostgreSQL continues. Send the
+   * same call again: every event is safe to repeat.
    *
    * @generated from enum value: ERROR_REASON_OUTCOME_UNKNOWN = 53;
    */

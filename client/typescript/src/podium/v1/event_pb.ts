@@ -215,8 +215,8 @@ export const ExperimentDeclaredSchema: GenMessage<ExperimentDeclared> = /*@__PUR
  *
  * A new attempt starts from the beginning: rows, metrics, training series, error and
  * run_result of the arm are deleted in the same commit. With `resume_step` k it
- * continues: metrics are kept, and in-loop rows and points of the training series up to
- * and including step k.
+ * continues: metrics are kept, and so are in-loop rows and points of the training series
+ * up to and including step k.
  * For a COMPLETED arm, an attempt without `resume_step` and `restart` is rejected
  * (ARM_FINISHED). A FAILED or CANCELLED arm needs neither.
  *
@@ -289,7 +289,7 @@ export type ArmStarted = Message<"podium.v1.ArmStarted"> & {
     case: "resumeStep";
   } | {
     /**
-     * Starts from the beginning, also if the arm is COMPLETED. Must be true if set.
+     * Starts from the beginning, even if the arm is COMPLETED. Must be true if set.
      *
      * @generated from field: bool restart = 8;
      */
@@ -314,8 +314,8 @@ export const ArmStartedSchema: GenMessage<ArmStarted> = /*@__PURE__*/
   messageDesc(file_podium_v1_event, 2);
 
 /**
- * MetricsRecorded adds training metrics to an arm. The arm keeps the latest value
- * of each key. Without metrics it is a heartbeat, which changes only `last_heard`.
+ * MetricsRecorded adds training metrics to an arm. The arm keeps the latest value of
+ * each key. An event without metrics is a heartbeat, which changes only `last_heard`.
  *
  * With a step, the values are also points of the arm's training series, which
  * ListSeries returns. Another value for the same key and step replaces the point.
@@ -406,10 +406,10 @@ export const EvalRecordedSchema: GenMessage<EvalRecorded> = /*@__PURE__*/
  * ArmFinished ends the training of an arm. A later ArmFinished of the same attempt
  * replaces all of its fields.
  *
- * It is never rejected for its size. Error texts over 64 KiB are shortened in the
- * middle. If the arm has no room, they are shortened further. A run_result that has
- * no room, or that exceeds a limit, is left out, and the `error` of the stored
- * run_result notes that.
+ * An ArmFinished is never rejected for its size. Error texts over 64 KiB are shortened
+ * in the middle, and further if the arm has no room for them. A run_result that has no
+ * room, or that exceeds a limit, is left out, and the `error` of the stored run_result
+ * says so.
  *
  * @generated from message podium.v1.ArmFinished
  */
@@ -436,7 +436,7 @@ export type ArmFinished = Message<"podium.v1.ArmFinished"> & {
   status: ArmStatus;
 
   /**
-   * The reason why it failed.
+   * The reason why the training failed.
    *
    * @generated from field: optional string error = 4;
    */
@@ -465,12 +465,13 @@ export const ArmFinishedSchema: GenMessage<ArmFinished> = /*@__PURE__*/
   messageDesc(file_podium_v1_event, 5);
 
 /**
- * ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
- * there is none. It has no training series: record the points after it. Recording
- * the same content twice in a row changes nothing, so a repeated import deletes no
- * rows that were added since. It is rejected for an arm with attempts
- * (ARM_HAS_ATTEMPTS), and if it would change the model_ref of a row
- * (MODEL_REF_CHANGED), unless `replace` is set.
+ * ArmRecorded records a whole arm: the stored arm becomes equal to the given one, and
+ * is created if there is none. The event has no training series: record the points
+ * after it. Recording the same content twice in a row changes nothing, so a repeated
+ * import deletes no rows that were added since.
+ *
+ * The event is rejected for an arm with attempts (ARM_HAS_ATTEMPTS), and if it would
+ * change the model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
  *
  * @generated from message podium.v1.ArmRecorded
  */

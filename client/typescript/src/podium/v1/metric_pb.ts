@@ -46,7 +46,7 @@ export type Metric = Message<"podium.v1.Metric"> & {
 
   /**
    * Where the scores come from: for each kind of result, the number of arms whose
-   * score it gives.
+   * score comes from it.
    *
    * @generated from field: repeated podium.v1.MetricSource sources = 4;
    */
@@ -61,7 +61,7 @@ export const MetricSchema: GenMessage<Metric> = /*@__PURE__*/
   messageDesc(file_podium_v1_metric, 0);
 
 /**
- * MetricSource is a kind of result, with the number of arms whose score it gives.
+ * MetricSource is a kind of result, with the number of arms whose score comes from it.
  *
  * @generated from message podium.v1.MetricSource
  */

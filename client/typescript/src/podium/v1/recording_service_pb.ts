@@ -71,8 +71,8 @@ export const RecordRequestSchema: GenMessage<RecordRequest> = /*@__PURE__*/
 export type StreamPosition = Message<"podium.v1.StreamPosition"> & {
   /**
    * The id of the stream's writer in this experiment, of 1 to 256 bytes. Only this
-   * writer uses it, and only for this arm. Calls with a token of another name than
-   * the token that first used the id are rejected (WRITER_TAKEN). Required.
+   * writer uses it, and only for this arm. Once a call with a token has used the id,
+   * calls with tokens of other names are rejected (WRITER_TAKEN). Required.
    *
    * @generated from field: string writer_id = 1;
    */
@@ -275,7 +275,7 @@ export type Refusal = Message<"podium.v1.Refusal"> & {
   kind: RefusalKind;
 
   /**
-   * The problem of the first of them, and how to correct it.
+   * The problem of the first of these events, and how to correct it.
    *
    * @generated from field: string message = 4;
    */

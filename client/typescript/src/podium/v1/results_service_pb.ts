@@ -283,7 +283,7 @@ export type ListArmsRequest = Message<"podium.v1.ListArmsRequest"> & {
   omitRunConfig: boolean;
 
   /**
-   * Only arms whose run_config passes all of these, at most 100.
+   * Only arms whose run_config passes all of these filters. At most 100 filters.
    *
    * @generated from field: repeated podium.v1.ConfigFilter config = 9;
    */
@@ -734,7 +734,7 @@ export type RankRequest = Message<"podium.v1.RankRequest"> & {
   tags: string[];
 
   /**
-   * Only arms whose run_config passes all of these, at most 100.
+   * Only arms whose run_config passes all of these filters. At most 100 filters.
    *
    * @generated from field: repeated podium.v1.ConfigFilter config = 12;
    */
@@ -899,7 +899,7 @@ export type ScoresRequest = Message<"podium.v1.ScoresRequest"> & {
   tags: string[];
 
   /**
-   * Only arms whose run_config passes all of these, at most 100.
+   * Only arms whose run_config passes all of these filters. At most 100 filters.
    *
    * @generated from field: repeated podium.v1.ConfigFilter config = 9;
    */
@@ -1166,7 +1166,8 @@ export type WatchResponse = Message<"podium.v1.WatchResponse"> & {
   reset: boolean;
 
   /**
-   * The experiment, in the first message and when its declaration or conclusion changed.
+   * The experiment. Set in the first message, and when its declaration or conclusion
+   * has changed.
    *
    * @generated from field: optional podium.v1.Experiment experiment = 2;
    */
@@ -1282,8 +1283,8 @@ export const ResultsService: GenService<{
     output: typeof ScoreResponseSchema;
   },
   /**
-   * Gets an arm with its rows. If not all rows fit into one response, it has a token
-   * for ListEvals, which returns the others.
+   * Gets an arm with its rows. If not all rows fit into one response, the response has
+   * a token for ListEvals, which returns the others.
    *
    * Returns NOT_FOUND if the experiment or the arm does not exist.
    *
@@ -1371,7 +1372,7 @@ export const ResultsService: GenService<{
    * without a score. Equal scores share a place (1, 2, 2, 4) and are in the order
    * in which their arms were created; -0.0 equals 0.0. Only COMPLETED arms are
    * ranked unless `statuses` is set. The counts include every arm that passes the
-   * other filters, also those that are left out because of their status.
+   * other filters, even if it is left out because of its status.
    *
    * With `by_group`, all arms with the same group_name are one entry, and the groups
    * are ordered by their means.
@@ -1398,7 +1399,7 @@ export const ResultsService: GenService<{
    * columns. The arms are in the order in which they were created.
    *
    * Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
-   * empty metric, and for a page token of another request.
+   * empty metric or for a page token of another request.
    *
    * @generated from rpc podium.v1.ResultsService.Scores
    */

@@ -43,7 +43,7 @@ export type Token = Message<"podium.v1.Token"> & {
 
   /**
    * The experiments that the token includes, each with all experiments below it: `nlp`
-   * includes `nlp/rank_sweep`. Empty: all experiments.
+   * includes `nlp/rank_sweep`. If empty, the token includes all experiments.
    *
    * @generated from field: repeated string prefixes = 4;
    */
@@ -101,14 +101,14 @@ export const TokenSchema: GenMessage<Token> = /*@__PURE__*/
  * beyond a limit returns RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) with a
  * google.rpc.RetryInfo. All limits are 1 or more.
  *
- * The limit of stored rows is about results, not calls. It counts the rows that the
- * store has, also rows of other tokens and other servers.
+ * The limit of stored rows is about results, not calls. It counts all rows that the
+ * store has in these experiments, even if other tokens or servers recorded them.
  *
  * @generated from message podium.v1.TokenLimits
  */
 export type TokenLimits = Message<"podium.v1.TokenLimits"> & {
   /**
-   * The calls per second. After a pause, twice as many in the first second.
+   * The calls per second. After a pause, twice as many are allowed in the first second.
    *
    * @generated from field: optional int64 calls_per_second = 1;
    */
@@ -183,14 +183,15 @@ export enum Role {
   READER = 1,
 
   /**
-   * Also Record.
+   * Every call that reads results, and Record.
    *
    * @generated from enum value: ROLE_RECORDER = 2;
    */
   RECORDER = 2,
 
   /**
-   * Also deleting results, and creating, listing and revoking tokens.
+   * The calls of a recorder, and those that delete results or create, list and revoke
+   * tokens.
    *
    * @generated from enum value: ROLE_ADMIN = 3;
    */

@@ -114,7 +114,7 @@ export type WatchedSeries = Message<"podium.v1.WatchedSeries"> & {
   arm: string;
 
   /**
-   * The client has to discard all points of the arm at this step or later, also
+   * The client has to discard all points of the arm at this step or later, including
    * those of keys that are not in `series`.
    *
    * @generated from field: int64 from_step = 2;
