@@ -58,11 +58,11 @@ wait as `retryDelay`, such as `"0.5s"`, and a `podium.v1.Refusals` the rejected 
 ```
 
 Watch is a stream: its content type is `application/connect+json`, and each message, the request
-included, has 5 bytes before it. The first one is 0, the others are the size of the message as a
+included, has 5 bytes before it. The first one is 0, and the others are the size of the message as a
 big-endian integer. In the last message, the first byte is 2 and the JSON has an `error` like the
 above if the watch failed.
 
-An attempt at a training begins with [ArmStarted](#armstarted) and ends with
+An attempt at training an arm begins with [ArmStarted](#armstarted) and ends with
 [ArmFinished](#armfinished). The events of the attempt have its id. To record them exactly once,
 choose a random `writer_id` for each attempt, and send its events with the positions 1, 2, 3, and so
 on, one call after the other. Repeat a call that fails with the same position. If you give up on a
@@ -73,8 +73,9 @@ call, continue with another `writer_id` from 1 ([more](clients.md#recording-a-tr
 A failed call has a status code and a text. Its details are a `google.rpc.Status` in the binary
 trailer `grpc-status-details-bin`. They contain a `google.rpc.ErrorInfo` with domain `podium`, a
 [reason](#errorreason) and metadata. If the server asks for a certain wait, they also contain a
-`google.rpc.RetryInfo`; after a Record call, a [Refusals](#refusals). Text and details together have
-at most 7 KiB, because gRPC peers reject more than 8 KiB of headers: long texts are cut at the end.
+`google.rpc.RetryInfo`. The details of a rejected Record call contain a [Refusals](#refusals). Text
+and details together have at most 7 KiB, because gRPC peers reject more than 8 KiB of headers. Long
+texts are cut at the end.
 
 - Send each call with a deadline. The clients use 10 seconds for reads and 30 seconds for writes.
 - Retry UNAVAILABLE, and RESOURCE_EXHAUSTED with the reason `OVERLOADED` or `QUOTA_EXCEEDED`, until
