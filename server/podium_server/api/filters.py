@@ -72,7 +72,7 @@ def check_config_filters(given: Sequence[ConfigFilter], limits: Limits) -> None:
         if kind == "equals" and item.equals.WhichOneof("kind") not in _COMPARED:
             raise failure(
                 "VALUE_INVALID",
-                f"{field}.equals must be null, a boolean, a number or a text",
+                f"{field}.equals must be null, a boolean, a number or a string",
                 field=f"{field}.equals",
             )
         if item.range.HasField("min") and item.range.HasField("max"):

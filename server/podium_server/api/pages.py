@@ -88,7 +88,7 @@ class PageTokens:
         return type(start)(place.decode())
 
     def _masked(self, digest: bytes, place: bytes) -> bytes:
-        """Encrypts or decrypts a place. It may contain numbers that clients must not see."""
+        """Encrypts or decrypts a place, because it may have numbers that clients must not see."""
         mask = shake_256(self._key + digest).digest(len(place))
         return bytes(a ^ b for a, b in zip(place, mask, strict=True))
 

@@ -205,8 +205,8 @@ class Quotas:
     async def row_gauges(self) -> Mapping[str, float]:
         """Returns metrics for monitoring, by name.
 
-        They are the number of all stored rows and, for each token with a limit of stored rows, the
-        number of its stored rows and the limit. Returns nothing if rows are not counted.
+        The metrics are the number of all stored rows and, for each token with a limit of stored
+        rows, the number of its stored rows and the limit. Returns nothing if rows are not counted.
         """
         if self._everybody.rows is None:
             return {}

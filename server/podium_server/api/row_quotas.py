@@ -31,9 +31,9 @@ _RETRY_SECONDS = 60.0
 class RowQuota:
     """Counts the rows that are stored under some prefixes, and limits their number.
 
-    Between two counts of the store, it adds the rows of this server's calls. So one server never
-    stores more rows than the limit. Several servers together can exceed the limit by the rows that
-    they add in two seconds.
+    Between two counts of the store, this object adds the rows of this server's calls. So one server
+    never stores more rows than the limit. Several servers together can exceed the limit by the rows
+    that they add in two seconds.
 
     Args:
         count_rows: Counts the rows.
@@ -114,7 +114,8 @@ class RowQuota:
                 "QUOTA_EXCEEDED",
                 f"the token {self.owner!r} is limited to {self.limit:,} stored rows{where}; "
                 f"{self._rows:,} are stored, and this call adds {rows:,}; nothing was changed. "
-                "Delete results, or ask an administrator for a token with more stored_rows",
+                "Delete results, or ask an administrator for a token with a higher stored_rows "
+                "limit",
                 limit="stored_rows",
             )
         error.retry_after = _RETRY_SECONDS

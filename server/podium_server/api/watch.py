@@ -48,8 +48,8 @@ _AHEAD_SECONDS = 5.0
 
 If the store has still not reached this revision, the client is told to discard its state.
 """
-# After its messages, a watch pauses for the first time, and for the second time for each watch of
-# the experiment. So the messages of many watches merge more commits.
+# After its messages, a watch pauses for the first number of seconds, plus the second number for
+# each watch of the experiment. So the messages of many watches merge more commits.
 _PAUSE_SECONDS = 0.004
 _PAUSE_OF_EACH_SECONDS = 0.0005
 
@@ -158,7 +158,7 @@ class _Step(NamedTuple):
     Attributes:
         content: The encoded WatchResponse. It is empty if there is nothing to send.
         next: The place where the next page begins; None after the last.
-        begun: An arm that began to match the client's filters after this revision is new to it.
+        begun: An arm that began to match the filters after this revision is new to the client.
         entered: The arms that newly match the client's filters.
     """
 

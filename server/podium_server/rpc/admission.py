@@ -1,7 +1,7 @@
 """Admission: limits the concurrent calls, and the memory of their messages.
 
-It decides about a call before the request is read. A call beyond a limit is rejected at once. So
-the other calls are answered in time, and the process stays within its memory.
+Admission decides about a call before the request is read. A call beyond a limit is rejected at
+once. So the other calls are answered in time, and the process stays within its memory.
 """
 
 import asyncio
@@ -138,9 +138,9 @@ class Admission:
     def unread(self, peer: str) -> PodiumError:
         """Returns the error of a call if there is no memory for its response.
 
-        Until the retry time of this error, the next calls of the connection are rejected, and those
-        of other connections with unread responses. Otherwise the server would compute responses
-        that it cannot send, and so delay other calls.
+        Until the retry time of this error, further calls of the connection are rejected. So are the
+        calls of other connections that have unread responses. Otherwise the server would compute
+        responses that it cannot send, and so delay other calls.
         """
         error = self.overload(_UNREAD)
         self._wait_until[peer] = time.monotonic() + (error.retry_after or 0.0)

@@ -1,8 +1,8 @@
 """The audit log: a JSON object in each line, for calls that change rights or remove results.
 
-It has every call that creates, lists or revokes tokens, or that deletes or replaces results. Such a
-call is answered when its line is on disk, or after 5 seconds. If the disk is full, the call is
-answered, and the lost lines are counted. The log also has a sample of the calls that were
+The log has every call that creates, lists or revokes tokens, or that deletes or replaces results.
+Such a call is answered when its line is on disk, or after 5 seconds. If the disk is full, the call
+is answered, and the lost lines are counted. The log also has a sample of the calls that were
 rejected for lack of rights. It never contains a token.
 """
 
@@ -74,7 +74,7 @@ def _fields(*names: str) -> Callable[[Any], Mapping[str, Any]]:
 
 
 def _replaced(request: Any) -> Mapping[str, Any] | None:
-    """Describes a Record call that replaces arms or declared fields. Returns None for others."""
+    """Describes a Record call that replaces arms or declared fields. Else returns None."""
     if request.validate_only:
         return None
     arms = [

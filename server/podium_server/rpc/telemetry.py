@@ -90,7 +90,10 @@ class Telemetry:
         self._lag = _Greatest()
 
     def call(self, method: str, peer: str, headers: Headers | None = None) -> "ObservedCall":
-        """Returns an object that measures a call from now on. Without headers, it is not traced."""
+        """Returns an object that measures a call from now on.
+
+        A call without headers is not traced.
+        """
         call = ObservedCall(self, method, peer)
         if self._begin_trace is not None and headers is not None:
             call.trace = self._begin_trace(method, headers)
@@ -198,7 +201,7 @@ class ObservedCall(AuditedCall):
     def end(self, error: BaseException | None) -> Awaitable[None]:
         """Ends the call with an error, or with None if it has succeeded.
 
-        Fronts use it if they cannot use the call as a context manager.
+        Fronts use this method if they cannot use the call as a context manager.
         """
         return self._telemetry.end(self, error)
 

@@ -1,4 +1,4 @@
-"""`podium backup`: copies the store, also while a server uses it."""
+"""`podium backup`: copies the store, even while a server uses it."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ _EXIT_USAGE = 2
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Copies the store to a new file, also while a server uses the store. The copy holds every\n"
+        "Copies the store to a new file, even while a server uses the store. The copy holds every\n"
         "write that was acknowledged before the command started. The copy is checked. Only this\n"
         "user can read it."
     )

@@ -1,4 +1,4 @@
-"""`podium migrate`: copies all results to another store, also while a server uses the first one."""
+"""`podium migrate`: copies all results to another store, even while a server uses the first one."""
 
 import argparse
 import sys

@@ -50,8 +50,8 @@ class ChangedRow(NamedTuple):
 class ChangedPoints(NamedTuple):
     """A piece of the training series of an arm.
 
-    It replaces all points of the arm from `first` on. `last` is the last step of the piece. Pieces
-    can repeat points that the consumer has.
+    The piece replaces all points of the arm from `first` on. `last` is the last step of the piece.
+    Pieces can repeat points that the consumer has.
     """
 
     arm: str

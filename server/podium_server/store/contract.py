@@ -177,7 +177,7 @@ class Store(ABC):
     async def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
         """Returns the encoded row of an eval, or None if there is none.
 
-        With a step, it is the in-loop row at this step. Without a step, it is the post-training
+        With a step, returns the in-loop row at this step. Without a step, returns the post-training
         row, else the in-loop row with the greatest step.
         """
 

@@ -71,12 +71,12 @@ def _postgres() -> ModuleType:
 
 
 def back_up_store(url: str, target: Path) -> None:
-    """Writes a verified copy of a store to a new file, also while a server uses the store."""
+    """Writes a verified copy of a store to a new file, even while a server uses the store."""
     back_up(store_file(url), target)
 
 
 def check_store(url: str) -> list[str]:
-    """Checks a store or a backup, also while a server uses it. Returns the faults found.
+    """Checks a store or a backup, even while a server uses it. Returns the faults found.
 
     `url` is the URL of a store, or the path of a file.
     """
@@ -141,7 +141,7 @@ def store_file(url: str) -> Path:
 
 
 def read_tokens(url: str) -> list[TokenRow]:
-    """Returns the tokens of a store, also while a server uses it."""
+    """Returns the tokens of a store, even while a server uses it."""
     return _in_store_or_file(url, lambda store: store.tokens(), tokens.listed)
 
 
@@ -155,7 +155,7 @@ def count_rows(url: str, prefixes: Iterable[tuple[str, ...]]) -> list[int]:
 
 
 def add_token(url: str, row: TokenRow) -> None:
-    """Adds a token to a store, also while a server uses it. Creates a missing store."""
+    """Adds a token to a store, even while a server uses it. Creates a missing store."""
 
     def add(path: Path) -> None:
         # The file is always ready while a server uses it.
@@ -167,7 +167,7 @@ def add_token(url: str, row: TokenRow) -> None:
 
 
 def revoke_token(url: str, token_id: str, now: int) -> None:
-    """Revokes a token of a store, also while a server uses it."""
+    """Revokes a token of a store, even while a server uses it."""
     _in_store_or_file(
         url,
         lambda store: store.revoke_token(token_id, now),

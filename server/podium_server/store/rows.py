@@ -74,7 +74,7 @@ class EvalKey(NamedTuple):
 class ExperimentRow:
     """An experiment.
 
-    Its row is kept after a deletion, so that its revision and ordinals never go back.
+    The row is kept after a deletion, so that revisions and ordinals never go back.
 
     Times are microseconds since 1970. `counts` holds the number of arms of each status, at the
     index of the status's number. `row_count` is the number of stored rows: 1 for the experiment,

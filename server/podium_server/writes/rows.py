@@ -163,8 +163,8 @@ def _primary(rows: Sequence[EvalResult]) -> EvalResult:
 def _contradiction(field: str, source: str) -> Exception:
     return failure(
         "MIRROR_CONTRADICTS_EVALS",
-        f"{field} of the arm differ from the {source} of its primary eval, which is one of its "
-        f"evals; leave {field} empty",
+        f"{field} of the arm differ from the {source} of the primary eval among its evals; "
+        f"leave {field} empty: the server takes them from that eval",
         field=f"arm_recorded.arm_result.{field}",
     )
 

@@ -102,7 +102,7 @@ def test_the_tests_of_a_report() -> None:
     assert [(row[0], row[1]) for row in table.rows] == [("c", "+0.175"), ("b", "+0.4")]
     single, adjusted = ([float(row[at]) for row in table.rows] for at in (3, 4))
     assert adjusted[1] == pytest.approx(2 * single[1], rel=0.05)
-    assert untested == Text("Without a test, for lack of two scores that differ: d")
+    assert untested == Text("Not tested, for lack of two scores that differ: d")
     assert list(_report._tests(_data(*arms[:2]))) == []
     assert list(_report._tests(_data(_arm("alone", 0.55)))) == []
 

@@ -265,7 +265,7 @@ def test_a_metric_that_no_arm_has(
     assert experiment.curve("vl.a").curves == ()
     assert caplog.messages == [
         f"podium: no arm of {name!r} has a score on 'val.a'; did you mean 'val.acc'?",
-        f"podium: no arm of {name!r} has values by step of 'vl.a'; did you mean 'val.acc'?",
+        f"podium: no arm of {name!r} has values by step for 'vl.a'; did you mean 'val.acc'?",
     ]
 
 

@@ -73,7 +73,7 @@ async def test_a_key_that_no_arm_has(
     for key in ("los", "los", "loss"):
         assert await result(other.series(key)) == podium.Series(key)
     assert caplog.messages == [
-        f"podium: no arm of {declared!r} has values by step of 'los'; did you mean 'loss'?"
+        f"podium: no arm of {declared!r} has values by step for 'los'; did you mean 'loss'?"
     ]
 
 

@@ -107,14 +107,14 @@ def test_a_sender_that_does_not_start(
     with record(name, outbox=tmp_path / "frozen", close_timeout=0) as experiment:
         experiment.start_arm(CONFIG).log({"loss": 1})
         until(lambda: told(caplog))
-    assert "does not run (no Python interpreter" in told(caplog)[0]
+    assert "is not running (no Python interpreter" in told(caplog)[0]
     monkeypatch.undo()
     caplog.clear()
     monkeypatch.setattr(sys, "executable", "/bin/true")
     with record(name, outbox=tmp_path / "true", close_timeout=0) as experiment:
         experiment.start_arm(CONFIG).log({"loss": 1})
         until(lambda: told(caplog))
-    assert "does not run (it ends immediately" in told(caplog)[0]
+    assert "is not running (it ends immediately" in told(caplog)[0]
     assert "podium sync" in told(caplog)[0]
 
 

@@ -64,7 +64,7 @@ def test_a_sender_that_cannot_be_started(
     starter._next = 1_000.0
     starter._start(tmp_path)
     assert starter._next == 1_000.0
-    assert f"the sender process does not run ({error}): results are recorded" in caplog.text
+    assert f"the sender process is not running ({error}): results are recorded" in caplog.text
 
 
 def test_a_start_at_the_end_of_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ async def test_a_token_has_room_for_its_rows(tmp_path: Path) -> None:
         assert refused[0].message == (
             "the token 'nlp-team' is limited to 8 stored rows in nlp; 8 are stored, and this call "
             "adds 1; nothing was changed. Delete results, or ask an administrator for a token with "
-            "more stored_rows"
+            "a higher stored_rows limit"
         )
         assert "adds 2;" in (await _fails(nlp.record("nlp/x", [_row(1), _row(8), _row(9)]))).message
         assert "adds 1;" in (await _fails(nlp.experiment("nlp/y").declare())).message

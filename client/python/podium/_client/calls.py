@@ -235,7 +235,7 @@ def series(
             known.values.extend(part.values)
     for key in request.keys:
         if key not in found and min_step is max_step is None:
-            yield from warn_of_unknown(experiment, key, "values by step of")
+            yield from warn_of_unknown(experiment, key, "values by step for")
     return found
 
 

@@ -124,7 +124,7 @@ def curve(
         series |= yield from _series(experiment, arm, metric)
     found = curves_of(arms, metric, by_group=by_group, left_out=left_out, series=series)
     if arms and not found.curves:
-        yield from warn_of_unknown(experiment, metric, "values by step of")
+        yield from warn_of_unknown(experiment, metric, "values by step for")
     return found
 
 

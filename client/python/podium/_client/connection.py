@@ -225,8 +225,8 @@ class Connection(Generic[_C]):
     def _queue_seconds(self, since: float, timeout: float) -> float:
         """Returns for how many more seconds a call may wait until fewer calls are under way.
 
-        `since` is the time at which the wait began. It may go on while other calls are answered,
-        and ends `timeout` seconds after the last answer.
+        `since` is the time at which the wait began. The wait may continue while other calls are
+        answered. It ends `timeout` seconds after the last answer.
 
         Raises:
             DeadlineExceededError: No call was answered for `timeout` seconds.

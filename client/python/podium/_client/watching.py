@@ -1,4 +1,4 @@
-"""Assembles the messages of a watch to updates, for both clients. No I/O."""
+"""Assembles the messages of a watch into updates, for both clients. No I/O."""
 
 import random
 import threading

@@ -33,8 +33,8 @@ class Budget:
         """
         if size > self.max_bytes:
             raise ValueError(
-                f"an event of {size:,} bytes is larger than the limit of all undelivered events, "
-                f"max_bytes={self.max_bytes:,}"
+                f"an event of {size:,} bytes is larger than max_bytes={self.max_bytes:,}, "
+                "the limit for all undelivered events together"
             )
 
     def take(self, size: int, *, beyond: bool = False) -> None:

@@ -104,7 +104,7 @@ class StreamInfo:
 def new_writer_id() -> str:
     """Returns a unique writer_id.
 
-    It sorts after the writer_ids that were made in earlier seconds.
+    The writer_id sorts after those that were made in earlier seconds.
     """
     now = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     return f"{now}-{os.getpid()}-{secrets.token_hex(8)}"
@@ -113,8 +113,8 @@ def new_writer_id() -> str:
 def default_root() -> Path:
     """Returns the root folder of all outboxes.
 
-    It is $PODIUM_OUTBOX. If that is not set, it is `podium/outbox` in $XDG_STATE_HOME, which is
-    `~/.local/state` by default.
+    The folder is $PODIUM_OUTBOX. If this variable is not set, the folder is `podium/outbox` in
+    $XDG_STATE_HOME, which is `~/.local/state` by default.
 
     Raises:
         FileNotFoundError: The user has no home folder.
@@ -131,7 +131,7 @@ def default_root() -> Path:
 def temporary_root() -> Path:
     """Makes and returns the root folder to use if the configured one cannot be written to.
 
-    It is in the temporary folder of the machine. Only the current user can access it.
+    The folder is in the temporary folder of the machine. Only the current user can access it.
 
     Raises:
         PermissionError: The folder belongs to another user.

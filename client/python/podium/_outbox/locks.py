@@ -99,7 +99,7 @@ class Lock:
         return False
 
     def is_held_by(self, pid: int) -> bool:
-        """Returns whether the process with the given pid holds the lock. False for this process."""
+        """Returns whether another process, the one with the given pid, holds the lock."""
         try:
             if self._is_ours():
                 return False

@@ -57,7 +57,7 @@ class Record(NamedTuple):
 def seed_of(writer_id: str, number: int) -> int:
     """Returns the initial value of the CRCs of a segment's records.
 
-    It differs between segments, so bytes of another segment are not taken for a record.
+    The value differs between segments, so bytes of another segment are not taken for a record.
     """
     return crc32(f"{writer_id}/{number}".encode())
 

@@ -127,7 +127,7 @@ class StreamWriter:
     def needs_room(self) -> bool:
         """Whether `prepare` should be called soon, to make the next segment.
 
-        It is quick to compute, so threads can check it after each `append`.
+        This property is quick to compute, so threads can check it after each `append`.
         """
         place = self._place
         return self._wanted > 0 or (not self._spares and place.offset * 4 >= place.segment.size)

@@ -48,9 +48,9 @@ _ENDS = (ArmStatus.COMPLETED, ArmStatus.FAILED, ArmStatus.CANCELLED)
 
 
 def row(problems: Problems, given: Mapping[str, Any], where: str = "") -> EvalResult:
-    """Returns a valid eval row. `given` has the values of its fields by name.
+    """Makes a valid eval row from `given`, the values of its fields by name.
 
-    `where` is the prefix of the names of fields in `problems`.
+    Adds each left-out or changed value to `problems`, under the name `where` + field.
     """
 
     def at(name: str) -> str:
@@ -239,8 +239,8 @@ def error(given: Any, where: str, problems: Problems) -> str | None:
 def status(given: Any, problems: Problems, *, has_error: bool) -> ArmStatus:
     """Returns the final status of an arm. Replaces an invalid status by a likely one.
 
-    It is the status with a similar name. If there is none, it is FAILED for a text or if the arm
-    has an error, and otherwise COMPLETED.
+    A text that is not a status becomes the status with a similar name, or else FAILED. An empty
+    text or any other value becomes FAILED if the arm has an error, and otherwise COMPLETED.
     """
     lowered = given.strip().lower() if isinstance(given, str) else given
     if lowered in _ENDS:

@@ -157,7 +157,7 @@ def experiment_name(given: Any, where: str, problems: Problems) -> str | None:
 def tags(given: Any, where: str, problems: Problems) -> list[str]:
     """Returns the valid tags of a list. A single text becomes one tag."""
     if isinstance(given, str):
-        problems.taken(where, f"{where} is a text and not a list of texts; it is used as one tag")
+        problems.taken(where, f"{where} is a string, not a list of strings; it is used as one tag")
         given = [given]
     if not isinstance(given, Iterable) or isinstance(given, bytes):
         if given is None:

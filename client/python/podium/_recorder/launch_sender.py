@@ -82,16 +82,16 @@ class SenderStarter:
     def _tell(self, outbox: Path, why: str) -> None:
         self._notices.say(
             "attempts to start the sender process",
-            f"the sender process does not run ({why}): results are recorded in {outbox}, "
-            "and `podium sync` delivers them",
+            f"the sender process is not running ({why}): results are recorded in {outbox}; "
+            "run `podium sync` to deliver them",
         )
 
 
 def start_sender(outbox: Path) -> None:
     """Starts a sender that outlives this process.
 
-    It is a new program, not a fork, so it shares nothing with the training process. `-P` prevents
-    imports from the working folder of the training process.
+    The sender is a new program, not a fork, so it shares nothing with the training process. `-P`
+    prevents imports from the working folder of the training process.
 
     Raises:
         OSError: No Python interpreter was found, or it cannot be started.

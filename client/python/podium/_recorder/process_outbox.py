@@ -326,7 +326,7 @@ class ProcessOutbox:
             self._sender.assure(self.folder)
 
     def _sync(self, streams: Sequence[Stream]) -> bool:
-        """Syncs every stream, also after one whose disk fails. Returns whether all are synced."""
+        """Syncs every stream, even if the sync of another fails. Returns whether all succeed."""
         return False not in [self._is_synced(stream) for stream in streams]
 
     def _is_synced(self, stream: Stream) -> bool:

@@ -302,7 +302,7 @@ class Stream:
     def pending_of(self, sequence: int) -> int:
         """Returns how many of the events up to a sequence number were undelivered.
 
-        It is the number at the last call of `look`.
+        The number is that of the last call of `look`.
         """
         return max(0, sequence - self._progress.delivered)
 

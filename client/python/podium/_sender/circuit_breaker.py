@@ -33,7 +33,7 @@ class CircuitBreaker:
     def room(self, now: float, most: int) -> int:
         """Returns how many calls may run now.
 
-        It is `most`. While calls are paused, it is 1 if the retry is due, and otherwise 0.
+        The result is `most`. While calls are paused, it is 1 if the retry is due, and otherwise 0.
         """
         if self.pause is None:
             return most

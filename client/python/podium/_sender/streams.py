@@ -174,7 +174,7 @@ class Streams:
         )
 
     def _is_followed(self, stream: Stream) -> bool:
-        """Returns whether its process has a next stream of the arm, which may have the end."""
+        """Returns whether another stream, which may have the arm's end, continues this one."""
         if self._followed is None:
             folders = (folder for outbox in self._outboxes for folder in self._folders_of(outbox))
             self._followed = {name for folder in folders if (name := follows(folder)) is not None}

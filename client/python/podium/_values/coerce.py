@@ -109,7 +109,7 @@ def integer(given: Any, where: str) -> int:
 
 
 def count(given: Any, where: str) -> int:
-    """Returns an int from 0 to 2^31 - 1, such as the size of a page."""
+    """Converts a value to an int from 0 to 2^31 - 1, such as the size of a page."""
     result = integer(given, where)
     if not 0 <= result <= _MOST_COUNT:
         raise ValueError(f"{where} is {result}; give a number from 0 to {_MOST_COUNT}")
@@ -147,7 +147,7 @@ def boolean(given: Any, where: str) -> bool:
 def text(given: Any, where: str) -> str:
     """Converts a str, such as a member of a StrEnum, to a plain str.
 
-    Raises a ValueError if it has unpaired surrogates.
+    Raises a ValueError if the str has unpaired surrogates.
     """
     if not isinstance(given, str):
         raise TypeError(f"{where} must be a string, not {kind_of(given)}")

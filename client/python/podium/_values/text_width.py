@@ -20,6 +20,6 @@ def character_width(character: str) -> int:
 
 
 def padded(text: str, width: int, *, is_number: bool = False) -> str:
-    """Adds spaces to a text until it has a width: on its left if it is a number."""
+    """Pads a text with spaces to a width: on the left if it is a number, else on the right."""
     padding = " " * (width - width_of(text))
     return padding + text if is_number else text + padding

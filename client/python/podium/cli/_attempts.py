@@ -83,9 +83,9 @@ class RejectedAttempt(NamedTuple):
 
     @property
     def loss(self) -> str:
-        """Why the rows of a whole arm cannot be sent: its first event is damaged.
+        """The reason why the rows of a whole arm cannot be sent: its first event is damaged.
 
-        Empty if they can.
+        Empty if the rows can be sent.
         """
         has_lost_arm = any(
             item.event is None and item.rejected.sequence == 1 and item.stream.info.is_whole_arm

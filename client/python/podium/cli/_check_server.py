@@ -210,5 +210,6 @@ def _token(token: Token) -> Finding:
     most = token.limits.stored_rows
     if most is not None and (token.stored_rows or 0) >= _NEARLY_FULL * most:
         text += f": {_format.stored_rows(token)} rows are stored"
-        return warning("token", text, "delete results, or get a token with more stored_rows")
+        remedy = "delete results, or get a token with a higher stored_rows limit"
+        return warning("token", text, remedy)
     return ok("token", text)

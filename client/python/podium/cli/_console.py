@@ -35,7 +35,7 @@ class Console:
 
     @property
     def width(self) -> int | None:
-        """The width of the terminal. None without a terminal: then nothing is shortened."""
+        """The width of the terminal; None without a terminal, so that nothing is shortened."""
         return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
     def json(self, value: Any) -> None:

@@ -71,8 +71,8 @@ def discard(folders: Sequence[Path], given: argparse.Namespace, console: Console
 def _selections(view: OutboxView, given: argparse.Namespace) -> Iterator[_Selection]:
     """Yields the events to discard of each stream.
 
-    They are all undelivered events of the stream, or only the selected rejected ones if --reason or
-    --attempt is given.
+    These events are all undelivered events of the stream. If --reason or --attempt is given, they
+    are only the selected rejected events.
 
     Raises:
         CommandError: The process of a selected stream still records.

@@ -24,9 +24,10 @@ _CURVES, _COLUMNS, _SPARK, _MOST_PROVENANCES = 3, 8, 24, 100
 _CANDIDATES = 10
 """The most metrics that are fetched to find curves, since not all of them have values by step."""
 _TESTS = (
-    "The best group against each other one, by Welch's t-test: the difference of the means, half "
-    "the width of its 95% interval, the p-value, and the p-value adjusted for the number of tests "
-    "(Holm). The intervals assume independent runs with normally distributed scores."
+    "The best group is compared with each other group by Welch's t-test. The columns are the "
+    "difference of the means, half the width of its 95% interval, the p-value, and the p-value "
+    "adjusted for the number of tests (Holm). The intervals assume independent runs with normally "
+    "distributed scores."
 )
 
 
@@ -150,7 +151,7 @@ def _tests(found: _Data) -> Iterator[Block]:
     yield Table(("GROUP", ">BEST - GROUP", ">±95%", ">P", ">P (HOLM)"), rows)
     untested = [name for name, test in tests if test.p_value is None]
     if untested:
-        yield Text(f"Without a test, for lack of two scores that differ: {', '.join(untested)}")
+        yield Text(f"Not tested, for lack of two scores that differ: {', '.join(untested)}")
 
 
 def _curves(

@@ -130,7 +130,7 @@ def _order(found: FoundArm) -> tuple[datetime, str, str]:
 class _Families:
     """The families of an import. A family is the arms of the same model, settings and seed.
 
-    Its first arm is the main arm.
+    The first arm of a family is the main arm.
     """
 
     def __init__(self, recorded: RecordedArms) -> None:

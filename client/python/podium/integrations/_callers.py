@@ -52,9 +52,9 @@ class TrainerCall(NamedTuple):
     def of(package: str) -> TrainerCall | None:
         """Returns the running call of a package that called this function; None if there is none.
 
-        If functions of the package call each other, it is the outermost of them. Also returns None
-        if that one only passes an event on, as `CallbackList.on_epoch_begin` of Keras does when a
-        script calls it in a loop of its own.
+        If functions of the package call each other, returns the outermost call. Returns None if
+        that call only passes an event on. For example, `CallbackList.on_epoch_begin` of Keras does
+        so when a script calls it in a loop of its own.
         """
 
         def is_inside(frame: FrameType) -> bool:
@@ -72,7 +72,7 @@ class TrainerCall(NamedTuple):
         return TrainerCall(os.getpid(), threading.current_thread(), id(frame), frame.f_code)
 
     def has_ended(self) -> bool:
-        """Returns whether the thread that made the call does not run it any longer.
+        """Returns whether the call has ended: the thread that made it no longer runs it.
 
         Returns False in a forked process. In another thread of the process, returns whether the
         thread has ended: to read the frames of a thread that runs can crash the interpreter.
@@ -93,7 +93,10 @@ class TrainerCall(NamedTuple):
 
 
 def is_script_over() -> bool:
-    """Returns whether `__del__`, which calls this, has no caller: `sys.exit()` ended the script."""
+    """Returns whether `sys.exit()` has ended the script.
+
+    In this case `__del__`, which calls this function, has no caller.
+    """
     frame = inspect.currentframe()
     return frame is None or frame.f_back is None or frame.f_back.f_back is None
 

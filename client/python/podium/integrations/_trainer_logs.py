@@ -66,8 +66,8 @@ def training_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
 def logged_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the training metrics of the values that a running trainer logs.
 
-    If they have no runtime of an evaluation, all of them are training metrics: then the script has
-    logged them, and no evaluation has recorded them.
+    If the values have no runtime of an evaluation, the script itself has logged them. All of them
+    are then training metrics, because no evaluation has recorded them.
     """
     is_evaluation = any(key.endswith(_RUNTIME) for key in entry)
     return training_metrics(entry) if is_evaluation else _numbers(entry, ())

@@ -264,7 +264,7 @@ class Training:
     def end_if_broken_off(self) -> None:
         """Ends the arm as failed if the function that trains has ended without the end of the run.
 
-        Then it has raised an error, which the script may have caught.
+        In this case the function has raised an error, which the script may have caught.
         """
         if self._is_running and self._call is not None and self._call.has_ended():
             error = self._call.error()
@@ -322,7 +322,7 @@ class Training:
 
     def _end_with_process(self) -> None:
         self.settle()
-        # Python keeps the error that ended a script here, also if nothing imports traceback.
+        # Python keeps the error that ended a script here, even if nothing imports traceback.
         error: BaseException | None = getattr(sys, "last_value", None)
         if error is None:
             self.stop("the process ended before the training run did")

@@ -34,7 +34,7 @@ class PodiumCallback(CallbackBase["_Training"]):
     """Records a training run: one row of each evaluated data set for each round.
 
     Rounds are counted from 1, as LightGBM prints them. A run with `init_model` continues the count.
-    After early stopping the best round has the post-training rows, otherwise the last one.
+    The post-training rows are those of the last round or, after early stopping, the best one.
 
     LightGBM does not notify callbacks when it stops early or fails. As a context manager, the
     callback records that at the end of its block. Otherwise, it is recorded when the callback is

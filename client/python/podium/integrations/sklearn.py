@@ -99,7 +99,7 @@ def _arms(
 
 
 def _component(estimator: Any, params: Mapping[str, Any]) -> Component:
-    """Returns all parameters of a candidate, also those of a nested estimator that it replaces."""
+    """Returns all parameters of a candidate, including those of a replaced nested estimator."""
     candidate = deepcopy(estimator).set_params(**deepcopy(dict(params)))
     return Component(plain(type(estimator)), settings_of(candidate.get_params()))
 

@@ -138,7 +138,7 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
     def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Records that the run is completed, with the rows of the model that the Trainer keeps."""
         del control, others
-        # The Trainer calls this method also before it prunes a trial.
+        # The Trainer also calls this method when it is about to prune a trial.
         if {"trial", "step", "metrics"} <= caller_variables("transformers.trainer", "trial").keys():
             self._training.prune()
             return

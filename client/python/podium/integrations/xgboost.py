@@ -33,9 +33,9 @@ _ARGUMENTS = ("early_stopping_rounds", "obj", "custom_metric", "metrics", "nfold
 class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[misc, unused-ignore]
     """Records a training run: one row of each evaluated data set for each round.
 
-    Rounds count from 0, as XGBoost prints them. A run with `xgb_model` continues the count. After
-    early stopping the best round has the post-training rows, otherwise the last one. The order of
-    the callbacks does not matter.
+    Rounds count from 0, as XGBoost prints them. A run with `xgb_model` continues the count. The
+    post-training rows are those of the last round or, after early stopping, the best one. The
+    order of the callbacks does not matter.
 
     Use it as a context manager to record at once that the run failed or was cancelled. Otherwise,
     this is recorded when the next training run begins, or at the end of the process.

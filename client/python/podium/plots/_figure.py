@@ -179,8 +179,8 @@ def digits_of(values: Sequence[float]) -> int:
 def apart(wanted: Sequence[float], distance: float) -> list[float]:
     """Returns sorted positions of labels, moved to be at least `distance` apart.
 
-    All stay between 0 and 1 if there is room. Labels that are too close to each other are placed
-    side by side around the mean of their wanted positions (pool adjacent violators).
+    All positions stay between 0 and 1 if there is room. Labels that are too close to each other are
+    placed side by side around the mean of their wanted positions (pool adjacent violators).
     """
     blocks: list[list[float]] = []
     for place in wanted:

@@ -93,7 +93,7 @@ The oldest health service has no List, and not every server has reflection or an
 def check_rules(methods: Iterable[str]) -> None:
     """Raises RuleError if a served method has no rule.
 
-    Also raises it if the method of a rule is not served, unless it is in `_OPTIONAL`.
+    Also raises RuleError if the method of a rule is not served, unless it is in `_OPTIONAL`.
     """
     served = set(methods)
     missing, unused = sorted(served - RULES.keys()), sorted(RULES.keys() - served - _OPTIONAL)

@@ -22,7 +22,7 @@ OVERSIZE = 2
 _LAST_RESPONSES_SECONDS = 0.1
 """The seconds in which the last responses must reach their clients. Then gRPC ends all calls."""
 _STOP_SECONDS = 1.0
-"""The seconds that gRPC gets to end. The process exits soon afterwards in any case."""
+"""The seconds that gRPC gets to end. Then the process exits, even if gRPC has not ended."""
 _LOOK_SECONDS = 0.1
 _REBIND_TRIES, _REBIND_SECONDS = 50, 0.02
 

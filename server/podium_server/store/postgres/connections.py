@@ -34,7 +34,7 @@ class Connections:
         connect: Opens a connection.
         most: The most connections.
         wait_seconds: The most seconds to wait for a connection while all are used.
-        leaders: Returns the hosts that take writes now. Not given if the database has one host.
+        leaders: Returns the hosts that take writes now. None if the database has one host.
     """
 
     def __init__(

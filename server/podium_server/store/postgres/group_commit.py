@@ -174,8 +174,8 @@ class GroupCommit(CallRunner):
     async def _transact_at_once(self, known: KnownRows, group: list[Waiting], begin: float) -> bool:
         """Runs calls with the known rows and one statement. Returns whether this succeeded.
 
-        It fails without any change if the known rows are not enough or out of date. It also fails
-        if no call changes anything, because then no statement checks the known rows.
+        The transaction fails without any change if the known rows are not enough or out of date. It
+        also fails if no call changes anything, because then no statement checks the known rows.
         """
         known.begin()
         transaction = PostgresTransaction(None, known)

@@ -95,7 +95,10 @@ def _end(trials: Iterable[asyncio.Task[Any]]) -> None:
 
 
 def _is_replica(failed: asyncio.Task[Any]) -> bool:
-    """Returns whether a host answers but takes no writes. `_first` prefers any other error."""
+    """Returns whether a trial failed because its host takes no writes.
+
+    `_first` raises this error only if all trials failed with it.
+    """
     return isinstance(failed.exception(), asyncpg.TargetServerAttributeNotMatched)
 
 

@@ -309,9 +309,9 @@ class PostgresLoader(Loader):
         return are_new
 
     def _current(self, place: Place, name: str) -> _Current | None:
-        """Returns the row that `eval(name)` returns, after its precedence.
+        """Returns a pair: the precedence of the row that `eval(name)` returns, and this row.
 
-        The row is None if the eval has no rows. Returns None if that row is not known.
+        The row in the pair is None if the eval has no rows. Returns None if the row is not known.
         """
         answering = self.known.answering
         if (place, name) not in answering and place not in self._whole:

@@ -3,7 +3,7 @@
 A candidate is one way to read the name of the metric: an eval name (or None) and a key. If all
 scores of the COMPLETED arms are of one candidate, a page is read from the rank index. The time for
 that does not depend on the number of arms. Any other ranking reads every arm. A ranking by group
-does so in one statement if all scores are of one candidate.
+reads them in one statement if all scores are of one candidate.
 """
 
 from bisect import bisect_right

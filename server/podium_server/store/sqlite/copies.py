@@ -1,4 +1,4 @@
-"""Copies and checks the file of a store, also while a server uses it.
+"""Copies and checks the file of a store, even while a server uses it.
 
 Each function raises StoreError if the file cannot be read, or is not a store of Podium.
 """

@@ -212,7 +212,7 @@ class GroupCommit(CallRunner):
             await asyncio.sleep(_BUSY_PAUSE_SECONDS)
 
     def _take_waiting(self, applied: list[Waiting]) -> list[Waiting]:
-        """Moves all waiting calls to `applied`, and returns it. They fail with the applied ones."""
+        """Moves all waiting calls to `applied`, and returns it, so that all fail together."""
         applied.extend(self._waiting)
         self._waiting.clear()
         return applied

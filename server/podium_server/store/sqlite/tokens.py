@@ -1,4 +1,4 @@
-"""Reads and changes the tokens in the file of a store, also while a server uses it.
+"""Reads and changes the tokens in the file of a store, even while a server uses it.
 
 Each function raises StoreError if the file cannot be read or written.
 """

@@ -29,7 +29,7 @@ _NEW_ID = "SELECT ifnull(max(id), 0) + 1 FROM experiments"
 def result_tables() -> dict[str, ResultTable]:
     """Returns the tables of results in the current schema.
 
-    They are read from an empty store, so that a new table or column needs no change here.
+    The tables are read from an empty store, so that a new table or column needs no change here.
     """
     columns: dict[str, list[tuple[str, int]]] = {}
     with closing(apsw.Connection(":memory:")) as connection:
@@ -50,7 +50,7 @@ def _table(name: str, columns: list[tuple[str, int]]) -> ResultTable:
 
 @contextmanager
 def source(path: Path) -> Iterator[Side]:
-    """Opens a file to read it, also while a server uses it. Its schema must be current."""
+    """Opens a file to read it, even while a server uses it. Its schema must be current."""
     with reading(path) as connection:
         connection.set_busy_timeout(_WAIT_MS)
         schema.check(connection, str(path))

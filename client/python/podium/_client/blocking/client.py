@@ -32,8 +32,8 @@ class Client:
             arm = client.arm("rank_sweep", "lora_rank4")
             arm.score("test.pass_rate")
 
-    It connects at the first call, and reconnects after the server was unreachable. It sends up to
-    256 calls at a time. Further calls wait until the server has answered some of these.
+    The client connects at the first call, and reconnects after the server was unreachable. It sends
+    up to 256 calls at a time. Further calls wait until the server has answered some of these.
     Threads may share it.
     If the process forks after the first call, its child cannot use the client.
 

@@ -1,7 +1,7 @@
 """Deletes an experiment with its arms, or one arm with its rows.
 
-On a terminal it asks for confirmation; elsewhere it requires --yes. A deletion cannot be
-undone.
+On a terminal, the command asks for confirmation; elsewhere it requires --yes. A deletion
+cannot be undone.
 
 Examples:
   podium delete rank_sweep lora_rank4

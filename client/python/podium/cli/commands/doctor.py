@@ -1,8 +1,8 @@
 """Checks what recording and reading need, and says how to solve each problem.
 
-It checks the address, encryption, the token, the clocks and versions, the outbox of this
-user, and, with --store, a store on this machine. Exit code 0: no check has failed; 1: at
-least one has failed.
+The command checks the address, encryption, the token, the clocks and versions, the outbox
+of this user, and, with --store, a store on this machine. Exit code 0: no check has
+failed; 1: at least one has failed.
 
 Examples:
   podium doctor --address results.example.org:50051

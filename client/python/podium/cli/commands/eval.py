@@ -1,8 +1,8 @@
 """Looks up an eval row of an arm.
 
-Without a step: the post-training row of that name if there is one, else the in-loop row
-with the greatest step. With a step: the in-loop row at exactly that step. Exit code 1 if
-there is no such row.
+Without a step, shows the post-training row of that name if there is one, else the
+in-loop row with the greatest step. With a step, shows the in-loop row at exactly that
+step. The exit code is 1 if there is no such row.
 
 Examples:
   podium eval rank_sweep lora_rank4 test

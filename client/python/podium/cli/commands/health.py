@@ -1,8 +1,9 @@
 """Asks the health service of a server whether it serves, for probes of containers.
 
-It needs no token. Exit code 0: the server serves; 1: it is stopping, or does not answer.
-Of several servers, each is asked, and the exit code is 0 if one serves. If its
-database takes no writes, a server serves only reads, and the output says so.
+The command needs no token. Exit code 0: the server serves; 1: it is stopping, or does
+not answer. If the address names several servers, each is asked, and the exit code is 0
+if at least one serves. While its database takes no writes, a server serves only reads,
+and the output says so.
 
 Example:
   podium health --address unix:/run/podium/podium.sock --timeout 5

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--as and --into also redirect events that wait, such as an evaluation whose arm or\n"
         "experiment is misspelt.\n\n"
         "`podium outbox discard` deletes the waiting and rejected events of the selected streams.\n"
-        "It lists them first. On a terminal it asks for confirmation; elsewhere it requires --yes."
+        "It lists them first. On a terminal, it asks for confirmation; elsewhere it requires --yes."
     )
     parser.epilog = (
         "examples:\n"

@@ -1,6 +1,6 @@
 """Ranks the completed arms of an experiment by their scores.
 
-By default, it uses the experiment's success metric and direction. Equal scores share a
+By default, the experiment's success metric and direction are used. Equal scores share a
 rank; NaN comes after every number, and arms without a score come last. With --by-group,
 each entry is a group, such as the seeds of one configuration. It has the mean with half
 the width of its 95% interval (Student's t), the standard deviation (n - 1) and the number

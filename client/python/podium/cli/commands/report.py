@@ -1,9 +1,9 @@
 """Writes a file about an experiment, to attach to a paper or a pull request.
 
-It has the ranking with intervals, tests of the best group against the others, curves, the
-arms with the settings in which they differ, the arms that are not counted and why, and
-the code and machines that produced the results. The file needs no other file. With the
-suffix .html it has pictures, with .md it has none.
+The file has the ranking with intervals, tests of the best group against the others, and
+curves. It lists the arms with the settings in which they differ, the arms that are not
+counted and why, and the code and machines that produced the results. The file needs no
+other file. With the suffix .html it has pictures, with .md it has none.
 
 Examples:
   podium report rank_sweep --output rank_sweep.html

@@ -1,8 +1,8 @@
 """Prints the score of an arm on a metric, with all of its digits.
 
-`pass_rate` is looked up in the metrics of the primary eval, then in the training metrics;
-`bench.pass_rate` in the row that `podium eval EXPERIMENT ARM bench` shows. NaN is a score
-(`nan`). Exit code 1 if the arm has no score.
+`pass_rate` is looked up in the metrics of the primary eval, then in the training metrics.
+`bench.pass_rate` is looked up in the row that `podium eval EXPERIMENT ARM bench` shows.
+NaN is a score (`nan`). The exit code is 1 if the arm has no score.
 
 Examples:
   podium score rank_sweep lora_rank4 test.pass_rate

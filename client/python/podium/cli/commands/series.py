@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         missing = [key for key in arguments.keys if key not in series]
         near = [near_metrics(client, arguments.experiment, key, by_step=True) for key in missing]
         for key, suggestion in zip(missing, near, strict=True):
-            console.note(f"arm {arguments.arm!r} has no values by step of {key!r}{suggestion}")
+            console.note(f"arm {arguments.arm!r} has no values by step for {key!r}{suggestion}")
         if not missing:
             console.note("no training metric was logged with a step")
         return Exit.NOTHING

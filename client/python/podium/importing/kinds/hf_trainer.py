@@ -237,8 +237,8 @@ def _identity(log: _Log) -> str | None:
 def _name(path: Path, *, is_folders: bool) -> str:
     """Returns the arm's name.
 
-    It is `FOLDER/CHECKPOINT` for a file of a checkpoint, unless `is_folders` is set. Otherwise it
-    is `FOLDER`.
+    The name is `FOLDER/CHECKPOINT` for a file of a checkpoint, unless `is_folders` is set.
+    Otherwise the name is `FOLDER`.
     """
     folder = path.resolve().parent
     if not _CHECKPOINT.match(folder.name):

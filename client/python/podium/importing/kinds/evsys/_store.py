@@ -107,7 +107,7 @@ def _arms(path: Path, names: Mapping[str, str], groups: Mapping[str, str]) -> It
         content = yield from attempted(file, json_object)
         if content is not None:
             found.append((file, content))
-    # The earliest arm with a name keeps the name, also if a later import adds others.
+    # The earliest arm with a name keeps the name, even if a later import adds others.
     found.sort(key=lambda item: number(item[1].get("_created_at")) or 0.0)
     taken: set[tuple[str, str]] = set()
     for file, content in found:

@@ -56,7 +56,7 @@ class TensorboardImporter:
     summary = "event files of TensorBoard (events.out.tfevents.*)"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the event files of a run, also those in its folders of training and evaluations.
+        """Returns the event files of a run, including those of its training and evaluations.
 
         Also returns the `hparams.yaml` of Lightning, unless there is a `metrics.csv` next to it.
         """
