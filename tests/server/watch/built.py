@@ -1,8 +1,8 @@
-"""A history with every situation in which watches of other systems failed. It has no randomness.
+"""A fixed history of an experiment: every situation in which watches of other systems failed.
 
 After each step, every watch connects again and again. The first connection ends after one message,
-the next one after two, until one receives the marker of the newest revision. So a watch is cut off
-between any two messages.
+the next one after two, until one receives the marker of the newest revision. So each watch is cut
+off once between any two messages.
 """
 
 import asyncio
@@ -100,7 +100,10 @@ _STEPS: Sequence[Sequence[Message | str]] = (
     (_record(*_rows("a1", 5)), _DELETE, _record(*_FIRST_ARM), _record(*_rows("a1", 9))),  # unseen
     ("ahead",),
 )
-"""The steps: requests, and names of methods. Watches see only the state at the end of each."""
+"""The steps: requests, and names of methods of `BuiltHistory`.
+
+Watches connect only at the end of each step.
+"""
 
 
 class BuiltHistory:
@@ -109,7 +112,7 @@ class BuiltHistory:
     Args:
         server: The server, which is not started yet.
         file: The file of its store.
-        patience: The seconds for a message to come.
+        patience: The seconds after which a missing marker is a violation.
     """
 
     def __init__(self, server: Server, file: Path, *, patience: float = 60) -> None:
@@ -166,7 +169,7 @@ class BuiltHistory:
         await self._server.start()
 
     async def _ahead(self) -> None:
-        """Continues after a revision that the store does not have yet. The watch is reset once."""
+        """Continues a watch after a revision that the store does not have. It must be reset."""
         known = self._judges[0]
         judge = Judge(known.shown, lambda *_: True)
         judge.revision, judge.epoch = known.revision + _AHEAD, known.epoch

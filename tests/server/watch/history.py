@@ -1,4 +1,4 @@
-"""Random histories of an experiment, and watches of it that are cut off all the time."""
+"""Random histories of an experiment, and watches of it that are cut off again and again."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ FILTERS = (
 )
 _SETTLE_EVERY = 3
 _CUT_AFTER = (1, 1, 2, 3, 5, 200)
-"""The messages after which a watch is cut off; the last number lets a whole state through."""
+"""The numbers of messages after which a watch is cut off. The last one lets a state through."""
 
 
 class History:
@@ -39,9 +39,9 @@ class History:
 
     Args:
         folder: A folder for the store.
-        seed: Makes the same calls every time.
+        seed: The seed of the random calls and cuts. Equal seeds make equal calls.
         watches: The number of watches.
-        patience: The seconds for a marker to come.
+        patience: The seconds after which a missing marker is a violation.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class History:
         patience: float = 60,
     ) -> None:
         self._folder = folder
-        # Apart, so that the calls are the same however the watches are cut off.
+        # Two generators, so that the calls do not depend on how the watches are cut off.
         self._rng, self._cuts = Random(seed), Random(seed)  # noqa: S311 - not secret
         self._patience = patience
         self._model = Experiment()
@@ -69,7 +69,7 @@ class History:
         self.cuts = 0
 
     async def run(self, calls: int, *, restart_every: int = 0, restore_every: int = 0) -> list[str]:
-        """Makes calls; returns the violations of all watches, or none.
+        """Makes calls. Returns the violations of all watches.
 
         Args:
             calls: The number of calls.
@@ -87,7 +87,7 @@ class History:
                     await self._restart(copied=True)
                 elif restart_every and number % restart_every == 0:
                     await self._restart(copied=False)
-                # The first marker of a life shows which epoch it has.
+                # A new or restored experiment has a new epoch, which its first marker shows.
                 if number % _SETTLE_EVERY == 0 or self._lives not in self._life_of.values():
                     await self._settle()
                 if self._violations():
@@ -153,7 +153,7 @@ class History:
     # ---- The watches ---------------------------------------------------------------------------
 
     async def _watch(self, judge: Judge) -> None:
-        """Watches for ever, and is cut off after a few messages."""
+        """Watches for ever. Each connection is cut off after some messages."""
         while True:
             await self._is_open.wait()
             self._connections += 1
@@ -187,7 +187,7 @@ class History:
             self._marked.notify_all()
 
     async def _settle(self) -> None:
-        """Waits until each watch has a marker of the present revision, and judges them."""
+        """Waits until each watch has a marker of the current revision, and judges them."""
         if self._model.alive:
             revision = self._model.revision
             try:

@@ -4,9 +4,9 @@ The guarantees, each by the word that a violation begins with:
 
 - ordered: revisions of markers never go back within an epoch;
 - unique: nothing that a marker covers is sent again;
-- complete: with a marker, the client has everything that its revision has;
-- atomic: and nothing that it does not have, such as a part of a later commit;
-- resumable: a watch that continues in its own epoch is not reset, and in another one it is;
+- complete: at a marker, the client has everything that the experiment has at this revision;
+- atomic: at a marker, the client has nothing else, such as a part of a later commit;
+- resumable: a watch that continues in the same epoch is not reset, and in another one it is;
 - true: a marker names a revision that the experiment had, and each revision gets a marker in time;
 - filtered: all of this holds for what the filters of the watch select.
 """
@@ -47,7 +47,10 @@ class State:
 
 
 def fingerprint(arm: ArmSummary) -> bytes:
-    """Returns an arm in a form that is equal for equal arms, without what changes silently."""
+    """Returns the encoding of an arm, which is equal for equal arms.
+
+    It leaves out `last_heard`, which changes without a new revision.
+    """
     kept = ArmSummary()
     kept.CopyFrom(arm)
     kept.ClearField("last_heard")
@@ -55,7 +58,10 @@ def fingerprint(arm: ArmSummary) -> bytes:
 
 
 def encoded_row(row: EvalResult) -> bytes:
-    """Returns a row in a form that is equal for equal rows: clients do not tell 0 from no time."""
+    """Returns the encoding of a row, which is equal for equal rows.
+
+    It leaves out `eval_seconds` of 0, because clients do not distinguish it from an unset one.
+    """
     if not row.eval_seconds:
         row.ClearField("eval_seconds")
     return row.SerializeToString(deterministic=True)
@@ -74,7 +80,7 @@ class Filter:
 
     @property
     def is_narrow(self) -> bool:
-        """Returns whether an arm can pass the filter."""
+        """Returns whether an arm can begin to pass the filter by a change of status or group."""
         return bool(self.statuses) or self.group_name is not None
 
     def of(self, state: State) -> State:
@@ -130,7 +136,7 @@ class Judge:
         self._resets = 0
 
     def request(self, experiment: str) -> WatchRequest:
-        """Returns the request that continues, and forgets what no marker covers."""
+        """Returns the request that continues the watch. Forgets what no marker covers."""
         self._view = self.kept.copy()
         self._resets = 0
         self._has_to_reset = self.revision > 0 and self._may_reset(self.revision, self.epoch)
@@ -147,7 +153,7 @@ class Judge:
         )
 
     def take(self, response: WatchResponse) -> None:
-        """Takes a message."""
+        """Checks a message, and applies it to the client's state."""
         if response.reset:
             self._reset()
         for removal in response.removals:
@@ -173,7 +179,7 @@ class Judge:
             self._mark(response.marker.revision, response.marker.epoch)
 
     def forget(self) -> None:
-        """Forgets everything, since the experiment was deleted."""
+        """Forgets the client's state, as after a deletion or a reset."""
         self.revision, self.epoch, self.kept, self._view = 0, "", State(), State()
 
     def verify(self, state_of: Callable[[int, str], State | None]) -> None:
@@ -228,7 +234,7 @@ class Judge:
         if revision < self.revision and epoch == self.epoch:
             self.violations.append(f"ordered: marker {revision} after {self.revision}")
         self.revision, self.epoch = revision, epoch
-        # A row whose arm is not shown is no part of a state.
+        # A row of an arm that is not shown does not belong to the state.
         rows = {key: raw for key, raw in self._view.rows.items() if key[0] in self._view.arms}
         points = {key: raw for key, raw in self._view.points.items() if key[0] in self._view.arms}
         self.kept = State(dict(self._view.arms), rows, points)

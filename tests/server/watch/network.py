@@ -44,11 +44,11 @@ class Counts:
         least_cuts: The number of cuts of the watch that was cut least often.
         cuts: The cuts of all watches.
         marks: The markers that all watches received.
-        revisions: The states that were compared.
-        lives: The lives of the experiment, including those after a restored backup.
-        kills: The server's ends by SIGKILL.
-        stops: The server's ends by SIGTERM.
-        restores: The backups that were restored.
+        revisions: The number of states that the experiment had.
+        lives: How often the experiment was created, created again, or restored from a backup.
+        kills: How often the server was ended with SIGKILL.
+        stops: How often the server was ended with SIGTERM.
+        restores: How often a backup was restored.
     """
 
     least_cuts: int = 0
@@ -66,9 +66,9 @@ class NetworkHistory(History):
 
     Args:
         folder: A folder for the store.
-        seed: Makes the same calls every time.
+        seed: The seed of the random calls and cuts.
         watches: The number of watches.
-        patience: The seconds for a marker to come.
+        patience: The seconds after which a missing marker is a violation.
         cuts: The history goes on until each watch was cut off this often.
     """
 
@@ -154,7 +154,7 @@ class NetworkHistory(History):
         self.counts.restores += 1
 
     async def _probe_ahead(self) -> None:
-        """Continues after a revision that the server does not have: this is reset once."""
+        """Continues a watch after a revision that the server does not have. It must be reset."""
         known = self._judges[0]
         if not self._model.alive:
             return

@@ -1,4 +1,4 @@
-"""Defects of watches, as other systems had them: of what they read, or of what they send."""
+"""Defects that watches of other systems had. Tests plant them into the watches of a server."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,12 +11,15 @@ from podium_server.store.contract import Store
 __all__ = ["NOTHING", "PLANTS", "Plant", "Planted"]
 
 Plant = tuple[Callable[[Store], Any], Callable[[WatchResponse], WatchResponse | None]]
-"""A defect: of what the watches read from the store, and of what they send (None: nothing)."""
+"""A defect: a function that wraps the store, and one that changes each message of a watch.
+
+The second function returns None if the message is not sent.
+"""
 NOTHING: Plant = (lambda store: store, lambda response: response)
 
 
 class Planted:
-    """A store whose feed has a defect."""
+    """A store that gives watches pages of changes with a defect."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -25,11 +28,11 @@ class Planted:
         return getattr(self._store, name)
 
     async def changes(self, experiment: str, after: int, *place: Any) -> ChangePage:
-        """Reads a page and spoils it."""
+        """Reads a page, and puts the defect into it."""
         return self.spoiled(await self._store.changes(experiment, after, *place))
 
     def spoiled(self, page: ChangePage) -> ChangePage:
-        """Returns the page with a defect."""
+        """Returns the page with the defect."""
         return page
 
 
@@ -109,26 +112,26 @@ class _MarkersAhead(Planted):
 
 
 def _only_with_content(response: WatchResponse) -> WatchResponse | None:
-    """Leaves out markers of commits that a filter shows nothing of."""
+    """Leaves out messages with a marker and without any content."""
     has_rows = response.arms or response.evals or response.series or response.removals
     return response if has_rows or response.experiment.name or response.deleted else None
 
 
 def _always_reset(response: WatchResponse) -> WatchResponse:
-    """Resets again and again."""
+    """Makes every message with the experiment reset the watch."""
     response.reset = response.HasField("experiment")
     return response
 
 
 def _backwards(response: WatchResponse) -> WatchResponse:
-    """Goes back in time now and then."""
+    """Reduces the revision of each marker whose revision is divisible by 3."""
     if response.HasField("marker") and response.marker.revision % 3 == 0:
         response.marker.revision = max(response.marker.revision - 2, 0)
     return response
 
 
 def _only_appended(response: WatchResponse) -> WatchResponse:
-    """Sends points as if none had been there before."""
+    """Makes clients keep all earlier points of a series, even those that were removed."""
     for piece in response.series:
         piece.from_step = 2**63 - 1
     return response

@@ -1,6 +1,6 @@
-"""`python -m tests.server.watch.run`: long histories of watches over the network, and defects.
+"""`python -m tests.server.watch.run` runs long histories of watches over the network.
 
-It ends with 1 if a watch missed, invented or split something, or if a defect was not found.
+The exit code is 1 if a watch violated a guarantee, or if a planted defect was not found.
 """
 
 import argparse
@@ -56,7 +56,7 @@ async def _main(given: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    """Runs histories; 1 if something was wrong."""
+    """Runs histories. Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--histories", type=int, default=3)

@@ -123,7 +123,7 @@ class Wire:
 
 
 def replace_store(file: Path, backup: Path) -> None:
-    """Replaces the file of a store by a backup, as the documentation says: the log goes too."""
+    """Replaces the file of a store by a backup and removes its log, as the documentation says."""
     for end in ("", "-wal", "-shm"):
         Path(f"{file}{end}").unlink(missing_ok=True)
     shutil.copyfile(backup, file)

@@ -1,7 +1,7 @@
 """`python -m tests.server.watch.spoiled DEFECT …`: `podium serve` with small pages and a defect.
 
 With small pages, a watch that is cut off has often received a part of a commit. The defect is a
-name of `PLANTS`, or an empty text for none.
+name of `PLANTS`, or an empty string for none.
 """
 
 import sys
@@ -34,7 +34,7 @@ A watch that is ahead of the store is reset soon.
 
 
 class SpoiledWatches(watch.Watches):
-    """Watches with a defect."""
+    """Watches with a planted defect."""
 
     def __init__(self, plant: Plant, store: Store) -> None:
         super().__init__(plant[0](store))

@@ -1,4 +1,4 @@
-"""Reads the states of the watched experiment with lists, to compare watches with them."""
+"""Reads the state of the watched experiment with list calls, to compare watches with it."""
 
 from typing import Any
 
@@ -20,7 +20,10 @@ NAME = "x"
 
 
 async def read_state(way: Way) -> tuple[int, State]:
-    """Returns the revision of the experiment and its state; 0 if there is no experiment."""
+    """Returns the revision and the state of the experiment.
+
+    If there is no experiment, the revision is 0 and the state is empty.
+    """
     state = State()
     try:
         found: Any = await way.call("GetExperiment", GetExperimentRequest(experiment=NAME))

@@ -1,4 +1,4 @@
-"""The guarantees of watches hold for random histories, and the judge finds each planted defect."""
+"""Tests of the guarantees of watches in random histories, and with planted defects."""
 
 import asyncio
 from pathlib import Path
@@ -24,19 +24,19 @@ from tests.server.writes.ways import Direct
 from tests.sparse import sparse
 
 _PATIENCE = 1.0
-"""The seconds after which a missing marker counts as a defect, if there is one."""
+"""The seconds after which a missing marker is a violation, if a defect is planted."""
 
 
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has watches send small pages without pauses, so that many are cut off within a commit."""
+    """Makes watches send small pages without pauses, so that many are cut off within a commit."""
     for module, name, value in SMALL_PAGES:
         monkeypatch.setattr(module, name, value)
 
 
 @pytest.mark.parametrize("seed", range(1, 3))
 async def test_the_guarantees_hold(tmp_path: Path, seed: int) -> None:
-    """Cuts, restarts, copies of the file and new lives leave no watch with a wrong state."""
+    """After cuts, restarts, deletions and copies of the file, no watch has a wrong state."""
     history = History(tmp_path, seed, len(FILTERS))
     assert await history.run(40, restart_every=13, restore_every=29) == []
     assert history.cuts
@@ -46,28 +46,28 @@ async def test_the_guarantees_hold(tmp_path: Path, seed: int) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(3))
 async def test_the_guarantees_hold_for_long(tmp_path: Path, seed: int) -> None:
-    """The same for twenty watches, each of which is cut off some fifty times or more."""
+    """The guarantees hold for 20 watches that are cut off more than 1,000 times in total."""
     history = History(tmp_path, 100 + seed, 20)
     assert await history.run(600, restart_every=31, restore_every=97) == []
     assert history.cuts > 20 * 50
 
 
 async def test_the_guarantees_hold_between_any_two_messages(tmp_path: Path) -> None:
-    """A history with each known danger leaves no watch with a wrong state, wherever it is cut."""
+    """In the built history, no watch has a wrong state, wherever it is cut off."""
     file = tmp_path / "podium.db"
     assert await BuiltHistory(DirectServer(file), file).run() == []
 
 
 @pytest.mark.parametrize("name", sparse(PLANTS))
 async def test_planted_defects_are_found(tmp_path: Path, name: str) -> None:
-    """Each defect that other systems had is a violation of a guarantee in the same history."""
+    """With each planted defect, the built history finds a violation of a guarantee."""
     file = tmp_path / "podium.db"
     assert await BuiltHistory(DirectServer(file, name), file, patience=_PATIENCE).run()
 
 
 @pytest.mark.slow
 async def test_the_guarantees_hold_over_the_network(tmp_path: Path) -> None:
-    """Cut connections, killed servers and restored backups leave no client with a wrong state."""
+    """After cut connections, killed servers and restored backups, no client has a wrong state."""
     history = NetworkHistory(tmp_path, 3, len(FILTERS), cuts=1)
     assert await history.run(20, restart_every=9, restore_every=8) == []
     assert history.counts.restores
@@ -75,7 +75,7 @@ async def test_the_guarantees_hold_over_the_network(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_the_guarantees_hold_over_the_network_for_long(tmp_path: Path) -> None:
-    """The same for ten watches, each of which is cut off at least twenty times."""
+    """The guarantees hold over the network for ten watches, each cut off at least 20 times."""
     history = NetworkHistory(tmp_path, 4, 10, cuts=20)
     assert await history.run(40, restart_every=11, restore_every=17) == []
     assert history.counts.kills
@@ -89,13 +89,16 @@ _NETWORK_PLANTS = (
     "a watch that is ahead of the store is not reset",
     "a filter holds markers back",
 )
-"""The other defects are found in this process; `python -m tests.server.watch.run` tries all."""
+"""The defects that are tried over the network. The test above tries all of them in this process.
+
+`python -m tests.server.watch.run --plants` tries all of them over the network.
+"""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["", *_NETWORK_PLANTS])
 async def test_planted_defects_are_found_over_the_network(tmp_path: Path, name: str) -> None:
-    """Clients find each defect of a server, and none in a server without a defect."""
+    """Over the network, each planted defect causes a violation, and a server without one none."""
     file = tmp_path / "podium.db"
     patience = _PATIENCE if name else 60
     found = await BuiltHistory(NetworkServer(file, name), file, patience=patience).run()
@@ -122,7 +125,10 @@ class _Turns(Planted):
 
 
 async def test_watches_that_begin_together_take_turns(tmp_path: Path) -> None:
-    """Each reads a page at a time, so that other calls wait for one page and not for all."""
+    """In each turn of the event loop, at most one watch reads a page.
+
+    So other calls wait for one page, and not for all.
+    """
     store = await open_store(f"sqlite:///{tmp_path / 'podium.db'}")
     turns = _Turns(store)
     watches = watch.Watches(turns)  # type: ignore[arg-type]

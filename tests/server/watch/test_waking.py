@@ -1,4 +1,4 @@
-"""What makes a watch send a message or end: commits, its beginning, and the server's end."""
+"""Tests of what makes a watch send a message or end: its start, commits, the server's end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ async def _next(responses: AsyncIterator[bytes]) -> WatchResponse:
 
 
 async def test_each_commit_wakes_each_watch(store: Store) -> None:
-    """A commit wakes all watches of its experiment, also after one of them has ended."""
+    """A commit wakes all watches of its experiment, even after one of them has ended."""
     watches = watch.Watches(store)
     first, second = (watches.watch(WatchRequest(experiment="x")) for _ in range(2))
     for responses in (first, second):
@@ -113,7 +113,7 @@ async def test_the_end_of_the_server_ends_watches(store: Store) -> None:
 
 
 async def test_an_arm_that_is_deleted_as_it_enters_a_watch(store: Store) -> None:
-    """If an arm is deleted before a watch has sent its rows, the watch goes on with its removal."""
+    """If an arm is deleted before a watch has sent its rows, the watch then sends its removal."""
     request = WatchRequest(experiment="x", statuses=[ARM_STATUS_COMPLETED], with_series=True)
     responses = watch.Watches(store).watch(request)
     await _to_marker(responses)

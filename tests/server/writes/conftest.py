@@ -1,4 +1,4 @@
-"""Servers and stores that the tests of writes share; each test takes experiments of its own."""
+"""Fixtures of the tests of writes: shared servers, stores, and the name of a new experiment."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -20,7 +20,10 @@ MakeWire = Callable[[dict[str, int]], Wire]
 
 @pytest.fixture(scope="session")
 def wire() -> Iterator[MakeWire]:
-    """Ways over the wire, to one server for each set of limits."""
+    """Yields a function that returns a way to call a server with the given limits.
+
+    All tests share one server for each set of limits.
+    """
     ways: dict[tuple[tuple[str, int], ...], Wire] = {}
     with ExitStack() as stack:
 
@@ -44,7 +47,7 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture
 async def direct(place: Place) -> AsyncIterator[Way]:
-    """Yields a way straight into a store."""
+    """Yields a way to call the handlers of the services over a store, without a server."""
     async with opened(place) as store:
         yield Direct(store, Limits())
 

@@ -1,8 +1,8 @@
 """A second, naive implementation of the rules of writes, in memory.
 
-Nothing here is fast or clever, and nothing is shared with `podium_server.writes`: each
-function follows a sentence of the contract. Before each event everything is copied, and
-whether it changed something is seen by looking at everything afterwards.
+Nothing here is fast or clever, and nothing is shared with `podium_server.writes`. Each function
+follows a sentence of the contract. Before each event, everything is copied. A comparison with the
+copy shows whether the event changed anything.
 """
 
 import struct
@@ -23,7 +23,7 @@ __all__ = ["Outcome", "delete_arm", "delete_experiment", "record"]
 
 @dataclass
 class Outcome:
-    """The result of a call."""
+    """The result of a Record call."""
 
     revision: int = 0
     changed: int = 0
@@ -34,9 +34,9 @@ class Outcome:
 
 
 def record(experiment: Experiment, request: RecordRequest, invalid: dict[int, str]) -> Outcome:
-    """Applies a call to an experiment, or raises and changes nothing.
+    """Applies a Record call to an experiment. If it raises, it has changed nothing.
 
-    `invalid` has the reasons of events that are out of their bounds.
+    `invalid` has the reasons of events that are out of their bounds, by the index of the event.
     """
     trial, outcome = deepcopy(experiment), Outcome()
     stream, outcome.skipped = _place(trial, request)
@@ -92,7 +92,7 @@ def _judge(
 
 
 def delete_arm(experiment: Experiment, name: str, *, allow_missing: bool) -> int:
-    """Deletes an arm; the revision."""
+    """Deletes an arm. Returns the experiment's revision."""
     arm = experiment.arm(name)
     if not experiment.alive or arm is None:
         if allow_missing:
@@ -107,7 +107,7 @@ def delete_arm(experiment: Experiment, name: str, *, allow_missing: bool) -> int
 
 
 def delete_experiment(experiment: Experiment, *, allow_missing: bool) -> int:
-    """Deletes an experiment; its revision."""
+    """Deletes an experiment. Returns its revision."""
     if not experiment.alive:
         if allow_missing:
             return experiment.revision
@@ -141,7 +141,10 @@ def _stream_of(experiment: Experiment, request: RecordRequest) -> Stream | None:
 
 
 def _note_changes(before: Experiment, after: Experiment) -> bool:
-    """Whether an event changed anything that can be seen; marks the arms that it changed."""
+    """Returns whether an event changed anything that can be read.
+
+    Sets the revision of each arm that the event changed.
+    """
     old = {arm.name: _looks(arm) for arm in before.arms}
     for arm in after.arms:
         if old.get(arm.name) != _looks(arm):

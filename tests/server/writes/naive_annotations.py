@@ -12,7 +12,11 @@ __all__ = ["Notes", "notes_of"]
 
 @dataclass
 class Notes:
-    """What was annotated; `tags` says of each tag whether it was added, `group` is in a tuple."""
+    """The annotations of an arm.
+
+    `tags` has True for each added tag, and False for each removed one. `group` is None if the
+    group was not annotated. Otherwise it is a tuple of the group's name, or of None for no group.
+    """
 
     text: str | None = None
     tags: dict[str, bool] = field(default_factory=dict)
@@ -40,7 +44,7 @@ class Notes:
             facts["group_name"] = self.group[0]
 
     def applied_to(self, tags: Iterable[str]) -> list[str]:
-        """Returns the tags of a configuration, as they were annotated."""
+        """Returns the tags of a configuration, with those that annotations add and remove."""
         own = [tag for tag in tags if self.tags.get(tag, True)]
         return own + [tag for tag, added in self.tags.items() if added and tag not in own]
 

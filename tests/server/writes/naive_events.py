@@ -24,7 +24,7 @@ __all__ = ["apply_event", "lacks_attempt"]
 _COMPLETED = 3
 _UNSUCCESSFUL = (4, 5)
 _LATEST_ORDER = 2**62
-"""Random orders are small or this one, which is far ahead of any clock."""
+"""An order that is far ahead of any clock. Random orders are small, or this one."""
 _FACTS = (
     "run_id", "error", "train_seconds", "eval_seconds", "run_result", "group_id", "group_name",
     "provenance",
@@ -32,7 +32,7 @@ _FACTS = (
 
 
 def lacks_attempt(event: event_pb2.Event, events: Iterable[event_pb2.Event]) -> bool:
-    """Whether an event names no attempt and a call of these events starts one of its arm."""
+    """Returns whether an event names no attempt, but one of `events` starts one of its arm."""
     kind = event.WhichOneof("kind") or "skipped"
     if kind in ("skipped", "experiment_declared", "experiment_concluded", "arm_started"):
         return False
@@ -43,7 +43,7 @@ def lacks_attempt(event: event_pb2.Event, events: Iterable[event_pb2.Event]) -> 
 
 
 def apply_event(experiment: Experiment, event: event_pb2.Event, stream: Stream | None) -> list[str]:
-    """Applies an event, or raises; the fields that a declaration left as they were."""
+    """Applies an event, or raises. Returns the fields that a declaration did not overwrite."""
     kind = event.WhichOneof("kind") or ""
     if kind == "skipped":
         return []
@@ -156,7 +156,7 @@ def _check_config(arm: Arm, body: event_pb2.ArmStarted) -> None:
 
 
 def _fixed(config: run_config_pb2.RunConfig) -> bytes:
-    """Returns what no attempt may change. An empty part equals an unset one."""
+    """Returns the encoding of what no attempt may change. An empty part equals an unset one."""
     fixed: Any = deepcopy(config)
     fixed.model.ClearField("load_checkpoint_path")
     fixed.ClearField("tags")
@@ -270,7 +270,10 @@ def _whole(experiment: Experiment, body: event_pb2.ArmRecorded, event_time: Any)
 
 
 def _check_models(arm: Arm, said: arm_result_pb2.ArmResult) -> None:
-    """No row that is recorded again may be of another model; of repeated rows the first counts."""
+    """Raises if a row that is recorded again is of another model.
+
+    Of several new rows with the same name and step, the first one counts.
+    """
     new = [Row(row, None, 0) for row in said.evals]
     for row in arm.rows:
         same = [other for other in new if other.identity == row.identity]
@@ -295,7 +298,11 @@ def _become(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision:
 
 
 def _rows_of(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision: int) -> list[Row]:
-    """Replaces the rows of a whole arm; the first ones that are in this order already are kept."""
+    """Returns the rows of an arm that is recorded as a whole.
+
+    An old row is kept if it has the same content, and if it and all rows before it are in the
+    same order as before.
+    """
     before = [row.identity for row in arm.rows]
     rows: list[Row] = []
     at, stays = -1, True

@@ -13,7 +13,7 @@ __all__ = ["Arm", "Experiment", "NaiveError", "Row", "Stream", "encoded", "momen
 
 
 class NaiveError(Exception):
-    """A refusal: the reason of the call, and those of its refused events by index."""
+    """The error of a refused call: its reason, and the reasons of refused events by index."""
 
     def __init__(self, reason: str, events: dict[int, str] | None = None) -> None:
         super().__init__(reason)
@@ -31,7 +31,7 @@ class Row:
 
     @property
     def identity(self) -> tuple[str, int | None]:
-        """Its name and step."""
+        """The name and the step of the row."""
         return self.said.name, self.said.step if self.said.HasField("step") else None
 
 
@@ -67,7 +67,7 @@ class Stream:
 
 @dataclass
 class Experiment:
-    """An experiment, before its declaration, declared, or deleted."""
+    """An experiment that is not declared yet, declared (`alive`), or deleted."""
 
     alive: bool = False
     revision: int = 0
@@ -76,15 +76,15 @@ class Experiment:
     streams: dict[str, Stream] = field(default_factory=dict)
 
     def arm(self, name: str) -> Arm | None:
-        """Returns the arm of this name."""
+        """Returns the arm of this name, or None."""
         return next((arm for arm in self.arms if arm.name == name), None)
 
 
 def encoded(message: Message) -> bytes:
-    """Returns a message in a form in which equal messages are equal."""
+    """Returns the encoding of a message, which is equal for equal messages."""
     return message.SerializeToString(deterministic=True)
 
 
 def moment(stamp: Any) -> Any:
-    """Returns a time in a form in which equal times are equal; None for none."""
+    """Returns a time as a tuple, which is equal for equal times. Returns None for None."""
     return None if stamp is None else (stamp.seconds, stamp.nanos)

@@ -1,4 +1,4 @@
-"""Arms of the naive rules of writes, for the naive rules of reads."""
+"""Converts arms of the naive rules of writes for the naive rules of reads."""
 
 import podium
 from podium._wire import codec
@@ -9,7 +9,7 @@ __all__ = ["plain"]
 
 
 def plain(arm: Arm) -> podium.ArmResult:
-    """Returns the arm as one built by hand."""
+    """Returns an arm as a `podium.ArmResult`."""
     config = codec.run_config_from_proto(arm.config)
     status = codec.arm_status_from_proto(arm.status)
     built = podium.ArmResult(arm.name, config, status, dict(arm.metrics))

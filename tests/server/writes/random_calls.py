@@ -1,4 +1,4 @@
-"""Random calls that often meet: few names, few steps, few attempts, streams that are behind."""
+"""Random calls that often affect the same rows: they have few names, steps and attempts."""
 
 from random import Random
 from typing import Any
@@ -37,7 +37,7 @@ _EVENTS = (
 
 
 def random_call(rng: Random, experiment: Experiment, name: str) -> Message:
-    """Returns a call on an experiment; most are Record calls that have a chance."""
+    """Returns a random call on an experiment. Most are Record calls that may succeed."""
     dice = rng.random()
     if dice < 0.03:
         return DeleteArmRequest(
@@ -57,7 +57,7 @@ def random_call(rng: Random, experiment: Experiment, name: str) -> Message:
 
 
 def reason_if_invalid(event: Event) -> str | None:
-    """Why an event made here is out of its bounds, if it was made so."""
+    """Returns the reason why a random event is invalid, or None if it is valid."""
     if event.WhichOneof("kind") == "eval_recorded" and not event.eval_recorded.eval_result.name:
         return "NAME_INVALID"
     if event.HasField("experiment_concluded") and not event.experiment_concluded.conclusion:
@@ -70,7 +70,10 @@ def reason_if_invalid(event: Event) -> str | None:
 
 
 def _place(rng: Random, request: RecordRequest, experiment: Experiment) -> None:
-    """Returns a position that usually continues, and sometimes repeats, overlaps or has a gap."""
+    """Puts a call into a stream. Its position usually follows the last one.
+
+    Sometimes it repeats earlier positions, overlaps with them, or leaves a gap.
+    """
     writer = rng.choice(_WRITERS)
     stream = experiment.streams.get(writer)
     following = (stream.last if stream else 0) + 1
@@ -96,7 +99,7 @@ def _random_event(rng: Random, experiment: Experiment, subject: str | None) -> E
 
 
 def _speaking(rng: Random, event: Event, kind: str, arm: str) -> Any:
-    """Returns an event that may name an attempt: its own message."""
+    """Fills an event of a kind that may name an attempt. Returns the message of this kind."""
     if kind == "metrics":
         event.metrics_recorded.arm = arm
         event.metrics_recorded.metrics.update(_metrics(rng))
@@ -113,7 +116,7 @@ def _speaking(rng: Random, event: Event, kind: str, arm: str) -> Any:
 
 
 def _attempt_id(rng: Random, experiment: Experiment, arm: str) -> str | None:
-    """Mostly the newest attempt or none, sometimes another one."""
+    """Returns the id of an attempt: mostly the newest one or None, sometimes another one."""
     known = experiment.arm(arm)
     newest = known.attempt[0] if known and known.attempt else None
     return rng.choice((None, None, newest, newest, newest, newest, "A"))
@@ -201,7 +204,7 @@ def _whole(rng: Random, event: Event, arm: str) -> None:
 
 
 def _arm(rng: Random, arm: str) -> ArmResult:
-    """Returns a whole arm; half of them are one and the same, so that imports repeat."""
+    """Returns a whole arm. About a third of them are equal, as if an import were repeated."""
     if rng.random() < 0.3:
         rng = Random(arm)  # noqa: S311 - the same one every time
     result = ArmResult(

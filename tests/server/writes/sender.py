@@ -28,7 +28,7 @@ class Sender:
         self.outbox += events
 
     async def deliver(self) -> str | None:
-        """Delivers the outbox; the reason to wait if something is still missing."""
+        """Delivers the outbox. If an event has to wait, returns the reason."""
         while self.outbox:
             try:
                 await self.send()
@@ -54,7 +54,7 @@ class Sender:
         return answer
 
     def _reject(self, error: PodiumError) -> bool:
-        """Replaces permanently rejected events by Skipped; returns whether there were any."""
+        """Replaces permanently rejected events by Skipped. Returns whether there were any."""
         permanent = [refused for refused in error.refusals if refused.permanent]
         for refused in permanent:
             self.rejected.append((self.outbox[refused.index], refused.reason))

@@ -1,4 +1,4 @@
-"""Each arm has the time of its newest event or heartbeat."""
+"""Tests of `last_heard`, the time of an arm's newest event or heartbeat."""
 
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ Clock = Callable[[float], None]
 
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Sets the server's clock to so many seconds after a begin."""
+    """Returns a function that sets the server's clock, in seconds after `_BEGIN`."""
 
     def set_clock(seconds: float) -> None:
         micros = int((_BEGIN + timedelta(seconds=seconds)).timestamp() * 1_000_000)
@@ -45,7 +45,7 @@ async def _arm(way: Way) -> ArmResult:
 
 
 async def _heard(way: Way) -> float:
-    """The seconds after the begin that GetArm and ListArms both report."""
+    """Returns the `last_heard` that GetArm and ListArms both have, in seconds after `_BEGIN`."""
     response: Any = await way.call("ListArms", ListArmsRequest(experiment="x"))
     summary: ArmSummary = next(found for found in response.arms if found.name == "a")
     found = await _arm(way)
@@ -58,7 +58,7 @@ def _heartbeat(attempt: str | None = "A") -> Event:
 
 
 async def test_every_kind_of_event_is_heard(direct: Way, at: Clock) -> None:
-    """Starts, metrics, rows and ends all move the time to that of their call."""
+    """A start, metrics, a row and an end each set `last_heard` to the time of their call."""
     events = [started("a", "A", 1), metrics({"loss": 1}), row("val"), started("a", "B", 2)]
     await _record(direct, declared())
     for second, event in enumerate(events, start=1):
@@ -71,7 +71,7 @@ async def test_every_kind_of_event_is_heard(direct: Way, at: Clock) -> None:
 
 
 async def test_a_heartbeat_is_heard_and_changes_nothing(direct: Way, at: Clock) -> None:
-    """A MetricsRecorded without metrics moves the time; revision and update_time stay."""
+    """A MetricsRecorded without metrics sets `last_heard`, but no revision or update_time."""
     await _record(direct, declared(), started("a", "A", 1))
     before = await _arm(direct)
     at(40)
@@ -83,7 +83,7 @@ async def test_a_heartbeat_is_heard_and_changes_nothing(direct: Way, at: Clock) 
 
 
 async def test_heartbeats_close_together_are_one(direct: Way, at: Clock) -> None:
-    """Within five seconds nothing is written again, so that repeated calls cost no commit."""
+    """A heartbeat changes `last_heard` only if that is at least 5 seconds old."""
     await _record(direct, declared(), started("a", "A", 1))
     for second, heard in ((4.9, 0), (5, 5), (9, 5), (10, 10)):
         at(second)
@@ -92,7 +92,7 @@ async def test_heartbeats_close_together_are_one(direct: Way, at: Clock) -> None
 
 
 async def test_repeated_events_are_heard(direct: Way, at: Clock) -> None:
-    """A row or a start that is sent again changes nothing else."""
+    """A row or a start that is sent again sets `last_heard`, and changes nothing else."""
     await _record(direct, declared(), started("a", "A", 1))
     await _record(direct, row("val"))
     for second, event in ((10, row("val")), (20, started("a", "A", 1))):
@@ -102,7 +102,7 @@ async def test_repeated_events_are_heard(direct: Way, at: Clock) -> None:
 
 
 async def test_what_is_refused_is_not_heard(direct: Way, at: Clock) -> None:
-    """Events of an old attempt do not change last_heard."""
+    """An event of an old attempt is refused and does not change `last_heard`."""
     await _record(direct, declared(), started("a", "A", 1))
     await _record(direct, started("a", "B", 2))
     at(30)
@@ -112,7 +112,7 @@ async def test_what_is_refused_is_not_heard(direct: Way, at: Clock) -> None:
 
 
 async def test_an_annotation_is_no_sign_of_life(direct: Way, at: Clock) -> None:
-    """Annotating a running arm changes its update_time, and not when its training was heard."""
+    """An annotation of a running arm changes its update_time, but not its `last_heard`."""
     await _record(direct, declared(), started("a", "A", 1))
     before = await _arm(direct)
     at(30)
@@ -125,7 +125,7 @@ async def test_an_annotation_is_no_sign_of_life(direct: Way, at: Clock) -> None:
 
 
 async def test_an_arm_that_has_ended_is_not_heard(direct: Way, at: Clock) -> None:
-    """After the end only events that change the arm move the time."""
+    """A heartbeat for an arm that has ended does not change `last_heard`."""
     await _record(direct, declared(), arm("a", status=ARM_STATUS_COMPLETED))
     at(30)
     await _record(direct, _heartbeat(None))
@@ -133,7 +133,7 @@ async def test_an_arm_that_has_ended_is_not_heard(direct: Way, at: Clock) -> Non
 
 
 async def test_the_time_is_kept(place: Place, at: Clock) -> None:
-    """A store that is opened again knows it."""
+    """`last_heard` is kept when the store is closed and opened again."""
     async with opened(place) as store:
         await _record(Direct(store, Limits()), declared(), started("a", "A", 1))
         at(60)
@@ -151,15 +151,15 @@ class _Listener:
         self.subjects: list[Subject] = []
 
     def changing(self, subjects: Collection[Subject]) -> None:
-        """Keeps them."""
+        """Keeps the subjects of a commit."""
         self.subjects.extend(subjects)
 
     def changed(self, subjects: Collection[Subject]) -> None:
-        """The commit has ended."""
+        """Does nothing."""
 
 
 async def test_caches_learn_of_a_heartbeat(place: Place, at: Clock) -> None:
-    """The store reports the arm as changed, so that no cached response keeps the old time."""
+    """After a heartbeat, the store reports the arm as changed, so that no cache keeps its time."""
     listener = _Listener()
     async with opened(place) as store:
         await _record(Direct(store, Limits()), declared(), started("a", "A", 1))

@@ -1,4 +1,4 @@
-"""Error texts are shortened in the middle, never refused."""
+"""Tests of error texts and results that are too long: the end of an arm is never refused."""
 
 import re
 from typing import Any
@@ -39,7 +39,7 @@ def _failed(**fields: Any) -> Event:
     ids=["one byte more", "three megabytes", "two bytes a letter", "four bytes a letter"],
 )
 async def test_a_long_error_loses_its_middle(direct: Way, text: str) -> None:
-    """At most 64 KiB are kept: the beginning, the end, and the size of the removed part."""
+    """A longer error text is cut to 64 KiB: its beginning, its end, and the size of the rest."""
     await _record(direct, declared(), arm())
     await _record(direct, _failed(error=text))
     kept = (await _arm(direct)).error
@@ -54,13 +54,13 @@ async def test_a_long_error_loses_its_middle(direct: Way, text: str) -> None:
 
 
 async def test_an_error_of_64_kib_is_kept_as_it_is(direct: Way) -> None:
-    """The limit itself is not beyond the limit."""
+    """An error text of exactly 64 KiB is not shortened."""
     await _record(direct, declared(), arm(), _failed(error="e" * _LIMIT))
     assert (await _arm(direct)).error == "e" * _LIMIT
 
 
 async def test_a_nul_becomes_a_sign_that_stores_can_hold(direct: Way) -> None:
-    """An error text is never refused for its content."""
+    """A NUL character in an error text is replaced by U+FFFD."""
     await _record(
         direct, declared(), arm(), _failed(error="a\0b", run_result=RunResult(error="\0"))
     )
@@ -69,7 +69,10 @@ async def test_a_nul_becomes_a_sign_that_stores_can_hold(direct: Way) -> None:
 
 
 async def test_every_error_is_shortened_wherever_it_comes_from(direct: Way) -> None:
-    """Errors of a whole arm and of a backend's result are shortened too."""
+    """Errors of a whole arm and of a run_result are shortened too.
+
+    If the same event is sent again, it changes nothing.
+    """
     text = "e" * 1_500 * _KIB
     whole = arm(error=text, run_result=RunResult(error=text), run_config=RunConfig(name="r"))
     await _record(direct, declared(), whole)
@@ -83,7 +86,7 @@ async def test_every_error_is_shortened_wherever_it_comes_from(direct: Way) -> N
 
 
 def _full(parameters: int) -> Event:
-    """An attempt whose configuration takes so many bytes of the arm's 960 KiB."""
+    """Returns the start of an attempt whose configuration has about this many bytes."""
     event = started("a", "A", 1)
     for n in range(parameters // 60_000 + 1):
         size = min(60_000, parameters - n * 60_000)
@@ -95,7 +98,7 @@ _ARM_BYTES = 960 * _KIB
 
 
 async def test_an_arm_near_its_size_limit_can_end(direct: Way) -> None:
-    """Its error text is shortened to the room that the arm has left."""
+    """If an arm is near its size limit, its error text is shortened to the bytes that are left."""
     await _record(direct, declared(), _full(_ARM_BYTES - 20_000))
     await _record(direct, _failed(error="h" + "e" * 100_000 + "t", train_seconds=2.5))
     found = await _arm(direct)
@@ -105,7 +108,7 @@ async def test_an_arm_near_its_size_limit_can_end(direct: Way) -> None:
 
 
 async def test_an_arm_without_any_room_keeps_the_ends_of_its_error(direct: Way) -> None:
-    """Of each error text 1 KiB is kept even in an arm of the greatest size."""
+    """Up to 1 KiB of each error text is kept, even if the arm is at its size limit."""
     await _record(direct, declared(), _full(_ARM_BYTES - 400))
     result = RunResult(run_id="r", status="dead", error="b" * 5_000)
     await _record(direct, _failed(error="a" * 5_000, run_result=result))
@@ -132,7 +135,7 @@ async def test_an_arm_without_any_room_keeps_the_ends_of_its_error(direct: Way) 
     ids=["metrics", "bytes", "text", "nodes"],
 )
 async def test_an_arm_ends_with_a_result_that_is_too_large(direct: Way, result: RunResult) -> None:
-    """The result is left out with a note, and the arm has ended."""
+    """A run_result that is too large is replaced by a note, and the arm ends."""
     await _record(direct, declared(), started("a", "A", 1))
     await _record(direct, _failed(error="boom", run_result=result))
     found = await _arm(direct)
@@ -142,7 +145,7 @@ async def test_an_arm_ends_with_a_result_that_is_too_large(direct: Way, result: 
 
 
 async def test_a_result_that_fits_is_kept_as_it_is(direct: Way) -> None:
-    """A result of half the arm's size is not too large."""
+    """A run_result within the limits is stored without a change."""
     result = RunResult(run_id="r", artifacts={"k": "x" * 60_000}, error="e" * 1_000)
     await _record(direct, declared(), started("a", "A", 1), _named(result))
     assert (await _arm(direct)).run_result == result

@@ -1,4 +1,4 @@
-"""Results that were stored before a limit was lowered can be read and deleted."""
+"""Tests that results which were stored before a limit was lowered can be read and deleted."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def _fill(client: podium.Client) -> None:
 
 
 def test_long_names_are_read_and_deleted(tmp_path: Path) -> None:
-    """Every read and both deletions accept a name that can no longer be written."""
+    """Reads and deletions accept a name that is too long to be written now."""
     store = f"sqlite:///{tmp_path}/x.db"
     with running_server(store) as server, podium.Client(server.address) as client:
         _fill(client)

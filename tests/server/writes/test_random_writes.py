@@ -1,4 +1,4 @@
-"""After any random calls, every answer is the one of the naive rules."""
+"""Tests that all answers to random calls are those of the naive rules."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ from tests.sparse import sparse
 from tests.unit.scoring.bruteforce import eval_answer, score_answer
 
 SEEDS = sparse(range(int(os.environ.get("PODIUM_WRITE_SEEDS", "10"))), 5)
-"""The random histories that are tried; more of them find rarer things."""
+"""The seeds of the random histories. More seeds find rarer defects."""
 
 _CALLS = 150
 _LOOK_EVERY = 25
@@ -57,7 +57,7 @@ _LOOK_EVERY = 25
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_one_after_the_other(direct: Way, experiment: str, seed: int) -> None:
-    """Each response and refusal is the naive one, and so is all that is read afterwards."""
+    """Each response, error and later read is that of the naive rules."""
     rng, model = Random(seed), Experiment()  # noqa: S311 - the same calls every time
     for number in range(_CALLS):
         request = random_call(rng, model, experiment)
@@ -70,7 +70,7 @@ async def test_one_after_the_other(direct: Way, experiment: str, seed: int) -> N
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_many_at_once(direct: Way, experiment: str, seed: int) -> None:
-    """Calls in one transaction return the same as in one each; refused ones change nothing."""
+    """Ten concurrent calls get the answers of the naive rules for one call after the other."""
     rng, model = Random(-seed - 1), Experiment()  # noqa: S311 - the same calls every time
     for _ in range(_CALLS // 10):
         before = model
@@ -83,7 +83,7 @@ async def test_many_at_once(direct: Way, experiment: str, seed: int) -> None:
 
 @pytest.mark.slow
 async def test_over_the_wire(wire: MakeWire, experiment: str) -> None:
-    """The same holds for a running server."""
+    """Each response, error and later read of a running server is that of the naive rules."""
     rng, model, way = Random(1), Experiment(), wire({})  # noqa: S311 - the same calls every time
     for _ in range(_CALLS):
         request = random_call(rng, model, experiment)
@@ -93,7 +93,7 @@ async def test_over_the_wire(wire: MakeWire, experiment: str) -> None:
 
 @pytest.mark.slow
 def test_random_calls_are_worth_making() -> None:
-    """The random calls reach every reason that a write can be refused for, and many changes."""
+    """The random calls cause each of these errors, and each kind of answer, several times."""
     seen: Counter[str] = Counter()
     for seed in range(10):
         rng, model = Random(seed), Experiment()  # noqa: S311 - the same calls every time
@@ -169,7 +169,7 @@ async def _really(way: Way, request: Message) -> Any:
 
 
 async def _look(way: Way, model: Experiment, name: str) -> None:
-    """Compares everything that can be read."""
+    """Compares everything that can be read of an experiment with the model."""
     if not model.alive:
         with pytest.raises(podium.NotFoundError):
             await way.call("GetExperiment", GetExperimentRequest(experiment=name))
@@ -190,7 +190,7 @@ async def _look(way: Way, model: Experiment, name: str) -> None:
 
 
 async def _look_at_rankings(way: Way, name: str, arms: list[podium.ArmResult]) -> None:
-    """Ranks the arms by everything that they could have, in pages of different sizes."""
+    """Checks rankings by each metric that the arms could have, in pages of different sizes."""
     metrics = [*KEYS, *(f"{n}.{k}" for n in NAMES for k in KEYS)]
     for size, metric in enumerate(metrics):
         for direction in ("maximize", "minimize"):
@@ -236,7 +236,7 @@ async def _look_at_series(way: Way, name: str, arm: Arm) -> None:
 
 
 def _row(row: Any) -> Any:
-    """A row as it was recorded, its event time, its revision."""
+    """Returns a row as it was recorded, its event time, and its revision."""
     time = moment(row.event_time if row.HasField("event_time") else None)
     revision = row.revision
     for output in ("revision", "event_time", "record_time"):
@@ -261,7 +261,7 @@ def _look_at_facts(found: arm_result_pb2.ArmResult, arm: Arm) -> None:
 
 
 async def _ask(way: Way, name: str, arm: Arm) -> None:
-    """Asks for every row and score that an arm of these names could have."""
+    """Checks each eval row and each score that an arm could have, with the naive rules of reads."""
     as_built = plain(arm)
     for eval_name in NAMES:
         for step in dict.fromkeys(STEPS):

@@ -1,4 +1,4 @@
-"""Which changes of an arm are refused, and what the refusal tells its user."""
+"""Tests of changes of an arm that are refused, and of what their errors say."""
 
 from pathlib import Path
 from typing import Any
@@ -130,9 +130,9 @@ _TEST = EvalResult(name="test", metrics={"n": 1}, breakdowns={"k": _ONE, "m": _N
 def test_what_repeats_the_primary_eval(
     rows: list[EvalResult], given: dict[str, Any], field: str
 ) -> None:
-    """If an arm has evals, its eval_metrics are empty or equal those of its primary eval.
+    """An arm with evals is refused if its eval_metrics differ from those of its primary eval.
 
-    The same holds for its eval_breakdowns.
+    Empty eval_metrics are accepted. The same rules apply to eval_breakdowns.
     """
     result = ArmResult(evals=rows, **given)
     if not field:

@@ -1,4 +1,4 @@
-"""Scenarios around a sweep, over the wire and directly in every store."""
+"""Tests of scenarios of a sweep, over the wire and directly in a store."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -21,7 +21,7 @@ from tests.server.writes.ways import Direct, Way
 
 @pytest.fixture(params=["wire", "direct"])
 async def way(request: pytest.FixtureRequest, wire: MakeWire, place: Place) -> AsyncIterator[Way]:
-    """Both ways to make calls."""
+    """Yields each of the two ways to make calls: over the wire, and directly."""
     if request.param == "wire":
         yield wire({})
         return
@@ -41,7 +41,7 @@ class _Sweep:
         return await self._way.call("Record", RecordRequest(experiment=self._name, events=events))
 
     async def arm(self) -> ArmResult:
-        """Arm a."""
+        """Returns arm a."""
         response: Any = await self._way.call(
             "GetArm", GetArmRequest(experiment=self._name, arm="a")
         )
@@ -49,7 +49,7 @@ class _Sweep:
         return result
 
     async def score(self, metric: str) -> float | None:
-        """A score of arm a."""
+        """Returns a score of arm a."""
         request = ScoreRequest(experiment=self._name, arm="a", metric=metric)
         response: Any = await self._way.call("Score", request)
         return float(response.value) if response.HasField("value") else None
@@ -59,13 +59,13 @@ class _Sweep:
         await self._way.call("DeleteArm", DeleteArmRequest(experiment=self._name, arm="a"))
 
     def sender(self, writer_id: str) -> Sender:
-        """A sender of events of this experiment."""
+        """Returns a sender of events of this experiment."""
         return Sender(self._way, self._name, writer_id)
 
 
 @pytest.fixture
 async def sweep(way: Way, experiment: str) -> _Sweep:
-    """An experiment that was not declared."""
+    """Returns an experiment that is not declared yet."""
     return _Sweep(way, experiment)
 
 
@@ -107,7 +107,7 @@ async def test_a_late_outbox_after_the_arm_was_re_run(sweep: _Sweep) -> None:
 
 
 async def test_an_evaluator_before_its_trainer(sweep: _Sweep) -> None:
-    """An eval waits for its experiment and its arm, and is recorded once when both are there."""
+    """An eval row waits until its experiment and its arm exist, and is then recorded once."""
     evaluator, trainer = sweep.sender("evaluator"), sweep.sender("trainer")
     evaluator.log(row("bench", metrics={"pass_rate": 0.5}))
     assert await evaluator.deliver() == "EXPERIMENT_NOT_FOUND"
@@ -176,7 +176,10 @@ async def test_two_attempts_with_clocks_60_s_apart(sweep: _Sweep) -> None:
 
 
 async def test_an_import_repeated_after_a_late_eval(sweep: _Sweep) -> None:
-    """The same import again takes nothing away; the export of the arm imports as nothing new."""
+    """A repeated import changes nothing, even after a row was recorded in between.
+
+    An import of the arm's own export removes no row, either.
+    """
     snapshot = arm(
         "a",
         row("test", metrics={"acc": 0.5}, tags=["test"]).eval_recorded.eval_result,
@@ -202,7 +205,7 @@ async def test_an_import_repeated_after_a_late_eval(sweep: _Sweep) -> None:
 
 
 async def test_a_batch_that_mixes_good_and_refused_events(sweep: _Sweep) -> None:
-    """Bad events are rejected, good ones of the same batch arrive, in order and once."""
+    """Of a batch, invalid events are rejected. The others are recorded in order, each once."""
     await sweep.record(declared(), started("a", "B", 2))
     sender = sweep.sender("w")
     bad = [
@@ -234,7 +237,7 @@ async def test_a_batch_that_mixes_good_and_refused_events(sweep: _Sweep) -> None
 
 
 async def test_an_event_that_waits_holds_back_only_what_is_behind_it(sweep: _Sweep) -> None:
-    """While a batch waits nothing of it is applied. Then all of it is, without the bad events."""
+    """A batch waits until its arm exists. Then all its events but the invalid one are recorded."""
     await sweep.record(declared())
     sender = sweep.sender("w")
     sender.log(row("val", 1), row("", 2), row("val", 3))

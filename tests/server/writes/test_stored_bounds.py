@@ -1,4 +1,4 @@
-"""Bounds hold for stored data, not only for requests."""
+"""Tests of limits that apply to stored data, or to all events of a call together."""
 
 import podium
 import pytest
@@ -6,7 +6,7 @@ from podium_server.testing import running_server
 
 
 def test_metadata_of_several_declarations_stays_within_its_nodes() -> None:
-    """A declaration that would bring the stored metadata over its nodes is refused whole."""
+    """If the stored metadata would get too many nodes, the whole declaration is refused."""
     with running_server() as server, podium.Client(server.address) as client:
         experiment = client.experiment("x")
         experiment.declare(metadata={"first": [0] * 6_000})
@@ -19,7 +19,7 @@ def test_metadata_of_several_declarations_stays_within_its_nodes() -> None:
 
 
 def test_metrics_of_run_results_count_as_metrics_of_the_call() -> None:
-    """Eleven endings with 1,000 metrics each are more than a call may carry."""
+    """A call is refused if its 11 run_results have 1,000 metrics each."""
     result = podium.RunResult("r", "ok", metrics={f"key{n}": 0.5 for n in range(1_000)})
     endings = [podium.events.arm_finished("a", run_result=result) for _ in range(11)]
     with running_server() as server, podium.Client(server.address) as client:

@@ -1,4 +1,4 @@
-"""Fields that this server does not know: kept where a message is kept whole, within its bounds."""
+"""Tests of fields that the server does not know, such as those of a later schema."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _MIB = 1024 * 1024
 
 
 def _unknown(size: int) -> bytes:
-    """The encoding of field 1000, which no message has, with so many bytes of text."""
+    """Returns the encoding of field 1000, which no message has, with a string of `size` bytes."""
     length = bytearray()
     rest = size
     while rest > 0x7F:
@@ -36,7 +36,7 @@ async def _eval(way: Way) -> EvalResponse:
 
 
 async def test_a_row_keeps_what_a_later_schema_says(direct: Way) -> None:
-    """An unknown field of a row comes back with it."""
+    """An unknown field of an eval row is stored and returned with the row."""
     event = row("val")
     event.eval_recorded.eval_result.MergeFromString(_unknown(10))
     await _record(direct, declared(), arm(), event)
@@ -66,7 +66,7 @@ async def test_a_time_is_a_time_and_nothing_more(direct: Way) -> None:
 
 
 async def test_the_time_of_a_whole_arm_s_row_is_a_time_and_nothing_more(direct: Way) -> None:
-    """The event_time of a row must be a valid time."""
+    """Unknown fields of a row's own event_time are not stored. An invalid time is refused."""
     said = EvalResult(name="val")
     said.event_time.seconds = 5
     said.event_time.MergeFromString(_unknown(100))

@@ -1,4 +1,4 @@
-"""The vectors hold over the wire, and straight into every kind of store."""
+"""Tests of the vectors of writes, over the wire and directly in a store."""
 
 import pytest
 from podium._limits.limits import Limits
@@ -18,7 +18,7 @@ async def test_over_the_wire(case: Case, wire: MakeWire, experiment: str) -> Non
 
 @pytest.mark.parametrize("case", sparse(cases(), 3), ids=lambda case: case["name"])
 async def test_straight_into_a_store(case: Case, place: Place, experiment: str) -> None:
-    """Every kind of store makes the same of the vector, without a server."""
+    """The handlers over a store return the expected response for every call of a vector."""
     async with opened(place) as store:
         await run(case, Direct(store, Limits(**case["limits"])), experiment)
 
@@ -32,13 +32,13 @@ async def test_validated_before_each_call(case: Case, place: Place, experiment: 
 
 
 def test_names_of_vectors_are_unique() -> None:
-    """A failure names one case."""
+    """No two vectors have the same name, so that the name of a failed test names one vector."""
     names = [case["name"] for case in cases()]
     assert len(names) == len(set(names))
 
 
 def test_vectors_have_no_key_that_nobody_reads() -> None:
-    """A misspelt key in a vector is an error."""
+    """Vectors have only keys that the tests read, so that a misspelt key is an error."""
     for case in cases():
         assert case.keys() == CASE_KEYS
         for step in case["steps"]:

@@ -1,4 +1,4 @@
-"""The vectors of `tests/vectors/writes*.json`, and how answers are held against them."""
+"""Reads the vectors of `tests/vectors/writes*.json`, and compares answers with them."""
 
 import json
 import struct
@@ -31,7 +31,7 @@ def cases() -> list[Case]:
 
 
 async def run(case: Case, way: Way, experiment: str) -> None:
-    """Makes every call of a case in an experiment that is the case's own."""
+    """Makes every call of a case in an experiment, and checks the answers."""
     for index, step in enumerate(case["steps"]):
         where = f"step {index}: {step}"
         request = GetMessageClass(METHODS[step["call"]].input_type)()
@@ -65,7 +65,7 @@ def _check_refusal(expected: Case, error: PodiumError, where: str) -> None:
 
 
 def check(expected: Mapping[str, Any], answer: Message, where: str) -> None:
-    """Compares the named fields with a response; null means unset."""
+    """Compares fields by name with those of a response. None means that a field is unset."""
     for name, value in expected.items():
         field = answer.DESCRIPTOR.fields_by_camelcase_name[name]
         here = f"{where}: {name}"

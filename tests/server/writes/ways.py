@@ -1,4 +1,4 @@
-"""The ways to make a call: over the wire with the generated stubs, or straight into a store."""
+"""The ways to make a call: over the wire with the generated stubs, or directly over a store."""
 
 from typing import Any, Protocol
 
@@ -35,7 +35,7 @@ METHODS = {
 
 
 class Way(Protocol):
-    """Makes calls by the name of their rpc; a refused one raises its `podium.PodiumError`."""
+    """Makes calls by the name of their rpc. A refused call raises its `podium.PodiumError`."""
 
     async def call(self, method: str, request: Message) -> Message:
         """Returns the response to a call."""
@@ -114,7 +114,7 @@ class Validated:
 
 
 def _without_measured(response: Message) -> Message:
-    """Removes what differs between two runs of the same calls."""
+    """Removes `quiet_seconds`, which differ between two runs of the same calls."""
     if isinstance(response, RecordResponse):
         for replaced in response.replaced_attempts:
             replaced.ClearField("quiet_seconds")
