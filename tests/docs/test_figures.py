@@ -35,7 +35,7 @@ _TABLE = (
     ("is older than {:g} minutes", _GRPC["grpc.max_connection_age_ms"] / 60_000),
     ("then have another {:g} s to end", _GRPC["grpc.max_connection_age_grace_ms"] / 1000),
     ("asks clients to wait {:g} s.", RETRY_SECONDS),
-    ("and after {:g} s in any case", reading._READ_SECONDS),
+    ("and after {:g} s at the latest", reading._READ_SECONDS),
     ("at most {} a minute", audit._REFUSALS),
     ("The call waits at most {:g} seconds for that", audit._SYNC_SECONDS),
     ("the file is larger than {:g} MiB", store._CHECKED_BYTES / _MIB),
