@@ -1,4 +1,4 @@
-"""A server of its own for each test that asks for one, with an outbox and a client."""
+"""Fixtures: a server of its own for each test, with an outbox and a client."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -3,9 +3,9 @@
     echo STEP FOLDER | python -m tests.client.sender.dying
 
 Steps are counted from 0. Each step is the moment before or after a sender writes something to disk
-or sends a call. With fewer steps, the sender ends normally. Each line of the input starts a sender,
-and its exit code is a line of the output. The senders are forks of one process, which saves their
-start. That process has imported gRPC and never uses it.
+or sends a call. A sender that has fewer steps ends normally. Each line of the input starts a
+sender, and its exit code is a line of the output. The senders are forks of one process, which has
+already imported gRPC, so they start quickly. That process itself never uses gRPC.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a sender does after each answer to its calls, tested without a server."""
+"""Tests of what a sender does after each answer to its calls, without a server."""
 
 import os
 from collections.abc import Iterable

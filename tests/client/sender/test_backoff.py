@@ -1,4 +1,4 @@
-"""The waits between tries: they grow, are random, and are short again after a success."""
+"""Tests of the waits between tries: they grow, are random, and are short again after a success."""
 
 from podium._sender.backoff import Backoff
 

@@ -1,4 +1,4 @@
-"""The pause of all calls while the server cannot be used, without a server."""
+"""Tests of the pause of all calls while the server cannot be used. No server runs."""
 
 import pytest
 from podium._sender.backoff import Backoff
@@ -24,7 +24,7 @@ def test_calls_that_began_before_the_pause_do_not_prolong_it(breaker: CircuitBre
 
 
 def test_the_times_of_a_pause(breaker: CircuitBreaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The times for users are those of the first failure and of the next retry, on their clock."""
+    """A pause has the wall-clock times of its first failure and of its next retry."""
     now = 5_000.0
     monkeypatch.setattr("time.time", lambda: now)
     breaker.shut(_AWAY, 100.0)
@@ -35,7 +35,7 @@ def test_the_times_of_a_pause(breaker: CircuitBreaker, monkeypatch: pytest.Monke
 
 
 def test_an_answer_ends_the_pause(breaker: CircuitBreaker) -> None:
-    """All calls are allowed again, and the next pause is as short as the first one."""
+    """An answer allows all calls again. The next pause is as short as the first one."""
     for now in (100.0, 200.0, 300.0):
         breaker.shut(_AWAY, now)
     breaker.open()
@@ -47,7 +47,7 @@ def test_an_answer_ends_the_pause(breaker: CircuitBreaker) -> None:
 def test_a_hastened_retry_has_the_same_time_on_both_clocks(
     breaker: CircuitBreaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The status shows the retry at the time at which it is made."""
+    """If a retry is hastened, its wall-clock time changes by as much as its due time."""
     monkeypatch.setattr("time.time", lambda: 5_000.0)
     for now in range(100, 200, 10):
         breaker.shut(_AWAY, float(now * 10))

@@ -1,4 +1,4 @@
-"""A flipped bit in an outbox: all readable events are delivered, and the damage is reported."""
+"""Tests of a flipped bit in an outbox: readable events are delivered, the damage is reported."""
 
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,10 @@ def test_a_damaged_declaration_before_a_conclusion(outbox: Path, client: podium.
 
 
 def test_a_damaged_start(outbox: Path, client: podium.Client) -> None:
-    """If the start of an arm is damaged, its events are rejected. `outbox retry` delivers them."""
+    """If the start of an arm is damaged, all events of the arm are rejected.
+
+    Another sender rejects them, too. `podium outbox retry` delivers all but the damaged start.
+    """
     client.experiment("x").declare()
     folder = _training(outbox)
     _flip(folder, 1)

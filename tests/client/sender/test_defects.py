@@ -1,4 +1,4 @@
-"""If the server fails at an event, the event is kept as rejected, and later ones are delivered."""
+"""Tests of events at which the server fails: they are rejected, and later ones are delivered."""
 
 import asyncio
 from collections.abc import Iterable
@@ -133,7 +133,7 @@ def test_patience() -> None:
 
 
 def test_patience_has_bounds() -> None:
-    """The limit is at most an hour, and at least a 64th of the first limit."""
+    """The time limit of an event is at most an hour, and at least a 64th of the first limit."""
     longer, shorter = PoisonEventPolicy(600), PoisonEventPolicy(640)
     for sequence in range(1, 20):
         for now in (0, 1, 3_600):

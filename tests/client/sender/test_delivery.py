@@ -1,4 +1,4 @@
-"""The choice of the next call, and the meaning of each answer, tested with a model of a server."""
+"""Tests of the choice of the next call and the effect of each answer, with a model of a server."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -66,7 +66,7 @@ def test_every_stream_arrives_whatever_goes_wrong(every: int) -> None:
 @each("kinds", ["ggg", "gbg", "bwg", "ggwl", "bbbb"])
 @each("kept", range(4))
 def test_a_server_that_goes_back_gets_everything_again(kinds: str, kept: int) -> None:
-    """A server restored from an older state gets everything again, except rejected events."""
+    """A server restored from an older state gets all events that it lacks, except rejected ones."""
     outbox, server = Outbox.of(kinds), Server()
     _deliver(outbox, server, iter(()))
     del server.applied[kept:]

@@ -1,4 +1,4 @@
-"""Over a slow link, streams of ended processes are sent before those of running processes."""
+"""Tests that streams of ended processes are sent before those of running processes."""
 
 import asyncio
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ class NotingClient:
         events: Iterable[Event],
         position: podium.StreamPosition | None = None,
     ) -> podium.RecordResult:
-        """Records events."""
+        """Records events, and notes the arm of the first one."""
         sent = list(events)
         self.arms.append(sent[0].arm_started.arm or sent[0].arm_finished.arm)
         return await self._client.record(experiment, sent, position)
@@ -37,7 +37,7 @@ class NotingClient:
 
 
 def test_ended_streams_are_sent_first(outbox: Path, client: podium.Client) -> None:
-    """If there are more streams than calls at a time, the first calls are of closed streams."""
+    """If there are more streams than calls at a time, closed streams are sent first."""
     client.experiment("x").declare()
     running = [appended(writer(outbox, "x", f"a{i}"), started(f"a{i}", "A", 1)) for i in range(12)]
     for arm in ("y", "z"):

@@ -1,4 +1,4 @@
-"""Each event arrives once, despite full disks and killed, hanging, emptied or restored servers."""
+"""Tests that each event arrives once, despite full disks and killed, stopped or emptied servers."""
 
 import shutil
 import signal
@@ -224,7 +224,7 @@ def test_an_outbox_that_cannot_be_written(
 
 
 def test_metrics_keep_their_order(outbox: Path, client: podium.Client) -> None:
-    """The latest value of a metric is the last one recorded, over several batches."""
+    """The latest value of a metric is the last one recorded, even over several batches."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1))
     for value in range(3_000):

@@ -1,4 +1,4 @@
-"""Results of the first moments of a recorder and of the last moments of a sender are delivered."""
+"""Tests that results of a recorder's first moments and a sender's last moments are delivered."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""While a training process lives, the server hears from its arm, even without new results."""
+"""Tests that the server hears of an arm while its training process lives, even without results."""
 
 import asyncio
 from datetime import datetime

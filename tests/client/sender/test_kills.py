@@ -1,4 +1,4 @@
-"""If a sender is killed, the next one continues, and no event is lost or stored twice."""
+"""Tests of killed senders: the next sender continues, and no event is lost or stored twice."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def _dies(dying: Dying, outbox: Path, step: int) -> bool:
 def test_killed_at_every_step(
     tmp_path: Path, server: RunningServer, client: podium.Client, dying: Dying
 ) -> None:
-    """A sender can be killed between any two writes: each event arrives once, or is rejected."""
+    """Wherever a sender is killed, each event arrives once, or is rejected."""
     step = 0
     while True:
         name = f"x/{step}"
@@ -71,7 +71,7 @@ def test_killed_at_every_step(
 def test_whole_arms_killed_at_every_step(
     tmp_path: Path, server: RunningServer, client: podium.Client, dying: Dying
 ) -> None:
-    """If the server rejects a whole arm, a sender that dies rejects its rows and no others."""
+    """Wherever a sender is killed, all events of a rejected whole arm are rejected, no others."""
     step = 0
     while True:
         name = f"whole/{step}"

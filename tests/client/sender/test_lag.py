@@ -1,4 +1,4 @@
-"""Senders report the age of their oldest waiting event, and the page with metrics shows it."""
+"""Tests that senders report the age of their oldest waiting event, and `/metrics` shows it."""
 
 import asyncio
 import time
@@ -20,7 +20,10 @@ pytest.importorskip("connectrpc")
 
 
 async def test_the_page_shows_the_oldest_waiting_event(tmp_path: Path) -> None:
-    """A call with an event of an hour ago reports this age. Other clients report nothing."""
+    """If a sender delivers an event of an hour ago, the page shows this age.
+
+    Calls of other clients report no age.
+    """
     late = declared()
     late.event_time.FromSeconds(int(time.time()) - 3600)
 
@@ -43,7 +46,10 @@ async def test_the_page_shows_the_oldest_waiting_event(tmp_path: Path) -> None:
 
 
 async def test_a_lag_is_forgotten_after_two_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page shows the greatest age of this minute and the last one, and ignores other texts."""
+    """The page shows the greatest age that was reported in this or the last minute.
+
+    Texts that are not ages are ignored.
+    """
     minute = 7
     monkeypatch.setattr(telemetry, "_minute", lambda: minute)
     numbers = Telemetry()

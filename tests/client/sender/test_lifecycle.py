@@ -1,4 +1,4 @@
-"""The start and the end of a sender, and its use of the CPU while it is idle."""
+"""Tests of the start and the end of a sender, and of its CPU use while it is idle."""
 
 import asyncio
 import os
@@ -51,7 +51,7 @@ def test_the_outbox_of_a_killed_trainer(outbox: Path, client: podium.Client) -> 
         assert trainer.stdout is not None
         assert trainer.stdout.readline() == "recorded\n"
         trainer.kill()
-    # That its writer is gone for good takes some seconds to know.
+    # The sender needs some seconds to be sure that the writer is gone.
     deliver(outbox, idle=4)
     assert [found.step for found in client.arm("x", "a").evals()] == list(range(9))
     assert streams(outbox) == []
@@ -60,7 +60,7 @@ def test_the_outbox_of_a_killed_trainer(outbox: Path, client: podium.Client) -> 
 def test_a_stream_that_begins_while_the_sender_ends(
     outbox: Path, client: podium.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sender that ends looks once more for streams whose recorders found its lock taken."""
+    """A sender that ends looks once more for streams that were created while it held its lock."""
     client.experiment("x").declare()
     run = Sender.run
     late: list[Path] = []
@@ -132,7 +132,7 @@ def test_signals(
 
 
 def test_it_survives_its_terminal_and_its_trainer(outbox: Path, client: podium.Client) -> None:
-    """A sender has its own session, so Ctrl-C and signals to the trainer's group do not end it."""
+    """A sender leads a session of its own. Signals to the trainer's group do not reach it."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1))
     with running_sender(outbox) as sender:
@@ -189,7 +189,7 @@ def test_an_idle_sender_costs_next_to_nothing(outbox: Path, client: podium.Clien
     ]
     with running_sender(outbox) as sender:
         until(lambda: all(stream.progress().delivered == 1 for stream in open_streams))
-        # Its searches become rare first, and a busy machine makes some of them expensive.
+        # Its searches become rare only after a while, and are expensive on a busy machine.
         until(lambda: _cpu_seconds_of_three(sender.pid) < 0.09)
     for stream in open_streams:
         stream.release()

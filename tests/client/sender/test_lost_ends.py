@@ -1,4 +1,4 @@
-"""Which streams lack the end of their arm, and how a sender goes on after errors."""
+"""Tests of which streams lack the end of their arm, and how a sender continues after errors."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""If a training process ends without finishing its arm, the sender records the end."""
+"""Tests that the sender records the end of an arm that its training process did not finish."""
 
 import asyncio
 import os
@@ -44,7 +44,7 @@ TIME = 1_767_225_600
 def test_a_trainer_that_ends_without_finishing_its_arm(
     end: str, tmp_path: Path, server: RunningServer, client: podium.Client
 ) -> None:
-    """The arm is failed, with an error that names the process, however the process has ended."""
+    """However a process ends, its unfinished arm is failed, and the error names the process."""
     command = [sys.executable, "-c", TRAINER, server.address, str(tmp_path / "outbox"), end]
     with zygote.start(command, stdout=subprocess.PIPE, text=True) as trainer:
         assert trainer.stdout is not None
@@ -89,7 +89,10 @@ def _declare(client: podium.Client) -> None:
 
 
 def test_the_end_is_recorded_once_all_is_delivered(outbox: Path, client: podium.Client) -> None:
-    """After the last event, the arm is failed with host, pid and time. The stream is removed."""
+    """When all events are delivered, an arm without an end is failed with host, pid and time.
+
+    The stream is removed.
+    """
     _stream(outbox, started("a", "A", 1), _of("A", row("v", 1)))
     deliver_here(outbox)
     arm = client.arm("x", "a").get()
@@ -287,7 +290,7 @@ def test_a_copied_outbox_is_not_judged(
 
 @pytest.mark.slow
 def test_a_server_that_is_away(outbox: Path, server: RunningServer, client: podium.Client) -> None:
-    """If the server is down, the end is not lost: the next sender records it."""
+    """If the server is down, the end of an arm is not lost: the next sender records it."""
     folder = _stream(outbox, started("a", "A", 1))
     info = StreamInfo.read(folder)
     client.record("x", [started("a", "A", 1)], podium.StreamPosition(info.writer_id, 1))

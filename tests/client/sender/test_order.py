@@ -1,4 +1,4 @@
-"""Events of an older attempt arrive before a newer attempt of the same arm starts."""
+"""Tests that events of an older attempt are delivered before a newer attempt of the arm starts."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Hosts that share a folder may not share its locks, so a writer on another host may still run."""
+"""Tests of streams of other hosts, whose writers may still run although their locks seem free."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.client.sender.outboxes import appended, dead_stream, deliver_here, wr
 
 @pytest.fixture(autouse=True)
 def _arm(client: podium.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Creates the arm. A free lock then proves at once that the process of a stream has ended."""
+    """Creates an arm. Makes a free lock prove at once that the process of a stream has ended."""
     client.experiment("x").declare()
     client.experiment("x").record_arm(podium.ArmResult("a", podium.RunConfig("a"), "running"))
     monkeypatch.setattr(reader, "_SURE_SECONDS", 0.0)

@@ -1,4 +1,4 @@
-"""The streams that a stream waits for before it is sent, and when it stops waiting."""
+"""Tests of which streams a stream waits for before it is sent, and when it stops waiting."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Each reason for which a real server rejects an event: the sender rejects it, or waits."""
+"""Tests of each reason for which a real server rejects an event: the sender rejects it or waits."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +58,7 @@ def _finished() -> Event:
 NO_KIND = Event()
 NO_KIND.event_time.GetCurrentTime()
 
-# reason -> what the stream says before, and what is refused for it.
+# For each reason: the events before the rejected event, and the rejected event.
 REFUSED: dict[str, tuple[list[Event], Event]] = {
     "FIELD_MISSING": ([], NO_KIND),
     "NAME_INVALID": ([], row("", 1)),
@@ -80,7 +80,7 @@ WITHOUT_POSITION = {"EVENT_NEEDS_ATTEMPT"}
 
 
 def test_the_table_is_whole() -> None:
-    """Every permanent reason has a test with a real server."""
+    """Every permanent reason that a sender can get has a test with a real server."""
     permanent = {r for r, info in REASONS.items() if info.disposition is Disposition.PERMANENT}
     assert REFUSED.keys() | DELETED | WITHOUT_POSITION == permanent
 
@@ -94,7 +94,7 @@ def shared() -> Iterator[RunningServer]:
 
 @pytest.mark.parametrize("reason", REFUSED)
 def test_a_permanent_refusal(reason: str, tmp_path: Path, shared: RunningServer) -> None:
-    """The event is kept as rejected, with its reason, and the events around it arrive."""
+    """A permanently rejected event is kept with its reason, and the events around it arrive."""
     outbox = outbox_folder(tmp_path / "outbox", shared.address)
     before, refused = REFUSED[reason]
     with podium.Client(shared.address) as client:
@@ -165,7 +165,10 @@ def test_a_waiting_stream_holds_up_no_other(outbox: Path, client: podium.Client)
 
 
 def test_an_arm_whose_start_was_refused(outbox: Path, client: podium.Client) -> None:
-    """If the start of an arm is rejected, all events of its stream are, also by the next sender."""
+    """If the start of an arm is rejected, later events of its stream are rejected, too.
+
+    The next sender also rejects the events that are added later.
+    """
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "", 1), row("v", 1))
     with running_sender(outbox):

@@ -1,4 +1,4 @@
-"""No file that a sender writes contains a token."""
+"""Tests that no file that a sender writes contains a token."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The sender process against real servers: it delivers an outbox, and then ends."""
+"""Tests of the sender process with real servers: it delivers an outbox, and then ends."""
 
 from pathlib import Path
 

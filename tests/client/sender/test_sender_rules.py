@@ -1,4 +1,4 @@
-"""Which calls a sender makes, when it wakes up and ends, and what it counts; nothing is sent."""
+"""Tests of which calls a sender makes, when it wakes up and ends, and what it counts."""
 
 import asyncio
 from dataclasses import replace
@@ -152,7 +152,7 @@ def test_which_streams_send_first(sender: Any, *, is_bounded: bool) -> None:
 
 
 def test_a_bounded_sender_tries_again_only_after_progress(sender: Any) -> None:
-    """`podium sync` retries a stream whose arm does not exist only after another one progressed.
+    """`podium sync` retries a stream whose arm does not exist only after another stream progressed.
 
     If no other stream progresses, `podium sync` ends.
     """
@@ -197,7 +197,7 @@ async def test_what_a_call_has_done_is_counted(sender: Any) -> None:
 
 
 async def test_a_call_that_the_server_did_not_look_at(sender: Any) -> None:
-    """A call that the server did not look at pauses all calls. It is not counted as a try."""
+    """A call that does not reach the server pauses all calls, and is not counted as a try."""
     stream = _Stream("s")
 
     async def send(_client: object) -> Pause:
@@ -308,7 +308,7 @@ def test_a_process_that_waits_is_heard(sender: Any) -> None:
 async def test_a_sender_that_is_stopped(sender: Any) -> None:
     """A sender that is stopped cancels its calls and reports its state a last time.
 
-    During its calls, their metadata have the lag of its oldest event.
+    The metadata of a call has the age of the sender's oldest event.
     """
     stop, cancelled, lags = asyncio.Event(), asyncio.Event(), list[Any]()
     stream = _Stream("s", oldest=4_990.0)

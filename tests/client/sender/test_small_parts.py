@@ -1,4 +1,4 @@
-"""Parts of the sender that need no server: texts for users, the status file, heartbeats."""
+"""Tests of parts of the sender that need no server: texts, the status file and heartbeats."""
 
 import shutil
 import time
@@ -75,7 +75,7 @@ class _Client:
 
 
 async def test_the_text_of_a_kept_field_has_the_values_of_its_declaration() -> None:
-    """Of several declarations in a call, the one that gave the value is quoted."""
+    """Of several declarations in a call, the text quotes the one that gave the value."""
     declared = [
         events.experiment_declared(hypothesis="first"),
         events.experiment_declared(
@@ -96,7 +96,7 @@ async def test_the_text_of_a_kept_field_has_the_values_of_its_declaration() -> N
 
 
 async def test_the_text_of_a_kept_field_without_the_stored_value() -> None:
-    """If the experiment cannot be read, the text leaves its value out."""
+    """If the experiment cannot be read, the text has only the given value, which is cut."""
     client: Any = _Client(_Experiment())
     declared = [events.experiment_declared(parent="p" * 999)]
     [text] = await kept_fields_texts(client, "x", declared, [KeptField("parent")])
@@ -119,14 +119,14 @@ async def test_the_text_of_a_kept_field_without_the_stored_value() -> None:
 def test_which_replaced_attempts_are_named(
     attempt: ReplacedAttempt, host: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of another, known host that were heard of within two minutes."""
+    """An attempt is named if it ran on another, known host and was heard of within two minutes."""
     monkeypatch.setattr("os.uname", lambda: SimpleNamespace(nodename="here"))
     found = replaced_attempts_texts([started("a", "B", 2)], [attempt])
     assert [f"on host {host!r} was running" in text for text in found] == [True] * bool(host)
 
 
 def test_a_replaced_attempt_is_named_with_its_own_arm() -> None:
-    """Of several starts in a call, the one that replaced the attempt is named."""
+    """Of several starts in a call, the text names the one that replaced the attempt."""
     attempt = ReplacedAttempt("A", 3.4, "node7", event_index=1)
     [text] = replaced_attempts_texts([started("a", "B", 2), started("b", "B", 2)], [attempt])
     assert text.startswith("arm 'b': attempt 'A' on host 'node7' was running")
@@ -169,7 +169,7 @@ _WAITS = Pause("ARM_NOT_FOUND", "no arm", is_refusal=True)
 def test_the_state_of_a_sender(
     tmp_path: Path, streams: list[tuple[Pause | None, bool]], state: str
 ) -> None:
-    """It waits if no stream can send now, and delivers if one can."""
+    """A sender delivers if a stream can send now. It waits if none of its streams can."""
     given = [_stream(tmp_path, f"s{n}", p, is_behind=b) for n, (p, b) in enumerate(streams)]
     Report([tmp_path], "here:1")(_sender(CircuitBreaker(), *given))
     found = SenderState.read(tmp_path)
@@ -182,7 +182,7 @@ def test_the_state_of_a_sender(
     [("UNAVAILABLE", UNREACHABLE), ("OVERLOADED", THROTTLED), ("QUOTA_EXCEEDED", THROTTLED)],
 )
 def test_the_state_of_a_sender_that_pauses(tmp_path: Path, reason: str, state: str) -> None:
-    """The status has the reason, and the times in seconds since 1970."""
+    """The status of a paused sender has the reason, and the times in seconds since 1970."""
     breaker = CircuitBreaker()
     before = time.time()
     breaker.shut(Pause(reason, "not now", is_about_server=True, least_seconds=5.0), 1.0)
@@ -194,7 +194,7 @@ def test_the_state_of_a_sender_that_pauses(tmp_path: Path, reason: str, state: s
 
 
 def test_a_status_names_the_first_hundred_streams_of_its_outbox(tmp_path: Path) -> None:
-    """The status of an outbox has nothing of another, and its size is bounded."""
+    """The status of an outbox names at most 100 of its own streams, and none of other outboxes."""
     one, other = tmp_path / "one", tmp_path / "other"
     for folder in (one, other):
         folder.mkdir()
@@ -210,7 +210,7 @@ def test_a_status_names_the_first_hundred_streams_of_its_outbox(tmp_path: Path) 
 
 
 def test_a_status_is_written_only_after_a_change(tmp_path: Path) -> None:
-    """A quiet sender writes nothing to the disk."""
+    """A status is written to the disk only if it has changed."""
     report, sender = Report([tmp_path], "here:1"), _sender(CircuitBreaker())
     report(sender)
     (tmp_path / "sender.json").unlink()
@@ -222,7 +222,7 @@ def test_a_status_is_written_only_after_a_change(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"pid": 1}', b"[]", b'{"crc32": 1, "pid": 2}'])
 def test_a_damaged_status_is_none(tmp_path: Path, content: bytes) -> None:
-    """It is only for people, so nothing fails because of it."""
+    """If the status file is damaged, `SenderState.read` returns None instead of an error."""
     (tmp_path / "sender.json").write_bytes(content)
     assert SenderState.read(tmp_path) is None
 
@@ -231,7 +231,7 @@ def test_a_damaged_status_is_none(tmp_path: Path, content: bytes) -> None:
 
 
 async def test_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is due 45 s after the last event or heartbeat, and names arm and attempt."""
+    """A heartbeat is due 45 s after the last event or heartbeat, and names arm and attempt."""
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     beat = heartbeat.Heartbeat(info(arm="a", attempt_id="A"))
@@ -264,7 +264,7 @@ async def test_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_missing_end_is_that_of_the_newest_attempt(
     arms: list[tuple[str, str | None]], *, is_recorded: bool
 ) -> None:
-    """If the arm has another attempt by now, or ended, its process did not leave it running."""
+    """The missing end of an attempt is recorded only if it is the newest attempt of the arm."""
     known = [
         SimpleNamespace(name=name, attempt=attempt and podium.Attempt(attempt, 1))
         for name, attempt in arms
@@ -279,7 +279,7 @@ async def test_a_missing_end_is_that_of_the_newest_attempt(
 
 
 def test_a_copied_stream_lacks_no_end(tmp_path: Path) -> None:
-    """The process that writes the original may still run, also on the machine of the copy."""
+    """A copied stream lacks no end, because the process that writes the original may still run."""
     folder = dead_stream(new_outbox(tmp_path), "x", started("a", "A", 1))
     copy = shutil.copytree(folder, tmp_path / "copy")
     found = [ends.find_missing_end(StreamReader(each)) for each in (folder, copy)]
@@ -290,7 +290,7 @@ def test_a_copied_stream_lacks_no_end(tmp_path: Path) -> None:
 
 
 def test_the_rules_of_senders() -> None:
-    """A process retries for an hour without progress, and `podium sync` for five seconds."""
+    """A sender ends after an hour without progress, and `podium sync` after five seconds."""
     assert Rules(10, 3_600, is_bounded=False, defect_seconds=600, poll_seconds=0.1) == BACKGROUND
     assert Rules(0, 5, is_bounded=True, defect_seconds=2, poll_seconds=0.1) == FOREGROUND
     assert heartbeat._SECONDS == 45.0
@@ -298,7 +298,10 @@ def test_the_rules_of_senders() -> None:
 
 
 def test_the_time_for_which_an_event_is_retried_has_bounds() -> None:
-    """It is at most an hour, and at least a 64th of the first one; never fewer than three tries."""
+    """An event at which the server fails is retried for at most an hour.
+
+    The time is at least a 64th of the first limit, and there are at least three tries.
+    """
     policy = PoisonEventPolicy(640.0)
     for sequence in range(1, 20):
         for _ in range(2):

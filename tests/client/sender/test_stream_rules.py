@@ -1,4 +1,4 @@
-"""The rules of single streams and of the sender around them, without a server."""
+"""Tests of the rules of streams and of the sender around them, without a server."""
 
 import asyncio
 import shutil
@@ -53,7 +53,7 @@ def _stream(tmp_path: Path, *events: Event, arm: str = "a", **given: Any) -> Str
 async def test_a_misspelt_arm_is_named_with_similar_ones_and_a_command(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They are looked up once, and the text is logged once, however often the stream is retried."""
+    """However often a misspelt arm is retried, similar names are looked up and logged once."""
     refusal = RefusedEvent(0, "ARM_NOT_FOUND", False, "there is no arm")  # noqa: FBT003
     client: Any = _Client(error_for("ARM_NOT_FOUND", "no", refusals=[refusal]))
     stream = _stream(tmp_path, row("v", 1), arm="lora_rnak4")
@@ -68,7 +68,7 @@ async def test_a_misspelt_arm_is_named_with_similar_ones_and_a_command(
 
 
 async def test_a_bounded_stream_has_only_the_events_of_its_start(tmp_path: Path) -> None:
-    """`podium sync` ends although a process records further events."""
+    """`podium sync` sends only the events that a stream had when the command started."""
     outbox, client = new_outbox(tmp_path), _Client()
     given: Any = client
     stream_writer = appended(writer(outbox, "x"), row("v", 1))
@@ -84,7 +84,10 @@ async def test_a_bounded_stream_has_only_the_events_of_its_start(tmp_path: Path)
 def test_a_stream_that_fails_for_over_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The minute begins with the first failure, and a success ends it. A refusal is no failure."""
+    """A stream fails for long if over a minute has passed since its first failure.
+
+    A success ends this time. A rejected event does not count as a failure.
+    """
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     stream = _stream(tmp_path, row("v", 1))
@@ -111,7 +114,7 @@ def test_a_stream_that_fails_for_over_a_minute(
 def test_only_an_accepted_event_shows_that_the_server_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[Event], *, is_success: bool
 ) -> None:
-    """A call that only skips an event says nothing about the events that follow."""
+    """Only a call with an accepted event counts as a success. A call that skips events does not."""
     stream, successes = _stream(tmp_path, row("v", 1)), []
     monkeypatch.setattr(stream._patience, "succeeded", lambda: successes.append(1))
     stream._note_delivered(Batch(1, events), 0)
@@ -119,7 +122,7 @@ def test_only_an_accepted_event_shows_that_the_server_works(
 
 
 def test_a_stream_that_has_sent_goes_to_the_end(tmp_path: Path) -> None:
-    """So no stream holds up the others, however many events it has."""
+    """A stream that has sent comes last in the next turn, so it does not hold up others."""
     outbox = new_outbox(tmp_path)
     for arm in "abc":
         dead_stream(outbox, "x", row("v", 1), arm=arm)
@@ -132,7 +135,7 @@ def test_a_stream_that_has_sent_goes_to_the_end(tmp_path: Path) -> None:
 
 
 def test_a_deleted_stream_is_forgotten_when_its_call_has_ended(tmp_path: Path) -> None:
-    """While it is sending, its answer still counts, although a user has deleted the folder."""
+    """If a stream is deleted during its call, the sender forgets it only after the call."""
     outbox = new_outbox(tmp_path)
     folder = dead_stream(outbox, "x", row("v", 1))
     streams = Streams([outbox], is_bounded=False, defect_seconds=600.0)
@@ -151,7 +154,7 @@ def test_a_deleted_stream_is_forgotten_when_its_call_has_ended(tmp_path: Path) -
 def test_the_lag_is_that_of_the_oldest_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ages: list[float | None], lag: float
 ) -> None:
-    """Events that wait for nothing do not count, and a clock that was set back gives no lag."""
+    """The lag is the age of the oldest event of all streams. It is never negative."""
     monkeypatch.setattr("time.time", lambda: 1_000.0)
     client: Any = _Client()
     sender = Sender([new_outbox(tmp_path)], client)
@@ -175,7 +178,10 @@ def test_the_lag_is_that_of_the_oldest_event(
 def test_when_a_sender_ends(
     tmp_path: Path, *, has_unsent: bool, lived: float, advanced: float, is_done: bool
 ) -> None:
-    """It ends 10 s after the last process and event, or an hour if events wait."""
+    """A sender ends 10 s after the last process has ended and the last event was delivered.
+
+    If events wait, it ends after an hour.
+    """
     client: Any = _Client()
     sender = Sender([new_outbox(tmp_path)], client, BACKGROUND)
     now = time.monotonic()
@@ -188,7 +194,7 @@ def test_when_a_sender_ends(
 def test_a_sender_begins_without_the_status_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The status that an earlier sender left says nothing about this one."""
+    """Before a sender delivers, it removes the status that an earlier sender has left."""
     outbox = new_outbox(tmp_path)
     SenderState(1, "here:1", "idle").write(outbox)
     seen: list[SenderState | None] = []
@@ -203,7 +209,7 @@ def test_a_sender_begins_without_the_status_of_another(
 async def test_a_sender_ends_in_order_after_each_signal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGTERM and SIGINT both let it finish its calls."""
+    """A sender handles both SIGTERM and SIGINT."""
     handled: list[int] = []
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(loop, "add_signal_handler", lambda number, _stop: handled.append(number))
@@ -218,7 +224,7 @@ async def test_a_sender_ends_in_order_after_each_signal(
 def test_how_often_a_quiet_outbox_is_searched(
     tmp_path: Path, quiet: float, least: float, most: float
 ) -> None:
-    """Less and less often, but at least about once a second."""
+    """A quiet outbox is searched less and less often, but at least about once a second."""
     client: Any = _Client()
     sender = Sender([new_outbox(tmp_path)], client)
     sender._advanced = time.monotonic() - quiet

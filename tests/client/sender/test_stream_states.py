@@ -1,4 +1,4 @@
-"""How a sender treats a stream that is quiet, ended, damaged or deleted; nothing is sent."""
+"""Tests of how a sender treats a stream that is quiet, ended, damaged or deleted."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""If a limit is reached, a sender waits as long as the server asks, and shows the reason."""
+"""Tests of reached limits: a sender waits as long as the server asks, and shows the reason."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ from tests.stores import store_url
 
 @pytest.mark.parametrize("reason", ["OVERLOADED", "QUOTA_EXCEEDED"])
 def test_the_wait_is_as_long_as_the_server_asks(reason: str) -> None:
-    """The wait is at least as long as the server asks, also after a wake signal."""
+    """The wait is at least as long as the server asks, even after a wake signal."""
     breaker = CircuitBreaker(Backoff(lambda low, _high: low))
     breaker.shut(Pause(reason, "too much", is_about_server=True, least_seconds=7.5), 100.0)
     assert breaker.due == 107.5
@@ -35,7 +35,7 @@ def test_the_wait_is_as_long_as_the_server_asks(reason: str) -> None:
 
 
 async def test_events_beyond_a_quota_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While events wait because of a limit, the status names it. Then all are delivered."""
+    """While events wait because of a limit, the status names the limit. Later all are delivered."""
     now = 1000.0
     monkeypatch.setattr(quotas, "_clock", lambda: now)
     monkeypatch.setattr(quotas, "_BURST_SECONDS", 0.0)
@@ -69,7 +69,7 @@ async def test_events_beyond_a_quota_wait(tmp_path: Path, monkeypatch: pytest.Mo
         assert (sender.tallies[outbox].delivered, sender.tallies[outbox].rejected) == (22, 0)
     assert states
     assert all((state.next_try or 0) > (state.since or time.time()) for state in states)
-    # Another one is that the arm's events arrived before their experiment.
+    # Another possible reason is that the arm's events came before their experiment.
     [*_, why] = [why for why in whys if why.endswith("(QUOTA_EXCEEDED)")]
     assert why.startswith("the token 't' is limited to 1,000 recorded events a second; wait 0.")
 

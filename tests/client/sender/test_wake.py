@@ -1,4 +1,4 @@
-"""If a process waits for delivery, the sender tries again about a second after its last failure."""
+"""Tests of wake signals: if a process waits for delivery, the sender tries again soon."""
 
 import asyncio
 import shutil
@@ -29,12 +29,12 @@ def _longest(low: float, high: float) -> float:
 
 
 def _for_ever(low: float, _high: float) -> float:
-    """Returns a wait of an hour. Returns no wait if a wake signal shortened it."""
+    """Returns a wait of an hour, or no wait after a wake signal."""
     return 0.0 if low else 3_600.0
 
 
 def test_a_wake_signal(tmp_path: Path) -> None:
-    """Each signal is seen once. Signals before the reader began, or in a copy, are not seen."""
+    """Each wake signal is seen once. Signals from before the reader or in a copy are not seen."""
     wake_sender(tmp_path)
     signal = WakeSignal(tmp_path)
     assert not signal.is_set()
