@@ -83,7 +83,7 @@ def _hang_up(connection: socket.socket) -> None:
 
 
 def _read_headers(received: BinaryIO) -> None:
-    """Reads from a connection of HTTP/2 up to the first HEADERS frame, or to its end."""
+    """Reads from an HTTP/2 connection up to the first HEADERS frame or to its end."""
     received.read(_PREFACE_BYTES)
     while len(head := received.read(_FRAME_HEADER_BYTES)) == _FRAME_HEADER_BYTES:
         received.read(int.from_bytes(head[:3], "big"))

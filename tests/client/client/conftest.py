@@ -1,4 +1,4 @@
-"""A server for the whole folder, and a client of each kind for each test."""
+"""Fixtures: a server for the whole folder, clients for each test, and experiments."""
 
 from collections.abc import AsyncIterator, Iterator
 from itertools import count

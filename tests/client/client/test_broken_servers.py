@@ -205,10 +205,7 @@ async def test_without_retries_the_first_failure_is_final(connect: Connect) -> N
 
 @pytest.mark.slow
 async def test_a_write_outlasts_a_restart(connect: Connect) -> None:
-    """A client sends a write that was refused by a dead server again after its restart.
-
-    This holds only if the server has answered the client before.
-    """
+    """A write is retried while a server that has answered before refuses connections."""
     with running_server() as server:
         async with connect(server.address, read_timeout=0.5, write_timeout=120) as client:
             await result(client.experiment("e").declare())

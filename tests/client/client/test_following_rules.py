@@ -123,7 +123,7 @@ def test_removals_and_resets_of_states() -> None:
 
 
 def test_curves_of_a_state_have_the_chosen_status() -> None:
-    """`curve` has the arms with a chosen status; by default, all running and completed arms."""
+    """`curve` shows arms with the chosen statuses, by default running and completed arms."""
     live, statuses = LiveBase(_session()), {"a": _RUNNING, "b": _COMPLETED, "c": _FAILED}
     rows = [_row(0, "val", 0.5, step=1, arm=name) for name in statuses]
     live._state = _state(_marked(1, *(_arm(*each) for each in statuses.items()), evals=rows))

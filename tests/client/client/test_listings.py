@@ -111,7 +111,7 @@ async def test_iterating_twice(client: AnyClient, sweep: str) -> None:
 
 
 def test_a_failed_call_is_repeated(sweep: str, server: RunningServer) -> None:
-    """If a call of a list fails, its next use raises the error again or fetches the rest."""
+    """After a failed call, the next use of a list fetches the remaining pages."""
     with podium.Client(server.address) as client:
         arms = client.experiment(sweep).arms(page_size=2)
         assert arms[0].name == "a0"

@@ -202,7 +202,7 @@ def test_addresses_of_several_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @both_kinds
 async def test_a_token_is_sent_to_no_server_without_encryption(kind: Any) -> None:
-    """A token is not sent if one of the servers is on another machine, without encryption."""
+    """Without encryption, no token is sent if one of the servers is on another machine."""
     token = new_token()[1]
     async with _asking(kind, "127.0.0.1:1,results.example:2", token=token) as asked:
         with pytest.raises(podium.UnauthenticatedError, match="without encryption"):

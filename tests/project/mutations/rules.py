@@ -59,7 +59,7 @@ class Defect:
 
     @property
     def draw(self) -> str:
-        """Returns a text to sort by: random, but the same after edits elsewhere in the file."""
+        """Returns a string to sort by: random, but stable if other code of the file changes."""
         text = f"{self.file} {self.scope} {self.rule} {self.before}"
         return sha256(text.encode()).hexdigest()
 

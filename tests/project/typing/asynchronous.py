@@ -39,10 +39,7 @@ async def recording(experiment: podium.AsyncExperimentHandle, config: podium.Run
 
 
 async def mistakes(client: podium.AsyncClient) -> None:
-    """Type checkers report a call that is not awaited, and a blocking handle or `with`.
-
-    They also report arguments of wrong types.
-    """
+    """Type checkers report a missing `await` or `async`, and arguments of wrong types."""
     score: float | None = client.arm("e", "a").score("m")  # type: ignore[assignment]
     handle: podium.ArmHandle = client.arm("e", "a")  # type: ignore[assignment]
     with client.experiment("e").start_arm(podium.RunConfig("r")):  # type: ignore[attr-defined]

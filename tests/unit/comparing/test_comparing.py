@@ -39,7 +39,7 @@ def test_the_statistics_are_those_of_the_arms() -> None:
     assert metric.left.statistics.mean == pytest.approx(0.6)
     assert metric.right.statistics.sd == pytest.approx(0.2 / math.sqrt(2))
     assert metric.difference.difference == pytest.approx(0.3)
-    # Both are what ttest_ind of scipy returns for these numbers and unequal variances.
+    # scipy's ttest_ind with equal_var=False returns both of these values.
     assert metric.difference.p_value == pytest.approx(0.1443662048167655, rel=1e-10)
     assert metric.difference.ci_low == pytest.approx(-0.2976997448258376)
     assert metric.flags == found.flags == ()
