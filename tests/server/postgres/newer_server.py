@@ -1,4 +1,4 @@
-"""`podium serve` of the version after this one, whose tables have more columns and an index."""
+"""A simulated next version of `podium serve`, whose tables have more columns and an index."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A proxy between a store and its database that cuts connections at a statement."""
+"""A proxy between a store and its database. It cuts a connection at a chosen statement."""
 
 import asyncio
 import contextlib
@@ -21,9 +21,9 @@ class Proxy:
     """Passes bytes between a store and the database.
 
     Attributes:
-        cut_at: The bytes from the store at which its connection is cut, once.
-        answer: The bytes by which the database answers them.
-        passes_it_on: Whether the database gets them.
+        cut_at: When the store sends these bytes, its connection is cut. This happens once.
+        answer: The bytes that end the database's answer to `cut_at`.
+        passes_it_on: Whether the database receives `cut_at` before the cut.
         cuts: The number of cuts.
     """
 
@@ -72,7 +72,10 @@ class Proxy:
 
 
 def query_of(folder: Path) -> dict[str, str]:
-    """Returns the query of the URL of a folder's store. Its database must be on a socket."""
+    """Returns the query parameters of the URL of the folder's store.
+
+    Skips the test if the store does not reach its database over a Unix socket.
+    """
     parts = urlsplit(store_url(folder))
     query = {key: values[0] for key, values in parse_qs(parts.query).items()}
     if "host" not in query:
@@ -82,7 +85,7 @@ def query_of(folder: Path) -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def proxied_store(folder: Path) -> AsyncIterator[tuple[Store, Proxy]]:
-    """Opens an empty store whose connections a proxy can cut."""
+    """Yields an empty store, and the proxy that can cut its connections."""
     query = query_of(folder)
     proxy = Proxy(f"{query['host']}/{SOCKET}")
     server = await asyncio.start_unix_server(proxy.serve, folder / SOCKET)

@@ -1,4 +1,4 @@
-"""Tokens, quotas and the audit log hold across three servers on one database."""
+"""Tests of tokens, quotas and audit logs of three servers on one database."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ class _Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
-    """The clock by which servers read tokens again, count rows again, and limit rates."""
+    """Replaces the clock by which servers read tokens again, count rows again and limit rates."""
     clock = _Clock()
     times = SimpleNamespace(monotonic=clock.monotonic, time_ns=time.time_ns)
     monkeypatch.setattr(access, "time", times)
@@ -66,7 +66,7 @@ async def _names(client: podium.AsyncClient) -> list[str]:
 
 
 async def _refusals(calls: Sequence[Awaitable[Any]]) -> list[str]:
-    """Returns the reasons of the calls that a quota has rejected."""
+    """Makes calls at the same time. Returns the reasons of those that a quota has rejected."""
     results = await asyncio.gather(*calls, return_exceptions=True)
     errors = [result for result in results if isinstance(result, BaseException)]
     assert all(isinstance(error, podium.ResourceExhaustedError) for error in errors), errors
@@ -74,7 +74,7 @@ async def _refusals(calls: Sequence[Awaitable[Any]]) -> list[str]:
 
 
 async def test_a_revoked_token(tmp_path: Path, clock: _Clock) -> None:
-    """5 seconds after one server has revoked a token, no server answers a call with it."""
+    """Five seconds after one server has revoked a token, all servers refuse calls with it."""
     async with _clients(tmp_path) as admins, AsyncExitStack() as stack:
         issued = await admins[0].create_token("t", "reader")
         clock.now += 1
@@ -92,7 +92,10 @@ async def test_a_revoked_token(tmp_path: Path, clock: _Clock) -> None:
 
 
 async def test_the_limit_of_stored_rows(tmp_path: Path, clock: _Clock) -> None:
-    """A limit holds for the rows of all servers, and deleted rows make room at each of them."""
+    """The limit counts the rows that were stored through any of the servers.
+
+    Rows that are deleted through one server make room at another one.
+    """
     async with _clients(tmp_path, TokenLimits(stored_rows=6)) as clients:
         for client in clients:  # each server knows that nothing is stored
             token = await client.whoami()
@@ -113,7 +116,7 @@ async def test_the_limit_of_stored_rows(tmp_path: Path, clock: _Clock) -> None:
 
 @pytest.mark.parametrize("name", ["calls_per_second", "events_per_second", "bytes_per_second"])
 async def test_the_limits_of_rates(name: str, tmp_path: Path, clock: _Clock) -> None:
-    """Each server limits the calls that it gets itself, and one server's limit delays no other."""
+    """Each server applies the limits of rates only to the calls that it receives itself."""
     async with _clients(tmp_path, TokenLimits(**{name: 1})) as clients:
         for client in clients:
             calls = [client.record("x", [events.experiment_declared()] * 5) for _ in range(5)]
@@ -126,7 +129,7 @@ async def test_the_limits_of_rates(name: str, tmp_path: Path, clock: _Clock) -> 
 
 
 async def test_the_audit_log(tmp_path: Path) -> None:
-    """Each change is in the log of the server that made it, and in no other."""
+    """Each change is in the log of the server that made it, and in no other log."""
     async with _clients(tmp_path) as clients:
         for number in range(6):
             await clients[number % 3].create_token(f"t{number}", "reader")
@@ -144,7 +147,7 @@ async def test_the_audit_log(tmp_path: Path) -> None:
 
 
 def _changes(log: Path) -> Counter[str]:
-    """Returns the changes of a log: the method and the name of what it changed."""
+    """Counts the changes in a log by method and subject, such as `CreateToken t0`."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert all(line["token"]["name"] == "ours" and line["code"] == "OK" for line in lines)
     return Counter(

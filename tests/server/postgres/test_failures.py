@@ -1,4 +1,4 @@
-"""Calls whose connection, transaction or database fails get a clear error, or succeed later."""
+"""Tests of calls whose connection, transaction or database fails."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ from tests.stores import store_url
 
 @pytest.fixture
 async def proxied(tmp_path: Path) -> AsyncIterator[tuple[Store, Proxy]]:
-    """A store with an experiment, whose connections a proxy can cut."""
+    """Yields a store with an experiment, and the proxy that can cut its connections."""
     async with proxied_store(tmp_path) as (opened, proxy):
         await opened.transact(record(declared(), arm()))
         yield opened, proxy
@@ -37,7 +37,7 @@ async def proxied(tmp_path: Path) -> AsyncIterator[tuple[Store, Proxy]]:
 
 @contextlib.asynccontextmanager
 async def _two_hosts(folder: Path) -> AsyncIterator[str]:
-    """Yields the URL of two hosts: one that accepts connections and is silent, and a good one."""
+    """Yields a URL with two hosts: the first accepts connections but never answers."""
     query = query_of(folder)
     proxy = Proxy(f"{query['host']}/{SOCKET}")
     good = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
@@ -51,7 +51,7 @@ async def _two_hosts(folder: Path) -> AsyncIterator[str]:
 
 
 async def test_a_host_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store uses the other host at once, without waiting for the silent one."""
+    """If one host does not answer, the store uses the other host without waiting."""
     monkeypatch.setattr(store, "_CONNECT_SECONDS", 3_600.0)
     async with _two_hosts(tmp_path) as url:
         opened = await open_store(url)
@@ -60,7 +60,7 @@ async def test_a_host_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.M
 
 
 async def test_a_leader_that_becomes_a_replica(tmp_path: Path) -> None:
-    """A transaction on a host that takes no more writes runs again on another connection."""
+    """If a host accepts no more writes, the transaction runs again on another connection."""
     opened: Any = await open_store(store_url(tmp_path))
     try:
         await opened.transact(record(declared(), arm()))
@@ -72,7 +72,10 @@ async def test_a_leader_that_becomes_a_replica(tmp_path: Path) -> None:
 
 
 async def test_no_host_takes_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While there is no leader, a store does not open, and calls are rejected as undone."""
+    """While no host accepts writes, a store cannot be opened.
+
+    Calls of an open store are rejected, and the error says that nothing was changed.
+    """
     monkeypatch.setattr(store, "_CONNECT_SECONDS", 30.0)
     async with _two_hosts(tmp_path) as url:
         opened: Any = await open_store(url)
@@ -92,7 +95,7 @@ async def test_no_host_takes_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def _without_leader(url: str) -> list[str]:
-    """Returns the URLs of the good host only, twice, as if it were a replica."""
+    """Returns the URL of the working host, twice, with an option that makes it read-only."""
     user, _, others = url.partition("@")
     good = f"{user}@{others.partition(',')[2]}&default_transaction_read_only=on"
     return [good, good]
@@ -105,7 +108,10 @@ async def _reason(work: Any) -> str:
 
 
 async def test_the_answer_to_a_commit_is_lost(proxied: tuple[Store, Proxy]) -> None:
-    """The call is not repeated by the server. It was stored, and the repeated stream skips it."""
+    """If the answer to a COMMIT is lost, the call gets OUTCOME_UNKNOWN.
+
+    The call was stored, so its event is skipped when the writer sends it again.
+    """
     opened, proxy = proxied
     call: Callable[[], Any] = lambda: record(row("val", 1), writer="w")  # noqa: E731 - a call each time
     proxy.cut_at = b"COMMIT\0"
@@ -115,7 +121,10 @@ async def test_the_answer_to_a_commit_is_lost(proxied: tuple[Store, Proxy]) -> N
 
 
 async def test_a_commit_that_never_arrives(proxied: tuple[Store, Proxy]) -> None:
-    """The outcome is unknown too. Nothing was stored, and the repeated stream stores it once."""
+    """If a COMMIT does not reach the database, the call gets OUTCOME_UNKNOWN, too.
+
+    Nothing was stored, so the event is stored when the writer sends it again.
+    """
     opened, proxy = proxied
     proxy.cut_at, proxy.passes_it_on = b"COMMIT\0", False
     assert await _reason(opened.transact(record(row("val", 1), writer="w"))) == "OUTCOME_UNKNOWN"
@@ -124,7 +133,10 @@ async def test_a_commit_that_never_arrives(proxied: tuple[Store, Proxy]) -> None
 
 
 async def test_a_connection_is_lost_before_the_commit(proxied: tuple[Store, Proxy]) -> None:
-    """The transaction runs again on another connection, and the caller notices nothing."""
+    """If a connection is lost before the COMMIT, the transaction runs again on another one.
+
+    The caller gets no error.
+    """
     opened, proxy = proxied
     proxy.cut_at, proxy.passes_it_on = b"READ COMMITTED", False
     outcome = await opened.transact(record(row("val", 1)))
@@ -132,7 +144,7 @@ async def test_a_connection_is_lost_before_the_commit(proxied: tuple[Store, Prox
 
 
 async def test_a_read_whose_connection_is_lost(proxied: tuple[Store, Proxy]) -> None:
-    """The read runs again on another connection."""
+    """If the connection of a read is lost, the read runs again on another one."""
     opened, proxy = proxied
     proxy.cut_at, proxy.passes_it_on = b"FROM experiments", False
     assert (await opened.experiment("x")).revision == 1
@@ -140,7 +152,10 @@ async def test_a_read_whose_connection_is_lost(proxied: tuple[Store, Proxy]) -> 
 
 
 async def test_connections_that_the_database_ends(tmp_path: Path) -> None:
-    """After a restart of the database, reads and writes use new connections."""
+    """After the database has closed its connections, a store uses new ones.
+
+    This is what a restart of the database does.
+    """
     url = store_url(tmp_path)
     opened = await open_store(f"{url}&application_name=ended_{tmp_path.name}")
     try:
@@ -158,7 +173,10 @@ async def test_connections_that_the_database_ends(tmp_path: Path) -> None:
 
 
 async def test_a_read_only_database(tmp_path: Path) -> None:
-    """Reads work, writes change nothing and say why, and a store cannot be created."""
+    """On a read-only database, reads work, and writes are rejected with the cause.
+
+    A store cannot be created there.
+    """
     url = store_url(tmp_path)
     read_only = f"{url}&default_transaction_read_only=on"
     with pytest.raises(StoreError, match="read-only"):
@@ -176,7 +194,7 @@ async def test_a_read_only_database(tmp_path: Path) -> None:
 
 
 async def test_health_of_a_read_only_database(tmp_path: Path) -> None:
-    """`podium health` says that the server takes no writes, and still succeeds."""
+    """If the database is read-only, `podium health` reports that, and exits with 0."""
     url = store_url(tmp_path)
     await (await open_store(url)).close()
     async with serving(tmp_path, store=f"{url}&default_transaction_read_only=on") as [address]:
@@ -188,7 +206,10 @@ async def test_health_of_a_read_only_database(tmp_path: Path) -> None:
 
 
 async def test_a_lock_that_another_session_keeps(tmp_path: Path) -> None:
-    """A call that waits too long is rejected with OVERLOADED. Calls on others go on meanwhile."""
+    """A call that waits too long for a lock is rejected with OVERLOADED.
+
+    Meanwhile, calls about other experiments succeed.
+    """
     url = store_url(tmp_path)
     opened = await open_store(f"{url}&lock_timeout=200")
     try:
@@ -207,7 +228,7 @@ async def test_a_lock_that_another_session_keeps(tmp_path: Path) -> None:
 
 
 async def test_all_connections_are_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A read that gets no connection in time is rejected with OVERLOADED."""
+    """If no connection becomes free in time, a read is rejected with OVERLOADED."""
     monkeypatch.setattr(store, "_CONNECTIONS", 1)
     monkeypatch.setattr(store, "_WAIT_SECONDS", 0.5)
     opened: Any = await open_store(store_url(tmp_path))
@@ -235,14 +256,14 @@ async def test_all_connections_are_busy(tmp_path: Path, monkeypatch: pytest.Monk
     ],
 )
 def test_errors_of_the_database(error: Exception, reason: str) -> None:
-    """Each kind of failure has its reason, and says that nothing was changed."""
+    """Each error of the database has a reason, and a message that nothing was changed."""
     found = errors.undone(error)
     assert found.reason == reason
     assert "nothing was changed" in found.message
 
 
 async def test_a_database_of_another_program(tmp_path: Path) -> None:
-    """The store leaves tables alone that it has not made."""
+    """A store is not opened on a database that has tables of another program."""
     url = store_url(tmp_path)
     async with connected(url) as connection:
         await connection.execute("CREATE TABLE experiments (name TEXT PRIMARY KEY)")
@@ -251,7 +272,7 @@ async def test_a_database_of_another_program(tmp_path: Path) -> None:
 
 
 async def test_a_newer_store(tmp_path: Path) -> None:
-    """A server that is too old for the tables does not start; one that is only older does."""
+    """A store with newer tables can be opened, unless they require a newer server."""
     url = store_url(tmp_path)
     await (await open_store(url)).close()
     async with connected(url) as connection:
@@ -264,7 +285,10 @@ async def test_a_newer_store(tmp_path: Path) -> None:
 
 
 async def test_a_commit_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the database warns at a COMMIT, such as of a missing replica, the outcome is unknown."""
+    """If the database warns at a COMMIT, the call gets OUTCOME_UNKNOWN.
+
+    An example is a warning that no replica has the commit. Later calls succeed.
+    """
     opened = await open_store(store_url(tmp_path))
     try:
         await opened.transact(record(declared(), arm()))
@@ -285,7 +309,10 @@ async def test_a_commit_with_a_warning(tmp_path: Path, monkeypatch: pytest.Monke
 async def test_a_commit_that_no_replica_confirms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While it is not confirmed, its outcome is unknown, and nobody sees it. Later it is there."""
+    """If no replica confirms a commit in time, the call gets OUTCOME_UNKNOWN.
+
+    Its row cannot be read at first. It can be read once the database no longer waits for a replica.
+    """
     if os.environ.get("PODIUM_TEST_POSTGRES"):
         pytest.skip("it changes settings of the whole database")
     monkeypatch.setattr(group_commit, "_COMMIT_SECONDS", 0.2)
@@ -313,7 +340,7 @@ async def test_a_commit_that_no_replica_confirms(
 
 
 async def test_texts_that_the_database_refuses(tmp_path: Path) -> None:
-    """A NUL in a filter finds nothing, as in every store."""
+    """A filter with a NUL character finds nothing, and causes no error."""
     opened = await open_store(store_url(tmp_path))
     try:
         await opened.transact(record(declared(), arm("a")))
@@ -328,9 +355,9 @@ async def test_texts_that_the_database_refuses(tmp_path: Path) -> None:
 async def test_a_database_that_opens_no_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Calls are rejected as undone, whatever reason the database has to refuse connections.
+    """If the database refuses all new connections, calls are rejected with SHUTTING_DOWN.
 
-    With a full disk or without memory, PostgreSQL has other reasons than in normal operation.
+    Once connections can be opened again, calls succeed.
     """
     opened: Any = await open_store(store_url(tmp_path))
     try:
@@ -348,7 +375,10 @@ async def test_a_database_that_opens_no_connection(
 
 
 def test_messages_of_a_failed_database(caplog: pytest.LogCaptureFixture) -> None:
-    """The log has a kind of message once for many failed calls, and every incident."""
+    """Of many warnings of one kind, only one is logged within some seconds.
+
+    The next one has the number of those left out. Each incident is logged.
+    """
     log = logging.getLogger("podium_server.seldom")
     seldom = errors.Seldom()
     log.addFilter(seldom)

@@ -1,4 +1,4 @@
-"""A database whose disk is full rejects writes, serves reads, and goes on when there is room."""
+"""Tests that a database with a full disk rejects writes, serves reads, and recovers."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ _METRICS = {f"metric{number}": float(number**3) for number in range(300)}
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """A disk of 2 MB that the database can use."""
+    """Yields the folder of a file system of 2 MB that the database can use."""
     if os.geteuid() != 0 or os.environ.get("PODIUM_TEST_POSTGRES"):
         pytest.skip("only root can mount a small disk for a database on this machine")
     folder = Path(tempfile.mkdtemp(prefix="podium-full-"))
@@ -43,7 +43,10 @@ def _run(*command: str) -> bool:
 
 
 async def test_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
-    """Calls are rejected with STORAGE_FULL and change nothing, until there is room again."""
+    """On a full disk, a write is rejected with STORAGE_FULL and changes nothing.
+
+    Reads still work. When there is room again, writes succeed.
+    """
     url = store_url(tmp_path)
     space = f"small_{tmp_path.name}"
     store = await open_store(url)

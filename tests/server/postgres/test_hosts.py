@@ -1,4 +1,4 @@
-"""A store with several hosts follows the leader, also if a former leader hangs."""
+"""Tests that a store with several hosts uses the leader, even if a former leader hangs."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -16,7 +16,7 @@ from tests.server.postgres.proxy import SOCKET, Proxy, query_of
 
 
 async def test_a_leader_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls go on at the new leader if the former one neither answers nor disconnects."""
+    """If a leader neither answers nor disconnects, calls continue at the other host."""
     monkeypatch.setattr(connections, "_HUNG_SECONDS", 0.1)
     monkeypatch.setattr(connections, "_CHECK_SECONDS", 0.05)
     monkeypatch.setattr(store, "_STATEMENT_SECONDS", 3_600)
@@ -43,7 +43,7 @@ async def test_a_leader_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 async def test_an_error_names_the_host() -> None:
-    """If no connection can be opened, the error has the host and the port, but no password."""
+    """If no connection can be opened, the error names the host and the port, not the password."""
     address = closed_port()
     with pytest.raises(ConnectionError) as refused:
         await connect(f"postgresql://podium:secret@{address}/postgres")

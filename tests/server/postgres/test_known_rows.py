@@ -1,4 +1,7 @@
-"""Calls whose server knows the stored rows take one statement, and stay right beside others."""
+"""Tests of calls whose server knows the stored rows: each takes only one SQL statement.
+
+Their results are right even if other servers write to the same experiment.
+"""
 
 import asyncio
 import sys
@@ -28,7 +31,7 @@ _PAGE = PageLimits(1_000, 2**21)
 
 @pytest.fixture
 async def two(tmp_path: Path) -> AsyncIterator[tuple[Store, Store]]:
-    """Two stores over one database with an arm that has a row. The first one knows the rows."""
+    """Yields two stores over one database with an arm and a row. The first store knows both."""
     async with AsyncExitStack() as stack:
         stores = [await open_store(store_url(tmp_path)) for _ in range(2)]
         for store in stores:
@@ -40,7 +43,7 @@ async def two(tmp_path: Path) -> AsyncIterator[tuple[Store, Store]]:
 
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements that stores run from now on."""
+    """Returns a list that gets each SQL statement that stores run from now on."""
     seen: list[str] = []
     for name in ("execute", "fetch", "executemany", "cursor"):
         method = getattr(PooledConnection, name)
@@ -59,7 +62,7 @@ async def _steps(store: Store) -> list[int]:
 
 
 async def test_one_statement(two: tuple[Store, Store], statements: list[str]) -> None:
-    """A call with new rows, points and metrics of a known arm takes one statement."""
+    """A call with a new row and metrics of a known arm takes one statement."""
     store, _ = two
     call = record(row("val", 2), metrics({"loss": 0.5}, step=2), writer="w", first=3)
     assert (await store.transact(call)).revision == 3
@@ -68,7 +71,10 @@ async def test_one_statement(two: tuple[Store, Store], statements: list[str]) ->
 
 
 async def test_a_read_takes_one_statement(two: tuple[Store, Store], statements: list[str]) -> None:
-    """So do reads of single values, and those of one experiment that run at the same time."""
+    """A read of one row takes one statement.
+
+    Reads of one experiment at the same time share one statement.
+    """
     store, other = two
     assert await other.eval("x", "a", "val", None) is not None
     assert await other.eval("x", "a", "val", 2) is None
@@ -79,7 +85,10 @@ async def test_a_read_takes_one_statement(two: tuple[Store, Store], statements: 
 
 
 async def test_a_read_that_is_cancelled(two: tuple[Store, Store]) -> None:
-    """Other reads that share its statement get their results, and later ones too."""
+    """If a read is cancelled, other reads that share its statement get their results.
+
+    Later reads succeed, too.
+    """
     store, _ = two
     reads = [asyncio.create_task(store.eval("x", "a", "val", 1)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -91,7 +100,10 @@ async def test_a_read_that_is_cancelled(two: tuple[Store, Store]) -> None:
 
 
 async def test_a_write_that_is_cancelled(two: tuple[Store, Store]) -> None:
-    """It is stored as a whole, or not at all, and its neighbours are not affected."""
+    """If a write is cancelled, other writes at the same time are stored.
+
+    The cancelled write is stored as a whole or not at all, and can be sent again.
+    """
     store, _ = two
     writes = [asyncio.create_task(store.transact(record(row("val", step)))) for step in (2, 3, 4)]
     await asyncio.sleep(0)
@@ -102,7 +114,10 @@ async def test_a_write_that_is_cancelled(two: tuple[Store, Store]) -> None:
 
 
 async def test_another_server_has_written(two: tuple[Store, Store]) -> None:
-    """A server notices that its known rows are old, and applies the call to the stored ones."""
+    """If another server has written, a server applies a call to the stored rows.
+
+    It notices that the rows that it knows are out of date.
+    """
     store, other = two
     assert (await other.transact(record(row("val", 5), writer="w", first=3))).revision == 3
     again = await store.transact(record(row("val", 5), writer="w", first=3))
@@ -112,7 +127,7 @@ async def test_another_server_has_written(two: tuple[Store, Store]) -> None:
 
 
 async def test_a_call_is_rejected_by_what_is_stored(two: tuple[Store, Store]) -> None:
-    """A call on an arm that another server has created or deleted since is answered rightly."""
+    """A server notices that another one has created or deleted the arm of a call."""
     store, other = two
     with pytest.raises(PodiumError, match="no arm 'b'"):
         await store.transact(record(row("val", 1, name="b")))
@@ -124,7 +139,7 @@ async def test_a_call_is_rejected_by_what_is_stored(two: tuple[Store, Store]) ->
 
 
 async def test_calls_of_two_servers_at_once(two: tuple[Store, Store]) -> None:
-    """Of many calls at two servers, none is lost, and each has a revision of its own."""
+    """If two servers write at the same time, the rows of all calls are stored."""
     calls = [
         store.transact(record(row("val", 10 * number + at)))
         for number in range(1, 40)
@@ -138,7 +153,11 @@ async def test_calls_of_two_servers_at_once(two: tuple[Store, Store]) -> None:
 
 @pytest.mark.parametrize("arrives", [True, False])
 async def test_the_answer_is_lost(tmp_path: Path, *, arrives: bool) -> None:
-    """The outcome of the statement is unknown. It is not repeated, and the stream decides."""
+    """If the answer to a statement is lost, the call gets OUTCOME_UNKNOWN.
+
+    When the writer sends the call again, the event is skipped if it was stored. Otherwise it is
+    stored then.
+    """
     async with proxied_store(tmp_path) as (store, proxy):
         await store.transact(record(declared(), arm()))
         for step in (1, 2):
@@ -157,7 +176,7 @@ def _cut(proxy: Proxy, *, arrives: bool) -> None:
 
 
 async def test_a_lock_that_another_session_keeps(tmp_path: Path) -> None:
-    """A statement that waits too long changes nothing, and the call says so."""
+    """If a call waits too long for a lock, it is rejected as having changed nothing."""
     url = store_url(tmp_path)
     store = await open_store(f"{url}&lock_timeout=200")
     try:
@@ -176,7 +195,7 @@ async def test_a_lock_that_another_session_keeps(tmp_path: Path) -> None:
 
 
 def test_the_oldest_known_rows_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is known takes a bounded amount of memory."""
+    """If known rows need too much memory, those of the oldest experiments are dropped."""
     monkeypatch.setattr(known, "_MOST_BYTES", 10_000)
     experiments = KnownExperiments()
     for number in range(100):
@@ -197,7 +216,10 @@ def test_the_oldest_known_rows_are_forgotten(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_the_size_of_known_rows(attribute: str, value: Any) -> None:
-    """What can be large counts with its size, and a row that is replaced or removed no more."""
+    """The size of known rows includes values that can be large.
+
+    A value that is replaced or removed no longer counts.
+    """
     rows = KnownRows(0)
     empty = rows.size
     rows.put(getattr(rows, attribute), "place", value)
@@ -209,7 +231,7 @@ def test_the_size_of_known_rows(attribute: str, value: Any) -> None:
 
 
 def test_changes_that_are_taken_back() -> None:
-    """The known rows are as before the transaction, whatever it has changed."""
+    """After `undo`, the known rows are as they were before the transaction."""
     rows = KnownRows(1)
     for name in ("kept", "replaced", "removed"):
         rows.put(rows.last_steps, (1, len(name)), 1)
@@ -230,7 +252,7 @@ def test_changes_that_are_taken_back() -> None:
 
 
 def test_the_cost_of_a_change_beside_many_rows() -> None:
-    """A transaction takes no copy of the known rows of an experiment, which can be many."""
+    """A transaction does not copy the known rows of its experiment, which can be many."""
     rows = KnownRows(1)
     for number in range(20_000):
         rows.put(rows.arms, f"arm{number}", None)

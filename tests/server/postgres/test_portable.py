@@ -1,7 +1,7 @@
-"""Every statement of the PostgreSQL store also runs on engines that speak its protocol.
+"""Tests that the statements of the PostgreSQL store run on other engines with its protocol.
 
-Citus, YugabyteDB and CockroachDB lack some of what PostgreSQL has, or are slow without the id of
-the experiment, by which rows are distributed.
+Such engines are Citus, YugabyteDB and CockroachDB. They lack some features of PostgreSQL. They
+distribute rows by the id of the experiment, so a statement without this id is slow.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ _FUNCTIONS = {
 
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The statements that connections of a store run from now on."""
+    """Returns a set that gets each SQL statement that stores run from now on."""
     seen: set[str] = set()
     for name in ("cursor", "execute", "executemany", "fetch", "fetchrow", "fetchval"):
         method = getattr(PooledConnection, name)
@@ -74,7 +74,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 async def test_statements(tmp_path: Path, statements: set[str]) -> None:
-    """Random calls, all reads, and a migration run portable statements only."""
+    """Random calls, all reads, and a copy to another store run portable statements only."""
     rng, model = Random(1), Experiment()  # noqa: S311 - the same calls every time
     place, other = new_place(tmp_path), new_place(tmp_path / "other")
     async with opened(place) as opened_store:
@@ -94,7 +94,10 @@ async def test_statements(tmp_path: Path, statements: set[str]) -> None:
 
 
 def test_tables() -> None:
-    """All tables have keys that begin with the experiment, and types that all engines have."""
+    """Each large table has a key that begins with the experiment.
+
+    All columns have types that all engines have.
+    """
     created = set()
     for text in (schema._STORE, *(text for step in schema.MIGRATIONS for text in step)):
         _check_words(text)
@@ -111,7 +114,7 @@ def test_tables() -> None:
 
 
 def test_statements_that_other_engines_lack_are_noticed() -> None:
-    """The check finds what it is there for."""
+    """The check rejects statements and tables that other engines lack or handle slowly."""
     for text in (
         "SELECT pg_advisory_lock(1)",
         "LISTEN changes",
@@ -159,7 +162,7 @@ def _check(text: str) -> None:
 
 
 def _parsed(text: str) -> sql.Expr:
-    # The parser takes two `$` for the ends of a text.
+    # The parser would read what is between two `$` as a string.
     return sqlglot.parse_one(re.sub(r"\$(\d+)", r":p\1", text), dialect="postgres")
 
 
@@ -195,7 +198,7 @@ def _without_options(text: str) -> str:
 
 
 async def _read_all(store: Store) -> None:
-    """Makes every read, with every filter."""
+    """Makes every kind of read, with every filter."""
     shown = ArmFilter(
         frozenset({1, 2, 3}),
         "g",
@@ -229,6 +232,9 @@ async def _read_all(store: Store) -> None:
 
 
 def test_ids_follow_from_names() -> None:
-    """Servers give an experiment its id without asking the database. Ids never change."""
+    """The id of an experiment is computed from its name, and never changes.
+
+    So a server gives an id without asking the database.
+    """
     assert experiment_id("x") == 3274422879871479876
     assert experiment_id("nlp/rank_sweep") != experiment_id("nlp/rank_sweep2")

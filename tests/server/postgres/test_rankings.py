@@ -1,4 +1,4 @@
-"""Rankings that are read from the database in pieces."""
+"""Tests of rankings that are read from the database in pieces."""
 
 import dataclasses
 import math
@@ -28,7 +28,10 @@ async def test_pieces(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each arm is there once, equal scores are in order of creation, and NaN comes last."""
+    """With pieces of any size, a ranking has each arm once.
+
+    Equal scores are in the order of creation, and NaN comes last.
+    """
     monkeypatch.setattr(reads, "POSTGRES", dataclasses.replace(POSTGRES, pieces=pieces))
     store = await open_store(store_url(tmp_path))
     arms = [arm(str(at), status=3, metrics={"loss": loss}) for at, loss in enumerate(_LOSSES)]

@@ -1,4 +1,4 @@
-"""Clients of three servers on one database go on while servers leave, return and are upgraded."""
+"""Tests of clients of three servers on one database while the servers stop or are upgraded."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ class _Server(RunningServer):
         return [python, option, self.module, *arguments]
 
     def answers(self) -> bool:
-        """Returns whether it has answered a call of Score since its start."""
+        """Returns whether this server has answered a Score call since its start."""
         connection = HTTPConnection(self.http.removeprefix("http://"), timeout=120)
         connection.request("GET", "/metrics")
         page = connection.getresponse().read().decode()
@@ -44,8 +44,8 @@ class _Server(RunningServer):
 class _Load:
     """Clients that record rows and read them back, in rounds of a write and four reads.
 
-    A wrong answer ends the test, and so does an error, unless it is of a write whose server was
-    killed. Such a write is sent again.
+    A wrong answer or an error fails the test. The exception is a write that fails with
+    UnavailableError: it is sent again.
 
     Attributes:
         repeated: The number of writes that were sent again.
@@ -58,7 +58,7 @@ class _Load:
         self._is_over = False
 
     async def run(self, number: int) -> None:
-        """Makes the calls of one client until `end`. Then checks that each row is there once."""
+        """Makes the calls of one client until `end`. Then checks that each row is stored once."""
         name = f"x{number}"
         async with podium.AsyncClient(self._address) as client:
             experiment = client.experiment(name)
@@ -96,13 +96,13 @@ class _Load:
             await asyncio.sleep(0.02)
 
     def end(self) -> None:
-        """Ends the load after the running rounds."""
+        """Ends the load after the rounds that are running."""
         self._is_over = True
 
 
 @asynccontextmanager
 async def _three_servers(folder: Path) -> AsyncIterator[list[_Server]]:
-    """Starts three servers at the same time on an empty database."""
+    """Starts three servers at the same time on an empty database, and yields them."""
     url, arguments = store_url(folder), ("--http", "127.0.0.1:0")
     starts = (asyncio.to_thread(_Server, url, arguments) for _ in range(3))
     servers = await asyncio.gather(*starts)
@@ -126,12 +126,12 @@ async def _loaded(servers: list[_Server]) -> AsyncIterator[_Load]:
 
 
 async def _until_it_answers(server: _Server) -> None:
-    while not await asyncio.to_thread(server.answers):  # noqa: ASYNC110 - it tells nobody
+    while not await asyncio.to_thread(server.answers):  # noqa: ASYNC110 - no event to wait for
         await asyncio.sleep(0.05)
 
 
 async def test_servers_that_stop_and_return(tmp_path: Path) -> None:
-    """No call fails while each server in turn stops, and comes back to its clients."""
+    """No call fails while the servers stop and start again, one after the other."""
     async with _three_servers(tmp_path) as servers, _loaded(servers) as load:
         for server in servers:
             await asyncio.to_thread(server.stop)
@@ -142,9 +142,9 @@ async def test_servers_that_stop_and_return(tmp_path: Path) -> None:
 
 
 async def test_servers_that_are_killed_and_return(tmp_path: Path) -> None:
-    """No read fails while each server in turn is killed, and comes back to its clients.
+    """No read fails while the servers are killed and started again, one after the other.
 
-    Each row is stored once, also those whose server was killed before it answered.
+    Each row is stored once, even if its server was killed before it answered.
     """
     async with _three_servers(tmp_path) as servers, _loaded(servers) as load:
         for server in servers:
@@ -155,7 +155,10 @@ async def test_servers_that_are_killed_and_return(tmp_path: Path) -> None:
 
 
 async def test_an_upgrade_of_three_servers(tmp_path: Path) -> None:
-    """No call fails while servers are replaced by newer ones, which add to the tables."""
+    """No call fails while the servers are replaced by newer ones, one after the other.
+
+    The newer servers add columns and tables to the database.
+    """
     async with _three_servers(tmp_path) as servers, _loaded(servers) as load:
         for server in servers:
             server.module = NEWER

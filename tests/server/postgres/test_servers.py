@@ -1,4 +1,4 @@
-"""Several servers use one database at the same time."""
+"""Tests of several servers that use one database at the same time."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -31,7 +31,7 @@ from tests.stores import store_url
 
 
 async def _stores(stack: AsyncExitStack, folder: Path, count: int) -> list[Store]:
-    """Opens stores over one database, all at the same time."""
+    """Opens a number of stores over one database, all at the same time."""
     stores = await asyncio.gather(*(open_store(store_url(folder)) for _ in range(count)))
     for store in stores:
         stack.push_async_callback(store.close)
@@ -39,7 +39,7 @@ async def _stores(stack: AsyncExitStack, folder: Path, count: int) -> list[Store
 
 
 async def test_the_first_start_of_three_servers(tmp_path: Path) -> None:
-    """Three servers that create the same store at once have the same store."""
+    """If three servers create a store at the same time, all of them have the same store."""
     async with AsyncExitStack() as stack:
         stores = await _stores(stack, tmp_path, 3)
         assert len({await store.store_id() for store in stores}) == 1
@@ -50,7 +50,10 @@ async def test_the_first_start_of_three_servers(tmp_path: Path) -> None:
 
 
 async def test_rows_of_an_older_store_are_counted(tmp_path: Path) -> None:
-    """A store of version 1, which had no counts of rows, gets them when a newer server opens it."""
+    """When a newer server opens a store of version 1, the rows are counted.
+
+    That version had no counts of rows.
+    """
     url = store_url(tmp_path)
     async with AsyncExitStack() as stack:
         [store] = await _stores(stack, tmp_path, 1)
@@ -68,7 +71,10 @@ async def test_rows_of_an_older_store_are_counted(tmp_path: Path) -> None:
 
 
 async def test_calls_of_three_servers_on_one_experiment(tmp_path: Path) -> None:
-    """Revisions have no gaps, no call is lost, and each server reads all of them."""
+    """If three servers write to one experiment, its revisions have no gaps.
+
+    All rows are stored, and each server reads all of them.
+    """
     async with AsyncExitStack() as stack:
         stores = await _stores(stack, tmp_path, 3)
         await stores[0].transact(record(declared(), arm()))
@@ -85,7 +91,7 @@ async def test_calls_of_three_servers_on_one_experiment(tmp_path: Path) -> None:
 
 
 async def test_servers_that_create_one_experiment_at_once(tmp_path: Path) -> None:
-    """Each call is applied, whichever server creates the experiment and the arm."""
+    """If three servers create one experiment at the same time, each call is applied."""
     async with AsyncExitStack() as stack:
         stores = await _stores(stack, tmp_path, 3)
         for number in range(10):
@@ -99,7 +105,7 @@ async def test_servers_that_create_one_experiment_at_once(tmp_path: Path) -> Non
 
 
 async def test_a_stream_that_goes_on_at_another_server(tmp_path: Path) -> None:
-    """Events that one server has applied are skipped by another one."""
+    """If a stream continues at another server, events that are already stored are skipped."""
 
     def call(first: int, *steps: int) -> RecordCall:
         return record(*(row("val", step) for step in steps), writer="w", first=first)
@@ -115,7 +121,10 @@ async def test_a_stream_that_goes_on_at_another_server(tmp_path: Path) -> None:
 
 
 async def test_rankings_and_places_follow_other_servers(tmp_path: Path) -> None:
-    """A cached ranking, and a cached place of an arm, are not used after another server's call."""
+    """After a change by another server, a cached ranking is not used.
+
+    If that server has deleted an arm and recorded it again, the cached id of the arm is not used.
+    """
     async with AsyncExitStack() as stack:
         first, second = await _stores(stack, tmp_path, 2)
         await first.transact(
@@ -166,7 +175,7 @@ async def test_a_watch_shows_commits_of_another_server(tmp_path: Path) -> None:
 
 
 async def test_a_client_of_three_servers_reads_its_writes(tmp_path: Path) -> None:
-    """Each read shows the client's write before it, although servers take turns and cache."""
+    """A client of three servers reads its last write, whichever server answers."""
     async with AsyncExitStack() as stack:
         servers = [(await stack.enter_async_context(serving(tmp_path)))[0] for _ in range(3)]
         client = await stack.enter_async_context(podium.AsyncClient(",".join(servers)))
@@ -180,7 +189,10 @@ async def test_a_client_of_three_servers_reads_its_writes(tmp_path: Path) -> Non
 
 
 async def test_a_watch_goes_on_at_another_server(tmp_path: Path) -> None:
-    """When its server stops, a watch continues without a gap or a second snapshot."""
+    """If its server stops, a watch continues at another one without a gap.
+
+    It gets no second snapshot.
+    """
     async with AsyncExitStack() as stack:
         [one] = await stack.enter_async_context(serving(tmp_path))
         leaving = await stack.enter_async_context(AsyncExitStack())

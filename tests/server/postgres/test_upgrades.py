@@ -1,4 +1,4 @@
-"""Servers of two versions use one database while its tables are migrated."""
+"""Tests of servers of two versions on one database while its tables are migrated."""
 
 import asyncio
 import itertools
@@ -35,7 +35,7 @@ _names = map("x{}".format, itertools.count())
 
 
 class _Load:
-    """Reads and writes an experiment of its own without end, in a task that an error ends."""
+    """A task that reads and writes an experiment of its own until an error or its cancellation."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -43,7 +43,7 @@ class _Load:
         self.task = asyncio.create_task(self._run(next(_names)))
 
     async def _run(self, name: str) -> None:
-        """Makes calls of each kind in turns, and checks that reads see what was written."""
+        """Makes calls of each kind in turn, and checks that reads see what was written."""
         store = self._store
         await store.transact(record(declared(), arm(), experiment=name))
         for number in itertools.count(1):
@@ -58,7 +58,7 @@ class _Load:
             self._rounds = number
 
     async def go_on(self) -> None:
-        """Waits until calls of each kind that begin now have ended. Raises the error of one."""
+        """Waits until new calls of each kind have ended. Raises the error if one fails."""
         wanted = self._rounds + 2
         while self._rounds < wanted and not self.task.done():  # noqa: ASYNC110 - no event is simpler
             await asyncio.sleep(0.01)
@@ -68,7 +68,7 @@ class _Load:
 
 @asynccontextmanager
 async def _loads(*stores: Store) -> AsyncIterator[Callable[[], Awaitable[object]]]:
-    """Puts load on stores inside the block. Yields a function that waits for more of it."""
+    """Puts load on stores inside the block. Yields a function that waits for further calls."""
     loads = [_Load(store) for store in stores]
 
     async def go_on() -> None:
@@ -85,17 +85,17 @@ async def _loads(*stores: Store) -> AsyncIterator[Callable[[], Awaitable[object]
 def _release(
     monkeypatch: pytest.MonkeyPatch, statements: tuple[str, ...], oldest_server: int
 ) -> None:
-    """Makes the servers that start from now on a version newer."""
+    """Simulates a new release: servers that start from now on have one more migration."""
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, statements))
     monkeypatch.setattr(schema, "VERSION", len(schema.MIGRATIONS))
     monkeypatch.setattr(schema, "_OLDEST_SERVER", oldest_server)
 
 
 async def test_a_rolling_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No call fails while a newer server expands the tables, and while both serve.
+    """No call fails while a newer server adds to the tables, nor while both versions serve.
 
-    Nor does one while the tables are contracted, after the older servers have left. Those cannot
-    start any more.
+    After the older server has stopped, no call fails while the additions are removed again. The
+    older version can then no longer start.
     """
     url, version = store_url(tmp_path), schema.VERSION
     older = await open_store(url)
@@ -124,7 +124,7 @@ async def test_a_rolling_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 async def test_a_long_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No timeout ends it, and the server's own timeouts apply again afterwards."""
+    """A migration runs without a statement timeout. Afterwards the server's timeout applies."""
     url = store_url(tmp_path)
     await (await open_store(url)).close()
     limits = f"{url}&statement_timeout=100000&application_name=long_{tmp_path.name}"
@@ -139,7 +139,7 @@ async def test_a_long_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 async def test_a_migration_names_the_database_with_another_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error of a source with an older schema says which of two databases has it."""
+    """If the source of a copy has another schema version, the error names the source."""
     url = store_url(tmp_path)
     await (await open_store(url)).close()
     _release(monkeypatch, EXPANSION, 1)

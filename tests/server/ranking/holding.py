@@ -1,4 +1,4 @@
-"""Holds rankings, wherever they come from, against the naive statement of the rules."""
+"""Compares rankings, wherever they come from, with the naive implementation of the rules."""
 
 import math
 import struct
@@ -17,7 +17,7 @@ STATUSES = ("pending", "running", "completed", "failed", "cancelled")
 
 
 def random_arms(rng: Random, most: int = 12) -> list[ArmResult]:
-    """Returns the arms of an experiment: many are completed, many in groups, not all alike."""
+    """Returns random arms of an experiment. Many are completed, and many have a group."""
     arms = [random_arm(rng, f"arm{number}") for number in range(rng.randrange(most))]
     for arm in arms:
         arm.status = rng.choice((*STATUSES, "completed", "completed", "completed"))
@@ -34,7 +34,7 @@ def random_arms(rng: Random, most: int = 12) -> list[ArmResult]:
 
 
 def random_metric(rng: Random, arms: list[ArmResult]) -> str:
-    """Returns a metric that some of the arms have a score on, or one that few have."""
+    """Returns a random metric. In most cases some of the arms have a score for it."""
     if not arms or rng.random() < 0.6:
         return rng.choice(("test.acc", "acc"))
     return rng.choice(random_questions(rng, rng.choice(arms)).scores)

@@ -1,7 +1,7 @@
 """A second, naive implementation of the rules of rankings.
 
-Nothing is shared with `podium.scoring`, `podium.ranking` or the server: scores are those of the
-naive rules in `bruteforce`, and places are counted one by one.
+It shares no rules with `podium.scoring`, `podium.ranking` or the server. The scores come from the
+naive rules in `bruteforce`, and each place is counted separately.
 """
 
 import math
@@ -31,7 +31,7 @@ class Entry:
 
 @dataclass
 class GroupEntry:
-    """A group in a ranking; its members are all of its arms."""
+    """A group in a ranking. Its members are all of its arms."""
 
     name: str | None
     members: list[ArmResult]
@@ -54,7 +54,7 @@ class GroupEntry:
 
     @property
     def sd(self) -> float | None:
-        """Their standard deviation."""
+        """The standard deviation of the numbers."""
         finite = all(map(math.isfinite, self.numbers))
         return stdev(self.numbers) if finite and len(self.numbers) > 1 else None
 
@@ -62,7 +62,7 @@ class GroupEntry:
 def arms_in_order(
     arms: list[ArmResult], metric: str, direction: str, statuses: set[str]
 ) -> list[Entry]:
-    """Returns the arms of these statuses, the best first."""
+    """Returns the arms that have one of the statuses, the best one first."""
     entries = [_entry(arm, metric) for arm in arms if arm.status in statuses]
     numbers = [entry for entry in entries if _is_number(entry)]
     nans = [entry for entry in entries if entry.score and math.isnan(entry.score.value)]
@@ -81,7 +81,7 @@ def arms_in_order(
 def groups_in_order(
     arms: list[ArmResult], metric: str, direction: str, statuses: set[str], least: int = 0
 ) -> list[GroupEntry]:
-    """Returns the groups with so many numbers, the best mean first."""
+    """Returns the groups with at least `least` numbers, the best mean first."""
     entries = arms_in_order(arms, metric, direction, statuses)
     groups = [_group(members, entries) for members in _grouped(arms)]
     large = [group for group in groups if len(group.numbers) >= least]
@@ -132,7 +132,7 @@ def _is_better(one: Entry, other: Entry, direction: str) -> bool:
 
 
 def _mixed(entries: list[Entry]) -> set[str]:
-    """Returns the evals of which two arms have different benchmarks."""
+    """Returns the names of the evals for which two arms have different benchmarks."""
     found: dict[str, set[str]] = {}
     for entry in entries:
         if entry.score and entry.score.eval_name:
@@ -142,7 +142,7 @@ def _mixed(entries: list[Entry]) -> set[str]:
 
 
 def _grouped(arms: list[ArmResult]) -> list[list[ArmResult]]:
-    """Returns the arms by group, the group whose first arm is the oldest first."""
+    """Returns the arms by group. The groups are in the order of their first arms."""
     groups: list[list[ArmResult]] = []
     for arm in arms:
         for group in groups:
@@ -172,7 +172,7 @@ def _group(members: list[ArmResult], entries: list[Entry]) -> GroupEntry:
 
 
 def _plain(config: Any) -> dict[str, Any]:
-    """Returns a configuration without name and seed."""
+    """Returns the fields of a configuration, except for the name, the seed and empty ones."""
     said = {name: value for name, value in vars(config).items() if name not in {"name", "seed"}}
     return {
         name: value

@@ -1,4 +1,4 @@
-"""Rankings of arms at hand agree with the naive statement of the rules."""
+"""Tests that rankings of arms in memory agree with the naive implementation of the rules."""
 
 from collections import Counter
 from random import Random
@@ -18,7 +18,7 @@ from tests.sparse import sparse
 
 @pytest.mark.parametrize("experiments", sparse([250, 2_000]))
 def test_rankings_agree_with_the_naive_rules(experiments: int) -> None:
-    """On random experiments every place, statistic, count, source and flag is the rules' one."""
+    """For random arms, each place, statistic, count, source and flag equals the naive one."""
     rng = Random(7)  # noqa: S311 - the same arms every time
     seen: Counter[str] = Counter()
     for _ in range(experiments):

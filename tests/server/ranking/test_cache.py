@@ -1,4 +1,4 @@
-"""Cached rankings are right while other arms change."""
+"""Tests that cached rankings and matrices of scores are right after any change."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ from podium_server.testing.calls import (
 
 @pytest.fixture
 async def store(tmp_path: Any) -> Any:
-    """A store with two completed arms."""
+    """Yields a store with two completed arms."""
     store = SqliteStore(tmp_path / "podium.db")
     await store.open()
     arms = (arm("a", status=3, metrics={"m": 1}), arm("b", status=3, metrics={"m": 2}))
@@ -41,7 +41,7 @@ async def store(tmp_path: Any) -> Any:
 
 
 class _Asker:
-    """Asks a server that keeps rankings, and counts how often that looks for one."""
+    """Asks a server with a cache of answers, and counts how often it reads from the store."""
 
     def __init__(self, store: Store) -> None:
         self._results = Results(store, Limits(), answer_cache_bytes=10_000)
@@ -58,19 +58,22 @@ class _Asker:
         return counted
 
     async def ask(self, **asked: Any) -> RankResponse:
-        """The answer to a question."""
+        """Returns the answer to a Rank request with these fields."""
         request = RankRequest(experiment="x", **asked)
         return RankResponse.FromString(await self._results.rank(request))
 
     async def matrix(self, *metrics: str) -> list[tuple[str, list[float]]]:
-        """The scores of a matrix by metric."""
+        """Returns the columns of a matrix of scores: the name and the values of each metric."""
         request = ScoresRequest(experiment="x", metrics=metrics)
         found = ScoresResponse.FromString(await self._results.scores(request))
         return [(column.metric, list(column.values)) for column in found.columns]
 
 
 async def test_a_ranking_is_kept_while_other_arms_train(store: Store) -> None:
-    """Changes of training arms update revision and counts, without a new read of the order."""
+    """If a running arm changes, a cached ranking is updated.
+
+    Its revision and counts change, but its order is not read again.
+    """
     asker = _Asker(store)
     first = await asker.ask()
     await store.transact(record(started("c", "A", 1)))
@@ -95,7 +98,7 @@ async def test_a_ranking_is_kept_while_other_arms_train(store: Store) -> None:
     ],
 )
 async def test_a_completed_arm_that_changes_ends_it(store: Store, change: Any) -> None:
-    """After any change of a completed arm the answer is the same as without a memory."""
+    """After any change of a completed arm, the ranking equals that of a server without a cache."""
     asker = _Asker(store)
     before = await asker.ask()
     await store.transact(change())
@@ -108,7 +111,10 @@ async def test_a_completed_arm_that_changes_ends_it(store: Store, change: Any) -
 
 
 async def test_what_is_left_open_is_the_experiments_at_that_time(store: Store) -> None:
-    """Another success metric or direction is another question."""
+    """A request without a metric uses the experiment's current metric and direction.
+
+    After these have changed, the cached ranking is not used.
+    """
     asker = _Asker(store)
     await asker.ask()
     await store.transact(record(declared(success_metric="n", direction=2, overwrite=True)))
@@ -138,7 +144,10 @@ async def test_groups_and_other_statuses_are_kept_until_anything_changes(store: 
     ],
 )
 async def test_a_matrix_is_kept_until_anything_changes(store: Store, change: Any) -> None:
-    """A cached matrix is read again after any change, and equals one of a server without cache."""
+    """A matrix is cached until any change. Then it is read again.
+
+    It equals the matrix of a server without a cache.
+    """
     asker = _Asker(store)
     assert await asker.matrix("m") == await asker.matrix("m") == [("m", [1, 2])]
     assert asker.looked == 1
@@ -151,7 +160,7 @@ async def test_a_matrix_is_kept_until_anything_changes(store: Store, change: Any
 
 
 async def test_an_experiment_made_again_has_no_old_matrix(store: Store) -> None:
-    """After a deletion, a cached matrix is not returned for the experiment of the same name."""
+    """If an experiment is deleted and declared again, its old matrix is not returned."""
     asker = _Asker(store)
     await asker.matrix("m")
     await store.transact(delete_experiment())
@@ -160,7 +169,10 @@ async def test_an_experiment_made_again_has_no_old_matrix(store: Store) -> None:
 
 
 def test_the_memory_is_bounded() -> None:
-    """The least recently used response is removed first; a too large one is not cached."""
+    """If the cache is full, the least recently used response is removed.
+
+    A response that is too large is not cached.
+    """
     cache = AnswerCache(20)
     a, b, c, newer = (letter * 8 for letter in (b"A", b"B", b"C", b"N"))
     cache.keep(b"a", 1, a)
@@ -180,14 +192,17 @@ def test_the_memory_is_bounded() -> None:
 
 
 def test_without_memory_nothing_is_kept() -> None:
-    """A server can be started without it."""
+    """A cache with a size of 0 bytes keeps nothing."""
     cache = AnswerCache(0)
     cache.keep(b"a", 1, b"")
     assert cache.find(b"a", 1) is None
 
 
 def test_keys_count_for_the_memory() -> None:
-    """Requests and responses together stay within the memory, also if responses are replaced."""
+    """Requests and responses together never exceed the size of the cache.
+
+    This holds even if responses are replaced.
+    """
     cache = AnswerCache(40)
     for number in range(20):
         cache.keep(bytes([number]) * 15, 1, b"a" * 5)
@@ -199,7 +214,10 @@ def test_keys_count_for_the_memory() -> None:
 
 
 async def test_a_metric_that_is_declared_meanwhile_counts(store: Store) -> None:
-    """A ranking by the experiment's metric never has the order of one and the name of another."""
+    """If the success metric changes during a request, the ranking has the new one.
+
+    The order and the name of the metric belong together.
+    """
     asker: Any = _Asker(store)
     look = asker._store.rank
 
@@ -215,7 +233,10 @@ async def test_a_metric_that_is_declared_meanwhile_counts(store: Store) -> None:
 
 @pytest.mark.parametrize("by_group", [False, True])
 async def test_a_filter_selects_what_is_left_out(store: Store, *, by_group: bool) -> None:
-    """The counts of arms that are left out are those of the filter, and else those of all arms."""
+    """With a filter, the counts of left-out arms include only arms that pass the filter.
+
+    Without a filter, they include all arms.
+    """
     config = RunConfig(name="r", tags=["t"], seed=7)
     left_out = arm("failed", status=4, run_config=config, group_name="g")
     await store.transact(record(left_out, arm("other", status=4), arm("third", status=5)))

@@ -1,4 +1,4 @@
-"""Matrices of scores, over a server: the numbers that Score answers, in columns."""
+"""Tests of the matrices of scores that a server returns."""
 
 import math
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ _METRICS = ["test.acc", "acc", "a.b.c", "b", "nothing.at.all", "acc"]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
-    """A server that the tests share; each takes experiments of its own."""
+    """Yields a server that the tests share. Each test uses experiments of its own."""
     with running_server() as server:
         yield server
 
 
 @pytest.fixture
 def client(server: RunningServer) -> Iterator[podium.Client]:
-    """A client."""
+    """Yields a client of the server."""
     with podium.Client(server.address) as client:
         yield client
 
@@ -40,7 +40,7 @@ def _recorded(
 
 @pytest.mark.parametrize("page_size", [1, 7, 60, None])
 def test_every_cell_is_the_score_of_its_arm(client: podium.Client, page_size: int | None) -> None:
-    """With pages of any size, each cell has the bits of the naive rules, or is None."""
+    """With pages of any size, each cell is exactly the score that the naive rules give."""
     rng = Random(page_size or 0)  # noqa: S311 - the same arms every time
     arms = random_arms(rng, most=25)
     experiment = _recorded(client, f"cells/{page_size}", arms)
@@ -56,7 +56,7 @@ def test_every_cell_is_the_score_of_its_arm(client: podium.Client, page_size: in
 
 
 def test_filters(client: podium.Client) -> None:
-    """Arms are filtered as in lists: by status, group, prefix and tags together."""
+    """Arms can be filtered by status, group, name prefix and tags together."""
     arms = [
         podium.ArmResult(name, podium.RunConfig("r", tags=tags), status, {"m": 1}, group_name=group)
         for name, status, group, tags in [
@@ -79,7 +79,7 @@ def test_filters(client: podium.Client) -> None:
 
 @pytest.mark.heavy
 def test_columns_by_metric_and_as_a_data_frame(client: podium.Client) -> None:
-    """A matrix gives its columns by metric, and pandas a frame of arms and metrics."""
+    """A matrix has a column for each metric, and converts to a pandas DataFrame."""
     arms = [
         podium.ArmResult("nan", podium.RunConfig("r"), "completed", {"m": math.nan, "n": 1}),
         podium.ArmResult("none", podium.RunConfig("r"), "completed", {"n": math.inf}),
@@ -103,7 +103,7 @@ def test_columns_by_metric_and_as_a_data_frame(client: podium.Client) -> None:
     [([], "FIELD_MISSING"), (["a", ""], "NAME_INVALID"), (["m"] * 1001, "LIMIT_EXCEEDED")],
 )
 def test_metrics_that_cannot_be(client: podium.Client, metrics: list[str], reason: str) -> None:
-    """No metric, an empty one and too many are refused."""
+    """A request with no metric, an empty metric or too many metrics is refused."""
     experiment = _recorded(client, "metrics", [])
     with pytest.raises(podium.InvalidArgumentError) as raised:
         experiment.scores(metrics)
@@ -111,6 +111,6 @@ def test_metrics_that_cannot_be(client: podium.Client, metrics: list[str], reaso
 
 
 def test_an_experiment_that_is_not_there(client: podium.Client) -> None:
-    """An unknown experiment is NOT_FOUND."""
+    """A request for an unknown experiment raises NotFoundError."""
     with pytest.raises(podium.NotFoundError):
         client.experiment("nowhere").scores(["m"])

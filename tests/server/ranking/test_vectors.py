@@ -1,4 +1,4 @@
-"""The vectors hold for rankings of arms at hand and for those of a server."""
+"""Tests of rankings against the vectors, for arms in memory and for arms on a server."""
 
 import struct
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ _NUMBERS = count()
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
-    """A server that the cases share; each has an experiment of its own."""
+    """Yields a server that the cases share. Each case has an experiment of its own."""
     with running_server() as server:
         yield server
 
@@ -45,7 +45,7 @@ def _experiment(case: Case) -> Experiment:
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
 def test_arms_at_hand(case: Case) -> None:
-    """The pure order, groups and conclusion are equal to the vector."""
+    """For arms in memory, the rankings and the conclusion equal those of the vector."""
     arms = [codec.arm_result_from_proto(arm) for arm in arms_of(case)]
     experiment = codec.experiment_from_proto(_experiment(case))
     for asked in case["ranks"]:
@@ -62,7 +62,7 @@ def test_arms_at_hand(case: Case) -> None:
 def _ranked(
     arms: list[podium.ArmResult], experiment: podium.Experiment, request: RankRequest
 ) -> RankResponse:
-    """Returns the results of the pure functions for a request, as a message."""
+    """Returns the ranking that `podium.ranking` computes for a request, as a message."""
     metric = request.metric or experiment.success_metric or ""
     asked = arguments_of(request)
     asked["direction"] = asked["direction"] or experiment.direction
@@ -109,13 +109,13 @@ def _hold_conclusion(experiment: podium.ExperimentHandle, expected: Case) -> Non
 
 
 def test_names_of_vectors_are_unique() -> None:
-    """A failure names one case."""
+    """Each case has a name of its own, so a failure identifies its case."""
     names = [case["name"] for case in cases()]
     assert len(names) == len(set(names)) >= 20
 
 
 def test_vectors_have_no_key_that_nobody_reads() -> None:
-    """A misspelt key in a vector is an error."""
+    """A vector has no keys that the tests do not read, such as a misspelt one."""
     for case in cases():
         assert case.keys() <= CASE_KEYS
         assert case.get("conclusion", {}).keys() <= CONCLUSION_KEYS

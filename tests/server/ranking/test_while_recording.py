@@ -1,4 +1,4 @@
-"""Rankings are right at each moment while eight writers record."""
+"""Tests that rankings are right at each moment while eight writers record."""
 
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
@@ -29,7 +29,7 @@ _COMPLETED = {"completed"}
 
 
 class _Change(NamedTuple):
-    """A call that changed something, and the revision that it made."""
+    """A call that changed the experiment, and the revision after it."""
 
     revision: int
     request: Any
@@ -57,7 +57,7 @@ def _random_event(rng: Random) -> Event:
 
 
 def _write(address: str, seed: int, begin: Barrier) -> list[_Change]:
-    """Records and deletes arms that other writers use too; returns the changes."""
+    """Records and deletes arms that other writers use, too. Returns the changes."""
     rng, changes = Random(seed), []  # noqa: S311 - the same calls every time
     with grpc.insecure_channel(address) as channel:
         stub = RecordingServiceStub(channel)
@@ -79,7 +79,7 @@ def _write(address: str, seed: int, begin: Barrier) -> list[_Change]:
 
 
 def _read(address: str, seed: int, begin: Barrier, done: Flag) -> list[RankResponse]:
-    """Requests rankings of all kinds while the writers run."""
+    """Requests rankings of all kinds while the writers run, and returns them."""
     rng, found = Random(-seed), []  # noqa: S311 - the same questions every time
     with grpc.insecure_channel(address) as channel:
         stub = ResultsServiceStub(channel)
@@ -97,7 +97,7 @@ def _read(address: str, seed: int, begin: Barrier, done: Flag) -> list[RankRespo
 
 
 def _whole(stub: ResultsServiceStub, request: RankRequest) -> list[RankResponse]:
-    """The pages of one ranking joined; nothing if it changed meanwhile."""
+    """Returns the pages of one ranking as one response, or nothing if it changed meanwhile."""
     first = stub.Rank(request)
     request.page_token = first.next_page_token
     while request.page_token:
@@ -112,7 +112,7 @@ def _whole(stub: ResultsServiceStub, request: RankRequest) -> list[RankResponse]
 
 @pytest.mark.slow
 def test_each_ranking_is_that_of_its_revision() -> None:
-    """Whatever eight writers do meanwhile, a ranking agrees with the rules at its revision."""
+    """While eight writers record, each ranking agrees with the rules at its revision."""
     with running_server() as server, podium.Client(server.address) as client:
         client.experiment("e").declare()
         changes, found = _all_at_once(server.address)
@@ -133,7 +133,7 @@ def test_each_ranking_is_that_of_its_revision() -> None:
 
 
 def _all_at_once(address: str) -> tuple[list[_Change], dict[int, list[RankResponse]]]:
-    """The changes of the writers in order, and the rankings by revision."""
+    """Runs all writers and readers. Returns the changes in order, and rankings by revision."""
     begin, done = Barrier(_WRITERS + _READERS), Flag()
     with ThreadPoolExecutor(_WRITERS + _READERS) as threads:
         readers = [threads.submit(_read, address, n, begin, done) for n in range(_READERS)]
@@ -152,7 +152,7 @@ def _declaration() -> RecordRequest:
 
 
 def _follow(model: Experiment, change: _Change) -> None:
-    """Makes the same change to the naive model."""
+    """Applies a change to the naive model."""
     if isinstance(change.request, DeleteArmRequest):
         assert naive.delete_arm(model, change.request.arm, allow_missing=False) == change.revision
     else:

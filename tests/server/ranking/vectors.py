@@ -1,4 +1,4 @@
-"""The vectors of `tests/vectors/rank*.json`, and how rankings are held against them."""
+"""Reads the vectors in `tests/vectors/rank*.json`, and compares rankings with them."""
 
 import json
 import math
@@ -81,7 +81,7 @@ def record(client: podium.Client, name: str, case: Case) -> None:
 
 
 def hold(expected: Case, answer: RankResponse) -> None:
-    """Holds the fields that are named against an answer; statistics may differ by rounding."""
+    """Asserts that a response has the fields of a vector. Statistics may differ by rounding."""
     groups = [
         {name: value for name, value in group.items() if name != "statistics"}
         for group in expected.get("groups", [])
