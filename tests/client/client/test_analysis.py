@@ -42,7 +42,7 @@ def sweep(blocking: podium.Client, declared: str) -> str:
 
 
 async def test_groups_are_compared(client: AnyClient, sweep: str) -> None:
-    """Comparing groups counts completed arms, and names the arms that are left out."""
+    """A comparison of groups counts completed arms and names the arms that are left out."""
     found = await result(client.experiment(sweep).compare("wide", "narrow"))
     assert found.left.arms == dict.fromkeys(["wide_0", "wide_1", "wide_2"], "completed")
     assert (found.right.is_group, found.right.left_out) == (True, {"narrow_2": "failed"})
@@ -71,7 +71,7 @@ async def test_arms_are_compared(client: AnyClient, sweep: str) -> None:
 
 
 async def test_a_name_of_both_kinds(client: AnyClient, blocking: podium.Client, sweep: str) -> None:
-    """If a group and an arm have the same name, it means the group, unless `kind` is given."""
+    """A name that both a group and an arm have means the group, unless `kind` is given."""
     blocking.experiment(sweep).record_arm(seed("wide", 0, 0.1))
     both = podium.ArmResult("wide", podium.RunConfig("wide"), "completed", {"loss": 2.0})
     blocking.experiment(sweep).record_arm(both)
@@ -200,7 +200,7 @@ async def test_a_ranking_has_everybody_or_the_first(client: AnyClient, sweep: st
 def test_a_reversed_range_is_an_error(
     server: RunningServer, blocking: podium.Client, declared: str
 ) -> None:
-    """A reversed range in a filter is an error of the client, and also of the server."""
+    """A reversed range in a filter is refused by the client and by the server."""
     with pytest.raises(ValueError, match=r"config\['seed'\] is the range from 5 to 1"):
         list(blocking.experiment(declared).arms(config={"seed": (5, 1)}))
     reversed_range = ConfigFilter(path="seed", range=NumberRange(min=5, max=1))

@@ -113,7 +113,7 @@ def test_an_unknown_arm_is_not_annotated(blocking: podium.Client, declared: str)
 
 
 def test_too_many_tags_over_time(blocking: podium.Client, declared: str) -> None:
-    """The limit of tags counts the tags of all calls together."""
+    """The limit of tags applies to all tags of an arm, even if several calls add them."""
     arm = blocking.experiment(declared).start_arm(CONFIG)
     arm.annotate(add_tags=[f"t{n}" for n in range(1_000)])
     with pytest.raises(podium.PodiumError, match="1,001 keys"):

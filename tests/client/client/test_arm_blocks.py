@@ -146,7 +146,7 @@ async def test_a_failure_to_report_does_not_hide_the_error(
 async def test_a_block_without_an_error_says_that_it_could_not_report(
     client: AnyClient, declared: str
 ) -> None:
-    """If the end of a block without an error cannot be recorded, the block raises why."""
+    """If the end of a block without an error cannot be recorded, the block raises an error."""
     experiment = client.experiment(declared)
     with pytest.raises(podium.FailedPreconditionError) as caught:
         async with entered(experiment.start_arm(CONFIG, order=1)):

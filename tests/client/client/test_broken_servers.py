@@ -65,7 +65,7 @@ async def test_a_socket_that_does_not_exist(
 
 
 async def test_a_server_that_accepts_and_never_answers(connect: Connect) -> None:
-    """If a server stalls, the call fails at its deadline, with the address and the timeout."""
+    """If a server never answers, the error of a call names the address and the timeout."""
     with tcp_server(b"") as address:
         async with connect(address, read_timeout=0.3, write_timeout=0.4) as client:
             with pytest.raises(podium.DeadlineExceededError) as read:
@@ -96,7 +96,7 @@ async def test_a_server_that_stops_answering(connect: Connect) -> None:
 
 
 async def test_a_server_that_comes_back(connect: Connect) -> None:
-    """If its server is killed and started again, a client can still make calls."""
+    """A client can still make calls after its server was killed and started again."""
     with running_server() as server:
         async with connect(server.address) as client:
             await result(client.experiment("e").declare())
@@ -194,7 +194,7 @@ async def test_an_overload_that_does_not_end(connect: Connect) -> None:
 
 
 async def test_without_retries_the_first_failure_is_final(connect: Connect) -> None:
-    """With retry=False a call is sent once, whatever the error."""
+    """With retry=False, a call that fails with OVERLOADED is not sent again."""
     overloaded = Failing(1, errors.error_for("OVERLOADED", "later"))
     with grpc_server(Eval=overloaded) as address:
         async with connect(address, retry=False) as client:

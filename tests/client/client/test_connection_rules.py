@@ -49,7 +49,7 @@ from tests.each import each
     ],
 )
 def test_an_address_of_this_machine(address: str, *, is_here: bool) -> None:
-    """Only loopback addresses count as this machine, to which tokens go without encryption."""
+    """Only loopback addresses count as this machine, and their channels use no proxy."""
     assert is_loopback(address) is is_here
     assert (("grpc.enable_http_proxy", 0) in channel_options(address)) is is_here
 

@@ -139,7 +139,7 @@ async def test_without_a_metric(client: AnyClient, blocking: podium.Client, name
 
 @pytest.mark.slow
 async def test_a_conclusion_that_names_very_many_arms(client: AnyClient, declared: str) -> None:
-    """conclude() shortens the conclusion that it makes to the server's limit."""
+    """If the conclusion that conclude() makes exceeds the server's limit, it is shortened."""
     experiment = client.experiment(declared)
     for number in range(300):
         arm = podium.ArmResult(f"{number}" + 250 * "x", podium.RunConfig("r"), "failed")
@@ -186,7 +186,10 @@ async def test_pages_of_one_ranking_are_joined(kind: Any) -> None:
 async def test_a_ranking_that_changes_is_read_again(
     kind: Any, changes: int, is_found: bool
 ) -> None:
-    """A ranking that changes between its pages is read again, and at last raises an error."""
+    """A ranking that changes between its pages is read again.
+
+    If it keeps changing, an error is raised.
+    """
     calls = iter(range(1_000))
     answer = _answering(lambda request: _page(request, 0, min(next(calls), changes)), RankRequest)
     with grpc_server(Rank=answer) as address:

@@ -14,7 +14,7 @@ CONFIG = podium.RunConfig("lora_rank4", seed=0)
 
 
 async def test_declare(client: AnyClient, name: str) -> None:
-    """declare() sets fields that are not set, and returns those that keep another value.
+    """declare() sets fields that have no value, and returns the fields that kept theirs.
 
     With `overwrite`, it replaces the fields.
     """
@@ -62,7 +62,10 @@ async def test_conclude(client: AnyClient, declared: str) -> None:
 
 
 async def test_resume_and_restart(client: AnyClient, declared: str) -> None:
-    """A finished arm needs `resume_step`, which keeps rows, or `restart`, which deletes them."""
+    """A finished arm can be started again only with `resume_step` or `restart`.
+
+    `resume_step` keeps the rows up to a step. `restart` deletes all rows.
+    """
     experiment = client.experiment(declared)
     async with entered(experiment.start_arm(CONFIG, order=1)) as arm:
         for step in (1, 2, 3):
@@ -176,7 +179,10 @@ def test_a_server_with_lower_limits() -> None:
 
 
 async def test_record_several_events_of_a_stream(client: AnyClient, declared: str) -> None:
-    """record() applies a stream once, and returns the number of events that it skipped."""
+    """If a stream is recorded twice, record() skips its events and returns their number.
+
+    A gap in the stream is refused.
+    """
     stream = [
         events.arm_started("arm", CONFIG, podium.Attempt("a", 1)),
         events.metrics_recorded("arm", {"loss": 1}, attempt_id="a"),

@@ -103,7 +103,7 @@ def test_errors_without_a_reason(
 
 
 def test_retries_can_be_switched_off() -> None:
-    """Without retries, the first failure is final, whatever the server asks for."""
+    """If retries are off, a call that fails with OVERLOADED is not retried."""
     retries = Retries(RetryPolicy(is_on=False), 60.0, is_write=False)
     assert _pause(retries, error_for("OVERLOADED", "")) is None
 

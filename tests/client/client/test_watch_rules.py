@@ -78,7 +78,7 @@ def test_the_pauses_of_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_a_watch_that_has_not_begun_gives_up(
     monkeypatch: pytest.MonkeyPatch, *, has_begun: bool
 ) -> None:
-    """A watch raises the error if it gets no first update within ten seconds.
+    """If a watch gets no first update within ten seconds, it raises the error of its call.
 
     After its first update, a watch does not give up.
     """
@@ -131,7 +131,7 @@ def test_the_points_of_states_that_share_them() -> None:
 
 
 def test_arms_of_a_state_are_in_the_order_of_their_creation() -> None:
-    """An arm that newly passes a filter is placed among the known arms by its creation."""
+    """The arms of a state are in the order of creation, even if one newly passes a filter."""
     state = LiveState()
     for places in ({"c": 2, "a": 0}, {"b": 1}, {"a": 0}):
         arms: list[Any] = [

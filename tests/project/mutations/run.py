@@ -67,7 +67,7 @@ def subjects() -> dict[str, Subject]:
 
 
 def _turns_red(tests: tuple[str, ...], defect: Defect | None) -> bool:
-    """Returns whether tests fail, or hang, with a copy of the packages that has a defect."""
+    """Returns whether the tests fail or hang if a copy of the packages has this defect."""
     with tempfile.TemporaryDirectory() as folder:
         for package in _PACKAGES:
             shutil.copytree(_PROJECT / package, Path(folder, Path(package).name))

@@ -65,7 +65,7 @@ def test_every_number_is_compared_in_order() -> None:
 
 
 def test_the_answering_row_is_compared() -> None:
-    """The row that eval() returns is compared: the post-training row, else the last step."""
+    """For each arm, the post-training row is compared or, without one, the last in-loop row."""
     left = arm("a", row("val", 5, metrics={"acc": 0.5}), row("val", metrics={"acc": 0.9}))
     right = arm("b", row("val", 10, metrics={"acc": 0.6}), row("val", 5, metrics={"acc": 0.1}))
     (metric,) = compare(group(left), group(right)).metrics

@@ -38,7 +38,7 @@ def test_a_group_has_the_arms_that_are_there_at_each_step() -> None:
 
 
 def test_an_arm_with_the_name_of_a_group_is_another_curve() -> None:
-    """A group, and an arm that has the group's name but no group, are two curves."""
+    """An arm without a group has its own curve, even if its name is that of a group."""
     arms = [arm("g", {0: 0.1}), arm("b", {0: 0.4}, "g")]
     assert len(curves_of(arms, "val.acc", by_group=True).curves) == 2
 

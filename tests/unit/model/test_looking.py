@@ -121,7 +121,7 @@ def test_the_columns_of_a_table() -> None:
 
 
 def test_groups_show_what_is_not_counted() -> None:
-    """A ranking of groups shows counts of members without a number only if one is not 0."""
+    """A ranking of groups counts members with NaN in a column, if there are any."""
     arms = [_arm("a", 0.5, "g"), _arm("b", math.nan, "g"), _arm("c", 0.25, "h")]
     assert repr(rank_groups(arms, "test.acc", status="failed")) == (
         "GroupRanking: test.acc, maximize\n"

@@ -59,7 +59,7 @@ def test_places_of_labels(wanted: list[float], places: list[float]) -> None:
 
 
 def test_the_bounds_of_pictures() -> None:
-    """A figure has a minimum size, and a value that is drawn a maximum magnitude.
+    """There is a minimum size of figures, and a maximum magnitude of values that are drawn.
 
     The size of a figure limits how many names it shows.
     """

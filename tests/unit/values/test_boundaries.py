@@ -135,7 +135,7 @@ def test_members_of_enums_in_settings() -> None:
 
 
 def test_a_set_in_settings_has_an_order() -> None:
-    """A set in settings becomes a list in a fixed order, even if items have the same string."""
+    """A set in settings becomes a sorted list, even if it contains both 1 and "1"."""
     found = coerce.settings_map({"a": {1, "1", 2, "2", 3, "3"}}, "field")
     assert found == {"a": [1, 2, 3, "1", "2", "3"]}
 
@@ -208,7 +208,7 @@ def test_an_error_of_the_environment_names_its_variable(monkeypatch: pytest.Monk
     ],
 )
 def test_a_name_at_the_limit(text: str, *, is_right: bool) -> None:
-    """A name has 1 to 8 bytes of UTF-8 here, and no control character."""
+    """If the limit is 8 bytes, a name has 1 to 8 bytes of UTF-8 and no control character."""
     assert (wrong_name(text, 8) == "") is is_right
 
 
@@ -251,7 +251,7 @@ def test_the_first_of_many_names() -> None:
 
 
 def test_similar_names() -> None:
-    """Up to three similar names are suggested, in upper or lower case.
+    """Up to three similar names are suggested. Upper and lower case make no difference.
 
     A name that contains the given one is similar, too.
     """
