@@ -1,7 +1,8 @@
 """The addresses of the nodes, and cuts between them.
 
-With the rights for it, each node has a network namespace behind a bridge, and a cut takes its link
-down. Otherwise all nodes are on the loopback device, and a cut stops the processes of the node.
+If this process may create them, each node has a network namespace behind a bridge, and a cut takes
+its link down. Otherwise all nodes are on the loopback device, and a cut stops the processes of the
+node.
 """
 
 import os
@@ -14,21 +15,21 @@ _IP = shutil.which("ip") or "/usr/sbin/ip"
 
 
 class Network:
-    """Addresses of nodes, by number."""
+    """The network of the nodes, which are numbered from 0."""
 
     net = ""
-    """The network of all nodes."""
+    """The range of the addresses of all nodes."""
 
     def host(self, node: int) -> str:
         """Returns the address of a node."""
         raise NotImplementedError
 
     def prefix(self, node: int) -> list[str]:
-        """Returns the beginning of commands that run on a node."""
+        """Returns the first words of commands that run on a node."""
         raise NotImplementedError
 
     def set_link(self, node: int, *, is_up: bool) -> None:
-        """Cuts a node off from all others, or ends that."""
+        """Cuts a node off from all others, or connects it again."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -45,7 +46,7 @@ class Loopback(Network):
         return f"127.0.0.{node + 11}"
 
     def prefix(self, node: int) -> list[str]:
-        """Returns nothing."""
+        """Returns an empty list: commands run directly."""
         del node
         return []
 
@@ -86,11 +87,11 @@ class Namespaces(Network):
         return f"{self._front}.{node + 1}"
 
     def prefix(self, node: int) -> list[str]:
-        """Returns the beginning of commands that run on a node."""
+        """Returns the first words of commands that run on a node."""
         return ["ip", "netns", "exec", self._name(node)]
 
     def set_link(self, node: int, *, is_up: bool) -> None:
-        """Cuts a node off from all others, or ends that."""
+        """Cuts a node off from all others, or connects it again."""
         _ip(f"link set {self._link(node)} {'up' if is_up else 'down'}")
 
     def close(self) -> None:
@@ -105,7 +106,7 @@ def _ip(arguments: str, *, check: bool = True) -> None:
 
 
 def new_network(nodes: int) -> Network:
-    """Returns namespaces where they are permitted, and otherwise the loopback device."""
+    """Returns a network of namespaces if they are permitted, or else the loopback device."""
     if os.geteuid() == 0 and shutil.which(_IP):
         try:
             return Namespaces(nodes)

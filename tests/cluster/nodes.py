@@ -52,8 +52,8 @@ class Node:
     """A node: a member of etcd, and a PostgreSQL that Patroni controls.
 
     Attributes:
-        host: Its address.
-        name: Its name.
+        host: The address of the node.
+        name: The name of the node.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Node:
         (self._folder / "patroni.yml").write_text(text)
 
     def _mount(self) -> bool:
-        """Gives PostgreSQL a disk of its own, which can be filled. Returns whether it has one."""
+        """Mounts a small disk for PostgreSQL, which can be filled. Returns whether that worked."""
         command = [_MOUNT, "-t", "tmpfs", "-o", _DISK, "podium", str(self._disk)]
         return not subprocess.run(command, check=False, capture_output=True).returncode
 
@@ -109,7 +109,7 @@ class Node:
             "listen-peer-urls": peer,
             "initial-advertise-peer-urls": peer,
             "initial-cluster": ",".join(f"node{at}=http://{host}:2380" for at, host in names),
-            # The machine may be busy.
+            # These are longer than the defaults, because the machine may be busy.
             "heartbeat-interval": "200",
             "election-timeout": "2000",
             # A member that returns does not depose the leader.
@@ -122,7 +122,7 @@ class Node:
         self._start("patroni", "patroni", str(self._folder / "patroni.yml"))
 
     def patroni(self) -> int:
-        """Returns the process of Patroni."""
+        """Returns the process id of Patroni."""
         return self._running["patroni"].pid
 
     def kill(self) -> None:
@@ -144,7 +144,7 @@ class Node:
         self.signal_postgres(number)
 
     def cut(self) -> None:
-        """Cuts the node off."""
+        """Cuts the node off. On the loopback device, stops all its processes instead."""
         try:
             self.network.set_link(self._number, is_up=False)
         except NotImplementedError:
@@ -170,7 +170,7 @@ class Node:
             path.unlink()
 
     def postgres(self) -> list[int]:
-        """Returns the processes of PostgreSQL, the first one first."""
+        """Returns the process ids of PostgreSQL, that of the main process first."""
         try:
             first = int((self._disk / "data/postmaster.pid").read_text().split("\n")[0])
         except (OSError, ValueError):
@@ -223,7 +223,7 @@ class Cluster:
     Args:
         folder: The folder for all data and logs.
         network: The addresses of the nodes.
-        is_synchronous: Whether commits wait for a replica, without which a failure loses rows.
+        is_synchronous: Whether commits wait for a replica. Without that, a failure loses rows.
 
     Attributes:
         nodes: The nodes.
@@ -248,7 +248,7 @@ class Cluster:
         self.url = f"postgresql://postgres@{hosts}/postgres"
 
     def start(self) -> None:
-        """Starts all nodes, and waits until the leader has a synchronous replica."""
+        """Starts all nodes, and waits until they replicate."""
         for node in self.nodes:
             node.start_etcd()
         for node in self.nodes:

@@ -1,13 +1,13 @@
-"""Breaks a cluster under write load, and looks for what was lost.
+"""Breaks a cluster under write load, and searches for lost rows.
 
     python -m tests.cluster.run --kills 20 --cuts 10 --pauses 5 --fills 1 --rows 20000
 
-Writers record at three servers, and send again what was not answered. Meanwhile, leaders are
-killed and cut off, replicas pause, and the disk of a leader fills up, one after the other in a
-random order. The watches of all servers begin before the first fault, and must show new rows after
-each one. A call must be acknowledged within 20 seconds of a new leader. In the end, all
-acknowledged rows must be there once, each call has one revision, and each watch has shown exactly
-these rows.
+Writers record at three servers, and send each call again until it is answered. Meanwhile, faults
+happen one after the other, in a random order: leaders are killed and cut off, replicas pause, and
+the disk of a leader fills up. The watches of all servers begin before the first fault, and must
+show new rows after each one. A call must be acknowledged within 20 seconds of a new leader. At the
+end, the servers must have each acknowledged row once, each call must have one revision, and each
+watch must have shown exactly these rows.
 """
 
 import argparse
@@ -38,7 +38,7 @@ T = TypeVar("T")
 _EXPERIMENTS = ("cluster/a", "cluster/b")
 _WRITERS = (Trainer, Trainer, Trainer, Evaluator)
 _MOST_SECONDS = 20.0
-"""The most seconds from a new leader to the first acknowledged call."""
+"""The limit of the seconds from a new leader to the first acknowledged call."""
 _WATCH_SECONDS = 60.0
 _ANSWER_SECONDS = 120.0
 _JITTER_SECONDS = 1.0
@@ -48,7 +48,7 @@ _PAUSED_SECONDS = 5.0
 
 @dataclass
 class Report:
-    """What happened."""
+    """The faults, measured seconds and findings of a run."""
 
     faults: collections.Counter[str] = field(default_factory=collections.Counter)
     back: list[float] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Trial:
     Args:
         cluster: The cluster.
         addresses: The addresses of its servers.
-        random: Decides what happens when.
+        random: Chooses the moments of faults.
     """
 
     def __init__(self, cluster: Cluster, addresses: list[str], random: Random) -> None:
@@ -113,7 +113,7 @@ class Trial:
         return kind(f"ipv4:{servers}", _EXPERIMENTS[number % 2], name, seed)
 
     def kill(self) -> None:
-        """Kills the leader with Patroni, and starts it again when there is another one.
+        """Kills the leader and its Patroni. Starts them again when there is another leader.
 
         Before that, its replicas are cut off, so that a commit that does not wait for them is lost.
         """
@@ -145,7 +145,7 @@ class Trial:
             replica.signal_postgres(signal.SIGCONT)
 
     def fill(self) -> None:
-        """Fills the disk of the leader for a time."""
+        """Fills the disk of the leader for some seconds."""
         with self._fault("disks filled") as leader:
             if not leader.has_small_disk:
                 self.report.faults["disks not filled, since nothing may be mounted"] += 1
@@ -169,7 +169,7 @@ class Trial:
         """Measures the seconds until calls are acknowledged again.
 
         Args:
-            former: A node that is no longer the leader.
+            former: The leader that must be replaced first, or None.
         """
         begin = time.monotonic()
 
@@ -220,7 +220,7 @@ class Trial:
         sys.stdout.flush()
 
     def finish(self, rows: int) -> None:
-        """Waits until so many rows are acknowledged, and compares everything."""
+        """Waits until `rows` rows are acknowledged, and compares servers and watches with them."""
         wait_until(lambda: self._rows() >= rows or self.failures(), "too few rows", 3_600)
         for writer in self._writers:
             writer.stop()
@@ -262,7 +262,10 @@ class Trial:
 
 
 def _answered(ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Returns the result of calls that can be repeated, once a server answers all of them."""
+    """Calls a function that makes calls to servers, again until all are answered.
+
+    Returns the result of the function.
+    """
     ends = time.monotonic() + _ANSWER_SECONDS
     while True:
         try:
@@ -278,7 +281,7 @@ def _has(watcher: Watcher, expected: dict[Row, float]) -> bool:
 
 
 def main() -> int:
-    """Returns 0 if nothing was lost."""
+    """Runs the command. Returns 1 if there are findings, and 2 if the cluster does not work."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     counts = {"kills": 1, "cuts": 1, "pauses": 1, "fills": 1, "rows": 1_000}
     for name, default in counts.items():

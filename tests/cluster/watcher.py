@@ -1,4 +1,4 @@
-"""Watches of an experiment, which must show all rows once and in order through all failures."""
+"""A watch of an experiment, which must show all rows despite failures of the cluster."""
 
 import threading
 
@@ -12,13 +12,13 @@ Row = tuple[str, str, int | None]
 
 
 class Watcher(threading.Thread):
-    """Follows an experiment.
+    """Watches an experiment, and keeps its rows.
 
     Attributes:
         experiment: The name of the experiment.
         revision: The revision of the last update.
-        rows: The number in each row that one call writes, by arm, name and step.
-        faults: What must not happen.
+        rows: The value of each row by arm, eval name and step, without rows of the eval `LATEST`.
+        faults: The faults of the watch.
     """
 
     def __init__(self, addresses: str, experiment: str) -> None:
@@ -30,7 +30,7 @@ class Watcher(threading.Thread):
         self.experiment = experiment
 
     def run(self) -> None:
-        """Follows until the process ends."""
+        """Watches the experiment until the process ends."""
         try:
             with podium.Client(self._addresses) as client:
                 for update in client.experiment(self.experiment).watch():

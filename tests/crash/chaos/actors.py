@@ -40,7 +40,7 @@ class Place:
         return [path.parent for root in self.roots for path in root.glob("*/*/outbox.json")]
 
     def start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Starts a process that ends by itself."""
+        """Starts a process that runs a module."""
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=_PROJECT,
@@ -102,7 +102,7 @@ class Slot:
         self._process = self._place.start("tests.crash.chaos.training", life.to_json())
 
     def arm(self, number: int) -> str:
-        """Returns the name of the arm that the life with a number records."""
+        """Returns the name of the arm that the life with this number records."""
         return self.name if self._kind == RESUMED else f"{self.name}-{number}"
 
     def _first_step(self) -> int:
@@ -173,7 +173,7 @@ def _lines(path: Path) -> int:
 
 
 class Disk:
-    """A small disk that outboxes are on."""
+    """A small file system that has the outboxes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

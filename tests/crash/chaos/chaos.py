@@ -177,7 +177,7 @@ class Chaos:
     def _kill_slot(self, slot: Slot | None = None) -> None:
         slot = slot or self._random.choice(self._slots)
         if slot is self._slots[0] and not slot.has_begun:
-            # The evaluator of its arm would wait for ever.
+            # A kill could lose the start of its arm. The arm's evaluator would then wait for ever.
             slot = self._slots[1]
         slot.kill()
         self.report.trainer_kills += 1
@@ -190,7 +190,7 @@ class Chaos:
             self._senders.start()
 
     def _kill_server(self) -> None:
-        """Kills the server after a random number of answers, but not later than in four seconds."""
+        """Kills the server after a random number of answers, or after four seconds."""
         answers = self._good_answers() + self._random.randint(1, _MOST_ANSWERS)
         self._wait(lambda: self._good_answers() >= answers, _LONGEST_WAIT)
         time.sleep(self._random.uniform(0, _MOMENT))
@@ -311,7 +311,7 @@ class Chaos:
                     check=False,
                 )
             except subprocess.TimeoutExpired:
-                # The next one continues the delivery.
+                # The next `podium sync` continues the delivery.
                 continue
             result = f"{done.stdout}{done.stderr}"
             if '"waiting": 0' in done.stdout:

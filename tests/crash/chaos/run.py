@@ -2,10 +2,10 @@
 
     python -m tests.crash.chaos.run --kills 100 --rows 50000
 
-Four processes record as trainings and an evaluator do, into the outboxes of two machines, on a
+Four processes record like training runs and an evaluator, into the outboxes of two machines, on a
 small disk. The senders that they start deliver to one server. Processes are killed with SIGKILL at
 random moments. Sometimes the server hangs, or the disk is full. At the end, `podium sync` delivers
-the remaining events, and `checker` compares everything.
+the remaining events, and `checker` compares the results with the logged rows.
 
 `--plant` gives the senders a defect, and waits for the event that shows it, to prove that the
 checks find it. A run reports its progress every few seconds. After `--minutes`, or on SIGTERM, it

@@ -1,6 +1,6 @@
-"""A recorder that writes slowly, and the header of a record first: kills leave torn records.
+"""A recorder that writes slowly, and the header of a record first, so that kills tear records.
 
-The real recorder writes the header last, in one store to memory, so a kill cannot tear a record. A
+The real recorder writes the header last, in one write to memory, so a kill cannot tear a record. A
 power cut can, and so can another implementation of the format.
 """
 
@@ -46,7 +46,7 @@ def _append(self: StreamWriter, payload: bytes) -> int:
 
 
 def tear(folder: Path) -> None:
-    """Makes this process write slowly. `folder` is that of the files `ASKED` and `REACHED`."""
+    """Makes this process write slowly. `folder` is for the files `ASKED` and `REACHED`."""
     global _folder  # noqa: PLW0603 - one of the process
     _folder = folder
     StreamWriter._append = _append  # type: ignore[method-assign]

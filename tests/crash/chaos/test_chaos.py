@@ -1,4 +1,4 @@
-"""The search of `make chaos` finds planted defects."""
+"""Tests that the checks of `make chaos` find planted defects."""
 
 import pytest
 

@@ -100,7 +100,7 @@ class Power(StrEnum):
     PREFIX = "prefix"
     """The data that was written up to a random moment is kept."""
     PAGES = "pages"
-    """The same, with a random moment for each page."""
+    """Of each page, the data that was written up to a random moment is kept."""
     SECTORS = "sectors"
     """Each sector has a random one of the contents that it had since the sync."""
 

@@ -1,4 +1,4 @@
-"""The rounds of calls that are written before a power cut: the same for the same seed.
+"""Random rounds of calls that are written before a power cut. Equal seeds give equal rounds.
 
 The calls of a round are sent together, so they share one transaction. A round that is sent again
 changes nothing: its streams have positions, and its other calls write to an arm whose rows are

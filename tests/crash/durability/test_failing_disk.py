@@ -1,4 +1,4 @@
-"""On a full or failing disk, callers get the correct error, and no acknowledged call is lost."""
+"""Tests of a full or failing disk: the errors of calls, and that each call is applied once."""
 
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -40,7 +40,10 @@ async def _reason(store: SqliteStore, number: int) -> str:
 
 
 async def test_a_full_disk_changes_nothing_and_is_got_over(tmp_path: Path) -> None:
-    """A call is rejected with STORAGE_FULL and changes nothing. With room again, it succeeds."""
+    """On a full disk, a call is rejected with STORAGE_FULL and changes nothing.
+
+    When there is room again, the call succeeds.
+    """
     broken: list[bool] = []
     async with _store(tmp_path, broken) as (store, faults):
         before = content_of(store._reading)
@@ -108,7 +111,10 @@ def _refused(server: _FailingServer, sequence: int) -> tuple[str, str]:
 
 
 def test_a_server_on_a_full_disk_serves_again_when_there_is_room(server: _FailingServer) -> None:
-    """A call gets RESOURCE_EXHAUSTED and changes nothing. With room again, it is applied once."""
+    """On a full disk, a call gets RESOURCE_EXHAUSTED and changes nothing.
+
+    When there is room again, the call is applied once.
+    """
     assert _record(server, 1).revision == 3
     (server.folder / "full").touch()
     assert _refused(server, 2) == ("RESOURCE_EXHAUSTED", "STORAGE_FULL")

@@ -1,4 +1,4 @@
-"""SIGKILL of the server under write load loses no acknowledged row and doubles none."""
+"""Tests that killing a server under write load loses no acknowledged row, and doubles none."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Opening a file that is not a store, or a log that was left without its database."""
+"""Tests of opening a file that is not a store, or a log without its store."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ async def test_a_file_that_is_no_database_is_left_byte_for_byte(tmp_path: Path) 
 
 
 async def test_a_log_without_its_database_is_no_hindrance(tmp_path: Path) -> None:
-    """If only a log without commits is left of a database, a new, empty store opens."""
+    """If only a log without commits is left of a store, a new, empty store opens."""
     path = tmp_path / "podium.db"
     (tmp_path / "podium.db-wal").write_bytes(b"left")
     store = SqliteStore(path)

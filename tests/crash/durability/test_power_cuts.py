@@ -1,4 +1,4 @@
-"""A power cut loses no acknowledged call and leaves no damaged store."""
+"""Tests that a power cut loses no acknowledged call, and leaves no damaged store."""
 
 import tempfile
 from pathlib import Path
@@ -43,7 +43,7 @@ async def test_the_same_cuts_damage_stores_without_any_sync() -> None:
 
 
 async def test_a_call_sent_again_after_a_kill_is_durable() -> None:
-    """If a killed server wrote a call without a sync, it is durable once it is acknowledged."""
+    """If a call was written but not synced before a kill, sending it again makes it durable."""
     assert await _acknowledged_again() == "there"
 
 

@@ -1,4 +1,4 @@
-"""A training script of twenty lines continues through every failure, and all its results arrive."""
+"""Tests of a training script during failures: it continues, and its results arrive."""
 
 import signal
 import time
@@ -23,7 +23,10 @@ def _check(world: World) -> None:
 
 @pytest.mark.parametrize("kill", sparse([True, False]))
 def test_the_server_is_down(world: World, kill: bool) -> None:
-    """If the server is stopped or killed during a training, all results arrive once it is back."""
+    """If the server is stopped or killed during a training run, all results arrive later.
+
+    The log of the training run says that events are not delivered yet.
+    """
     training = world.begin("--steps", _STEPS, "--hold", 50)
     with world.held(training, 50):
         if kill:
@@ -40,7 +43,7 @@ def test_the_server_is_down(world: World, kill: bool) -> None:
 
 @pytest.mark.slow
 def test_there_never_was_a_server(world: World) -> None:
-    """A training without any server ends, and its results arrive when a server starts later."""
+    """A training run ends without a server. Its results arrive when a server is started."""
     world.server.stop()
     world.train("--steps", _STEPS)
     world.server.start()
@@ -49,7 +52,7 @@ def test_there_never_was_a_server(world: World) -> None:
 
 @pytest.mark.slow
 def test_the_server_hangs(world: World) -> None:
-    """If the server hangs, the training ends without an error, and all results arrive later."""
+    """If the server hangs, the training run ends without an error. All results arrive later."""
     training = world.begin("--steps", _STEPS, "--hold", 50)
     with world.held(training, 50):
         world.server.process.send_signal(signal.SIGSTOP)
@@ -61,7 +64,7 @@ def test_the_server_hangs(world: World) -> None:
 
 @pytest.mark.slow
 def test_the_connection_is_cut(world: World) -> None:
-    """If the connection is cut four times during a training, each event still arrives once."""
+    """If the connection is cut four times during a training run, all results still arrive."""
     direct = world.server.address
     proxy = Proxy(direct)
     world.server.address = proxy.address
@@ -79,7 +82,7 @@ def test_the_connection_is_cut(world: World) -> None:
 
 @pytest.mark.slow
 def test_the_training_is_killed(world: World) -> None:
-    """Each row from before a SIGKILL is delivered, and the arm is set to failed."""
+    """If a training process is killed, its rows are delivered, and its arm ends with an error."""
     world.train("--steps", _STEPS, "--die", 120)
     world.sync()
     assert world.rows() == dict.fromkeys(range(121), 1)
@@ -91,7 +94,7 @@ def test_the_training_is_killed(world: World) -> None:
 
 @pytest.mark.slow
 def test_the_sender_is_killed(world: World) -> None:
-    """If the sender is killed twice during a training, all rows still arrive."""
+    """If the sender is killed twice during a training run, all rows still arrive."""
     training = world.begin("--steps", 400, "--hold", 50, 200)
     for step in (50, 200):
         with world.held(training, step):

@@ -1,4 +1,4 @@
-"""Scenarios that users worry about, with real training processes, senders and servers."""
+"""Tests of scenarios that users worry about, with training processes, senders and a server."""
 
 import re
 import shlex
@@ -123,7 +123,10 @@ def test_same_script_started_twice(world: World) -> None:
 
 
 def test_same_script_started_twice_at_a_time(world: World) -> None:
-    """Of two runs at the same time, the arm has all results of the later one. The other warns."""
+    """If a script runs twice at once, the arm has the results of the later start.
+
+    The log of the earlier process says that its events were rejected.
+    """
     first = world.begin("--by", 1, "--steps", 300, "--hold", 5, 100)
     with world.held(first, 5):
         second = world.begin("--by", 2, "--steps", 50, "--hold", 10)
@@ -142,7 +145,7 @@ def test_same_script_started_twice_at_a_time(world: World) -> None:
 
 
 def test_copied_folder(world: World, tmp_path: Path) -> None:
-    """An outbox that was copied during a training can be delivered from both copies."""
+    """An outbox that was copied during a training run can be delivered from both copies."""
     training = world.begin("--steps", 300, "--pace", 0.005, offline=True)
     world.reach(training, 100)
     copy = tmp_path / "usb" / "outbox"
@@ -221,7 +224,7 @@ def test_server_upgraded_meanwhile(world: World) -> None:
 
 
 def test_clock_set_back(world: World) -> None:
-    """An attempt with a wrong, early clock is rejected, unless it is given a greater order."""
+    """If its clock was set back, a new attempt is rejected, unless it is given a greater order."""
     world.train("--by", 1, "--steps", 5)
     world.until_delivered()
 

@@ -27,7 +27,7 @@ _REPOSITORY = Path(__file__).parents[3]
 Training = subprocess.Popen[str]
 
 TRAIN = (sys.executable, "-m", "tests.crash.scenarios.train")
-"""The command of a training."""
+"""The command of a training process."""
 
 
 class World:
@@ -35,7 +35,7 @@ class World:
 
     Attributes:
         server: The server.
-        client: A client of it.
+        client: A client of the server.
         root: The folder of outboxes of the machine that trains.
     """
 
@@ -116,7 +116,7 @@ class World:
         until(lambda: f" {reason}: " in self.outbox().out)
 
     def sync(self, root: Path | None = None) -> shell.Outcome:
-        """Delivers the waiting events."""
+        """Runs `podium sync`, which delivers the waiting events."""
         return shell.podium("sync", str(root or self.root))
 
     def outbox(self, *arguments: str) -> shell.Outcome:

@@ -1,4 +1,4 @@
-"""The change feed: its pages, applied together, give exactly the state of their last revision."""
+"""Tests of the change feed: its pages, applied in order, give the state of the last revision."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -40,7 +40,7 @@ class _Replica:
     place: ChangePlace | None = None
 
     def apply(self, page: ChangePage) -> bool:
-        """Applies a page; returns whether the replica now has the state of a revision."""
+        """Applies a page. Returns whether the replica now has the state of a revision."""
         if page.experiment.deletion > (self.place.begun if self.place else self.revision):
             known = bool(self.arms or self.place or self.revision)
             self.reset()
@@ -149,7 +149,7 @@ async def _changes(store: Store, after: int) -> list[object]:
 
 
 async def test_the_order_of_the_feed(store: Store) -> None:
-    """Each item comes once, in order of revision, removals first. A snapshot has no removals."""
+    """The feed lists each item once, by revision, removals first. A snapshot has no removals."""
     await store.transact(record(declared(), arm("a"), arm("b")))
     await store.transact(record(row("v", 1), row("v", 2)))
     await store.transact(record(row("v", None, "b")))
@@ -179,7 +179,10 @@ async def test_pages_of_one_revision(store: Store, limits: PageLimits) -> None:
 
 
 async def test_an_earlier_experiment_of_the_name(store: Store) -> None:
-    """After a deletion, `deletion` shows consumers that their state is obsolete."""
+    """If an experiment was deleted and created again, `deletion` has the revision of the deletion.
+
+    Consumers see from it that their state is obsolete.
+    """
     await store.transact(record(declared(), arm("a")))
     await store.transact(delete_experiment())
     with pytest.raises(podium.NotFoundError):
@@ -191,7 +194,7 @@ async def test_an_earlier_experiment_of_the_name(store: Store) -> None:
 
 
 async def test_a_consumer_that_is_ahead_gets_nothing(store: Store) -> None:
-    """A revision that the store has not reached yet has no changes after it."""
+    """A consumer at a revision that the store has not reached yet gets no changes."""
     await store.transact(record(declared(), arm("a")))
     page = await store.changes("x", 99, None, _ROOMY)
     assert (page.items, page.next, page.experiment.revision) == ([], None, 1)
@@ -210,7 +213,10 @@ async def _points(store: Store, after: int, *keys: str, pages: int = 1) -> list[
 
 @pytest.mark.parametrize("pages", [1, 100])
 async def test_points_of_training_series(store: Store, pages: int) -> None:
-    """Changed points follow their arm, and replace all its points from their first step on."""
+    """A changed series lists all points of the arm from the first changed step on.
+
+    They replace all points that a consumer has from this step on.
+    """
     await store.transact(record(declared(), started("a", "1", 1), arm("b")))
     for step in (1, 2, 3):
         await store.transact(record(metrics({"loss": step, "lr": 0}, step=step)))

@@ -64,7 +64,10 @@ async def test_what_was_answered_is_there_after_reopening(place: Place) -> None:
 
 
 async def test_stored_rows_are_counted(store: Store) -> None:
-    """Experiments, arms, eval rows and logged steps count; repeated and removed ones do not."""
+    """`row_count` counts experiments, arms, eval rows and logged steps.
+
+    Repeated and removed ones do not count.
+    """
     rows = store.row_count
     assert await rows([]) == 0
     await store.transact(record(declared(), arm("a"), started("b", "b1", 1)))
@@ -191,7 +194,7 @@ async def test_callers_who_give_up_harm_nobody(store: Store) -> None:
 
 
 async def test_closing_finishes_the_calls_that_wait(place: Place) -> None:
-    """Calls that were accepted before are applied. Later calls are rejected with SHUTTING_DOWN."""
+    """When a store closes, waiting calls are applied. Later calls get SHUTTING_DOWN."""
     store = place.store()
     await store.open()
     await store.transact(record(declared(), arm()))
@@ -237,7 +240,7 @@ async def test_doubles_come_back_bit_by_bit(place: Place) -> None:
 
 
 async def test_integers_keep_their_64_bits(store: Store) -> None:
-    """Steps at both ends of int64 are rows of their own, and orders keep every bit."""
+    """Steps at both ends of int64 identify separate rows, and orders of attempts are exact."""
     least, most, order = -(2**63), 2**63 - 1, 1_700_000_000_001
     await store.transact(record(declared(), started("a", "A", least), started("a", "B", order)))
     await store.transact(record(row("val", least), row("val", most), row("val", 2**53 + 1)))

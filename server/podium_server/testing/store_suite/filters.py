@@ -53,7 +53,7 @@ _SETTINGS = (
 
 
 async def test_filters_by_configuration(store: Store) -> None:
-    """A condition compares type and value, also of values in maps and under any key."""
+    """A condition on a configuration compares type and value, even in maps and under odd keys."""
     plain = RunConfig(name="r", seed=2**53 + 1, model=ModelConfig(name="m"))
     for key, setting in _SETTINGS:
         plain.extras[key].CopyFrom(setting)
@@ -159,7 +159,7 @@ async def _check_ranking(store: Store, everything: list[ArmRow], shown: ArmFilte
 
 
 async def test_lists_of_rows(store: Store) -> None:
-    """A name selects its rows. A bound of the step selects only in-loop rows."""
+    """The name of an eval selects its rows. A bound of the step selects only in-loop rows."""
     await store.transact(record(declared(), arm()))
     steps = (None, -(2**63), -1, 0, 3, 2**63 - 1)
     await store.transact(record(*(row(name, step) for name in "vw" for step in steps)))

@@ -49,7 +49,7 @@ async def test_an_arm_comes_with_its_first_page(store: Store) -> None:
 
 
 async def test_a_page_keeps_to_its_bytes_but_one_item_always_fits(store: Store) -> None:
-    """A page ends before it exceeds its bytes. An item that is larger gets its own page."""
+    """A page ends before it exceeds its limit of bytes. A larger item gets its own page."""
     await store.transact(record(declared(), arm()))
     for step in range(6):
         await store.transact(record(row("val", step, benchmark_id="x" * 200)))
@@ -113,7 +113,7 @@ async def test_rows_that_stay_appear_once_while_others_come_and_go(store: Store)
 
 
 async def test_arms_that_stay_appear_once_while_others_come_and_go(store: Store) -> None:
-    """Arms that exist all the time appear once. An arm that was deleted and recorded comes last."""
+    """Arms that exist all the time appear once, while others are deleted and recorded."""
     names = [f"a{n}" for n in range(30)]
     await store.transact(record(declared(), *(arm(name) for name in names)))
     number = count()

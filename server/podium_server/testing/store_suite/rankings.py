@@ -1,4 +1,4 @@
-"""Tests of rankings: pages of any size give the same ranking."""
+"""Tests of rankings and of lists of metrics: pages of any size give the same result."""
 
 import math
 from functools import partial
@@ -50,7 +50,7 @@ def _query(direction: str, statuses: set[int], after: RankPlace | None) -> RankQ
 async def test_pages_of_any_size(
     store: Store, size: int, direction: str, statuses: set[int]
 ) -> None:
-    """Each arm is on exactly one page, also with ties, NaN and missing scores."""
+    """Each arm is on exactly one page, even with ties, NaN and missing scores."""
     arms = await _filled(store, Random(size), 60)
     names = ["completed"] if statuses == {_COMPLETED} else ["completed", "failed"]
     expected = ranking.rank(
@@ -112,7 +112,7 @@ async def test_metrics_are_counted_by_origin(store: Store) -> None:
 
 
 async def test_a_store_keeps_its_id(place: Place) -> None:
-    """The id is the same after a restart."""
+    """The id of a store is the same after it is closed and opened again."""
     async with opened(place) as store:
         first = await store.store_id()
     async with opened(place) as store:
@@ -121,7 +121,7 @@ async def test_a_store_keeps_its_id(place: Place) -> None:
 
 
 async def test_an_answer_comes_with_the_experiment_that_it_saw(store: Store) -> None:
-    """A page has the experiment in the same state as the ranking."""
+    """A page of a ranking has the experiment at the revision of the ranking."""
     await store.transact(record(declared(success_metric="m"), _scored("a", 1.0)))
     page = await store.rank("x", RankQuery(_CANDIDATES, "maximize"), PageLimits(10, 2**21))
     assert (page.tally.experiment.revision, page.tally.ranking_revision) == (1, 1)

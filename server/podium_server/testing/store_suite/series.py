@@ -39,7 +39,7 @@ async def _store_points(store: Store, *points: tuple[int, Mapping[str, float]]) 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 async def test_pages_show_every_point_once(store: Store, size: int) -> None:
-    """Points come in order of steps, all of one step together. Filters select keys and steps."""
+    """Pages list all points once, in order of steps. Filters select keys and steps."""
     await store.transact(record(declared(), arm()))
     await _store_points(store, (5, {"loss": 0.5, "lr": 1}), (_FIRST, {"loss": 3}))
     await _store_points(store, (_LAST, {"lr": 2}), (0, {"loss": 2}), (5, {"loss": 0.25}))
@@ -74,7 +74,7 @@ async def test_a_page_that_finds_no_point_ends(store: Store) -> None:
 
 
 async def test_points_come_back_bit_by_bit(store: Store) -> None:
-    """NaN, -0.0 and infinities are values like any other."""
+    """NaN, -0.0, an infinity and the smallest double are stored and returned bit by bit."""
     values = {"nan": float("nan"), "zero": -0.0, "inf": float("-inf"), "tiny": 5e-324}
     await store.transact(record(declared(), arm()))
     await _store_points(store, (1, values))
@@ -96,7 +96,7 @@ async def test_an_equal_point_makes_no_revision(store: Store) -> None:
 
 
 async def test_an_attempt_keeps_the_points_up_to_its_step_or_none(store: Store) -> None:
-    """A resumed attempt cuts the series after its step, also before points of its own call.
+    """A resumed attempt removes the points after its step, and keeps new points of its own call.
 
     Any other attempt clears the series.
     """
