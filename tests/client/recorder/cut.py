@@ -35,7 +35,7 @@ class Connection:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Closes every connection, even in the middle of a message, and each new one at once."""
+        """Closes every connection, even in the middle of a message. Closes new ones at once."""
         self._is_cut = True
         for end in tuple(self._open):
             _close(end)

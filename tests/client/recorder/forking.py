@@ -2,9 +2,9 @@
 
     python tests/client/recorder/forking.py METHOD COUNT EXPERIMENT
 
-METHOD is `os.fork`, or a start method of multiprocessing: then each of COUNT tasks gets a process.
-With a method such as `spawn pool`, few processes do all tasks. Meanwhile, two threads log without
-a pause. The script prints a line when all processes have ended without an error.
+METHOD is `os.fork` or a start method of multiprocessing. Each of COUNT tasks gets a process of its
+own. With a pool, such as `spawn pool`, a few processes share the tasks. Meanwhile, two threads log
+without a pause. The script prints a line when all processes have ended without an error.
 """
 
 from __future__ import annotations

@@ -128,7 +128,10 @@ def _raise(begin: Begin, error: BaseException) -> None:
 
 
 def test_a_block_that_raises(begin: Begin, client: podium.Client, name: str) -> None:
-    """If an arm's block raises, the arm fails with the traceback. The exception is passed on."""
+    """If an arm's block raises, the arm is set to failed and has the traceback.
+
+    The exception is passed on.
+    """
     with pytest.raises(ZeroDivisionError):
         _raise(begin, ZeroDivisionError("by zero"))
     found = client.arm(name, "lora_rank4").get()
@@ -142,7 +145,7 @@ def test_a_block_that_raises(begin: Begin, client: podium.Client, name: str) -> 
 def test_an_interrupted_block(
     begin: Begin, client: podium.Client, name: str, error: BaseException
 ) -> None:
-    """An interrupt, a cancellation or `sys.exit(0)` in an arm's block makes the arm cancelled."""
+    """If an interrupt, a cancellation or `sys.exit(0)` ends a block, its arm is cancelled."""
     with pytest.raises(type(error)):
         _raise(begin, error)
     assert client.arm(name, "lora_rank4").get().status == "cancelled"

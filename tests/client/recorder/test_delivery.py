@@ -121,7 +121,10 @@ def test_a_sender_that_does_not_start(
 def test_offline(
     record: Any, client: podium.Client, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Offline, no sender starts and `flush` does not wait. `podium sync` delivers later."""
+    """Offline, no sender starts, and `flush` does not wait.
+
+    `podium sync` delivers the events later.
+    """
     outbox = tmp_path / "outbox"
     begin = time.monotonic()
     with record(name, outbox=outbox, offline=True) as experiment:
@@ -151,7 +154,7 @@ def test_offline_by_the_environment(
     *,
     offline: bool,
 ) -> None:
-    """PODIUM_OFFLINE=1 has the effect of `offline=True`. An empty value and 0 have none."""
+    """PODIUM_OFFLINE=1 has the effect of `offline=True`. Neither 0 nor an empty value has it."""
     monkeypatch.setenv("PODIUM_OFFLINE", value)
     with record(name, outbox=tmp_path / "outbox") as experiment:
         experiment.start_arm(CONFIG).finish()
@@ -292,7 +295,7 @@ def test_close_timeout_by_the_environment(
     caplog: pytest.LogCaptureFixture,
     said: str,
 ) -> None:
-    """PODIUM_CLOSE_TIMEOUT sets the close timeout. Any other text causes a warning."""
+    """PODIUM_CLOSE_TIMEOUT sets the close timeout. If it is not a number, a warning is logged."""
     monkeypatch.setenv("PODIUM_CLOSE_TIMEOUT", said)
     with record(name, outbox=tmp_path, offline=True, close_timeout=None) as experiment:
         assert experiment._settings.close_timeout == (0.3 if said == "0.3" else 60.0)

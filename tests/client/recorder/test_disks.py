@@ -149,7 +149,7 @@ def test_events_in_memory_at_the_end(
     *,
     has_room_again: bool,
 ) -> None:
-    """Closing a recorder waits for room on the disk. Events that get none are dropped."""
+    """Closing a recorder waits for room on the disk. Events that get no room are dropped."""
     monkeypatch.setattr(process_outbox, "_DISK_SECONDS", 0.1)
     monkeypatch.setattr(stream, "_ROOM_SECONDS", 0.1)
     with record(name, outbox=tmp_path / "outbox", offline=True) as experiment:
@@ -224,7 +224,7 @@ def test_a_full_memory(
 def test_memory_is_free_again(
     record: Any, client: podium.Client, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Events that are written leave the memory, so it has room each time the disk hangs."""
+    """Events leave the memory once they are written, so it has room when the disk hangs again."""
     monkeypatch.setattr(stream, "MEMORY_BYTES", 400_000)
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         for turn in range(3):

@@ -60,7 +60,7 @@ def offline(tmp_path: Path) -> Callable[..., ExperimentRecording]:
 def test_a_value_at_its_limit(
     convert: Callable[..., Any], given: Any, value: Any, *, is_lost: bool
 ) -> None:
-    """The last valid value is kept, and the first invalid one is left out or shortened."""
+    """A value at its limit is kept. A value beyond its limit is left out, shortened or changed."""
     problems = Problems()
     assert convert(given, "field", problems) == value
     assert problems.lose_something is is_lost

@@ -33,7 +33,7 @@ def _long_way(name: str, metrics: Any, step: Any, tags: Any) -> Any:
     ],
 )
 def test_a_plain_row_is_the_event_of_the_long_way(metrics: Any, step: Any, tags: Any) -> None:
-    """The event of a plain row has a time and, apart from it, the bytes of the long way's event."""
+    """Apart from its time, the event of a plain row has the same bytes as that of the long way."""
     expected = _long_way("val", metrics, step, tags)
     found = plain_row_event("a", "first", "val", metrics, step, tags)
     assert found is not None

@@ -1,4 +1,4 @@
-"""Tests of training scripts in processes of their own: a recorder's side effects, and the ends."""
+"""Tests of training scripts in processes of their own: what a recorder changes in them."""
 
 import os
 import subprocess

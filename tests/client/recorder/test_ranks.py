@@ -95,7 +95,7 @@ def test_a_shared_attempt(
 def test_a_rank_that_fails(
     server: RunningServer, outbox: Path, client: podium.Client, name: str
 ) -> None:
-    """If one rank fails and the others are killed, the arm is failed with the error of that one."""
+    """If one rank fails and the others are killed, the arm is failed and has the rank's error."""
     environment = {**TORCHRUN, "FAILS": "3", "KILLED": "1"}
     train(server, outbox, name, environment=environment, attempt={"id": "job-8", "order": 8})
     found = client.arm(name, "arm").get()

@@ -98,7 +98,7 @@ def test_several_scores_and_failed_folds(record: Any, client: podium.Client, nam
 def test_a_search_that_was_not_fitted(
     record: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of a search that was not fitted, nothing is recorded. A warning says what is missing."""
+    """If a search was not fitted, nothing is recorded, and a warning says what is missing."""
     with record(name) as experiment:
         integration.record_search(
             model_selection.GridSearchCV(dummy.DummyRegressor(), {}), experiment

@@ -244,7 +244,7 @@ def test_a_bad_beginning(
 
 @pytest.mark.parametrize("case", [*BAD_BEGINNINGS, "a name"])
 def test_a_bad_beginning_that_is_strict(record: Any, name: str, case: str) -> None:
-    """With `strict`, an invalid argument of `record` is an error."""
+    """With `strict`, an invalid argument of `record` raises an error."""
     given, arguments = ("a//b", {}) if case == "a name" else (name, BAD_BEGINNINGS[case])
     with pytest.raises((TypeError, ValueError)):
         record(given, strict=True, **arguments)

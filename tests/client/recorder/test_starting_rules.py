@@ -169,7 +169,7 @@ def test_another_handler_is_kept(monkeypatch: pytest.MonkeyPatch, handler: Any) 
 def test_a_handler_is_installed_by_the_main_thread_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a recorder that begins in the main thread installs a SIGTERM handler.
 
-    In any other thread this is not possible, and it is no error.
+    Another thread cannot install a handler, which is not an error.
     """
     installed: list[Any] = []
     monkeypatch.setattr(signal, "getsignal", lambda _number: signal.SIG_DFL)

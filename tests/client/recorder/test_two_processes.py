@@ -128,8 +128,9 @@ def test_the_older_attempt_reads_where_the_newest_one_runs(
 ) -> None:
     """The warning of an older attempt names the host and the process of the newest attempt.
 
-    The older attempt may have started later, if the clock of its host is behind. A newer attempt
-    that started later is warned which running attempt it replaces, even if provenance is off.
+    The older attempt may have started later, if the clock of its host is behind. If the newer
+    attempt started later, a second warning names the running attempt that it replaced. That holds
+    even if provenance is off.
     """
     monkeypatch.delenv("PODIUM_PROVENANCE")
     arms, recordings = {}, []

@@ -120,7 +120,7 @@ def test_how_long_the_end_waits(
 def test_when_waiting_is_useless(
     outlet: Any, in_memory: int, why: str | None, waits: int, *, is_safe: bool
 ) -> None:
-    """Waiting for delivery is useless if no event is only in memory and none can be delivered now.
+    """Waiting for delivery is useless if all events are on disk and none can be delivered now.
 
     None can be delivered if no server is reachable, or if each pending stream waits for something.
     """
@@ -201,7 +201,7 @@ def test_why_results_wait_is_named_once(outlet: Any, caplog: pytest.LogCaptureFi
 def test_how_often_the_sender_is_asked(outlet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A recorder wakes the sender about once a second, only for streams with pending events.
 
-    An offline recorder never does.
+    An offline recorder never wakes it.
     """
     now = 100.0
     pending, done = _Stream(), _Stream()

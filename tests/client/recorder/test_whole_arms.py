@@ -26,7 +26,7 @@ def _large() -> podium.ArmResult:
 
 
 def _contents(outbox: Path) -> list[list[str]]:
-    """Returns the names of the events of each stream of the arm."""
+    """Returns the names of the events of each stream of an arm: the eval name, or the kind."""
     readers = map(StreamReader, (each for server in outbox.glob("*/*") for each in streams(server)))
     return [list(map(_name, reader.remaining())) for reader in readers if reader.info.arm]
 

@@ -94,7 +94,10 @@ def test_positions_are_taken_for_names(record: Any, client: podium.Client, name:
 def test_a_large_config(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A value over a limit is shortened and named. Everything else is unchanged."""
+    """A value of a RunConfig over a limit is shortened, and a warning names it.
+
+    The other values stay as they are.
+    """
     config = podium.RunConfig(
         "arm",
         data=podium.DataConfig("path", path="p" * 70_000),
@@ -164,7 +167,7 @@ def test_a_large_whole_arm(record: Any, client: podium.Client, name: str) -> Non
 def test_each_problem_is_named_once(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each wrong key is named once, and all new ones of a call in one line.
+    """Each wrong key is named once. One line names all new wrong keys of a call.
 
     The lines at the end count the repetitions.
     """
@@ -212,7 +215,7 @@ def test_a_warning_names_the_arm_and_the_value(
 def test_all_near_arguments_are_named(
     record: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """If several arguments are like an unknown one, the warning names them all."""
+    """If an unknown argument resembles several valid ones, the warning names them all."""
     with record(name) as experiment, experiment.start_arm(CONFIG, name="a", group="g"):
         pass
     assert "(did you mean 'group_id' or 'group_name'?); 'g' is left out" in told(caplog)[0]

@@ -167,7 +167,7 @@ BREAKDOWN: Expected = {
 def said(caplog: pytest.LogCaptureFixture, argument: str) -> bool:
     """Returns whether the last call logged a warning.
 
-    Asserts that it logged at most one, and that this one names the argument and the calling file.
+    Asserts that it logged at most one warning, which names the argument and the calling file.
     """
     lines = told(caplog)
     records = [record for record in caplog.records if record.levelname == "WARNING"]

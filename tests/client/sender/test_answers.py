@@ -21,7 +21,7 @@ _OWN = os.uname().nodename
 
 
 class _Client:
-    """Gives each call the next answer, and afterwards accepts all events."""
+    """A client that gives each call the next answer, and afterwards accepts all events."""
 
     def __init__(self, *answers: Any) -> None:
         self._answers = list(answers)

@@ -4,7 +4,7 @@ from podium._sender.backoff import Backoff
 
 
 def test_the_bound_doubles_up_to_half_a_minute() -> None:
-    """The longest waits are 0.1 s, 0.2 s and so on, and stay at 30 s."""
+    """The longest possible wait doubles from 0.1 s up to 30 s, and stays there."""
     backoff = Backoff(lambda _least, most: most)
     waits = [backoff.next() for _ in range(12)]
     assert waits[:9] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6]

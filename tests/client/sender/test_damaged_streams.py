@@ -40,7 +40,7 @@ def _run(client: podium.Client, *arguments: str) -> Outcome:
 
 
 def test_a_damaged_row(outbox: Path, client: podium.Client) -> None:
-    """If a row is damaged, the other events arrive, and the damaged one is listed as rejected."""
+    """If a row is damaged, the other events arrive, and the row is listed as rejected."""
     client.experiment("x").declare()
     folder = _training(outbox)
     _flip(folder, 4)
@@ -102,7 +102,10 @@ def test_a_damaged_start(outbox: Path, client: podium.Client) -> None:
 
 
 def test_an_evaluator_whose_first_row_is_damaged_waits(outbox: Path, client: podium.Client) -> None:
-    """An evaluator starts no arm, so its other rows wait until another process starts the arm."""
+    """If the first row of an evaluator is damaged, its other rows wait for the start of the arm.
+
+    Another process starts the arm, not the evaluator.
+    """
     client.experiment("x").declare()
     folder = dead_stream(outbox, "x", row("v", 1), row("v", 2))
     _flip(folder, 1)

@@ -67,7 +67,7 @@ def _deliver(outbox: Path, rules: Rules, kind: str = "eval_recorded") -> Sender:
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the sender try again at once."""
+    """Makes the sender retry at once."""
     monkeypatch.setattr(Backoff, "next", lambda _self: 0.01)
 
 
@@ -103,7 +103,10 @@ def test_what_everything_else_needs_is_waited_for(
 
 
 def test_a_server_that_is_mended_in_time_gets_all(outbox: Path, client: podium.Client) -> None:
-    """Before the time limit, no event is rejected. The next sender then delivers all events."""
+    """If the server works again before the time limit, no event is rejected.
+
+    All events are then delivered.
+    """
     client.experiment("x").declare()
     folder = dead_stream(outbox, "x", started("a", "A", 1), row(POISON, 1), row("v", 2))
     _deliver(outbox, replace(QUICK, defect_seconds=60, patience_seconds=0.5))
@@ -113,7 +116,7 @@ def test_a_server_that_is_mended_in_time_gets_all(outbox: Path, client: podium.C
 
 
 def test_patience() -> None:
-    """An event is skipped after three tries and a time limit.
+    """An event at which the server fails is skipped after three tries and a time limit.
 
     A skip doubles the limit for the next event. A success halves it.
     """
@@ -145,6 +148,6 @@ def test_patience_has_bounds() -> None:
 
 
 def test_who_watches_is_told_before_the_command_gives_up() -> None:
-    """`podium sync` skips a failing event before its patience ends. Other senders wait longer."""
+    """`podium sync` skips a failing event before it gives up itself. Other senders wait longer."""
     assert FOREGROUND.defect_seconds < FOREGROUND.patience_seconds
     assert BACKGROUND.defect_seconds >= 600

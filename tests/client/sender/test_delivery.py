@@ -90,7 +90,7 @@ def test_what_the_outbox_has_no_more_is_skipped() -> None:
 
 
 def test_a_hole_in_the_middle_is_skipped() -> None:
-    """Events after missing records are delivered."""
+    """Events that come after missing records of the outbox are delivered."""
     outbox, server = Outbox.of("ggggg"), Server()
     del outbox.entries[1:3]
     _deliver(outbox, server, iter(()))
@@ -98,7 +98,7 @@ def test_a_hole_in_the_middle_is_skipped() -> None:
 
 
 def test_another_sender_may_have_been_faster() -> None:
-    """If the server's position is ahead, the stream continues from there."""
+    """If the server has more events than this sender has sent, the stream continues after them."""
     delivery = Delivery()
     batch = delivery.next(Outbox.of("gg").entries[:1])
     assert isinstance(batch, Batch)
@@ -210,7 +210,7 @@ def test_after_deadlines_fewer_events_are_sent_and_then_more_again() -> None:
 
 
 def test_calls_grow_slowly_after_one_was_too_large() -> None:
-    """After a call was too large, each accepted call allows the next one only one more event."""
+    """After a call was too large, each accepted call lets the next one grow by only one event."""
     outbox = Outbox.of("g" * 3_000)
     delivery, sizes = outbox.delivery(), []
     for refused in (True, False, False, False):
@@ -236,7 +236,7 @@ def test_the_bounds_of_a_call() -> None:
 
 
 def test_a_slow_link_gets_smaller_calls() -> None:
-    """A call of over 2 s halves the size of the next one. One of over 1 s keeps it from growing."""
+    """After a call of over 2 s, the next one is half as large. After over 1 s, it does not grow."""
     event = Event(metrics_recorded=MetricsRecorded(arm="a" * 1_018))
     assert _sizes(event, [1.5, 2.5, 2.5, 1.5, 0.5, 0]) == [64, 64, 32, 16, 16, 64]
     assert _sizes(event, [9, 9, 9, 9, 9, 9, 0]) == [64, 32, 16, 8, 4, 4, 4]

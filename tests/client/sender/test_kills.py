@@ -71,7 +71,7 @@ def test_killed_at_every_step(
 def test_whole_arms_killed_at_every_step(
     tmp_path: Path, server: RunningServer, client: podium.Client, dying: Dying
 ) -> None:
-    """Wherever a sender is killed, all events of a rejected whole arm are rejected, no others."""
+    """Wherever a sender is killed, exactly the events of the rejected whole arm are rejected."""
     step = 0
     while True:
         name = f"whole/{step}"

@@ -90,7 +90,7 @@ def test_a_lost_declaration(tmp_path: Path) -> None:
 
 
 def test_which_stream_another_one_follows(tmp_path: Path) -> None:
-    """A stream follows the stream that its description names. A missing stream follows none."""
+    """A stream follows the stream that its description names. A deleted stream follows none."""
     outbox = new_outbox(tmp_path)
     assert follows(dead_stream(outbox, "x", row("v", 1), follows="first")) == "first"
     assert follows(dead_stream(outbox, "x", row("v", 1))) is None

@@ -89,9 +89,9 @@ def _declare(client: podium.Client) -> None:
 
 
 def test_the_end_is_recorded_once_all_is_delivered(outbox: Path, client: podium.Client) -> None:
-    """When all events are delivered, an arm without an end is failed with host, pid and time.
+    """When all events are delivered, an arm without an end is set to failed.
 
-    The stream is removed.
+    The error names the host, the process id and the time of the last event. The stream is removed.
     """
     _stream(outbox, started("a", "A", 1), _of("A", row("v", 1)))
     deliver_here(outbox)

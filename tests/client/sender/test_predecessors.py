@@ -81,7 +81,10 @@ def test_the_stream_of_an_earlier_arm(change: dict[str, int], *, waits: bool) ->
 
 
 def test_an_earlier_arm_that_waits_itself() -> None:
-    """An earlier arm that waits for an older attempt exists, so a stream does not wait for it."""
+    """A stream does not wait for an earlier arm that itself waits for an older attempt.
+
+    The earlier arm exists already, because the older attempt has started it.
+    """
     earlier, streams = _Stream(delivered=0), Predecessors()
     earlier.predecessors.set([(_Stream(), 2)], None, None)
     streams.set([], None, earlier)

@@ -132,7 +132,7 @@ def test_what_was_deleted_stays_deleted(
 
 
 def test_an_early_event_waits_until_it_need_not(outbox: Path, client: podium.Client) -> None:
-    """Without the experiment, and then without the arm, the sender waits and reports the reason."""
+    """While the experiment or the arm does not exist, the sender waits and reports the reason."""
     stream = appended(writer(outbox, "x"), row("bench", metrics={"acc": 0.5}))
 
     def why() -> str:

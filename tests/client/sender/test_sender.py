@@ -31,7 +31,7 @@ def test_outboxes_of_dead_trainers_are_delivered(outbox: Path, client: podium.Cl
 
 
 def test_what_a_living_trainer_records_arrives_soon(outbox: Path, client: podium.Client) -> None:
-    """Events arrive while they are recorded, and the sender runs as long as the process."""
+    """Events arrive while they are recorded. The sender runs as long as the training process."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1))
     with running_sender(outbox) as sender:

@@ -38,7 +38,7 @@ from tests.client.sender.outboxes import dead_stream
 
 
 class _Experiment:
-    """Answers the reads of the sender from a list of arms."""
+    """An experiment that answers the reads of the sender from a list of arms."""
 
     def __init__(self, arms: Iterable[Any] = (), about: Any = None) -> None:
         self._arms, self._about = arms, about
@@ -57,7 +57,7 @@ class _Experiment:
 
 
 class _Client:
-    """Keeps the events that the sender records."""
+    """A client that keeps the events that the sender records."""
 
     def __init__(self, experiment: _Experiment) -> None:
         self._experiment = experiment
@@ -119,7 +119,7 @@ async def test_the_text_of_a_kept_field_without_the_stored_value() -> None:
 def test_which_replaced_attempts_are_named(
     attempt: ReplacedAttempt, host: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An attempt is named if it ran on another, known host and was heard of within two minutes."""
+    """A replaced attempt is named only if it ran on another host within the last two minutes."""
     monkeypatch.setattr("os.uname", lambda: SimpleNamespace(nodename="here"))
     found = replaced_attempts_texts([started("a", "B", 2)], [attempt])
     assert [f"on host {host!r} was running" in text for text in found] == [True] * bool(host)

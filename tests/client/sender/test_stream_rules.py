@@ -27,7 +27,7 @@ _AWAY = Pause("UNAVAILABLE", "away")
 
 
 class _Client:
-    """Fails each call with an error, or accepts its events."""
+    """A client that fails each call with an error, or accepts its events."""
 
     def __init__(self, error: PodiumError | None = None) -> None:
         self.error = error
@@ -154,7 +154,7 @@ def test_a_deleted_stream_is_forgotten_when_its_call_has_ended(tmp_path: Path) -
 def test_the_lag_is_that_of_the_oldest_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ages: list[float | None], lag: float
 ) -> None:
-    """The lag is the age of the oldest event of all streams. It is never negative."""
+    """The lag is the age of the oldest waiting event of all streams. It is never negative."""
     monkeypatch.setattr("time.time", lambda: 1_000.0)
     client: Any = _Client()
     sender = Sender([new_outbox(tmp_path)], client)

@@ -24,7 +24,7 @@ from tests.each import each
 
 
 class _Client:
-    """Fails each call with an error, or accepts its events."""
+    """A client that fails each call with an error, or accepts its events."""
 
     def __init__(self, error: PodiumError | None = None) -> None:
         self.error = error

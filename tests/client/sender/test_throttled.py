@@ -35,7 +35,10 @@ def test_the_wait_is_as_long_as_the_server_asks(reason: str) -> None:
 
 
 async def test_events_beyond_a_quota_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While events wait because of a limit, the status names the limit. Later all are delivered."""
+    """While a quota of events is used up, events wait, and the status names the quota.
+
+    Later all of them are delivered.
+    """
     now = 1000.0
     monkeypatch.setattr(quotas, "_clock", lambda: now)
     monkeypatch.setattr(quotas, "_BURST_SECONDS", 0.0)
@@ -77,7 +80,10 @@ async def test_events_beyond_a_quota_wait(tmp_path: Path, monkeypatch: pytest.Mo
 async def test_events_beyond_a_quota_of_rows_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While events wait for room for rows, the status names the reason. Then they are delivered."""
+    """While a quota of stored rows is used up, events wait, and the status names the quota.
+
+    After a deletion, all of them are delivered.
+    """
     monkeypatch.setattr(row_quotas, "_RETRY_SECONDS", 0.01)
     store = store_url(tmp_path)
     limits = TokenLimits(stored_rows=20)

@@ -34,7 +34,7 @@ def _for_ever(low: float, _high: float) -> float:
 
 
 def test_a_wake_signal(tmp_path: Path) -> None:
-    """Each wake signal is seen once. Signals from before the reader or in a copy are not seen."""
+    """Each wake signal is seen once. An earlier signal, or one in a copied folder, is not seen."""
     wake_sender(tmp_path)
     signal = WakeSignal(tmp_path)
     assert not signal.is_set()
