@@ -1,4 +1,4 @@
-"""Records a training run, even while no server answers. It is delivered when one answers again."""
+"""Records a training run, even if no server answers. The results are delivered when one does."""
 
 import math
 import sys

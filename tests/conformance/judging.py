@@ -62,7 +62,7 @@ EXCHANGE = "exchange"
 _HTTP_FILES = ("reads", "rank", "writes_refusals", "writes_rows")
 
 _NO_JSON = ("-0.0", '"nullValue": 1')
-"""Texts of cases that JSON cannot express. JavaScript writes -0 as 0. JSON has one null."""
+"""Texts in cases that JSON cannot express: JavaScript writes -0 as 0, and JSON has one null."""
 
 _OUTPUT_ONLY: tuple[Any, ...] = (
     "experiment",
@@ -209,7 +209,7 @@ def _read(case: Case, session: Session) -> None:
 def _ask(
     case: Case, call: Callable[[str, Message], Any], asked: EvalRequest, scored: ScoreRequest
 ) -> None:
-    """Asks every question of a case."""
+    """Makes the client answer every question of a case, and checks the answers."""
     for question in case.get("evals", []):
         asked.name = question["name"]
         asked.ClearField("step")
@@ -231,7 +231,7 @@ def _answer_or_code(call: Callable[[str, Message], Any], request: ScoreRequest) 
 
 
 def _distinct_rows(arm: ArmResult) -> list[Any]:
-    """Returns the rows of an arm. Of rows with the same name and step, only the first."""
+    """Returns the rows of an arm: only the first of several rows with the same name and step."""
     rows: dict[tuple[str, int | None], Any] = {}
     for row in arm.evals:
         step = row.step if row.HasField("step") else None
@@ -257,7 +257,10 @@ def _record_arms(case: Case, session: Session) -> str:
 
 
 def _rank_live(case: Case, session: Session) -> None:
-    """Compares rankings by arm. Only the server and Python rank by group."""
+    """Compares rankings by arm that the client computes in memory.
+
+    Rankings by group are left out, since only the server and the Python client compute them.
+    """
     experiment = _record_arms(case, session)
     for asked in case["ranks"]:
         request = ParseDict({"experiment": experiment, **asked["request"]}, RankRequest())

@@ -193,7 +193,7 @@ def _ask_live(client: podium.Client, request: Any) -> Message:
 
 
 def _value(point: CurvePoint) -> float:
-    """Returns the value of an arm's curve at a step. NaN has no mean, so it is handled here."""
+    """Returns the value of an arm's curve at a step. If the value is NaN, the point has no mean."""
     return math.nan if point.statistics.mean is None else point.statistics.mean
 
 
@@ -233,7 +233,7 @@ def _watch(asked: dict[str, Any]) -> Iterator[WatchResponse]:
 
 
 def update_message(update: podium.WatchUpdate) -> WatchResponse:
-    """Returns the message that an update was read from."""
+    """Converts an update back to the message that it was read from."""
     return WatchResponse(
         reset=update.is_reset,
         experiment=maybe(codec.experiment_to_proto, update.experiment),

@@ -158,7 +158,7 @@ def run_exchange(row: Row, languages: Iterable[str], servers: Servers) -> None:
 
 
 def hold(row: Row, checks: Iterable[judging.Check], session: judging.Session) -> None:
-    """Runs checks. Counts those that succeed, and adds a complaint for each other."""
+    """Runs checks. Counts those that succeed, and adds a complaint for each of the others."""
     for check in checks:
         cell = f"{check.file} {check.way}"
         row.asked[cell] += 1

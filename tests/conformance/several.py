@@ -1,4 +1,4 @@
-"""Tests clients with two servers of the same results, one of which leaves during a call."""
+"""Tests clients with two servers of the same results, one of which goes down during a call."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ SEVERAL = "two servers"
 """The row of the table for a client with the addresses of two servers."""
 
 LEAVES = ("before it stores a call", "after it has stored a call")
-"""The moments at which a server leaves."""
+"""The moments at which a server goes down."""
 
 _STEPS = 6
 _MOST_READS = 1_000
 
 
 def go_on(leaves: str, session: Session) -> None:
-    """Makes a client read and record while one of its two servers leaves and never returns.
+    """Makes a client read and record while one of its two servers goes down for good.
 
     Each event must be stored once. Each of these calls makes one revision, so a call that is stored
     twice would make two.
@@ -68,7 +68,7 @@ def _record_step(client: _Asking, step: int) -> None:
     client.record("attempt", metrics_recorded=logged)
     row = EvalResult(name="val", step=step, metrics={"acc": step})
     client.record("attempt", eval_recorded=EvalRecorded(arm="a", eval_result=row))
-    # The client retries reads at the other server. So it finds out that a server has left before it
+    # The client retries reads at the other server. So it finds out that a server is down before it
     # sends the next write, which is not retried.
     client.read()
     client.read()
@@ -156,7 +156,7 @@ class _Pair:
 
     def __init__(self, channel: grpc.Channel) -> None:
         self.leaves = ""
-        """The moment at which the server that gets the next Record leaves. Empty if it stays."""
+        """When the server that gets the next Record call goes down. Empty if it stays up."""
         self.fronts = [_Front(channel, self), _Front(channel, self)]
 
     @property
@@ -169,7 +169,7 @@ class _Pair:
         return all(front.is_used for front in self.fronts)
 
     def has_one_left(self) -> bool:
-        """Returns whether exactly one of the servers has left."""
+        """Returns whether exactly one of the servers has gone down."""
         return sum(front.has_left for front in self.fronts) == 1
 
 

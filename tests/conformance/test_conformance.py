@@ -168,7 +168,7 @@ def test_planted_defects_turn_cells_red_that_are_asked_for() -> None:
 
 @pytest.mark.parametrize("file", ["record_attempt.json", "watch_stream.json"])
 def test_each_language_has_a_defect_of_one_cell(file: str) -> None:
-    """Each client has a defect that fails only the cell of attempts, and one for watches."""
+    """For attempts and for watches, each client has a defect that fails only their cell."""
     found = {one.language for one in defects() if one.red == (f"{file} wire",)}
     assert found == {language.name for language in LANGUAGES}
 

@@ -53,7 +53,10 @@ def absent(session: Session) -> None:
 
 
 def lost(session: Session) -> None:
-    """Has the client write to a server that disconnects. The outcome is unknown, and so says it."""
+    """Makes the client write to a server that disconnects.
+
+    The error must say that it is unknown whether the call was stored.
+    """
     with hanging_up() as address:
         error = _error(session, "Record", _WRITE, address=address)
     assert error.code == "UNAVAILABLE", error

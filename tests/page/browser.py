@@ -1,4 +1,4 @@
-"""What a user does and sees in the page."""
+"""The page in a browser: what a user does in it, and what it shows."""
 
 import time
 from collections.abc import Callable
@@ -37,7 +37,7 @@ else createImageBitmap(blob).then(({ width, height }) => done(`${blob.type} ${wi
 
 
 class Browser:
-    """The page in a browser. What it waits for may take minutes on a busy machine."""
+    """The page in a browser. Each wait has a limit of two minutes: machines may be busy."""
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
@@ -65,7 +65,7 @@ class Browser:
         return str(self.run(_TEXT))
 
     def sees(self, *texts: str) -> None:
-        """Waits until the page shows all of some texts."""
+        """Waits until the page shows each of the given texts."""
         for text in texts:
             self.wait(partial(self._has, text), f"no {text!r}")
 
@@ -77,7 +77,7 @@ class Browser:
         return list(self.run(_ROWS, where))
 
     def click(self, text: str) -> None:
-        """Clicks on the button or link with a text."""
+        """Clicks on the first button or link whose text begins with `text`."""
         script = """
             const found = [...document.querySelectorAll("button, a, summary")]
                 .find((each) => each.innerText.trim().startsWith(arguments[0]));
@@ -116,7 +116,7 @@ class Browser:
         self.wait(lambda: self.run(script, label), f"nothing is labelled {label!r}")
 
     def resize(self, width: int, height: int) -> None:
-        """Changes the size of the page, also to sizes that a window cannot have."""
+        """Changes the size of the page, even to sizes that a window cannot have."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
@@ -126,17 +126,20 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [theme]})
 
     def violations(self) -> list[str]:
-        """Returns what axe finds that keeps people from using the page."""
+        """Returns the accessibility problems that axe finds in the page."""
         self.run(_AXE.read_text(encoding="utf-8"))
         found = self.driver.execute_async_script(_RUN_AXE)
         return list(found)
 
     def ignore(self, *texts: str) -> None:
-        """Lets the page log errors with one of some texts."""
+        """Makes `errors` leave out errors that contain one of the given texts."""
         self._ignored = texts
 
     def errors(self) -> list[str]:
-        """Returns the errors that the page has logged, such as scripts that were blocked."""
+        """Returns the errors that the page has logged and that are not ignored.
+
+        A blocked script is such an error, for example.
+        """
         logged = self.driver.get_log("browser")
         messages = [each["message"] for each in logged if each["level"] == "SEVERE"]
         return [each for each in messages if not any(text in each for text in self._ignored)]

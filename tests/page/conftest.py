@@ -64,7 +64,7 @@ class Server:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts servers, each with the store of the test; they stop when it ends."""
+    """Yields a function that starts servers with the test's store. They stop when the test ends."""
     servers: list[Server] = []
 
     def start(**settings: Any) -> Server:
@@ -113,7 +113,10 @@ def driver() -> Iterator[webdriver.Chrome]:
 
 @pytest.fixture
 def browser(driver: webdriver.Chrome) -> Iterator[Browser]:
-    """Yields the browser, without what earlier tests left. The page may have logged no error."""
+    """Yields the browser without the cookies and logs of earlier tests.
+
+    At the end of the test, fails if the page has logged an error.
+    """
     driver.get("about:blank")
     driver.delete_all_cookies()
     driver.get_log("browser")

@@ -18,7 +18,7 @@ UGLY = [
 
 
 def record_sweep(client: podium.Client) -> None:
-    """Records two groups of two arms, one arm that failed, and one without a group."""
+    """Records two groups with two completed arms each. One group also has an arm that failed."""
     experiment = client.experiment("nlp/sweep")
     experiment.declare(
         success_metric="test.acc", direction="maximize", hypothesis="Wider is better."
@@ -55,7 +55,7 @@ def record_sweep(client: podium.Client) -> None:
 
 
 def record_ugly(client: podium.Client) -> None:
-    """Records arms whose every text attacks the page."""
+    """Records arms in which each text attacks the page or its layout."""
     experiment = client.experiment(f"ugly/{_ATTACK}")
     experiment.declare(success_metric=f"{_ATTACK}.{_ATTACK}", hypothesis=_ATTACK)
     experiment.conclude(_ATTACK)

@@ -1,4 +1,4 @@
-"""The charts of the page: curves of groups, scatter, and what can be saved."""
+"""Tests of the charts of the page: curves, scatter plots, and files that are saved of them."""
 
 import csv
 import io
@@ -32,7 +32,10 @@ def _arm(name: str, group: str, **values: podium.Value) -> podium.ArmResult:
 
 
 def test_curves_of_groups(server: Server, browser: Browser) -> None:
-    """Groups have the means and intervals of `curve(by_group=True)`; failed arms are named."""
+    """Curves of groups have the means and intervals of `curve(by_group=True)`.
+
+    The page shows how many arms of a group failed, and lists the failed arm among the arms.
+    """
     values = {"a0": [0.1, 0.5, 0.7], "a1": [0.2, math.nan, 0.9], "a2": [0.4, 0.45], "b0": [0.3]}
     with podium.Client(server.address) as client:
         experiment = client.experiment("sweep")
@@ -67,7 +70,7 @@ def test_curves_of_groups(server: Server, browser: Browser) -> None:
 
 
 def test_curves_by_time(server: Server, browser: Browser) -> None:
-    """By time, each point is at the time of its row since the start of its arm."""
+    """In a curve by time, x is the number of seconds from the start of the arm to the row."""
     with podium.Client(server.address) as client:
         client.experiment("timed").declare(success_metric="val.acc")
         config = podium.RunConfig("a")
@@ -90,7 +93,10 @@ def test_curves_by_time(server: Server, browser: Browser) -> None:
 
 
 def test_smoothing_only_when_asked(server: Server, browser: Browser) -> None:
-    """Lines are as recorded until smoothing is chosen; then the page says so, and the URL too."""
+    """Lines are smoothed only if the URL asks for it, and the page says whether they are.
+
+    A CSV file that is saved has the recorded values in both cases.
+    """
     with podium.Client(server.address) as client:
         record_sweep(client)
     browser.open(server.url, experiment="nlp/sweep", view="curves", lines="arm")
@@ -102,7 +108,11 @@ def test_smoothing_only_when_asked(server: Server, browser: Browser) -> None:
 
 
 def test_scatter_of_numbers(server: Server, browser: Browser) -> None:
-    """A config value is drawn against the score, with what is left out and each value's mean."""
+    """The scatter view draws scores of completed arms against a value of the configuration.
+
+    The axis has a label for each value. A table has the mean score of each value, and the page says
+    how many arms are left out.
+    """
     with podium.Client(server.address) as client:
         record_sweep(client)
     browser.open(server.url, experiment="nlp/sweep", view="scatter")
@@ -123,7 +133,7 @@ def test_scatter_of_numbers(server: Server, browser: Browser) -> None:
 
 
 def test_scatter_of_numbers_close_together(server: Server, browser: Browser) -> None:
-    """Labels that would cover others are left out, on a scale with room they are all there."""
+    """Labels that would overlap are left out. On a log scale, which has room, all are shown."""
     with podium.Client(server.address) as client:
         experiment = client.experiment("close")
         experiment.declare(success_metric="m")
@@ -138,7 +148,7 @@ def test_scatter_of_numbers_close_together(server: Server, browser: Browser) -> 
 
 
 def test_scatter_of_texts(server: Server, browser: Browser) -> None:
-    """Values that are no numbers stand side by side; an arm without the value is `not set`."""
+    """If values are texts, the table has a row for each, and `not set` for arms without a value."""
     with podium.Client(server.address) as client:
         experiment = client.experiment("texts")
         experiment.declare(success_metric="m")
@@ -156,7 +166,7 @@ def test_scatter_of_texts(server: Server, browser: Browser) -> None:
 
 
 def test_charts_are_saved_as_pictures(server: Server, browser: Browser) -> None:
-    """Each chart is saved as an SVG, which is XML also with ugly names, and as a PNG."""
+    """Each chart is saved as a PNG, and as an SVG that is valid XML even with ugly names."""
     with podium.Client(server.address) as client:
         record_ugly(client)
         [experiment] = [each.name for each in client.experiments()]

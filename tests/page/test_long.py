@@ -1,4 +1,4 @@
-"""A page that is open for a day."""
+"""Test of a page that is open for a day."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ _MOST_HEAP = 100_000_000
 
 @pytest.fixture
 def proxy(server: Server) -> Iterator[CuttingProxy]:
-    """A proxy in front of the server."""
+    """Yields a proxy in front of the server, which can cut connections."""
     proxy = CuttingProxy(server.url)
     yield proxy
     proxy.close()
@@ -53,7 +53,10 @@ def _shown(browser: Browser) -> list[list[str]]:
 
 @pytest.mark.usefixtures("clock")
 def test_a_day_with_cuts(server: Server, browser: Browser, proxy: CuttingProxy) -> None:
-    """After 24 h and 30 cuts, the page is small and shows the same as one that was just opened."""
+    """After 24 h and 30 cuts, the page shows the same as a page that was just opened.
+
+    It uses at most 100 MB of memory for JavaScript.
+    """
     browser.ignore("ERR_", "Failed to load")
     with podium.Client(server.address) as client:
         client.experiment("day").declare(success_metric="m")

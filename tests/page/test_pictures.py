@@ -1,9 +1,10 @@
-"""The views as pictures, compared with small references.
+"""Tests of the looks of the views: pictures of them are compared with small references.
 
 The references are `pictures/NAME.png`: 80 x 56 cells, each the mean colour of 16 x 16 pixels. All
-text has one font, because machines have different ones. 20 cells of 4,480 may differ: none does on
-the machine of the references, also with another hinting; a distance that changes by a pixel, or a
-colour of the text, changes 80 or more. A change of single small marks is not seen here.
+text has the same font, because machines have different ones. Of the 4,480 cells, 20 may differ. On
+the machine that made the references, none differs, even with another hinting. If a distance changes
+by a pixel, or text gets another colour, 80 or more cells differ. These tests do not detect changes
+of single small marks.
 
 After a change of the looks, delete the pictures that differ, run the tests until they pass, and
 look at the new pictures.
@@ -83,7 +84,7 @@ def _compare(browser: Browser, name: str) -> None:
 
 @pytest.fixture
 def unprotected(browser: Browser) -> Iterator[Browser]:
-    """The browser without the page's policy, so that a test can change its font."""
+    """Yields the browser without the page's security policy, so that a test can change the font."""
     browser.driver.execute_cdp_cmd("Page.setBypassCSP", {"enabled": True})
     browser.resize(1280, 896)
     if not browser.run(_HAS_FONT):
@@ -104,7 +105,7 @@ def test_pictures_of_a_sweep(server: Server, unprotected: Browser, is_dark: bool
 
 
 def test_pictures_of_ugly_names(server: Server, unprotected: Browser) -> None:
-    """Names with markup, of 256 letters and from right to left look as in their references."""
+    """Names with markup, with 256 letters and from right to left look as in the references."""
     with podium.Client(server.address) as client:
         record_ugly(client)
         [experiment] = [each.name for each in client.experiments()]

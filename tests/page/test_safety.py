@@ -1,4 +1,4 @@
-"""Attacks on the page, its token, its connection, and people whom it must not keep out."""
+"""Tests of the page: attacks, window sizes, accessibility, lost connections and its token."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_no_text_is_markup(server: Server, browser: Browser) -> None:
 
 
 def test_the_policy_stops_scripts(server: Server, browser: Browser) -> None:
-    """Even a script that is put into the page does not run: the test before has a net below it."""
+    """Even a script that is inserted into the page does not run: the page's policy blocks it."""
     browser.ignore("Content Security Policy", "TrustedScript")
     browser.open(server.url)
     browser.sees("No experiment has been recorded yet.")
@@ -64,7 +64,7 @@ def test_the_policy_stops_scripts(server: Server, browser: Browser) -> None:
 
 
 def test_sizes(server: Server, browser: Browser) -> None:
-    """At 320 pixels, and at 4K, no view is wider than the window."""
+    """In windows that are 320 and 3,840 pixels wide, no view is wider than the window."""
     with podium.Client(server.address) as client:
         record_ugly(client)
         [experiment] = [each.name for each in client.experiments()]
@@ -78,7 +78,7 @@ def test_sizes(server: Server, browser: Browser) -> None:
 
 @pytest.mark.parametrize("is_dark", [False, True])
 def test_axe(server: Server, browser: Browser, is_dark: bool) -> None:
-    """No view keeps people out who use a keyboard, a screen reader, or strong contrast."""
+    """In both themes, axe finds no accessibility problem in any view."""
     with podium.Client(server.address) as client:
         record_sweep(client)
     browser.set_dark(is_dark)
@@ -89,7 +89,7 @@ def test_axe(server: Server, browser: Browser, is_dark: bool) -> None:
 
 
 def test_a_change_appears_by_itself(server: Server, browser: Browser) -> None:
-    """A new arm, and a new score, are shown without a reload."""
+    """A new arm, a new score and a deletion are shown without a reload."""
     with podium.Client(server.address) as client:
         record_sweep(client)
         browser.open(server.url, experiment="nlp/sweep", by="arm")
@@ -108,7 +108,10 @@ def test_a_change_appears_by_itself(server: Server, browser: Browser) -> None:
 
 
 def test_a_lost_connection_mends_itself(server: Server, browser: Browser) -> None:
-    """While the server is away the page says so, and afterwards it has what was missed."""
+    """While the server is stopped, the page shows `connection lost`.
+
+    After the server has started again, the page shows the change that it missed.
+    """
     browser.ignore("ERR_", "Failed to load")
     with podium.Client(server.address) as client:
         record_sweep(client)
@@ -129,7 +132,10 @@ def test_a_lost_connection_mends_itself(server: Server, browser: Browser) -> Non
 def test_a_token_is_asked_for_once(
     serve: Callable[..., Server], browser: Browser, tmp_path: Path
 ) -> None:
-    """A wrong token is refused with the reason; a right one is kept where no script can read it."""
+    """A wrong token is rejected with a reason. A valid one is kept where no script can read it.
+
+    The page does not ask again after a reload, but does after signing out.
+    """
     browser.ignore("401")
     store = f"sqlite:///{tmp_path / 'podium.db'}"
     _, token = tokens.create(store, "reader", "reader", ("nlp",), None)

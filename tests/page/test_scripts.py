@@ -1,4 +1,4 @@
-"""The scripts of the page: their size, and the rules that they share with Python."""
+"""Tests of the page's scripts: their size, their protobuf code and their statistics."""
 
 import json
 import math
@@ -24,7 +24,7 @@ def _node(script: str, given: str = "") -> str:
 
 
 def test_the_size_of_the_scripts() -> None:
-    """All scripts of the page have at most 200 KB before compression."""
+    """All scripts of the page together have at most 200 KB before compression."""
     scripts = {name: file for name, file in page_files().items() if name.endswith(".js")}
     assert list(scripts) == ["/page.js"]
     assert sum(len(file.content) for file in scripts.values()) <= _MOST_BYTES

@@ -1,4 +1,4 @@
-"""A team with a browser finds out nothing about the results of another team."""
+"""Tests that a team finds out nothing about another team's results through the page."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from tests.page.data import record_sweep
 from tests.server.access.test_every_rpc import CASES, RPCS
 
 _HIDDEN, _ABSENT = "nlp/sweep", "nlp/never"
-"""An experiment of the other team, and one that does not exist. They are equally long."""
+"""An experiment of the other team, and one that does not exist. The names are equally long."""
 _SECRETS = ("Wider is better", "small_2", "diverged", "0.902")
 _FETCH = """
 const [path, text, type, done] = arguments;
@@ -57,7 +57,10 @@ def _signed_in(browser: Browser, server: Server, token: str) -> None:
 def test_no_view_tells_another_team_anything(
     serve: Callable[..., Server], browser: Browser, tmp_path: Path
 ) -> None:
-    """Each view of a hidden experiment is that of a missing one, and later commits change none."""
+    """Each view of another team's experiment equals that of an experiment that does not exist.
+
+    The list of experiments does not contain it.
+    """
     browser.ignore("401", "404")
     theirs, ours = (_create(tmp_path, name, "recorder", name) for name in ("nlp", "vision"))
     server = serve(auth="tokens")

@@ -1,4 +1,4 @@
-"""The views of the page, in Chromium."""
+"""Tests of the views of the page, in Chromium."""
 
 import podium
 import pytest
@@ -30,7 +30,7 @@ return name.getBoundingClientRect().right <= box.right && name.scrollWidth <= na
 
 @pytest.fixture
 def sweep(server: Server) -> Server:
-    """A server with a sweep."""
+    """Returns a server that has the results of `record_sweep`."""
     with podium.Client(server.address) as client:
         record_sweep(client)
     return server
@@ -67,7 +67,10 @@ def test_a_long_conclusion(server: Server, browser: Browser) -> None:
 
 
 def test_leaderboard_of_groups(sweep: Server, browser: Browser) -> None:
-    """Groups have a mean and an interval, and what is not counted has a name."""
+    """For each group, the leaderboard has the mean, and the number of arms that are not counted.
+
+    The text above it compares the first two groups and their intervals.
+    """
     browser.open(sweep.url, experiment="nlp/sweep")
     browser.sees(
         "Best group: wide with 0.9010, by 0.2000 ahead of small.", "intervals do not overlap"
@@ -83,7 +86,10 @@ def test_leaderboard_of_groups(sweep: Server, browser: Browser) -> None:
 
 
 def test_the_runs_of_a_group(sweep: Server, browser: Browser) -> None:
-    """A chip shows and removes the filter by a group, and no run of a group is `ahead`."""
+    """If only one group is shown, the page does not say that one of its arms is `ahead`.
+
+    A button names the group, and a click on it shows all groups again.
+    """
     browser.open(sweep.url, experiment="nlp/sweep")
     browser.click("small")
     browser.sees("These 3 arms are runs of one configuration;")
@@ -96,7 +102,7 @@ def test_the_runs_of_a_group(sweep: Server, browser: Browser) -> None:
 
 
 def test_the_runs_of_a_large_group(server: Server, browser: Browser) -> None:
-    """The range of scores is that of all runs, also of those that are not in sight."""
+    """The range of scores is that of all arms of the group, even of those that are out of sight."""
     with podium.Client(server.address) as client:
         client.experiment("large").declare(success_metric="m")
         arms = [
@@ -115,7 +121,7 @@ def test_the_runs_of_a_large_group(server: Server, browser: Browser) -> None:
 
 
 def test_the_progress_of_an_experiment(sweep: Server, browser: Browser) -> None:
-    """Beside the name are the numbers of arms by status, kept up to date."""
+    """Beside the experiment's name, the page shows the current number of arms with each status."""
     browser.open(sweep.url, experiment="nlp/sweep")
     browser.sees("Arms: 4 completed, 1 failed", "connected")
     with podium.Client(sweep.address) as client:
@@ -124,7 +130,10 @@ def test_the_progress_of_an_experiment(sweep: Server, browser: Browser) -> None:
 
 
 def test_leaderboard_of_arms(sweep: Server, browser: Browser) -> None:
-    """Arms can be filtered by config, have other columns, and the URL holds all of it."""
+    """Arms can be filtered by values of the configuration, and their table gets more columns.
+
+    The URL contains the filter and the columns.
+    """
     browser.open(sweep.url, experiment="nlp/sweep", by="arm")
     browser.sees("Best arm: wide_1")
     assert [row[0] for row in browser.rows()] == ["1", "2", "3", "4"]
@@ -144,7 +153,7 @@ def test_leaderboard_of_arms(sweep: Server, browser: Browser) -> None:
 
 
 def test_another_metric_and_direction(sweep: Server, browser: Browser) -> None:
-    """A metric without scores says so, and the smallest loss can be the best."""
+    """The page ranks by the metric and the direction that the user chooses."""
     browser.open(sweep.url, experiment="nlp/sweep", by="arm", metric="loss", better="min")
     browser.sees("Best arm: wide_1 with 0.0980", "Scores from training metrics (4).")
     browser.click("Higher is better")
@@ -171,7 +180,7 @@ def test_curves_of_selected_arms(sweep: Server, browser: Browser) -> None:
 
 
 def test_a_spike_is_never_lost(server: Server, browser: Browser) -> None:
-    """Of 20,000 points few are drawn, and the only great one among them is."""
+    """Of 20,001 points, fewer than half are drawn. The only great value is one of them."""
     with podium.Client(server.address) as client:
         experiment = client.experiment("long")
         experiment.declare(success_metric="loss")
@@ -195,7 +204,10 @@ def test_a_spike_is_never_lost(server: Server, browser: Browser) -> None:
 
 
 def test_arm(sweep: Server, browser: Browser) -> None:
-    """An arm has its evals, breakdowns, artifacts, and how its config differs from others."""
+    """The view of an arm has its evals, breakdowns, artifacts, configuration and error.
+
+    Beside each value of the configuration are the values that other arms have.
+    """
     browser.open(sweep.url, experiment="nlp/sweep", arm="wide_0")
     browser.sees("Evals (4)", "primary", "Breakdowns of test", "Artifacts", "s3://b/w")
     assert ["law", "0.2500"] in [row[:2] for row in browser.rows()]
@@ -208,7 +220,7 @@ def test_arm(sweep: Server, browser: Browser) -> None:
 
 
 def test_what_does_not_exist(sweep: Server, browser: Browser) -> None:
-    """Unknown experiments, arms and metrics are texts, not empty pages."""
+    """For an unknown experiment, arm or metric, the page is not empty: a text says so."""
     browser.ignore("404")
     browser.open(sweep.url, experiment="nothing")
     browser.sees("There is no such experiment or arm")
@@ -249,7 +261,7 @@ return [...box.querySelectorAll("tbody tr:not(.space)")]
 
 
 def test_the_eye_keeps_its_place(server: Server, browser: Browser) -> None:
-    """Rows that arrive above those in sight, and leave again, do not move them."""
+    """If a row above the visible rows appears or disappears, the visible rows do not move."""
     with podium.Client(server.address) as client:
         experiment = client.experiment("many")
         experiment.declare(success_metric="m")
@@ -274,7 +286,7 @@ def test_the_eye_keeps_its_place(server: Server, browser: Browser) -> None:
 
 
 def test_print(sweep: Server, browser: Browser) -> None:
-    """On paper there are the results, all of them, and no buttons."""
+    """A printed view has the result, but no buttons."""
     browser.open(sweep.url, experiment="nlp/sweep")
     browser.sees("Best group: wide", "Save:")
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
@@ -290,7 +302,7 @@ def test_print(sweep: Server, browser: Browser) -> None:
 
 
 def test_compare_selected(sweep: Server, browser: Browser) -> None:
-    """Of the selected arms alone, the columns are the values that differ between them."""
+    """With `Only selected`, the columns are the values that differ between the selected arms."""
     browser.open(sweep.url, experiment="nlp/sweep", by="arm", pick=["small_0", "small_1"])
     browser.sees("Curves of 2 selected", "seed\twidth")
     browser.click("Only selected")
@@ -309,7 +321,7 @@ def test_rank_by_a_column(sweep: Server, browser: Browser) -> None:
 
 
 def test_a_group_has_one_color(sweep: Server, browser: Browser) -> None:
-    """The leaderboard and the curves show a group in the same colour, also after a filter."""
+    """The leaderboard and the curves show a group in the same colour, even after a filter."""
     color = "return [...document.querySelectorAll('tbody tr')].filter((row) => "
     color += "row.innerText.includes('small')).map((row) => getComputedStyle("
     color += "row.querySelector('.swatch, .sample line')).backgroundColor)"

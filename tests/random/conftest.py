@@ -1,4 +1,4 @@
-"""Settings of hypothesis."""
+"""Settings of hypothesis for the tests in this folder."""
 
 from hypothesis import settings
 

@@ -1,4 +1,4 @@
-"""Random results of every shape, for hypothesis."""
+"""Strategies of hypothesis that generate random results of every shape."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -74,7 +74,7 @@ _TIMES = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st
 
 @st.composite
 def arm_results(draw: st.DrawFn) -> results.ArmResult:
-    """Arms of every shape, output-only fields included."""
+    """Generates arms of every shape, output-only fields included."""
     arm = results.ArmResult(
         draw(_TEXTS),
         draw(_RUN_CONFIGS),
@@ -99,7 +99,7 @@ def arm_results(draw: st.DrawFn) -> results.ArmResult:
 
 @st.composite
 def experiments(draw: st.DrawFn) -> results.Experiment:
-    """Experiments of every shape, output-only fields included."""
+    """Generates experiments of every shape, output-only fields included."""
     experiment = results.Experiment(
         draw(_TEXTS),
         draw(_maybe(_TEXTS)),

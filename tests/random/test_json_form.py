@@ -1,4 +1,4 @@
-"""Results of any shape are the same after they were written as JSON and read again."""
+"""Tests that results of any shape are the same after they were written as JSON and read."""
 
 import json
 

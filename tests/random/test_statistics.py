@@ -1,4 +1,4 @@
-"""Statistics of random numbers, compared with exact arithmetic and with scipy."""
+"""Tests that compare statistics of random numbers with exact arithmetic and with scipy."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""gRPC statuses with random texts and details, read and written."""
+"""Tests that read and write gRPC statuses with random texts and details."""
 
 import grpc
 from hypothesis import given
@@ -24,10 +24,7 @@ def test_any_status_becomes_an_error(
 
 @given(text=st.text(min_size=300) | st.text("\ud800é%\n\x00", min_size=300))
 def test_any_text_is_cut_to_its_budget(text: str) -> None:
-    """The text of a status is cut to 1 KiB as gRPC encodes it.
-
-    Lone surrogates in the text do not matter.
-    """
+    """The text of a status has at most 1 KiB as gRPC encodes it, even with lone surrogates."""
     status = to_status(errors.InternalError(text))
     plain = sum(" " <= character <= "~" and character != "%" for character in status.text)
     assert plain + 3 * (len(status.text.encode()) - plain) <= 1024

@@ -1,4 +1,4 @@
-"""Values and results of any shape are the same after they were encoded and decoded."""
+"""Tests that values and results of any shape are the same after encoding and decoding."""
 
 from typing import Any
 
