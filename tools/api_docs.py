@@ -254,7 +254,7 @@ class _Page:
         comment = self._errors.comment(*self._errors.types["ErrorReason"].path)
         yield f"## ErrorReason\n\n{self._text(comment, but='ErrorReason')}\n"
         rows = [self._error_row(index, name) for index, name in enumerate(self._reasons) if index]
-        head = "| Reason | Status code | If refused | Meaning | Metadata |"
+        head = "| Reason | Status code | If rejected | Meaning | Metadata |"
         yield "\n".join([head, "|---|---|---|---|---|", *rows])
 
     def _error_row(self, index: int, name: str) -> str:
