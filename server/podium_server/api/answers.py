@@ -242,7 +242,7 @@ _SHARED = frozenset(
 def _recorded(view: ArmView) -> ArmResult:
     """Returns an ArmResult with the recorded facts and the results of the primary eval.
 
-    Its run_config, training metrics and eval rows are not set.
+    The run_config, training metrics and eval rows of the message are not set.
     """
     answer = ArmResult.FromString(view.parts["facts"])
     if view.row.eval_count == 0:

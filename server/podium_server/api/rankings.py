@@ -43,8 +43,8 @@ class Rankings:
 
     A ranking of completed arms changes only when a completed arm changes, while running arms change
     the experiment all the time. So a response is cached with the revision in which its ranking last
-    changed, and without two fields that change more often: the experiment's revision, and the
-    counts of arms that are left out of the ranking.
+    changed. Two fields are not cached, because they change more often: the experiment's revision,
+    and the counts of arms that are left out of the ranking.
     """
 
     def __init__(self, store: Store, limits: Limits, cache: AnswerCache) -> None:

@@ -1,7 +1,7 @@
 """The kinds of events.
 
-Each kind has functions that find the subject of an event (the arm or the experiment that it is
-about), list the data that the store must load for it, and apply it.
+The functions of a kind find the subject of an event: the arm or the experiment that it is about.
+They also list the data that the store must load for the event, and apply the event.
 """
 
 from collections.abc import Callable, Iterable

@@ -36,7 +36,7 @@ _OUTPUTS = (
 class LiveArm:
     """An arm in one state of a followed experiment.
 
-    It is immutable, so it can cache its scores.
+    A LiveArm is immutable, so it can cache its scores.
     """
 
     def __init__(

@@ -10,8 +10,8 @@ __all__ = ["ArmBase"]
 class ArmBase:
     """The base class of objects that record one arm.
 
-    It keeps the names of the experiment and arm, and decides which end of the arm to record when
-    its `with` block ends.
+    This class keeps the names of the experiment and arm. It decides which end of the arm to record
+    when its `with` block ends.
     """
 
     def __init__(self, experiment: str, name: str, attempt_id: str | None) -> None:

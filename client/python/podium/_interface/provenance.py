@@ -114,7 +114,7 @@ def _program_folder() -> str:
 def _git_state(folder: str) -> tuple[str | None, bool | None]:
     """Returns the commit of a folder's git work tree, and whether it has no uncommitted changes.
 
-    Both are None if the folder is in no work tree, or if git fails.
+    Both values are None if the folder is in no work tree, or if git fails.
     """
     commit = _git(folder, "rev-parse", "--verify", "HEAD")
     if not commit or not _COMMIT.fullmatch(commit):  # such as the message of a script named git

@@ -1,8 +1,8 @@
 """The interface for recording: ExperimentRecorder and ArmRecorder.
 
-Both the handles of a client and the recorders of `podium.record` implement it, so training code
-works with either of them. A handle sends each event to the server; a recorder writes it to the
-outbox.
+Both the handles of a client and the recorders of `podium.record` implement this interface, so
+training code works with either of them. A handle sends each event to the server; a recorder writes
+it to the outbox.
 """
 
 import os

@@ -12,8 +12,8 @@ __all__ = ["Annotations", "Provenance"]
 class Annotations(ModelBase):
     """The notes, tags and group that `annotate` gave to an arm.
 
-    They take precedence over the tags and the group that the training process recorded. Later
-    attempts of the arm keep the annotations.
+    Annotations take precedence over the tags and the group that the training process recorded.
+    Later attempts of the arm keep the annotations.
     """
 
     notes: str | None = None

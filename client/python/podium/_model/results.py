@@ -263,7 +263,8 @@ class ArmResult(ModelBase):
 class ArmSummary(ModelBase):
     """An arm without its eval rows, as listings of arms return it.
 
-    It has no `eval()` and no `score()`: call those of the arm's handle or of its ArmResult.
+    An ArmSummary has no `eval()` and no `score()`: call those of the arm's handle or of its
+    ArmResult.
     """
 
     name: str

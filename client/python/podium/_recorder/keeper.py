@@ -42,8 +42,8 @@ class Keeper:
         Args:
             call: The name of the called method, for warnings.
             error: The error.
-            record_valid: A function that records the valid arguments of the call, and adds a
-                problem for each invalid one to the Problems that it is called with.
+            record_valid: A function that records the valid arguments of the call. To the Problems
+                that it is called with, it adds a problem for each invalid argument.
         """
         if isinstance(error, RecordingError):
             # The stream has counted this event already.

@@ -30,8 +30,8 @@ def is_main(rank: int | None) -> bool:
 def process_rank() -> Rank | None:
     """Returns the rank of this process, or None if it is part of no distributed training run.
 
-    It is the rank in torch.distributed if that is initialized, or else the first environment
-    variable of RANK, OMPI_COMM_WORLD_RANK, PMI_RANK and SLURM_PROCID that is set.
+    If torch.distributed is initialized, returns the rank in it. Otherwise, returns the first
+    environment variable of RANK, OMPI_COMM_WORLD_RANK, PMI_RANK and SLURM_PROCID that is set.
     """
     number = _torch_rank()
     if number is not None:

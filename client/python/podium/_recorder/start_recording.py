@@ -85,8 +85,8 @@ def record(
             of these processes record; otherwise only the main one does.
         rank: The number of this process in a distributed training run. Without `attempt`, only
             process 0 records. If not given, it is the rank in torch.distributed if that is
-            initialized, or else the first environment variable of RANK, OMPI_COMM_WORLD_RANK,
-            PMI_RANK and SLURM_PROCID that is set.
+            initialized. Otherwise it is the first environment variable of RANK,
+            OMPI_COMM_WORLD_RANK, PMI_RANK and SLURM_PROCID that is set.
         offline: Whether events stay in the outbox until `podium sync` delivers them. If not given,
             they stay there if the environment variable PODIUM_OFFLINE is 1.
         strict: Whether a value that cannot be recorded raises an error.

@@ -46,7 +46,7 @@ class Heartbeat:
     async def send(self, client: RecordingClient) -> None:
         """Sends a heartbeat.
 
-        It has no stream position, because a lost heartbeat is not sent again.
+        A heartbeat has no stream position, because a lost heartbeat is not sent again.
         """
         self._last = time.monotonic()
         event = events.metrics_recorded(self._info.arm or "", {}, attempt_id=self._attempt_id)

@@ -1,7 +1,7 @@
 """Records the end of an arm whose process was killed and could not record it.
 
-A process counts as killed if the lock of its stream is free and, although all events of the stream
-are delivered, the newest attempt in the stream has no end.
+A process counts as killed if all events of its stream are delivered, the lock of the stream is
+free, and the newest attempt in the stream has no end.
 """
 
 import os

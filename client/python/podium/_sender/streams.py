@@ -186,8 +186,8 @@ class Streams:
         """Makes new streams wait for the streams that have to be delivered before them.
 
         A stream waits for the events of older attempts at its arm. If the events of a newer attempt
-        came first, the server would reject those of the older ones, and a resumed training run
-        would lack the results that it continues.
+        came first, the server would reject those of the older ones. A resumed training run would
+        then lack the results that it continues.
         """
         if not added:
             return

@@ -66,7 +66,7 @@ def _mirrored(name: str, length: int) -> str:
 def _cut(name: str, length: int) -> int:
     """Returns the length of a name's longest beginning that ends with a whole word or number.
 
-    It is at most `length`; if there is no such beginning, returns `length`.
+    The result is at most `length`. If there is no such beginning, the result is `length`.
     """
     for is_inside in (_is_inside_word, str.isdecimal):
         for end in range(length, 1, -1):

@@ -198,7 +198,7 @@ def parse_command(given: argparse.Namespace, module: ModuleType) -> argparse.Nam
 def command_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
     """Returns the parser of a command.
 
-    Its help begins with the docstring of the command's module.
+    The help of the parser begins with the docstring of the command's module.
     """
     description, _, examples = (module.__doc__ or "").partition("\n\nExample")
     parser = _Parser(

@@ -128,7 +128,7 @@ def _check_target(client: Client, stream: StreamView, given: argparse.Namespace)
 def _target(given: argparse.Namespace, experiment: str, arm: str | None) -> Plan:
     """Returns a plan that has only an experiment and an arm.
 
-    These are --into and --as, or `experiment` and `arm` if the option is not given.
+    The plan has the names of --into and --as, by default `experiment` and `arm`.
     """
     return Plan(given.into or experiment, given.new_arm or arm or "")
 

@@ -62,7 +62,7 @@ class Training:
     If a trainer does not end its arm, the arm ends when another training run begins, when the
     callback is garbage-collected, or with the process. If an error ended the training run or the
     process, the arm is failed with that error; otherwise it is cancelled. If the script caught the
-    error, the arm is failed, except if it ends with a process that no error ended: then it is
+    error, the arm is failed. But if the arm ends with a process that no error ended, it is
     cancelled, since `sys.exit()` looks the same.
 
     Args:

@@ -126,8 +126,9 @@ def _cookies(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, by
 def _cookie_name(headers: Mapping[bytes, bytes]) -> bytes:
     """Returns the name of the cookie.
 
-    It contains the port, because a browser sends a cookie to all ports of a host. With TLS, it
-    begins with `__Host-`, so that a browser accepts no such cookie from another path or host.
+    The name contains the port, because a browser sends a cookie to all ports of a host. With TLS,
+    the name begins with `__Host-`, so that a browser accepts no such cookie from another path or
+    host.
     """
     port = headers.get(b"host", b"").rpartition(b":")[2]
     prefix = b"__Host-" if _is_encrypted(headers) else b""

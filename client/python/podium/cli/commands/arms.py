@@ -2,7 +2,7 @@
 
 EVAL METRICS are those of the primary eval: the first post-training row tagged `test`,
 else the first post-training row, else the first row. If that row is in-loop, the column
-also shows its step; and for an arm that is not completed, the column shows the newest row
+also shows its step. For an arm that is not completed, the column then shows the newest row
 of the same eval instead.
 
 LAST HEARD, for running arms, is when the server last received an event or a heartbeat of

@@ -1,10 +1,11 @@
 """Compares two arms or groups, A and B, number by number.
 
 The numbers are the metrics and breakdowns of each eval, and the training metrics. For a
-group, the completed arms are used. The table has the mean and the standard deviation (n -
-1) of each side, the difference of means with half the width of its 95% interval, its
-p-value (Welch's t-test), and the numbers of arms. An interval needs two arms on each
-side. Each p-value is for a single comparison: of twenty, one is below 0.05 by chance.
+group, the completed arms are used. The table has the mean and the standard deviation
+(n - 1) of each side, and the numbers of arms. It also has the difference of means with
+half the width of its 95% interval, and its p-value (Welch's t-test). An interval needs two
+arms on each side. Each p-value is for a single comparison: of twenty, one is below 0.05
+by chance.
 
 Examples:
   podium compare rank_sweep rank4 rank16

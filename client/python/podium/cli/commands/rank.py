@@ -3,9 +3,9 @@
 By default, the experiment's success metric and direction are used. Equal scores share a
 rank; NaN comes after every number, and arms without a score come last. With --by-group,
 each entry is a group, such as the seeds of one configuration. It has the mean with half
-the width of its 95% interval (Student's t), the standard deviation (n - 1) and the number
-N of scores, such as 2/3 if one of three members is not counted. NOT COUNTED gives the
-reason. An arm without a group is a group of its own. The line below the table counts
+the width of its 95% interval (Student's t), and the standard deviation (n - 1). N is the
+number of scores, such as 2/3 if one of three members is not counted. NOT COUNTED gives
+the reason. An arm without a group is a group of its own. The line below the table counts
 everything that the table leaves out.
 
 Examples:

@@ -1,10 +1,11 @@
 """Shows an experiment, and every change of it until it is deleted or Ctrl-C is pressed.
 
 On a terminal, the command shows a table of arms of all statuses, ranked by the success
-metric or by --metric, and draws that metric by step for each arm. In a pipe, or with
---after, it writes a line for each arm, row and step that changed. With --metric, these
-lines have only values of that metric. With --json, it writes a line for each update: the
-removals, arms, rows and training series that lead to the revision in `marker`.
+metric or by --metric. For each arm, the table draws that metric by step. In a pipe, or
+with --after, the command writes a line for each arm, row and step that changed. With
+--metric, these lines have only values of that metric. With --json, it writes a line for
+each update: the removals, arms, rows and training series that lead to the revision in
+`marker`.
 
 Examples:
   podium watch rank_sweep
