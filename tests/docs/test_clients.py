@@ -9,7 +9,7 @@ from tests.each import each
 _PROJECT = Path(__file__).parents[2]
 _ADDRESS = '"localhost:50051"'
 
-# The example of each language, and what stands in it for the server's address.
+# For each language: its example, how this connects, and how the document's lines connect.
 _EXAMPLES = {
     "go": ("client/go/examples/quickstart/main.go", 'Connect("")', f"Connect({_ADDRESS})"),
     "ts": ("client/typescript/examples/quickstart.ts", "Client()", f"Client({_ADDRESS})"),

@@ -53,8 +53,8 @@ def _run(
         case "console run":
             run_session(block, folder, environment)
         case info:
-            # Others are tested elsewhere: see test_clients.py, test_containers.py, test_examples.py
-            # and tests/client/integrations/test_moving_over.py.
+            # Other blocks are tested in test_clients.py, test_containers.py, test_examples.py and
+            # tests/client/integrations/test_moving_over.py.
             others = {
                 "python example",
                 "console",

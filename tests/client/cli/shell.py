@@ -84,7 +84,7 @@ def on_terminal(
     answer: str = "",
     stop: signal.Signals | None = None,
 ) -> Outcome:
-    """Runs a command on a terminal, where stdout and stderr are one.
+    """Runs a command on a terminal, which shows both its stdout and its stderr.
 
     Args:
         arguments: The arguments of the command.
@@ -127,9 +127,9 @@ def _converse(
 
 
 def _connect_seconds(address: str | None) -> float:
-    """Returns how long a command waits for a connection: long if a server has its port open.
+    """Returns for how many seconds a command waits for a connection: many if the port is open.
 
-    A busy machine may need more than the seconds that users wait.
+    A server on a busy machine may need more seconds than users would wait.
     """
     host, _, port = (address or "").rpartition(":")
     try:
@@ -140,7 +140,7 @@ def _connect_seconds(address: str | None) -> float:
 
 
 def _interrupt(command: subprocess.Popen[bytes], terminal: int, stop: signal.Signals) -> None:
-    """Sends a signal to a command that reads from its terminal, until it notices.
+    """Sends a signal to a command that reads from its terminal, until the command reacts.
 
     A signal that arrives just before Python reads does not interrupt the reading.
     """
@@ -184,5 +184,5 @@ def _read(terminal: int) -> bytes:
         raise TimeoutError(f"the command showed nothing for {_SECONDS} s, and did not end")
     try:
         return os.read(terminal, 4096)
-    except OSError:  # so Linux reports that the last process has closed the terminal
+    except OSError:  # Linux: the last process has closed the terminal
         return b""

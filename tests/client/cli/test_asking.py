@@ -161,7 +161,7 @@ def test_json_is_the_natural_form(address: str) -> None:
     ],
 )
 def test_the_source_of_a_score(address: str, metric: str, expected: str) -> None:
-    """--source prints the source of the score after it."""
+    """`podium score --source` prints the source of a score after the score."""
     done = podium("score", "sweep", "r4", metric, "--source", address=address)
     assert done == (0, f"{expected}\n", "")
 

@@ -86,7 +86,7 @@ def test_what_differs_is_refused_when_strict(address: str, sweep: str) -> None:
 
 
 def test_a_group_with_itself(address: str, sweep: str) -> None:
-    """A comparison of a group with itself is refused: its p-value would be 1."""
+    """A comparison of a group with itself is refused, because its p-value would be 1."""
     done = podium("compare", sweep, "wide", "wide", address=address)
     assert done == (
         2,
@@ -112,7 +112,10 @@ def test_as_json(address: str, sweep: str) -> None:
 
 
 def test_nothing_to_compare(address: str, sweep: str) -> None:
-    """An eval that no arm has leaves nothing to compare. An unknown name is an error."""
+    """If no arm has the eval, a message says that there is nothing to compare.
+
+    An unknown name of an arm or group is an error.
+    """
     done = podium("compare", sweep, "wide", "narrow", "--eval", "x", address=address)
     assert (done.code, done.err) == (0, "podium: neither side has a number to compare\n")
     done = podium("compare", sweep, "wide", "nobody", address=address)

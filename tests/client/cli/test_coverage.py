@@ -1,4 +1,4 @@
-"""Coverage by construction: every rpc, field and event can be had from the command line."""
+"""Commands use every rpc, every kind of event, and almost every field of the requests."""
 
 import json
 from typing import Any
@@ -101,9 +101,9 @@ USES: dict[str, list[str]] = {
 }
 
 NOT_OFFERED = {
-    # `import --dry-run` sends it, after other calls; see test_importing.py.
+    # `import --dry-run` sends this field, after other calls; see test_importing.py.
     "podium.v1.RecordRequest.validate_only",
-    # A stream is written by one process life only, which a command is not.
+    # Only a sender, which delivers a stream, sends these fields.
     "podium.v1.RecordRequest.position",
     "podium.v1.StreamPosition.writer_id",
     "podium.v1.StreamPosition.first_sequence",
@@ -112,7 +112,7 @@ NOT_OFFERED = {
 
 @pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.name)
 def test_every_field_of_every_rpc_is_sent(rpc: MethodDescriptor) -> None:
-    """A command, with all of its arguments, sets every field of every rpc's request."""
+    """The commands of an rpc set every field of its request, except those in NOT_OFFERED."""
     sent: set[str] = set()
 
     def answer(raw: bytes, _context: grpc.ServicerContext) -> bytes:
@@ -139,7 +139,7 @@ def test_every_field_of_every_rpc_is_sent(rpc: MethodDescriptor) -> None:
 
 
 def test_every_command_is_tried() -> None:
-    """Each command calls an rpc in the table above, but for those that need no table."""
+    """Each command has an entry in USES, except the commands that this test lists."""
     tried = {use.split()[0] for uses in USES.values() for use in uses}
     comparing = {"compare", "completion", "curve", "export", "report"}
     untried = comparing | {
@@ -158,7 +158,7 @@ def test_every_command_is_tried() -> None:
 
 
 def test_every_kind_of_event_has_its_form() -> None:
-    """The kinds of the proto are those of the JSON form, in the same words."""
+    """Each kind of event in the proto has a JSON form with the same name."""
     kinds = event_pb2.Event.DESCRIPTOR.oneofs_by_name["kind"].fields
     assert [kind.name for kind in kinds] == list(EVENTS)
     unknown = podium("record", "e", "-", stdin='{"event": "x"}').err

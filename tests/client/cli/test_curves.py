@@ -1,4 +1,4 @@
-"""`podium curve`: charts and tables of text, pictures, JSON."""
+"""`podium curve`: its charts, tables, pictures and JSON."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,10 @@ pytestmark = pytest.mark.heavy
 
 @pytest.fixture(scope="module")
 def sweep(address: str) -> str:
-    """An experiment of two groups, one arm without in-loop rows, and one that failed."""
+    """Returns the name of an experiment with two groups and two other arms.
+
+    One of these arms has no in-loop rows, and the other one failed.
+    """
     with library.Client(address) as client:
         experiment = client.experiment("curved")
         experiment.declare()
@@ -36,7 +39,7 @@ def _arm(
 
 
 def test_groups(address: str, sweep: str) -> None:
-    """A chart with a letter for each group, and a table of the last points."""
+    """`podium curve` prints a chart with a letter for each group, and a table of last points."""
     done = podium("curve", sweep, "val.acc", "--by-group", address=address)
     assert done.code == 0
     *drawn, blank, header, steep, flat = done.out.splitlines()
@@ -52,7 +55,7 @@ def test_groups(address: str, sweep: str) -> None:
 
 
 def test_arms_by_name(address: str, sweep: str) -> None:
-    """Given arms are drawn whatever their status, and no note names the others."""
+    """Arms that are named are drawn, whatever their status. No note names the other arms."""
     done = podium("curve", sweep, "val.acc", "bad", "flat0", address=address)
     assert (done.code, done.err) == (0, "")
     rows = [line.split()[:4] for line in done.out.splitlines()[-2:]]
@@ -67,12 +70,12 @@ def test_an_option_between_arguments(address: str, sweep: str) -> None:
 
 
 def test_no_arms(address: str, name: str) -> None:
-    """A note reports that an experiment has no arms."""
+    """If an experiment has no arms, a note says so."""
     assert podium("curve", name, "val.acc", address=address) == (0, "", "podium: no arms\n")
 
 
 def test_as_json(address: str, sweep: str) -> None:
-    """As JSON each point has its statistics."""
+    """With `--json`, each point of a curve has its statistics."""
     done = podium("curve", sweep, "val.acc", "steep", "--by-group", "--json", address=address)
     (curve,) = json.loads(done.out, parse_constant=pytest.fail)["curves"]
     assert (curve["name"], curve["arms"]) == ("steep", ["steep0", "steep1"])
@@ -93,7 +96,7 @@ def test_as_json(address: str, sweep: str) -> None:
 
 
 def test_a_picture(address: str, sweep: str, tmp_path: Path) -> None:
-    """--output writes a picture instead of the chart, and reports the file."""
+    """`--output` writes a picture instead of the chart, and prints the name of the file."""
     file = tmp_path / "val.svg"
     line = ["curve", sweep, "val.acc", "steep", "--by-group", "--title", "Title"]
     done = podium(*line, "--output", str(file), address=address)
@@ -113,7 +116,7 @@ def test_a_picture(address: str, sweep: str, tmp_path: Path) -> None:
 def test_what_cannot_be(
     address: str, sweep: str, arguments: list[str], code: int, expected: str
 ) -> None:
-    """A picture that cannot be drawn is reported in one line."""
+    """A curve that cannot be read, drawn or written is an error of one line."""
     done = podium("curve", sweep, *arguments, address=address)
     assert (done.code, done.out) == (code, "")
     assert expected in done.err
@@ -121,7 +124,7 @@ def test_what_cannot_be(
 
 
 def test_nothing_to_draw(address: str, sweep: str) -> None:
-    """Where no arm has such rows, that is all there is to say."""
+    """If no arm has a curve of the metric, the error says so and suggests a similar metric."""
     done = podium("curve", sweep, "test.acc", address=address)
     assert (done.code, done.out) == (1, "")
     assert done.err.endswith("podium: no arm has a curve of 'test.acc' (values with steps)\n")
@@ -133,20 +136,20 @@ def test_nothing_to_draw(address: str, sweep: str) -> None:
 
 
 def test_the_first_of_two_equal_curves_is_shown() -> None:
-    """Where curves overlap, a chart has the letter of the first one."""
+    """If curves overlap, a chart has the letter of the first one."""
     drawn = "".join(chart([Series([0, 9], [1.0, 2.0])] * 2, 40))
     assert drawn.count("a") == 2
     assert "b" not in drawn
 
 
 def test_the_chart_fits_the_terminal(address: str, sweep: str) -> None:
-    """A chart is as wide as the terminal."""
+    """A chart is not wider than the terminal."""
     done = on_terminal("curve", sweep, "val.acc", "--by-group", address=address, columns=50)
     assert max(map(len, done.out.split("podium:")[0].splitlines())) <= 50
 
 
 def test_without_unicode(address: str, sweep: str) -> None:
-    """Where stdout takes ASCII only, the chart is drawn with that."""
+    """If stdout accepts only ASCII, the chart is drawn with ASCII characters."""
     line = ["curve", sweep, "val.acc", "--by-group"]
     done = podium(*line, address=address, PYTHONIOENCODING="ascii")
     assert "\\u" not in done.out
@@ -157,7 +160,10 @@ def test_without_unicode(address: str, sweep: str) -> None:
 
 
 def test_a_chart() -> None:
-    """Points are letters, dots lie between; values stand at the middle of their lines."""
+    """In a chart, points are letters, and dots join them.
+
+    The label of a line is the value at the middle of the line.
+    """
     lines = list(chart([Series([0, 10], [0.0, 16.0]), Series([5], [8.0])], 20))
     assert lines[:9] == [
         "15.5 │             a",
@@ -183,7 +189,7 @@ def test_a_chart_of_one_value_and_of_none() -> None:
 
 
 def test_a_curve_in_one_line() -> None:
-    """Curves in one line share their bounds; where a curve has no value is a space."""
+    """Curves that are drawn in one line each have the same bounds. Missing values are blank."""
     rising, late = Series([0, 7], [0.0, 7.0]), Series([4, 7], [3.5, 3.5])
     both = [rising, late]
     assert spark(rising, both, 8) == "▁▂▃▄▅▆▇█"

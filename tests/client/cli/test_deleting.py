@@ -15,7 +15,7 @@ ARM = json.dumps({"name": "a", "run_config": {"name": "a"}, "status": "failed"})
 
 @pytest.fixture
 def filled(address: str, name: str) -> str:
-    """The name of an experiment with one arm."""
+    """Returns the name of an experiment with one arm."""
     podium("record", name, "-", stdin=ARM, address=address)
     return name
 
@@ -30,7 +30,10 @@ def arms(address: str, experiment: str) -> list[str] | None:
 
 
 def test_an_arm_and_an_experiment(address: str, filled: str) -> None:
-    """--yes deletes at once. A missing arm is exit code 1, except with --allow-missing."""
+    """`--yes` deletes an arm or an experiment without a question.
+
+    A missing experiment is exit code 1, except with `--allow-missing`.
+    """
     done = podium("delete", filled, "a", "--yes", address=address)
     assert done == (0, f"arm 'a' of '{filled}' is deleted; revision 3\n", "")
     assert arms(address, filled) == []
@@ -45,7 +48,10 @@ def test_an_arm_and_an_experiment(address: str, filled: str) -> None:
 
 
 def test_it_asks_on_a_terminal(address: str, filled: str) -> None:
-    """The question names what is deleted with the experiment. Only yes deletes."""
+    """On a terminal, `podium delete` asks. The question says how many arms are deleted.
+
+    Only the answers `y` and `yes` delete.
+    """
     question = f"Delete experiment '{filled}' with 1 arm? [y/N] "
     done = on_terminal("delete", filled, address=address, answer="n\n")
     assert done == (1, f"{question}n\npodium: nothing was deleted\n", "")
@@ -75,6 +81,6 @@ def test_without_an_input(address: str, filled: str) -> None:
 
 
 def test_it_does_not_ask_about_nothing(address: str) -> None:
-    """What is not there is not asked about."""
+    """`podium delete` asks no question about an arm that does not exist. Its exit code is 1."""
     done = on_terminal("delete", "sweep", "nope", address=address)
     assert (done.code, "[y/N]" in done.out) == (1, False)

@@ -29,7 +29,10 @@ from tests.stores import only_sqlite, store_url
 
 
 def findings(outcome: Outcome) -> dict[str, tuple[str, str]]:
-    """The level and the text of each check. A problem has a remedy, and nothing else has one."""
+    """Returns the level and the text of each check.
+
+    Checks that each problem has a remedy, and that nothing else has one.
+    """
     found = json.loads(outcome.out)
     for each in found:
         assert each.keys() == {"level", "check", "text", "remedy"}
@@ -38,7 +41,7 @@ def findings(outcome: Outcome) -> dict[str, tuple[str, str]]:
 
 
 async def doctor(tmp_path: Path, address: str, *options: str, **variables: str) -> Outcome:
-    """Runs the command beside a server of this process."""
+    """Runs `podium doctor` in a thread, so that a server can run in this process."""
     outbox = variables.pop("PODIUM_OUTBOX", str(tmp_path / "outbox"))
     return await asyncio.to_thread(
         podium, "doctor", *options, "--json", address=address, PODIUM_OUTBOX=outbox, **variables
@@ -46,7 +49,7 @@ async def doctor(tmp_path: Path, address: str, *options: str, **variables: str) 
 
 
 async def test_all_is_well(tmp_path: Path) -> None:
-    """Each line of the text has a level; the exit code is 0."""
+    """If there is no problem, every check has the level ok, and the exit code is 0."""
     async with serving(tmp_path, auth="none") as [address]:
         outcome = await doctor(tmp_path, address)
         found = findings(outcome)
@@ -64,7 +67,10 @@ async def test_all_is_well(tmp_path: Path) -> None:
 
 
 async def test_no_server(tmp_path: Path) -> None:
-    """Nobody listens, the name is unknown, or the address is malformed; the outbox is checked."""
+    """`podium doctor` reports a closed port, an unknown host and a malformed address.
+
+    Without a server, it still checks the outbox.
+    """
     for address, text in (
         (closed_port(), "Connection refused"),
         ("nowhere.invalid:50051", "the name of the host is unknown"),
@@ -78,7 +84,7 @@ async def test_no_server(tmp_path: Path) -> None:
 
 
 async def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
-    """The file is named, before the server is asked."""
+    """A certificate file that cannot be read is named, although no server is running."""
     outcome = await doctor(tmp_path, closed_port(), PODIUM_TLS_CA=str(tmp_path / "nope.pem"))
     text = f"{tmp_path / 'nope.pem'} cannot be read: No such file or directory"
     assert findings(outcome)["settings"] == ("failed", text)
@@ -97,7 +103,10 @@ async def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
 async def test_certificates(
     tmp_path: Path, days: int, ca: str, host: str, level: str, text: str
 ) -> None:
-    """A good one, one that ends soon, a foreign authority, an expired one, and another name."""
+    """`podium doctor` accepts a good certificate, and warns of one that expires soon.
+
+    A certificate of another authority, an expired one, and one for another name are failures.
+    """
     authority = Authority(tmp_path)
     Authority(tmp_path, "other")
     files = authority.issue("server", "DNS:localhost", days)
@@ -118,7 +127,10 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("state", TOKEN_CASES)
 async def test_a_token_that_has_ended(tmp_path: Path, state: str) -> None:
-    """The text has the name of the token and how it ended, and no part of the secret."""
+    """The finding says how the token ended. A missing and a malformed token are failures, too.
+
+    The output contains no part of the secret.
+    """
     new = new_token()
     ends, text = TOKEN_CASES[state]
     row = TokenRow(new.id, "t", digest_of(new.text), Role.RECORDER, (), created=1, **ends)
@@ -136,7 +148,10 @@ async def test_a_token_that_has_ended(tmp_path: Path, state: str) -> None:
 
 
 async def test_the_rights_of_a_token(tmp_path: Path) -> None:
-    """The line has name, role, prefixes and expiry. That of a reader is a warning."""
+    """The finding about a token has its role, prefixes, limits and expiry.
+
+    A token that cannot record gets a warning.
+    """
     url = store_url(tmp_path)
     made = [
         (await asyncio.to_thread(tokens.create, url, "t", role, ("nlp",), None))[1]
@@ -153,7 +168,7 @@ async def test_the_rights_of_a_token(tmp_path: Path) -> None:
 
 
 async def test_a_token_without_room(tmp_path: Path) -> None:
-    """A warning says how many rows are stored before the limit stops a recording."""
+    """If a token has almost reached its limit of stored rows, a warning has the number of rows."""
     url, limits = store_url(tmp_path), TokenLimits(stored_rows=10)
     create = partial(tokens.create, url, "t", "recorder", (), None, limits)
     _, token = await asyncio.to_thread(create)
@@ -169,7 +184,7 @@ async def test_a_token_without_room(tmp_path: Path) -> None:
 async def test_a_skewed_clock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: float, level: str
 ) -> None:
-    """The difference from the server's clock is shown with its direction."""
+    """A finding says whether the clock of this machine is ahead of the server's or behind it."""
     monkeypatch.setattr(_check_server, "_SKEW_WARNING", 10.0)
     monkeypatch.setattr(_check_server, "_now", lambda: time.time() + ahead)
     async with serving(tmp_path, auth="none") as [address]:
@@ -180,13 +195,16 @@ async def test_a_skewed_clock(
 
 @pytest.fixture
 def full_disk() -> Iterator[FileIO]:
-    """A file on a disk without space."""
+    """Yields a file on a disk without space."""
     with Path("/dev/full").open("wb", buffering=0) as file:
         yield file
 
 
 async def test_outboxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_disk: FileIO) -> None:
-    """A folder that cannot be written, a full disk, and events that nobody delivers."""
+    """`podium doctor` reports an outbox that cannot be written, and events that no sender delivers.
+
+    It also reports a full disk.
+    """
     address = closed_port()
     (tmp_path / "file").touch()
     found = await doctor(tmp_path, address, PODIUM_OUTBOX=str(tmp_path / "file" / "outbox"))
@@ -203,7 +221,10 @@ async def test_outboxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_di
 
 @only_sqlite
 async def test_stores(tmp_path: Path) -> None:
-    """A store that is intact, a file that is none, and an unknown URL."""
+    """`podium doctor` accepts an intact store, and reports a file that is not a store.
+
+    It also reports an unknown URL.
+    """
     async with serving(tmp_path, auth="none") as [address]:
         good = await doctor(tmp_path, address, "--store", f"sqlite:///{tmp_path / 'podium.db'}")
     (tmp_path / "text").write_text("no store " * 1000)

@@ -1,4 +1,4 @@
-"""`podium export`: JSON lines that `podium record` takes back, and a flat table."""
+"""`podium export`: JSON lines that `podium record` accepts, and a flat table."""
 
 import csv
 import io
@@ -18,7 +18,10 @@ OUTPUTS = {"revision", "create_time", "update_time", "record_time", "attempt", "
 
 @pytest.fixture(scope="module")
 def source() -> Iterator[str]:
-    """A server of two experiments: one with all that can be recorded, and one without arms."""
+    """Yields the address of a server with two experiments.
+
+    One has everything that can be recorded, and the other one has no arms.
+    """
     with running_server() as server, library.Client(server.address) as client:
         experiment = client.experiment("nlp/whole")
         experiment.declare(
@@ -36,7 +39,7 @@ def source() -> Iterator[str]:
 
 @pytest.fixture
 def target() -> Iterator[str]:
-    """Another server, where nothing is."""
+    """Yields the address of another server, which is empty."""
     with running_server() as server:
         yield server.address
 
@@ -70,7 +73,10 @@ def _without_outputs(value: Any) -> Any:
 
 
 def test_json_lines_of_one_experiment(source: str) -> None:
-    """Its declaration, its arms in their order, its conclusion; each says its experiment."""
+    """An export has the experiment's declaration, its arms in order, and its conclusion.
+
+    Each line names the experiment.
+    """
     done = podium("export", "nlp/whole", address=source)
     assert (done.code, done.err) == (0, "")
     first, *arms, last = _items(done.out)
@@ -100,7 +106,10 @@ def test_json_lines_of_one_experiment(source: str) -> None:
 
 
 def test_everything_goes_to_another_server(source: str, target: str, tmp_path: Path) -> None:
-    """All experiments, recorded elsewhere twice, are the same there, times of rows included."""
+    """Experiments that are exported and recorded on another server are equal there.
+
+    The times of their rows are equal, too. Recording the file again changes nothing.
+    """
     file = tmp_path / "all.jsonl"
     done = podium("export", "--output", str(file), address=source)
     assert done == (0, "", f"podium: {file} (jsonl): 2 experiments, 3 arms, 2 eval rows\n")
@@ -115,7 +124,7 @@ def test_everything_goes_to_another_server(source: str, target: str, tmp_path: P
 
 
 def test_into_an_experiment_of_another_name(source: str, target: str) -> None:
-    """With EXPERIMENT, the experiments that the objects name are ignored."""
+    """With the argument EXPERIMENT, `podium record` ignores the experiments that objects name."""
     exported = podium("export", "nlp/whole", address=source).out
     done = podium("record", "copy", "-", stdin=exported, address=target)
     assert done.out == "7 events recorded; revision 1\n"
@@ -125,7 +134,10 @@ def test_into_an_experiment_of_another_name(source: str, target: str) -> None:
 
 @pytest.mark.parametrize("item", ['{"event": "skipped"}', '{"name": "a"}', "[]", "3"])
 def test_objects_without_an_experiment(target: str, item: str) -> None:
-    """Without EXPERIMENT, an object that says none is named, and nothing is recorded."""
+    """Without EXPERIMENT, an object that names no experiment is an error with the line number.
+
+    Nothing is recorded.
+    """
     given = f'{{"event": "experiment_declared", "experiment": "e"}}\n{item}'
     done = podium("record", "-", stdin=given, address=target)
     assert (done.code, done.out) == (2, "")
@@ -134,7 +146,10 @@ def test_objects_without_an_experiment(target: str, item: str) -> None:
 
 
 def test_a_flat_table(source: str) -> None:
-    """In CSV each number is a line with all columns that identify it, and all of its digits."""
+    """In CSV, each number has a line of its own, with all digits.
+
+    The line has all columns that identify the number.
+    """
     done = podium("export", "nlp/whole", "--format", "csv", address=source)
     rows = list(csv.DictReader(io.StringIO(done.out)))
     shown = [
@@ -204,7 +219,7 @@ def test_what_changes_meanwhile_is_told(source: str, monkeypatch: pytest.MonkeyP
 
 
 def test_json_and_csv_at_once(source: str) -> None:
-    """--json is accepted with the default format, and rejected with CSV."""
+    """`podium export` accepts `--json` with the default format, and rejects it with CSV."""
     assert podium("export", "empty", "--json", address=source).out == (
         '{"event": "experiment_declared", "experiment": "empty"}\n'
     )
@@ -213,7 +228,7 @@ def test_json_and_csv_at_once(source: str) -> None:
 
 
 def test_without_unicode(target: str) -> None:
-    """Where stdout takes ASCII only, it is still JSON."""
+    """If stdout accepts only ASCII, other characters in the export are escaped as in JSON."""
     podium("declare", "e", "--tag", "日本", address=target)
     done = podium("export", address=target, PYTHONIOENCODING="ascii")
     assert _items(done.out)[0]["tags"] == ["日本"]

@@ -95,7 +95,7 @@ class _Answers:
 def test_the_calls_of_a_check(
     error: PodiumError | None, *, has_token: bool, check: str, level: Level
 ) -> None:
-    """`podium doctor` warns of a token if the server asks for none.
+    """`podium doctor` warns of a token if the server requires none.
 
     A failed call is a finding about the token or about the server, depending on its error.
     """
@@ -109,7 +109,7 @@ def test_the_calls_of_a_check(
 def test_one_server_of_several_is_enough(
     good: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If one of several addresses can be reached, `podium doctor` goes on to check calls."""
+    """If one of several servers can be reached, `podium doctor` goes on to check calls."""
 
     def connection(address: str, _tls: object) -> Iterator[Finding]:
         if address == good:

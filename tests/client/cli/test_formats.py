@@ -38,12 +38,12 @@ from tests.each import each
     ],
 )
 def test_a_duration(seconds: float | None, shown: str) -> None:
-    """It is rounded before it is split, so that no part is 60."""
+    """A duration is rounded before it is split into units, so that no part is 60."""
     assert _format.duration(seconds) == shown
 
 
 def test_a_moment_is_in_utc() -> None:
-    """The time zone of the value does not matter."""
+    """A moment is shown in UTC, whatever its time zone."""
     time = datetime(2026, 1, 2, 1, 30, tzinfo=timezone(timedelta(hours=2)))
     assert _format.moment(time) == "2026-01-01 23:30:00Z"
     assert _format.moment(None) == ""
@@ -54,12 +54,12 @@ def test_a_moment_is_in_utc() -> None:
     [(0.00009, "<0.0001"), (0.0001, "0.0001"), (0.0005, "0.0005"), (0.256, "0.26"), (1.0, "1")],
 )
 def test_a_p_value(value: float, shown: str) -> None:
-    """A very small one is not shown as zero."""
+    """A very small p-value is not shown as zero."""
     assert _format.p_value(value) == shown
 
 
 def test_counts_texts_and_values() -> None:
-    """Zero is plural, metrics are sorted, and texts keep their characters."""
+    """The noun after zero is plural, metrics are sorted, and texts keep their characters."""
     assert [_format.count(n, "arm") for n in (0, 1, 2_000)] == ["0 arms", "1 arm", "2,000 arms"]
     assert _format.metrics({"b": 1.0, "a": 0.1234567}) == "a=0.123457  b=1"
     assert _format.value({"ä": 1}) == '{"ä": 1}'
@@ -68,7 +68,7 @@ def test_counts_texts_and_values() -> None:
 
 
 def test_only_a_running_arm_is_heard_of() -> None:
-    """For another arm, the time of its last event says nothing."""
+    """The time of the last event is shown only for a running arm."""
     time = datetime(2026, 1, 2, tzinfo=UTC)
     for status in podium.ArmStatus:
         arm: Any = SimpleNamespace(status=status, last_heard=time)
@@ -76,7 +76,10 @@ def test_only_a_running_arm_is_heard_of() -> None:
 
 
 def test_the_texts_of_a_token() -> None:
-    """Without prefixes it is good for all experiments, and zero rows are a number."""
+    """The prefixes of a token without prefixes are shown as `(all)`.
+
+    If a token has a limit of stored rows, zero rows are shown as a number.
+    """
     bare: Any = SimpleNamespace(prefixes=[], limits=TokenLimits(), stored_rows=None)
     full: Any = SimpleNamespace(
         prefixes=["a", "b"], limits=TokenLimits(stored_rows=2_000, watches=3), stored_rows=0
@@ -108,14 +111,17 @@ def test_the_texts_of_a_token() -> None:
     ],
 )
 def test_a_filter_of_configurations(text: str, value: object) -> None:
-    """The value is JSON, a range, or else a text."""
+    """The value of a filter is read as a range or as JSON, or else as a string."""
     path, found = _arguments.config_filter(text)
     assert (path, found, type(found)) == ("a", value, type(value))
 
 
 @each("text", ["a", "=1", "a=", "a=5..1", f"a={2**63}"])
 def test_no_filter_of_configurations(text: str) -> None:
-    """A missing path, a reversed range, and an integer that no configuration has are errors."""
+    """A missing path, a reversed range, and an integer that no configuration has are errors.
+
+    `a=` is a filter for the empty string.
+    """
     if text == "a=":
         assert _arguments.config_filter(text) == ("a", "")
         return
@@ -124,7 +130,10 @@ def test_no_filter_of_configurations(text: str) -> None:
 
 
 def test_numbers_of_options() -> None:
-    """The greatest and the least value are accepted, and one more is not."""
+    """Numbers of options are accepted up to their bounds.
+
+    Beyond its bounds, a number is an error, but one that is too large for `--limit` is lowered.
+    """
     assert _arguments.step(f"-{2**63}") == -(2**63)
     assert _arguments.positive(str(2**31)) == 2**31 - 1
     assert _arguments.named_number(f"a={2**63 - 1}", ["a"]) == ("a", 2**63 - 1)
@@ -150,13 +159,13 @@ def test_numbers_of_options() -> None:
 
 @each(("limit", "size"), [(None, 1_000), (1, 1), (999, 999), (1_000, 1_000), (1_001, 1_000)])
 def test_the_size_of_a_page(limit: int | None, size: int) -> None:
-    """No more is fetched than is shown, and no more than a call can take."""
+    """A call asks for as many items as are shown, but for at most 1,000."""
     assert _arguments.page_size(limit) == size
 
 
 @each(("text", "hours"), [("12h", 12), ("1d", 24), ("99999h", 99_999)])
 def test_how_long_a_token_is_valid(text: str, hours: int) -> None:
-    """The time is given in hours or days from now."""
+    """The end of a token is given in hours or days from now."""
     left = token._moment(text) - datetime.now(UTC)
     assert timedelta(hours=hours, minutes=-1) < left <= timedelta(hours=hours)
 
@@ -172,7 +181,7 @@ def test_how_long_a_token_is_valid(text: str, hours: int) -> None:
     ],
 )
 def test_the_state_of_a_token(revoked: int | None, ends: int | None, state: str) -> None:
-    """A token that was revoked is so, whatever its time was."""
+    """A token that was revoked is shown as revoked, even if it has also expired."""
     now = datetime.now(UTC)
     times = [None if days is None else now + timedelta(days=days) for days in (revoked, ends)]
     given: Any = SimpleNamespace(revoke_time=times[0], expire_time=times[1])
@@ -193,7 +202,10 @@ def test_the_state_of_a_token(revoked: int | None, ends: int | None, state: str)
 def test_the_series_to_watch(
     keys: list[str] | None, metric: str | None, found: bool | list[str]
 ) -> None:
-    """They are the given ones and that of the table's metric; all without keys."""
+    """`podium watch` reads the series of the given keys and of the table's metric.
+
+    `--series` without keys reads all series.
+    """
     assert watch._series(keys, metric) == found
 
 
@@ -208,13 +220,13 @@ def test_the_series_to_watch(
     ],
 )
 def test_the_format_of_an_export(path: str | None, *, as_json: bool, form: str) -> None:
-    """The suffix of the file decides, unless JSON is asked for."""
+    """The suffix of the file decides the format of an export, unless `--json` is given."""
     assert export._format_of(path, Console(as_json=as_json)) == form
 
 
 @each("sign", ["=", "+", "-", "@", "\t", "\r"])
 def test_a_text_that_spreadsheets_would_run(sign: str) -> None:
-    """An apostrophe makes it a text. Numbers stay numbers."""
+    """A text that a spreadsheet would run gets an apostrophe. Numbers stay numbers."""
     assert export._cell(f"{sign}1") == f"'{sign}1"
     assert export._cell(f"a{sign}1") == f"a{sign}1"
     assert export._cell(-1.0) == -1.0
@@ -232,7 +244,10 @@ def test_a_text_that_spreadsheets_would_run(sign: str) -> None:
     ],
 )
 def test_the_url_of_a_page(given: str, url: str | None) -> None:
-    """An address is one of HTTP. Only the scheme, the host and the port are used."""
+    """The address of the page is HOST:PORT or an HTTP URL, whose path is ignored.
+
+    A URL with a query or a fragment is an error.
+    """
     if url is not None:
         assert page._url(given) == url
         return
@@ -242,7 +257,7 @@ def test_the_url_of_a_page(given: str, url: str | None) -> None:
 
 @pytest.mark.parametrize("timeout", [None, 7.0])
 def test_the_time_limits_of_a_command(timeout: float | None) -> None:
-    """--timeout is that of each call, and a server is looked for only shortly."""
+    """`--timeout` limits each call. The time to connect to a server is always 1.5 s."""
     client = _connecting.open_client(argparse.Namespace(address="h:1", timeout=timeout))
     connection = client._connection
     limits = connection._read_timeout, connection._write_timeout
@@ -255,7 +270,7 @@ def test_the_time_limits_of_a_command(timeout: float | None) -> None:
 def test_options_of_calls_are_none_of_the_server(
     command: str, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A command that makes no calls rejects them, instead of ignoring them."""
+    """A command of the server makes no calls, so it rejects the options of calls."""
     with pytest.raises(SystemExit) as raised:
         _parsers.parse([*options, command])
     assert raised.value.code == Exit.USAGE
@@ -266,7 +281,7 @@ def test_options_of_calls_are_none_of_the_server(
 def test_an_export_to_an_output_without_utf8(
     capsys: pytest.CaptureFixture[str], *, is_utf8: bool
 ) -> None:
-    """Other characters are escaped if the output cannot have them."""
+    """If the output is not UTF-8, characters outside of ASCII are escaped."""
     console = Console(as_json=False)
     console.is_utf8 = is_utf8
     given = argparse.Namespace(output=None, format="jsonl", column=[])

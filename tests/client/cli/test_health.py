@@ -14,7 +14,7 @@ from tests.server.access.serving import serving
 
 
 async def test_a_server_serves_without_a_token(tmp_path: Path) -> None:
-    """A server that requires tokens answers probes, which have none."""
+    """A server that requires tokens answers probes without a token."""
     async with serving(tmp_path, auth="tokens") as [address]:
         outcome = await asyncio.to_thread(podium, "health", address=address)
         as_json = await asyncio.to_thread(podium, "health", "--json", address=address)
@@ -23,7 +23,7 @@ async def test_a_server_serves_without_a_token(tmp_path: Path) -> None:
 
 
 def test_a_server_that_takes_no_writes() -> None:
-    """A server that serves only reads passes the check, and the output says what it lacks."""
+    """A server that serves only reads passes the check. The output says that it takes no writes."""
 
     def check(raw: bytes, _context: grpc.ServicerContext) -> bytes:
         return b"\x08\x02" if raw == b"\n\x1apodium.v1.RecordingService" else b"\x08\x01"
@@ -37,7 +37,10 @@ def test_a_server_that_takes_no_writes() -> None:
 
 
 def test_a_proxy_that_only_knows_the_whole_server() -> None:
-    """`podium health` reports a server that knows no health of its writing service as serving."""
+    """A server that only knows its health as a whole is reported as serving.
+
+    A proxy in front of Podium can be such a server.
+    """
 
     def check(raw: bytes, context: grpc.ServicerContext) -> bytes:
         if raw:
@@ -49,7 +52,10 @@ def test_a_proxy_that_only_knows_the_whole_server() -> None:
 
 
 async def test_an_encrypted_server(tmp_path: Path) -> None:
-    """The command uses the authority of the environment, and names its absence."""
+    """`podium health` trusts the authority of PODIUM_TLS_CA.
+
+    Without this variable, the error suggests to set it.
+    """
     authority = Authority(tmp_path)
     cert, key = authority.issue("server", "DNS:localhost,IP:127.0.0.1")
     async with serving(tmp_path, tls=ServerTLS(cert, key), auth="none") as [address]:
@@ -62,7 +68,7 @@ async def test_an_encrypted_server(tmp_path: Path) -> None:
 
 
 def test_no_server() -> None:
-    """The exit code is 1, and the text has the address and the reason."""
+    """If no server answers, the exit code is 1, and the error has the address and the reason."""
     address = closed_port()
     outcome = podium("health", address=address)
     assert outcome.code == 1
@@ -70,7 +76,7 @@ def test_no_server() -> None:
 
 
 def test_a_server_without_health() -> None:
-    """Another gRPC server on the port is not healthy."""
+    """A gRPC server without a health service is not healthy."""
     with grpc_server() as address:
         outcome = podium("health", address=address)
     assert outcome.code == 1

@@ -13,7 +13,7 @@ def _state(folder: Path, text: str = '{"log_history": [{"step": 1, "eval_acc": 0
 
 
 def test_an_import_tells_what_came_in(address: str, name: str, tmp_path: Path) -> None:
-    """The first time arms are recorded, the second time nothing changes; exit code 0."""
+    """`podium import` prints how many arms it recorded. A second import changes nothing."""
     _state(tmp_path / "run")
     arguments = ("import", str(tmp_path), "--experiment", name)
     done = podium(*arguments, address=address)
@@ -43,7 +43,10 @@ def test_an_import_tells_what_came_in(address: str, name: str, tmp_path: Path) -
 
 
 def test_what_was_left_is_told_on_stderr(address: str, name: str, tmp_path: Path) -> None:
-    """A bad file is named, the others are imported, and the exit code is 1."""
+    """A file that cannot be read is named on stderr, and the others are imported.
+
+    The exit code is 1.
+    """
     _state(tmp_path / "run")
     bad = _state(tmp_path / "bad", '{"log_history": [')
     done = podium("import", str(tmp_path), "--experiment", name, address=address)
@@ -54,7 +57,7 @@ def test_what_was_left_is_told_on_stderr(address: str, name: str, tmp_path: Path
 
 
 def test_a_rehearsal_records_nothing(address: str, name: str, tmp_path: Path) -> None:
-    """`--dry-run` reads everything and asks the server, but records nothing."""
+    """`--dry-run` prints how many arms would be recorded, but records nothing."""
     _state(tmp_path / "run")
     done = podium("import", str(tmp_path), "--experiment", name, "--dry-run", address=address)
     assert (done.code, done.out.splitlines()[-1]) == (0, "1 arm would be recorded")
@@ -62,7 +65,10 @@ def test_a_rehearsal_records_nothing(address: str, name: str, tmp_path: Path) ->
 
 
 def test_nothing_to_import_says_so(address: str, tmp_path: Path) -> None:
-    """A folder without results is exit code 1, a path that is not there a wrong argument."""
+    """A folder without results is exit code 1.
+
+    A path that does not exist and an unknown kind are wrong arguments.
+    """
     done = podium("import", str(tmp_path), address=address)
     assert (done.code, done.out) == (
         1,

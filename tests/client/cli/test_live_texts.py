@@ -174,7 +174,7 @@ def test_a_live_table_fits_the_screen(
 def test_metrics_that_may_have_values_by_step() -> None:
     """Metrics of in-loop evals come before training metrics.
 
-    Metrics of post-training evals only, and the arm's own eval metrics, are left out.
+    Metrics that only post-training evals have, and keys without an eval's name, are left out.
     """
     metrics = [
         Metric("loss", None, 1, [MetricSource("training_metrics", 1)]),

@@ -19,7 +19,7 @@ from tests.client.cli.direct import run
 
 
 def test_the_client_of_a_command_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command closes its client at its end, also after an error."""
+    """A command closes its client at its end, even after an error."""
     for error, code in ((None, Exit.OK), (NotFoundError("no"), Exit.NOTHING)):
         opened = MagicMock()
         opened.__exit__.return_value = False
@@ -84,7 +84,7 @@ def test_options_of_a_sync(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 def test_options_of_a_probe(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`podium health` waits 5 seconds, or those of --timeout.
+    """`podium health` waits 5 seconds, or as long as `--timeout` says.
 
     It succeeds if one of the addresses serves.
     """
@@ -108,9 +108,9 @@ def test_options_of_a_probe(
 
 
 def test_options_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`podium page` waits 10 seconds, or those of --timeout.
+    """`podium page` waits 10 seconds, or as long as `--timeout` says.
 
-    It opens a browser only on a terminal, and not with --print or --json.
+    It opens a browser only on a terminal, and not with `--print` or `--json`.
     """
     opened: list[str] = []
     checked: list[Any] = []

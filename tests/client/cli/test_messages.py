@@ -1,4 +1,4 @@
-"""The messages of commands: errors, places in files, sums of calls, and findings."""
+"""The messages of commands: errors, places in files, totals of calls, and findings."""
 
 import argparse
 import io
@@ -41,12 +41,12 @@ from tests.each import each
     ],
 )
 def test_the_exit_code_of_an_error(error: PodiumError, code: int) -> None:
-    """Scripts tell from it whether something is missing, wrong, or to be tried again."""
+    """The exit code tells scripts whether something is missing, wrong, or to be tried again."""
     assert exit_of(error) == code
 
 
 def test_the_text_of_an_error() -> None:
-    """It is one line, and without the index of the event in the call."""
+    """The text of an error is one line, without the index of the event in the call."""
     refusal = RefusedEvent(3, "NAME_INVALID", True, "the name\n  is empty\n")  # noqa: FBT003
     error = error_for("NAME_INVALID", "events[3]: the name is empty", refusals=[refusal])
     assert text_of(error) == "the name is empty (NAME_INVALID)"
@@ -54,7 +54,10 @@ def test_the_text_of_an_error() -> None:
 
 
 def test_an_error_names_the_option() -> None:
-    """The name of the field becomes that of the option, but not inside of another name."""
+    """In an error, the name of a field becomes the name of the option.
+
+    Longer names that contain the name of the field are unchanged.
+    """
     text = "arm_annotated.notes is long, arm_annotated.notes_x and xarm_annotated.notes are not"
     with (
         pytest.raises(CommandError, match=r"^--note is long, arm_annotated\.notes_x and xarm_ann"),
@@ -76,7 +79,7 @@ def test_an_error_names_the_option() -> None:
     ],
 )
 def test_the_places_of_what_is_read(tmp_path: Path, text: str, places: list[str] | None) -> None:
-    """Messages name the line in the file, or the item of a list, both from 1."""
+    """Messages name the line in the file, or the item of a list. Both are counted from 1."""
     file = tmp_path / "f"
     file.write_text(text, encoding="utf-8")
     if places is None:
@@ -101,7 +104,7 @@ def test_the_places_of_what_is_read(tmp_path: Path, text: str, places: list[str]
     ],
 )
 def test_what_is_no_strict_json(tmp_path: Path, text: str, message: str) -> None:
-    """Texts that parsers read differently are errors with their line."""
+    """JSON that parsers read differently, such as NaN or a repeated key, is an error."""
     file = tmp_path / "f"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
@@ -109,7 +112,7 @@ def test_what_is_no_strict_json(tmp_path: Path, text: str, message: str) -> None
 
 
 def test_pairs_of_surrogates_are_text() -> None:
-    """A pair is one character, as in JSON of other programs."""
+    """A pair of surrogates is read as one character, as by other programs."""
     assert loads('"\\ud83d\\ude00"') == "😀"
     assert loads("9" * 310) == int("9" * 310)
 
@@ -118,7 +121,10 @@ def test_pairs_of_surrogates_are_text() -> None:
 
 
 def test_the_sum_of_several_calls() -> None:
-    """Kept fields are named once. The revision is left out if there are several experiments."""
+    """The sum of several calls names each kept field once.
+
+    It has no revision if the calls are about several experiments.
+    """
     batch: Any = SimpleNamespace(places=["a", "b"])
     kept = (KeptField("parent"), KeptField("tags"))
     one = record._Sum().plus("x", batch, RecordResult(3, 1, kept_fields=kept[:1]))
@@ -153,7 +159,10 @@ def test_how_much_is_recorded_after_an_error(error: PodiumError, none: str, some
     [(1, ""), (2, "line 1"), (10, "line 9"), (11, " and 1 more"), (13, " and 3 more")],
 )
 def test_the_rejected_lines_are_named(count: int, end: str) -> None:
-    """The first line with its reason, nine others, and the number of the rest."""
+    """The message has the first rejected line with its reason, and names nine more lines.
+
+    It counts the other rejected lines.
+    """
     refusals = [RefusedEvent(n, "NAME_INVALID", True, f"m{n}") for n in range(count)]  # noqa: FBT003
     error = error_for("NAME_INVALID", "", refusals=refusals)
     text = record._refused(error, [f"line {n}" for n in range(count)])
@@ -177,7 +186,7 @@ def test_the_rejected_lines_are_named(count: int, end: str) -> None:
     ],
 )
 def test_the_clock_of_this_machine(ahead: float, pause: float, level: Level, text: str) -> None:
-    """A difference counts only as far as the duration of the call does not explain it."""
+    """Half of the duration of the call is subtracted from the difference of the clocks."""
     server: Any = SimpleNamespace(time=datetime.fromtimestamp(1e9, UTC))
     found = _check_server._clock(server, 1e9 + ahead, pause)
     assert (found.level, text in found.text) == (level, True)
@@ -227,7 +236,10 @@ def test_the_token_in_use(
 def test_the_room_on_a_disk(
     free: int, least: int, level: Level, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Less than 1 GiB, or than the store needs, is little, and less than 64 MiB too little."""
+    """Less free space than 1 GiB, or than the store needs, is a warning.
+
+    Less than 64 MiB is a failure.
+    """
     monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=free))
     assert _space("store", tmp_path, "text", least).level is level
 

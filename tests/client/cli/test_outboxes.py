@@ -1,4 +1,4 @@
-"""`podium outbox`: list waiting and rejected events, and send the rejected ones again."""
+"""`podium outbox`, which lists waiting and rejected events, and sends rejected ones again."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -23,7 +23,10 @@ from tests.each import each
 
 
 def test_the_outbox_of_a_running_trainer(root: Path, outbox: Path, name: str) -> None:
-    """The table names the recording process and the start of the wait; --json has both too."""
+    """`podium outbox` shows the recording process, and since when its oldest event has waited.
+
+    `--json` shows both, too.
+    """
     event = row("val", 1)
     event.event_time.FromJsonString("2026-03-01T12:00:00Z")
     stream = appended(writer(outbox, name), event, row("val", 2))
@@ -40,7 +43,7 @@ def test_the_outbox_of_a_running_trainer(root: Path, outbox: Path, name: str) ->
 
 
 def test_what_was_rejected_is_shown_whole(root: Path, outbox: Path, name: str) -> None:
-    """JSON has every event that was rejected, with its reason and its content."""
+    """With `--json`, `podium outbox` prints each rejected event with its reason and its content."""
     dead_stream(outbox, name, started("a", "A", 1), row("val", 7, eval_seconds=-1))
     run(root, "sync")
     [rejected] = run_json(root, "outbox")[0]["streams"][0]["rejected"]
@@ -58,7 +61,10 @@ def _small(folder: Path, *arguments: str) -> Any:
 
 
 def test_retry_after_the_limit_was_raised(root: Path, tmp_path: Path) -> None:
-    """What a server with small limits refused arrives when they were raised; then it is gone."""
+    """After a limit is raised, `podium outbox retry` delivers the events that exceeded it.
+
+    Before that, a retry leaves them rejected. Once all events are delivered, the stream is gone.
+    """
     large = row("val", 1, metrics={str(i): i for i in range(20)})
     with _small(tmp_path, "--limit", "map_keys=10") as server:
         address = server.address
@@ -85,7 +91,10 @@ def test_retry_after_the_limit_was_raised(root: Path, tmp_path: Path) -> None:
 
 
 def test_retry_without_a_server(root: Path, name: str, outbox: Path) -> None:
-    """What cannot be sent remains rejected, with exit code 3; programs read it as JSON."""
+    """If no server answers, a retry ends with exit code 3, and the events remain rejected.
+
+    With `--json`, a retry lists the events that remain rejected.
+    """
     folder = dead_stream(outbox, name, started("a", "A", 1), row("", 1), row("", 2))
     run(root, "sync")
     done = run(root, "outbox", "retry", "--address", closed_port())
@@ -100,7 +109,7 @@ def test_retry_without_a_server(root: Path, name: str, outbox: Path) -> None:
 def test_retry_goes_on_behind_what_makes_the_server_fail(
     root: Path, outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An event that the server still fails at remains rejected; the others are sent."""
+    """An event that makes the server fail again remains rejected. Other events are delivered."""
     folder = dead_stream(
         outbox, name, started("a", "A", 1), *(row("v", k, eval_seconds=-1) for k in range(2))
     )
@@ -120,7 +129,7 @@ def test_retry_goes_on_behind_what_makes_the_server_fail(
 
 
 def test_only_events_that_wait_have_a_reason(tmp_path: Path) -> None:
-    """A stream that is delivered waits for no sender."""
+    """A stream whose events are all delivered has no reason to wait."""
     outbox = new_outbox(tmp_path)
     folders = [dead_stream(outbox, "x", row("val", 1), arm=arm) for arm in "ab"]
     StreamReader(folders[0]).note_delivered(1)
@@ -132,7 +141,7 @@ def test_only_events_that_wait_have_a_reason(tmp_path: Path) -> None:
 def test_a_retry_removes_only_a_stream_that_is_finished(
     tmp_path: Path, delivered: int, left: list[int] | None
 ) -> None:
-    """After its rejected events were sent again, a stream keeps the events that still wait."""
+    """After a retry of its rejected events, a stream is removed only if no other event waits."""
     outbox = new_outbox(tmp_path)
     folder = dead_stream(outbox, "x", row("val", 1), row("val", 2))
     stream = StreamReader(folder)

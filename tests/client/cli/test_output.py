@@ -31,7 +31,10 @@ from tests.each import each
 
 @each("sign", ["\x00", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u202e", "\u2066", "\u2069"])
 def test_signs_that_control_a_terminal(sign: str) -> None:
-    """They are written in visible form: no recorded text moves the cursor or turns the text."""
+    """Characters that control a terminal are escaped, so that no recorded text moves the cursor.
+
+    Other characters are kept.
+    """
     shown = clean(f"a{sign}b")
     assert sign not in shown
     assert shown.startswith("a\\")
@@ -45,13 +48,13 @@ def test_signs_that_control_a_terminal(sign: str) -> None:
 def test_the_answer_to_a_question(
     answer: str, *, is_yes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only an explicit yes is one, so that a deletion is never by accident."""
+    """Only `y` and `yes` mean yes, so that nothing is deleted by accident."""
     monkeypatch.setattr("sys.stdin", SimpleNamespace(readline=lambda: answer))
     assert Console(as_json=False).ask("Delete?") is is_yes
 
 
 def test_progress_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """It is shown once for each tenth, so that a log is not filled."""
+    """Without a terminal, progress is printed once for each tenth, so that a log stays short."""
     console = Console(as_json=False)
     for done in range(1, 1_001):
         console.progress(done, 1_000, "events")
@@ -64,7 +67,7 @@ def test_progress_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_lists_and_numbers_of_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """An empty list is one, too, and what is no JSON is never written."""
+    """Lists are written as JSON, even if they are empty. A value that JSON lacks is an error."""
     console = Console(as_json=True)
     for values in ([], [1], [1, {"a": "é"}]):
         console.json_list(values)
@@ -74,7 +77,7 @@ def test_lists_and_numbers_of_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_document_as_html() -> None:
-    """All texts are escaped, in every place, and empty columns are left out."""
+    """In HTML, all recorded texts are escaped, and empty columns are left out."""
     table = Table((">N<", "~A", "EMPTY"), [["1", "<i>", ""], ["", "c\x1b", ""]])
     picture = Picture("<?xml version='1.0'?>\n<svg></svg>\n")
     text = as_html("<t>", [Heading("<h>"), Text("<x>\n&", "<l>"), table, picture])
@@ -88,7 +91,7 @@ def test_a_document_as_html() -> None:
 
 @each("sign", ["\\", "`", "*", "_", "[", "]", "|", "~", "$"])
 def test_a_document_as_markdown(sign: str) -> None:
-    """Signs of Markdown, mentions and HTML in recorded texts are escaped, in every place."""
+    """In Markdown, its special characters, mentions and HTML in recorded texts are escaped."""
     table = Table((f">H{sign}", "B"), [[f"c{sign}", "@me <b>"]])
     text = as_markdown(f"t{sign}", [Heading(f"h{sign}"), Text(f"x{sign}", f"l{sign}"), table])
     for part in "thxlHc":
@@ -99,7 +102,10 @@ def test_a_document_as_markdown(sign: str) -> None:
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
-    """After an error, the old file is as it was, and nothing else is left beside it."""
+    """A file is replaced once its new content is complete.
+
+    After an error, the old file is unchanged, and no other file is left beside it.
+    """
     path = tmp_path / "out.md"
     path.write_text("old")
     with contextlib.suppress(KeyError), new_file(str(path)) as part:
@@ -128,7 +134,10 @@ class _Arm:
 
 
 def test_arms_in_the_order_of_a_column() -> None:
-    """Numbers come before texts, then NaN, then arms without a value, also if reversed."""
+    """NaN and arms without a value come last, even if the order is reversed.
+
+    In the normal order, numbers come before texts.
+    """
     values = ["x", 2, math.nan, None, 1.5, "a", 2.0, math.nan]
     arms: Any = [_Arm(f"{n}", k=value) for n, value in enumerate(values)]
     for is_reversed, order in ((False, "41650273"), (True, "05164273")):
@@ -137,7 +146,7 @@ def test_arms_in_the_order_of_a_column() -> None:
 
 
 def test_cells_of_a_record() -> None:
-    """Flags are written as in JSON, lists as words, and a missing value as nothing."""
+    """A cell shows a flag as in JSON, a list as words, and a missing value as nothing."""
     record_ = {"a": True, "b": ["x", 1], "c": 0.1234567, "d": None, "e": 0}
     assert cells(record_, "abcdef") == ["true", "x 1", "0.123457", "", "0", ""]
 
@@ -147,12 +156,15 @@ def test_cells_of_a_record() -> None:
     [("", ""), ("2026-01-02 03:04:05Z", "2026-01-02"), ("TODAY 03:04:05Z", "03:04:05Z")],
 )
 def test_a_moment_of_today_is_shown_as_its_time(moment: str, shown: str) -> None:
-    """The date of any other day is more useful than its time."""
+    """A moment of today is shown as its time, and any other moment as its date."""
     assert _live_table._today(moment.replace("TODAY", str(datetime.now(UTC).date()))) == shown
 
 
 def test_the_title_of_a_live_table() -> None:
-    """It counts the arms below the screen, and names a lost connection after 12 seconds."""
+    """The title of a live table counts the arms that are below the screen.
+
+    If the server has not answered for more than 12 seconds, a text says so.
+    """
     arms = dict.fromkeys(map(str, range(5)))
     state: Any = SimpleNamespace(revision=7, arms=arms, experiment=podium.Experiment("x" * 99))
     title = _live_table._title(state, 3, 50)
@@ -167,7 +179,7 @@ def test_the_title_of_a_live_table() -> None:
 
 @pytest.mark.parametrize(("width", "row"), [(None, "aaaa  bbbb"), (10, "aaaa  bbbb")])
 def test_a_table_that_just_fits(width: int | None, row: str) -> None:
-    """Nothing is shortened if the table is as wide as the terminal."""
+    """No cell is shortened if the table is exactly as wide as the terminal."""
     columns = columns_of([["aaaa", "bbbb"]], "A", "B")
     assert list(table(columns, width))[1] == row
     assert fits(columns, 10)
@@ -175,14 +187,14 @@ def test_a_table_that_just_fits(width: int | None, row: str) -> None:
 
 
 def test_a_table_that_is_one_sign_too_wide() -> None:
-    """The widest column loses one sign."""
+    """If a table is one character too wide, its widest column becomes one character narrower."""
     columns = columns_of([["a" * 20, "b" * 12]], "A", "B")
     assert list(table(columns, 33))[1] == f"{'a' * 18}…  {'b' * 12}"
     assert list(table(columns, 34))[1] == f"{'a' * 20}  {'b' * 12}"
 
 
 def test_tabulators_in_a_text(capsys: pytest.CaptureFixture[str]) -> None:
-    """They become spaces, and are not shown as control characters."""
+    """Tabs in a text become spaces, and are not shown as control characters."""
     Console(as_json=False).fields([("error", "a\tb\n\tc")])
     assert capsys.readouterr().out == f"  error  a       b\n{'':17}c\n"
 
@@ -205,13 +217,16 @@ def _view(*streams: Any) -> OutboxView:
     [(1, True, True), (1, False, True), (0, False, True), (0, True, False)],
 )
 def test_what_needs_a_sender(waiting: int, *, is_recording: bool, needs_sender: bool) -> None:
-    """Events that wait, and a process that has ended, because the end of its arm may be missing."""
+    """A stream needs a sender if it has waiting events, or if its process has ended.
+
+    After the process has ended, the end of its arm may be missing.
+    """
     view = _view(_stream("s", delivered=3, waiting=waiting, is_recording=is_recording))
     assert view.needs_sender is needs_sender
 
 
 def test_how_many_of_earlier_events_still_wait() -> None:
-    """New events, and streams that are gone or new, do not count."""
+    """Only events that waited before are counted. New events and new streams are not."""
     before = _view(
         _stream("a", delivered=2, waiting=3),
         _stream("b", delivered=0, waiting=4),

@@ -13,7 +13,7 @@ pytest.importorskip("connectrpc")
 
 
 async def test_the_url_of_an_experiment(tmp_path: Path) -> None:
-    """The command checks that the page is there, and prints the URL with the name in it."""
+    """`podium page` checks that the page exists, and prints its URL with the experiment's name."""
     async with serving(tmp_path, http=("127.0.0.1:0",)) as [address, url]:
         given = url.removeprefix("http://")
         await asyncio.to_thread(_declare, address, "nlp/a b#c")
@@ -27,7 +27,10 @@ async def test_the_url_of_an_experiment(tmp_path: Path) -> None:
 
 
 async def test_an_experiment_that_does_not_exist(tmp_path: Path) -> None:
-    """The error suggests names; a server that requires a token is not asked any further."""
+    """If the experiment does not exist, the error suggests a similar name.
+
+    If the server requires a token, the name of the experiment is not checked.
+    """
     async with serving(tmp_path, http=("127.0.0.1:0",)) as [address, url]:
         await asyncio.to_thread(_declare, address, "rank_sweep")
         assert await asyncio.to_thread(podium, "page", url, "--experiment", "rank_swep") == (
@@ -41,7 +44,7 @@ async def test_an_experiment_that_does_not_exist(tmp_path: Path) -> None:
 
 
 async def test_the_port_of_grpc(tmp_path: Path) -> None:
-    """A port that speaks another protocol is named, with the option that has the right one."""
+    """If the port speaks gRPC instead of HTTP, the error names the option with its address."""
     async with serving(tmp_path) as [address]:
         assert await asyncio.to_thread(podium, "page", address) == (
             3,
@@ -52,7 +55,7 @@ async def test_the_port_of_grpc(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 404 No\r\n\r\n"])
 async def test_the_port_of_another_service(answer: bytes) -> None:
-    """One that closes the connection, that speaks SSH, and that has other pages."""
+    """A port is refused if it closes the connection, speaks SSH, or does not have Podium's page."""
 
     async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(65_536)
@@ -74,7 +77,10 @@ async def test_the_port_of_another_service(answer: bytes) -> None:
 
 
 def test_no_server_and_no_url() -> None:
-    """A port where nothing answers is exit code 3 with what to do, and a malformed URL is 2."""
+    """If nothing answers at the port, the exit code is 3, and the error says what to do.
+
+    A malformed URL is exit code 2.
+    """
     assert podium("page", "127.0.0.1:1") == (
         3,
         "",

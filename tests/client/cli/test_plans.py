@@ -119,7 +119,7 @@ def test_a_restart(known: Any, order: int, attempt_id: str) -> None:
 
 
 def test_restarts_without_a_start() -> None:
-    """The rest of an attempt is sent to a copy of the attempt, or if the server lacks the arm.
+    """The rest of an attempt is sent if the server has a copy of the attempt, or lacks the arm.
 
     Otherwise it is refused: another start would delete the events that were delivered.
     """
@@ -223,7 +223,7 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_call_around_its_bad_events(marked: list[int]) -> None:
-    """A refused call is sent again without its bad events, and no good event is lost.
+    """A refused call is sent again without its bad events, so that all good events are sent.
 
     If the server does not name the bad events, the call is halved until they are found.
     """

@@ -1,4 +1,4 @@
-"""`podium rank` and `podium scores`: what their tables say, literally."""
+"""The exact tables of `podium rank` and `podium scores`."""
 
 import json
 import math
@@ -25,7 +25,10 @@ SCORES: list[tuple[str, str | None, int, str, float | None]] = [
 
 @pytest.fixture(scope="module")
 def sweep(address: str) -> str:
-    """An experiment with ties, NaN, infinity, what has no score, and what has not completed."""
+    """Returns the name of an experiment with ties, NaN, infinity and a missing score.
+
+    One of its arms has failed, and one is running.
+    """
     with library.Client(address) as client:
         experiment = client.experiment("ranked")
         experiment.declare(success_metric="test.acc", direction="maximize")
@@ -62,7 +65,7 @@ def _json(*arguments: str, address: str) -> Any:
 
 
 def test_a_ranking(address: str, sweep: str) -> None:
-    """Equal scores share a rank, NaN comes after numbers, and what has no score comes last."""
+    """Equal scores share a rank. NaN comes after numbers, and arms without a score come last."""
     assert podium("rank", sweep, address=address) == Outcome(
         0,
         "RANK  ARM    SCORE  SOURCE  GROUP  FLAGS\n"
@@ -81,7 +84,7 @@ def test_a_ranking(address: str, sweep: str) -> None:
 
 
 def test_the_first_ones_by_another_metric(address: str, sweep: str) -> None:
-    """The metric, the direction, the number of arms and their status are the user's to choose."""
+    """Options choose the metric, the direction, the number of arms and their status."""
     chosen = ("--metric", "loss", "--minimize", "--top", "2")
     assert _shown("rank", sweep, *chosen, address=address) == [
         "RANK  ARM    SCORE  SOURCE    GROUP",
@@ -103,7 +106,7 @@ def test_the_first_ones_by_another_metric(address: str, sweep: str) -> None:
 
 
 def test_groups(address: str, sweep: str) -> None:
-    """Each seed counts in its group. A seed that does not count is named beside it."""
+    """A group has the mean of its arms. Arms that are not in the mean are counted by reason."""
     counts = "5 scores, 1 NaN, 1 arm without a score"
     left_out = "1 running left out, 1 failed left out"
     done = podium("rank", sweep, "--by-group", address=address)
@@ -122,7 +125,10 @@ def test_groups(address: str, sweep: str) -> None:
 
 
 def test_groups_that_are_too_small(address: str, sweep: str) -> None:
-    """What --min-members leaves out is counted; without groups it makes no sense."""
+    """The groups that `--min-members` leaves out are counted.
+
+    Without `--by-group`, the option is a usage error.
+    """
     lines = _shown("rank", sweep, "--by-group", "--min-members", "2", address=address)
     assert lines[1:2] == ["   1  a       0.6   1.3  0.14  2  0.5  0.7"]
     assert lines[-2].startswith("test.acc, maximize: 1 group, 4 too small; ")
@@ -131,7 +137,7 @@ def test_groups_that_are_too_small(address: str, sweep: str) -> None:
 
 
 def test_what_cannot_be_compared(address: str, sweep: str) -> None:
-    """With --strict, doubts are the end of it, before anything is shown."""
+    """With `--strict`, a ranking that has a warning is an error, and nothing is printed."""
     done = podium("rank", sweep, "--by-group", "--strict", address=address)
     assert done == (
         2,
@@ -144,7 +150,10 @@ def test_what_cannot_be_compared(address: str, sweep: str) -> None:
 
 
 def test_a_ranking_as_json(address: str, sweep: str) -> None:
-    """--json has every arm, NaN and infinity in the form of this JSON, and the arms left out."""
+    """With `--json`, a ranking has every arm, and counts the arms left out.
+
+    NaN and infinity are strings.
+    """
     found = _json("rank", sweep, address=address)
     assert [(arm["rank"], arm["arm"], arm["score"]) for arm in found["arms"]] == [
         (1, "alone", "Infinity"),
@@ -167,7 +176,10 @@ def test_a_ranking_as_json(address: str, sweep: str) -> None:
 
 
 def test_nothing_to_rank(address: str, name: str) -> None:
-    """No arms are not an error. A missing metric and an unknown experiment are errors."""
+    """A ranking without arms is not an error.
+
+    A missing metric and an unknown experiment are errors.
+    """
     assert _shown("rank", name, "--metric", "m", address=address) == ["m, maximize: 0 scores"]
     missing = podium("rank", name, address=address)
     assert (missing.code, missing.out) == (3, "")
@@ -179,7 +191,7 @@ def test_nothing_to_rank(address: str, name: str) -> None:
 
 
 def test_a_ranking_on_a_narrow_terminal(address: str, sweep: str) -> None:
-    """No line is wider than the terminal."""
+    """No line of a ranking is wider than the terminal."""
     done = on_terminal("rank", sweep, "--by-group", address=address, columns=50)
     table = done.out.split("\n\n")[0].splitlines()
     assert max(map(len, table)) <= 50
@@ -190,7 +202,10 @@ def test_a_ranking_on_a_narrow_terminal(address: str, sweep: str) -> None:
 
 
 def test_scores_side_by_side(address: str, sweep: str) -> None:
-    """Arms are in order of creation. NaN is a score, and a missing score is blank."""
+    """`podium scores` lists arms in the order of their creation, and leaves missing scores blank.
+
+    NaN is a score. A metric that no arm has is named in a note.
+    """
     done = podium("scores", sweep, "test.acc", "loss", "test.nope", "val.acc", address=address)
     assert done == Outcome(
         0,
@@ -209,7 +224,7 @@ def test_scores_side_by_side(address: str, sweep: str) -> None:
 
 
 def test_scores_of_some_arms(address: str, sweep: str) -> None:
-    """The filters of lists select arms. A note reports that no arm is left."""
+    """`podium scores` has the same filters as lists of arms. A note says if no arm passes them."""
     chosen = ("--prefix", "b", "--status", "completed", "--group", "b")
     assert _shown("scores", sweep, "loss", *chosen, address=address) == [
         "ARM  loss",
@@ -225,7 +240,7 @@ def test_scores_of_some_arms(address: str, sweep: str) -> None:
 
 
 def test_scores_as_json(address: str, sweep: str) -> None:
-    """Columns of the length of the arms, null where there is nothing, also for all of a metric."""
+    """With `--json`, each metric has a score or null for each arm, even if no arm has a score."""
     found = _json("scores", sweep, "test.acc", "nope", "--prefix", "b", address=address)
     assert [arm["arm"] for arm in found["arms"]] == ["b0", "b1", "b2"]
     assert found["columns"] == [
@@ -235,7 +250,7 @@ def test_scores_as_json(address: str, sweep: str) -> None:
 
 
 def test_a_metric_that_no_arm_has(address: str, sweep: str) -> None:
-    """Ranking and scoring by it find nothing, and name similar metrics."""
+    """If no arm has a score on a metric, `rank` and `scores` suggest similar metrics."""
     said = "podium: no arm has a score on 'tset.acc'; did you mean 'test.acc' or 'acc'?\n"
     done = podium("rank", sweep, "--metric", "tset.acc", address=address)
     assert (done.code, done.err) == (1, said)
@@ -293,7 +308,7 @@ def test_columns_and_ranges_that_are_wrong(
 
 
 def test_columns_in_csv(sweep: str, address: str) -> None:
-    """An export as CSV has the named columns in each line, after its own."""
+    """A CSV export has the columns of `--column` after its own columns."""
     column = "config.algorithm.params.rank"
     done = podium("export", sweep, "--format", "csv", "--column", column, address=address)
     header, first, *_ = done.out.splitlines()

@@ -35,18 +35,21 @@ STORY: list[dict[str, Any]] = [
 
 
 def lines(*values: Any) -> str:
-    """JSON lines."""
+    """Returns the values as JSON lines."""
     return "".join(json.dumps(value) + "\n" for value in values)
 
 
 def arm(address: str, experiment: str, name: str) -> library.ArmResult:
-    """An arm as the library has it."""
+    """Returns an arm as the library reads it."""
     with library.Client(address) as client:
         return client.arm(experiment, name).get()
 
 
 def test_declare_and_conclude(address: str) -> None:
-    """A declaration fills what is unset, names what it keeps, and overwrites when told to."""
+    """`podium declare` sets fields that are unset, and names those that keep another value.
+
+    `--overwrite` replaces values. `podium conclude` sets the conclusion.
+    """
     line = ["declare", "declared", "--hypothesis", "h", "--tag", "x", "--metadata", "n:=4"]
     done = podium(*line, "--metadata", "v=1.10", address=address)
     assert done == (0, "experiment 'declared' is declared; revision 1\n", "")
@@ -64,7 +67,10 @@ def test_declare_and_conclude(address: str) -> None:
 
 
 def test_declare_clears_fields(address: str) -> None:
-    """`--clear` removes the value of a field or of one key; an unknown field is named."""
+    """`--clear` removes the value of a field, or of one key of a field.
+
+    An unknown field is named in the error.
+    """
     given = ["--hypothesis=h", "--metadata=n:=4", "--metadata=v:=5"]
     assert podium("declare", "cleared", *given, address=address).code == 0
     line = ["declare", "cleared", "--clear=hypothesis", "--clear=metadata.n", "--tag=x"]
@@ -100,7 +106,10 @@ def test_errors_name_options(address: str, arguments: tuple[str, str], text: str
 
 @pytest.mark.parametrize("status", ["failed", "cancelled", "completed"])
 def test_finish_by_hand(address: str, status: str) -> None:
-    """An arm that runs gets the status and the error; its own end replaces them later."""
+    """`podium finish` sets the status and the error of a running arm.
+
+    If the training process finishes the arm later, its status and error replace them.
+    """
     experiment = f"finished/{status}"
     with library.Client(address) as client:
         client.experiment(experiment).declare()
@@ -118,7 +127,7 @@ def test_finish_by_hand(address: str, status: str) -> None:
 
 
 def test_finish_without_an_arm_or_an_end(address: str) -> None:
-    """An unknown arm is an error of the server, another status one of the command line."""
+    """An unknown arm is an error of the server. The status `running` is a usage error."""
     line = ["finish", "finished/without", "b", "--status"]
     with library.Client(address) as client:
         client.experiment("finished/without").declare()
@@ -142,7 +151,7 @@ def test_finish_without_an_arm_or_an_end(address: str) -> None:
     ids=["object", "indented", "list", "indented list", "byte order mark", "blank lines", "event"],
 )
 def test_an_arm_in_any_shape(address: str, name: str, text: str) -> None:
-    """One value, a list, and JSON lines are all understood."""
+    """`podium record` accepts an arm as a JSON value, in a list, in a JSON line or in an event."""
     done = podium("record", name, "-", stdin=text, address=address)
     assert done == (0, "1 event recorded; revision 2\n", "")
     found = arm(address, name, "a")
@@ -152,7 +161,7 @@ def test_an_arm_in_any_shape(address: str, name: str, text: str) -> None:
 
 
 def test_events(address: str, tmp_path: Path) -> None:
-    """A file of every kind of event is recorded in order; again, it changes nothing."""
+    """The events of a file are recorded in order. Recording the file again changes nothing."""
     file = tmp_path / "events.jsonl"
     file.write_text(lines(*STORY), encoding="utf-8")
     done = podium("record", "story", str(file), address=address)
@@ -169,7 +178,7 @@ def test_events(address: str, tmp_path: Path) -> None:
 
 
 def test_what_show_writes_can_be_recorded(address: str, name: str) -> None:
-    """An exported arm, piped into another experiment, is the same arm there."""
+    """The output of `podium show --json` can be recorded as the same arm in another experiment."""
     exported = podium("show", "sweep", "r4", "--json", address=address).out
     assert podium("record", name, "-", stdin=exported, address=address).code == 0
     assert arm(address, name, "r4") == arm(address, "sweep", "r4")
@@ -187,7 +196,10 @@ def test_a_row_keeps_its_time(address: str, name: str) -> None:
 
 @pytest.mark.slow
 def test_rows_of_a_whole_arm_keep_their_times(address: str, name: str, tmp_path: Path) -> None:
-    """Also where the arm has more rows than a call; rows without a time have none."""
+    """Rows of a whole arm keep their times, even if they do not fit into one call.
+
+    Rows that were given without a time have none.
+    """
     times = ["2026-01-01T00:00:00Z", None, "2026-01-03T00:00:00Z"]
     rows = [
         {"name": "val", "step": step, "event_time": times[step % 3], "metrics": {"m": 1}}
@@ -204,7 +216,7 @@ def test_rows_of_a_whole_arm_keep_their_times(address: str, name: str, tmp_path:
 
 
 def test_a_declaration_says_what_it_keeps(address: str, name: str) -> None:
-    """Fields that a file's declaration leaves as they were are named."""
+    """If a declaration in a file leaves a field unchanged, the field is named."""
     text = lines(
         {"event": "experiment_declared", "parent": "p"},
         {"event": "experiment_declared", "parent": "q"},
@@ -224,7 +236,7 @@ def test_a_declaration_says_what_it_keeps(address: str, name: str) -> None:
 
 
 def test_replace(address: str, name: str) -> None:
-    """An arm that has attempts is recorded over only with --replace."""
+    """An arm that has attempts is replaced only with `--replace`."""
     assert podium("record", name, "-", stdin=lines(*STORY[1:5]), address=address).code == 0
     text = lines({**ARM, "name": "b"})
     done = podium("record", name, "-", stdin=text, address=address)
@@ -250,7 +262,10 @@ def test_many_events_are_many_calls(address: str, tmp_path: Path) -> None:
 
 
 def test_a_large_arm_is_recorded_in_parts(address: str, tmp_path: Path) -> None:
-    """An arm with more rows than a call carries arrives whole; its first rows of a step count."""
+    """An arm whose rows do not fit into one call is recorded whole.
+
+    Of two rows with the same name and step, the first one counts.
+    """
     metrics = {f"m{key}": key for key in range(20)}
     rows = [{"name": "val", "step": step, "metrics": metrics} for step in range(600)]
     evals = [*rows, {"name": "val", "step": 0, "metrics": {"m0": 99}}, *ARM["evals"]]
@@ -270,7 +285,7 @@ def test_a_large_arm_is_recorded_in_parts(address: str, tmp_path: Path) -> None:
 
 
 def test_what_is_recorded_when_a_later_call_fails(address: str, name: str) -> None:
-    """If a call is refused, the error names the line, and how many events are recorded."""
+    """If a call is refused, the error names the lines, and how many events are recorded."""
     good = {"event": "metrics_recorded", "arm": "a", "metrics": {"x": 1}}
     text = lines(ARM, *[good] * 999, good, {**good, "arm": "nope"}, {**good, "arm": ""})
     done = podium("record", name, "-", stdin=text, address=address)
@@ -285,7 +300,7 @@ def test_what_is_recorded_when_a_later_call_fails(address: str, name: str) -> No
 
 
 def test_a_server_that_is_gone(tmp_path: Path) -> None:
-    """Without a server, the command ends with exit code 3 and a way out."""
+    """If no server answers, `podium record` ends with exit code 3 and says how to start one."""
     file = tmp_path / "arm.json"
     file.write_text(json.dumps(ARM), encoding="utf-8")
     done = podium("record", "e", str(file), address="localhost:1")
@@ -294,14 +309,14 @@ def test_a_server_that_is_gone(tmp_path: Path) -> None:
 
 
 def test_an_experiment_that_was_not_declared(address: str) -> None:
-    """An unknown experiment is exit code 1, with a remedy."""
+    """If the experiment is not declared, the exit code is 1, and the error says what to do."""
     done = podium("record", "unknown", "-", stdin=lines(ARM), address=address)
     assert (done.code, done.out) == (1, "")
     assert "there is no experiment 'unknown'; declare it first" in done.err
 
 
 def test_a_server_with_a_lower_limit(tmp_path: Path) -> None:
-    """Events are sent in as many calls as a server's own limit asks for."""
+    """If the server's limit of events per call is lower, the events are sent in more calls."""
     rows = [
         {"event": "eval_recorded", "arm": "a", "eval_result": {"name": "val", "step": step}}
         for step in range(300)
@@ -316,7 +331,10 @@ def test_a_server_with_a_lower_limit(tmp_path: Path) -> None:
 
 
 def test_annotate(address: str, name: str) -> None:
-    """`annotate` changes notes, tags and group; `show` has them; nothing to change is an error."""
+    """`podium annotate` changes notes, tags and group, which `podium show` prints.
+
+    Without anything to change, the command is a usage error.
+    """
     podium("record", name, "-", stdin=json.dumps(ARM), address=address)
     line = ["annotate", name, "a", "--note", "bad shard", "--tag", "x", "--group", "g"]
     done = podium(*line, address=address)
@@ -333,7 +351,10 @@ def test_annotate(address: str, name: str) -> None:
 
 
 def test_annotations_that_are_wrong(address: str, name: str) -> None:
-    """A tag that the arm lacks changes nothing; errors name options and similar arms."""
+    """Removing a tag that the arm does not have changes nothing.
+
+    Errors name the option, or a similar option, arm or experiment.
+    """
     podium("record", name, "-", stdin=json.dumps(ARM), address=address)
     podium("annotate", name, "a", "--tag", "broken", address=address)
     done = podium("annotate", name, "a", "--untag", "brokn", address=address)

@@ -38,12 +38,12 @@ from tests.client.sender.outboxes import (
 
 
 class _KilledError(BaseException):
-    """Ends a command where kill -9 would."""
+    """Ends a command as abruptly as `kill -9` would."""
 
 
 @pytest.fixture
 def outbox(tmp_path: Path, address: str) -> Iterator[Path]:
-    """An outbox for the server of this folder; its sender ends with the test."""
+    """Yields an outbox for the server of this folder. Its sender is killed after the test."""
     outbox = outbox_folder(tmp_path / "outbox", address)
     yield outbox
     with contextlib.suppress(ProcessLookupError):
@@ -57,7 +57,7 @@ def _run(outbox: Path, *arguments: str) -> Outcome:
 
 
 def _evaluation(outbox: Path, name: str, arm: str = "typo") -> Path:
-    """The stream of an evaluator with two rows for an arm that does not exist."""
+    """Returns the stream of an evaluator with two rows for an arm that does not exist."""
     events = [_row(arm, step) for step in (1, 2)]
     return dead_stream(outbox, name, *events, arm=arm)
 
@@ -82,7 +82,7 @@ def _steps(address: str, experiment: str, arm: str) -> list[int | None]:
 
 
 def test_rows_of_a_misspelt_arm(outbox: Path, address: str, name: str) -> None:
-    """Waiting rows without an attempt go to the existing arm that --as names."""
+    """Waiting rows without an attempt are recorded for the existing arm that `--as` names."""
     _start(address, name)
     _evaluation(outbox, name)
     assert podium("sync", str(outbox)).code == 1
@@ -93,7 +93,7 @@ def test_rows_of_a_misspelt_arm(outbox: Path, address: str, name: str) -> None:
 
 
 def test_rows_of_a_misspelt_experiment(outbox: Path, address: str, name: str) -> None:
-    """--into sends waiting rows to the arm of another experiment, if it has that arm."""
+    """`--into` sends waiting rows to an arm of another experiment, if that arm exists."""
     _start(address, name)
     folder = _evaluation(outbox, f"{name}_typo", "right")
     missing = _run(outbox, "retry", "--into", name, "--as", "rihgt")
@@ -106,7 +106,7 @@ def test_rows_of_a_misspelt_experiment(outbox: Path, address: str, name: str) ->
 
 
 def test_an_attempt_that_was_never_sent(outbox: Path, address: str, name: str) -> None:
-    """--as records a waiting attempt under the new name only."""
+    """`--as` records a waiting attempt under the new name, and not under its own name."""
     dead_stream(outbox, name, started("a", "A", 1), row("val", 1), metrics({"loss": 1}))
     assert _run(outbox, "retry", "--as", "b").code == 0
     assert _steps(address, name, "b") == [1]
@@ -115,7 +115,7 @@ def test_an_attempt_that_was_never_sent(outbox: Path, address: str, name: str) -
 
 
 def test_waiting_events_of_several_arms(outbox: Path, name: str) -> None:
-    """--as withdraws nothing if the selected events are of several arms."""
+    """If the selected events are of several arms, `--as` is an error and changes no stream."""
     folders = [_evaluation(outbox, name, arm) for arm in ("typo", "tpyo")]
     done = _run(outbox, "retry", "--as", "right")
     assert done.code == 2
@@ -124,7 +124,7 @@ def test_waiting_events_of_several_arms(outbox: Path, name: str) -> None:
 
 
 def test_events_that_the_server_has(outbox: Path, address: str, name: str) -> None:
-    """An event that the server had stored without the sender's knowledge is not recorded twice."""
+    """An event that was stored, but is not marked as delivered, is not recorded twice."""
     _start(address, name, "typo")
     _start(address, name)
     folder = _evaluation(outbox, name)
@@ -141,7 +141,7 @@ def test_events_that_the_server_has(outbox: Path, address: str, name: str) -> No
 def test_killed_while_redirecting(
     outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """After a kill at any step, the events are still there, and a retry records each once."""
+    """After a kill at any step, a retry records each event once."""
     _start(address, name)
     _evaluation(outbox, name)
     owner: Any = _withdrawing if step == "_skip" else StreamReader
@@ -166,7 +166,10 @@ def test_killed_while_redirecting(
 def test_killed_after_a_sender_delivered_more(
     outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a sender delivers while the target is checked is never recorded a second time."""
+    """An event that a sender delivers while the target is checked is not recorded twice.
+
+    This holds even if the command is killed and run again.
+    """
     _start(address, name, "typo")
     _start(address, name)
     folder = _evaluation(outbox, name)
@@ -195,7 +198,7 @@ def test_killed_after_a_sender_delivered_more(
 def test_a_call_of_the_stopped_sender_arrives_late(
     outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An event that the server gets while events are withdrawn is not recorded twice."""
+    """An event that a stopped sender's call still stores during a retry is not recorded twice."""
     _start(address, name, "typo")
     _start(address, name)
     folder = _evaluation(outbox, name)
@@ -216,7 +219,7 @@ def test_a_call_of_the_stopped_sender_arrives_late(
 def test_killed_after_a_lost_answer(
     outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch, *, is_sent: bool
 ) -> None:
-    """An event that only the server knows of stays where it is, also after a kill and a retry."""
+    """If the answer about a stored event was lost, a retry after a kill does not repeat it."""
     _start(address, name, "typo")
     _start(address, name)
     folder = _evaluation(outbox, name)
@@ -242,7 +245,7 @@ def test_killed_after_a_lost_answer(
 
 
 def test_a_running_sender_goes_on_with_other_events(outbox: Path, address: str, name: str) -> None:
-    """The sender is stopped for a moment, then a sender delivers the other streams."""
+    """A retry stops the running sender, and a sender later delivers the other streams."""
     _start(address, name)
     _evaluation(outbox, name)
     other = _evaluation(outbox, name, "later")
@@ -259,7 +262,7 @@ def test_a_running_sender_goes_on_with_other_events(outbox: Path, address: str, 
 def test_a_sender_removes_the_stream(
     outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command succeeds if a sender removes the stream once its last event is marked."""
+    """A retry succeeds even if a sender removes the stream once its last event is marked."""
     _start(address, name)
     _evaluation(outbox, name)
 
@@ -277,7 +280,10 @@ def test_a_sender_removes_the_stream(
 
 
 def test_discarding(outbox: Path, address: str, name: str) -> None:
-    """The events of the selected streams are listed, confirmed and deleted; others stay."""
+    """`podium outbox discard` lists the selected events, and deletes them after confirmation.
+
+    The events of other streams stay.
+    """
     _evaluation(outbox, name)
     other = _evaluation(outbox, name, "other")
     chosen = ("outbox", "discard", str(outbox), "--arm", "typo")
@@ -295,7 +301,7 @@ def test_discarding(outbox: Path, address: str, name: str) -> None:
 def test_discarding_what_was_delivered_meanwhile(
     outbox: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is no error if a stream disappears before it is discarded."""
+    """If a stream disappears before it is discarded, there is no error."""
     folder = _evaluation(outbox, name)
     stop = _withdrawing.sender_stopped
 
@@ -308,7 +314,7 @@ def test_discarding_what_was_delivered_meanwhile(
 
 
 def test_discarding_for_programs(outbox: Path, name: str) -> None:
-    """With --json, the deleted events are printed, so that they can be kept elsewhere."""
+    """With `--json`, the discarded events are printed, so that they can be kept elsewhere."""
     _evaluation(outbox, name)
     [discarded] = json.loads(_run(outbox, "discard", "--yes", "--json").out)
     assert (discarded["experiment"], discarded["arm"]) == (name, "typo")
@@ -317,7 +323,7 @@ def test_discarding_for_programs(outbox: Path, name: str) -> None:
 
 
 def test_discarding_rejected_events(outbox: Path, name: str) -> None:
-    """--reason selects rejected events; the waiting ones of the same stream stay."""
+    """`--reason` selects rejected events. A stream without other events is removed."""
     bad = row("", 1)
     stream = dead_stream(outbox, name, started("a", "A", 1), bad, row("val", 2))
     podium("sync", str(outbox))
@@ -329,7 +335,7 @@ def test_discarding_rejected_events(outbox: Path, name: str) -> None:
 
 
 def test_discarding_after_a_sender_was_killed(outbox: Path, name: str) -> None:
-    """An event counts once, also if the sender had rejected it and not noted its progress."""
+    """An event counts once, even if a killed sender rejected it without noting its progress."""
     folder = _evaluation(outbox, name)
     event = _row("typo", 1).SerializeToString()
     StreamReader(folder).reject(RejectedEvent(1, "STALE_ATTEMPT", "no", 1.0, event))
@@ -338,7 +344,7 @@ def test_discarding_after_a_sender_was_killed(outbox: Path, name: str) -> None:
 
 
 def test_discarding_an_attempt(outbox: Path, name: str) -> None:
-    """--attempt selects the rejected events of one attempt; those of others stay."""
+    """`--attempt` selects the rejected events of one attempt. Those of other attempts stay."""
     bad = [metrics({"": 1}) for _ in range(2)]
     bad[0].metrics_recorded.attempt_id, bad[1].metrics_recorded.attempt_id = "A", "B"
     stream = dead_stream(outbox, name, started("a", "A", 1), bad[0], started("a", "B", 2), bad[1])
@@ -352,7 +358,7 @@ def test_discarding_an_attempt(outbox: Path, name: str) -> None:
 
 
 def test_a_process_that_records_keeps_its_events(outbox: Path, name: str) -> None:
-    """Nothing is deleted while the process of a selected stream runs."""
+    """If the process of a selected stream still records, nothing is deleted."""
     stream = appended(writer(outbox, name, "typo"), _row("typo", 1))
     done = _run(outbox, "discard", "--yes")
     assert done.code == 2
@@ -377,7 +383,7 @@ def test_options_of_other_actions(outbox: Path, arguments: tuple[str, ...], text
 
 
 def test_a_misspelt_action() -> None:
-    """An argument that is no folder, but similar to an action, is answered with the action."""
+    """If an argument is not a folder but similar to an action, the error suggests the action."""
     done = podium("outbox", "discrad")
     assert done.code == 2
     assert "'discrad' is neither an action nor a folder; did you mean 'discard'?" in done.err
@@ -385,7 +391,7 @@ def test_a_misspelt_action() -> None:
 
 @pytest.mark.parametrize("arguments", [["list"], ["list", "."]], ids=["alone", "with a folder"])
 def test_an_unknown_action(arguments: list[str]) -> None:
-    """An argument that is neither a folder nor an action is answered with all uses."""
+    """If an argument is neither a folder nor an action, the error lists all uses."""
     done = podium("outbox", *arguments)
     assert done.code == 2
     folder = " FOLDER" * (len(arguments) - 1)

@@ -16,7 +16,10 @@ SCORES = {"rank4": (0.5, 0.6, math.nan), EVIL: (0.7, 0.8, 0.9), "x" * 200: (0.1,
 
 @pytest.fixture(scope="module")
 def reported(address: str) -> str:
-    """An experiment with markup in its names, NaN, a missing score, and a failed arm."""
+    """Returns the name of an experiment with markup in its names and texts.
+
+    It also has NaN, a missing score and a failed arm.
+    """
     with library.Client(address) as client:
         experiment = client.experiment("reported")
         experiment.declare(hypothesis="Is <b>4</b> enough?", success_metric="test.acc")
@@ -48,7 +51,10 @@ def _written(reported: str, address: str, path: Path, *options: str) -> str:
 
 
 def test_markdown(reported: str, address: str, tmp_path: Path) -> None:
-    """The Markdown has ranking, tests, curve, arms, what is left out, and origins, escaped."""
+    """A Markdown report has the ranking, tests, curves, arms that are left out, and origins.
+
+    All recorded texts are escaped.
+    """
     text = _written(reported, address, tmp_path / "report.md")
     evil = r"&lt;script&gt;alert(1)&lt;/script&gt; \| \*x\* \[a\](b) &#64;you"
     assert text.startswith("# reported\n\n**Hypothesis:** Is &lt;b&gt;4&lt;/b&gt; enough?\n")
@@ -80,7 +86,7 @@ class _Tags(HTMLParser):
 
 @pytest.mark.slow
 def test_html(reported: str, address: str, tmp_path: Path) -> None:
-    """The page has pictures, runs no script, loads nothing, and shows names as they are."""
+    """An HTML report has pictures, runs no script, loads nothing, and shows names as they are."""
     text = _written(reported, address, tmp_path / "report.html")
     parser = _Tags()
     parser.feed(text)
@@ -91,7 +97,7 @@ def test_html(reported: str, address: str, tmp_path: Path) -> None:
 
 
 def test_an_experiment_without_anything(address: str, name: str, tmp_path: Path) -> None:
-    """An experiment without arms has a report that says so; without a metric it is an error."""
+    """The report of an experiment without arms says so. A report without a metric is an error."""
     path = tmp_path / "empty.md"
     done = podium("report", name, "--metric", "acc", "--output", str(path), address=address)
     assert done.code == 0
@@ -102,7 +108,10 @@ def test_an_experiment_without_anything(address: str, name: str, tmp_path: Path)
 
 
 def test_names_that_no_arm_has(reported: str, address: str, tmp_path: Path) -> None:
-    """A misspelt metric or curve is an error with similar names, and writes no file."""
+    """A misspelt metric or curve is an error that suggests a similar name.
+
+    No file is written.
+    """
     for option, text in (
         ("--metric=test.ac", "no arm has a score on 'test.ac'; did you mean 'test.acc'"),
         (
@@ -119,7 +128,7 @@ def test_names_that_no_arm_has(reported: str, address: str, tmp_path: Path) -> N
 
 
 def test_a_training_metric_without_steps(address: str, name: str, tmp_path: Path) -> None:
-    """A metric that was recorded without steps has no section; the next ones are shown."""
+    """The report has no curve of a metric without steps, but shows curves of other metrics."""
     with library.Client(address) as client:
         experiment = client.experiment(name)
         rows = [library.EvalResult("val", metrics={"acc": 0.5}, step=1)]
@@ -130,7 +139,7 @@ def test_a_training_metric_without_steps(address: str, name: str, tmp_path: Path
 
 
 def test_other_suffixes_are_refused(reported: str, address: str, tmp_path: Path) -> None:
-    """The error names the suffixes that can be written."""
+    """The error about another suffix names the suffixes that can be written."""
     done = podium("report", reported, "--output", str(tmp_path / "a.pdf"), address=address)
     assert done.code == 2
     assert "--output must end with .html or .htm or .md" in done.err

@@ -128,7 +128,7 @@ def test_the_arms_of_a_report() -> None:
 
 
 def test_settings_that_vary() -> None:
-    """A setting varies if its values differ, also in type (1 and 1.0), or if an arm lacks it.
+    """A setting varies if its values or their types (1 and 1.0) differ, or if an arm lacks it.
 
     At most eight settings are shown.
     """
@@ -171,7 +171,7 @@ def test_what_a_report_leaves_out() -> None:
 def test_the_origins_of_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arms of the same origin share a row.
 
-    An unknown state of the work tree is not shown as clean, and missing provenance as "not
+    An unknown state of the work tree is not shown as clean. Missing provenance is shown as "not
     recorded".
     """
     origins = {

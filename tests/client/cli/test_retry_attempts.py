@@ -31,7 +31,7 @@ def _address(root: Path) -> str:
 
 
 def _attempt(name: str, order: int, value: float, **fields: Any) -> list[Any]:
-    """The events of one attempt at arm `a`, of 3 rows."""
+    """Returns the events of one attempt at arm `a`, which has 3 rows."""
     rows = [row("val", step, metrics={"acc": value + step}) for step in range(3)]
     end = Event(arm_finished=ArmFinished(arm="a", status=ARM_STATUS_COMPLETED))
     of_attempt = [_of(name, event) for event in (metrics({"loss": value}), *rows, end)]
@@ -39,7 +39,7 @@ def _attempt(name: str, order: int, value: float, **fields: Any) -> list[Any]:
 
 
 def _of(attempt: str, event: Event) -> Event:
-    """An event that names an attempt."""
+    """Sets the attempt that an event names, and returns the event."""
     getattr(event, event.WhichOneof("kind") or "").attempt_id = attempt
     return event
 
@@ -64,7 +64,10 @@ def _accuracies(arm: library.ArmResult) -> list[float]:
 
 
 def test_a_second_run_of_a_finished_arm(root: Path, outbox: Path, address: str, name: str) -> None:
-    """Run again without `restart`, all is rejected; --restart delivers all, and nothing is left."""
+    """A second attempt at a finished arm is rejected if it did not start with `restart`.
+
+    `podium outbox retry --restart` delivers all of its events, and nothing is left in the outbox.
+    """
     _record(outbox, name, *_attempt("A", 1, 0))
     folder = _record(outbox, name, *_attempt("B", 2, 10))
     assert [reason for _, reason in rejected_events(folder)] == ["ARM_FINISHED"] + [
@@ -79,7 +82,10 @@ def test_a_second_run_of_a_finished_arm(root: Path, outbox: Path, address: str, 
 
 
 def test_an_attempt_with_an_old_clock(root: Path, outbox: Path, address: str, name: str) -> None:
-    """An attempt whose order is not the newest gets one that is, and may resume as it wanted."""
+    """`--restart` gives an attempt with an old order the newest order.
+
+    It delivers all events of the attempt, even if the attempt was to resume.
+    """
     _record(outbox, name, *_attempt("A", 2**40, 0))
     folder = _record(outbox, name, *_attempt("B", 7, 10, resume_step=0))
     assert len(rejected_events(folder)) == 6
@@ -91,7 +97,7 @@ def test_an_attempt_with_an_old_clock(root: Path, outbox: Path, address: str, na
 
 
 def test_as_another_arm(root: Path, outbox: Path, address: str, name: str) -> None:
-    """--as leaves the arm alone and records the attempt under the new name."""
+    """`--as` records the attempt under the new name, and does not change the arm itself."""
     _record(outbox, name, *_attempt("A", 1, 0))
     _record(outbox, name, *_attempt("B", 2, 10))
     done = _run(root, "--experiment", name, "--arm", "a", "--as", "a2")
@@ -104,7 +110,10 @@ def test_as_another_arm(root: Path, outbox: Path, address: str, name: str) -> No
 def test_the_rest_of_a_superseded_attempt(
     root: Path, outbox: Path, address: str, name: str
 ) -> None:
-    """Of an attempt whose start was delivered only --as sends the rest: nothing may be lost."""
+    """If the start of an attempt was delivered, only `--as` sends the rest of the attempt.
+
+    `--restart` would delete the results that the server already has.
+    """
     folder = _superseded(outbox, name)
     done = _run(root, "--restart")
     assert (done.code, done.out) == (1, "0 of 1 event delivered\n")
@@ -116,7 +125,7 @@ def test_the_rest_of_a_superseded_attempt(
 
 
 def _superseded(outbox: Path, name: str) -> Path:
-    """An attempt that another one followed before its last row."""
+    """Returns the stream of an attempt that another attempt superseded before its last row."""
     old = appended(writer(outbox, name), started("a", "A", 1), _of("A", row("val", 1)))
     _sync(outbox)
     _record(outbox, name, *_attempt("B", 2, 10))
@@ -127,7 +136,7 @@ def _superseded(outbox: Path, name: str) -> Path:
 
 
 def test_a_name_that_is_taken(root: Path, outbox: Path, address: str, name: str) -> None:
-    """--as never changes an arm that somebody else recorded."""
+    """`--as` does not change an arm that another process recorded."""
     _record(outbox, name, *_attempt("A", 1, 0))
     folder = _record(outbox, name, *_attempt("B", 2, 10))
     with library.Client(address) as client:
@@ -141,7 +150,10 @@ def test_a_name_that_is_taken(root: Path, outbox: Path, address: str, name: str)
 
 
 def _whole_arm(arm: str, rows: int, **fields: Any) -> list[Event]:
-    """A whole arm with at most one row in its event, and further rows in events of their own."""
+    """Returns the events of a whole arm.
+
+    Its first event has at most one row. Further rows have events of their own.
+    """
     more = [row("val", step, metrics={"acc": step}) for step in range(1, rows + 1)]
     for each in more:
         each.eval_recorded.arm = arm
@@ -168,7 +180,7 @@ def test_the_rows_of_a_rejected_whole_arm(
 def test_a_row_beside_a_rejected_whole_arm(
     root: Path, outbox: Path, address: str, name: str
 ) -> None:
-    """A row that another process recorded for the arm is sent, although the whole arm is not."""
+    """If a whole arm is rejected again, a row from another process is sent nevertheless."""
     _record(outbox, name, started("a", "A", 1))
     whole_arm = _record_whole(outbox, name, *_whole_arm("a", 2))
     evaluator = dead_stream(outbox, name, row("val", 9))
@@ -217,7 +229,7 @@ def test_the_rows_of_a_damaged_whole_arm(
 def test_a_whole_arm_after_an_interrupted_retry(
     root: Path, outbox: Path, address: str, name: str, stored: int
 ) -> None:
-    """--as completes an arm of which an interrupted retry recorded only the first events."""
+    """`--as` completes an arm of which an interrupted retry recorded only the first events."""
     given: dict[str, Any] = {"group_name": "g", "train_seconds": 9.0, "error": "x"}
     _record(outbox, name, started("a", "A", 1))
     folder = _record_whole(outbox, name, *_whole_arm("a", 3, **given))
@@ -247,7 +259,7 @@ def test_a_whole_arm_after_an_interrupted_retry(
 def test_a_whole_arm_never_replaces_another(
     root: Path, outbox: Path, address: str, name: str, rows: int, changed: dict[str, Any]
 ) -> None:
-    """--as rejects a whole arm if the arm of that name has a value that is not from its events."""
+    """`--as` does not send a whole arm if the target has a value that is not from its events."""
     _record(outbox, name, started("a", "A", 1))
     folder = _record_whole(outbox, name, *_whole_arm("a", 1))
     with library.Client(address) as client:
@@ -260,7 +272,7 @@ def test_a_whole_arm_never_replaces_another(
 
 
 def test_the_newest_of_several_attempts(root: Path, outbox: Path, address: str, name: str) -> None:
-    """Of two rejected attempts the newest is sent; the other one stays, and can be named."""
+    """Of two rejected attempts, `--restart` sends the newest. `--attempt` selects the other one."""
     _record(outbox, name, *_attempt("A", 1, 0))
     old = _record(outbox, name, *_attempt("B", 2, 10))
     _record(outbox, name, *_attempt("C", 3, 20))
@@ -274,7 +286,7 @@ def test_the_newest_of_several_attempts(root: Path, outbox: Path, address: str, 
 
 
 def test_an_attempt_from_the_future(root: Path, outbox: Path, address: str, name: str) -> None:
-    """A restart gets an order after that of the newest attempt, whose clock was ahead."""
+    """A restart is newer than the newest attempt, even if the clock of that attempt was ahead."""
     order = (int(time.time()) + 3_600) * 1_000
     _record(outbox, name, *_attempt("A", order, 0))
     _record(outbox, name, *_attempt("B", 2, 10))
@@ -289,7 +301,7 @@ def test_an_attempt_from_the_future(root: Path, outbox: Path, address: str, name
 def test_events_that_are_bad_by_themselves(
     root: Path, outbox: Path, address: str, name: str
 ) -> None:
-    """One bad row of a rejected attempt stays; all others arrive."""
+    """A bad row of a rejected attempt remains rejected. All other events are delivered."""
     _record(outbox, name, *_attempt("A", 1, 0))
     bad = _of("B", row("val", 9, eval_seconds=-1))
     *first, last = _attempt("B", 2, 10)
@@ -303,7 +315,7 @@ def test_events_that_are_bad_by_themselves(
 
 @pytest.mark.slow
 def test_without_a_server(root: Path, outbox: Path, name: str) -> None:
-    """A server that is away marks nothing as sent, and the next try delivers everything."""
+    """If no server answers, the events remain rejected. The next retry succeeds."""
     _record(outbox, name, *_attempt("A", 1, 0))
     folder = _record(outbox, name, *_attempt("B", 2, 10))
     assert _run(root, "--restart", "--address", "127.0.0.1:1", "--timeout", "1").code == 3
@@ -312,7 +324,10 @@ def test_without_a_server(root: Path, outbox: Path, name: str) -> None:
 
 
 def test_several_arms_are_not_one(root: Path, outbox: Path, name: str) -> None:
-    """--as names the arms to choose from, and it belongs to `retry`."""
+    """If the selected events are of several arms, `--as` is an error that names the arms.
+
+    `--restart` without the action `retry` is an error, too.
+    """
     for arm in ("a", "b"):
         dead_stream(outbox, name, started(arm, arm, 1), row("", 1, name=arm), arm=arm)
     _sync(root)

@@ -41,7 +41,7 @@ def _commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
 
 
 def test_no_argument_is_a_token() -> None:
-    """No option and no argument of a command has a name that suggests a token."""
+    """No option and no argument has a name about tokens, except two whose values are not secret."""
     found = set()
     names = set()
     for name, parser in _commands():
@@ -55,7 +55,7 @@ def test_no_argument_is_a_token() -> None:
 
 
 async def test_a_token_in_place_of_its_id(tmp_path: Path) -> None:
-    """A token that is pasted to revoke it works like its id, and the audit log has only the id."""
+    """`podium token revoke` accepts the token itself. The audit log then has only its id."""
     store, audit = store_url(tmp_path), tmp_path / "audit.jsonl"
     _, boss = await asyncio.to_thread(tokens.create, store, "boss", "admin", (), None)
     async with serving(tmp_path, auth="tokens", audit=audit) as [address]:
@@ -72,9 +72,9 @@ async def test_a_token_in_place_of_its_id(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_no_process_shows_a_token(tmp_path: Path) -> None:
-    """Neither a training, nor its sender, nor a command has a token in its arguments.
+    """No training process, sender or command has a token in its arguments.
 
-    With `PODIUM_TOKEN_FILE` it is not in their environment either.
+    With PODIUM_TOKEN_FILE, the token is not in their environment either.
     """
     store = store_url(tmp_path)
     _, token = await asyncio.to_thread(tokens.create, store, "t", "recorder", (), None)
@@ -91,7 +91,7 @@ async def test_no_process_shows_a_token(tmp_path: Path) -> None:
 
 
 def _check_processes(variables: dict[str, str], token: str, *, by_file: bool) -> None:
-    """Looks at a training and a watching command while they run, and at what they have started."""
+    """Runs a training process and `podium watch`, and looks for the token in their processes."""
     mark = f"TESTS_OF_SECRETS={os.getpid()}-{by_file}"
     inherited = {name: each for name, each in os.environ.items() if name != "PODIUM_TOKEN"}
     environment = inherited | variables | dict([mark.split("=")])

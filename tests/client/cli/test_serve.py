@@ -1,4 +1,4 @@
-"""`podium serve` starts the real server, and ends as it should."""
+"""`podium serve` starts the real server, and ends with exit code 0 if it is stopped."""
 
 import signal
 import subprocess
@@ -25,7 +25,7 @@ def test_serve(tmp_path: Path, stop: signal.Signals) -> None:
 
 
 def test_serve_says_what_is_wrong(tmp_path: Path) -> None:
-    """A setting that can't be ends the command with exit code 2 and a line in the log."""
+    """An invalid setting ends the command with exit code 2 and an error that names an option."""
     store = f"sqlite:///{tmp_path / 'podium.db'}"
     done = podium("serve", "--listen", "0.0.0.0:0", "--store", store)
     assert done.code == 2

@@ -7,7 +7,7 @@ from tests.client.cli.shell import podium
 
 
 def test_show_experiment(address: str) -> None:
-    """An experiment is shown with those of its fields that are set."""
+    """`podium show` prints those fields of an experiment that are set."""
     assert shown("show", "sweep", address=address) == (
         "  experiment      sweep\n"
         "  status          completed\n"
@@ -24,7 +24,7 @@ def test_show_experiment(address: str) -> None:
 
 
 def test_show_arm(address: str) -> None:
-    """An arm is shown with its configuration and what each of its evals answers."""
+    """`podium show` prints the configuration of an arm, and the result of each of its evals."""
     assert shown("show", "sweep", "r4", address=address) == (
         "  arm               r4 of sweep\n"
         "  status            completed\n"
@@ -49,7 +49,7 @@ def test_show_arm(address: str) -> None:
 
 
 def test_show_provenance(address: str, name: str) -> None:
-    """An arm is shown with the commit, command, host and versions of its newest attempt."""
+    """`podium show` prints the commit, command, host and versions of an arm's newest attempt."""
     origin = library.Provenance("c0ffee", None, ["x", "a b"], "node7", "3.12.4", {"torch": "2.9"})
     origin.git_clean = False
     with library.Client(address) as client:
@@ -67,7 +67,10 @@ def test_show_provenance(address: str, name: str) -> None:
 
 
 def test_an_arm_that_is_not_completed_shows_its_newest_row(address: str, name: str) -> None:
-    """It shows the newest in-loop row, and its step; a post-training row as it is."""
+    """`podium arms` shows the newest in-loop row of a running or failed arm with its step.
+
+    A post-training row is shown without a step.
+    """
     with library.Client(address) as client:
         experiment = client.experiment(name)
         one, other = (experiment.start_arm(library.RunConfig(arm)) for arm in "ab")
@@ -87,7 +90,7 @@ def test_an_arm_that_is_not_completed_shows_its_newest_row(address: str, name: s
 
 
 def test_show_artifacts(address: str, name: str) -> None:
-    """The artifacts of a run have a line each, and its other parts are shown too."""
+    """`podium show` prints a line for each artifact of a run result, and its other fields."""
     result = library.RunResult(
         "run7", "ok", {"loss": 0.5}, {"model": "s3://b/model", "log": "/data/log"}, extras={"n": 3}
     )
@@ -105,7 +108,7 @@ def test_show_artifacts(address: str, name: str) -> None:
 
 
 def test_names_that_begin_with_a_dash(address: str, name: str) -> None:
-    """After `--`, no argument is an option, wherever the other options are."""
+    """After `--`, no argument is an option, even if an option stands before `--`."""
     with library.Client(address) as client:
         arm = client.experiment(name).start_arm(library.RunConfig("-x"))
         arm.log_eval("--json", {"acc": 0.5})
@@ -122,7 +125,7 @@ def test_names_that_begin_with_a_dash(address: str, name: str) -> None:
 
 
 def test_show_failed_arm(address: str) -> None:
-    """An error is shown line by line, and cannot steer the terminal."""
+    """`podium show` prints an error line by line, and escapes what would steer the terminal."""
     assert (
         "  error             Traceback:\n"
         "                      File x\n"

@@ -34,7 +34,7 @@ def test_help_names_every_command() -> None:
 
 
 def test_a_command_that_is_misspelt() -> None:
-    """The commands that are near are named, not all of them."""
+    """The error about a misspelt command names only similar commands."""
     assert podium("scroe", "x", "y") == (
         2,
         "",
@@ -55,7 +55,7 @@ def test_each_command_has_help_with_examples() -> None:
 
 
 def test_help_loads_no_grpc() -> None:
-    """Help comes fast: it loads neither grpc nor protobuf, nor any command."""
+    """`podium --help` loads neither grpc nor protobuf, nor the module of any command."""
     script = [sys.executable, "-c", LOADED_BY_HELP]
     done = subprocess.run(script, check=True, capture_output=True, text=True, timeout=120)
     loaded = json.loads(done.stderr)
@@ -70,7 +70,7 @@ def test_version() -> None:
 
 
 def test_no_command_is_usage() -> None:
-    """`podium` alone shows the help, on stderr."""
+    """`podium` without arguments prints its usage on stderr."""
     done = process()
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("usage: podium [OPTIONS] COMMAND")

@@ -1,4 +1,4 @@
-"""`podium sync`: deliver waiting events, and say what remains."""
+"""`podium sync`, which delivers waiting events and says what remains."""
 
 import shutil
 import signal
@@ -43,7 +43,10 @@ sys.exit(main(["sync", sys.argv[1]]))
 def test_what_was_recorded_offline_is_delivered(
     root: Path, outbox: Path, address: str, name: str
 ) -> None:
-    """Everything arrives, the progress and a summary say so, and nothing is left of it."""
+    """`podium sync` delivers all waiting events, and prints its progress and a summary.
+
+    After that, the outbox is empty.
+    """
     dead_stream(outbox, name, started("a", "A", 1), *rows(2_500))
     done = run(root, "sync")
     assert done.code == 0
@@ -86,7 +89,10 @@ def test_nothing_was_ever_recorded(tmp_path: Path) -> None:
 
 
 def test_a_copied_folder_on_another_machine(root: Path, tmp_path: Path, name: str) -> None:
-    """A copy is delivered to the address that is given, also twice, also after the original."""
+    """A copy of an outbox is delivered to the address that is given.
+
+    Delivering the copy again, or the original after it, adds no rows.
+    """
     elsewhere = outbox_folder(root, closed_port())
     dead_stream(elsewhere, name, started("a", "A", 1), *rows(5), host="gpu-node-7")
     shutil.copytree(root, tmp_path / "copy")
@@ -105,7 +111,7 @@ def test_a_copied_folder_on_another_machine(root: Path, tmp_path: Path, name: st
 
 
 def test_a_server_without_the_experiment(root: Path, outbox: Path, address: str, name: str) -> None:
-    """If the outbox is moved to a server without the experiment, sync shows what to type."""
+    """If the outbox is moved to a server without the experiment, sync prints what to run."""
     with library.Client(address) as client:
         client.experiment(name).declare(hypothesis="h")
     dead_stream(outbox, name, started("a", "A", 1), *rows(5))
@@ -131,7 +137,10 @@ def test_a_server_without_the_experiment(root: Path, outbox: Path, address: str,
 def test_a_copy_of_a_running_trainers_folder(
     root: Path, outbox: Path, tmp_path: Path, address: str, name: str
 ) -> None:
-    """What the copy has arrives, and the trainer's own sender delivers the rest, once each."""
+    """A copy of a running trainer's outbox can be delivered.
+
+    The original then delivers the other events, and no row is stored twice.
+    """
     stream = appended(writer(outbox, name), started("a", "A", 1), *rows(3))
     shutil.copytree(root, tmp_path / "copy")
     assert podium("sync", str(tmp_path / "copy"), address=None).code == 0
@@ -143,7 +152,10 @@ def test_a_copy_of_a_running_trainers_folder(
 
 
 def test_a_server_that_is_away(root: Path, name: str) -> None:
-    """It is said how much waits and why, with exit code 3, and nothing is lost."""
+    """If no server answers, `podium sync` says how many events wait and why.
+
+    The exit code is 3, and the events stay in the outbox.
+    """
     address = closed_port()
     outbox = outbox_folder(root, address)
     dead_stream(outbox, name, started("a", "A", 1), *rows(3))
@@ -158,9 +170,9 @@ def test_a_server_that_is_away(root: Path, name: str) -> None:
 
 
 def test_what_waits_and_what_is_rejected(root: Path, outbox: Path, name: str) -> None:
-    """Rejected and waiting events are listed with reasons, with exit code 1.
+    """Rejected and waiting events are reported with reasons, and the exit code is 1.
 
-    An early eval arrives later.
+    A row that waits for its arm is delivered once the arm exists.
     """
     dead_stream(outbox, name, row("bench", name="late", metrics={"acc": 1}), arm="late")
     folder = dead_stream(outbox, name, started("a", "A", 1), row("", 1), *rows(2), arm="a")
@@ -181,7 +193,7 @@ def test_what_waits_and_what_is_rejected(root: Path, outbox: Path, name: str) ->
 
 
 def test_reasons_on_a_terminal(root: Path, outbox: Path, address: str, name: str) -> None:
-    """On a narrow terminal the whole reason is below its row, wrapped at spaces."""
+    """On a narrow terminal, the whole reason is below its row, wrapped at spaces."""
     with library.Client(address) as client:
         config = library.RunConfig("a")
         client.experiment(name).declare()
@@ -207,7 +219,10 @@ def test_reasons_on_a_terminal(root: Path, outbox: Path, address: str, name: str
 
 
 def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> None:
-    """Where a sender has the outbox, sync shows how far it comes; and takes over when it ends."""
+    """If a sender is delivering the outbox, `podium sync` says so.
+
+    If the sender ends, `podium sync` delivers the events itself.
+    """
     with running_server(f"sqlite:///{tmp_path / 'podium.db'}") as server:
         outbox = outbox_folder(root, server.address)
         with library.Client(server.address) as client:
@@ -253,7 +268,10 @@ def _has_reason(folder: Path) -> bool:
 
 @pytest.mark.slow
 def test_the_reason_of_a_sender_that_waits(root: Path, outbox: Path, name: str) -> None:
-    """Beside a running sender, sync prints why that delivers nothing, and what would help."""
+    """If a running sender delivers nothing, `podium sync` prints the reason.
+
+    If the sender gives no reason, `podium sync` suggests to stop it.
+    """
     away = outbox_folder(root, closed_port())
     dead_stream(away, name, started("a", "A", 1))
     dead_stream(outbox, name, row("val", 1, name="early"), arm="early")
@@ -272,7 +290,7 @@ def test_the_reason_of_a_sender_that_waits(root: Path, outbox: Path, name: str) 
 
 
 def test_ctrl_c_ends_it_without_a_trace(root: Path, tmp_path: Path, name: str) -> None:
-    """Ended in the middle, the rest waits for the next one."""
+    """Ctrl-C ends `podium sync` without a message. The next `podium sync` delivers the events."""
     with running_server(f"sqlite:///{tmp_path / 'podium.db'}") as server:
         outbox = outbox_folder(root, server.address)
         with library.Client(server.address) as client:
@@ -290,7 +308,7 @@ def test_ctrl_c_ends_it_without_a_trace(root: Path, tmp_path: Path, name: str) -
 
 
 def test_sync_tells_programs(root: Path, outbox: Path, address: str, name: str) -> None:
-    """With --json, an object for each outbox."""
+    """With `--json`, `podium sync` prints an object for each outbox."""
     dead_stream(outbox, name, started("a", "A", 1), row("", 1))
     assert run_json(root, "sync") == [
         {
@@ -309,7 +327,7 @@ def test_sync_tells_programs(root: Path, outbox: Path, address: str, name: str) 
 
 @pytest.mark.parametrize("left", [{"waiting": 1}, {"missing": 1}], ids=str)
 def test_the_exit_code_tells_of_events_that_are_left(outbox: Path, left: dict[str, Any]) -> None:
-    """Events that wait, or that neither server nor outbox has, are no success."""
+    """If events wait, or neither the server nor the outbox has them, the exit code is not 0."""
     done = Done(view_of(outbox), "here")
     assert done.exit == Exit.OK
     assert done._replace(**left).exit == Exit.NOTHING
@@ -322,16 +340,16 @@ def test_the_exit_code_tells_of_events_that_are_left(outbox: Path, left: dict[st
 def test_the_exit_code_tells_of_streams_that_are_kept(
     outbox: Path, torn: list[str], rejected: list[str], code: Exit
 ) -> None:
-    """Events that cannot be read, or that the server has rejected, are no success either."""
+    """If events cannot be read, or the server has rejected them, the exit code is not 0."""
     stream: Any = SimpleNamespace(torn=torn, rejected_events=rejected)
     assert Done(view_of(outbox)._replace(streams=[stream]), "here").exit == code
 
 
 @pytest.mark.slow
 def test_outboxes_for_several_servers(root: Path, outbox: Path, address: str, name: str) -> None:
-    """Each outbox goes to its own server.
+    """Each outbox is delivered to its own server.
 
-    One that fails, or has no address, does not stop the others.
+    An outbox that fails, or has no valid address, does not stop the others.
     """
     dead_stream(outbox, name, started("a", "A", 1), *rows(2))
     away = closed_port()
@@ -351,7 +369,7 @@ def test_outboxes_for_several_servers(root: Path, outbox: Path, address: str, na
 
 
 def test_a_damaged_stream_is_named(root: Path, outbox: Path, address: str, name: str) -> None:
-    """A folder that cannot be read is kept and reported. The others are delivered."""
+    """A stream that cannot be read is kept and reported. Other streams are delivered."""
     dead_stream(outbox, name, started("a", "A", 1), *rows(2))
     folder = dead_stream(outbox, name, *rows(2))
     (folder / "stream.json").write_text("{}")

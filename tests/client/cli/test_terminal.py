@@ -1,4 +1,4 @@
-"""Output on a terminal, into a pipe that closes, onto a full disk; Ctrl-C; silent servers."""
+"""Output to a terminal, a closed pipe and a full disk; Ctrl-C; servers that do not answer."""
 
 import json
 import os
@@ -41,21 +41,24 @@ WHOLE = (
     ],
 )
 def test_a_table_fits_the_terminal(address: str, columns: int, header: str, row: str) -> None:
-    """Long texts are cut first, then left out with a sign, and then other columns are cut."""
+    """In a narrow terminal, long texts are cut first.
+
+    Then their columns are left out, which `…` shows, and then other columns are cut.
+    """
     done = on_terminal("arms", "sweep", address=address, columns=columns)
     assert done.out.splitlines()[:2] == [header, row]
     assert "\x1b" not in done.out
 
 
 def test_a_long_value_is_wrapped(address: str) -> None:
-    """A text beside a label continues below its own beginning."""
+    """A long value continues in the next line, below its own beginning."""
     done = on_terminal("show", "sweep", "r4", address=address, columns=40)
     assert '  config algorithm  {"kind": "sft",\n                    "params":' in done.out
     assert max(map(len, done.out.splitlines())) <= 40
 
 
 def test_wide_characters_are_aligned() -> None:
-    """A character that takes two cells of a terminal counts as two, a combining one as none."""
+    """A character of two cells counts as two, and a combining character counts as none."""
     rows = [("日本", "1"), ("e\u0301", "10"), ("", "")]
     columns = columns_of(rows, "NAME", ">N")
     assert list(table(columns, None)) == ["NAME   N", "日本   1", "e\u0301     10", ""]
@@ -69,7 +72,7 @@ def test_columns_without_cells_are_left_out() -> None:
 
 
 def test_progress_on_a_terminal(address: str, tmp_path: Path) -> None:
-    """On a terminal progress is one line that counts up."""
+    """On a terminal, progress is one line that counts up."""
     file = tmp_path / "skipped.jsonl"
     file.write_text((json.dumps({"event": "skipped"}) + "\n") * 2001, encoding="utf-8")
     done = on_terminal("record", "sweep", str(file), address=address)
@@ -81,7 +84,7 @@ def test_progress_on_a_terminal(address: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", sparse([["arms", "sweep"], ["arms", "sweep", "--json"]]))
 def test_a_closed_pipe_is_quiet(address: str, arguments: list[str]) -> None:
-    """When nobody reads any more (`| head`), the command ends without a word."""
+    """If the reader of the pipe has ended, as with `| head`, the command ends without a message."""
     reader, writer = os.pipe()
     os.close(reader)
     command = [*PODIUM, *arguments, "--address", address]
@@ -103,7 +106,7 @@ def test_a_full_disk(address: str) -> None:
 
 @pytest.mark.parametrize("stream", sparse(["stdout", "stderr", "stdin"]))
 def test_a_stream_that_is_closed(address: str, stream: str) -> None:
-    """A command that is started without a stream still does its work."""
+    """A command works even if its stdin, stdout or stderr is closed."""
     number = ["stdin", "stdout", "stderr"].index(stream)
     script = f'exec "$0" -m podium score sweep r4 acc {number}>&-'
     done = subprocess.run(
@@ -118,7 +121,7 @@ def test_a_stream_that_is_closed(address: str, stream: str) -> None:
 
 
 def test_a_terminal_without_unicode(address: str, name: str) -> None:
-    """Where stdout is not UTF-8, other characters are escaped; JSON stays JSON."""
+    """If stdout is not UTF-8, other characters are escaped, and JSON is still valid."""
     podium("declare", name, "--tag", "日本", address=address)
     line = ["experiments", "--prefix", name]
     done = process(*line, address=address, PYTHONIOENCODING="ascii")
@@ -129,7 +132,7 @@ def test_a_terminal_without_unicode(address: str, name: str) -> None:
 
 
 def test_ctrl_c_is_quiet() -> None:
-    """Ctrl-C during a call ends the command at once and without a word."""
+    """Ctrl-C during a call ends the command without a message."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(120)
         address = f"127.0.0.1:{silent.getsockname()[1]}"
@@ -146,7 +149,10 @@ def test_ctrl_c_is_quiet() -> None:
 
 
 def test_a_server_that_does_not_answer() -> None:
-    """A stalled server ends a command after its timeout, with what to know about a write."""
+    """If the server does not answer, a command ends after its timeout.
+
+    After a write, the error says that it is safe to send it again.
+    """
     with tcp_server(b"") as address:
         done = podium("experiments", "--timeout", "0.5", address=address)
         assert done == (3, "", f"podium: {address} did not answer within 0.5 s\n")

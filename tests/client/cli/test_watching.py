@@ -23,7 +23,7 @@ _SECONDS = 120
 
 @pytest.fixture
 def arm(address: str, name: str) -> Iterator[library.ArmRun]:
-    """A running arm with a row, of an experiment that no other test uses."""
+    """Yields a running arm with a row, in an experiment that no other test uses."""
     with library.Client(address) as client:
         run = client.experiment(name).start_arm(library.RunConfig("rank4"))
         run.log({"loss": 0.5}, step=1)
@@ -40,7 +40,10 @@ def _environment(address: str) -> dict[str, str]:
 
 @contextmanager
 def _ending(command: subprocess.Popen[Any]) -> Iterator[None]:
-    """Ends a command with the block, also if the block fails: leaving `Popen` waits for its end."""
+    """Kills a command at the end of the block, even if the block fails.
+
+    Otherwise, leaving the block of `Popen` would wait for the end of the command.
+    """
     try:
         yield
     finally:
@@ -49,7 +52,7 @@ def _ending(command: subprocess.Popen[Any]) -> Iterator[None]:
 
 @contextmanager
 def _watched(address: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Runs the command with its output piped."""
+    """Runs `podium watch` with its output piped, and kills it at the end of the block."""
     with zygote.start(
         [*PODIUM, "watch", *arguments],
         stdout=subprocess.PIPE,
@@ -69,7 +72,10 @@ def _line(command: subprocess.Popen[str]) -> str:
 
 
 def test_lines_in_a_pipe(address: str, name: str, arm: library.ArmRun) -> None:
-    """Each arm and row that changed is a line, as it happens; deletion ends the command."""
+    """`podium watch` prints each arm and row that changes as a line.
+
+    The command ends when the experiment is deleted.
+    """
     with _watched(address, name) as command, library.Client(address) as client:
         assert _line(command) == "revision 4: rank4 running loss=0.5"
         assert _line(command) == "revision 4: rank4 val@10 acc=0.25"
@@ -85,7 +91,7 @@ def test_lines_in_a_pipe(address: str, name: str, arm: library.ArmRun) -> None:
 
 
 def test_the_command_ends_with_its_reader(address: str, name: str, arm: library.ArmRun) -> None:
-    """The command ends when its pipe is closed, although nothing changes any more."""
+    """`podium watch` ends when its reader closes the pipe, even if nothing changes."""
     assert arm.experiment == name
     with _watched(address, name) as command:
         assert _line(command).endswith("loss=0.5")
@@ -95,7 +101,7 @@ def test_the_command_ends_with_its_reader(address: str, name: str, arm: library.
 
 
 def test_series_in_a_pipe(address: str, name: str, arm: library.ArmRun) -> None:
-    """With --series each changed step of a training series is a line, of the named keys only."""
+    """With `--series`, each changed step of the named series is a line."""
     with _watched(address, name, "--no-evals", "--series", "loss") as command:
         assert _line(command) == "revision 4: rank4 running loss=0.5"
         assert _line(command) == "revision 4: rank4 step 1 loss=0.5"
@@ -116,7 +122,7 @@ def test_series_in_a_pipe(address: str, name: str, arm: library.ArmRun) -> None:
 def test_one_metric_in_a_pipe(
     address: str, name: str, arm: library.ArmRun, metric: str, lines: list[str]
 ) -> None:
-    """With --metric the lines have only values of this metric."""
+    """With `--metric`, the lines have only values of this metric."""
     arm.log({"lr": 1})
     with _watched(address, name, "--metric", metric) as command:
         assert [_line(command) for _ in lines] == [f"revision 5: {line}" for line in lines]
@@ -125,14 +131,14 @@ def test_one_metric_in_a_pipe(
 
 
 def test_a_metric_for_json(address: str, name: str) -> None:
-    """--json has all metrics, so --metric with it is an error, and not ignored."""
+    """`--metric` with `--json` is an error, because `--json` shows all metrics."""
     done = podium("watch", name, "--json", "--metric", "val.acc", address=address)
     assert (done.code, done.out) == (2, "")
     assert done.err == "podium: --json shows all metrics, so it takes no --metric\n"
 
 
 def test_a_closed_output(address: str, name: str, arm: library.ArmRun) -> None:
-    """Without an output the command ends at once."""
+    """If stdout is closed, `podium watch` ends at once."""
     assert arm.experiment == name
     watch = shlex.join([*PODIUM, "watch", name])
     done = subprocess.run(
@@ -148,7 +154,10 @@ def test_a_closed_output(address: str, name: str, arm: library.ArmRun) -> None:
 
 
 def test_json_for_programs(address: str, name: str, arm: library.ArmRun) -> None:
-    """With --json each update is a line that one can continue after, also a deletion."""
+    """With `--json`, each update is a line, and a later command can continue after it.
+
+    A deletion is an update, too.
+    """
     with _watched(address, name, "--json", "--status", "running") as command:
         first = json.loads(_line(command), parse_constant=pytest.fail)
         assert first["series"] == []
@@ -162,7 +171,7 @@ def test_json_for_programs(address: str, name: str, arm: library.ArmRun) -> None
     place = ["--after", str(revision), "--epoch", epoch]
     with _watched(address, name, "--json", *place) as command, library.Client(address) as client:
         arm.log_eval("late", {"acc": 0.5})
-        # The first update has what was there before only if the row came earlier.
+        # The first update has no rows if it was sent before the row was recorded.
         found = json.loads(_line(command))
         while not found["evals"]:
             found = json.loads(_line(command))
@@ -175,7 +184,7 @@ def test_json_for_programs(address: str, name: str, arm: library.ArmRun) -> None
 def test_a_table_on_a_terminal(
     address: str, name: str, arm: library.ArmRun, options: tuple[str, ...], score: str
 ) -> None:
-    """On a terminal the arms are a table, ranked by the success metric or by --metric."""
+    """On a terminal, `podium watch` ranks the arms by the success metric, or by `--metric`."""
     with library.Client(address) as client:
         client.experiment(name).declare(success_metric="val.acc", overwrite=True)
         terminal, its_end = pty.openpty()
@@ -194,7 +203,7 @@ def test_a_table_on_a_terminal(
             try:
                 while chunk := os.read(terminal, 4096):
                     shown += chunk
-            except OSError:  # so Linux reports that the last process has closed the terminal
+            except OSError:  # Linux: the last process has closed the terminal
                 pass
             assert command.wait(_SECONDS) == 1
         os.close(terminal)
@@ -206,13 +215,16 @@ def test_a_table_on_a_terminal(
 
 
 def _frames(shown: bytes) -> list[list[str]]:
-    """The lines of each drawing."""
+    """Returns the lines of each drawing of the table."""
     return [frame.split("\r\n") for frame in shown.decode(errors="replace").split("\x1b[H\x1b[J")]
 
 
 @pytest.mark.slow
 def test_a_table_on_a_small_terminal() -> None:
-    """The table fits the terminal, and shows that the server is gone and is back."""
+    """The table fits the terminal, and says if the server does not answer.
+
+    The message disappears when the server answers again.
+    """
     terminal, its_end = pty.openpty()
     termios.tcsetwinsize(its_end, (8, 60))
     long = "x" * 200
@@ -250,7 +262,7 @@ def test_a_table_on_a_small_terminal() -> None:
 
 @pytest.mark.slow
 def test_a_table_on_a_resized_terminal() -> None:
-    """A resize draws the table again with the new width, even while the server says nothing."""
+    """A resize draws the table again with the new width, even if the server does not answer."""
     terminal, its_end = pty.openpty()
     termios.tcsetwinsize(its_end, (20, 40))
     with running_server() as server, library.Client(server.address) as client:

@@ -159,7 +159,7 @@ def test_experiments_that_a_server_lacks() -> None:
 
 
 def test_the_lines_of_a_sync(capsys: pytest.CaptureFixture[str]) -> None:
-    """`podium sync` has no line for an outbox without sent and without waiting events."""
+    """`podium sync` prints no line for an outbox with neither delivered nor waiting events."""
     console = Console(as_json=False)
     sync._tell([Done(_view(), "a:1"), Done(_view(), "b:1", delivered=1)], console)
     assert capsys.readouterr().out == "1 event delivered to b:1\n"
@@ -193,7 +193,7 @@ def _outcome(arm: str | None, sequence: int, refusal: str = "", failure: str = "
 
 
 def test_the_report_of_a_retry(capsys: pytest.CaptureFixture[str]) -> None:
-    """A retry lists ten kinds of refusals.
+    """The report of a retry lists at most ten different refusals.
 
     Events with the same refusal share a line, and further refused events are counted.
     """

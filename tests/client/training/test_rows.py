@@ -172,7 +172,7 @@ def test_another_process_records_nothing(
         other.begin(podium.RunConfig("arm"), rank=3)
     assert other.arm is None
     assert caplog.text.count("this process is rank 3") == 1
-    monkeypatch.setenv("SLURM_PROCID", "3")  # such as one of four runs, each alone
+    monkeypatch.setenv("SLURM_PROCID", "3")  # one of four separate runs in a Slurm job
     training = Training("distributed")
     training.begin(podium.RunConfig("arm"), rank=0)
     assert isinstance(training.arm, ArmRecording)

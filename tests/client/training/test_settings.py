@@ -120,7 +120,7 @@ def test_seeds(given: object, seed: int | None) -> None:
     ],
 )
 def test_a_library_that_is_missing(module: str, library: str) -> None:
-    """A module whose library is missing names the package to install."""
+    """If the library of a module is missing, the import error names the package to install."""
     absent = library.replace("-", "_")
     code = f"import sys; sys.modules['{absent}'] = None; import podium.integrations.{module}"
     ended = zygote.run(
@@ -136,6 +136,9 @@ def _call(rate: float) -> object:
 
 
 def test_variables_of_a_caller() -> None:
-    """The nearest caller that has the variable is found. If there is none, there is no error."""
+    """`caller_variables` returns the variables of the nearest caller that has the wanted one.
+
+    If there is no such caller, it returns nothing and raises no error.
+    """
     assert _call(0.5) == "0.5"
     assert caller_variables("no.such.module", "rate") == {}
