@@ -56,7 +56,7 @@ ARM = '{"name": "a", "run_config": {"name": "a"}, "status": "%s"}'
     ],
 )
 def test_a_bad_file(tmp_path: Path, text: str, expected: str) -> None:
-    """The error names the place and the problem. Nothing is sent, because no server is running."""
+    """The error about an invalid file names the place and the problem. Nothing is recorded."""
     file = tmp_path / "bad.json"
     file.write_text(text, encoding="utf-8")
     done = podium("record", "e", str(file))

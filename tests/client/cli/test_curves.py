@@ -63,7 +63,7 @@ def test_arms_by_name(address: str, sweep: str) -> None:
 
 
 def test_an_option_between_arguments(address: str, sweep: str) -> None:
-    """Names after an option are arguments like those before it."""
+    """The names of arms or groups may also stand after an option."""
     done = podium("curve", sweep, "val.acc", "--by-group", "steep", address=address)
     assert done.code == 0
     assert done == podium("curve", sweep, "val.acc", "steep", "--by-group", address=address)

@@ -168,7 +168,7 @@ async def test_the_rights_of_a_token(tmp_path: Path) -> None:
 
 
 async def test_a_token_without_room(tmp_path: Path) -> None:
-    """If a token has almost reached its limit of stored rows, a warning has the number of rows."""
+    """If a token has almost reached its limit of stored rows, a warning says how many it has."""
     url, limits = store_url(tmp_path), TokenLimits(stored_rows=10)
     create = partial(tokens.create, url, "t", "recorder", (), None, limits)
     _, token = await asyncio.to_thread(create)

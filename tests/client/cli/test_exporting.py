@@ -108,7 +108,8 @@ def test_json_lines_of_one_experiment(source: str) -> None:
 def test_everything_goes_to_another_server(source: str, target: str, tmp_path: Path) -> None:
     """Experiments that are exported and recorded on another server are equal there.
 
-    The times of their rows are equal, too. Recording the file again changes nothing.
+    Only fields that the server sets, such as revisions, differ. Recording the file again changes
+    nothing.
     """
     file = tmp_path / "all.jsonl"
     done = podium("export", "--output", str(file), address=source)

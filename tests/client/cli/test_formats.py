@@ -132,7 +132,7 @@ def test_no_filter_of_configurations(text: str) -> None:
 def test_numbers_of_options() -> None:
     """Numbers of options are accepted up to their bounds.
 
-    Beyond its bounds, a number is an error, but one that is too large for `--limit` is lowered.
+    A number beyond its bounds is an error, except that a too large `--limit` is lowered.
     """
     assert _arguments.step(f"-{2**63}") == -(2**63)
     assert _arguments.positive(str(2**31)) == 2**31 - 1

@@ -53,7 +53,7 @@ def _written(reported: str, address: str, path: Path, *options: str) -> str:
 def test_markdown(reported: str, address: str, tmp_path: Path) -> None:
     """A Markdown report has the ranking, tests, curves, arms that are left out, and origins.
 
-    All recorded texts are escaped.
+    Recorded texts are escaped.
     """
     text = _written(reported, address, tmp_path / "report.md")
     evil = r"&lt;script&gt;alert(1)&lt;/script&gt; \| \*x\* \[a\](b) &#64;you"

@@ -4,7 +4,7 @@ from podium.integrations._prefixed import by_set, training_metrics
 
 
 def test_sets() -> None:
-    """A prefix such as `val_` or `val/` names a set. Metrics without one are training metrics."""
+    """A prefix such as `val_` or `val/` names a set. Other metrics are training metrics."""
     assert by_set({"val_loss": 1, "val/acc": 0.5, "test_loss": 2, "loss": 3, "value_head": 4}) == {
         "val": {"loss": 1.0, "acc": 0.5},
         "test": {"loss": 2.0},
@@ -28,6 +28,6 @@ def test_what_is_no_number() -> None:
 
 
 def test_training_metrics_belong_to_no_set() -> None:
-    """Training metrics are those of no set and no data loader. Values become floats if they can."""
+    """Training metrics belong to no set and no data loader. Values become floats if they can."""
     given = {"loss": True, "val_loss": 1, "acc/dataloader_idx_1": 3, "table": [1]}
     assert training_metrics(given) == {"loss": 1.0, "table": [1]}

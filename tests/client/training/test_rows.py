@@ -195,7 +195,7 @@ def test_going_on_keeps_what_was_done(experiment: podium.ExperimentHandle) -> No
 
 
 def test_a_round_of_boosting(experiment: podium.ExperimentHandle) -> None:
-    """A round of boosting is a row for each data set. The training set becomes training metrics.
+    """A round of boosting is recorded as rows of data sets, and metrics of the training set.
 
     The values of folds become a mean and a standard deviation.
     """

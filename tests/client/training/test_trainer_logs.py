@@ -22,9 +22,9 @@ _EVALUATED = {
 
 
 def test_an_evaluation_is_a_row() -> None:
-    """The metrics of an evaluation become a row, without their prefix and with the runtime.
+    """The metrics of an evaluation become a row, without the prefix `eval_`.
 
-    Other values of the log's entry are training metrics.
+    `eval_runtime` becomes the seconds of the row. Other values are training metrics.
     """
     row = Row("eval", {"loss": 0.5, "accuracy": 0.75}, 40, 2.0)
     assert rows_of(_EVALUATED, 40) == [row]
@@ -32,7 +32,7 @@ def test_an_evaluation_is_a_row() -> None:
 
 
 def test_each_set_has_a_name() -> None:
-    """The prefix of metrics names their eval: a data set of several, or a prefix of the script."""
+    """The name of an eval is that of its data set, or the prefix that the script gave."""
     first = {"eval_wiki_loss": 0.5, "eval_wiki_runtime": 1.0}
     assert rows_of(first, 3) == [Row("wiki", {"loss": 0.5}, 3, 1.0)]
     test = {"test_loss": 0.25, "test_runtime": 1.0, "epoch": 2.0}
