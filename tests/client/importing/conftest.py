@@ -1,4 +1,4 @@
-"""A server to import into."""
+"""Fixtures: a server, and a client that imports results into it."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def server() -> Iterator[RunningServer]:
 
 @pytest.fixture
 def client(server: RunningServer) -> Iterator[podium.Client]:
-    """Yields a client of an empty server."""
+    """Yields a client of the server, and deletes all experiments after the test."""
     with podium.Client(server.address) as client:
         yield client
         for experiment in client.experiments():

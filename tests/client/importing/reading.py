@@ -19,7 +19,7 @@ class Results(NamedTuple):
 
 
 def results(path: Path) -> Results:
-    """Returns all items under a path."""
+    """Reads all items under a path, and sorts them by their type."""
     found = list(read_results(path))
     not_imported = [item for item in found if isinstance(item, NotImported)]
     return Results(

@@ -31,7 +31,7 @@ def scalars(step: int, wall_time: float = 1e9, **values: float) -> Any:
 
 
 def hparams(status: int, **values: Any) -> Any:
-    """Returns an event of the hparams plugin."""
+    """Returns an event of the hparams plugin, with hyperparameters and the status of a session."""
     names = {bool: "boolean", str: "text", float: "number", int: "number"}
     entries = [
         {"key": key.encode(), "value": {names[type(value)]: _plain(value)}}

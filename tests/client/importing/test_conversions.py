@@ -1,4 +1,4 @@
-"""How importers convert settings, names, statuses and times, without a server."""
+"""Tests of how importers convert settings, names and files, without a server."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,7 +107,7 @@ def test_a_post_training_row_keeps_everything() -> None:
     ],
 )
 def test_a_file_that_is_no_json_object(tmp_path: Path, content: bytes, why: str) -> None:
-    """The error for a file that is no JSON object says what is wrong, and in which line."""
+    """The error for a file that is not a JSON object says what is wrong, and in which line."""
     (tmp_path / "f").write_bytes(content)
     with pytest.raises(ValueError, match=f"^{why}$"):
         json_object(tmp_path / "f")
@@ -128,9 +128,9 @@ def test_numbers_that_python_writes(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_no_yaml_mapping(tmp_path: Path, text: str, why: str) -> None:
-    """The error for a file that is no YAML mapping says what is wrong.
+    """The error for a file that is not a YAML mapping says what is wrong.
 
-    Keys that are numbers become texts.
+    In a valid file, keys that are numbers become strings.
     """
     with pytest.raises(ValueError, match=f"^{why}$"):
         yaml_object(write_text(tmp_path / "f", text))
@@ -140,7 +140,7 @@ def test_a_file_that_is_no_yaml_mapping(tmp_path: Path, text: str, why: str) -> 
 def test_the_leaves_of_nested_objects() -> None:
     """Nested objects are split into values with dotted keys.
 
-    An object with the mark `_type` stays one value, and an empty object has none.
+    An object with the key `_type` can stay one value. An empty object has no values.
     """
     values = {"a": {"b": 1, "c": {"_type": "image"}, "d": {}}, "e": [{"f": 1}]}
     assert dict(leaves(values, whole="_type")) == {
@@ -155,9 +155,9 @@ def test_the_leaves_of_nested_objects() -> None:
 
 
 def test_the_configuration_of_an_mlflow_run() -> None:
-    """Parameters of an MLflow run get back their types.
+    """The parameters of an MLflow run, which are strings, become numbers and flags again.
 
-    The parameter `random_seed` is the seed, before `random_state`.
+    If there is a parameter `random_seed`, it is the seed, and not `random_state`.
     """
     params = {"lr": "0.1", "random_state": "9", "random_seed": "7", "on": "True", "id": "007"}
     meta: dict[str, Any] = {"user": "me", "end_time": None, "tags": [], "entry_point_name": ""}
@@ -198,8 +198,8 @@ def test_keys_without_their_data_set(split: str, content: Any, found: Any) -> No
     ],
 )
 def test_the_name_of_a_training(path: str, *, is_folders: bool, name: str) -> None:
-    """A checkpoint has the name of its training.
+    """A training run is named after its folder. The name of a checkpoint is added on demand.
 
-    A generic folder name is preceded by that of its parent.
+    If the name of the folder is generic, the name of its parent folder comes before it.
     """
     assert hf_trainer._name(Path(path), is_folders=is_folders) == name

@@ -1,4 +1,4 @@
-"""How studies, tables, event files, W&B runs and Lightning logs become arms and rows."""
+"""Tests of how files of studies, tables, event files and logs become arms and rows."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -87,14 +87,14 @@ def test_trials_that_did_not_finish_well() -> None:
     ],
 )
 def test_a_status_of_evsys(value: object, error: str | None, status: str) -> None:
-    """An arm with an unknown status has failed if it has an error, and otherwise runs."""
+    """An arm with an unknown status is failed if it has an error, and running otherwise."""
     assert _common.status_of(value, error) == status
 
 
 def test_texts_of_evsys() -> None:
-    """Words such as "(none)" and "null" are read as no text.
+    """Words such as "(none)" and "null" count as a missing value.
 
-    The success metric is read from the best arm that a conclusion names.
+    The success metric is read from the words of a conclusion about the best arm.
     """
     assert [_common.text_or_none(each) for each in (None, "", "(none)", "null", "None")] == [
         None
@@ -110,9 +110,9 @@ def test_texts_of_evsys() -> None:
 
 
 def test_empty_cells_of_a_table() -> None:
-    """A cell with a word such as "NA" or "null" is empty, in any case of letters.
+    """A cell with a word such as "NA" or "null" counts as empty, in upper or lower case.
 
-    The word "nan" is kept.
+    A cell with "nan" is kept.
     """
     for text in ("", "  ", "NA", "n/a", "None", "NULL", "-"):
         assert (_cell({"c": text}, "c"), _text(text)) == (None, None), text
@@ -121,9 +121,9 @@ def test_empty_cells_of_a_table() -> None:
 
 
 def test_names_of_folders_of_tensorboard() -> None:
-    """Folders for training, for evals and without a name of their own are told apart.
+    """Folder names for training, for evals, and generic names are told apart.
 
-    Only whole words count, in any case of letters.
+    Only whole words count, in upper or lower case.
     """
     for name in ("train", "Training"):
         assert _TRAIN.fullmatch(name)
@@ -137,7 +137,7 @@ def test_names_of_folders_of_tensorboard() -> None:
 def test_changes_of_a_wandb_summary() -> None:
     """Changes of a W&B summary set and remove nested keys.
 
-    Removing a key that is not there is no error.
+    Removing a key that does not exist is not an error.
     """
     target: dict[str, Any] = {"a": 1}
     nested = [
@@ -233,7 +233,7 @@ def test_a_trial_of_a_journal_that_two_workers_took() -> None:
     [found] = study.trials
     assert (found.state, found.start) == ("RUNNING", datetime(2026, 1, 2, tzinfo=UTC))
     for code in (-1, 99):
-        journal.apply({"op_code": code})  # of another version
+        journal.apply({"op_code": code})  # an operation of another version
     assert study.trials == [found]
 
 
@@ -268,7 +268,7 @@ def test_columns_of_lightning_that_are_not_numbers(tmp_path: Path) -> None:
 def test_test_sets_of_lightning() -> None:
     """The metrics of each further test dataloader are an eval of their own.
 
-    Metrics of `test` without a dataloader are one result.
+    Test metrics without a dataloader in their name are one result.
     """
     logged, test = Logged(), EvalResult("test")
     for column in ("test_acc", "test_acc/dataloader_idx_1", "loss"):
@@ -280,9 +280,9 @@ def test_test_sets_of_lightning() -> None:
 
 
 def test_an_export_with_a_field_that_is_not_known() -> None:
-    """An event with an unknown field, perhaps of a newer version, is an error.
+    """An exported event with an unknown field is an error. It is not read without the field.
 
-    It is not read without the field.
+    A newer version may have added the field.
     """
     item = {"event": "experiment_declared", "experiment": "e", "odd": 1}
     with pytest.raises(ValueError, match=r"^experiment_declared: unknown field: odd$"):
@@ -290,9 +290,9 @@ def test_an_export_with_a_field_that_is_not_known() -> None:
 
 
 def test_all_files_of_a_given_kind(tmp_path: Path) -> None:
-    """With a given kind, a folder is searched for files of the kind.
+    """If the kind is given, a folder is searched for files of this kind.
 
-    If it has none, the folder itself is read.
+    If there are none, the folder itself is read.
     """
     for name in ("a", "b"):
         write_text(tmp_path / name / "trainer_state.json", '{"log_history": []}')

@@ -1,4 +1,4 @@
-"""How the results of evaluation tools are converted, without a server."""
+"""Tests of how the results of evaluation tools are converted, without a server."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -26,9 +26,9 @@ def test_the_model_of_an_evaluation(config: Any, name: object, model: str) -> No
 
 
 def test_the_settings_of_an_evaluation() -> None:
-    """Settings of the program and of single tasks are facts.
+    """Settings such as the batch size and the device are recorded as facts of an evaluation.
 
-    They are not part of the run config that tells models apart.
+    They are not in the run config, by which models are told apart.
     """
     config = {
         "model": "hf",
@@ -100,7 +100,7 @@ def test_the_arm_of_a_log() -> None:
 
 
 def test_scores_of_older_logs() -> None:
-    """In older logs, scores are a list named `scorers`, or a single `scorer` beside its metrics."""
+    """Scores of older logs are read from the list `scorers`, or from `scorer` and `metrics`."""
     for results, names in (
         ({"scorers": [{"name": "a"}, 3]}, ["a"]),
         ({"scorer": {"name": "a"}, "metrics": {"acc": 1}}, ["a"]),

@@ -1,4 +1,4 @@
-"""The three kinds of folders of the evsys SDK."""
+"""Tests of imports from the three kinds of folders that the evsys SDK writes."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,7 +56,7 @@ def _store(folder: Path) -> Path:
 
 
 def test_a_store_is_experiments_with_their_arms(tmp_path: Path) -> None:
-    """Generations are arms of the experiment whose id they name; the name gets part of the id."""
+    """Each generation is an arm of its experiment. An experiment's name gets part of its ID."""
     folder = _generation(_store(tmp_path), "a1", "base__s7", group_id="g1", status="completed")
     write_lines(
         folder / "evals.jsonl",
@@ -98,7 +98,7 @@ def test_a_store_is_experiments_with_their_arms(tmp_path: Path) -> None:
 
 
 def test_values_that_were_made_text_become_values_again(tmp_path: Path) -> None:
-    """Numbers, steps and a whole configuration that a writer turned into text are read back."""
+    """Numbers, steps and a configuration are read even if a writer turned them into strings."""
     folder = _generation(
         _store(tmp_path),
         "a1",
@@ -126,7 +126,7 @@ def test_a_torn_line_and_a_bad_file_are_named(tmp_path: Path) -> None:
 
 
 def test_of_two_evals_the_later_one_counts(tmp_path: Path) -> None:
-    """Of an eval that was recorded twice, the later one is imported, and the first reported."""
+    """If an eval was recorded twice, the later row is imported, and the first one is reported."""
     folder = _generation(_store(tmp_path), "a1", "x")
     write_lines(folder / "evals.jsonl", {"metrics": {"acc": 1.0}}, {"metrics": {"acc": 0.5}})
     found = _read(tmp_path)
@@ -135,7 +135,7 @@ def test_of_two_evals_the_later_one_counts(tmp_path: Path) -> None:
 
 
 def test_unnamed_evals_with_other_ids_are_other_evals(tmp_path: Path) -> None:
-    """Two unnamed rows are two benchmarks if their ids differ, and one if they are equal."""
+    """Unnamed rows with different IDs are different evals. With equal IDs, they are one eval."""
     folder = _generation(_store(tmp_path), "a1", "x")
     write_lines(
         folder / "evals.jsonl",
@@ -153,7 +153,7 @@ def test_unnamed_evals_with_other_ids_are_other_evals(tmp_path: Path) -> None:
 
 
 def test_equal_runs_have_equal_configs(tmp_path: Path) -> None:
-    """Ids and times are not part of the run_config: two seeds of a group do not differ by them."""
+    """IDs and times are not part of the run config, so two seeds of a group have equal configs."""
     _store(tmp_path)
     for number, name in enumerate(("a", "b")):
         _generation(tmp_path, f"{name}1", f"x__s{number}", seed=number, _created_at=number)
@@ -164,13 +164,13 @@ def test_equal_runs_have_equal_configs(tmp_path: Path) -> None:
 
 
 def test_an_arm_with_an_error_and_no_status_has_failed(tmp_path: Path) -> None:
-    """An arm that ended with an error is not running."""
+    """An arm with an error and without a status is failed."""
     _generation(_store(tmp_path), "a1", "x", error_message="out of memory", status=None)
     assert _arms(_read(tmp_path))["x"].status == "failed"
 
 
 def test_values_logged_again_at_a_step_are_named(tmp_path: Path) -> None:
-    """Rows without a step, of which only the last can be kept, are not merged in silence."""
+    """If an eval is logged several times without a step, a note says that the last one is kept."""
     folder = _generation(_store(tmp_path), "a1", "x")
     write_lines(
         folder / "metrics.jsonl", *({"split": "test", "metrics": {"acc": n}} for n in range(12))
@@ -182,7 +182,10 @@ def test_values_logged_again_at_a_step_are_named(tmp_path: Path) -> None:
 
 
 def test_a_name_belongs_to_the_first_of_its_arms(tmp_path: Path) -> None:
-    """A second arm of a name gets part of its id, and the first keeps its name when it comes."""
+    """Of two arms with the same name, the older one keeps it.
+
+    The other name gets part of its ID.
+    """
     _generation(_store(tmp_path), "bbbbbbbb-1", "x", _created_at=1.0)
     _generation(tmp_path, "aaaaaaaa-2", "x", _created_at=2.0)
     arms = _arms(_read(tmp_path))
@@ -193,7 +196,10 @@ def test_a_name_belongs_to_the_first_of_its_arms(tmp_path: Path) -> None:
 
 
 def test_a_run_folder_is_an_arm(tmp_path: Path) -> None:
-    """What the backend returned is kept as it was; its metrics stand beside the logged ones."""
+    """The result in a run folder becomes an arm. Its metrics are added to those of the log.
+
+    If both have a metric, the value of the result is imported.
+    """
     said = {
         "run_id": "id4",
         "status": "failed",
@@ -223,7 +229,7 @@ def test_a_run_folder_is_an_arm(tmp_path: Path) -> None:
 
 
 def test_logs_tell_evals_in_words_and_numbers(tmp_path: Path) -> None:
-    """An eval has the name and step of the words, and the exact numbers of the log."""
+    """An eval has the name and step from `conclusion.md`, and the exact numbers from the log."""
     home = tmp_path / "2026-06-25_00-31-43_bench"
     write_text(home / "experiment.md", "# bench\n\n- hypothesis: (none)\n- conclusion: done\n")
     write_text(
@@ -245,7 +251,7 @@ def test_logs_tell_evals_in_words_and_numbers(tmp_path: Path) -> None:
 
 
 def test_two_evals_of_one_split_have_each_their_exact_numbers(tmp_path: Path) -> None:
-    """The log has a line for each, with one step and split; the words tell which is which."""
+    """If two evals have the same split and step in the log, each gets its own exact numbers."""
     home = tmp_path / "2026-06-25_00-31-43_dotted"
     write_text(home / "experiment.md", "# dotted\n\n- conclusion: done\n")
     words = (
@@ -263,7 +269,10 @@ def test_two_evals_of_one_split_have_each_their_exact_numbers(tmp_path: Path) ->
 
 
 def test_an_arm_that_never_concluded_is_not_lost(tmp_path: Path) -> None:
-    """Its logs have numbers and no words: it is running, and the last value of a step counts."""
+    """An arm without `conclusion.md` is imported from its logs, with the status running.
+
+    Of several rows at one step, the last one is imported.
+    """
     home = tmp_path / "2026-06-25_00-31-43_single"
     write_text(home / "experiment.md", "# single\n\n- hypothesis: h\n")
     rows = ({"step": 0, "split": "test", "metrics": {"acc": value}} for value in (1.0, 0.5))
@@ -274,7 +283,10 @@ def test_an_arm_that_never_concluded_is_not_lost(tmp_path: Path) -> None:
 
 
 def test_lines_of_one_step_add_up(tmp_path: Path) -> None:
-    """A writer that logs the metrics of a step one by one loses none of them."""
+    """Lines with metrics of one step become one row.
+
+    Of two values of a metric, the last one counts.
+    """
     folder = _generation(_store(tmp_path), "a1", "x")
     write_lines(
         folder / "metrics.jsonl",

@@ -1,4 +1,4 @@
-"""Results files of Hugging Face's Trainer, beside its state and alone."""
+"""Tests of imports of the Hugging Face Trainer's results files, with and without its state."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def _write_results(folder: Path, **more: Any) -> None:
 
 
 def test_results_beside_a_state_are_post_training_rows_of_its_arm(tmp_path: Path) -> None:
-    """The arm has the in-loop row of the log, and the numbers of the results without a step."""
+    """The arm has the in-loop row of the log, and post-training rows from the results files."""
     write_json(tmp_path / "run" / "trainer_state.json", _STATE)
     _write_results(tmp_path / "run", perplexity=2.125)
     found = results(tmp_path)
@@ -47,7 +47,7 @@ def test_results_beside_a_state_are_post_training_rows_of_its_arm(tmp_path: Path
 def test_a_training_without_its_own_results_is_not_finished_by_an_evaluation(
     tmp_path: Path,
 ) -> None:
-    """An evaluation of an unfinished training is a post-training row, and the arm is running."""
+    """An evaluation of an unfinished training run is a post-training row. The arm is running."""
     write_json(tmp_path / "run" / "trainer_state.json", _STATE)
     write_json(tmp_path / "run" / "eval_results.json", _EVAL)
     arm = results(tmp_path).arms["run"]
@@ -55,7 +55,10 @@ def test_a_training_without_its_own_results_is_not_finished_by_an_evaluation(
 
 
 def test_results_alone_are_an_arm(client: podium.Client, tmp_path: Path) -> None:
-    """An evaluation without a training has no state. Another one of the name is refused."""
+    """Results files without a state are an arm.
+
+    Another evaluation with the same name is refused.
+    """
     write_json(tmp_path / "a" / "run" / "all_results.json", _EVAL)
     write_json(tmp_path / "a" / "run" / "eval_results.json", _EVAL)
     write_json(tmp_path / "b" / "run" / "eval_results.json", {**_EVAL, "eval_runtime": 9.0})
@@ -68,7 +71,10 @@ def test_results_alone_are_an_arm(client: podium.Client, tmp_path: Path) -> None
 
 
 def test_a_test_set_evaluated_with_the_default_prefix_is_the_test(tmp_path: Path) -> None:
-    """`trainer.evaluate(test)` logs `eval_loss`; the file's name tells which set it was."""
+    """Metrics in `test_results.json` are of the test set, even if their names begin with `eval_`.
+
+    `trainer.evaluate` uses this prefix by default, for any data set.
+    """
     of_test = {"eval_loss": 0.5, "eval_runtime": 1.0}
     write_json(tmp_path / "run" / "all_results.json", {**_EVAL, **of_test})
     write_json(tmp_path / "run" / "eval_results.json", _EVAL)
@@ -92,7 +98,7 @@ def test_a_test_set_evaluated_with_the_default_prefix_is_the_test(tmp_path: Path
 def test_bad_results_are_named_and_the_state_is_imported(
     tmp_path: Path, text: str, why: str
 ) -> None:
-    """Empty, torn and odd results files beside a state are listed, and the training is read."""
+    """Empty, torn and odd results files beside a state are reported. The state is imported."""
     write_json(tmp_path / "run" / "trainer_state.json", _STATE)
     write_text(tmp_path / "run" / "eval_results.json", text)
     found = results(tmp_path)
@@ -101,7 +107,10 @@ def test_bad_results_are_named_and_the_state_is_imported(
 
 
 def test_files_of_other_tools_with_these_names_are_not_claimed(tmp_path: Path) -> None:
-    """Without a runtime or a state beside it, a file of this name can be of any tool."""
+    """A results file is not claimed if it has no runtime and no state is beside it.
+
+    Any tool may have written such a file.
+    """
     for name in ("all_results.json", "eval_results.json", "test_results.json"):
         write_json(tmp_path / name, {"accuracy": 0.5, "eval_accuracy": 0.5})
     found = results(tmp_path)

@@ -1,4 +1,4 @@
-"""States of Hugging Face trainings, and what becomes of them."""
+"""Tests of imports of `trainer_state.json`, the state of Hugging Face's Trainer."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def _arm(path: Path) -> FoundArm:
 
 
 def test_a_finished_training_is_an_arm_with_its_evals(tmp_path: Path) -> None:
-    """Evals keep their steps; those of the end also tell how good the finished model is."""
+    """Evals keep their steps. The eval at the last step is also imported as a post-training row."""
     best = {"best_metric": 0.6}
     state = _state([*_LOG, _END], max_steps=4, **best)
     write_json(tmp_path / "run" / "trainer_state.json", state)
@@ -62,14 +62,14 @@ def test_a_finished_training_is_an_arm_with_its_evals(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_training_is_running_and_has_no_result(tmp_path: Path) -> None:
-    """Until its last step a training has no post-training row."""
+    """A training run that has not reached its last step has no post-training row."""
     arm = _arm(write_json(tmp_path / "run" / "trainer_state.json", _state(_LOG))).arm
     assert arm.status == "running"
     assert [row.step for row in arm.evals] == [2, 4]
 
 
 def test_named_eval_sets_are_evals_of_their_own(tmp_path: Path) -> None:
-    """A set's name is between `eval_` and the metric, and its runtime shows where it ends."""
+    """An eval set has a name if there is a key `eval_NAME_runtime`. It is an eval of its own."""
     log = [
         {"step": 2, "eval_g0_loss": 0.5, "eval_g0_runtime": 1.0},
         {"step": 2, "eval_g_1_loss": 0.25, "eval_g_1_runtime": 2.0},
@@ -82,7 +82,7 @@ def test_named_eval_sets_are_evals_of_their_own(tmp_path: Path) -> None:
 
 
 def test_checkpoints_of_a_training_are_earlier_states_of_it(tmp_path: Path) -> None:
-    """The longest log is the arm, whichever file has it; another training's is another arm."""
+    """The longest log of a training run is the arm. The state of another run is another arm."""
     write_json(tmp_path / "run" / "trainer_state.json", _state(_LOG))
     write_json(tmp_path / "run" / "checkpoint-2" / "trainer_state.json", _state(_LOG[:2]))
     other = [{"step": 2, "loss": 0.1}]
@@ -112,7 +112,7 @@ def test_checkpoints_of_a_training_are_earlier_states_of_it(tmp_path: Path) -> N
     ],
 )
 def test_a_bad_state_is_named_and_the_others_go_on(tmp_path: Path, text: str, why: str) -> None:
-    """A problem of a file is reported with its path, and the next training is read."""
+    """A bad state is reported with its path, and the next training run is imported."""
     write_text(tmp_path / "a" / "trainer_state.json", text)
     write_json(tmp_path / "b" / "trainer_state.json", _state(_LOG))
     found = _read(tmp_path)
@@ -124,7 +124,7 @@ def test_a_bad_state_is_named_and_the_others_go_on(tmp_path: Path, text: str, wh
 
 
 def test_nan_is_a_value(tmp_path: Path) -> None:
-    """A loss that became NaN is kept as that."""
+    """A loss that is NaN is imported as NaN."""
     log = [{"step": 2, "eval_loss": float("nan")}]
     arm = _arm(write_json(tmp_path / "run" / "trainer_state.json", _state(log))).arm
     value = arm.score("eval.loss")
@@ -133,7 +133,10 @@ def test_nan_is_a_value(tmp_path: Path) -> None:
 
 
 def test_the_longest_training_of_a_folder_has_the_folders_name(tmp_path: Path) -> None:
-    """A training keeps its name when it continues, and when checkpoints are added or removed."""
+    """The longest log of a folder has the name of the folder, even after checkpoints are added.
+
+    A checkpoint that is imported alone has its own name, too.
+    """
     for steps in (2, 4):
         log = _LOG[:steps]
         write_json(tmp_path / "run" / f"checkpoint-{steps}" / "trainer_state.json", _state(log))
@@ -143,7 +146,10 @@ def test_the_longest_training_of_a_folder_has_the_folders_name(tmp_path: Path) -
 
 
 def test_a_folder_whose_name_says_nothing_is_named_with_the_one_around_it(tmp_path: Path) -> None:
-    """Everybody trains into `results`: trainings of two projects are two arms."""
+    """If a folder has a generic name such as `results`, the name of its parent comes before it.
+
+    So training runs of two projects are two arms.
+    """
     for project in ("a", "b"):
         folder = tmp_path / project / "results" / "checkpoint-4"
         write_json(folder / "trainer_state.json", _state([{"step": 4, "loss": 0.5, "p": project}]))
@@ -152,7 +158,7 @@ def test_a_folder_whose_name_says_nothing_is_named_with_the_one_around_it(tmp_pa
 
 
 def test_a_checkpoint_with_nan_in_its_log_is_an_earlier_state(tmp_path: Path) -> None:
-    """A training that diverged is one training, however often NaN is in its log."""
+    """A checkpoint is recognized as an earlier state of a training run even if its log has NaN."""
     log = [{"step": 1, "loss": float("nan")}, {"step": 2, "loss": float("nan")}]
     for steps in (1, 2):
         folder = tmp_path / "run" / f"checkpoint-{steps}"
@@ -163,7 +169,7 @@ def test_a_checkpoint_with_nan_in_its_log_is_an_earlier_state(tmp_path: Path) ->
 
 
 def test_an_evaluation_of_the_test_set_is_an_eval(tmp_path: Path) -> None:
-    """What has its own runtime is an evaluation, also with another prefix; training's is not."""
+    """Metrics with a runtime of their own are an eval with any prefix except for `train_`."""
     log = [
         {"step": 4, "test_loss": 0.5, "test_f1": 0.25, "test_runtime": 2.0},
         {"step": 4, "eval_loss": 0.5, "eval_runtime": 1.0, "eval_a_loss": 1.5, "eval_a_runtime": 3},
@@ -179,7 +185,10 @@ def test_an_evaluation_of_the_test_set_is_an_eval(tmp_path: Path) -> None:
 
 
 def test_rewards_of_trl_are_metrics_with_their_names(tmp_path: Path) -> None:
-    """Preference training logs names with slashes, in training and in evals."""
+    """Metrics of TRL with a slash, such as `rewards/margins`, keep their names.
+
+    That applies to metrics of training and of evals.
+    """
     log = [
         {"step": 2, "rewards/margins": float("nan"), "completions/mean_length": 12.5},
         {"step": 2, "eval_rewards/margins": 0.75, "eval_logps/chosen": -20.5, "eval_runtime": 1.0},
@@ -191,7 +200,10 @@ def test_rewards_of_trl_are_metrics_with_their_names(tmp_path: Path) -> None:
 
 
 def test_a_second_evaluation_at_the_last_step_tells_how_good_the_model_is(tmp_path: Path) -> None:
-    """With load_best_model_at_end the best model is evaluated again where the training ended."""
+    """Of two evaluations at the last step, the first is the in-loop row, and the second the result.
+
+    With load_best_model_at_end, the best model is evaluated again at the last step.
+    """
     log = [
         {"step": 4, "eval_acc": 0.5, "eval_runtime": 1.0},
         {"step": 4, "eval_acc": 0.75, "eval_runtime": 1.0},
@@ -205,7 +217,7 @@ def test_a_second_evaluation_at_the_last_step_tells_how_good_the_model_is(tmp_pa
 
 
 def test_values_that_are_not_numbers_are_named(tmp_path: Path) -> None:
-    """A null or a text among the numbers of a log is reported once for each key."""
+    """Values of a log that are null or a string are reported once for each key."""
     log: list[dict[str, Any]] = [
         {"step": 1, "eval_acc": None},
         {"step": 2, "eval_acc": 0.5, "note": "warm"},
@@ -220,7 +232,10 @@ def test_values_that_are_not_numbers_are_named(tmp_path: Path) -> None:
 def test_another_training_does_not_overwrite_one_of_the_same_name(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """A later state of the training is imported, and another training of the name is refused."""
+    """A later state of a training run is imported. Another run with the same name is refused.
+
+    With `replace`, the other run is imported, too.
+    """
     path = write_json(tmp_path / "run" / "trainer_state.json", _state(_LOG[:2]))
     assert import_results(client, path).recorded == 1
     write_json(path, _state(_LOG))

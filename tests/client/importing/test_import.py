@@ -1,4 +1,4 @@
-"""Imports of any kind: repeated, over existing results, with bad files, and as a dry run."""
+"""Tests of imports in general: repeated, over existing results, with bad files, and as dry runs."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -21,7 +21,7 @@ from tests.client.importing.files import write_json, write_text
 
 
 class _Notes:
-    """A kind of results of one's own: files `*.note` with a name and a value."""
+    """An importer for files `*.note`, whose lines are `NAME=VALUE`."""
 
     kind = "notes"
     summary = "files *.note"
@@ -43,7 +43,7 @@ class _Notes:
 
 @pytest.fixture(autouse=True)
 def _notes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Makes the kind known as an installed package would."""
+    """Makes the kind `notes` known, as an installed package would."""
     entry = metadata.EntryPoint("notes", f"{__name__}:_Notes", "podium.importers")
     monkeypatch.setattr(metadata, "entry_points", lambda group: [entry] if group else [])
     monkeypatch.setattr(metadata.EntryPoint, "load", lambda _entry: _Notes)
@@ -53,7 +53,7 @@ def _notes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_second_import_changes_nothing(client: podium.Client, tmp_path: Path) -> None:
-    """Imported arms keep their state and the rows that were added later, and the report says so."""
+    """A second import keeps all arms, even rows that were added later, and reports no change."""
     write_text(tmp_path / "a.note", "x=0.5\ny=0.25\n")
     first = import_results(client, tmp_path)
     assert (first.recorded, first.unchanged, first.not_imported) == (2, 0, [])
@@ -82,7 +82,7 @@ def test_a_changed_source_changes_its_arm(client: podium.Client, tmp_path: Path)
 def test_rows_recorded_by_hand_stay_when_the_source_grows(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """A late eval of an imported arm is not deleted by an import of more; `replace` deletes it."""
+    """A row recorded by hand is kept when a changed source is imported. `replace` deletes it."""
     path = write_text(tmp_path / "a.note", "x=0.5\n")
     import_results(client, path)
     client.arm("notes", "x").log_eval("late", {"acc": 1.0})
@@ -116,7 +116,10 @@ def test_a_dry_run_reports_what_an_import_does(client: podium.Client, tmp_path: 
 
 
 def test_a_name_over_the_limit_is_shortened(client: podium.Client, tmp_path: Path) -> None:
-    """The path of a model is longer than a name may be: it gets a digest, and the whole is kept."""
+    """A name over the limit is shortened, and the whole name is kept in the run config.
+
+    A second import recognizes the arm.
+    """
     long = "/models/" + "m" * 403
     write_text(tmp_path / "a.note", f"{long}=1\n{long}x=2\n")
     report = import_results(client, tmp_path)
@@ -130,7 +133,7 @@ def test_a_name_over_the_limit_is_shortened(client: podium.Client, tmp_path: Pat
 def test_the_command_says_what_was_recorded_over(
     client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Who imports another source of the same name sees that it took the place of the first."""
+    """If imported arms replace other results, the command and its JSON name these arms."""
     write_text(tmp_path / "a.note", "x=0.5\n")
     write_text(tmp_path / "b.note", "x=0.75\n")
     command = ["--address", client.address, "import"]
@@ -146,7 +149,7 @@ def test_the_command_says_what_was_recorded_over(
 
 
 def test_a_rehearsal_records_nothing(client: podium.Client, tmp_path: Path) -> None:
-    """In a dry run everything is read and counted, and nothing is recorded."""
+    """A dry run reads and counts everything, and records nothing."""
     write_text(tmp_path / "a.note", "x=0.5\nnonsense\n")
     report = import_results(client, tmp_path, dry_run=True)
     assert report.recorded == 1
@@ -169,7 +172,7 @@ def test_bad_lines_are_named_and_the_rest_goes_on(client: podium.Client, tmp_pat
 def test_files_of_no_known_kind_are_counted(
     client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The report tells how many files of which endings nothing reads."""
+    """The report counts the files that no importer reads, by the endings of their names."""
     write_text(tmp_path / "a.note", "x=0.5\n")
     for name in ("b.py", "c.py", "deep/Makefile"):
         write_text(tmp_path / name, "")
@@ -180,7 +183,10 @@ def test_files_of_no_known_kind_are_counted(
 
 
 def test_two_arms_of_one_name_are_not_mixed(client: podium.Client, tmp_path: Path) -> None:
-    """A copy is skipped. A duplicate with other results is a problem, and the first one is kept."""
+    """A copy of an arm is skipped.
+
+    Other results under its name are a problem, and are not imported.
+    """
     write_text(tmp_path / "a.note", "x=0.5\n")
     write_text(tmp_path / "b.note", "x=0.5\n")
     write_text(tmp_path / "c.note", "x=0.75\n")
@@ -191,7 +197,7 @@ def test_two_arms_of_one_name_are_not_mixed(client: podium.Client, tmp_path: Pat
 
 
 def test_what_a_trainer_recorded_is_not_overwritten(client: podium.Client, tmp_path: Path) -> None:
-    """An arm that a training started is kept, unless the user gives --replace."""
+    """An arm that a training run recorded is kept, unless `replace` is set."""
     write_text(tmp_path / "a.note", "x=0.5\n")
     experiment = client.experiment("notes")
     experiment.declare()
@@ -205,7 +211,7 @@ def test_what_a_trainer_recorded_is_not_overwritten(client: podium.Client, tmp_p
 
 
 def test_all_arms_may_go_to_one_experiment(client: podium.Client, tmp_path: Path) -> None:
-    """`experiment` takes the place of what sources say."""
+    """With the option `experiment`, all arms go to that experiment, whatever the sources name."""
     write_text(tmp_path / "a.note", "x=0.5\n")
     write_json(tmp_path / "run" / "trainer_state.json", {"log_history": []})
     import_results(client, tmp_path, experiment="all/of/it")
@@ -216,7 +222,10 @@ def test_all_arms_may_go_to_one_experiment(client: podium.Client, tmp_path: Path
 
 @pytest.mark.slow
 def test_an_arm_larger_than_a_call_comes_in_whole(client: podium.Client, tmp_path: Path) -> None:
-    """Thousands of rows go in several calls, and again change nothing."""
+    """An arm with thousands of rows, too many for one call, is imported whole.
+
+    A second import changes nothing.
+    """
     log = [{"step": step, "eval_a": step, "eval_b": 1} for step in range(7_000)]
     write_json(tmp_path / "run" / "trainer_state.json", {"log_history": log})
     assert import_results(client, tmp_path).recorded == 1
@@ -229,7 +238,7 @@ def test_an_arm_larger_than_a_call_comes_in_whole(client: podium.Client, tmp_pat
 def test_a_wrong_path_or_kind_says_what_would_be_right(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """Nothing there, and a kind that nobody knows, are errors; a forced kind reads any file."""
+    """A missing path and an unknown kind are errors. If the kind is given, any file is read."""
     with pytest.raises(ValueError, match="nowhere does not exist"):
         import_results(client, tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"give one of .*hf_trainer, .*notes"):
@@ -240,7 +249,7 @@ def test_a_wrong_path_or_kind_says_what_would_be_right(
 
 
 def test_a_dead_server_ends_an_import_at_once(tmp_path: Path) -> None:
-    """If the server cannot be reached, the error is not attributed to a file."""
+    """If the server cannot be reached, the import raises UnavailableError, and blames no file."""
     write_text(tmp_path / "a.note", "x=0.5\n")
     with (
         podium.Client("127.0.0.1:1", read_timeout=2, write_timeout=2) as client,

@@ -1,4 +1,4 @@
-"""Logs of Inspect, as zips and as JSON."""
+"""Tests of imports of Inspect's logs, as zip files and as JSON files."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,10 @@ _NAME = "suite/popularity@ollama/llama-BpiPFmbV-9eTnG3tV"
 
 
 def test_a_log_is_an_arm_with_its_scores(tmp_path: Path) -> None:
-    """The task names the eval; times, counts, seed and configuration are kept."""
+    """The eval has the name of the task.
+
+    Times, counts, seed and configuration are imported, too.
+    """
     write_json(tmp_path / "log.json", _said())
     arm = results(tmp_path).arms[_NAME]
     assert (arm.status, arm.eval_seconds) == ("completed", 1.5)
@@ -77,7 +80,7 @@ def test_a_zip_and_its_json_twin_are_one_arm(tmp_path: Path) -> None:
 
 
 def test_several_scorers_and_reducers_are_several_evals(tmp_path: Path) -> None:
-    """Where one score does not say it all, the scorer and how it reduced stand in the name."""
+    """If a log has several scores, the name of each eval contains the scorer and the reducer."""
     scores = [
         {"name": "match", "scored_samples": 4, "metrics": {"acc": {"value": 0.5}}},
         {"name": "match", "reducer": "mean", "metrics": {"acc": {"value": 0.25}}},
@@ -91,14 +94,14 @@ def test_several_scorers_and_reducers_are_several_evals(tmp_path: Path) -> None:
 
 
 def test_old_logs_call_scores_scorers(tmp_path: Path) -> None:
-    """The old name reads like the new one."""
+    """Scores of old logs, which are named `scorers`, are read like those of new logs."""
     scorers = [{"name": "fact", "metrics": {"accuracy": {"value": 1}}}]
     write_json(tmp_path / "log.txt", _said(results={"scorers": scorers}))
     assert results(tmp_path).arms[_NAME].evals[0].metrics == {"accuracy": 1.0}
 
 
 def test_the_oldest_logs_have_one_scorer_and_its_metrics(tmp_path: Path) -> None:
-    """Results without a list of scores are read as well, and results with no scores are named."""
+    """Results with a single `scorer` are read. A log without scores is reported."""
     metrics = {"accuracy": {"value": 0.75}, "letters": {"value": "C"}}
     old = {"scorer": {"name": "match", "params": {}}, "metrics": metrics}
     write_json(tmp_path / "old.json", _said(results=old))
@@ -125,7 +128,10 @@ def test_the_oldest_logs_have_one_scorer_and_its_metrics(tmp_path: Path) -> None
 def test_settings_tell_runs_apart_and_times_do_not(
     tmp_path: Path, change: dict[str, Any], differs: bool
 ) -> None:
-    """Runs with other temperatures, solvers or scorers are not seeds of one configuration."""
+    """Runs with other temperatures, solvers or scorers have different configurations.
+
+    Other seeds and times do not make configurations different.
+    """
     plan = {"config": {"temperature": 1.0}}
     write_json(tmp_path / "a.json", _said(plan=plan))
     write_json(tmp_path / "b.json", {**_said(plan=plan), **change})
@@ -142,7 +148,10 @@ def test_a_failed_log_says_why(tmp_path: Path) -> None:
 
 
 def test_a_log_that_never_ended_is_running(tmp_path: Path) -> None:
-    """A run that was killed has only its start, and the report says so."""
+    """The log of a run that was killed has only its start. Its arm is running.
+
+    The report says that the log is incomplete.
+    """
     began = {"version": 2, "eval": _said()["eval"]}
     _zip(tmp_path / "log.eval", _journal__start=began)
     found = results(tmp_path)
@@ -152,7 +161,7 @@ def test_a_log_that_never_ended_is_running(tmp_path: Path) -> None:
 
 
 def test_logs_that_cannot_be_read_are_told(tmp_path: Path) -> None:
-    """A newer version, a damaged zip and some other zip are named, each with its reason."""
+    """A log of a newer version, a damaged zip and a zip of something else are reported."""
     write_json(tmp_path / "newer.json", _said(version=4))
     (tmp_path / "torn.eval").write_bytes(b"PK\x03\x04 torn")
     _zip(tmp_path / "other.eval", readme={})
@@ -164,7 +173,11 @@ def test_logs_that_cannot_be_read_are_told(tmp_path: Path) -> None:
 
 
 def test_logs_compressed_with_zstandard_are_read(tmp_path: Path) -> None:
-    """Inspect writes them so by default; Python reads them by itself from 3.14 on."""
+    """A log that is compressed with Zstandard is read.
+
+    Inspect writes such logs by default. Without a package, Python can read them only from version
+    3.14 on.
+    """
     _zip(tmp_path / "log.eval", _ZSTANDARD, header=_said())
     assert results(tmp_path).arms[_NAME].score("suite/popularity.accuracy") == 1.0
 
@@ -172,7 +185,7 @@ def test_logs_compressed_with_zstandard_are_read(tmp_path: Path) -> None:
 def test_without_zstandard_a_log_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the package is missing, the report names it."""
+    """If the package for Zstandard is missing, the report says how to install it."""
 
     def open_(_archive: zipfile.ZipFile, name: str) -> IO[bytes]:
         raise NotImplementedError(f"compression of {name} is not supported")
@@ -185,14 +198,17 @@ def test_without_zstandard_a_log_says_what_to_install(
 
 
 def test_other_json_about_logs_is_nobodys(tmp_path: Path) -> None:
-    """A listing of logs has them inside it, and a schema speaks of them: neither is one."""
+    """A JSON file that only contains logs, or describes their format, is not claimed."""
     write_json(tmp_path / "logs.json", {"2025-09-12_popularity.eval": _said()})
     write_json(tmp_path / "openapi.json", {"components": {"eval": {"task_id": "string"}}})
     assert results(tmp_path) == ({}, [], {}, set())
 
 
 def test_a_log_without_version_and_status_is_read(tmp_path: Path) -> None:
-    """Services that keep headers leave these out; with results it came to its end."""
+    """A log without `version` and `status` is read. If it has results, its status is completed.
+
+    Services that store only the headers of logs leave these fields out.
+    """
     said = {key: value for key, value in _said().items() if key not in {"version", "status"}}
     write_json(tmp_path / "header.json", said)
     found = results(tmp_path)
@@ -201,7 +217,7 @@ def test_a_log_without_version_and_status_is_read(tmp_path: Path) -> None:
 
 
 def test_scores_of_one_name_are_evals_of_their_own(tmp_path: Path) -> None:
-    """Scorers may name their scores alike: then the scorer, or a number, tells them apart."""
+    """If scores have the same name, the scorer or a number in the eval's name tells them apart."""
     scores = [
         {"name": "quality", "scorer": "judge", "metrics": {"mean": {"value": 4}}},
         {"name": "quality", "scorer": "rule", "metrics": {"mean": {"value": 2}}},

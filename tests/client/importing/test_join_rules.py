@@ -1,4 +1,4 @@
-"""The rules by which evaluations of one model are joined to arms, without a server."""
+"""Tests of the rules that join evaluations of one model to arms, without a server."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -51,7 +51,7 @@ def _found(id_: str, *rows: EvalResult, **fields: Any) -> FoundArm:
 
 
 def _joined(found: list[FoundArm], *recorded: ArmResult) -> dict[str, list[str]]:
-    """Returns the rows of each arm, as texts like `task:day`."""
+    """Joins evaluations to arms. Returns the rows of each arm as strings such as `task:day`."""
     return {
         item.arm.name: [f"{r.name}:{r.event_time and r.event_time.day}" for r in item.arm.evals]
         for item in join(found, _Recorded(*recorded))
@@ -60,7 +60,7 @@ def _joined(found: list[FoundArm], *recorded: ArmResult) -> dict[str, list[str]]
 
 
 def test_the_earliest_evaluation_of_a_task_is_in_the_main_arm() -> None:
-    """The order of the files does not matter. Of several rows, the earliest one counts."""
+    """The main arm has the earliest row of each task, in whatever order the files are read."""
     first, later = _found("a", _row("t", 2), _row("u", 9)), _found("b", _row("t", 5))
     for files in ([first, later], [later, first]):
         assert _joined(files) == {"m-seed1": ["t:2", "u:9"], "m-seed1-b": ["t:5"]}
@@ -69,7 +69,7 @@ def test_the_earliest_evaluation_of_a_task_is_in_the_main_arm() -> None:
 
 
 def test_a_third_arm_of_one_run_has_the_name_of_its_file() -> None:
-    """The id of the run is in use as the end of a name already."""
+    """The third arm of a run is named after its file. The second one already has the run's ID."""
     files = [_found("a", _row("t", day), seconds=day) for day in (1, 2, 3)]
     for day, file in enumerate(files):
         file.arm.name = f"m@{day}"
@@ -77,7 +77,10 @@ def test_a_third_arm_of_one_run_has_the_name_of_its_file() -> None:
 
 
 def test_an_evaluation_that_is_recorded_stays_in_its_arm() -> None:
-    """One row of the same task and time is enough: others may have been scored again since."""
+    """An evaluation is found in a recorded arm by one row with the same task and time.
+
+    Its other rows may have been scored again since.
+    """
     before = _arm("m-seed1-b", _row("t", 3), _row("u", 4))
     files = [_found("b", _row("t", 3), _row("u", 5))]
     assert _joined(files, _arm("m-seed1", _row("t", 1)), before) == {
@@ -97,25 +100,28 @@ def test_an_evaluation_that_is_recorded_stays_in_its_arm() -> None:
 def test_evaluations_without_times_are_told_apart_by_all_of_their_metrics(
     rows: list[EvalResult], name: str
 ) -> None:
-    """An arm has such an evaluation only if it has every row of it with the same metrics."""
+    """An evaluation without times is in an arm only if the arm has all of its rows and metrics.
+
+    A task that the arm lacks is added to it.
+    """
     recorded = _arm("m-seed1", _row("t", None, 0.5))
     assert list(_joined([_found("b", *rows)], recorded)) == [name]
 
 
 def test_an_arm_that_a_process_recorded_gets_no_more_tasks() -> None:
-    """An import adds nothing to the arm of a training run."""
+    """An import adds no task to an arm that its own process recorded."""
     recorded = _arm("m-seed1", _row("t", 1), trained=True)
     assert _joined([_found("b", _row("u", 2))], recorded) == {"m-seed1-b": ["u:2"]}
 
 
 def test_rows_at_steps_are_not_those_of_an_evaluation() -> None:
-    """An in-loop row of the same name does not take the place of the task."""
+    """An arm that has only in-loop rows of a task gets the row of an evaluation of this task."""
     recorded = _arm("m-seed1", _row("t", 1, step=100))
     assert _joined([_found("b", _row("t", 2))], recorded) == {"m-seed1": ["t:2"]}
 
 
 def test_arms_of_other_seeds_are_other_arms() -> None:
-    """The name of an arm with another seed may begin like that of this one."""
+    """An evaluation is not joined to an arm with another seed, even if their names are alike."""
     other = _arm("m-seed1-b", _row("u", 1), run_config=replace(_CONFIG, seed=2))
     files = [_found("b", _row("t", 2)), _found("c", _row("t", 3))]
     found = _joined(files, _arm("m-seed1", _row("t", 1)), other)
@@ -129,14 +135,14 @@ def test_arms_of_other_seeds_are_other_arms() -> None:
 def test_a_failed_evaluation_that_its_process_has_recorded(
     *, trained: bool, status: str, is_new: bool
 ) -> None:
-    """It is left out only if the arm of that process has the same status."""
+    """A failed evaluation is left out only if its own process recorded an arm with this status."""
     recorded = _arm("m-seed1-b", trained=trained, status=status)
     [item] = join([_found("b", status="failed")], _Recorded(recorded))
     assert isinstance(item, FoundArm if is_new else NotImported)
 
 
 def test_the_facts_of_an_arm_are_those_of_all_evaluations() -> None:
-    """Recorded facts stay, and the durations are added up."""
+    """An arm keeps its recorded facts. The durations of all its evaluations are added up."""
     facts = {"evaluations": {"z": {"seconds": 4.0}}}
     recorded = _arm("m-seed1", _row("t", 1), run_result=RunResult("m", "completed", extras=facts))
     files = [_found("a", _row("u", 2), seconds=1.0), _found("b", _row("v", 3), seconds=2.0)]
@@ -161,7 +167,10 @@ def test_recorded_rows_keep_their_order() -> None:
 
 
 def test_the_provenance_of_an_arm_is_the_recorded_one() -> None:
-    """A file's provenance is taken only if the recorded arm has none. The recorded run id stays."""
+    """The provenance of a file is used only if the recorded arm has none.
+
+    The arm keeps its recorded run ID.
+    """
     file = _found("a", _row("u", 2), run_id="file")
     recorded = _arm("m-seed1", _row("t", 1), run_id="recorded")
     file.arm.provenance = Provenance(host="file")
@@ -173,7 +182,7 @@ def test_the_provenance_of_an_arm_is_the_recorded_one() -> None:
 
 
 def test_too_many_facts_are_reduced_to_durations() -> None:
-    """Half of the values that a field can have are for them."""
+    """If facts take more than half of the values that a field can have, only durations are kept."""
     file = _found("a", _row("t", 1))
     assert file.evaluation is not None
     most = DEFAULT_LIMITS.value_nodes // 2
@@ -186,7 +195,7 @@ def test_too_many_facts_are_reduced_to_durations() -> None:
 
 
 def test_a_note_names_the_reason_of_another_arm() -> None:
-    """It tells a repetition from an evaluation with other settings."""
+    """A note says whether another arm has a task with the same settings or with other settings."""
     other = _row("t", 3)
     other.benchmark_id = "t@2"
     files = [_found("a", _row("t", 1)), _found("b", _row("t", 2)), _found("c", other)]
@@ -207,7 +216,7 @@ def test_a_note_names_the_reason_of_another_arm() -> None:
 def test_an_arm_of_another_run_is_not_overwritten(
     before: str | None, now: str | None, *, is_same: bool
 ) -> None:
-    """Two runs are different only if both have an id."""
+    """Two arms with one name are of different runs only if both have a run ID, and these differ."""
     arms = [_arm("m", run_id=run_id) for run_id in (now, before)]
     if is_same:
         _check_same_run(*arms)
@@ -217,7 +226,10 @@ def test_an_arm_of_another_run_is_not_overwritten(
 
 
 def test_a_second_arm_of_one_name() -> None:
-    """It is a copy if it has the same results in any order, and else a problem."""
+    """A second arm with the same name is a copy if it has the same rows in any order.
+
+    If it has other rows, it is a problem.
+    """
     rows = [_row("t", 1, step=1), _row("t", 2), _row("s", 3)]
     first, copy, other = (_found("a", *each) for each in (rows, rows[::-1], rows[:2]))
     assert not _duplicate(copy, first).is_wrong

@@ -1,4 +1,4 @@
-"""Files of one model become one arm, where a tool writes a file for each task."""
+"""Tests of joining: files of one model, one for each task, become one arm."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def _inspect(folder: Path, task: str, run: str, day: int, **said: Any) -> Path:
 
 
 def _rows(client: podium.Client, kind: str) -> dict[str, list[str]]:
-    """Returns the names of the evals of each arm. The digest of its settings is left out."""
+    """Returns the names of the evals of each arm, by the arm's name without the digest."""
     experiment = client.experiment(kind)
     found = {}
     for arm in experiment.arms():
@@ -78,7 +78,7 @@ def test_the_tasks_of_a_model_are_one_arm(client: podium.Client, tmp_path: Path)
 
 
 def test_the_order_of_imports_does_not_matter(client: podium.Client, tmp_path: Path) -> None:
-    """A task that is evaluated later is added to the arm, and the others stay."""
+    """If files are imported one by one, in any order, each task is added to the same arm."""
     for day, task in ((3, "c"), (1, "a"), (2, "b")):
         import_results(client, _lm_eval(tmp_path, task, day))
     assert _rows(client, "lm_eval") == {"m-seed0": ["a", "b", "c"]}
@@ -91,7 +91,7 @@ def test_the_order_of_imports_does_not_matter(client: podium.Client, tmp_path: P
 def test_a_repeated_task_is_another_member_of_the_group(
     client: podium.Client, tmp_path: Path, at_once: bool
 ) -> None:
-    """A repetition replaces nothing. All tasks of one repetition are one arm, and it is noted."""
+    """All tasks of a repetition become a second arm of the group. A note says so."""
     files = [
         _lm_eval(tmp_path, task, day, value=0.25 * day) for day in (1, 2) for task in ("a", "b")
     ]
@@ -113,7 +113,10 @@ def test_a_repeated_task_is_another_member_of_the_group(
 
 
 def test_other_settings_are_another_group(client: podium.Client, tmp_path: Path) -> None:
-    """Settings of the call, and settings of a task that is there already, are never averaged."""
+    """Evaluations with other settings are in other groups, so they are never averaged.
+
+    These may be settings of the call or of the task.
+    """
     _lm_eval(tmp_path, "a", 1)
     call = {"model": "hf", "model_args": "pretrained=m", "random_seed": 0}
     _lm_eval(tmp_path, "a", 2, config={**call, "limit": 8})
@@ -133,7 +136,7 @@ def test_other_settings_are_another_group(client: podium.Client, tmp_path: Path)
 def test_tasks_with_the_same_other_settings_are_one_arm(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """The tasks of a model without examples are one arm, and those with five are another."""
+    """All tasks that a model solves without examples are one arm. Those with five are another."""
     call = {"model": "hf", "model_args": "pretrained=m", "random_seed": 0}
     for day, shots in ((1, 0), (4, 5)):
         for number, task in enumerate(("a", "b", "c")):
@@ -148,7 +151,7 @@ def test_tasks_with_the_same_other_settings_are_one_arm(
 def test_settings_that_are_nested_deeply_are_kept_as_text(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """Solvers can have tools with schemas: what is too deep becomes JSON text."""
+    """A log is imported even if the settings of its solver are nested deeply."""
     nested: Any = "end"
     for _ in range(20):
         nested = {"in": [nested]}
@@ -160,7 +163,10 @@ def test_settings_that_are_nested_deeply_are_kept_as_text(
 def test_what_does_not_change_a_result_does_not_matter(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """Batch sizes, devices and versions of packages may differ within an arm; seeds may not."""
+    """Batch sizes, devices and versions of packages may differ within an arm.
+
+    An evaluation with another seed is another arm of the group.
+    """
     others = {"batch_size": 8, "device": "cpu", "use_cache": "x"}
     for number, (key, value) in enumerate(others.items()):
         config = {"model": "hf", "model_args": "pretrained=m", "random_seed": 0, key: value}
@@ -175,7 +181,7 @@ def test_what_does_not_change_a_result_does_not_matter(
 
 
 def test_files_without_a_date(client: podium.Client, tmp_path: Path) -> None:
-    """Without dates, equal results are the same evaluation, and others are a repetition."""
+    """If files have no date, equal results are the same evaluation, and others are a repetition."""
     for name, value in (("one", 0.5), ("copy", 0.5), ("other", 0.75)):
         content = {"results": {"t": {"acc": value}}, "config": {"model_args": "pretrained=m"}}
         write_json(tmp_path / name / "results.json", content)
@@ -186,7 +192,7 @@ def test_files_without_a_date(client: podium.Client, tmp_path: Path) -> None:
 
 
 def test_logs_of_inspect(client: podium.Client, tmp_path: Path) -> None:
-    """Logs of several runs are one arm; failed ones and other solvers are arms of their own."""
+    """Logs of several runs are one arm. Failed logs and other solvers are arms of their own."""
     _inspect(tmp_path, "a", "run1", 1)
     _inspect(tmp_path, "b", "run2", 2)
     _inspect(tmp_path, "a", "run3", 3)
@@ -214,7 +220,7 @@ def test_logs_of_inspect(client: podium.Client, tmp_path: Path) -> None:
 def test_a_log_that_was_failed_or_running_keeps_its_arm(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """A log that is imported before its end and again after it is not two arms."""
+    """If a log is imported before its end and again after it, there is only one arm."""
     _inspect(tmp_path, "a", "run1", 1, status="started", results=None)
     import_results(client, tmp_path)
     _inspect(tmp_path, "a", "run1", 1)
@@ -226,7 +232,7 @@ def test_a_log_that_was_failed_or_running_keeps_its_arm(
 def test_a_log_that_is_scored_again_replaces_its_rows(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """The log of a recorded evaluation with other scores is a change of it, and is reported."""
+    """If a recorded log was scored again, its new scores are imported, and reported as a change."""
     _inspect(tmp_path, "a", "run1", 1)
     import_results(client, tmp_path)
     scores = [{"name": "judge", "metrics": {"accuracy": {"value": 0.875}}}]
@@ -240,7 +246,7 @@ def test_a_log_that_is_scored_again_replaces_its_rows(
 def test_the_command_shows_repetitions(
     client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The notes of an import are lines, and part of its JSON."""
+    """The command prints the notes of an import. With `--json`, its output contains them."""
     for day in (1, 2):
         _lm_eval(tmp_path, "a", day)
     address = ["--address", client.address]
@@ -254,7 +260,7 @@ def test_the_command_shows_repetitions(
 def test_an_experiment_that_is_refused_leaves_the_other_kinds(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """The evaluations are listed with the reason, and the report has everything else."""
+    """If the name of an experiment is refused, the evaluations are reported with the reason."""
     _lm_eval(tmp_path, "a", 1)
     _lm_eval(tmp_path, "b", 2)
     report = import_results(client, tmp_path, experiment="a//b")

@@ -1,4 +1,4 @@
-"""The rules of single importers: statuses, times, prefixes, names and numbers, without a server."""
+"""Tests of the rules of single importers: statuses, times, names and numbers, without a server."""
 
 import time
 from collections.abc import Generator
@@ -15,7 +15,7 @@ from tests.each import each
 
 
 def _result(steps: Generator[Any, None, Any]) -> Any:
-    """Returns the result of a generator, and what it yields."""
+    """Runs a generator. Returns its result, and a list of what it yielded."""
     yielded = []
     while True:
         try:
@@ -43,7 +43,7 @@ def _result(steps: Generator[Any, None, Any]) -> Any:
     ],
 )
 def test_a_status_of_mlflow(status: str, found: str) -> None:
-    """Older files have a number in its place."""
+    """A status of MLflow is read from its name, or from the number that older files have."""
     assert mlflow._STATUSES[status] == found
 
 
@@ -58,12 +58,15 @@ def test_a_status_of_mlflow(status: str, found: str) -> None:
     ],
 )
 def test_the_duration_of_a_run(start: int, end: int | None, seconds: float | None) -> None:
-    """The times are in milliseconds, and a run that has not ended has none."""
+    """The duration of a run is in seconds, although its times are in milliseconds.
+
+    If a time is missing, or the end is before the start, there is no duration.
+    """
     assert mlflow._seconds({"start_time": start, "end_time": end}) == seconds
 
 
 def test_the_last_value_of_a_metric(tmp_path: Path) -> None:
-    """It is that of the greatest step, then of the latest time, then of the last line."""
+    """The last value has the greatest step, then the latest time, and then the last line."""
     write_text(tmp_path / "loss", "9 1 1\n1 2 2\n3 3 2\n3 4 2\n2 5 2\n")
     write_text(tmp_path / "val_acc", "2000 0.5 7\n5000 0.25 7\n")
     write_text(tmp_path / "val_f1", "1000 0.75 7\n")
@@ -86,7 +89,7 @@ def test_the_last_value_of_a_metric(tmp_path: Path) -> None:
     ],
 )
 def test_a_line_of_a_metric(tmp_path: Path, line: str, *, is_right: bool) -> None:
-    """One that is cut off, or has a step that no one can store, is named and left out."""
+    """A line that is cut off, or whose step exceeds 64 bits, is reported and left out."""
     values, problems = _result(mlflow._values(write_text(tmp_path / "loss", line)))
     assert (len(values), len(problems)) == ((1, 0) if is_right else (0, 1))
 
@@ -101,7 +104,7 @@ def test_a_line_of_a_metric(tmp_path: Path, line: str, *, is_right: bool) -> Non
 def test_a_training_that_is_finished(
     max_steps: int | None, global_step: int, *, is_finished: bool
 ) -> None:
-    """It has made all of its steps."""
+    """A training run is finished if it has made all of its planned steps."""
     content: dict[str, Any] = {
         "max_steps": max_steps,
         "global_step": global_step,
@@ -111,7 +114,7 @@ def test_a_training_that_is_finished(
 
 
 def test_the_rows_of_a_log_entry() -> None:
-    """A key belongs to the longest name of a data set, and a duration is never negative."""
+    """A metric belongs to the data set with the longest matching name. No duration is negative."""
     entry = {
         "eval_loss": 1.0,
         "eval_runtime": -1.0,
@@ -131,13 +134,16 @@ def test_the_rows_of_a_log_entry() -> None:
 
 
 def test_the_duration_of_a_training_is_the_last_one() -> None:
-    """A training that was resumed has one in each part of its log."""
+    """The last duration in a log counts. A resumed run has one in each part of its log."""
     assert hf_trainer._train_seconds([{"train_runtime": 1}, {"train_runtime": 2}, {}]) == 2.0
     assert hf_trainer._train_seconds([{}]) is None
 
 
 def test_the_results_of_a_test_set_come_first() -> None:
-    """So the primary eval is that of the data that was predicted or tested last."""
+    """The rows of `predict` and `test` come before that of `eval`, and have the tag "test".
+
+    So the primary eval is that of the data that was predicted or tested last.
+    """
     splits = ("eval", "test", "predict")
     results = {f"{split}_{key}": 1.0 for split in splits for key in ("acc", "runtime")}
     rows = hf_trainer._rows_of_results(results)
@@ -162,7 +168,7 @@ def test_the_results_of_a_test_set_come_first() -> None:
     ],
 )
 def test_generation_settings_of_a_task(settings: dict[str, Any], text: str) -> None:
-    """Only those that differ from greedy decoding are part of a benchmark_id."""
+    """Only settings that differ from greedy decoding are part of a benchmark_id."""
     assert lm_eval._sampling(settings) == text
 
 
@@ -172,7 +178,7 @@ def _content(**fields: Any) -> dict[str, Any]:
 
 
 def test_the_row_of_a_task() -> None:
-    """A filter stays in the name unless it is none, and texts are no metrics."""
+    """A filter stays in the name of a metric, unless it is `none`. Strings are not metrics."""
     [row] = lm_eval.evals_of(_content(versions={"t": 2}, **{"n-shot": {"t": 0}}), None)
     assert row.metrics == {"acc": 0.5, "f1,strict": 0.25, "n_samples": 9.0}
     assert (row.benchmark_id, row.tags, row.step) == ("t@2,0-shot", ["test"], None)
@@ -183,7 +189,7 @@ def test_the_row_of_a_task() -> None:
     [({"a": 3, "b": 3}, {"n_samples": 3.0}), ({"a": 3, "b": 4}, {}), ({}, {})],
 )
 def test_the_samples_of_a_group(counts: dict[str, int], found: dict[str, float]) -> None:
-    """Their number is known only if it is the same for all metrics."""
+    """The number of samples of a group is known only if it is the same for all metrics."""
     content = {"results": {"t": {"sample_count": counts}}}
     assert lm_eval._sample_count(content, "t") == found
     assert lm_eval._sample_count(content | {"n-samples": {"t": {"effective": 7}}}, "t") == {
@@ -192,7 +198,7 @@ def test_the_samples_of_a_group(counts: dict[str, int], found: dict[str, float])
 
 
 def test_metrics_whose_smaller_values_are_better() -> None:
-    """The table of directions has the metric without its filter."""
+    """A metric with a filter has the direction that the file gives for the metric without it."""
     better = {"t": {"f1": False, "acc": True}}
     assert lm_eval.directions_of(_content(higher_is_better=better)) == {"t.f1,strict": "minimize"}
 
@@ -235,14 +241,14 @@ def test_a_time_of_inspect(
     ],
 )
 def test_a_status_of_inspect(status: str | None, found: str) -> None:
-    """A log without a status and without scores is of an evaluation that runs."""
+    """A log without a status is completed if it has scores, and running otherwise."""
     assert inspect_ai._status({"status": status}) == found
     scored: dict[str, Any] = {"status": None, "results": {"scores": [{}]}}
     assert inspect_ai._status(scored) == "completed"
 
 
 def test_the_names_of_scores_are_unique() -> None:
-    """Equal ones get the name of their scorer, or else a number."""
+    """Scores with the same name get the name of their scorer, and a number if needed."""
     scores: list[dict[str, Any]] = [
         {"name": "a", "scorer": "x"},
         {"name": "a", "scorer": "y"},
@@ -255,7 +261,10 @@ def test_the_names_of_scores_are_unique() -> None:
 
 
 def test_settings_that_change_what_is_measured() -> None:
-    """Those of the program, of the log, and the seed, which has a field of its own, do not."""
+    """Settings of the program and of the log are left out, and so is the seed.
+
+    The seed has a field of its own.
+    """
     settings = {"limit": 3, "max_connections": 9, "log_level": "info", "seed": 7, "epochs": None}
     assert inspect_ai._kept(settings) == {"limit": 3}
 
@@ -282,12 +291,12 @@ _VECTOR = {"dim": [{"size": 1}]}
     ],
 )
 def test_a_scalar_of_tensorboard(fields: dict[str, Any], number: float | None) -> None:
-    """Each numeric type is read in its own size, and a vector is no scalar."""
+    """A scalar is read from each numeric type, in its own size. A vector is not a scalar."""
     assert _events.scalar(_events._MESSAGES["Value"](**fields)) == number
 
 
 def test_a_checksum_of_a_record() -> None:
-    """It is the one of TFRecord, so that a damaged record is noticed."""
+    """The checksum of a record is the masked CRC-32C of TFRecord."""
     assert _events._masked_crc32c(b"123456789") == (
         (((0xE3069283 >> 15) | (0xE3069283 << 17)) + 0xA282EAD8) & 0xFFFFFFFF
     )

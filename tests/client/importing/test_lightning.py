@@ -1,4 +1,4 @@
-"""Folders of Lightning's CSVLogger: metrics.csv with hparams.yaml."""
+"""Tests of imports from Lightning's CSVLogger, which writes metrics.csv and hparams.yaml."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def _write_run(folder: Path, metrics: str, hparams: str = "lr: 0.1\nseed: 7\n") 
 
 
 def test_columns_become_series_and_evals(tmp_path: Path) -> None:
-    """`train_` are series, `val_` in-loop rows, and `test_` the result after the training."""
+    """Columns `train_…` become series, `val_…` in-loop rows, and `test_…` a post-training row."""
     _write_run(tmp_path / "exp" / "lightning_logs" / "version_0", _METRICS)
     [found] = read_results(tmp_path)
     assert isinstance(found, FoundArm)
@@ -51,7 +51,7 @@ def test_columns_become_series_and_evals(tmp_path: Path) -> None:
 def test_a_run_that_grows_is_the_same_and_another_one_is_not(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """A run is imported again when it has more lines; another run of its name is refused."""
+    """A run that has more lines is imported again. Another run with the same name is refused."""
     begun = "".join(_METRICS.splitlines(keepends=True)[:3])
     path = _write_run(tmp_path / "a" / "exp", begun)
     assert import_results(client, tmp_path).recorded == 1
@@ -83,7 +83,7 @@ def test_a_run_that_grows_is_the_same_and_another_one_is_not(
 def test_bad_lines_are_named_and_the_others_are_imported(
     tmp_path: Path, metrics: str, source: str, why: str
 ) -> None:
-    """Each bad line is listed with its number; the value of the good line is there."""
+    """A bad line is reported with its number. The values of the good lines are imported."""
     _write_run(tmp_path / "run", metrics)
     found = results(tmp_path)
     [(place, text)] = found.not_imported.items()
@@ -98,7 +98,7 @@ def test_bad_lines_are_named_and_the_others_are_imported(
     ["!!python/object:argparse.Namespace {lr: 1}\n", "a: &x [1]\nb: [*x, *x]\n", "[1]", "a: ["],
 )
 def test_hyperparameters_that_cannot_be_read_are_named(tmp_path: Path, hparams: str) -> None:
-    """Python objects, aliases and invalid YAML are listed, and the numbers are imported."""
+    """If hparams.yaml cannot be read, this is reported, and the metrics are imported."""
     _write_run(tmp_path / "run", _METRICS, hparams)
     found = results(tmp_path)
     assert set(found.not_imported) == {"run/hparams.yaml"}
@@ -106,7 +106,7 @@ def test_hyperparameters_that_cannot_be_read_are_named(tmp_path: Path, hparams: 
 
 
 def test_tables_without_the_marks_are_not_claimed(tmp_path: Path) -> None:
-    """A metrics.csv needs a column `step` and hyperparameters beside it."""
+    """A metrics.csv is not claimed without a column `step`, or without hparams.yaml beside it."""
     write_text(tmp_path / "a" / "metrics.csv", _METRICS)
     _write_run(tmp_path / "b", "name,accuracy\nx,0.5\n")
     write_text(tmp_path / "c" / "hparams.yaml", "lr: 0.1\n")
@@ -115,7 +115,7 @@ def test_tables_without_the_marks_are_not_claimed(tmp_path: Path) -> None:
 
 
 def test_a_run_without_hyperparameters(tmp_path: Path) -> None:
-    """Its folder and columns are those of Lightning; another `metrics.csv` is not claimed."""
+    """Without hparams.yaml, a metrics.csv with epochs is imported from a folder `version_N`."""
     write_text(tmp_path / "exp" / "version_3" / "metrics.csv", "epoch,step,loss\n0,1,0.5\n")
     write_text(tmp_path / "exp" / "metrics.csv", "epoch,step,loss\n0,1,0.25\n")
     write_text(tmp_path / "other" / "version_3" / "metrics.csv", "step,loss\n1,0.25\n")

@@ -1,4 +1,4 @@
-"""Results of lm-evaluation-harness, old and new."""
+"""Tests of imports of lm-evaluation-harness results, from old and new versions."""
 
 import json
 import math
@@ -46,7 +46,7 @@ def _one(path: Path) -> podium.ArmResult:
 
 
 def test_the_count_of_recent_files(tmp_path: Path) -> None:
-    """`sample_len` of version 0.4.13 is the number of samples, and no metric."""
+    """`sample_len`, which version 0.4.13 writes, is imported as the number of samples."""
     given = {
         "results": {"toy": {"acc,none": 0.5, "sample_len": 4}},
         "config": {"model": "hf", "model_args": "pretrained=m"},
@@ -57,7 +57,10 @@ def test_the_count_of_recent_files(tmp_path: Path) -> None:
 
 
 def test_a_file_is_an_arm_and_each_task_an_eval(tmp_path: Path) -> None:
-    """Values, standard errors and counts are kept; N/A is none; a group shows its tasks."""
+    """Each task is an eval with values, standard errors and counts. A value "N/A" is left out.
+
+    The eval of a group has its tasks as breakdowns.
+    """
     write_json(tmp_path / "results_1.json", _said())
     arm = _one(tmp_path)
     assert (arm.name, arm.group_name) == (
@@ -79,7 +82,7 @@ def test_a_file_is_an_arm_and_each_task_an_eval(tmp_path: Path) -> None:
 
 
 def test_a_metric_under_several_filters_is_several_metrics(tmp_path: Path) -> None:
-    """The filter stays part of the name, unless it is none."""
+    """A filter stays part of a metric's name, unless it is `none`."""
     task = {"em,strict-match": 0.25, "em_stderr,strict-match": 0.125, "em,flexible": 0.5}
     write_json(tmp_path / "results.json", _said(results={"t": task}, groups={}))
     assert _one(tmp_path).evals[0].metrics == task
@@ -96,13 +99,16 @@ def test_a_metric_under_several_filters_is_several_metrics(tmp_path: Path) -> No
 def test_the_model_is_found_where_the_file_has_it(
     tmp_path: Path, config: dict[str, Any], model: str
 ) -> None:
-    """Without a name, the model's arguments tell it, also as one text."""
+    """Without a name, the model is read from its arguments, which may be one string."""
     write_json(tmp_path / "results.json", _said(config=config, model_name=""))
     assert _one(tmp_path).run_config.model == podium.ModelConfig(model)
 
 
 def test_files_from_before_version_0_4_are_read(tmp_path: Path) -> None:
-    """They have neither filters nor a date: the file's name and content tell them apart."""
+    """Files from before version 0.4 are read, although they have neither filters nor a date.
+
+    The arm's name has the name of the file and a digest of its content.
+    """
     said = {
         "results": {"xcopa": {"acc": 0.5, "acc_stderr": 0.25}},
         "versions": {"xcopa": 0},
@@ -125,7 +131,7 @@ def test_infinite_and_nan_are_values(tmp_path: Path) -> None:
 
 
 def test_other_json_is_nobodys(tmp_path: Path) -> None:
-    """A file that only has results is not claimed. With --kind it is refused."""
+    """A file that only has a key `results` is not claimed. If the kind is given, it is reported."""
     write_json(tmp_path / "other.json", {"results": [1, 2], "config": {}})
     write_text(tmp_path / "torn.json", '{"results": {"a"')
     assert results(tmp_path) == ({}, [], {}, set())
@@ -134,7 +140,7 @@ def test_other_json_is_nobodys(tmp_path: Path) -> None:
 
 
 def test_jobs_that_began_within_a_millisecond_are_arms_of_their_own(tmp_path: Path) -> None:
-    """A scheduler begins many evaluations of one model at once; the date has microseconds."""
+    """Evaluations that began within a millisecond are two arms: their names have microseconds."""
     for number, date in enumerate((1_771_758_380.925204, 1_771_758_380.9255078)):
         write_json(tmp_path / f"results_{number}.json", _said(date=date))
     assert set(results(tmp_path).arms) == {
@@ -144,7 +150,10 @@ def test_jobs_that_began_within_a_millisecond_are_arms_of_their_own(tmp_path: Pa
 
 
 def test_files_of_one_name_without_a_date_are_told_apart_by_their_content(tmp_path: Path) -> None:
-    """The results of several tasks lie in folders, all as results.json; a copy is one of them."""
+    """Files named results.json without a date are different arms if their contents differ.
+
+    A copy of a file is not another arm.
+    """
     said = {"versions": {}, "config": {"model": "hf", "model_args": "pretrained=org/m"}}
     for folder, value in (("mrpc", 0.5), ("qnli", 0.75), ("copy", 0.75)):
         write_json(tmp_path / folder / "results.json", {**said, "results": {"t": {"acc": value}}})
@@ -154,7 +163,7 @@ def test_files_of_one_name_without_a_date_are_told_apart_by_their_content(tmp_pa
 
 
 def test_a_group_has_the_count_of_its_samples(tmp_path: Path) -> None:
-    """It stands among the metrics, by metric; where it differs there is no one count."""
+    """A group has a number of samples only if all of its metrics have the same number."""
     tasks = {
         "mmlu": {"acc,none": 0.5, "sample_count": {"acc,none": 14_042}},
         "mixed": {"acc,none": 0.5, "f1,none": 0.5, "sample_count": {"acc,none": 40, "f1,none": 20}},
@@ -166,7 +175,7 @@ def test_a_group_has_the_count_of_its_samples(tmp_path: Path) -> None:
 
 
 def test_what_is_no_number_is_told(tmp_path: Path) -> None:
-    """Values of single samples instead of a mean are not metrics, and not lost in silence."""
+    """Values that are not numbers, such as lists of values of samples, are reported."""
     task = {"acc": [0, 1, 1], "id": ["a", "b", "c"], "f1": 0.5, "alias": "t"}
     path = write_json(tmp_path / "results.json", _said(results={"t": task}, groups={}))
     found = results(tmp_path)
@@ -178,7 +187,7 @@ def test_what_is_no_number_is_told(tmp_path: Path) -> None:
 
 
 def test_results_of_a_fork_are_refused_with_the_reason(tmp_path: Path) -> None:
-    """They look alike, and list their tasks: they are named rather than passed over."""
+    """Results of a fork, which has a list of tasks in place of an object, are reported."""
     said = {"results": [{"task_name": "wino", "em": 0.5}], "config": {"model_args": "x=y"}}
     write_json(tmp_path / "agg.json", said)
     found = results(tmp_path)
@@ -187,7 +196,7 @@ def test_results_of_a_fork_are_refused_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_cut_and_incomplete_files_are_named(tmp_path: Path) -> None:
-    """A torn file, an empty one and one without its configuration are not skipped in silence."""
+    """A torn file, an empty file and a file without its configuration are reported."""
     whole = json.dumps(_said())
     write_text(tmp_path / "results_2026-01-01T00-00-00.0.json", whole[:200])
     write_text(tmp_path / "results_2026-01-02T00-00-00.0.json", "")
@@ -205,7 +214,11 @@ def test_cut_and_incomplete_files_are_named(tmp_path: Path) -> None:
 
 
 def test_labels_are_not_metrics_and_settings_are_kept(tmp_path: Path) -> None:
-    """A label that looks like a number is none; dates differ between seeds, temperatures do not."""
+    """A label that looks like a number is not a metric.
+
+    Files with other dates and seeds have equal configurations. A file with another temperature has
+    a different one.
+    """
     tasks = {"t": {"alias": "2024", "acc,none": 0.5}}
     cold = {"t": {"generation_kwargs": {"temperature": 0.0}}}
     warm = {"t": {"generation_kwargs": {"temperature": 1.0}}}
@@ -226,7 +239,7 @@ def test_labels_are_not_metrics_and_settings_are_kept(tmp_path: Path) -> None:
 def test_a_copy_with_its_tasks_in_another_order_is_a_copy(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """Programs that write a file again order its keys as they like."""
+    """A file that has the same tasks in another order is a copy."""
     tasks = {"b": {"acc": 0.5}, "a": {"acc": 0.25, "f1": 0.75}}
     said = {"results": tasks, "config": {"model_args": "pretrained=m"}}
     write_json(tmp_path / "1" / "r.json", said)
@@ -239,7 +252,7 @@ def test_a_copy_with_its_tasks_in_another_order_is_a_copy(
 def test_a_metric_of_which_less_is_better_is_ranked_so(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """The harness tells which metrics are errors, and a ranking puts the least of them first."""
+    """If a file says that lower values of a metric are better, a ranking has the lowest first."""
     for number, value in enumerate((2.0, math.inf, 1.0)):
         content = _said(
             results={"wiki": {"perplexity,none": value, "acc,none": 0.5}},
@@ -258,7 +271,7 @@ def test_a_metric_of_which_less_is_better_is_ranked_so(
 
 
 def test_results_without_a_configuration_are_named(tmp_path: Path) -> None:
-    """Old results with only `results` and `versions` are listed, since their model is not known."""
+    """Old results without a configuration are reported, since their model is not known."""
     write_json(tmp_path / "x-res.json", {"results": {"x": {"acc": 0.5}}, "versions": {"x": 0}})
     write_json(tmp_path / "other.json", {"results": {"x": {"acc": 0.5}}, "versions": {"y": "1"}})
     found = results(tmp_path)

@@ -1,4 +1,4 @@
-"""Files that only resemble a kind: none of them becomes a result."""
+"""Tests of files that only resemble those of a tool: none of them becomes a result."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""File stores of MLflow."""
+"""Tests of imports of MLflow's file stores."""
 
 import sqlite3
 from contextlib import closing
@@ -14,7 +14,7 @@ _RUN = "770cc011eb214ea997501cabcfe12f58"
 
 
 def _store(folder: Path) -> Path:
-    """An experiment with a run, and the place of the run."""
+    """Writes a store that has one experiment with one run. Returns the folder of the run."""
     write_text(
         folder / "1" / "meta.yaml",
         "artifact_location: file:///m/1\nexperiment_id: '1'\nlifecycle_stage: active\nname: DQN\n",
@@ -32,7 +32,10 @@ def _store(folder: Path) -> Path:
 
 
 def test_a_run_is_an_arm_with_its_parameters(tmp_path: Path) -> None:
-    """The name has part of the id, since MLflow's names are not unique; numbers are numbers."""
+    """An arm's name has part of the run ID, since MLflow's names are not unique.
+
+    Parameters that are numbers are imported as numbers.
+    """
     _store(tmp_path)
     found = results(tmp_path)
     assert [experiment.name for experiment in found.experiments] == ["DQN"]
@@ -43,7 +46,7 @@ def test_a_run_is_an_arm_with_its_parameters(tmp_path: Path) -> None:
 
 
 def test_metrics_are_training_or_evals_by_their_names(tmp_path: Path) -> None:
-    """The last value of a training metric; a row a step of what begins like an evaluation."""
+    """Metrics whose names begin like an evaluation become rows. Others become series."""
     run = _store(tmp_path)
     write_text(run / "metrics" / "rollout" / "exploration rate", "1 0.9 1\n2 0.5 2\n3 0.7 2\n")
     write_text(run / "metrics" / "eval" / "reward", "1000 -3.5 1\n2000 -1.5 2\n")
@@ -65,7 +68,7 @@ def test_metrics_are_training_or_evals_by_their_names(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_or_deleted_is_told(tmp_path: Path) -> None:
-    """A bad line and a bad description are named. Deleted runs are skipped on purpose."""
+    """A bad line and a bad description are reported as problems. A deleted run is only reported."""
     run = _store(tmp_path)
     write_text(run / "metrics" / "loss", "1 0.5 0\nnonsense\n2 nan 1\n")
     write_text(tmp_path / "1" / "bad" / "meta.yaml", "run_id: [\n")
@@ -78,7 +81,7 @@ def test_what_is_wrong_or_deleted_is_told(tmp_path: Path) -> None:
 
 
 def test_a_failed_run_without_metrics_is_an_arm(tmp_path: Path) -> None:
-    """Runs may lack any folder; a status may be a number or a word."""
+    """A run without metrics is an arm. Its status may be a number or a word."""
     run = _store(tmp_path)
     text = (run / "meta.yaml").read_text()
     for status, expected in (("4", "failed"), ("KILLED", "cancelled"), ("RUNNING", "running")):
@@ -95,7 +98,10 @@ def test_an_experiment_or_run_alone_is_the_same_arm(tmp_path: Path) -> None:
 
 
 def test_of_one_step_and_moment_the_last_line_counts(tmp_path: Path) -> None:
-    """Quick programs log a metric twice within a millisecond: all metrics are of one time."""
+    """If a metric has two values at one step and time, the value in the last line counts.
+
+    Quick programs log a metric twice within a millisecond.
+    """
     run = _store(tmp_path)
     write_text(run / "metrics" / "mape", "1607702011870 0.25 0\n1607702011870 0.5 0\n")
     write_text(run / "metrics" / "wape", "1607702011870 3121.0 0\n1607702011870 2598.0 0\n")
@@ -103,7 +109,7 @@ def test_of_one_step_and_moment_the_last_line_counts(tmp_path: Path) -> None:
 
 
 def test_parameters_are_numbers_only_if_they_are_written_so(tmp_path: Path) -> None:
-    """Names and versions that Python would read as numbers stay what they are."""
+    """Parameters such as `1_000` and `007`, which Python would read as numbers, stay strings."""
     run = _store(tmp_path)
     given = {
         "int": "-3",
@@ -135,7 +141,10 @@ def test_parameters_are_numbers_only_if_they_are_written_so(tmp_path: Path) -> N
 
 
 def test_deleted_experiments_are_told_wherever_they_lie(tmp_path: Path) -> None:
-    """Older servers leave them in place, newer ones move them to .trash; no run of theirs comes."""
+    """A deleted experiment is reported, and none of its runs is imported.
+
+    Older servers leave it in its place. Newer ones move it to `.trash`.
+    """
     run = _store(tmp_path)
     meta = run.parent / "meta.yaml"
     meta.write_text(meta.read_text().replace("active", "deleted"))
@@ -147,7 +156,7 @@ def test_deleted_experiments_are_told_wherever_they_lie(tmp_path: Path) -> None:
 
 
 def test_each_run_is_a_place_of_its_own(client: podium.Client, tmp_path: Path) -> None:
-    """So a large store shows how far it has come, and one bad run is one bad place."""
+    """Each run of a store is one step of the progress. A bad run does not affect the others."""
     run = _store(tmp_path)
     for number in range(3):
         other = run.with_name(f"{number:032x}")
@@ -165,7 +174,7 @@ def test_each_run_is_a_place_of_its_own(client: podium.Client, tmp_path: Path) -
 
 
 def test_cut_files_and_missing_descriptions_are_named(tmp_path: Path) -> None:
-    """A line that is cut off is no smaller number, and a cut description is no running run."""
+    """A line or a description that is cut off is reported, and not imported."""
     run = _store(tmp_path)
     write_text(run / "metrics" / "loss", "1 3.5 1\n2 100")
     cut = run.with_name("a" * 32)
@@ -185,7 +194,7 @@ def test_cut_files_and_missing_descriptions_are_named(tmp_path: Path) -> None:
 
 
 def test_links_do_not_reach_other_files(tmp_path: Path) -> None:
-    """A parameter that is a link to a file elsewhere is named and not read."""
+    """A parameter or metric that is a link to a file elsewhere is reported, and not read."""
     secret = write_text(tmp_path / "secret", "the key")
     run = _store(tmp_path / "store")
     (run / "params" / "key").symlink_to(secret)
@@ -201,7 +210,7 @@ def test_links_do_not_reach_other_files(tmp_path: Path) -> None:
 
 
 def test_aliases_of_yaml_do_not_multiply(tmp_path: Path) -> None:
-    """A few hundred bytes of nested aliases are refused before they become billions of values."""
+    """YAML with aliases is refused, because a few hundred bytes could become billions of values."""
     run = _store(tmp_path)
     levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
     write_text(run / "meta.yaml", "\n".join(["run_id: x", "a0: &a0 [lol]", *levels]))
@@ -211,7 +220,7 @@ def test_aliases_of_yaml_do_not_multiply(tmp_path: Path) -> None:
 
 
 def test_models_beside_the_runs_are_not_experiments(tmp_path: Path) -> None:
-    """MLflow 3 describes logged models in the same words."""
+    """A logged model of MLflow 3 is not imported, although it is described like an experiment."""
     model = _store(tmp_path).parent / "models" / "m-2b7d"
     write_text(model / "meta.yaml", "artifact_location: file:///m\nmodel_id: m-2b7d\nname: net\n")
     found = results(tmp_path)
@@ -220,7 +229,7 @@ def test_models_beside_the_runs_are_not_experiments(tmp_path: Path) -> None:
 
 
 def test_a_database_is_named(tmp_path: Path) -> None:
-    """The SQLite file of MLflow 3 is listed with the way to import its runs."""
+    """The SQLite file of MLflow 3 is reported, with the way to import its runs."""
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         for table in ("experiments", "runs", "latest_metrics", "params"):
             database.execute(f"CREATE TABLE {table} (x)")

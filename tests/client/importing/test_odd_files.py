@@ -1,4 +1,4 @@
-"""Trees and files as they really lie about: cut off, linked, mixed, unreadable, oddly named."""
+"""Tests of odd folders and files: cut off, linked, mixed, unreadable, or with odd names."""
 
 import gzip
 import json
@@ -25,7 +25,10 @@ def _training(folder: Path, **said: Any) -> Path:
 
 
 def test_links_are_followed_once(tmp_path: Path) -> None:
-    """A link out of the tree leads to results; a loop, or a link into the tree, to nothing new."""
+    """Results behind a link out of the tree are imported once.
+
+    Loops and other links add nothing.
+    """
     _training(tmp_path / "elsewhere" / "far")
     tree = tmp_path / "tree"
     _training(tree / "near")
@@ -41,7 +44,7 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
 def test_what_may_not_be_looked_at_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder and a file of somebody else are told, and the others come in."""
+    """A folder and a file that this user may not read are reported. The others are imported."""
     _training(tmp_path / "mine")
     closed = _training(tmp_path / "closed" / "run").parent.parent
     private = _training(tmp_path / "private")
@@ -68,7 +71,7 @@ def test_what_may_not_be_looked_at_is_named(
 
 
 def test_kinds_lie_in_one_folder(tmp_path: Path) -> None:
-    """Each file and folder finds its importer, whatever lies beside it."""
+    """Files of several kinds in one folder are read by the importers of their kinds."""
     _training(tmp_path)
     _training(tmp_path / "checkpoint-2")
     row = {"results": {"t": {"acc": 0.5}}, "config": {"model": "hf", "model_args": "pretrained=m"}}
@@ -90,7 +93,7 @@ def test_kinds_lie_in_one_folder(tmp_path: Path) -> None:
 
 
 def test_a_byte_order_mark_and_keys_twice_are_read(tmp_path: Path) -> None:
-    """Editors of Windows write the one, careless writers the other: the last of two counts."""
+    """A JSON file with a byte order mark is read. If it has a key twice, the last value counts."""
     log = '"log_history": [{"loss": 1, "loss": 2}]'
     text = f'{{"global_step": 1, "max_steps": 1, "max_steps": 9, {log}}}'
     path = tmp_path / "run" / "trainer_state.json"
@@ -103,7 +106,10 @@ def test_a_byte_order_mark_and_keys_twice_are_read(tmp_path: Path) -> None:
 def test_numbers_that_do_not_fit_are_kept_as_what_they_are(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """Integers beyond 64 bits are doubles as metrics, texts as settings, and no steps."""
+    """An integer beyond 64 bits is a double as a metric, and a string as a setting.
+
+    As a step, it is an error.
+    """
     huge = 10**30
     log = [{"step": 2, "total_flos": huge, "eval_acc": 0.5}]
     _training(tmp_path / "run", log_history=log, train_batch_size=huge, save_steps=-(2**63))
@@ -122,7 +128,7 @@ def test_numbers_that_do_not_fit_are_kept_as_what_they_are(
 def test_names_that_cannot_be_are_refused_with_the_reason(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """Control characters are refused and shown without their effect; long names are shortened."""
+    """A name with a control character is refused with the reason. Long names are shortened."""
     _training(tmp_path / "tab\tbed")
     _training(tmp_path / ("ü" * 120))
     row = {"results": {"t": {"acc": 0.5}}, "config": {"model_args": "pretrained=" + "m" * 300}}
@@ -136,7 +142,7 @@ def test_names_that_cannot_be_are_refused_with_the_reason(
 
 
 def test_steps_that_go_back_keep_their_rows(client: podium.Client, tmp_path: Path) -> None:
-    """A training that was set back logs a step again: rows stand by step, the last value counts."""
+    """If a run logs a step again, the last value counts. Rows are in the order of their steps."""
     run = tmp_path / "mlruns" / "0" / ("b" * 32)
     write_text(run / "meta.yaml", f"run_id: {run.name}\nrun_name: back\nstatus: 3\n")
     write_text(run / "metrics" / "val_acc", "1 0.5 10\n2 0.75 20\n3 0.625 10\n4 0.25 -1\n")
@@ -153,7 +159,10 @@ def test_steps_that_go_back_keep_their_rows(client: podium.Client, tmp_path: Pat
 
 
 def test_compressed_exports_that_were_cut_off_are_named(tmp_path: Path) -> None:
-    """What could be unpacked comes in, and the end is told; a damaged beginning is no export."""
+    """The lines before the cut in a compressed export are imported, and the cut is reported.
+
+    A file whose beginning is damaged is not claimed.
+    """
     arms = [
         {"experiment": "e", "name": f"a{n}", "run_config": {"name": str(n)}, "status": "completed"}
         for n in range(2_000)
@@ -168,7 +177,7 @@ def test_compressed_exports_that_were_cut_off_are_named(tmp_path: Path) -> None:
 
 
 def test_files_that_break_their_readers_are_named(tmp_path: Path) -> None:
-    """Nested without end, damaged inside, locked: each says so, and the training comes in."""
+    """A file that is nested too deeply and a damaged zip are reported. Other files are imported."""
     _training(tmp_path / "run")
     deep = '{"log_history": ' + "[" * 100_000 + "]" * 100_000 + "}"
     write_text(tmp_path / "deep" / "trainer_state.json", deep)
@@ -185,7 +194,7 @@ def test_files_that_break_their_readers_are_named(tmp_path: Path) -> None:
 
 
 def test_empty_files_and_folders_are_no_results(tmp_path: Path) -> None:
-    """Nothing is made up of nothing."""
+    """Empty files and folders give neither arms nor experiments."""
     for name in ("trainer_state.json", "results.json", "log.eval", "all.jsonl", "all.jsonl.gz"):
         write_text(tmp_path / name, "")
     for folder in ("mlruns", "experiments", "generations/x", "checkpoint-1"):
@@ -200,7 +209,7 @@ def test_empty_files_and_folders_are_no_results(tmp_path: Path) -> None:
 def test_hostile_archives_cost_little_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A zip whose directory gives a small size, and a line that never ends, are not unpacked."""
+    """A zip entry and a compressed line over the limits are reported, and take little memory."""
     monkeypatch.setattr(_values, "_MAX_LINE_BYTES", 1_000_000)
     monkeypatch.setattr(inspect_ai, "_HEADER_BYTES", 1_000_000)
     with gzip.open(tmp_path / "line.jsonl.gz", "wb") as file:
@@ -224,7 +233,10 @@ def test_hostile_archives_cost_little_memory(
 
 
 def test_one_name_twice_tells_what_to_do(client: podium.Client, tmp_path: Path) -> None:
-    """Of two trainings in folders of one name the first comes in; the other says how it can."""
+    """Of two training runs in folders with the same name, the first one is imported.
+
+    The report says how the other one can be imported.
+    """
     _training(tmp_path / "a" / "run")
     _training(tmp_path / "b" / "run", log_history=[{"step": 2, "eval_acc": 0.25}])
     report = import_results(client, tmp_path)

@@ -1,4 +1,4 @@
-"""Studies of Optuna, in SQLite and journal files: the same studies, and damaged files."""
+"""Tests of imports of Optuna's studies, from SQLite files and journals."""
 
 import json
 import random
@@ -122,7 +122,7 @@ _storages = pytest.mark.parametrize("write", [_write_sqlite, _write_journal])
 
 @_storages
 def test_a_study_is_an_experiment_and_a_trial_an_arm(tmp_path: Path, write: _Write) -> None:
-    """Params are the configuration, reported values in-loop rows, and values the result."""
+    """Parameters are the configuration, reported values in-loop rows, and values the result."""
     found = list(read_results(write(tmp_path / "study.storage")))
     search, two = [item for item in found if isinstance(item, FoundExperiment)]
     assert (search.name, search.direction, search.success_metric) == (
@@ -165,7 +165,7 @@ def test_a_study_is_an_experiment_and_a_trial_an_arm(tmp_path: Path, write: _Wri
 def test_a_study_is_ranked_by_its_objective(
     client: podium.Client, tmp_path: Path, write: _Write
 ) -> None:
-    """The declared metric and direction rank the trials; a second import changes nothing."""
+    """Trials are ranked by the objective of their study. A second import changes nothing."""
     path = write(tmp_path / "study.storage")
     report = import_results(client, path)
     assert (report.recorded, report.not_imported) == (6, [])
@@ -175,7 +175,10 @@ def test_a_study_is_ranked_by_its_objective(
 
 
 def test_times_without_a_zone_are_not_shown(tmp_path: Path) -> None:
-    """A journal has times with their zone. SQLite has the writer's local time, which is unknown."""
+    """Rows from a journal have a time.
+
+    Rows from SQLite have none, since its time zone is unknown.
+    """
     arms = [
         next(item.arm for item in read_results(path) if isinstance(item, FoundArm))
         for path in (_write_sqlite(tmp_path / "a.db"), _write_journal(tmp_path / "b.log"))
@@ -189,7 +192,10 @@ def test_times_without_a_zone_are_not_shown(tmp_path: Path) -> None:
 def test_another_study_does_not_overwrite_one_of_the_same_name(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """The start of the first trial tells studies of one name apart."""
+    """Another study with the same name is refused.
+
+    The start of its first trial shows the difference.
+    """
     import_results(client, _write_journal(tmp_path / "a.log"))
     write_lines(
         tmp_path / "b.log",
@@ -211,7 +217,7 @@ def test_another_study_does_not_overwrite_one_of_the_same_name(
     ],
 )
 def test_bad_lines_of_a_journal_are_named(tmp_path: Path, line: str, why: str) -> None:
-    """A line that cannot be read is listed with its number, and the trials before are there."""
+    """A line that cannot be read is reported with its number. Trials before it are imported."""
     path = _write_journal(tmp_path / "a.log")
     path.write_text(path.read_text() + line)
     found = results(tmp_path)
@@ -220,7 +226,7 @@ def test_bad_lines_of_a_journal_are_named(tmp_path: Path, line: str, why: str) -
 
 
 def test_damaged_files_are_named_without_a_crash(tmp_path: Path) -> None:
-    """Files with changed or missing bytes are read or listed; nothing else is raised."""
+    """Reading a file with changed or missing bytes raises no error."""
     draw = random.Random(1)  # noqa: S311 - the same damage every time
     for write in (_write_sqlite, _write_journal):
         whole = write(tmp_path / "whole" / write.__name__).read_bytes()
@@ -235,7 +241,7 @@ def test_damaged_files_are_named_without_a_crash(tmp_path: Path) -> None:
 
 
 def test_a_torn_sqlite_file_is_named(tmp_path: Path) -> None:
-    """A file that lacks its end is recognized by its schema, and listed."""
+    """A SQLite file that lacks its end is recognized by its schema, and reported."""
     path = _write_sqlite(tmp_path / "a.db")
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
@@ -251,7 +257,10 @@ def test_a_torn_sqlite_file_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_computes_its_rows_is_refused(tmp_path: Path, schema: str) -> None:
-    """A view in place of a table could return rows without end."""
+    """A SQLite file with a view or a generated column is refused.
+
+    A view in place of a table could return rows without end.
+    """
     path = _write_sqlite(tmp_path / "a.db")
     with closing(sqlite3.connect(path)) as database:
         database.execute(schema)
@@ -260,7 +269,10 @@ def test_a_file_that_computes_its_rows_is_refused(tmp_path: Path, schema: str) -
 
 
 def test_other_files_are_not_claimed(tmp_path: Path) -> None:
-    """A SQLite file needs Optuna's tables, and a journal its first operation."""
+    """A SQLite file without Optuna's tables is not claimed.
+
+    Nor is JSON that only looks like a journal.
+    """
     with closing(sqlite3.connect(tmp_path / "other.db")) as database:
         database.execute("CREATE TABLE studies (study_id INTEGER)")
     write_json(tmp_path / "log.json", {"op_code": 1})

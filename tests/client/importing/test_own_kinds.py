@@ -1,4 +1,4 @@
-"""Importers of other packages: a good one is used, a broken one is named and hurts no other."""
+"""Tests of importers of other packages. A broken one is reported, and affects no other."""
 
 from collections.abc import Callable, Collection, Iterator
 from importlib import metadata
@@ -14,7 +14,7 @@ from tests.client.importing.files import write_json, write_text
 
 
 class _Own:
-    """Files `*.own`, as many arms as a test says."""
+    """An importer for files `*.own`, each of which gives one arm."""
 
     kind = "own"
     summary = "files *.own"
@@ -28,14 +28,14 @@ class _Own:
 
 
 class _Raising(_Own):
-    """Fails at whatever it is asked."""
+    """Raises an error when it is asked for a path."""
 
     def claims(self, path: Path) -> Collection[Path]:
         raise LookupError(f"no idea of {path.name}")
 
 
 class _RaisingLate(_Own):
-    """Fails once it has read something."""
+    """Raises an error after it has read an arm."""
 
     def read(self, path: Path) -> Iterator[Found]:
         yield from super().read(path)
@@ -43,21 +43,21 @@ class _RaisingLate(_Own):
 
 
 class _Odd(_Own):
-    """Yields what is nothing that is found."""
+    """Yields an object of a wrong type."""
 
     def read(self, path: Path) -> Iterator[Found]:
         yield cast("Any", {"arm": path.name})
 
 
 class _Partial:
-    """Is no importer."""
+    """Lacks most of what an importer needs."""
 
     kind = "partial"
 
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Makes importers known as installed packages would."""
+    """Yields a function that makes importers known, as installed packages would."""
 
     def make_known(**found: Any) -> None:
         entries = [metadata.EntryPoint(name, "pack:It", "podium.importers") for name in found]
@@ -77,7 +77,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 
 def _results(folder: Path) -> Path:
-    """A file for a kind of one's own, and one for a kind that everybody has."""
+    """Writes a file `*.own`, and a file of the kind `hf_trainer`. Returns the folder."""
     write_text(folder / "file.own", "")
     write_json(folder / "run" / "trainer_state.json", {"log_history": []})
     return folder
@@ -96,7 +96,7 @@ def _results(folder: Path) -> Path:
 def test_one_that_cannot_be_loaded_is_named(
     client: podium.Client, tmp_path: Path, known: Callable[..., None], broken: Any, why: str
 ) -> None:
-    """The report says which and why, and the other kinds come in."""
+    """An importer that cannot be loaded is reported with the reason. Other kinds are imported."""
     known(own=_Own, lost=broken)
     report = import_results(client, _results(tmp_path), dry_run=True)
     assert set(report.experiments) == {"own", "hf_trainer"}
@@ -115,7 +115,7 @@ def test_the_command_goes_on_beside_a_broken_one(
     known: Callable[..., None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Help is there, the fault is a line, and the exit code says that something is wrong."""
+    """With a broken importer, `--help` works, and an import prints the fault and exits with 1."""
     known(lost=ImportError("no module named numpy"))
     assert main(["import", "--help"]) == 0
     command = ["--address", client.address, "import"]
@@ -143,7 +143,7 @@ def test_the_command_goes_on_beside_a_broken_one(
 def test_one_that_fails_at_a_file_fails_at_that_file_only(
     client: podium.Client, tmp_path: Path, known: Callable[..., None], own: type[_Own], why: str
 ) -> None:
-    """Whatever it raises, the file is named and the others come in."""
+    """If an importer fails at a file, this file is reported, and the others are imported."""
     known(own=own)
     report = import_results(client, _results(tmp_path), dry_run=True)
     assert [(Path(item.source).name, item.why) for item in report.not_imported] == [
@@ -155,7 +155,7 @@ def test_one_that_fails_at_a_file_fails_at_that_file_only(
 def test_one_that_fails_at_looking_leaves_files_to_others(
     client: podium.Client, tmp_path: Path, known: Callable[..., None]
 ) -> None:
-    """The paths it failed at are named, and offered to the other importers."""
+    """If `claims` of an importer fails, its path is reported, and offered to other importers."""
     known(own=_Raising)
     report = import_results(client, _results(tmp_path) / "run", dry_run=True)
     assert [(Path(item.source).name, item.why) for item in report.not_imported] == [

@@ -1,4 +1,4 @@
-"""Podium's own export, taken back."""
+"""Tests of Podium's own exports, which can be imported again."""
 
 import csv
 import gzip
@@ -36,7 +36,7 @@ def _fill(client: podium.Client) -> None:
 
 @pytest.mark.heavy
 def test_parquet_is_a_table_and_is_taken_back_whole(client: podium.Client, tmp_path: Path) -> None:
-    """Data frames read the numbers, and an import has the very same arms."""
+    """Pandas reads the numbers of a Parquet export. Importing the file gives the same arms."""
     _fill(client)
     file = tmp_path / "all.parquet"
     arguments = ["export", "--format", "parquet", "--output", str(file)]
@@ -55,7 +55,7 @@ def test_parquet_is_a_table_and_is_taken_back_whole(client: podium.Client, tmp_p
 
 @pytest.mark.heavy
 def test_other_parquet_is_nobodys(tmp_path: Path) -> None:
-    """Tables of other programs, and files that are none, are passed over."""
+    """Parquet files of other programs, and torn ones, are not claimed."""
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
     write_text(tmp_path / "torn.parquet", "PAR1")
     assert results(tmp_path) == ({}, [], {}, set())
@@ -68,7 +68,10 @@ def _exported(address: str, folder: Path) -> str:
 
 
 def test_an_export_is_taken_back_whole(client: podium.Client, tmp_path: Path) -> None:
-    """Another server has the same experiment and arms, times of rows included; twice is once."""
+    """An export imported into another server gives the same experiment, arms and times of rows.
+
+    A second import records nothing.
+    """
     _fill(client)
     text = _exported(client.address, tmp_path)
     with gzip.open(tmp_path / "all.jsonl.gz", "wt") as file:
@@ -103,7 +106,7 @@ _ODD = {
 
 
 def _fill_oddly(client: podium.Client) -> None:
-    """Experiments with everything that is easily lost on the way."""
+    """Records experiments with odd values, which an export could easily lose."""
     experiment = client.experiment("ü/ß é")
     experiment.declare(tags=["c,d", "e f"], metadata=_ODD)
     config = podium.RunConfig(
@@ -136,7 +139,10 @@ def _fill_oddly(client: podium.Client) -> None:
 
 
 def _told(client: podium.Client) -> list[object]:
-    """Everything on a server but what it gives itself: revisions, times of writing, attempts."""
+    """Returns all results of a server, except for what the server itself adds.
+
+    A server adds, for example, revisions, times of writing and attempts.
+    """
     experiments = list(client.experiments())
     arms = [
         client.arm(found.name, arm.name).get()
@@ -159,7 +165,7 @@ def _text(arm: podium.ArmResult) -> str:
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
 @pytest.mark.heavy
 def test_nothing_is_lost_on_the_way(client: podium.Client, tmp_path: Path, form: str) -> None:
-    """NaN, signs of zeros, large integers, odd texts, attempts and empty experiments come back."""
+    """NaN, -0.0, large integers, odd strings and empty experiments survive an export and import."""
     _fill_oddly(client)
     file = tmp_path / f"all.{form}"
     arguments = ["export", "--format", form, "--output", str(file)]
@@ -172,7 +178,10 @@ def test_nothing_is_lost_on_the_way(client: podium.Client, tmp_path: Path, form:
 
 
 def test_files_are_private_and_hold_no_formulas(client: podium.Client, tmp_path: Path) -> None:
-    """The suffix sets the format; spreadsheets run no text; nobody else reads or redirects it."""
+    """A CSV export is readable only for its user, and has no formulas for spreadsheets.
+
+    The suffix of the file sets the format. A link in place of the temporary file is not followed.
+    """
     arm = podium.ArmResult("=1+1", podium.RunConfig("=1+1"), "completed", {"-x": -math.inf})
     client.experiment("e").declare()
     client.experiment("e").record_arm(arm)
@@ -188,7 +197,7 @@ def test_files_are_private_and_hold_no_formulas(client: podium.Client, tmp_path:
 
 
 def test_csv_is_quoted_where_it_has_to_be(client: podium.Client, tmp_path: Path) -> None:
-    """Names with commas and quotes are one cell, and every double is exact."""
+    """A name with commas and quotes is one cell of a CSV export, and every double is exact."""
     _fill_oddly(client)
     file = tmp_path / "all.csv"
     assert (
@@ -210,7 +219,7 @@ def test_csv_is_quoted_where_it_has_to_be(client: podium.Client, tmp_path: Path)
 
 
 def test_bad_lines_of_an_export_are_named(client: podium.Client, tmp_path: Path) -> None:
-    """A torn line, an odd one and one with a wrong value are told; the others come in."""
+    """A torn line, an odd line and a line with a wrong value are reported. Others are imported."""
     _fill(client)
     lines = _exported(client.address, tmp_path).splitlines()
     bad = json.dumps({**json.loads(lines[2]), "status": "lost"})
@@ -222,7 +231,7 @@ def test_bad_lines_of_an_export_are_named(client: podium.Client, tmp_path: Path)
 
 
 def test_points_without_a_step(tmp_path: Path) -> None:
-    """Metrics without a step are no points of a series, and their line is not listed."""
+    """Metrics without a step are not points of a series, and their line is not reported."""
     plain = podium.ArmResult("a", podium.RunConfig("a"), "completed")
     arm = {"experiment": "e", **json_form.to_json(plain)}
     points = {"experiment": "e", "event": "metrics_recorded", "arm": "a", "metrics": {"x": 1.5}}

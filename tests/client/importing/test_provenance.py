@@ -1,4 +1,4 @@
-"""Imports keep the provenance that a file has: commit, command line, host, versions."""
+"""Tests of the provenance that imports take from files: commit, command line, host, versions."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _RUN = "0123456789abcdef0123456789abcdef"
 
 @pytest.fixture(autouse=True)
 def _on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turns provenance on, which most tests do without."""
+    """Turns provenance on, which is off in most tests."""
     monkeypatch.delenv("PODIUM_PROVENANCE", raising=False)
 
 
@@ -39,7 +39,7 @@ def _write_wandb(folder: Path) -> Path:
 
 
 def test_a_run_of_wandb(client: podium.Client, tmp_path: Path) -> None:
-    """The command has no secrets, and no address of a person is kept; the server returns it."""
+    """The provenance of a W&B run is imported without secrets and without e-mail addresses."""
     found = _provenance(_write_wandb(tmp_path))
     assert found == podium.Provenance(
         _COMMIT,
@@ -53,13 +53,16 @@ def test_a_run_of_wandb(client: podium.Client, tmp_path: Path) -> None:
 
 
 def test_the_switch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The switch that turns provenance off in a recorder does so in an import."""
+    """PODIUM_PROVENANCE=off turns provenance off in imports, too."""
     monkeypatch.setenv("PODIUM_PROVENANCE", "off")
     assert _provenance(_write_wandb(tmp_path)) is None
 
 
 def test_other_tools(tmp_path: Path) -> None:
-    """MLflow has a commit and a program; the evaluation tools have a commit and versions."""
+    """The commit is imported from MLflow, lm-evaluation-harness and Inspect.
+
+    MLflow also has the name of the program. The other two have versions of packages.
+    """
     run = tmp_path / "mlruns" / "1" / _RUN
     write_text(run / "meta.yaml", f"run_id: {_RUN}\nstatus: 3\nlifecycle_stage: active\n")
     write_text(run / "tags" / "mlflow.source.git.commit", _COMMIT)

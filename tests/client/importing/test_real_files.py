@@ -1,6 +1,6 @@
-"""Real files of other tools, where they lie beside the project; what is expected was read by hand.
+"""Tests of imports of real files of other tools. A person read the expected values from them.
 
-They are no part of the project. PODIUM_IMPORT_DATA names their folder.
+The files are not part of the project. PODIUM_IMPORT_DATA names their folder.
 """
 
 import os
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def _imported(client: podium.Client, folder: str) -> ImportReport:
-    """Imports a folder twice: the second time changes nothing."""
+    """Imports a folder twice, and checks that the second import changes nothing."""
     report = import_results(client, _DATA / folder)
     again = import_results(client, _DATA / folder)
     assert (again.recorded, again.unchanged) == (0, report.recorded)
@@ -33,7 +33,7 @@ def _wrong(report: ImportReport) -> list[str]:
 
 
 def test_evsys(client: podium.Client) -> None:
-    """11 experiments of the store, 2 of logs, 2 of run folders; 16, 14 and 5 arms."""
+    """15 experiments with 35 arms are imported, from stores, logs and run folders."""
     report = _imported(client, "evsys")
     assert (len(report.experiments), report.recorded, _wrong(report)) == (15, 35, [])
     sweep = client.experiment("rank_sweep-c42530b6").get()
@@ -61,7 +61,7 @@ def test_evsys(client: podium.Client) -> None:
 
 
 def test_hf_trainer(client: podium.Client) -> None:
-    """Four trainings, one of which has an earlier state beside it."""
+    """Four training runs are imported. One of them has an earlier state beside it."""
     report = _imported(client, "hf_trainer")
     assert (report.recorded, len(report.not_imported), _wrong(report)) == (4, 1, [])
     experiment = client.experiment("hf_trainer")
@@ -82,7 +82,7 @@ def test_hf_trainer(client: podium.Client) -> None:
 
 
 def test_lm_eval(client: podium.Client) -> None:
-    """Nine files, seven arms; filters, N/A, NaN, Infinity and old formats among them."""
+    """Seven arms are imported, with filters, N/A, NaN, Infinity and files in old formats."""
     report = _imported(client, "lm_eval")
     assert (report.recorded, report.not_imported) == (7, [])
     arms = {arm.name.partition("@")[0]: arm.name for arm in client.experiment("lm_eval").arms()}
@@ -102,7 +102,10 @@ def test_lm_eval(client: podium.Client) -> None:
 
 
 def test_mlflow(client: podium.Client) -> None:
-    """Two stores with a run experiment each: five runs, four of which tie; three, two failed."""
+    """Eight runs of two stores are imported.
+
+    Of the five runs in one store, four have the same score. Of the three in the other, two failed.
+    """
     report = _imported(client, "mlflow")
     assert (sorted(report.experiments), report.recorded, report.not_imported) == (
         ["DQN", "mlflow-demo"],
@@ -122,7 +125,10 @@ def test_mlflow(client: podium.Client) -> None:
 
 
 def test_inspect_ai(client: podium.Client) -> None:
-    """13 files: nine runs (one without scores), three copies, and one of an unknown version."""
+    """Of 13 files, nine are imported as arms, one of them without scores.
+
+    Three others are copies, and one has an unknown version.
+    """
     report = _imported(client, "inspect_ai")
     assert (report.recorded, len(report.not_imported)) == (9, 5)
     assert _wrong(report) == ["inspect_ai/tests/log/test_eval_log/log_version_3.txt"]
@@ -137,7 +143,7 @@ def test_inspect_ai(client: podium.Client) -> None:
 
 
 def test_wandb(client: podium.Client) -> None:
-    """One run, which logged nothing and ended well."""
+    """One run is imported, which logged nothing and is completed."""
     report = _imported(client, "wandb")
     assert (report.recorded, report.not_imported) == (1, [])
     arm = client.arm("code-toad", "g9dvvkua").get()
@@ -145,7 +151,7 @@ def test_wandb(client: podium.Client) -> None:
 
 
 def test_tensorboard(client: podium.Client) -> None:
-    """One run of an old Keras: 17 epochs, with in-loop evals among the tags of the training."""
+    """A run of an old Keras is imported, with 17 epochs and an in-loop row for each of them."""
     report = _imported(client, "tensorboard")
     assert (report.recorded, report.not_imported) == (1, [])
     arm = client.arm("tensorboard", "assets").get()

@@ -1,4 +1,4 @@
-"""What an import records, and when it records nothing, without a server."""
+"""Tests of what an import records, and when it records nothing, without a server."""
 
 import math
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The parts that read files for all importers: tables, limits, times, and the search for files."""
+"""Tests of the parts that read files for all importers: tables, limits, times and the search."""
 
 import gzip
 import math
@@ -27,7 +27,10 @@ from tests.each import each
     ],
 )
 def test_rows_of_a_table(tmp_path: Path, text: str, rows: list[tuple[int, Any]]) -> None:
-    """Each row has the number of its last line. Without a cell for each column, it is an error."""
+    """Each row has the number of its last line.
+
+    A row without a cell for each column is an error.
+    """
     file = tmp_path / "t.csv"
     file.write_text(text, encoding="utf-8")
     found = [(n, None if isinstance(row, ValueError) else row) for n, row in _tables.csv_rows(file)]
@@ -35,7 +38,7 @@ def test_rows_of_a_table(tmp_path: Path, text: str, rows: list[tuple[int, Any]])
 
 
 def test_a_log_whose_last_line_is_cut_off(tmp_path: Path) -> None:
-    """Its last line is an error with its number, and in a table it is a row."""
+    """If the last line lacks its line break, it is an error in a log, and a row in a table."""
     file = tmp_path / "t.csv"
     file.write_text("a,b\n1,2\n3,4", encoding="utf-8")
     assert [row for _, row in _tables.csv_rows(file)][1] == {"a": "3", "b": "4"}
@@ -55,12 +58,12 @@ def test_a_log_whose_last_line_is_cut_off(tmp_path: Path) -> None:
     ],
 )
 def test_the_name_of_a_table(name: str, *, is_table: bool, stem: str) -> None:
-    """A table is recognized by its suffix, in any case of letters, also if it is compressed."""
+    """A table is recognized by its suffix, in upper or lower case, even if it is compressed."""
     assert (_tables.is_table(Path(name)), _tables.stem_of(Path(name))) == (is_table, stem)
 
 
 def test_a_header_has_each_column_once(tmp_path: Path) -> None:
-    """A repeated column, and too many keys of JSON lines, are errors."""
+    """A header that has a column twice is an error."""
     (tmp_path / "t.csv").write_text("a,b,a\n", encoding="utf-8")
     with pytest.raises(ValueError, match="the header has the column 'a' twice"):
         _tables.columns_of(tmp_path / "t.csv")
@@ -69,7 +72,7 @@ def test_a_header_has_each_column_once(tmp_path: Path) -> None:
 def test_the_columns_of_json_lines_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lines with ever new keys end the search for columns."""
+    """JSON lines that have more keys than the limit are an error."""
     (tmp_path / "t.jsonl").write_text('{"a": 1}\n{"b": 1}\n{"c": 1}\n', encoding="utf-8")
     monkeypatch.setattr(_tables, "_MAX_COLUMNS", 2)
     with pytest.raises(ValueError, match="the file has over 2 columns"):
@@ -90,7 +93,7 @@ def test_the_size_of_what_is_read_is_bounded(
     limit: str,
     read: Callable[[Path], Any],
 ) -> None:
-    """A file, a line and a YAML file of exactly the limit are read, and larger ones are not."""
+    """A file, a line and a YAML file of exactly their limit are read. Larger ones are errors."""
     monkeypatch.setattr(_values, limit, 8)
     file = tmp_path / "f"
     file.write_bytes(b'{"a": 1}')
@@ -127,19 +130,22 @@ def test_damaged_compressed_lines(tmp_path: Path) -> None:
     [(1, 1.0), ("1.5", 1.5), ("nan", math.nan), (True, None), ("x", None), (10**400, None)],
 )
 def test_a_number(value: object, number: float | None) -> None:
-    """Numbers, and texts of numbers, are numbers. Flags, and what no double holds, are not."""
+    """Numbers, and strings of numbers, are read.
+
+    Flags, and numbers too large for a double, are not.
+    """
     found = _values.number(value)
     assert repr(found) == repr(number)
 
 
 @each("seconds", [math.nan, math.inf, 1e20, "soon", None, True])
 def test_no_time(seconds: object) -> None:
-    """A value that is no number of seconds, or of no year that Python has, is no time."""
+    """A value is not read as a time if it is not a number, or its year is beyond Python's years."""
     assert _values.time_from_seconds(seconds) is None
 
 
 def test_a_time_is_in_utc() -> None:
-    """The time zone of the machine does not matter."""
+    """A time in seconds is read as a time in UTC."""
     assert _values.time_from_seconds("0.5") == datetime(1970, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC)
 
 
@@ -148,12 +154,15 @@ def test_a_time_is_in_utc() -> None:
     [(b"", True), (b" \n", True), (b'{"a": 1', True), (b'{"a": 1}\n', False), (b"[1", False)],
 )
 def test_an_object_that_is_cut_off(begin: bytes, *, is_torn: bool) -> None:
-    """An object without its end, or without anything, may still be written."""
+    """A JSON file that is empty, or lacks the end of its object, counts as cut off."""
     assert _values.is_torn_object(begin) is is_torn
 
 
 def test_a_database_is_only_read(tmp_path: Path) -> None:
-    """A missing file is not created, tables are not changed, and a value has a largest size."""
+    """A missing database is not created, and an existing one is opened for reading only.
+
+    A value in it may have up to 16 MiB.
+    """
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
         opened(tmp_path / "none.db").execute("SELECT 1").fetchone()
     assert list(tmp_path.iterdir()) == []
@@ -166,7 +175,10 @@ def test_a_database_is_only_read(tmp_path: Path) -> None:
 
 
 def test_a_linked_folder_is_searched_once(tmp_path: Path) -> None:
-    """Further links to a folder, and links around or inside of the results, add nothing."""
+    """A second link to a folder adds nothing.
+
+    Nor does a link to a folder around or in the results.
+    """
     results, other = tmp_path / "results", tmp_path / "other"
     for folder in (results / "own", other):
         folder.mkdir(parents=True)

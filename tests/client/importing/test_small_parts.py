@@ -1,4 +1,4 @@
-"""The parts that all importers share: configurations, names and rows."""
+"""Tests of the parts that all importers share: configurations, names and rows."""
 
 import math
 from datetime import UTC, datetime
@@ -46,7 +46,10 @@ _INT64 = 2**63
     ],
 )
 def test_a_parameter_that_was_written_as_text(text: str, value: object) -> None:
-    """It becomes a number only if the number is written back as the same text."""
+    """A string becomes a number, a flag or None if Python writes such a value like that.
+
+    Strings such as `007` and `1_000` stay strings.
+    """
     found = plain(text)
     assert (found, type(found)) == (value, type(value))
 
@@ -71,7 +74,10 @@ def test_a_parameter_that_was_written_as_text(text: str, value: object) -> None:
     ],
 )
 def test_a_seed(value: object, seed: int | None) -> None:
-    """A seed is an integer of 64 bits. A step is one as well, and any other value an error."""
+    """A seed is a 64-bit integer, and so is a step. Any other value is no seed.
+
+    As a step, such a value is an error.
+    """
     assert seed_from(value) == seed
     if seed is not None:
         assert step_from(value) == seed
@@ -94,7 +100,7 @@ def test_a_seed(value: object, seed: int | None) -> None:
     ],
 )
 def test_data_that_a_configuration_keeps(data: object, kept: object) -> None:
-    """Podium's own values are unchanged, and others become text."""
+    """Values that Podium can store are unchanged. Other values become strings."""
     assert kept_values(data) == kept
 
 
@@ -105,7 +111,7 @@ def test_data_that_is_nested_too_deeply(inner: object) -> None:
 
 
 def test_parts_of_a_configuration_that_have_other_fields() -> None:
-    """They are kept in the extras as they are, and the other parts are used."""
+    """A part with unknown fields is kept in the extras as it is. The other parts are converted."""
     model = {"name": "m", "size": 7}
     found = run_config_from({"model": model, "algorithm": "sft", "seed": "3", "lr": 0.1}, "run")
     assert found.model is None
@@ -134,7 +140,7 @@ def test_a_name_with_its_seed(name: str, seed: int | None, found: str) -> None:
 
 
 def test_a_name_over_the_limit() -> None:
-    """It has exactly the limit in bytes of UTF-8, and stays different from others."""
+    """A name over the limit in bytes is shortened to it. Different names stay different."""
     assert within_limit("é" * 4, 8) == "é" * 4
     names = [within_limit("é" * 200 + end, 64) for end in "ab"]
     assert names[0] != names[1]
@@ -152,12 +158,12 @@ def test_a_name_over_the_limit() -> None:
     ],
 )
 def test_a_folder_with_a_generic_name(folder: str, name: str) -> None:
-    """Up to two parents precede it, until one has a name of its own."""
+    """Up to two parents come before a generic name, until one has a name of its own."""
     assert name_of_folder(Path(folder), lambda path: path.name == "logs") == name
 
 
 def test_a_digest_of_settings() -> None:
-    """It ignores the order of keys, empty settings, and whether a number is written as text."""
+    """A digest ignores the order of keys, empty settings, and whether a number is a string."""
     assert digest_of("k", {"a": 1, "b": 2}) == digest_of("k", {"b": 2, "a": 1})
     one = group_of_model("m", {"a": 1, "b": {"c": None}, "d": [], "e": ""})
     assert one == group_of_model("m", {"a": "1"})
@@ -179,7 +185,7 @@ def test_a_digest_of_settings() -> None:
     ],
 )
 def test_the_eval_of_a_key(key: str, found: tuple[str, str] | None) -> None:
-    """A key that begins or ends like an evaluation is one of it."""
+    """A key that begins or ends with the name of an evaluation is a metric of that evaluation."""
     assert eval_and_metric(key) == found
 
 
@@ -188,7 +194,7 @@ def test_the_eval_of_a_key(key: str, found: tuple[str, str] | None) -> None:
     [("test", ["test"]), ("Predict/a", ["test"]), ("testing", []), ("val/test", [])],
 )
 def test_the_tag_of_a_test_set(name: str, tags: list[str]) -> None:
-    """An eval of a test set, in any case of letters, is a candidate for the primary eval."""
+    """An eval of a test set gets the tag "test". Its name may be in upper or lower case."""
     assert tags_of(name) == tags
 
 
@@ -200,7 +206,10 @@ def _logged(*values: tuple[str, int, float]) -> Logged:
 
 
 def test_values_that_replace_others() -> None:
-    """Another value at the same step is counted, and the same one again, or NaN, is not."""
+    """A different value at the same step counts as a replacement.
+
+    An equal one, even NaN, does not.
+    """
     logged = _logged(
         ("a", 1, 1.0), ("a", 1, 2.0), ("a", 1, 2.0), ("b", 1, math.nan), ("b", 1, math.nan)
     )
@@ -213,7 +222,10 @@ def test_values_that_replace_others() -> None:
 
 
 def test_a_restart_removes_what_it_logs_again() -> None:
-    """Values at the step of the restart and later go, and earlier ones become the latest."""
+    """A restart removes the values at its step and later.
+
+    The latest value is then an earlier one.
+    """
     logged = _logged(("a", 1, 1.0), ("a", 2, 2.0), ("a", 3, 3.0), ("b", 2, 4.0), ("val_c", 2, 5.0))
     logged.add("val_c", 1, 6.0)
     logged.remove_from(2)
@@ -223,7 +235,7 @@ def test_a_restart_removes_what_it_logs_again() -> None:
 
 
 def test_the_values_of_a_run_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One value more than the limit ends the import of the run."""
+    """A run with more values than the limit is an error."""
     monkeypatch.setattr(_rows, "_MAX_VALUES", 2)
     logged = _logged(("a", 1, 1.0), ("val_a", 1, 1.0))
     with pytest.raises(ValueError, match="the run has over 2 values"):
@@ -231,7 +243,10 @@ def test_the_values_of_a_run_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_post_training_row_of_an_eval() -> None:
-    """It is the last row at the greatest step, which may be 0 or negative, with its time."""
+    """A copy of the last row at the greatest step becomes the post-training row of an eval.
+
+    If the eval already has a row without a step, no copy is made.
+    """
     rows = [
         EvalResult("test", metrics={"n": n}, step=step)
         for n, step in enumerate([-3, 0, 0, -1], start=1)

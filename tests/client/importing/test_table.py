@@ -1,4 +1,4 @@
-"""CSV, TSV and JSON lines with a mapping of their columns."""
+"""Tests of imports of CSV, TSV and JSON lines, with a mapping of their columns."""
 
 import gzip
 import json
@@ -24,7 +24,7 @@ def _read(path: Path, **mapping: Any) -> tuple[dict[str, FoundArm], list[str]]:
 
 
 def test_a_log_with_steps_has_series_and_in_loop_rows(tmp_path: Path) -> None:
-    """Metrics of rows with a step are series, or in-loop rows if they begin like an evaluation."""
+    """Metrics of rows with a step become series, or in-loop rows if named like an evaluation."""
     path = write_text(tmp_path / "sweep.csv", _LOG)
     arms, why = _read(path, arm="model", step="iteration", metric=["loss", "val_acc"])
     assert (list(arms), why) == (["a", "b"], [])
@@ -39,7 +39,10 @@ def test_a_log_with_steps_has_series_and_in_loop_rows(tmp_path: Path) -> None:
 
 
 def test_a_table_of_results_has_post_training_rows(tmp_path: Path) -> None:
-    """Rows without a step are results; settings, seed and group are those of their columns."""
+    """Rows without a step are post-training rows.
+
+    Columns give the settings, the seed and the group.
+    """
     text = (
         "experiment;name;family;seed;lr;acc;test_f1\n"
         "nlp/x;a1;a;1;1e-3;0,5;0.25\n"
@@ -83,7 +86,10 @@ def test_one_file_for_each_task_is_one_arm_for_each_model(
 
 
 def test_without_an_arm_a_file_is_an_arm(client: podium.Client, tmp_path: Path) -> None:
-    """The name of the file is that of the arm, and its first row tells it from another file."""
+    """Without a column for the arm, each file is an arm with the name of the file.
+
+    A file with the same name and another first row is refused.
+    """
     path = tmp_path / "a" / "run1.csv.gz"
     path.parent.mkdir()
     path.write_bytes(gzip.compress(b"step\tloss\n1\t0.5\n"))
@@ -108,7 +114,7 @@ def test_without_an_arm_a_file_is_an_arm(client: podium.Client, tmp_path: Path) 
     ],
 )
 def test_a_wrong_mapping_is_an_error(tmp_path: Path, mapping: Any, why: str) -> None:
-    """An unknown, missing or ambiguous field is named, with what would be right."""
+    """A mapping with an unknown, missing or ambiguous field is an error that says what is right."""
     path = write_text(tmp_path / "sweep.csv", _LOG)
     with pytest.raises(ValueError, match=why):
         list(read_results(path, mapping=mapping))
@@ -120,7 +126,7 @@ def test_a_wrong_mapping_is_an_error(tmp_path: Path, mapping: Any, why: str) -> 
 def test_a_column_that_does_not_exist_is_named_with_those_that_do(
     tmp_path: Path, name: str
 ) -> None:
-    """The error suggests a similar column."""
+    """If a column does not exist, the report lists those that do, and suggests a similar one."""
     path = write_text(tmp_path / name, _LOG)
     if name.endswith("jsonl"):
         write_lines(path, {"model": "a", "iteration": 1}, {"loss": 1, "val_acc": 1})
@@ -149,7 +155,7 @@ def test_a_column_that_does_not_exist_is_named_with_those_that_do(
 def test_bad_rows_are_named_and_the_others_are_imported(
     tmp_path: Path, text: str, why: str
 ) -> None:
-    """A row without an arm, or with another value, is listed, and the good row is there."""
+    """A bad row is reported, for example without an arm. The good row is imported."""
     arms, [found] = _read(
         write_text(tmp_path / "a.csv", text), arm="model", step="it", metric="loss"
     )
@@ -158,7 +164,10 @@ def test_bad_rows_are_named_and_the_others_are_imported(
 
 
 def test_texts_in_another_encoding_are_wrong(tmp_path: Path) -> None:
-    """Names that differ only in bytes that are not UTF-8 do not become one arm."""
+    """Rows that are not UTF-8 are reported.
+
+    So two names that differ in them do not become one arm.
+    """
     path = tmp_path / "latin.csv"
     path.write_bytes("model,acc\nMüller,1\nMöller,2\nplain,3\n".encode("latin-1"))
     arms, why = _read(path, arm="model", metric="acc")
@@ -168,7 +177,10 @@ def test_texts_in_another_encoding_are_wrong(tmp_path: Path) -> None:
 
 
 def test_settings_that_change_within_an_arm_are_named(tmp_path: Path) -> None:
-    """Two settings under one name are two arms, so the second row is not mixed into the first."""
+    """If a setting changes within an arm, the later row is reported, and not imported.
+
+    With the setting as one more column for the arm, the rows are two arms.
+    """
     path = write_text(tmp_path / "a.csv", "model,lr,acc\na,1,0.5\na,2,0.75\n")
     arms, why = _read(path, arm="model", config="lr", metric="acc")
     assert arms["a"].arm.evals[0].metrics == {"acc": 0.5}
@@ -181,7 +193,7 @@ def test_settings_that_change_within_an_arm_are_named(tmp_path: Path) -> None:
 def test_the_command_takes_a_mapping(
     client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`--map` names columns, once or several times; a mistake in it is a usage error."""
+    """`--map` names columns, and may be given several times. A mistake in it is a usage error."""
     path = str(write_text(tmp_path / "sweep.csv", _LOG))
     command = ["--address", client.address, "import", path]
     columns = ["--map", "arm=model,step=iteration,metric=loss", "--map", "metric=val_acc"]
@@ -200,7 +212,7 @@ def test_the_command_takes_a_mapping(
 
 
 def test_tables_are_not_claimed_without_a_mapping(tmp_path: Path) -> None:
-    """Any program writes tables, so they are read only if the user tells what they mean."""
+    """A table is not read without a mapping, because any program may have written it."""
     write_text(tmp_path / "sweep.csv", _LOG)
     write_json(tmp_path / "a.jsonl", {"model": "a", "loss": 1})
     assert list(read_results(tmp_path)) == []
@@ -212,7 +224,7 @@ _SEEDS = "model,seed,epoch,val_acc,test_acc\n" + "".join(
 
 
 def test_each_seed_is_an_arm_in_the_group_of_its_name(tmp_path: Path) -> None:
-    """Rows of two seeds at the same steps are two arms, so none overwrites another."""
+    """With a column for the seed, each seed is an arm of its own, in the group of the name."""
     path = write_text(tmp_path / "res.csv", _SEEDS)
     mapping = {"arm": "model", "step": "epoch", "metric": ["val_acc", "test_acc"]}
     arms, why = _read(path, **mapping, seed="seed")
@@ -252,7 +264,7 @@ def test_each_seed_is_an_arm_in_the_group_of_its_name(tmp_path: Path) -> None:
 def test_a_row_that_contradicts_an_earlier_one_is_named(
     tmp_path: Path, header: str, mapping: Any, place: str, ways: str
 ) -> None:
-    """Neither a series, an in-loop row nor a result is overwritten, and the advice fits."""
+    """A row that contradicts an earlier one is reported, with fitting advice, and not imported."""
     text = f"model,seed,epoch,f1,{header}\na,0,1,1,0.5\na,0,1,1,0.5\na,0,1,2,0.75\n"
     path = write_text(tmp_path / "res.csv", text)
     arms, [why] = _read(path, arm="model", metric=[header], **mapping)
@@ -267,7 +279,7 @@ def test_a_row_that_contradicts_an_earlier_one_is_named(
 
 
 def test_only_the_split_test_is_tagged(tmp_path: Path) -> None:
-    """The primary eval of an arm with a validation and a test set is always the test set."""
+    """Of the rows without a step, only the one of the eval `test` gets the tag "test"."""
     path = write_text(tmp_path / "res.csv", _SEEDS)
     for metric in (["val_acc", "test_acc"], ["test_acc", "val_acc"]):
         for step in ({}, {"step": "epoch"}):
@@ -279,7 +291,7 @@ def test_only_the_split_test_is_tagged(tmp_path: Path) -> None:
 def test_a_table_without_a_mapping_is_named_with_its_columns(
     client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A table needs a mapping, and is not also called a file of no known kind."""
+    """A table without a mapping is reported with its columns, and not as a file of unknown kind."""
     path = write_text(tmp_path / "res.csv", _SEEDS)
     columns = "model, seed, epoch, val_acc, test_acc"
     why = f"a .csv file needs --map, such as --map arm=model,metric=acc; its columns are: {columns}"
@@ -296,7 +308,10 @@ def test_a_table_without_a_mapping_is_named_with_its_columns(
 def test_a_cell_that_is_not_a_number_is_named_with_its_line(
     client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An arm without a value is left out, the others are imported, and the exit code is 1."""
+    """A cell that is not a number is reported with its line, and the exit code is 1.
+
+    An arm without any value is not imported.
+    """
     path = write_text(tmp_path / "semi.csv", "model;acc\na;0,5\na;0,25\nb;0.5\n")
     command = ["--address", client.address, "import", str(path), "--map", "arm=model,metric=acc"]
     assert main(command) == 1
@@ -324,7 +339,7 @@ def test_a_mapping_of_texts() -> None:
 
 
 def test_rows_that_repeat_others(tmp_path: Path) -> None:
-    """Two lines with the same value, even NaN, are no contradiction.
+    """Two lines with the same value, even NaN, do not contradict each other.
 
     An empty group cell means no group.
     """
@@ -344,7 +359,10 @@ def test_many_bad_lines_are_counted(tmp_path: Path) -> None:
 
 
 def test_two_columns_of_one_metric(tmp_path: Path) -> None:
-    """A row whose columns `val_acc` and `val/acc` differ is named, and the first value is kept."""
+    """If the columns `val_acc` and `val/acc` of a row differ, this is reported.
+
+    The first value is imported.
+    """
     text = "model,step,val_acc,val/acc\na,1,0.5,0.5\na,2,0.5,0.75\n"
     path = write_text(tmp_path / "a.csv", text)
     arms, [why] = _read(path, arm="model", step="step", metric=["val_acc", "val/acc"])

@@ -1,4 +1,4 @@
-"""Event files of TensorBoard: scalars, hyperparameters, and files that were cut off."""
+"""Tests of imports of TensorBoard's event files: scalars, hyperparameters, and damaged files."""
 
 import random
 import struct
@@ -26,12 +26,15 @@ def _found(path: Path) -> FoundArm:
 
 
 def test_the_checksum_is_that_of_tensorflow() -> None:
-    """A record that TensorFlow wrote: the length 24, and its masked CRC-32C."""
+    """The checksum of the length 24 is the one in a record that TensorFlow wrote."""
     assert _events._masked_crc32c(struct.pack("<Q", 24)) == 0x224B7FA3
 
 
 def test_tags_become_series_and_in_loop_rows(tmp_path: Path) -> None:
-    """A tag that begins or ends like an evaluation is of an eval; the last step is its result."""
+    """A tag that begins or ends like an evaluation is a metric of an eval. Others are series.
+
+    The row of the last step is also the result.
+    """
     write_events(
         tmp_path / "exp",
         _BEGIN,
@@ -52,7 +55,7 @@ def test_tags_become_series_and_in_loop_rows(tmp_path: Path) -> None:
 
 
 def test_only_the_test_set_is_tagged(tmp_path: Path) -> None:
-    """Of the results of the last step, only that of the test set gets the tag."""
+    """Of the results of the last step, only that of the test set gets the tag "test"."""
     write_events(tmp_path / "exp", _BEGIN, scalars(1, val__acc=0.25, test__acc=0.5))
     rows = [row for row in _found(tmp_path).arm.evals if row.step is None]
     assert {row.name: row.tags for row in rows} == {"val": [], "test": ["test"]}
@@ -84,7 +87,7 @@ def test_folders_of_keras_are_one_run(client: podium.Client, tmp_path: Path) -> 
 def test_scalars_of_tensorflow_2_are_tensors(
     tmp_path: Path, tensor: dict[str, Any], number: float | None
 ) -> None:
-    """A tensor without dimensions is a scalar. Other tensors are listed by tag."""
+    """A tensor without dimensions is a scalar. Other tensors are reported by their tags."""
     value = [{"tag": b"loss", "tensor": tensor}]
     write_events(
         tmp_path / "r", _BEGIN, scalars(0, x=1.0), _Event(step=1, summary={"value": value})
@@ -97,7 +100,7 @@ def test_scalars_of_tensorflow_2_are_tensors(
 
 
 def test_hyperparameters_are_the_configuration(tmp_path: Path) -> None:
-    """The hparams plugin has values and the status of the session."""
+    """The configuration and the status are read from an event of the hparams plugin."""
     write_events(
         tmp_path / "a" / "version_0",
         _BEGIN,
@@ -113,7 +116,10 @@ def test_hyperparameters_are_the_configuration(tmp_path: Path) -> None:
 
 
 def test_a_restart_removes_later_values(tmp_path: Path) -> None:
-    """A run that goes on from a checkpoint logs steps again, in another file."""
+    """If a run restarts at a step, the earlier values at this step and later are removed.
+
+    A run that continues from a checkpoint logs these steps again, in another file.
+    """
     folder = tmp_path / "exp"
     write_events(folder, _BEGIN, scalars(1, loss=1.0), scalars(2, loss=2.0, val_acc=0.5))
     restart = _Event(step=2, session_log={"status": 1})
@@ -125,7 +131,10 @@ def test_a_restart_removes_later_values(tmp_path: Path) -> None:
 
 
 def test_runs_in_a_run_have_its_name(tmp_path: Path) -> None:
-    """`add_scalars` and `add_hparams` write runs into the folder of the run."""
+    """A run in a folder of another run is named after both folders.
+
+    `add_scalars` and `add_hparams` write such runs.
+    """
     write_events(tmp_path / "exp", _BEGIN, scalars(1, loss=1.0))
     write_events(tmp_path / "exp" / "loss" / "a", _BEGIN, scalars(1, loss=2.0))
     assert set(results(tmp_path).arms) == {"exp", "exp/loss/a"}
@@ -134,7 +143,7 @@ def test_runs_in_a_run_have_its_name(tmp_path: Path) -> None:
 def test_another_run_does_not_overwrite_one_of_the_same_name(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """A run that grows is imported again, and another one of the folder's name is refused."""
+    """A run that has grown is imported again. Another run with the same folder name is refused."""
     path = write_events(tmp_path / "a" / "exp", _BEGIN, scalars(1, loss=1.0))
     import_results(client, path.parent)
     path.write_bytes(event_bytes(_BEGIN, scalars(1, loss=1.0), scalars(2, loss=0.5)))
@@ -163,7 +172,7 @@ def test_another_run_does_not_overwrite_one_of_the_same_name(
 def test_a_file_that_was_cut_off_is_named(
     tmp_path: Path, content: bytes, why: str, arms: int
 ) -> None:
-    """What a file has before its damage is imported, and the damage is listed."""
+    """The values before the damage in a file are imported, and the damage is reported."""
     path = tmp_path / "run" / "events.out.tfevents.1"
     path.parent.mkdir()
     path.write_bytes(content)
@@ -173,7 +182,7 @@ def test_a_file_that_was_cut_off_is_named(
 
 
 def test_a_hostile_length_is_refused(tmp_path: Path) -> None:
-    """A record that claims terabytes is listed, and no memory is taken for it."""
+    """A record whose length is in the terabytes is reported as larger than the limit."""
     length = struct.pack("<Q", 2**42)
     checksum = struct.pack("<I", _events._masked_crc32c(length))
     path = write_text(tmp_path / "run" / "events.out.tfevents.1", "")
@@ -184,7 +193,7 @@ def test_a_hostile_length_is_refused(tmp_path: Path) -> None:
 
 
 def test_no_damage_makes_up_a_number(tmp_path: Path) -> None:
-    """Files with changed or missing bytes are read without a crash; their numbers are the run's."""
+    """A file with changed or missing bytes is read without a crash, and gives no wrong number."""
     whole = event_bytes(_BEGIN, *[scalars(step, loss=0.5) for step in range(20)])
     draw = random.Random(1)  # noqa: S311 - the same damage every time
     path = write_text(tmp_path / "run" / "events.out.tfevents.1", "")

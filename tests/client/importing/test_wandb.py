@@ -1,4 +1,4 @@
-"""Runs of Weights & Biases on disk: logs, summaries, and files that were cut off."""
+"""Tests of imports of W&B runs on disk: logs, summaries, and damaged files."""
 
 import random
 from datetime import UTC, datetime
@@ -52,7 +52,7 @@ def _found(path: Path) -> FoundArm:
 
 
 def test_a_finished_run_is_an_arm_with_series_and_evals(tmp_path: Path) -> None:
-    """The history becomes series and in-loop rows; the summary tells the results."""
+    """The history becomes series and in-loop rows. The summary becomes metrics and results."""
     _log_of(tmp_path, _RUN, *_ROWS, _SUMMARY, exit_record(runtime=60))
     found = _found(tmp_path)
     arm = found.arm
@@ -95,7 +95,7 @@ def test_a_finished_run_is_an_arm_with_series_and_evals(tmp_path: Path) -> None:
 def test_an_unfinished_run_has_no_results_of_its_in_loop_evals(
     tmp_path: Path, ends: list[Any], status: str, error: str | None
 ) -> None:
-    """Only an eval that the history lacks is a post-training row of a run that did not finish."""
+    """If a run did not finish, an eval has a post-training row only if it is not in the history."""
     _log_of(tmp_path, _RUN, *_ROWS, _SUMMARY, *ends)
     arm = _found(tmp_path).arm
     assert (arm.status, arm.error) == (status, error)
@@ -103,7 +103,7 @@ def test_an_unfinished_run_has_no_results_of_its_in_loop_evals(
 
 
 def test_values_of_recent_versions_have_types(tmp_path: Path) -> None:
-    """An item holds its value as a number, an integer, a text or JSON."""
+    """In logs of recent versions, a number is read from the field of its type or from JSON."""
     items = [
         {"key": "loss", "number": 0.125},
         {"key": "count", "integer": -3},
@@ -116,7 +116,7 @@ def test_values_of_recent_versions_have_types(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_is_one_arm(client: podium.Client, tmp_path: Path) -> None:
-    """The folders of one id are read in the order of their times, and the last end counts."""
+    """The folders of one run ID are read in the order of their times. The last status counts."""
     first, second = (tmp_path / f"wandb/run-2026010{day}_000000-abc12345" for day in (1, 2))
     write_log(first / "run-abc12345.wandb", _RUN, _ROWS[0], exit_record(1, 10))
     write_log(second / "run-abc12345.wandb", _RUN, _ROWS[2], exit_record(0, 5))
@@ -129,7 +129,7 @@ def test_a_resumed_run_is_one_arm(client: podium.Client, tmp_path: Path) -> None
 
 
 def test_a_run_without_its_log_has_its_summary(tmp_path: Path) -> None:
-    """The files of a run have its results and configuration, but neither history nor exit."""
+    """A run without its log is imported from its summary and its config.yaml, and reported."""
     files = tmp_path / _FOLDER / "files"
     summary = {"loss": 0.5, "val_acc": 0.75, "_wandb": {"runtime": 3}, "_step": 9}
     write_json(files / "wandb-summary.json", summary)
@@ -145,7 +145,7 @@ def test_a_run_without_its_log_has_its_summary(tmp_path: Path) -> None:
 
 
 def test_a_record_over_several_blocks_is_read_whole(tmp_path: Path) -> None:
-    """A record larger than a block, and records at each place near the end of one."""
+    """A record larger than a block is read whole, and so are records near the end of a block."""
     wide = {f"k{number}": number for number in range(4_000)}
     rows = [history(step, {"loss": step / 8, "pad": "x" * (step % 97)}) for step in range(1_500)]
     _log_of(tmp_path, _RUN, history(5_000, wide), *rows, exit_record())
@@ -168,7 +168,7 @@ def test_a_record_over_several_blocks_is_read_whole(tmp_path: Path) -> None:
 def test_a_log_that_was_cut_off_is_named(
     tmp_path: Path, content: bytes, why: str, arms: int
 ) -> None:
-    """What a log has before its damage is imported, and the damage is listed."""
+    """The values before the damage in a log are imported, and the damage is reported."""
     path = tmp_path / _FOLDER / "run-abc12345.wandb"
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
@@ -178,7 +178,7 @@ def test_a_log_that_was_cut_off_is_named(
 
 
 def test_no_damage_makes_up_a_number(tmp_path: Path) -> None:
-    """Each log with changed or missing bytes is read without a crash; its numbers are the run's."""
+    """A log with changed or missing bytes is read without a crash, and gives no wrong number."""
     whole = log_bytes(_RUN, *[history(step, {"loss": 0.5}) for step in range(50)], exit_record())
     draw = random.Random(1)  # noqa: S311 - the same damage every time
     for number in range(60):
@@ -195,7 +195,7 @@ def test_no_damage_makes_up_a_number(tmp_path: Path) -> None:
 
 
 def test_a_hostile_log_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A record without end and keys nested without end are listed, and not unpacked."""
+    """A record over the limit, keys nested too deeply, and a link out of a folder are reported."""
     monkeypatch.setattr(_log, "_MAX_RECORD_BYTES", 100_000)
     deep = _log._Record(summary={"update": [{"nested_key": ["a"] * 10_000, "value_json": "1"}]})
     write_log(tmp_path / "a.wandb", _RUN, history(0, {"a": "x" * 200_000}))
@@ -211,7 +211,7 @@ def test_a_hostile_log_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_files_that_only_end_like_a_log_are_not_claimed(tmp_path: Path) -> None:
-    """A file needs the header of a log, and a summary its folder."""
+    """A `.wandb` file without the header of a log is not claimed. Nor is a summary alone."""
     write_text(tmp_path / "notes.wandb", "my notes")
     write_json(tmp_path / "wandb-summary.json", {"loss": 1})
     assert results(tmp_path) == results(tmp_path / "notes.wandb")
@@ -219,7 +219,10 @@ def test_files_that_only_end_like_a_log_are_not_claimed(tmp_path: Path) -> None:
 
 
 def test_a_copy_of_the_latest_run_is_that_run(tmp_path: Path) -> None:
-    """Some copies of the folder have a copy in place of the link; alone, it is a run of its own."""
+    """If `latest-run` is a copy of a run, and not a link, it is not another arm.
+
+    If the copy is alone, it is a run of its own.
+    """
     summary = '{"loss": 0.5}'
     for name in ("run-20260102_030405-abc", "latest-run"):
         write_text(tmp_path / "wandb" / name / "files" / "wandb-summary.json", summary)
@@ -230,7 +233,7 @@ def test_a_copy_of_the_latest_run_is_that_run(tmp_path: Path) -> None:
 
 
 def test_a_run_without_results_is_named(tmp_path: Path) -> None:
-    """A folder with neither a log nor a summary is listed, although it has no results."""
+    """A run folder with neither a log nor a summary is reported."""
     files = tmp_path / "wandb" / "run-20260102_030405-abc" / "files"
     write_text(files / "config.yaml", "lr:\n  value: 0.1\n")
     found = results(tmp_path)
@@ -240,7 +243,7 @@ def test_a_run_without_results_is_named(tmp_path: Path) -> None:
 
 
 def test_texts_of_a_summary_are_one_line(tmp_path: Path) -> None:
-    """A summary of many media and texts does not hide the other lines of a report."""
+    """All values of a summary that are not numbers are reported in one line."""
     summary = {"loss": 0.5, **{f"text{number}": "x" for number in range(12)}}
     write_json(tmp_path / _FOLDER / "files" / "wandb-summary.json", summary)
     listed = results(tmp_path).not_imported
@@ -253,7 +256,10 @@ def test_texts_of_a_summary_are_one_line(tmp_path: Path) -> None:
 
 
 def test_logs_of_several_runs_in_one_folder_are_several_arms(tmp_path: Path) -> None:
-    """A copy of `latest-run` that was copied over an older one has the logs of both runs."""
+    """If a folder has the logs of two runs, they are two arms.
+
+    A copy of `latest-run` over an older copy makes such a folder.
+    """
     for run_id, value in (("first", 0.25), ("second", 0.75)):
         path = tmp_path / "wandb" / "latest-run" / f"run-{run_id}.wandb"
         write_log(path, run_record(run_id, {}), history(0, {"loss": value}), exit_record())
