@@ -126,7 +126,7 @@ def test_the_sweep_runs_twice(tmp_path: Path) -> None:
 
 
 def _table(printed: str) -> list[str]:
-    """Returns the lines of the table, with sorted arms: those that began together have no order."""
+    """Returns the lines of the table. Arms are sorted, because some may begin at the same time."""
     _, _, rest = printed.partition("\n\n")
     header, *arms = rest.partition("\n\n")[0].splitlines()
     return [header, *sorted(arms)]

@@ -127,7 +127,7 @@ def _converse(
 
 
 def _connect_seconds(address: str | None) -> float:
-    """Returns for how many seconds a command waits for a connection: many if the port is open.
+    """Returns the seconds that a command waits for a connection: many if the port is open.
 
     A server on a busy machine may need more seconds than users would wait.
     """

@@ -189,7 +189,7 @@ def test_a_chart_of_one_value_and_of_none() -> None:
 
 
 def test_a_curve_in_one_line() -> None:
-    """Curves that are drawn in one line each have the same bounds. Missing values are blank."""
+    """The small curves of a table all have the same bounds. Steps without a value are blank."""
     rising, late = Series([0, 7], [0.0, 7.0]), Series([4, 7], [3.5, 3.5])
     both = [rising, late]
     assert spark(rising, both, 8) == "▁▂▃▄▅▆▇█"

@@ -253,7 +253,10 @@ def test_the_table_of_curves() -> None:
 
 
 def test_the_curves_of_a_report() -> None:
-    """Arms without values of the metric are named. A metric that no arm has is an error."""
+    """A curve names the arms without values of its metric.
+
+    A metric that no arm has is an error.
+    """
     rows = [EvalResult("val", metrics={"acc": 0.5}, step=1)]
     arms = [ArmResult("a", RunConfig("a"), "running", evals=rows), _arm("b", 0.5), _arm("c", 0.5)]
 

@@ -220,7 +220,7 @@ def test_the_fields_of_an_experiment() -> None:
     [(True, "c0"), (False, "c0, with uncommitted changes"), (None, "c0, unknown changes")],
 )
 def test_the_provenance_of_an_arm(*, is_clean: bool | None, text: str) -> None:
-    """A commit with uncommitted or unknown changes is not shown like that of a clean work tree."""
+    """A commit with uncommitted or unknown changes is marked. That of a clean work tree is not."""
     given = podium.Provenance("c0", is_clean, ["python", "a b"], packages={"x": "1"})
     assert _fields(show._provenance_fields(given)) == {
         "git commit": text,

@@ -33,7 +33,7 @@ def _metric() -> None: ...
 def test_plain_values() -> None:
     """Numbers of any library, enums, sets and functions become JSON values.
 
-    Objects become the names of their classes, without memory addresses.
+    Other objects become the names of their classes, without memory addresses.
     """
     given = {
         "rate": np.float32(0.5),
