@@ -5,9 +5,10 @@
 Writers record at three servers, and send each call again until it is answered. Meanwhile, faults
 happen one after the other, in a random order: leaders are killed and cut off, replicas pause, and
 the disk of a leader fills up. The watches of all servers begin before the first fault, and must
-show new rows after each one. A call must be acknowledged within 20 seconds of a new leader. At the
-end, the servers must have each acknowledged row once, each call must have one revision, and each
-watch must have shown exactly these rows.
+show new rows after each one. A call must be acknowledged within 20 seconds of a new leader.
+
+At the end, the servers must have each acknowledged row once, and each call must have one revision.
+Each watch must have shown exactly these rows.
 """
 
 import argparse
@@ -38,7 +39,7 @@ T = TypeVar("T")
 _EXPERIMENTS = ("cluster/a", "cluster/b")
 _WRITERS = (Trainer, Trainer, Trainer, Evaluator)
 _MOST_SECONDS = 20.0
-"""The limit of the seconds from a new leader to the first acknowledged call."""
+"""The most seconds that may pass from a new leader to the first acknowledged call."""
 _WATCH_SECONDS = 60.0
 _ANSWER_SECONDS = 120.0
 _JITTER_SECONDS = 1.0
@@ -262,7 +263,7 @@ class Trial:
 
 
 def _answered(ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Calls a function that makes calls to servers, again until all are answered.
+    """Calls a function that makes calls to servers, and repeats it until they answer.
 
     Returns the result of the function.
     """

@@ -15,7 +15,7 @@ async def every_item(
 ) -> list[Any]:
     """Returns the items of all pages. Calls `between` after each page.
 
-    `read` returns the page that begins at a place; `start` is the first place.
+    `read` returns the page that begins at a place. `start` is the first place.
     """
     items, place = [], start
     while True:

@@ -200,7 +200,7 @@ class Chaos:
         """Kills the server while it holds answers to calls. Waits until one call is sent again."""
         self._server.kill_at_the_moment()
         self.report.server_kills += 1
-        # Before that, the client itself repeats the call for a while.
+        # The call gets no answer only after the client itself has repeated it for a while.
         self._wait_for(lambda: self._first_unknown() is not None)
         self._server.start()
         self._wait_for(self._is_resent)

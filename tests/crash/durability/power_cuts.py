@@ -39,7 +39,7 @@ __all__ = ["Life", "Report", "check_images", "cut_power", "live", "main"]
 
 _FILE = "podium.db"
 _CHECKPOINT_PAGES = 40
-"""The pages between two checkpoints: so few that each life has many checkpoints."""
+"""The number of pages between two checkpoints. It is small, so each life has many checkpoints."""
 _ROUNDS = 120
 _IMAGES_A_LIFE = 1_000
 

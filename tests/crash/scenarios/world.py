@@ -21,7 +21,7 @@ __all__ = ["TRAIN", "Training", "World"]
 
 _SECONDS = 240
 _CLOSE_SECONDS = 600
-"""Longer than the time limit of a test, so a training that waits this long fails the test."""
+"""Longer than the time limit of a test. A training process that waits this long fails the test."""
 _REPOSITORY = Path(__file__).parents[3]
 
 Training = subprocess.Popen[str]

@@ -58,7 +58,7 @@ async def test_who_needs_a_token(
     """Without `--auth`, calls need tokens if there are any, or if other machines can call.
 
     `--insecure` turns tokens off if other machines can call. If the store has tokens, such a
-    server does not start.
+    server does not start. If `--auth` is given, it alone decides.
     """
     settings = Settings(insecure=insecure, auth=auth)
     expected = _expected(settings, is_reachable=is_reachable, has_tokens=has_tokens)
@@ -112,7 +112,7 @@ async def test_limits_reach_the_admission(tmp_path: Path, monkeypatch: pytest.Mo
     seen: list[AdmissionLimits] = []
 
     class Noted(Admission):
-        """Notes its limits."""
+        """Keeps its limits in `seen`."""
 
         def __init__(self, limits: AdmissionLimits) -> None:
             seen.append(limits)
@@ -150,7 +150,7 @@ async def test_a_front_that_fails_ends_the_process(
     given: dict[str, Any] = {}
 
     class Noted(GrpcioFront):
-        """Notes its options."""
+        """Keeps its options in `given`."""
 
         def __init__(self, *services: Any, **options: Any) -> None:
             given.update(options)
@@ -183,7 +183,7 @@ async def test_streams_are_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     streams: list[str] = []
 
     class Noted(Telemetry):
-        """Notes the names of the methods that are not timed."""
+        """Keeps the names of the methods that are not timed in `streams`."""
 
         def __init__(self, gauges: Any, audit: Any, names: Iterable[str], *rest: Any) -> None:
             streams.extend(names)

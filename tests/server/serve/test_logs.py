@@ -13,7 +13,7 @@ from podium_server.serve.logs import set_up_logs
 
 @pytest.fixture
 def _own_logs() -> Iterator[None]:
-    """Gives the logging of this process back to pytest after the test."""
+    """Restores the logging of this process, which pytest uses, after the test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     root.handlers.clear()
@@ -24,7 +24,7 @@ def _own_logs() -> Iterator[None]:
 
 
 def _log_errors() -> None:
-    """Logs what gRPC does when a response cannot be sent, and another error."""
+    """Logs gRPC's error about a response that cannot be sent, and another error of gRPC."""
     log = logging.getLogger("grpc._cython.cygrpc")
     failed = grpc.aio.InternalError('Failed "execute_batch"')
     log.error("raised in core by servicer method [%s]", "/x/Eval", exc_info=failed)
@@ -72,7 +72,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_own_logs", "_elsewhere")
 def test_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """A line has the time in UTC, the level, the logger, the message, and any exception."""
+    """A JSON line of the log has the time in UTC, the level, logger, message and any error."""
     set_up_logs("json", "info")
     error = ValueError("why")
     failed = {"exc_info": (ValueError, error, None)}
@@ -93,9 +93,9 @@ def test_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("_own_logs")
 def test_libraries_log_ten_errors_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
-    """A library's tenth error in a minute is the last in the log, and says so.
+    """The log has at most ten errors of a library in a minute.
 
-    All of Podium's own errors are logged.
+    The tenth says that more are left out. All of Podium's own errors are logged.
     """
     set_up_logs("text", "info")
     flood = [_record("grpc._x", "no. %d", created=61.0, args=(n,)) for n in range(1, 20)]

@@ -60,7 +60,7 @@ def test_a_wrong_limit(option: str, message: str, capsys: pytest.CaptureFixture[
     ],
 )
 def test_a_wrong_address(settings: Settings, message: str) -> None:
-    """The error names the option and its valid forms, and a similar address if there is one."""
+    """The error about a wrong address names the option, its forms, and any similar address."""
     with pytest.raises(ConfigError) as raised:
         check_addresses(settings)
     assert str(raised.value) == message
@@ -144,7 +144,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
 
 
 def test_each_option_is_in_the_table() -> None:
-    """Each option is in `_SETTINGS`, so that the next test covers it, or in `_OTHERS`."""
+    """Each option of `podium serve` is in `_SETTINGS`, for the next test, or in `_OTHERS`."""
     parser = command_parser("serve", command)
     assert {each.option_strings[-1] for each in parser._actions} == _SETTINGS.keys() | _OTHERS
 

@@ -7,7 +7,7 @@ _QUICK_HISTORIES = 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks as slow: tests of large rankings, and all random histories except the first two."""
+    """Marks large rankings, and all random histories except the first two, as slow tests."""
     for item in items:
         if getattr(item, "originalname", "") in _SLOW:
             item.add_marker("slow")

@@ -88,7 +88,7 @@ async def test_a_damaged_store_gives_no_backup(tmp_path: Path) -> None:
 
 
 async def test_a_check_finds_damage(tmp_path: Path) -> None:
-    """`check_store` finds a wrong index, damaged pages and a cut file. An intact one passes."""
+    """`check_store` finds a wrong index, damaged pages and a cut file. An intact file passes."""
     path = tmp_path / "podium.db"
     await _fill(path)
     assert check_store(str(path)) == check_store(f"sqlite:///{path}") == []
@@ -115,7 +115,7 @@ def test_what_is_no_store_is_not_called_intact(tmp_path: Path, content: bytes) -
 
 
 async def test_a_pipe_is_no_store(tmp_path: Path) -> None:
-    """If the path is that of a pipe, a check, a backup and `open` fail without waiting for it."""
+    """A check, a backup and a start fail without waiting if the path is that of a pipe."""
     pipe = tmp_path / "pipe.db"
     os.mkfifo(pipe)
     for use in (check_store, lambda url: back_up_store(url, tmp_path / "copy.db")):
@@ -126,7 +126,10 @@ async def test_a_pipe_is_no_store(tmp_path: Path) -> None:
 
 
 def test_the_commands(tmp_path: Path) -> None:
-    """`podium backup` and `podium check` work while a server runs, and return exit codes."""
+    """`podium backup` and `podium check` work while a server uses the store.
+
+    Their exit code is 0 for success, 1 for a damaged file, and 2 for other errors.
+    """
     store = f"sqlite:///{tmp_path}/podium.db"
     target = tmp_path / "copy.db"
     with running_server(store) as server, podium.Client(server.address) as client:

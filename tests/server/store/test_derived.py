@@ -35,7 +35,7 @@ _CALLS = 100
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_derived_rows(seed: int, tmp_path: Any) -> None:
-    """After random calls, derived scores, primary evals, counts and sizes fit the stored rows."""
+    """After random calls, the stored scores, primary evals, counts and sizes match the rows."""
     place, rng, model = new_place(tmp_path), Random(seed), Experiment()  # noqa: S311 - the same calls every time
     async with opened(place) as store:
         way = Direct(store, Limits())

@@ -62,7 +62,7 @@ async def test_a_call_on_its_way_shares_the_commit(
 async def test_nobody_waits_for_a_caller_who_has_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A commit stops waiting for more calls if its thread is idle for as long as a commit."""
+    """A commit stops waiting for calls if its thread is idle for as long as a commit takes."""
     async with opened(SqlitePlace(tmp_path)) as store:
         await store.transact(record(declared(), arm()))
         commits = _expecting_two(store, monkeypatch, busy=False)

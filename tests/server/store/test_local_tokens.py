@@ -105,7 +105,7 @@ def test_a_change_waits_for_the_server(tmp_path: Path, change: Callable[[Path], 
 async def test_a_change_that_the_disk_refuses_has_a_reason(
     store: SqliteStore, error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If SQLite fails, a call that changes tokens gets the reason: full, overloaded or internal."""
+    """If SQLite fails, a call that changes tokens gets STORAGE_FULL, OVERLOADED or INTERNAL."""
 
     def fail(*_arguments: object) -> None:
         raise StoreError("cannot use podium.db") from error

@@ -349,7 +349,7 @@ async def test_files_that_cannot_take_part(tmp_path: Path) -> None:
 
 
 def test_every_table_is_known() -> None:
-    """`result_tables` has exactly these tables. For `points`, it has the right columns and key."""
+    """`result_tables` returns exactly these tables, and the right columns and key for `points`."""
     tables = sqlite_transfer.result_tables()
     assert set(tables) == {
         "arm_parts", "arms", "evals", "experiment_contents", "experiments", "point_keys", "points",

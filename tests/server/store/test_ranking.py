@@ -66,7 +66,7 @@ class _Steps:
 async def test_the_first_places_cost_the_same_among_many_arms(
     tmp_path: Any, direction: str, value: Callable[[int], float]
 ) -> None:
-    """The top 10 of 1,500 arms takes at most 5 % more steps than that of 30, even with ties."""
+    """Reading the top 10 of 1,500 arms takes at most 5 % more steps than that of 30 arms."""
     async with opened(SqlitePlace(tmp_path)) as opened_store:
         store: Any = opened_store
         steps = []

@@ -227,7 +227,7 @@ async def test_a_store_closes_while_another_program_holds_its_file(place: Sqlite
 
 
 async def test_a_transaction_that_sqlite_refuses_is_taken_back(place: SqlitePlace) -> None:
-    """If SQLite fails in the middle of a call, nothing is stored. The error has an incident."""
+    """If SQLite fails in a call, nothing is stored. The error has the id of an incident."""
     async with opened(place) as store:
         await store.transact(record(declared(), arm()))
         other = apsw.Connection(str(place.path))

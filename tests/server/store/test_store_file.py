@@ -102,9 +102,10 @@ _HARMS: dict[str, Callable[[Path], None]] = {
 async def test_no_write_is_acknowledged_after_it(
     watched: _Watched, harm: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """If another program harms a file of the store, the next write is not acknowledged.
+    """If another program harms a file of the store, no write is acknowledged any more.
 
-    Reads fail, and the server's log has the reason.
+    It may have removed, replaced, truncated or overwritten the file. Reads fail, and the server's
+    log has the reason.
     """
     _HARMS[harm](watched.path)
     assert await watched.reason() == "OUTCOME_UNKNOWN"

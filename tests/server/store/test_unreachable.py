@@ -35,7 +35,7 @@ def _closed_port() -> int:
     ],
 )
 async def test_the_database_is_named_without_its_password(before: str, after: str) -> None:
-    """The error has the cause, and the given URL with `***` in place of the password."""
+    """The error names the cause and the database's URL, with `***` instead of the password."""
     port = _closed_port()
     with pytest.raises(StoreError) as caught:
         await open_store(before.format(port=port))

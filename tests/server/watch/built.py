@@ -81,23 +81,27 @@ _STEPS: Sequence[Sequence[Message | str]] = (
     (),  # no experiment yet
     (_record(*_FIRST_ARM),),  # a snapshot with several pages, at the first revision
     (_record(*_rows("a1", 4)),),  # a single row, at the revision after a marker
-    (_record(started("b1", "first", 1)), _record(*_rows("b1", 1, 2, 3))),  # not in some filters
-    (_record(*_rows("b1", 4)), _record(_finished("b1", "first"))),  # two commits, a moved arm
+    # Some filters do not show this arm.
+    (_record(started("b1", "first", 1)), _record(*_rows("b1", 1, 2, 3))),
+    # In two commits, the arm gets a row and ends, so one filter no longer shows it.
+    (_record(*_rows("b1", 4)), _record(_finished("b1", "first"))),
     (
         _record(started("a2", "first", 1)),
         _record(*_rows("a2", *range(1, 6)), *_points("a2", 1, 2, 3)),
     ),
-    # Rows and points are removed, and a row that was removed comes again.
+    # Rows and points are removed, and one of these rows is recorded again.
     (_record(started("a2", "second", 2, resume_step=2)), _record(*_rows("a2", 3, value=0.7))),
     (DeleteArmRequest(experiment=NAME, arm="b1"),),
     ("restart",),
     ("ahead",),
-    ("back_up", _record(*_rows("a1", 5, 6)), _record(*_rows("a1", 7)), "restore"),  # goes back
-    # The restored store has passed the revision that watches have, with other rows.
+    # The store is replaced by a backup, which is at the revision that the watches have.
+    ("back_up", _record(*_rows("a1", 5, 6)), _record(*_rows("a1", 7)), "restore"),
+    # The store is replaced by a backup, and then passes the revision that the watches have.
     ("back_up", _record(*_rows("a1", 8)), "restore", *(_record(*_rows("a2", n)) for n in (8, 9))),
     (_DELETE,),
     (_record(*_FIRST_ARM),),
-    (_record(*_rows("a1", 5)), _DELETE, _record(*_FIRST_ARM), _record(*_rows("a1", 9))),  # unseen
+    # No watch sees this deletion.
+    (_record(*_rows("a1", 5)), _DELETE, _record(*_FIRST_ARM), _record(*_rows("a1", 9))),
     ("ahead",),
 )
 """The steps: requests, and names of methods of `BuiltHistory`.
@@ -125,7 +129,7 @@ class BuiltHistory:
         self.connections = 0
 
     async def run(self) -> list[str]:
-        """Makes all steps. Returns the violations; stops at the first step that has some."""
+        """Makes all steps, or ends at the first step with violations. Returns the violations."""
         await self._server.start()
         try:
             for step in _STEPS:

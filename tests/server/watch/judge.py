@@ -29,7 +29,7 @@ _Point: TypeAlias = tuple[str, str, int]
 
 @dataclass
 class State:
-    """An experiment at a revision, or what a watch says of it: arms by name, rows and points."""
+    """The arms, rows and points of an experiment at a revision, or as a watch has sent them."""
 
     arms: dict[str, bytes] = field(default_factory=dict)
     rows: dict[_Key, bytes] = field(default_factory=dict)

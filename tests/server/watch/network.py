@@ -38,7 +38,7 @@ _SHORT_PAUSES: dict[str, Any] = {"_FIRST_PAUSE": 0.01, "_LONGEST_PAUSE": 0.1}
 
 @dataclass
 class Counts:
-    """What happened in a history.
+    """The counts of what happened in a history.
 
     Attributes:
         least_cuts: The number of cuts of the watch that was cut least often.

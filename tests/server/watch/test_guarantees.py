@@ -98,7 +98,7 @@ _NETWORK_PLANTS = (
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["", *_NETWORK_PLANTS])
 async def test_planted_defects_are_found_over_the_network(tmp_path: Path, name: str) -> None:
-    """Over the network, each planted defect causes a violation, and a server without one none."""
+    """Over the network, each planted defect causes a violation. Without a defect there is none."""
     file = tmp_path / "podium.db"
     patience = _PATIENCE if name else 60
     found = await BuiltHistory(NetworkServer(file, name), file, patience=patience).run()

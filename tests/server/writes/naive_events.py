@@ -300,8 +300,8 @@ def _become(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision:
 def _rows_of(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision: int) -> list[Row]:
     """Returns the rows of an arm that is recorded as a whole.
 
-    An old row is kept if it has the same content, and if it and all rows before it are in the
-    same order as before.
+    An old row is kept if its content is the same. It must also be in the same order as before,
+    together with all rows before it.
     """
     before = [row.identity for row in arm.rows]
     rows: list[Row] = []

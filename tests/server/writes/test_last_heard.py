@@ -159,7 +159,7 @@ class _Listener:
 
 
 async def test_caches_learn_of_a_heartbeat(place: Place, at: Clock) -> None:
-    """After a heartbeat, the store reports the arm as changed, so that no cache keeps its time."""
+    """After a heartbeat, the store reports the arm as changed, so that caches forget it."""
     listener = _Listener()
     async with opened(place) as store:
         await _record(Direct(store, Limits()), declared(), started("a", "A", 1))

@@ -39,7 +39,7 @@ def _failed(**fields: Any) -> Event:
     ids=["one byte more", "three megabytes", "two bytes a letter", "four bytes a letter"],
 )
 async def test_a_long_error_loses_its_middle(direct: Way, text: str) -> None:
-    """A longer error text is cut to 64 KiB: its beginning, its end, and the size of the rest."""
+    """Of an error text over 64 KiB, the beginning, the end and the size of the rest are kept."""
     await _record(direct, declared(), arm())
     await _record(direct, _failed(error=text))
     kept = (await _arm(direct)).error

@@ -57,7 +57,7 @@ _LOOK_EVERY = 25
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_one_after_the_other(direct: Way, experiment: str, seed: int) -> None:
-    """Each response, error and later read is that of the naive rules."""
+    """If calls are made one by one, all answers and reads are those of the naive rules."""
     rng, model = Random(seed), Experiment()  # noqa: S311 - the same calls every time
     for number in range(_CALLS):
         request = random_call(rng, model, experiment)
@@ -83,7 +83,7 @@ async def test_many_at_once(direct: Way, experiment: str, seed: int) -> None:
 
 @pytest.mark.slow
 async def test_over_the_wire(wire: MakeWire, experiment: str) -> None:
-    """Each response, error and later read of a running server is that of the naive rules."""
+    """All answers and reads of a running server are those of the naive rules."""
     rng, model, way = Random(1), Experiment(), wire({})  # noqa: S311 - the same calls every time
     for _ in range(_CALLS):
         request = random_call(rng, model, experiment)

@@ -127,7 +127,7 @@ async def test_an_evaluator_before_its_trainer(sweep: _Sweep) -> None:
 
 
 async def test_deletion_while_a_writer_is_behind(sweep: _Sweep) -> None:
-    """Late events for a deleted arm are rejected; a new writer can create the arm again."""
+    """Late events for a deleted arm are rejected. A new writer can create the arm again."""
     await sweep.record(declared())
     trainer = sweep.sender("trainer")
     trainer.log(started("a", "A", 1), _by("A", metrics({"loss": 1})))

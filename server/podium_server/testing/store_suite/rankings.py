@@ -72,7 +72,7 @@ async def test_pages_of_any_size(
 
 
 async def test_a_page_in_search_of_arms_without_a_score_ends(store: Store) -> None:
-    """A page that searches arms without a score ends early, with the place to continue from."""
+    """A page that searches for arms without a score ends early, with the place to continue at."""
     for first in range(0, 5_000, 500):
         events = [_scored(f"arm{n}", 1.0) for n in range(first, first + 500)]
         await store.transact(record(declared(), *events))
