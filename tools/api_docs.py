@@ -36,10 +36,10 @@ By default, a server answers gRPC at `localhost:50051`. The connection is not en
 server has a [certificate](security.md#encryption). A [token](security.md#tokens) is sent with each
 call, as the metadata `authorization: Bearer pdm_…`.
 
-If the server has an [HTTP port](server.md#http), each call is also a POST to the path below the
-name of the call, such as `/podium.v1.ResultsService/Eval`, with the content type
-`application/json`. This is the protocol [Connect](https://connectrpc.com/docs/protocol). Requests
-and responses are the messages in the [JSON form of
+If the server has an [HTTP port](server.md#http), each call can also be sent as a POST with the
+content type `application/json`. This page has the path below the name of each call, such as
+`/podium.v1.ResultsService/Eval`. The protocol is [Connect](https://connectrpc.com/docs/protocol).
+Requests and responses are the messages in the [JSON form of
 protobuf](https://protobuf.dev/programming-guides/json/): names of fields like `evalResult`, names
 of enum values, integers of 64 bits as strings, and the texts `NaN`, `Infinity` and `-Infinity` for
 such doubles. Fields that are zero or empty are left out, unless they are marked *optional*. A token

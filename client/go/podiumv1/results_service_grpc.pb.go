@@ -122,14 +122,13 @@ type ResultsServiceClient interface {
 	// are ordered by their means.
 	//
 	// If COMPLETED arms are ranked, the time for the first places does not depend on
-	// the number of arms. The time for each page is proportional to the number of
-	// arms with `by_group`, with other statuses or filters, or if the metric has dots
-	// and scores exist for several of its meanings (see Score).
+	// the number of arms. In three cases, the time for each page is proportional to
+	// the number of arms: with `by_group`, with other statuses or filters, and if the
+	// metric has dots and scores exist for several of its meanings (see Score).
 	//
-	// Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
-	// there is no metric, neither in the request nor in the experiment
-	// (METRIC_MISSING), and INVALID_ARGUMENT for a page token of another
-	// request.
+	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+	// page token of another request. Returns FAILED_PRECONDITION (METRIC_MISSING) if
+	// neither the request nor the experiment names a metric.
 	Rank(ctx context.Context, in *RankRequest, opts ...grpc.CallOption) (*RankResponse, error)
 	// Looks up the scores of many arms on many metrics, as Score returns them, in
 	// columns. The arms are in the order in which they were created.
@@ -137,9 +136,10 @@ type ResultsServiceClient interface {
 	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
 	// empty metric or for a page token of another request.
 	Scores(ctx context.Context, in *ScoresRequest, opts ...grpc.CallOption) (*ScoresResponse, error)
-	// Lists the metrics on which arms of an experiment have scores, as Score returns them:
-	// first those without an eval, then by the bytes of the eval's name and of the key.
-	// The time for each page is proportional to the number of scores of the experiment.
+	// Lists the metrics on which arms of an experiment have scores, as Score returns them.
+	// Metrics without an eval come first. The others are in the order of the bytes of the
+	// eval's name and then of the key. The time for each page is proportional to the
+	// number of scores of the experiment.
 	//
 	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
 	// page token of another request.
@@ -147,7 +147,8 @@ type ResultsServiceClient interface {
 	// Gets the version and the limits of the server, and the id of its store.
 	GetServer(ctx context.Context, in *GetServerRequest, opts ...grpc.CallOption) (*GetServerResponse, error)
 	// Watches an experiment: sends its state, or what changed after a revision, and then
-	// every change, until the client ends the call or the experiment is deleted.
+	// every change. The call ends when the client ends it, or after the experiment is
+	// deleted.
 	//
 	// Apply the messages up to a marker in order. The result is exactly the state of
 	// the marker's revision. Several commits can be sent together: of a row that
@@ -400,14 +401,13 @@ type ResultsServiceServer interface {
 	// are ordered by their means.
 	//
 	// If COMPLETED arms are ranked, the time for the first places does not depend on
-	// the number of arms. The time for each page is proportional to the number of
-	// arms with `by_group`, with other statuses or filters, or if the metric has dots
-	// and scores exist for several of its meanings (see Score).
+	// the number of arms. In three cases, the time for each page is proportional to
+	// the number of arms: with `by_group`, with other statuses or filters, and if the
+	// metric has dots and scores exist for several of its meanings (see Score).
 	//
-	// Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
-	// there is no metric, neither in the request nor in the experiment
-	// (METRIC_MISSING), and INVALID_ARGUMENT for a page token of another
-	// request.
+	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+	// page token of another request. Returns FAILED_PRECONDITION (METRIC_MISSING) if
+	// neither the request nor the experiment names a metric.
 	Rank(context.Context, *RankRequest) (*RankResponse, error)
 	// Looks up the scores of many arms on many metrics, as Score returns them, in
 	// columns. The arms are in the order in which they were created.
@@ -415,9 +415,10 @@ type ResultsServiceServer interface {
 	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
 	// empty metric or for a page token of another request.
 	Scores(context.Context, *ScoresRequest) (*ScoresResponse, error)
-	// Lists the metrics on which arms of an experiment have scores, as Score returns them:
-	// first those without an eval, then by the bytes of the eval's name and of the key.
-	// The time for each page is proportional to the number of scores of the experiment.
+	// Lists the metrics on which arms of an experiment have scores, as Score returns them.
+	// Metrics without an eval come first. The others are in the order of the bytes of the
+	// eval's name and then of the key. The time for each page is proportional to the
+	// number of scores of the experiment.
 	//
 	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
 	// page token of another request.
@@ -425,7 +426,8 @@ type ResultsServiceServer interface {
 	// Gets the version and the limits of the server, and the id of its store.
 	GetServer(context.Context, *GetServerRequest) (*GetServerResponse, error)
 	// Watches an experiment: sends its state, or what changed after a revision, and then
-	// every change, until the client ends the call or the experiment is deleted.
+	// every change. The call ends when the client ends it, or after the experiment is
+	// deleted.
 	//
 	// Apply the messages up to a marker in order. The result is exactly the state of
 	// the marker's revision. Several commits can be sent together: of a row that

@@ -241,14 +241,13 @@ class ResultsServiceServicer(object):
         are ordered by their means.
 
         If COMPLETED arms are ranked, the time for the first places does not depend on
-        the number of arms. The time for each page is proportional to the number of
-        arms with `by_group`, with other statuses or filters, or if the metric has dots
-        and scores exist for several of its meanings (see Score).
+        the number of arms. In three cases, the time for each page is proportional to
+        the number of arms: with `by_group`, with other statuses or filters, and if the
+        metric has dots and scores exist for several of its meanings (see Score).
 
-        Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
-        there is no metric, neither in the request nor in the experiment
-        (METRIC_MISSING), and INVALID_ARGUMENT for a page token of another
-        request.
+        Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+        page token of another request. Returns FAILED_PRECONDITION (METRIC_MISSING) if
+        neither the request nor the experiment names a metric.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -266,9 +265,10 @@ class ResultsServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListMetrics(self, request, context):
-        """Lists the metrics on which arms of an experiment have scores, as Score returns them:
-        first those without an eval, then by the bytes of the eval's name and of the key.
-        The time for each page is proportional to the number of scores of the experiment.
+        """Lists the metrics on which arms of an experiment have scores, as Score returns them.
+        Metrics without an eval come first. The others are in the order of the bytes of the
+        eval's name and then of the key. The time for each page is proportional to the
+        number of scores of the experiment.
 
         Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
         page token of another request.
@@ -286,7 +286,8 @@ class ResultsServiceServicer(object):
 
     def Watch(self, request, context):
         """Watches an experiment: sends its state, or what changed after a revision, and then
-        every change, until the client ends the call or the experiment is deleted.
+        every change. The call ends when the client ends it, or after the experiment is
+        deleted.
 
         Apply the messages up to a marker in order. The result is exactly the state of
         the marker's revision. Several commits can be sent together: of a row that

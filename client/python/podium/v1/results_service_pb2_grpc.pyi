@@ -125,14 +125,13 @@ class ResultsServiceStub:
     are ordered by their means.
 
     If COMPLETED arms are ranked, the time for the first places does not depend on
-    the number of arms. The time for each page is proportional to the number of
-    arms with `by_group`, with other statuses or filters, or if the metric has dots
-    and scores exist for several of its meanings (see Score).
+    the number of arms. In three cases, the time for each page is proportional to
+    the number of arms: with `by_group`, with other statuses or filters, and if the
+    metric has dots and scores exist for several of its meanings (see Score).
 
-    Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
-    there is no metric, neither in the request nor in the experiment
-    (METRIC_MISSING), and INVALID_ARGUMENT for a page token of another
-    request.
+    Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+    page token of another request. Returns FAILED_PRECONDITION (METRIC_MISSING) if
+    neither the request nor the experiment names a metric.
     """
     Scores: _grpc.UnaryUnaryMultiCallable[_results_service_pb2.ScoresRequest, _results_service_pb2.ScoresResponse]
     """Looks up the scores of many arms on many metrics, as Score returns them, in
@@ -142,9 +141,10 @@ class ResultsServiceStub:
     empty metric or for a page token of another request.
     """
     ListMetrics: _grpc.UnaryUnaryMultiCallable[_results_service_pb2.ListMetricsRequest, _results_service_pb2.ListMetricsResponse]
-    """Lists the metrics on which arms of an experiment have scores, as Score returns them:
-    first those without an eval, then by the bytes of the eval's name and of the key.
-    The time for each page is proportional to the number of scores of the experiment.
+    """Lists the metrics on which arms of an experiment have scores, as Score returns them.
+    Metrics without an eval come first. The others are in the order of the bytes of the
+    eval's name and then of the key. The time for each page is proportional to the
+    number of scores of the experiment.
 
     Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
     page token of another request.
@@ -153,7 +153,8 @@ class ResultsServiceStub:
     """Gets the version and the limits of the server, and the id of its store."""
     Watch: _grpc.UnaryStreamMultiCallable[_results_service_pb2.WatchRequest, _results_service_pb2.WatchResponse]
     """Watches an experiment: sends its state, or what changed after a revision, and then
-    every change, until the client ends the call or the experiment is deleted.
+    every change. The call ends when the client ends it, or after the experiment is
+    deleted.
 
     Apply the messages up to a marker in order. The result is exactly the state of
     the marker's revision. Several commits can be sent together: of a row that
@@ -267,14 +268,13 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     are ordered by their means.
 
     If COMPLETED arms are ranked, the time for the first places does not depend on
-    the number of arms. The time for each page is proportional to the number of
-    arms with `by_group`, with other statuses or filters, or if the metric has dots
-    and scores exist for several of its meanings (see Score).
+    the number of arms. In three cases, the time for each page is proportional to
+    the number of arms: with `by_group`, with other statuses or filters, and if the
+    metric has dots and scores exist for several of its meanings (see Score).
 
-    Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
-    there is no metric, neither in the request nor in the experiment
-    (METRIC_MISSING), and INVALID_ARGUMENT for a page token of another
-    request.
+    Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+    page token of another request. Returns FAILED_PRECONDITION (METRIC_MISSING) if
+    neither the request nor the experiment names a metric.
     """
     Scores: _aio.UnaryUnaryMultiCallable[_results_service_pb2.ScoresRequest, _results_service_pb2.ScoresResponse]  # type: ignore[assignment]
     """Looks up the scores of many arms on many metrics, as Score returns them, in
@@ -284,9 +284,10 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     empty metric or for a page token of another request.
     """
     ListMetrics: _aio.UnaryUnaryMultiCallable[_results_service_pb2.ListMetricsRequest, _results_service_pb2.ListMetricsResponse]  # type: ignore[assignment]
-    """Lists the metrics on which arms of an experiment have scores, as Score returns them:
-    first those without an eval, then by the bytes of the eval's name and of the key.
-    The time for each page is proportional to the number of scores of the experiment.
+    """Lists the metrics on which arms of an experiment have scores, as Score returns them.
+    Metrics without an eval come first. The others are in the order of the bytes of the
+    eval's name and then of the key. The time for each page is proportional to the
+    number of scores of the experiment.
 
     Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
     page token of another request.
@@ -295,7 +296,8 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     """Gets the version and the limits of the server, and the id of its store."""
     Watch: _aio.UnaryStreamMultiCallable[_results_service_pb2.WatchRequest, _results_service_pb2.WatchResponse]  # type: ignore[assignment]
     """Watches an experiment: sends its state, or what changed after a revision, and then
-    every change, until the client ends the call or the experiment is deleted.
+    every change. The call ends when the client ends it, or after the experiment is
+    deleted.
 
     Apply the messages up to a marker in order. The result is exactly the state of
     the marker's revision. Several commits can be sent together: of a row that
@@ -460,14 +462,13 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         are ordered by their means.
 
         If COMPLETED arms are ranked, the time for the first places does not depend on
-        the number of arms. The time for each page is proportional to the number of
-        arms with `by_group`, with other statuses or filters, or if the metric has dots
-        and scores exist for several of its meanings (see Score).
+        the number of arms. In three cases, the time for each page is proportional to
+        the number of arms: with `by_group`, with other statuses or filters, and if the
+        metric has dots and scores exist for several of its meanings (see Score).
 
-        Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
-        there is no metric, neither in the request nor in the experiment
-        (METRIC_MISSING), and INVALID_ARGUMENT for a page token of another
-        request.
+        Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+        page token of another request. Returns FAILED_PRECONDITION (METRIC_MISSING) if
+        neither the request nor the experiment names a metric.
         """
 
     @_abc_1.abstractmethod
@@ -489,9 +490,10 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _results_service_pb2.ListMetricsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_results_service_pb2.ListMetricsResponse, _abc.Awaitable[_results_service_pb2.ListMetricsResponse]]:
-        """Lists the metrics on which arms of an experiment have scores, as Score returns them:
-        first those without an eval, then by the bytes of the eval's name and of the key.
-        The time for each page is proportional to the number of scores of the experiment.
+        """Lists the metrics on which arms of an experiment have scores, as Score returns them.
+        Metrics without an eval come first. The others are in the order of the bytes of the
+        eval's name and then of the key. The time for each page is proportional to the
+        number of scores of the experiment.
 
         Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
         page token of another request.
@@ -512,7 +514,8 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_results_service_pb2.WatchResponse], _abc.AsyncIterator[_results_service_pb2.WatchResponse]]:
         """Watches an experiment: sends its state, or what changed after a revision, and then
-        every change, until the client ends the call or the experiment is deleted.
+        every change. The call ends when the client ends it, or after the experiment is
+        deleted.
 
         Apply the messages up to a marker in order. The result is exactly the state of
         the marker's revision. Several commits can be sent together: of a row that

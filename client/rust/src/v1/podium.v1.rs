@@ -2321,7 +2321,7 @@ pub mod recording_service_client {
         /// Refusals with every rejected event. The status is that of the first rejected
         /// event. Returns NOT_FOUND (wait) if the experiment or an arm does not exist yet,
         /// FAILED_PRECONDITION if an event contradicts what is recorded, and
-        /// INVALID_ARGUMENT if a field of it is out of range. Returns OUT_OF_RANGE
+        /// INVALID_ARGUMENT if a field of an event is out of range. Returns OUT_OF_RANGE
         /// (SEQUENCE_GAP, with `expected_sequence` in its metadata) if events before the
         /// first one of the call are missing.
         pub async fn record(
@@ -3435,14 +3435,13 @@ pub mod results_service_client {
         /// are ordered by their means.
         ///
         /// If COMPLETED arms are ranked, the time for the first places does not depend on
-        /// the number of arms. The time for each page is proportional to the number of
-        /// arms with `by_group`, with other statuses or filters, or if the metric has dots
-        /// and scores exist for several of its meanings (see Score).
+        /// the number of arms. In three cases, the time for each page is proportional to
+        /// the number of arms: with `by_group`, with other statuses or filters, and if the
+        /// metric has dots and scores exist for several of its meanings (see Score).
         ///
-        /// Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
-        /// there is no metric, neither in the request nor in the experiment
-        /// (METRIC_MISSING), and INVALID_ARGUMENT for a page token of another
-        /// request.
+        /// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+        /// page token of another request. Returns FAILED_PRECONDITION (METRIC_MISSING) if
+        /// neither the request nor the experiment names a metric.
         pub async fn rank(
             &mut self,
             request: impl tonic::IntoRequest<super::RankRequest>,
@@ -3490,9 +3489,10 @@ pub mod results_service_client {
                 .insert(GrpcMethod::new("podium.v1.ResultsService", "Scores"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists the metrics on which arms of an experiment have scores, as Score returns them:
-        /// first those without an eval, then by the bytes of the eval's name and of the key.
-        /// The time for each page is proportional to the number of scores of the experiment.
+        /// Lists the metrics on which arms of an experiment have scores, as Score returns them.
+        /// Metrics without an eval come first. The others are in the order of the bytes of the
+        /// eval's name and then of the key. The time for each page is proportional to the
+        /// number of scores of the experiment.
         ///
         /// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
         /// page token of another request.
@@ -3546,7 +3546,8 @@ pub mod results_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Watches an experiment: sends its state, or what changed after a revision, and then
-        /// every change, until the client ends the call or the experiment is deleted.
+        /// every change. The call ends when the client ends it, or after the experiment is
+        /// deleted.
         ///
         /// Apply the messages up to a marker in order. The result is exactly the state of
         /// the marker's revision. Several commits can be sent together: of a row that

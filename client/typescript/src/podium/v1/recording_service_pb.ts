@@ -455,7 +455,7 @@ export const RecordingService: GenService<{
    * Refusals with every rejected event. The status is that of the first rejected
    * event. Returns NOT_FOUND (wait) if the experiment or an arm does not exist yet,
    * FAILED_PRECONDITION if an event contradicts what is recorded, and
-   * INVALID_ARGUMENT if a field of it is out of range. Returns OUT_OF_RANGE
+   * INVALID_ARGUMENT if a field of an event is out of range. Returns OUT_OF_RANGE
    * (SEQUENCE_GAP, with `expected_sequence` in its metadata) if events before the
    * first one of the call are missing.
    *

@@ -1378,14 +1378,13 @@ export const ResultsService: GenService<{
    * are ordered by their means.
    *
    * If COMPLETED arms are ranked, the time for the first places does not depend on
-   * the number of arms. The time for each page is proportional to the number of
-   * arms with `by_group`, with other statuses or filters, or if the metric has dots
-   * and scores exist for several of its meanings (see Score).
+   * the number of arms. In three cases, the time for each page is proportional to
+   * the number of arms: with `by_group`, with other statuses or filters, and if the
+   * metric has dots and scores exist for several of its meanings (see Score).
    *
-   * Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
-   * there is no metric, neither in the request nor in the experiment
-   * (METRIC_MISSING), and INVALID_ARGUMENT for a page token of another
-   * request.
+   * Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+   * page token of another request. Returns FAILED_PRECONDITION (METRIC_MISSING) if
+   * neither the request nor the experiment names a metric.
    *
    * @generated from rpc podium.v1.ResultsService.Rank
    */
@@ -1409,9 +1408,10 @@ export const ResultsService: GenService<{
     output: typeof ScoresResponseSchema;
   },
   /**
-   * Lists the metrics on which arms of an experiment have scores, as Score returns them:
-   * first those without an eval, then by the bytes of the eval's name and of the key.
-   * The time for each page is proportional to the number of scores of the experiment.
+   * Lists the metrics on which arms of an experiment have scores, as Score returns them.
+   * Metrics without an eval come first. The others are in the order of the bytes of the
+   * eval's name and then of the key. The time for each page is proportional to the
+   * number of scores of the experiment.
    *
    * Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
    * page token of another request.
@@ -1435,7 +1435,8 @@ export const ResultsService: GenService<{
   },
   /**
    * Watches an experiment: sends its state, or what changed after a revision, and then
-   * every change, until the client ends the call or the experiment is deleted.
+   * every change. The call ends when the client ends it, or after the experiment is
+   * deleted.
    *
    * Apply the messages up to a marker in order. The result is exactly the state of
    * the marker's revision. Several commits can be sent together: of a row that
