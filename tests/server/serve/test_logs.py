@@ -93,7 +93,7 @@ def test_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("_own_logs")
 def test_libraries_log_ten_errors_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
-    """The log has at most ten errors of a library in a minute.
+    """The log has at most ten errors in a minute from all libraries together.
 
     The tenth says that more are left out. All of Podium's own errors are logged.
     """

@@ -73,8 +73,8 @@ class History:
 
         Args:
             calls: The number of calls.
-            restart_every: The number of calls between two restarts of the store; 0 for none.
-            restore_every: The number of calls between two replacements of the file by a copy.
+            restart_every: The number of calls between two restarts of the store, or 0 for none.
+            restore_every: The number of calls between two replacements of the file by a copy, or 0.
         """
         await self._open()
         tasks = [asyncio.create_task(self._watch(judge)) for judge in self._judges]

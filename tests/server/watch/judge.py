@@ -112,10 +112,10 @@ class Judge:
 
     Args:
         shown: The filters of the watch.
-        may_reset: Returns whether a client of a revision and epoch has to be reset now.
+        may_reset: Returns whether a client with this revision and epoch must be reset now.
 
     Attributes:
-        revision: The revision of the last marker; 0 before the first one.
+        revision: The revision of the last marker, or 0 before the first one.
         epoch: The epoch of the last marker.
         kept: The state at the last marker.
         marks: The number of markers.
@@ -186,7 +186,7 @@ class Judge:
         """Compares the state known at each marker with that of the experiment.
 
         Args:
-            state_of: Returns the state of a revision in an epoch; None if there was none.
+            state_of: Returns the state of a revision in an epoch, or None if there was none.
         """
         for revision, epoch, view in self._claims:
             state = state_of(revision, epoch)

@@ -1,4 +1,4 @@
-"""A second, naive implementation of annotations; see `naive`."""
+"""A second, naive implementation of annotations, which `naive` uses."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A second, naive implementation of each event; see `naive`."""
+"""A second, naive implementation of each event, which `naive` uses."""
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy

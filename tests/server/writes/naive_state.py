@@ -1,4 +1,4 @@
-"""The state of a second, naive implementation of the rules of writes; see `naive`."""
+"""The state of the second, naive implementation of the rules of writes, in `naive`."""
 
 from dataclasses import dataclass, field
 from typing import Any
