@@ -1,4 +1,4 @@
-"""Connections that break the rules of HTTP/2, for attacks on a server of this machine.
+"""Connections that break the rules of HTTP/2, for attacks on a server on this machine.
 
 Each attack is bounded in count and time. An attacker reads only what its test asks it to read.
 """
@@ -41,13 +41,13 @@ _WAIT_SECONDS = 240.0
 
 
 class Attacker:
-    """One connection to a server on loopback, frame by frame.
+    """A connection to a server on loopback that sends and reads single HTTP/2 frames.
 
     Args:
         address: The HOST:PORT of the server.
         window: The flow-control window that the server gets for each response.
         acknowledge: Whether the server's settings are acknowledged.
-        timeout: The seconds that a send may take; after that the server counts as closed.
+        timeout: The seconds that a send may take. After that, the connection counts as closed.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Attacker:
         )
 
     def send(self, data: bytes) -> bool:
-        """Sends bytes; returns whether the server still takes them."""
+        """Sends bytes. Returns whether the connection still accepts them."""
         try:
             self._socket.sendall(data)
         except OSError:
@@ -86,7 +86,7 @@ class Attacker:
         return True
 
     def call(self, block: bytes, body: bytes | None = None, *, end: bool = True) -> bool:
-        """Opens a stream with a header block and a body; returns whether the server took it."""
+        """Opens a stream with a header block and a body. Returns whether both could be sent."""
         return self.send(self._call(block, body, end=end))
 
     def calls(self, requests: Sequence[tuple[bytes, bytes]]) -> bool:
@@ -107,7 +107,7 @@ class Attacker:
         return self.send(raw_frame(_PING, 0, bytes(8)) * count)
 
     def settings(self, count: int) -> bool:
-        """Sends settings that many times, each of which the server has to acknowledge."""
+        """Sends a number of SETTINGS frames, each of which the server must acknowledge."""
         return self.send(raw_frame(_SETTINGS, 0, b"") * count)
 
     def end(self, stream: int, piece: bytes) -> bool:
@@ -115,7 +115,10 @@ class Attacker:
         return self.send(raw_frame(_DATA, stream, piece, _END_STREAM))
 
     def fill_windows(self, piece: bytes, most: int) -> None:
-        """Sends a piece on each open stream whose window has room for it, up to a size."""
+        """Sends a piece on each open stream whose window has room for it.
+
+        No stream gets more than `most` bytes in total.
+        """
         self.is_open()
         for stream, window in list(self._windows.items()):
             if stream and window >= len(piece) and self._sent[stream] + len(piece) <= most:
@@ -124,7 +127,7 @@ class Attacker:
                 self.send(raw_frame(_DATA, stream, piece))
 
     def is_open(self, seconds: float = 0.0) -> bool:
-        """Reads the server's bytes for some seconds. Returns whether it keeps the connection."""
+        """Reads the server's bytes for some seconds. Returns whether the connection is open."""
         end = time.monotonic() + seconds
         poller = select.poll()
         poller.register(self._socket, select.POLLIN)
@@ -140,7 +143,7 @@ class Attacker:
         return True
 
     def statuses_of(self, count: int) -> list[str]:
-        """Waits until that many calls have ended; returns the grpc-status of each that has."""
+        """Waits until `count` calls have ended. Returns the grpc-status of each ended call."""
         return statuses_of([self], count)
 
     def statuses(self) -> list[str]:
@@ -148,12 +151,12 @@ class Attacker:
         return list(self._statuses.values())
 
     def messages_of(self, count: int) -> list[str]:
-        """Waits until that many calls have ended; returns the grpc-message of each that has."""
+        """Waits until `count` calls have ended. Returns the grpc-message of each ended call."""
         self.statuses_of(count)
         return list(self._messages.values())
 
     def setting(self, number: int) -> int:
-        """Waits for the server's settings; returns one of them."""
+        """Waits for the server's settings. Returns the value of one of them."""
         wait_until(lambda: self.is_open(0.05) and number in self._settings)
         return self._settings[number]
 
@@ -222,7 +225,7 @@ def attackers(
     acknowledge: bool = True,
     timeout: float = _WAIT_SECONDS,
 ) -> Iterator[list[Attacker]]:
-    """Opens that many connections for the block."""
+    """Opens `count` connections for the block, and yields them."""
     with contextlib.ExitStack() as stack:
         found = []
         for _ in range(count):
@@ -233,9 +236,9 @@ def attackers(
 
 
 def statuses_of(found: Sequence[Attacker], count: int) -> list[str]:
-    """Waits until that many calls of some connections have ended; returns their statuses.
+    """Waits until `count` calls of all connections have ended. Returns their statuses.
 
-    A closed connection ends the wait too.
+    The wait also ends if the server closes one of the connections.
     """
 
     def have_ended() -> bool:
@@ -247,7 +250,7 @@ def statuses_of(found: Sequence[Attacker], count: int) -> list[str]:
 
 
 def wait_until(is_so: Callable[[], object], seconds: float = _WAIT_SECONDS) -> None:
-    """Waits for an event, for minutes on a busy machine."""
+    """Waits until a condition holds. Fails if that takes several minutes."""
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, "what the test waits for did not happen"
@@ -261,7 +264,7 @@ def raw_frame(kind: int, stream: int, payload: bytes, flags: int = 0) -> bytes:
 
 
 def headers(path: str, more: Mapping[str, str] | None = None) -> bytes:
-    """Returns the header block of a call, without references to earlier ones."""
+    """Returns the header block of a call, without references to headers of earlier calls."""
     fields = {
         ":method": "POST",
         ":scheme": "http",
@@ -277,9 +280,9 @@ def headers(path: str, more: Mapping[str, str] | None = None) -> bytes:
 
 
 def indexed_headers(path: str, size: int, references: int) -> bytes:
-    """Returns a header block that refers again and again to one header of a size.
+    """Returns a header block that refers many times to one header of `size` bytes.
 
-    Without references it is the block that puts this header into the server's table.
+    If `references` is 0, the block puts this header into the server's table.
     """
     if references:
         return headers(path) + b"\xbe" * references
@@ -294,6 +297,6 @@ def continuation(fields: int) -> bytes:
 
 
 def message(content: bytes, *, declared: int | None = None) -> bytes:
-    """Returns a gRPC message; one that declares another length stays incomplete."""
+    """Returns a gRPC message. It stays incomplete if `declared` is more than its length."""
     length = len(content) if declared is None else declared
     return b"\0" + struct.pack(">I", length) + content

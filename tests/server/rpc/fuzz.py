@@ -1,8 +1,8 @@
-"""Requests that are wrong in every way that a message can be, from the descriptors.
+"""Random requests, most of which are wrong, made from the protobuf descriptors.
 
-A request is a good one in which one or a few fields, found by walking the descriptors, take a
-value that is hard to bear; or one in which every field is random; or the bytes of either,
-broken. A new field or rpc is reached without a change here.
+A request is a valid one in which some fields have extreme values, or one in which every field is
+random. Some requests have broken bytes. The descriptors are searched for fields, so a new field or
+rpc needs no change here.
 """
 
 from collections.abc import Callable, Iterator
@@ -48,9 +48,10 @@ _DEPTHS = (6, 7, 8, 9, 20, 40)
 
 
 def random_request(rng: Random, tokens: list[str]) -> tuple[str, bytes]:
-    """Returns the name of an rpc and the bytes of a request; `tokens` are page tokens to damage.
+    """Returns the name of an rpc and the bytes of a request.
 
-    The same state of `rng` and the same tokens give the same request in each process.
+    `tokens` are page tokens, which a request may contain in a damaged form. The same state of `rng`
+    and the same tokens give the same request in each process.
     """
     method, good = rng.choice(good_requests())
     request = type(good)()
@@ -113,7 +114,7 @@ def _fill(rng: Random, message: Message, depth: int) -> None:
 
 
 def _set(rng: Random, message: Message, field: Any, depth: int) -> None:
-    """Gives a field a value that is hard to bear."""
+    """Gives a field a random value, which is often an extreme one."""
     if _is_map(field):
         _set_map(rng, message, field, depth)
     elif field.is_repeated:
@@ -134,7 +135,7 @@ def _set_message(rng: Random, message: Message, depth: int) -> None:
 
 
 def _nest(rng: Random, value: Any) -> None:
-    """A Value that is deep, or has many nodes."""
+    """Makes a Value that is nested deeply, or has many nodes."""
     if rng.random() < 0.2:
         for _ in range(rng.choice((1, 9_000, 10_001))):
             value.list_value.values.add().bool_value = True
@@ -197,7 +198,7 @@ _SCALARS: dict[int, Callable[[Random], Any]] = {
 
 
 def _damaged(rng: Random, token: str) -> str:
-    """Returns a page token with something wrong about it."""
+    """Returns a page token, in most cases with a defect."""
     at = rng.randrange(len(token))
     letter = rng.choice("AZaz09-_=+ é")
     return rng.choice((token[:at] + letter + token[at + 1 :], token[:at], token + letter, token))
@@ -230,7 +231,7 @@ def _break_bytes(rng: Random, raw: bytes) -> bytes:
 
 
 def _nested_bytes(depth: int) -> bytes:
-    """Messages in messages, in a field that every request could have."""
+    """Returns the bytes of messages that are nested `depth` times in field 2."""
     raw = b""
     for _ in range(depth):
         raw = b"\x12" + _varint(len(raw)) + raw

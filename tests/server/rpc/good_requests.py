@@ -1,4 +1,4 @@
-"""One good request of every rpc and every kind of event, with as many fields as can be."""
+"""Valid requests for every rpc and every kind of event, with as many fields as possible."""
 
 from functools import cache
 from typing import Any
@@ -222,7 +222,7 @@ _READS: list[tuple[str, dict[str, Any]]] = [
 
 @cache
 def good_requests() -> tuple[tuple[str, Message], ...]:
-    """Returns the names of rpcs with requests that are accepted; not to be changed."""
+    """Returns valid requests with the names of their rpcs. Callers must not change them."""
     everything = {"events": [event for record in _RECORDS for event in record["events"]]}
     streamed = {"position": {"writerId": "w", "firstSequence": "1"}, "events": [{"skipped": {}}]}
     records = [("Record", body) for body in (*_RECORDS, everything, streamed)]

@@ -52,5 +52,5 @@ async def send(
 
 
 def framed(content: bytes) -> bytes:
-    """Returns a message with the head that it has in a stream."""
+    """Returns a message with the five bytes that precede it in a stream: flag and length."""
     return struct.pack(">BI", 0, len(content)) + content

@@ -45,9 +45,10 @@ class OtherClient:
         self._begin = time.monotonic()
 
     def end(self) -> None:
-        """Ends the calls, and reads what the process has noted.
+        """Ends the calls, and reads their times and errors.
 
-        A short attack delays only the calls at its beginning. The calls that follow count too.
+        A short attack delays only the first calls. So the client makes calls for at least one
+        second.
         """
         time.sleep(max(0.0, self._begin + _LEAST_SECONDS - time.monotonic()))
         out, _ = self._process.communicate("\n", 2 * _SECONDS)
@@ -86,7 +87,7 @@ def _main(address: str) -> None:
 
 
 def _has_input() -> bool:
-    """Waits for a moment; returns whether the process shall end."""
+    """Waits for a moment. Returns whether the process must end."""
     return bool(select.select([sys.stdin], [], [], _PAUSE_SECONDS)[0])
 
 

@@ -1,4 +1,4 @@
-"""Servers as processes, for tests that look at how they start and end."""
+"""Servers that run as processes, for tests of how they start and end."""
 
 import subprocess
 import sys
@@ -15,12 +15,12 @@ Ended = subprocess.CompletedProcess[str]
 
 
 def command(*arguments: str) -> list[str]:
-    """Returns the command of a server."""
+    """Returns the command that starts a server."""
     return [sys.executable, "-m", "podium_server", *arguments]
 
 
 def refused(*arguments: str) -> Ended:
-    """Returns the output of a server that ends by itself."""
+    """Starts a server that ends by itself, and returns its output and exit code."""
     pipe = subprocess.PIPE
     with RunningServer._start_process(
         command(*arguments), stdout=pipe, stderr=pipe, text=True
@@ -33,7 +33,10 @@ def refused(*arguments: str) -> Ended:
 def started(
     store: Path, *arguments: str, prefix: tuple[str, ...] = ()
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Yields a server on a store's file, and its address. Its log can be read when it has ended."""
+    """Yields a server process on a SQLite file, and its address.
+
+    The log can be read after the process has ended.
+    """
     process = RunningServer._start_process(
         [*prefix, *command("--store", f"sqlite:///{store}", *arguments)],
         stdout=subprocess.PIPE,

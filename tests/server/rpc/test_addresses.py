@@ -1,4 +1,4 @@
-"""The addresses that a server listens on, and those that it refuses."""
+"""Tests of the addresses that a server listens on, and of those that it refuses."""
 
 import json
 import socket
@@ -25,7 +25,10 @@ def _record(address: str) -> int:
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0"])
 def test_an_address_that_others_can_reach_is_refused(address: str, tmp_path: Path) -> None:
-    """Without --insecure the server does not start, logs why, and leaves no store behind."""
+    """Without --insecure, a server does not listen on an address that others can reach.
+
+    The server does not start, logs why, and creates no store.
+    """
     ended = refused("--listen", address, "--store", f"sqlite:///{tmp_path / 'podium.db'}")
     assert ended.returncode == _USAGE
     assert ended.stdout == ""
@@ -49,7 +52,7 @@ def test_an_address_that_others_can_reach_is_refused(address: str, tmp_path: Pat
 def test_a_name_is_local_if_all_its_addresses_are(
     found: list[str], reachable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One address that other machines can reach makes the name reachable."""
+    """A name is reachable if other machines can reach one of its addresses."""
 
     def resolve(host: str, _port: object, **_kind: object) -> list[object]:
         assert host == "box"
@@ -60,7 +63,10 @@ def test_a_name_is_local_if_all_its_addresses_are(
 
 
 def test_insecure_serves_others_and_warns(tmp_path: Path) -> None:
-    """With --insecure it starts, and the log explains the risk."""
+    """With --insecure, the server listens on an address that others can reach.
+
+    The log has a warning about that.
+    """
     arguments = ("--listen", "0.0.0.0:0", "--insecure")
     with started(tmp_path / "podium.db", *arguments) as (process, address):
         assert _record(address.replace("0.0.0.0", "127.0.0.1")) == 1  # noqa: S104 - compared only
@@ -72,7 +78,7 @@ def test_insecure_serves_others_and_warns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", "127.0.0.1:port", ":0", "127.0.0.1:"])
 def test_what_is_no_address_is_refused(address: str, tmp_path: Path) -> None:
-    """The error shows the form of an address."""
+    """If --listen is not an address, the server does not start. The error shows the form."""
     ended = refused("--listen", address, "--store", f"sqlite:///{tmp_path / 'podium.db'}")
     assert ended.returncode == _USAGE
     assert "HOST:PORT" in ended.stderr
@@ -91,7 +97,10 @@ def test_what_is_no_address_is_refused(address: str, tmp_path: Path) -> None:
     ],
 )
 def test_why_an_address_cannot_be_listened_on(address: str, why: str, tmp_path: Path) -> None:
-    """The one line of the log has the error, and gRPC adds none of its own."""
+    """If the server cannot listen on an address, the log says why.
+
+    gRPC logs no error of its own.
+    """
     store = f"sqlite:///{tmp_path / 'podium.db'}"
     ended = refused("--listen", address, "--store", store, "--insecure", "--log-format", "json")
     assert ended.returncode == _USAGE
@@ -112,7 +121,7 @@ def test_why_an_address_cannot_be_listened_on(address: str, why: str, tmp_path: 
     ],
 )
 def test_a_setting_that_cannot_be(setting: str, tmp_path: Path) -> None:
-    """A bound of nothing, or no time at all, is refused with what would be right."""
+    """An invalid limit or grace period is refused, and the error names the valid range."""
     ended = refused(setting, "--store", f"sqlite:///{tmp_path / 'podium.db'}", "--listen", "x")
     assert ended.returncode == _USAGE
     assert " from " in ended.stderr or ", 0 or more" in ended.stderr
@@ -140,7 +149,7 @@ def test_a_socket_that_is_served_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_socket_that_a_dead_server_left_is_taken_over(tmp_path: Path) -> None:
-    """After a kill -9 the next server listens where the last one did."""
+    """After a server was killed, the next one can listen on the same Unix socket."""
     path, store = tmp_path / "podium.sock", tmp_path / "podium.db"
     with started(store, "--listen", f"unix:{path}") as (process, address):
         assert _record(address) == 1
@@ -153,7 +162,7 @@ def test_a_socket_that_a_dead_server_left_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_a_file_is_no_socket(tmp_path: Path) -> None:
-    """A file in the place of the socket is not overwritten."""
+    """If a file has the path of the socket, the server does not start or overwrite it."""
     path = tmp_path / "podium.sock"
     path.write_text("precious")
     store = f"sqlite:///{tmp_path / 'podium.db'}"
@@ -163,7 +172,7 @@ def test_a_file_is_no_socket(tmp_path: Path) -> None:
 
 
 def test_a_second_server_on_the_port_is_refused(tmp_path: Path) -> None:
-    """Two servers never share a port by accident."""
+    """A second server on the same port does not start. The first one continues to answer."""
     with started(tmp_path / "podium.db", "--listen", "127.0.0.1:0") as (_, address):
         second = f"sqlite:///{tmp_path / 'second.db'}"
         ended = refused("--listen", address, "--store", second)
@@ -174,7 +183,7 @@ def test_a_second_server_on_the_port_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_port_of_another_program_is_refused(tmp_path: Path) -> None:
-    """So is a port that something else listens on."""
+    """A server does not start on a port that another program listens on."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         ended = refused("--listen", address, "--store", f"sqlite:///{tmp_path / 'podium.db'}")
@@ -183,7 +192,7 @@ def test_a_port_of_another_program_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_second_server_on_the_store_is_refused(tmp_path: Path) -> None:
-    """Two servers never share a store. The first one continues."""
+    """A second server on the same SQLite file does not start. The first one answers on."""
     store = tmp_path / "podium.db"
     with started(store, "--listen", "127.0.0.1:0") as (_, address):
         ended = refused("--listen", "127.0.0.1:0", "--store", f"sqlite:///{store}")
@@ -194,7 +203,7 @@ def test_a_second_server_on_the_store_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("store", ["podium.db", "sqlite:///", "redis://x", "sqlite:///:memory:"])
 def test_a_store_that_cannot_be_is_refused(store: str, tmp_path: Path) -> None:
-    """The error shows the form of a store's URL, or the problem of this store."""
+    """An invalid URL of a store is refused. The error shows the form, or names the problem."""
     ended = refused("--listen", f"unix:{tmp_path / 'podium.sock'}", "--store", store)
     assert ended.returncode == _USAGE
     assert "sqlite" in ended.stderr or "local disk" in ended.stderr
@@ -202,7 +211,7 @@ def test_a_store_that_cannot_be_is_refused(store: str, tmp_path: Path) -> None:
 
 
 def test_several_addresses_are_served_at_once(tmp_path: Path) -> None:
-    """--listen can be given several times."""
+    """If --listen is given twice, the server answers on both addresses."""
     path = tmp_path / "podium.sock"
     arguments = ("--listen", "127.0.0.1:0", "--listen", f"unix:{path}")
     with started(tmp_path / "podium.db", *arguments) as (_, address):

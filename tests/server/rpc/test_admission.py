@@ -1,4 +1,4 @@
-"""Admission: how bounds are shared among connections."""
+"""Tests of admission: how connections share the limits, and how a server refuses calls."""
 
 import asyncio
 import time
@@ -13,7 +13,10 @@ from podium_server.rpc.shares import SharedBudget
 
 
 def test_a_budget_is_never_exceeded_and_never_taken_by_one() -> None:
-    """One connection gets half, the next half of the rest. A returned amount can be taken again."""
+    """One connection gets half of a budget, and the next one half of the rest.
+
+    An amount that is given back can be taken again.
+    """
     budget = SharedBudget(100)
     taken = dict.fromkeys("abc", 0)
     for peer in taken:
@@ -28,7 +31,7 @@ def test_a_budget_is_never_exceeded_and_never_taken_by_one() -> None:
 
 
 def test_each_connection_has_the_least_share() -> None:
-    """When nothing is free, a connection may still take the least share, and no more."""
+    """Even if nothing is free, a connection may take the least share, and no more."""
     budget = SharedBudget(4, least=2)
     assert [budget.take("a") for _ in range(3)] == [True, True, False]
     assert [budget.take("b") for _ in range(3)] == [True, True, False]
@@ -63,7 +66,10 @@ async def _start(gate: ReadGate, peer: str) -> tuple[_Reader, asyncio.Task[bytes
 
 
 async def test_requests_wait_for_a_slot_of_their_connection() -> None:
-    """A connection reads as many requests as its share; the next begins when one has ended."""
+    """A connection can read only as many requests at once as its share.
+
+    The next request is read when one of them has ended.
+    """
     gate = ReadGate(4, 10)
     _, first = await _start(gate, "a")
     _, second = await _start(gate, "a")
@@ -76,7 +82,10 @@ async def test_requests_wait_for_a_slot_of_their_connection() -> None:
 
 
 async def test_a_waiting_request_that_is_cancelled_leaves_its_slot() -> None:
-    """A call that was cancelled while it waited keeps no slot, before and after it got one."""
+    """A call that is cancelled while it waits for a slot keeps no slot.
+
+    The same holds for a call that is cancelled after it got its slot.
+    """
     gate = ReadGate(2, 10)
     _, first = await _start(gate, "a")
     cancelled = [asyncio.create_task(gate.read(_Reader("a"), _never)) for _ in range(2)]
@@ -91,7 +100,10 @@ async def test_a_waiting_request_that_is_cancelled_leaves_its_slot() -> None:
 
 
 async def test_slow_requests_make_room_for_other_connections() -> None:
-    """With every slot taken, others still read at once, and slow requests beyond are refused."""
+    """Even if slow requests have all slots, other connections can read at once.
+
+    Slow requests beyond the number of slots are refused.
+    """
     gate = ReadGate(2, 10)
     slow = [await _start(gate, peer) for peer in ("a", "b", "c", "d")]
     assert await gate.read(_Reader("e"), _at_once) == b"request"
@@ -106,7 +118,10 @@ async def test_slow_requests_make_room_for_other_connections() -> None:
 
 
 async def test_incomplete_requests_wait_while_they_have_too_many_bytes() -> None:
-    """Beyond the bytes of all slots, a request is read no further until another one has ended."""
+    """If incomplete requests have too many bytes, they are not read further.
+
+    They are read again after one of them has ended.
+    """
     gate = ReadGate(2, 10)
     with gate.holding() as first:
         await first(10)
@@ -121,7 +136,7 @@ async def test_incomplete_requests_wait_while_they_have_too_many_bytes() -> None
 
 
 async def _abort(_: PodiumError) -> None:
-    """Ends no call: there is none in gRPC."""
+    """Does nothing, since there is no call of gRPC to end."""
 
 
 def _admitted(admission: Admission, peer: str = "a") -> AdmittedCall:
@@ -129,9 +144,10 @@ def _admitted(admission: Admission, peer: str = "a") -> AdmittedCall:
 
 
 def test_unread_responses_are_bounded() -> None:
-    """A response without room is OVERLOADED, and so are the next calls of some connections.
+    """If there is no room because of unread responses, a further response is refused.
 
-    These are the connection of the call, and those with unread responses.
+    The next calls of its connection, and of connections with unread responses, are refused, too.
+    Other connections can still make calls.
     """
     admission = Admission(AdmissionLimits(response_bytes=400_000))
     call = _admitted(admission)
@@ -149,7 +165,7 @@ def test_unread_responses_are_bounded() -> None:
 
 
 async def test_a_call_gives_back_what_it_holds() -> None:
-    """After a call has left, the whole budget is free."""
+    """After a call has ended, it holds no memory and no place."""
     admission = Admission(AdmissionLimits(request_bytes=400_000, watches=1))
     call = _admitted(admission)
 
@@ -165,7 +181,10 @@ async def test_a_call_gives_back_what_it_holds() -> None:
 
 
 async def test_a_refused_call_is_not_answered() -> None:
-    """A response after the refusal of its call is dropped. An earlier one is kept."""
+    """When the server stops, a running call is refused, and can no longer be answered.
+
+    A call that already has its answer is not refused.
+    """
     admission = Admission(AdmissionLimits())
     refused, answered = _admitted(admission), _admitted(admission)
     answered.answer(b"response")
@@ -185,7 +204,7 @@ async def _large() -> bytes:
 
 
 async def test_a_watch_gives_its_place_back() -> None:
-    """A watch that has ended leaves its place, and a health watch never takes one."""
+    """A watch that has ended gives back its place, and so does a health watch."""
     admission = Admission(AdmissionLimits(watches=1))
     for method in ("podium.v1.ResultsService.Watch", "grpc.health.v1.Health.Watch") * 3:
         call = _admitted(admission)
@@ -198,7 +217,7 @@ async def test_a_watch_gives_its_place_back() -> None:
 
 
 async def test_each_connection_may_watch_the_health() -> None:
-    """A balancer sees the server's health even if all watches are in use."""
+    """Even if all watches are in use, each connection can have one health watch."""
     admission = Admission(AdmissionLimits(watches=2))
     _admitted(admission).watch("podium.v1.ResultsService.Watch")
     for peer in "abcd":
@@ -234,7 +253,10 @@ async def test_small_requests_are_not_counted(size: int, counted: int) -> None:
 
 
 async def test_a_request_of_exactly_the_limit_is_read() -> None:
-    """One more byte is too large. The error says how many bytes are allowed."""
+    """A request of exactly the limit is read. With one more byte, it is refused.
+
+    The error has the limit.
+    """
     admission = Admission(AdmissionLimits(message_bytes=100_000))
     await _admitted(admission).read(_large)
     admission.message_bytes -= 1
@@ -247,7 +269,7 @@ async def test_a_request_of_exactly_the_limit_is_read() -> None:
 
 
 async def test_an_answered_call_is_not_refused() -> None:
-    """A call whose response is on its way when the server stops keeps this response."""
+    """A call that already has its response cannot be refused any more."""
     admission = Admission(AdmissionLimits())
     call = _admitted(admission)
     call.answer(b"response")
@@ -256,7 +278,10 @@ async def test_an_answered_call_is_not_refused() -> None:
 
 
 def test_a_connection_waits_only_for_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After its time to wait, a connection is admitted and no longer remembered."""
+    """A connection that was refused is refused again for a short time.
+
+    After that, the server keeps nothing about it.
+    """
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     admission = Admission(AdmissionLimits(response_bytes=0))
@@ -274,7 +299,10 @@ def test_a_connection_waits_only_for_its_time(monkeypatch: pytest.MonkeyPatch) -
 async def test_a_connection_with_many_slow_requests_loses_one_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With more requests than slots, the connection with the most requests loses its newest one."""
+    """If there are more slow requests than slots, one of them is refused.
+
+    It is the newest request of the connection that has the most requests.
+    """
     monkeypatch.setattr(reading, "_SLOW_SECONDS", 3600)  # the test itself makes the regular check
     gate = ReadGate(4, 10)
     started = {name: await _start(gate, name[0]) for name in ("b1", "b2", "a", "c", "d")}
@@ -286,7 +314,7 @@ async def test_a_connection_with_many_slow_requests_loses_one_first(
 
 
 async def test_a_request_that_never_arrives_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request ends after its time even if slots are free, so that it holds no memory for ever."""
+    """A request that does not arrive in time is refused, even if slots are free."""
     monkeypatch.setattr(reading, "_READ_SECONDS", 0.03)
     call, task = await _start(ReadGate(100, 10), "a")
     async with asyncio.timeout(120):
@@ -297,7 +325,10 @@ async def test_a_request_that_never_arrives_is_refused(monkeypatch: pytest.Monke
 async def test_a_closing_server_waits_for_calls_that_still_arrive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each call that arrives late gets a reason, because the server ends when no more arrive."""
+    """While calls still arrive, a closing server refuses each one with a reason.
+
+    The server ends only when no more calls arrive.
+    """
     monkeypatch.setattr(admission_module, "_QUIET_SECONDS", 0)
     monkeypatch.setattr(admission_module, "_LAST_REFUSALS_SECONDS", 100)
     admission = Admission(AdmissionLimits())
@@ -312,7 +343,10 @@ async def test_a_closing_server_waits_for_calls_that_still_arrive(
 
 
 async def test_a_closing_server_ends_with_its_last_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A closing server waits until its last call ends, and no longer. It refuses neither call."""
+    """A closing server ends when its last running call has ended.
+
+    It does not refuse running calls within the grace period.
+    """
     monkeypatch.setattr(admission_module, "_QUIET_SECONDS", 0)
     admission = Admission(AdmissionLimits())
     calls = [_admitted(admission) for _ in range(2)]
@@ -342,7 +376,10 @@ async def test_a_closing_server_ends_watches_that_do_not_end(
 
 
 async def test_calls_that_a_front_has_refused(caplog: pytest.LogCaptureFixture) -> None:
-    """Calls that a front rejects are counted. Not each rejection logs a warning with the number."""
+    """Calls that a front has refused are counted. A warning has their number.
+
+    The warning is not logged again for each further call.
+    """
     admission = Admission(AdmissionLimits())
     for calls in (3, 4):
         admission.note_overloaded(calls)
@@ -356,7 +393,7 @@ async def test_calls_that_a_front_has_refused(caplog: pytest.LogCaptureFixture) 
 def test_the_pause_between_two_warnings(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A warning about rejected calls is logged again after exactly a minute, and each minute."""
+    """A warning about refused calls is logged at most once a minute."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     admission = Admission(AdmissionLimits())

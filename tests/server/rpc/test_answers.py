@@ -1,4 +1,4 @@
-"""How responses are made from stored rows, and filters from requests."""
+"""Tests of how responses are made from stored rows, and filters from requests."""
 
 import math
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ from tests.stores import store_url
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    """An empty store."""
+    """Yields an empty store."""
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     yield store
     await store.close()
@@ -60,7 +60,7 @@ def test_times_have_microseconds(micros: int, expected: tuple[int, int]) -> None
     ],
 )
 def test_the_status_of_an_experiment(counts: tuple[int, ...], expected: str) -> None:
-    """Any completed arm completes an experiment, and it fails if all of its arms have failed."""
+    """An experiment with a completed arm is completed. If all arms have failed, it has failed."""
     row = ExperimentRow(1, "x")
     row.counts = counts
     status = ExperimentStatus.Name(answers.experiment(row).status)
@@ -78,7 +78,7 @@ def test_a_range_has_the_given_limits(least: float | None, most: float | None) -
 
 
 async def test_a_list_shows_what_an_arm_has(store: Store) -> None:
-    """Each field that a listed arm and the arm itself have in common is the same."""
+    """A listed arm has the same values as the arm itself, in all fields that both have."""
     recorded: Any = next(each for method, each in good_requests() if _is_whole(method, each))
     await store.transact(record(declared(), experiment=recorded.experiment))
     await _call(store, "Record", recorded)
@@ -116,7 +116,10 @@ async def test_a_kept_field_names_its_event(store: Store) -> None:
 
 @pytest.mark.parametrize("by_group", [False, True])
 async def test_equal_scores_share_a_rank_across_pages(store: Store, *, by_group: bool) -> None:
-    """A page continues the ranks of the page before. A full last page has no token."""
+    """Equal scores have the same rank, even if they are on different pages.
+
+    A full last page has no page token.
+    """
     arms = [arm(f"a{n}", status=3, metrics={"m": m}) for n, m in enumerate((1, 2, 2, 1, 0, 2))]
     await store.transact(record(declared(success_metric="m"), *arms))
     for size in (1, 2, 3, 6):
@@ -151,7 +154,7 @@ async def test_an_arm_comes_with_one_page_of_rows(store: Store) -> None:
 async def test_a_list_of_arms_without_their_configurations(
     store: Store, *, is_omitted: bool
 ) -> None:
-    """A client can leave them out, because they can be most of a list."""
+    """A client can ask for a list of arms without their configurations."""
     await store.transact(record(declared(), arm("a")))
     request = ListArmsRequest(experiment="x", omit_run_config=is_omitted)
     found = await _call(store, "ListArms", request)

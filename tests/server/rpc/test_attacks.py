@@ -1,6 +1,6 @@
-"""Attacks on a server: its memory stays bounded, and other clients are served meanwhile.
+"""Tests of attacks on a server: its memory stays bounded, and other clients are served.
 
-Each limit of the server has a test here that fails without it.
+Each limit of the server has a test here that fails without the limit.
 """
 
 import resource
@@ -52,7 +52,10 @@ _OVERLOADED = "8"
 
 @contextmanager
 def _attacked(name: str) -> Iterator[RunningServer]:
-    """Runs a server with large rows; afterwards checks its memory and what another client saw."""
+    """Runs a server with large rows, and another client that makes calls meanwhile.
+
+    After the block, checks the server's memory, and that the other client got no errors.
+    """
     with running_server(None, "--log-level", "error") as server:
         _fill(server)
         other = OtherClient(server.address)
@@ -89,7 +92,7 @@ def _eval() -> bytes:
 
 @pytest.mark.slow
 def test_incomplete_requests() -> None:
-    """400 requests of 4 MB that stop in the middle use bounded memory, and delay nobody."""
+    """400 incomplete requests of 4 MB use bounded memory. Another client gets no errors."""
     declared_bytes, piece = 4_000_000, b"x" * 16_384
     with _attacked("incomplete requests") as server, attackers(server.address, 4) as found:
         for attacker in found:
@@ -105,7 +108,7 @@ def test_incomplete_requests() -> None:
 
 @pytest.mark.slow
 def test_unread_responses() -> None:
-    """600 responses of 2 MB that nobody reads use bounded memory; the rest is refused."""
+    """600 responses of 2 MB that no client reads use bounded memory. Most are refused."""
     request = GetArmRequest(experiment="x", arm="a").SerializeToString()
     with _attacked("unread responses") as server, attackers(server.address, 10) as found:
         for attacker in found:
@@ -144,14 +147,17 @@ def _outcome(call: Any) -> str:
 
 @pytest.mark.slow
 def test_calls_that_never_end() -> None:
-    """6,000 responses that no window lets through leave room for other connections."""
+    """6,000 calls whose responses cannot be sent leave room for other connections.
+
+    At least 2,000 of them are refused as OVERLOADED.
+    """
     with _attacked("calls that never end") as server, attackers(server.address, 6) as found:
         for attacker in found:
             block, request = headers(_EVAL), message(_eval())
             for _ in range(1_000):
                 attacker.call(block, request)
-        # Which calls are admitted depends on the order of arrival; 4,000 is the most of them all.
-        # The server answers what it refuses: those headers need no window.
+        # Which calls are admitted depends on the order of arrival. At most 4,000 are.
+        # A refusal can be sent, since it has only headers, which need no window.
         statuses = statuses_of(found, 2_000)
     assert len(statuses) >= 2_000
     assert set(statuses) == {_OVERLOADED}
@@ -159,10 +165,13 @@ def test_calls_that_never_end() -> None:
 
 @pytest.mark.slow
 def test_many_calls_at_once_are_answered_or_overloaded() -> None:
-    """Of 7,000 calls that arrive at once none is cancelled by gRPC without a reason."""
+    """Of 7,000 calls at once, each one is answered or refused as OVERLOADED.
+
+    gRPC itself cancels none of them.
+    """
     with (
         _attacked("many calls") as server,
-        # One connection less than gRPC lets wait, since others call too.
+        # One connection fewer than gRPC lets wait, since the other client needs one, too.
         attackers(server.address, 7, window=MAX_WINDOW) as found,
     ):
         for attacker in found:
@@ -175,7 +184,7 @@ def test_many_calls_at_once_are_answered_or_overloaded() -> None:
 
 @pytest.mark.slow
 def test_watches_are_bounded() -> None:
-    """A connection that watches without end is refused beyond its share of the watches."""
+    """If a connection opens 400 watches, those beyond its share are refused."""
     with _attacked("watches") as server, attackers(server.address, 1, window=1_000) as found:
         found[0].calls([(headers(_WATCH), message(b""))] * 400)
         assert found[0].statuses_of(150) == [_OVERLOADED] * 150
@@ -193,14 +202,14 @@ def test_a_flood_of_pings_ends_the_connection() -> None:
     ("setting", "number"), [("streams", 3), ("window", 4)], ids=["streams", "window"]
 )
 def test_the_server_bounds_what_a_connection_may_open(setting: str, number: int) -> None:
-    """The server announces at most 1,000 streams, and 16 KiB of a request before it reads it."""
+    """The server allows 1,000 streams, and 16 KiB of a request before it reads it."""
     bounds = {"streams": 1_000, "window": 16_384}
     with running_server() as server, attackers(server.address, 1) as found:
         assert found[0].setting(number) == bounds[setting]
 
 
 def test_a_malformed_path_ends_nothing_for_long() -> None:
-    """After a call whose path is not UTF-8 the server serves again, and stops as usual."""
+    """After a call whose path is not UTF-8, the server serves again, and stops as usual."""
     block = headers(_EVAL).replace(b"/Eval", b"/E\xffal")
     with running_server(None, "--log-level", "error") as server:
         _fill(server)
@@ -211,7 +220,10 @@ def test_a_malformed_path_ends_nothing_for_long() -> None:
 
 
 def _answers_after(address: str, block: bytes) -> bool:
-    """Makes a call and waits until the server answers others. False: it refused to connect."""
+    """Makes a call, then waits until the server answers other calls.
+
+    Returns False if the server refused the connection.
+    """
     try:
         with attackers(address, 1) as (attacker,):
             attacker.call(block, message(b""))
@@ -232,7 +244,10 @@ def _answers(address: str) -> bool:
 
 @pytest.mark.slow
 def test_connections_are_bounded() -> None:
-    """Of more connections than the server allows, the rest are closed at once."""
+    """If there are more connections than allowed, the server closes some at once.
+
+    When all have ended, it accepts new ones.
+    """
     more = 100
     _allow_files(MAX_CONNECTIONS + more + 200)
     with _attacked("connections") as server:
@@ -272,9 +287,10 @@ _FLOODS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", _FLOODS)
 def test_the_server_serves_after_a_flood(name: str) -> None:
-    """Floods that grpcio has no bound for delay others; afterwards the server serves as before.
+    """After a flood that grpcio does not limit, the server answers calls again.
 
-    Run it with `-s` for the figures that docs/server.md quotes.
+    During the flood, its memory stays bounded. Run this test with `-s` for the figures that
+    docs/server.md quotes.
     """
     with running_server(None, "--log-level", "error") as server:
         _fill(server)

@@ -1,4 +1,4 @@
-"""A real file system that fills up: writes are refused, nothing is lost, and room is enough."""
+"""Tests of a server on a real file system that fills up, and then gets room again."""
 
 import shutil
 import subprocess
@@ -31,7 +31,7 @@ def _can_mount(folder: Path) -> bool:
 
 
 class _Client:
-    """Writes rows of 20 KB in one stream, and knows how many were acknowledged."""
+    """Writes rows of 20 KB in one stream, and counts the acknowledged ones."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self._record = RecordingServiceStub(channel).Record
@@ -55,7 +55,7 @@ class _Client:
         self.acknowledged += 1
 
     def fill(self) -> PodiumError:
-        """Writes until a row is refused."""
+        """Writes rows until one is refused, and returns its error."""
         for _ in range(1_000):
             try:
                 self.write()
@@ -64,7 +64,7 @@ class _Client:
         raise AssertionError
 
     def steps(self) -> list[int]:
-        """The steps of all rows, in order of acceptance."""
+        """Returns the steps of all rows, in the order in which they were accepted."""
         request, steps = ListEvalsRequest(experiment="x", arm="a"), []
         while True:
             page = self._list(request, timeout=_SECONDS)
@@ -75,7 +75,11 @@ class _Client:
 
 
 def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path) -> None:
-    """STORAGE_FULL, again and again; reads go on; with room the very next sequence is accepted."""
+    """On a full disk, writes get STORAGE_FULL, and reads still work.
+
+    When there is room again, the next event of the stream is accepted. All acknowledged rows are
+    there.
+    """
     if not _can_mount(tmp_path):
         pytest.skip("this process may not mount a file system")
     store, prefix = tmp_path / "podium.db", (*_MOUNT, str(tmp_path))

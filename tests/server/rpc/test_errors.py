@@ -1,4 +1,4 @@
-"""The errors that the server builds: their reasons, their metadata, and their incident ids."""
+"""Tests of the errors that the server builds: their reasons, metadata and incident ids."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""How requests are framed, compressed and timed: both fronts give the same answers."""
+"""Tests of how requests are framed, compressed and timed. Both fronts give these answers."""
 
 import gzip
 import zlib
@@ -20,7 +20,7 @@ _SECONDS = 120
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A server for all tests of this file."""
+    """Yields the address of a server that all tests of this file share."""
     with running_server(None, "--log-level", "error") as server:
         yield server.address
 
@@ -76,7 +76,7 @@ def _flagged(content: bytes) -> bytes:
 def test_a_request(
     more: dict[str, str], body: bytes, expected: tuple[str, str], address: str
 ) -> None:
-    """A request gets the code and the text, whatever its frame is like."""
+    """A request with this encoding, header or number of messages gets the expected answer."""
     with attackers(address, 1, window=MAX_WINDOW) as (attacker,):
         attacker.call(headers(_PATH, more), body)
         [code], [text] = attacker.statuses_of(1), attacker.messages_of(1)
@@ -84,7 +84,7 @@ def test_a_request(
 
 
 def test_a_call_without_time(address: str) -> None:
-    """It ends at its deadline, unless the answer of the server is faster."""
+    """A call with a timeout of 0 gets DEADLINE_EXCEEDED, unless the answer is faster."""
     with attackers(address, 1, window=MAX_WINDOW) as (attacker,):
         attacker.call(headers(_PATH, {"grpc-timeout": "0m"}), message(_REQUEST))
         [code], [text] = attacker.statuses_of(1), attacker.messages_of(1)
@@ -113,7 +113,7 @@ def _failed(address: str, **settings: Any) -> tuple[grpc.StatusCode, str]:
 def test_a_request_of_twice_the_limit_is_not_read(
     compression: grpc.Compression | None, address: str
 ) -> None:
-    """It ends with RESOURCE_EXHAUSTED, also if it is small until it is unpacked."""
+    """A request of 50 MB gets RESOURCE_EXHAUSTED, even if its compressed form is small."""
     code, text = _failed(address, request=bytes(50_000_000), compression=compression)
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert text == (

@@ -1,4 +1,4 @@
-"""Whatever is sent: a precise answer, a server that lives, and no trace of a refused write."""
+"""Tests that random requests get precise answers, and that refused writes leave no trace."""
 
 import base64
 import os
@@ -53,7 +53,10 @@ class _Target:
     tokens: list[str] = field(default_factory=list)
 
     def send(self, method: str, raw: bytes) -> tuple[str, str]:
-        """The code and the reason of the answer; an answer that is OK can be read."""
+        """Sends a request. Returns the code and the reason of the answer.
+
+        A response is decoded, and its page token is kept for later requests.
+        """
         path = f"/{METHODS[method].containing_service.full_name}/{method}"
         call: Any = self.channel.unary_unary(path)
         if METHODS[method].server_streaming:
@@ -68,7 +71,7 @@ class _Target:
         return "OK", ""
 
     def send_over_http(self, method: str, raw: bytes) -> tuple[str, str]:
-        """The same over the HTTP port."""
+        """Sends a request over HTTP. Returns the code and the reason of the answer."""
         path = f"/{METHODS[method].containing_service.full_name}/{method}"
         # The server closes connections that are idle for some seconds, so each request has its own.
         with closing(HTTPConnection(self.server.http.removeprefix("http://"), timeout=300)) as http:
@@ -81,7 +84,7 @@ class _Target:
         return code.upper(), reason
 
     def _first_of_stream(self, path: str) -> Any:
-        """A call that takes the first response of a stream, and ends it."""
+        """Returns a call that reads the first response of a stream, and then ends it."""
 
         def call(raw: bytes, **settings: Any) -> bytes:
             start: Any = self.channel.unary_stream(path)
@@ -100,18 +103,18 @@ class _Target:
                 self.tokens.append(token)
 
     def version(self) -> int:
-        """Another number whenever the server has stored something."""
+        """Returns a number that changes whenever the server has stored something."""
         return self.place.version()
 
     def dump(self) -> Dump:
-        """Every row of every table."""
+        """Returns every row of every table."""
         dump: Dump = self.place.dump()
         return dump
 
 
 @pytest.fixture
 def target(tmp_path: Path) -> Iterator[_Target]:
-    """A server with an experiment of every kind of row."""
+    """Yields a server with an experiment that has every kind of row."""
     place = new_place(tmp_path)
     _, token = tokens.create(place.url, "the fuzzer", "admin", (), None)
     with running_server(place.url, "--http", "127.0.0.1:0") as server:
@@ -128,9 +131,9 @@ def target(tmp_path: Path) -> Iterator[_Target]:
 
 @pytest.mark.slow
 def test_any_request_is_answered_precisely(target: _Target) -> None:
-    """Wrong requests by the thousand: a code and its reason each, and no trace of a refused one.
+    """Each of thousands of random requests gets a valid code, with a reason if refused.
 
-    The answer over HTTP is the same.
+    A refused request changes nothing in the store, and gets the same answer over HTTP.
     """
     rng, seen = Random(_SEED), Counter[str]()  # noqa: S311 - the same requests every time
     version, dump = target.version(), target.dump()
@@ -156,7 +159,7 @@ def test_any_request_is_answered_precisely(target: _Target) -> None:
 
 
 def _check_worth(seen: Counter[str]) -> None:
-    """The requests reach every reason that a field alone can be refused for."""
+    """Asserts that the requests have led to each reason that a single field can cause."""
     assert seen["OK"] > REQUESTS // 20
     for reason in (
         "MALFORMED_REQUEST", "FIELD_MISSING", "NAME_INVALID", "VALUE_INVALID", "ENUM_INVALID",
@@ -168,7 +171,7 @@ def _check_worth(seen: Counter[str]) -> None:
 
 @pytest.mark.slow
 def test_a_damaged_page_token_is_noticed(target: _Target) -> None:
-    """A page token with one changed letter is rejected."""
+    """A page token that was changed, cut off or extended is refused by each list."""
     for events, experiment in (
         ([row("gen"), metrics({"loss": 1}, step=8)], "x"),
         ([declared()], "xy"),
@@ -195,7 +198,7 @@ def test_a_damaged_page_token_is_noticed(target: _Target) -> None:
 
 
 def _damaged(token: str) -> Iterator[str]:
-    """The token with each of its bytes changed, cut off after each, and with more behind it."""
+    """Yields the token with each byte changed, cut off before each byte, and extended."""
     raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     for at in range(len(raw)):
         changed = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]

@@ -1,4 +1,4 @@
-"""The health service: its answers, also to malformed requests."""
+"""Tests of the health service, and of malformed and too large requests."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ def test_all_services_are_listed() -> None:
 
 
 def test_a_watch_of_an_unknown_service() -> None:
-    """Watch reports SERVICE_UNKNOWN and continues. Check refuses the name."""
+    """For an unknown service, Watch reports SERVICE_UNKNOWN, and Check gets NOT_FOUND."""
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
         stub: Any = HealthStub(channel)
         request = _pb2.HealthCheckRequest(service="podium.v1.Nothing")
@@ -62,7 +62,10 @@ def test_a_watch_of_an_unknown_service() -> None:
 
 
 async def test_a_service_that_fails_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check and Watch report its state, and the server as a whole serves meanwhile."""
+    """If a service fails for a while, Check and Watch report its state.
+
+    The server as a whole is SERVING meanwhile. When the server stops, the watch ends.
+    """
     monkeypatch.setattr(health, "_CHECK_SECONDS", 0.01)
     states = [True]
 
@@ -86,7 +89,7 @@ async def test_a_service_that_fails_for_a_while(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_health_checks_share_one_look() -> None:
-    """However many clients ask for the health of a service, it is checked once a second."""
+    """If 20 clients ask for the health of a service at once, it is checked only once."""
     checks = 0
 
     async def is_served() -> bool:
@@ -131,7 +134,7 @@ def test_a_package_without_list() -> None:
 
 @pytest.mark.parametrize("method", ["Check", *(["List"] if _HAS_LIST else []), "Watch"])
 def test_malformed_requests(method: str, tmp_path: Path) -> None:
-    """They are INVALID_ARGUMENT with a reason, and leave no line in the log."""
+    """Malformed health requests get INVALID_ARGUMENT with a reason, and are not logged."""
     arguments = ("--listen", "127.0.0.1:0", "--log-format", "json")
     with started(tmp_path / "podium.db", *arguments) as (process, address):
         with grpc.insecure_channel(address) as channel:
@@ -148,7 +151,10 @@ def test_malformed_requests(method: str, tmp_path: Path) -> None:
 
 
 def test_headers_that_are_not_utf8_do_not_flood_the_log(tmp_path: Path) -> None:
-    """Each such header is an error of grpcio: the log has ten of them a minute."""
+    """For each header that is not UTF-8, grpcio logs an error.
+
+    Only ten of these errors a minute get into the log. The native front logs none.
+    """
     block = headers("/grpc.health.v1.Health/Check") + b"\x00\x03x-y\x02\xff\xfe"
     arguments = ("--listen", "127.0.0.1:0", "--log-format", "json")
     with started(tmp_path / "podium.db", *arguments) as (process, address):
@@ -170,7 +176,7 @@ def test_headers_that_are_not_utf8_do_not_flood_the_log(tmp_path: Path) -> None:
 
 @each("body", [b"", b"\0\0", message(b"ab", declared=10)])
 def test_a_request_that_is_cut_off_is_answered(body: bytes) -> None:
-    """A stream that ends before its message is complete gets MALFORMED_REQUEST at once."""
+    """A request that ends before its message is complete gets INVALID_ARGUMENT."""
     with (
         running_server() as server,
         attackers(server.address, 1, window=MAX_WINDOW) as (attacker,),
@@ -182,7 +188,7 @@ def test_a_request_that_is_cut_off_is_answered(body: bytes) -> None:
 
 @pytest.mark.parametrize("size", [4 * 1024 * 1024 + 1, 8_000_000])
 def test_a_request_over_the_limit_has_a_reason(size: int) -> None:
-    """A request over 4 MiB is refused with the limit, before it is parsed."""
+    """A request over 4 MiB is refused before it is parsed. The error has the limit."""
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
         call: Any = channel.unary_unary("/podium.v1.RecordingService/Record")
         with pytest.raises(grpc.RpcError) as raised:
@@ -196,7 +202,7 @@ def test_a_request_over_the_limit_has_a_reason(size: int) -> None:
 async def test_a_watch_of_the_health_tells_of_the_end() -> None:
     """When a server stops, watches of its services get NOT_SERVING, and all watches end.
 
-    A service that the server lacks is SERVICE_UNKNOWN before and after.
+    Before and after that, a service that the server lacks is SERVICE_UNKNOWN.
     """
     health, states = Health({"": None, "a": None}), []
     requests = [_pb2.HealthCheckRequest(service=name) for name in ("", "a", "b")]

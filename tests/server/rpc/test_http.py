@@ -1,4 +1,4 @@
-"""Calls over HTTP mean the same as over gRPC: Connect in both encodings, and gRPC-Web."""
+"""Tests of calls over HTTP: Connect in JSON and in Protobuf, and gRPC-Web."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ _MALFORMED = (400, "invalid_argument", "MALFORMED_REQUEST")
 
 
 async def _call(url: str, method: str, request: Message, *, as_json: bool) -> Any:
-    """The response of a call, in one of the two encodings."""
+    """Makes a call in one of the two encodings. Returns its response, or raises its error."""
     described = METHODS[method]
     body = MessageToJson(request).encode() if as_json else request.SerializeToString()
     headers = JSON if as_json else PROTO
@@ -56,7 +56,7 @@ async def _call(url: str, method: str, request: Message, *, as_json: bool) -> An
 
 @pytest.fixture
 async def url(tmp_path: Path) -> AsyncIterator[str]:
-    """The URL of a server with an experiment `x` and an arm `a` that has the metric `m`."""
+    """Yields the URL of a server with an experiment `x` and an arm `a` that has the metric `m`."""
     settings = Settings(
         listen=(f"unix:{tmp_path / 'socket'}",),
         http=("127.0.0.1:0",),
@@ -69,7 +69,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
 
 
 class _OverHTTP:
-    """An arm that is asked over HTTP; the vectors ask from a thread of their own."""
+    """An arm whose results are read over HTTP, from a thread other than the event loop's."""
 
     def __init__(
         self, url: str, arm: str, loop: asyncio.AbstractEventLoop, *, as_json: bool
@@ -116,7 +116,7 @@ async def test_reads_answer_as_the_vectors_say(url: str, every: int, as_json: bo
 
 
 async def test_large_messages_are_converted_to_json(url: str) -> None:
-    """Messages over 16 KiB, which other calls do not wait for, have all of their values."""
+    """JSON messages over 16 KiB are converted with all of their values."""
     metrics = {f"m{number}": float(number) for number in range(900)}
     request = RecordRequest(experiment="x", events=[arm("big", metrics=metrics)])
     await _call(url, "Record", request, as_json=True)
@@ -125,7 +125,7 @@ async def test_large_messages_are_converted_to_json(url: str) -> None:
 
 
 async def test_a_negative_zero_without_a_fraction_keeps_its_sign(url: str) -> None:
-    """Go writes the double -0.0 as -0 in JSON."""
+    """A metric of -0 in JSON is stored as -0.0. Go clients write -0.0 as -0."""
     metrics = b'{"arm": "a", "metrics": {"zero": -0}}'
     body = b'{"experiment": "x", "events": [{"metricsRecorded": %s}]}' % metrics
     assert (await send(url, "/podium.v1.RecordingService/Record", body, JSON)).status == 200
@@ -142,7 +142,7 @@ async def test_curl_needs_no_content_type(url: str) -> None:
 
 
 async def test_reads_can_be_sent_by_get(url: str) -> None:
-    """A method without side effects answers GET; Record does not."""
+    """Score, which changes nothing, can be called with GET. Record cannot."""
     message = quote('{"experiment": "x", "arm": "a", "metric": "m"}')
     query = f"?connect=v1&encoding=json&message={message}"
     found = await send(url, _SCORE + query, None, {}, "GET")
@@ -173,7 +173,7 @@ async def test_reads_can_be_sent_by_get(url: str) -> None:
 async def test_wrong_requests_get_a_reason(
     url: str, body: bytes, headers: dict[str, str], expected: tuple[int, str, str]
 ) -> None:
-    """Malformed, invalid and oversized requests have the code and the reason that gRPC gives."""
+    """Malformed, invalid and too large requests get the code and the reason that gRPC gives."""
     assert (await send(url, _SCORE, body, headers)).error == expected
 
 
@@ -189,7 +189,10 @@ async def test_wrong_requests_get_a_reason(
 async def test_what_the_library_cannot_answer_is_refused(
     url: str, headers: dict[str, str], expected: tuple[int, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Odd headers, gRPC over HTTP/1.1, and bodies that unpack to more than any bound: no defect."""
+    """Odd headers, gRPC over HTTP/1.1 and compressed bodies are refused.
+
+    The log has no error about them.
+    """
     found = await send(url, _SCORE, b"{}", {**JSON, **headers})
     assert (found.status, json.loads(found.body)["code"]) == expected
     assert caplog.records == []
@@ -206,14 +209,17 @@ async def test_what_the_library_cannot_answer_is_refused(
     ],
 )
 async def test_foreign_web_pages_are_refused(url: str, headers: dict[str, str]) -> None:
-    """A page under another name, and a page of another origin, cannot call the server."""
+    """A call under a foreign host name, or from a page of another origin, is refused."""
     body = b'{"experiment": "x", "arm": "a", "metric": "m"}'
     found = await send(url, _SCORE, body, {**JSON, **headers})
     assert (found.status, json.loads(found.body)["code"]) == (403, "permission_denied")
 
 
 async def test_pages_of_an_allowed_origin_are_answered(tmp_path: Path) -> None:
-    """The browser learns that a page of --http-origin may call, and read responses and errors."""
+    """A page of an origin in --http-origin may call, and read responses and errors.
+
+    Pages of other origins may not.
+    """
     page = {"origin": "https://podium.example"}
     settings = Settings(
         listen=(f"unix:{tmp_path / 'socket'}",),
@@ -236,7 +242,7 @@ async def test_pages_of_an_allowed_origin_are_answered(tmp_path: Path) -> None:
 
 
 async def test_pages_of_the_same_origin_are_answered(url: str) -> None:
-    """A page that the host itself serves can call it, by each name of this machine."""
+    """A page from the server itself may call it, under each name of this machine."""
     port = url.rpartition(":")[2]
     for host in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"):
         headers = {**JSON, "host": host, "origin": f"http://{host}"}
@@ -245,7 +251,7 @@ async def test_pages_of_the_same_origin_are_answered(url: str) -> None:
 
 
 async def test_details_of_errors_are_readable(url: str) -> None:
-    """The details of an error are there as JSON too, with reason, metadata and refused events."""
+    """An error over HTTP has its details as JSON: reason, metadata and refused events."""
     event = {"metricsRecorded": {"arm": "nobody", "metrics": {"loss": 1}}}
     body = json.dumps({"experiment": "x", "events": [event]}).encode()
     found = await send(url, "/podium.v1.RecordingService/Record", body, JSON)
@@ -271,7 +277,7 @@ async def test_grpc_web(url: str) -> None:
 
 
 async def test_reachable_addresses_need_insecure(tmp_path: Path) -> None:
-    """HTTP follows the rule of gRPC's addresses."""
+    """An HTTP address that others can reach needs TLS or --insecure, as with gRPC."""
     settings = Settings(http=("0.0.0.0:0",), store=f"sqlite:///{tmp_path / 'podium.db'}")
     with pytest.raises(ConfigError, match="--insecure"):
         async with running(settings, asyncio.Event()):

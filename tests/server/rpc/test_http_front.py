@@ -1,4 +1,4 @@
-"""The HTTP front by itself: calls that last, end, or fail."""
+"""Tests of the HTTP front without the rest of the server."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from tests.server.rpc.http_requests import JSON, framed, send
 
 
 class _Slow:
-    """A method that answers on request, and notes how it ends."""
+    """A method that answers only when the test lets it, and notes its begin and end."""
 
     def __init__(self) -> None:
         self.begun, self.ended, self.go = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -63,7 +63,7 @@ _GET_SERVER = "/podium.v1.ResultsService/GetServer"
 
 
 async def test_a_deadline_ends_the_call() -> None:
-    """The method is cancelled when the deadline of the request has passed."""
+    """At the deadline of a request, its method is cancelled. The client gets the error."""
     slow = _Slow()
     async with _front(_get_server(slow)) as (url, _):
         headers = {**JSON, "connect-timeout-ms": "50"}
@@ -73,7 +73,7 @@ async def test_a_deadline_ends_the_call() -> None:
 
 
 async def test_a_client_that_leaves_cancels_its_call() -> None:
-    """The method is cancelled, and the call no longer counts, when its connection ends."""
+    """If a client disconnects, its method is cancelled, and its call no longer counts."""
     slow = _Slow()
     async with _front(_get_server(slow)) as (url, admission):
         host, _, port = url.removeprefix("http://").rpartition(":")
@@ -88,7 +88,7 @@ async def test_a_client_that_leaves_cancels_its_call() -> None:
 
 
 async def test_calls_under_way_are_refused_when_the_server_stops() -> None:
-    """The call under way and later ones get SHUTTING_DOWN, as over gRPC."""
+    """When the server stops, running calls and later ones get SHUTTING_DOWN."""
     slow = _Slow()
     async with _front(_get_server(slow)) as (url, admission):
         waiting = asyncio.create_task(send(url, _GET_SERVER, b"{}", JSON))
@@ -100,7 +100,7 @@ async def test_calls_under_way_are_refused_when_the_server_stops() -> None:
 
 
 async def test_defects_stay_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """An exception of a method is INTERNAL with an incident, without its text."""
+    """If a method raises an exception, the client gets INTERNAL. Only the log has its text."""
 
     async def broken(_raw: bytes) -> bytes:
         raise ZeroDivisionError("secret")
@@ -113,7 +113,7 @@ async def test_defects_stay_in_the_log(caplog: pytest.LogCaptureFixture) -> None
 
 
 async def test_streams() -> None:
-    """A stream yields each response in a frame of its own, in both encodings."""
+    """Each response of a stream is in a frame of its own."""
 
     async def stream(_raw: bytes) -> AsyncGenerator[bytes]:
         for version in ("1", "2"):
@@ -137,7 +137,10 @@ async def test_streams() -> None:
 
 
 async def test_connections_without_a_request_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients that send nothing, or never end a head, take no connection. Calls go on."""
+    """A connection without a complete request head is closed after a time.
+
+    A running call is not affected.
+    """
     slow = _Slow()
     async with _front(_get_server(slow)) as (url, _):
         host, _, port = url.removeprefix("http://").rpartition(":")
@@ -154,7 +157,10 @@ async def test_connections_without_a_request_are_closed(monkeypatch: pytest.Monk
 
 
 async def test_signals_are_left_to_the_process() -> None:
-    """While uvicorn serves, it handles no signal: it would end a process without its last calls."""
+    """The HTTP front does not change the signal handlers of the process.
+
+    With its own handlers, uvicorn would end the process before its last calls have ended.
+    """
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
     slow = _Slow()

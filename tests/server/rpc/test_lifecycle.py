@@ -1,4 +1,4 @@
-"""The life of a server: health, reflection, logs, and its stop under load."""
+"""Tests of a running server: health, reflection, logs, and its stop under load."""
 
 import json
 import signal
@@ -37,7 +37,7 @@ _SECONDS = 120
 
 
 class _Writer(threading.Thread):
-    """Writes rows of its own, one call after the other, until the server is gone."""
+    """Writes rows of its own, one call after the other, until a call fails."""
 
     def __init__(self, channel: grpc.Channel, number: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class _Writer(threading.Thread):
         self.error: grpc.RpcError | None = None
 
     def run(self) -> None:
-        """Writes and notes which writes were acknowledged."""
+        """Writes rows, and notes which ones were acknowledged."""
         step = 0
         while self.error is None:
             request = RecordRequest(experiment="x", events=[row(self._name, step)])
@@ -81,7 +81,10 @@ def _rows(server: RunningServer) -> list[tuple[str, int]]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.slow
 def test_the_way_down_under_load(number: int) -> None:
-    """After a signal the process exits with 0, each call has a reason, acknowledged rows stay."""
+    """After a signal, the process exits with 0, and all acknowledged rows are stored.
+
+    Each call that fails has one of three expected reasons.
+    """
     with running_server() as server:
         with grpc.insecure_channel(server.address) as channel:
             first = RecordRequest(experiment="x", events=[declared(), arm()])
@@ -100,13 +103,13 @@ def test_the_way_down_under_load(number: int) -> None:
     acknowledged = [reported for writer in writers for reported in writer.acknowledged]
     assert set(acknowledged) <= set(rows)
     assert len(rows) == len(set(rows))
-    # A call that was not under way at the signal finds no server any more, or the end of gRPC's.
+    # A call that begins after the signal may find no server, or be cancelled by gRPC.
     reasons = {_reason(writer) for writer in writers}
     assert reasons <= {"SHUTTING_DOWN", "UNAVAILABLE", "CANCELLED"}
 
 
 def test_callers_hear_that_the_server_stops() -> None:
-    """Calls that meet the end of the server fail with UnavailableError."""
+    """Calls that run when the server stops fail with UnavailableError."""
     errors: list[podium.PodiumError] = []
 
     def write(client: podium.Client, number: int) -> None:
@@ -129,7 +132,7 @@ def test_callers_hear_that_the_server_stops() -> None:
 
 
 def _health(channel: grpc.Channel) -> Any:
-    """A stub; its library has no types."""
+    """Returns a stub of the health service. It has no type, since its library has none."""
     return HealthStub(channel)
 
 
@@ -146,7 +149,7 @@ def test_health_says_that_all_is_well() -> None:
 
 
 def test_health_says_when_the_server_goes() -> None:
-    """Who watches hears NOT_SERVING before the end; nobody who watches holds the end up."""
+    """Before the server ends, a health watch gets NOT_SERVING. It does not delay the end."""
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
         watch = _health(channel).Watch(HealthCheckRequest(service=_SERVICES[1]))
         assert next(watch).status == HealthCheckResponse.SERVING
@@ -173,7 +176,7 @@ def _reflected(address: str, version: str) -> list[str]:
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 def test_reflection_is_off_unless_switched_on(version: str) -> None:
-    """Tools can list the services with --reflection, and learn nothing without."""
+    """With --reflection, tools can list the services. Without it, they cannot."""
     with running_server() as server, pytest.raises(grpc.RpcError) as raised:
         _reflected(server.address, version)
     assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
@@ -199,7 +202,7 @@ def test_json_logs_are_one_object_a_line(tmp_path: Path) -> None:
 
 
 def test_small_limits_are_told_with_the_refusal() -> None:
-    """A bound that the server was started with is the one that errors name."""
+    """If the server is started with another limit, errors name this limit."""
     request = RecordRequest(experiment="longer", events=[Event()])
     with (
         running_server(None, "--limit", "name_bytes=5") as server,

@@ -1,4 +1,4 @@
-"""A server keeps nothing of requests that it has answered."""
+"""Tests that a server frees the memory of requests that it has answered."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ _GROWTH_KIB = 60 * _KIB
 
 
 def _peak(server: RunningServer) -> int:
-    """The most memory that the process ever had, in KiB."""
+    """Returns the most memory that the process has ever used, in KiB."""
     status = Path(f"/proc/{server.process.pid}/status")
     if not status.exists():
         pytest.skip("this machine does not say what a process needs")
@@ -49,7 +49,7 @@ def _large(name: str, arm_name: str) -> Callable[[int], bytes]:
 )
 @pytest.mark.slow
 def test_no_request_is_kept(request_of: Callable[[int], bytes], code: Any) -> None:
-    """Large requests, whatever becomes of them, are let go when they are answered."""
+    """The memory of large requests is freed after their answer, even if they are refused."""
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
         begin = RecordRequest(experiment="x", events=[declared(), arm()])
         RecordingServiceStub(channel).Record(begin, timeout=120)
@@ -71,7 +71,10 @@ def test_no_request_is_kept(request_of: Callable[[int], bytes], code: Any) -> No
 
 @pytest.mark.slow
 def test_an_import_does_not_load_the_arm_that_it_replaces() -> None:
-    """A whole arm is compared with the stored one row by row, however large the rows are."""
+    """A call with a whole arm does not load all stored rows of that arm at once.
+
+    The server's memory grows by less than the size of these rows.
+    """
     request_of = _large("val", "a")
     whole = RecordRequest(
         experiment="x", events=[arm("a", row("val", 1).eval_recorded.eval_result)]

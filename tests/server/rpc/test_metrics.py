@@ -1,4 +1,4 @@
-"""The page with the numbers of a server."""
+"""Tests of the page `/metrics`, which has the server's metrics for Prometheus."""
 
 import asyncio
 from functools import partial
@@ -35,7 +35,10 @@ async def _page(url: str, token: str | None = None, method: str = "GET") -> tupl
 
 @only_sqlite
 async def test_the_page_counts_calls_and_commits(tmp_path: Path) -> None:
-    """Calls by method and code, errors by reason, times, and the store's numbers."""
+    """`/metrics` has calls by method and code, errors by reason, and times.
+
+    It also has metrics of the store.
+    """
     async with serving(tmp_path, http=("127.0.0.1:0",)) as [address, url]:
         async with podium.AsyncClient(address) as client:
             await client.experiment("x").declare()
@@ -71,7 +74,7 @@ async def test_the_page_counts_calls_and_commits(tmp_path: Path) -> None:
 
 
 async def test_who_may_see_the_page(tmp_path: Path) -> None:
-    """Only a token without prefixes: the numbers are about the experiments of all."""
+    """`/metrics` needs a token without prefixes, since it is about all experiments."""
     store = store_url(tmp_path)
 
     def create(prefixes: tuple[str, ...]) -> str:
@@ -88,7 +91,10 @@ async def test_who_may_see_the_page(tmp_path: Path) -> None:
 
 
 async def test_every_end_of_a_call_is_counted() -> None:
-    """A defect, a cancelled call and a refused one each have their code; times are cumulative."""
+    """Refused, cancelled and failed calls are counted with their codes.
+
+    Only the times of successful calls are measured, and those of streams are not.
+    """
     telemetry = Telemetry(streams=["s"])
     for error in (
         None,
@@ -114,7 +120,7 @@ async def test_every_end_of_a_call_is_counted() -> None:
 
 
 async def test_a_histogram_counts_up_to_its_bounds() -> None:
-    """A bucket includes its upper bound and all smaller numbers; the last one has every number."""
+    """A bucket counts the numbers up to its bound, inclusive. The last one counts all."""
     histogram = Histogram((1, 2.5))
     for number in (1, 1.5, 2.5, 3):
         histogram.add(number)
@@ -131,7 +137,10 @@ async def test_a_histogram_counts_up_to_its_bounds() -> None:
 async def test_the_lag_is_the_greatest_of_one_to_two_minutes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A sender that has caught up is forgotten; what is not a number is no lag."""
+    """The outbox lag is the greatest that was reported in the last one to two minutes.
+
+    Reports that are not finite numbers are ignored.
+    """
     minute = [100]
     monkeypatch.setattr(telemetry, "_minute", lambda: minute[0])
     counted, name = Telemetry(), "podium_outbox_lag_seconds "
@@ -152,7 +161,10 @@ async def test_the_lag_is_the_greatest_of_one_to_two_minutes(
 
 
 async def test_metrics_with_labels_share_one_type() -> None:
-    """Each metric has one TYPE line. Only the names of counters end with `_total`."""
+    """Each metric has one TYPE line, whatever its labels are.
+
+    A metric is a counter if its name ends with `_total`.
+    """
     numbers = {'rows{token="x"}': 1.0, 'lost_total{disk="a"}': 2.0, 'rows{token="y"}': 0.5}
 
     async def slow() -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Overload: calls beyond a limit are refused at once, and accepted calls are carried out."""
+"""Tests of overload: calls beyond a limit are refused at once, and accepted calls are done."""
 
 import json
 import time
@@ -28,7 +28,11 @@ _CALLS = 90
 
 
 def test_too_many_bytes_at_once_are_refused_at_once(tmp_path: Path) -> None:
-    """While nothing can be written, requests wait up to a bound; those beyond it come back."""
+    """While the store cannot write, only a limited number of requests wait.
+
+    The others get OVERLOADED at once. Reads are answered meanwhile. The waiting requests are stored
+    later.
+    """
     path = tmp_path / "podium.db"
     with running_server(f"sqlite:///{path}") as server, grpc.insecure_channel(server.address) as ch:
         stub, ballast = RecordingServiceStub(ch), {"k": Value(string_value="x" * 900_000)}
@@ -55,11 +59,11 @@ def test_too_many_bytes_at_once_are_refused_at_once(tmp_path: Path) -> None:
 
 
 async def _abort(_: PodiumError) -> None:
-    """Ends no call: there is none in gRPC."""
+    """Does nothing, since there is no call of gRPC to end."""
 
 
 def test_an_overload_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
-    """The log has one warning for the operator, however many calls are refused."""
+    """The log has one warning about an overload, however many calls are refused."""
     admission = Admission(AdmissionLimits(calls=0))
     for _ in range(8):
         admission.enter("busy", _abort)
@@ -75,7 +79,7 @@ def test_an_overload_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_refused_calls_in_the_log(tmp_path: Path) -> None:
-    """Each is a line of JSON at the level `debug`, and the log has no other lines about calls."""
+    """At the log level `debug`, a refused call has a line in the log, with its error."""
     arguments = ("--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug")
     with started(tmp_path / "podium.db", *arguments) as (process, address):
         with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError):

@@ -1,4 +1,4 @@
-"""Clients read their own writes, beside other writers and across deletions."""
+"""Tests that clients read their own writes, beside other writers and after deletions."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ _WRITERS = 4
 @pytest.mark.slow
 @pytest.mark.parametrize("writes", sparse([20, 200]))
 def test_clients_read_their_own_writes(writes: int, tmp_path: Path) -> None:
-    """Beside other writers, each reads its own last row after every response."""
+    """After each response, a client reads its last write, while other clients write, too."""
     with running_server(store_url(tmp_path)) as server:
         with podium.Client(server.address) as client:
             client.experiment("x").declare()
@@ -77,7 +77,7 @@ _CHANGES: list[_Change] = [_new_row, _new_row, _new_loss, _new_life]
 
 
 def test_a_deleted_experiment_answers_no_more(tmp_path: Path) -> None:
-    """A deleted experiment is unknown, and a new one of its name has nothing of the old one."""
+    """A deleted experiment is not found. A new one of its name has none of its results."""
     store = store_url(tmp_path)
     with running_server(store) as server, podium.Client(server.address) as client:
         experiment = client.experiment("x")

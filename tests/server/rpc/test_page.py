@@ -1,4 +1,4 @@
-"""The page over HTTP: its files, and the cookie that keeps a token for it."""
+"""Tests of the web page: its files, and the cookie that keeps its token."""
 
 import asyncio
 import gzip
@@ -22,7 +22,10 @@ _WRITE = "/podium.v1.RecordingService/Record"
 async def _ask(
     url: str, path: str, method: str = "GET", body: str | None = None, **headers: str
 ) -> tuple[HTTPResponse, bytes]:
-    """Returns a response and its body. `headers` are named with `_` for `-`."""
+    """Makes a request. Returns the response and its body.
+
+    The names in `headers` have `_` in place of `-`.
+    """
     host = url.removeprefix("http://")
     given = {name.replace("_", "-"): value for name, value in headers.items()}
 
@@ -39,7 +42,7 @@ async def _ask(
 
 
 async def test_the_page_has_strict_headers(tmp_path: Path) -> None:
-    """Scripts, styles and calls of the page come from its server only, and no page may frame it."""
+    """The page may load scripts only from its server, and no other page may frame it."""
     async with serving(tmp_path, http=("127.0.0.1:0",)) as [_, url]:
         found, body = await _ask(url, "/")
         assert (found.status, found.headers["content-type"]) == (200, "text/html; charset=utf-8")
@@ -54,7 +57,10 @@ async def test_the_page_has_strict_headers(tmp_path: Path) -> None:
 
 
 async def test_files_are_compressed_and_kept(tmp_path: Path) -> None:
-    """A browser gets the script compressed, and asks afterwards only whether it has changed."""
+    """A browser that accepts gzip gets the script compressed.
+
+    A browser that already has the script gets 304 Not Modified.
+    """
     async with serving(tmp_path, http=("127.0.0.1:0",)) as [_, url]:
         plain, script = await _ask(url, "/page.js")
         packed, compressed = await _ask(url, "/page.js", accept_encoding="gzip, br")
@@ -65,7 +71,10 @@ async def test_files_are_compressed_and_kept(tmp_path: Path) -> None:
 
 
 async def test_rebinding_and_foreign_pages_are_rejected(tmp_path: Path) -> None:
-    """A name that resolves to this machine does not get the page, and a foreign page no session."""
+    """The page is not served under a foreign host name.
+
+    A foreign page cannot begin a session.
+    """
     async with serving(tmp_path, http=("127.0.0.1:0",)) as [_, url]:
         assert (await _ask(url, "/", host="evil.example"))[0].status == 403
         for origin in ("http://evil.example", "null", url.replace("127.0.0.1", "127.0.0.2")):
@@ -76,7 +85,7 @@ async def test_rebinding_and_foreign_pages_are_rejected(tmp_path: Path) -> None:
 async def test_a_token_that_does_not_arrive_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that sends only a part of a token is answered, and does not last forever."""
+    """A client that sends only a part of a token gets 408 Request Timeout."""
     monkeypatch.setattr(web_page, "_BODY_SECONDS", 0.05)
     async with serving(tmp_path, http=("127.0.0.1:0",)) as [_, url]:
         host = url.removeprefix("http://")
@@ -88,7 +97,7 @@ async def test_a_token_that_does_not_arrive_ends(
 
 
 async def test_the_cookie_reads_for_the_page_only(tmp_path: Path) -> None:
-    """A token that was given once counts for reading calls of the page, and for nothing else."""
+    """The cookie with a token is accepted only for reads by the page itself."""
     store = store_url(tmp_path)
     _, token = await asyncio.to_thread(tokens.create, store, "admin", "admin", (), None)
     async with serving(tmp_path, auth="tokens", http=("127.0.0.1:0",)) as [_, url]:
@@ -109,7 +118,7 @@ async def test_the_cookie_reads_for_the_page_only(tmp_path: Path) -> None:
         other = f"{cookie.partition('=')[0]}=pdm_other"  # of a program on another port
         for both in (f"{other}; {cookie}", f"{cookie}; {other}"):
             assert await status(_READ, cookie=both, origin=url) == 401
-        assert await status(_READ, cookie=cookie) == 401  # no browser sends a call so
+        assert await status(_READ, cookie=cookie) == 401  # a browser would send an origin
         assert await status(_READ, cookie=cookie, origin="http://evil.example") == 403
         assert await status(_READ, cookie=cookie.replace("podium_", "podium"), origin=url) == 401
         assert await status(_READ, cookie="podium_=\xff", origin=url) in {400, 401}
@@ -119,7 +128,7 @@ async def test_the_cookie_reads_for_the_page_only(tmp_path: Path) -> None:
 
 
 async def test_pages_elsewhere_do_not_use_the_cookie(tmp_path: Path) -> None:
-    """A page that --http-origin allows needs a token of its own: the cookie is not for it."""
+    """A page of an origin in --http-origin cannot use the cookie. It needs its own token."""
     store, elsewhere = store_url(tmp_path), "http://podium.example"
     _, token = await asyncio.to_thread(tokens.create, store, "r", "reader", (), None)
     settings = {"auth": "tokens", "http": ("127.0.0.1:0",), "http_origins": (elsewhere,)}
@@ -132,7 +141,7 @@ async def test_pages_elsewhere_do_not_use_the_cookie(tmp_path: Path) -> None:
 
 
 async def test_a_cookie_of_https_is_secure(tmp_path: Path) -> None:
-    """Behind a proxy with TLS, the cookie never travels without encryption."""
+    """Behind a proxy with TLS, the cookie has the attribute Secure and the prefix `__Host-`."""
     store = store_url(tmp_path)
     _, token = await asyncio.to_thread(tokens.create, store, "r", "reader", ("team",), None)
     async with serving(tmp_path, auth="tokens", http=("127.0.0.1:0",)) as [_, url]:
@@ -140,7 +149,7 @@ async def test_a_cookie_of_https_is_secure(tmp_path: Path) -> None:
         given, _ = await _ask(url, "/session", "POST", token, origin=origin)
         cookie, *attributes = given.headers["set-cookie"].split("; ")
         assert cookie.startswith("__Host-podium_")
-        # Browsers demand both with this prefix, and then take no such cookie from elsewhere.
+        # Browsers demand both for this prefix, and accept such a cookie only from this host.
         assert {"Secure", "Path=/"} <= set(attributes)
         body = {"content_type": "application/json", "cookie": cookie, "origin": origin}
         answer, _ = await _ask(url, _READ, "POST", "{}", **body)

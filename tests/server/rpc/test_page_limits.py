@@ -1,4 +1,4 @@
-"""How many items a page has: the number that the client asks for, within the server's limits."""
+"""Tests of how many items a page has: as many as the client asks for, within the limits."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ def test_a_page_of_rows(asked: int, rows: int) -> None:
 
 
 def test_a_limit_below_the_default() -> None:
-    """The default number of rows is no exception from the limit."""
+    """If the limit is below the default number of rows, a page has as many as the limit."""
     assert page_limits(0, Limits(page_rows=7)).rows == 7
 
 
@@ -29,7 +29,10 @@ def test_a_limit_below_the_default() -> None:
     [(0, 1, 100), (0, 6, 100), (0, 7, 85), (500, 2, 300), (3, 7, 3), (0, 600, 1), (0, 601, 1)],
 )
 def test_a_page_of_a_matrix(asked: int, metrics: int, rows: int) -> None:
-    """All cells of a page count. It has at least one row, and its scores get half of its bytes."""
+    """A page of a matrix has at most as many scores as the limit, but at least one row.
+
+    The limit of its bytes is half of the limit for other pages.
+    """
     assert matrix_limits(asked, metrics, _LIMITS) == PageLimits(rows, 500)
 
 
@@ -42,7 +45,7 @@ def test_a_page_of_points(asked: int, points: int) -> None:
 @each("limits", [page_limits, series_limits, lambda size, limits: matrix_limits(size, 1, limits)])
 @each("asked", [-1, 2**31])
 def test_a_size_that_cannot_be(limits: Callable[[int, Limits], PageLimits], asked: int) -> None:
-    """The error names the field `page_size`."""
+    """If the size of a page is invalid, the error names the field `page_size`."""
     with pytest.raises(InvalidArgumentError, match="page_size is") as raised:
         limits(asked, _LIMITS)
     assert raised.value.metadata["field"] == "page_size"

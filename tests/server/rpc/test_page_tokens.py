@@ -1,4 +1,4 @@
-"""Page tokens: only a server of the store can write them, and clients read nothing in them."""
+"""Tests of page tokens: only servers of the store can write them, and clients cannot read them."""
 
 import base64
 from copy import deepcopy
@@ -29,14 +29,14 @@ def _read(query: Any, token: str, start: Any) -> Any:
 
 @each("place", [0, 1, 41, 10**17])
 def test_a_token_leads_back_to_its_place(place: int) -> None:
-    """The next page begins where a page ended, also if it has another size."""
+    """The next page begins where the page before it ended, even if its size differs."""
     token = _TOKENS.write(_QUERY, place)
     next_page = ListArmsRequest(experiment="x", name_prefix="a", page_size=7)
     assert _read(next_page, token, -1) == place
 
 
 def test_a_place_can_be_a_name() -> None:
-    """A name of any length and script comes back; the end of a list has no token."""
+    """A page token can contain a name of any length and script. The last page has no token."""
     for name in ("a", "é" * 128, "x" * 300):
         assert _read(_QUERY, _TOKENS.write(_QUERY, name), "") == name
     assert _TOKENS.write(_QUERY, None) == ""
@@ -44,7 +44,7 @@ def test_a_place_can_be_a_name() -> None:
 
 
 def test_a_token_of_another_query_is_refused() -> None:
-    """A token belongs to the fields of its request, and to its rpc."""
+    """A token is refused if the request has another rpc or other fields."""
     of_rows = _TOKENS.write(ListEvalsRequest(experiment="x", arm="a"), 1)
     with pytest.raises(InvalidArgumentError):
         _read(ListSeriesRequest(experiment="x", arm="a"), of_rows, -1)
@@ -55,7 +55,7 @@ def test_a_token_of_another_query_is_refused() -> None:
 
 
 def test_a_token_of_another_store_is_refused() -> None:
-    """Without the key of the store, nobody can write a token that it accepts."""
+    """A token that was written with the key of another store is refused."""
     token = PageTokens(b"K" + b"k" * 31).write(_QUERY, 1)
     with pytest.raises(InvalidArgumentError) as raised:
         _read(_QUERY, token, -1)
@@ -63,7 +63,7 @@ def test_a_token_of_another_store_is_refused() -> None:
 
 
 def test_the_place_in_a_token_cannot_be_read() -> None:
-    """A place can be the number of arms so far, or a name; neither is in the token."""
+    """The bytes of a token contain no part of its place, be it a number or a name."""
     for place in ("123456789", "secret/name"):
         token = _TOKENS.write(_QUERY, place)
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
@@ -71,7 +71,7 @@ def test_the_place_in_a_token_cannot_be_read() -> None:
 
 
 def test_changed_letters_are_noticed() -> None:
-    """No other place can be made by changing the bytes of a token."""
+    """A token is refused if any of its bytes was changed."""
     token = _TOKENS.write(_QUERY, 1)
     raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     for at in range(len(raw)):

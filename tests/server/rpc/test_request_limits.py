@@ -1,4 +1,4 @@
-"""The limits of each field of a request: the greatest valid value, and the error beyond it."""
+"""Tests of the limits of request fields: the greatest valid value, and the error beyond it."""
 
 import math
 from collections.abc import AsyncIterator
@@ -149,7 +149,7 @@ _VALID: dict[str, Any] = {
 
 
 def _request(method: str, fields: dict[str, Any]) -> Any:
-    """Returns a request with fields, and with valid values of its other required fields."""
+    """Returns a request with these fields, and with valid values of other required fields."""
     message = GetMessageClass(METHODS[method].input_type)
     known = {field.name for field in message.DESCRIPTOR.fields}
     return message(**{name: value for name, value in _VALID.items() if name in known} | fields)
@@ -157,7 +157,7 @@ def _request(method: str, fields: dict[str, Any]) -> Any:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    """A store with a running arm, and a caller who may manage tokens."""
+    """Yields a store with a running arm, and lets the caller manage tokens."""
     CALLER.set(Caller(new_row("admin", Role.ADMIN, (), None)[0]))
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     await store.transact(record(declared(success_metric="loss"), arm()))
@@ -166,7 +166,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def _named(store: Store, method: str, fields: dict[str, Any]) -> str:
-    """Returns the field that the error of a call names; "" if there is no error."""
+    """Makes a call. Returns the field that its error names, or "" if there is no error."""
     request = _request(method, fields)
     try:
         if method != "Watch":
@@ -187,7 +187,7 @@ async def test_each_field_is_checked_at_its_limit(store: Store) -> None:
 
 @pytest.mark.parametrize("field", ["experiment", "arm"])
 async def test_each_name_is_checked(store: Store, field: str) -> None:
-    """Each method that names an experiment or an arm refuses a name that cannot be."""
+    """Each method with the name of an experiment or an arm refuses an invalid name."""
     wrong = {"experiment": "x//y", "arm": "a\n"}[field]
     fields = {name: METHODS[name].input_type.fields_by_name for name in METHODS}
     methods = [name for name in METHODS if field in fields[name]]

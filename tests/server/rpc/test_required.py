@@ -1,4 +1,4 @@
-"""Each field that the protos mark as required is refused when it is left out."""
+"""Tests that a request without a field that the protos mark as required is refused."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _FIELD = re.compile(r"(?P<comment>(?: +//.*\n)+) +(?:[\w.]+ )*(?P<name>\w+)(?: =
 
 @cache
 def _required() -> dict[str, set[str]]:
-    """The required fields and oneofs of each message, by its name."""
+    """Returns the required fields and oneofs of each message, by the message's name."""
     found: dict[str, set[str]] = {}
     for proto in sorted(_PROTOS.glob("*.proto")):
         for message in _MESSAGE.finditer(proto.read_text(encoding="utf-8")):
@@ -60,7 +60,7 @@ def _set_fields(message: Message, path: str = "") -> Iterator[tuple[Message, str
 
 
 def _without(request: Message) -> Iterator[tuple[Message, str]]:
-    """Yields the request without each required field, and the path of that field."""
+    """Yields copies of the request that lack one required field, with the field's path."""
     for number, (_, _, path) in enumerate(_set_fields(request)):
         changed = type(request)()
         changed.CopyFrom(request)
@@ -70,7 +70,7 @@ def _without(request: Message) -> Iterator[tuple[Message, str]]:
 
 
 def test_the_protos_mark_required_fields() -> None:
-    """The marks are read: some are known."""
+    """The marks of required fields are read from the protos: some known ones are found."""
     assert _required()["ScoreRequest"] == {"experiment", "arm", "metric"}
     assert _required()["Attempt"] == {"id", "order"}
     assert _required()["Value"] == {"kind"}
@@ -78,7 +78,7 @@ def test_the_protos_mark_required_fields() -> None:
 
 
 async def test_a_missing_required_field_is_refused_and_named(tmp_path: Path) -> None:
-    """Each accepted request without one required field is refused, and the field is named."""
+    """A valid request that lacks a required field is refused. The error names the field."""
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     tried = set()
     try:

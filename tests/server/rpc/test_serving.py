@@ -1,4 +1,7 @@
-"""How `CallServer` serves a call, whichever front has received it; without a network."""
+"""Tests of how `CallServer` serves a call, whichever front has received it.
+
+No network is used.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -23,7 +26,7 @@ _RECORD = "podium.v1.RecordingService.Record"
 
 
 class _Exchange:
-    """A call of a client that sends some requests. A slow client reads no response."""
+    """A call of a client that sends some requests. If `is_slow`, it reads no response."""
 
     peer = "ipv4:10.0.0.1:5"
 
@@ -135,7 +138,7 @@ async def test_each_failure_has_a_reason(
 
 @pytest.mark.parametrize("has_more_requests", [False, True])
 async def test_a_stream_of_responses(served: _Served, *, has_more_requests: bool) -> None:
-    """All responses of a stream are sent. A second request counts only if its method takes more."""
+    """All responses of a stream are sent. Only some methods read a second request."""
     exchange = _Exchange(b"a", b"b")
     method = _stream(has_more_requests=has_more_requests)
     assert await served.server.serve(method, exchange) == b""

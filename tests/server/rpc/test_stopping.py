@@ -1,4 +1,4 @@
-"""Signals: every call under way gets a reason, and no client can hold the end up."""
+"""Tests of signals: each running call gets a reason, and no client can delay the end."""
 
 import json
 import signal
@@ -55,7 +55,7 @@ def _ask(attacker: Attacker) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_calls_under_way_get_a_reason(number: int, tmp_path: Path) -> None:
-    """Calls that do not end within the grace period end with SHUTTING_DOWN, and the exit is 0."""
+    """After the grace period, running calls end as SHUTTING_DOWN. The exit code is 0."""
     with (
         _server(tmp_path, "--grace", "0.2") as (process, address),
         attackers(address, 1, window=MAX_WINDOW) as (attacker,),
@@ -70,7 +70,7 @@ def test_calls_under_way_get_a_reason(number: int, tmp_path: Path) -> None:
 
 
 def test_the_grace_period_is_the_one_given(tmp_path: Path) -> None:
-    """With a longer --grace, a call may end long after the default period."""
+    """With a longer --grace, a call can still succeed after the default grace period."""
     with (
         _server(tmp_path, "--grace", str(_SECONDS)) as (process, address),
         attackers(address, 1, window=MAX_WINDOW) as (attacker,),
@@ -103,7 +103,7 @@ def test_new_calls_are_refused_in_the_grace_period(tmp_path: Path) -> None:
 
 
 def test_a_watch_that_nobody_reads_does_not_hold_the_end_up(tmp_path: Path) -> None:
-    """A health watch with a window of 0 ends with the grace period."""
+    """A health watch whose client reads nothing does not delay the server's end."""
     with _server(tmp_path, "--grace", "0.2") as (process, address), attackers(address, 2) as found:
         for attacker in found:
             attacker.call(headers(_WATCH), message(b""))
@@ -113,7 +113,7 @@ def test_a_watch_that_nobody_reads_does_not_hold_the_end_up(tmp_path: Path) -> N
 
 
 def test_a_second_signal_ends_the_process_at_once(tmp_path: Path) -> None:
-    """Whatever the first signal waits for, the second one does not."""
+    """A second signal ends the process at once, even while a call is running."""
     with (
         _server(tmp_path, "--grace", "3600") as (process, address),
         attackers(address, 1) as (attacker,),
@@ -127,7 +127,7 @@ def test_a_second_signal_ends_the_process_at_once(tmp_path: Path) -> None:
 
 
 def test_an_ignored_hangup_stays_ignored(tmp_path: Path) -> None:
-    """Under nohup, the end of the terminal does not end the server."""
+    """Under nohup, a server ignores SIGHUP. So the end of the terminal does not end it."""
     with (
         _server(tmp_path, prefix=("nohup",)) as (process, address),
         attackers(address, 1, window=MAX_WINDOW) as (attacker,),

@@ -1,4 +1,4 @@
-"""Traces of calls: the spans that a server sends to a collector, and the contexts of clients."""
+"""Tests of traces: the spans that a server sends, and the trace contexts of clients."""
 
 import asyncio
 import http.server
@@ -33,7 +33,7 @@ _GET = "podium.v1.ResultsService/GetExperiment"
 
 
 class _Collector(http.server.BaseHTTPRequestHandler):
-    """Receives spans as a collector does."""
+    """Receives spans in place of a real collector."""
 
     spans: ClassVar[queue.Queue[Any]]
     resources: ClassVar[list[dict[str, str]]]
@@ -56,7 +56,7 @@ class _Collector(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Collector]]:
-    """A collector, which the environment names."""
+    """Yields a collector, whose address is in the environment variables."""
     handler = type("Collector", (_Collector,), {"spans": queue.Queue(), "resources": []})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -70,7 +70,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Collector]]:
 
 
 async def _spans(collector: type[_Collector], *names: str) -> dict[str, Any]:
-    """Waits for spans, and returns them by name."""
+    """Waits for spans with these names. Returns all received spans by name."""
     found: dict[str, Any] = {}
     while not found.keys() >= {*names}:
         span = await asyncio.to_thread(collector.spans.get, timeout=_SECONDS)
@@ -85,7 +85,10 @@ def _attributes(span: Any) -> dict[str, str]:
 async def test_a_call_is_a_child_of_the_span_of_its_client(
     tmp_path: Path, collector: type[_Collector]
 ) -> None:
-    """Both clients send the context of the running span; the server's spans belong to it."""
+    """Both clients send the context of the running span.
+
+    The server's spans are children of this span.
+    """
     tracer = trace.TracerProvider().get_tracer("training")
     async with serving(tmp_path, traces=0.0) as [address]:
         async with podium.AsyncClient(address) as client:
@@ -116,7 +119,10 @@ async def test_a_call_is_a_child_of_the_span_of_its_client(
 
 
 async def test_a_call_over_http_is_a_child_too(tmp_path: Path, collector: type[_Collector]) -> None:
-    """The header traceparent counts on the HTTP port, and an error has its reason."""
+    """Over HTTP, the header `traceparent` names the parent of the server's span.
+
+    The span of a refused call has the code and the reason of the error.
+    """
 
     def ask(url: str) -> int:
         connection = HTTPConnection(url.removeprefix("http://"), timeout=_SECONDS)
@@ -141,7 +147,10 @@ async def test_a_call_over_http_is_a_child_too(tmp_path: Path, collector: type[_
 async def test_the_share_decides_about_other_calls(
     tmp_path: Path, collector: type[_Collector], share: float
 ) -> None:
-    """Without a context of its client, a call is traced with the probability of the share."""
+    """If a client sends no trace context, the call is traced according to the share.
+
+    With the share 0 it is not traced, and with the share 1 it is.
+    """
     tracer = trace.TracerProvider().get_tracer("training")
     async with serving(tmp_path, traces=share) as [address], podium.AsyncClient(address) as client:
         await client.experiment("x").declare()
@@ -156,7 +165,7 @@ async def test_the_share_decides_about_other_calls(
 async def test_the_variables_of_opentelemetry_apply(
     tmp_path: Path, collector: type[_Collector], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sampler and the name of the service come from its own variables."""
+    """OpenTelemetry's variables set the sampler and the name of the service."""
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_on")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "results")
     async with serving(tmp_path, traces=0.0) as [address], podium.AsyncClient(address) as client:
@@ -166,7 +175,7 @@ async def test_the_variables_of_opentelemetry_apply(
 
 
 async def test_the_extra_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names what to install."""
+    """If OpenTelemetry is not installed, the error of --traces names what to install."""
     monkeypatch.setitem(sys.modules, "podium_server.rpc.tracing", None)
     with pytest.raises(ConfigError, match=r"--traces needs more packages: .*podium\[otel\]"):
         async with serving(tmp_path, traces=1.0):
@@ -174,7 +183,7 @@ async def test_the_extra_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_process_without_opentelemetry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client sends no headers, and loads nothing."""
+    """A client sends no trace headers if OpenTelemetry is not loaded, and does not load it."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "opentelemetry"]:
         monkeypatch.delitem(sys.modules, name)
     assert trace_metadata() == ()
@@ -184,7 +193,7 @@ def test_a_process_without_opentelemetry(monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_the_last_spans_are_sent_when_the_server_stops(
     tmp_path: Path, collector: type[_Collector], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Spans that wait for the next export are not lost."""
+    """A server that stops sends the spans that wait for the next export."""
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
     async with serving(tmp_path, traces=1.0) as [address], podium.AsyncClient(address) as client:
         await client.experiment("x").declare()
@@ -197,7 +206,10 @@ _OF_THE_SERVER = {"UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "DA
 
 
 def test_only_errors_of_the_server_fail_a_span() -> None:
-    """Errors of callers are no alarm. Each stage of a call in the store is a span of its own."""
+    """A span fails only with an error of the server, not with an error of the caller.
+
+    Each stage of a call in the store has a span of its own.
+    """
     exporter = memory.InMemorySpanExporter()
     traces = tracing.Tracing(1.0, exporter)
     codes = [code.name for code in grpc.StatusCode]

@@ -1,4 +1,4 @@
-"""Watches in a server: their limits, their end, and their heartbeats."""
+"""Tests of watches in a server: their limits, their end, their heartbeats and contents."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -41,7 +41,7 @@ _REQUEST = WatchRequest(experiment="x")
 
 @asynccontextmanager
 async def _served(folder: Path, **bounds: Any) -> AsyncIterator[str]:
-    """Runs a server with an experiment in this process; yields its address."""
+    """Runs a server with an experiment in this process, and yields its address."""
     url = store_url(folder)
     store = await open_store(url, on_broken=lambda: None)
     await store.transact(record(declared(), arm("a"), row("val", 1)))
@@ -54,7 +54,7 @@ async def _served(folder: Path, **bounds: Any) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _watching(address: str, request: WatchRequest = _REQUEST) -> AsyncIterator[Any]:
-    """Yields a stream of a connection of its own, without waiting for anything."""
+    """Yields a watch on a connection of its own. Does not wait for a message."""
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.insecure_channel(address, options) as channel:
         stub: Any = ResultsServiceStub(channel)
@@ -72,7 +72,7 @@ async def _marker(stream: Any) -> WatchResponse:
 
 
 async def _reason(stream: Any) -> str:
-    """Returns the reason that a stream ends with."""
+    """Reads a stream to its end. Returns the reason of its error."""
     try:
         while True:
             await anext(stream)
@@ -82,14 +82,14 @@ async def _reason(stream: Any) -> str:
 
 @contextmanager
 def _stalled(address: str) -> Iterator[None]:
-    """A connection that watches and gives the server no room to send anything."""
+    """Keeps a watch open on a connection on which the server cannot send anything."""
     with attackers(address, 1, window=0) as [attacker]:
         attacker.call(headers(_WATCH), message(_REQUEST.SerializeToString()))
         yield
 
 
 async def test_a_stalled_watch_is_cut_off(tmp_path: Path) -> None:
-    """A client that reads nothing loses its watch, whose place another one can have then."""
+    """A client that reads nothing loses its watch. Another watch can have the place."""
     async with _served(tmp_path, write_seconds=0.2, watches=2) as address:
         with _stalled(address):
             async with asyncio.timeout(_SECONDS):
@@ -105,7 +105,7 @@ async def test_a_stalled_watch_is_cut_off(tmp_path: Path) -> None:
 
 
 async def test_watches_are_bounded(tmp_path: Path) -> None:
-    """More watches than the server takes are OVERLOADED; those before them go on."""
+    """A watch beyond the limit of the server is refused as OVERLOADED."""
     async with (
         _served(tmp_path, watches=2) as address,
         _watching(address) as first,
@@ -118,7 +118,10 @@ async def test_watches_are_bounded(tmp_path: Path) -> None:
 
 
 async def test_watches_end_with_the_server(tmp_path: Path) -> None:
-    """The end of a server gives each watch a reason, and waits for no client that reads nothing."""
+    """When the server stops, a watch ends with the reason SHUTTING_DOWN.
+
+    A watch whose client reads nothing does not delay the end.
+    """
     async with asyncio.timeout(_SECONDS):
         async with AsyncExitStack() as clients:
             async with _served(tmp_path) as address:
@@ -129,7 +132,7 @@ async def test_watches_end_with_the_server(tmp_path: Path) -> None:
 
 
 async def test_an_idle_watch_gets_markers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While nothing happens, the marker of the same revision comes again."""
+    """While nothing changes, a watch sends the same marker again and again."""
     monkeypatch.setattr(watch, "_HEARTBEAT_SECONDS", 0.01)
     async with _served(tmp_path) as address, _watching(address) as stream:
         first = await _marker(stream)
@@ -144,7 +147,10 @@ async def test_an_idle_watch_gets_markers(tmp_path: Path, monkeypatch: pytest.Mo
 async def test_a_state_of_another_epoch_is_reset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, epoch: str, *, resets: bool
 ) -> None:
-    """A revision of another epoch, or one that never comes, is reset once and then complete."""
+    """If the revision is from another epoch, or never comes, the watch sends a reset.
+
+    After the reset, it sends all results.
+    """
     monkeypatch.setattr(watch, "_AHEAD_SECONDS", 0.01)
     request = WatchRequest(experiment="x", after_revision=after, epoch=epoch)
     async with _served(tmp_path) as address, _watching(address, request) as stream:
@@ -172,7 +178,10 @@ async def test_a_copy_of_a_store_has_another_epoch(tmp_path: Path) -> None:
 async def test_a_consumer_ahead_waits_for_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A revision that comes within the time is waited for, and nothing is reset."""
+    """If the client's revision is later than the store's, the watch waits for it.
+
+    If it comes in time, there is no reset.
+    """
     monkeypatch.setattr(watch, "_AHEAD_SECONDS", 120.0)
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     await store.transact(record(declared(), arm("a")))
@@ -192,7 +201,7 @@ _OF_A = _ALL - {"b", "breakdowns of b"}
 
 
 def _contents(found: WatchResponse) -> set[str]:
-    """Returns what a message has, in words."""
+    """Returns the names of arms and series in a message, and which kinds of rows it has."""
     contents = {arm.arm.name for arm in found.arms}
     contents |= {f"breakdowns of {arm.arm.name}" for arm in found.arms if arm.eval_breakdowns}
     contents |= {series.key for piece in found.series for series in piece.series}
@@ -224,7 +233,10 @@ def _contents(found: WatchResponse) -> set[str]:
 async def test_options_select_what_is_sent(
     tmp_path: Path, options: dict[str, Any], expected: set[str], after: int
 ) -> None:
-    """Each option leaves out its part of a snapshot and of later changes; nothing is remembered."""
+    """Each option leaves out its part of a snapshot and of later changes.
+
+    After the end of the watch, the server keeps nothing about it.
+    """
     value = {"k": Value(int_value=1)}
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     await store.transact(record(declared()))
@@ -250,7 +262,11 @@ async def test_options_select_what_is_sent(
 
 
 async def test_a_watch_ends_when_its_experiment_is_declared_again(tmp_path: Path) -> None:
-    """Also if it was deleted meanwhile: the state of the new one does not continue the old one."""
+    """If an experiment is deleted and declared again, its watch ends.
+
+    The last message says that the experiment was deleted. The watch does not continue with the new
+    one.
+    """
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     await store.transact(record(declared(), arm("a")))
     async with aclosing(watch.Watches(store).watch(_REQUEST)) as responses:
@@ -265,7 +281,10 @@ async def test_a_watch_ends_when_its_experiment_is_declared_again(tmp_path: Path
 
 
 async def test_a_revision_from_before_a_deletion_is_reset(tmp_path: Path) -> None:
-    """A client that gives no epoch discards the results of the deleted experiment, too."""
+    """If a revision is from before a deletion, the watch sends a reset.
+
+    This holds even if the client gives no epoch.
+    """
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     for call in (record(declared(), arm("a")), delete_experiment(), record(declared(), arm("b"))):
         await store.transact(call)
@@ -284,7 +303,10 @@ async def _to_marker(responses: AsyncIterator[bytes]) -> list[WatchResponse]:
 
 
 async def test_an_arm_that_enters_a_watch_comes_with_its_series(tmp_path: Path) -> None:
-    """Also without rows: its points are older than the change by which it passes the filter."""
+    """When an arm begins to pass the filter, the watch sends its earlier points.
+
+    This holds even if the watch sends no rows.
+    """
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     for event in (declared(), started("a", "A", 1), metrics({"loss": 0.5}, step=7)):
         await store.transact(record(event))
@@ -328,7 +350,10 @@ async def test_an_arm_that_enters_a_group_comes_with_its_rows(tmp_path: Path) ->
 async def test_which_removals_are_sent(
     tmp_path: Path, options: dict[str, Any], expected: set[tuple[str, str]]
 ) -> None:
-    """A watch sends removals of arms with its prefix only, and of rows only if it includes rows."""
+    """A watch sends removals of arms only if they have its prefix.
+
+    It sends removals of rows only if it includes rows.
+    """
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     await store.transact(record(declared(), started("a", "A", 1), arm("b")))
     await store.transact(record(row("val", 1)))
