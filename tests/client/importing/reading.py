@@ -10,7 +10,7 @@ __all__ = ["Results", "results"]
 
 
 class Results(NamedTuple):
-    """All items found under a path. Sources are relative to it."""
+    """All items found under a path. Sources are relative to the path."""
 
     arms: dict[str, podium.ArmResult]
     experiments: list[FoundExperiment]

@@ -198,7 +198,7 @@ def test_keys_without_their_data_set(split: str, content: Any, found: Any) -> No
     ],
 )
 def test_the_name_of_a_training(path: str, *, is_folders: bool, name: str) -> None:
-    """A training run is named after its folder. The name of a checkpoint is added on demand.
+    """A training run is named after its folder. `is_folders` leaves out the name of a checkpoint.
 
     If the name of the folder is generic, the name of its parent folder comes before it.
     """

@@ -69,7 +69,7 @@ def test_an_unfinished_training_is_running_and_has_no_result(tmp_path: Path) -> 
 
 
 def test_named_eval_sets_are_evals_of_their_own(tmp_path: Path) -> None:
-    """An eval set has a name if there is a key `eval_NAME_runtime`. It is an eval of its own."""
+    """If a log has a key `eval_NAME_runtime`, the eval set NAME is an eval of its own."""
     log = [
         {"step": 2, "eval_g0_loss": 0.5, "eval_g0_runtime": 1.0},
         {"step": 2, "eval_g_1_loss": 0.25, "eval_g_1_runtime": 2.0},
@@ -82,7 +82,7 @@ def test_named_eval_sets_are_evals_of_their_own(tmp_path: Path) -> None:
 
 
 def test_checkpoints_of_a_training_are_earlier_states_of_it(tmp_path: Path) -> None:
-    """The longest log of a training run is the arm. The state of another run is another arm."""
+    """The longest log of a training run becomes its arm. A state of another run is another arm."""
     write_json(tmp_path / "run" / "trainer_state.json", _state(_LOG))
     write_json(tmp_path / "run" / "checkpoint-2" / "trainer_state.json", _state(_LOG[:2]))
     other = [{"step": 2, "loss": 0.1}]
@@ -133,7 +133,7 @@ def test_nan_is_a_value(tmp_path: Path) -> None:
 
 
 def test_the_longest_training_of_a_folder_has_the_folders_name(tmp_path: Path) -> None:
-    """The longest log of a folder has the name of the folder, even after checkpoints are added.
+    """The arm of the longest log in a folder is named after the folder, not after its checkpoint.
 
     A checkpoint that is imported alone has its own name, too.
     """

@@ -80,7 +80,7 @@ def test_a_zip_and_its_json_twin_are_one_arm(tmp_path: Path) -> None:
 
 
 def test_several_scorers_and_reducers_are_several_evals(tmp_path: Path) -> None:
-    """If a log has several scores, the name of each eval contains the scorer and the reducer."""
+    """If a log has several scores, the name of each eval contains the score and the reducer."""
     scores = [
         {"name": "match", "scored_samples": 4, "metrics": {"acc": {"value": 0.5}}},
         {"name": "match", "reducer": "mean", "metrics": {"acc": {"value": 0.25}}},
@@ -198,7 +198,7 @@ def test_without_zstandard_a_log_says_what_to_install(
 
 
 def test_other_json_about_logs_is_nobodys(tmp_path: Path) -> None:
-    """A JSON file that only contains logs, or describes their format, is not claimed."""
+    """A JSON file that has logs inside of it, or describes their format, is not claimed."""
     write_json(tmp_path / "logs.json", {"2025-09-12_popularity.eval": _said()})
     write_json(tmp_path / "openapi.json", {"components": {"eval": {"task_id": "string"}}})
     assert results(tmp_path) == ({}, [], {}, set())

@@ -135,7 +135,7 @@ def test_arms_of_other_seeds_are_other_arms() -> None:
 def test_a_failed_evaluation_that_its_process_has_recorded(
     *, trained: bool, status: str, is_new: bool
 ) -> None:
-    """A failed evaluation is left out only if its own process recorded an arm with this status."""
+    """A failed evaluation is left out only if its own process recorded an arm that failed, too."""
     recorded = _arm("m-seed1-b", trained=trained, status=status)
     [item] = join([_found("b", status="failed")], _Recorded(recorded))
     assert isinstance(item, FoundArm if is_new else NotImported)

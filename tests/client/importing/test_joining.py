@@ -136,7 +136,7 @@ def test_other_settings_are_another_group(client: podium.Client, tmp_path: Path)
 def test_tasks_with_the_same_other_settings_are_one_arm(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """All tasks that a model solves without examples are one arm. Those with five are another."""
+    """All tasks of a model with no examples are one arm. All tasks with 5 examples are another."""
     call = {"model": "hf", "model_args": "pretrained=m", "random_seed": 0}
     for day, shots in ((1, 0), (4, 5)):
         for number, task in enumerate(("a", "b", "c")):

@@ -106,7 +106,10 @@ def test_hyperparameters_that_cannot_be_read_are_named(tmp_path: Path, hparams: 
 
 
 def test_tables_without_the_marks_are_not_claimed(tmp_path: Path) -> None:
-    """A metrics.csv is not claimed without a column `step`, or without hparams.yaml beside it."""
+    """A metrics.csv is not claimed without a column `step`, or without hparams.yaml beside it.
+
+    Only in a folder `version_N` is hparams.yaml not needed.
+    """
     write_text(tmp_path / "a" / "metrics.csv", _METRICS)
     _write_run(tmp_path / "b", "name,accuracy\nx,0.5\n")
     write_text(tmp_path / "c" / "hparams.yaml", "lr: 0.1\n")

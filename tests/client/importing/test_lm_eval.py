@@ -131,7 +131,7 @@ def test_infinite_and_nan_are_values(tmp_path: Path) -> None:
 
 
 def test_other_json_is_nobodys(tmp_path: Path) -> None:
-    """A file that only has a key `results` is not claimed. If the kind is given, it is reported."""
+    """A file that only looks like results is not claimed. If the kind is given, it is reported."""
     write_json(tmp_path / "other.json", {"results": [1, 2], "config": {}})
     write_text(tmp_path / "torn.json", '{"results": {"a"')
     assert results(tmp_path) == ({}, [], {}, set())

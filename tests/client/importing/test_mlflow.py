@@ -68,7 +68,10 @@ def test_metrics_are_training_or_evals_by_their_names(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_or_deleted_is_told(tmp_path: Path) -> None:
-    """A bad line and a bad description are reported as problems. A deleted run is only reported."""
+    """A bad line and a bad description are reported as problems.
+
+    A deleted run is reported, but is not a problem.
+    """
     run = _store(tmp_path)
     write_text(run / "metrics" / "loss", "1 0.5 0\nnonsense\n2 nan 1\n")
     write_text(tmp_path / "1" / "bad" / "meta.yaml", "run_id: [\n")

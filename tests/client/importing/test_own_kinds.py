@@ -28,7 +28,7 @@ class _Own:
 
 
 class _Raising(_Own):
-    """Raises an error when it is asked for a path."""
+    """Raises an error when it is asked whether it claims a path."""
 
     def claims(self, path: Path) -> Collection[Path]:
         raise LookupError(f"no idea of {path.name}")
@@ -155,7 +155,7 @@ def test_one_that_fails_at_a_file_fails_at_that_file_only(
 def test_one_that_fails_at_looking_leaves_files_to_others(
     client: podium.Client, tmp_path: Path, known: Callable[..., None]
 ) -> None:
-    """If `claims` of an importer fails, its path is reported, and offered to other importers."""
+    """If `claims` of an importer raises an error, the path is reported and offered to others."""
     known(own=_Raising)
     report = import_results(client, _results(tmp_path) / "run", dry_run=True)
     assert [(Path(item.source).name, item.why) for item in report.not_imported] == [

@@ -1,4 +1,4 @@
-"""Tests of imports of real files of other tools. A person read the expected values from them.
+"""Tests of imports of real files of other tools. Expected values were read from them by hand.
 
 The files are not part of the project. PODIUM_IMPORT_DATA names their folder.
 """

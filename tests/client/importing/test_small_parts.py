@@ -46,7 +46,7 @@ _INT64 = 2**63
     ],
 )
 def test_a_parameter_that_was_written_as_text(text: str, value: object) -> None:
-    """A string becomes a number, a flag or None if Python writes such a value like that.
+    """A string such as `True`, `None` or `1e3` becomes the value that it stands for.
 
     Strings such as `007` and `1_000` stay strings.
     """
@@ -74,9 +74,9 @@ def test_a_parameter_that_was_written_as_text(text: str, value: object) -> None:
     ],
 )
 def test_a_seed(value: object, seed: int | None) -> None:
-    """A seed is a 64-bit integer, and so is a step. Any other value is no seed.
+    """A seed is a 64-bit integer, and so is a step. Any other value gives no seed.
 
-    As a step, such a value is an error.
+    As a step, any other value is an error.
     """
     assert seed_from(value) == seed
     if seed is not None:
@@ -135,7 +135,7 @@ def test_parts_of_a_configuration_that_have_other_fields() -> None:
     ],
 )
 def test_a_name_with_its_seed(name: str, seed: int | None, found: str) -> None:
-    """The seed is added, unless the name ends with the word and the seed already."""
+    """The seed is added to a name, unless the name already ends with "seed" and this seed."""
     assert name_with_seed(name, seed) == found
 
 

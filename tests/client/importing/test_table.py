@@ -155,7 +155,7 @@ def test_a_column_that_does_not_exist_is_named_with_those_that_do(
 def test_bad_rows_are_named_and_the_others_are_imported(
     tmp_path: Path, text: str, why: str
 ) -> None:
-    """A bad row is reported, for example without an arm. The good row is imported."""
+    """A bad row, such as one without an arm, is reported. The good row is imported."""
     arms, [found] = _read(
         write_text(tmp_path / "a.csv", text), arm="model", step="it", metric="loss"
     )
@@ -350,7 +350,7 @@ def test_rows_that_repeat_others(tmp_path: Path) -> None:
 
 
 def test_many_bad_lines_are_counted(tmp_path: Path) -> None:
-    """The first lines of a file are listed, and one item counts the others."""
+    """The first bad lines of a file are reported one by one. One more item counts the others."""
     path = write_text(tmp_path / "a.csv", "acc\n" + "1\n" + "x\n" * 50)
     found = list(read_results(path, mapping={"metric": "acc"}))
     problems = [item for item in found if isinstance(item, NotImported)]

@@ -62,7 +62,7 @@ def test_only_the_test_set_is_tagged(tmp_path: Path) -> None:
 
 
 def test_folders_of_keras_are_one_run(client: podium.Client, tmp_path: Path) -> None:
-    """The folders `train` and `validation` are one arm, and a second import changes nothing."""
+    """Keras's folders `train` and `validation` are one arm. A second import changes nothing."""
     write_events(tmp_path / "run" / "train", _BEGIN, scalars(1, epoch_loss=0.5))
     write_events(tmp_path / "run" / "validation", _BEGIN, scalars(1, epoch_loss=0.75))
     report = import_results(client, tmp_path)
@@ -242,7 +242,7 @@ def test_hyperparameters_in_events_and_in_a_file(tmp_path: Path) -> None:
 
 
 def test_the_first_file_of_a_run(tmp_path: Path) -> None:
-    """A run has the identity of the file with the earliest time in its name, in any folder."""
+    """A run is identified by the event file with the earliest time in its name, in any folder."""
     early, late = (f"events.out.tfevents.{time}.host" for time in (1, 2))
     file = write_events(tmp_path / "run" / "validation", scalars(1, loss=0.5), name=early)
     identity = tensorboard._identity([file])

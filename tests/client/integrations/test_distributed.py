@@ -32,7 +32,7 @@ def test_transformers(
 ) -> None:
     """Under torchrun, the example records each row once.
 
-    The second process logs that it does not.
+    The second process logs that it records nothing.
     """
     ran = run("train_transformers.py", str(tmp_path / "run"), launcher=_TORCHRUN)
     assert ran.returncode == 0, ran.stderr

@@ -70,7 +70,7 @@ def test_a_task(ended: Ended, server: RunningServer, tmp_path: Path) -> None:
 
 
 def test_several_tasks(ended: Ended, server: RunningServer, tmp_path: Path) -> None:
-    """All tasks of a run are one arm. Only a task that fails gets an arm of its own."""
+    """All successful tasks of a run are one arm. A task that fails gets an arm of its own."""
     record_evals("several")
     tasks = [_task("a"), _task("b"), _task("bad", fails=True)]
     run_id = eval(tasks, model=_MODEL, log_dir=str(tmp_path), display="none")[0].eval.run_id

@@ -110,7 +110,7 @@ def test_the_configuration_tells_models_apart(ended: Ended) -> None:
 def test_an_evaluation_without_training(ended: Ended, caplog: pytest.LogCaptureFixture) -> None:
     """An evaluation before training is an arm of its own.
 
-    The arm of a later `fit` has it as step 0.
+    The arm of a later `fit` has the row of this evaluation at step 0.
     """
     with PodiumCallback("evaluated", "arm") as callback:
         model = _wide(4)

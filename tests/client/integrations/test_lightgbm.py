@@ -106,7 +106,7 @@ def test_early_stopping_without_a_block(ended: Ended) -> None:
 
 
 def test_early_stopping_ends_an_arm_at_once(ended: Ended) -> None:
-    """If only LightGBM holds the callback, the arm ends together with the training run."""
+    """If only LightGBM refers to the callback, the arm ends together with the training run."""
     for rounds in (5, 50):
         name = f"arm{rounds}"
         stop = lightgbm.early_stopping(20, True, verbose=False)  # noqa: FBT003

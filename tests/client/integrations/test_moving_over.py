@@ -1,4 +1,4 @@
-"""Tests of the scripts in the documents for users who come from another tool."""
+"""Tests of the scripts in docs/from-*.md, which are for users of other tools."""
 
 import re
 from pathlib import Path

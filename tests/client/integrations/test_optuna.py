@@ -27,7 +27,10 @@ def _objective(trial: optuna.Trial) -> float:
 
 
 def test_a_study(ended: Ended, server: RunningServer, tmp_path: Path) -> None:
-    """Trials are completed, pruned or failed. A later import of the storage changes nothing."""
+    """Completed, pruned and failed trials are recorded with their status.
+
+    A later import of the storage changes nothing.
+    """
     study = optuna.create_study(
         study_name="tuning", storage=f"sqlite:///{tmp_path / 'study.db'}", direction="maximize"
     )

@@ -1,4 +1,4 @@
-"""Tests of training runs that nothing ended before their process ended."""
+"""Tests of how the arms of training runs end if the script has no `with` block."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ xgboost.train({{}}, data, 5, evals=[(data, "val")], callbacks=callbacks)
     ],
 )
 def test_a_script_that_breaks_off(ended: Ended, breaks: str, status: str, says: str) -> None:
-    """If a script ends early, the arm gets its status and error, even without a `with` block."""
+    """If a script ends during training, its arm gets a status and an error that say why."""
     script = _SCRIPT.format(breaks=breaks)
     command = [sys.executable, "-c", script]
     subprocess.run(command, check=False, capture_output=True, env=dict(os.environ), timeout=240)

@@ -10,7 +10,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_the_example(ended: Ended, run: Run) -> None:
-    """Each evaluation is a row at its step, and the last one a row without a step."""
+    """The example records each evaluation at its step, and the last one also without a step."""
     done = run("train_torch.py")
     assert done.returncode == 0, done.stderr
     arm = ended("integrations/torch", "width16")

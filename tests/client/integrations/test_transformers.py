@@ -210,7 +210,7 @@ def test_a_batch_that_is_too_large(ended: Ended, tmp_path: Path) -> None:
 def test_an_evaluation_without_training(ended: Ended, tmp_path: Path) -> None:
     """An evaluation before training is an arm of its own.
 
-    The arm of a later `train` has it as step 0.
+    The arm of a later `train` has the row of this evaluation at step 0.
     """
     with PodiumCallback("untrained", "arm") as callback:
         trainer = _trainer(tmp_path, callback, max_steps=2)

@@ -91,7 +91,10 @@ def test_early_stopping_makes_the_best_round_the_result(ended: Ended, *, is_firs
 
 
 def test_the_best_round_of_a_run_that_continues(ended: Ended) -> None:
-    """If a run continues a model, its rounds are counted from the first round of that model."""
+    """If a run continues a model, its rounds are counted from the first round of that model.
+
+    The best round is the result.
+    """
     evals = [(_VAL, "val")]
     model = xgboost.train(_PARAMS, _TRAIN, 5, evals=evals, verbose_eval=False)
     stop = xgboost.callback.EarlyStopping(rounds=3, metric_name="logloss")
@@ -127,7 +130,7 @@ class _Break(xgboost.callback.TrainingCallback):  # type: ignore[misc, unused-ig
     ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
 )
 def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
-    """An error makes the arm failed, an interruption cancelled. There is no result."""
+    """An error makes the arm failed, and an interruption cancelled. The arm gets no result."""
     with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
         _train(5, callback, _Break(error))
     arm = ended("broken", status)

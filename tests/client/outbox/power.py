@@ -1,6 +1,7 @@
 """A model of a disk that loses power.
 
-After a power cut, a file has the content of its last sync, and a folder the names of its last sync.
+After a power cut, a file has the content of its last sync. A folder has the names that it had at
+its last sync.
 """
 
 import os

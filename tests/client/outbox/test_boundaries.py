@@ -100,7 +100,7 @@ def test_a_notice_that_is_being_written_is_read_later(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:
-    """`own_folder` makes an existing folder private that other users could read."""
+    """If other users can read an existing folder, `own_folder` makes it private."""
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(0o755)
@@ -109,7 +109,10 @@ def test_a_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:
 
 
 def test_leftovers_go_after_an_hour(tmp_path: Path) -> None:
-    """A hidden folder is deleted after an hour. A process may still be making a younger one."""
+    """`sweep` deletes hidden folders that are older than an hour, and keeps younger ones.
+
+    A process may still be making a stream of a younger one.
+    """
     outbox = new_outbox(tmp_path)
     for name, age in ((".old", 3_700), (".new", 3_500), ("stream", 9_000)):
         (outbox / name).mkdir()
@@ -160,7 +163,7 @@ def test_writer_ids_sort_by_time_in_every_time_zone(monkeypatch: pytest.MonkeyPa
 def test_the_folder_of_all_outboxes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], root: str
 ) -> None:
-    """The root is PODIUM_OUTBOX, or else a folder in XDG_STATE_HOME, or else in the home folder.
+    """Outboxes are in PODIUM_OUTBOX, or else below XDG_STATE_HOME, or else below the home folder.
 
     A blank variable counts as not set.
     """

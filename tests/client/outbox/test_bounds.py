@@ -79,7 +79,7 @@ def test_the_undelivered_is_bounded(tmp_path: Path) -> None:
 
 
 def test_streams_give_back_what_they_took(tmp_path: Path) -> None:
-    """A stream that was delivered and removed, or could not be created, takes no budget."""
+    """A stream that was delivered and removed, or could not be created, uses none of the budget."""
     outbox, budget = new_outbox(tmp_path), Budget(1 << 20)
     for _ in range(3):
         writer = StreamWriter.create(outbox, info(), segment_bytes=4096, budget=budget)
@@ -102,7 +102,7 @@ def test_streams_give_back_what_they_took(tmp_path: Path) -> None:
 def test_a_segment_without_room_on_the_disk_takes_no_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the disk is full, each failed `prepare` takes nothing of the budget."""
+    """While the disk is full, each failed `prepare` uses none of the budget."""
     budget = Budget(3 * 4096)
     writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=4096, budget=budget)
     writer.append(b"x" * 3_000)
@@ -280,9 +280,9 @@ def test_a_write_that_has_no_room(
 def test_a_disk_that_reserves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, is_error: bool
 ) -> None:
-    """If a file system cannot reserve bytes, the bytes are written instead.
+    """If a file system cannot reserve bytes for a segment, zeros are written instead.
 
-    A full file system is an error.
+    If the file system is full, an error is raised.
     """
 
     def reserve(*_: object) -> None:

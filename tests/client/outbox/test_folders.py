@@ -107,9 +107,9 @@ def test_each_server_has_its_outbox(tmp_path: Path) -> None:
 
 
 def test_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The root is PODIUM_OUTBOX, or else in the folder for state.
+    """Outboxes are in PODIUM_OUTBOX, or else in the user's folder for state.
 
-    A relative root is made absolute.
+    A relative path is made absolute.
     """
     monkeypatch.setenv("HOME", "/somebody")
     monkeypatch.delenv("PODIUM_OUTBOX", raising=False)

@@ -69,7 +69,10 @@ def test_a_killed_stream_can_go_only_when_it_is_surely_alone(
 
 
 def test_what_was_killed_while_it_was_made_is_swept_away(tmp_path: Path) -> None:
-    """The folder of a stream that was never completed is not listed, and deleted after an hour."""
+    """If a process is killed while it makes a stream, the folder is not listed as a stream.
+
+    `sweep` deletes the folder after an hour.
+    """
     outbox = new_outbox(tmp_path)
     young, old = outbox / ".young", outbox / ".old"
     for folder in (young, old):

@@ -102,7 +102,7 @@ def test_a_changed_line_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_takes_lines_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If each call writes only a part of the lines, all lines are written in several calls."""
+    """If `os.write` writes only a part of the lines, it is called again until all are written."""
     reader = _reader(tmp_path)
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:100]))

@@ -41,7 +41,7 @@ def test_an_append_that_was_interrupted(tmp_path: Path, size: int) -> None:
 
 @pytest.mark.parametrize("missing", ["experiment", "writer_id"])
 def test_a_description_that_lacks_something(tmp_path: Path, missing: str) -> None:
-    """A description that lacks a required field counts as damaged. An unknown field is ignored."""
+    """A stream's description that lacks a field is damaged. An unknown field in it is ignored."""
     writer = new_writer(new_outbox(tmp_path))
     writer.release()
     path = writer.folder / folders._STREAM_FILE
@@ -103,7 +103,7 @@ def test_a_file_system_that_lacks_something(
 ) -> None:
     """If a file system cannot lock or map files, the error tells the user to set PODIUM_OUTBOX.
 
-    The error keeps its number, and no stream is left behind.
+    The error keeps its `errno`, and no stream is left behind.
     """
     outbox = new_outbox(tmp_path)
     streams = folders.streams(outbox)
@@ -138,7 +138,7 @@ def test_who_holds_a_lock(tmp_path: Path) -> None:
 
 
 def test_a_stream_that_is_discarded(tmp_path: Path) -> None:
-    """A discarded stream is deleted with all its events. While a process writes it, it is kept."""
+    """`discard` deletes a stream with all its events, unless a process still writes the stream."""
     outbox = new_outbox(tmp_path)
     writer = new_writer(outbox)
     writer.prepare()

@@ -98,7 +98,7 @@ def _alarm(handler: Callable[[], None]) -> Iterator[Callable[[], None]]:
 @pytest.mark.timeout(method="thread")  # SIGALRM is used by the test itself
 @pytest.mark.slow
 def test_exceptions_of_signal_handlers_leave_no_trace(tmp_path: Path) -> None:
-    """An append that Ctrl-C interrupts has appended its whole record or nothing.
+    """If a signal handler raises an error during `append`, the whole record is appended or nothing.
 
     The next records follow without a gap.
     """
