@@ -1,4 +1,4 @@
-"""Fixtures for TLS: a certificate authority, and a certificate for servers of the tests."""
+"""Fixtures for TLS: a certificate authority, and a server certificate for this machine."""
 
 from pathlib import Path
 

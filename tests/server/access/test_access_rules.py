@@ -33,7 +33,7 @@ async def _no_tokens() -> list[TokenRow]:
 
 @pytest.mark.parametrize("is_on", [True, False])
 async def test_public_methods_use_no_quota(*, is_on: bool) -> None:
-    """Calls of methods that never need a token, such as health checks, are not limited."""
+    """Methods that never need a token, such as health checks, are not limited by quotas."""
     assert len(_PUBLIC) == 5
     total = TokenLimits(calls=1, calls_per_second=1)
     access = Access(_no_tokens, is_on=is_on, quotas=Quotas(total=total))

@@ -103,7 +103,7 @@ async def test_a_limited_administrator_stays_within_its_prefixes(served: Served)
 @only_sqlite
 @pytest.mark.parametrize("limits", [Limits(page_rows=1), Limits(page_bytes=1)])
 async def test_pages_of_tokens_follow_each_other(served: Served, limits: Limits) -> None:
-    """A list of several pages has every token once, in the order of creation."""
+    """A list of tokens on several pages has each token once, in the order of creation."""
     folder = Path(served.url.removeprefix("sqlite:///")).parent
     for number in range(3):
         await asyncio.to_thread(tokens.create, served.url, f"t{number}", "reader", (), None)

@@ -110,7 +110,7 @@ async def test_refusals_are_in_the_log(served: Served) -> None:
         with pytest.raises(podium.NotFoundError):
             await client.experiment("other/x").get()
     async with podium.AsyncClient(served.address, token=served.admin) as client:
-        await client.revoke_token("nobody")  # its line is on disk after those before it
+        await client.revoke_token("nobody")  # once it is answered, all lines before it are on disk
     unknown, too_low, hidden, _ = served.lines()
     assert (unknown["reason"], unknown["token"]) == ("TOKEN_INVALID", {})
     assert (too_low["reason"], too_low["token"]["name"]) == ("ROLE_TOO_LOW", "r")
@@ -168,7 +168,7 @@ def test_a_log_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
 
 
 async def test_local_changes_of_tokens_are_in_the_log(served: Served) -> None:
-    """A change of tokens in the store is logged with the id of the operating system's user.
+    """If tokens are changed in the store without the server, the user's id is logged.
 
     If the log cannot be written, no token is created.
     """
@@ -257,7 +257,7 @@ async def test_a_line_that_was_cut_off_spoils_no_other(
 async def test_each_minute_has_its_own_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In each minute 100 refused calls are logged, even after many in the minute before."""
+    """In each minute, 100 refused calls are logged, even after many in the minute before."""
     minute = [1.0]
     monkeypatch.setattr(audit, "_minute", lambda: minute[0])
     log = Audit(tmp_path / "log")
@@ -272,7 +272,7 @@ async def test_each_minute_has_its_own_sample(
 
 @pytest.mark.parametrize("is_new", [True, False])
 async def test_a_start_that_fails_leaves_no_empty_log(tmp_path: Path, *, is_new: bool) -> None:
-    """A start that fails removes the log only if it created the file and the file is empty."""
+    """If a start fails, it removes an empty log that it has created, and no other log."""
     path = tmp_path / "log"
     if not is_new:
         path.touch()
@@ -285,7 +285,7 @@ async def test_a_start_that_fails_leaves_no_empty_log(tmp_path: Path, *, is_new:
 
 
 async def test_a_local_change_that_fails_is_not_logged(served: Served) -> None:
-    """If a change of tokens in the store fails, it is not logged.
+    """If a change of tokens without the server fails, it is not logged.
 
     A token that is then created keeps the microseconds of its expiry.
     """

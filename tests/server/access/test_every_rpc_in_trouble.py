@@ -147,7 +147,7 @@ async def test_a_full_disk(
 
 @SOME
 async def test_draining(every: int, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the server waits for a running call to end, it refuses all others as SHUTTING_DOWN.
+    """While the server waits for a running call, it refuses all other calls as SHUTTING_DOWN.
 
     The answer does not depend on the token, since the server does not read it.
     """

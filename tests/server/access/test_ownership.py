@@ -31,7 +31,7 @@ class Served(NamedTuple):
     async def record(
         self, token: str, sequence: int, writer: str = "w", event_count: int = 1
     ) -> podium.RecordResult:
-        """Sends a number of declarations of an experiment as the stream of a writer."""
+        """Declares an experiment `event_count` times, in the stream of a writer."""
         async with podium.AsyncClient(self.address, token=token) as client:
             position = podium.StreamPosition(writer, sequence)
             return await client.record("x", _DECLARED * event_count, position)
@@ -71,7 +71,7 @@ async def test_a_token_of_the_same_name_goes_on(served: Served) -> None:
 
 
 async def test_a_stream_from_before_tokens_gets_an_owner(tmp_path: Path) -> None:
-    """A stream without an owner gets the first token that uses it as its owner.
+    """A stream that began without tokens belongs to the first token that continues it.
 
     If the server then requires no tokens again, everybody may use the writer id.
     """

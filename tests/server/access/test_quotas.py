@@ -179,7 +179,7 @@ async def test_recorded_bytes_per_second(tmp_path: Path, clock: Clock) -> None:
 
 @pytest.mark.parametrize("port", PORTS)
 async def test_limits_of_all_calls_together(tmp_path: Path, clock: Clock, port: str) -> None:
-    """All tokens share the limits in total.
+    """All tokens share the limits of all calls together.
 
     A call beyond them gets OVERLOADED, not QUOTA_EXCEEDED, since its token is not at fault.
     """
@@ -346,7 +346,7 @@ def _fail_over_http(url: str, token: str) -> None:
 
 
 async def test_a_watch_is_a_call_until_it_watches() -> None:
-    """A watch counts as a call until it begins to watch, and again after that.
+    """While a watch runs, it counts for the limit of watches, not for the limit of calls.
 
     A watch that is refused does not keep a place.
     """

@@ -194,7 +194,7 @@ class _Stored:
 
 
 async def test_rows_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a call has ended, its quota has the rows of the last try only, as the store does."""
+    """After a call, its quota counts only the rows of the last try, as the store does."""
     monkeypatch.setattr(row_quotas, "_FRESH_SECONDS", 0.0)
     stored = _Stored(10)
     for tries in ((3,), (5, 2), (4, 1, 4)):
@@ -265,7 +265,7 @@ async def test_deleted_rows_make_room_at_once(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("begins_first", [True, False])
 async def test_rows_that_are_added_during_a_count(*, begins_first: bool) -> None:
-    """Rows that a call adds while the store counts are added to the count, and only once."""
+    """Rows that a call adds during a count of the store's rows are added to its result once."""
     goes_on = asyncio.Event()
 
     async def count(_prefixes: Sequence[str]) -> int:

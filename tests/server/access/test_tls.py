@@ -62,7 +62,10 @@ async def test_the_environment_names_the_files(
 async def test_errors_of_tls_say_what_is_wrong(
     authority: Authority, server_files: Pair, tmp_path: Path
 ) -> None:
-    """The error says whether the authority, the names, the date or the protocol is wrong."""
+    """If a client cannot connect, the error names the cause.
+
+    Causes are a wrong authority, a wrong name, an expired certificate, or a side without TLS.
+    """
     right, other = podium.TLS(ca=authority.cert), Authority(tmp_path, "other")
     async with serving(tmp_path, tls=ServerTLS(*server_files)) as [address]:
         text = await _problem(address, podium.TLS(ca=other.cert))

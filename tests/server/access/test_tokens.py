@@ -54,7 +54,7 @@ async def test_both_clients_send_the_token(
 ) -> None:
     """Clients take the token from an argument, PODIUM_TOKEN, or a file.
 
-    The file is an argument, too, or is named by PODIUM_TOKEN_FILE.
+    The path of the file is the argument itself, or PODIUM_TOKEN_FILE.
     """
     token, path = await _token(url), tmp_path / "token"
     path.write_text(f"{token}\n")
@@ -138,7 +138,7 @@ async def test_a_rotation_fails_no_call(url: str, tmp_path: Path) -> None:
 
 
 async def test_a_revoked_token_is_refused_soon(url: str, tmp_path: Path) -> None:
-    """If a token is revoked in the store, a running server soon refuses it."""
+    """If a token is revoked in the store, a running server soon refuses calls with it."""
     token = await _token(url)
     async with (
         serving(tmp_path, auth="tokens") as [address],

@@ -187,7 +187,7 @@ def test_an_unused_and_an_old_connection_are_closed(limits: dict[str, float]) ->
 def test_the_calls_of_an_old_connection_may_end() -> None:
     """A connection that is too old is closed only after its calls are answered.
 
-    If they are not answered within the grace period, they end, too.
+    Calls that are not answered within the grace period end without an answer.
     """
     with served(age=0.5) as server, attackers(server.address, 1, window=MAX_WINDOW) as (one,):
         one.call(headers(PATH), message(b"x"))
@@ -226,7 +226,7 @@ def test_a_connection_without_settings_is_closed() -> None:
 
 
 def test_connections_are_counted() -> None:
-    """A connection beyond the limit is closed at once. When another one ends, there is room."""
+    """A connection beyond the limit is closed at once. When one ends, a new one is accepted."""
     with served(connections=1) as server:
         with attackers(server.address, 1) as (first,):
             first.setting(3)

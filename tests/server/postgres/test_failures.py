@@ -37,7 +37,7 @@ async def proxied(tmp_path: Path) -> AsyncIterator[tuple[Store, Proxy]]:
 
 @contextlib.asynccontextmanager
 async def _two_hosts(folder: Path) -> AsyncIterator[str]:
-    """Yields a URL with two hosts: the first accepts connections but never answers."""
+    """Yields a URL with two hosts. The first one never answers, and the second one works."""
     query = query_of(folder)
     proxy = Proxy(f"{query['host']}/{SOCKET}")
     good = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)

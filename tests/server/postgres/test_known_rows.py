@@ -176,7 +176,10 @@ def _cut(proxy: Proxy, *, arrives: bool) -> None:
 
 
 async def test_a_lock_that_another_session_keeps(tmp_path: Path) -> None:
-    """If a call waits too long for a lock, it is rejected as having changed nothing."""
+    """A call that waits too long for a lock is rejected.
+
+    The error says that nothing was changed.
+    """
     url = store_url(tmp_path)
     store = await open_store(f"{url}&lock_timeout=200")
     try:

@@ -123,7 +123,7 @@ async def test_what_is_left_open_is_the_experiments_at_that_time(store: Store) -
 
 
 async def test_groups_and_other_statuses_are_kept_until_anything_changes(store: Store) -> None:
-    """Rankings by group or of other statuses are cached until any arm changes."""
+    """Rankings by group, or with failed arms, are cached until any arm changes."""
     asker = _Asker(store)
     for asked in ({"by_group": True}, {"statuses": [3, 4]}):
         before = asker.looked

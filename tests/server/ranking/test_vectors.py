@@ -73,7 +73,7 @@ def _ranked(
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
 def test_over_the_wire(case: Case, server: RunningServer) -> None:
-    """A server's rankings, best arm and conclusion are equal to the vector."""
+    """The rankings, best arm and conclusion of a server equal those of the vector."""
     name = f"case{next(_NUMBERS)}"
     with podium.Client(server.address) as client, grpc.insecure_channel(server.address) as channel:
         record(client, name, case)

@@ -90,11 +90,11 @@ class Attacker:
         return self.send(self._call(block, body, end=end))
 
     def calls(self, requests: Sequence[tuple[bytes, bytes]]) -> bool:
-        """Opens a stream for each header block and body, all at once."""
+        """Makes a call with each of these header blocks and bodies, all at once."""
         return self.send(b"".join(self._call(*request, end=True) for request in requests))
 
     def calls_and_resets(self, block: bytes, count: int) -> bool:
-        """Opens that many streams, and resets each at once."""
+        """Opens `count` streams, and resets each one immediately."""
         frames = []
         for _ in range(count):
             stream = self._new_stream()
@@ -103,7 +103,7 @@ class Attacker:
         return self.send(b"".join(frames))
 
     def ping(self, count: int) -> bool:
-        """Sends that many pings."""
+        """Sends `count` pings."""
         return self.send(raw_frame(_PING, 0, bytes(8)) * count)
 
     def settings(self, count: int) -> bool:

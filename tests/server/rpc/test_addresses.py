@@ -78,7 +78,7 @@ def test_insecure_serves_others_and_warns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", "127.0.0.1:port", ":0", "127.0.0.1:"])
 def test_what_is_no_address_is_refused(address: str, tmp_path: Path) -> None:
-    """If --listen is not an address, the server does not start. The error shows the form."""
+    """If --listen is not an address, the server does not start. The error shows a valid form."""
     ended = refused("--listen", address, "--store", f"sqlite:///{tmp_path / 'podium.db'}")
     assert ended.returncode == _USAGE
     assert "HOST:PORT" in ended.stderr
@@ -128,7 +128,7 @@ def test_a_setting_that_cannot_be(setting: str, tmp_path: Path) -> None:
 
 
 def test_a_socket_is_for_its_user_alone(tmp_path: Path) -> None:
-    """A unix socket has mode 0600 and serves like any address."""
+    """A Unix socket has mode 0600, and calls over it are answered."""
     path = tmp_path / "podium.sock"
     with started(tmp_path / "podium.db", "--listen", f"unix:{path}") as (_, address):
         assert address == f"unix:{path}"
@@ -192,7 +192,7 @@ def test_a_port_of_another_program_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_second_server_on_the_store_is_refused(tmp_path: Path) -> None:
-    """A second server on the same SQLite file does not start. The first one answers on."""
+    """A second server on the same SQLite file does not start. The first one still answers."""
     store = tmp_path / "podium.db"
     with started(store, "--listen", "127.0.0.1:0") as (_, address):
         ended = refused("--listen", "127.0.0.1:0", "--store", f"sqlite:///{store}")

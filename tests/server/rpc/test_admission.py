@@ -242,7 +242,7 @@ async def test_further_requests_of_a_stream_take_the_place_of_the_first() -> Non
 
 @pytest.mark.parametrize(("size", "counted"), [(16 * 1024, 0), (16 * 1024 + 1, 2 * 16 * 1024 + 2)])
 async def test_small_requests_are_not_counted(size: int, counted: int) -> None:
-    """Only requests of more than 16 KiB count, each twice: encoded and decoded."""
+    """For the limit of request bytes, only requests over 16 KiB count, and they count twice."""
     admission = Admission(AdmissionLimits())
 
     async def receive() -> bytes:

@@ -108,7 +108,10 @@ def _is_whole(method: str, request: Any) -> bool:
 
 
 async def test_a_kept_field_names_its_event(store: Store) -> None:
-    """The response says which event tried to change a declared field, and which field."""
+    """The response to Record names an event that tried to change a declared field.
+
+    It also names this field.
+    """
     events = [declared(hypothesis="h"), declared(), declared(hypothesis="other")]
     found = await _call(store, "Record", RecordRequest(experiment="x", events=events))
     assert [(kept.event_index, kept.path) for kept in found.kept_fields] == [(2, "hypothesis")]
@@ -142,7 +145,7 @@ def test_the_name_of_a_metric(eval_name: str, expected: str) -> None:
 
 
 async def test_an_arm_comes_with_one_page_of_rows(store: Store) -> None:
-    """The rows of GetArm stay within the bytes of a page, and a token leads to the others."""
+    """GetArm returns only the rows that fit on a page, and a page token for the others."""
     rows = [EvalResult(name=str(n), benchmark_id="b" * 200) for n in range(4)]
     await store.transact(record(declared(), arm("a", *rows)))
     request = GetArmRequest(experiment="x", arm="a")

@@ -76,7 +76,7 @@ def _flagged(content: bytes) -> bytes:
 def test_a_request(
     more: dict[str, str], body: bytes, expected: tuple[str, str], address: str
 ) -> None:
-    """A request with this encoding, header or number of messages gets the expected answer."""
+    """Requests with odd encodings, headers or messages get the expected code and text."""
     with attackers(address, 1, window=MAX_WINDOW) as (attacker,):
         attacker.call(headers(_PATH, more), body)
         [code], [text] = attacker.statuses_of(1), attacker.messages_of(1)

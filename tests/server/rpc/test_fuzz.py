@@ -131,9 +131,10 @@ def target(tmp_path: Path) -> Iterator[_Target]:
 
 @pytest.mark.slow
 def test_any_request_is_answered_precisely(target: _Target) -> None:
-    """Each of thousands of random requests gets a valid code, with a reason if refused.
+    """Each of thousands of random requests gets one of the expected codes.
 
-    A refused request changes nothing in the store, and gets the same answer over HTTP.
+    A refused request has a reason, changes nothing in the store, and gets the same answer over
+    HTTP.
     """
     rng, seen = Random(_SEED), Counter[str]()  # noqa: S311 - the same requests every time
     version, dump = target.version(), target.dump()

@@ -63,7 +63,7 @@ _GET_SERVER = "/podium.v1.ResultsService/GetServer"
 
 
 async def test_a_deadline_ends_the_call() -> None:
-    """At the deadline of a request, its method is cancelled. The client gets the error."""
+    """At its deadline, a call gets DEADLINE_EXCEEDED, and its method is cancelled."""
     slow = _Slow()
     async with _front(_get_server(slow)) as (url, _):
         headers = {**JSON, "connect-timeout-ms": "50"}

@@ -132,7 +132,7 @@ def test_callers_hear_that_the_server_stops() -> None:
 
 
 def _health(channel: grpc.Channel) -> Any:
-    """Returns a stub of the health service. It has no type, since its library has none."""
+    """Returns a stub of the health service. Its type is Any, since the library has no types."""
     return HealthStub(channel)
 
 

@@ -1,4 +1,4 @@
-"""Tests of overload: calls beyond a limit are refused at once, and accepted calls are done."""
+"""Tests of overload: calls beyond a limit are refused, and accepted calls are carried out."""
 
 import json
 import time

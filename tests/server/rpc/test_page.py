@@ -115,7 +115,7 @@ async def test_the_cookie_reads_for_the_page_only(tmp_path: Path) -> None:
             return (await call)[0].status
 
         assert await status(_READ, cookie=f"other=1; {cookie}", origin=url) == 200
-        other = f"{cookie.partition('=')[0]}=pdm_other"  # of a program on another port
+        other = f"{cookie.partition('=')[0]}=pdm_other"  # a cookie of a program on another port
         for both in (f"{other}; {cookie}", f"{cookie}; {other}"):
             assert await status(_READ, cookie=both, origin=url) == 401
         assert await status(_READ, cookie=cookie) == 401  # a browser would send an origin

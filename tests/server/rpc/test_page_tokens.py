@@ -44,7 +44,7 @@ def test_a_place_can_be_a_name() -> None:
 
 
 def test_a_token_of_another_query_is_refused() -> None:
-    """A token is refused if the request has another rpc or other fields."""
+    """A token is refused in a request of another rpc, or with other fields."""
     of_rows = _TOKENS.write(ListEvalsRequest(experiment="x", arm="a"), 1)
     with pytest.raises(InvalidArgumentError):
         _read(ListSeriesRequest(experiment="x", arm="a"), of_rows, -1)

@@ -138,7 +138,10 @@ async def test_each_failure_has_a_reason(
 
 @pytest.mark.parametrize("has_more_requests", [False, True])
 async def test_a_stream_of_responses(served: _Served, *, has_more_requests: bool) -> None:
-    """All responses of a stream are sent. Only some methods read a second request."""
+    """All responses of a stream are sent.
+
+    A second request is read only if the method accepts more than one.
+    """
     exchange = _Exchange(b"a", b"b")
     method = _stream(has_more_requests=has_more_requests)
     assert await served.server.serve(method, exchange) == b""

@@ -89,7 +89,7 @@ def _stalled(address: str) -> Iterator[None]:
 
 
 async def test_a_stalled_watch_is_cut_off(tmp_path: Path) -> None:
-    """A client that reads nothing loses its watch. Another watch can have the place."""
+    """A client that reads nothing loses its watch. Its place is free for another watch."""
     async with _served(tmp_path, write_seconds=0.2, watches=2) as address:
         with _stalled(address):
             async with asyncio.timeout(_SECONDS):
@@ -147,7 +147,7 @@ async def test_an_idle_watch_gets_markers(tmp_path: Path, monkeypatch: pytest.Mo
 async def test_a_state_of_another_epoch_is_reset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, epoch: str, *, resets: bool
 ) -> None:
-    """If the revision is from another epoch, or never comes, the watch sends a reset.
+    """If a client's revision is from another epoch, or never comes, the watch sends a reset.
 
     After the reset, it sends all results.
     """
@@ -178,9 +178,9 @@ async def test_a_copy_of_a_store_has_another_epoch(tmp_path: Path) -> None:
 async def test_a_consumer_ahead_waits_for_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the client's revision is later than the store's, the watch waits for it.
+    """If a client has a later revision than the store, its watch waits for the store.
 
-    If it comes in time, there is no reset.
+    If the store reaches this revision in time, there is no reset.
     """
     monkeypatch.setattr(watch, "_AHEAD_SECONDS", 120.0)
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
