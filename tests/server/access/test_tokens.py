@@ -52,10 +52,7 @@ async def _until_refused(client: podium.AsyncClient) -> str:
 async def test_both_clients_send_the_token(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Clients take the token from an argument, PODIUM_TOKEN, or a file.
-
-    The path of the file is the argument itself, or PODIUM_TOKEN_FILE.
-    """
+    """Clients take the token from an argument, PODIUM_TOKEN or the file PODIUM_TOKEN_FILE."""
     token, path = await _token(url), tmp_path / "token"
     path.write_text(f"{token}\n")
 
@@ -78,11 +75,7 @@ async def test_both_clients_send_the_token(
 
 @pytest.mark.slow
 async def test_watches_send_the_token(url: str, tmp_path: Path) -> None:
-    """Watches and followed experiments send the token.
-
-    If the token in the file is replaced and revoked, a followed experiment continues with the new
-    one.
-    """
+    """Watches and followed experiments send the token. If it is replaced, they use the new one."""
     path = tmp_path / "token"
     path.write_text(await _token(url))
 
@@ -113,10 +106,7 @@ async def test_watches_send_the_token(url: str, tmp_path: Path) -> None:
 
 
 async def test_a_rotation_fails_no_call(url: str, tmp_path: Path) -> None:
-    """If the token in a client's file is replaced and then revoked, no call fails.
-
-    Both tokens are valid until then, and the client reads the file again.
-    """
+    """If the token in a client's file is replaced and then revoked, no call fails."""
     path = tmp_path / "token"
     path.write_text(await _token(url))
     async with (
@@ -229,10 +219,7 @@ async def test_a_store_with_tokens_is_never_served_without(url: str, tmp_path: P
 
 
 async def test_a_token_over_plaintext_is_refused(url: str, tmp_path: Path) -> None:
-    """A client sends no token to another machine without encryption.
-
-    A server that others can reach without encryption refuses a call with a token.
-    """
+    """Over a network, a token is neither sent nor accepted without encryption."""
     token = await _token(url)
     async with podium.AsyncClient("192.0.2.1:50051", token=token) as client:
         with pytest.raises(podium.UnauthenticatedError, match=r"is not sent to .* without"):
@@ -261,10 +248,7 @@ async def test_a_token_over_plaintext_is_refused(url: str, tmp_path: Path) -> No
 def test_what_an_address_that_others_can_reach_needs(
     auth: Auth | None, insecure: bool, encrypted: bool, error: str | None
 ) -> None:
-    """An address that others can reach needs TLS and tokens, or --insecure.
-
-    Tokens without TLS are refused even with --insecure.
-    """
+    """An address that others can reach needs TLS and tokens, or --insecure without tokens."""
     tls = ServerTLS(Path("c"), Path("k")) if encrypted else None
     settings = Settings(listen=("0.0.0.0:0",), auth=auth, insecure=insecure, tls=tls)
     if error is None:
@@ -277,10 +261,7 @@ def test_what_an_address_that_others_can_reach_needs(
 async def test_a_certificate_stands_for_a_token(
     authority: Authority, server_files: tuple[Path, Path], url: str, tmp_path: Path
 ) -> None:
-    """A certificate with the name `podium-token:ID` is accepted in place of that token.
-
-    Certificates with other names are refused.
-    """
+    """Only a certificate with the name `podium-token:ID` is accepted in place of that token."""
     found = (await asyncio.to_thread(tokens.create, url, "t", "reader", ("team",), None))[0]
     tls = ServerTLS(*server_files, authority.cert)
     async with serving(tmp_path, tls=tls, auth="tokens") as [address]:
@@ -309,11 +290,7 @@ async def test_a_certificate_stands_for_a_token(
     ],
 )
 async def test_odd_headers_are_refused(headers: list[str], url: str, tmp_path: Path) -> None:
-    """A call is refused unless it has exactly one header of the form `Bearer TOKEN`.
-
-    Otherwise another program could read another token than the server. The error does not contain
-    the token.
-    """
+    """A call is refused unless it has exactly one header of the form `Bearer TOKEN`."""
     token = await _token(url)
     metadata = tuple(("authorization", each.format(token)) for each in headers)
     async with (
@@ -344,10 +321,7 @@ def test_a_token_is_kept_out_of_texts(tmp_path: Path) -> None:
 
 
 def test_a_token_file_that_cannot_be_used(tmp_path: Path) -> None:
-    """If the token file is missing or malformed, the call fails, and the error says why.
-
-    The next call reads the file again.
-    """
+    """If the token file is missing or malformed, a call fails. The next call reads it again."""
     path = tmp_path / "token"
     with podium.Client("localhost:1", token=path, connect_timeout=0.01, retry=False) as client:
         with pytest.raises(
@@ -387,10 +361,7 @@ def test_the_store_before_the_action(url: str, capsys: pytest.CaptureFixture[str
 
 @pytest.fixture
 def command(url: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
-    """Returns a function that runs `podium token` on the store.
-
-    The function returns the lines of the output, and then the exit code.
-    """
+    """Returns a function that runs `podium token`, and returns output lines and exit code."""
 
     def run(*arguments: str) -> list[str]:
         code = main(["token", *arguments, "--store", url])
@@ -400,10 +371,7 @@ def command(url: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[
 
 
 def test_the_command(command: Callable[..., list[str]], tmp_path: Path) -> None:
-    """`podium token` creates, lists and revokes tokens. The list contains no secrets.
-
-    Invalid arguments end it with exit code 2.
-    """
+    """`podium token` creates, lists and revokes tokens. The list contains no secrets."""
     audit = tmp_path / "audit.jsonl"
     token, code = command(
         "create", "trainers", "--role", "recorder", "--prefix", "nlp", "--prefix", "cv"

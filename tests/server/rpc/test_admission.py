@@ -66,10 +66,7 @@ async def _start(gate: ReadGate, peer: str) -> tuple[_Reader, asyncio.Task[bytes
 
 
 async def test_requests_wait_for_a_slot_of_their_connection() -> None:
-    """A connection can read only as many requests at once as its share.
-
-    The next request is read when one of them has ended.
-    """
+    """A connection reads at most its share of requests at once. Others wait for a slot."""
     gate = ReadGate(4, 10)
     _, first = await _start(gate, "a")
     _, second = await _start(gate, "a")
@@ -343,10 +340,7 @@ async def test_a_closing_server_waits_for_calls_that_still_arrive(
 
 
 async def test_a_closing_server_ends_with_its_last_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A closing server ends when its last running call has ended.
-
-    It does not refuse running calls within the grace period.
-    """
+    """A closing server ends when its last running call has ended, and refuses no such call."""
     monkeypatch.setattr(admission_module, "_QUIET_SECONDS", 0)
     admission = Admission(AdmissionLimits())
     calls = [_admitted(admission) for _ in range(2)]
