@@ -1,6 +1,7 @@
 """Tests of what a SQLite store keeps and removes, and of the pages of its answers."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -87,9 +88,11 @@ async def test_what_the_check_of_a_large_file_finds(
     await large.close()
     monkeypatch.setattr(store, "_CHECKED_BYTES", 0)
     checked: list[apsw.Connection] = []
+    begun = threading.Event()
 
     def check(connection: apsw.Connection) -> None:
         checked.append(connection)
+        begun.set()
         if error is not None:
             raise error
 
@@ -97,6 +100,7 @@ async def test_what_the_check_of_a_large_file_finds(
     stopped = asyncio.Event()
     large = SqliteStore(tmp_path / "podium.db", stopped.set)
     await large.open()
+    assert await asyncio.to_thread(begun.wait, 60)
     if stops:
         async with asyncio.timeout(60):
             await stopped.wait()

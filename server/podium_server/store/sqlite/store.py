@@ -204,12 +204,12 @@ class _CheckBeside:
         self, connect: Callable[[], apsw.Connection], on_damage: Callable[[Exception], None]
     ) -> None:
         self._connection = connect()
+        self._connection.pragma("cache_size", -_CHECK_CACHE_KIB)
         self._on_damage = on_damage
         self._thread = threading.Thread(target=self._run, name="podium-check", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        self._connection.pragma("cache_size", -_CHECK_CACHE_KIB)
         try:
             _check_content(self._connection)
         except apsw.InterruptError:
