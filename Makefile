@@ -82,7 +82,7 @@ EDITABLE := --no-deps --no-build-isolation --editable .
 .PHONY: test test-all test-slow demo
 test: AT_ONCE := --numprocesses=5 --dist=worksteal # its tests wait more than they compute
 test: .venv/ready ## run all tests except the slow ones
-	$(BIN)/pytest $(AT_ONCE) -m "not slow"
+	$(BIN)/pytest $(AT_ONCE) -p no:hypothesispytest -m "not slow"
 
 test-slow: .venv/ready ## run the slow tests: kills, power cuts, many random cases
 	$(BIN)/pytest $(AT_ONCE) -m "slow or hypothesis" tests tests/random

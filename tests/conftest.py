@@ -2,8 +2,11 @@
 
 import gc
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from podium._recorder import launch_sender
@@ -13,6 +16,8 @@ from tests import stores, zygote
 
 _SLOW_SECONDS = 1800
 _NEW_OBJECTS = 20_000
+_MEMORY = "/dev/shm"  # noqa: S108 - only the user can open the folder that is made there
+_MEMORY_BYTES = 4 << 30
 _VARIABLES = (
     "RANK",
     "OMPI_COMM_WORLD_RANK",
@@ -29,8 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Sets the kind of store that `--store` names, and disables garbage collection for now."""
+    """Sets the kind of store and the place of temporary files. Disables garbage collection."""
     stores.set_kind(config.getoption("--store"))
+    if "TMPDIR" not in os.environ and _has_memory():
+        # To keep the files of failed tests, set TMPDIR.
+        folder = tempfile.mkdtemp(dir=_MEMORY)
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        config.add_cleanup(partial(shutil.rmtree, folder, ignore_errors=True))
     gc.disable()  # until all tests are collected, because those stay
 
 
@@ -47,6 +57,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
     gc.enable()
+
+
+def _has_memory() -> bool:
+    """Returns whether temporary files can be in memory, where a slow disk does not delay tests."""
+    try:
+        found = os.statvfs(_MEMORY)
+    except (AttributeError, FileNotFoundError):
+        return False  # not Linux
+    may_run = not found.f_flag & os.ST_NOEXEC
+    return may_run and found.f_bavail * found.f_frsize >= _MEMORY_BYTES
 
 
 @pytest.fixture(scope="session", autouse=True)
