@@ -28,7 +28,7 @@ from typing import Any
 __all__ = ["MARK", "run", "start", "stop"]
 
 MARK = {"TESTS_OF_PROCESS": f"{os.getpid()}-{uuid.uuid4()}"}
-"""The environment variable that all processes inherit which the tests of this process start."""
+"""An environment variable of all processes that the tests of this process start."""
 
 _LOADED = (
     "podium_server.serve.command",  # before gRPC, which reads the level of its log once
@@ -43,11 +43,11 @@ _LOADED_WHOLE = ("podium.cli", "podium.cli.commands")
 _PYTHON = sys.executable
 _MOST_BYTES = 1_000_000
 _REQUESTS = 3
-"""The file through which a forked process has others forked."""
+"""The file descriptor through which a forked process requests more forked processes."""
 _MOST_FILES = 4_096
 _PARENT_SECONDS = 60.0
 _LOCK = threading.Lock()
-"""Held while the process that forks is started, since threads can ask for it at the same time."""
+"""Held while the forking process is started, because several threads can need it at once."""
 
 
 def start(command: Sequence[str], **given: Any) -> subprocess.Popen[Any]:

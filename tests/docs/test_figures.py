@@ -60,7 +60,7 @@ _FIGURES = {
     "api.md": _OF_RPCS,
     "semantics.md": (("or 2 MiB; {} items by default", pages._DEFAULT_ROWS),),
 }
-"""Sentences with a figure, and this figure, by the document that must have them."""
+"""For each document: sentences with a placeholder for a figure, and this figure."""
 
 
 @each("document", _FIGURES)

@@ -17,7 +17,7 @@ _HEADERS = 1
 _SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """An empty SETTINGS frame of HTTP/2."""
 Answer = Callable[[bytes, grpc.ServicerContext], bytes | Iterator[bytes]]
-"""Answers a request with a response, both in bytes; a stream also with several."""
+"""Answers a request with a response, both in bytes. A streaming call can have several responses."""
 _STREAMS = {
     rpc.name
     for service in results_service_pb2.DESCRIPTOR.services_by_name.values()

@@ -22,7 +22,7 @@ def _loop(begin: Callable[[], object], then: Callable[[], object]) -> None:
 
 
 _train = FunctionType(_loop.__code__, {"__name__": "trainer.loop"})
-"""The function of a library that trains."""
+"""A training loop that seems to be from the library of a trainer."""
 
 
 def _break() -> None:

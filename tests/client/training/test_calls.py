@@ -1,7 +1,4 @@
-"""What a callback passes to its recorder for each call of a trainer.
-
-The recorder is a fake, so nothing is recorded.
-"""
+"""Tests of what a callback passes to its recorder, a fake one, for each call of a trainer."""
 
 import os
 import pickle

@@ -59,7 +59,7 @@ CASES: dict[str, tuple[Role, dict[str, Any]]] = {
     "ListTokens": (ADMIN, {}),
     "RevokeToken": (ADMIN, {"idOrName": "nobody"}),
 }
-"""The lowest role that each rpc needs, and a request that is answered for an experiment."""
+"""The lowest role that may call each rpc, and a valid request except for the experiment."""
 WITHOUT_NAME = {
     "ListExperiments",
     "GetServer",

@@ -40,7 +40,7 @@ from tests.sparse import sparse
 from tests.stores import only_sqlite
 
 WRITES = {"Record", "DeleteArm", "DeleteExperiment", "CreateToken"}
-"""The rpcs whose requests in the cases need room on the disk if they are allowed."""
+"""The rpcs whose requests in CASES write to the disk if they are allowed."""
 BUSY = ("RESOURCE_EXHAUSTED", "OVERLOADED")
 STOPPING = ("UNAVAILABLE", "SHUTTING_DOWN")
 

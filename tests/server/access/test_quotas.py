@@ -38,7 +38,6 @@ class Clock:
 
     def __call__(self) -> float:
         """Returns the time in seconds."""
-        """Returns the time in seconds."""
         return self.now
 
 

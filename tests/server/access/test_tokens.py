@@ -24,7 +24,7 @@ from tests.server.access.serving import serving
 from tests.stores import store_url
 
 _SECONDS = 120.0
-"""The time in which a change takes effect on a very busy machine; usually it takes two seconds."""
+"""The longest wait for a change to take effect. It usually takes two seconds."""
 
 
 @pytest.fixture

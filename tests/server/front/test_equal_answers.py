@@ -38,7 +38,7 @@ _DIFFERENT = {
     "podium.v1.Token.stored_rows",
     "podium.v1.WatchMarker.epoch",
 }
-"""Fields in which two runs differ."""
+"""Fields whose values differ from run to run."""
 _FRONTS = ("grpcio", "native")
 
 

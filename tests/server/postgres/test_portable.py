@@ -38,13 +38,13 @@ from tests.server.writes.ways import Direct
 _PAGE = PageLimits(100, 2**21)
 _SESSION = ("SET statement_timeout", "RESET statement_timeout")
 _OF_ALL = {"store", "tokens"}
-"""The small tables that every node keeps whole."""
+"""The small tables of which every node of the database has a full copy."""
 _DISTRIBUTED = {
     "arm_parts", "arms", "evals", "experiment_contents", "experiments", "point_keys", "points",
     "rank_changes", "rank_counts", "ranks", "removals", "scores", "streams",
 }  # fmt: skip
 _KEYS = {"experiments": {"id", "name"}}
-"""The columns by which the rows of a table are found, if it is not `experiment`."""
+"""The columns by which the rows of a table are found, if they are not found by `experiment`."""
 _TYPES = {"BIGINT", "TEXT", "BYTEA", "VARBINARY", "TIMESTAMPTZ"}
 _FORBIDDEN_WORDS = (
     "advisory", "listen ", "notify", "nextval", "serial", "trigger", "extension", "temp ",
@@ -167,7 +167,7 @@ def _parsed(text: str) -> sql.Expr:
 
 
 _SPELLED = {"explode", "exploding_generate_series", "substring", "array", "timestamp", "anonymous"}
-"""Names under which the parser knows functions of the list above."""
+"""The names that the parser gives to functions in `_FUNCTIONS`."""
 
 
 def _check_words(text: str) -> None:

@@ -45,9 +45,9 @@ _SECONDS = 240.0
 _MEMORY_MIB = 256
 _FLOOD_SECONDS = 3.0
 _FLOOD_MIB = {"header references": 100}
-"""The memory of a server after a flood, where it is far below `_MEMORY_MIB`."""
+"""The most MiB that a server may use in a flood, if that is far below `_MEMORY_MIB`."""
 _OVERLOADED = "8"
-"""The number of RESOURCE_EXHAUSTED."""
+"""The code RESOURCE_EXHAUSTED, as a number."""
 
 
 @contextmanager

@@ -33,7 +33,7 @@ _SERVICES = (
     "podium.v1.AccessService",
 )
 _SECONDS = 120
-"""Tests give a server that ends far more time than the two seconds that are promised."""
+"""The seconds that a server has to end. This is far more than the promised two seconds."""
 
 
 class _Writer(threading.Thread):

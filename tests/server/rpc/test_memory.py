@@ -15,7 +15,7 @@ from podium_server.testing.calls import arm, declared, row
 _CALLS = 100
 _KIB = 1024
 _GROWTH_KIB = 60 * _KIB
-"""Of 100 requests of 0.9 MB, kept until a garbage collector comes by, 90 MB would be there."""
+"""If 100 requests of 0.9 MB were kept until a garbage collection, they would use 90 MB."""
 
 
 def _peak(server: RunningServer) -> int:
