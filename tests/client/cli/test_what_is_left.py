@@ -350,7 +350,7 @@ def test_the_report_of_an_import(capsys: pytest.CaptureFixture[str]) -> None:
     assert told.out.splitlines()[1:] == [
         "e           csv      2,000          3      9",
         (
-            "2,000 arms would be recorded, 1 of them replaced other results, 3 unchanged, "
+            "2,000 arms would be recorded, 1 of them in place of other results, 3 unchanged, "
             "4 items left out, 2 problems"
         ),
     ]
@@ -358,7 +358,7 @@ def test_the_report_of_an_import(capsys: pytest.CaptureFixture[str]) -> None:
         "podium: f:1: bad",
         "podium: g: left out: copy",
         "podium: s: t",
-        "podium: e: these arms replaced other results: a",
+        "podium: e: replaces the stored results of: a",
         "podium: 3 files of no known kind, not read: .py 2, .csv 1; tables such as CSV need --map",
     ]
     import_._print_report(report, Console(as_json=True), dry_run=True)

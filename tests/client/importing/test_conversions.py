@@ -187,7 +187,7 @@ def test_keys_without_their_data_set(split: str, content: Any, found: Any) -> No
 
 
 @each(
-    ("path", "is_folders", "name"),
+    ("path", "is_whole_folder", "name"),
     [
         ("/a/run/trainer_state.json", False, "run"),
         ("/a/run/checkpoint-3/trainer_state.json", False, "run/checkpoint-3"),
@@ -197,9 +197,10 @@ def test_keys_without_their_data_set(split: str, content: Any, found: Any) -> No
         ("/a/checkpoint-x/trainer_state.json", False, "checkpoint-x"),
     ],
 )
-def test_the_name_of_a_training(path: str, *, is_folders: bool, name: str) -> None:
-    """A training run is named after its folder. `is_folders` leaves out the name of a checkpoint.
+def test_the_name_of_a_training(path: str, *, is_whole_folder: bool, name: str) -> None:
+    """A training run is named after its folder.
 
-    If the name of the folder is generic, the name of its parent folder comes before it.
+    `is_whole_folder` leaves out the name of a checkpoint. If the name of the folder is generic, the
+    name of its parent folder comes before it.
     """
-    assert hf_trainer._name(Path(path), is_folders=is_folders) == name
+    assert hf_trainer._name(Path(path), is_whole_folder=is_whole_folder) == name

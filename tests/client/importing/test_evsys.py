@@ -178,7 +178,7 @@ def test_values_logged_again_at_a_step_are_named(tmp_path: Path) -> None:
     found = _read(tmp_path)
     assert _arms(found)["x"].score("test.acc") == 11.0
     [item] = [item for item in found if isinstance(item, NotImported)]
-    assert item.why == "'test' was logged 12 times at step None: the last values are kept"
+    assert item.why == "'test' was logged 12 times without a step: the last values are kept"
 
 
 def test_a_name_belongs_to_the_first_of_its_arms(tmp_path: Path) -> None:

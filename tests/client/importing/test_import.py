@@ -141,8 +141,8 @@ def test_the_command_says_what_was_recorded_over(
     assert "1 arm recorded\n" in capsys.readouterr().out
     assert main([*command, str(tmp_path / "b.note")]) == 0
     told = capsys.readouterr()
-    assert "1 arm recorded, 1 of them replaced other results\n" in told.out
-    assert "notes: these arms replaced other results: x\n" in told.err
+    assert "1 arm recorded, 1 of them in place of other results\n" in told.out
+    assert "notes: replaces the stored results of: x\n" in told.err
     assert main([*command, str(tmp_path / "a.note"), "--json"]) == 0
     [count] = json.loads(capsys.readouterr().out)["experiments"]
     assert (count["recorded"], count["changed"], count["unchanged"]) == (1, ["x"], 0)

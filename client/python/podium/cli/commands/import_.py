@@ -107,7 +107,7 @@ def _print_report(report: ImportReport, console: Console, *, dry_run: bool) -> N
         console.note(f"{note.source}: {note.text}")
     for name, count in report.experiments.items():
         if count.changed:
-            console.note(f"{name}: these arms replaced other results: {first_names(count.changed)}")
+            console.note(f"{name}: replaces the stored results of: {first_names(count.changed)}")
     if report.other_files:
         console.note(_other_files(report))
     console.line(_summary(report, dry_run=dry_run))
@@ -132,7 +132,7 @@ def _summary(report: ImportReport, *, dry_run: bool) -> str:
         return "no importable files were found; --help lists the kinds"
     parts = [
         f"{_format.count(report.recorded, 'arm')} {'would be ' if dry_run else ''}recorded",
-        f"{report.changed:,} of them replaced other results" if report.changed else "",
+        f"{report.changed:,} of them in place of other results" if report.changed else "",
         f"{report.unchanged:,} unchanged" if report.unchanged else "",
         f"{_format.count(skipped, 'item')} left out" if skipped else "",
         _format.count(wrong, "problem") if wrong else "",

@@ -26,7 +26,9 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     add_arm(parser)
-    parser.add_argument("metric", metavar="METRIC", help="a key, or the name of an eval and a key")
+    parser.add_argument(
+        "metric", metavar="METRIC", help="EVAL.KEY, such as val.pass_rate, or a key, such as loss"
+    )
     parser.add_argument("--source", action="store_true", help="also print the source of the score")
 
 

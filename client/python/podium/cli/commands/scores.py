@@ -28,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     add_experiment(parser)
     parser.add_argument(
-        "metrics", metavar="METRIC", nargs="+", help="a key, or the name of an eval and a key"
+        "metrics",
+        metavar="METRIC",
+        nargs="+",
+        help="EVAL.KEY, such as val.pass_rate, or a key, such as loss",
     )
     add_columns(parser, "show these columns as well")
     add_arm_filters(parser)

@@ -95,7 +95,7 @@ class HfTrainerImporter:
         for position, state in enumerate(states):
             later = _later_state(state, states[:position])
             if later is None:
-                name = _name(state.path, is_folders=state is longest)
+                name = _name(state.path, is_whole_folder=state is longest)
                 arm = _arm(state, name, results if state is longest else {})
                 yield FoundArm(self.kind, arm, str(state.path), _series(state.log))
                 yield from _not_numbers(state.path, state.log, "log")
@@ -119,7 +119,7 @@ def _results_of(folder: Path) -> list[Path]:
 
 
 def _read_results(path: Path) -> Generator[Found, None, _Entry]:
-    """Reads the results files of a folder as one entry. Its keys have a data set as prefix."""
+    """Reads the results files of a folder into one log entry, with keys such as `eval_loss`."""
     entry: _Entry = {}
     for file in [path] if path.name in _RESULTS else _results_of(path):
         if not _is_file_of_kind(file):
@@ -184,7 +184,7 @@ def _is_state(file: Path) -> bool:
 
 
 def _not_numbers(file: Path, entries: _Log, of: str) -> Iterator[NotImported]:
-    """Yields an item for each key that has values which are not numbers."""
+    """Yields a NotImported for each key that has values other than numbers."""
     counts = Counter(
         key for entry in entries for key, value in entry.items() if number(value) is None
     )
@@ -234,17 +234,17 @@ def _identity(log: _Log) -> str | None:
     return digest_of("hf", log[0]) if log else None
 
 
-def _name(path: Path, *, is_folders: bool) -> str:
-    """Returns the arm's name.
+def _name(path: Path, *, is_whole_folder: bool) -> str:
+    """Returns the arm's name: the name of the training run's folder.
 
-    The name is `FOLDER/CHECKPOINT` for a file of a checkpoint, unless `is_folders` is set.
-    Otherwise the name is `FOLDER`.
+    For a file of a checkpoint, the checkpoint's name follows (`FOLDER/CHECKPOINT`), unless
+    `is_whole_folder` says that the arm stands for the whole folder.
     """
     folder = path.resolve().parent
     if not _CHECKPOINT.match(folder.name):
         return _folder_name(folder)
     name = _folder_name(folder.parent)
-    return name if is_folders else f"{name}/{folder.name}"
+    return name if is_whole_folder else f"{name}/{folder.name}"
 
 
 def _folder_name(folder: Path) -> str:

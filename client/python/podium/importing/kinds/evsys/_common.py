@@ -41,7 +41,7 @@ def success_metric_of(conclusion: Any) -> str | None:
 
 
 def text_or_none(value: Any) -> str | None:
-    """Returns a value as text. Returns None for None, and for texts such as `None`."""
+    """Returns a value as a string. Returns None for None, and for strings such as `(none)`."""
     return None if value is None or str(value) in _NOTHING else str(value)
 
 
@@ -59,7 +59,7 @@ def numbers_of(values: Any, source: str) -> Generator[Found, None, dict[str, flo
 def training_and_rows(
     file: Path,
 ) -> Generator[Found, None, tuple[dict[str, float], list[EvalResult]]]:
-    """Reads `metrics.jsonl`. Returns the last value of each training metric, and in-loop rows.
+    """Reads `metrics.jsonl`. Returns the last value of each training metric, and the eval rows.
 
     A line has `step`, `split` and `metrics`. Each line of a split other than `train` becomes a row.
     """
@@ -88,7 +88,7 @@ def training_and_rows(
 
 
 def merged(rows: Iterable[EvalResult], source: Path) -> Generator[Found, None, list[EvalResult]]:
-    """Merges rows of the same split and step. Of each metric, the last value is kept."""
+    """Merges rows of the same split and step. Keeps the last value of each metric."""
     found: dict[tuple[str, int | None], EvalResult] = {}
     replaced: Counter[tuple[str, int | None]] = Counter()
     for row in rows:
@@ -100,8 +100,7 @@ def merged(rows: Iterable[EvalResult], source: Path) -> Generator[Found, None, l
         first.event_time = row.event_time
     for (name, step), count in replaced.items():
         if count:
-            why = (
-                f"{name!r} was logged {count + 1:,} times at step {step}: the last values are kept"
-            )
+            at = "without a step" if step is None else f"at step {step}"
+            why = f"{name!r} was logged {count + 1:,} times {at}: the last values are kept"
             yield NotImported(str(source), why, is_wrong=False)
     return list(found.values())
