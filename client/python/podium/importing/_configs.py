@@ -23,10 +23,10 @@ _T = TypeVar("_T", DataConfig, ModelConfig, Component)
 
 
 def run_config_from(source: Any, name: str, **extras: Any) -> RunConfig:
-    """Converts a configuration whose fields are named like Podium's. Other fields become extras.
+    """Converts a configuration to a RunConfig, field by name. Other fields become extras.
 
     Args:
-        source: The configuration, or its `repr()` as a text.
+        source: The configuration, or the string that `repr()` returned for it.
         name: The name of the run, if the configuration has no name.
         extras: Further extras by key. Values that are None are left out.
     """
@@ -51,7 +51,7 @@ def run_config_from(source: Any, name: str, **extras: Any) -> RunConfig:
 
 
 def unquoted(value: Any) -> Any:
-    """Parses a text that is the `repr()` of a Python value. Returns any other value unchanged."""
+    """Parses a string that is the `repr()` of a Python value. Returns any other value unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -63,20 +63,20 @@ def unquoted(value: Any) -> Any:
 
 
 def plain(text: str) -> Any:
-    """Converts the text of a parameter to the number, bool or None that it was made from.
+    """Converts a parameter's string to the number, bool or None that it was made from.
 
-    Returns any other text unchanged.
+    Returns any other string unchanged.
     """
     if text in _WORDS:
         return _WORDS[text]
     if not _NUMBER.fullmatch(text) or re.match(r"[-+]?0\d", text):
-        return text  # 007 and 1_000 stay texts
+        return text  # 007 and 1_000 stay strings
     value = number(text) if re.search(r"[.eE]", text) else seed_from(text)
     return text if value is None else value
 
 
 def seed_from(value: Any) -> int | None:
-    """Converts a number or text, such as 42, 42.0 or "42", to a seed. Other values become None."""
+    """Converts a number or string, such as 42, 42.0 or "42", to a seed. Other values give None."""
     given = unquoted(value)
     if isinstance(given, float) and given.is_integer():
         given = int(given)
@@ -85,7 +85,7 @@ def seed_from(value: Any) -> int | None:
 
 
 def step_from(value: Any) -> int | None:
-    """Converts a number or text, such as 42, 42.0 or "42", to a step. Returns None for None.
+    """Converts a number or string, such as 42, 42.0 or "42", to a step. Returns None for None.
 
     Raises:
         ValueError: The value is not a 64-bit integer.
@@ -97,7 +97,7 @@ def step_from(value: Any) -> int | None:
 
 
 def _part(form: type[_T], value: Any) -> _T | None:
-    """Converts a part of the configuration. Returns None if it has unknown or invalid fields."""
+    """Converts a part of the configuration to a `form`, or to None if a field does not fit."""
     if isinstance(value, str) and form is Component:
         return form(value)  # only a kind
     if not isinstance(value, dict):
@@ -116,7 +116,7 @@ def _list(value: Any) -> list[Any]:
 def kept_values(data: Any, depth: int = DEFAULT_LIMITS.value_depth) -> Any:
     """Converts data to values that Podium can store.
 
-    Values of other types, and those nested deeper than `depth` levels, become text.
+    Values of other types, and values nested deeper than `depth` levels, become strings.
     """
     if isinstance(data, dict | list | tuple) and depth <= 0:
         return json.dumps(data, default=str)

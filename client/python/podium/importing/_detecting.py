@@ -172,8 +172,8 @@ class _Unreadable:
 def _may_enter(here: Path, entered: set[Path]) -> bool:
     """Returns whether to search a path.
 
-    Returns False for a link that cannot be resolved, or that leads to a folder inside or above one
-    that is searched without the link.
+    A link to a folder is not searched if it cannot be resolved. Nor is it searched if the folder is
+    the same as, inside or above a folder that the search has entered already.
     """
     try:
         if not (here.is_symlink() and here.is_dir()):

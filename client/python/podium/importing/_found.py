@@ -32,9 +32,10 @@ class Evaluation:
     Attributes:
         places: The groups to which the joined arm can belong, each with the arm's configuration in
             that group. A group's name has the model and a digest of settings. The digest of the
-            first group covers the settings that all tasks have in common; the digests of later
-            groups also cover settings of single tasks. An import uses the first group whose main
-            arm has none of the evaluation's tasks with other settings.
+            first group covers the settings that all tasks have in common. The digests of later
+            groups also cover settings of single tasks. A group does not fit if its main arm has one
+            of the evaluation's tasks with other settings. An import uses the first group that fits,
+            or else the last group.
         id: A short id of the tool's run. If a task is evaluated again, the name of the second arm
             ends with it.
         key: The identity of the evaluation within its arm.
@@ -90,7 +91,7 @@ class FoundExperiment:
         directions: For other metrics, which scores are better: `maximize` or `minimize` by metric.
         parent: The name of the experiment that this one continues.
         conclusion: The conclusion of the experiment.
-        tags: Labels: any texts.
+        tags: Labels: any strings.
         metadata: Other data: JSON-like values by key.
     """
 
@@ -113,7 +114,7 @@ class NotImported:
     Attributes:
         source: The file or folder, followed by `:LINE` if the reason is about one line. For an
             importer that cannot be loaded, its class and package.
-        why: The reason, as a text for the user.
+        why: The reason, as a message for the user.
         is_wrong: True for a problem, False for data that is skipped on purpose, such as a copy.
         count: The number of lines or evaluations that the item is about.
     """
@@ -137,7 +138,7 @@ class Note(NamedTuple):
 
 
 def attempted(file: Path, read: Callable[[Path], _T]) -> Generator[NotImported, None, _T | None]:
-    """Returns the result of `read` for a file. If it fails, yields the reason, and returns None."""
+    """Returns what `read` returns for a file. If it fails, yields the reason and returns None."""
     try:
         return read(file)
     except (ValueError, OSError) as error:

@@ -22,7 +22,7 @@ __all__ = [
 _DIGITS = 12
 _SHORT_DIGITS = 8
 _MODEL_BYTES = 160
-"""The longest name of a model in a group's name. It leaves room for a seed and a time."""
+"""The most bytes of a model's name in a group's name. The limit leaves room for a seed and time."""
 _MOST_PARTS = 3
 
 
@@ -72,7 +72,7 @@ def short_digest(text: str) -> str:
 
 
 def _texts(value: Any) -> Any:
-    """Converts all values to text, since some files have numbers as text. Drops empty values."""
+    """Converts values to strings, since some files have numbers as strings. Drops empty values."""
     if isinstance(value, dict):
         found = {str(key): _texts(item) for key, item in value.items()}
         return {key: item for key, item in found.items() if item not in ("", {}, [], None)}

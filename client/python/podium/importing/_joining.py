@@ -60,8 +60,9 @@ class _Joined:
     def holds(self, part: _Part) -> bool:
         """Returns whether the arm already has an evaluation.
 
-        If rows of the same eval have times, one pair of them must have the same time. Otherwise,
-        the arm must have all rows of the evaluation, with the same metrics.
+        Compares each row of the evaluation with the arm's row of the same eval. If such rows have
+        times, at least one pair must have equal times. Otherwise, the arm must have all rows of the
+        evaluation, with equal metrics.
         """
         pairs = [(self.rows[row.name], row) for row in part.rows if row.name in self.rows]
         dated = [(a.event_time, b.event_time) for a, b in pairs if a.event_time and b.event_time]
@@ -70,7 +71,7 @@ class _Joined:
         return len(pairs) == len(part.rows) and all(same(a.metrics, b.metrics) for a, b in pairs)
 
     def lacks(self, part: _Part) -> bool:
-        """Returns whether the evaluation can be added: the arm has no row of the same eval.
+        """Returns whether the evaluation can be added: the arm has no row for any of its evals.
 
         Returns False if the arm was recorded by a training run, not by an import.
         """
@@ -222,7 +223,7 @@ def _content(part: _Part) -> tuple[RunConfig, dict[str, EvalResult]]:
 
 
 def _notes(part: _Part, main: _Joined, arm: _Joined) -> Iterator[Note]:
-    """Yields a note if an evaluation is in another arm because the main arm has its tasks."""
+    """Yields a note if an evaluation is in another arm because the main arm has tasks of it."""
     names = [row.name for row in part.rows if row.name in main.rows]
     if arm is main or not names:
         return

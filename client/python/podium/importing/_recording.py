@@ -55,8 +55,8 @@ def import_results(
             from another run, and to delete eval rows that the source lacks.
         dry_run: Whether to read everything and report what an import would change, but record
             nothing. If an arm needs several calls, the server checks only the first of them.
-        on_progress: Called after an importer has read a file or folder, with the number of files
-            and folders that have been read, and the number of all.
+        on_progress: Called after an importer has read a file or folder. The arguments are the
+            number of files and folders read so far, and the number of all of them.
 
     Raises:
         ValueError: The path does not exist, the kind is not known, or the mapping is not valid.
@@ -163,7 +163,7 @@ class _Import:
             self._record(found, kind)
 
     def record_evaluations(self) -> None:
-        """Joins and imports the evaluations of models. Call it after all files have been read."""
+        """Joins evaluations to arms, and records them. To be called after all files are read."""
         for (experiment, kind), found in self._evaluations.items():
             try:
                 self._join(experiment, kind, found)
@@ -283,7 +283,7 @@ def _series_events(arm: ArmResult, found: FoundArm) -> Iterator[Event]:
 
 
 def _untimed(event: Event) -> Event:
-    """Removes the time of an event, which is the time of the import and not of a measurement."""
+    """Removes the time of an event: it is the time of the import, not of a measurement."""
     event.ClearField("event_time")
     return event
 

@@ -15,7 +15,7 @@ class ArmCount:
     Attributes:
         kind: The kind of the file from which the first arm was read.
         recorded: The number of arms that are new or have changed.
-        changed: The names of those recorded arms that replaced an arm with other results.
+        changed: The names of the recorded arms that existed before, with other results.
         unchanged: The number of arms that were already recorded with the same results.
         evals: The number of eval rows of all these arms.
     """
@@ -33,7 +33,7 @@ class ImportReport:
 
     Attributes:
         experiments: The counts of each experiment: recorded arms, unchanged arms and eval rows, and
-            the names of those recorded arms that replaced an arm with other results.
+            the names of the recorded arms that existed before, with other results.
         not_imported: The data that was not imported, with reasons.
         notes: Remarks about data that was imported.
         other_files: The number of files that no importer reads, by suffix, such as `.py`. Files
@@ -52,7 +52,7 @@ class ImportReport:
 
     @property
     def changed(self) -> int:
-        """Returns the number of recorded arms that replaced an arm with other results."""
+        """Returns the number of recorded arms that existed before, with other results."""
         return sum(len(count.changed) for count in self.experiments.values())
 
     @property

@@ -33,7 +33,8 @@ def eval_and_metric(key: str) -> tuple[str, str] | None:
 def tags_of(name: str) -> list[str]:
     """Returns the tags of the post-training row of an eval.
 
-    An eval named `test` or `predict` has the tag `test`, which makes the row the primary eval.
+    If the name, up to its first slash, is `test` or `predict`, the row has the tag `test`. This tag
+    makes the row the primary eval.
     """
     return ["test"] if name.split("/", maxsplit=1)[0].lower() in _TESTS else []
 
@@ -73,7 +74,7 @@ class Logged:
         row.event_time = time
 
     def value_of(self, eval_name: str | None, metric: str, step: int) -> float | None:
-        """Returns the value of a metric at a step, or None if it has none.
+        """Returns the value of a metric at a step, or None if there is none.
 
         `eval_name` is None for a training metric.
         """

@@ -55,7 +55,7 @@ def reading_in(folder: Path) -> Iterator[None]:
 def content_of(path: Path, limit: int = _MAX_FILE_BYTES) -> bytes:
     """Returns the bytes of a file.
 
-    Raises a ValueError if it is too large, or a link to a place outside of the results.
+    Raises a ValueError if the file is too large, or is a link to a place outside of the results.
     """
     with opened_inside(path) as file:
         found = file.read(limit + 1)
@@ -200,7 +200,7 @@ def object_in(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def number(value: Any) -> float | None:
-    """Converts a number, or a text of a number, to a float. Returns None for any other value."""
+    """Converts a number, or a number in a string, to a float. Returns None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -2,7 +2,7 @@
 
 A log is one evaluation of one model on one task. An import joins the logs of a model with the same
 settings to one arm. Each score of a log is a post-training eval with the name of the task. If a log
-has several scores, the name of the score is added.
+has several scores, the name of the eval is `TASK/SCORE`.
 """
 
 import json
@@ -52,13 +52,13 @@ _OF_TASK = ("task_args", "solver", "solver_args", "sandbox")
 """Keys of the header that are settings of the task."""
 _SOLVERS = ("solver", "solver_args", "steps")
 _FACTS = ("task", "task_file", "metadata", "tags")
-"""Keys of the header that can differ although the settings are the same."""
+"""Keys of the header that can differ between logs with the same settings."""
 _DATASET = ("name", "samples", "shuffled")
 _OF_PROGRAM = frozenset({"attempt_timeout", "adaptive_connections", "batch", "cache"}) | {
     *("max_connections", "max_retries", "max_samples", "max_tasks", "max_subprocesses"),
     *("max_sandboxes", "max_dataset_memory", "timeout", "sandbox_cleanup", "score_display"),
 }
-"""Settings that do not change the results, in addition to those that begin with `log_`."""
+"""Settings that do not change the results. Nor do the settings that begin with `log_`."""
 
 _Object = dict[str, Any]
 
@@ -235,7 +235,7 @@ def _times(log: _Object) -> tuple[datetime | None, datetime | None]:
 
 
 def _time(text: Any) -> datetime | None:
-    """Parses a time, in UTC if it has no zone. Returns None for any other text."""
+    """Parses a time. A time without a zone is in UTC. Returns None for an invalid time."""
     try:
         time = datetime.fromisoformat(str(text))
     except ValueError:

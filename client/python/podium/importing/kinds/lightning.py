@@ -72,7 +72,7 @@ def _is_generic(folder: Path) -> bool:
 
 
 def _is_log(files: list[Path]) -> bool:
-    """Returns whether the first file, `metrics.csv`, is a log of Lightning. It may be empty."""
+    """Returns whether the first file, `metrics.csv`, is a Lightning log. The log may be empty."""
     begin = head(files[0])
     header = begin.split(b"\n", 1)[0].decode(errors="replace").strip().split(",")
     if len(files) == 1 and not (_VERSION.fullmatch(files[0].parent.name) and _EPOCH in header):

@@ -52,7 +52,7 @@ _SEEDS = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
 _FILE = re.compile(r"results(_\d{4}-\d\d-\d\d.*)?\.json")
 """The names that the harness gives to its files."""
 _MARKS = (b'"alias":', b',none"', b'"versions":', b'"n-shot":', b'"group_subtasks":')
-"""Texts by which results of the harness are recognized. One of them is enough."""
+"""Strings by which results of the harness are recognized. One of them is enough."""
 _PACKAGES = {"lm_eval": "lm_eval_version", "transformers": "transformers_version"}
 PROMPTS = ("system_instruction_sha", "chat_template_sha", "fewshot_as_multiturn")
 """Settings that result files have outside of their object `config`."""
@@ -61,7 +61,7 @@ _OF_PROGRAM = ("batch_size", "batch_sizes", "device", "use_cache", "bootstrap_it
 _OF_TASKS = ("task_hashes", "max_length")
 _GREEDY = {"do_sample": (False,), "temperature": (0, None)}
 _MOST_SHOWN = 80
-"""The longest text of generation settings in a benchmark_id."""
+"""The longest string of generation settings in a benchmark_id. A digest replaces longer ones."""
 
 _Object = dict[str, Any]
 
@@ -126,7 +126,7 @@ def _has_tasks(content: _Object) -> bool:
 def _lacks_config(content: _Object) -> bool:
     """Returns whether an object has results and versions by task, as files of the harness have.
 
-    The object may lack the configuration.
+    Such an object can be a file of the harness whose configuration is missing.
     """
     versions = object_in(content, "versions")
     is_named = isinstance(content.get("results"), dict) and _has_tasks(content)
@@ -142,9 +142,9 @@ def _named_tasks(content: _Object) -> set[str]:
 
 
 def _non_numbers(content: _Object) -> dict[str, list[str]]:
-    """Returns the names of each task's metrics that are lists or objects, by task.
+    """Returns for each task the names of its metrics that are lists or objects.
 
-    Texts are not metrics, but labels or N/A.
+    Strings are not metrics: a string is a label, or N/A.
     """
     found = {
         task: [key for key in values if key != _COUNTS and isinstance(values[key], list | dict)]
@@ -245,7 +245,7 @@ def _model(content: _Object) -> str:
 
 
 def _model_arguments(config: _Object) -> _Object:
-    """Returns the arguments of the model. They can be a text like `pretrained=m,dtype=float`."""
+    """Returns the model's arguments. Some files have a string like `pretrained=m,dtype=float`."""
     arguments = config.get("model_args")
     if isinstance(arguments, dict):
         return arguments
@@ -254,7 +254,7 @@ def _model_arguments(config: _Object) -> _Object:
 
 
 def run_config_of(content: _Object, model: str, name: str) -> RunConfig:
-    """Returns the configuration of an evaluation: model, backend, settings of all its tasks."""
+    """Returns an evaluation's configuration: model, backend, and settings common to all tasks."""
     config = content["config"]
     left_out = {"model", "model_args", _SHOTS, *_OF_PROGRAM, *_SEEDS}
     kept = {key: value for key, value in config.items() if key not in left_out}
@@ -289,7 +289,7 @@ def evals_of(content: _Object, time: datetime | None) -> Iterator[EvalResult]:
 
 
 def _metrics(task: _Object) -> dict[str, float]:
-    """Returns the metrics of a task. Texts are left out: they are labels, even if numeric."""
+    """Returns the metrics of a task. Strings are left out: they are labels, even if numeric."""
     values = {
         key: value for key, value in task.items() if not isinstance(value, str) and key != _COUNT
     }
@@ -318,14 +318,14 @@ def _benchmark(content: _Object, task: str) -> str | None:
 
 
 def _settings_of_task(content: _Object, task: str) -> str:
-    """Returns the shots and the generation settings of a task, as a short text."""
+    """Returns the shots and the generation settings of a task, as a short string."""
     shots = object_in(content, "n-shot").get(task, content["config"].get("num_fewshot"))
     sampling = _sampling(_generation(content).get(task, {}))
     return f",{shots}-shot{sampling}" if isinstance(shots, int) else sampling
 
 
 def _sampling(settings: _Object) -> str:
-    """Returns a short text with the settings that differ from greedy decoding, except `until`."""
+    """Returns a short string with the settings that differ from greedy decoding, except `until`."""
     kept = {key: value for key, value in settings.items() if value not in _GREEDY.get(key, (None,))}
     text = "".join(f",{key}={kept[key]}" for key in sorted(kept) if key != "until")
     return text if len(text) <= _MOST_SHOWN else f",{short_digest(text)}"
@@ -334,7 +334,7 @@ def _sampling(settings: _Object) -> str:
 def _sample_count(content: _Object, task: str) -> dict[str, float]:
     """Returns the number of samples as `n_samples`.
 
-    Returns an empty dict if it is unknown, or differs among the metrics of a group.
+    Returns an empty dict if the number is unknown, or differs among the metrics of a group.
     """
     count = numbers(object_in(object_in(content, "n-samples"), task)).get("effective")
     values = object_in(content, "results").get(task, {})

@@ -218,7 +218,7 @@ def _metrics(
             continue
         of_eval = eval_and_metric(_key(file, folder))
         if of_eval is None:
-            # Of equal steps and times, the line that was written last counts: sorting is stable.
+            # If steps and times are equal, the last line of the file counts: sorting is stable.
             in_order = sorted(values, key=lambda line: (line.step, line.time))
             series[_key(file, folder)] = {line.step: line.value for line in in_order}
             last[_key(file, folder)] = in_order[-1].value
@@ -236,7 +236,7 @@ def _row(name: str, step: int, values: dict[str, _Value]) -> EvalResult:
 
 
 def _values(file: Path) -> Generator[Found, None, list[_Value]]:
-    """Reads the lines of a metric. Each has a time, a value and a step, which old files lack."""
+    """Reads the lines of a metric: a time, a value and a step. Old files lack the step."""
     values: list[_Value] = []
     text = yield from attempted(file, text_of)
     for line_number, line in enumerate((text or "").splitlines(keepends=True), start=1):

@@ -45,8 +45,8 @@ class ColumnMapping:
         experiment: The column with the experiment's name. Without it, the experiment has the name
             of the file.
         group: The column with the group's name.
-        seed: The column with the seed. Each seed is an arm, `NAME-seed0`, in the group `NAME`
-            unless `group` is given.
+        seed: The column with the seed. Each seed becomes an arm of its own, such as `NAME-seed0`.
+            These arms are in the group `NAME`, unless `group` is given.
         config: The columns with other settings of the arm.
     """
 
@@ -100,7 +100,7 @@ class ColumnMapping:
 
 
 def mapping_from_texts(texts: Sequence[str]) -> dict[str, list[str]]:
-    """Returns the columns by field from texts like `arm=model,metric=acc,metric=f1`."""
+    """Returns the columns by field, from strings like `arm=model,metric=acc,metric=f1`."""
     found: dict[str, list[str]] = {}
     for part in (part for text in texts for part in text.split(",")):
         name, sign, column = part.partition("=")

@@ -1,8 +1,8 @@
 """The local store: `experiments/<id>/` and `generations/<id>/`, linked by ids.
 
 Names are not unique in a store, but ids are. The name of an experiment gets the first part of the
-experiment's id as a suffix. If two arms have the same name, the first part of its id is added to
-the name of the later arm.
+experiment's id as a suffix. If two arms have the same name, the name of the later arm gets the
+first part of that arm's id as a suffix.
 """
 
 from collections.abc import Generator, Iterator, Mapping
@@ -160,7 +160,7 @@ def _run_result(content: _Object, identity: str) -> RunResult:
 def _evals(file: Path) -> Generator[Found, None, list[EvalResult]]:
     """Reads the eval rows.
 
-    Keeps the last one of each name and step. Unnamed rows with different ids get different names.
+    Keeps the last row of each name and step. Unnamed rows with different ids get different names.
     """
     rows: dict[tuple[str, int | None], tuple[int, str, EvalResult]] = {}
     if not file.is_file():

@@ -1,4 +1,4 @@
-"""Studies of Optuna: SQLite files and journal files. A study is an experiment, a trial an arm."""
+"""Optuna studies in SQLite files and journal files. A study is an experiment; a trial is an arm."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ class OptunaImporter:
     summary = "studies of Optuna (SQLite or journal files)"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the file if it is SQLite with the tables of Optuna, or a journal of Optuna."""
+        """Returns the file if it is a SQLite file with Optuna's tables, or an Optuna journal."""
         return [path] if path.is_file() and (_sqlite.is_one(path) or _journal.is_one(path)) else []
 
     def read(self, path: Path) -> Iterator[Found]:

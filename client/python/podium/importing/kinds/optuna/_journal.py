@@ -1,4 +1,4 @@
-"""A journal file of Optuna: JSON lines, each with an operation."""
+"""Reads an Optuna journal file: JSON lines, each with an operation."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -16,7 +16,7 @@ _MAX_LINES = 5_000_000
 
 
 def is_one(path: Path) -> bool:
-    """Returns whether a file begins like a journal of Optuna."""
+    """Returns whether a file begins like an Optuna journal."""
     first = head(path).split(b"\n", 1)[0]
     return first.startswith(b'{"op_code"') and b'"worker_id"' in first
 

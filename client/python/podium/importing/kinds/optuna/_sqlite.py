@@ -1,4 +1,4 @@
-"""A SQLite file of Optuna, in the schema of version 3 or later."""
+"""Reads a SQLite file that Optuna 3 or later wrote."""
 
 import json
 import re
@@ -81,7 +81,7 @@ def _studies(database: sqlite3.Connection, source: str) -> Generator[Found, None
 def _take_values(
     database: sqlite3.Connection, trials: dict[int, Trial], source: str
 ) -> Iterator[NotImported]:
-    """Adds parameters, results and attributes to trials. Yields an item for each malformed row."""
+    """Adds parameters, results and attributes to trials. Yields a NotImported per malformed row."""
     adders = {
         "trial_params": _add_param,
         "trial_values": _add_value,

@@ -132,7 +132,7 @@ def arm_of(study: Study, trial: Trial) -> ArmResult:
 
 
 def _error(trial: Trial) -> str | None:
-    """Returns the error text of a pruned trial, as Podium's callbacks record it."""
+    """Returns the error message of a pruned trial, as Podium's callbacks record it."""
     if trial.state != "PRUNED":
         return None
     return f"pruned at step {max(trial.reported)}" if trial.reported else "pruned"

@@ -97,7 +97,7 @@ class TensorboardImporter:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Returns the event files of a run, or an empty list if the folder is not that of a run."""
+    """Returns the event files of a run, or an empty list if the folder does not have a run."""
     own = _events_in(folder)
     parts = {
         part.name: _events_in(part)
@@ -162,7 +162,7 @@ def _arm(run: _Run, name: str, identity: str) -> ArmResult:
 
 
 def _identity(files: list[Path]) -> str:
-    """Returns a digest of the start of the first file, which stays the same as the run goes on."""
+    """Returns a digest of the first file's beginning, which does not change while a run goes on."""
     first = min(files, key=lambda file: file.name.partition(_MARK)[2])
     try:
         begin = first_record(first)

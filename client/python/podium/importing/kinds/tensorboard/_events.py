@@ -1,4 +1,4 @@
-"""Event files of TensorBoard: protobuf messages in the format TFRecord.
+"""Reads TensorBoard event files: protobuf messages in the format TFRecord.
 
 A record is its length, a checksum of the length, the message, and a checksum of the message.
 """
@@ -76,14 +76,14 @@ def events(path: Path) -> Iterator[Any]:
             except DecodeError as error:
                 raise _damaged(file) from error
             if not (event.HasField("summary") or event.HasField("session_log")):
-                continue  # a graph, whose checksum takes long
+                continue  # such as a graph; its checksum would take long
             if _masked_crc32c(data) != checksum:
                 raise _damaged(file)
             yield event
 
 
 def first_record(path: Path) -> bytes:
-    """Returns the first record of a file. The record has the time at which the file was begun."""
+    """Returns the first record of a file. It contains the time when the file was created."""
     with opened_inside(path) as file:
         return next(_records(file), (b"", 0))[0]
 

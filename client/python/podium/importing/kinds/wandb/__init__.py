@@ -21,7 +21,7 @@ __all__ = ["WandbImporter"]
 _RUN = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)", re.DOTALL)
 _CONFIG = Path("files", "config.yaml")
 _LATEST = "latest-run"
-"""The name of a link to the latest run. In a copy of `wandb/`, it may be a copy of that run."""
+"""The link to the latest run's folder. In a copy of `wandb/`, it may be a copy of that folder."""
 
 
 class WandbImporter:
@@ -101,7 +101,7 @@ def _id_of_copy(latest: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Returns the files of a run, or an empty list if the folder is not that of a run."""
+    """Returns the files of a run, or an empty list if the folder does not have a run."""
     logs = _logs(folder)
     summary = folder / "files" / SUMMARY
     if not logs and not summary.is_file() and not _RUN.fullmatch(folder.name):

@@ -1,4 +1,4 @@
-"""The transaction log of a run of W&B (`run-<id>.wandb`): records in the format of LevelDB's log.
+"""Reads the transaction log of a W&B run (`run-<id>.wandb`): records in LevelDB's log format.
 
 A file has a header, and blocks of 32 KiB. A record consists of one or more fragments. No fragment
 crosses the end of a block. Each fragment has a checksum.

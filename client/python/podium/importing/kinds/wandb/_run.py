@@ -1,4 +1,4 @@
-"""A run of W&B: reads its files, and converts it to an arm."""
+"""Reads the files of a W&B run, and converts the run to an arm."""
 
 import json
 from collections import Counter
@@ -195,7 +195,7 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _notes(run: _Run, source: str) -> Iterator[NotImported]:
-    """Yields items that list the keys whose values are not numbers, such as media and texts."""
+    """Yields items that list the keys whose values are not numbers, such as media and strings."""
     counts = run.not_numbers.items()
     in_history = [f"{key} ({count:,} of {run.rows:,} rows)" for key, count in counts]
     not_numbers = [key for key, value in _leaves(run.summary) if number(value) is None]
