@@ -122,9 +122,9 @@ type ResultsServiceClient interface {
 	// are ordered by their means.
 	//
 	// If COMPLETED arms are ranked, the time for the first places does not depend on
-	// the number of arms. In three cases, the time for each page is proportional to
-	// the number of arms: with `by_group`, with other statuses or filters, and if the
-	// metric has dots and scores exist for several of its meanings (see Score).
+	// the number of arms. With `by_group`, with other statuses or with filters, the time
+	// for each page is proportional to the number of arms. The same holds for a metric
+	// with dots if scores exist for several of its meanings (see Score).
 	//
 	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
 	// page token of another request. Returns FAILED_PRECONDITION (METRIC_MISSING) if
@@ -401,9 +401,9 @@ type ResultsServiceServer interface {
 	// are ordered by their means.
 	//
 	// If COMPLETED arms are ranked, the time for the first places does not depend on
-	// the number of arms. In three cases, the time for each page is proportional to
-	// the number of arms: with `by_group`, with other statuses or filters, and if the
-	// metric has dots and scores exist for several of its meanings (see Score).
+	// the number of arms. With `by_group`, with other statuses or with filters, the time
+	// for each page is proportional to the number of arms. The same holds for a metric
+	// with dots if scores exist for several of its meanings (see Score).
 	//
 	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
 	// page token of another request. Returns FAILED_PRECONDITION (METRIC_MISSING) if

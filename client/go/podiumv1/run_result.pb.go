@@ -21,9 +21,10 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RunResult is the result that the training backend returned. It is stored
-// unchanged, and Score does not use it. To make Score find a metric, record it with
-// MetricsRecorded or in `ArmResult.metrics`.
+// RunResult is the result that the training backend returned. The training backend
+// is the system that ran the training, such as a training service. The result is
+// stored unchanged, and Score does not use it. To make Score find a metric, record it
+// with MetricsRecorded or in `ArmResult.metrics`.
 type RunResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The backend's id of the run.

@@ -218,8 +218,8 @@ type TokenLimits struct {
 	Calls *int64 `protobuf:"varint,2,opt,name=calls,proto3,oneof" json:"calls,omitempty"`
 	// The watches at the same time.
 	Watches *int64 `protobuf:"varint,3,opt,name=watches,proto3,oneof" json:"watches,omitempty"`
-	// The events that Record takes per second, on average. A single call may have more;
-	// the next one then waits longer.
+	// The events that Record takes per second, on average. A single call may have more.
+	// Later calls are then rejected until the average is below the limit again.
 	EventsPerSecond *int64 `protobuf:"varint,4,opt,name=events_per_second,json=eventsPerSecond,proto3,oneof" json:"events_per_second,omitempty"`
 	// The bytes of the requests of Record per second, on average, as for events.
 	BytesPerSecond *int64 `protobuf:"varint,5,opt,name=bytes_per_second,json=bytesPerSecond,proto3,oneof" json:"bytes_per_second,omitempty"`

@@ -21,9 +21,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class RunResult(_message.Message):
-    """RunResult is the result that the training backend returned. It is stored
-    unchanged, and Score does not use it. To make Score find a metric, record it with
-    MetricsRecorded or in `ArmResult.metrics`.
+    """RunResult is the result that the training backend returned. The training backend
+    is the system that ran the training, such as a training service. The result is
+    stored unchanged, and Score does not use it. To make Score find a metric, record it
+    with MetricsRecorded or in `ArmResult.metrics`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -152,8 +152,8 @@ class TokenLimits(_message.Message):
     watches: _builtins.int
     """The watches at the same time."""
     events_per_second: _builtins.int
-    """The events that Record takes per second, on average. A single call may have more;
-    the next one then waits longer.
+    """The events that Record takes per second, on average. A single call may have more.
+    Later calls are then rejected until the average is below the limit again.
     """
     bytes_per_second: _builtins.int
     """The bytes of the requests of Record per second, on average, as for events."""

@@ -54,8 +54,8 @@ pub struct TokenLimits {
     /// The watches at the same time.
     #[prost(int64, optional, tag = "3")]
     pub watches: ::core::option::Option<i64>,
-    /// The events that Record takes per second, on average. A single call may have more;
-    /// the next one then waits longer.
+    /// The events that Record takes per second, on average. A single call may have more.
+    /// Later calls are then rejected until the average is below the limit again.
     #[prost(int64, optional, tag = "4")]
     pub events_per_second: ::core::option::Option<i64>,
     /// The bytes of the requests of Record per second, on average, as for events.
@@ -635,9 +635,10 @@ pub struct Component {
         Value,
     >,
 }
-/// RunResult is the result that the training backend returned. It is stored
-/// unchanged, and Score does not use it. To make Score find a metric, record it with
-/// MetricsRecorded or in `ArmResult.metrics`.
+/// RunResult is the result that the training backend returned. The training backend
+/// is the system that ran the training, such as a training service. The result is
+/// stored unchanged, and Score does not use it. To make Score find a metric, record it
+/// with MetricsRecorded or in `ArmResult.metrics`.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct RunResult {
@@ -3435,9 +3436,9 @@ pub mod results_service_client {
         /// are ordered by their means.
         ///
         /// If COMPLETED arms are ranked, the time for the first places does not depend on
-        /// the number of arms. In three cases, the time for each page is proportional to
-        /// the number of arms: with `by_group`, with other statuses or filters, and if the
-        /// metric has dots and scores exist for several of its meanings (see Score).
+        /// the number of arms. With `by_group`, with other statuses or with filters, the time
+        /// for each page is proportional to the number of arms. The same holds for a metric
+        /// with dots if scores exist for several of its meanings (see Score).
         ///
         /// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
         /// page token of another request. Returns FAILED_PRECONDITION (METRIC_MISSING) if

@@ -15,9 +15,10 @@ export const file_podium_v1_run_result: GenFile = /*@__PURE__*/
   fileDesc("Chpwb2RpdW0vdjEvcnVuX3Jlc3VsdC5wcm90bxIJcG9kaXVtLnYxIooDCglSdW5SZXN1bHQSDgoGcnVuX2lkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRIyCgdtZXRyaWNzGAMgAygLMiEucG9kaXVtLnYxLlJ1blJlc3VsdC5NZXRyaWNzRW50cnkSNgoJYXJ0aWZhY3RzGAQgAygLMiMucG9kaXVtLnYxLlJ1blJlc3VsdC5BcnRpZmFjdHNFbnRyeRISCgVlcnJvchgFIAEoCUgAiAEBEjAKBmV4dHJhcxgGIAMoCzIgLnBvZGl1bS52MS5SdW5SZXN1bHQuRXh0cmFzRW50cnkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaMAoOQXJ0aWZhY3RzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo/CgtFeHRyYXNFbnRyeRILCgNrZXkYASABKAkSHwoFdmFsdWUYAiABKAsyEC5wb2RpdW0udjEuVmFsdWU6AjgBQggKBl9lcnJvckJoCglwb2RpdW0udjFCDlJ1blJlc3VsdFByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw", [file_podium_v1_value]);
 
 /**
- * RunResult is the result that the training backend returned. It is stored
- * unchanged, and Score does not use it. To make Score find a metric, record it with
- * MetricsRecorded or in `ArmResult.metrics`.
+ * RunResult is the result that the training backend returned. The training backend
+ * is the system that ran the training, such as a training service. The result is
+ * stored unchanged, and Score does not use it. To make Score find a metric, record it
+ * with MetricsRecorded or in `ArmResult.metrics`.
  *
  * @generated from message podium.v1.RunResult
  */

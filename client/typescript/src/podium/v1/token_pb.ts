@@ -129,8 +129,8 @@ export type TokenLimits = Message<"podium.v1.TokenLimits"> & {
   watches?: bigint | undefined;
 
   /**
-   * The events that Record takes per second, on average. A single call may have more;
-   * the next one then waits longer.
+   * The events that Record takes per second, on average. A single call may have more.
+   * Later calls are then rejected until the average is below the limit again.
    *
    * @generated from field: optional int64 events_per_second = 4;
    */
