@@ -136,7 +136,7 @@ def run_session(block: Block, folder: Path, environment: Mapping[str, str]) -> N
 
 
 def run_pytest(block: Block, folder: Path, environment: Mapping[str, str]) -> None:
-    """Runs a block as a test file of pytest."""
+    """Runs a block as a pytest file."""
     file = folder / "test_example.py"
     file.write_text(block.text, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]

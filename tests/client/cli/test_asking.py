@@ -1,4 +1,4 @@
-"""What commands that read results print: tables for people, numbers and JSON for programs."""
+"""Tests of the output of commands that read results: tables, plain numbers and JSON."""
 
 import json
 import re

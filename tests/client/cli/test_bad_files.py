@@ -1,4 +1,4 @@
-"""`podium record` with invalid files: the error names the problem, and nothing is sent."""
+"""Tests of `podium record` with invalid files: the error names the problem, and nothing is sent."""
 
 import json
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_a_bad_file(tmp_path: Path, text: str, expected: str) -> None:
 
 
 def test_deep_nesting(tmp_path: Path) -> None:
-    """JSON that is nested too deeply is refused with an error that says so."""
+    """JSON that is nested too deeply is rejected with an error that says so."""
     file = tmp_path / "deep.json"
     file.write_text("[" * 100_000, encoding="utf-8")
     done = podium("record", "e", str(file))
@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_a_list_of_arms_is_told_from_whole_arms(address: str) -> None:
-    """`podium record` refuses the output of `podium arms --json`, which has no rows.
+    """`podium record` rejects the output of `podium arms --json`, which has no rows.
 
     The error names the command that prints an arm with its rows.
     """

@@ -1,4 +1,4 @@
-"""`podium compare`: its table, its JSON and its warnings."""
+"""Tests of `podium compare`: its table, its JSON and its warnings."""
 
 import json
 
@@ -73,7 +73,7 @@ def test_two_arms(address: str, sweep: str) -> None:
 
 
 def test_what_differs_is_refused_when_strict(address: str, sweep: str) -> None:
-    """`--strict` refuses a comparison that has a warning, and accepts one that has none."""
+    """`--strict` rejects a comparison that has a warning, and accepts one that has none."""
     line = ["compare", sweep, "wide", "narrow", "--strict"]
     assert podium(*line, address=address).code == 0
     statuses = ["--status", "completed", "--status", "failed"]
@@ -86,7 +86,7 @@ def test_what_differs_is_refused_when_strict(address: str, sweep: str) -> None:
 
 
 def test_a_group_with_itself(address: str, sweep: str) -> None:
-    """A comparison of a group with itself is refused, because its p-value would be 1."""
+    """A comparison of a group with itself is rejected, because its p-value would be 1."""
     done = podium("compare", sweep, "wide", "wide", address=address)
     assert done == (
         2,

@@ -1,4 +1,4 @@
-"""The text of the completion scripts for bash, zsh and fish. No shell runs."""
+"""Tests of the text of the completion scripts for bash, zsh and fish. No shell runs."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""What commands write to the terminal, character by character, and the lines of `podium watch`."""
+"""Tests of what commands write to the terminal, exactly, and of the lines of `podium watch`."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""`podium curve`: its charts, tables, pictures and JSON."""
+"""Tests of `podium curve`: its charts, tables, pictures and JSON."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_groups(address: str, sweep: str) -> None:
 
 
 def test_arms_by_name(address: str, sweep: str) -> None:
-    """Arms that are named are drawn, whatever their status. No note names the other arms."""
+    """Arms given by name are drawn, whatever their status. No note names the other arms."""
     done = podium("curve", sweep, "val.acc", "bad", "flat0", address=address)
     assert (done.code, done.err) == (0, "")
     rows = [line.split()[:4] for line in done.out.splitlines()[-2:]]

@@ -1,4 +1,4 @@
-"""`podium delete`: its question, and its effect."""
+"""Tests of `podium delete`: its question, and its effect."""
 
 import json
 import shlex

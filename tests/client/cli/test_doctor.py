@@ -84,7 +84,7 @@ async def test_no_server(tmp_path: Path) -> None:
 
 
 async def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
-    """A certificate file that cannot be read is named, although no server is running."""
+    """The error names a certificate file that cannot be read, even if no server is running."""
     outcome = await doctor(tmp_path, closed_port(), PODIUM_TLS_CA=str(tmp_path / "nope.pem"))
     text = f"{tmp_path / 'nope.pem'} cannot be read: No such file or directory"
     assert findings(outcome)["settings"] == ("failed", text)

@@ -1,4 +1,4 @@
-"""`podium export`: JSON lines that `podium record` accepts, and a flat table."""
+"""Tests of `podium export`: JSON lines that `podium record` accepts, and a flat table."""
 
 import csv
 import io

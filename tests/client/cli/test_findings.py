@@ -1,4 +1,4 @@
-"""What `podium doctor` finds out about a server, and which remedies it suggests."""
+"""Tests of what `podium doctor` finds out about a server, and of the remedies it suggests."""
 
 import argparse
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def test_what_to_do_about_an_error(reason: str, remedy: str) -> None:
     ],
 )
 def test_what_to_do_about_a_certificate(message: str, remedy: str) -> None:
-    """The remedy that `podium doctor` suggests depends on why the certificate is refused."""
+    """The remedy that `podium doctor` suggests depends on why the certificate is rejected."""
     error: Any = SimpleNamespace(verify_message=message)
     assert _check_server._certificate_remedy(error, TLS("/x/ca.pem")).startswith(remedy)
     if "issuer" in message:

@@ -1,4 +1,4 @@
-"""How commands write values for people, and how they read the values of options."""
+"""Tests of how commands write values for people, and read the values of options."""
 
 import argparse
 import math

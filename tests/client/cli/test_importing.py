@@ -1,4 +1,4 @@
-"""`podium import`: its output and its exit codes."""
+"""Tests of `podium import`: its output and its exit codes."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_an_import_tells_what_came_in(address: str, name: str, tmp_path: Path) -
 
 
 def test_what_was_left_is_told_on_stderr(address: str, name: str, tmp_path: Path) -> None:
-    """A file that cannot be read is named on stderr, and the others are imported.
+    """If a file cannot be read, an error on stderr names it. The others are imported.
 
     The exit code is 1.
     """

@@ -1,4 +1,4 @@
-"""The texts of tokens, charts and live tables."""
+"""Tests of how commands show tokens, charts and live tables."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""The options of commands that do not use the client of the command line."""
+"""Tests of options of commands that do not use the client of the command line."""
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator

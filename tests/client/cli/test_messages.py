@@ -1,4 +1,4 @@
-"""The messages of commands: errors, places in files, totals of calls, and findings."""
+"""Tests of messages of commands: errors, places in files, totals of calls, and findings."""
 
 import argparse
 import io

@@ -1,4 +1,4 @@
-"""`podium sync` and `podium outbox` with a path that is not an outbox."""
+"""Tests of `podium sync` and `podium outbox` with a path that is not an outbox."""
 
 from pathlib import Path
 
@@ -24,6 +24,6 @@ def test_a_folder_that_is_no_outbox(tmp_path: Path, command: str, why: str) -> N
 
 
 def test_two_words_that_are_no_folder(tmp_path: Path) -> None:
-    """A misspelt action before a folder is named in the error."""
+    """If the action before a folder is misspelt, the error names the action."""
     done = podium("outbox", "retyr", str(tmp_path))
     assert (done.code, "'retyr' is not an action" in done.err) == (2, True)

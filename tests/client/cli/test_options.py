@@ -1,4 +1,4 @@
-"""Each option of a command arrives in the call of the client, with its own value."""
+"""Tests that each option of a command sets its own argument of the client's call."""
 
 from pathlib import Path
 from typing import Any

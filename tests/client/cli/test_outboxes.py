@@ -1,4 +1,4 @@
-"""`podium outbox`, which lists waiting and rejected events, and sends rejected ones again."""
+"""Tests of `podium outbox`, which lists waiting and rejected events, and its `retry`."""
 
 from argparse import Namespace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What commands write: texts, tables, documents and files."""
+"""Tests of what commands write: lines, tables, documents and files."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""`podium page`: the URL of the page, and errors if no server has it."""
+"""Tests of `podium page`: the URL of the page, and errors if no server has it."""
 
 import asyncio
 from pathlib import Path
@@ -55,7 +55,7 @@ async def test_the_port_of_grpc(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 404 No\r\n\r\n"])
 async def test_the_port_of_another_service(answer: bytes) -> None:
-    """A port is refused if it closes the connection, speaks SSH, or does not have Podium's page."""
+    """A port that closes the connection, speaks SSH or does not serve Podium's page is rejected."""
 
     async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(65_536)

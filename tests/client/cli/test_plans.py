@@ -1,4 +1,4 @@
-"""How a retry plans rejected events and sends them again, without a server or an outbox."""
+"""Tests of how a retry sends rejected events again, without a server or an outbox."""
 
 import time
 from pathlib import Path
@@ -121,7 +121,7 @@ def test_a_restart(known: Any, order: int, attempt_id: str) -> None:
 def test_restarts_without_a_start() -> None:
     """The rest of an attempt is sent if the server has a copy of the attempt, or lacks the arm.
 
-    Otherwise it is refused: another start would delete the events that were delivered.
+    Otherwise it is rejected: another start would delete the events that were delivered.
     """
     rest = _attempt(_of("A", row("v", 1)))
     assert as_restart(rest, _known("A-5")) == Plan("e", "a", "A-5")
@@ -190,7 +190,7 @@ def test_groups_of_rejected_events() -> None:
 
 
 class _Server:
-    """A server that takes calls, except calls that have one of the refused steps."""
+    """A server that takes calls, except calls that have one of the rejected steps."""
 
     def __init__(self, refused: dict[int, str]) -> None:
         self.calls: list[int] = []
@@ -223,7 +223,7 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_call_around_its_bad_events(marked: list[int]) -> None:
-    """A refused call is sent again without its bad events, so that all good events are sent.
+    """A rejected call is sent again without its bad events, so that all good events are sent.
 
     If the server does not name the bad events, the call is halved until they are found.
     """
@@ -261,7 +261,7 @@ def test_many_events_are_sent_in_calls(marked: list[int]) -> None:
 
 
 def test_events_that_are_sent_singly(marked: list[int]) -> None:
-    """A damaged event is not sent. After a whole arm is refused again, its rows are not sent."""
+    """A damaged event is not sent. After a whole arm is rejected again, its rows are not sent."""
     server: Any = _Server({1: "NAME_INVALID"})
     unknown = _item(row("v", 5), 4)._replace(event=None)
     items = [_item(row("v", 1)), _item(row("v", 2), 2), _item(None, 3), unknown]

@@ -1,4 +1,4 @@
-"""The exact tables of `podium rank` and `podium scores`."""
+"""Tests of the exact tables of `podium rank` and `podium scores`."""
 
 import json
 import math
@@ -204,7 +204,7 @@ def test_a_ranking_on_a_narrow_terminal(address: str, sweep: str) -> None:
 def test_scores_side_by_side(address: str, sweep: str) -> None:
     """`podium scores` lists arms in the order of their creation, and leaves missing scores blank.
 
-    NaN is a score. A metric that no arm has is named in a note.
+    NaN is a score. A note names a metric that no arm has.
     """
     done = podium("scores", sweep, "test.acc", "loss", "test.nope", "val.acc", address=address)
     assert done == Outcome(

@@ -1,4 +1,4 @@
-"""`podium declare`, `conclude` and `record`: their effects and their output."""
+"""Tests of `podium declare`, `conclude` and `record`: their effects and their output."""
 
 import json
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_declare_and_conclude(address: str) -> None:
 def test_declare_clears_fields(address: str) -> None:
     """`--clear` removes the value of a field, or of one key of a field.
 
-    An unknown field is named in the error.
+    The error names an unknown field.
     """
     given = ["--hypothesis=h", "--metadata=n:=4", "--metadata=v:=5"]
     assert podium("declare", "cleared", *given, address=address).code == 0
@@ -216,7 +216,7 @@ def test_rows_of_a_whole_arm_keep_their_times(address: str, name: str, tmp_path:
 
 
 def test_a_declaration_says_what_it_keeps(address: str, name: str) -> None:
-    """If a declaration in a file leaves a field unchanged, the field is named."""
+    """If a declaration in a file leaves a field unchanged, a note names the field."""
     text = lines(
         {"event": "experiment_declared", "parent": "p"},
         {"event": "experiment_declared", "parent": "q"},
@@ -285,7 +285,7 @@ def test_a_large_arm_is_recorded_in_parts(address: str, tmp_path: Path) -> None:
 
 
 def test_what_is_recorded_when_a_later_call_fails(address: str, name: str) -> None:
-    """If a call is refused, the error names the lines, and how many events are recorded."""
+    """If a call is rejected, the error names the lines, and how many events are recorded."""
     good = {"event": "metrics_recorded", "arm": "a", "metrics": {"x": 1}}
     text = lines(ARM, *[good] * 999, good, {**good, "arm": "nope"}, {**good, "arm": ""})
     done = podium("record", name, "-", stdin=text, address=address)

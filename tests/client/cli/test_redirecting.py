@@ -1,4 +1,4 @@
-"""`podium outbox retry --as` and `--into` for waiting events, and `podium outbox discard`."""
+"""Tests of `podium outbox retry --as` and `--into`, and of `podium outbox discard`."""
 
 import contextlib
 import json
@@ -198,7 +198,7 @@ def test_killed_after_a_sender_delivered_more(
 def test_a_call_of_the_stopped_sender_arrives_late(
     outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An event that a stopped sender's call still stores during a retry is not recorded twice."""
+    """If a call of the stopped sender arrives during a retry, its event is not recorded twice."""
     _start(address, name, "typo")
     _start(address, name)
     folder = _evaluation(outbox, name)

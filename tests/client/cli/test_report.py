@@ -1,4 +1,4 @@
-"""`podium report`: one file with everything about an experiment."""
+"""Tests of `podium report`: one file with everything about an experiment."""
 
 import math
 import re

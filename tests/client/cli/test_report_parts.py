@@ -1,4 +1,4 @@
-"""The parts of a report, without a server: what each part lists, counts and leaves out."""
+"""Tests of the parts of a report: what each part lists, counts and leaves out."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`podium outbox retry --restart` and `--as`: rejected attempts are delivered after all."""
+"""Tests of `podium outbox retry --restart` and `--as`, which deliver rejected attempts."""
 
 import math
 import time

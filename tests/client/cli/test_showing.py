@@ -1,4 +1,4 @@
-"""What `podium show` prints of experiments and arms."""
+"""Tests of what `podium show` prints about experiments and arms."""
 
 import podium as library
 

@@ -1,4 +1,4 @@
-"""The command before any call: help, version, usage, and the modules that it loads."""
+"""Tests of `podium` without any call: help, version, usage, and the modules that it loads."""
 
 import json
 import subprocess
@@ -144,7 +144,7 @@ def test_an_argument_that_is_not_utf8() -> None:
 
 
 def test_the_address_of_the_environment() -> None:
-    """A malformed PODIUM_ADDRESS is named. --address takes precedence over it."""
+    """If PODIUM_ADDRESS is malformed, the error names it. --address takes precedence over it."""
     done = podium("experiments", address="nowhere")
     assert done.err == (
         "podium: PODIUM_ADDRESS is HOST:PORT or unix:PATH, such as 'nowhere:50051', not 'nowhere'\n"

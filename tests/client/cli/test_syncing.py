@@ -1,4 +1,4 @@
-"""`podium sync`, which delivers waiting events and says what remains."""
+"""Tests of `podium sync`, which delivers waiting events and says what remains."""
 
 import shutil
 import signal
@@ -221,7 +221,7 @@ def test_reasons_on_a_terminal(root: Path, outbox: Path, address: str, name: str
 def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> None:
     """If a sender is delivering the outbox, `podium sync` says so.
 
-    Meanwhile, a sync to another server is refused. If the sender ends, `podium sync` delivers the
+    Meanwhile, a sync to another server is rejected. If the sender ends, `podium sync` delivers the
     events itself.
     """
     with running_server(f"sqlite:///{tmp_path / 'podium.db'}") as server:

@@ -1,4 +1,4 @@
-"""Output to a terminal, a closed pipe and a full disk; Ctrl-C; servers that do not answer."""
+"""Tests of output to a terminal, closed pipes, full disks, Ctrl-C and unresponsive servers."""
 
 import json
 import os

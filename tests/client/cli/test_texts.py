@@ -1,4 +1,4 @@
-"""The texts of results: rankings, comparisons, arms, tokens, charts and live tables."""
+"""Tests of how commands show results: rankings, comparisons, arms, tokens, charts."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -67,7 +67,7 @@ def test_the_row_of_a_group() -> None:
 
 
 def test_the_sources_of_scores() -> None:
-    """The three most frequent sources of scores are named with benchmark and count.
+    """The three most frequent sources of scores are listed with benchmark and count.
 
     Further sources are counted.
     """
@@ -231,7 +231,7 @@ def test_the_provenance_of_an_arm(*, is_clean: bool | None, text: str) -> None:
 
 
 def test_the_eval_metrics_of_an_arm() -> None:
-    """The eval of an arm's metrics is named only if the metrics are those of the primary eval."""
+    """The eval of an arm's metrics is shown only if the metrics are those of the primary eval."""
     arm = _arm("a", 0.5)
     arm.evals[0].step = 0
     assert show._eval_metrics(arm) == "acc=0.5  (test at step 0)"

@@ -1,4 +1,4 @@
-"""`podium watch`: lines in a pipe, JSON for programs, a table on a terminal."""
+"""Tests of `podium watch`: lines in a pipe, JSON for programs, a table on a terminal."""
 
 import json
 import os

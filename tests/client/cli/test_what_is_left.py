@@ -1,4 +1,4 @@
-"""The texts about what is left: waiting and rejected events, and files that are not imported."""
+"""Tests of reports about waiting and rejected events, and about files that are not imported."""
 
 import json
 from collections import Counter
@@ -143,7 +143,7 @@ def test_what_a_sync_leaves(done: Done, texts: list[str]) -> None:
 
 
 def test_experiments_that_a_server_lacks() -> None:
-    """Each experiment that the server lacks is named once, with a command that creates it.
+    """Each experiment that the server lacks is listed once, with a command that creates it.
 
     If the outbox was for another server, the command copies the experiment.
     """
@@ -193,9 +193,9 @@ def _outcome(arm: str | None, sequence: int, refusal: str = "", failure: str = "
 
 
 def test_the_report_of_a_retry(capsys: pytest.CaptureFixture[str]) -> None:
-    """The report of a retry lists at most ten different refusals.
+    """The report of a retry has at most ten lines about events that remain rejected.
 
-    Events with the same refusal share a line, and further refused events are counted.
+    Events of one arm with the same reason share a line, and further events are counted.
     """
     outcomes = [
         _outcome("a", 1, "no"),

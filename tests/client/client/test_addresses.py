@@ -64,7 +64,7 @@ def test_addresses(address: str) -> None:
 def test_malformed_addresses(
     address: str, similar: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A malformed address is refused with an error that shows the two valid forms.
+    """A malformed address is rejected with an error that shows the two valid forms.
 
     If there is a similar valid address, the error suggests it.
     """
@@ -87,7 +87,7 @@ def test_white_space_around_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_port_that_is_too_large() -> None:
-    """A port over 65535 is refused, because gRPC would connect to another port."""
+    """A port over 65535 is rejected, because gRPC would connect to another port."""
     with pytest.raises(
         ValueError, match="'localhost:70000' has no valid port: a port is at most 65535"
     ):
@@ -95,7 +95,7 @@ def test_a_port_that_is_too_large() -> None:
 
 
 def test_a_socket_path_that_is_too_long() -> None:
-    """A socket path that is too long is refused with an error that states the limit."""
+    """A socket path that is too long is rejected with an error that states the limit."""
     with pytest.raises(ValueError, match="107 bytes"):
         podium.Client("unix:/" + "x" * 107)
 

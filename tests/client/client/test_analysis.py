@@ -83,7 +83,7 @@ async def test_a_name_of_both_kinds(client: AnyClient, blocking: podium.Client, 
 
 
 async def test_what_there_is_not(client: AnyClient, sweep: str) -> None:
-    """compare() refuses unknown names, and kinds and statuses that do not exist.
+    """compare() rejects unknown names, and kinds and statuses that do not exist.
 
     The error suggests similar names, or says that the name belongs to the other kind.
     """
@@ -137,7 +137,7 @@ async def test_curves_of_groups(client: AnyClient, sweep: str) -> None:
 
 
 async def test_curves_by_name_and_status(client: AnyClient, sweep: str) -> None:
-    """Arms that are named are shown whatever their status.
+    """Arms that are given by name are shown, whatever their status.
 
     Of a group, only arms with the chosen status are shown.
     """
@@ -151,7 +151,7 @@ async def test_curves_by_name_and_status(client: AnyClient, sweep: str) -> None:
 
 
 async def test_curves_that_cannot_be(client: AnyClient, sweep: str) -> None:
-    """A metric without values by step has no curve. An unknown arm or group is refused."""
+    """A metric without values by step has no curve. An unknown arm or group is rejected."""
     experiment = client.experiment(sweep)
     assert (await result(experiment.curve("loss"))).curves == ()
     with pytest.raises(podium.NotFoundError, match=r"has no arm 'nobody'$"):
@@ -200,7 +200,7 @@ async def test_a_ranking_has_everybody_or_the_first(client: AnyClient, sweep: st
 def test_a_reversed_range_is_an_error(
     server: RunningServer, blocking: podium.Client, declared: str
 ) -> None:
-    """A reversed range in a filter is refused by the client and by the server."""
+    """A reversed range in a filter is rejected by the client and by the server."""
     with pytest.raises(ValueError, match=r"config\['seed'\] is the range from 5 to 1"):
         list(blocking.experiment(declared).arms(config={"seed": (5, 1)}))
     reversed_range = ConfigFilter(path="seed", range=NumberRange(min=5, max=1))

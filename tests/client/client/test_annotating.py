@@ -97,7 +97,7 @@ async def test_annotations_outlast_attempts_and_imports(client: AnyClient, decla
 def test_bad_annotations_name_their_field(
     blocking: podium.Client, declared: str, given: dict[str, Any], field: str
 ) -> None:
-    """An invalid argument is refused with an error that names its field, and changes nothing."""
+    """An invalid argument is rejected with an error that names its field, and changes nothing."""
     arm = blocking.experiment(declared).start_arm(CONFIG)
     with pytest.raises(podium.InvalidArgumentError) as caught:
         arm.annotate(**given)

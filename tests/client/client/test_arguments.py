@@ -1,4 +1,4 @@
-"""Tests of the arguments of calls. Wrong arguments are refused before any call."""
+"""Tests of the arguments of calls. Wrong arguments are rejected before any call."""
 
 import datetime as dt
 from collections.abc import Callable

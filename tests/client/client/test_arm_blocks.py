@@ -167,7 +167,7 @@ async def test_an_ending_that_cannot_be_said_does_not_stand(
 async def test_an_ending_that_was_refused_is_said_once_more(
     client: AnyClient, declared: str
 ) -> None:
-    """If finish() is refused for its run_result, the end of the block records its status."""
+    """If finish() is rejected for its run_result, the end of the block records its status."""
     result_refused = podium.RunResult("r", "ok", metrics={"k" * 2_000: 1.0})
     async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
         with pytest.raises(podium.InvalidArgumentError):

@@ -103,7 +103,7 @@ async def test_a_start_names_the_running_attempt_that_it_replaces(
 async def test_an_evaluator_records_without_an_attempt(client: AnyClient, declared: str) -> None:
     """A handle of an arm can record without an attempt, or for its current attempt.
 
-    Recording for another attempt is refused.
+    Recording for another attempt is rejected.
     """
     experiment = client.experiment(declared)
     await result(experiment.start_arm(CONFIG, attempt_id="a", order=1))
@@ -115,7 +115,7 @@ async def test_an_evaluator_records_without_an_attempt(client: AnyClient, declar
 
 
 async def test_record_arm_replaces_only_when_told(client: AnyClient, declared: str) -> None:
-    """Without `replace`, record_arm() is refused for an arm with attempts."""
+    """Without `replace`, record_arm() is rejected for an arm with attempts."""
     experiment = client.experiment(declared)
     await result(experiment.start_arm(CONFIG))
     whole = podium.ArmResult("lora_rank4", CONFIG, "completed", metrics={"m": 1.0})
@@ -163,7 +163,7 @@ async def test_an_arm_over_the_limits_of_a_call(
 def test_a_server_with_lower_limits() -> None:
     """If a call exceeds the server's limits, it is halved until the server accepts it.
 
-    A single row that exceeds a limit is refused.
+    A single row that exceeds a limit is rejected.
     """
     arm = large_arm(9, 30)
     arm.metrics = {f"t{k}": 1.0 for k in range(35)}
@@ -181,7 +181,7 @@ def test_a_server_with_lower_limits() -> None:
 async def test_record_several_events_of_a_stream(client: AnyClient, declared: str) -> None:
     """If a stream is recorded twice, record() skips its events and returns their number.
 
-    A gap in the stream is refused.
+    A gap in the stream is rejected.
     """
     stream = [
         events.arm_started("arm", CONFIG, podium.Attempt("a", 1)),
@@ -197,7 +197,7 @@ async def test_record_several_events_of_a_stream(client: AnyClient, declared: st
 
 
 async def test_record_lists_every_refused_event(client: AnyClient, declared: str) -> None:
-    """A refused call gives, for each refused event, a reason and whether it is permanent."""
+    """A rejected call gives, for each rejected event, a reason and whether it is permanent."""
     bad = [
         events.metrics_recorded("nobody", {"loss": 1}),
         events.experiment_concluded("c"),

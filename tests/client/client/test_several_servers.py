@@ -188,7 +188,7 @@ async def test_each_server_has_a_certificate_of_its_own(tmp_path: Path) -> None:
 
 
 def test_addresses_of_several_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """White space and repeated addresses are removed. A malformed address is refused."""
+    """White space and repeated addresses are removed. A malformed address is rejected."""
     monkeypatch.setenv("PODIUM_ADDRESS", " one:1, [::1]:2,one:1\n")
     assert podium.Client().address == "one:1,[::1]:2"
     monkeypatch.setenv("PODIUM_ADDRESS", "one:1,two")

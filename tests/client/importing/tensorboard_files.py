@@ -1,4 +1,4 @@
-"""Writes event files of TensorBoard, framed as TFRecord, with checksums."""
+"""Writes TensorBoard event files, framed as TFRecord, with checksums."""
 
 import struct
 from pathlib import Path

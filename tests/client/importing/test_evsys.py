@@ -169,7 +169,7 @@ def test_an_arm_with_an_error_and_no_status_has_failed(tmp_path: Path) -> None:
     assert _arms(_read(tmp_path))["x"].status == "failed"
 
 
-def test_values_logged_again_at_a_step_are_named(tmp_path: Path) -> None:
+def test_an_eval_logged_again_without_a_step(tmp_path: Path) -> None:
     """If an eval is logged several times without a step, a note says that the last one is kept."""
     folder = _generation(_store(tmp_path), "a1", "x")
     write_lines(

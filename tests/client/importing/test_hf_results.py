@@ -57,7 +57,7 @@ def test_a_training_without_its_own_results_is_not_finished_by_an_evaluation(
 def test_results_alone_are_an_arm(client: podium.Client, tmp_path: Path) -> None:
     """Results files without a state are an arm.
 
-    Another evaluation with the same name is refused.
+    Another evaluation with the same name is rejected.
     """
     write_json(tmp_path / "a" / "run" / "all_results.json", _EVAL)
     write_json(tmp_path / "a" / "run" / "eval_results.json", _EVAL)

@@ -232,7 +232,7 @@ def test_values_that_are_not_numbers_are_named(tmp_path: Path) -> None:
 def test_another_training_does_not_overwrite_one_of_the_same_name(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """A later state of a training run is imported. Another run with the same name is refused.
+    """A later state of a training run is imported. Another run with the same name is rejected.
 
     With `replace`, the other run is imported, too.
     """

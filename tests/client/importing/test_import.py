@@ -98,7 +98,7 @@ def test_rows_recorded_by_hand_stay_when_the_source_grows(
 
 
 def test_a_dry_run_reports_what_an_import_does(client: podium.Client, tmp_path: Path) -> None:
-    """A dry run reports new, changed, unchanged and refused arms, and changes nothing."""
+    """A dry run reports new, changed, unchanged and rejected arms, and changes nothing."""
     path = write_text(tmp_path / "a.note", "same=0.5\nother=0.5\n")
     import_results(client, path)
     with client.experiment("notes").start_arm(podium.RunConfig("trained")) as arm:

@@ -260,7 +260,7 @@ def test_the_command_shows_repetitions(
 def test_an_experiment_that_is_refused_leaves_the_other_kinds(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """If the name of an experiment is refused, the evaluations are reported with the reason."""
+    """If the name of an experiment is rejected, the evaluations are reported with the reason."""
     _lm_eval(tmp_path, "a", 1)
     _lm_eval(tmp_path, "b", 2)
     report = import_results(client, tmp_path, experiment="a//b")

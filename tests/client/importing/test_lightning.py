@@ -51,7 +51,7 @@ def test_columns_become_series_and_evals(tmp_path: Path) -> None:
 def test_a_run_that_grows_is_the_same_and_another_one_is_not(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """A run that has more lines is imported again. Another run with the same name is refused."""
+    """A run that has more lines is imported again. Another run with the same name is rejected."""
     begun = "".join(_METRICS.splitlines(keepends=True)[:3])
     path = _write_run(tmp_path / "a" / "exp", begun)
     assert import_results(client, tmp_path).recorded == 1

@@ -239,7 +239,7 @@ def test_labels_are_not_metrics_and_settings_are_kept(tmp_path: Path) -> None:
 def test_a_copy_with_its_tasks_in_another_order_is_a_copy(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """A file that has the same tasks in another order is a copy."""
+    """Of two files that differ only in the order of their tasks, one is left out as a copy."""
     tasks = {"b": {"acc": 0.5}, "a": {"acc": 0.25, "f1": 0.75}}
     said = {"results": tasks, "config": {"model_args": "pretrained=m"}}
     write_json(tmp_path / "1" / "r.json", said)

@@ -213,7 +213,7 @@ def test_links_do_not_reach_other_files(tmp_path: Path) -> None:
 
 
 def test_aliases_of_yaml_do_not_multiply(tmp_path: Path) -> None:
-    """YAML with aliases is refused, because a few hundred bytes could become billions of values."""
+    """YAML with aliases is rejected: a few hundred bytes could become billions of values."""
     run = _store(tmp_path)
     levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
     write_text(run / "meta.yaml", "\n".join(["run_id: x", "a0: &a0 [lol]", *levels]))
@@ -223,7 +223,7 @@ def test_aliases_of_yaml_do_not_multiply(tmp_path: Path) -> None:
 
 
 def test_models_beside_the_runs_are_not_experiments(tmp_path: Path) -> None:
-    """A logged model of MLflow 3 is not imported, although it is described like an experiment."""
+    """A model that MLflow 3 has logged is not imported, although it looks like an experiment."""
     model = _store(tmp_path).parent / "models" / "m-2b7d"
     write_text(model / "meta.yaml", "artifact_location: file:///m\nmodel_id: m-2b7d\nname: net\n")
     found = results(tmp_path)
@@ -232,7 +232,7 @@ def test_models_beside_the_runs_are_not_experiments(tmp_path: Path) -> None:
 
 
 def test_a_database_is_named(tmp_path: Path) -> None:
-    """The SQLite file of MLflow 3 is reported, with the way to import its runs."""
+    """An MLflow 3 database (a SQLite file) is reported, with the way to import its runs."""
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         for table in ("experiments", "runs", "latest_metrics", "params"):
             database.execute(f"CREATE TABLE {table} (x)")

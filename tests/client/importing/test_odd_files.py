@@ -128,7 +128,7 @@ def test_numbers_that_do_not_fit_are_kept_as_what_they_are(
 def test_names_that_cannot_be_are_refused_with_the_reason(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """A name with a control character is refused with the reason. Long names are shortened."""
+    """A name with a control character is rejected with the reason. Long names are shortened."""
     _training(tmp_path / "tab\tbed")
     _training(tmp_path / ("ü" * 120))
     row = {"results": {"t": {"acc": 0.5}}, "config": {"model_args": "pretrained=" + "m" * 300}}

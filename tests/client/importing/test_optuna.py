@@ -192,7 +192,7 @@ def test_times_without_a_zone_are_not_shown(tmp_path: Path) -> None:
 def test_another_study_does_not_overwrite_one_of_the_same_name(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """Another study with the same name is refused.
+    """Another study with the same name is rejected.
 
     The start of its first trial shows the difference.
     """
@@ -257,7 +257,7 @@ def test_a_torn_sqlite_file_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_computes_its_rows_is_refused(tmp_path: Path, schema: str) -> None:
-    """A SQLite file with a view or a generated column is refused.
+    """A SQLite file with a view or a generated column is rejected.
 
     A view in place of a table could return rows without end.
     """

@@ -228,7 +228,7 @@ def test_the_series_of_an_arm() -> None:
 
 
 def test_the_reason_of_a_refusal() -> None:
-    """A refused event is reported with its error and reason, but without its place in the call."""
+    """A rejected event is reported with its error and reason, but without its place in the call."""
     refusal = RefusedEvent(0, "NAME_INVALID", True, "the name is empty")  # noqa: FBT003
     error = error_for("NAME_INVALID", "events[0]: the name is empty", refusals=[refusal])
     assert _reason(error) == "the name is empty (NAME_INVALID)"

@@ -88,7 +88,7 @@ def test_one_file_for_each_task_is_one_arm_for_each_model(
 def test_without_an_arm_a_file_is_an_arm(client: podium.Client, tmp_path: Path) -> None:
     """Without a column for the arm, each file is an arm with the name of the file.
 
-    A file with the same name and another first row is refused.
+    A file with the same name and another first row is rejected.
     """
     path = tmp_path / "a" / "run1.csv.gz"
     path.parent.mkdir()

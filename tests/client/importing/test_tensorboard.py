@@ -143,7 +143,7 @@ def test_runs_in_a_run_have_its_name(tmp_path: Path) -> None:
 def test_another_run_does_not_overwrite_one_of_the_same_name(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """A run that has grown is imported again. Another run with the same folder name is refused."""
+    """A run that has grown is imported again. Another run with the same folder name is rejected."""
     path = write_events(tmp_path / "a" / "exp", _BEGIN, scalars(1, loss=1.0))
     import_results(client, path.parent)
     path.write_bytes(event_bytes(_BEGIN, scalars(1, loss=1.0), scalars(2, loss=0.5)))

@@ -1,4 +1,4 @@
-"""Writes logs of W&B, framed as W&B does it: fragments in blocks of 32 KiB, with checksums."""
+"""Writes W&B logs, framed as W&B does it: fragments in blocks of 32 KiB, with checksums."""
 
 import json
 import struct

@@ -15,7 +15,7 @@ __all__ = ["Disk"]
 
 
 class Disk:
-    """Notes all syncs of this process, and can write what a power cut would leave.
+    """Keeps what this process has synced, and can write what a power cut would leave.
 
     POSIX promises no more than this: content that was not synced may be lost. So may a new name in
     a folder that was not synced.

@@ -83,7 +83,7 @@ def test_a_folder_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_another_user_is_refused(tmp_path: Path) -> None:
-    """An outbox that belongs to another user is refused. The error says to set PODIUM_OUTBOX."""
+    """An outbox that belongs to another user is rejected. The error says to set PODIUM_OUTBOX."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a folder to somebody else")
     outbox = new_outbox(tmp_path)

@@ -55,7 +55,7 @@ def test_a_rejected_event_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 class _Spy:
-    """The memory of a segment, which notes the place of each write."""
+    """The memory of a segment, which adds the place of each write to `written`."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory

@@ -53,9 +53,9 @@ def test_batches_are_bounded(tmp_path: Path) -> None:
 
 
 def test_no_room_until_prepared(tmp_path: Path) -> None:
-    """If a segment is full, `append` refuses records until the next segment is prepared.
+    """If a segment is full, `append` rejects records until the next segment is prepared.
 
-    A refused record uses up no sequence.
+    A rejected record uses up no sequence.
     """
     writer = new_writer(new_outbox(tmp_path))
     for _ in range(4):
@@ -67,7 +67,7 @@ def test_no_room_until_prepared(tmp_path: Path) -> None:
 
 
 def test_a_large_record_gets_a_large_segment(tmp_path: Path) -> None:
-    """A record larger than a segment is refused at first, and appended after one `prepare`."""
+    """A record larger than a segment is rejected at first, and appended after one `prepare`."""
     writer = new_writer(new_outbox(tmp_path))
     writer.append(b"small")
     large = bytes(range(256)) * 200

@@ -24,7 +24,7 @@ CONFIG = podium.RunConfig("arm")
 
 @pytest.fixture(autouse=True)
 def patient() -> None:
-    """Overrides the fixture of the folder: a slow disk is warned of after one second."""
+    """Overrides the fixture in conftest.py: the recorder warns of a slow disk after one second."""
 
 
 @pytest.mark.slow

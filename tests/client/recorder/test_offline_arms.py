@@ -142,7 +142,7 @@ def test_wrong_calls_of_every_kind(
 ) -> None:
     """Calls with wrong values raise no error, and the valid values among them are recorded.
 
-    A wrong metric that is logged again is warned of only once.
+    A wrong metric that is logged twice causes only one warning.
     """
     wrong: Any = object()
     with experiment.start_arm(RunConfig("a")) as arm:

@@ -71,7 +71,10 @@ def test_a_wrong_signature(
 def test_record_with_a_wrong_signature(
     record: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Arguments that `record` does not have are named. Without a name, it generates one."""
+    """A warning names an argument that `record` does not have. With strict, it is an error.
+
+    Without a name, `record` generates one.
+    """
     with record(name, project="p", offline=True) as experiment:
         assert experiment.name == name
     assert "there is no argument 'project'" in told(caplog)[0]
@@ -167,7 +170,7 @@ def test_a_large_whole_arm(record: Any, client: podium.Client, name: str) -> Non
 def test_each_problem_is_named_once(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each wrong key is named once. One line names all new wrong keys of a call.
+    """Each wrong key is in one warning, together with other new wrong keys of the same call.
 
     The lines at the end count the repetitions.
     """

@@ -63,7 +63,10 @@ def test_an_argument_of_a_row(
     caplog: pytest.LogCaptureFixture,
     case: str,
 ) -> None:
-    """A wrong argument of `log_eval` is named, and left out or converted. The row is recorded."""
+    """A wrong argument of `log_eval` causes a warning, and is left out or converted.
+
+    The warning names the argument, and the row is recorded.
+    """
     arguments, argument, expected = ROWS[case]
     assert expected.keys() == VALUES.keys()
     wrong = 0
@@ -181,7 +184,7 @@ def test_an_argument_of_log_and_finish(
     caplog: pytest.LogCaptureFixture,
     case: str,
 ) -> None:
-    """A wrong argument of `log` or `finish` is named, and left out or converted.
+    """A wrong argument of `log` or `finish` causes a warning, and is left out or converted.
 
     The arm ends, and a row that is logged after the call is stored.
     """
@@ -227,7 +230,10 @@ def test_an_argument_of_start_arm(
     caplog: pytest.LogCaptureFixture,
     argument: str,
 ) -> None:
-    """A wrong argument of `start_arm` is named, and left out or converted. The arm is recorded."""
+    """A wrong argument of `start_arm` causes a warning, and is left out or converted.
+
+    The warning names the argument, and the arm is recorded.
+    """
     expected, found = STARTS[argument]
     for number, (kind, value) in enumerate(VALUES.items()):
         with _quick(record, name) as experiment:

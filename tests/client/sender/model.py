@@ -100,7 +100,7 @@ def step(
     """Makes one call of a sender, with a fault if one is given.
 
     The faults `before` and `after` lose the call or its answer. With `crash`, the sender ends after
-    it has stored rejected events, and before it notes the delivery. Returns `idle`, `sent`,
+    it has stored rejected events, and before it calls `delivery.reject`. Returns `idle`, `sent`,
     `crashed`, or the verdict of the delivery.
     """
     batch = delivery.next(outbox.after(delivery.delivered))

@@ -14,7 +14,7 @@ from tests.client.sender.outboxes import appended, dead_stream, writer
 
 
 class NotingClient:
-    """A client of a real server, which notes the arm of each call."""
+    """A client of a real server, which adds the arm of each call to `arms`."""
 
     def __init__(self, client: podium.AsyncClient) -> None:
         self._client = client
@@ -26,7 +26,7 @@ class NotingClient:
         events: Iterable[Event],
         position: podium.StreamPosition | None = None,
     ) -> podium.RecordResult:
-        """Records events, and notes the arm of the first one."""
+        """Records events, and adds the arm of the first one to `arms`."""
         sent = list(events)
         self.arms.append(sent[0].arm_started.arm or sent[0].arm_finished.arm)
         return await self._client.record(experiment, sent, position)

@@ -1,4 +1,4 @@
-"""Tests that results of a recorder's first moments and a sender's last moments are delivered."""
+"""Tests of results that are recorded just after a recorder starts or just before a sender ends."""
 
 import sys
 from pathlib import Path

@@ -46,7 +46,7 @@ def test_what_a_living_trainer_records_arrives_soon(outbox: Path, client: podium
 
 
 def test_refused_events_are_rejected(outbox: Path, client: podium.Client) -> None:
-    """A permanently refused event is kept with its reason, and the other events are delivered."""
+    """A permanently rejected event is kept with its reason, and the other events are delivered."""
     client.experiment("x").declare()
     folder = dead_stream(
         outbox,

@@ -119,7 +119,7 @@ async def test_the_text_of_a_kept_field_without_the_stored_value() -> None:
 def test_which_replaced_attempts_are_named(
     attempt: ReplacedAttempt, host: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A replaced attempt is named only if it ran on another host within the last two minutes."""
+    """A replaced attempt is reported only if it ran on another host within the last two minutes."""
     monkeypatch.setattr("os.uname", lambda: SimpleNamespace(nodename="here"))
     found = replaced_attempts_texts([started("a", "B", 2)], [attempt])
     assert [f"on host {host!r} was running" in text for text in found] == [True] * bool(host)

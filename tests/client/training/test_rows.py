@@ -1,4 +1,4 @@
-"""Rows, metrics and results that come from the calls of a trainer, without any library."""
+"""Tests of rows, metrics and results from the calls of a trainer, without any library."""
 
 import copy
 from pathlib import Path

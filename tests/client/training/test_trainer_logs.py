@@ -1,4 +1,4 @@
-"""Rows, metrics and a configuration from the logs of Hugging Face's Trainer."""
+"""Tests of rows, metrics and configurations from the logs of Hugging Face's Trainer."""
 
 from decimal import Decimal
 from types import SimpleNamespace
@@ -137,7 +137,7 @@ class _Adapted(_Model):
 
 
 class _Layers:
-    """A model of PyTorch without a configuration of Transformers."""
+    """A PyTorch model without a Transformers configuration."""
 
     def parameters(self) -> list[Any]:
         """Returns two layers."""

@@ -206,7 +206,7 @@ class Chaos:
         self._wait_for(self._is_resent)
 
     def _first_unknown(self) -> int | None:
-        """Returns the index of the first noted call that was held and got no answer, or None."""
+        """Returns the index of the first call that was held and got no answer, or None."""
         for index, one in enumerate(read_answers(self._answers)):
             if one.is_unknown and one.writer_id in self._server.held:
                 return index

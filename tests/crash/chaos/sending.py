@@ -49,7 +49,7 @@ class Answer:
 
 
 def read_answers(path: Path) -> list[Answer]:
-    """Returns the answers that senders noted, in order."""
+    """Reads the answers that senders wrote to a file, in order."""
     text = path.read_text() if path.exists() else ""
     lines = (line.split(" ") for line in text[: text.rfind("\n") + 1].splitlines())
     return [
@@ -66,7 +66,7 @@ async def _noted(
     *,
     validate_only: bool = False,
 ) -> RecordResult:
-    """Records events, and notes the answer before the sender sees it."""
+    """Records events, and writes the answer to a file before the sender sees it."""
     assert position is not None
     assert not validate_only
     result: RecordResult

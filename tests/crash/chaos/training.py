@@ -95,12 +95,12 @@ def eval_name(life: Life) -> str:
 
 
 class _Losses(logging.Handler):
-    """Notes whether the recorder has logged a loss: events that the disk never accepted."""
+    """Sets `told` when the recorder logs a loss: events that the disk never accepted."""
 
     told = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Notes a log record about a loss."""
+        """Sets `told` if the log record is about a loss."""
         self.told = self.told or record.getMessage().endswith(" lost")
 
 
@@ -143,7 +143,7 @@ class _Training:
             time.sleep(self._random.uniform(0, _LONGEST_REST))
 
     def _log(self, arm: Any, step: int) -> None:
-        """Logs a row and a metric, and notes the step in the ledger.
+        """Logs a row and a metric, and writes the step to the ledger.
 
         If a batch is applied twice, the changed metric changes the arm once more. That makes it
         visible.

@@ -154,7 +154,7 @@ def _check_file(path: Path, findings: Findings) -> None:
 
 
 class KillableServer(RunningServer):
-    """A server, with a defect if one is named.
+    """A server that can be killed. If `plant` is given, the server has this defect.
 
     Attributes:
         held: The writer ids of the calls that it held when `kill_at_the_moment` killed it.

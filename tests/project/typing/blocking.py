@@ -124,7 +124,7 @@ def recording_mistakes(arm: podium.ArmRecording) -> None:
 
 
 def errors(error: podium.PodiumError) -> None:
-    """An error has a code, a reason, metadata and refusals."""
+    """An error has a code, a reason, metadata and `refusals`."""
     assert_type(error.code, str)
     assert_type(error.reason, str)
     assert_type(error.metadata, dict[str, str])

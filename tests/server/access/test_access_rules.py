@@ -45,7 +45,7 @@ async def test_public_methods_use_no_quota(*, is_on: bool) -> None:
 async def test_a_token_that_is_not_needed(*, is_exposed: bool) -> None:
     """A server that needs no tokens ignores a token that a client sends.
 
-    If calls can arrive unencrypted over a network, the server refuses the call, since others may
+    If calls can arrive unencrypted over a network, the server rejects the call, since others may
     have read the token.
     """
     access = Access(_no_tokens, is_on=False, is_exposed=is_exposed)
@@ -65,7 +65,7 @@ async def test_a_method_without_a_rule_is_denied() -> None:
 
 
 async def test_a_revocation_counts_within_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five seconds after a token is revoked, new calls and running watches with it are refused."""
+    """Five seconds after a token is revoked, new calls with it are rejected, and watches end."""
     key, text = new_token()
     rows = [TokenRow(key, "t", digest_of(text), Role.READER, (), 0)]
 
@@ -111,9 +111,9 @@ async def test_a_certificate_counts_only_without_a_header() -> None:
 
 
 async def test_the_bounds_of_new_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CreateToken refuses a limit of 0.
+    """CreateToken rejects a limit of 0.
 
-    It also refuses a further token if the store already has the maximum number of tokens.
+    It also rejects a further token if the store already has the maximum number of tokens.
     """
     monkeypatch.setattr("podium_server.api.tokens._MOST_TOKENS", 2)
     CALLER.set(Caller(new_row("admin", Role.ADMIN, (), None)[0]))

@@ -121,7 +121,7 @@ async def test_pages_of_tokens_follow_each_other(served: Served, limits: Limits)
 async def test_tokens_of_one_name_are_bounded(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If two tokens of a name are allowed, a third one is refused.
+    """If two tokens of a name are allowed, a third one is rejected.
 
     After the two are revoked, two new ones can be created.
     """

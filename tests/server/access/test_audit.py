@@ -1,4 +1,4 @@
-"""Tests of the audit log: who changed tokens or removed results, and whose calls were refused."""
+"""Tests of the audit log: who changed tokens or removed results, and whose calls were rejected."""
 
 import asyncio
 import errno
@@ -152,7 +152,7 @@ async def test_lost_lines_are_counted(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 async def test_refusals_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 500 refused calls within one minute, only 100 are logged."""
+    """Of 500 rejected calls within one minute, only 100 are logged."""
     monkeypatch.setattr(audit, "_minute", lambda: 1.0)
     log = Audit(tmp_path / "log")
     for _ in range(500):
@@ -257,7 +257,7 @@ async def test_a_line_that_was_cut_off_spoils_no_other(
 async def test_each_minute_has_its_own_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In each minute, 100 refused calls are logged, even after many in the minute before."""
+    """In each minute, 100 rejected calls are logged, even after many in the minute before."""
     minute = [1.0]
     monkeypatch.setattr(audit, "_minute", lambda: minute[0])
     log = Audit(tmp_path / "log")

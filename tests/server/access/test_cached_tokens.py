@@ -49,7 +49,7 @@ class _Tokens:
 
 
 async def test_a_revoked_token_stays_refused() -> None:
-    """After the server has read a revocation, it refuses every call with that token."""
+    """After the server has read a revocation, it rejects every call with that token."""
     tokens = _Tokens()
     token, other = tokens.add(), tokens.add()
     await tokens.enter(token)
@@ -76,7 +76,7 @@ async def test_a_new_token_counts_at_once() -> None:
 
 
 async def test_a_cached_token_expires_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cached token is refused from the moment of its expiry."""
+    """A cached token is rejected from the moment of its expiry."""
     tokens, now = _Tokens(), [5_000]
     monkeypatch.setattr(time, "time_ns", lambda: now[0])
     token = tokens.add(expires=6)
@@ -107,7 +107,7 @@ async def test_the_scheme_of_a_header_has_no_case(scheme: str) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "Basic ", "Bearer", "Token ", "Bearer  "])
 async def test_another_scheme_is_refused(prefix: str) -> None:
-    """A header of any form other than `Bearer TOKEN` is refused with TOKEN_INVALID."""
+    """A header of any form other than `Bearer TOKEN` is rejected with TOKEN_INVALID."""
     tokens = _Tokens()
     token = tokens.add()
     with pytest.raises(UnauthenticatedError) as raised:
@@ -116,7 +116,7 @@ async def test_another_scheme_is_refused(prefix: str) -> None:
 
 
 async def test_two_headers_are_refused_even_if_the_first_is_known() -> None:
-    """A call with two headers is refused, even if both have valid tokens.
+    """A call with two headers is rejected, even if both have valid tokens.
 
     Otherwise a proxy could check one token while the server uses the other.
     """

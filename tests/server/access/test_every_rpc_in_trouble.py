@@ -92,7 +92,7 @@ async def check(
 ) -> None:
     """Checks the answers to all calls, or to one of every `every` calls.
 
-    The text of a refusal must not depend on the name of the experiment.
+    The text of an error must not depend on the name of the experiment.
 
     Args:
         store: The store with the tokens.
@@ -147,7 +147,7 @@ async def test_a_full_disk(
 
 @SOME
 async def test_draining(every: int, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the server waits for a running call, it refuses all other calls as SHUTTING_DOWN.
+    """While the server waits for a running call, it rejects all other calls as SHUTTING_DOWN.
 
     The answer does not depend on the token, since the server does not read it.
     """
@@ -162,7 +162,7 @@ async def test_draining(every: int, store: Store, monkeypatch: pytest.MonkeyPatc
 
 @SOME
 async def test_too_many_calls(every: int, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If others have taken all places for calls, every call is refused as OVERLOADED.
+    """If others have taken all places for calls, every call is rejected as OVERLOADED.
 
     The answer does not depend on the token, since the server does not read it.
     """

@@ -50,7 +50,7 @@ async def _reason(access: Access, token: str) -> str:
 
 
 async def test_guesses_share_their_reads(tmp_path: Path) -> None:
-    """A thousand unknown tokens are all refused, with a limited number of reads of the store.
+    """A thousand unknown tokens are all rejected, with a limited number of reads of the store.
 
     A token that is created meanwhile is accepted at its first call.
     """

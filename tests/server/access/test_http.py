@@ -39,7 +39,7 @@ async def _ask(url: str, method: str, body: object, token: str | None) -> tuple[
 
 
 async def test_the_same_rules_over_http(tmp_path: Path) -> None:
-    """Over HTTP, a call is refused without a valid token, or with too low a role.
+    """Over HTTP, a call is rejected without a valid token, or with too low a role.
 
     An experiment outside the prefixes of the token is not found.
     """
@@ -82,7 +82,7 @@ def _raw(http: str, request: str) -> list[int]:
     ],
 )
 async def test_odd_headers_give_no_rights(tmp_path: Path, headers: str) -> None:
-    """A call is refused unless exactly one well-formed Authorization header has the token.
+    """A call is rejected unless exactly one well-formed Authorization header has the token.
 
     Otherwise a proxy could read another token than the server.
     """
@@ -99,7 +99,7 @@ async def test_odd_headers_give_no_rights(tmp_path: Path, headers: str) -> None:
 
 
 async def test_a_request_in_a_body_is_not_answered(tmp_path: Path) -> None:
-    """A request with Content-Length and Transfer-Encoding is refused.
+    """A request with Content-Length and Transfer-Encoding is rejected.
 
     A second request, hidden in its body, is not answered. Otherwise it could pass a proxy unseen.
     """

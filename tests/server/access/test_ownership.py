@@ -47,9 +47,9 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
 
 
 async def test_another_token_cannot_use_a_writer_id(served: Served) -> None:
-    """If a token of another name uses a writer id, all of its events are refused.
+    """If a token of another name uses a writer id, all of its events are rejected.
 
-    The refusals are not permanent. The error's metadata has only the writer id.
+    The rejections are not permanent. The error's metadata has only the writer id.
     """
     assert (await served.record(served.first, 1)).last_sequence == 1
     other = await served.token("other")

@@ -146,7 +146,7 @@ async def test_calls_per_second_of_a_token(tmp_path: Path, clock: Clock, port: s
 async def test_recorded_events_per_second(tmp_path: Path, clock: Clock, port: str) -> None:
     """One call may have more events than the limit per second.
 
-    The token's next Record call is refused until the average is within the limit. Other calls and
+    The token's next Record call is rejected until the average is within the limit. Other calls and
     other tokens are not affected.
     """
     async with served(tmp_path, TokenLimits(events_per_second=10)) as server:
@@ -159,9 +159,9 @@ async def test_recorded_events_per_second(tmp_path: Path, clock: Clock, port: st
 
 
 async def test_recorded_bytes_per_second(tmp_path: Path, clock: Clock) -> None:
-    """After a large request, Record calls are refused until the average is within the limit.
+    """After a large request, Record calls are rejected until the average is within the limit.
 
-    A refused call stores nothing, and its own bytes and events do not count.
+    A rejected call stores nothing, and its own bytes and events do not count.
     """
     async with (
         served(tmp_path, TokenLimits(bytes_per_second=1000, events_per_second=10)) as server,
@@ -248,7 +248,7 @@ async def test_watches_at_a_time(tmp_path: Path) -> None:
 async def test_clients_wait_as_they_are_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client with retries waits as long as the refusal says, then sends the call again.
+    """A client with retries waits as long as the error says, then sends the call again.
 
     Its caller sees no error.
     """
@@ -267,7 +267,7 @@ async def test_clients_wait_as_they_are_asked(
 async def test_a_token_cannot_give_more_than_it_has(tmp_path: Path) -> None:
     """A new token has the limits of the token that creates it, or lower ones.
 
-    A higher limit is refused.
+    A higher limit is rejected.
     """
     store = store_url(tmp_path)
     own = TokenLimits(calls_per_second=50, watches=2)
@@ -288,7 +288,7 @@ async def test_a_token_cannot_give_more_than_it_has(tmp_path: Path) -> None:
 
 @each("number", [0, -1, 1.5, True, "x"])
 def test_a_limit_is_one_or_more(number: Any) -> None:
-    """A limit that is not a whole number of 1 or more is refused. The error names the limit."""
+    """A limit that is not a whole number of 1 or more is rejected. The error names the limit."""
     with pytest.raises((ValueError, TypeError), match="watches"):
         TokenLimits(watches=number)
 
@@ -296,7 +296,7 @@ def test_a_limit_is_one_or_more(number: Any) -> None:
 def test_calls_at_a_time() -> None:
     """A call counts for the limit of calls at a time until it ends.
 
-    A refused call does not count.
+    A rejected call does not count.
     """
     limited = TokenRow("id", "t", b"", Role.READER, (), 1, limits=TokenLimits(calls=2))
     usage = Quotas().of(limited)
@@ -347,7 +347,7 @@ def _fail_over_http(url: str, token: str) -> None:
 async def test_a_watch_is_a_call_until_it_watches() -> None:
     """While a watch runs, it counts for the limit of watches, not for the limit of calls.
 
-    A watch that is refused does not keep a place.
+    A watch that is rejected does not keep a place.
     """
     usage = Usage(TokenLimits(calls=1, watches=1), "t")
     for _ in range(3):
@@ -366,7 +366,7 @@ async def test_a_watch_is_a_call_until_it_watches() -> None:
 
 
 async def test_a_refused_call_takes_nothing_from_another_limit(clock: Clock) -> None:
-    """A call that its token's limit refuses uses up neither this limit nor the total one."""
+    """A call that its token's limit rejects uses up neither this limit nor the total one."""
     total = Usage(TokenLimits(calls_per_second=100, events_per_second=100))
     usage = Usage(TokenLimits(calls_per_second=1, events_per_second=1), "t", total)
     for _ in range(2):

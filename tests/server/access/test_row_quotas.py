@@ -81,7 +81,7 @@ async def _fails(call: Awaitable[Any]) -> PodiumError:
 
 
 async def test_a_token_has_room_for_its_rows(tmp_path: Path) -> None:
-    """Calls that would exceed the token's limit of rows are refused, even concurrent ones.
+    """Calls that would exceed the token's limit of rows are rejected, even concurrent ones.
 
     Calls that add no rows, and calls of another team, are accepted. Deleted rows make room. After a
     restart the limit still applies.

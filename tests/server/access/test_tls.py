@@ -234,7 +234,7 @@ async def test_files_that_cannot_be_used_stop_the_start(
 
 
 def test_settings_of_tls_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate without its key, or TLS for a Unix socket, is refused."""
+    """A certificate without its key, or TLS for a Unix socket, is rejected."""
     with pytest.raises(ValueError, match="belong together"):
         podium.TLS(cert="client.pem")
     with pytest.raises(ValueError, match="leave out tls"):

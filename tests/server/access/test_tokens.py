@@ -38,7 +38,7 @@ async def _token(url: str) -> str:
 
 
 async def _until_refused(client: podium.AsyncClient) -> str:
-    """Makes calls until one is refused. Returns the message of its error."""
+    """Makes calls until one is rejected. Returns the message of its error."""
     end = time.monotonic() + _SECONDS
     while time.monotonic() < end:
         try:
@@ -128,7 +128,7 @@ async def test_a_rotation_fails_no_call(url: str, tmp_path: Path) -> None:
 
 
 async def test_a_revoked_token_is_refused_soon(url: str, tmp_path: Path) -> None:
-    """If a token is revoked in the store, a running server soon refuses calls with it."""
+    """If a token is revoked in the store, a running server soon rejects calls with it."""
     token = await _token(url)
     async with (
         serving(tmp_path, auth="tokens") as [address],
@@ -290,7 +290,7 @@ async def test_a_certificate_stands_for_a_token(
     ],
 )
 async def test_odd_headers_are_refused(headers: list[str], url: str, tmp_path: Path) -> None:
-    """A call is refused unless it has exactly one header of the form `Bearer TOKEN`."""
+    """A call is rejected unless it has exactly one header of the form `Bearer TOKEN`."""
     token = await _token(url)
     metadata = tuple(("authorization", each.format(token)) for each in headers)
     async with (

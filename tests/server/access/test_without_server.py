@@ -44,7 +44,7 @@ def test_a_hidden_experiment_may_be_missing(request_type: type[Message]) -> None
 
 
 def test_events_for_a_hidden_experiment_can_be_sent_again() -> None:
-    """Each event for an experiment outside the token's prefixes is refused, but not permanently."""
+    """Events for an experiment outside the token's prefixes are rejected, but not permanently."""
     check = name_check(METHODS["Record"])
     token = CALLER.set(Caller(_TEAM))
     try:

@@ -74,7 +74,7 @@ async def _refusals(calls: Sequence[Awaitable[Any]]) -> list[str]:
 
 
 async def test_a_revoked_token(tmp_path: Path, clock: _Clock) -> None:
-    """Five seconds after one server has revoked a token, all servers refuse calls with it."""
+    """Five seconds after one server has revoked a token, all servers reject calls with it."""
     async with _clients(tmp_path) as admins, AsyncExitStack() as stack:
         issued = await admins[0].create_token("t", "reader")
         clock.now += 1

@@ -103,7 +103,7 @@ def test_columns_by_metric_and_as_a_data_frame(client: podium.Client) -> None:
     [([], "FIELD_MISSING"), (["a", ""], "NAME_INVALID"), (["m"] * 1001, "LIMIT_EXCEEDED")],
 )
 def test_metrics_that_cannot_be(client: podium.Client, metrics: list[str], reason: str) -> None:
-    """A request with no metric, an empty metric or too many metrics is refused."""
+    """A request with no metric, an empty metric or too many metrics is rejected."""
     experiment = _recorded(client, "metrics", [])
     with pytest.raises(podium.InvalidArgumentError) as raised:
         experiment.scores(metrics)

@@ -17,7 +17,7 @@ from tests.server.rpc.good_requests import good_requests
 __all__ = ["HUGE", "random_request"]
 
 HUGE = 4 * 1024 * 1024
-"""A request of more bytes is refused before it is read."""
+"""A request of more bytes is rejected before it is read."""
 
 _TEXTS = (
     "", "x", "a", "val", "acc", "w", "A", "\0", "a\0b", "\n", "\x7f", "\x85", "\u200b", "é" * 129,

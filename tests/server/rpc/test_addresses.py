@@ -1,4 +1,4 @@
-"""Tests of the addresses that a server listens on, and of those that it refuses."""
+"""Tests of the addresses that a server listens on, and of those that it rejects."""
 
 import json
 import socket
@@ -121,7 +121,7 @@ def test_why_an_address_cannot_be_listened_on(address: str, why: str, tmp_path: 
     ],
 )
 def test_a_setting_that_cannot_be(setting: str, tmp_path: Path) -> None:
-    """An invalid limit or grace period is refused, and the error names the valid range."""
+    """An invalid limit or grace period is rejected, and the error names the valid range."""
     ended = refused(setting, "--store", f"sqlite:///{tmp_path / 'podium.db'}", "--listen", "x")
     assert ended.returncode == _USAGE
     assert " from " in ended.stderr or ", 0 or more" in ended.stderr
@@ -138,7 +138,7 @@ def test_a_socket_is_for_its_user_alone(tmp_path: Path) -> None:
 
 
 def test_a_socket_that_is_served_is_left_alone(tmp_path: Path) -> None:
-    """A second server on the socket is refused, and the first one continues to answer."""
+    """A second server on the same socket does not start. The first one continues to answer."""
     path = tmp_path / "podium.sock"
     with started(tmp_path / "podium.db", "--listen", f"unix:{path}") as (_, address):
         second = f"sqlite:///{tmp_path / 'second.db'}"
@@ -203,7 +203,7 @@ def test_a_second_server_on_the_store_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("store", ["podium.db", "sqlite:///", "redis://x", "sqlite:///:memory:"])
 def test_a_store_that_cannot_be_is_refused(store: str, tmp_path: Path) -> None:
-    """An invalid URL of a store is refused. The error shows the form, or names the problem."""
+    """An invalid URL of a store is rejected. The error shows the form, or names the problem."""
     ended = refused("--listen", f"unix:{tmp_path / 'podium.sock'}", "--store", store)
     assert ended.returncode == _USAGE
     assert "sqlite" in ended.stderr or "local disk" in ended.stderr

@@ -1,4 +1,4 @@
-"""Tests of admission: how connections share the limits, and how a server refuses calls."""
+"""Tests of admission: how connections share the limits, and how a server rejects calls."""
 
 import asyncio
 import time
@@ -44,7 +44,7 @@ class _Reader:
         self.refused = asyncio.Event()
 
     def refuse(self, error: PodiumError) -> None:
-        """Notes that the call was refused."""
+        """Checks the reason of the error, and sets `refused`."""
         assert error.reason == "OVERLOADED"
         self.refused.set()
 
@@ -99,7 +99,7 @@ async def test_a_waiting_request_that_is_cancelled_leaves_its_slot() -> None:
 async def test_slow_requests_make_room_for_other_connections() -> None:
     """Even if slow requests have all slots, other connections can read at once.
 
-    Slow requests beyond the number of slots are refused.
+    Slow requests beyond the number of slots are rejected.
     """
     gate = ReadGate(2, 10)
     slow = [await _start(gate, peer) for peer in ("a", "b", "c", "d")]
@@ -133,7 +133,7 @@ async def test_incomplete_requests_wait_while_they_have_too_many_bytes() -> None
 
 
 async def _abort(_: PodiumError) -> None:
-    """Does nothing, since there is no call of gRPC to end."""
+    """Does nothing, since there is no gRPC call to end."""
 
 
 def _admitted(admission: Admission, peer: str = "a") -> AdmittedCall:
@@ -141,9 +141,9 @@ def _admitted(admission: Admission, peer: str = "a") -> AdmittedCall:
 
 
 def test_unread_responses_are_bounded() -> None:
-    """If there is no room because of unread responses, a further response is refused.
+    """If there is no room because of unread responses, a further response is rejected.
 
-    The next calls of its connection, and of connections with unread responses, are refused, too.
+    The next calls of its connection, and of connections with unread responses, are rejected, too.
     Other connections can still make calls.
     """
     admission = Admission(AdmissionLimits(response_bytes=400_000))
@@ -178,9 +178,9 @@ async def test_a_call_gives_back_what_it_holds() -> None:
 
 
 async def test_a_refused_call_is_not_answered() -> None:
-    """When the server stops, a running call is refused, and can no longer be answered.
+    """A stopping server ends a running call with an error. It can no longer be answered.
 
-    A call that already has its answer is not refused.
+    A call that already has its answer gets no error. New calls are rejected.
     """
     admission = Admission(AdmissionLimits())
     refused, answered = _admitted(admission), _admitted(admission)
@@ -250,7 +250,7 @@ async def test_small_requests_are_not_counted(size: int, counted: int) -> None:
 
 
 async def test_a_request_of_exactly_the_limit_is_read() -> None:
-    """A request of exactly the limit is read. With one more byte, it is refused.
+    """A request of exactly the limit is read. With one more byte, it is rejected.
 
     The error has the limit.
     """
@@ -266,7 +266,7 @@ async def test_a_request_of_exactly_the_limit_is_read() -> None:
 
 
 async def test_an_answered_call_is_not_refused() -> None:
-    """A call that already has its response cannot be refused any more."""
+    """A call that already has its response can no longer be ended with an error."""
     admission = Admission(AdmissionLimits())
     call = _admitted(admission)
     call.answer(b"response")
@@ -275,9 +275,9 @@ async def test_an_answered_call_is_not_refused() -> None:
 
 
 def test_a_connection_waits_only_for_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that was refused is refused again for a short time.
+    """If there is no room for a response, the connection's next calls are rejected for 0.25 s.
 
-    After that, the server keeps nothing about it.
+    After that, the server keeps nothing about the connection.
     """
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
@@ -296,7 +296,7 @@ def test_a_connection_waits_only_for_its_time(monkeypatch: pytest.MonkeyPatch) -
 async def test_a_connection_with_many_slow_requests_loses_one_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """If there are more slow requests than slots, one of them is refused.
+    """If there are more slow requests than slots, one of them is ended as OVERLOADED.
 
     It is the newest request of the connection that has the most requests.
     """
@@ -311,7 +311,7 @@ async def test_a_connection_with_many_slow_requests_loses_one_first(
 
 
 async def test_a_request_that_never_arrives_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request that does not arrive in time is refused, even if slots are free."""
+    """A request that does not arrive in time is rejected, even if slots are free."""
     monkeypatch.setattr(reading, "_READ_SECONDS", 0.03)
     call, task = await _start(ReadGate(100, 10), "a")
     async with asyncio.timeout(120):
@@ -322,7 +322,7 @@ async def test_a_request_that_never_arrives_is_refused(monkeypatch: pytest.Monke
 async def test_a_closing_server_waits_for_calls_that_still_arrive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """While calls still arrive, a closing server refuses each one with a reason.
+    """While calls still arrive, a closing server rejects each one with a reason.
 
     The server ends only when no more calls arrive.
     """
@@ -340,7 +340,7 @@ async def test_a_closing_server_waits_for_calls_that_still_arrive(
 
 
 async def test_a_closing_server_ends_with_its_last_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A closing server ends when its last running call has ended, and refuses no such call."""
+    """A closing server waits until its last running call has ended, and ends no call itself."""
     monkeypatch.setattr(admission_module, "_QUIET_SECONDS", 0)
     admission = Admission(AdmissionLimits())
     calls = [_admitted(admission) for _ in range(2)]
@@ -358,7 +358,7 @@ async def test_a_closing_server_ends_with_its_last_call(monkeypatch: pytest.Monk
 async def test_a_closing_server_ends_watches_that_do_not_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A closing server refuses a watch that does not end, long before the grace period is over."""
+    """A closing server ends a watch that does not end itself, without the full grace period."""
     for name in ("_QUIET_SECONDS", "_LAST_WATCHES_SECONDS"):
         monkeypatch.setattr(admission_module, name, 0)
     admission = Admission(AdmissionLimits())
@@ -370,7 +370,7 @@ async def test_a_closing_server_ends_watches_that_do_not_end(
 
 
 async def test_calls_that_a_front_has_refused(caplog: pytest.LogCaptureFixture) -> None:
-    """Calls that a front has refused are counted. A warning has their number.
+    """Calls that a front has rejected are counted. A warning has their number.
 
     The warning is not logged again for each further call.
     """
@@ -387,7 +387,7 @@ async def test_calls_that_a_front_has_refused(caplog: pytest.LogCaptureFixture) 
 def test_the_pause_between_two_warnings(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A warning about refused calls is logged at most once a minute."""
+    """A warning about rejected calls is logged at most once a minute."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     admission = Admission(AdmissionLimits())

@@ -108,7 +108,7 @@ def test_incomplete_requests() -> None:
 
 @pytest.mark.slow
 def test_unread_responses() -> None:
-    """600 responses of 2 MB that no client reads use bounded memory. Most are refused."""
+    """600 responses of 2 MB that no client reads use bounded memory. Most are rejected."""
     request = GetArmRequest(experiment="x", arm="a").SerializeToString()
     with _attacked("unread responses") as server, attackers(server.address, 10) as found:
         for attacker in found:
@@ -130,7 +130,7 @@ def test_large_requests_at_once() -> None:
             request = RecordRequest(experiment="x", events=rows)
             calls.append(stub.Record.future(request, timeout=_SECONDS))
         outcomes = Counter(_outcome(call) for call in calls)
-    # A server that is quicker than its client refuses none.
+    # A server that is quicker than its client rejects none.
     assert outcomes["OK"] > 0
     assert outcomes.keys() <= {"OK", "OVERLOADED"}
 
@@ -149,7 +149,7 @@ def _outcome(call: Any) -> str:
 def test_calls_that_never_end() -> None:
     """6,000 calls whose responses cannot be sent leave room for other connections.
 
-    At least 2,000 of them are refused as OVERLOADED.
+    At least 2,000 of them are rejected as OVERLOADED.
     """
     with _attacked("calls that never end") as server, attackers(server.address, 6) as found:
         for attacker in found:
@@ -157,7 +157,7 @@ def test_calls_that_never_end() -> None:
             for _ in range(1_000):
                 attacker.call(block, request)
         # Which calls are admitted depends on the order of arrival. At most 4,000 are.
-        # A refusal can be sent, since it has only headers, which need no window.
+        # An error can be sent, since it has only headers, which need no window.
         statuses = statuses_of(found, 2_000)
     assert len(statuses) >= 2_000
     assert set(statuses) == {_OVERLOADED}
@@ -165,7 +165,7 @@ def test_calls_that_never_end() -> None:
 
 @pytest.mark.slow
 def test_many_calls_at_once_are_answered_or_overloaded() -> None:
-    """Of 7,000 calls at once, each one is answered or refused as OVERLOADED.
+    """Of 7,000 calls at once, each one is answered or rejected as OVERLOADED.
 
     gRPC itself cancels none of them.
     """
@@ -184,7 +184,7 @@ def test_many_calls_at_once_are_answered_or_overloaded() -> None:
 
 @pytest.mark.slow
 def test_watches_are_bounded() -> None:
-    """If a connection opens 400 watches, those beyond its share are refused."""
+    """If a connection opens 400 watches, those beyond its share are rejected."""
     with _attacked("watches") as server, attackers(server.address, 1, window=1_000) as found:
         found[0].calls([(headers(_WATCH), message(b""))] * 400)
         assert found[0].statuses_of(150) == [_OVERLOADED] * 150

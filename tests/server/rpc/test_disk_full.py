@@ -55,7 +55,7 @@ class _Client:
         self.acknowledged += 1
 
     def fill(self) -> PodiumError:
-        """Writes rows until one is refused, and returns its error."""
+        """Writes rows until one is rejected, and returns its error."""
         for _ in range(1_000):
             try:
                 self.write()

@@ -1,4 +1,4 @@
-"""Tests that random requests get precise answers, and that refused writes leave no trace."""
+"""Tests that random requests get precise answers, and that rejected writes leave no trace."""
 
 import base64
 import os
@@ -133,7 +133,7 @@ def target(tmp_path: Path) -> Iterator[_Target]:
 def test_any_request_is_answered_precisely(target: _Target) -> None:
     """Each of thousands of random requests gets one of the expected codes.
 
-    A refused request has a reason, changes nothing in the store, and gets the same answer over
+    A rejected request has a reason, changes nothing in the store, and gets the same answer over
     HTTP.
     """
     rng, seen = Random(_SEED), Counter[str]()  # noqa: S311 - the same requests every time
@@ -172,7 +172,7 @@ def _check_worth(seen: Counter[str]) -> None:
 
 @pytest.mark.slow
 def test_a_damaged_page_token_is_noticed(target: _Target) -> None:
-    """A page token that was changed, cut off or extended is refused by each list."""
+    """A page token that was changed, cut off or extended is rejected by each list."""
     for events, experiment in (
         ([row("gen"), metrics({"loss": 1}, step=8)], "x"),
         ([declared()], "xy"),

@@ -188,7 +188,7 @@ def test_a_request_that_is_cut_off_is_answered(body: bytes) -> None:
 
 @pytest.mark.parametrize("size", [4 * 1024 * 1024 + 1, 8_000_000])
 def test_a_request_over_the_limit_has_a_reason(size: int) -> None:
-    """A request over 4 MiB is refused before it is parsed. The error has the limit."""
+    """A request over 4 MiB is rejected before it is parsed. The error has the limit."""
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
         call: Any = channel.unary_unary("/podium.v1.RecordingService/Record")
         with pytest.raises(grpc.RpcError) as raised:

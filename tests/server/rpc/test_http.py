@@ -189,7 +189,7 @@ async def test_wrong_requests_get_a_reason(
 async def test_what_the_library_cannot_answer_is_refused(
     url: str, headers: dict[str, str], expected: tuple[int, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Odd headers, gRPC over HTTP/1.1 and compressed bodies are refused.
+    """Odd headers, gRPC over HTTP/1.1 and compressed bodies are rejected.
 
     The log has no error about them.
     """
@@ -209,7 +209,7 @@ async def test_what_the_library_cannot_answer_is_refused(
     ],
 )
 async def test_foreign_web_pages_are_refused(url: str, headers: dict[str, str]) -> None:
-    """A call under a foreign host name, or from a page of another origin, is refused."""
+    """A call under a foreign host name, or from a page of another origin, is rejected."""
     body = b'{"experiment": "x", "arm": "a", "metric": "m"}'
     found = await send(url, _SCORE, body, {**JSON, **headers})
     assert (found.status, json.loads(found.body)["code"]) == (403, "permission_denied")
@@ -251,7 +251,7 @@ async def test_pages_of_the_same_origin_are_answered(url: str) -> None:
 
 
 async def test_details_of_errors_are_readable(url: str) -> None:
-    """An error over HTTP has its details as JSON: reason, metadata and refused events."""
+    """An error over HTTP has its details as JSON: reason, metadata and rejected events."""
     event = {"metricsRecorded": {"arm": "nobody", "metrics": {"loss": 1}}}
     body = json.dumps({"experiment": "x", "events": [event]}).encode()
     found = await send(url, "/podium.v1.RecordingService/Record", body, JSON)

@@ -49,7 +49,7 @@ def _large(name: str, arm_name: str) -> Callable[[int], bytes]:
 )
 @pytest.mark.slow
 def test_no_request_is_kept(request_of: Callable[[int], bytes], code: Any) -> None:
-    """The memory of large requests is freed after their answer, even if they are refused."""
+    """The memory of large requests is freed after their answer, even if they are rejected."""
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
         begin = RecordRequest(experiment="x", events=[declared(), arm()])
         RecordingServiceStub(channel).Record(begin, timeout=120)

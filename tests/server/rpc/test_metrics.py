@@ -91,7 +91,7 @@ async def test_who_may_see_the_page(tmp_path: Path) -> None:
 
 
 async def test_every_end_of_a_call_is_counted() -> None:
-    """Refused, cancelled and failed calls are counted with their codes.
+    """Rejected, cancelled and failed calls are counted with their codes.
 
     Only the times of successful calls are measured, and those of streams are not.
     """

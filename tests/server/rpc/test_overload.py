@@ -1,4 +1,4 @@
-"""Tests of overload: calls beyond a limit are refused, and accepted calls are carried out."""
+"""Tests of overload: calls beyond a limit are rejected, and accepted calls are carried out."""
 
 import json
 import time
@@ -59,11 +59,11 @@ def test_too_many_bytes_at_once_are_refused_at_once(tmp_path: Path) -> None:
 
 
 async def _abort(_: PodiumError) -> None:
-    """Does nothing, since there is no call of gRPC to end."""
+    """Does nothing, since there is no gRPC call to end."""
 
 
 def test_an_overload_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
-    """The log has one warning about an overload, however many calls are refused."""
+    """The log has one warning about an overload, however many calls are rejected."""
     admission = Admission(AdmissionLimits(calls=0))
     for _ in range(8):
         admission.enter("busy", _abort)
@@ -79,7 +79,7 @@ def test_an_overload_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_refused_calls_in_the_log(tmp_path: Path) -> None:
-    """At the log level `debug`, a refused call has a line in the log, with its error."""
+    """At the log level `debug`, a rejected call has a line in the log, with its error."""
     arguments = ("--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug")
     with started(tmp_path / "podium.db", *arguments) as (process, address):
         with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError):

@@ -44,7 +44,7 @@ def test_a_place_can_be_a_name() -> None:
 
 
 def test_a_token_of_another_query_is_refused() -> None:
-    """A token is refused in a request of another rpc, or with other fields."""
+    """A token is rejected in a request of another rpc, or with other fields."""
     of_rows = _TOKENS.write(ListEvalsRequest(experiment="x", arm="a"), 1)
     with pytest.raises(InvalidArgumentError):
         _read(ListSeriesRequest(experiment="x", arm="a"), of_rows, -1)
@@ -55,7 +55,7 @@ def test_a_token_of_another_query_is_refused() -> None:
 
 
 def test_a_token_of_another_store_is_refused() -> None:
-    """A token that was written with the key of another store is refused."""
+    """A token that was written with the key of another store is rejected."""
     token = PageTokens(b"K" + b"k" * 31).write(_QUERY, 1)
     with pytest.raises(InvalidArgumentError) as raised:
         _read(_QUERY, token, -1)
@@ -71,7 +71,7 @@ def test_the_place_in_a_token_cannot_be_read() -> None:
 
 
 def test_changed_letters_are_noticed() -> None:
-    """A token is refused if any of its bytes was changed."""
+    """A token is rejected if any of its bytes was changed."""
     token = _TOKENS.write(_QUERY, 1)
     raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     for at in range(len(raw)):

@@ -53,7 +53,7 @@ class _Served:
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
 def test_a_recorded_arm_answers_as_the_vectors_say(client: podium.Client, case: Case) -> None:
-    """The server accepts or refuses each arm of the vectors as its vector says.
+    """The server accepts or rejects each arm of the vectors as its vector says.
 
     For an accepted arm, the server's answers equal those of the vector.
     """
@@ -80,7 +80,7 @@ def _random_arms(seed: int) -> list[podium.ArmResult]:
 def test_random_arms_are_recorded_or_refused_as_the_naive_rules_say(
     client: podium.Client,
 ) -> None:
-    """Of 10,000 random arms, the server refuses those that the naive rules refuse.
+    """Of 10,000 random arms, the server rejects those that the naive rules reject.
 
     For the others, the server's answers equal those of the naive rules.
     """

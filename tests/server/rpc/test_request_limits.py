@@ -187,7 +187,7 @@ async def test_each_field_is_checked_at_its_limit(store: Store) -> None:
 
 @pytest.mark.parametrize("field", ["experiment", "arm"])
 async def test_each_name_is_checked(store: Store, field: str) -> None:
-    """Each method with the name of an experiment or an arm refuses an invalid name."""
+    """Each method with the name of an experiment or an arm rejects an invalid name."""
     wrong = {"experiment": "x//y", "arm": "a\n"}[field]
     fields = {name: METHODS[name].input_type.fields_by_name for name in METHODS}
     methods = [name for name in METHODS if field in fields[name]]

@@ -1,4 +1,4 @@
-"""Tests that a request without a field that the protos mark as required is refused."""
+"""Tests that a request without a field that the protos mark as required is rejected."""
 
 import re
 from collections.abc import Iterator
@@ -78,7 +78,7 @@ def test_the_protos_mark_required_fields() -> None:
 
 
 async def test_a_missing_required_field_is_refused_and_named(tmp_path: Path) -> None:
-    """A valid request that lacks a required field is refused. The error names the field."""
+    """A valid request that lacks a required field is rejected. The error names the field."""
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     tried = set()
     try:
@@ -90,7 +90,7 @@ async def test_a_missing_required_field_is_refused_and_named(tmp_path: Path) -> 
             for changed, path in _without(request):
                 with pytest.raises(InvalidArgumentError) as raised:
                     await way.call(method, changed)
-                # A Value is named by the field that holds it.
+                # For a Value, the error names the field that holds it.
                 named: Any = raised.value.metadata["field"]
                 assert path == named or path.startswith(f"{named}[") or path.endswith(".kind")
                 tried.add(path.rpartition(".")[2])

@@ -153,7 +153,7 @@ async def test_a_stream_of_responses(served: _Served, *, has_more_requests: bool
 
 
 async def test_a_call_that_is_refused_while_it_runs(served: _Served) -> None:
-    """A call that is refused while its method runs gets the refusal, and no late response."""
+    """If a call is ended with an error while its method runs, it gets no late response."""
 
     async def answer(_raw: bytes) -> bytes:
         [call] = served.admission._under_way

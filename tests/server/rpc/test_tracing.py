@@ -121,7 +121,7 @@ async def test_a_call_is_a_child_of_the_span_of_its_client(
 async def test_a_call_over_http_is_a_child_too(tmp_path: Path, collector: type[_Collector]) -> None:
     """Over HTTP, the header `traceparent` names the parent of the server's span.
 
-    The span of a refused call has the code and the reason of the error.
+    The span of a rejected call has the code and the reason of the error.
     """
 
     def ask(url: str) -> int:

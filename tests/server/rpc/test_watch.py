@@ -105,7 +105,7 @@ async def test_a_stalled_watch_is_cut_off(tmp_path: Path) -> None:
 
 
 async def test_watches_are_bounded(tmp_path: Path) -> None:
-    """A watch beyond the limit of the server is refused as OVERLOADED."""
+    """A watch beyond the limit of the server is rejected as OVERLOADED."""
     async with (
         _served(tmp_path, watches=2) as address,
         _watching(address) as first,

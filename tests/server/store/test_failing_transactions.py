@@ -190,7 +190,7 @@ async def test_a_read_that_meets_damage(
 
 
 async def test_a_stopped_store(opened: _Store) -> None:
-    """A stopped store refuses reads and changes of tokens. It reports once that it is broken."""
+    """A stopped store rejects reads and changes of tokens. It reports once that it is broken."""
     for _ in range(2):
         opened.store._group.stop(FileDamagedError("gone"))
     assert opened.stops == 1

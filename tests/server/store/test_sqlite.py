@@ -68,21 +68,21 @@ async def _refused(path: Path) -> str:
 async def test_another_programs_database_is_refused_and_left_alone(
     place: SqlitePlace, statements: list[str]
 ) -> None:
-    """A database of another program is refused, and no byte of its file changes."""
+    """A database of another program is rejected, and no byte of its file changes."""
     before = _made(place.path, *statements)
     assert "a database of another program" in await _refused(place.path)
     assert place.path.read_bytes() == before
 
 
 async def test_what_is_no_database_is_refused_and_left_alone(place: SqlitePlace) -> None:
-    """A file that is not a database is refused and not overwritten."""
+    """A file that is not a database is rejected and not overwritten."""
     place.path.write_bytes(b"not a database " * 100)
     assert str(place.path) in await _refused(place.path)
     assert place.path.read_bytes() == b"not a database " * 100
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(place: SqlitePlace) -> None:
-    """A file of a newer server is refused and not changed. The error asks for a newer server."""
+    """A file of a newer server is rejected and not changed. The error asks for a newer server."""
     async with opened(place) as store:
         await store.transact(record(declared()))
     before = _made(
@@ -160,7 +160,7 @@ async def test_a_second_server_on_the_file_is_refused(place: SqlitePlace) -> Non
 
 
 async def test_a_refused_file_is_not_held(place: SqlitePlace) -> None:
-    """After a file is refused and removed, a store can be opened at the same path."""
+    """After a file is rejected and removed, a store can be opened at the same path."""
     place.path.write_bytes(b"not a database " * 100)
     await _refused(place.path)
     place.path.unlink()

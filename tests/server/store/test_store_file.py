@@ -195,7 +195,7 @@ async def test_a_damaged_file_is_refused_at_the_start(
 async def test_a_truncated_file_is_refused_at_the_start_however_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file with missing pages is refused at the start even if its content is checked later."""
+    """A file with missing pages is rejected at the start even if its content is checked later."""
     monkeypatch.setattr(store, "_CHECKED_BYTES", 0)
     await _fill(tmp_path / "podium.db")
     _truncate(tmp_path / "podium.db")
@@ -248,7 +248,7 @@ async def test_a_log_without_its_file_is_not_thrown_away(
 async def test_one_server_uses_a_file_whatever_its_name(
     watched: _Watched, tmp_path: Path, link: Callable[[Path, Path], None]
 ) -> None:
-    """A second store over the same file is refused, even through a link in another folder."""
+    """A second store cannot open the same file, even through a link in another folder."""
     (tmp_path / "other").mkdir()
     other = tmp_path / "other" / "name.db"
     link(other, watched.path)

@@ -106,7 +106,7 @@ async def test_planted_defects_are_found_over_the_network(tmp_path: Path, name: 
 
 
 class _Turns(Planted):
-    """Notes in which turn of the event loop each page is read."""
+    """A store that keeps the turn of the event loop in which each page is read, in `pages`."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)

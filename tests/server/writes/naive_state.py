@@ -13,7 +13,7 @@ __all__ = ["Arm", "Experiment", "NaiveError", "Row", "Stream", "encoded", "momen
 
 
 class NaiveError(Exception):
-    """The error of a refused call: its reason, and the reasons of refused events by index."""
+    """The error of a rejected call: its reason, and the reasons of rejected events by index."""
 
     def __init__(self, reason: str, events: dict[int, str] | None = None) -> None:
         super().__init__(reason)

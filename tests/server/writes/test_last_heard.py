@@ -102,7 +102,7 @@ async def test_repeated_events_are_heard(direct: Way, at: Clock) -> None:
 
 
 async def test_what_is_refused_is_not_heard(direct: Way, at: Clock) -> None:
-    """An event of an old attempt is refused and does not change `last_heard`."""
+    """An event of an old attempt is rejected and does not change `last_heard`."""
     await _record(direct, declared(), started("a", "A", 1))
     await _record(direct, started("a", "B", 2))
     at(30)

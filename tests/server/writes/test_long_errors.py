@@ -1,4 +1,4 @@
-"""Tests of error texts and results that are too long: the end of an arm is never refused."""
+"""Tests of error texts and results that are too long: the end of an arm is never rejected."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tests of changes of an arm that are refused, and of what their errors say."""
+"""Tests of changes of an arm that are rejected, and of what their errors say."""
 
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def test_what_counts_as_another_configuration(
 async def test_the_ways_to_record_another_configuration(
     tmp_path: Path, status: int, mode: dict[str, Any], way: str
 ) -> None:
-    """A start with another run_config is refused, and the error tells what the status allows.
+    """A start with another run_config is rejected, and the error says what the status allows.
 
     A failed or cancelled arm that starts from the beginning may have another run_config.
     """
@@ -130,7 +130,7 @@ _TEST = EvalResult(name="test", metrics={"n": 1}, breakdowns={"k": _ONE, "m": _N
 def test_what_repeats_the_primary_eval(
     rows: list[EvalResult], given: dict[str, Any], field: str
 ) -> None:
-    """An arm with evals is refused if its eval_metrics differ from those of its primary eval.
+    """An arm with evals is rejected if its eval_metrics differ from those of its primary eval.
 
     Empty eval_metrics are accepted. The same rules apply to eval_breakdowns.
     """
@@ -145,7 +145,7 @@ def test_what_repeats_the_primary_eval(
 
 
 def test_the_order_of_an_attempt() -> None:
-    """The order of an attempt is refused if it is more than a day ahead of the server's clock."""
+    """The order of an attempt is rejected if it is more than a day ahead of the server's clock."""
     now = 1_700_000_000_000_000
     day = 24 * 60 * 60 * 1_000
     for order in (0, 7, now // 1_000, now // 1_000 + day):

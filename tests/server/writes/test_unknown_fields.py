@@ -66,7 +66,7 @@ async def test_a_time_is_a_time_and_nothing_more(direct: Way) -> None:
 
 
 async def test_the_time_of_a_whole_arm_s_row_is_a_time_and_nothing_more(direct: Way) -> None:
-    """Unknown fields of a row's own event_time are not stored. An invalid time is refused."""
+    """Unknown fields of a row's own event_time are not stored. An invalid time is rejected."""
     said = EvalResult(name="val")
     said.event_time.seconds = 5
     said.event_time.MergeFromString(_unknown(100))

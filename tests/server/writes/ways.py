@@ -35,7 +35,7 @@ METHODS = {
 
 
 class Way(Protocol):
-    """Makes calls by the name of their rpc. A refused call raises its `podium.PodiumError`."""
+    """Makes calls by the name of their rpc. A rejected call raises its `podium.PodiumError`."""
 
     async def call(self, method: str, request: Message) -> Message:
         """Returns the response to a call."""

@@ -74,7 +74,7 @@ def test_the_answering_row_is_compared() -> None:
 
 
 def test_what_is_missing_or_nan_is_named() -> None:
-    """Arms without a number or with NaN are named, and are left out of the mean."""
+    """Arms without a number or with NaN are listed, and are left out of the mean."""
     left = group(*seeds(0.5, math.nan).arms, arm("none"))
     (metric,) = compare(left, seeds(0.25)).metrics
     assert metric.left.statistics.n == 1

@@ -123,15 +123,15 @@ def test_the_halves_of_a_call(events: list[Event], halves: list[list[str]] | Non
     ],
 )
 def test_which_refusals_are_about_the_size(error: PodiumError, *, is_size: bool) -> None:
-    """A refusal of a whole call is about the size of the call.
+    """`is_too_large` is true for an error about the size of a whole call.
 
-    A refusal of single events, or for another reason, is not.
+    It is false for an error about single events, or with another reason.
     """
     assert is_too_large(error) is is_size
 
 
 def test_a_server_that_takes_few_events() -> None:
-    """A call that the server refuses for its size is halved until the server takes the halves.
+    """A call that the server rejects for its size is halved until the server takes the halves.
 
     Events keep their order.
     """

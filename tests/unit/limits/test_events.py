@@ -1,6 +1,6 @@
 """Tests of the limits of every field of an event.
 
-The cases have the greatest value that is accepted, and values that are refused.
+The cases have the greatest value that is accepted, and values that are rejected.
 """
 
 from dataclasses import replace
@@ -238,7 +238,7 @@ _PLACES = {
 def test_every_field_has_its_limit(
     kind: str, fields: dict[str, Any], reason: str, path: str
 ) -> None:
-    """A field beyond its limit is refused with a reason and the path of the field.
+    """A field beyond its limit is rejected with a reason and the path of the field.
 
     A field at its limit is accepted.
     """
@@ -250,7 +250,7 @@ def test_every_field_has_its_limit(
 
 
 def test_what_has_no_kind() -> None:
-    """An event without a kind is refused.
+    """An event without a kind is rejected.
 
     An event that only skips a sequence number is accepted.
     """
@@ -272,7 +272,7 @@ _TIMES = [
 
 @each(("time", "is_valid"), _TIMES)
 def test_times(time: Timestamp, *, is_valid: bool) -> None:
-    """Times of the years 1 to 9999 are accepted, and other times are refused.
+    """Times of the years 1 to 9999 are accepted, and other times are rejected.
 
     This applies to events, and to the rows of a whole arm.
     """
@@ -319,7 +319,7 @@ def test_rows_that_need_no_check(fields: dict[str, Any], *, is_plain: bool) -> N
 def test_sizes_in_bytes(limit: str, field: str) -> None:
     """A row or a run_config of exactly the allowed number of bytes is accepted.
 
-    One more byte is refused.
+    One more byte is rejected.
     """
     event = _event("evalRecorded", _row()) if not field else _event("armStarted", _START)
     sized = event.eval_recorded.eval_result if not field else event.arm_started.run_config
@@ -354,7 +354,7 @@ def test_how_metric_values_are_counted(kind: str, fields: dict[str, Any], count:
 
 
 def test_the_metric_values_of_a_call() -> None:
-    """A call with too many metric values is refused.
+    """A call with too many metric values is rejected.
 
     A small call is not counted, and the end of an arm that is alone in its call is always accepted.
     """

@@ -72,7 +72,7 @@ def test_metrics_too_large_for_a_double_are_refused() -> None:
 
 
 def test_keys_of_metrics_are_texts() -> None:
-    """A string enum as a key becomes a plain string. A key of another type is refused."""
+    """A string enum as a key becomes a plain string. A key of another type is rejected."""
     metrics = EvalResult("t", metrics={_Name.ACC: 1}).metrics
     assert [type(key) for key in metrics] == [str]
     assert metrics == {"acc": 1.0}
@@ -277,7 +277,7 @@ def test_keys_of_breakdowns_become_texts() -> None:
 
 
 def test_keys_that_read_the_same_are_refused() -> None:
-    """Two keys that become the same string are refused."""
+    """Two keys that become the same string are rejected."""
     with pytest.raises(ValueError, match="two keys of breakdowns become the same text '1'"):
         EvalResult("t", breakdowns={1: 0.5, "1": 0.6})  # type: ignore[dict-item]
 
@@ -304,7 +304,7 @@ def test_containers_are_copied() -> None:
 
 
 def test_one_text_is_no_list_of_tags() -> None:
-    """Tags must be a list of strings. A single string or bytes is refused."""
+    """Tags must be a list of strings. A single string or bytes is rejected."""
     with pytest.raises(TypeError, match="tags must be a list of strings, not str"):
         EvalResult("t", tags="test")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="tags must be a list of strings, not bytes"):

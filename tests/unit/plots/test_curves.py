@@ -217,7 +217,7 @@ def test_files(tmp_path: Path, name: str, begins: bytes) -> None:
 
 
 def test_what_cannot_be_drawn(tmp_path: Path) -> None:
-    """Other file formats and curves without values are refused, and no file is written."""
+    """Other file formats and curves without values are rejected, and no file is written."""
     with pytest.raises(ValueError, match=r"a picture is a .png, .svg or .pdf file, not 'a.jpg'"):
         plots.save_curves(grouped(1), tmp_path / "a.jpg")
     with pytest.raises(ValueError, match=r"there is no value of 'val.acc' by step to draw"):

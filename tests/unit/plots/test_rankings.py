@@ -183,7 +183,7 @@ def test_curves_are_no_ranking() -> None:
 
 
 def test_files_and_refusals(tmp_path: Path) -> None:
-    """A ranking is saved as a PNG file. Without a finite score, it is refused."""
+    """A ranking is saved as a PNG file. Without a finite score, or as .txt, it is rejected."""
     plots.save_ranking(rank(seeds(1), "test.acc"), tmp_path / "a.png", title="")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match=r"no finite score on 'test.acc' to draw"):

@@ -56,7 +56,7 @@ def score_answer(arm: ArmResult, metric: str) -> Score | None:
 
 
 def refusal(arm: ArmResult) -> str | None:
-    """Returns the reason for which a server refuses the arm, or None if it accepts the arm."""
+    """Returns the reason for which a server rejects the arm, or None if it accepts the arm."""
     given = _given(arm)
     contradicts = arm.evals and given and not _equal(given, _mirrored(arm))
     return "MIRROR_CONTRADICTS_EVALS" if contradicts else None

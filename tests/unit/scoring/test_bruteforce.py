@@ -46,7 +46,7 @@ def test_functions_and_arm_result_agree_with_the_naive_rules(count: int) -> None
 
 
 def test_random_arms_are_worth_asking() -> None:
-    """Each kind of answer occurs often among random arms, and so do refused arms."""
+    """Each kind of answer occurs often among random arms, and so do rejected arms."""
     rng = Random(1)  # noqa: S311 - the same arms every time
     seen: Counter[str] = Counter()
     for _ in range(1_000):

@@ -27,7 +27,7 @@ def test_candidates_are_the_dots_from_the_left_then_the_whole() -> None:
 
 
 def test_an_empty_metric_is_an_invalid_argument() -> None:
-    """An empty metric name is refused with the reason that a server gives."""
+    """An empty metric name is rejected with the reason that a server gives."""
     with pytest.raises(
         InvalidArgumentError, match="metric is empty; give 1 to 2049 bytes"
     ) as caught:

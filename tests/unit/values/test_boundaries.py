@@ -144,7 +144,7 @@ def test_a_set_in_settings_has_an_order() -> None:
 
 
 def test_addresses_at_their_bounds() -> None:
-    """Port 65535 and a socket path of 107 bytes are valid. One more is refused."""
+    """Port 65535 and a socket path of 107 bytes are valid. One more is rejected."""
     assert host_and_port("h:65535") == ("h", 65_535)
     with pytest.raises(ValueError, match="a port is at most 65535"):
         host_and_port("h:65536")
@@ -313,7 +313,7 @@ def test_the_tls_files_of_the_environment(
 
 
 def test_a_token_that_was_mistyped() -> None:
-    """A mistyped token is refused. `ids_for_tokens` replaces tokens in a string by their ids."""
+    """A mistyped token is rejected. `ids_for_tokens` replaces tokens in a string by their ids."""
     token = new_token()
     assert token_id(token.text) == token.id
     assert len(token.text) == len("pdm__") + 10 + 30 + 6

@@ -100,7 +100,7 @@ def test_keys_of_maps(given: object, name: str) -> None:
 def test_containers_and_objects_of_settings(given: object, value: object) -> None:
     """Mappings and sequences of any class become dicts and lists.
 
-    An object whose repr contains a memory address is refused.
+    An object whose repr contains a memory address is rejected.
     """
     if value is None:
         with pytest.raises(TypeError, match=r"field\['x'\] must be None"):

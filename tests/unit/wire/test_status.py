@@ -48,7 +48,7 @@ def there_and_back(error: errors.PodiumError) -> errors.PodiumError:
 
 
 def refused(index: int, reason: str = "ARM_NOT_FOUND", message: str = "m") -> errors.RefusedEvent:
-    """Makes a refused event with the disposition of its reason."""
+    """Makes a RefusedEvent, which is permanent if its reason is permanent."""
     permanent = errors.REASONS[reason].disposition is errors.Disposition.PERMANENT
     return errors.RefusedEvent(index, reason, permanent, message)
 
@@ -88,7 +88,7 @@ def test_a_code_that_grpc_does_not_know_is_sent_as_unknown() -> None:
 
 
 def test_refusals_come_back_in_order() -> None:
-    """Every refused event keeps its index, reason and permanence.
+    """Every rejected event keeps its index, reason and permanence.
 
     Events with the same reason get the message of the first one.
     """
@@ -106,7 +106,7 @@ def test_refusals_come_back_in_order() -> None:
 
 
 def test_a_refusal_of_a_later_version_is_permanent() -> None:
-    """If a refusal has an unknown reason or disposition, it is read as permanent."""
+    """A rejected event with an unknown reason or disposition is read as permanent."""
     refusals = recording_service_pb2.Refusals.FromString(
         recording_service_pb2.Refusals(
             refusals=[recording_service_pb2.Refusal(event_indexes=[2], message="later")]
@@ -172,7 +172,7 @@ def test_long_names_beside_an_error_are_cut() -> None:
 
 
 def test_more_refusals_than_fit_are_cut_at_the_end() -> None:
-    """If not all refused events fit, the first ones are listed."""
+    """If not all rejected events fit, the first ones are listed."""
     refusals = [refused(index) for index in range(100_000)]
     back = there_and_back(errors.error_for("ARM_NOT_FOUND", "text", refusals=refusals))
     listed = [event.index for event in back.refusals]
@@ -207,7 +207,7 @@ def test_a_hundred_paths_come_back() -> None:
 
 @pytest.mark.parametrize("refusals", [1, 1000])
 def test_paths_that_do_not_fit_are_shortened(refusals: int) -> None:
-    """100 long paths are shortened and stay different, even beside 1,000 refused events."""
+    """100 long paths are shortened and stay different, even beside 1,000 rejected events."""
     error = changed((f"{'é' * 60}_{number:03d}_{'z' * 60}" for number in range(250)), refusals)
     assert len(to_status(error).trailing_metadata[0][1]) <= 5088
     back = there_and_back(error)
@@ -218,7 +218,7 @@ def test_paths_that_do_not_fit_are_shortened(refusals: int) -> None:
 
 
 def test_paths_that_cannot_be_shortened_are_cut_at_the_end() -> None:
-    """If 100 long paths have no common words, the first ones are kept, and all refused events."""
+    """If 100 long paths have no common words, the first ones are kept, and all rejected events."""
     back = there_and_back(changed((chr(33 + n // 2) * (200 + n % 2) for n in range(100)), 1000))
     assert back.metadata["paths"].startswith("algo")
     assert len(back.refusals) == 1000
