@@ -33,14 +33,14 @@ _FINAL = (ArmStatus.COMPLETED, ArmStatus.FAILED, ArmStatus.CANCELLED)
 
 
 def event_from_json(given: Any, *, replace: bool = False) -> Event:
-    """Returns the event of a parsed JSON object, which is an event or an arm with its rows.
+    """Converts a parsed JSON object, which is an event or an arm with its rows, to an event.
 
     Args:
         given: The parsed JSON.
         replace: Whether to set the field `replace` of the event if it is an `arm_recorded`.
 
     Raises:
-        ValueError: The object is not valid. The text of the error shows what is expected.
+        ValueError: The object is not valid. The error's message shows what is expected.
     """
     kind, fields = _kind_and_fields(given)
     form, make = _KINDS[kind]

@@ -4,11 +4,11 @@ Keys are the names of the dataclasses' fields. If a key is missing or null, its 
 default. An unknown key is an error, except in a RunConfig, where it becomes a key of `extras`.
 Times are ISO 8601 in UTC.
 
-JSON has no NaN and no infinities. In metrics they are the texts "NaN", "Infinity" and "-Infinity".
-In JSON-like values, where "NaN" is an ordinary text, they are written as `{"$double": "NaN"}`. A
-dict whose only key is `$double` or `$map` is written as `{"$map": {...}}`, so that it is not
-mistaken for one of these forms. Maps are sorted by key, so that equal results have equal texts.
-Integers have up to 64 bits.
+JSON has no NaN and no infinities. In metrics, they are the strings "NaN", "Infinity" and
+"-Infinity". In JSON-like values, where "NaN" is an ordinary string, they are written as
+`{"$double": "NaN"}`. A dict whose only key is `$double` or `$map` is written as `{"$map": {...}}`,
+so that it is not mistaken for one of these forms. Maps are sorted by key, so that equal results
+have equal JSON texts. Integers have up to 64 bits.
 """
 
 import math

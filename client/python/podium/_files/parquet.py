@@ -1,4 +1,4 @@
-"""Reads and writes exports in the format Parquet.
+"""Reads and writes exports as Parquet files.
 
 The columns are those of `exports.Number`, and `item`. There are two kinds of lines. A line with the
 source `record` has no number: its `item` is the JSON of an experiment, arm or event, as `podium

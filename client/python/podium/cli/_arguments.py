@@ -141,7 +141,7 @@ def _integer(text: str, what: str = "a whole number") -> int:
 def config_filter(text: str) -> tuple[str, Any]:
     """Parses PATH=VALUE, a filter of configurations.
 
-    VALUE is JSON, a range such as 1..5, or a text.
+    VALUE is JSON, a range such as 1..5, or any other string.
     """
     path, equals, value = text.partition("=")
     if not (path and equals):

@@ -46,7 +46,7 @@ _OUTPUT_ONLY = {
     "tags",
 }
 _NOT_REPLACED = {"name", "evals", *_OUTPUT_ONLY}
-"""The fields of an ArmResult that `has_only_events_of` does not compare as they are."""
+"""The fields of an ArmResult that `has_only_events_of` ignores or compares in another way."""
 _NAME_IS_TAKEN = "the experiment already has an arm {!r}; give another name"
 
 
@@ -150,7 +150,8 @@ def is_chosen(
 def attempts_of(chosen: Iterable[tuple[StreamView, RejectedEvent]]) -> list[RejectedAttempt]:
     """Groups rejected events by experiment, arm and attempt, in the order of their first events.
 
-    A whole arm is a group of its own: without it, its rows must not be sent.
+    The stream of a whole arm is a group of its own, because the rows of the arm must not be sent
+    without the arm.
     """
     found: dict[tuple[Any, ...], RejectedAttempt] = {}
     for stream, rejected in chosen:
@@ -165,9 +166,10 @@ def attempts_of(chosen: Iterable[tuple[StreamView, RejectedEvent]]) -> list[Reje
 
 
 def as_restart(attempt: RejectedAttempt, known: ArmSummary | None) -> Plan | str:
-    """Returns a plan to send an attempt as the newest one of its arm, or why it cannot be sent.
+    """Returns a plan to send an attempt as the newest attempt of its arm.
 
-    `known` is the arm, or None if the server lacks it.
+    Returns the reason instead if the attempt cannot be sent. `known` is the arm, or None if the
+    server lacks it.
     """
     arm = attempt.arm or ""
     if attempt.attempt_id is None:
@@ -198,7 +200,7 @@ def as_other_arm(
         is_from_retry: Whether `has_only_events_of` is true of the other arm.
 
     Returns:
-        The plan, or a text with the reason why the attempt cannot be sent.
+        The plan, or the reason why the attempt cannot be sent.
     """
     newest = _own_attempt(attempt, known)
     creates = attempt.attempt_id is not None or attempt.whole_arm is not None
@@ -216,8 +218,8 @@ def as_other_arm(
 def has_only_events_of(attempt: RejectedAttempt, arm: ArmResult) -> bool:
     """Returns whether every value of a stored arm is from the rejected events of an attempt.
 
-    An interrupted retry leaves an arm of which this is true. Sending the events to it again loses
-    nothing. Returns False if the rejected events do not include an `arm_recorded` event.
+    An interrupted retry leaves such an arm. If the events are sent to it again, the arm loses no
+    values. Returns False if the rejected events do not include an `arm_recorded` event.
     """
     whole = attempt.whole_arm
     if whole is None or arm.attempt is not None:

@@ -123,7 +123,8 @@ def _steps(series: Sequence[Series]) -> tuple[int, int]:
 def _labels(low: float, high: float) -> list[str]:
     """Returns the labels of the lines of a chart, from the top.
 
-    Every fourth line and the last one have the value at their middle as a label, the others "".
+    The label of every fourth line, and of the last line, is the value at the middle of the line.
+    Other labels are empty.
     """
     height = (high - low) / _HEIGHT
     return [

@@ -39,7 +39,7 @@ def of_arms(
 
 
 def check_columns(columns: Iterable[str], records: Iterable[Mapping[str, Any]]) -> None:
-    """Raises a CommandError if there are arms, and none has a value in one of the columns."""
+    """Raises a CommandError if there are arms, but none has a value in one of the columns."""
     known = dict.fromkeys(name for record in records for name in record)
     for column in columns:
         if known and column not in known:
@@ -65,10 +65,10 @@ def _cell(value: Any) -> str:
 def sorted_arms(
     arms: Iterable[ArmSummary], column: str, *, is_reversed: bool
 ) -> Iterable[ArmSummary]:
-    """Returns arms sorted by a column: numbers, then texts, then NaN, then arms without a value.
+    """Returns arms sorted by a column: numbers, then strings, then NaN, then arms without a value.
 
     Arms with equal values keep their order. `is_reversed` reverses only the arms with numbers and
-    texts.
+    strings.
     """
     records = [(arm, arm.record()) for arm in arms]
     check_columns([column], (record for _, record in records))

@@ -154,7 +154,7 @@ def _fish_line(condition: str, rest: str, text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Returns a text in single quotes, escaped for the shell fish."""
+    """Returns a string in single quotes, escaped for the shell fish."""
     return "'{}'".format(text.replace("\\", "\\\\").replace("'", "\\'"))
 
 

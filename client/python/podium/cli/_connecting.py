@@ -43,7 +43,7 @@ def command_module(command: str) -> ModuleType:
     """Returns the module of a command.
 
     Raises:
-        CommandError: The command is one of the server, and the server is not installed.
+        CommandError: The command is part of the server, and the server is not installed.
     """
     if command in SERVER_COMMANDS:
         return server_module(SERVER_COMMANDS[command])

@@ -69,10 +69,10 @@ def discard(folders: Sequence[Path], given: argparse.Namespace, console: Console
 
 
 def _selections(view: OutboxView, given: argparse.Namespace) -> Iterator[_Selection]:
-    """Yields the events to discard of each stream.
+    """Yields, for each selected stream, the events to discard.
 
-    These events are all undelivered events of the stream. If --reason or --attempt is given, they
-    are only the selected rejected events.
+    By default, these are all undelivered events of the stream. If --reason or --attempt is given,
+    these are only the selected rejected events.
 
     Raises:
         CommandError: The process of a selected stream still records.
@@ -145,7 +145,7 @@ def _show(selections: Sequence[_Selection], console: Console) -> None:
 
 
 def _content(payloads: Sequence[bytes]) -> str:
-    """Returns a text with the number of events of each kind, and of rows of each eval."""
+    """Returns the number of events of each kind, and of rows of each eval, in one line."""
     counts: Counter[str] = Counter()
     for payload in payloads:
         event = event_of(payload) if payload else None

@@ -38,7 +38,7 @@ class Exit(IntEnum):
 class CommandError(Exception):
     """An error that ends a command with an exit code.
 
-    The text describes the problem and how to fix it.
+    The message describes the problem and how to fix it.
     """
 
     def __init__(self, message: str, code: Exit = Exit.USAGE) -> None:

@@ -23,7 +23,7 @@ class Finding(NamedTuple):
     check: str
     """The name of the check, in one word."""
     text: str
-    """The result as a text. It contains no secret."""
+    """A description of the result. It contains no secret."""
     remedy: str = ""
     """How to fix the problem. Empty if there is no problem."""
 

@@ -41,7 +41,7 @@ def number(given: float) -> str:
 
 
 def digits(given: float | None, form: str) -> str:
-    """Formats a number with a format such as `.6g`. Returns an empty text for None."""
+    """Formats a number with a format such as `.6g`. Returns an empty string for None."""
     return "" if given is None else format(given, form)
 
 
@@ -76,7 +76,7 @@ def step(given: int | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Returns a duration, or an empty text for None or zero."""
+    """Returns a duration, or an empty string for None or zero."""
     if not seconds:
         return ""
     if not seconds < _HOUR * 1000:
@@ -90,12 +90,12 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(given: datetime | None) -> str:
-    """Returns a time in UTC, or an empty text for None."""
+    """Returns a time in UTC, or an empty string for None."""
     return "" if given is None else f"{given.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def last_heard(arm: ArmResult | ArmSummary) -> str:
-    """Returns the time of the last event of a running arm, or an empty text for other arms."""
+    """Returns the time of the last event of a running arm, or an empty string for other arms."""
     return moment(arm.last_heard) if arm.status == ArmStatus.RUNNING else ""
 
 
@@ -124,5 +124,5 @@ def stored_rows(token: Token) -> str:
 
 
 def value(given: Any) -> str:
-    """Returns a value in one line: a text unchanged, other values as JSON."""
+    """Returns a value in one line: a string unchanged, other values as JSON."""
     return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""A table of the arms of a followed experiment, drawn again and again on a terminal."""
+"""Draws a table of a followed experiment's arms on a terminal, again after each change."""
 
 import shutil
 import signal
@@ -144,7 +144,7 @@ def _rows(
 
 
 def _today(moment: str) -> str:
-    """Returns the time of day of a moment of today (UTC), and the date of any other moment."""
+    """Returns the time of day if a moment is today (UTC), and otherwise the date."""
     date, _, clock = moment.partition(" ")
     return clock if date == str(datetime.now(UTC).date()) else date
 

@@ -69,7 +69,7 @@ _OTHER_NAMES = {
     "remove-tag": "untag",
     "remove-tags": "untag",
 }
-"""The options to suggest for options that do not exist but are names of Python parameters."""
+"""Names of Python parameters that are not options, each with the option to suggest instead."""
 
 _HEADINGS = {
     "experiments": "ask:\n",

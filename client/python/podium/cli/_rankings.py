@@ -106,7 +106,7 @@ def _counted(parts: list[tuple[int, str]]) -> list[str]:
 
 
 def sources(sources: list[RankSource]) -> str:
-    """Returns a text with the most frequent sources of scores."""
+    """Returns the most frequent sources of scores, in one line."""
     parts = [
         _place(source.origin, source.eval_name)
         + ("" if source.benchmark_id is None else f" of benchmark {source.benchmark_id}")

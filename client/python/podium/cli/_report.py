@@ -186,7 +186,7 @@ def _default_curves(
 ) -> list[Curves]:
     """Returns the curves of the ranked metric.
 
-    If it has none, returns those of the first three metrics that have curves.
+    If this metric has no curves, returns the curves of the first three metrics that have some.
     """
     known = step_metrics(client, handle.name)
     for candidates, most in (([ranked] if ranked in known else [], 1), (known, _CURVES)):

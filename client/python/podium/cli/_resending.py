@@ -59,7 +59,7 @@ def sent_anew(client: Client, attempt: RejectedAttempt, target: Plan | None) -> 
     """Sends an attempt again: as the arm of `target`, or as the newest attempt of its own arm.
 
     The events are marked as retried only after all of them were sent. If the command is interrupted
-    before, the next retry sends all of them.
+    before that, the next retry sends all of them again.
     """
     try:
         plan = _plan(client, attempt, target)
@@ -139,7 +139,7 @@ def _recorded(
 ) -> Iterator[tuple[Item, str]]:
     """Records events in as few calls as possible.
 
-    Yields each event with the reason why it was rejected, or with an empty text if it is recorded.
+    Yields each event with the reason why it was rejected, or with "" if it is recorded.
 
     Raises:
         PodiumError: The server gave no answer.
@@ -163,7 +163,7 @@ def _recorded_around(
     """Sends a rejected call again, without the events because of which it was rejected.
 
     If the server did not name these events, sends each half of the call. Yields each event with
-    the reason why it was rejected, or with an empty text if it is recorded.
+    the reason why it was rejected, or with "" if it is recorded.
     """
     if len(call) == 1:
         yield call[0][0], text_of(error)

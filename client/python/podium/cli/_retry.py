@@ -101,7 +101,7 @@ def _check_one_arm(streams: Iterable[StreamView]) -> None:
 
 
 def _with_waiting(view: OutboxView, given: argparse.Namespace) -> OutboxView:
-    """Stores the selected waiting events as rejected, and returns the outbox after that."""
+    """Stores the selected waiting events as rejected, and returns the outbox's new state."""
     waiting = [stream for stream in view.streams if _waits(stream, given)]
     if not waiting:
         return view

@@ -67,7 +67,7 @@ def near_arms(client: Client, experiment: str, arm: str | None = None) -> Iterat
 
 
 def near_filters(client: Client, given: argparse.Namespace) -> str:
-    """Returns a text that names similar values for the first filter that no arm passes, or ""."""
+    """Returns a hint with similar values for the first filter that no arm passes, or ""."""
     arms = client.experiment(given.experiment).arms(page_size=_ARMS)[:_ARMS]
     filters = arm_filters(given)
     del filters["status"]

@@ -34,7 +34,7 @@ class Done(NamedTuple):
     failure: str = ""
     """The reason why the server or the folder could not be used."""
     notices: tuple[str, ...] = ()
-    """Texts for the user, such as about fields whose stored value differs and was kept."""
+    """Messages for the user, such as about fields whose stored value differs and was kept."""
     was_followed: bool = False
     """Whether another sender delivered the outbox."""
 
@@ -88,8 +88,8 @@ def _locked(views: Sequence[OutboxView], address: str) -> Iterator[dict[Path, st
 
     Stops a sender that waits for a server at another address and gets no answer.
 
-    Yields a result for each folder: None if this process has the lock, an empty text if another
-    sender has it, or the reason why the outbox cannot be used.
+    Yields a result for each folder: None if this process has the lock, "" if another sender has it,
+    or the reason why the outbox cannot be used.
     """
     locks = {view.folder: SenderLock(view.folder) for view in views}
     try:
@@ -203,7 +203,7 @@ def _why_stuck(view: OutboxView) -> str:
 
 
 def _watched(before: OutboxView, console: Console) -> tuple[OutboxView, bool]:
-    """Waits until a sender has delivered what `before` lists, or ends, or makes no progress.
+    """Waits until a sender has delivered the events of `before`, ends or makes no progress.
 
     Returns the outbox's last state, and whether the sender made no progress.
     """

@@ -79,7 +79,7 @@ def _fitted(columns: Sequence[Column], width: int | None) -> tuple[Sequence[Colu
 
 
 def _with_fewer(columns: Sequence[Column]) -> Iterator[Sequence[Column]]:
-    """Yields all columns, then leaves out the last column of long texts, the last two, and so on.
+    """Yields all columns, then those without the last column of long texts, and so on.
 
     A column with an ellipsis as its header stands for the columns that are left out.
     """

@@ -44,7 +44,7 @@ def sender_stopped(outbox: Path) -> Iterator[None]:
     finally:
         lock.release()
         if was_running and view_of(outbox).needs_sender:
-            # Otherwise a recorder starts a sender later, or the user does with `podium sync`.
+            # If this fails, a recorder starts a sender later, or the user runs `podium sync`.
             with suppress(OSError, subprocess.SubprocessError):
                 start_sender(outbox)
 
@@ -96,7 +96,7 @@ def withdraw(streams: Iterable[StreamView], client: Client) -> None:
             lacked = (each for each in entries if each.sequence > begin)
             reader.reject(*(_rejected(each) for each in lacked if each.sequence not in known))
             end = after + _skip(client, stream, after, entries)
-            # Since then, a call of a stopped sender may have arrived.
+            # In the meantime, a call of the stopped sender may have reached the server.
             reader.mark_retried(*({*range(begin + 1, end + 1)} - known))
             after = entries[-1].sequence
             reader.note_delivered(after)
@@ -116,7 +116,7 @@ def _skip(
 ) -> int:
     """Records `Skipped` events with the sequence numbers of waiting events.
 
-    If a call of the stopped sender still reaches the server, it then has no effect. With
+    If a call of the stopped sender reaches the server after that, the call has no effect. With
     `validate_only`, nothing is recorded.
 
     Returns:

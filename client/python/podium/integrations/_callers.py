@@ -1,4 +1,4 @@
-"""Finds the functions of a library that call a callback, and what became of their call."""
+"""Finds the library functions that call a callback, and how their calls have ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["TrainerCall", "caller_variables", "is_script_over", "trial_state"]
 
 _EVENTS = ("on_", "before_")
-"""The beginnings of the names of functions that pass an event on to callbacks."""
+"""The prefixes in the names of functions that pass an event on to callbacks."""
 
 
 def caller_variables(module: str, name: str) -> Mapping[str, Any]:
@@ -74,8 +74,8 @@ class TrainerCall(NamedTuple):
     def has_ended(self) -> bool:
         """Returns whether the call has ended: the thread that made it no longer runs it.
 
-        Returns False in a forked process. In another thread of the process, returns whether the
-        thread has ended: to read the frames of a thread that runs can crash the interpreter.
+        Returns False in a forked process. If another thread asks, returns whether the call's thread
+        has ended, because reading the frames of a running thread can crash the interpreter.
         """
         if self.pid != os.getpid():
             return False
@@ -84,7 +84,10 @@ class TrainerCall(NamedTuple):
         return not any(map(self._is, _stack(inspect.currentframe())))
 
     def error(self) -> BaseException | None:
-        """Returns the error that ended the call, if it ended the script or is being handled."""
+        """Returns the error that ended the call, or None if no error is found.
+
+        An error is found while it is handled, or after it has ended the script.
+        """
         errors = _with_causes(sys.exception(), getattr(sys, "last_value", None))
         return next((each for each in errors if any(map(self._is, _frames(each)))), None)
 
@@ -102,7 +105,7 @@ def is_script_over() -> bool:
 
 
 def trial_state(trial: Any) -> str:
-    """Returns the state of a trial of Optuna, such as `PRUNED`; empty if it is not known."""
+    """Returns the state of an Optuna trial, such as `PRUNED`, or "" if it is not known."""
     if trial is None:
         return ""
     try:

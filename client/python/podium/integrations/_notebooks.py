@@ -1,4 +1,4 @@
-"""Finds the ends of a notebook's cells."""
+"""Calls functions after each cell of a notebook."""
 
 import sys
 from collections.abc import Callable

@@ -26,11 +26,11 @@ def settings_of(given: Mapping[Any, Any], *, without: frozenset[str] = frozenset
 
 
 def plain(given: Any, depth: int = 1) -> Any:
-    """Converts a value to JSON-like data that is the same in each run of a program.
+    """Converts a value to JSON-like data without memory addresses, which change with each run.
 
-    Shortens long texts and lists. A path, an enum, a data type or another object with a text of its
-    own becomes this text. Any other object becomes the name of its class, and a function or class
-    becomes its own name.
+    Shortens long strings and lists. A path, an enum, a data type, or another object whose class
+    defines `__str__` or `__repr__`, becomes its string. A function or class becomes its name, and
+    any other object becomes the name of its class.
     """
     if isinstance(given, bool | float) or given is None:
         return given
@@ -48,9 +48,9 @@ def plain(given: Any, depth: int = 1) -> Any:
 
 
 def parameter_count(module: Any) -> int | None:
-    """Returns the number of parameters of a model of PyTorch.
+    """Returns the number of parameters of a PyTorch model.
 
-    Returns None if lazy layers have no sizes yet, or if it is another model.
+    Returns None if lazy layers have no sizes yet, or if the model is not a PyTorch model.
     """
     try:
         return sum(int(parameter.numel()) for parameter in module.parameters())
@@ -61,7 +61,7 @@ def parameter_count(module: Any) -> int | None:
 def seed_of(given: Any) -> int | None:
     """Converts an argument, such as 42 or "42", to a seed.
 
-    Returns None if it is not a 64-bit integer.
+    Returns None if the argument is not a 64-bit integer.
     """
     try:
         seed = None if given is None or isinstance(given, bool) else int(given)
@@ -80,7 +80,7 @@ def _number(given: Any, depth: int) -> Any:
 
 
 def _object(given: Any, depth: int) -> Any:
-    """Returns the items of a small array, the text of another object, or the name of its class."""
+    """Returns the items of a small array, the string of another object, or its class's name."""
     try:
         if hasattr(given, "tolist"):
             is_small = depth < _MAX_DEPTH and math.prod(given.shape) <= _MAX_ITEMS

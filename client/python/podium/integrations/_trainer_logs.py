@@ -64,10 +64,10 @@ def training_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def logged_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the training metrics of the values that a running trainer logs.
+    """Returns the training metrics among the values that a running trainer logs.
 
-    If the values have no runtime of an evaluation, the script itself has logged them. All of them
-    are then training metrics, because no evaluation has recorded them.
+    If no value is the runtime of an evaluation, the script itself has logged the values. Then all
+    of them are training metrics, because no evaluation has recorded them.
     """
     is_evaluation = any(key.endswith(_RUNTIME) for key in entry)
     return training_metrics(entry) if is_evaluation else _numbers(entry, ())

@@ -62,8 +62,8 @@ class Training:
     If a trainer does not end its arm, the arm ends when another training run begins, when the
     callback is garbage-collected, or with the process. If an error ended the training run or the
     process, the arm is failed with that error; otherwise it is cancelled. If the script caught the
-    error, the arm is failed. But if the arm ends with a process that no error ended, it is
-    cancelled, since `sys.exit()` looks the same.
+    error, the arm is failed. But at the end of a process that no error ended, the arm is cancelled,
+    since a caught error then looks the same as `sys.exit()`.
 
     Args:
         experiment: The recorder of the experiment, or the experiment's name.
@@ -262,9 +262,10 @@ class Training:
             self._finish(ArmStatus.FAILED, "the trial of Optuna failed")
 
     def end_if_broken_off(self) -> None:
-        """Ends the arm as failed if the function that trains has ended without the end of the run.
+        """Ends the arm if the function that trains has ended without reporting the end of the run.
 
-        In this case the function has raised an error, which the script may have caught.
+        In this case, the function has raised an error. The arm ends with this error, or as failed
+        if the error is not found because the script has caught it.
         """
         if self._is_running and self._call is not None and self._call.has_ended():
             error = self._call.error()
@@ -341,7 +342,7 @@ _ended: list[ArmRecorder] = []
 
 
 def _end_broken_off(but: object) -> None:
-    """Ends the arms of all training runs that have ended, except one."""
+    """Ends the arms of all training runs that have ended, except the run `but`."""
     for training in unsettled - {but}:
         try:
             training.settle()

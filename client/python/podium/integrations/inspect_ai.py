@@ -100,7 +100,7 @@ class PodiumHooks(Hooks):  # type: ignore[misc, unused-ignore]
                 return
 
     async def on_sample_end(self, data: SampleEnd) -> None:
-        """Counts the finished samples of an arm."""
+        """Records the number of finished samples of an arm."""
         if data.eval_id in self._tasks:
             arm = self._tasks[data.eval_id]
             arm.samples += 1

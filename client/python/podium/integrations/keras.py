@@ -1,4 +1,4 @@
-"""Records training runs of Keras.
+"""Records Keras training runs.
 
 with PodiumCallback("rank_sweep", "width32") as callback:
     model.fit(x, y, validation_data=(x_val, y_val), epochs=5, callbacks=[callback])
@@ -113,8 +113,8 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Records that the run is completed.
 
-        The result is that of the last epoch. If `early_stopping` has restored the best weights, it
-        is that of the best epoch.
+        The post-training row is that of the last epoch. If `early_stopping` has restored the best
+        weights, it is that of the best epoch.
         """
         del logs
         stop = self._early_stopping or _early_stopping()
@@ -170,7 +170,7 @@ def _seed() -> int | None:
 def _layers(model: Any) -> list[dict[str, Any]]:
     """Returns the kind and arguments of each layer.
 
-    Leaves out names, which have running numbers.
+    Leaves out the names of layers, because they contain running numbers.
     """
     found = []
     for layer in getattr(model, "layers", [])[:_MAX_LAYERS]:

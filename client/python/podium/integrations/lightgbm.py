@@ -1,4 +1,4 @@
-"""Records training runs of LightGBM.
+"""Records LightGBM training runs.
 
 with PodiumCallback("churn", "leaves31") as callback:
     lightgbm.train(params, train_set, valid_sets=[val_set], callbacks=[callback])
@@ -31,7 +31,7 @@ _VERSION: str = lightgbm.__version__
 
 
 class PodiumCallback(CallbackBase["_Training"]):
-    """Records a training run: one row of each evaluated data set for each round.
+    """Records a training run: for each round, a row for each evaluated data set.
 
     Rounds are counted from 1, as LightGBM prints them. A run with `init_model` continues the count.
     The post-training rows are those of the last round or, after early stopping, the best one.
@@ -59,8 +59,8 @@ class PodiumCallback(CallbackBase["_Training"]):
         training_sets: Collection[str] = TRAINING_SETS,
         **options: Unpack[ArmOptions],
     ) -> None:
-        # It runs before LightGBM's early stopping (30), after which no callback gets the last
-        # round.
+        # This callback runs before LightGBM's early stopping (30). If early stopping ends the run,
+        # the callbacks after it do not get the last round.
         self.order = 25
         self.before_iteration = False
         self._training = _Training(experiment, **options)
@@ -87,7 +87,7 @@ class PodiumCallback(CallbackBase["_Training"]):
 
 
 class _Training(Training):
-    """Records runs of LightGBM. A model has the number of its best round only after its run."""
+    """Records LightGBM runs. A model has the number of its best round only after its run."""
 
     _model: Any = None
     _rows: Mapping[int, list[Row]] = MappingProxyType({})

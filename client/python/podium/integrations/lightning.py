@@ -1,4 +1,4 @@
-"""Records training runs of PyTorch Lightning, with a logger or a callback.
+"""Records PyTorch Lightning training runs, with a logger or a callback.
 
 trainer = Trainer(max_epochs=3, logger=PodiumLogger("rank_sweep", "lora_rank4"))
 trainer.fit(model, train, val)
@@ -142,7 +142,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
 
 
 def _with_names(sets: dict[str, dict[str, Any]], name: str) -> dict[str, dict[str, Any]]:
-    """Returns the metrics of each data set. Those without a name belong to the given data set."""
+    """Returns the metrics of each data set. Metrics without a data set belong to the set `name`."""
     for unnamed in [known for known in sets if not known or known.startswith("/")]:
         sets[name + unnamed] = sets.pop(unnamed) | sets.get(name + unnamed, {})
     return sets

@@ -125,7 +125,7 @@ class _ConfigTracker(GeneralConfigTracker):  # type: ignore[misc, unused-ignore]
         self._on_start = on_start
 
     def log_experiment_args(self, *args: Any, **kwargs: Any) -> None:
-        """Begins the arm."""
+        """Calls `on_start`, which begins the arm."""
         super().log_experiment_args(*args, **kwargs)
         given = caller_variables("lm_eval.evaluator", "evaluation_tracker")
         config = {key: given.get(name) for key, name in _ARGUMENTS.items()}

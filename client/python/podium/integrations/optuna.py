@@ -1,4 +1,4 @@
-"""Records studies of Optuna: each trial is an arm.
+"""Records Optuna studies: each trial is an arm.
 
 study.optimize(objective, n_trials=100, callbacks=[PodiumCallback("churn")])
 """

@@ -1,4 +1,4 @@
-"""Records searches of Ray Tune: each trial is an arm.
+"""Records Ray Tune searches: each trial is an arm.
 
 Tuner(train, param_space=..., run_config=RunConfig(callbacks=[PodiumCallback("churn")])).fit()
 """

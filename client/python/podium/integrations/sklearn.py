@@ -1,4 +1,4 @@
-"""Records searches of scikit-learn. Each candidate is a group, and each of its folds is an arm.
+"""Records scikit-learn searches. Each candidate is a group, and each of its folds is an arm.
 
 search = GridSearchCV(model, grid, cv=5, n_jobs=4).fit(rows, labels)
 record_search(search, "churn")

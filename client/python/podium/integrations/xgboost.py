@@ -1,4 +1,4 @@
-"""Records training runs of XGBoost.
+"""Records XGBoost training runs.
 
 callback = PodiumCallback("churn", "depth6")
 xgboost.train(params, dtrain, 200, evals=[(dtrain, "train"), (dval, "val")], callbacks=[callback])
@@ -31,7 +31,7 @@ _ARGUMENTS = ("early_stopping_rounds", "obj", "custom_metric", "metrics", "nfold
 
 
 class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[misc, unused-ignore]
-    """Records a training run: one row of each evaluated data set for each round.
+    """Records a training run: for each round, a row for each evaluated data set.
 
     Rounds count from 0, as XGBoost prints them. A run with `xgb_model` continues the count. The
     post-training rows are those of the last round or, after early stopping, the best one. The

@@ -47,9 +47,9 @@ _NAMED = 24
 _BANDS = 4
 """The most curves whose intervals are bands. If there are more, only last points have intervals."""
 _MARKERS = 12
-"""The approximate number of markers on a curve with more points.
+"""The approximate number of markers on a curve that has more points than this.
 
-Other curves have one at each point.
+Other curves have a marker at each point.
 """
 _UNNAMED = {"color": GREY, "marker": "", "linestyle": "-", "alpha": 0.5}
 _THIN = {
@@ -92,7 +92,7 @@ def save_curves(
     Args:
         found: The result of `experiment.curve()`.
         path: A .png, .svg or .pdf file. An existing file is replaced.
-        title: The title, which names the metric by default. An empty text leaves it out.
+        title: The title, which names the metric by default. With an empty string, there is none.
         figsize: The width and height in inches. By default they depend on the curves.
 
     Raises:
@@ -116,7 +116,7 @@ def curves_figure(
 
     Args:
         found: The result of `experiment.curve()`.
-        title: The title, which names the metric by default. An empty text leaves it out.
+        title: The title, which names the metric by default. With an empty string, there is none.
         figsize: The width and height in inches. By default they depend on the curves.
 
     Raises:
@@ -164,7 +164,7 @@ def _most_named(figsize: tuple[float, float] | None) -> int:
 class _Beside(NamedTuple):
     """The curves whose names are beside the plot, the lowest first.
 
-    There are none if the figure has no room for the names of all curves.
+    The lists are empty if the figure has no room for the names of all curves.
     """
 
     lines: Sequence[_Line]

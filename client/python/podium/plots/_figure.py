@@ -48,7 +48,7 @@ COLOR = _COLORS[0]
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINES = ("-", "--", ":", "-.")
 WIDTH, PLOT_WIDTH = 6.8, 3.4
-"""In inches, by default: the least width of a figure (that of a page's text) and of its plot."""
+"""The default least widths in inches: of a figure (as wide as a page's text) and of its plot."""
 FONT_SIZE = 9.0
 _TITLE_SIZE, _NOTE_SIZE = 10, 8
 _TITLE_LINE, _NOTE_LINE, _MARGIN = 0.2, 0.155, 0.08
@@ -56,7 +56,7 @@ _TITLE_LINE, _NOTE_LINE, _MARGIN = 0.2, 0.155, 0.08
 _LEAST_SIZE = (3.0, 2.0)
 _LEAST, _GREATEST = 1e-3, 1e6
 GREATEST = 1e300
-"""The greatest value that is drawn. The distance of greater values may be infinite."""
+"""The greatest value that is drawn. The difference of two greater values may be infinite."""
 _DIGITS = (4, 15)
 _DIGIT, _TICK_ROW, _MOST_TICKS = 0.1, 0.35, 8
 """In inches: the width of a digit and the height of a number. The most numbers at an axis."""
@@ -83,7 +83,7 @@ _SETTINGS: Any = {
 
 
 def is_drawable(value: float) -> bool:
-    """Returns whether matplotlib can draw a value: a number, and not a too large one."""
+    """Returns whether matplotlib can draw a value: a number that is not too large."""
     return abs(value) <= GREATEST
 
 
@@ -142,7 +142,7 @@ def check_size(size: tuple[float, float] | None) -> None:
 
 
 def styles() -> Iterator[Mapping[str, Any]]:
-    """Yields distinct styles of lines: each colour with a solid line, then with other ones."""
+    """Yields distinct line styles: each colour with a solid line, then with each other line."""
     for line in _LINES:
         for color, marker in zip(_COLORS, _MARKERS, strict=True):
             yield {"color": color, "marker": marker, "linestyle": line}

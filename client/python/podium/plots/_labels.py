@@ -40,7 +40,7 @@ def wrapped(text: str, size: float, inches: float, *, is_bold: bool = False) -> 
 
 
 def listed(names: Sequence[str]) -> str:
-    """Returns a text with the first three names, and the number of the others if there are more."""
+    """Joins the first three names. If there are more names, adds the number of the others."""
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 

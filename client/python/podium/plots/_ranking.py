@@ -58,7 +58,7 @@ def save_ranking(
     Args:
         found: The result of `experiment.rank()` or `experiment.rank_groups()`.
         path: A .png, .svg or .pdf file. An existing file is replaced.
-        title: The title, which names the metric by default. An empty text leaves it out.
+        title: The title, which names the metric by default. With an empty string, there is none.
         figsize: The width and height in inches. By default they depend on the entries.
 
     Raises:
@@ -84,7 +84,7 @@ def ranking_figure(
     Args:
         found: The result of `experiment.rank()` or `experiment.rank_groups()`. The first 40 entries
             are drawn, or fewer if `figsize` has less room.
-        title: The title, which names the metric by default. An empty text leaves it out.
+        title: The title, which names the metric by default. With an empty string, there is none.
         figsize: The width and height in inches. By default they depend on the entries.
 
     Raises:
@@ -202,7 +202,7 @@ def _group_entry(group: RankedGroup) -> _Entry:
 
 
 def _with_half_width(mean: float, half_width: float | None) -> str:
-    """Returns a text with a mean and half the width of its interval, which has two digits."""
+    """Formats a mean and half the width of its interval. The half width has two digits."""
     if half_width is None:
         return f"{mean:#.4g}"
     if not half_width:

@@ -4,8 +4,8 @@ The numbers are the metrics and breakdowns of each eval, and the training metric
 group, the completed arms are used. The table has the mean and the standard deviation
 (n - 1) of each side, and the numbers of arms. It also has the difference of means with
 half the width of its 95% interval, and its p-value (Welch's t-test). An interval needs two
-arms on each side. Each p-value is for a single comparison: of twenty, one is below 0.05
-by chance.
+arms on each side. Each p-value is for a single comparison: without real differences, about
+one p-value in twenty is below 0.05.
 
 Examples:
   podium compare rank_sweep rank4 rank16

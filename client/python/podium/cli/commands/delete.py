@@ -62,7 +62,7 @@ def _named(handle: ExperimentHandle | ArmHandle) -> str:
 
 
 def _content(handle: ExperimentHandle | ArmHandle) -> str:
-    """Returns a text about the arms or rows that the deletion removes."""
+    """Describes the arms or rows that the deletion removes."""
     if isinstance(handle, podium.ArmHandle):
         return " with its rows" if handle.evals(page_size=1) else ", without rows"
     return f" with {_format.count(handle.get().arm_counts.total, 'arm')}"

@@ -107,7 +107,7 @@ def _neither(text: str) -> str:
 
 
 def _check_options(given: argparse.Namespace) -> None:
-    """Raises a CommandError if an option does not belong to the action or to another option."""
+    """Raises a CommandError if an option does not fit the action, or two exclude each other."""
     found = [option for name, option in _OPTIONS.items() if getattr(given, name)]
     if found and given.action != _RETRY:
         raise CommandError(f"{found[0]} is an option of `podium outbox retry`")

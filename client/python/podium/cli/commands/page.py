@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default=_DEFAULT,
         metavar="URL",
-        # argparse takes the defaults away while it reads options among other arguments.
+        # Not %(default)s: argparse removes defaults while it parses options between arguments.
         help=f"an address of --http, or the URL of a proxy before it (default: {_DEFAULT})",
     )
     parser.add_argument("--experiment", metavar="NAME", help="show this experiment")
@@ -80,7 +80,7 @@ def _check(url: str, seconds: float) -> None:
 
 
 def _problem(url: str, error: Exception) -> str:
-    """Returns a text with the reason why there is no page at a URL, and what to do."""
+    """Explains why there is no page at a URL, and what to do."""
     cause = error.reason if type(error) is URLError else error
     address = urlsplit(url).netloc
     match cause:

@@ -109,7 +109,7 @@ def _arm_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
 
 
 def _eval_metrics(arm: ArmResult) -> str:
-    """Returns the eval metrics of an arm. Names the primary eval if it has the same metrics."""
+    """Formats the eval metrics of an arm. Adds the primary eval's name if it has these metrics."""
     shown, row = _format.metrics(arm.eval_metrics), scoring.primary(arm.evals)
     if not shown or row is None or not same(row.metrics, arm.eval_metrics):
         return shown

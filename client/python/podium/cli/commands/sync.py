@@ -105,7 +105,7 @@ def _left(done: Done) -> list[str]:
 
 
 def _how_to_create(done: Done) -> list[str]:
-    """Returns texts with the commands that create the experiments for which events wait.
+    """Returns messages with the commands that create the experiments for which events wait.
 
     If events are delivered to another server than before, only the earlier server may
     have the declaration of an experiment.
